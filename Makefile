@@ -1,0 +1,41 @@
+# `make demo` and `make test` set up everything they need; a second run reinstalls nothing.
+# Without a GPU, the far smaller CPU build of PyTorch:
+#   make test PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON ?= python3.11
+VENV ?= .venv
+PIP_FLAGS ?=
+BIN = $(VENV)/bin
+READY = $(VENV)/.installed
+
+.PHONY: demo test lint format types bench clean
+
+demo: $(READY)
+	$(BIN)/pyhits demo --out demo
+
+test: $(READY)
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/mypy
+	$(BIN)/pytest --cov --cov-report=term
+
+lint: $(READY)
+	$(BIN)/ruff check --fix src tests benchmarks examples
+
+format: $(READY)
+	$(BIN)/ruff format src tests benchmarks examples
+
+types: $(READY)
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.run
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt --editable ".[dev]"
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov

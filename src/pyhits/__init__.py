@@ -1,0 +1,69 @@
+"""PyHiTS: learned hierarchical time-steppers.
+
+Recorded trajectories in, a fast and accurate simulator out. The parts are imported when they are
+first used, so ``import pyhits`` itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pyhits._version import __version__
+
+if TYPE_CHECKING:
+    from pyhits import flowmaps, systems
+    from pyhits.errors import PyHiTSError
+    from pyhits.estimator import HiTS
+    from pyhits.evaluation import Evaluation
+    from pyhits.io import read, write
+    from pyhits.report import write_report
+    from pyhits.save import load
+    from pyhits.training import Recipe
+    from pyhits.trajectories import Trajectories
+
+#: Public name: module that holds it, or None for a module of that name.
+_HOMES: dict[str, str | None] = {
+    "Evaluation": "pyhits.evaluation",
+    "HiTS": "pyhits.estimator",
+    "PyHiTSError": "pyhits.errors",
+    "Recipe": "pyhits.training",
+    "Trajectories": "pyhits.trajectories",
+    "flowmaps": None,
+    "load": "pyhits.save",
+    "read": "pyhits.io",
+    "systems": None,
+    "write": "pyhits.io",
+    "write_report": "pyhits.report",
+}
+
+__all__ = [
+    "Evaluation",
+    "HiTS",
+    "PyHiTSError",
+    "Recipe",
+    "Trajectories",
+    "__version__",
+    "flowmaps",
+    "load",
+    "read",
+    "systems",
+    "write",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pyhits' has no attribute {name!r}")
+    home = _HOMES[name]
+    if home is None:
+        value = importlib.import_module(f"pyhits.{name}")
+    else:
+        value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,5 @@
+"""Runs ``python -m pyhits``."""
+
+from pyhits.cli.app import main
+
+main()

@@ -1,0 +1,162 @@
+"""Checks of numbers, options and arrays that say what was expected, what came and where."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pyhits.errors import ArgumentError, DataError
+
+#: Beyond this magnitude a variance overflows in float64.
+LARGEST_MAGNITUDE = 1e150
+
+
+def as_count(value: Any, name: str, *, least: int = 1) -> int:
+    """Return ``value`` as an int that is at least ``least``."""
+    whole = isinstance(value, numbers.Integral) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole:
+        raise ArgumentError(f"Expected {name} to be a whole number, got {value!r}.")
+    if int(value) < least:
+        raise ArgumentError(f"Expected {name} to be at least {least}, got {value!r}.")
+    return int(value)
+
+
+def as_positive(value: Any, name: str) -> float:
+    """Return ``value`` as a float that is finite and greater than zero."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ArgumentError(f"Expected {name} to be a positive number, got {value!r}.")
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
+        raise ArgumentError(f"Expected {name} to be a positive number, got {value!r}.")
+    return number
+
+
+def as_choice(value: Any, name: str, choices: Iterable[str]) -> str:
+    """Return ``value`` if it is one of ``choices``; otherwise name the nearest of them."""
+    allowed = list(choices)
+    if value in allowed:
+        return str(value)
+    raise ArgumentError(f"Unknown {name} {value!r}{suggest(str(value), allowed)}")
+
+
+def check_device(device: str) -> None:
+    """Raise an ArgumentError if torch cannot use the device."""
+    import torch  # imported when used: these checks serve parts that need no torch
+
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError):
+        raise ArgumentError(f"Expected a torch device such as 'cpu', got {device!r}.") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ArgumentError(f"device={device!r} was asked for, but torch finds no CUDA device.")
+
+
+def suggest(word: str, known: Sequence[str]) -> str:
+    """Return the end of an error sentence that lists what is known, the nearest first."""
+    near = difflib.get_close_matches(word, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{hint} Known: {', '.join(known)}."
+
+
+def as_numeric(data: Any, *, what: str) -> np.ndarray:
+    """Return ``data`` as a float32 or float64 array, sharing memory where it can.
+
+    Integers and booleans become float64, half precision becomes float32.
+
+    Raises
+    ------
+    DataError
+        Rows of unequal length, text, complex or masked values; the place is named.
+    """
+    if isinstance(data, np.ma.MaskedArray):
+        if np.ma.getmaskarray(data).any():
+            place = np.argwhere(np.ma.getmaskarray(data))[0].tolist()
+            raise DataError(f"{what} is masked at index {place}; fill or drop masked values.")
+        data = data.data
+    if hasattr(data, "detach"):
+        data = data.detach().cpu().numpy()
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise DataError(
+            f"{what} has rows of unequal length ({error}). Give trajectories of different "
+            "lengths as a list of arrays, each (time, feature)."
+        ) from None
+    if array.dtype.kind in "iub":
+        return array.astype(np.float64)
+    if array.dtype.kind == "f":
+        if array.dtype.itemsize == 2:
+            return array.astype(np.float32)
+        # Files of other machines hold the other byte order, which torch refuses.
+        native = array.astype(array.dtype.newbyteorder("="), copy=False)
+        return native if native.dtype.itemsize in (4, 8) else native.astype(np.float64)
+    if array.dtype.kind in "OSU":
+        return _from_objects(array, what)
+    if array.dtype.kind == "c":
+        raise DataError(
+            f"{what} is complex; give real and imaginary parts as two features, or the modulus."
+        )
+    raise DataError(f"Expected numbers in {what}, got values of type {array.dtype}.")
+
+
+def _from_objects(array: np.ndarray, what: str) -> np.ndarray:
+    """Convert an array of Python objects or text, naming the first that is no number."""
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    for index, item in np.ndenumerate(array):
+        try:
+            float(item)
+        except (TypeError, ValueError):
+            # The repr of a numpy text is not the plain 'text'.
+            shown = repr(item.item() if isinstance(item, np.generic) else item)
+            if not index:
+                raise DataError(f"Expected numbers in {what}, got {shown}.") from None
+            place = f"row {index[-2]}, column {index[-1]}" if len(index) > 1 else f"row {index[0]}"
+            if len(index) > 2:
+                place = f"trajectory {index[-3]}, {place}"
+            raise DataError(
+                f"Expected numbers in {what}, got {shown} in {place}. Drop or encode text."
+            ) from None
+    raise DataError(f"Expected numbers in {what}, got values of type {array.dtype}.")
+
+
+def check_finite(
+    values: np.ndarray, offsets: np.ndarray, feature_names: Sequence[str], *, what: str
+) -> None:
+    """Raise a DataError that names trajectory, row and column of the first bad value.
+
+    Parameters
+    ----------
+    values : array, shape (n_rows, n_features)
+        All trajectories, one below the other.
+    offsets : array, shape (n_trajectories + 1,)
+        Row at which each trajectory begins.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = float(values.min()), float(values.max())
+    if math.isfinite(low) and math.isfinite(high) and max(-low, high) < LARGEST_MAGNITUDE:
+        return
+    bad = ~(np.abs(values) < LARGEST_MAGNITUDE)
+    row, column = (int(k) for k in np.argwhere(bad)[0])
+    trajectory = int(np.searchsorted(offsets, row, side="right")) - 1
+    value = float(values[row, column])
+    place = (
+        f"trajectory {trajectory}, row {row - int(offsets[trajectory])}, "
+        f"column {feature_names[column]!r}"
+    )
+    others = int(bad.sum()) - 1
+    more = f" ({others} more like it)" if others else ""
+    if math.isfinite(value):
+        raise DataError(f"{what} holds {value:g} in {place}{more}; rescale the data first.")
+    name = "NaN" if math.isnan(value) else "infinite"
+    raise DataError(
+        f"{what} is {name} in {place}{more}. Fill the gap, or cut the recording there and give "
+        "the pieces as separate trajectories."
+    )

@@ -1,0 +1,48 @@
+"""The ``pyhits`` command and its subcommands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pyhits._version import __version__
+from pyhits.cli import data, demo, model
+
+app = typer.Typer(
+    name="pyhits",
+    help="Learned hierarchical time-steppers: recorded trajectories in, a fast simulator out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        print(f"pyhits {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Learned hierarchical time-steppers: recorded trajectories in, a fast simulator out."""
+
+
+app.command("systems")(data.systems)
+app.command("simulate")(data.simulate)
+app.command("fit")(model.fit)
+app.command("info")(model.info)
+app.command("forecast")(model.forecast)
+app.command("evaluate")(model.evaluate)
+app.command("demo")(demo.demo)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

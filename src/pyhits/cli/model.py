@@ -1,0 +1,224 @@
+"""Commands about models: fit, info, forecast, evaluate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pyhits.cli.options import Dt, Out, StepSizes, TimeColumn, Variable, read, whole_numbers
+from pyhits.cli.run import Debug, Quiet, command
+from pyhits.errors import ArgumentError
+from pyhits.progress import say
+
+Model = Annotated[Path, typer.Argument(help="Model file (.safetensors).")]
+Device = Annotated[str, typer.Option("--device", help="cpu, or cuda.")]
+
+
+@command
+def fit(
+    data: Annotated[Path, typer.Argument(help="Trajectories to train on.")],
+    out: Out,
+    validation: Annotated[
+        Path | None, typer.Option("--validation", help="Trajectories that choose the scales.")
+    ] = None,
+    dt: Dt = None,
+    variable: Variable = None,
+    time_column: TimeColumn = None,
+    step_sizes: StepSizes = None,
+    recipe: Annotated[str, typer.Option("--recipe", help="pyhits, or paper.")] = "pyhits",
+    hidden_sizes: Annotated[
+        str | None, typer.Option("--hidden-sizes", help="Widths of the net, such as 64,64,64.")
+    ] = None,
+    activation: Annotated[str | None, typer.Option("--activation")] = None,
+    polynomial_degree: Annotated[
+        int | None, typer.Option("--polynomial-degree", help="Of the first stage; 0: none.")
+    ] = None,
+    optimizer: Annotated[str | None, typer.Option("--optimizer")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size")] = None,
+    max_steps: Annotated[
+        int | None, typer.Option("--max-steps", help="Optimiser steps a scale.")
+    ] = None,
+    rollout_steps: Annotated[
+        int | None, typer.Option("--rollout-steps", help="Steps p in the loss.")
+    ] = None,
+    early_bias: Annotated[float | None, typer.Option("--early-bias")] = None,
+    target_error: Annotated[float | None, typer.Option("--target-error")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option("--time-limit", help="Seconds for the whole fit.")
+    ] = None,
+    validation_fraction: Annotated[float, typer.Option("--validation-fraction")] = 0.2,
+    select: Annotated[str, typer.Option("--select", help="accuracy, or all.")] = "accuracy",
+    interpolation: Annotated[
+        str, typer.Option("--interpolation", help="cubic, or linear.")
+    ] = "cubic",
+    dtype: Annotated[str, typer.Option("--dtype", help="float32, or float64.")] = "float32",
+    device: Device = "cpu",
+    n_jobs: Annotated[
+        int | None, typer.Option("--n-jobs", "--jobs", help="Processes; one a core by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", "--random-state")] = 0,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Folder to continue from after a kill.")
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model on recorded trajectories and write it to a file.
+
+    Example: pyhits fit measured.csv --dt 0.1 -o wake.safetensors
+    """
+    from pyhits.estimator import HiTS
+
+    if out.suffix != ".safetensors":
+        raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
+    model = HiTS(
+        whole_numbers(step_sizes, "--step-sizes"),
+        recipe=recipe,
+        hidden_sizes=whole_numbers(hidden_sizes, "--hidden-sizes"),
+        activation=activation,
+        polynomial_degree=polynomial_degree,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        max_steps=max_steps,
+        rollout_steps=rollout_steps,
+        early_bias=early_bias,
+        target_error=target_error,
+        time_limit=time_limit,
+        validation_fraction=validation_fraction,
+        select=select,
+        interpolation=interpolation,
+        dtype=dtype,
+        device=device,
+        n_jobs=n_jobs,
+        random_state=seed,
+        verbose=not quiet,
+    )
+    train = read(data, dt, variable, time_column)
+    say(f"{data}: {train}", verbose=not quiet)
+    held = None if validation is None else read(validation, dt, variable, time_column)
+    model.fit(train, validation=held, checkpoint=checkpoint)
+    model.save(out)
+    say(f"Model written to {out}", verbose=not quiet)
+
+
+@command
+def info(
+    model: Model,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw the selection path to this file.")
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show what a model file holds: scales, training, and how the coupling was chosen.
+
+    Example: pyhits info vdp.safetensors
+    """
+    from pyhits.report.text import describe, facts
+    from pyhits.save import load
+
+    loaded = load(model)
+    print(json.dumps(facts(loaded), indent=2) if as_json else describe(loaded))
+    if plot is not None:
+        from pyhits.plots import save_figure, selection_path
+
+        save_figure(selection_path(loaded.selection_), plot)
+        say(f"Selection path drawn to {plot}", verbose=not quiet)
+
+
+@command
+def forecast(
+    model: Model,
+    out: Out,
+    start: Annotated[
+        Path, typer.Option("--from", help="Trajectories whose first states to start from.")
+    ],
+    steps: Annotated[int, typer.Option("--steps", help="Horizon in steps of dt.")],
+    dt: Dt = None,
+    variable: Variable = None,
+    time_column: TimeColumn = None,
+    step_sizes: StepSizes = None,
+    interpolation: Annotated[str | None, typer.Option("--interpolation")] = None,
+    on_divergence: Annotated[
+        str, typer.Option("--on-divergence", help="raise, or return what did not diverge.")
+    ] = "raise",
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Forecast from the first state of every trajectory in a file.
+
+    Example: pyhits forecast vdp.safetensors --from test.npz --steps 5120 -o forecast.npz
+    """
+    import numpy as np
+
+    from pyhits.io import write
+    from pyhits.save import load
+    from pyhits.trajectories import Trajectories
+
+    loaded = load(model, device=device)
+    data = read(start, dt, variable, time_column)
+    states = loaded.forecast(
+        data.initial_states,
+        steps,
+        step_sizes=whole_numbers(step_sizes, "--step-sizes"),
+        interpolation=interpolation,
+        on_divergence=on_divergence,
+    )
+    rows = np.isfinite(states).all(axis=2).sum(axis=1)
+    kept = np.flatnonzero(rows >= 2)
+    pieces = states if (rows == steps + 1).all() else [states[k, : rows[k]] for k in kept]
+    result = Trajectories(
+        pieces,
+        loaded.dt_,
+        feature_names=loaded.feature_names_,
+        start_times=data.start_times[kept],
+    )
+    write(result, out)
+    for k in np.flatnonzero(rows < steps + 1):
+        say(f"Trajectory {k} diverged at step {rows[k]}; it is cut there.", verbose=not quiet)
+    say(f"{result} written to {out}", verbose=not quiet)
+
+
+@command
+def evaluate(
+    model: Model,
+    data: Annotated[Path, typer.Argument(help="Trajectories to compare with.")],
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Horizon; to the end otherwise.")
+    ] = None,
+    dt: Dt = None,
+    variable: Variable = None,
+    time_column: TimeColumn = None,
+    step_sizes: StepSizes = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write an HTML page with figures.")
+    ] = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Forecast every trajectory from its first state and print the errors.
+
+    Example: pyhits evaluate vdp.safetensors test.npz --report report.html
+    """
+    from pyhits.save import load
+
+    loaded = load(model, device=device)
+    test = read(data, dt, variable, time_column)
+    sizes = whole_numbers(step_sizes, "--step-sizes")
+    result = loaded.evaluate(test, n_steps=steps, step_sizes=sizes)
+    print(json.dumps(result.as_dict()) if as_json else result)
+    if report is not None:
+        from pyhits.report import write_report
+
+        title = f"{model.stem} on {data.name}"
+        write_report(loaded, test, report, title=title, evaluation=result)
+        say(f"Report written to {report}", verbose=not quiet)

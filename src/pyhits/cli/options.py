@@ -1,0 +1,58 @@
+"""Options that several commands share, and how their texts are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pyhits.errors import ArgumentError
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
+Dt = Annotated[
+    float | None, typer.Option("--dt", help="Time between rows, where the file does not say.")
+]
+Variable = Annotated[
+    str | None, typer.Option("--variable", help="Array to read from a file that holds several.")
+]
+TimeColumn = Annotated[
+    str | None,
+    typer.Option("--time-column", help="Column that holds the time, by name or number, or none."),
+]
+StepSizes = Annotated[
+    str | None,
+    typer.Option("--step-sizes", help="Step sizes in multiples of dt, such as 1,2,4,8."),
+]
+
+
+def whole_numbers(text: str | None, option: str) -> list[int] | None:
+    """Read ``"1,2,4"``."""
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.replace(" ", ",").split(",") if part]
+    except ValueError:
+        raise ArgumentError(
+            f"Expected {option} to be whole numbers such as 1,2,4, got {text!r}."
+        ) from None
+
+
+def numbers(text: str, option: str) -> list[float]:
+    """Read ``"0.5,1,2"``."""
+    try:
+        values = [float(part) for part in text.replace(" ", ",").split(",") if part]
+    except ValueError:
+        values = []
+    if not values:
+        raise ArgumentError(f"Expected {option} to be numbers such as 0.5,1, got {text!r}.")
+    return values
+
+
+def read(
+    path: Path, dt: float | None, variable: str | None = None, time_column: str | None = None
+) -> Any:
+    """Read trajectories from a file."""
+    from pyhits.io import read as read_file
+
+    return read_file(path, dt=dt, variable=variable, time_column=time_column)

@@ -1,0 +1,292 @@
+"""From what users hold (arrays, lists, DataFrames, xarray, tensors) to plain arrays and times."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pyhits.checks import as_numeric, as_positive, suggest
+from pyhits.errors import ArgumentError, DataError
+from pyhits.times import is_time_name, is_trajectory_name, plain_name, uniform_step
+
+
+@dataclass
+class Pieces:
+    """Arrays ``(time, feature)`` and what the data said of them.
+
+    ``even`` holds all of them as ``(trajectory, time, feature)`` when they came so; ``arrays`` is
+    then empty.
+    """
+
+    arrays: list[np.ndarray] = field(default_factory=list)
+    even: np.ndarray | None = None
+    dt: float | None = None
+    feature_names: list[str] | None = None
+    start_times: np.ndarray | None = None
+
+
+def to_pieces(data: Any, dt: float | None = None) -> Pieces:
+    """Return the arrays that ``data`` holds, with its step, names and start times.
+
+    Pieces come back as they are, with ``dt`` if they have none.
+
+    Raises
+    ------
+    DataError
+        The data do not hold numbers in one of the accepted shapes.
+    ArgumentError
+        ``dt`` contradicts the times that the data carry.
+    """
+    if dt is not None:
+        dt = as_positive(dt, "dt")
+    if data is None or isinstance(data, (dict, set)):
+        raise DataError(f"Expected trajectories, got {type(data).__name__}.")
+    if isinstance(data, (str, bytes, os.PathLike)):
+        text = f"the text {data!r}" if isinstance(data, str) else repr(data)
+        raise DataError(f"Expected trajectories, got {text}; read files with pyhits.read")
+    if isinstance(data, Pieces):
+        pieces = data
+    elif _is(data, "pandas", "DataFrame"):
+        pieces = from_frame(data)
+    elif _is(data, "xarray", "Dataset"):
+        pieces = _from_xarray(_stacked(data))
+    elif _is(data, "xarray", "DataArray"):
+        pieces = _from_xarray(data)
+    elif isinstance(data, (list, tuple)) and data and _is_trajectory(data[0]):
+        pieces = _from_list(data)
+    else:
+        pieces = _from_array(as_numeric(data, what="The data"))
+    check_step(dt, pieces.dt)
+    pieces.dt = pieces.dt if pieces.dt is not None else dt
+    return pieces
+
+
+def check_step(given: float | None, own: float | None) -> None:
+    """Raise an ArgumentError if the ``dt`` given is not the one that the data carry."""
+    if given is not None and own is not None and abs(given - own) > 1e-6 * own:
+        raise ArgumentError(f"dt={given:g} was given, but the data's own times step by {own:g}.")
+
+
+def _is_trajectory(item: Any) -> bool:
+    """Tell whether an entry of a list is a trajectory, not a plain list of numbers."""
+    return bool(getattr(item, "shape", ())) or _is(item, "xarray", "Dataset")
+
+
+def _is(data: Any, package: str, name: str) -> bool:
+    """Tell whether ``data`` is of a class of an optional package, without importing it."""
+    return any(
+        c.__name__ == name and c.__module__.split(".")[0] == package for c in type(data).__mro__
+    )
+
+
+def _from_array(array: np.ndarray) -> Pieces:
+    if array.size == 0:
+        raise DataError(f"Expected at least one trajectory, got an empty array {array.shape}.")
+    if array.ndim == 1:
+        return Pieces(arrays=[array[:, None]])
+    if array.ndim == 2:
+        return Pieces(arrays=[array])
+    if array.ndim == 3:
+        return Pieces(even=array)
+    raise DataError(
+        f"Expected (time, feature) or (trajectory, time, feature), got shape {array.shape}. "
+        "Flatten fields to one row of features per snapshot."
+    )
+
+
+def _from_list(items: Any) -> Pieces:
+    """A list of trajectories, each an array, a tensor, a DataFrame or an xarray object."""
+    shapes = [tuple(getattr(item, "shape", ())) for item in items]
+    if len(items) > 1 and len(shapes[0]) == 1 and len(set(shapes)) == 1:
+        raise DataError(
+            f"A list of {len(items)} arrays of shape {shapes[0]} can be read two ways. For one "
+            "state a time, give numpy.stack(list); for trajectories of one feature, give "
+            "[a[:, None] for a in list]."
+        )
+    parts = []
+    for k, item in enumerate(items):
+        try:
+            parts.append(to_pieces(item))
+        except DataError as error:
+            raise DataError(f"Trajectory {k} of the list: {error}") from None
+    arrays = []
+    for k, part in enumerate(parts):
+        if part.even is not None or len(part.arrays) != 1:
+            raise DataError(f"Entry {k} of the list holds several trajectories; expected one.")
+        arrays.append(part.arrays[0])
+        if part.feature_names != parts[0].feature_names:
+            raise DataError(
+                f"Trajectory {k} has features {part.feature_names}, trajectory 0 has "
+                f"{parts[0].feature_names}."
+            )
+    dt = _common_step([p.dt for p in parts])
+    starts = [float(p.start_times[0]) if p.start_times is not None else 0.0 for p in parts]
+    return Pieces(arrays, None, dt, parts[0].feature_names, np.array(starts))
+
+
+def _common_step(steps: list[float | None]) -> float | None:
+    for k, step in enumerate(steps):
+        first = steps[0]
+        if (step is None) != (first is None) or (
+            step is not None and first is not None and abs(step - first) > 1e-6 * first
+        ):
+            raise DataError(
+                f"Trajectory {k} steps by {step}, trajectory 0 by {first}; all need one dt."
+            )
+    return steps[0]
+
+
+def from_columns(
+    names: list[str],
+    columns: list[np.ndarray],
+    *,
+    where: str = "the table",
+    time_column: str | int | None = None,
+) -> Pieces:
+    """Build trajectories from named columns, recognising time and trajectory columns.
+
+    Parameters
+    ----------
+    names : list of str
+        One a column. A name such as ``t``, ``time [s]`` or ``Year`` marks the times, ``trajectory``
+        or ``run`` the column that numbers the trajectories.
+    columns : list of array, each shape (n_rows,)
+    time_column : str or int, optional
+        Name or number (from 0) of the column of times, instead of the one so named; ``"none"`` if
+        no column holds times.
+    """
+    kinds = ["time" if is_time_name(n) else "id" if is_trajectory_name(n) else "" for n in names]
+    if time_column is not None:
+        chosen = _column_number(time_column, names, where)
+        kinds = ["" if kind == "time" else kind for kind in kinds]
+        if chosen is not None:
+            kinds[chosen] = "time"
+    for kind, label in (("time", "time"), ("id", "trajectory")):
+        if kinds.count(kind) > 1:
+            both = [n for n, k in zip(names, kinds, strict=True) if k == kind]
+            raise DataError(f"Several columns of {where} look like the {label}: {', '.join(both)}.")
+    kept = [k for k, kind in enumerate(kinds) if not kind]
+    if not kept:
+        raise DataError(f"No column of {where} holds a state: got only {', '.join(names)}.")
+    n_rows = len(columns[0])
+    if n_rows == 0:
+        raise DataError(f"There are no rows in {where}.")
+    parts = [as_numeric(columns[k], what=f"Column {names[k]!r} of {where}") for k in kept]
+    values = np.column_stack(parts)
+    bounds = [0, n_rows]
+    if "id" in kinds:
+        ids = _trajectory_ids(columns[kinds.index("id")], names[kinds.index("id")], where)
+        changes = np.flatnonzero(ids[1:] != ids[:-1]) + 1
+        if len(changes) + 1 != len(np.unique(ids)):
+            again = next(k for k in changes if ids[k] in ids[:k])
+            raise DataError(
+                f"The rows of each trajectory must stand together in {where}, but trajectory "
+                f"{ids[again]!s} begins again in row {again}. Sort the rows by trajectory."
+            )
+        bounds = [0, *changes.tolist(), n_rows]
+    pairs = list(itertools.pairwise(bounds))
+    pieces = Pieces([values[a:b] for a, b in pairs], feature_names=[names[k] for k in kept])
+    if "time" in kinds:
+        times = columns[kinds.index("time")]
+        name = names[kinds.index("time")]
+        found = []
+        for k, (a, b) in enumerate(pairs):
+            label = f"column {name!r} of {where}" + (f", trajectory {k}" if len(pairs) > 1 else "")
+            found.append(uniform_step(np.asarray(times)[a:b], where=label))
+        pieces.dt = _common_step([dt for dt, _ in found])
+        pieces.start_times = np.array([start for _, start in found])
+    return pieces
+
+
+def _column_number(wanted: str | int, names: list[str], where: str) -> int | None:
+    """Return the number of the column of times that was asked for, None for ``"none"``."""
+    if isinstance(wanted, bool) or not isinstance(wanted, (str, int)):
+        raise ArgumentError(f"Expected time_column to be a name or a number, got {wanted!r}.")
+    if isinstance(wanted, int):
+        if not 0 <= wanted < len(names):
+            raise ArgumentError(
+                f"time_column={wanted}, but the columns of {where} are 0 to {len(names) - 1}."
+            )
+        return wanted
+    if wanted in names:
+        return names.index(wanted)
+    if wanted == "none":
+        return None
+    plain = [plain_name(name) for name in names]
+    if plain.count(plain_name(wanted)) == 1:
+        return plain.index(plain_name(wanted))
+    raise ArgumentError(f"No column {wanted!r} in {where} for time_column{suggest(wanted, names)}")
+
+
+def _trajectory_ids(column: Any, name: str, where: str) -> np.ndarray:
+    """Return what numbers or names the trajectories, as numbers or texts that compare."""
+    ids = np.asarray(column)
+    if ids.dtype.kind == "f" and np.isnan(ids).any():
+        row = int(np.flatnonzero(np.isnan(ids))[0])
+        raise DataError(f"Column {name!r} of {where} is empty in row {row}.")
+    return ids.astype(str) if ids.dtype.kind == "O" else ids
+
+
+def from_frame(
+    frame: Any, *, where: str = "the DataFrame", time_column: str | int | None = None
+) -> Pieces:
+    """Read a pandas DataFrame: one row a time.
+
+    Index levels with the name of a time or a trajectory count as columns, and so does an index of
+    dates.
+    """
+    names = [str(c) for c in frame.columns]
+    columns = [frame.iloc[:, k].to_numpy() for k in range(len(names))]
+    for k, label in enumerate(frame.index.names):
+        level = "" if label is None else str(label)
+        values = frame.index.get_level_values(k)
+        is_time = is_time_name(level) or values.dtype.kind in "mM"
+        if is_trajectory_name(level) or level == time_column:
+            names.append(level)
+            columns.append(values.to_numpy())
+        elif is_time and not any(is_time_name(n) for n in names):
+            names.append(level if is_time_name(level) else "time")
+            columns.append(values.to_numpy())
+    return from_columns(names, columns, where=where, time_column=time_column)
+
+
+def _stacked(dataset: Any) -> Any:
+    """Return a Dataset's variables as one DataArray, the variables along a last axis."""
+    keep = [n for n in dataset.data_vars if dataset[n].dtype.kind in "fiu" and dataset[n].ndim]
+    if not keep:
+        raise DataError("The xarray Dataset holds no numeric variable with a dimension.")
+    if len(keep) == 1:
+        return dataset[keep[0]]
+    taken = {str(d) for d in dataset[keep].dims}
+    dim = next(name for name in ("feature", "variable", "pyhits_variable") if name not in taken)
+    return dataset[keep].to_dataarray(dim=dim)
+
+
+def _from_xarray(array: Any) -> Pieces:
+    """A DataArray: the time dimension by name, ``trajectory`` before it, the rest are features."""
+    dims = [str(d) for d in array.dims]
+    runs = [d for d in dims if is_trajectory_name(d)][:1]
+    time = [d for d in dims if is_time_name(d)] or [d for d in dims if d not in runs]
+    time = time[:1]
+    if not time:
+        raise DataError(f"Expected an xarray object with a time dimension, got dimensions {dims}.")
+    rest = [d for d in dims if d not in time + runs]
+    ordered = array.transpose(*runs, *time, *rest)
+    values = as_numeric(ordered.values, what="The xarray object")
+    lead = len(runs) + 1
+    values = values.reshape(*values.shape[:lead], -1)
+    pieces = _from_array(values)
+    if len(rest) == 1 and rest[0] in array.coords:
+        pieces.feature_names = [str(v) for v in array.coords[rest[0]].values]
+    elif not rest and array.name is not None:
+        pieces.feature_names = [str(array.name)]
+    if time[0] in array.coords:
+        where = f"coordinate {time[0]!r}"
+        pieces.dt, start = uniform_step(array.coords[time[0]].values, where=where)
+        count = values.shape[0] if runs else 1
+        pieces.start_times = np.full(count, start)
+    return pieces

@@ -1,0 +1,509 @@
+"""The estimator: fit recorded trajectories, then step forward."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from pyhits import planning
+from pyhits.checks import as_choice, as_count, as_numeric, as_positive, check_device
+from pyhits.encoders import Standardise
+from pyhits.errors import ArgumentError, DataError, NotFittedError, TrainingError
+from pyhits.evaluation import Evaluation, evaluate
+from pyhits.hierarchy import Selection, chain, forecast, select
+from pyhits.hierarchy.interpolate import METHODS
+from pyhits.metrics import masked_mse
+from pyhits.planning import as_trajectories
+from pyhits.progress import say, scale_bars
+from pyhits.training import Recipe, ScaleJob, WindowSampler, get_recipe
+from pyhits.training.checkpoint import CheckpointFolder
+from pyhits.training.parallel import n_cores, train_scales, warn_interrupted
+from pyhits.trajectories import Trajectories
+
+
+class HiTS(BaseEstimator):  # type: ignore[misc]
+    """A hierarchical time-stepper (Liu, Kutz, Brunton 2020).
+
+    One flow map is trained for each step size; cross-validation chooses which of them to couple;
+    forecasts use all chosen scales at once, coarse steps first. What is left ``None`` follows from
+    the data, and :attr:`notes_` says what was chosen.
+
+    Parameters
+    ----------
+    step_sizes : sequence of int, optional
+        Step sizes in multiples of ``dt``, each dividing the next coarser. By default powers of two
+        as far as the trajectories allow, at most 1024.
+    recipe : {"pyhits", "paper"} or Recipe
+        Training settings; ``"paper"`` is Appendix A.1. The settings below override it one by one.
+    hidden_sizes : sequence of int, optional
+        Widths of the hidden layers.
+    activation : {"gelu", "silu", "tanh", "relu"}, optional
+    polynomial_degree : int, optional
+        Highest degree of the closed-form first stage of each scale; 0 leaves it out.
+    optimizer : {"soap", "adam", "adamw", "muon", "sgd"}, optional
+    learning_rate : float, optional
+    batch_size, max_steps, rollout_steps : int, optional
+        Windows a step, optimiser steps a scale, steps p in the loss (equation 9).
+    early_bias : float, optional
+        Windows start at ``T u**early_bias``, u uniform: 1 draws uniformly over time, 3 favours
+        transients.
+    target_error : float, optional
+        One-step mean squared error at which a scale's training stops.
+    time_limit : float, optional
+        Seconds for the whole fit. Results then depend on the machine.
+    validation_fraction : float
+        Part of the data held out where no validation data are given.
+    select : {"accuracy", "all"}
+        The paper's greedy rule, or all scales.
+    interpolation : {"cubic", "linear"}
+        Between the finest coupled steps where these are coarser than ``dt``; the paper is linear.
+    dtype : {"float32", "float64"}
+        Arithmetic of the flow maps.
+    device : str
+        ``"cpu"``, ``"cuda"`` or any torch device.
+    n_jobs : int, optional
+        Processes that train scales side by side; one a core by default. The result is the same.
+    random_state : int, optional
+        Equal seeds give bit-equal models on one machine.
+    verbose : bool
+        Say what is chosen and show progress, on standard error.
+
+    Attributes
+    ----------
+    flow_maps_ : dict of int to FlowMap
+        The trained scales, by step size.
+    selection_ : Selection
+        The coupled step sizes and every candidate on the way.
+    history_ : dict of int to History
+        How each scale's training went.
+    dt_ : float
+    feature_names_ : tuple of str
+    encoder_ : Standardise
+    recipe_ : Recipe
+        The settings used, with nothing left open.
+    notes_ : list of str
+        What was chosen on the user's behalf.
+    """
+
+    def __init__(
+        self,
+        step_sizes: Sequence[int] | None = None,
+        *,
+        recipe: str | Recipe = "pyhits",
+        hidden_sizes: Sequence[int] | None = None,
+        activation: str | None = None,
+        polynomial_degree: int | None = None,
+        optimizer: str | None = None,
+        learning_rate: float | None = None,
+        batch_size: int | None = None,
+        max_steps: int | None = None,
+        rollout_steps: int | None = None,
+        early_bias: float | None = None,
+        target_error: float | None = None,
+        time_limit: float | None = None,
+        validation_fraction: float = 0.2,
+        select: str = "accuracy",
+        interpolation: str = "cubic",
+        dtype: str = "float32",
+        device: str = "cpu",
+        n_jobs: int | None = None,
+        random_state: int | None = None,
+        verbose: bool = True,
+    ) -> None:
+        self.step_sizes = step_sizes
+        self.recipe = recipe
+        self.hidden_sizes = hidden_sizes
+        self.activation = activation
+        self.polynomial_degree = polynomial_degree
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_steps = max_steps
+        self.rollout_steps = rollout_steps
+        self.early_bias = early_bias
+        self.target_error = target_error
+        self.time_limit = time_limit
+        self.validation_fraction = validation_fraction
+        self.select = select
+        self.interpolation = interpolation
+        self.dtype = dtype
+        self.device = device
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # Fitting
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        validation: Any = None,
+        dt: float | None = None,
+        checkpoint: str | Path | None = None,
+    ) -> HiTS:
+        """Train one flow map a step size and choose which to couple.
+
+        Parameters
+        ----------
+        X : Trajectories, or anything that Trajectories accepts
+            Training data.
+        y : None
+            There for scikit-learn's tools; must be None.
+        validation : as X, optional
+            Data that choose weights and scales. A part of ``X`` is held out where none are given.
+        dt : float, optional
+            Time step of ``X``, where it does not carry its own.
+        checkpoint : path, optional
+            Folder in which finished and unfinished scales are kept. A fit that was killed continues
+            from it and ends with the same model. Without ``random_state`` the seed is then 0.
+
+        Returns
+        -------
+        HiTS
+            Itself. Ctrl-C ends training early and keeps the scales that were finished.
+
+        Raises
+        ------
+        DataError, ArgumentError, CheckpointError, TrainingError
+        """
+        begin = time.perf_counter()
+        if y is not None:
+            raise ArgumentError("fit takes no targets; give validation data as validation=...")
+        recipe, n_jobs, seed = self._check(with_checkpoint=checkpoint is not None)
+        train = as_trajectories(X, dt)
+        notes: list[str] = []
+        if validation is None:
+            train, held, note = planning.hold_out(train, self.validation_fraction, seed)
+            notes.append(note)
+        else:
+            held = as_trajectories(validation, dt)
+            planning.check_match(train, held, "validation")
+        if self.step_sizes is None:
+            sizes = planning.default_step_sizes(train, held)
+            notes.append(f"Step sizes: {', '.join(map(str, sizes))} (x dt = {train.dt:g}).")
+        else:
+            sizes = chain(self.step_sizes)
+        recipe = recipe.resolve(train.n_features, len(train), train.n_rows)
+        assert recipe.hidden_sizes is not None
+        layers = [train.n_features, *recipe.hidden_sizes, train.n_features]
+        notes.append(
+            f"Each scale: net {layers}, {recipe.optimizer}, at most {recipe.max_steps} steps."
+        )
+        flat = [n for n, v in zip(train.feature_names, np.ptp(train.values, axis=0), strict=True)
+                if v == 0]  # fmt: skip
+        if flat:
+            notes.append(f"Constant features stay constant: {', '.join(flat)}.")
+        for note in notes:
+            say(note, verbose=self.verbose)
+
+        encoder = Standardise(recipe.standardise).fit(train.values)
+        jobs = self._jobs(train, held, encoder, recipe, sizes, seed, n_jobs)
+        folder = None
+        if checkpoint is not None:
+            key = _key(train, held, recipe, seed, self.dtype)
+            folder = CheckpointFolder(checkpoint, key)
+            for job in jobs:
+                job.checkpoint = folder.progress_file(job.step_size)
+        with scale_bars(sizes, verbose=self.verbose) as watch:
+            trained = train_scales(jobs, n_jobs=n_jobs, folder=folder, watch=watch)
+        finished = sorted(trained.flow_maps)
+        if trained.interrupted:
+            if not finished:
+                raise KeyboardInterrupt
+            warn_interrupted(finished, [s for s in sizes if s not in trained.flow_maps])
+
+        self.encoder_ = encoder
+        self.recipe_ = recipe
+        self.dt_ = train.dt
+        self.feature_names_ = train.feature_names
+        self.n_features_in_ = train.n_features
+        self.flow_maps_ = {s: trained.flow_maps[s] for s in finished}
+        self.history_ = {s: trained.histories[s] for s in finished}
+        self.notes_ = notes
+        self.data_ = {
+            "fingerprint": train.fingerprint(),
+            "n_trajectories": len(train),
+            "n_rows": train.n_rows,
+            "low": train.values.min(axis=0).astype(float).tolist(),
+            "high": train.values.max(axis=0).astype(float).tolist(),
+        }
+        self.selection_ = self._couple(held)
+        self.seconds_ = time.perf_counter() - begin
+        say(
+            f"Coupled step sizes {', '.join(map(str, self.selection_.step_sizes))}; "
+            f"{self.seconds_:.0f} s.",
+            verbose=self.verbose,
+        )
+        return self
+
+    def _check(self, *, with_checkpoint: bool) -> tuple[Recipe, int | None, int]:
+        """Check the constructor's values; return the recipe, the processes and the seed."""
+        recipe = get_recipe(self.recipe).override(
+            hidden_sizes=self.hidden_sizes,
+            activation=self.activation,
+            polynomial_degree=self.polynomial_degree,
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            max_steps=self.max_steps,
+            rollout_steps=self.rollout_steps,
+            early_bias=self.early_bias,
+            target_error=self.target_error,
+        )
+        as_choice(self.dtype, "dtype", ("float32", "float64"))
+        as_choice(self.select, "select", ("accuracy", "all"))
+        as_choice(self.interpolation, "interpolation", METHODS)
+        if not 0 < self.validation_fraction < 1:
+            raise ArgumentError(
+                f"Expected validation_fraction between 0 and 1, got {self.validation_fraction!r}."
+            )
+        if self.time_limit is not None:
+            as_positive(self.time_limit, "time_limit")
+        check_device(self.device)
+        n_jobs = self.n_jobs
+        if n_jobs is not None:
+            n_jobs = n_cores() if n_jobs == -1 else as_count(n_jobs, "n_jobs")
+        if self.random_state is not None:
+            return recipe, n_jobs, as_count(self.random_state, "random_state", least=0)
+        seed = 0 if with_checkpoint else int(np.random.SeedSequence().generate_state(1)[0])
+        return recipe, n_jobs, seed
+
+    def _jobs(
+        self,
+        train: Trajectories,
+        held: Trajectories,
+        encoder: Standardise,
+        recipe: Recipe,
+        sizes: Sequence[int],
+        seed: int,
+        n_jobs: int | None,
+    ) -> list[ScaleJob]:
+        """Return one training job a step size, the coarsest, which are the hardest, first."""
+        assert recipe.early_bias is not None
+        workers = min(n_jobs or n_cores(), len(sizes)) if self.device == "cpu" else 1
+        limit = None
+        if self.time_limit is not None:
+            limit = 0.9 * self.time_limit / -(-len(sizes) // workers)
+        jobs = []
+        for size in sorted(sizes, reverse=True):
+            samplers = []
+            for data, offset in ((train, 0), (held, 1)):
+                sampler = WindowSampler(
+                    data.values,
+                    data.offsets,
+                    encoder,
+                    size,
+                    recipe.rollout_steps,
+                    recipe.early_bias,
+                    2 * seed + offset,
+                )
+                samplers.append(sampler)
+            if samplers[0].n_windows == 0:
+                samplers[0].draw(1, 0)
+            if samplers[1].n_windows == 0:
+                raise DataError(
+                    f"No validation trajectory is long enough for step size {size}: the longest "
+                    f"has {held.lengths.max()} rows. Leave out the coarse step sizes, or give "
+                    "longer validation data."
+                )
+            jobs.append(
+                ScaleJob(
+                    samplers[0], samplers[1], recipe, seed + size, self.dtype, self.device, limit
+                )
+            )
+        return jobs
+
+    def _couple(self, held: Trajectories) -> Selection:
+        """Choose the scales on validation rollouts."""
+        rolled = planning.rollouts(held)
+
+        def measure(step_sizes: tuple[int, ...]) -> tuple[float, float]:
+            begin = time.perf_counter()
+            predicted = self._forecast(rolled.initial_states, rolled.n_steps, step_sizes)
+            seconds = time.perf_counter() - begin
+            return masked_mse(rolled.truth, predicted, self.encoder_.scale_), seconds
+
+        sizes = tuple(sorted(self.flow_maps_))
+        if self.select == "all":
+            return Selection(sizes, measure(sizes)[0])
+        chosen = select(sizes, measure)
+        if not math.isfinite(chosen.error):
+            raise TrainingError(
+                "Every coupling diverges on the validation data. Train longer, with more data, or "
+                "look for outliers."
+            )
+        return chosen
+
+    # Using it
+
+    def forecast(
+        self,
+        initial_states: Any,
+        n_steps: int | None = None,
+        *,
+        t: Any = None,
+        step_sizes: Sequence[int] | None = None,
+        interpolation: str | None = None,
+        method: str = "vectorised",
+        on_divergence: str = "raise",
+    ) -> np.ndarray:
+        """Step forward from one or many initial states, with all coupled scales at once.
+
+        Parameters
+        ----------
+        initial_states : array, shape (n, d) or (d,)
+            In the user's units.
+        n_steps : int, optional
+            Horizon in multiples of ``dt``. Give this or ``t``.
+        t : array, shape (m,), optional
+            Times since the initial state, in the unit of ``dt``, in any order.
+        step_sizes : sequence of int, optional
+            Scales to couple instead of the selected ones. A single one is the single-scale
+            time-stepper of the paper.
+        interpolation : {"cubic", "linear"}, optional
+        method : {"vectorised", "sequential"}
+            Algorithm 1, or one state after another: its plain definition, equal up to rounding.
+        on_divergence : {"raise", "return"}
+            Raise a DivergenceError that names trajectory and step, or return NaN from there on.
+
+        Returns
+        -------
+        array, shape (n, n_steps + 1, d) or (n, m, d)
+            Row 0 of a trajectory is its initial state. Without the first axis for one state of
+            shape (d,). The dtype is that of ``initial_states``.
+        """
+        self._check_fitted()
+        states = as_numeric(initial_states, what="The initial states")
+        single = states.ndim == 1
+        states = states[None] if single else states
+        if states.ndim != 2 or states.shape[1] != self.n_features_in_:
+            raise DataError(
+                f"Expected initial states of shape (n, {self.n_features_in_}), got {states.shape}."
+            )
+        if not np.isfinite(states).all():
+            row, column = (int(k) for k in np.argwhere(~np.isfinite(states))[0])
+            raise DataError(
+                f"Initial state {row} is {states[row, column]} in {self.feature_names_[column]!r}."
+            )
+        at = None
+        if (n_steps is None) == (t is None):
+            raise ArgumentError("Give either n_steps or the times t.")
+        if t is not None:
+            at = np.atleast_1d(as_numeric(t, what="t").astype(np.float64)) / self.dt_
+            if at.ndim != 1 or not (np.isfinite(at).all() and (at >= 0).all()) or len(at) == 0:
+                raise ArgumentError("Expected times t since the initial state, all 0 or later.")
+            # A multiple of dt that rounding put just above a step is that step.
+            near = np.round(at)
+            at = np.where(np.abs(at - near) < 1e-9 * np.maximum(1, near), near, at)
+            n_steps = max(1, math.ceil(at.max()))
+        result = self._forecast(
+            states,
+            as_count(n_steps, "n_steps"),
+            self.selection_.step_sizes if step_sizes is None else step_sizes,
+            at=at,
+            interpolation=interpolation,
+            method=method,
+            on_divergence=on_divergence,
+        )
+        return result[0] if single else result
+
+    def _forecast(
+        self,
+        states: np.ndarray,
+        n_steps: int,
+        step_sizes: Sequence[int],
+        *,
+        at: np.ndarray | None = None,
+        interpolation: str | None = None,
+        method: str = "vectorised",
+        on_divergence: str = "return",
+    ) -> np.ndarray:
+        missing = [s for s in chain(step_sizes) if s not in self.flow_maps_]
+        if missing:
+            raise ArgumentError(
+                f"Step size {missing[0]} was not trained; there are "
+                f"{', '.join(map(str, self.flow_maps_))}."
+            )
+        maps = {s: self.flow_maps_[s].to(self.device) for s in step_sizes}
+        return forecast(
+            states,
+            maps,
+            self.encoder_,
+            n_steps,
+            at=at,
+            interpolation=interpolation or self.interpolation,
+            method=method,
+            on_divergence=on_divergence,
+            device=self.device,
+        )
+
+    def predict(self, states: Any, *, step_size: int | None = None) -> np.ndarray:
+        """Return the states one step of ``step_size`` later (the finest by default); (n, d)."""
+        self._check_fitted()
+        size = min(self.flow_maps_) if step_size is None else as_count(step_size, "step_size")
+        return self.forecast(states, t=[size * self.dt_], step_sizes=[size])[..., 0, :]
+
+    def evaluate(
+        self,
+        test: Any,
+        *,
+        n_steps: int | None = None,
+        step_sizes: Sequence[int] | None = None,
+        interpolation: str | None = None,
+    ) -> Evaluation:
+        """Forecast every trajectory from its first state and measure the errors.
+
+        Parameters
+        ----------
+        test : Trajectories, or anything that Trajectories accepts
+        n_steps : int, optional
+            Horizon; by default to the end of each trajectory.
+        step_sizes, interpolation
+            As in :meth:`forecast`.
+        """
+        self._check_fitted()
+        data = as_trajectories(test, None, default_dt=self.dt_)
+        if data.n_features != self.n_features_in_:
+            raise DataError(
+                f"The model has {self.n_features_in_} features, the data {data.n_features}."
+            )
+        if abs(data.dt - self.dt_) > 1e-6 * self.dt_:
+            raise DataError(f"The model steps by {self.dt_:g}, the data by {data.dt:g}.")
+        sizes = tuple(chain(self.selection_.step_sizes if step_sizes is None else step_sizes))
+        if n_steps is not None:
+            n_steps = as_count(n_steps, "n_steps")
+
+        def forecaster(states: np.ndarray, steps: int) -> np.ndarray:
+            return self._forecast(states, steps, sizes, interpolation=interpolation)
+
+        return evaluate(forecaster, data, n_steps=n_steps, step_sizes=sizes)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return minus the normalised root mean squared error, for scikit-learn's searches."""
+        return -self.evaluate(X).nrmse
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to a safetensors file; see :func:`pyhits.load`."""
+        from pyhits.save import save_model  # save builds estimators, so it imports this module
+
+        self._check_fitted()
+        return save_model(self, path)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "selection_"):
+            raise NotFittedError("This HiTS is not fitted yet; call fit with trajectories first.")
+
+
+def _key(train: Trajectories, held: Trajectories, recipe: Recipe, seed: int, dtype: str) -> str:
+    """Fingerprint of everything that a scale's training depends on."""
+    text = f"{train.fingerprint()} {held.fingerprint()} {recipe} {seed} {dtype}"
+    return hashlib.sha256(text.encode()).hexdigest()

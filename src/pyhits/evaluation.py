@@ -1,0 +1,166 @@
+"""How good a forecast is: one object with every number, and a table of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyhits import metrics
+from pyhits.planning import Rollouts, padded
+from pyhits.trajectories import Trajectories
+
+#: Forecasts initial states (n, d) over n_steps: the result is (n, n_steps + 1, d).
+Forecaster = Callable[[np.ndarray, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors of a forecast from the initial states of recorded trajectories.
+
+    Attributes
+    ----------
+    mse : float
+        Mean squared error over trajectories, time steps and features: the "integrated L2 error" of
+        the paper's Tables 6 to 8, in the user's units squared. Infinite if a trajectory diverged.
+    nrmse : float
+        Root mean squared error in units of each feature's standard deviation.
+    valid_time : float
+        Median time, in the unit of ``dt``, until a trajectory's error passes 0.4 standard
+        deviations; the recorded time where it never does.
+    valid_steps : array of int, shape (n,)
+        The same for each trajectory, in steps.
+    per_step_mse : array, shape (n_steps + 1,)
+        Mean squared error at each time; 0 at the initial state.
+    feature_mse : array, shape (d,)
+        Mean squared error of each feature.
+    persistence_mse, persistence_nrmse : float
+        Errors of the forecast that nothing changes.
+    seconds : float
+        Wall time of the forecast.
+    n_trajectories, n_steps, n_diverged : int
+    dt : float
+    step_sizes : tuple of int
+        Scales that were coupled.
+    feature_names : tuple of str
+    """
+
+    mse: float
+    nrmse: float
+    valid_time: float
+    valid_steps: np.ndarray
+    per_step_mse: np.ndarray
+    feature_mse: np.ndarray
+    persistence_mse: float
+    persistence_nrmse: float
+    seconds: float
+    n_trajectories: int
+    n_steps: int
+    n_diverged: int
+    dt: float
+    step_sizes: tuple[int, ...]
+    feature_names: tuple[str, ...]
+
+    @property
+    def times(self) -> np.ndarray:
+        """Times of ``per_step_mse`` since the initial state, shape ``(n_steps + 1,)``."""
+        return np.asarray(self.dt * np.arange(self.n_steps + 1))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; what is not finite becomes None."""
+        values: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                values[name] = [_finite(v) for v in value.tolist()]
+            else:
+                values[name] = _finite(value)
+        return values
+
+    def __str__(self) -> str:
+        """Return the table that the command line prints."""
+        horizon = self.n_steps * self.dt
+        rows = [
+            ("trajectories", f"{self.n_trajectories}"),
+            ("horizon", f"{self.n_steps} steps ({horizon:g} time units)"),
+            ("scales coupled", ", ".join(str(s) for s in self.step_sizes)),
+            ("mse", f"{self.mse:.3e}"),
+            ("nrmse", f"{self.nrmse:.3e}   (persistence {self.persistence_nrmse:.3e})"),
+            ("valid time", f"{self.valid_time:g} of {horizon:g} time units (median)"),
+            ("error at the end", f"{self.per_step_mse[-1]:.3e}"),
+            ("diverged", f"{self.n_diverged}"),
+            ("seconds", f"{self.seconds:.3f}"),
+        ]
+        width = max(len(label) for label, _ in rows)
+        return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def evaluate(
+    forecaster: Forecaster,
+    test: Trajectories,
+    *,
+    n_steps: int | None = None,
+    step_sizes: tuple[int, ...] = (),
+) -> Evaluation:
+    """Forecast every trajectory from its first state and compare.
+
+    Parameters
+    ----------
+    forecaster : callable
+        Forecasts initial states over a number of steps; NaN where it diverged.
+    test : Trajectories
+        Even or ragged.
+    n_steps : int, optional
+        Horizon; by default to each trajectory's end.
+    """
+    truth = padded(test)
+    if n_steps is not None:
+        truth = truth[:, : n_steps + 1]
+    rolled = Rollouts(truth)
+    begin = time.perf_counter()
+    predicted = forecaster(rolled.initial_states, rolled.n_steps)
+    seconds = time.perf_counter() - begin
+
+    spread = test.values.std(axis=0, dtype=np.float64)
+    scale = np.where(spread > 0, spread, 1.0)
+    known = np.isfinite(truth)
+    known[:, 0] = False
+    error = np.where(known, _squares(predicted, truth), 0.0)
+    still = np.where(known, _squares(truth[:, :1], truth), 0.0)
+    diverged = ~np.isfinite(error).all(axis=(1, 2))
+    error[~np.isfinite(error)] = np.inf
+    counts = np.maximum(known.sum(axis=(0, 1)), 1)
+    steps = metrics.valid_steps(truth, predicted, scale)
+    with np.errstate(invalid="ignore"):
+        per_feature = error.sum(axis=(0, 1)) / counts
+        per_step = error.sum(axis=(0, 2)) / np.maximum(known.sum(axis=(0, 2)), 1)
+    still_mse = still.sum(axis=(0, 1)) / counts
+    return Evaluation(
+        mse=float(per_feature.mean()),
+        nrmse=float(np.sqrt(np.mean(per_feature / scale**2))),
+        valid_time=float(np.median(steps) * test.dt),
+        valid_steps=steps,
+        per_step_mse=per_step,
+        feature_mse=per_feature,
+        persistence_mse=float(still_mse.mean()),
+        persistence_nrmse=float(np.sqrt(np.mean(still_mse / scale**2))),
+        seconds=seconds,
+        n_trajectories=len(test),
+        n_steps=rolled.n_steps,
+        n_diverged=int(diverged.sum()),
+        dt=test.dt,
+        step_sizes=tuple(step_sizes),
+        feature_names=test.feature_names,
+    )
+
+
+def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return squared differences in float64; ``a`` may not be finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(np.square(np.subtract(a, b, dtype=np.float64)))

@@ -1,0 +1,91 @@
+"""The protocol that every flow map satisfies, and the registry that files rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from pyhits.checks import suggest
+from pyhits.errors import ArgumentError
+
+#: Writes the states one step after ``states`` (n, d) into ``out`` (n, d); both contiguous.
+StepInto = Callable[[Tensor, Tensor], None]
+
+
+class FlowMap(nn.Module):
+    """One step forward in time: ``x + increment(x)`` (paper, equation 7).
+
+    Subclass it, write :meth:`increment` and :meth:`config`, and decorate the class with
+    :func:`register` to make a new family that trains, couples, forecasts and saves like the others.
+
+    Parameters
+    ----------
+    dimension : int
+        Number of state variables d.
+    """
+
+    kind: ClassVar[str] = ""
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__()
+        self.dimension = dimension
+
+    def increment(self, states: Tensor) -> Tensor:
+        """Return the change of state over one step; ``(n, d)`` to ``(n, d)``."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how to step.")
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the states one step later; ``(n, d)`` to ``(n, d)``."""
+        return states + self.increment(states)
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain JSON values, for model files."""
+        return {"dimension": self.dimension}
+
+    def stepper(self, max_rows: int) -> StepInto:
+        """Return a function that steps up to ``max_rows`` states into a given buffer.
+
+        The forecast engine calls it thousands of times on equal shapes; a family may override it
+        to work in buffers that it allocates once.
+        """
+
+        def step_into(states: Tensor, out: Tensor) -> None:
+            torch.add(states, self.increment(states), out=out)
+
+        return step_into
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trained numbers."""
+        return sum(p.numel() for p in self.parameters())
+
+
+_KINDS: dict[str, type[FlowMap]] = {}
+_Class = TypeVar("_Class", bound=type[FlowMap])
+
+
+def register(kind: str) -> Callable[[_Class], _Class]:
+    """Return a class decorator that makes a flow map known under ``kind``, for model files."""
+
+    def add(cls: _Class) -> _Class:
+        known = _KINDS.get(kind)
+        if known is not None and known.__qualname__ != cls.__qualname__:
+            raise ArgumentError(f"A flow map named {kind!r} is registered already.")
+        cls.kind = kind
+        _KINDS[kind] = cls
+        return cls
+
+    return add
+
+
+def create(kind: str, config: dict[str, Any]) -> FlowMap:
+    """Build an untrained flow map of a registered kind from its :meth:`FlowMap.config`."""
+    if kind not in _KINDS:
+        raise ArgumentError(
+            f"Unknown flow map {kind!r}{suggest(kind, sorted(_KINDS))} A family of your own must "
+            "be registered (pyhits.flowmaps.register) before its models are loaded."
+        )
+    return _KINDS[kind](**config)

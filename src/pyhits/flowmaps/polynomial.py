@@ -1,0 +1,178 @@
+"""A flow map whose increment is a polynomial of the state, fitted in closed form."""
+
+from __future__ import annotations
+
+from math import comb
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyhits.checks import as_count
+from pyhits.errors import ArgumentError
+from pyhits.flowmaps.base import FlowMap, StepInto, register
+
+
+def n_monomials(dimension: int, degree: int) -> int:
+    """Number of monomials of d variables up to a total degree, the constant included."""
+    return comb(dimension + degree, degree)
+
+
+def _recursion(dimension: int, degree: int) -> list[tuple[int, int, int, int]]:
+    """Return how the monomials follow from one another, as products of whole blocks.
+
+    Each entry ``(first, last, variable, begin)`` says: the rows from ``begin`` on are the rows
+    ``first:last`` times that variable. Row 0 is the constant. Working on blocks keeps the number of
+    array operations at ``dimension * degree``, however many monomials there are.
+    """
+    blocks: list[tuple[int, int, int, int]] = []
+    # starts[j]: first row, in the previous degree, of the monomials free of variables before j.
+    starts = [0] * dimension
+    end = 1
+    for _ in range(degree):
+        begin, next_starts = end, []
+        for j in range(dimension):
+            next_starts.append(begin)
+            blocks.append((starts[j], end, j, begin))
+            begin += end - starts[j]
+        starts, end = next_starts, begin
+    return blocks
+
+
+@register("polynomial")
+class PolynomialMap(FlowMap):
+    """Polynomial increment of total degree ``degree``.
+
+    Near-exact at small steps of systems with polynomial right-hand sides, where a net would need
+    long training, and quick to fit on small data. Outside ``bounds`` the polynomial is
+    evaluated at the nearest point of the box, so that high powers cannot run away.
+
+    Parameters
+    ----------
+    dimension, degree : int
+        Number of state variables and total degree (0 or more).
+    """
+
+    coefficients: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, dimension: int, degree: int) -> None:
+        super().__init__(dimension)
+        self.degree = as_count(degree, "degree", least=0)
+        self._blocks = _recursion(dimension, self.degree)
+        n = n_monomials(dimension, self.degree)
+        self.register_buffer("coefficients", torch.zeros(dimension, n))
+        self.register_buffer("low", torch.full((dimension,), -torch.inf))
+        self.register_buffer("high", torch.full((dimension,), torch.inf))
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"dimension": self.dimension, "degree": self.degree}
+
+    def set_bounds(self, states: np.ndarray, margin: float = 0.1) -> None:
+        """Set the box to the range of ``states`` (n, d), widened by ``margin`` of it a side."""
+        low, high = states.min(axis=0), states.max(axis=0)
+        pad = margin * (high - low)
+        self.low.copy_(torch.from_numpy(low - pad))
+        self.high.copy_(torch.from_numpy(high + pad))
+
+    def monomials(self, states: Tensor) -> Tensor:
+        """Return all monomials, one a row: states ``(n, d)`` to ``(n_monomials, n)``."""
+        out = states.new_empty((self.coefficients.shape[1], states.shape[0]))
+        self._monomials_into(states, out)
+        return out
+
+    def _monomials_into(self, states: Tensor, out: Tensor) -> None:
+        columns = states.T.contiguous()
+        if self.degree > 1:
+            columns.clamp_(self.low[:, None], self.high[:, None])
+        out[0] = 1
+        for first, last, variable, begin in self._blocks:
+            torch.mul(out[first:last], columns[variable], out=out[begin : begin + last - first])
+
+    def increment(self, states: Tensor) -> Tensor:
+        """Return the change of state over one step; ``(n, d)`` to ``(n, d)``."""
+        return (self.coefficients @ self.monomials(states)).T
+
+    def stepper(self, max_rows: int) -> StepInto:
+        """Return a stepping function that reuses one block of monomials."""
+        n_terms = self.coefficients.shape[1]
+        buffer = self.coefficients.new_empty(n_terms * max_rows)
+        change = self.coefficients.new_empty(self.dimension * max_rows)
+
+        def step_into(states: Tensor, out: Tensor) -> None:
+            n = len(states)
+            terms = buffer[: n * n_terms].view(n_terms, n)
+            self._monomials_into(states, terms)
+            # Coefficients from the left: BLAS is some 20 times slower on the transposed product.
+            product = torch.mm(
+                self.coefficients, terms, out=change[: n * self.dimension].view(-1, n)
+            )
+            torch.add(states, product.T, out=out)
+
+        return step_into
+
+
+#: Ridge penalties tried, relative to the largest singular value squared.
+RIDGES = (0.0, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2)
+
+
+def fit_polynomial(
+    states: np.ndarray,
+    increments: np.ndarray,
+    validation: tuple[np.ndarray, np.ndarray],
+    *,
+    max_degree: int = 9,
+    max_terms: int = 128,
+) -> tuple[PolynomialMap, np.ndarray]:
+    """Fit polynomials of rising degree by ridge regression and keep the best on validation.
+
+    Parameters
+    ----------
+    states, increments : array, shape (n, d)
+        Standardised states and their changes over one step, scaled to order one; float64.
+    validation : pair of such arrays
+        Held-out states and increments that choose degree and penalty.
+    max_degree, max_terms : int
+        The degree rises while it is at most ``max_degree`` and the number of monomials is at most
+        ``max_terms`` and a third of the rows.
+
+    Returns
+    -------
+    best : PolynomialMap
+        In float64.
+    residual : array, shape (d,)
+        Its mean squared error on validation, each feature.
+    """
+    d = states.shape[1]
+    if len(states) < 2 or states.shape != increments.shape:
+        raise ArgumentError(f"Cannot fit to states {states.shape}, increments {increments.shape}.")
+    held_states, held = (torch.from_numpy(np.ascontiguousarray(a)) for a in validation)
+    x, y = (torch.from_numpy(np.ascontiguousarray(a)) for a in (states, increments))
+    best: PolynomialMap | None = None
+    best_error = np.full(d, np.inf)
+    for degree in range(max_degree + 1):
+        terms = n_monomials(d, degree)
+        if degree > 0 and (terms > max_terms or 3 * terms > len(states)):
+            break
+        candidate = PolynomialMap(d, degree).double()
+        candidate.set_bounds(states)
+        design = candidate.monomials(x).T
+        scale = design.square().mean(0).sqrt_().clamp_(min=1e-300)
+        q, r = torch.linalg.qr(design / scale)
+        u, s, vt = torch.linalg.svd(r)
+        projected = u.T @ (q.T @ y)
+        keep = (s > 1e-13 * s[0]).double()
+        test = candidate.monomials(held_states).T
+        for ridge in RIDGES:
+            weight = keep * s / (s * s + ridge * s[0] * s[0]).clamp(min=1e-300)
+            coefficients = (vt.T @ (weight[:, None] * projected)) / scale[:, None]
+            error = (test @ coefficients - held).square().mean(0).numpy()
+            if error.mean() < best_error.mean():
+                candidate.coefficients.copy_(coefficients.T)
+                best, best_error = candidate, error
+    if best is None:
+        raise ArgumentError("No polynomial has a finite error; are the states finite?")
+    return best, best_error

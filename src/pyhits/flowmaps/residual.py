@@ -1,0 +1,126 @@
+"""The residual network of the paper (equations 7 and 8), scaled so that it learns O(1) targets."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyhits.checks import as_choice, as_count
+from pyhits.flowmaps.base import FlowMap, StepInto, register
+from pyhits.flowmaps.polynomial import PolynomialMap
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": nn.functional.gelu,
+    "silu": nn.functional.silu,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+}
+_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": torch.ops.aten.gelu_,
+    "silu": torch.ops.aten.silu_,
+    "tanh": torch.tanh_,
+    "relu": torch.relu_,
+}
+
+
+@register("residual")
+class ResidualNet(FlowMap):
+    """``x + base(x) + scale * net(x)`` with a fully connected net.
+
+    Parameters
+    ----------
+    dimension : int
+        Number of state variables d.
+    hidden_sizes : sequence of int
+        Widths of the hidden layers.
+    activation : {"gelu", "silu", "tanh", "relu"}
+        The paper uses ``"relu"``; smooth ones fit smooth flow maps far better.
+    base_degree : int, optional
+        Degree of a polynomial first stage, of which the net learns the rescaled remainder.
+
+    Attributes
+    ----------
+    scale : Tensor, shape (d,)
+        Size of each feature's increment (after the base), by which the net's output is multiplied;
+        1 in the paper's setting. A feature that never changes has 0 and stays exactly constant.
+    """
+
+    scale: Tensor
+    layers: nn.ModuleList
+
+    def __init__(
+        self,
+        dimension: int,
+        hidden_sizes: Sequence[int] = (64, 64, 64),
+        activation: str = "gelu",
+        base_degree: int | None = None,
+    ) -> None:
+        super().__init__(dimension)
+        self.hidden_sizes = tuple(as_count(w, "a hidden size") for w in hidden_sizes)
+        self.activation = as_choice(activation, "activation", ACTIVATIONS)
+        sizes = [dimension, *self.hidden_sizes, dimension]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+        self.base = None if base_degree is None else PolynomialMap(dimension, base_degree)
+        self.register_buffer("scale", torch.ones(dimension))
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            "dimension": self.dimension,
+            "hidden_sizes": list(self.hidden_sizes),
+            "activation": self.activation,
+            "base_degree": None if self.base is None else self.base.degree,
+        }
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw fresh weights: uniform of variance 1/(3 fan-in), biases likewise."""
+        with torch.no_grad():
+            for layer in self.layers:
+                assert isinstance(layer, nn.Linear)
+                bound = 1 / math.sqrt(layer.in_features)
+                for parameter in (layer.weight, layer.bias):
+                    parameter.uniform_(-bound, bound, generator=generator)
+
+    def net(self, states: Tensor) -> Tensor:
+        """Return the net's O(1) output, ``(n, d)`` to ``(n, d)``."""
+        activate = ACTIVATIONS[self.activation]
+        last = len(self.layers) - 1
+        for k, layer in enumerate(self.layers):
+            states = layer(states) if k == last else activate(layer(states))
+        return states
+
+    def increment(self, states: Tensor) -> Tensor:
+        """Return the change of state over one step; ``(n, d)`` to ``(n, d)``."""
+        change = self.scale * self.net(states)
+        return change if self.base is None else change + self.base.increment(states)
+
+    def stepper(self, max_rows: int) -> StepInto:
+        """Return a stepping function that works in two activation buffers."""
+        linear = [m for m in self.layers if isinstance(m, nn.Linear)]
+        *hidden, last = [(m.weight.detach().T, m.bias.detach()) for m in linear]
+        last = ((last[0] * self.scale).contiguous(), last[1] * self.scale)
+        widest = max([1, *self.hidden_sizes])
+        buffers = [last[0].new_empty(max_rows * widest) for _ in range(2)]
+        activate = _IN_PLACE[self.activation]
+        base = None if self.base is None else self.base.stepper(max_rows)
+
+        def step_into(states: Tensor, out: Tensor) -> None:
+            n, h = len(states), states
+            for k, (weight, bias) in enumerate(hidden):
+                width = weight.shape[1]
+                target = buffers[k % 2][: n * width].view(n, width)
+                activate(torch.addmm(bias, h, weight, out=target))
+                h = target
+            if base is None:
+                torch.addmm(states, h, last[0], out=out)
+            else:
+                base(states, out)
+                out.addmm_(h, last[0])
+            out += last[1]
+
+        return step_into

@@ -1,0 +1,126 @@
+"""Forecasts in the user's units: encode, fill in, interpolate, decode, catch divergence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from pyhits.checks import as_choice
+from pyhits.encoders import Standardise
+from pyhits.errors import DivergenceError
+from pyhits.flowmaps import FlowMap
+from pyhits.hierarchy.engine import chain, fill, sequential
+from pyhits.hierarchy.interpolate import interpolate
+
+#: A state this many standard deviations away from the training data has diverged.
+DIVERGED = 1e4
+
+#: Bytes of encoded states worked on at a time, beside the result.
+_CHUNK_BYTES = 64 << 20
+
+
+def forecast(
+    initial_states: np.ndarray,
+    flow_maps: Mapping[int, FlowMap],
+    encoder: Standardise,
+    n_steps: int,
+    *,
+    at: np.ndarray | None = None,
+    interpolation: str = "cubic",
+    method: str = "vectorised",
+    on_divergence: str = "raise",
+    device: str = "cpu",
+    rows_per_block: int | None = None,
+) -> np.ndarray:
+    """Step all initial states forward together.
+
+    Parameters
+    ----------
+    initial_states : array, shape (n, d)
+        In the user's units; the result has their dtype.
+    flow_maps : mapping of int to FlowMap
+        By step size; each divides the next coarser. States between multiples of the finest are
+        interpolated.
+    n_steps : int
+        Horizon in multiples of ``dt``.
+    at : array, shape (m,), optional
+        Times in multiples of ``dt`` to return instead of all steps, each in ``[0, n_steps]``.
+    interpolation : {"cubic", "linear"}
+    method : {"vectorised", "sequential"}
+        Algorithm 1, or its plain sequential definition.
+    on_divergence : {"raise", "return"}
+        Raise a DivergenceError, or return NaN from the diverged step on.
+
+    Returns
+    -------
+    array, shape (n, n_steps + 1, d) or (n, m, d)
+        Row 0 is the initial state.
+    """
+    as_choice(on_divergence, "on_divergence", ("raise", "return"))
+    as_choice(method, "method", ("vectorised", "sequential"))
+    finest = chain(flow_maps)[0]
+    maps = {size // finest: flow_map for size, flow_map in flow_maps.items()}
+    dtype = _dtype(maps)
+    grid = -(-n_steps // finest)
+    positions = None
+    if at is not None:
+        positions = at / finest
+    elif finest > 1:
+        positions = np.arange(n_steps + 1) / finest
+    n, d = initial_states.shape
+    count = n_steps + 1 if at is None else len(at)
+    out = np.empty((n, count, d), dtype=initial_states.dtype)
+    size = torch.empty(0, dtype=dtype).element_size()
+    chunk = max(1, _CHUNK_BYTES // (size * d * (grid + 1)))
+    if device != "cpu":
+        chunk *= 64
+    for begin in range(0, n, chunk):
+        part = initial_states[begin : begin + chunk]
+        states = torch.empty((len(part), grid + 1, d), dtype=dtype, device=device)
+        states[:, 0] = torch.from_numpy(encoder.transform(part)).to(device, dtype)
+        if method == "vectorised":
+            fill(states, maps, rows_per_block=rows_per_block)
+        else:
+            sequential(states, maps)
+        _catch_divergence(states, begin, finest, on_divergence)
+        encoded = states.cpu().numpy()
+        if positions is not None:
+            encoded = interpolate(encoded, positions, interpolation)
+        target = out[begin : begin + chunk]
+        encoder.inverse_transform_into(encoded, target)
+        if at is None:
+            # The initial state is the user's own number, not its round trip.
+            target[:, 0] = part
+    return out
+
+
+def _dtype(flow_maps: Mapping[int, FlowMap]) -> torch.dtype:
+    for flow_map in flow_maps.values():
+        for tensor in (*flow_map.parameters(), *flow_map.buffers()):
+            if tensor.is_floating_point():
+                return tensor.dtype
+    return torch.float32
+
+
+def _catch_divergence(states: torch.Tensor, begin: int, finest: int, action: str) -> None:
+    """Find the first state out of bounds; raise, or blank the trajectory from there on."""
+    if float(states.abs().amax()) < DIVERGED:
+        return
+    bad = ~(states.abs() < DIVERGED).all(dim=2)
+    lost = bad.any(dim=1)
+    first = bad.to(torch.int8).argmax(dim=1)
+    if action == "raise":
+        trajectory = int(torch.nonzero(lost)[0])
+        step = int(first[trajectory]) * finest
+        more = f" ({int(lost.sum()) - 1} more diverged)" if int(lost.sum()) > 1 else ""
+        raise DivergenceError(
+            f"The forecast of trajectory {begin + trajectory} diverged at step {step}{more}. Its "
+            "states left the training data far behind: train on more of the state space, couple "
+            'fewer scales, or ask for the rest with on_divergence="return".',
+            begin + trajectory,
+            step,
+        )
+    after = torch.arange(states.shape[1], device=states.device) >= first[:, None]
+    states[after & lost[:, None]] = torch.nan

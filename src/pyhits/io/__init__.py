@@ -1,0 +1,170 @@
+"""Files of trajectories: one ``read`` and one ``write``, the format told by the extension."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pyhits.checks import as_positive, suggest
+from pyhits.convert import Pieces, check_step
+from pyhits.errors import ArgumentError, DataError, FileFormatError
+from pyhits.io import archive, hdf5, matlab, netcdf, parquet, text
+from pyhits.io.choose import Wanted
+from pyhits.io.guard import as_path, existing_file, replacing
+from pyhits.trajectories import Trajectories
+
+__all__ = ["EXTENSIONS", "read", "write"]
+
+
+class _Format(NamedTuple):
+    read: Callable[[Path, Wanted], Pieces]
+    write: Callable[[Trajectories, Path], None]
+
+
+_TEXT = _Format(text.read, text.write)
+_HDF5 = _Format(hdf5.read, hdf5.write)
+_FORMATS = {
+    ".npz": _Format(archive.read_npz, archive.write_npz),
+    ".npy": _Format(archive.read_npy, archive.write_npy),
+    ".csv": _TEXT,
+    ".tsv": _TEXT,
+    ".txt": _TEXT,
+    ".dat": _TEXT,
+    ".parquet": _Format(parquet.read, parquet.write),
+    ".mat": _Format(matlab.read, matlab.write),
+    ".h5": _HDF5,
+    ".hdf5": _HDF5,
+    ".nc": _Format(netcdf.read, netcdf.write),
+}
+
+_ARCHIVES = (".npz", ".mat", ".h5", ".hdf5", ".nc")
+
+#: The extensions that :func:`read` and :func:`write` know.
+EXTENSIONS = tuple(_FORMATS)
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    dt: float | None = None,
+    variable: str | None = None,
+    time_column: str | int | None = None,
+    feature_names: Sequence[str] | None = None,
+) -> Trajectories:
+    """Read trajectories from a file.
+
+    Tables (.csv .tsv .txt .dat .parquet) hold one row a time. A column named ``t``, ``time [s]``,
+    ``Year`` ... is the time, one named ``trajectory`` or ``run`` numbers the trajectories, all
+    others are features. In a text table without a header the first of several columns is the time
+    if it increases uniformly over 3 rows or more.
+
+    Archives (.npz .mat .h5 .hdf5 .nc) hold named arrays: a vector ``t`` or ``time`` (or a scalar
+    ``dt``), and one array ``(time, feature)`` or ``(trajectory, time, feature)``. Data that lie
+    ``(feature, time)`` are transposed if the times say so. A .npy file is one such array.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; its extension tells the format, see :data:`EXTENSIONS`.
+    dt : float, optional
+        Time between rows, in the user's unit, for files that carry no times. 1 if neither says.
+        Dates in the file count in seconds.
+    variable : str, optional
+        Name of the array that holds the data, where an archive holds several.
+    time_column : str or int, optional
+        Name of the times, or number of their column (from 0), where they are not recognised;
+        ``"none"`` if the file holds no times, or they are to be left aside.
+    feature_names : sequence of str, optional
+        One name a feature, instead of the file's own.
+
+    Raises
+    ------
+    FileFormatError
+        The file is missing, empty, damaged, of another kind than its extension says, or of an
+        unknown kind.
+    DataError
+        What it holds cannot be used: gaps, text, uneven times, several arrays. Line or row and
+        column are named.
+    ArgumentError
+        ``dt`` contradicts the file's times, or a name that was asked for is not there.
+    MissingExtraError
+        The reader of this format is not installed; the message says how to install it.
+    """
+    if variable is not None and not isinstance(variable, str):
+        raise ArgumentError(f"Expected variable to be the name of an array, got {variable!r}.")
+    if time_column is not None and (
+        isinstance(time_column, bool) or not isinstance(time_column, (str, int))
+    ):
+        raise ArgumentError(f"Expected time_column to be a name or a number, got {time_column!r}.")
+    if dt is not None:
+        dt = as_positive(dt, "dt")
+    file = existing_file(path)
+    form = _format(file)
+    if variable is not None and file.suffix.lower() not in _ARCHIVES:
+        raise ArgumentError(
+            f"variable={variable!r} was given, but {file} holds no named arrays; only "
+            f"{', '.join(_ARCHIVES)} files do."
+        )
+    try:
+        pieces = form.read(file, Wanted(variable, time_column))
+        _check_step(dt, pieces.dt)
+        return Trajectories(pieces, dt, feature_names=feature_names)
+    except (ArgumentError, DataError) as error:
+        raise type(error)(f"{file}: {error}") from error.__cause__
+
+
+def write(trajectories: Trajectories, path: str | os.PathLike[str]) -> Path:
+    """Write trajectories to a file, so that :func:`read` returns them as they were.
+
+    All formats keep every value; .npz, .mat, .h5, .nc and .parquet also the data type and the exact
+    ``dt``. Text tables give float64 and a ``dt`` to ten digits. A .npy file holds the values
+    alone. The file appears once it is written in full, and missing folders are made.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    FileFormatError
+        The extension is unknown, or the file cannot be written there.
+    DataError
+        The format cannot hold them: uneven lengths in .npy, a feature named as the time is in a
+        table.
+    MissingExtraError
+        The writer of this format is not installed.
+    """
+    if not isinstance(trajectories, Trajectories):
+        raise ArgumentError(
+            f"Expected Trajectories to write, got {type(trajectories).__name__}; wrap the data: "
+            "pyhits.Trajectories(data, dt)."
+        )
+    file = as_path(path)
+    form = _format(file)
+    with replacing(file) as temporary:
+        form.write(trajectories, temporary)
+    return file
+
+
+def _format(path: Path) -> _Format:
+    extension = path.suffix.lower()
+    if extension in _FORMATS:
+        return _FORMATS[extension]
+    if not extension:
+        known = ", ".join(EXTENSIONS)
+        raise FileFormatError(f"{path} has no extension to tell its format by. Known: {known}.")
+    raise FileFormatError(
+        f"{path} has an unknown extension {extension!r}{suggest(extension, EXTENSIONS)}"
+    )
+
+
+def _check_step(given: float | None, own: float | None) -> None:
+    try:
+        check_step(given, own)
+    except ArgumentError as error:
+        raise ArgumentError(
+            f'{error} Leave dt out, or pass time_column="none" if the file holds no times.'
+        ) from None

@@ -1,0 +1,194 @@
+"""Which of a file's arrays is the data, which the time, and which way round they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyhits.checks import as_numeric, as_positive, suggest
+from pyhits.convert import Pieces, to_pieces
+from pyhits.errors import ArgumentError, DataError
+from pyhits.times import is_time_name, uniform_step
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the caller of :func:`pyhits.io.read` asked for.
+
+    Attributes
+    ----------
+    variable : str, optional
+        Name of the array that holds the data.
+    time_column : str or int, optional
+        Name of the times, or a column of the data (0-based), or ``"none"``.
+    """
+
+    variable: str | None = None
+    time_column: str | int | None = None
+
+
+def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
+    """Pick data and time among named arrays and lay the data out ``(..., time, feature)``.
+
+    The time is a vector named ``t``, ``time`` ...; a scalar ``dt`` counts where there is none. The
+    data are the one other numeric array; vectors as long as one of its axes are grids, not data.
+    Where the times match the last axis only, the data are transposed.
+
+    Parameters
+    ----------
+    arrays : mapping
+        Name to array, or to anything with ``shape`` and ``dtype`` that numpy converts. Only those
+        that are picked are converted.
+
+    Raises
+    ------
+    ArgumentError
+        No array has the name that was asked for.
+    DataError
+        No array or several could be the data, or the times match no axis of it.
+    """
+    time = _time_name(arrays, wanted)
+    name = _data_name(arrays, time, wanted.variable)
+    values = as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}")
+    if isinstance(wanted.time_column, int):
+        return _with_time_column(values, wanted.time_column, name)
+    if time is None:
+        pieces = to_pieces(values)
+        pieces.dt = _scalar_step(arrays)
+        return pieces
+    times = np.asarray(arrays[time])
+    if times.ndim == 2 and min(times.shape) > 1:
+        if times.shape != values.shape[:2]:
+            raise DataError(_mismatch(times, time, values, name))
+        found = [
+            uniform_step(row, where=f"{time!r}, trajectory {k}") for k, row in enumerate(times)
+        ]
+        pieces = to_pieces(values.reshape(*times.shape, -1))
+        pieces.dt = found[0][0]
+        if any(abs(dt - pieces.dt) > 1e-6 * pieces.dt for dt, _ in found):
+            raise DataError(f"The trajectories step by different times in {time!r}.")
+        pieces.start_times = np.array([start for _, start in found])
+        return pieces
+    dt, start = uniform_step(times.ravel(), where=repr(time))
+    pieces = to_pieces(_oriented(values, times, time, name))
+    pieces.dt = dt
+    count = 1 if pieces.even is None else len(pieces.even)
+    pieces.start_times = np.full(count, start)
+    return pieces
+
+
+def listing(arrays: Mapping[str, Any]) -> str:
+    """Return names and shapes for an error message."""
+    if not arrays:
+        return "nothing"
+    return ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+
+
+def named(arrays: Mapping[str, Any], name: str, option: str) -> str:
+    """Return ``name`` if there is an array of that name; otherwise suggest the nearest."""
+    if name in arrays:
+        return name
+    raise ArgumentError(f"There is no array {name!r} for {option}{suggest(name, list(arrays))}")
+
+
+def _base(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
+
+
+def _is_vector(array: Any) -> bool:
+    return len([n for n in array.shape if n > 1]) == 1
+
+
+def _time_name(arrays: Mapping[str, Any], wanted: Wanted) -> str | None:
+    """Return the name of the array of times, if there is one."""
+    if isinstance(wanted.time_column, int) or wanted.time_column == "none":
+        return None
+    if wanted.time_column is not None:
+        return named(arrays, wanted.time_column, "time_column")
+    leading = {tuple(a.shape[:2]) for a in arrays.values() if len(a.shape) > 2}
+    found = [
+        name
+        for name, array in arrays.items()
+        if is_time_name(_base(name))
+        and array.dtype.kind in "fiuM"
+        and name != wanted.variable
+        and (_is_vector(array) or tuple(array.shape) in leading)
+    ]
+    if len(found) > 1:
+        raise DataError(
+            f"Several arrays look like the time: {listing({n: arrays[n] for n in found})}. Choose "
+            'one with time_column="name".'
+        )
+    return found[0] if found else None
+
+
+def _data_name(arrays: Mapping[str, Any], time: str | None, variable: str | None) -> str:
+    if variable is not None:
+        return named(arrays, variable, "variable")
+    numeric = {
+        name: array
+        for name, array in arrays.items()
+        if name != time and array.dtype.kind in "fiuc" and any(n > 1 for n in array.shape)
+    }
+    axes = {n for array in numeric.values() if not _is_vector(array) for n in array.shape}
+    candidates = {
+        name: array
+        for name, array in numeric.items()
+        if not (_is_vector(array) and max(array.shape) in axes)
+    }
+    if len(candidates) == 1:
+        return next(iter(candidates))
+    if not candidates:
+        raise DataError(
+            f"Expected an array of numbers, found {listing(arrays)}. Python objects, texts, "
+            "cells and structs are not read."
+        )
+    raise DataError(
+        f"Several arrays could be the data: {listing(candidates)}. Choose one with "
+        'variable="name" (on the command line: --variable name).'
+    )
+
+
+def _oriented(values: np.ndarray, times: np.ndarray, time: str, name: str) -> np.ndarray:
+    """Return data as ``(time, feature)`` or ``(trajectory, time, feature)``."""
+    n = times.size
+    axes = [k for k, length in enumerate(values.shape) if length == n]
+    if not axes:
+        raise DataError(_mismatch(times, time, values, name))
+    if values.ndim > 2 and 1 in axes:
+        return values.reshape(values.shape[0], n, -1)
+    return np.moveaxis(values, axes[0], 0).reshape(n, -1)
+
+
+def _mismatch(times: np.ndarray, time: str, values: np.ndarray, name: str) -> str:
+    return (
+        f"The times {time!r} have shape {times.shape}, which matches no axis of {name!r} "
+        f'{values.shape}. Choose other times with time_column="name", or none with '
+        'time_column="none".'
+    )
+
+
+def _with_time_column(values: np.ndarray, column: int, name: str) -> Pieces:
+    """Take one column of ``(time, feature)`` data for the times."""
+    if values.ndim != 2 or not 0 <= column < values.shape[1]:
+        raise ArgumentError(
+            f"time_column={column} is no column of {name!r}, which has shape {values.shape}."
+        )
+    dt, start = uniform_step(values[:, column], where=f"column {column} of {name!r}")
+    pieces = to_pieces(np.delete(values, column, axis=1))
+    pieces.dt, pieces.start_times = dt, np.array([start])
+    return pieces
+
+
+def _scalar_step(arrays: Mapping[str, Any]) -> float | None:
+    """Return the scalar named ``dt``, if there is one."""
+    for name, array in arrays.items():
+        if _base(name) == "dt" and array.dtype.kind in "fiu" and np.prod(array.shape) == 1:
+            try:
+                return as_positive(np.asarray(array).item(), "dt")
+            except ArgumentError as error:
+                raise DataError(f"The file's own step is wrong. {error}") from None
+    return None

@@ -1,0 +1,163 @@
+"""What stands between a file and its reader: missing, of another kind, damaged, not writable."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyhits.errors import ArgumentError, FileFormatError, MissingExtraError, PyHiTSError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file, told by the bytes it begins with."""
+
+    label: str
+    extension: str
+    signatures: tuple[bytes, ...] = ()
+
+
+NPY = Kind("a NumPy .npy file", ".npy", (b"\x93NUMPY",))
+NPZ = Kind("a NumPy .npz (zip) file", ".npz", (b"PK\x03\x04", b"PK\x05\x06"))
+HDF5 = Kind("an HDF5 file", ".h5", (b"\x89HDF\r\n\x1a\n",))
+NETCDF3 = Kind("a classic NetCDF file", ".nc", (b"CDF\x01", b"CDF\x02", b"CDF\x05"))
+PARQUET = Kind("a Parquet file", ".parquet", (b"PAR1\x15",))
+MATLAB5 = Kind("a MATLAB .mat file", ".mat", (b"MATLAB 5.0 MAT-file",))
+MATLAB73 = Kind("a MATLAB v7.3 .mat file", ".mat", (b"MATLAB 7.3 MAT-file",))
+TEXT = Kind("a text file", ".csv")
+BINARY = Kind("an unknown binary file", "")
+_OTHERS = (
+    Kind("a gzip file (unpack it first)", "", (b"\x1f\x8b",)),
+    Kind("a PNG image", "", (b"\x89PNG",)),
+    Kind("a PDF document", "", (b"%PDF-",)),
+    Kind(
+        "a Python pickle (PyHiTS never opens pickles)",
+        "",
+        (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
+    ),
+)
+_KINDS = (NPY, NPZ, HDF5, NETCDF3, PARQUET, MATLAB5, MATLAB73, *_OTHERS)
+
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def existing_file(path: Any) -> Path:
+    """Return ``path`` as a Path to a file that is there and not empty."""
+    file = as_path(path)
+    try:
+        if file.is_dir():
+            raise FileFormatError(f"Expected a file, got the folder {file}.")
+        if not file.exists():
+            place = "" if file.is_absolute() else f" in the folder {Path.cwd()}"
+            raise FileFormatError(f"There is no file {file}{place}.")
+        if not file.is_file():
+            raise FileFormatError(f"Expected a file, got {file}, a pipe or device.")
+        with file.open("rb") as stream:
+            empty = not stream.read(1)
+    except PyHiTSError:
+        raise
+    except OSError as error:
+        raise FileFormatError(f"Cannot open {file}: {error.strerror or error}.") from None
+    if empty:
+        raise FileFormatError(f"{file} is empty (0 bytes); write or copy it again.")
+    return file
+
+
+def as_path(path: Any) -> Path:
+    """Return text or a path object as a Path, ``~`` expanded."""
+    if not isinstance(path, (str, os.PathLike)) or not str(path) or "\0" in str(path):
+        raise ArgumentError(f"Expected the path of a file, got {path!r}.")
+    return Path(path).expanduser()
+
+
+def kind_of(path: Path) -> Kind:
+    """Tell the kind of a file from its first bytes."""
+    with path.open("rb") as stream:
+        head = stream.read(4096)
+    for kind in _KINDS:
+        if head.startswith(kind.signatures):
+            return kind
+    if any(head.startswith(HDF5.signatures, at) for at in (512, 1024, 2048)):
+        return HDF5
+    is_binary = b"\0" in head and not head.startswith(_UTF16_MARKS)
+    return BINARY if is_binary else TEXT
+
+
+def expect_kind(path: Path, *allowed: Kind) -> Kind:
+    """Return the kind of a file, or say what it is instead of one of those ``allowed``."""
+    found = kind_of(path)
+    if found in allowed:
+        return found
+    advice = f"; rename it to {found.extension}" if found.extension else ""
+    raise FileFormatError(
+        f"Expected {path} to be {allowed[0].label}, as its extension says, but it is "
+        f"{found.label}{advice}."
+    )
+
+
+@contextlib.contextmanager
+def reading(path: Path, kind: Kind) -> Iterator[None]:
+    """Turn whatever a reader raises on a damaged file into a FileFormatError."""
+    try:
+        yield
+    except PyHiTSError:
+        raise
+    except Exception as error:  # the parsers of other packages raise anything on damaged files
+        raise FileFormatError(
+            f"{path} cannot be read as {kind.label}: {_first_line(error)}. It may be truncated or "
+            "damaged; write or copy it again."
+        ) from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` and move it there once it is written in full.
+
+    A reader never sees half a file, and a failed write leaves the old file as it was.
+    """
+    if path.is_dir():
+        raise FileFormatError(f"Cannot write {path}: it is a folder.")
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except PyHiTSError:
+        raise
+    except Exception as error:  # as in reading: h5py, scipy and others have their own errors
+        raise FileFormatError(
+            f"Cannot write {path}: {_first_line(error)}. Check the folder, its permissions and "
+            "the space left."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def need(module: str, *, action: str, extra: str) -> Any:
+    """Import an optional package, or say which extra installs it.
+
+    Parameters
+    ----------
+    action : str
+        What it is for, as the beginning of a sentence: ``"Reading .h5 files"``.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        name = module.split(".")[0]
+        raise MissingExtraError(f'{action} needs {name}: pip install "pyhits[{extra}]"') from None
+
+
+def _first_line(error: Exception) -> str:
+    """Return what an exception says, in one line without its full stop."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(". ") if lines else type(error).__name__

@@ -1,0 +1,124 @@
+"""NetCDF files through xarray: NetCDF4 with h5netcdf, classic NetCDF3 with scipy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyhits.convert import Pieces, to_pieces
+from pyhits.errors import ArgumentError, DataError
+from pyhits.io.choose import Wanted, listing, named
+from pyhits.io.guard import HDF5, NETCDF3, Kind, expect_kind, need, reading
+from pyhits.io.layout import from_arrays, is_ours, to_arrays
+from pyhits.times import is_time_name
+from pyhits.trajectories import Trajectories
+
+NETCDF4 = Kind("a NetCDF file", ".nc")
+
+
+def read(path: Path, wanted: Wanted) -> Pieces:
+    """Read one variable, or all those of the same dimensions as features.
+
+    The dimension named ``time`` (or ``t`` ...) is the time, ``trajectory`` or ``run`` numbers the
+    trajectories, all others are flattened into features.
+    """
+    kind = expect_kind(path, HDF5, NETCDF3)
+    xarray = need("xarray", action="Reading .nc files", extra="netcdf")
+    if kind is HDF5:
+        need("h5netcdf", action="Reading .nc files", extra="netcdf")
+    engine = "h5netcdf" if kind is HDF5 else "scipy"
+    with reading(path, NETCDF4), _opened(xarray, path, engine) as dataset:
+        if is_ours(dataset.attrs):
+            return from_arrays(_own_arrays(dataset), path)
+        return to_pieces(_timed(_chosen(dataset, wanted), wanted))
+
+
+def write(trajectories: Trajectories, path: Path) -> None:
+    """Write ``values`` with dimensions (trajectory, time, feature), or packed rows if ragged."""
+    xarray = need("xarray", action="Writing .nc files", extra="netcdf")
+    need("h5netcdf", action="Writing .nc files", extra="netcdf")
+    arrays = to_arrays(trajectories)
+    names = arrays["feature_names"].astype(object)
+    coordinates = {"feature": ("feature", names)}
+    variables: dict[str, Any] = {"start_times": ("trajectory", arrays["start_times"])}
+    if trajectories.is_even:
+        variables["values"] = (("trajectory", "time", "feature"), trajectories.to_array())
+        # Each trajectory's own times are start_times plus these.
+        coordinates["time"] = ("time", trajectories.times(0) - trajectories.start_times[0])
+    else:
+        variables["values"] = (("row", "feature"), arrays["values"])
+        variables["lengths"] = ("trajectory", arrays["lengths"])
+    attributes = {"pyhits": int(arrays["pyhits"]), "dt": trajectories.dt}
+    dataset = xarray.Dataset(variables, coordinates, attributes)
+    dataset.to_netcdf(path, engine="h5netcdf")
+
+
+def _opened(xarray: Any, path: Path, engine: str) -> Any:
+    """Open with dates decoded where the calendar allows it, without any durations."""
+    try:
+        return xarray.open_dataset(path, engine=engine, decode_timedelta=False)
+    except ValueError as error:
+        if "time" not in str(error):
+            raise
+        return xarray.open_dataset(path, engine=engine, decode_times=False)
+
+
+def _own_arrays(dataset: Any) -> dict[str, Any]:
+    arrays = {"pyhits": dataset.attrs["pyhits"]}
+    if "dt" in dataset.attrs:
+        arrays["dt"] = dataset.attrs["dt"]
+    if "feature" in dataset.coords:
+        arrays["feature_names"] = dataset["feature"].values
+    for name in ("values", "lengths", "start_times"):
+        if name in dataset:
+            arrays[name] = dataset[name].values
+    values = arrays.get("values")
+    if values is not None and values.ndim == 3:
+        arrays["lengths"] = np.full(values.shape[0], values.shape[1])
+        arrays["values"] = values.reshape(-1, values.shape[2])
+    return arrays
+
+
+def _chosen(dataset: Any, wanted: Wanted) -> Any:
+    """Return the variable asked for, or the dataset cut down to what belongs together."""
+    if wanted.variable is not None:
+        return dataset[named(dataset.variables, wanted.variable, "variable")]
+    found = {
+        str(name): dataset[name]
+        for name in dataset.data_vars
+        if dataset[name].dtype.kind in "fiu" and dataset[name].ndim
+    }
+    timed = {name: array for name, array in found.items() if any(map(_is_time, array.dims))}
+    candidates = timed or found
+    if not candidates:
+        raise DataError(f"Expected a numeric variable, found {listing(dataset.variables)}.")
+    if len({array.dims for array in candidates.values()}) > 1:
+        raise DataError(
+            f"Several variables could be the data: {listing(candidates)}. Choose one with "
+            'variable="name" (on the command line: --variable name).'
+        )
+    return dataset[list(candidates)]
+
+
+def _timed(data: Any, wanted: Wanted) -> Any:
+    """Give the dimension of ``time_column`` the name ``time``; for ``"none"`` drop the times."""
+    column = wanted.time_column
+    if column is None:
+        return data
+    if isinstance(column, int):
+        raise ArgumentError(
+            f"time_column={column} is a number; a .nc file needs the name of its time dimension."
+        )
+    if column == "none":
+        return data.drop_vars([name for name in data.coords if _is_time(name)])
+    dimensions = [str(d) for d in data.dims]
+    if column not in dimensions:
+        raise ArgumentError(f"No dimension {column!r} for time_column; there are {dimensions}.")
+    others = {d: f"{d}_" for d in dimensions if _is_time(d) and d != column}
+    return data.rename({**others, column: "time"})
+
+
+def _is_time(name: Any) -> bool:
+    return is_time_name(str(name))

@@ -1,0 +1,137 @@
+"""What a fit chooses from the data when nothing is said: step sizes, validation, rollouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyhits.convert import to_pieces
+from pyhits.errors import DataError
+from pyhits.trajectories import Trajectories
+
+#: Coarsest step size chosen without being asked: eleven scales, as in the paper.
+_COARSEST = 1024
+
+#: A trajectory must hold this many steps of a step size that is chosen without being asked.
+_STEPS_PER_TRAJECTORY = 4
+
+#: Fewer validation trajectories than this are cut into several rollouts.
+_FEW = 8
+
+#: States forecast for one candidate of the selection, at most.
+_MAX_STATES = 2_000_000
+
+
+def as_trajectories(
+    data: Any, dt: float | None = None, *, default_dt: float | None = None
+) -> Trajectories:
+    """Return ``data`` as Trajectories; bare arrays take ``default_dt`` where no dt is known."""
+    if isinstance(data, Trajectories) and dt is None:
+        return data
+    if dt is None and not isinstance(data, Trajectories) and to_pieces(data).dt is None:
+        dt = default_dt
+    return Trajectories(data, dt)
+
+
+def default_step_sizes(train: Trajectories, validation: Trajectories) -> list[int]:
+    """Return powers of two, as far as the trajectories allow."""
+    longest = int(train.lengths.max()) - 1
+    held = int(validation.lengths.max()) - 1
+    allowed = max(1, min(longest // _STEPS_PER_TRAJECTORY, held, _COARSEST))
+    return [1 << k for k in range(allowed.bit_length())]
+
+
+def hold_out(
+    trajectories: Trajectories, fraction: float, seed: int
+) -> tuple[Trajectories, Trajectories, str]:
+    """Split off validation data and say how: by trajectory, by time, or not at all."""
+    if len(trajectories) >= 5:
+        train, held = trajectories.split(fraction, random_state=seed)
+        return train, held, f"Validation: {len(held)} of {len(trajectories)} trajectories."
+    if int(trajectories.lengths.min()) >= 20:
+        train, held = trajectories.split_time(fraction)
+        return train, held, f"Validation: the last {fraction:.0%} of each trajectory."
+    return (
+        trajectories,
+        trajectories,
+        (
+            "Validation: on the training data itself, as there are too few to hold some out; "
+            "errors will look better than they are."
+        ),
+    )
+
+
+def check_match(train: Trajectories, other: Trajectories, name: str) -> None:
+    """Raise a DataError if ``other`` differs from the training data in step or features."""
+    if other.n_features != train.n_features:
+        raise DataError(
+            f"The {name} data have {other.n_features} features, the training data "
+            f"{train.n_features}."
+        )
+    if abs(other.dt - train.dt) > 1e-6 * train.dt:
+        raise DataError(
+            f"The {name} data step by {other.dt:g}, the training data by {train.dt:g}; resample "
+            "one of them."
+        )
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Stretches of trajectories that forecasts are compared with.
+
+    Attributes
+    ----------
+    truth : array, shape (n, n_steps + 1, d)
+        Padded with NaN where a trajectory ends early.
+    """
+
+    truth: np.ndarray
+
+    @property
+    def initial_states(self) -> np.ndarray:
+        """First states, shape ``(n, d)``."""
+        return np.ascontiguousarray(self.truth[:, 0])
+
+    @property
+    def n_steps(self) -> int:
+        """Horizon in rows."""
+        return int(self.truth.shape[1]) - 1
+
+
+def padded(trajectories: Trajectories) -> np.ndarray:
+    """Return ``(n, time, d)``, padded with NaN where trajectories are uneven."""
+    if trajectories.is_even:
+        return trajectories.to_array()
+    lengths = trajectories.lengths
+    out = np.full(
+        (len(trajectories), int(lengths.max()), trajectories.n_features),
+        np.nan,
+        dtype=trajectories.dtype,
+    )
+    out[np.arange(out.shape[1]) < lengths[:, None]] = trajectories.values
+    return out
+
+
+def rollouts(trajectories: Trajectories) -> Rollouts:
+    """Choose the stretches on which couplings are compared.
+
+    Many trajectories are taken whole. One or a few long recordings are cut into overlapping
+    stretches of half their length, since a single rollout would decide by luck.
+    """
+    if len(trajectories) >= _FEW:
+        length = int(trajectories.lengths.max())
+        most = max(_FEW, _MAX_STATES // length)
+        if len(trajectories) > most:
+            trajectories = trajectories[np.linspace(0, len(trajectories) - 1, most).astype(int)]
+        return Rollouts(padded(trajectories))
+    each = -(-2 * _FEW // len(trajectories))
+    span = max(1, int(trajectories.lengths.max() - 1) // 2)
+    span = min(span, max(1, _MAX_STATES // (each * len(trajectories))))
+    pieces = []
+    for values in trajectories:
+        last = max(0, len(values) - 1 - span)
+        starts = np.unique(np.linspace(0, last, each).astype(int))
+        pieces += [values[start : start + span + 1] for start in starts]
+    return Rollouts(padded(Trajectories(pieces)))

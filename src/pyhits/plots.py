@@ -1,0 +1,179 @@
+"""Figures: colour-blind safe, readable in print, made without touching matplotlib's global state.
+
+Every function returns a :class:`matplotlib.figure.Figure`; save it with ``figure.savefig``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyhits.errors import ArgumentError, FileFormatError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pyhits.evaluation import Evaluation
+    from pyhits.hierarchy import Selection
+    from pyhits.training import History
+
+#: Points drawn of one line; more could not be told apart.
+_POINTS = 600
+
+_TRUTH = "#8a8f98"
+_FORECAST = "#0072b2"  # Okabe and Ito's blue
+_ACCENT = "#d55e00"  # and their vermilion
+
+
+def _figure(width: float = 7.0, height: float = 3.4, **grid: Any) -> tuple[Figure, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(**grid)
+    for axis in np.atleast_1d(axes).flat:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25, linewidth=0.6)
+    return figure, axes
+
+
+def _scale_colours(step_sizes: Sequence[int]) -> dict[int, Any]:
+    """Return one colour a scale, dark for fine and light for coarse."""
+    from matplotlib import colormaps
+
+    shades = colormaps["viridis"](np.linspace(0.0, 0.92, len(step_sizes)))
+    return dict(zip(sorted(step_sizes), shades, strict=True))
+
+
+def _thin(n: int) -> np.ndarray:
+    """Return the indices, about ``_POINTS`` of them, at which a line of n points is drawn."""
+    return np.unique(np.linspace(0, n - 1, min(n, _POINTS)).astype(int))
+
+
+def training_curves(history: Mapping[int, History]) -> Figure:
+    """Draw the relative validation error of every scale against optimiser steps."""
+    figure, axis = _figure()
+    colours = _scale_colours(list(history))
+    for size, record in sorted(history.items()):
+        label = f"{size}"
+        if record.records:
+            steps = [r["step"] for r in record.records]
+            errors = [r["validation_error"] for r in record.records]
+            axis.plot(steps, errors, color=colours[size], label=label, linewidth=1.4)
+        else:
+            axis.axhline(record.validation_error, color=colours[size], label=label, linestyle=":")
+    axis.set(yscale="log", xlabel="optimiser step", ylabel="relative one-step error (MSE)")
+    _legend_outside(axis, "step size")
+    return figure
+
+
+def selection_path(selection: Selection) -> Figure:
+    """Draw the validation error of every coupling that the greedy rule tried (Section 2.3)."""
+    figure, axes = _figure(ncols=2, sharey=True)
+    titles = {"upper": "finest scales up to k", "lower": "scales from k up"}
+    for axis, search in zip(axes, ("upper", "lower"), strict=True):
+        tried = [c for c in selection.path if c.step_sizes and c.search == search]
+        if search == "lower":
+            # The search for the lower bound begins with the winner of the upper one.
+            first = [c for c in selection.path if c.search == "upper" and tried]
+            first = [c for c in first if c.step_sizes[-1] == tried[0].step_sizes[-1]][:1]
+            tried = first + tried
+        ks = [c.step_sizes[-1] if search == "upper" else c.step_sizes[0] for c in tried]
+        errors = [c.error if np.isfinite(c.error) else np.nan for c in tried]
+        axis.plot(ks, errors, "o-", color=_FORECAST, markersize=4, linewidth=1.2)
+        for c, k in zip(tried, ks, strict=True):
+            if c.step_sizes == selection.step_sizes:
+                axis.plot([k], [c.error], "o", color=_ACCENT, markersize=8, label="chosen")
+            if not np.isfinite(c.error):
+                axis.axvline(k, color=_TRUTH, linestyle=":", linewidth=1)
+        axis.set(xlabel="step size k (x dt)", title=titles[search], yscale="log")
+        if ks:
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(ks, [str(k) for k in ks], rotation=45 if len(ks) > 8 else 0)
+            axis.minorticks_off()
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(frameon=False)
+    axes[0].set_ylabel("validation error")
+    return figure
+
+
+def error_against_time(coupled: Evaluation, single: Mapping[int, Evaluation]) -> Figure:
+    """Draw the error at each time of every single scale and of the coupled model (Fig. 5)."""
+    figure, axis = _figure(height=3.8)
+    colours = _scale_colours(list(single)) if single else {}
+    for size, result in sorted(single.items()):
+        _error_line(axis, result, color=colours[size], linewidth=1.1, label=f"{size}")
+    _error_line(axis, coupled, color="black", linewidth=2.0, label="coupled")
+    axis.set(yscale="log", xlabel="time", ylabel="mean squared error")
+    _legend_outside(axis, "step size")
+    return figure
+
+
+def _error_line(axis: Any, result: Evaluation, **style: Any) -> None:
+    keep = 1 + _thin(result.n_steps)
+    error = result.per_step_mse[keep]
+    axis.plot(
+        result.times[keep], np.where(np.isfinite(error) & (error > 0), error, np.nan), **style
+    )
+
+
+def phase_portrait(truth: np.ndarray, forecast: np.ndarray, names: Sequence[str]) -> Figure:
+    """Draw true and forecast trajectories ``(n, time, d)`` over the first two features."""
+    figure, axis = _figure(width=4.6, height=4.2)
+    second = min(1, truth.shape[2] - 1)
+    keep = _thin(truth.shape[1])
+    for k in range(len(truth)):
+        labels = ("recorded", "forecast") if k == 0 else (None, None)
+        for values, colour, style, label in (
+            (truth[k, keep], _TRUTH, "-", labels[0]),
+            (forecast[k, keep], _FORECAST, "--", labels[1]),
+        ):
+            axis.plot(
+                values[:, 0], values[:, second], style, color=colour, linewidth=1.1, label=label
+            )
+        axis.plot(*truth[k, 0, [0, second]], "o", color=_ACCENT, markersize=3.5)
+    axis.set(xlabel=names[0], ylabel=names[second])
+    axis.legend(frameon=False, loc="best")
+    return figure
+
+
+def sample_trajectory(
+    truth: np.ndarray, forecast: np.ndarray, dt: float, names: Sequence[str]
+) -> Figure:
+    """Draw one true and one forecast trajectory ``(time, d)``, at most six features of it."""
+    shown = min(6, truth.shape[1])
+    figure, axes = _figure(height=1.3 + 1.0 * shown, nrows=shown, sharex=True)
+    keep = _thin(len(truth))
+    for k, axis in enumerate(np.atleast_1d(axes)):
+        axis.plot(keep * dt, truth[keep, k], color=_TRUTH, linewidth=2.2, label="recorded")
+        axis.plot(keep * dt, forecast[keep, k], "--", color=_FORECAST, linewidth=1.2,
+                  label="forecast")  # fmt: skip
+        axis.set_ylabel(names[k])
+    np.atleast_1d(axes)[-1].set_xlabel("time")
+    figure.legend(
+        *np.atleast_1d(axes)[0].get_legend_handles_labels(),
+        loc="outside upper right", ncols=2, frameon=False,
+    )  # fmt: skip
+    return figure
+
+
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure; the extension (.svg, .pdf, .png) says how."""
+    path = Path(path)
+    known = sorted(figure.canvas.get_supported_filetypes())
+    if path.suffix.lstrip(".").lower() not in known:
+        raise ArgumentError(f"Unknown figure format {path.suffix!r}; known: {', '.join(known)}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=160)
+    except OSError as error:
+        raise FileFormatError(f"Cannot write {path}: {error.strerror or error}.") from None
+    return path
+
+
+def _legend_outside(axis: Any, title: str) -> None:
+    axis.legend(
+        title=title, frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0)
+    )

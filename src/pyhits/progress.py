@@ -1,0 +1,52 @@
+"""Progress of long jobs: bars on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pyhits.training.parallel import Watch
+
+
+def say(text: str, *, verbose: bool) -> None:
+    """Print a line to standard error, unless told to be silent."""
+    if verbose:
+        print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def scale_bars(step_sizes: Sequence[int], *, verbose: bool) -> Iterator[Watch | None]:
+    """Show one bar a scale while they train; gives None where nobody would see it."""
+    if not (verbose and sys.stderr.isatty()):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("step size {task.fields[size]:>5}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("error {task.fields[error]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=False) as bars:
+        tasks = [bars.add_task("", size=s, error="-", total=1, start=False) for s in step_sizes]
+        started = [False] * len(tasks)
+
+        def watch(board: np.ndarray) -> None:
+            for k, (step, total, error) in enumerate(board):
+                if total <= 0:
+                    continue
+                if not started[k]:
+                    bars.start_task(tasks[k])
+                    started[k] = True
+                shown = f"{error:.1e}" if np.isfinite(error) else "-"
+                bars.update(tasks[k], completed=step, total=total, error=shown)
+
+        yield watch

@@ -1,0 +1,126 @@
+"""Gathers what the page shows, draws it, and fills the template."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyhits import plots
+from pyhits.errors import FileFormatError
+from pyhits.estimator import HiTS
+from pyhits.evaluation import Evaluation
+from pyhits.planning import as_trajectories, padded
+from pyhits.report.environment import environment
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Test trajectories drawn in the phase portrait.
+_PORTRAIT = 12
+
+
+def write_report(
+    model: HiTS,
+    test: Any,
+    path: str | Path,
+    *,
+    title: str = "PyHiTS report",
+    evaluation: Evaluation | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Path:
+    """Write one HTML page, figures inside, that needs no other file and no network.
+
+    Parameters
+    ----------
+    model : HiTS
+        Fitted.
+    test : Trajectories, or anything that Trajectories accepts
+        Data that the model has not seen.
+    path : path
+        The page; folders on the way are made.
+    title : str
+        Its heading.
+    evaluation : Evaluation, optional
+        The coupled model's, if it is known already.
+    progress : callable, optional
+        Told in words what is being done.
+
+    Returns
+    -------
+    Path
+    """
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    say = progress or (lambda text: None)
+    data = as_trajectories(test, None, default_dt=model.dt_)
+    coupled = evaluation if evaluation is not None else model.evaluate(data)
+    single = {}
+    for size in model.flow_maps_:
+        say(f"evaluating step size {size} alone")
+        single[size] = model.evaluate(data, step_sizes=[size])
+    say("drawing")
+    page = Environment(
+        loader=PackageLoader("pyhits.report"), autoescape=select_autoescape()
+    ).get_template("page.html.j2")
+    text = page.render(
+        title=title,
+        model=model,
+        data=data,
+        coupled=coupled,
+        single=single,
+        figures={name: _svg(figure) for name, figure in _figures(model, data, coupled, single)},
+        environment=environment(),
+        best_single=min(single.values(), key=lambda e: e.mse),
+    )
+    return _write(Path(path), text)
+
+
+def _figures(
+    model: HiTS, data: Any, coupled: Evaluation, single: dict[int, Evaluation]
+) -> list[tuple[str, Figure]]:
+    truth = padded(data[: min(_PORTRAIT, len(data))])
+    steps = truth.shape[1] - 1
+    forecast = model.forecast(np.ascontiguousarray(truth[:, 0]), steps, on_divergence="return")
+    first = int(data.lengths[0])
+    return [
+        ("training", plots.training_curves(model.history_)),
+        ("selection", plots.selection_path(model.selection_)),
+        ("error", plots.error_against_time(coupled, single)),
+        ("portrait", plots.phase_portrait(truth, forecast, data.feature_names)),
+        (
+            "sample",
+            plots.sample_trajectory(
+                truth[0, :first], forecast[0, :first], data.dt, data.feature_names
+            ),
+        ),
+    ]
+
+
+def _svg(figure: Figure) -> str:
+    """Return the figure as SVG text that can stand inside a page."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "pyhits", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _write(path: Path, text: str) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as error:
+        raise FileFormatError(f"Cannot write {path}: {error.strerror or error}.") from None
+    return path

@@ -1,0 +1,120 @@
+"""Model files: one safetensors file, tensors plus JSON, readable without running any code."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyhits._version import __version__
+from pyhits.encoders import Standardise
+from pyhits.errors import ArgumentError, FileFormatError
+from pyhits.estimator import HiTS
+from pyhits.hierarchy import Selection
+from pyhits.serialise import pack_flow_map, read_tensors, unpack_flow_map, write_tensors
+from pyhits.training import History, Recipe
+
+#: Version of the layout. Files of a greater one are refused.
+FORMAT = 1
+
+
+def save_model(model: HiTS, path: str | Path) -> Path:
+    """Write a fitted model; the extension must be ``.safetensors``. Returns the path.
+
+    The file holds all scales, the selection with every candidate, scaling, names, settings, the
+    training histories and a fingerprint of the training data.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ArgumentError(f"Model files end in .safetensors, got {str(path)!r}.")
+    tensors = {
+        "encoder.mean": torch.from_numpy(model.encoder_.mean_.copy()),
+        "encoder.scale": torch.from_numpy(model.encoder_.scale_.copy()),
+    }
+    scales = []
+    for size, flow_map in model.flow_maps_.items():
+        packed, facts = pack_flow_map(flow_map, f"scale.{size}")
+        tensors |= packed
+        scales.append({"step_size": size, "map": facts, "history": model.history_[size].as_dict()})
+    settings = {k: v for k, v in model.get_params(deep=False).items() if k != "recipe"}
+    if settings["step_sizes"] is not None:
+        settings["step_sizes"] = [int(s) for s in settings["step_sizes"]]
+    if settings["hidden_sizes"] is not None:
+        settings["hidden_sizes"] = [int(w) for w in settings["hidden_sizes"]]
+    settings["device"] = "cpu"
+    write_tensors(
+        path,
+        tensors,
+        {
+            "format": FORMAT,
+            "pyhits_version": __version__,
+            "dt": model.dt_,
+            "feature_names": list(model.feature_names_),
+            "scales": scales,
+            "selection": model.selection_.as_dict(),
+            "standardise": model.encoder_.enabled,
+            "settings": settings,
+            "recipe": asdict(model.recipe_),
+            "data": model.data_,
+            "notes": model.notes_,
+            "seconds": model.seconds_,
+        },
+    )
+    return path
+
+
+def load(path: str | Path, *, device: str = "cpu") -> HiTS:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path : path
+    device : str
+        Where to forecast; a model trained on a GPU loads on a CPU.
+
+    Raises
+    ------
+    FileFormatError
+        The file is missing, truncated, of another kind, or of a newer version.
+    """
+    path = Path(path)
+    tensors, facts = read_tensors(path, what="a PyHiTS model file")
+    version = facts.get("format")
+    if not isinstance(version, int):
+        raise FileFormatError(f"{path} is a PyHiTS file, but not a model.")
+    if version > FORMAT:
+        raise FileFormatError(
+            f"{path} was written by PyHiTS {facts.get('pyhits_version')}, in a layout newer than "
+            f"this version ({__version__}) knows; upgrade pyhits to read it."
+        )
+    try:
+        return _build(tensors, facts, device)
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise FileFormatError(f"{path} is damaged: {type(error).__name__}: {error}.") from None
+
+
+def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str) -> HiTS:
+    recipe = Recipe(**facts["recipe"])
+    known = HiTS().get_params(deep=False)
+    settings = {k: v for k, v in facts["settings"].items() if k in known}
+    model = HiTS(**{**settings, "recipe": recipe, "device": device})
+    model.encoder_ = Standardise(facts["standardise"]).set_statistics(
+        tensors["encoder.mean"].numpy(), tensors["encoder.scale"].numpy()
+    )
+    model.recipe_ = recipe
+    model.dt_ = float(facts["dt"])
+    model.feature_names_ = tuple(facts["feature_names"])
+    model.n_features_in_ = len(model.feature_names_)
+    model.flow_maps_ = {}
+    model.history_ = {}
+    for scale in facts["scales"]:
+        size = int(scale["step_size"])
+        model.flow_maps_[size] = unpack_flow_map(tensors, f"scale.{size}", scale["map"])
+        model.history_[size] = History.from_dict(scale["history"])
+    model.selection_ = Selection.from_dict(facts["selection"])
+    model.data_ = facts["data"]
+    model.notes_ = list(facts["notes"])
+    model.seconds_ = float(facts["seconds"])
+    return model

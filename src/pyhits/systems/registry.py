@@ -1,0 +1,121 @@
+"""The catalogue: systems by name, the paper's six first."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pyhits.checks import suggest
+from pyhits.errors import ArgumentError
+from pyhits.systems import chaotic, mechanical, paper, planar, stiff
+from pyhits.systems.system import System
+from pyhits.systems.validate import check_field
+
+_catalogue: dict[str, System] = {
+    system.name: system
+    for module in (paper, planar, chaotic, mechanical, stiff)
+    for system in module.SYSTEMS
+}
+
+
+def names() -> list[str]:
+    """Return the names of all systems, the paper's six first."""
+    return list(_catalogue)
+
+
+def get(name: str) -> System:
+    """Return a system by name; case, spaces, hyphens and accents do not matter.
+
+    Raises
+    ------
+    ArgumentError
+        No system of that name; the nearest one is suggested.
+    """
+    wanted = _plain(str(name))
+    for system in _catalogue.values():
+        if wanted in (_plain(system.name), _plain(system.title)):
+            return system
+    raise ArgumentError(f"Unknown system {name!r}{suggest(str(name).lower(), names())}")
+
+
+def register(system: System, *, replace: bool = False) -> System:
+    """Put a system into the catalogue, for the life of the process, and return it.
+
+    Raises
+    ------
+    ArgumentError
+        The name is taken and ``replace`` is not given, or the right-hand side does not accept
+        states of shape ``(..., dimension)``.
+    """
+    if not isinstance(system, System):
+        raise ArgumentError(f"Expected a System, got {type(system).__name__}; see systems.add.")
+    if not _plain(system.name):
+        raise ArgumentError(f"Expected a name with a letter or digit, got {system.name!r}.")
+    check_field(system)
+    taken = [known for known in _catalogue if _plain(known) == _plain(system.name)]
+    if taken and not replace:
+        raise ArgumentError(
+            f"A system named {taken[0]!r} is registered already; pass replace=True to replace it."
+        )
+    for known in taken:
+        del _catalogue[known]
+    _catalogue[system.name] = system
+    return system
+
+
+def add(
+    name: str,
+    rhs: Callable[..., Any],
+    *,
+    region: Any,
+    dt: float,
+    n_steps: int = 5120,
+    parameters: Mapping[str, float] | None = None,
+    feature_names: Sequence[str] | None = None,
+    title: str = "",
+    equations: Sequence[str] = (),
+    citation: str = "",
+    transient: float = 0.0,
+    stiff: bool = False,
+    sampler: Callable[[np.random.Generator, int], Any] | None = None,
+    jacobian: Callable[..., Any] | None = None,
+    invariant: Callable[..., Any] | None = None,
+    replace: bool = False,
+) -> System:
+    """Make a system of your own and put it into the catalogue.
+
+    The options are those of :class:`System`; the dimension follows from ``region``.
+
+    Raises
+    ------
+    ArgumentError
+        The name is taken and ``replace`` is not given, an option is out of range, or the
+        right-hand side does not accept states of shape ``(..., dimension)``.
+    """
+    system = System(
+        name=name,
+        rhs=rhs,
+        region=region,
+        dt=dt,
+        n_steps=n_steps,
+        parameters=parameters or {},
+        feature_names=feature_names,
+        title=title,
+        equations=equations,
+        citation=citation,
+        transient=transient,
+        stiff=stiff,
+        sampler=sampler,
+        jacobian=jacobian,
+        invariant=invariant,
+    )
+    return register(system, replace=replace)
+
+
+def _plain(name: str) -> str:
+    """Return a name without case, accents and whatever is no letter or digit."""
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(letter for letter in letters if letter.isalnum())

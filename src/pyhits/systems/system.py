@@ -1,0 +1,257 @@
+"""One dynamical system: its right-hand side, its region of initial states, its defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyhits.checks import as_count, as_numeric, as_positive, suggest
+from pyhits.errors import ArgumentError
+from pyhits.systems.simulate import simulate
+from pyhits.systems.validate import as_box, as_transient
+from pyhits.trajectories import Trajectories
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class System:
+    """A system of ordinary differential equations ``dx/dt = rhs(t, x, **parameters)``.
+
+    Parameters
+    ----------
+    name : str
+        Name in the registry, such as ``"van-der-pol"``.
+    rhs : callable
+        ``rhs(t, x, **parameters)`` takes states of shape ``(..., dimension)`` and returns their
+        time derivatives in the same shape: components are ``x[..., 0]``, ``x[..., 1]`` and so on.
+    region : array, shape (dimension, 2)
+        Lowest and highest initial value of each component; states are drawn uniformly from it.
+    dt : float
+        Default time between recorded rows.
+    n_steps : int
+        Default number of steps of a trajectory; the paper's test trajectories have 5120.
+    feature_names : sequence of str, optional
+        One name a component; ``x0, x1, ...`` by default.
+    parameters : mapping of str to float
+        Keyword arguments of ``rhs`` with their default values.
+    title, equations, citation : str, sequence of str, str
+        For people to read; ``equations`` is plain text, a line an equation.
+    transient : float
+        Time cut off before the first recorded row; above 0 where the attractor is to be recorded.
+    stiff : bool
+        Integrate with an implicit method, one trajectory at a time.
+    sampler : callable, optional
+        ``sampler(rng, n)`` returns ``(n, dimension)`` initial states where the region is no box.
+        It should fill row by row, so that the first rows are the same for any ``n``.
+    jacobian : callable, optional
+        ``jacobian(t, x, **parameters)`` takes ``(..., dimension)`` and returns
+        ``(..., dimension, dimension)``; it spares stiff systems finite differences.
+    invariant : callable, optional
+        ``invariant(x, **parameters)`` takes ``(..., dimension)`` and returns ``(...)``: a quantity
+        that exact solutions conserve.
+    period, lyapunov : float, optional
+        Period of the limit cycle and largest Lyapunov exponent, at the default parameters.
+    resize : callable, optional
+        ``resize(dimension)`` returns the system with another number of components.
+
+    Raises
+    ------
+    ArgumentError
+        A region that is no ``(dimension, 2)`` box, a step or transient that is no time, names that
+        do not match the dimension.
+    """
+
+    name: str
+    rhs: Callable[..., Any]
+    region: Any
+    dt: float
+    n_steps: int = 5120
+    feature_names: Sequence[str] | None = None
+    parameters: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    title: str = ""
+    equations: Sequence[str] = ()
+    citation: str = ""
+    transient: float = 0.0
+    stiff: bool = False
+    sampler: Callable[[np.random.Generator, int], Any] | None = None
+    jacobian: Callable[..., Any] | None = None
+    invariant: Callable[..., Any] | None = None
+    period: float | None = None
+    lyapunov: float | None = None
+    resize: Callable[[int], System] | None = None
+
+    def __post_init__(self) -> None:
+        for what in ("rhs", "sampler", "jacobian", "invariant", "resize"):
+            value = getattr(self, what)
+            if not callable(value) and (value is not None or what == "rhs"):
+                raise ArgumentError(f"Expected {what} to be callable, got {value!r}.")
+        region = as_box(self.region)
+        names = self.feature_names
+        if names is None:
+            names = [f"x{k}" for k in range(len(region))]
+        if isinstance(names, str) or len(set(names)) != len(region):
+            raise ArgumentError(
+                f"Expected {len(region)} different feature names for {self.name}, got {names!r}."
+            )
+        equations = (self.equations,) if isinstance(self.equations, str) else self.equations
+        settled = {
+            "region": region,
+            "dt": as_positive(self.dt, "dt"),
+            "n_steps": as_count(self.n_steps, "n_steps"),
+            "feature_names": tuple(names),
+            "parameters": dict(self.parameters),
+            "title": self.title or self.name,
+            "equations": tuple(equations),
+            "transient": as_transient(self.transient),
+        }
+        for key, value in settled.items():
+            object.__setattr__(self, key, value)
+
+    @property
+    def dimension(self) -> int:
+        """Number of components of a state."""
+        return len(self.region)
+
+    def __repr__(self) -> str:
+        given = "".join(f", {name}={value}" for name, value in self.parameters.items())
+        return f"System({self.name!r}, dimension={self.dimension}{given})"
+
+    def summary(self) -> str:
+        """Return equations, parameters, region, defaults and source as lines of text."""
+        box = " x ".join(f"[{low:g}, {high:g}]" for low, high in self.region)
+        given = ", ".join(f"{name} = {value}" for name, value in self.parameters.items())
+        facts = {
+            "parameters": given,
+            "region": box,
+            "defaults": f"dt = {self.dt:g}, n_steps = {self.n_steps}",
+            "transient": f"{self.transient:g} time units" if self.transient else "",
+            "source": self.citation,
+        }
+        lines = [f"{self.title} ({self.name})", *(f"  {line}" for line in self.equations)]
+        lines += [f"{what}: {fact}" for what, fact in facts.items() if fact]
+        return "\n".join(lines)
+
+    def field(self, x: Any, t: float = 0.0) -> np.ndarray:
+        """Return the time derivatives at states ``x`` of shape ``(..., dimension)``.
+
+        Raises
+        ------
+        ArgumentError
+            The last axis is not the system's dimension.
+        """
+        states = np.asarray(as_numeric(x, what="The states"), dtype=np.float64)
+        if states.ndim == 0 or states.shape[-1] != self.dimension:
+            raise ArgumentError(
+                f"Expected states of shape (..., {self.dimension}) for {self.name}, "
+                f"got {states.shape}."
+            )
+        return np.asarray(self.rhs(t, states, **self.parameters), dtype=np.float64)
+
+    __call__ = field
+
+    def with_parameters(self, **parameters: float) -> System:
+        """Return the system with other parameter values.
+
+        Raises
+        ------
+        ArgumentError
+            The system has no parameter of that name.
+        """
+        for name in parameters:
+            if name not in self.parameters:
+                known = (
+                    suggest(name, list(self.parameters)) if self.parameters else "; it has none."
+                )
+                raise ArgumentError(f"Unknown parameter {name!r} of {self.name}{known}")
+        merged = {**self.parameters, **parameters}
+        if merged == self.parameters:
+            return self
+        return dataclasses.replace(self, parameters=merged, period=None, lyapunov=None)
+
+    def with_dimension(self, dimension: int) -> System:
+        """Return the system with another number of components, such as a longer Lorenz-96 ring.
+
+        Raises
+        ------
+        ArgumentError
+            The system comes in one dimension only.
+        """
+        if dimension == self.dimension:
+            return self
+        if self.resize is None:
+            raise ArgumentError(f"{self.name} has dimension {self.dimension} and no other.")
+        return self.resize(dimension).with_parameters(**self.parameters)
+
+    def sample(
+        self,
+        n: int,
+        random_state: int | np.random.Generator | None = None,
+        region: Any = None,
+    ) -> np.ndarray:
+        """Draw ``n`` initial states, shape ``(n, dimension)``.
+
+        States are drawn row by row: with one seed, the first rows are the same for any ``n``.
+
+        Parameters
+        ----------
+        region : array, shape (dimension, 2), optional
+            A box to draw from uniformly, instead of the system's own region.
+
+        Raises
+        ------
+        ArgumentError
+            A region of another dimension, or one whose low ends lie above its high ends.
+        """
+        n = as_count(n, "n")
+        rng = np.random.default_rng(random_state)
+        if region is None and self.sampler is not None:
+            states = np.asarray(self.sampler(rng, n), dtype=np.float64)
+            if states.shape != (n, self.dimension):
+                raise ArgumentError(
+                    f"Expected the sampler of {self.name} to return shape "
+                    f"{(n, self.dimension)}, got {states.shape}."
+                )
+            return states
+        box = self.region if region is None else as_box(region)
+        if len(box) != self.dimension:
+            raise ArgumentError(
+                f"Expected a region of shape ({self.dimension}, 2) for {self.name}, "
+                f"got {box.shape}."
+            )
+        return np.asarray(box[:, 0] + rng.random((n, self.dimension)) * (box[:, 1] - box[:, 0]))
+
+    def simulate(
+        self,
+        n_trajectories: int | None = None,
+        n_steps: int | None = None,
+        dt: float | None = None,
+        *,
+        random_state: int | np.random.Generator | None = None,
+        initial_states: Any = None,
+        region: Any = None,
+        transient: float | None = None,
+        parameters: Mapping[str, float] | None = None,
+        rtol: float = 1e-12,
+        atol: float = 1e-14,
+        n_jobs: int = 1,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Trajectories:
+        """Integrate many trajectories accurately; see :func:`pyhits.systems.simulate.simulate`."""
+        system = self.with_parameters(**parameters) if parameters else self
+        return simulate(
+            system,
+            n_trajectories,
+            n_steps,
+            dt,
+            random_state=random_state,
+            initial_states=initial_states,
+            region=region,
+            transient=transient,
+            rtol=rtol,
+            atol=atol,
+            n_jobs=n_jobs,
+            progress=progress,
+        )

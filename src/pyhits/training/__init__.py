@@ -1,0 +1,16 @@
+"""From windows of trajectories to trained flow maps."""
+
+from pyhits.training.history import History
+from pyhits.training.loop import ScaleJob, train_scale
+from pyhits.training.recipe import RECIPES, Recipe, get_recipe
+from pyhits.training.windows import WindowSampler
+
+__all__ = [
+    "RECIPES",
+    "History",
+    "Recipe",
+    "ScaleJob",
+    "WindowSampler",
+    "get_recipe",
+    "train_scale",
+]

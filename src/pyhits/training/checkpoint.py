@@ -1,0 +1,119 @@
+"""Checkpoint folders: finished scales, and how far the others are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyhits.errors import CheckpointError, FileFormatError
+from pyhits.flowmaps import FlowMap
+from pyhits.serialise import (
+    pack_flow_map,
+    pack_tree,
+    read_tensors,
+    unpack_flow_map,
+    unpack_tree,
+    write_tensors,
+)
+from pyhits.training.history import History
+
+
+def save_progress(
+    path: Path,
+    factor: float,
+    values: dict[str, Any],
+    net: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+) -> None:
+    """Write an unfinished training: weights, best weights, optimiser state and counters."""
+    tensors: dict[str, Tensor] = {}
+    tree = pack_tree(
+        {"values": values, "weights": net.state_dict(), "optimiser": optimiser.state_dict()},
+        "t",
+        tensors,
+    )
+    write_tensors(path, tensors, {"progress": tree, "factor": factor})
+
+
+def load_progress(
+    path: Path, factor: float
+) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]] | None:
+    """Return values, weights and optimiser state, or None where there is nothing to resume."""
+    if not path.exists():
+        return None
+    try:
+        tensors, facts = read_tensors(path, what="an unfinished scale")
+    except FileFormatError:
+        # Files are replaced whole, so a broken one was damaged from outside: begin anew.
+        return None
+    if facts.get("factor") != factor:
+        return None
+    tree = unpack_tree(facts["progress"], tensors)
+    return tree["values"], dict(tree["weights"]), tree["optimiser"]
+
+
+class CheckpointFolder:
+    """A folder that holds the finished and unfinished scales of one fit.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it is missing.
+    key : str
+        Fingerprint of data and settings; a folder with another key is refused.
+
+    Raises
+    ------
+    CheckpointError
+        The folder belongs to another fit.
+    """
+
+    def __init__(self, path: str | Path, key: str) -> None:
+        self.path = Path(path)
+        index = self.path / "fit.json"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if index.exists():
+                found = json.loads(index.read_text())["key"]
+                if found != key:
+                    raise CheckpointError(
+                        f"The checkpoint folder {self.path} belongs to a fit of other data or "
+                        "other settings; give another folder, or delete this one."
+                    )
+            else:
+                temporary = index.with_suffix(".new")
+                temporary.write_text(json.dumps({"key": key}))
+                temporary.replace(index)
+        except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+            raise CheckpointError(f"Cannot use {self.path} for checkpoints: {error}.") from None
+
+    def progress_file(self, step_size: int) -> Path:
+        """File of an unfinished scale."""
+        return self.path / f"scale-{step_size:06d}.part.safetensors"
+
+    def _finished_file(self, step_size: int) -> Path:
+        return self.path / f"scale-{step_size:06d}.safetensors"
+
+    def save(self, step_size: int, flow_map: FlowMap, history: History) -> None:
+        """Keep a finished scale, and drop its unfinished state."""
+        tensors, facts = pack_flow_map(flow_map, "map")
+        write_tensors(
+            self._finished_file(step_size), tensors, {"map": facts, "history": history.as_dict()}
+        )
+        self.progress_file(step_size).unlink(missing_ok=True)
+
+    def load(self, step_size: int) -> tuple[FlowMap, History] | None:
+        """Return a finished scale, or None."""
+        path = self._finished_file(step_size)
+        if not path.exists():
+            return None
+        try:
+            tensors, facts = read_tensors(path, what="a finished scale")
+        except FileFormatError:
+            return None
+        flow_map = unpack_flow_map(tensors, "map", facts["map"])
+        return flow_map, History.from_dict(facts["history"])

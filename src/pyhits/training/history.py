@@ -1,0 +1,49 @@
+"""What one scale's training did, as plain records that plots, files and tests can read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class History:
+    """Record of one scale's training.
+
+    Attributes
+    ----------
+    step_size : int
+        Rows per step of the flow map.
+    records : list of dict
+        One a validation: ``step``, ``seconds``, ``train_error``, ``validation_error`` (mean squared
+        one-step or p-step error relative to the increment's variance) and ``learning_rate``.
+    stopped_by : str
+        ``steps``, ``time``, ``target``, ``patience``, ``closed form``.
+    flow_map : str
+        What was kept: ``polynomial (degree 9)``, ``net``, ``polynomial (degree 5) + net``.
+    polynomial_error, validation_error : float
+        Relative held-out error of the closed-form stage alone (infinite without one), and of what
+        was kept.
+    one_step_mse : float
+        Held-out one-step mean squared error in the coordinates trained in.
+    """
+
+    step_size: int
+    records: list[dict[str, float]] = field(default_factory=list)
+    stopped_by: str = ""
+    flow_map: str = ""
+    polynomial_error: float = float("inf")
+    validation_error: float = float("inf")
+    one_step_mse: float = float("inf")
+    seconds: float = 0.0
+    n_windows: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> History:
+        """Rebuild from :meth:`as_dict`; unknown keys of later versions are left out."""
+        known = cls.__dataclass_fields__
+        return cls(**{k: v for k, v in values.items() if k in known})

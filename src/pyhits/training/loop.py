@@ -1,0 +1,317 @@
+"""Training of one scale: batches, optimiser, validation, stopping, and resuming where it was."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyhits.errors import TrainingError
+from pyhits.flowmaps import FlowMap, ResidualNet
+from pyhits.training import optimisers
+from pyhits.training.checkpoint import load_progress, save_progress
+from pyhits.training.history import History
+from pyhits.training.recipe import Recipe
+from pyhits.training.stages import Stages, prepare
+from pyhits.training.windows import WindowSampler
+
+#: Batches drawn at once: fewer, larger gathers. Checkpoints fall on its multiples.
+_CHUNK = 64
+
+#: A training that has gone this fraction of its steps without a better validation error stops.
+_PATIENCE = 0.3
+
+#: ``progress(step, total, validation_error)``.
+Progress = Callable[[int, int, float], None]
+
+
+@dataclass
+class ScaleJob:
+    """All that one scale's training needs; plain values and arrays, so that it travels.
+
+    Attributes
+    ----------
+    train, held : WindowSampler
+        Windows to train on, and to measure errors on.
+    recipe : Recipe
+        Resolved settings.
+    seed : int
+        Seeds the weights; the samplers hold their own.
+    dtype : str
+        ``float32`` or ``float64``.
+    device : str
+        A torch device.
+    time_limit : float, optional
+        Seconds; the learning rate reaches zero then. The result depends on the machine.
+    checkpoint : Path, optional
+        File in which progress is kept.
+    checkpoint_seconds : float
+        Time between two writings of it.
+    """
+
+    train: WindowSampler
+    held: WindowSampler
+    recipe: Recipe
+    seed: int
+    dtype: str = "float32"
+    device: str = "cpu"
+    time_limit: float | None = None
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = 5.0
+
+    @property
+    def step_size(self) -> int:
+        """Rows per step."""
+        return self.train.step_size
+
+
+@dataclass
+class _Progress:
+    """Where a training is: everything that a resumed one needs besides the seeds."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best_step: int = 0
+    best_error: float = math.inf
+    best: dict[str, Tensor] = field(default_factory=dict)
+    records: list[dict[str, float]] = field(default_factory=list)
+
+
+def train_scale(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap, History]:
+    """Train the flow map of one scale.
+
+    Returns
+    -------
+    flow_map : FlowMap
+        On the CPU, in evaluation mode; weights of the best validation error.
+    history : History
+
+    Raises
+    ------
+    TrainingError
+        The loss was not finite, whatever the learning rate.
+    DataError
+        No trajectory is long enough for the step size.
+    """
+    dtype = getattr(torch, job.dtype)
+    begin = time.perf_counter()
+    stages = prepare(job.train, job.held, job.recipe, dtype)
+    history = History(job.step_size, n_windows=job.train.n_windows)
+    history.polynomial_error = stages.polynomial_error
+    flow_map: FlowMap
+    target = stages.relative_target(dtype, job.recipe.target_error)
+    if stages.polynomial is not None and stages.polynomial_error <= target:
+        flow_map = stages.polynomial.to(dtype)
+        history.stopped_by = "closed form"
+        history.validation_error = stages.polynomial_error
+        history.flow_map = _describe(flow_map)
+    else:
+        flow_map = _train_net(job, stages, history, progress)
+    held = stages.held
+    with torch.inference_mode():
+        predicted = flow_map(torch.from_numpy(held[0]).to(dtype)).numpy().astype(np.float64)
+    history.one_step_mse = float(np.mean(np.square(predicted - held[1])))
+    history.seconds = max(time.perf_counter() - begin, history.seconds)
+    return flow_map.eval(), history
+
+
+def _train_net(
+    job: ScaleJob, stages: Stages, history: History, progress: Progress | None
+) -> FlowMap:
+    """Train the net; fall back on smaller learning rates, and on the polynomial if it is better."""
+    for factor in (1.0, 0.3, 0.1):
+        state = _run(job, stages, factor, history, progress)
+        if math.isfinite(state.best_error):
+            break
+    history.records, history.seconds = state.records, state.seconds
+    polynomial = stages.polynomial
+    if polynomial is not None and not state.best_error < stages.polynomial_error:
+        history.validation_error = stages.polynomial_error
+        chosen: FlowMap = polynomial.to(getattr(torch, job.dtype))
+    elif math.isfinite(state.best_error):
+        stages.net.load_state_dict(state.best)
+        history.validation_error = state.best_error
+        chosen = stages.net.to("cpu")
+    else:
+        raise TrainingError(
+            f"The loss of step size {job.step_size} was not finite at any learning rate; look for "
+            "outliers in the data, or lower learning_rate."
+        )
+    history.flow_map = _describe(chosen)
+    return chosen
+
+
+def _describe(flow_map: FlowMap) -> str:
+    if isinstance(flow_map, ResidualNet):
+        return (
+            "net" if flow_map.base is None else f"polynomial (degree {flow_map.base.degree}) + net"
+        )
+    return f"polynomial (degree {flow_map.config()['degree']})"
+
+
+class _Objective:
+    """Loss of equation 9, in units of the increments, on windows given as float64 arrays.
+
+    For one step the target is the remainder after the base, formed in float64: at fine steps
+    forming it in float32 would drown it in rounding.
+    """
+
+    def __init__(self, net: ResidualNet, sigma: np.ndarray, device: str) -> None:
+        self.net = net
+        self.device = device
+        self.dtype = net.scale.dtype
+        scale = net.scale.cpu().numpy().astype(np.float64)
+        self.divide = np.where(scale > 0, scale, 1.0)
+        self.active = (scale > 0).astype(float)
+        largest = float((scale / np.where(sigma > 0, sigma, 1.0)).max(initial=0.0))
+        #: Factor from this loss to the error relative to the increment's variance.
+        self.to_relative = largest**2 if largest > 0 else 1.0
+        sigma_inverse = np.divide(1.0, sigma, out=np.zeros_like(sigma), where=sigma > 0)
+        self.per_sigma = torch.from_numpy(sigma_inverse).to(device, self.dtype)
+        self.base = None if net.base is None else _as_double(net.base)
+
+    def tensors(self, windows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return inputs ``(n, d)`` and targets ``(p, n, d)`` on the device."""
+        inputs = torch.from_numpy(windows[0])
+        if len(windows) == 2:
+            target = windows[1] - windows[0]
+            if self.base is not None:
+                target -= self.base.increment(inputs).numpy()
+            target = (target / self.divide * self.active)[None]
+        else:
+            target = windows[1:]
+        return (
+            inputs.to(self.device, self.dtype),
+            torch.from_numpy(target).to(self.device, self.dtype),
+        )
+
+    def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean squared loss over windows, steps and features."""
+        if len(targets) == 1:
+            return torch.nn.functional.mse_loss(self.net.net(inputs), targets[0])
+        total = inputs.new_zeros(())
+        states = inputs
+        for target in targets:
+            states = self.net(states)
+            total = total + ((states - target) * self.per_sigma).square().mean()
+        return total / len(targets)
+
+
+def _as_double(module: FlowMap) -> FlowMap:
+    """Return a float64 copy that stays on the CPU."""
+    return copy.deepcopy(module).cpu().double()
+
+
+def _run(
+    job: ScaleJob,
+    stages: Stages,
+    factor: float,
+    history: History,
+    progress: Progress | None,
+) -> _Progress:
+    """Train once, from the start or from where the checkpoint left off."""
+    recipe = job.recipe
+    assert recipe.max_steps is not None
+    assert recipe.batch_size is not None
+    net = stages.net.to("cpu")
+    net.reset(torch.Generator().manual_seed(job.seed))
+    net.to(job.device)
+    objective = _Objective(net, stages.sigma, job.device)
+    parameters = [p for layer in net.layers for p in layer.parameters()]
+    optimiser = optimisers.build(recipe.optimizer, parameters, recipe.learning_rate * factor)
+    base_rates = [group["lr"] for group in optimiser.param_groups]
+    state = _Progress()
+    resumed = None if job.checkpoint is None else load_progress(job.checkpoint, factor)
+    if resumed is not None:
+        values, weights, optimiser_state = resumed
+        state = _Progress(**values)
+        net.load_state_dict(weights)
+        optimiser.load_state_dict(optimiser_state)
+    held = objective.tensors(stages.held)
+    fixed = objective.tensors(job.train.first()) if recipe.windows == "first" else None
+    to_relative = objective.to_relative if recipe.rollout_steps == 1 else 1.0
+    target = stages.relative_target(net.scale.dtype, recipe.target_error)
+    every = max(1, min(500, recipe.max_steps // 20))
+    begin = time.perf_counter() - state.seconds
+    saved = time.perf_counter()
+
+    while state.step < recipe.max_steps:
+        chunk, inside = divmod(state.step, _CHUNK)
+        if inside == 0:
+            state.seconds = time.perf_counter() - begin
+            if job.checkpoint and time.perf_counter() - saved > job.checkpoint_seconds:
+                save_progress(job.checkpoint, factor, vars(state), net, optimiser)
+                saved = time.perf_counter()
+            if progress is not None:
+                progress(state.step, recipe.max_steps, state.best_error)
+            if fixed is None:
+                drawn = objective.tensors(job.train.draw(_CHUNK * recipe.batch_size, chunk))
+        fraction = state.step / recipe.max_steps
+        if job.time_limit is not None:
+            fraction = max(fraction, (time.perf_counter() - begin) / job.time_limit)
+        if fraction >= 1:
+            history.stopped_by = "time"
+            break
+        inputs, targets = _batch(fixed or drawn, inside, recipe)
+        multiplier = optimisers.rate(fraction, state.step, recipe.schedule)
+        for group, base_rate in zip(optimiser.param_groups, base_rates, strict=True):
+            group["lr"] = base_rate * multiplier
+        optimiser.zero_grad(set_to_none=True)
+        loss = objective(inputs, targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        state.step += 1
+        if state.step % every == 0 or state.step == recipe.max_steps:
+            error = _validate(objective, held) * to_relative
+            state.seconds = time.perf_counter() - begin
+            state.records.append(
+                {
+                    "step": state.step,
+                    "seconds": state.seconds,
+                    "train_error": float(loss.detach()) * to_relative,
+                    "validation_error": error,
+                    "learning_rate": recipe.learning_rate * factor * multiplier,
+                }
+            )
+            if not math.isfinite(error):
+                return state
+            if error < state.best_error:
+                state.best_error, state.best_step = error, state.step
+                state.best = {k: v.detach().clone() for k, v in net.state_dict().items()}
+            if error <= target:
+                history.stopped_by = "target"
+                break
+            if state.step - state.best_step > max(1000, _PATIENCE * recipe.max_steps):
+                history.stopped_by = "patience"
+                break
+    else:
+        history.stopped_by = "steps"
+    if not state.best:
+        state.best_error = _validate(objective, held) * to_relative
+        state.best = {k: v.detach().clone() for k, v in net.state_dict().items()}
+    state.seconds = time.perf_counter() - begin
+    return state
+
+
+def _batch(windows: tuple[Tensor, Tensor], inside: int, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Return one batch: a slice of the windows drawn, or all of the first windows."""
+    inputs, targets = windows
+    size = recipe.batch_size or len(inputs)
+    if recipe.windows == "first":
+        size = min(size, len(inputs))
+        begin = inside * size % max(1, len(inputs) - size + 1)
+    else:
+        begin = inside * size
+    return inputs[begin : begin + size], targets[:, begin : begin + size]
+
+
+def _validate(objective: _Objective, held: tuple[Tensor, Tensor]) -> float:
+    with torch.inference_mode():
+        return float(objective(*held))

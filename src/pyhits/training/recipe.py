@@ -1,0 +1,151 @@
+"""How one scale is trained: every setting in one place, with the published ones beside ours."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from pyhits.checks import as_choice, as_count, as_positive, suggest
+from pyhits.errors import ArgumentError
+from pyhits.flowmaps.residual import ACTIVATIONS
+
+OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings that train one flow map.
+
+    ``None`` means: chosen from the size of the data when fitting begins (:func:`resolve`).
+
+    Attributes
+    ----------
+    standardise : bool
+        Train on standardised states, and on increments divided by their standard deviation.
+    hidden_sizes : tuple of int
+        Widths of the hidden layers.
+    activation : str
+        One of ``gelu``, ``silu``, ``tanh``, ``relu``.
+    polynomial_degree : int
+        Highest degree of the closed-form first stage; 0 leaves it out.
+    windows : {"anywhere", "first"}
+        Train on windows from anywhere in the trajectories, or on the first of each alone.
+    early_bias : float
+        Windows start at ``T u**early_bias``; see :class:`~pyhits.training.windows.WindowSampler`.
+    rollout_steps : int
+        Steps p in the loss (paper, equation 9).
+    optimizer : str
+        One of ``soap``, ``adam``, ``adamw``, ``muon``, ``sgd``.
+    learning_rate : float
+        Peak learning rate.
+    schedule : {"cosine", "constant"}
+        Warm-up then cosine to zero, or constant.
+    batch_size : int
+        Windows a step; 0 takes all first windows at once.
+    max_steps : int
+        Optimiser steps.
+    target_error : float
+        Stop when the one-step mean squared error, in the coordinates trained in, is below it.
+    """
+
+    standardise: bool = True
+    hidden_sizes: tuple[int, ...] | None = None
+    activation: str = "gelu"
+    polynomial_degree: int = 9
+    windows: str = "anywhere"
+    early_bias: float | None = None
+    rollout_steps: int = 1
+    optimizer: str = "soap"
+    learning_rate: float = 3e-3
+    schedule: str = "cosine"
+    batch_size: int | None = None
+    max_steps: int | None = None
+    target_error: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that training could not use."""
+        as_choice(self.activation, "activation", ACTIVATIONS)
+        as_choice(self.optimizer, "optimizer", OPTIMIZERS)
+        as_choice(self.schedule, "schedule", ("cosine", "constant"))
+        as_choice(self.windows, "windows", ("anywhere", "first"))
+        as_positive(self.learning_rate, "learning_rate")
+        as_count(self.rollout_steps, "rollout_steps")
+        as_count(self.polynomial_degree, "polynomial_degree", least=0)
+        if self.hidden_sizes is not None:
+            try:
+                sizes = tuple(as_count(w, "a hidden size") for w in self.hidden_sizes)
+            except TypeError:
+                raise ArgumentError(
+                    f"Expected hidden_sizes to be widths such as (64, 64), got "
+                    f"{self.hidden_sizes!r}."
+                ) from None
+            object.__setattr__(self, "hidden_sizes", sizes)
+        for name, least in (("batch_size", 0), ("max_steps", 1)):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, as_count(getattr(self, name), name, least=least))
+        if self.early_bias is not None:
+            as_positive(self.early_bias, "early_bias")
+        if not self.target_error >= 0:
+            raise ArgumentError(f"Expected target_error of 0 or more, got {self.target_error!r}.")
+
+    def override(self, **values: Any) -> Recipe:
+        """Return a copy with the values that are not None replaced."""
+        known = [f.name for f in fields(self)]
+        for name in values:
+            if name not in known:
+                raise ArgumentError(f"Unknown setting {name!r}{suggest(name, known)}")
+        return replace(self, **{k: v for k, v in values.items() if v is not None})
+
+    def resolve(self, n_features: int, n_trajectories: int, n_rows: int) -> Recipe:
+        """Return a copy in which everything left open follows from the size of the data.
+
+        Width grows with the number of features; the number of steps falls where the data are few
+        (a net would only overfit) and where a step is costly; windows favour early times when there
+        are many trajectories, whose beginnings hold the transients.
+        """
+        width = 64 if n_features <= 16 else min(512, 64 * -(-n_features // 16))
+        hidden = self.hidden_sizes if self.hidden_sizes is not None else (width,) * 3
+        sizes = [n_features, *hidden, n_features]
+        n_weights = sum(a * b for a, b in itertools.pairwise(sizes))
+        few = min(1.0, (n_rows / 20_000) ** 0.5)
+        costly = min(1.0, (10_000 / n_weights) ** 0.5)
+        steps = max(2000, round(FULL_STEPS * few * costly, -2))
+        return self.override(
+            hidden_sizes=hidden,
+            early_bias=self.early_bias or (3.0 if n_trajectories >= 16 else 1.0),
+            batch_size=min(1024, max(32, n_rows // 4)) if self.batch_size is None else None,
+            max_steps=int(steps) if self.max_steps is None else None,
+        )
+
+
+#: Optimiser steps a scale when there are data enough: about 40 s on one core for a planar system.
+FULL_STEPS = 25_000
+
+RECIPES = {
+    "pyhits": Recipe(),
+    # Appendix A.1: raw increments, ReLU, Adam at 1e-3, p = 5, the first window of each trajectory,
+    # all of them in every step, 100000 steps or a one-step error of 1e-8.
+    "paper": Recipe(
+        standardise=False,
+        hidden_sizes=(128, 128, 128),
+        activation="relu",
+        polynomial_degree=0,
+        windows="first",
+        early_bias=1.0,
+        rollout_steps=5,
+        optimizer="adam",
+        learning_rate=1e-3,
+        schedule="constant",
+        batch_size=0,
+        max_steps=100_000,
+        target_error=1e-8,
+    ),
+}
+
+
+def get_recipe(recipe: str | Recipe) -> Recipe:
+    """Return a recipe by name (``"pyhits"``, ``"paper"``), or the recipe given."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    return RECIPES[as_choice(recipe, "recipe", RECIPES)]

@@ -1,0 +1,390 @@
+"""The one container for data: one or many trajectories, even or ragged, with one ``dt``."""
+
+from __future__ import annotations
+
+import hashlib
+import numbers
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from pyhits.checks import as_count, as_numeric, as_positive, check_finite
+from pyhits.convert import Pieces, check_step, to_pieces
+from pyhits.errors import ArgumentError, DataError
+
+
+class Trajectories:
+    """One or many trajectories sampled with one step ``dt``.
+
+    Rows are kept in one packed array, one trajectory below the other, so that uneven lengths cost
+    nothing and windows are drawn with plain index arithmetic. A C-contiguous float array given as
+    ``(trajectory, time, feature)`` is not copied.
+
+    Parameters
+    ----------
+    data : array, list of arrays, DataFrame, xarray object, torch tensor or Trajectories
+        ``(time, feature)``, ``(trajectory, time, feature)``, or a list of ``(time, feature)``. A
+        1-D array is one feature. A DataFrame's column (or index) of times gives ``dt``; a column
+        named ``trajectory`` cuts it into trajectories.
+    dt : float, optional
+        Time between rows, in the user's unit. Taken from the data's times where they carry some,
+        otherwise 1.
+    feature_names : sequence of str, optional
+        One name a feature; ``x0, x1, ...`` where none are known.
+    start_times : float or sequence of float, optional
+        Time of each trajectory's first row; 0 by default.
+
+    Raises
+    ------
+    DataError
+        NaN, infinities, text, uneven times, a trajectory of one row, mixed dimensions. The message
+        names trajectory, row and column.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+    start_times: np.ndarray
+    feature_names: tuple[str, ...]
+    dt: float
+
+    def __init__(
+        self,
+        data: Any,
+        dt: float | None = None,
+        *,
+        feature_names: Sequence[str] | None = None,
+        start_times: float | Sequence[float] | np.ndarray | None = None,
+    ) -> None:
+        if isinstance(data, Trajectories):
+            pieces = Pieces(list(data), None, data.dt, list(data.feature_names), data.start_times)
+            check_step(dt, data.dt)
+        else:
+            pieces = to_pieces(data, dt)
+        self.dt = as_positive(pieces.dt if pieces.dt is not None else 1.0, "dt")
+        lengths = np.array([len(a) for a in pieces.arrays], dtype=np.int64)
+        if pieces.even is not None:
+            n, length, d = pieces.even.shape
+            lengths = np.full(n, length, dtype=np.int64)
+            values = np.ascontiguousarray(pieces.even).reshape(n * length, d)
+        else:
+            values = _pack(pieces.arrays)
+        self.offsets = np.concatenate([[0], np.cumsum(lengths)])
+        self.feature_names = _names(
+            feature_names if feature_names is not None else pieces.feature_names, values.shape[1]
+        )
+        _check_lengths(lengths)
+        check_finite(values, self.offsets, self.feature_names, what="The data")
+        self.values = values.view()
+        self.values.flags.writeable = False
+        starts = start_times if start_times is not None else pieces.start_times
+        self.start_times = _starts(starts, len(lengths))
+
+    @classmethod
+    def _from_packed(
+        cls,
+        values: np.ndarray,
+        lengths: np.ndarray,
+        like: Trajectories,
+        start_times: np.ndarray | None = None,
+    ) -> Trajectories:
+        """Wrap rows that are known to be sound, with the step and names of ``like``."""
+        new = cls.__new__(cls)
+        new.dt = like.dt
+        new.feature_names = like.feature_names
+        new.values = values.view()
+        new.values.flags.writeable = False
+        new.offsets = np.concatenate([[0], np.cumsum(lengths)])
+        new.start_times = np.zeros(len(lengths)) if start_times is None else start_times
+        return new
+
+    # What it holds
+
+    def __len__(self) -> int:
+        """Return the number of trajectories."""
+        return len(self.offsets) - 1
+
+    @property
+    def n_trajectories(self) -> int:
+        """Number of trajectories."""
+        return len(self)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features (state variables)."""
+        return int(self.values.shape[1])
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of rows of each trajectory, shape ``(n_trajectories,)``."""
+        return np.diff(self.offsets)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of all trajectories together."""
+        return int(self.offsets[-1])
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all trajectories have the same number of rows."""
+        return bool((self.lengths == self.lengths[0]).all())
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the rows, float32 or float64."""
+        return self.values.dtype
+
+    @property
+    def initial_states(self) -> np.ndarray:
+        """First row of each trajectory, shape ``(n_trajectories, n_features)``."""
+        return np.asarray(self.values[self.offsets[:-1]])
+
+    def times(self, trajectory: int = 0) -> np.ndarray:
+        """Times of one trajectory's rows, shape ``(n_rows_of_it,)``, in the unit of ``dt``."""
+        n = int(self.lengths[trajectory])
+        return np.asarray(self.start_times[trajectory] + self.dt * np.arange(n))
+
+    def to_array(self) -> np.ndarray:
+        """Return the rows as ``(trajectory, time, feature)``, without a copy.
+
+        Raises
+        ------
+        DataError
+            The trajectories are ragged; take them one by one, or ``cut`` them.
+        """
+        if not self.is_even:
+            lengths = self.lengths
+            raise DataError(
+                f"Trajectories have {lengths.min()} to {lengths.max()} rows and do not fit one "
+                "array; iterate over them, or cut them with .cut(n_rows)."
+            )
+        return self.values.reshape(len(self), -1, self.n_features)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Iterate over the trajectories, each ``(time, feature)``, without copies."""
+        for k in range(len(self)):
+            yield self[k]
+
+    @overload
+    def __getitem__(self, key: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, key: slice | Sequence[int] | np.ndarray) -> Trajectories: ...
+    def __getitem__(
+        self, key: int | slice | Sequence[int] | np.ndarray
+    ) -> np.ndarray | Trajectories:
+        """Return one trajectory as an array, or several as Trajectories."""
+        if isinstance(key, (int, np.integer)):
+            k = int(key) + (len(self) if key < 0 else 0)
+            if not 0 <= k < len(self):
+                raise IndexError(f"Trajectory {key} of {len(self)}.")
+            return self.values[self.offsets[k] : self.offsets[k + 1]]
+        chosen = np.arange(len(self))[key]
+        if len(chosen) == 0:
+            raise DataError(f"No trajectory of {len(self)} was selected.")
+        if len(chosen) == chosen[-1] - chosen[0] + 1 and (np.diff(chosen) == 1).all():
+            values = self.values[self.offsets[chosen[0]] : self.offsets[chosen[-1] + 1]]
+        else:
+            values = np.concatenate([self[int(k)] for k in chosen])
+        return self._from_packed(values, self.lengths[chosen], self, self.start_times[chosen])
+
+    def __eq__(self, other: object) -> bool:
+        """Compare step, names, starts and every value."""
+        return (
+            isinstance(other, Trajectories)
+            and self.dt == other.dt
+            and self.feature_names == other.feature_names
+            and np.array_equal(self.offsets, other.offsets)
+            and np.array_equal(self.start_times, other.start_times)
+            and self.dtype == other.dtype
+            and np.array_equal(self.values, other.values)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        low, high = int(self.lengths.min()), int(self.lengths.max())
+        rows = f"{low}" if low == high else f"{low}-{high}"
+        return (
+            f"Trajectories({len(self)} x {rows} rows x {self.n_features} features, "
+            f"dt={self.dt:g}, {self.dtype})"
+        )
+
+    # Parts of it
+
+    def split(
+        self, fraction: float = 0.2, *, random_state: int | None = 0
+    ) -> tuple[Trajectories, Trajectories]:
+        """Split by trajectory: return the rest and a random ``fraction`` of the trajectories."""
+        held = round(_fraction(fraction) * len(self))
+        held = min(max(held, 1), len(self) - 1)
+        if held < 1:
+            raise DataError("One trajectory cannot be split by trajectory; use split_time.")
+        order = np.random.default_rng(random_state).permutation(len(self))
+        return self[np.sort(order[held:])], self[np.sort(order[:held])]
+
+    def split_time(self, fraction: float = 0.2) -> tuple[Trajectories, Trajectories]:
+        """Split by time: return the beginnings, and the last ``fraction`` of each trajectory.
+
+        The last row of a beginning is also the first row of its rest, so that a forecast of the
+        rest can start where the beginning ends. Both parts keep at least 2 rows.
+        """
+        lengths = self.lengths
+        if (lengths < 3).any():
+            short = int(np.flatnonzero(lengths < 3)[0])
+            raise DataError(
+                f"Trajectory {short} has {lengths[short]} rows; a split by time takes 3 or more."
+            )
+        head = np.clip(np.round((1 - _fraction(fraction)) * lengths).astype(int), 2, lengths - 1)
+        begin = self.offsets[:-1]
+        first = _take(self.values, begin, head)
+        second = _take(self.values, begin + head - 1, lengths - head + 1)
+        starts = self.start_times + self.dt * (head - 1)
+        return (
+            self._from_packed(first, head, self, self.start_times),
+            self._from_packed(second, lengths - head + 1, self, starts),
+        )
+
+    def cut(self, n_rows: int, start: int = 0) -> Trajectories:
+        """Return rows ``start`` to ``start + n_rows`` of every trajectory."""
+        n_rows, start = as_count(n_rows, "n_rows", least=2), as_count(start, "start", least=0)
+        if (self.lengths < start + n_rows).any():
+            raise DataError(
+                f"Rows {start} to {start + n_rows} were asked for, but the shortest trajectory "
+                f"has {self.lengths.min()} rows."
+            )
+        lengths = np.full(len(self), n_rows)
+        values = _take(self.values, self.offsets[:-1] + start, lengths)
+        return self._from_packed(values, lengths, self, self.start_times + start * self.dt)
+
+    def add_noise(self, level: float, *, random_state: int | None = None) -> Trajectories:
+        """Return a copy with Gaussian measurement noise, as in the paper's Appendix B.2.
+
+        Parameters
+        ----------
+        level : float
+            Variance of the noise as a fraction of each feature's variance: 0.01 is the paper's
+            "1 %". The variance of a feature is taken over time and averaged over trajectories.
+        """
+        level = _noise_level(level)
+        rng = np.random.default_rng(random_state)
+        noise = rng.standard_normal(self.values.shape)
+        noise *= np.sqrt(level * self.mean_variance())
+        noise += self.values
+        return self._from_packed(
+            noise.astype(self.dtype, copy=False), self.lengths, self, self.start_times
+        )
+
+    # Facts about it
+
+    def mean_variance(self) -> np.ndarray:
+        """Variance of each feature over time, averaged over the trajectories; ``(n_features,)``."""
+        counts = self.lengths[:, None]
+        begin = self.offsets[:-1]
+        means = np.add.reduceat(self.values, begin, axis=0, dtype=np.float64) / counts
+        centred = self.values - np.repeat(means, self.lengths, axis=0)
+        squares = np.add.reduceat(np.square(centred, out=centred), begin, axis=0)
+        return np.asarray((squares / counts).mean(axis=0))
+
+    def summary(self) -> str:
+        """Return a table of the features: range, mean and standard deviation."""
+        mean, std = self.values.mean(0, dtype=np.float64), self.values.std(0, dtype=np.float64)
+        low, high = self.values.min(0), self.values.max(0)
+        width = max(7, *(len(n) for n in self.feature_names))
+        lines = [
+            repr(self),
+            f"{'feature':<{width}} {'min':>12} {'max':>12} {'mean':>12} {'std':>12}",
+        ]
+        lines += [
+            f"{name:<{width}} {low[k]:>12.5g} {high[k]:>12.5g} {mean[k]:>12.5g} {std[k]:>12.5g}"
+            + ("  constant" if low[k] == high[k] else "")
+            for k, name in enumerate(self.feature_names)
+        ]
+        return "\n".join(lines)
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the values, lengths and step; equal data give equal fingerprints."""
+        digest = hashlib.sha256(f"{self.dt!r} {self.n_features} {self.dtype}".encode())
+        digest.update(np.ascontiguousarray(self.offsets).data)
+        digest.update(np.ascontiguousarray(self.values).data)
+        return digest.hexdigest()
+
+    # Files
+
+    def save(self, path: str | Path) -> Path:
+        """Write to a file whose format follows from its extension; see :func:`pyhits.io.write`."""
+        from pyhits.io import write  # io is a client of this type
+
+        return write(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path, dt: float | None = None) -> Trajectories:
+        """Read a file of any known format; see :func:`pyhits.io.read`."""
+        from pyhits.io import read  # io is a client of this type
+
+        return read(path, dt=dt)
+
+
+def _pack(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Check that all arrays have the same features and stack them."""
+    if not arrays:
+        raise DataError("Expected at least one trajectory, got none.")
+    for k, a in enumerate(arrays):
+        if a.ndim != 2:
+            raise DataError(f"Trajectory {k} has shape {a.shape}; expected (time, feature).")
+        if a.shape[1] != arrays[0].shape[1]:
+            raise DataError(
+                f"Trajectory {k} has {a.shape[1]} features, trajectory 0 has "
+                f"{arrays[0].shape[1]}; all need the same."
+            )
+    if arrays[0].shape[1] == 0:
+        raise DataError("Expected at least one feature, got none.")
+    return np.ascontiguousarray(arrays[0]) if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _check_lengths(lengths: np.ndarray) -> None:
+    if len(lengths) == 0:
+        raise DataError("Expected at least one trajectory, got none.")
+    if (lengths < 2).any():
+        short = int(np.flatnonzero(lengths < 2)[0])
+        raise DataError(
+            f"Trajectory {short} has {lengths[short]} row(s); it takes at least 2 to show a step."
+        )
+
+
+def _names(names: Sequence[str] | None, n: int) -> tuple[str, ...]:
+    if names is None:
+        return tuple(f"x{k}" for k in range(n))
+    if isinstance(names, str) or len(names) != n:
+        raise ArgumentError(f"Expected {n} feature names, got {names!r}.")
+    chosen = tuple(str(name) for name in names)
+    if len(set(chosen)) != n:
+        raise ArgumentError(f"Feature names repeat: {', '.join(chosen)}.")
+    return chosen
+
+
+def _starts(starts: Any, n: int) -> np.ndarray:
+    if starts is None:
+        return np.zeros(n)
+    array = np.asarray(as_numeric(starts, what="start_times"), dtype=np.float64)
+    if array.ndim > 1 or (array.ndim == 1 and len(array) != n) or not np.isfinite(array).all():
+        raise ArgumentError(f"Expected one finite start time for each of {n} trajectories.")
+    return np.array(np.broadcast_to(array, (n,)))
+
+
+def _noise_level(value: Any) -> float:
+    if not isinstance(value, numbers.Real) or not 0 <= float(value) < np.inf:
+        raise ArgumentError(f"Expected a noise level of 0 or more, got {value!r}.")
+    return float(value)
+
+
+def _fraction(value: Any) -> float:
+    if not isinstance(value, numbers.Real) or not 0 < float(value) < 1:
+        raise ArgumentError(f"Expected a fraction between 0 and 1, got {value!r}.")
+    return float(value)
+
+
+def _take(values: np.ndarray, begin: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Copy ``counts[k]`` rows from row ``begin[k]`` on, for every k."""
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(values[np.repeat(begin, counts) + within])
