@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Sequence
@@ -13,17 +12,19 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from pyhits import planning
-from pyhits.checks import as_choice, as_count, as_numeric, as_positive, check_device
+from pyhits.checks import as_choice, as_count, as_positive, check_device
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, NotFittedError, TrainingError
 from pyhits.evaluation import Evaluation, evaluate
-from pyhits.hierarchy import Selection, chain, forecast, select
+from pyhits.hierarchy import Selection, chain, select
+from pyhits.hierarchy.forecast import as_states, forecast, positions
 from pyhits.hierarchy.interpolate import METHODS
 from pyhits.metrics import masked_mse
 from pyhits.planning import as_trajectories
 from pyhits.progress import say, scale_bars
-from pyhits.training import Recipe, ScaleJob, WindowSampler, get_recipe
+from pyhits.training import Recipe, get_recipe
 from pyhits.training.checkpoint import CheckpointFolder
+from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.parallel import n_cores, train_scales, warn_interrupted
 from pyhits.trajectories import Trajectories
 
@@ -185,7 +186,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             train, held, note = planning.hold_out(train, self.validation_fraction, seed)
             notes.append(note)
         else:
-            held = as_trajectories(validation, dt)
+            held = as_trajectories(validation, dt, default_dt=train.dt)
             planning.check_match(train, held, "validation")
         if self.step_sizes is None:
             sizes = planning.default_step_sizes(train, held)
@@ -206,10 +207,25 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             say(note, verbose=self.verbose)
 
         encoder = Standardise(recipe.standardise).fit(train.values)
-        jobs = self._jobs(train, held, encoder, recipe, sizes, seed, n_jobs)
+        limit = None
+        if self.time_limit is not None:
+            # A tenth of it is for choosing the scales; each process trains several in turn.
+            workers = min(n_jobs or n_cores(), len(sizes)) if self.device == "cpu" else 1
+            limit = 0.9 * self.time_limit / -(-len(sizes) // workers)
+        jobs = make_jobs(
+            train,
+            held,
+            encoder,
+            recipe,
+            sizes,
+            seed=seed,
+            dtype=self.dtype,
+            device=self.device,
+            time_limit=limit,
+        )
         folder = None
         if checkpoint is not None:
-            key = _key(train, held, recipe, seed, self.dtype)
+            key = fingerprint(train, held, recipe, seed, self.dtype)
             folder = CheckpointFolder(checkpoint, key)
             for job in jobs:
                 job.checkpoint = folder.progress_file(job.step_size)
@@ -277,51 +293,6 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         seed = 0 if with_checkpoint else int(np.random.SeedSequence().generate_state(1)[0])
         return recipe, n_jobs, seed
 
-    def _jobs(
-        self,
-        train: Trajectories,
-        held: Trajectories,
-        encoder: Standardise,
-        recipe: Recipe,
-        sizes: Sequence[int],
-        seed: int,
-        n_jobs: int | None,
-    ) -> list[ScaleJob]:
-        """Return one training job a step size, the coarsest, which are the hardest, first."""
-        assert recipe.early_bias is not None
-        workers = min(n_jobs or n_cores(), len(sizes)) if self.device == "cpu" else 1
-        limit = None
-        if self.time_limit is not None:
-            limit = 0.9 * self.time_limit / -(-len(sizes) // workers)
-        jobs = []
-        for size in sorted(sizes, reverse=True):
-            samplers = []
-            for data, offset in ((train, 0), (held, 1)):
-                sampler = WindowSampler(
-                    data.values,
-                    data.offsets,
-                    encoder,
-                    size,
-                    recipe.rollout_steps,
-                    recipe.early_bias,
-                    2 * seed + offset,
-                )
-                samplers.append(sampler)
-            if samplers[0].n_windows == 0:
-                samplers[0].draw(1, 0)
-            if samplers[1].n_windows == 0:
-                raise DataError(
-                    f"No validation trajectory is long enough for step size {size}: the longest "
-                    f"has {held.lengths.max()} rows. Leave out the coarse step sizes, or give "
-                    "longer validation data."
-                )
-            jobs.append(
-                ScaleJob(
-                    samplers[0], samplers[1], recipe, seed + size, self.dtype, self.device, limit
-                )
-            )
-        return jobs
-
     def _couple(self, held: Trajectories) -> Selection:
         """Choose the scales on validation rollouts."""
         rolled = planning.rollouts(held)
@@ -382,28 +353,12 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             shape (d,). The dtype is that of ``initial_states``.
         """
         self._check_fitted()
-        states = as_numeric(initial_states, what="The initial states")
-        single = states.ndim == 1
-        states = states[None] if single else states
-        if states.ndim != 2 or states.shape[1] != self.n_features_in_:
-            raise DataError(
-                f"Expected initial states of shape (n, {self.n_features_in_}), got {states.shape}."
-            )
-        if not np.isfinite(states).all():
-            row, column = (int(k) for k in np.argwhere(~np.isfinite(states))[0])
-            raise DataError(
-                f"Initial state {row} is {states[row, column]} in {self.feature_names_[column]!r}."
-            )
+        states, single = as_states(initial_states, self.feature_names_)
         at = None
         if (n_steps is None) == (t is None):
             raise ArgumentError("Give either n_steps or the times t.")
         if t is not None:
-            at = np.atleast_1d(as_numeric(t, what="t").astype(np.float64)) / self.dt_
-            if at.ndim != 1 or not (np.isfinite(at).all() and (at >= 0).all()) or len(at) == 0:
-                raise ArgumentError("Expected times t since the initial state, all 0 or later.")
-            # A multiple of dt that rounding put just above a step is that step.
-            near = np.round(at)
-            at = np.where(np.abs(at - near) < 1e-9 * np.maximum(1, near), near, at)
+            at = positions(t, self.dt_)
             n_steps = max(1, math.ceil(at.max()))
         result = self._forecast(
             states,
@@ -501,9 +456,3 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     def _check_fitted(self) -> None:
         if not hasattr(self, "selection_"):
             raise NotFittedError("This HiTS is not fitted yet; call fit with trajectories first.")
-
-
-def _key(train: Trajectories, held: Trajectories, recipe: Recipe, seed: int, dtype: str) -> str:
-    """Fingerprint of everything that a scale's training depends on."""
-    text = f"{train.fingerprint()} {held.fingerprint()} {recipe} {seed} {dtype}"
-    return hashlib.sha256(text.encode()).hexdigest()

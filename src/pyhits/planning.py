@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.convert import to_pieces
 from pyhits.errors import DataError
 from pyhits.trajectories import Trajectories
 
@@ -27,12 +26,11 @@ _MAX_STATES = 2_000_000
 def as_trajectories(
     data: Any, dt: float | None = None, *, default_dt: float | None = None
 ) -> Trajectories:
-    """Return ``data`` as Trajectories; bare arrays take ``default_dt`` where no dt is known."""
-    if isinstance(data, Trajectories) and dt is None:
-        return data
-    if dt is None and not isinstance(data, Trajectories) and to_pieces(data).dt is None:
-        dt = default_dt
-    return Trajectories(data, dt)
+    """Return ``data`` as Trajectories; ``default_dt`` serves where nothing says the step."""
+    trajectories = data if isinstance(data, Trajectories) and dt is None else Trajectories(data, dt)
+    if default_dt is not None and not trajectories.dt_known:
+        return trajectories.with_dt(default_dt)
+    return trajectories
 
 
 def default_step_sizes(train: Trajectories, validation: Trajectories) -> list[int]:

@@ -48,6 +48,8 @@ class Trajectories:
     start_times: np.ndarray
     feature_names: tuple[str, ...]
     dt: float
+    #: Whether the data or the caller said ``dt``; where neither did, it is 1.
+    dt_known: bool
 
     def __init__(
         self,
@@ -58,10 +60,13 @@ class Trajectories:
         start_times: float | Sequence[float] | np.ndarray | None = None,
     ) -> None:
         if isinstance(data, Trajectories):
-            pieces = Pieces(list(data), None, data.dt, list(data.feature_names), data.start_times)
-            check_step(dt, data.dt)
+            own = data.dt if data.dt_known else None
+            check_step(dt, own)
+            names = list(data.feature_names)
+            pieces = Pieces(list(data), None, own or dt, names, data.start_times)
         else:
             pieces = to_pieces(data, dt)
+        self.dt_known = pieces.dt is not None
         self.dt = as_positive(pieces.dt if pieces.dt is not None else 1.0, "dt")
         lengths = np.array([len(a) for a in pieces.arrays], dtype=np.int64)
         if pieces.even is not None:
@@ -92,6 +97,7 @@ class Trajectories:
         """Wrap rows that are known to be sound, with the step and names of ``like``."""
         new = cls.__new__(cls)
         new.dt = like.dt
+        new.dt_known = like.dt_known
         new.feature_names = like.feature_names
         new.values = values.view()
         new.values.flags.writeable = False
@@ -244,6 +250,12 @@ class Trajectories:
             self._from_packed(first, head, self, self.start_times),
             self._from_packed(second, lengths - head + 1, self, starts),
         )
+
+    def with_dt(self, dt: float) -> Trajectories:
+        """Return the same rows, without a copy, with the step ``dt``."""
+        new = self._from_packed(self.values, self.lengths, self, self.start_times)
+        new.dt, new.dt_known = as_positive(dt, "dt"), True
+        return new
 
     def cut(self, n_rows: int, start: int = 0) -> Trajectories:
         """Return rows ``start`` to ``start + n_rows`` of every trajectory."""

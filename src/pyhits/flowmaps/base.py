@@ -88,4 +88,6 @@ def create(kind: str, config: dict[str, Any]) -> FlowMap:
             f"Unknown flow map {kind!r}{suggest(kind, sorted(_KINDS))} A family of your own must "
             "be registered (pyhits.flowmaps.register) before its models are loaded."
         )
-    return _KINDS[kind](**config)
+    # Weights follow from the file or from a seed of their own, never from the global one.
+    with torch.random.fork_rng(devices=[]):
+        return _KINDS[kind](**config)

@@ -147,7 +147,7 @@ def fit_polynomial(
         Its mean squared error on validation, each feature.
     """
     d = states.shape[1]
-    if len(states) < 2 or states.shape != increments.shape:
+    if len(states) == 0 or states.shape != increments.shape:
         raise ArgumentError(f"Cannot fit to states {states.shape}, increments {increments.shape}.")
     held_states, held = (torch.from_numpy(np.ascontiguousarray(a)) for a in validation)
     x, y = (torch.from_numpy(np.ascontiguousarray(a)) for a in (states, increments))

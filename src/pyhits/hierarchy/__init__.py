@@ -2,6 +2,5 @@
 
 from pyhits.hierarchy.coupling import Candidate, Selection, select
 from pyhits.hierarchy.engine import chain, fill, sequential
-from pyhits.hierarchy.forecast import forecast
 
-__all__ = ["Candidate", "Selection", "chain", "fill", "forecast", "select", "sequential"]
+__all__ = ["Candidate", "Selection", "chain", "fill", "select", "sequential"]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
-from pyhits.checks import as_choice
+from pyhits.checks import as_choice, as_numeric
 from pyhits.encoders import Standardise
-from pyhits.errors import DivergenceError
+from pyhits.errors import ArgumentError, DataError, DivergenceError
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.engine import chain, fill, sequential
-from pyhits.hierarchy.interpolate import interpolate
+from pyhits.hierarchy.interpolate import METHODS, interpolate
 
 #: A state this many standard deviations away from the training data has diverged.
 DIVERGED = 1e4
@@ -59,6 +60,7 @@ def forecast(
         Row 0 is the initial state.
     """
     as_choice(on_divergence, "on_divergence", ("raise", "return"))
+    as_choice(interpolation, "interpolation", METHODS)
     as_choice(method, "method", ("vectorised", "sequential"))
     finest = chain(flow_maps)[0]
     maps = {size // finest: flow_map for size, flow_map in flow_maps.items()}
@@ -94,6 +96,38 @@ def forecast(
             # The initial state is the user's own number, not its round trip.
             target[:, 0] = part
     return out
+
+
+def as_states(initial_states: Any, feature_names: Sequence[str]) -> tuple[np.ndarray, bool]:
+    """Return initial states as ``(n, d)``, and whether a single one of shape ``(d,)`` was given.
+
+    Raises
+    ------
+    DataError
+        The shape is another, or a value is not finite; its row and feature are named.
+    """
+    d = len(feature_names)
+    states = as_numeric(initial_states, what="The initial states")
+    single = states.ndim == 1
+    states = states[None] if single else states
+    if states.ndim != 2 or states.shape[1] != d or len(states) == 0:
+        raise DataError(f"Expected initial states of shape (n, {d}), got {states.shape}.")
+    if not np.isfinite(states).all():
+        row, column = (int(k) for k in np.argwhere(~np.isfinite(states))[0])
+        raise DataError(
+            f"Initial state {row} is {states[row, column]} in {feature_names[column]!r}."
+        )
+    return states, single
+
+
+def positions(t: Any, dt: float) -> np.ndarray:
+    """Return times since the initial state in multiples of ``dt``, shape ``(m,)``."""
+    at = np.atleast_1d(as_numeric(t, what="t").astype(np.float64)) / dt
+    if at.ndim != 1 or len(at) == 0 or not (np.isfinite(at).all() and (at >= 0).all()):
+        raise ArgumentError("Expected times t since the initial state, all 0 or later.")
+    # A multiple of dt that rounding put just beside a step is that step.
+    near = np.round(at)
+    return np.asarray(np.where(np.abs(at - near) < 1e-9 * np.maximum(1, near), near, at))
 
 
 def _dtype(flow_maps: Mapping[int, FlowMap]) -> torch.dtype:

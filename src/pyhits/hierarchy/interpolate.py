@@ -24,25 +24,27 @@ def interpolate(states: np.ndarray, at: np.ndarray, method: str) -> np.ndarray:
     Returns
     -------
     array, shape (n, m, d)
-        Not finite wherever the nearest states are not.
+        Diverged trajectories are interpolated linearly, up to their last finite state.
     """
     as_choice(method, "interpolation", METHODS)
-    low = np.clip(np.floor(at).astype(np.int64), 0, max(0, states.shape[1] - 2))
-    high = np.minimum(low + 1, states.shape[1] - 1)
     if method == "linear" or states.shape[1] < 3:
-        weight = (at - low)[:, None].astype(states.dtype)
-        result = states[:, high]
-        result -= states[:, low]
-        result *= weight
-        result += states[:, low]
-        return result
+        return _linear(states, at)
     from scipy.interpolate import CubicSpline  # imported when used: half a second
 
-    sound = np.isfinite(states).all(axis=2)
-    clean = states if sound.all() else np.where(sound[..., None], states, 0.0)
-    result = CubicSpline(np.arange(states.shape[1]), clean, axis=1)(at)
+    sound = np.isfinite(states).all(axis=(1, 2))
+    clean = states if sound.all() else np.where(sound[:, None, None], states, 0.0)
+    result = np.asarray(CubicSpline(np.arange(states.shape[1]), clean, axis=1)(at), states.dtype)
+    # A spline would spread what is not finite over the whole trajectory.
     if clean is not states:
-        # A spline spreads the gap over its neighbours, so nothing near it is to be trusted.
-        lost = ~(sound[:, low] & sound[:, high])
-        result[lost] = np.nan
-    return np.asarray(result, dtype=states.dtype)
+        result[~sound] = _linear(states[~sound], at)
+    return result
+
+
+def _linear(states: np.ndarray, at: np.ndarray) -> np.ndarray:
+    low = np.floor(at).astype(np.int64)
+    high = np.ceil(at).astype(np.int64)
+    result = states[:, high]
+    result -= states[:, low]
+    result *= (at - low)[:, None].astype(states.dtype)
+    result += states[:, low]
+    return result

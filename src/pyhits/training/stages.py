@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pyhits.flowmaps import PolynomialMap, ResidualNet
+from pyhits.flowmaps import PolynomialMap, ResidualNet, create
 from pyhits.flowmaps.polynomial import fit_polynomial
 from pyhits.training.recipe import Recipe
 from pyhits.training.windows import WindowSampler
@@ -85,12 +85,14 @@ def prepare(
         polynomial.coefficients.mul_(torch.from_numpy(sigma)[:, None])
     use_base = polynomial is not None and error < _BASE_WORTH
     assert recipe.hidden_sizes is not None
-    net = ResidualNet(
-        d,
-        recipe.hidden_sizes,
-        recipe.activation,
-        base_degree=polynomial.degree if use_base and polynomial is not None else None,
-    ).to(dtype)
+    config = {
+        "dimension": d,
+        "hidden_sizes": recipe.hidden_sizes,
+        "activation": recipe.activation,
+        "base_degree": polynomial.degree if use_base and polynomial is not None else None,
+    }
+    net = create("residual", config).to(dtype)
+    assert isinstance(net, ResidualNet)
     if net.base is not None and polynomial is not None:
         net.base.load_state_dict(polynomial.state_dict())
     # With a base the net learns its remainder, brought to order one again.

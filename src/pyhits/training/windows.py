@@ -72,7 +72,7 @@ class WindowSampler:
         counts = self.counts
         total = int(counts.sum())
         if total == 0:
-            raise DataError(self._too_short())
+            raise DataError(self.too_short())
         rng = np.random.default_rng([self.seed, self.step_size, batch])
         begins = np.cumsum(counts) - counts
         trajectory = np.searchsorted(begins, rng.integers(0, total, n), side="right") - 1
@@ -84,7 +84,7 @@ class WindowSampler:
         """Return the first window of every trajectory (paper, equation 6); shape as ``draw``."""
         long_enough = self.counts > 0
         if not long_enough.any():
-            raise DataError(self._too_short())
+            raise DataError(self.too_short())
         return self._gather(self.offsets[:-1][long_enough])
 
     def spread(self, n: int) -> np.ndarray:
@@ -95,14 +95,15 @@ class WindowSampler:
         trajectory = np.repeat(np.arange(len(counts)), counts)
         within = np.arange(len(trajectory)) - np.repeat(np.cumsum(counts) - counts, counts)
         if len(trajectory) == 0:
-            raise DataError(self._too_short())
+            raise DataError(self.too_short())
         return self._gather(self.offsets[trajectory] + within)
 
     def _gather(self, rows: np.ndarray) -> np.ndarray:
         steps = self.step_size * np.arange(self.rollout_steps + 1)
         return self.encoder.transform(self.values[rows + steps[:, None]])
 
-    def _too_short(self) -> str:
+    def too_short(self) -> str:
+        """Return the sentence that says why no window fits."""
         span = self.rollout_steps * self.step_size
         return (
             f"Step size {self.step_size} with {self.rollout_steps} step(s) in the loss spans "

@@ -1,0 +1,76 @@
+"""From data and settings to one training job a scale."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from pyhits.encoders import Standardise
+from pyhits.errors import DataError
+from pyhits.training.loop import ScaleJob
+from pyhits.training.recipe import Recipe
+from pyhits.training.windows import WindowSampler
+from pyhits.trajectories import Trajectories
+
+
+def make_jobs(
+    train: Trajectories,
+    held: Trajectories,
+    encoder: Standardise,
+    recipe: Recipe,
+    step_sizes: Sequence[int],
+    *,
+    seed: int,
+    dtype: str = "float32",
+    device: str = "cpu",
+    time_limit: float | None = None,
+) -> list[ScaleJob]:
+    """Return one job a step size, the coarsest first: these train longest.
+
+    Parameters
+    ----------
+    train, held : Trajectories
+        To train on, and to measure errors on.
+    encoder : Standardise
+        Fitted.
+    recipe : Recipe
+        Resolved.
+    time_limit : float, optional
+        Seconds for each scale.
+
+    Raises
+    ------
+    DataError
+        No trajectory is long enough for a step size.
+    """
+    assert recipe.early_bias is not None
+    bias = recipe.early_bias
+
+    def sampler(data: Trajectories, name: str, size: int, stream: int) -> WindowSampler:
+        windows = WindowSampler(
+            data.values, data.offsets, encoder, size, recipe.rollout_steps, bias, 2 * seed + stream
+        )
+        if windows.n_windows == 0:
+            raise DataError(f"The {name} data: {windows.too_short()}")
+        return windows
+
+    return [
+        ScaleJob(
+            sampler(train, "training", size, 0),
+            sampler(held, "validation", size, 1),
+            recipe,
+            seed + size,
+            dtype,
+            device,
+            time_limit,
+        )
+        for size in sorted(step_sizes, reverse=True)
+    ]
+
+
+def fingerprint(
+    train: Trajectories, held: Trajectories, recipe: Recipe, seed: int, dtype: str
+) -> str:
+    """Return a fingerprint of everything that the training of a scale depends on."""
+    text = f"{train.fingerprint()} {held.fingerprint()} {recipe} {seed} {dtype}"
+    return hashlib.sha256(text.encode()).hexdigest()

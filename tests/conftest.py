@@ -1,0 +1,60 @@
+"""Shared fixtures: small data with known flows, and the switch for slow studies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pyhits
+from pyhits.trajectories import Trajectories
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="also run the studies of minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--run-slow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="a study of minutes; give --run-slow"))
+
+
+def rotation(angle: float) -> np.ndarray:
+    """Flow matrix of the harmonic oscillator over a time ``angle``."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, s], [-s, c]])
+
+
+def circles(n: int, n_steps: int, dt: float = 0.1, seed: int = 0) -> Trajectories:
+    """Exact harmonic oscillations, ``(n, n_steps + 1, 2)``."""
+    start = np.random.default_rng(seed).uniform(-1, 1, (n, 2))
+    flow = np.stack([rotation(dt * k) for k in range(n_steps + 1)])
+    return Trajectories(np.einsum("tij,nj->nti", flow, start), dt, feature_names=["x", "y"])
+
+
+@pytest.fixture(scope="session")
+def oscillations() -> Trajectories:
+    return circles(40, 200)
+
+
+@pytest.fixture(scope="session")
+def pendulum() -> tuple[Trajectories, Trajectories, Trajectories]:
+    """A nonlinear system to train, validate and test on: Van der Pol, small."""
+    system = pyhits.systems.get("van-der-pol")
+    train, valid, test = (
+        system.simulate(n, 200, dt=0.05, random_state=k) for k, n in enumerate((60, 12, 12))
+    )
+    return train, valid, test
+
+
+@pytest.fixture(scope="session")
+def fitted(pendulum: tuple[Trajectories, Trajectories, Trajectories]) -> pyhits.HiTS:
+    """A quickly trained model with nets in its coarse scales."""
+    train, valid, _ = pendulum
+    model = pyhits.HiTS(
+        [1, 2, 4, 8, 16], max_steps=600, hidden_sizes=(32, 32), random_state=0, n_jobs=1,
+        verbose=False,
+    )  # fmt: skip
+    return model.fit(train, validation=valid)

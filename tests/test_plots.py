@@ -1,0 +1,83 @@
+"""Figures hold what they claim, and progress bars appear on terminals alone."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pyhits
+from pyhits import plots
+from pyhits.errors import ArgumentError, FileFormatError
+from pyhits.hierarchy import Candidate, Selection
+from pyhits.progress import scale_bars
+
+Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
+
+
+def test_training_curves_hold_every_scale(fitted: pyhits.HiTS) -> None:
+    (axis,) = plots.training_curves(fitted.history_).axes
+    assert len(axis.lines) == len(fitted.flow_maps_)
+    assert axis.get_yscale() == "log"
+    assert axis.get_xlabel()
+
+
+def test_the_selection_path_marks_the_chosen(fitted: pyhits.HiTS) -> None:
+    upper, lower = plots.selection_path(fitted.selection_).axes
+    assert len(upper.lines[0].get_xdata()) == 5
+    assert any(line.get_label() == "chosen" for a in (upper, lower) for line in a.lines)
+
+
+def test_diverged_candidates_are_dotted() -> None:
+    path = [Candidate((1,), 1.0, 0.1, "upper"), Candidate((1, 2), np.inf, 0.1, "upper")]
+    upper, _ = plots.selection_path(Selection((1,), 1.0, path)).axes
+    assert any(line.get_linestyle() == ":" for line in upper.lines)
+
+
+def test_errors_are_drawn_for_all_scales(fitted: pyhits.HiTS, pendulum: Split) -> None:
+    coupled = fitted.evaluate(pendulum[2])
+    single = {s: fitted.evaluate(pendulum[2], step_sizes=[s]) for s in (1, 4)}
+    (axis,) = plots.error_against_time(coupled, single).axes
+    assert [line.get_label() for line in axis.lines] == ["1", "4", "coupled"]
+    drawn = axis.lines[-1].get_ydata()
+    assert np.nanmax(drawn) == pytest.approx(coupled.per_step_mse.max())
+
+
+def test_portraits_of_one_feature_and_of_many() -> None:
+    values = np.random.default_rng(0).random((2, 30, 1))
+    (axis,) = plots.phase_portrait(values, values, ["x"]).axes
+    assert axis.get_ylabel() == "x"
+    many = np.random.default_rng(0).random((30, 9))
+    assert len(plots.sample_trajectory(many, many, 0.1, list("abcdefghi")).axes) == 6
+
+
+def test_figures_are_saved_or_refused(fitted: pyhits.HiTS, tmp_path: Path) -> None:
+    figure = plots.training_curves(fitted.history_)
+    assert plots.save_figure(figure, tmp_path / "new" / "f.png").stat().st_size > 1000
+    with pytest.raises(ArgumentError, match=r"Unknown figure format '\.doc'"):
+        plots.save_figure(figure, tmp_path / "f.doc")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileFormatError, match="Cannot write"):
+        plots.save_figure(figure, tmp_path / "file" / "f.png")
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bars_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scale_bars([1, 2], verbose=True) as watch:
+        assert watch is None
+    screen = _Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    with scale_bars([1, 2], verbose=False) as watch:
+        assert watch is None
+    with scale_bars([1, 2], verbose=True) as watch:
+        assert watch is not None
+        watch(np.array([[0.0, 0.0, np.inf], [50.0, 100.0, 1e-5]]))
+        watch(np.array([[1.0, 1.0, 1e-9], [100.0, 100.0, 1e-6]]))
+    assert "1.0e-09" in screen.getvalue()
+    assert "step size" in screen.getvalue()

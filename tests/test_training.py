@@ -1,0 +1,455 @@
+"""Windows, recipes, stages, the training loop, and processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import circles, rotation
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyhits.encoders import Standardise
+from pyhits.errors import ArgumentError, CheckpointError, DataError, TrainingError
+from pyhits.flowmaps import PolynomialMap, ResidualNet
+from pyhits.training import RECIPES, History, Recipe, ScaleJob, WindowSampler, get_recipe
+from pyhits.training import loop as loop_module
+from pyhits.training.checkpoint import CheckpointFolder
+from pyhits.training.jobs import fingerprint, make_jobs
+from pyhits.training.loop import train_scale
+from pyhits.training.optimisers import build, rate
+from pyhits.training.parallel import train_scales
+from pyhits.trajectories import Trajectories
+
+SMALL = Recipe(hidden_sizes=(16,), batch_size=64, max_steps=200, polynomial_degree=0)
+
+
+def identity(d: int = 2) -> Standardise:
+    return Standardise().set_statistics(np.zeros(d), np.ones(d))
+
+
+def sampler(data: Trajectories, step_size: int, p: int = 1, bias: float = 1.0) -> WindowSampler:
+    return WindowSampler(data.values, data.offsets, identity(), step_size, p, bias, seed=1)
+
+
+def jobs(
+    data: Trajectories, sizes: list[int], recipe: Recipe = SMALL, **options: Any
+) -> list[ScaleJob]:
+    encoder = Standardise(recipe.standardise).fit(data.values)
+    resolved = recipe.resolve(data.n_features, len(data), data.n_rows)
+    return make_jobs(data, data, encoder, resolved, sizes, seed=3, **options)
+
+
+def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    one, other = a.state_dict(), b.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+# Windows
+
+
+@given(
+    lengths=st.lists(st.integers(2, 30), min_size=1, max_size=6),
+    step=st.integers(1, 8),
+    p=st.integers(1, 3),
+    bias=st.sampled_from([1.0, 3.0]),
+)
+@settings(max_examples=60, deadline=None)
+def test_windows_stay_inside_their_trajectory(
+    lengths: list[int], step: int, p: int, bias: float
+) -> None:
+    """Rows that hold (trajectory, time) show where each window came from."""
+    data = Trajectories(
+        [np.array([(k, t) for t in range(n)], dtype=float) for k, n in enumerate(lengths)]
+    )
+    windows = sampler(data, step, p, bias)
+    fitting = sum(max(0, n - p * step) for n in lengths)
+    assert windows.n_windows == fitting
+    if fitting == 0:
+        with pytest.raises(DataError, match=f"Step size {step} .* spans {p * step + 1} rows"):
+            windows.draw(5, 0)
+        with pytest.raises(DataError):
+            windows.first()
+        return
+    drawn = windows.draw(200, 0)
+    assert drawn.shape == (p + 1, 200, 2)
+    assert (drawn[:, :, 0] == drawn[0, :, 0]).all()
+    assert (np.diff(drawn[:, :, 1], axis=0) == step).all()
+    everything = windows.spread(10_000)
+    assert everything.shape[1] == fitting
+    assert len(np.unique(everything[0], axis=0)) == fitting
+    assert windows.spread(3).shape[1] == min(3, fitting)
+    assert (windows.first()[0, :, 1] == 0).all()
+
+
+def test_all_windows_are_drawn_equally_often() -> None:
+    data = Trajectories([np.zeros((12, 1)), 100.0 + np.zeros((3, 1))])
+    windows = WindowSampler(data.values, data.offsets, identity(1), 1, seed=0)
+    share = (windows.draw(40_000, 0)[0] > 50).mean()
+    assert share == pytest.approx(2 / 13, abs=0.01)
+
+
+def test_early_bias_favours_early_times() -> None:
+    data = Trajectories(np.arange(1001.0)[:, None])
+    times = WindowSampler(data.values, data.offsets, identity(1), 1, 1, 3.0, 0).draw(20_000, 0)[0]
+    # The median of T u**3 is T / 8.
+    assert np.median(times) == pytest.approx(125, rel=0.1)
+
+
+def test_batches_depend_on_seed_and_number_alone() -> None:
+    data = circles(5, 40)
+    one, other = sampler(data, 2), sampler(data, 2)
+    one.draw(10, 0)
+    np.testing.assert_array_equal(one.draw(10, 7), other.draw(10, 7))
+    assert not np.array_equal(one.draw(10, 7), one.draw(10, 8))
+
+
+# Recipes
+
+
+def test_the_paper_recipe_is_appendix_a1() -> None:
+    paper = get_recipe("paper")
+    assert (paper.activation, paper.optimizer, paper.learning_rate) == ("relu", "adam", 1e-3)
+    assert (paper.rollout_steps, paper.max_steps, paper.target_error) == (5, 100_000, 1e-8)
+    assert (paper.standardise, paper.windows, paper.polynomial_degree) == (False, "first", 0)
+    assert paper.schedule == "constant"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"activation": "gelo"}, "did you mean 'gelu'"),
+        ({"optimizer": "lion"}, "Unknown optimizer"),
+        ({"learning_rate": -1}, "positive number"),
+        ({"learning_rate": float("nan")}, "positive number"),
+        ({"rollout_steps": 0}, "at least 1"),
+        ({"hidden_sizes": 64}, "widths such as"),
+        ({"hidden_sizes": (64, -1)}, "at least 1"),
+        ({"max_steps": 0}, "at least 1"),
+        ({"early_bias": 0.0}, "positive number"),
+        ({"target_error": -1.0}, "0 or more"),
+        ({"windows": "late"}, "Unknown windows"),
+        ({"lerning_rate": 1.0}, "did you mean 'learning_rate'"),
+    ],
+)
+def test_bad_settings_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        Recipe().override(**values)
+    with pytest.raises(ArgumentError, match="Unknown recipe"):
+        get_recipe("papr")
+
+
+def test_a_recipe_resolves_with_the_data() -> None:
+    few, many = Recipe().resolve(2, 1, 200), Recipe().resolve(2, 800, 4_000_000)
+    wide = Recipe().resolve(128, 1, 4000)
+    assert None not in vars(few).values()
+    assert few.max_steps < many.max_steps
+    assert (few.early_bias, many.early_bias) == (1.0, 3.0)
+    assert few.batch_size < many.batch_size == 1024
+    assert wide.hidden_sizes[0] > many.hidden_sizes[0]
+    assert Recipe(max_steps=7, batch_size=0).resolve(2, 1, 99).max_steps == 7
+    assert RECIPES["pyhits"] == Recipe()
+
+
+def test_learning_rates_warm_up_and_fall_to_zero() -> None:
+    rates = [rate(k / 1000, k, "cosine") for k in range(1001)]
+    assert max(rates) == max(rates[150:300])
+    assert rates[0] < 0.01
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    assert rate(0.9, 5, "constant") == 1.0
+
+
+@pytest.mark.parametrize("name", ["soap", "adam", "adamw", "muon", "sgd"])
+def test_every_optimiser_descends(name: str) -> None:
+    net = ResidualNet(2, (16,), "tanh")
+    net.reset(torch.Generator().manual_seed(0))
+    optimiser = build(name, list(net.layers.parameters()), 3e-3)
+    x = torch.linspace(-1, 1, 64)[:, None].expand(-1, 2)
+    losses = []
+    for _ in range(60):
+        optimiser.zero_grad()
+        loss = (net.net(x) - torch.sin(2 * x)).square().mean()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.7 * losses[0]
+
+
+# Training
+
+
+def test_an_exactly_polynomial_flow_needs_no_net() -> None:
+    data = circles(30, 60)
+    (job,) = jobs(data, [3], replace(SMALL, polynomial_degree=3))
+    flow_map, history = train_scale(job)
+    assert isinstance(flow_map, PolynomialMap)
+    assert history.stopped_by == "closed form"
+    assert history.one_step_mse < 1e-13
+    x = torch.tensor([[0.5, -0.2]])
+    scale = torch.from_numpy(job.train.encoder.scale_).float()
+    mean = torch.from_numpy(job.train.encoder.mean_).float()
+    found = flow_map((x - mean) / scale) * scale + mean
+    torch.testing.assert_close(
+        found, x @ torch.from_numpy(rotation(0.3)).float().T, atol=1e-6, rtol=0
+    )
+
+
+@pytest.mark.parametrize("p", [1, 3])
+def test_a_net_learns_the_flow(p: int) -> None:
+    recipe = replace(SMALL, rollout_steps=p, max_steps=1200, learning_rate=1e-2)
+    (job,) = jobs(circles(30, 60), [2], recipe)
+    flow_map, history = train_scale(job)
+    assert isinstance(flow_map, ResidualNet)
+    assert history.validation_error < 1e-3
+    assert history.stopped_by == "steps"
+    errors = [r["validation_error"] for r in history.records]
+    assert history.validation_error == min(errors)
+    assert history.flow_map == "net"
+
+
+def test_the_net_improves_on_its_polynomial_stage() -> None:
+    rng = np.random.default_rng(0)
+    start = rng.uniform(-2, 2, (60, 1))
+    # x' = sin x has the flow 2 atan(tan(x / 2) e^t), which no polynomial is.
+    t = 0.1 * np.arange(20)
+    data = Trajectories((2 * np.arctan(np.tan(start / 2) * np.exp(t)))[..., None], 0.1)
+    recipe = replace(SMALL, polynomial_degree=5, max_steps=2000, hidden_sizes=(64, 64))
+    encoder = Standardise().fit(data.values)
+    (job,) = make_jobs(
+        data, data, encoder, recipe.override(batch_size=256).resolve(1, 60, 1200), [1], seed=0
+    )
+    flow_map, history = train_scale(job)
+    assert isinstance(flow_map, ResidualNet)
+    assert flow_map.base is not None
+    assert "polynomial" in history.flow_map
+    assert history.validation_error < 0.5 * history.polynomial_error
+
+
+def test_a_net_that_is_worse_gives_way_to_the_polynomial() -> None:
+    recipe = replace(SMALL, polynomial_degree=2, max_steps=3, learning_rate=1e-9)
+    rng = np.random.default_rng(0)
+    noisy = circles(30, 40).values.reshape(30, 41, 2) + 0.05 * rng.standard_normal((30, 41, 2))
+    (job,) = jobs(Trajectories(noisy, 0.1), [1], recipe)
+    flow_map, history = train_scale(job)
+    assert isinstance(flow_map, PolynomialMap)
+    assert history.validation_error == history.polynomial_error
+
+
+def test_the_paper_recipe_trains_on_raw_first_windows() -> None:
+    recipe = get_recipe("paper").override(hidden_sizes=(16, 16), max_steps=300)
+    (job,) = jobs(circles(50, 20), [2], recipe)
+    flow_map, history = train_scale(job)
+    assert isinstance(flow_map, ResidualNet)
+    assert torch.equal(flow_map.scale, torch.ones(2))
+    assert history.records[-1]["validation_error"] < history.records[0]["validation_error"]
+    assert history.n_windows == 50 * (21 - 10)
+
+
+def test_training_stops_at_its_target() -> None:
+    recipe = replace(SMALL, max_steps=5000, target_error=1e-3, learning_rate=1e-2)
+    _, history = train_scale(jobs(circles(30, 60), [5], recipe)[0])
+    assert history.stopped_by == "target"
+    assert history.records[-1]["step"] < 5000
+
+
+def test_training_stops_when_nothing_improves() -> None:
+    rng = np.random.default_rng(0)
+    data = Trajectories(rng.standard_normal((4, 30, 2)))
+    held = Trajectories(rng.standard_normal((4, 30, 2)))
+    encoder = Standardise().fit(data.values)
+    recipe = replace(SMALL, max_steps=20_000, hidden_sizes=(64,), schedule="constant")
+    (job,) = make_jobs(data, held, encoder, recipe.resolve(2, 4, 120), [1], seed=0)
+    _, history = train_scale(job)
+    assert history.stopped_by == "patience"
+
+
+def test_training_stops_in_time() -> None:
+    recipe = replace(SMALL, max_steps=10_000_000)
+    (job,) = jobs(circles(30, 60), [2], recipe, time_limit=0.5)
+    begin = time.perf_counter()
+    _, history = train_scale(job)
+    assert history.stopped_by == "time"
+    assert time.perf_counter() - begin < 20
+    assert history.validation_error < 1
+
+
+def test_a_time_limit_of_no_time_still_gives_a_model() -> None:
+    (job,) = jobs(circles(30, 60), [2], time_limit=1e-9)
+    _, history = train_scale(job)
+    assert np.isfinite(history.validation_error)
+
+
+def test_a_constant_feature_stays_exactly_constant() -> None:
+    base = circles(30, 60).to_array()
+    data = Trajectories(np.concatenate([base, np.full_like(base[..., :1], 7.0)], axis=2), 0.1)
+    encoder = Standardise().fit(data.values)
+    recipe = replace(SMALL, polynomial_degree=3).resolve(3, 30, data.n_rows)
+    (job,) = make_jobs(data, data, encoder, recipe, [1], seed=0)
+    flow_map, _ = train_scale(job)
+    z = torch.randn(50, 3)
+    assert torch.equal(flow_map(z)[:, 2], z[:, 2])
+
+
+def test_float64_reaches_below_float32() -> None:
+    data = circles(30, 60)
+    recipe = replace(SMALL, polynomial_degree=2)
+    errors = {}
+    for dtype in ("float32", "float64"):
+        flow_map, history = train_scale(jobs(data, [1], recipe, dtype=dtype)[0])
+        errors[dtype] = history.one_step_mse
+        assert flow_map.increment(torch.zeros(1, 2, dtype=getattr(torch, dtype))).dtype == getattr(
+            torch, dtype
+        )
+    assert errors["float64"] < 1e-25 < errors["float32"]
+
+
+def test_losses_that_are_never_finite_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_module, "_validate", lambda *_: float("nan"))
+    with pytest.raises(TrainingError, match="not finite at any learning rate"):
+        train_scale(jobs(circles(5, 30), [1])[0])
+
+
+def test_short_trajectories_are_named() -> None:
+    with pytest.raises(DataError, match="training data: Step size 64"):
+        jobs(circles(4, 20), [64])
+
+
+# Processes, checkpoints, interruption
+
+
+def test_results_do_not_depend_on_the_number_of_processes() -> None:
+    data = circles(20, 60)
+    one = train_scales(jobs(data, [1, 2, 4]), n_jobs=1)
+    two = train_scales(jobs(data, [1, 2, 4]), n_jobs=2)
+    assert one.flow_maps.keys() == two.flow_maps.keys() == {1, 2, 4}
+    for size in one.flow_maps:
+        assert same(one.flow_maps[size], two.flow_maps[size])
+        assert one.histories[size].validation_error == two.histories[size].validation_error
+
+
+def test_progress_is_reported() -> None:
+    seen: list[np.ndarray] = []
+    train_scales(jobs(circles(20, 60), [1, 2]), n_jobs=1, watch=seen.append)
+    assert seen[-1].shape == (2, 3)
+    assert (seen[-1][:, 0] == seen[-1][:, 1]).all()
+
+
+class _KilledError(Exception):
+    """Stands for SIGKILL inside one process."""
+
+
+@pytest.mark.parametrize("optimizer", ["soap", "adam"])
+def test_a_killed_training_continues_to_the_same_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    """Die right after the third checkpoint; resume; compare every bit."""
+    recipe = replace(SMALL, max_steps=700, optimizer=optimizer)
+    data = circles(20, 60)
+    (plain,) = jobs(data, [2], recipe)
+    expected, expected_history = train_scale(plain)
+
+    (job,) = jobs(data, [2], recipe)
+    job.checkpoint = tmp_path / "part.safetensors"
+    job.checkpoint_seconds = 0.0
+    saves = []
+    original = loop_module.save_progress
+
+    def dying(*args: object) -> None:
+        original(*args)  # type: ignore[arg-type]
+        saves.append(1)
+        if len(saves) == 3:
+            raise _KilledError
+
+    monkeypatch.setattr(loop_module, "save_progress", dying)
+    with pytest.raises(_KilledError):
+        train_scale(job)
+    monkeypatch.setattr(loop_module, "save_progress", original)
+    steps = []
+    resumed, history = train_scale(job, lambda step, total, error: steps.append(step))
+    assert steps[0] == 2 * 64
+    assert same(resumed, expected)
+    assert [r["validation_error"] for r in history.records] == [
+        r["validation_error"] for r in expected_history.records
+    ]
+
+
+def test_finished_scales_are_not_trained_again(tmp_path: Path) -> None:
+    data = circles(20, 60)
+    folder = CheckpointFolder(tmp_path / "new" / "folder", "key")
+    first = train_scales(jobs(data, [1, 2]), n_jobs=1, folder=folder)
+    stamps = {p.name: p.stat().st_mtime_ns for p in folder.path.glob("scale-*")}
+    assert len(stamps) == 2
+    again = train_scales(
+        jobs(data, [1, 2, 4]), n_jobs=1, folder=CheckpointFolder(folder.path, "key")
+    )
+    assert again.flow_maps.keys() == {1, 2, 4}
+    assert same(again.flow_maps[2], first.flow_maps[2])
+    assert again.histories[2].records == first.histories[2].records
+    assert {n: (folder.path / n).stat().st_mtime_ns for n in stamps} == stamps
+
+
+def test_damaged_checkpoints_are_trained_again(tmp_path: Path) -> None:
+    data = circles(20, 60)
+    folder = CheckpointFolder(tmp_path, "key")
+    first = train_scales(jobs(data, [2]), n_jobs=1, folder=folder)
+    (file,) = tmp_path.glob("scale-*.safetensors")
+    file.write_bytes(file.read_bytes()[:100])
+    folder.progress_file(2).write_bytes(b"nonsense")
+    job = jobs(data, [2])
+    job[0].checkpoint = folder.progress_file(2)
+    again = train_scales(job, n_jobs=1, folder=folder)
+    assert same(again.flow_maps[2], first.flow_maps[2])
+
+
+def test_a_folder_of_another_fit_is_refused(tmp_path: Path) -> None:
+    CheckpointFolder(tmp_path, "one")
+    with pytest.raises(CheckpointError, match="belongs to a fit of other data"):
+        CheckpointFolder(tmp_path, "two")
+    (tmp_path / "fit.json").write_text("{")
+    with pytest.raises(CheckpointError, match="Cannot use"):
+        CheckpointFolder(tmp_path, "one")
+
+
+def test_the_fingerprint_tells_fits_apart() -> None:
+    a, b = circles(3, 20), circles(3, 20, seed=1)
+    keys = {
+        fingerprint(a, b, SMALL, 0, "float32"),
+        fingerprint(b, a, SMALL, 0, "float32"),
+        fingerprint(a, b, SMALL, 1, "float32"),
+        fingerprint(a, b, replace(SMALL, max_steps=1), 0, "float32"),
+        fingerprint(a, b, SMALL, 0, "float64"),
+    }
+    assert len(keys) == 5
+    assert fingerprint(a, b, SMALL, 0, "float32") in keys
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_keeps_what_is_finished(n_jobs: int) -> None:
+    """An interrupt while the second scale trains, after the first was finished."""
+    data = circles(20, 60)
+    work = jobs(data, [2, 1])
+    work[1].recipe = replace(work[1].recipe, max_steps=10_000_000)
+    done = threading.Event()
+
+    def watch(board: np.ndarray) -> None:
+        if board[0, 0] == board[0, 1] == 1 and board[1, 0] > 0 and not done.is_set():
+            done.set()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    result = train_scales(work, n_jobs=n_jobs, watch=watch)
+    assert result.interrupted
+    assert set(result.flow_maps) == {2}
+
+
+def test_histories_survive_json() -> None:
+    history = History(4, [{"step": 1.0}], "steps", "net", 0.1, 0.2, 0.3, 1.0, 9)
+    values = history.as_dict() | {"something_new": 1}
+    assert History.from_dict(values) == history
