@@ -88,7 +88,11 @@ def run_demo(
         "model": model.save(out / "van-der-pol.safetensors"),
         "forecast": write(forecast, out / "forecast.npz"),
         "report": write_report(
-            model, test, out / "report.html", title="Van der Pol oscillator", evaluation=evaluation
+            model,
+            test,
+            out / "report.html",
+            title="Van der Pol oscillator",
+            evaluation=evaluation,
         ),
     }
     say("")

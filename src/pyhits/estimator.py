@@ -21,7 +21,7 @@ from pyhits.hierarchy.forecast import as_states, forecast, positions
 from pyhits.hierarchy.interpolate import METHODS
 from pyhits.metrics import masked_mse
 from pyhits.planning import as_trajectories
-from pyhits.progress import say, scale_bars
+from pyhits.progress import bar, say, scale_bars
 from pyhits.training import Recipe, get_recipe
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.jobs import fingerprint, make_jobs
@@ -250,8 +250,10 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             "n_trajectories": len(train),
             "n_rows": train.n_rows,
             "low": train.values.min(axis=0).astype(float).tolist(),
+            "std": train.values.std(axis=0, dtype=np.float64).tolist(),
             "high": train.values.max(axis=0).astype(float).tolist(),
         }
+        say("Choosing which scales to couple.", verbose=self.verbose)
         self.selection_ = self._couple(held)
         self.seconds_ = time.perf_counter() - begin
         say(
@@ -389,17 +391,19 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 f"{', '.join(map(str, self.flow_maps_))}."
             )
         maps = {s: self.flow_maps_[s].to(self.device) for s in step_sizes}
-        return forecast(
-            states,
-            maps,
-            self.encoder_,
-            n_steps,
-            at=at,
-            interpolation=interpolation or self.interpolation,
-            method=method,
-            on_divergence=on_divergence,
-            device=self.device,
-        )
+        with bar("forecasting", verbose=self.verbose) as progress:
+            return forecast(
+                states,
+                maps,
+                self.encoder_,
+                n_steps,
+                at=at,
+                interpolation=interpolation or self.interpolation,
+                method=method,
+                on_divergence=on_divergence,
+                device=self.device,
+                progress=progress,
+            )
 
     def predict(self, states: Any, *, step_size: int | None = None) -> np.ndarray:
         """Return the states one step of ``step_size`` later (the finest by default); (n, d)."""
@@ -440,7 +444,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         def forecaster(states: np.ndarray, steps: int) -> np.ndarray:
             return self._forecast(states, steps, sizes, interpolation=interpolation)
 
-        return evaluate(forecaster, data, n_steps=n_steps, step_sizes=sizes)
+        spread = np.array(self.data_["std"])
+        scale = np.where(spread > 0, spread, 1.0)
+        return evaluate(forecaster, data, scale=scale, n_steps=n_steps, step_sizes=sizes)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return minus the normalised root mean squared error, for scikit-learn's searches."""

@@ -27,7 +27,7 @@ class Evaluation:
         Mean squared error over trajectories, time steps and features: the "integrated L2 error" of
         the paper's Tables 6 to 8, in the user's units squared. Infinite if a trajectory diverged.
     nrmse : float
-        Root mean squared error in units of each feature's standard deviation.
+        Root mean squared error in units of each feature's standard deviation in the training data.
     valid_time : float
         Median time, in the unit of ``dt``, until a trajectory's error passes 0.4 standard
         deviations; the recorded time where it never does.
@@ -105,6 +105,7 @@ def evaluate(
     forecaster: Forecaster,
     test: Trajectories,
     *,
+    scale: np.ndarray,
     n_steps: int | None = None,
     step_sizes: tuple[int, ...] = (),
 ) -> Evaluation:
@@ -116,6 +117,9 @@ def evaluate(
         Forecasts initial states over a number of steps; NaN where it diverged.
     test : Trajectories
         Even or ragged.
+    scale : array, shape (d,)
+        Size of each feature that errors are measured in: its standard deviation in the training
+        data. That of the test data would make noise of a feature that has settled count in full.
     n_steps : int, optional
         Horizon; by default to each trajectory's end.
     """
@@ -127,8 +131,6 @@ def evaluate(
     predicted = forecaster(rolled.initial_states, rolled.n_steps)
     seconds = time.perf_counter() - begin
 
-    spread = test.values.std(axis=0, dtype=np.float64)
-    scale = np.where(spread > 0, spread, 1.0)
     known = np.isfinite(truth)
     known[:, 0] = False
     error = np.where(known, _squares(predicted, truth), 0.0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,41 @@ import numpy as np
 if TYPE_CHECKING:
     from pyhits.training.parallel import Watch
 
+#: ``advance(done, total)``.
+Advance = Callable[[int, int], None]
+
+#: Seconds after which a job is worth a bar.
+PATIENCE = 2.0
+
 
 def say(text: str, *, verbose: bool) -> None:
     """Print a line to standard error, unless told to be silent."""
     if verbose:
         print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def bar(label: str, *, verbose: bool) -> Iterator[Advance | None]:
+    """Show a bar once a job has taken two seconds; gives None where nobody would see it."""
+    if not (verbose and sys.stderr.isatty()):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    begin = time.perf_counter()
+    bars = Progress(console=Console(stderr=True), transient=True)
+    task = bars.add_task(label, total=None)
+
+    def advance(done: int, total: int) -> None:
+        if not bars.live.is_started and time.perf_counter() - begin > PATIENCE:
+            bars.start()
+        bars.update(task, completed=done, total=total)
+
+    try:
+        yield advance
+    finally:
+        bars.stop()
 
 
 @contextmanager

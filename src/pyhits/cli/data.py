@@ -10,7 +10,7 @@ import typer
 from pyhits.cli.options import Dt, Out, numbers
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.errors import ArgumentError
-from pyhits.progress import say
+from pyhits.progress import bar, say
 
 
 @command
@@ -96,9 +96,15 @@ def simulate(
                 f"feature), got {len(values)}."
             )
         bounds = np.reshape(values, (-1, 2))
-    data = chosen.simulate(
-        n_trajectories=trajectories, n_steps=steps, dt=dt, random_state=seed, region=bounds
-    )
+    with bar("simulating", verbose=not quiet) as progress:
+        data = chosen.simulate(
+            n_trajectories=trajectories,
+            n_steps=steps,
+            dt=dt,
+            random_state=seed,
+            region=bounds,
+            progress=progress,
+        )
     if noise:
         data = data.add_noise(noise, random_state=seed)
     write(data, out)

@@ -162,7 +162,7 @@ def forecast(
     from pyhits.save import load
     from pyhits.trajectories import Trajectories
 
-    loaded = load(model, device=device)
+    loaded = load(model, device=device).set_params(verbose=not quiet)
     data = read(start, dt, variable, time_column)
     states = loaded.forecast(
         data.initial_states,
@@ -211,7 +211,7 @@ def evaluate(
     """
     from pyhits.save import load
 
-    loaded = load(model, device=device)
+    loaded = load(model, device=device).set_params(verbose=not quiet)
     test = read(data, dt, variable, time_column)
     sizes = whole_numbers(step_sizes, "--step-sizes")
     result = loaded.evaluate(test, n_steps=steps, step_sizes=sizes)
@@ -220,5 +220,12 @@ def evaluate(
         from pyhits.report import write_report
 
         title = f"{model.stem} on {data.name}"
-        write_report(loaded, test, report, title=title, evaluation=result)
+        write_report(
+            loaded,
+            test,
+            report,
+            title=title,
+            evaluation=result,
+            progress=lambda text: say(f"Report: {text}.", verbose=not quiet),
+        )
         say(f"Report written to {report}", verbose=not quiet)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from pyhits.errors import ArgumentError, FileFormatError, PyHiTSError
+from pyhits.errors import ArgumentError, FileFormatError, PyHiTSError, PyHiTSWarning
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -27,9 +27,12 @@ def command(function: _Command) -> _Command:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
-        warnings.showwarning = _show_warning
         try:
-            function(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("always", PyHiTSWarning)
+                warnings.showwarning = _show_warning
+                function(*args, **kwargs)
         except PyHiTSError as error:
             _complain(str(error), kwargs)
             misused = isinstance(error, (ArgumentError, FileFormatError))

@@ -125,7 +125,7 @@ def fit_polynomial(
     validation: tuple[np.ndarray, np.ndarray],
     *,
     max_degree: int = 9,
-    max_terms: int = 128,
+    max_terms: int = 256,
 ) -> tuple[PolynomialMap, np.ndarray]:
     """Fit polynomials of rising degree by ridge regression and keep the best on validation.
 
@@ -137,7 +137,7 @@ def fit_polynomial(
         Held-out states and increments that choose degree and penalty.
     max_degree, max_terms : int
         The degree rises while it is at most ``max_degree`` and the number of monomials is at most
-        ``max_terms`` and a third of the rows.
+        a third of the rows and, above degree 1, ``max_terms``.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def fit_polynomial(
     best_error = np.full(d, np.inf)
     for degree in range(max_degree + 1):
         terms = n_monomials(d, degree)
-        if degree > 0 and (terms > max_terms or 3 * terms > len(states)):
+        if (degree > 1 and terms > max_terms) or (degree > 0 and 3 * terms > len(states)):
             break
         candidate = PolynomialMap(d, degree).double()
         candidate.set_bounds(states)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from pyhits.hierarchy.interpolate import METHODS, interpolate
 DIVERGED = 1e4
 
 #: Bytes of encoded states worked on at a time, beside the result.
-_CHUNK_BYTES = 64 << 20
+_CHUNK_BYTES = 32 << 20
 
 
 def forecast(
@@ -34,6 +34,7 @@ def forecast(
     on_divergence: str = "raise",
     device: str = "cpu",
     rows_per_block: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Step all initial states forward together.
 
@@ -53,6 +54,8 @@ def forecast(
         Algorithm 1, or its plain sequential definition.
     on_divergence : {"raise", "return"}
         Raise a DivergenceError, or return NaN from the diverged step on.
+    progress : callable, optional
+        Told how many trajectories of how many are done.
 
     Returns
     -------
@@ -95,6 +98,8 @@ def forecast(
         if at is None:
             # The initial state is the user's own number, not its round trip.
             target[:, 0] = part
+        if progress is not None:
+            progress(min(n, begin + chunk), n)
     return out
 
 

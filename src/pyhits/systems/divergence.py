@@ -25,7 +25,7 @@ def divergence(
         f"Trajectory {trajectory} of {system.name} cannot be integrated beyond t = {t:.6g} "
         f"({values}): it grows without bound, its derivative is not finite, or its steps become "
         "too small. Draw initial states from another region, simulate fewer steps, or check the "
-        "right-hand side.",
+        "right-hand side; for steps too small, raise rtol and atol or declare the system stiff.",
         trajectory=trajectory,
         step=int(np.count_nonzero((times >= 0) & (times <= t))),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,8 @@ from pyhits.checks import LARGEST_MAGNITUDE
 from pyhits.systems.divergence import divergence
 
 if TYPE_CHECKING:
+    from scipy.integrate import DOP853
+
     from pyhits.systems.system import System
 
 #: Most trajectories, and most numbers, of one block: more would leave the processor's cache.
@@ -24,6 +27,11 @@ MARGIN = math.sqrt(LARGEST_BLOCK)
 
 #: Least relative tolerance that the solver accepts.
 LEAST_RTOL = 2.3e-14
+
+#: Steps a row, on average, beyond which integration is given up: noise in the right-hand side, or
+#: stiffness, holds the step size down and the end would not be reached in hours. Progress is
+#: measured over STRIDE steps.
+MOST_STEPS, STRIDE = 10_000, 1000
 
 #: Rows interpolated at once, to keep the temporary arrays small where steps span many rows.
 ROWS_AT_ONCE = 64
@@ -106,9 +114,8 @@ def _block(
             atol=atol / MARGIN,
         )
         done = 1
-        while solver.t < times[-1]:
-            solver.step()
-            if solver.status == "failed" or not np.abs(solver.y).max() < LARGEST_MAGNITUDE:
+        for sound in _steps(solver, len(times)):
+            if not sound:
                 worst = _worst(derivative(solver.t, solver.y), solver.y, n)
                 state = solver.y.reshape(d, n)[:, worst]
                 raise divergence(system, first + worst, times, solver.t, state)
@@ -121,6 +128,22 @@ def _block(
                     rows[:, begin:end] = values.transpose(1, 2, 0)
                 done = reached
                 report(done)
+
+
+def _steps(solver: DOP853, n_rows: int) -> Iterator[bool]:
+    """Step to the end; tell after each step whether the solution can be continued."""
+    most = MOST_STEPS * max(n_rows, STRIDE)
+    before = solver.t
+    for count in itertools.count(1):
+        if solver.t >= solver.t_bound:
+            return
+        solver.step()
+        sound = solver.status != "failed" and bool(np.abs(solver.y).max() < LARGEST_MAGNITUDE)
+        if count % STRIDE == 0:
+            to_come = (solver.t_bound - solver.t) / (solver.t - before) * STRIDE
+            sound = sound and to_come <= most
+            before = solver.t
+        yield sound
 
 
 def _worst(slope: np.ndarray, y: np.ndarray, n: int) -> int:

@@ -22,8 +22,8 @@ from pyhits.training.recipe import Recipe
 from pyhits.training.stages import Stages, prepare
 from pyhits.training.windows import WindowSampler
 
-#: Batches drawn at once: fewer, larger gathers. Checkpoints fall on its multiples.
-_CHUNK = 64
+#: Batches drawn at once, for fewer and larger gathers, and the numbers in them at most.
+_CHUNK, _MOST_NUMBERS = 64, 8_000_000
 
 #: A training that has gone this fraction of its steps without a better validation error stops.
 _PATIENCE = 0.3
@@ -238,12 +238,14 @@ def _run(
     fixed = objective.tensors(job.train.first()) if recipe.windows == "first" else None
     to_relative = objective.to_relative if recipe.rollout_steps == 1 else 1.0
     target = stages.relative_target(net.scale.dtype, recipe.target_error)
+    numbers = recipe.batch_size * (recipe.rollout_steps + 1) * stages.held.shape[-1]
+    batches = max(1, min(_CHUNK, _MOST_NUMBERS // max(1, numbers)))
     every = max(1, min(500, recipe.max_steps // 20))
     begin = time.perf_counter() - state.seconds
     saved = time.perf_counter()
 
     while state.step < recipe.max_steps:
-        chunk, inside = divmod(state.step, _CHUNK)
+        chunk, inside = divmod(state.step, batches)
         if inside == 0:
             state.seconds = time.perf_counter() - begin
             if job.checkpoint and time.perf_counter() - saved > job.checkpoint_seconds:
@@ -252,7 +254,7 @@ def _run(
             if progress is not None:
                 progress(state.step, recipe.max_steps, state.best_error)
             if fixed is None:
-                drawn = objective.tensors(job.train.draw(_CHUNK * recipe.batch_size, chunk))
+                drawn = objective.tensors(job.train.draw(batches * recipe.batch_size, chunk))
         fraction = state.step / recipe.max_steps
         if job.time_limit is not None:
             fraction = max(fraction, (time.perf_counter() - begin) / job.time_limit)

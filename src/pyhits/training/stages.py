@@ -15,6 +15,9 @@ from pyhits.training.windows import WindowSampler
 #: Windows that the increment's scale and the polynomial are fitted to, and errors measured on.
 _N_FIT, _N_HELD = 32_768, 8_192
 
+#: Numbers in them at most, for states of many features.
+_MOST_NUMBERS = 4_000_000
+
 #: A polynomial stage is kept below this relative error: above it the net learns better alone.
 _BASE_WORTH = 1e-3
 
@@ -60,9 +63,9 @@ def prepare(
     train: WindowSampler, held: WindowSampler, recipe: Recipe, dtype: torch.dtype
 ) -> Stages:
     """Measure the increments, fit the polynomial stage and set up the net."""
-    windows = train.spread(_N_FIT)
-    held_windows = held.spread(_N_HELD)
-    d = windows.shape[-1]
+    d = len(train.encoder.mean_)
+    windows = train.spread(max(512, min(_N_FIT, _MOST_NUMBERS // d)))
+    held_windows = held.spread(max(256, min(_N_HELD, _MOST_NUMBERS // d)))
     change = windows[1] - windows[0]
     spread = change.std(axis=0) if recipe.standardise else np.ones(d)
     # Nothing but rounding: such a feature is kept exactly constant.

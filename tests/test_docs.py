@@ -1,0 +1,146 @@
+"""The documents: their Python runs, their commands exist, their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer.main
+
+import pyhits
+from pyhits import estimator, flowmaps, systems
+from pyhits.cli.app import app
+from pyhits.flowmaps import base
+from pyhits.systems import registry
+from pyhits.training import Recipe, parallel
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+#: Pages whose Python blocks run one after another, as a reader would type them.
+RUN = ("README", "quickstart", "training", "forecasting", "model-files", "extending")
+
+_FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Code blocks whose fence says exactly ``language``."""
+    found = _FENCE.findall(page.read_text(encoding="utf-8"))
+    return [code for says, code in found if says.strip() == language]
+
+
+def titled(pages: list[Path]) -> list[Any]:
+    return [pytest.param(page, id=page.stem) for page in pages]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Little data, short trainings of narrow nets, one process, and a recording to read."""
+    simulate, resolve = systems.System.simulate, Recipe.resolve
+
+    def fewer(self: Any, n_trajectories: int, n_steps: int, **rest: Any) -> Any:
+        return simulate(self, min(n_trajectories, 12), n_steps, **rest)
+
+    def shorter(self: Recipe, *size: int, **sizes: int) -> Recipe:
+        return resolve(self, *size, **sizes).override(max_steps=20, hidden_sizes=(8,))
+
+    monkeypatch.setattr(systems.System, "simulate", fewer)
+    monkeypatch.setattr(Recipe, "resolve", shorter)
+    for module in (parallel, estimator):
+        monkeypatch.setattr(module, "n_cores", lambda: 1)
+    monkeypatch.setattr(registry, "_catalogue", dict(registry._catalogue))
+    monkeypatch.setattr(base, "_KINDS", dict(base._KINDS))
+    monkeypatch.chdir(tmp_path)
+    t = np.arange(0, 40, 0.1)
+    table = np.column_stack([t, np.sin(t), np.cos(t)])
+    np.savetxt("measured.csv", table, delimiter=",", header="t,x,y", comments="")
+
+
+@pytest.mark.parametrize("page", titled([p for p in PAGES if p.stem in RUN]))
+@pytest.mark.usefixtures("small")
+def test_the_python_of_a_page_runs(page: Path) -> None:
+    names = {"__name__": "__main__"}
+    for code in blocks(page, "python"):
+        exec(compile(code, f"{page.name}", "exec"), names)
+    assert blocks(page, "python")
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Words of every ``pyhits`` line in a block of shell."""
+    lines = []
+    for code in blocks(page, "sh"):
+        for line in code.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["pyhits"]:
+                lines.append(words[1:])
+    return lines
+
+
+@pytest.mark.parametrize("page", titled([p for p in PAGES if commands(p)]))
+def test_the_commands_of_a_page_are_understood(page: Path) -> None:
+    """Names, options, types and what may not be left out; nothing is run."""
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for name, *words in commands(page):
+        context = known[name].make_context(name, list(words))
+        assert not context.args
+
+
+@pytest.mark.parametrize("page", titled(PAGES))
+def test_commands_inside_sentences_exist(page: Path) -> None:
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    prose = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    for text in re.findall(r"`pyhits ([a-z][^`]*)`", prose):
+        words = text.split()
+        names = [word.strip(",") for word in words if not word.startswith("-")]
+        chosen = names if "," in text and "-" not in text else names[:1]
+        for name in chosen:
+            assert name in known, text
+        options = {option for p in known[chosen[0]].params for option in p.opts}
+        assert {w for w in words if w.startswith("-")} <= options, text
+
+
+@pytest.mark.parametrize("page", titled(PAGES))
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = page if not path else page.parent / path
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    assert broken == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Names that GitHub gives to a page's headings."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.stem == "index" or f"({page.name})" in index, page.name
+
+
+def test_the_changelog_names_this_version() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## {re.escape(pyhits.__version__)} - \d{{4}}-\d\d-\d\d$", changes, re.M)
+
+
+def test_the_model_files_page_names_every_kind_of_tensor() -> None:
+    """What a net on a polynomial writes is what the page lists."""
+    page = (ROOT / "docs" / "model-files.md").read_text(encoding="utf-8")
+    net = flowmaps.ResidualNet(2, (4,), base_degree=2)
+    for name in net.state_dict():
+        last = name.rsplit(".", 1)[-1]
+        assert f"`.{last}`" in page or f".{last}`" in page, name
