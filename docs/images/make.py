@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib as mpl
 
 import pyhits
-from pyhits.plots import error_against_time, save_figure
+from pyhits.plots import error_against_time
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     print(f"coupled {', '.join(map(str, coupled.step_sizes))}: mse {coupled.mse:.1e}")
     # Equal runs give equal files.
     with mpl.rc_context({"svg.hashsalt": "pyhits"}):
-        save_figure(error_against_time(coupled, single), out)
+        error_against_time(coupled, single).savefig(out, metadata={"Date": None})
 
 
 if __name__ == "__main__":
