@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import pyhits
+from pyhits.flowmaps import FlowMap, create
 from pyhits.trajectories import Trajectories
 
 
@@ -32,6 +33,11 @@ def circles(n: int, n_steps: int, dt: float = 0.1, seed: int = 0) -> Trajectorie
     start = np.random.default_rng(seed).uniform(-1, 1, (n, 2))
     flow = np.stack([rotation(dt * k) for k in range(n_steps + 1)])
     return Trajectories(np.einsum("tij,nj->nti", flow, start), dt, feature_names=["x", "y"])
+
+
+def seeded(net: FlowMap, seed: int) -> FlowMap:
+    """The same kind of net with weights that follow from ``seed``."""
+    return create(net.kind, net.config(), seed=seed).to(next(net.parameters()).dtype)
 
 
 @pytest.fixture(scope="session")

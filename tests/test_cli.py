@@ -173,7 +173,7 @@ def test_version() -> None:
         (["info", "nowhere.safetensors"], 2, "There is no file"),
         (["forecast", "MODEL", "--from", "TEST", "-o", "x.npz"], 2, "Missing option '--steps'"),
         (["forecast", "MODEL", "--from", "TEST", "-o", "x.npz", "--steps", "0"], 2, "at least 1"),
-        (["evaluate", "MODEL", "WIDE"], 1, "has 2 features, the data 3"),
+        (["evaluate", "MODEL", "WIDE"], 1, "have 3 features, the training data 2"),
         (["evaluate", "MODEL", "TEST", "--step-sizes", "8"], 2, "8 was not trained"),
     ],
 )

@@ -29,7 +29,7 @@ from pyhits.errors import (
     PyHiTSWarning,
     TrainingError,
 )
-from pyhits.flowmaps import FlowMap, register
+from pyhits.flowmaps import FlowMap, ScaledNet, register
 from pyhits.serialise import read_tensors, write_tensors
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
@@ -69,6 +69,7 @@ def test_shapes_dtypes_and_the_first_row(fitted: pyhits.HiTS, pendulum: Split) -
 def test_forecast_at_times(fitted: pyhits.HiTS, pendulum: Split) -> None:
     start = pendulum[2].initial_states
     whole = fitted.forecast(start, 40)
+    np.testing.assert_array_equal(fitted.forecast(start, t=[0.0, 1.0])[:, 0], start)
     at = fitted.forecast(start, t=[0.0, 0.05, 2.0, 0.35])
     np.testing.assert_allclose(at, whole[:, [0, 1, 40, 7]], atol=1e-12)
     between = fitted.forecast(start, t=0.075)
@@ -224,12 +225,12 @@ def test_interrupted_fits_keep_what_is_finished(
         return original(index, job, board)
 
     monkeypatch.setattr(parallel, "_train_one", interrupted)
-    interrupted_at = 1
-    with pytest.warns(PyHiTSWarning, match=r"kept step sizes \[2, 4\], left out \[1\]"):
-        model = quick(step_sizes=[1, 2, 4]).fit(oscillations)
-    assert set(model.flow_maps_) == {2, 4}
-    assert model.forecast(oscillations.initial_states, 9).shape == (40, 10, 2)
     interrupted_at = 4
+    with pytest.warns(PyHiTSWarning, match=r"kept step sizes \[1, 2\], left out \[4\]"):
+        model = quick(step_sizes=[1, 2, 4]).fit(oscillations)
+    assert set(model.flow_maps_) == {1, 2}
+    assert model.forecast(oscillations.initial_states, 9).shape == (40, 10, 2)
+    interrupted_at = 1
     with pytest.raises(KeyboardInterrupt):
         quick(step_sizes=[1, 2, 4]).fit(oscillations)
 
@@ -346,8 +347,16 @@ def test_bad_questions(fitted: pyhits.HiTS, pendulum: Split) -> None:
         (lambda: fitted.forecast(start, 3, method="fast"), ArgumentError, "Unknown method"),
         (lambda: fitted.forecast(start, 3, interpolation="x"), ArgumentError, "interpolation"),
         (lambda: fitted.forecast(start, 3, on_divergence="x"), ArgumentError, "on_divergence"),
-        (lambda: fitted.evaluate(np.zeros((2, 9, 3))), DataError, "has 2 features, the data 3"),
-        (lambda: fitted.evaluate(pendulum[2].with_dt(1)), DataError, "steps by 0.05"),
+        (
+            lambda: fitted.evaluate(np.zeros((2, 9, 3))),
+            DataError,
+            "have 3 features, the training",
+        ),
+        (
+            lambda: fitted.evaluate(pendulum[2].with_dt(1)),
+            DataError,
+            "step by 1, the training",
+        ),
         (lambda: fitted.evaluate(pendulum[2], n_steps=0), ArgumentError, "at least 1"),
         (lambda: fitted.predict(start, step_size=3), ArgumentError, "not trained"),
     ):
@@ -468,6 +477,61 @@ def test_a_users_flow_map_couples_and_saves(fitted: pyhits.HiTS, tmp_path: Path)
     model.flow_maps_[1] = Unnamed(2)
     with pytest.raises(FileFormatError, match="register"):
         model.save(tmp_path / "no.safetensors")
+
+
+@register("test-fourier")
+class Fourier(ScaledNet):
+    """A net of a user's own, which the estimator trains."""
+
+    def __init__(self, dimension: int, base_degree: int | None = None) -> None:
+        super().__init__(dimension, base_degree)
+        self.inner = torch.nn.Linear(dimension, 24)
+        self.outer = torch.nn.Linear(24, dimension)
+
+    def net(self, states: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.outer(torch.sin(self.inner(states)))
+        return result
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_users_net_is_trained(
+    oscillations: pyhits.Trajectories, tmp_path: Path, n_jobs: int
+) -> None:
+    model = quick(
+        step_sizes=[1, 4],
+        flow_map="test-fourier",
+        polynomial_degree=0,
+        max_steps=1200,
+        learning_rate=1e-2,
+        n_jobs=n_jobs,
+    ).fit(oscillations)
+    assert isinstance(model.flow_maps_[4], Fourier)
+    assert model.evaluate(oscillations, n_steps=20).nrmse < 0.1
+    again = pyhits.load(model.save(tmp_path / "own.safetensors"))
+    start = oscillations.initial_states
+    np.testing.assert_array_equal(again.forecast(start, 20), model.forecast(start, 20))
+    with pytest.raises(ArgumentError, match="did you mean 'residual'"):
+        quick(flow_map="residuals").fit(oscillations)
+    with pytest.raises(ArgumentError, match="must subclass ScaledNet"):
+        quick(flow_map="test-drift", step_sizes=[1]).fit(
+            np.random.default_rng(0).standard_normal((9, 30, 2))
+        )
+
+
+def test_features_are_matched_by_name(oscillations: pyhits.Trajectories) -> None:
+    model = quick(step_sizes=[1, 4]).fit(oscillations)
+    swapped = oscillations.select(["y", "x"])
+    assert model.evaluate(swapped).mse == model.evaluate(oscillations).mse
+    other = pyhits.Trajectories(oscillations.to_array(), 0.1, feature_names=["u", "v"])
+    with pytest.raises(DataError, match="features u, v, the training data x, y"):
+        model.evaluate(other)
+    unnamed = pyhits.Trajectories(oscillations.to_array(), 0.1)
+    assert model.evaluate(unnamed).mse == model.evaluate(oscillations).mse
+
+
+def test_default_step_sizes_leave_room_for_rollouts(oscillations: pyhits.Trajectories) -> None:
+    model = quick(recipe="paper", max_steps=3).fit(oscillations)
+    assert max(model.flow_maps_) * 5 <= 200
 
 
 # The package

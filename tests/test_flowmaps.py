@@ -7,12 +7,12 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from conftest import circles, rotation
+from conftest import circles, rotation, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet, create, register
+from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet, ScaledNet, create, register
 from pyhits.flowmaps.polynomial import fit_polynomial, n_monomials
 
 
@@ -80,8 +80,8 @@ def test_the_stepper_equals_the_module(
     activation: str, base_degree: int | None, dtype: torch.dtype
 ) -> None:
     generator = torch.Generator().manual_seed(0)
-    net = ResidualNet(3, (16, 24), activation, base_degree).to(dtype)
-    net.reset(generator)
+    net = seeded(ResidualNet(3, (16, 24), activation, base_degree).to(dtype), 0)
+    assert isinstance(net, ResidualNet)
     net.scale.copy_(torch.tensor([0.1, 0.0, 2.0]))
     if net.base is not None:
         net.base.coefficients.uniform_(-1, 1, generator=generator)
@@ -109,11 +109,10 @@ def test_a_feature_of_scale_zero_stays_exactly_constant() -> None:
     assert not torch.equal(out[:, 1], x[:, 1])
 
 
-def test_weights_follow_the_generator_alone() -> None:
-    one, other = ResidualNet(2, (8,)), ResidualNet(2, (8,))
+def test_weights_follow_their_seed_alone() -> None:
+    one = seeded(ResidualNet(2, (8,)), 3)
     torch.manual_seed(5)
-    one.reset(torch.Generator().manual_seed(3))
-    other.reset(torch.Generator().manual_seed(3))
+    other = seeded(ResidualNet(2, (8,)), 3)
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
 
@@ -138,6 +137,11 @@ def test_unknown_and_repeated_kinds_are_refused() -> None:
 def test_a_flow_map_without_an_increment_says_so() -> None:
     with pytest.raises(NotImplementedError, match="does not say how to step"):
         FlowMap(2)(torch.zeros(1, 2))
+
+
+def test_a_scaled_net_without_a_net_says_so() -> None:
+    with pytest.raises(NotImplementedError, match="does not define its net"):
+        ScaledNet(2)(torch.zeros(1, 2))
 
 
 def test_parameters_are_counted() -> None:

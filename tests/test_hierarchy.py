@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from conftest import rotation
+from conftest import rotation, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,8 +54,7 @@ def test_vectorised_equals_sequential(
     maps: dict[int, FlowMap] = {}
     for k, size in enumerate(sizes):
         net = ResidualNet(2, (4,), "tanh").double()
-        net.reset(torch.Generator().manual_seed(k))
-        maps[size] = net
+        maps[size] = seeded(net, k)
     start = np.random.default_rng(0).standard_normal((n, 2))
     both = [
         forecast(start, maps, identity(), n_steps, method=method, rows_per_block=rows)
@@ -94,8 +93,7 @@ def test_every_row_comes_from_the_coarsest_step_that_divides_it() -> None:
 
 
 def test_threads_and_blocks_do_not_change_the_result() -> None:
-    net = ResidualNet(2, (8,))
-    net.reset(torch.Generator().manual_seed(0))
+    net = seeded(ResidualNet(2, (8,)), 0)
     maps = {1: net, 4: net, 16: net}
     start = np.random.default_rng(0).standard_normal((9, 2)).astype(np.float32)
     before = torch.get_num_threads()

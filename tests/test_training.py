@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import circles, rotation
+from conftest import circles, rotation, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -169,8 +169,8 @@ def test_learning_rates_warm_up_and_fall_to_zero() -> None:
 
 @pytest.mark.parametrize("name", ["soap", "adam", "adamw", "muon", "sgd"])
 def test_every_optimiser_descends(name: str) -> None:
-    net = ResidualNet(2, (16,), "tanh")
-    net.reset(torch.Generator().manual_seed(0))
+    net = seeded(ResidualNet(2, (16,), "tanh"), 0)
+    assert isinstance(net, ResidualNet)
     optimiser = build(name, list(net.layers.parameters()), 3e-3)
     x = torch.linspace(-1, 1, 64)[:, None].expand(-1, 2)
     losses = []
@@ -435,7 +435,7 @@ def test_the_fingerprint_tells_fits_apart() -> None:
 def test_ctrl_c_keeps_what_is_finished(n_jobs: int) -> None:
     """An interrupt while the second scale trains, after the first was finished."""
     data = circles(20, 60)
-    work = jobs(data, [2, 1])
+    work = jobs(data, [1, 2])
     work[1].recipe = replace(work[1].recipe, max_steps=10_000_000)
     done = threading.Event()
 
@@ -446,7 +446,7 @@ def test_ctrl_c_keeps_what_is_finished(n_jobs: int) -> None:
 
     result = train_scales(work, n_jobs=n_jobs, watch=watch)
     assert result.interrupted
-    assert set(result.flow_maps) == {2}
+    assert set(result.flow_maps) == {1}
 
 
 def test_histories_survive_json() -> None:

@@ -263,7 +263,7 @@ def test_unusable_arguments_are_refused(arguments, match):
 )
 def test_unusable_calls_are_refused(call, error, match):
     with pytest.raises(error, match=match):
-        call(Trajectories(make([3, 4], 1)))
+        call(Trajectories(make([3, 4], 1), 1.0))
 
 
 def test_it_cannot_be_hashed_since_it_compares_by_value():

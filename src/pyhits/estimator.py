@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from pyhits import planning
 from pyhits.checks import as_choice, as_count, as_positive, check_device
 from pyhits.encoders import Standardise
-from pyhits.errors import ArgumentError, DataError, NotFittedError, TrainingError
+from pyhits.errors import ArgumentError, NotFittedError, TrainingError
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.hierarchy import Selection, chain, select
 from pyhits.hierarchy.forecast import as_states, forecast, positions
@@ -43,6 +43,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         as far as the trajectories allow, at most 1024.
     recipe : {"pyhits", "paper"} or Recipe
         Training settings; ``"paper"`` is Appendix A.1. The settings below override it one by one.
+    flow_map : str, optional
+        Registered family of nets to train; ``"residual"`` is the default.
     hidden_sizes : sequence of int, optional
         Widths of the hidden layers.
     activation : {"gelu", "silu", "tanh", "relu"}, optional
@@ -98,6 +100,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         step_sizes: Sequence[int] | None = None,
         *,
         recipe: str | Recipe = "pyhits",
+        flow_map: str | None = None,
         hidden_sizes: Sequence[int] | None = None,
         activation: str | None = None,
         polynomial_degree: int | None = None,
@@ -120,6 +123,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     ) -> None:
         self.step_sizes = step_sizes
         self.recipe = recipe
+        self.flow_map = flow_map
         self.hidden_sizes = hidden_sizes
         self.activation = activation
         self.polynomial_degree = polynomial_degree
@@ -187,9 +191,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             notes.append(note)
         else:
             held = as_trajectories(validation, dt, default_dt=train.dt)
-            planning.check_match(train, held, "validation")
+            held = planning.matched(held, train.dt, train.feature_names, "validation")
         if self.step_sizes is None:
-            sizes = planning.default_step_sizes(train, held)
+            sizes = planning.default_step_sizes(train, held, recipe.rollout_steps)
             notes.append(f"Step sizes: {', '.join(map(str, sizes))} (x dt = {train.dt:g}).")
         else:
             sizes = chain(self.step_sizes)
@@ -197,7 +201,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         assert recipe.hidden_sizes is not None
         layers = [train.n_features, *recipe.hidden_sizes, train.n_features]
         notes.append(
-            f"Each scale: net {layers}, {recipe.optimizer}, at most {recipe.max_steps} steps."
+            f"Each scale: net {layers} where no polynomial is exact, {recipe.optimizer}, at most "
+            f"{recipe.max_steps} steps."
         )
         flat = [n for n, v in zip(train.feature_names, np.ptp(train.values, axis=0), strict=True)
                 if v == 0]  # fmt: skip
@@ -266,6 +271,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     def _check(self, *, with_checkpoint: bool) -> tuple[Recipe, int | None, int]:
         """Check the constructor's values; return the recipe, the processes and the seed."""
         recipe = get_recipe(self.recipe).override(
+            flow_map=self.flow_map,
             hidden_sizes=self.hidden_sizes,
             activation=self.activation,
             polynomial_degree=self.polynomial_degree,
@@ -430,13 +436,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             As in :meth:`forecast`.
         """
         self._check_fitted()
-        data = as_trajectories(test, None, default_dt=self.dt_)
-        if data.n_features != self.n_features_in_:
-            raise DataError(
-                f"The model has {self.n_features_in_} features, the data {data.n_features}."
-            )
-        if abs(data.dt - self.dt_) > 1e-6 * self.dt_:
-            raise DataError(f"The model steps by {self.dt_:g}, the data by {data.dt:g}.")
+        data = self.as_data(test)
         sizes = tuple(chain(self.selection_.step_sizes if step_sizes is None else step_sizes))
         if n_steps is not None:
             n_steps = as_count(n_steps, "n_steps")
@@ -447,6 +447,18 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         spread = np.array(self.data_["std"])
         scale = np.where(spread > 0, spread, 1.0)
         return evaluate(forecaster, data, scale=scale, n_steps=n_steps, step_sizes=sizes)
+
+    def as_data(self, data: Any) -> Trajectories:
+        """Return ``data`` as Trajectories with the model's step, its features in its order.
+
+        Raises
+        ------
+        DataError
+            Step or features are others than those of the training data.
+        """
+        self._check_fitted()
+        trajectories = as_trajectories(data, None, default_dt=self.dt_)
+        return planning.matched(trajectories, self.dt_, self.feature_names_, "given")
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return minus the normalised root mean squared error, for scikit-learn's searches."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pyhits.errors import DataError
-from pyhits.trajectories import Trajectories
+from pyhits.trajectories import Trajectories, default_names
 
 #: Coarsest step size chosen without being asked: eleven scales, as in the paper.
 _COARSEST = 1024
@@ -33,11 +34,13 @@ def as_trajectories(
     return trajectories
 
 
-def default_step_sizes(train: Trajectories, validation: Trajectories) -> list[int]:
-    """Return powers of two, as far as the trajectories allow."""
-    longest = int(train.lengths.max()) - 1
-    held = int(validation.lengths.max()) - 1
-    allowed = max(1, min(longest // _STEPS_PER_TRAJECTORY, held, _COARSEST))
+def default_step_sizes(
+    train: Trajectories, validation: Trajectories, rollout_steps: int = 1
+) -> list[int]:
+    """Return powers of two, as far as the trajectories allow windows of ``rollout_steps``."""
+    longest = (int(train.lengths.max()) - 1) // max(_STEPS_PER_TRAJECTORY, rollout_steps)
+    held = (int(validation.lengths.max()) - 1) // rollout_steps
+    allowed = max(1, min(longest, held, _COARSEST))
     return [1 << k for k in range(allowed.bit_length())]
 
 
@@ -61,18 +64,36 @@ def hold_out(
     )
 
 
-def check_match(train: Trajectories, other: Trajectories, name: str) -> None:
-    """Raise a DataError if ``other`` differs from the training data in step or features."""
-    if other.n_features != train.n_features:
+def matched(data: Trajectories, dt: float, feature_names: Sequence[str], name: str) -> Trajectories:
+    """Return ``data`` with its features in the order of ``feature_names``.
+
+    Features are matched by name where both sides have names, else by position.
+
+    Raises
+    ------
+    DataError
+        The number or the names of the features differ, or the step does.
+    """
+    if data.n_features != len(feature_names):
         raise DataError(
-            f"The {name} data have {other.n_features} features, the training data "
-            f"{train.n_features}."
+            f"The {name} data have {data.n_features} features, the training data "
+            f"{len(feature_names)}."
         )
-    if abs(other.dt - train.dt) > 1e-6 * train.dt:
+    if abs(data.dt - dt) > 1e-6 * dt:
         raise DataError(
-            f"The {name} data step by {other.dt:g}, the training data by {train.dt:g}; resample "
-            "one of them."
+            f"The {name} data step by {data.dt:g}, the training data by {dt:g}; resample one of "
+            "them."
         )
+    wanted, found = tuple(feature_names), data.feature_names
+    unnamed = default_names(len(wanted))
+    if found == wanted or unnamed in (found, wanted):
+        return data
+    if set(found) != set(wanted):
+        raise DataError(
+            f"The {name} data have the features {', '.join(found)}, the training data "
+            f"{', '.join(wanted)}; rename them."
+        )
+    return data.select(wanted)
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,8 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         raise ArgumentError(f"Unknown figure format {path.suffix!r}; known: {', '.join(known)}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=160)
+        dated = path.suffix.lower() == ".svg"
+        figure.savefig(path, dpi=160, metadata={"Date": None} if dated else None)
     except OSError as error:
         raise FileFormatError(f"Cannot write {path}: {error.strerror or error}.") from None
     return path

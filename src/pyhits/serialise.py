@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -23,7 +24,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
     from safetensors.torch import save  # imported when used: it is not needed to forecast
 
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    data = save(plain, metadata={_KEY: json.dumps(metadata, allow_nan=True)})
+    data = save(plain, metadata={_KEY: json.dumps(strict(metadata), allow_nan=False)})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -44,6 +45,15 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def strict(value: Any) -> Any:
+    """Return JSON values in which numbers that are not finite are text that ``float`` reads."""
+    if isinstance(value, dict):
+        return {k: strict(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(v) for v in value]
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_tensors(path: Path, *, what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -120,7 +130,9 @@ def pack_tree(tree: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:
         return {"tuple": [pack_tree(v, prefix, tensors) for v in tree]}
     if isinstance(tree, list):
         return {"list": [pack_tree(v, prefix, tensors) for v in tree]}
-    if tree is None or isinstance(tree, (bool, int, float, str)):
+    if isinstance(tree, float):
+        return {"float": tree}
+    if tree is None or isinstance(tree, (bool, int, str)):
         return {"value": tree}
     raise TypeError(f"A {type(tree).__name__} cannot be kept in a checkpoint.")
 
@@ -130,6 +142,8 @@ def unpack_tree(packed: Any, tensors: dict[str, Tensor]) -> Any:
     ((kind, content),) = packed.items()
     if kind == "tensor":
         return tensors[content]
+    if kind == "float":
+        return float(content)
     if kind == "dict":
         return {k: unpack_tree(v, tensors) for k, v in content}
     if kind == "tuple":

@@ -251,6 +251,20 @@ class Trajectories:
             self._from_packed(second, lengths - head + 1, self, starts),
         )
 
+    def select(self, names: Sequence[str]) -> Trajectories:
+        """Return a copy with these features, in this order."""
+        missing = [name for name in names if name not in self.feature_names]
+        if missing or not names:
+            raise ArgumentError(
+                f"There is no feature {missing[0] if missing else ''!r}; there are "
+                f"{', '.join(self.feature_names)}."
+            )
+        columns = [self.feature_names.index(name) for name in names]
+        values = np.ascontiguousarray(self.values[:, columns])
+        new = self._from_packed(values, self.lengths, self, self.start_times)
+        new.feature_names = _names(names, len(names))
+        return new
+
     def with_dt(self, dt: float) -> Trajectories:
         """Return the same rows, without a copy, with the step ``dt``."""
         new = self._from_packed(self.values, self.lengths, self, self.start_times)
@@ -364,9 +378,14 @@ def _check_lengths(lengths: np.ndarray) -> None:
         )
 
 
+def default_names(n: int) -> tuple[str, ...]:
+    """Return the names of features that nobody named."""
+    return tuple(f"x{k}" for k in range(n))
+
+
 def _names(names: Sequence[str] | None, n: int) -> tuple[str, ...]:
     if names is None:
-        return tuple(f"x{k}" for k in range(n))
+        return default_names(n)
     if isinstance(names, str) or len(names) != n:
         raise ArgumentError(f"Expected {n} feature names, got {names!r}.")
     chosen = tuple(str(name) for name in names)

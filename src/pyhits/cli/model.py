@@ -163,7 +163,7 @@ def forecast(
     from pyhits.trajectories import Trajectories
 
     loaded = load(model, device=device).set_params(verbose=not quiet)
-    data = read(start, dt, variable, time_column)
+    data = loaded.as_data(read(start, dt, variable, time_column))
     states = loaded.forecast(
         data.initial_states,
         steps,

@@ -1,7 +1,16 @@
 """Flow maps: what takes a state forward by one step of fixed size (paper, equation 7)."""
 
-from pyhits.flowmaps.base import FlowMap, create, register
+from pyhits.flowmaps.base import FlowMap, create, family, register
 from pyhits.flowmaps.polynomial import PolynomialMap
 from pyhits.flowmaps.residual import ResidualNet
+from pyhits.flowmaps.scaled import ScaledNet
 
-__all__ = ["FlowMap", "PolynomialMap", "ResidualNet", "create", "register"]
+__all__ = [
+    "FlowMap",
+    "PolynomialMap",
+    "ResidualNet",
+    "ScaledNet",
+    "create",
+    "family",
+    "register",
+]

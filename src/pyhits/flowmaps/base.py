@@ -19,7 +19,8 @@ class FlowMap(nn.Module):
     """One step forward in time: ``x + increment(x)`` (paper, equation 7).
 
     Subclass it, write :meth:`increment` and :meth:`config`, and decorate the class with
-    :func:`register` to make a new family that trains, couples, forecasts and saves like the others.
+    :func:`register` to make a new family that couples, forecasts and saves like the others. A net
+    that :class:`~pyhits.HiTS` is to train subclasses :class:`~pyhits.flowmaps.ScaledNet` instead.
 
     Parameters
     ----------
@@ -81,13 +82,21 @@ def register(kind: str) -> Callable[[_Class], _Class]:
     return add
 
 
-def create(kind: str, config: dict[str, Any]) -> FlowMap:
-    """Build an untrained flow map of a registered kind from its :meth:`FlowMap.config`."""
+def family(kind: str) -> type[FlowMap]:
+    """Return the class registered under ``kind``."""
     if kind not in _KINDS:
         raise ArgumentError(
             f"Unknown flow map {kind!r}{suggest(kind, sorted(_KINDS))} A family of your own must "
-            "be registered (pyhits.flowmaps.register) before its models are loaded."
+            "be registered (pyhits.flowmaps.register) before it is trained or loaded."
         )
-    # Weights follow from the file or from a seed of their own, never from the global one.
+    return _KINDS[kind]
+
+
+def create(kind: str, config: dict[str, Any], *, seed: int = 0) -> FlowMap:
+    """Build an untrained flow map of a registered kind from its :meth:`FlowMap.config`.
+
+    Initial weights follow from ``seed``; torch's global generator is left as it was.
+    """
     with torch.random.fork_rng(devices=[]):
-        return _KINDS[kind](**config)
+        torch.manual_seed(seed)
+        return family(kind)(**config)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pyhits.checks import as_choice, as_count
-from pyhits.flowmaps.base import FlowMap, StepInto, register
-from pyhits.flowmaps.polynomial import PolynomialMap
+from pyhits.flowmaps.base import StepInto, register
+from pyhits.flowmaps.scaled import ScaledNet
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": nn.functional.gelu,
@@ -29,7 +28,7 @@ _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @register("residual")
-class ResidualNet(FlowMap):
+class ResidualNet(ScaledNet):
     """``x + base(x) + scale * net(x)`` with a fully connected net.
 
     Parameters
@@ -42,15 +41,8 @@ class ResidualNet(FlowMap):
         The paper uses ``"relu"``; smooth ones fit smooth flow maps far better.
     base_degree : int, optional
         Degree of a polynomial first stage, of which the net learns the rescaled remainder.
-
-    Attributes
-    ----------
-    scale : Tensor, shape (d,)
-        Size of each feature's increment (after the base), by which the net's output is multiplied;
-        1 in the paper's setting. A feature that never changes has 0 and stays exactly constant.
     """
 
-    scale: Tensor
     layers: nn.ModuleList
 
     def __init__(
@@ -60,31 +52,16 @@ class ResidualNet(FlowMap):
         activation: str = "gelu",
         base_degree: int | None = None,
     ) -> None:
-        super().__init__(dimension)
+        super().__init__(dimension, base_degree)
         self.hidden_sizes = tuple(as_count(w, "a hidden size") for w in hidden_sizes)
         self.activation = as_choice(activation, "activation", ACTIVATIONS)
         sizes = [dimension, *self.hidden_sizes, dimension]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
-        self.base = None if base_degree is None else PolynomialMap(dimension, base_degree)
-        self.register_buffer("scale", torch.ones(dimension))
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {
-            "dimension": self.dimension,
-            "hidden_sizes": list(self.hidden_sizes),
-            "activation": self.activation,
-            "base_degree": None if self.base is None else self.base.degree,
-        }
-
-    def reset(self, generator: torch.Generator) -> None:
-        """Draw fresh weights: uniform of variance 1/(3 fan-in), biases likewise."""
-        with torch.no_grad():
-            for layer in self.layers:
-                assert isinstance(layer, nn.Linear)
-                bound = 1 / math.sqrt(layer.in_features)
-                for parameter in (layer.weight, layer.bias):
-                    parameter.uniform_(-bound, bound, generator=generator)
+        own = {"hidden_sizes": list(self.hidden_sizes), "activation": self.activation}
+        return super().config() | own
 
     def net(self, states: Tensor) -> Tensor:
         """Return the net's O(1) output, ``(n, d)`` to ``(n, d)``."""
@@ -93,11 +70,6 @@ class ResidualNet(FlowMap):
         for k, layer in enumerate(self.layers):
             states = layer(states) if k == last else activate(layer(states))
         return states
-
-    def increment(self, states: Tensor) -> Tensor:
-        """Return the change of state over one step; ``(n, d)`` to ``(n, d)``."""
-        change = self.scale * self.net(states)
-        return change if self.base is None else change + self.base.increment(states)
 
     def stepper(self, max_rows: int) -> StepInto:
         """Return a stepping function that works in two activation buffers."""

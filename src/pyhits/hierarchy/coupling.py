@@ -55,10 +55,10 @@ class Selection:
     def from_dict(cls, values: dict[str, Any]) -> Selection:
         """Rebuild from :meth:`as_dict`."""
         path = [
-            Candidate(tuple(c["step_sizes"]), c["error"], c["seconds"], c["search"])
+            Candidate(tuple(c["step_sizes"]), float(c["error"]), c["seconds"], c["search"])
             for c in values["path"]
         ]
-        return cls(tuple(values["step_sizes"]), values["error"], path)
+        return cls(tuple(values["step_sizes"]), float(values["error"]), path)
 
 
 #: Returns validation error and seconds of a coupling.

@@ -95,9 +95,8 @@ def forecast(
             encoded = interpolate(encoded, positions, interpolation)
         target = out[begin : begin + chunk]
         encoder.inverse_transform_into(encoded, target)
-        if at is None:
-            # The initial state is the user's own number, not its round trip.
-            target[:, 0] = part
+        # The initial state is the user's own number, not its round trip.
+        target[:, np.flatnonzero(at == 0) if at is not None else [0]] = part[:, None]
         if progress is not None:
             progress(min(n, begin + chunk), n)
     return out

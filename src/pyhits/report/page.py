@@ -15,7 +15,7 @@ from pyhits import plots
 from pyhits.errors import FileFormatError
 from pyhits.estimator import HiTS
 from pyhits.evaluation import Evaluation
-from pyhits.planning import as_trajectories, padded
+from pyhits.planning import padded
 from pyhits.report.environment import environment
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def write_report(
     title : str
         Its heading.
     evaluation : Evaluation, optional
-        The coupled model's, if it is known already.
+        The coupled model's, if it is known already; its horizon and its scales are the page's.
     progress : callable, optional
         Told in words what is being done.
 
@@ -58,12 +58,12 @@ def write_report(
     from jinja2 import Environment, PackageLoader, select_autoescape
 
     say = progress or (lambda text: None)
-    data = as_trajectories(test, None, default_dt=model.dt_)
+    data = model.as_data(test)
     coupled = evaluation if evaluation is not None else model.evaluate(data)
     single = {}
     for size in model.flow_maps_:
         say(f"evaluating step size {size} alone")
-        single[size] = model.evaluate(data, step_sizes=[size])
+        single[size] = model.evaluate(data, n_steps=coupled.n_steps, step_sizes=[size])
     say("drawing")
     page = Environment(
         loader=PackageLoader("pyhits.report"), autoescape=select_autoescape()
@@ -84,10 +84,15 @@ def write_report(
 def _figures(
     model: HiTS, data: Any, coupled: Evaluation, single: dict[int, Evaluation]
 ) -> list[tuple[str, Figure]]:
-    truth = padded(data[: min(_PORTRAIT, len(data))])
+    truth = padded(data[: min(_PORTRAIT, len(data))])[:, : coupled.n_steps + 1]
     steps = truth.shape[1] - 1
-    forecast = model.forecast(np.ascontiguousarray(truth[:, 0]), steps, on_divergence="return")
-    first = int(data.lengths[0])
+    forecast = model.forecast(
+        np.ascontiguousarray(truth[:, 0]),
+        steps,
+        step_sizes=coupled.step_sizes,
+        on_divergence="return",
+    )
+    first = min(int(data.lengths[0]), coupled.n_steps + 1)
     return [
         ("training", plots.training_curves(model.history_)),
         ("selection", plots.selection_path(model.selection_)),

@@ -46,4 +46,7 @@ class History:
     def from_dict(cls, values: dict[str, Any]) -> History:
         """Rebuild from :meth:`as_dict`; unknown keys of later versions are left out."""
         known = cls.__dataclass_fields__
-        return cls(**{k: v for k, v in values.items() if k in known})
+        kept = {k: v for k, v in values.items() if k in known}
+        errors = ("polynomial_error", "validation_error", "one_step_mse")
+        kept |= {k: float(v) for k, v in kept.items() if k in errors}
+        return cls(**kept)

@@ -25,7 +25,7 @@ def make_jobs(
     device: str = "cpu",
     time_limit: float | None = None,
 ) -> list[ScaleJob]:
-    """Return one job a step size, the coarsest first: these train longest.
+    """Return one job a step size, the finest first: an interrupted fit then keeps those.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def make_jobs(
             device,
             time_limit,
         )
-        for size in sorted(step_sizes, reverse=True)
+        for size in sorted(step_sizes)
     ]
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pyhits.errors import TrainingError
-from pyhits.flowmaps import FlowMap, ResidualNet
+from pyhits.flowmaps import FlowMap, ScaledNet
 from pyhits.training import optimisers
 from pyhits.training.checkpoint import load_progress, save_progress
 from pyhits.training.history import History
@@ -102,7 +102,7 @@ def train_scale(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMa
     """
     dtype = getattr(torch, job.dtype)
     begin = time.perf_counter()
-    stages = prepare(job.train, job.held, job.recipe, dtype)
+    stages = prepare(job.train, job.held, job.recipe, dtype, job.seed)
     history = History(job.step_size, n_windows=job.train.n_windows)
     history.polynomial_error = stages.polynomial_error
     flow_map: FlowMap
@@ -138,7 +138,7 @@ def _train_net(
     elif math.isfinite(state.best_error):
         stages.net.load_state_dict(state.best)
         history.validation_error = state.best_error
-        chosen = stages.net.to("cpu")
+        chosen = stages.net
     else:
         raise TrainingError(
             f"The loss of step size {job.step_size} was not finite at any learning rate; look for "
@@ -149,7 +149,7 @@ def _train_net(
 
 
 def _describe(flow_map: FlowMap) -> str:
-    if isinstance(flow_map, ResidualNet):
+    if isinstance(flow_map, ScaledNet):
         return (
             "net" if flow_map.base is None else f"polynomial (degree {flow_map.base.degree}) + net"
         )
@@ -163,7 +163,7 @@ class _Objective:
     forming it in float32 would drown it in rounding.
     """
 
-    def __init__(self, net: ResidualNet, sigma: np.ndarray, device: str) -> None:
+    def __init__(self, net: ScaledNet, sigma: np.ndarray, device: str) -> None:
         self.net = net
         self.device = device
         self.dtype = net.scale.dtype
@@ -220,12 +220,9 @@ def _run(
     recipe = job.recipe
     assert recipe.max_steps is not None
     assert recipe.batch_size is not None
-    net = stages.net.to("cpu")
-    net.reset(torch.Generator().manual_seed(job.seed))
-    net.to(job.device)
+    net = copy.deepcopy(stages.net).to(job.device)
     objective = _Objective(net, stages.sigma, job.device)
-    parameters = [p for layer in net.layers for p in layer.parameters()]
-    optimiser = optimisers.build(recipe.optimizer, parameters, recipe.learning_rate * factor)
+    optimiser = optimisers.build(recipe.optimizer, net.parameters(), recipe.learning_rate * factor)
     base_rates = [group["lr"] for group in optimiser.param_groups]
     state = _Progress()
     resumed = None if job.checkpoint is None else load_progress(job.checkpoint, factor)

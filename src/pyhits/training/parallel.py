@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from pyhits.errors import PyHiTSWarning
-from pyhits.flowmaps import FlowMap
+from pyhits.flowmaps import FlowMap, family, register
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.history import History
 from pyhits.training.loop import ScaleJob, train_scale
@@ -108,7 +108,9 @@ def _results(
     from joblib import Parallel, delayed
 
     parallel = Parallel(n_jobs=workers, return_as="generator_unordered", max_nbytes="1M")
-    generator = parallel(delayed(_train_in_worker)(i, job, board) for i, job in todo)
+    generator = parallel(
+        delayed(_train_in_worker)(i, job, board, family(job.recipe.flow_map)) for i, job in todo
+    )
     try:
         yield from generator
     except BaseException:
@@ -125,8 +127,12 @@ def _kill_workers() -> None:
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
-def _train_in_worker(index: int, job: ScaleJob, board: np.ndarray) -> tuple[int, FlowMap, History]:
+def _train_in_worker(
+    index: int, job: ScaleJob, board: np.ndarray, kind: type[FlowMap]
+) -> tuple[int, FlowMap, History]:
     """Train in a worker process, which leaves Ctrl-C to the process that the user sees."""
+    # A family defined in the user's script is not registered in a fresh process.
+    register(job.recipe.flow_map)(kind)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return _train_one(index, job, board)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyhits.checks import as_choice, as_count, as_positive, suggest
 from pyhits.errors import ArgumentError
+from pyhits.flowmaps import ScaledNet, family
 from pyhits.flowmaps.residual import ACTIVATIONS
 
 OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd")
@@ -23,6 +24,8 @@ class Recipe:
     ----------
     standardise : bool
         Train on standardised states, and on increments divided by their standard deviation.
+    flow_map : str
+        Registered family of nets; ``residual`` is fully connected. The next two settings are its.
     hidden_sizes : tuple of int
         Widths of the hidden layers.
     activation : str
@@ -50,6 +53,7 @@ class Recipe:
     """
 
     standardise: bool = True
+    flow_map: str = "residual"
     hidden_sizes: tuple[int, ...] | None = None
     activation: str = "gelu"
     polynomial_degree: int = 9
@@ -65,6 +69,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse values that training could not use."""
+        if not issubclass(family(self.flow_map), ScaledNet):
+            raise ArgumentError(
+                f"The flow map {self.flow_map!r} cannot be trained; it must subclass ScaledNet."
+            )
         as_choice(self.activation, "activation", ACTIVATIONS)
         as_choice(self.optimizer, "optimizer", OPTIMIZERS)
         as_choice(self.schedule, "schedule", ("cosine", "constant"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from pyhits.flowmaps import PolynomialMap, ResidualNet, create
+from pyhits.flowmaps import PolynomialMap, ResidualNet, ScaledNet, create
 from pyhits.flowmaps.polynomial import fit_polynomial
 from pyhits.training.recipe import Recipe
 from pyhits.training.windows import WindowSampler
@@ -37,7 +38,7 @@ class Stages:
         Best closed-form flow map, float64, in encoded coordinates.
     polynomial_error : float
         Its relative mean squared one-step error on held-out windows; infinite without one.
-    net : ResidualNet
+    net : ScaledNet
         Untrained, with its scale set and the polynomial as its base where that is worth it.
     held : array, shape (p + 1, n, d)
         Held-out windows that errors are measured on.
@@ -46,7 +47,7 @@ class Stages:
     sigma: np.ndarray
     polynomial: PolynomialMap | None
     polynomial_error: float
-    net: ResidualNet
+    net: ScaledNet
     held: np.ndarray
 
     def relative_target(self, dtype: torch.dtype, target: float) -> float:
@@ -60,7 +61,7 @@ class Stages:
 
 
 def prepare(
-    train: WindowSampler, held: WindowSampler, recipe: Recipe, dtype: torch.dtype
+    train: WindowSampler, held: WindowSampler, recipe: Recipe, dtype: torch.dtype, seed: int
 ) -> Stages:
     """Measure the increments, fit the polynomial stage and set up the net."""
     d = len(train.encoder.mean_)
@@ -87,15 +88,14 @@ def prepare(
         error = float(errors.mean())
         polynomial.coefficients.mul_(torch.from_numpy(sigma)[:, None])
     use_base = polynomial is not None and error < _BASE_WORTH
-    assert recipe.hidden_sizes is not None
-    config = {
+    config: dict[str, Any] = {
         "dimension": d,
-        "hidden_sizes": recipe.hidden_sizes,
-        "activation": recipe.activation,
         "base_degree": polynomial.degree if use_base and polynomial is not None else None,
     }
-    net = create("residual", config).to(dtype)
-    assert isinstance(net, ResidualNet)
+    if recipe.flow_map == ResidualNet.kind:
+        config |= {"hidden_sizes": recipe.hidden_sizes, "activation": recipe.activation}
+    net = create(recipe.flow_map, config, seed=seed).to(dtype)
+    assert isinstance(net, ScaledNet)
     if net.base is not None and polynomial is not None:
         net.base.load_state_dict(polynomial.state_dict())
     # With a base the net learns its remainder, brought to order one again.

@@ -1,0 +1,58 @@
+"""What every trained net shares: an O(1) output, brought to the size of the increment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyhits.flowmaps.base import FlowMap
+from pyhits.flowmaps.polynomial import PolynomialMap
+
+
+class ScaledNet(FlowMap):
+    """``x + base(x) + scale * net(x)``.
+
+    To train a net of your own, subclass this, define :meth:`net` on standardised states, register
+    the class, and name it: ``HiTS(flow_map="my-net")``. Its constructor must accept ``dimension``
+    and ``base_degree``.
+
+    Parameters
+    ----------
+    dimension : int
+        Number of state variables d.
+    base_degree : int, optional
+        Degree of a polynomial first stage, of which the net learns the rescaled remainder.
+
+    Attributes
+    ----------
+    scale : Tensor, shape (d,)
+        Size of each feature's increment (after the base), by which the net's output is multiplied;
+        1 in the paper's setting. A feature that never changes has 0 and stays exactly constant.
+    base : PolynomialMap or None
+        The first stage.
+    """
+
+    scale: Tensor
+
+    def __init__(self, dimension: int, base_degree: int | None = None) -> None:
+        super().__init__(dimension)
+        self.base = None if base_degree is None else PolynomialMap(dimension, base_degree)
+        self.register_buffer("scale", torch.ones(dimension))
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            "dimension": self.dimension,
+            "base_degree": None if self.base is None else self.base.degree,
+        }
+
+    def net(self, states: Tensor) -> Tensor:
+        """Return the net's O(1) output; ``(n, d)`` to ``(n, d)``."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its net.")
+
+    def increment(self, states: Tensor) -> Tensor:
+        """Return the change of state over one step; ``(n, d)`` to ``(n, d)``."""
+        change = self.scale * self.net(states)
+        return change if self.base is None else change + self.base.increment(states)
