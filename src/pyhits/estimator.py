@@ -72,7 +72,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     device : str
         ``"cpu"``, ``"cuda"`` or any torch device.
     n_jobs : int, optional
-        Processes that train scales side by side; one a core by default. The result is the same.
+        Processes that train scales side by side; by default one a core, one alone for little work.
+        The result is the same.
     random_state : int, optional
         Equal seeds give bit-equal models on one machine.
     verbose : bool

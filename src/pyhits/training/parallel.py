@@ -22,6 +22,9 @@ from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.history import History
 from pyhits.training.loop import ScaleJob, train_scale
 
+#: Optimiser steps in all, from which on starting processes takes less time than it saves.
+_WORTH_PROCESSES = 8000
+
 #: Called with one ``(step, total, validation_error)`` a scale; total 0 means not begun.
 Watch = Callable[[np.ndarray], None]
 
@@ -57,7 +60,8 @@ def train_scales(
     Parameters
     ----------
     n_jobs : int, optional
-        Processes; by default one a core, at most one a scale. On a GPU one after another.
+        Processes; by default one a core, at most one a scale, and one alone for little work. On a
+        GPU scales train one after another.
     folder : CheckpointFolder, optional
         Finished scales are taken from it, and written to it as they finish.
     watch : callable, optional
@@ -71,9 +75,11 @@ def train_scales(
             result.flow_maps[job.step_size], result.histories[job.step_size] = done
         else:
             todo.append((index, job))
+    if n_jobs is None:
+        small = sum(job.recipe.max_steps or 0 for _, job in todo) < _WORTH_PROCESSES
+        n_jobs = 1 if small else n_cores()
     on_cpu = all(job.device == "cpu" for job in jobs)
-    available = n_cores()
-    workers = min(len(todo), available if n_jobs is None else n_jobs) if on_cpu else 1
+    workers = min(len(todo), n_jobs) if on_cpu else 1
     with _board(len(jobs), watch) as board:
         for index, job in enumerate(jobs):
             if job.step_size in result.flow_maps:
