@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from pyhits.flowmaps import FlowMap, ScaledNet
 from pyhits.training import optimisers
 from pyhits.training.checkpoint import load_progress, save_progress
 from pyhits.training.history import History
+from pyhits.training.objective import Objective
 from pyhits.training.recipe import Recipe
 from pyhits.training.stages import Stages, prepare
 from pyhits.training.windows import WindowSampler
@@ -27,6 +28,9 @@ _CHUNK, _MOST_NUMBERS = 64, 8_000_000
 
 #: A training that has gone this fraction of its steps without a better validation error stops.
 _PATIENCE = 0.3
+
+#: Fraction of the steps that two nets are trained for where it is open which is better.
+_PILOT = 0.1
 
 #: ``progress(step, total, validation_error)``.
 Progress = Callable[[int, int, float], None]
@@ -126,18 +130,27 @@ def _train_net(
     job: ScaleJob, stages: Stages, history: History, progress: Progress | None
 ) -> FlowMap:
     """Train the net; fall back on smaller learning rates, and on the polynomial if it is better."""
+    if stages.rival is not None:
+        _race(job, stages, stages.rival)
+        if job.time_limit is not None:
+            job = replace(job, time_limit=(1 - 2 * _PILOT) * job.time_limit)
     for factor in (1.0, 0.3, 0.1):
         state = _run(job, stages, factor, history, progress)
         if math.isfinite(state.best_error):
             break
     history.records, history.seconds = state.records, state.seconds
     polynomial = stages.polynomial
-    if polynomial is not None and not state.best_error < stages.polynomial_error:
+    error = state.best_error
+    if math.isfinite(error):
+        stages.net.load_state_dict(state.best)
+        if job.recipe.rollout_steps > 1:
+            # Errors over several steps do not compare with the polynomial's over one.
+            error = stages.one_step_error(stages.net)
+    if polynomial is not None and not error < stages.polynomial_error:
         history.validation_error = stages.polynomial_error
         chosen: FlowMap = polynomial.to(getattr(torch, job.dtype))
-    elif math.isfinite(state.best_error):
-        stages.net.load_state_dict(state.best)
-        history.validation_error = state.best_error
+    elif math.isfinite(error):
+        history.validation_error = error
         chosen = stages.net
     else:
         raise TrainingError(
@@ -148,65 +161,24 @@ def _train_net(
     return chosen
 
 
+def _race(job: ScaleJob, stages: Stages, rival: ScaledNet) -> None:
+    """Train both nets briefly and keep the better as the net of ``stages``."""
+    assert job.recipe.max_steps is not None
+    brief = job.recipe.override(max_steps=max(1, round(_PILOT * job.recipe.max_steps)))
+    limit = None if job.time_limit is None else _PILOT * job.time_limit
+    pilot = replace(job, recipe=brief, time_limit=limit, checkpoint=None)
+    contest = [stages, replace(stages, net=rival)]
+    errors = [_run(pilot, s, 1.0, History(job.step_size), None).best_error for s in contest]
+    if errors[1] < errors[0]:
+        stages.net = rival
+
+
 def _describe(flow_map: FlowMap) -> str:
     if isinstance(flow_map, ScaledNet):
         return (
             "net" if flow_map.base is None else f"polynomial (degree {flow_map.base.degree}) + net"
         )
     return f"polynomial (degree {flow_map.config()['degree']})"
-
-
-class _Objective:
-    """Loss of equation 9, in units of the increments, on windows given as float64 arrays.
-
-    For one step the target is the remainder after the base, formed in float64: at fine steps
-    forming it in float32 would drown it in rounding.
-    """
-
-    def __init__(self, net: ScaledNet, sigma: np.ndarray, device: str) -> None:
-        self.net = net
-        self.device = device
-        self.dtype = net.scale.dtype
-        scale = net.scale.cpu().numpy().astype(np.float64)
-        self.divide = np.where(scale > 0, scale, 1.0)
-        self.active = (scale > 0).astype(float)
-        largest = float((scale / np.where(sigma > 0, sigma, 1.0)).max(initial=0.0))
-        #: Factor from this loss to the error relative to the increment's variance.
-        self.to_relative = largest**2 if largest > 0 else 1.0
-        sigma_inverse = np.divide(1.0, sigma, out=np.zeros_like(sigma), where=sigma > 0)
-        self.per_sigma = torch.from_numpy(sigma_inverse).to(device, self.dtype)
-        self.base = None if net.base is None else _as_double(net.base)
-
-    def tensors(self, windows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Return inputs ``(n, d)`` and targets ``(p, n, d)`` on the device."""
-        inputs = torch.from_numpy(windows[0])
-        if len(windows) == 2:
-            target = windows[1] - windows[0]
-            if self.base is not None:
-                target -= self.base.increment(inputs).numpy()
-            target = (target / self.divide * self.active)[None]
-        else:
-            target = windows[1:]
-        return (
-            inputs.to(self.device, self.dtype),
-            torch.from_numpy(target).to(self.device, self.dtype),
-        )
-
-    def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean squared loss over windows, steps and features."""
-        if len(targets) == 1:
-            return torch.nn.functional.mse_loss(self.net.net(inputs), targets[0])
-        total = inputs.new_zeros(())
-        states = inputs
-        for target in targets:
-            states = self.net(states)
-            total = total + ((states - target) * self.per_sigma).square().mean()
-        return total / len(targets)
-
-
-def _as_double(module: FlowMap) -> FlowMap:
-    """Return a float64 copy that stays on the CPU."""
-    return copy.deepcopy(module).cpu().double()
 
 
 def _run(
@@ -221,7 +193,7 @@ def _run(
     assert recipe.max_steps is not None
     assert recipe.batch_size is not None
     net = copy.deepcopy(stages.net).to(job.device)
-    objective = _Objective(net, stages.sigma, job.device)
+    objective = Objective(net, stages.sigma, job.device, recipe.rollout_steps)
     optimiser = optimisers.build(recipe.optimizer, net.parameters(), recipe.learning_rate * factor)
     base_rates = [group["lr"] for group in optimiser.param_groups]
     state = _Progress()
@@ -233,7 +205,6 @@ def _run(
         optimiser.load_state_dict(optimiser_state)
     held = objective.tensors(stages.held)
     fixed = objective.tensors(job.train.first()) if recipe.windows == "first" else None
-    to_relative = objective.to_relative if recipe.rollout_steps == 1 else 1.0
     target = stages.relative_target(net.scale.dtype, recipe.target_error)
     numbers = recipe.batch_size * (recipe.rollout_steps + 1) * stages.held.shape[-1]
     batches = max(1, min(_CHUNK, _MOST_NUMBERS // max(1, numbers)))
@@ -268,13 +239,13 @@ def _run(
         optimiser.step()
         state.step += 1
         if state.step % every == 0 or state.step == recipe.max_steps:
-            error = _validate(objective, held) * to_relative
+            error = objective.relative_error(held)
             state.seconds = time.perf_counter() - begin
             state.records.append(
                 {
                     "step": state.step,
                     "seconds": state.seconds,
-                    "train_error": float(loss.detach()) * to_relative,
+                    "train_error": float(loss.detach()) * objective.to_relative,
                     "validation_error": error,
                     "learning_rate": recipe.learning_rate * factor * multiplier,
                 }
@@ -293,7 +264,7 @@ def _run(
     else:
         history.stopped_by = "steps"
     if not state.best:
-        state.best_error = _validate(objective, held) * to_relative
+        state.best_error = objective.relative_error(held)
         state.best = {k: v.detach().clone() for k, v in net.state_dict().items()}
     state.seconds = time.perf_counter() - begin
     return state
@@ -309,8 +280,3 @@ def _batch(windows: tuple[Tensor, Tensor], inside: int, recipe: Recipe) -> tuple
     else:
         begin = inside * size
     return inputs[begin : begin + size], targets[:, begin : begin + size]
-
-
-def _validate(objective: _Objective, held: tuple[Tensor, Tensor]) -> float:
-    with torch.inference_mode():
-        return float(objective(*held))

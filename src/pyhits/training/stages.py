@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pyhits.flowmaps import PolynomialMap, ResidualNet, ScaledNet, create
+from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet, ScaledNet, create
 from pyhits.flowmaps.polynomial import fit_polynomial
 from pyhits.training.recipe import Recipe
 from pyhits.training.windows import WindowSampler
@@ -19,8 +19,9 @@ _N_FIT, _N_HELD = 32_768, 8_192
 #: Numbers in them at most, for states of many features.
 _MOST_NUMBERS = 4_000_000
 
-#: A polynomial stage is kept below this relative error: above it the net learns better alone.
-_BASE_WORTH = 1e-3
+#: Below the first relative error a polynomial stage is kept, above the second the net learns better
+#: alone, as measured on the paper's systems. Between them a short training of both decides.
+_BASE_CERTAIN, _BASE_HOPELESS = 3e-7, 1e-2
 
 #: One-step mean squared error, in standardised coordinates, that rounding of the state hides.
 ROUNDING_FLOOR = {torch.float32: 1e-16, torch.float64: 1e-30}
@@ -39,7 +40,9 @@ class Stages:
     polynomial_error : float
         Its relative mean squared one-step error on held-out windows; infinite without one.
     net : ScaledNet
-        Untrained, with its scale set and the polynomial as its base where that is worth it.
+        Untrained, with its scale set and the polynomial as its base where that may be worth it.
+    rival : ScaledNet or None
+        The same without a base, where it is open which of them will be better.
     held : array, shape (p + 1, n, d)
         Held-out windows that errors are measured on.
     """
@@ -48,6 +51,7 @@ class Stages:
     polynomial: PolynomialMap | None
     polynomial_error: float
     net: ScaledNet
+    rival: ScaledNet | None
     held: np.ndarray
 
     def relative_target(self, dtype: torch.dtype, target: float) -> float:
@@ -58,6 +62,14 @@ class Stages:
         """
         variance = float(np.square(self.sigma).mean())
         return max(target, ROUNDING_FLOOR[dtype]) / variance if variance > 0 else np.inf
+
+    def one_step_error(self, flow_map: FlowMap) -> float:
+        """Return the held-out error of one step, relative to the increments' variance."""
+        with torch.inference_mode():
+            dtype = self.net.scale.dtype
+            after = flow_map(torch.from_numpy(self.held[0]).to(dtype)).double().numpy()
+        safe = np.where(self.sigma > 0, self.sigma, np.inf)
+        return float(np.mean(np.square((after - self.held[1]) / safe)))
 
 
 def prepare(
@@ -87,18 +99,21 @@ def prepare(
         )
         error = float(errors.mean())
         polynomial.coefficients.mul_(torch.from_numpy(sigma)[:, None])
-    use_base = polynomial is not None and error < _BASE_WORTH
-    config: dict[str, Any] = {
-        "dimension": d,
-        "base_degree": polynomial.degree if use_base and polynomial is not None else None,
-    }
-    if recipe.flow_map == ResidualNet.kind:
-        config |= {"hidden_sizes": recipe.hidden_sizes, "activation": recipe.activation}
-    net = create(recipe.flow_map, config, seed=seed).to(dtype)
-    assert isinstance(net, ScaledNet)
-    if net.base is not None and polynomial is not None:
-        net.base.load_state_dict(polynomial.state_dict())
-    # With a base the net learns its remainder, brought to order one again.
-    remainder = max(float(np.sqrt(error)), 1e-12) if use_base else 1.0
-    net.scale.copy_(torch.from_numpy(sigma * remainder))
-    return Stages(sigma, polynomial, error, net, held_windows)
+
+    def net(base: PolynomialMap | None) -> ScaledNet:
+        config: dict[str, Any] = {"dimension": d, "base_degree": base.degree if base else None}
+        if recipe.flow_map == ResidualNet.kind:
+            config |= {"hidden_sizes": recipe.hidden_sizes, "activation": recipe.activation}
+        made = create(recipe.flow_map, config, seed=seed).to(dtype)
+        assert isinstance(made, ScaledNet)
+        remainder = 1.0
+        if base is not None and made.base is not None:
+            made.base.load_state_dict(base.state_dict())
+            # The net learns what the base leaves, brought to order one again.
+            remainder = max(float(np.sqrt(error)), 1e-12)
+        made.scale.copy_(torch.from_numpy(sigma * remainder))
+        return made
+
+    base = polynomial if error < _BASE_HOPELESS else None
+    rival = net(None) if base is not None and error > _BASE_CERTAIN else None
+    return Stages(sigma, polynomial, error, net(base), rival, held_windows)
