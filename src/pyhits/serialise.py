@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pyhits.atomic import write_bytes
 from pyhits.errors import FileFormatError
 from pyhits.flowmaps import FlowMap, create
 
@@ -25,26 +24,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
 
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     data = save(plain, metadata={_KEY: json.dumps(strict(metadata), allow_nan=False)})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise FileFormatError(f"Cannot write {path}: {error.strerror or error}.") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise FileFormatError(f"Cannot write {path}: {error.strerror or error}.") from None
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_bytes(path, data)
 
 
 def strict(value: Any) -> Any:

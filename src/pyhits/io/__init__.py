@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pyhits.atomic import replacing
 from pyhits.checks import as_positive, suggest
 from pyhits.convert import Pieces, check_step
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.io import archive, hdf5, matlab, netcdf, parquet, text
 from pyhits.io.choose import Wanted
-from pyhits.io.guard import as_path, existing_file, replacing
+from pyhits.io.guard import as_path, existing_file
 from pyhits.trajectories import Trajectories
 
 __all__ = ["EXTENSIONS", "read", "write"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyhits.atomic import first_line
 from pyhits.errors import ArgumentError, FileFormatError, MissingExtraError, PyHiTSError
 
 
@@ -110,34 +110,9 @@ def reading(path: Path, kind: Kind) -> Iterator[None]:
         raise
     except Exception as error:  # the parsers of other packages raise anything on damaged files
         raise FileFormatError(
-            f"{path} cannot be read as {kind.label}: {_first_line(error)}. It may be truncated or "
+            f"{path} cannot be read as {kind.label}: {first_line(error)}. It may be truncated or "
             "damaged; write or copy it again."
         ) from error
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` and move it there once it is written in full.
-
-    A reader never sees half a file, and a failed write leaves the old file as it was.
-    """
-    if path.is_dir():
-        raise FileFormatError(f"Cannot write {path}: it is a folder.")
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except PyHiTSError:
-        raise
-    except Exception as error:  # as in reading: h5py, scipy and others have their own errors
-        raise FileFormatError(
-            f"Cannot write {path}: {_first_line(error)}. Check the folder, its permissions and "
-            "the space left."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def need(module: str, *, action: str, extra: str) -> Any:
@@ -153,11 +128,3 @@ def need(module: str, *, action: str, extra: str) -> Any:
     except ImportError:
         name = module.split(".")[0]
         raise MissingExtraError(f'{action} needs {name}: pip install "pyhits[{extra}]"') from None
-
-
-def _first_line(error: Exception) -> str:
-    """Return what an exception says, in one line without its full stop."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(". ") if lines else type(error).__name__

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyhits import plots
-from pyhits.errors import FileFormatError
+from pyhits.atomic import write_bytes
 from pyhits.estimator import HiTS
 from pyhits.evaluation import Evaluation
 from pyhits.planning import padded
@@ -78,7 +76,8 @@ def write_report(
         environment=environment(),
         best_single=min(single.values(), key=lambda e: e.mse),
     )
-    return _write(Path(path), text)
+    write_bytes(Path(path), text.encode())
+    return Path(path)
 
 
 def _figures(
@@ -116,16 +115,3 @@ def _svg(figure: Figure) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
-
-
-def _write(path: Path, text: str) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except OSError as error:
-        raise FileFormatError(f"Cannot write {path}: {error.strerror or error}.") from None
-    return path
