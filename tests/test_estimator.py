@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -273,6 +274,43 @@ def test_sigkill_in_the_middle_and_again(tmp_path: Path) -> None:
     )
     with pytest.raises(CheckpointError, match="other data or other settings"):
         quick(**{**settings, "max_steps": 10}).fit(data, checkpoint=folder)
+
+
+def _children(pid: int) -> set[int]:
+    """Process numbers of the children of a process (Linux)."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == pid and fields[0] != "Z":
+                found.add(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_workers_do_not_outlive_a_killed_fit(tmp_path: Path) -> None:
+    script = tmp_path / "fit.py"
+    script.write_text(_KILLED.replace("max_steps=1500", "max_steps=10_000_000"))
+    folder = tmp_path / "checkpoint"
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(folder), str(Path(__file__).parent)],
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not list(folder.glob("scale-*.part.*")):
+            time.sleep(0.1)
+        workers = _children(process.pid)
+        assert len(workers) >= 2
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and any(Path(f"/proc/{w}").exists() for w in workers):
+            time.sleep(0.1)
+        assert not any(Path(f"/proc/{w}").exists() for w in workers)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 # What it refuses

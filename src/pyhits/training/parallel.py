@@ -139,14 +139,25 @@ def _train_in_worker(
     """Train in a worker process, which leaves Ctrl-C to the process that the user sees."""
     # A family defined in the user's script is not registered in a fresh process.
     register(job.recipe.flow_map)(kind)
+    parent = os.getppid()
+
+    def stop_if_orphaned() -> None:
+        # The parent was killed: nobody waits for the result, and its checkpoint is on the disk.
+        if os.getppid() != parent:
+            os._exit(1)
+
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _train_one(index, job, board)
+    return _train_one(index, job, board, stop_if_orphaned)
 
 
-def _train_one(index: int, job: ScaleJob, board: np.ndarray) -> tuple[int, FlowMap, History]:
+def _train_one(
+    index: int, job: ScaleJob, board: np.ndarray, check: Callable[[], None] | None = None
+) -> tuple[int, FlowMap, History]:
     def report(step: int, total: int, error: float) -> None:
         board[index] = (step, total, error)
+        if check is not None:
+            check()
 
     threads = torch.get_num_threads()
     if job.device == "cpu":
