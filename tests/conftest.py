@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
 import pyhits
-from pyhits.flowmaps import FlowMap, create
+from pyhits.flowmaps import FlowMap, create, register
 from pyhits.trajectories import Trajectories
 
 
@@ -38,6 +41,23 @@ def circles(n: int, n_steps: int, dt: float = 0.1, seed: int = 0) -> Trajectorie
 def seeded(net: FlowMap, seed: int) -> FlowMap:
     """The same kind of net with weights that follow from ``seed``."""
     return create(net.kind, net.config(), seed=seed).to(next(net.parameters()).dtype)
+
+
+def quick(**settings: Any) -> pyhits.HiTS:
+    values = {"max_steps": 60, "hidden_sizes": (8,), "n_jobs": 1, "random_state": 0}
+    return pyhits.HiTS(**{**values, "verbose": False, **settings})
+
+
+@register("test-drift")
+class Drift(FlowMap):
+    """A family of a user's own."""
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__(dimension)
+        self.rate = torch.nn.Parameter(torch.full((dimension,), 0.5))
+
+    def increment(self, states: torch.Tensor) -> torch.Tensor:
+        return self.rate.expand_as(states)
 
 
 @pytest.fixture(scope="session")

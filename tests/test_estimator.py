@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,29 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import circles
-from safetensors.torch import save_file
+from conftest import circles, quick
 from sklearn.base import clone
 
 import pyhits
 from pyhits.errors import (
     ArgumentError,
-    CheckpointError,
     DataError,
-    FileFormatError,
     NotFittedError,
     PyHiTSWarning,
     TrainingError,
 )
-from pyhits.flowmaps import FlowMap, ScaledNet, register
-from pyhits.serialise import read_tensors, write_tensors
+from pyhits.flowmaps import ScaledNet, register
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
-
-
-def quick(**settings: Any) -> pyhits.HiTS:
-    values = {"max_steps": 60, "hidden_sizes": (8,), "n_jobs": 1, "random_state": 0}
-    return pyhits.HiTS(**{**values, "verbose": False, **settings})
 
 
 # What it does
@@ -236,83 +223,6 @@ def test_interrupted_fits_keep_what_is_finished(
         quick(step_sizes=[1, 2, 4]).fit(oscillations)
 
 
-_KILLED = """
-import sys, numpy as np, pyhits
-sys.path.insert(0, sys.argv[2])
-from conftest import circles
-data = circles(20, 100)
-model = pyhits.HiTS([1, 2, 4], max_steps=1500, hidden_sizes=(16,), polynomial_degree=0,
-                    random_state=0, n_jobs=2, verbose=False)
-if __name__ == "__main__":
-    model.fit(data, checkpoint=sys.argv[1])
-"""
-
-
-def test_sigkill_in_the_middle_and_again(tmp_path: Path) -> None:
-    """A fit killed by SIGKILL, with its workers, continues and ends with the same model."""
-    script = tmp_path / "fit.py"
-    script.write_text(_KILLED)
-    folder = tmp_path / "checkpoint"
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(folder), str(Path(__file__).parent)],
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not list(folder.glob("scale-*")):
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    data = circles(20, 100)
-    settings: dict[str, Any] = {
-        "step_sizes": [1, 2, 4], "max_steps": 1500, "hidden_sizes": (16,), "polynomial_degree": 0,
-    }  # fmt: skip
-    resumed = quick(**settings).fit(data, checkpoint=folder)
-    expected = quick(**settings).fit(data)
-    np.testing.assert_array_equal(
-        resumed.forecast(data.initial_states, 40, step_sizes=[1, 2, 4]),
-        expected.forecast(data.initial_states, 40, step_sizes=[1, 2, 4]),
-    )
-    with pytest.raises(CheckpointError, match="other data or other settings"):
-        quick(**{**settings, "max_steps": 10}).fit(data, checkpoint=folder)
-
-
-def _children(pid: int) -> set[int]:
-    """Process numbers of the children of a process (Linux)."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[1]) == pid and fields[0] != "Z":
-                found.add(int(stat.parent.name))
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
-def test_workers_do_not_outlive_a_killed_fit(tmp_path: Path) -> None:
-    script = tmp_path / "fit.py"
-    script.write_text(_KILLED.replace("max_steps=1500", "max_steps=10_000_000"))
-    folder = tmp_path / "checkpoint"
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(folder), str(Path(__file__).parent)],
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not list(folder.glob("scale-*.part.*")):
-            time.sleep(0.1)
-        workers = _children(process.pid)
-        assert len(workers) >= 2
-        process.kill()
-        process.wait()
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and any(Path(f"/proc/{w}").exists() for w in workers):
-            time.sleep(0.1)
-        assert not any(Path(f"/proc/{w}").exists() for w in workers)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
 # What it refuses
 
 
@@ -408,113 +318,6 @@ def test_nothing_stable_is_an_error(
     monkeypatch.setattr("pyhits.estimator.masked_mse", lambda *_: float("inf"))
     with pytest.raises(TrainingError, match="Every coupling diverges"):
         quick(step_sizes=[1]).fit(oscillations)
-
-
-# Model files
-
-
-def test_save_then_load_is_bit_equal(fitted: pyhits.HiTS, pendulum: Split, tmp_path: Path) -> None:
-    path = fitted.save(tmp_path / "made" / "m.safetensors")
-    again = pyhits.load(path)
-    start = pendulum[2].initial_states
-    for sizes in (None, [1], [2, 8], [16]):
-        np.testing.assert_array_equal(
-            again.forecast(start, 60, step_sizes=sizes),
-            fitted.forecast(start, 60, step_sizes=sizes),
-        )
-    assert again.selection_ == fitted.selection_
-    assert again.history_ == fitted.history_
-    assert again.feature_names_ == ("x", "y")
-    assert (again.dt_, again.data_, again.notes_) == (fitted.dt_, fitted.data_, fitted.notes_)
-    twice = again.save(tmp_path / "twice.safetensors")
-    assert twice.read_bytes() == path.read_bytes()
-    refit = {k: v for k, v in again.get_params().items() if k not in ("recipe", "hidden_sizes")}
-    assert refit == {
-        k: v for k, v in fitted.get_params().items() if k not in ("recipe", "hidden_sizes")
-    }
-
-
-def test_float64_models_stay_float64(oscillations: pyhits.Trajectories, tmp_path: Path) -> None:
-    model = quick(step_sizes=[1, 2], dtype="float64", polynomial_degree=0).fit(oscillations)
-    again = pyhits.load(model.save(tmp_path / "m.safetensors"))
-    assert next(again.flow_maps_[1].parameters()).dtype == torch.float64
-    start = oscillations.initial_states
-    np.testing.assert_array_equal(again.forecast(start, 9), model.forecast(start, 9))
-
-
-def test_a_model_file_holds_no_code(fitted: pyhits.HiTS, tmp_path: Path) -> None:
-    path = fitted.save(tmp_path / "m.safetensors")
-    tensors, facts = read_tensors(path, what="a model")
-    assert facts["format"] == 1
-    assert facts["data"]["fingerprint"] == fitted.data_["fingerprint"]
-    assert [s["step_size"] for s in facts["scales"]] == [1, 2, 4, 8, 16]
-    assert b"pickle" not in path.read_bytes()
-    assert all(torch.is_tensor(t) for t in tensors.values())
-
-
-def test_bad_model_files(fitted: pyhits.HiTS, tmp_path: Path) -> None:
-    path = fitted.save(tmp_path / "m.safetensors")
-    content = path.read_bytes()
-    tensors, facts = read_tensors(path, what="a model")
-
-    def refused(name: str, message: str, data: bytes | None = None) -> None:
-        target = tmp_path / name
-        if data is not None:
-            target.write_bytes(data)
-        with pytest.raises(FileFormatError, match=message):
-            pyhits.load(target)
-
-    refused("missing.safetensors", "There is no file")
-    refused("", "is a folder")
-    refused("empty.safetensors", "truncated or of another kind", b"")
-    refused("half.safetensors", "truncated or of another kind", content[: len(content) // 2])
-    refused("text.safetensors", "truncated or of another kind", b"hello, I am a text file")
-    save_file({"a": torch.zeros(2)}, tmp_path / "foreign.safetensors")
-    refused("foreign.safetensors", "no PyHiTS metadata")
-    write_tensors(tmp_path / "new.safetensors", tensors, facts | {"format": 99})
-    refused("new.safetensors", "newer than this version")
-    write_tensors(tmp_path / "other.safetensors", {}, {"progress": 1})
-    refused("other.safetensors", "not a model")
-    write_tensors(tmp_path / "bare.safetensors", {}, facts)
-    refused("bare.safetensors", "is damaged")
-    without = {k: v for k, v in facts.items() if k != "scales"}
-    write_tensors(tmp_path / "lost.safetensors", tensors, without)
-    refused("lost.safetensors", "is damaged")
-    with pytest.raises(ArgumentError, match=r"end in \.safetensors"):
-        fitted.save(tmp_path / "m.pkl")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(FileFormatError, match="Cannot write"):
-        fitted.save(tmp_path / "file" / "m.safetensors")
-    assert not list(tmp_path.glob(".m.safetensors*"))
-
-
-@register("test-drift")
-class Drift(FlowMap):
-    """A family of a user's own."""
-
-    def __init__(self, dimension: int) -> None:
-        super().__init__(dimension)
-        self.rate = torch.nn.Parameter(torch.full((dimension,), 0.5))
-
-    def increment(self, states: torch.Tensor) -> torch.Tensor:
-        return self.rate.expand_as(states)
-
-
-def test_a_users_flow_map_couples_and_saves(fitted: pyhits.HiTS, tmp_path: Path) -> None:
-    model = pyhits.load(fitted.save(tmp_path / "m.safetensors"))
-    model.flow_maps_[1] = Drift(2)
-    found = model.forecast(np.zeros((3, 2)), 4, step_sizes=[1])
-    steps = np.arange(5)[:, None] * 0.5 * model.encoder_.scale_
-    np.testing.assert_allclose(found, np.broadcast_to(steps, (3, 5, 2)), atol=1e-5)
-    again = pyhits.load(model.save(tmp_path / "own.safetensors"))
-    assert isinstance(again.flow_maps_[1], Drift)
-
-    class Unnamed(FlowMap):
-        pass
-
-    model.flow_maps_[1] = Unnamed(2)
-    with pytest.raises(FileFormatError, match="register"):
-        model.save(tmp_path / "no.safetensors")
 
 
 @register("test-fourier")

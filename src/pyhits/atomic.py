@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from pyhits.errors import FileFormatError, PyHiTSError
+from pyhits.errors import ArgumentError, FileFormatError, PyHiTSError
 
 
 @contextlib.contextmanager
@@ -34,6 +34,34 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def check_target(path: str | Path, suffixes: Collection[str] = ()) -> None:
+    """Raise at once if a file could not be written to ``path`` after a long computation.
+
+    Parameters
+    ----------
+    suffixes : collection of str
+        Allowed extensions, with their dots; any if there are none.
+
+    Raises
+    ------
+    ArgumentError
+        The extension is not one of ``suffixes``.
+    FileFormatError
+        It is a folder, or its folder cannot be made or written to.
+    """
+    path = Path(path).expanduser()
+    if suffixes and path.suffix.lower() not in suffixes:
+        known = ", ".join(sorted(suffixes))
+        raise ArgumentError(f"Expected {str(path)!r} to end in one of {known}.")
+    with contextlib.suppress(_TriedError), replacing(path) as temporary:
+        temporary.touch()
+        raise _TriedError
+
+
+class _TriedError(PyHiTSError):
+    """Ends a trial before it replaces the file."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:

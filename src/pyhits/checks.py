@@ -26,6 +26,14 @@ def as_count(value: Any, name: str, *, least: int = 1) -> int:
     return int(value)
 
 
+def as_seed(value: Any, name: str = "random_state") -> int:
+    """Return ``value`` as a seed: a whole number from 0 to 2**32 - 1."""
+    seed = as_count(value, name, least=0)
+    if seed >= 1 << 32:
+        raise ArgumentError(f"Expected {name} to be less than 2**32, got {value!r}.")
+    return seed
+
+
 def as_positive(value: Any, name: str) -> float:
     """Return ``value`` as a float that is finite and greater than zero."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -54,6 +62,18 @@ def check_device(device: str) -> None:
         raise ArgumentError(f"Expected a torch device such as 'cpu', got {device!r}.") from None
     if kind == "cuda" and not torch.cuda.is_available():
         raise ArgumentError(f"device={device!r} was asked for, but torch finds no CUDA device.")
+    try:
+        usable = float(torch.ones(1, device=device).sum()) == 1.0
+    except (RuntimeError, NotImplementedError, AssertionError):
+        usable = False
+    if not usable:
+        raise ArgumentError(f"device={device!r} was asked for, but torch cannot compute on it.")
+
+
+def shown(value: Any) -> str:
+    """Return how a value reads, cut to one short line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def suggest(word: str, known: Sequence[str]) -> str:
@@ -79,7 +99,11 @@ def as_numeric(data: Any, *, what: str) -> np.ndarray:
             raise DataError(f"{what} is masked at index {place}; fill or drop masked values.")
         data = data.data
     if hasattr(data, "detach"):
-        data = data.detach().cpu().numpy()
+        try:
+            data = data.detach().cpu()
+            data = (data if data.dtype.itemsize > 2 else data.float()).numpy()
+        except (TypeError, RuntimeError) as error:
+            raise DataError(f"{what} cannot be read from this tensor: {error}.") from None
     try:
         array = np.asarray(data)
     except ValueError as error:
@@ -115,14 +139,14 @@ def _from_objects(array: np.ndarray, what: str) -> np.ndarray:
             float(item)
         except (TypeError, ValueError):
             # The repr of a numpy text is not the plain 'text'.
-            shown = repr(item.item() if isinstance(item, np.generic) else item)
+            text = shown(item.item() if isinstance(item, np.generic) else item)
             if not index:
-                raise DataError(f"Expected numbers in {what}, got {shown}.") from None
+                raise DataError(f"Expected numbers in {what}, got {text}.") from None
             place = f"row {index[-2]}, column {index[-1]}" if len(index) > 1 else f"row {index[0]}"
             if len(index) > 2:
                 place = f"trajectory {index[-3]}, {place}"
             raise DataError(
-                f"Expected numbers in {what}, got {shown} in {place}. Drop or encode text."
+                f"Expected numbers in {what}, got {text} in {place}. Drop or encode text."
             ) from None
     raise DataError(f"Expected numbers in {what}, got values of type {array.dtype}.")
 

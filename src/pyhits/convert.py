@@ -48,6 +48,9 @@ def to_pieces(data: Any, dt: float | None = None) -> Pieces:
     if isinstance(data, (str, bytes, os.PathLike)):
         text = f"the text {data!r}" if isinstance(data, str) else repr(data)
         raise DataError(f"Expected trajectories, got {text}; read files with pyhits.read")
+    if isinstance(data, np.ndarray) and data.dtype == object and data.ndim == 1 and len(data):
+        # The usual way to keep arrays of different lengths in one NumPy array.
+        data = list(data) if all(hasattr(item, "shape") for item in data) else data
     if isinstance(data, Pieces):
         pieces = data
     elif _is(data, "pandas", "DataFrame"):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyhits import systems
+from pyhits.atomic import check_target
+from pyhits.checks import as_seed
 from pyhits.estimator import HiTS
 from pyhits.evaluation import Evaluation
 from pyhits.io import write
@@ -61,6 +63,8 @@ def run_demo(
         Receives what is printed.
     """
     out = Path(out)
+    as_seed(seed, "seed")
+    check_target(out / "report.html")
     system = systems.get("van-der-pol")
     say(f"Simulating {n_trajectories} trajectories of the {system.title}.")
     train, valid, test = (

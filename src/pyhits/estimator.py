@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,17 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from pyhits import planning
-from pyhits.checks import as_choice, as_count, as_positive, check_device
+from pyhits.checks import as_count
 from pyhits.encoders import Standardise
-from pyhits.errors import ArgumentError, NotFittedError, TrainingError
+from pyhits.errors import ArgumentError, NotFittedError, PyHiTSWarning, TrainingError
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.hierarchy import Selection, chain, select
 from pyhits.hierarchy.forecast import as_states, forecast, positions
-from pyhits.hierarchy.interpolate import METHODS
 from pyhits.metrics import masked_mse
 from pyhits.planning import as_trajectories
 from pyhits.progress import bar, say, scale_bars
-from pyhits.training import Recipe, get_recipe
+from pyhits.settings import check_settings
+from pyhits.training import Recipe
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.parallel import n_cores, train_scales, warn_interrupted
@@ -184,7 +185,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         begin = time.perf_counter()
         if y is not None:
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
-        recipe, n_jobs, seed = self._check(with_checkpoint=checkpoint is not None)
+        recipe, n_jobs, seed = check_settings(self, with_checkpoint=checkpoint is not None)
         train = as_trajectories(X, dt)
         notes: list[str] = []
         if validation is None:
@@ -269,53 +270,32 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         )
         return self
 
-    def _check(self, *, with_checkpoint: bool) -> tuple[Recipe, int | None, int]:
-        """Check the constructor's values; return the recipe, the processes and the seed."""
-        recipe = get_recipe(self.recipe).override(
-            flow_map=self.flow_map,
-            hidden_sizes=self.hidden_sizes,
-            activation=self.activation,
-            polynomial_degree=self.polynomial_degree,
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            max_steps=self.max_steps,
-            rollout_steps=self.rollout_steps,
-            early_bias=self.early_bias,
-            target_error=self.target_error,
-        )
-        as_choice(self.dtype, "dtype", ("float32", "float64"))
-        as_choice(self.select, "select", ("accuracy", "all"))
-        as_choice(self.interpolation, "interpolation", METHODS)
-        if not 0 < self.validation_fraction < 1:
-            raise ArgumentError(
-                f"Expected validation_fraction between 0 and 1, got {self.validation_fraction!r}."
-            )
-        if self.time_limit is not None:
-            as_positive(self.time_limit, "time_limit")
-        check_device(self.device)
-        n_jobs = self.n_jobs
-        if n_jobs is not None:
-            n_jobs = n_cores() if n_jobs == -1 else as_count(n_jobs, "n_jobs")
-        if self.random_state is not None:
-            return recipe, n_jobs, as_count(self.random_state, "random_state", least=0)
-        seed = 0 if with_checkpoint else int(np.random.SeedSequence().generate_state(1)[0])
-        return recipe, n_jobs, seed
-
     def _couple(self, held: Trajectories) -> Selection:
         """Choose the scales on validation rollouts."""
         rolled = planning.rollouts(held)
+
+        measured: dict[tuple[int, ...], float] = {}
 
         def measure(step_sizes: tuple[int, ...]) -> tuple[float, float]:
             begin = time.perf_counter()
             predicted = self._forecast(rolled.initial_states, rolled.n_steps, step_sizes)
             seconds = time.perf_counter() - begin
-            return masked_mse(rolled.truth, predicted, self.encoder_.scale_), seconds
+            measured[step_sizes] = masked_mse(rolled.truth, predicted, self.encoder_.scale_)
+            return measured[step_sizes], seconds
 
         sizes = tuple(sorted(self.flow_maps_))
         if self.select == "all":
             return Selection(sizes, measure(sizes)[0])
-        chosen = select(sizes, measure)
+        try:
+            chosen = select(sizes, measure)
+        except KeyboardInterrupt:
+            best = min(measured, key=measured.__getitem__, default=sizes[:1])
+            warnings.warn(
+                f"The choice of scales was interrupted: took {list(best)}, the best so far.",
+                PyHiTSWarning,
+                stacklevel=3,
+            )
+            return Selection(best, measured.get(best, math.inf))
         if not math.isfinite(chosen.error):
             raise TrainingError(
                 "Every coupling diverges on the validation data. Train longer, with more data, or "
@@ -340,8 +320,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        initial_states : array, shape (n, d) or (d,)
-            In the user's units.
+        initial_states : array or DataFrame, shape (n, d) or (d,), or Trajectories
+            In the user's units. Columns of a DataFrame are matched by name; Trajectories start from
+            their first states.
         n_steps : int, optional
             Horizon in multiples of ``dt``. Give this or ``t``.
         t : array, shape (m,), optional
@@ -362,6 +343,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             shape (d,). The dtype is that of ``initial_states``.
         """
         self._check_fitted()
+        if isinstance(initial_states, Trajectories):
+            initial_states = self.as_data(initial_states).initial_states
         states, single = as_states(initial_states, self.feature_names_)
         at = None
         if (n_steps is None) == (t is None):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyhits.errors import ArgumentError, FileFormatError
+from pyhits.atomic import replacing
+from pyhits.errors import ArgumentError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -134,7 +135,7 @@ def phase_portrait(truth: np.ndarray, forecast: np.ndarray, names: Sequence[str]
                 values[:, 0], values[:, second], style, color=colour, linewidth=1.1, label=label
             )
         axis.plot(*truth[k, 0, [0, second]], "o", color=_ACCENT, markersize=3.5)
-    axis.set(xlabel=names[0], ylabel=names[second])
+    axis.set(xlabel=_label(names[0]), ylabel=_label(names[second]))
     axis.legend(frameon=False, loc="best")
     return figure
 
@@ -150,7 +151,7 @@ def sample_trajectory(
         axis.plot(keep * dt, truth[keep, k], color=_TRUTH, linewidth=2.2, label="recorded")
         axis.plot(keep * dt, forecast[keep, k], "--", color=_FORECAST, linewidth=1.2,
                   label="forecast")  # fmt: skip
-        axis.set_ylabel(names[k])
+        axis.set_ylabel(_label(names[k]))
     np.atleast_1d(axes)[-1].set_xlabel("time")
     figure.legend(
         *np.atleast_1d(axes)[0].get_legend_handles_labels(),
@@ -161,17 +162,19 @@ def sample_trajectory(
 
 def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure; the extension (.svg, .pdf, .png) says how."""
-    path = Path(path)
+    path = Path(path).expanduser()
     known = sorted(figure.canvas.get_supported_filetypes())
     if path.suffix.lstrip(".").lower() not in known:
         raise ArgumentError(f"Unknown figure format {path.suffix!r}; known: {', '.join(known)}.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
         dated = path.suffix.lower() == ".svg"
-        figure.savefig(path, dpi=160, metadata={"Date": None} if dated else None)
-    except OSError as error:
-        raise FileFormatError(f"Cannot write {path}: {error.strerror or error}.") from None
+        figure.savefig(temporary, dpi=160, metadata={"Date": None} if dated else None)
     return path
+
+
+def _label(name: str) -> str:
+    """Return a user's name as plain text: dollar signs would start mathematics."""
+    return name.replace("$", r"\$")
 
 
 def _legend_outside(axis: Any, title: str) -> None:

@@ -22,14 +22,14 @@ PATIENCE = 2.0
 
 def say(text: str, *, verbose: bool) -> None:
     """Print a line to standard error, unless told to be silent."""
-    if verbose:
+    if verbose and sys.stderr is not None:
         print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def bar(label: str, *, verbose: bool) -> Iterator[Advance | None]:
     """Show a bar once a job has taken two seconds; gives None where nobody would see it."""
-    if not (verbose and sys.stderr.isatty()):
+    if not (verbose and sys.stderr is not None and sys.stderr.isatty()):
         yield None
         return
     from rich.console import Console
@@ -53,7 +53,7 @@ def bar(label: str, *, verbose: bool) -> Iterator[Advance | None]:
 @contextmanager
 def scale_bars(step_sizes: Sequence[int], *, verbose: bool) -> Iterator[Watch | None]:
     """Show one bar a scale while they train; gives None where nobody would see it."""
-    if not (verbose and sys.stderr.isatty()):
+    if not (verbose and sys.stderr is not None and sys.stderr.isatty()):
         yield None
         return
     from rich.console import Console

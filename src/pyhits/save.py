@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pyhits._version import __version__
+from pyhits.checks import as_positive, check_device
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, FileFormatError
 from pyhits.estimator import HiTS
-from pyhits.hierarchy import Selection
+from pyhits.hierarchy import Selection, chain
 from pyhits.serialise import pack_flow_map, read_tensors, unpack_flow_map, write_tensors
 from pyhits.training import History, Recipe
 
@@ -26,7 +29,7 @@ def save_model(model: HiTS, path: str | Path) -> Path:
     The file holds all scales, the selection with every candidate, scaling, names, settings, the
     training histories and a fingerprint of the training data.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.suffix != ".safetensors":
         raise ArgumentError(f"Model files end in .safetensors, got {str(path)!r}.")
     tensors = {
@@ -38,7 +41,9 @@ def save_model(model: HiTS, path: str | Path) -> Path:
         packed, facts = pack_flow_map(flow_map, f"scale.{size}")
         tensors |= packed
         scales.append({"step_size": size, "map": facts, "history": model.history_[size].as_dict()})
-    settings = {k: v for k, v in model.get_params(deep=False).items() if k != "recipe"}
+    settings = model.get_params(deep=False)
+    if isinstance(model.recipe, Recipe):
+        settings["recipe"] = asdict(model.recipe)
     if settings["step_sizes"] is not None:
         settings["step_sizes"] = [int(s) for s in settings["step_sizes"]]
     if settings["hidden_sizes"] is not None:
@@ -79,10 +84,13 @@ def load(path: str | Path, *, device: str = "cpu") -> HiTS:
     FileFormatError
         The file is missing, truncated, of another kind, or of a newer version.
     """
-    path = Path(path)
+    check_device(device)
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(f"Expected the path of a model file, got {path!r}.")
+    path = Path(path).expanduser()
     tensors, facts = read_tensors(path, what="a PyHiTS model file")
     version = facts.get("format")
-    if not isinstance(version, int):
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise FileFormatError(f"{path} is a PyHiTS file, but not a model.")
     if version > FORMAT:
         raise FileFormatError(
@@ -90,20 +98,23 @@ def load(path: str | Path, *, device: str = "cpu") -> HiTS:
             f"this version ({__version__}) knows; upgrade pyhits to read it."
         )
     try:
-        return _build(tensors, facts, device)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        model = _build(tensors, facts, device)
+        _check(model)
+    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise FileFormatError(f"{path} is damaged: {type(error).__name__}: {error}.") from None
+    return model
 
 
 def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str) -> HiTS:
-    recipe = Recipe(**facts["recipe"])
     known = HiTS().get_params(deep=False)
     settings = {k: v for k, v in facts["settings"].items() if k in known}
-    model = HiTS(**{**settings, "recipe": recipe, "device": device})
+    if isinstance(settings["recipe"], dict):
+        settings["recipe"] = Recipe(**settings["recipe"])
+    model = HiTS(**{**settings, "device": device})
     model.encoder_ = Standardise(facts["standardise"]).set_statistics(
         tensors["encoder.mean"].numpy(), tensors["encoder.scale"].numpy()
     )
-    model.recipe_ = recipe
+    model.recipe_ = Recipe(**facts["recipe"])
     model.dt_ = float(facts["dt"])
     model.feature_names_ = tuple(facts["feature_names"])
     model.n_features_in_ = len(model.feature_names_)
@@ -118,3 +129,24 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
     model.notes_ = list(facts["notes"])
     model.seconds_ = float(facts["seconds"])
     return model
+
+
+def _check(model: HiTS) -> None:
+    """Raise a ValueError if the parts of a model file do not fit together."""
+    d = model.n_features_in_
+    scale, mean = model.encoder_.scale_, model.encoder_.mean_
+    as_positive(model.dt_, "dt")
+    if len(set(model.feature_names_)) != d or d == 0:
+        raise ValueError("its feature names are missing or repeat")
+    if mean.shape != (d,) or scale.shape != (d,):
+        raise ValueError(f"its scaling has shape {mean.shape}, its features are {d}")
+    if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
+        raise ValueError("its scaling is not finite and positive")
+    if any(flow_map.dimension != d for flow_map in model.flow_maps_.values()):
+        raise ValueError("its flow maps are of another dimension than its features")
+    chain(model.flow_maps_)
+    if not set(chain(model.selection_.step_sizes)) <= set(model.flow_maps_):
+        raise ValueError("it couples step sizes that it does not hold")
+    for name in ("low", "high", "std"):
+        if len(model.data_[name]) != d:
+            raise ValueError(f"its summary of the training data ({name}) does not fit")

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,6 +34,8 @@ def strict(value: Any) -> Any:
         return {k: strict(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [strict(v) for v in value]
+    if isinstance(value, np.generic):
+        return strict(value.item())
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -58,7 +61,10 @@ def read_tensors(path: Path, *, what: str) -> tuple[dict[str, Tensor], dict[str,
                     f"{path} is a safetensors file, but not {what}: it has no PyHiTS metadata."
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, json.loads(metadata[_KEY])
+        facts = json.loads(metadata[_KEY])
+        if not isinstance(facts, dict):
+            raise FileFormatError(f"{path} is not {what}: its metadata are no record.")
+        return tensors, facts
     except (SafetensorError, json.JSONDecodeError) as error:
         raise FileFormatError(
             f"{path} is not {what}: it is truncated or of another kind ({error})."

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pyhits.cli.options import Dt, Out, numbers
+from pyhits.atomic import check_target
+from pyhits.checks import as_seed
+from pyhits.cli.options import Out, numbers
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.errors import ArgumentError
 from pyhits.progress import bar, say
@@ -65,7 +67,9 @@ def simulate(
     steps: Annotated[
         int | None, typer.Option("--steps", help="Steps of each; its own default otherwise.")
     ] = None,
-    dt: Dt = None,
+    dt: Annotated[
+        float | None, typer.Option("--dt", help="Time step; the system's own otherwise.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the initial states.")] = 0,
     noise: Annotated[
         float, typer.Option("--noise", help="Noise variance, as a fraction of the signal's.")
@@ -84,8 +88,9 @@ def simulate(
     import numpy as np
 
     from pyhits import systems as catalogue
-    from pyhits.io import write
+    from pyhits.io import EXTENSIONS, write
 
+    check_target(out, EXTENSIONS)
     chosen = catalogue.get(system)
     bounds = None
     if region is not None:
@@ -96,6 +101,7 @@ def simulate(
                 f"feature), got {len(values)}."
             )
         bounds = np.reshape(values, (-1, 2))
+    seed = as_seed(seed, "--seed")
     with bar("simulating", verbose=not quiet) as progress:
         data = chosen.simulate(
             n_trajectories=trajectories,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pyhits.atomic import check_target
 from pyhits.cli.options import Dt, Out, StepSizes, TimeColumn, Variable, read, whole_numbers
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.errors import ArgumentError
@@ -75,6 +76,7 @@ def fit(
 
     if out.suffix != ".safetensors":
         raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
+    check_target(out)
     model = HiTS(
         whole_numbers(step_sizes, "--step-sizes"),
         recipe=recipe,
@@ -158,10 +160,11 @@ def forecast(
     """
     import numpy as np
 
-    from pyhits.io import write
+    from pyhits.io import EXTENSIONS, write
     from pyhits.save import load
     from pyhits.trajectories import Trajectories
 
+    check_target(out, EXTENSIONS)
     loaded = load(model, device=device).set_params(verbose=not quiet)
     data = loaded.as_data(read(start, dt, variable, time_column))
     states = loaded.forecast(
@@ -211,6 +214,8 @@ def evaluate(
     """
     from pyhits.save import load
 
+    if report is not None:
+        check_target(report)
     loaded = load(model, device=device).set_params(verbose=not quiet)
     test = read(data, dt, variable, time_column)
     sizes = whole_numbers(step_sizes, "--step-sizes")

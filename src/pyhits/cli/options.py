@@ -55,4 +55,5 @@ def read(
     """Read trajectories from a file."""
     from pyhits.io import read as read_file
 
-    return read_file(path, dt=dt, variable=variable, time_column=time_column)
+    column = int(time_column) if time_column is not None and time_column.isdigit() else time_column
+    return read_file(path, dt=dt, variable=variable, time_column=column)

@@ -33,9 +33,15 @@ class Standardise:
         if not self.enabled:
             return self.set_statistics(np.zeros(n), np.ones(n))
         mean = values.mean(axis=0, dtype=np.float64)
-        scale = np.sqrt(np.mean(np.square(values - mean), axis=0))
-        # A constant column leaves rounding noise of the mean, which must not be blown up.
-        flat = scale <= 1e-12 * np.abs(mean)
+        # A constant column takes its own value for the mean, which rounding would miss.
+        flat = values.max(axis=0) == values.min(axis=0)
+        mean = np.where(flat, values[0], mean)
+        centred = values - mean
+        # Divided by the largest first, so that the squares of tiny numbers do not vanish.
+        largest = np.abs(centred).max(axis=0)
+        largest[flat] = 1.0
+        centred /= largest
+        scale = largest * np.sqrt(np.mean(np.square(centred, out=centred), axis=0))
         return self.set_statistics(mean, np.where(flat | (scale == 0), 1.0, scale))
 
     def set_statistics(self, mean: np.ndarray, scale: np.ndarray) -> Standardise:

@@ -118,6 +118,9 @@ class PolynomialMap(FlowMap):
 #: Ridge penalties tried, relative to the largest singular value squared.
 RIDGES = (0.0, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2)
 
+#: Larger coefficients would not survive float32.
+_LARGEST_COEFFICIENT = 1e30
+
 
 def fit_polynomial(
     states: np.ndarray,
@@ -160,7 +163,9 @@ def fit_polynomial(
         candidate = PolynomialMap(d, degree).double()
         candidate.set_bounds(states)
         design = candidate.monomials(x).T
-        scale = design.square().mean(0).sqrt_().clamp_(min=1e-300)
+        scale = design.square().mean(0).sqrt_()
+        # A column of nothing but zeros or rounding, as a constant feature gives, has no say.
+        scale = torch.where(scale > 1e-30, scale, torch.inf)
         q, r = torch.linalg.qr(design / scale)
         u, s, vt = torch.linalg.svd(r)
         projected = u.T @ (q.T @ y)
@@ -170,7 +175,8 @@ def fit_polynomial(
             weight = keep * s / (s * s + ridge * s[0] * s[0]).clamp(min=1e-300)
             coefficients = (vt.T @ (weight[:, None] * projected)) / scale[:, None]
             error = (test @ coefficients - held).square().mean(0).numpy()
-            if error.mean() < best_error.mean():
+            fits = float(coefficients.abs().max()) < _LARGEST_COEFFICIENT
+            if fits and error.mean() < best_error.mean():
                 candidate.coefficients.copy_(coefficients.T)
                 best, best_error = candidate, error
     if best is None:

@@ -13,6 +13,8 @@ from pyhits.checks import as_count
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
 
+_LARGEST_STEP = 1 << 40
+
 #: Bytes that one block's activations may take: they should stay in a core's cache.
 _CACHE_BYTES = 1 << 20
 
@@ -31,6 +33,8 @@ def chain(step_sizes: Iterable[int]) -> list[int]:
         raise ArgumentError(f"Expected step sizes such as [1, 2, 4], got {step_sizes!r}.") from None
     if not sizes:
         raise ArgumentError("Expected at least one step size, got none.")
+    if sizes[-1] > _LARGEST_STEP:
+        raise ArgumentError(f"Step size {sizes[-1]} is longer than any recording.")
     for fine, coarse in itertools.pairwise(sizes):
         if fine == coarse:
             raise ArgumentError(f"Step size {fine} is given twice.")

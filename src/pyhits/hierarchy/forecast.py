@@ -14,6 +14,7 @@ from pyhits.errors import ArgumentError, DataError, DivergenceError
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.engine import chain, fill, sequential
 from pyhits.hierarchy.interpolate import METHODS, interpolate
+from pyhits.trajectories import default_names
 
 #: A state this many standard deviations away from the training data has diverged.
 DIVERGED = 1e4
@@ -78,7 +79,11 @@ def forecast(
     count = n_steps + 1 if at is None else len(at)
     out = np.empty((n, count, d), dtype=initial_states.dtype)
     size = torch.empty(0, dtype=dtype).element_size()
-    chunk = max(1, _CHUNK_BYTES // (size * d * (grid + 1)))
+    bytes_each = size * d * (grid + 1)
+    if positions is not None:
+        # A spline's four coefficients an interval, and its values, all in float64.
+        bytes_each += 8 * d * (5 * grid + 2 * count)
+    chunk = max(1, _CHUNK_BYTES // bytes_each)
     if device != "cpu":
         chunk *= 64
     for begin in range(0, n, chunk):
@@ -111,6 +116,15 @@ def as_states(initial_states: Any, feature_names: Sequence[str]) -> tuple[np.nda
         The shape is another, or a value is not finite; its row and feature are named.
     """
     d = len(feature_names)
+    if hasattr(initial_states, "columns"):
+        named = {str(column): column for column in initial_states.columns}
+        if set(named) == set(feature_names):
+            initial_states = initial_states[[named[name] for name in feature_names]]
+        elif default_names(d) != tuple(feature_names):
+            raise DataError(
+                f"Expected initial states with the columns {', '.join(feature_names)}, got "
+                f"{', '.join(named)}."
+            )
     states = as_numeric(initial_states, what="The initial states")
     single = states.ndim == 1
     states = states[None] if single else states

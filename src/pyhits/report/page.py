@@ -53,7 +53,7 @@ def write_report(
     -------
     Path
     """
-    from jinja2 import Environment, PackageLoader, select_autoescape
+    from jinja2 import Environment, PackageLoader
 
     say = progress or (lambda text: None)
     data = model.as_data(test)
@@ -63,16 +63,18 @@ def write_report(
         say(f"evaluating step size {size} alone")
         single[size] = model.evaluate(data, n_steps=coupled.n_steps, step_sizes=[size])
     say("drawing")
-    page = Environment(
-        loader=PackageLoader("pyhits.report"), autoescape=select_autoescape()
-    ).get_template("page.html.j2")
+    page = Environment(loader=PackageLoader("pyhits.report"), autoescape=True).get_template(
+        "page.html.j2"
+    )
     text = page.render(
         title=title,
         model=model,
         data=data,
         coupled=coupled,
         single=single,
-        figures={name: _svg(figure) for name, figure in _figures(model, data, coupled, single)},
+        figures={
+            name: _svg(figure, name) for name, figure in _figures(model, data, coupled, single)
+        },
         environment=environment(),
         best_single=min(single.values(), key=lambda e: e.mse),
     )
@@ -106,12 +108,12 @@ def _figures(
     ]
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure, name: str) -> str:
     """Return the figure as SVG text that can stand inside a page."""
     import matplotlib as mpl
 
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "pyhits", "svg.fonttype": "path"}):
+    with mpl.rc_context({"svg.hashsalt": f"pyhits-{name}", "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]

@@ -50,7 +50,7 @@ def load_progress(
     except FileFormatError:
         # Files are replaced whole, so a broken one was damaged from outside: begin anew.
         return None
-    if facts.get("factor") != factor:
+    if facts.get("factor") != factor or "progress" not in facts:
         return None
     tree = unpack_tree(facts["progress"], tensors)
     return tree["values"], dict(tree["weights"]), tree["optimiser"]
@@ -88,7 +88,7 @@ class CheckpointFolder:
                 temporary = index.with_suffix(".new")
                 temporary.write_text(json.dumps({"key": key}))
                 temporary.replace(index)
-        except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"Cannot use {self.path} for checkpoints: {error}.") from None
 
     def progress_file(self, step_size: int) -> Path:
@@ -114,6 +114,8 @@ class CheckpointFolder:
         try:
             tensors, facts = read_tensors(path, what="a finished scale")
         except FileFormatError:
+            return None
+        if {"map", "history"} - facts.keys() or facts["history"]["step_size"] != step_size:
             return None
         flow_map = unpack_flow_map(tensors, "map", facts["map"])
         return flow_map, History.from_dict(facts["history"])

@@ -107,6 +107,9 @@ def train_scale(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMa
     dtype = getattr(torch, job.dtype)
     begin = time.perf_counter()
     stages = prepare(job.train, job.held, job.recipe, dtype, job.seed)
+    if job.time_limit is not None:
+        left = job.time_limit - (time.perf_counter() - begin)
+        job = replace(job, time_limit=max(left, 1e-9))
     history = History(job.step_size, n_windows=job.train.n_windows)
     history.polynomial_error = stages.polynomial_error
     flow_map: FlowMap
@@ -131,11 +134,11 @@ def _train_net(
 ) -> FlowMap:
     """Train the net; fall back on smaller learning rates, and on the polynomial if it is better."""
     if stages.rival is not None:
-        _race(job, stages, stages.rival)
+        _race(job, stages, stages.rival, progress)
         if job.time_limit is not None:
             job = replace(job, time_limit=(1 - 2 * _PILOT) * job.time_limit)
     for factor in (1.0, 0.3, 0.1):
-        state = _run(job, stages, factor, history, progress)
+        state = _try(job, stages, factor, history, progress)
         if math.isfinite(state.best_error):
             break
     history.records, history.seconds = state.records, state.seconds
@@ -161,14 +164,19 @@ def _train_net(
     return chosen
 
 
-def _race(job: ScaleJob, stages: Stages, rival: ScaledNet) -> None:
+def _race(job: ScaleJob, stages: Stages, rival: ScaledNet, progress: Progress | None) -> None:
     """Train both nets briefly and keep the better as the net of ``stages``."""
     assert job.recipe.max_steps is not None
     brief = job.recipe.override(max_steps=max(1, round(_PILOT * job.recipe.max_steps)))
     limit = None if job.time_limit is None else _PILOT * job.time_limit
     pilot = replace(job, recipe=brief, time_limit=limit, checkpoint=None)
     contest = [stages, replace(stages, net=rival)]
-    errors = [_run(pilot, s, 1.0, History(job.step_size), None).best_error for s in contest]
+
+    def alive(*_: float) -> None:
+        if progress is not None:
+            progress(0, job.recipe.max_steps or 1, math.inf)
+
+    errors = [_try(pilot, s, 1.0, History(job.step_size), alive).best_error for s in contest]
     if errors[1] < errors[0]:
         stages.net = rival
 
@@ -179,6 +187,20 @@ def _describe(flow_map: FlowMap) -> str:
             "net" if flow_map.base is None else f"polynomial (degree {flow_map.base.degree}) + net"
         )
     return f"polynomial (degree {flow_map.config()['degree']})"
+
+
+def _try(
+    job: ScaleJob,
+    stages: Stages,
+    factor: float,
+    history: History,
+    progress: Progress | None,
+) -> _Progress:
+    """Train once; what an optimiser cannot factorise counts as an error that is not finite."""
+    try:
+        return _run(job, stages, factor, history, progress)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return _Progress()
 
 
 def _run(
@@ -200,9 +222,11 @@ def _run(
     resumed = None if job.checkpoint is None else load_progress(job.checkpoint, factor)
     if resumed is not None:
         values, weights, optimiser_state = resumed
-        state = _Progress(**values)
-        net.load_state_dict(weights)
-        optimiser.load_state_dict(optimiser_state)
+        # A limit in seconds may have decided the race the other way: then begin anew.
+        if weights.keys() == net.state_dict().keys():
+            state = _Progress(**values)
+            net.load_state_dict(weights)
+            optimiser.load_state_dict(optimiser_state)
     held = objective.tensors(stages.held)
     fixed = objective.tensors(job.train.first()) if recipe.windows == "first" else None
     target = stages.relative_target(net.scale.dtype, recipe.target_error)

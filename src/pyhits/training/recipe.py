@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import numbers
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -78,8 +79,6 @@ class Recipe:
         as_choice(self.schedule, "schedule", ("cosine", "constant"))
         as_choice(self.windows, "windows", ("anywhere", "first"))
         as_positive(self.learning_rate, "learning_rate")
-        as_count(self.rollout_steps, "rollout_steps")
-        as_count(self.polynomial_degree, "polynomial_degree", least=0)
         if self.hidden_sizes is not None:
             try:
                 sizes = tuple(as_count(w, "a hidden size") for w in self.hidden_sizes)
@@ -89,12 +88,14 @@ class Recipe:
                     f"{self.hidden_sizes!r}."
                 ) from None
             object.__setattr__(self, "hidden_sizes", sizes)
-        for name, least in (("batch_size", 0), ("max_steps", 1)):
+        counts = ("batch_size", 0), ("max_steps", 1), ("rollout_steps", 1), ("polynomial_degree", 0)
+        for name, least in counts:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, as_count(getattr(self, name), name, least=least))
         if self.early_bias is not None:
             as_positive(self.early_bias, "early_bias")
-        if not self.target_error >= 0:
+        is_number = isinstance(self.target_error, numbers.Real)
+        if not (is_number and self.target_error >= 0):
             raise ArgumentError(f"Expected target_error of 0 or more, got {self.target_error!r}.")
 
     def override(self, **values: Any) -> Recipe:

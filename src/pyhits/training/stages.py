@@ -34,7 +34,7 @@ class Stages:
     Attributes
     ----------
     sigma : array, shape (d,)
-        Standard deviation of each feature's increment; 0 for a feature that never changes.
+        Root mean square of each feature's increment; 0 for a feature that never changes.
     polynomial : PolynomialMap or None
         Best closed-form flow map, float64, in encoded coordinates.
     polynomial_error : float
@@ -80,11 +80,9 @@ def prepare(
     windows = train.spread(max(512, min(_N_FIT, _MOST_NUMBERS // d)))
     held_windows = held.spread(max(256, min(_N_HELD, _MOST_NUMBERS // d)))
     change = windows[1] - windows[0]
-    spread = change.std(axis=0) if recipe.standardise else np.ones(d)
+    size = np.sqrt(np.mean(np.square(change), axis=0)) if recipe.standardise else np.ones(d)
     # Nothing but rounding: such a feature is kept exactly constant.
-    sigma = np.where(spread > 1e-12, spread, 0.0)
-    if len(change) == 1:
-        sigma = np.where(change[0] != 0, np.abs(change[0]), 0.0)
+    sigma = np.where(size > 1e-12, size, 0.0)
     safe = np.where(sigma > 0, sigma, 1.0)
     active = (sigma > 0).astype(float)
 

@@ -1,0 +1,50 @@
+"""Checks of the estimator's settings, made when fitting begins, as scikit-learn's do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pyhits.checks import as_choice, as_count, as_positive, as_seed, check_device
+from pyhits.errors import ArgumentError
+from pyhits.hierarchy.interpolate import METHODS
+from pyhits.training import Recipe, get_recipe
+from pyhits.training.parallel import n_cores
+
+if TYPE_CHECKING:
+    from pyhits.estimator import HiTS
+
+
+def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int | None, int]:
+    """Check the constructor's values; return the recipe, the processes and the seed."""
+    recipe = get_recipe(model.recipe).override(
+        flow_map=model.flow_map,
+        hidden_sizes=model.hidden_sizes,
+        activation=model.activation,
+        polynomial_degree=model.polynomial_degree,
+        optimizer=model.optimizer,
+        learning_rate=model.learning_rate,
+        batch_size=model.batch_size,
+        max_steps=model.max_steps,
+        rollout_steps=model.rollout_steps,
+        early_bias=model.early_bias,
+        target_error=model.target_error,
+    )
+    as_choice(model.dtype, "dtype", ("float32", "float64"))
+    as_choice(model.select, "select", ("accuracy", "all"))
+    as_choice(model.interpolation, "interpolation", METHODS)
+    if not 0 < as_positive(model.validation_fraction, "validation_fraction") < 1:
+        raise ArgumentError(
+            f"Expected validation_fraction between 0 and 1, got {model.validation_fraction!r}."
+        )
+    if model.time_limit is not None:
+        as_positive(model.time_limit, "time_limit")
+    check_device(model.device)
+    n_jobs = model.n_jobs
+    if n_jobs is not None:
+        n_jobs = n_cores() if n_jobs == -1 else as_count(n_jobs, "n_jobs")
+    if model.random_state is not None:
+        return recipe, n_jobs, as_seed(model.random_state)
+    seed = 0 if with_checkpoint else int(np.random.SeedSequence().generate_state(1)[0])
+    return recipe, n_jobs, seed

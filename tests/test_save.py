@@ -1,0 +1,113 @@
+"""Model files: bit-equal, without code, and every damage named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Drift, quick
+from safetensors.torch import save_file
+
+import pyhits
+from pyhits.errors import (
+    ArgumentError,
+    FileFormatError,
+)
+from pyhits.flowmaps import FlowMap
+from pyhits.serialise import read_tensors, write_tensors
+
+Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
+
+
+def test_save_then_load_is_bit_equal(fitted: pyhits.HiTS, pendulum: Split, tmp_path: Path) -> None:
+    path = fitted.save(tmp_path / "made" / "m.safetensors")
+    again = pyhits.load(path)
+    start = pendulum[2].initial_states
+    for sizes in (None, [1], [2, 8], [16]):
+        np.testing.assert_array_equal(
+            again.forecast(start, 60, step_sizes=sizes),
+            fitted.forecast(start, 60, step_sizes=sizes),
+        )
+    assert again.selection_ == fitted.selection_
+    assert again.history_ == fitted.history_
+    assert again.feature_names_ == ("x", "y")
+    assert (again.dt_, again.data_, again.notes_) == (fitted.dt_, fitted.data_, fitted.notes_)
+    twice = again.save(tmp_path / "twice.safetensors")
+    assert twice.read_bytes() == path.read_bytes()
+    refit = {k: v for k, v in again.get_params().items() if k not in ("recipe", "hidden_sizes")}
+    assert refit == {
+        k: v for k, v in fitted.get_params().items() if k not in ("recipe", "hidden_sizes")
+    }
+
+
+def test_float64_models_stay_float64(oscillations: pyhits.Trajectories, tmp_path: Path) -> None:
+    model = quick(step_sizes=[1, 2], dtype="float64", polynomial_degree=0).fit(oscillations)
+    again = pyhits.load(model.save(tmp_path / "m.safetensors"))
+    assert next(again.flow_maps_[1].parameters()).dtype == torch.float64
+    start = oscillations.initial_states
+    np.testing.assert_array_equal(again.forecast(start, 9), model.forecast(start, 9))
+
+
+def test_a_model_file_holds_no_code(fitted: pyhits.HiTS, tmp_path: Path) -> None:
+    path = fitted.save(tmp_path / "m.safetensors")
+    tensors, facts = read_tensors(path, what="a model")
+    assert facts["format"] == 1
+    assert facts["data"]["fingerprint"] == fitted.data_["fingerprint"]
+    assert [s["step_size"] for s in facts["scales"]] == [1, 2, 4, 8, 16]
+    assert b"pickle" not in path.read_bytes()
+    assert all(torch.is_tensor(t) for t in tensors.values())
+
+
+def test_bad_model_files(fitted: pyhits.HiTS, tmp_path: Path) -> None:
+    path = fitted.save(tmp_path / "m.safetensors")
+    content = path.read_bytes()
+    tensors, facts = read_tensors(path, what="a model")
+
+    def refused(name: str, message: str, data: bytes | None = None) -> None:
+        target = tmp_path / name
+        if data is not None:
+            target.write_bytes(data)
+        with pytest.raises(FileFormatError, match=message):
+            pyhits.load(target)
+
+    refused("missing.safetensors", "There is no file")
+    refused("", "is a folder")
+    refused("empty.safetensors", "truncated or of another kind", b"")
+    refused("half.safetensors", "truncated or of another kind", content[: len(content) // 2])
+    refused("text.safetensors", "truncated or of another kind", b"hello, I am a text file")
+    save_file({"a": torch.zeros(2)}, tmp_path / "foreign.safetensors")
+    refused("foreign.safetensors", "no PyHiTS metadata")
+    write_tensors(tmp_path / "new.safetensors", tensors, facts | {"format": 99})
+    refused("new.safetensors", "newer than this version")
+    write_tensors(tmp_path / "other.safetensors", {}, {"progress": 1})
+    refused("other.safetensors", "not a model")
+    write_tensors(tmp_path / "bare.safetensors", {}, facts)
+    refused("bare.safetensors", "is damaged")
+    without = {k: v for k, v in facts.items() if k != "scales"}
+    write_tensors(tmp_path / "lost.safetensors", tensors, without)
+    refused("lost.safetensors", "is damaged")
+    with pytest.raises(ArgumentError, match=r"end in \.safetensors"):
+        fitted.save(tmp_path / "m.pkl")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileFormatError, match="Cannot write"):
+        fitted.save(tmp_path / "file" / "m.safetensors")
+    assert not list(tmp_path.glob(".m.safetensors*"))
+
+
+def test_a_users_flow_map_couples_and_saves(fitted: pyhits.HiTS, tmp_path: Path) -> None:
+    model = pyhits.load(fitted.save(tmp_path / "m.safetensors"))
+    model.flow_maps_[1] = Drift(2)
+    found = model.forecast(np.zeros((3, 2)), 4, step_sizes=[1])
+    steps = np.arange(5)[:, None] * 0.5 * model.encoder_.scale_
+    np.testing.assert_allclose(found, np.broadcast_to(steps, (3, 5, 2)), atol=1e-5)
+    again = pyhits.load(model.save(tmp_path / "own.safetensors"))
+    assert isinstance(again.flow_maps_[1], Drift)
+
+    class Unnamed(FlowMap):
+        pass
+
+    model.flow_maps_[1] = Unnamed(2)
+    with pytest.raises(FileFormatError, match="register"):
+        model.save(tmp_path / "no.safetensors")
