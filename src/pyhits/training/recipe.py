@@ -24,7 +24,7 @@ class Recipe:
     Attributes
     ----------
     standardise : bool
-        Train on standardised states, and on increments divided by their standard deviation.
+        Train on standardised states, and on increments divided by their root mean square.
     flow_map : str
         Registered family of nets; ``residual`` is fully connected. The next two settings are its.
     hidden_sizes : tuple of int
