@@ -193,7 +193,15 @@ def test_scikit_learn_conventions(oscillations: pyhits.Trajectories) -> None:
 def test_an_evaluation_prints_and_serialises(fitted: pyhits.HiTS, pendulum: Split) -> None:
     result = fitted.evaluate(pendulum[2])
     text = str(result)
-    for label in ("mse", "nrmse", "valid time", "persistence", "diverged", "seconds"):
+    for label in (
+        "per-step error",
+        "mse",
+        "nrmse",
+        "valid time",
+        "persistence",
+        "diverged",
+        "seconds",
+    ):
         assert label in text
     values = json.loads(json.dumps(result.as_dict(), allow_nan=False))
     assert values["mse"] == result.mse

@@ -89,12 +89,18 @@ class Evaluation:
             ("mse", f"{self.mse:.3e}"),
             ("nrmse", f"{self.nrmse:.3e}   (persistence {self.persistence_nrmse:.3e})"),
             ("valid time", f"{self.valid_time:g} of {horizon:g} time units (median)"),
-            ("error at the end", f"{self.per_step_mse[-1]:.3e}"),
+            ("per-step error", self._at_quarters()),
             ("diverged", f"{self.n_diverged}"),
             ("seconds", f"{self.seconds:.3f}"),
         ]
         width = max(len(label) for label, _ in rows)
         return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
+
+    def _at_quarters(self) -> str:
+        """Return the mean squared error at each quarter of the horizon, in words."""
+        steps = sorted({max(1, k * self.n_steps // 4) for k in (1, 2, 3, 4)})
+        parts = [f"{self.per_step_mse[k]:.1e} at {k * self.dt:g}" for k in steps]
+        return ", ".join(parts)
 
 
 def _finite(value: Any) -> Any:
