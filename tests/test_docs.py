@@ -12,7 +12,7 @@ import pytest
 import typer.main
 
 import pyhits
-from pyhits import estimator, flowmaps, systems
+from pyhits import flowmaps, systems
 from pyhits.cli.app import app
 from pyhits.flowmaps import base
 from pyhits.systems import registry
@@ -52,8 +52,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(systems.System, "simulate", fewer)
     monkeypatch.setattr(Recipe, "resolve", shorter)
-    for module in (parallel, estimator):
-        monkeypatch.setattr(module, "n_cores", lambda: 1)
+    monkeypatch.setattr(parallel, "n_cores", lambda: 1)
     monkeypatch.setattr(registry, "_catalogue", dict(registry._catalogue))
     monkeypatch.setattr(base, "_KINDS", dict(base._KINDS))
     monkeypatch.chdir(tmp_path)

@@ -67,6 +67,25 @@ def test_a_polynomial_is_held_at_the_edge_of_its_data() -> None:
     assert float(far) == pytest.approx(1.2**5, rel=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(5, 1), (1, 3), (1, 1), (4, 3)])
+@pytest.mark.parametrize("degree", [0, 1, 3])
+def test_stepping_leaves_the_states_alone(shape: tuple[int, int], degree: int) -> None:
+    """Also outside the box, where the polynomial is evaluated at its edge."""
+    flow_map = PolynomialMap(shape[1], degree)
+    flow_map.coefficients.fill_(0.1)
+    flow_map.low.fill_(-1.0)
+    flow_map.high.fill_(1.0)
+    states = torch.full(shape, 7.0)
+    after = flow_map(states)
+    out = torch.empty(shape)
+    flow_map.stepper(shape[0])(states, out)
+    assert (states == 7).all()
+    torch.testing.assert_close(out, after)
+    inside = 7.0 if degree == 1 else 1.0
+    monomials = flow_map.monomials(torch.full(shape, inside)).sum(0)
+    torch.testing.assert_close(after, 7 + 0.1 * monomials[:, None].expand(shape))
+
+
 def test_few_rows_limit_the_degree() -> None:
     x = np.random.default_rng(0).standard_normal((10, 3))
     fitted, _ = fit_polynomial(x, x, (x, x))

@@ -172,7 +172,8 @@ def test_training_stops_when_nothing_improves() -> None:
 
 def test_training_stops_in_time() -> None:
     recipe = replace(SMALL, max_steps=10_000_000)
-    (job,) = jobs(circles(30, 60), [2], recipe, time_limit=0.5)
+    (job,) = jobs(circles(30, 60), [2], recipe)
+    job.time_limit = 0.5
     begin = time.perf_counter()
     _, history = train_scale(job)
     assert history.stopped_by == "time"
@@ -181,7 +182,8 @@ def test_training_stops_in_time() -> None:
 
 
 def test_a_time_limit_of_no_time_still_gives_a_model() -> None:
-    (job,) = jobs(circles(30, 60), [2], time_limit=1e-9)
+    (job,) = jobs(circles(30, 60), [2])
+    job.time_limit = 1e-9
     _, history = train_scale(job)
     assert np.isfinite(history.validation_error)
 
@@ -208,6 +210,36 @@ def test_float64_reaches_below_float32() -> None:
             torch, dtype
         )
     assert errors["float64"] < 1e-25 < errors["float32"]
+
+
+def test_a_training_that_blows_up_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An early finite error does not make a training that ended in NaN acceptable."""
+    rates: list[float] = []
+    original = loop_module.optimisers.build
+
+    def build(name: str, parameters: Any, learning_rate: float) -> Any:
+        rates.append(learning_rate)
+        return original(name, parameters, learning_rate)
+
+    errors = iter([0.5, float("nan"), *[0.1] * 10_000])
+    monkeypatch.setattr(loop_module.optimisers, "build", build)
+    monkeypatch.setattr(loop_module.Objective, "relative_error", lambda *_: next(errors))
+    _, history = train_scale(jobs(circles(5, 30), [1])[0])
+    assert rates == pytest.approx([3e-3, 0.3 * 3e-3])
+    assert (history.validation_error, history.stopped_by) == (0.1, "steps")
+
+
+def test_the_paper_recipe_has_no_patience_and_stops_by_its_one_step_error() -> None:
+    assert get_recipe("paper").patience == 0
+    data = circles(40, 20)
+    recipe = get_recipe("paper").override(
+        hidden_sizes=(32,), activation="tanh", max_steps=4000, target_error=1e-3
+    )
+    _, history = train_scale(jobs(data, [2], recipe)[0])
+    assert history.stopped_by == "target"
+    assert history.one_step_mse <= 1e-3
+    # Over five steps the error is larger, and would have gone on.
+    assert history.records[-1]["validation_error"] > history.one_step_mse
 
 
 def test_losses_that_are_never_finite_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

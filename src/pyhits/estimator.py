@@ -26,7 +26,7 @@ from pyhits.settings import check_settings
 from pyhits.training import Recipe
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.jobs import fingerprint, make_jobs
-from pyhits.training.parallel import n_cores, train_scales, warn_interrupted
+from pyhits.training.parallel import n_workers, train_scales, warn_interrupted
 from pyhits.trajectories import Trajectories
 
 
@@ -206,19 +206,14 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             f"Each scale: net {layers} where no polynomial is exact, {recipe.optimizer}, at most "
             f"{recipe.max_steps} steps."
         )
-        flat = [n for n, v in zip(train.feature_names, np.ptp(train.values, axis=0), strict=True)
-                if v == 0]  # fmt: skip
+        low, high = train.values.min(axis=0), train.values.max(axis=0)
+        flat = [train.feature_names[k] for k in np.flatnonzero(low == high)]
         if flat:
             notes.append(f"Constant features stay constant: {', '.join(flat)}.")
         for note in notes:
             say(note, verbose=self.verbose)
 
         encoder = Standardise(recipe.standardise).fit(train.values)
-        limit = None
-        if self.time_limit is not None:
-            # A tenth of it is for choosing the scales; each process trains several in turn.
-            workers = min(n_jobs or n_cores(), len(sizes)) if self.device == "cpu" else 1
-            limit = 0.9 * self.time_limit / -(-len(sizes) // workers)
         jobs = make_jobs(
             train,
             held,
@@ -228,8 +223,12 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             seed=seed,
             dtype=self.dtype,
             device=self.device,
-            time_limit=limit,
         )
+        if self.time_limit is not None:
+            # A tenth of it is for choosing the scales; each process trains several in turn.
+            turns = -(-len(jobs) // n_workers(jobs, n_jobs))
+            for job in jobs:
+                job.time_limit = 0.9 * self.time_limit / turns
         folder = None
         if checkpoint is not None:
             key = fingerprint(train, held, recipe, seed, self.dtype)
@@ -256,9 +255,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             "fingerprint": train.fingerprint(),
             "n_trajectories": len(train),
             "n_rows": train.n_rows,
-            "low": train.values.min(axis=0).astype(float).tolist(),
+            "low": low.astype(float).tolist(),
             "std": train.values.std(axis=0, dtype=np.float64).tolist(),
-            "high": train.values.max(axis=0).astype(float).tolist(),
+            "high": high.astype(float).tolist(),
         }
         say("Choosing which scales to couple.", verbose=self.verbose)
         self.selection_ = self._couple(held)
@@ -284,9 +283,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             return measured[step_sizes], seconds
 
         sizes = tuple(sorted(self.flow_maps_))
-        if self.select == "all":
-            return Selection(sizes, measure(sizes)[0])
         try:
+            if self.select == "all":
+                return Selection(sizes, measure(sizes)[0])
             chosen = select(sizes, measure)
         except KeyboardInterrupt:
             best = min(measured, key=measured.__getitem__, default=sizes[:1])

@@ -11,7 +11,7 @@ import typer
 from pyhits.atomic import check_target
 from pyhits.cli.options import Dt, Out, StepSizes, TimeColumn, Variable, read, whole_numbers
 from pyhits.cli.run import Debug, Quiet, command
-from pyhits.errors import ArgumentError
+from pyhits.errors import ArgumentError, DataError
 from pyhits.progress import say
 
 Model = Annotated[Path, typer.Argument(help="Model file (.safetensors).")]
@@ -125,6 +125,8 @@ def info(
     from pyhits.report.text import describe, facts
     from pyhits.save import load
 
+    if plot is not None:
+        check_target(plot)
     loaded = load(model)
     print(json.dumps(facts(loaded), indent=2) if as_json else describe(loaded))
     if plot is not None:
@@ -176,6 +178,8 @@ def forecast(
     )
     rows = np.isfinite(states).all(axis=2).sum(axis=1)
     kept = np.flatnonzero(rows >= 2)
+    if len(kept) == 0:
+        raise DataError("Every forecast diverged at once, so there is nothing to write.")
     pieces = states if (rows == steps + 1).all() else [states[k, : rows[k]] for k in kept]
     result = Trajectories(
         pieces,

@@ -59,6 +59,11 @@ class FlowMap(nn.Module):
         return step_into
 
     @property
+    def width(self) -> int:
+        """Numbers held for each state while stepping, from which blocks are sized."""
+        return max(64, self.dimension)
+
+    @property
     def n_parameters(self) -> int:
         """Number of trained numbers."""
         return sum(p.numel() for p in self.parameters())

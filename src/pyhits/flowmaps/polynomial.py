@@ -23,14 +23,15 @@ def _recursion(dimension: int, degree: int) -> list[tuple[int, int, int, int]]:
     """Return how the monomials follow from one another, as products of whole blocks.
 
     Each entry ``(first, last, variable, begin)`` says: the rows from ``begin`` on are the rows
-    ``first:last`` times that variable. Row 0 is the constant. Working on blocks keeps the number of
-    array operations at ``dimension * degree``, however many monomials there are.
+    ``first:last`` times that variable. Row 0 is the constant, the next ones are the variables.
+    Working on blocks keeps the number of array operations at ``dimension * (degree - 1)``, however
+    many monomials there are.
     """
     blocks: list[tuple[int, int, int, int]] = []
     # starts[j]: first row, in the previous degree, of the monomials free of variables before j.
-    starts = [0] * dimension
-    end = 1
-    for _ in range(degree):
+    starts = list(range(1, dimension + 1))
+    end = dimension + 1
+    for _ in range(degree - 1):
         begin, next_starts = end, []
         for j in range(dimension):
             next_starts.append(begin)
@@ -67,6 +68,11 @@ class PolynomialMap(FlowMap):
         self.register_buffer("low", torch.full((dimension,), -torch.inf))
         self.register_buffer("high", torch.full((dimension,), torch.inf))
 
+    @property
+    def width(self) -> int:
+        """Numbers held for each state while stepping: the monomials."""
+        return int(self.coefficients.shape[1])
+
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {"dimension": self.dimension, "degree": self.degree}
@@ -85,12 +91,17 @@ class PolynomialMap(FlowMap):
         return out
 
     def _monomials_into(self, states: Tensor, out: Tensor) -> None:
-        columns = states.T.contiguous()
-        if self.degree > 1:
-            columns.clamp_(self.low[:, None], self.high[:, None])
         out[0] = 1
+        if self.degree == 0:
+            return
+        # The monomials of degree 1 are the variables themselves; all others are made from them.
+        variables = out[1 : 1 + self.dimension]
+        if self.degree == 1:
+            variables.copy_(states.T)
+        else:
+            torch.clamp(states.T, self.low[:, None], self.high[:, None], out=variables)
         for first, last, variable, begin in self._blocks:
-            torch.mul(out[first:last], columns[variable], out=out[begin : begin + last - first])
+            torch.mul(out[first:last], variables[variable], out=out[begin : begin + last - first])
 
     def increment(self, states: Tensor) -> Tensor:
         """Return the change of state over one step; ``(n, d)`` to ``(n, d)``."""

@@ -58,6 +58,11 @@ class ResidualNet(ScaledNet):
         sizes = [dimension, *self.hidden_sizes, dimension]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
 
+    @property
+    def width(self) -> int:
+        """Numbers held for each state while stepping: the widest layer, or the base's monomials."""
+        return max(1, *self.hidden_sizes, 0 if self.base is None else self.base.width)
+
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         own = {"hidden_sizes": list(self.hidden_sizes), "activation": self.activation}

@@ -13,6 +13,7 @@ from pyhits.checks import as_count
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
 
+#: Step sizes beyond it would overflow row numbers.
 _LARGEST_STEP = 1 << 40
 
 #: Bytes that one block's activations may take: they should stay in a core's cache.
@@ -46,13 +47,12 @@ def chain(step_sizes: Iterable[int]) -> list[int]:
     return sizes
 
 
-def block_rows(flow_map: FlowMap, device: torch.device) -> int:
-    """Return how many states to step at once, so that activations stay in cache."""
-    if device.type != "cpu":
+def block_rows(flow_map: FlowMap, states: Tensor) -> int:
+    """Return how many of ``states`` to step at once, so that activations stay in cache."""
+    if states.device.type != "cpu":
         return 1 << 20
-    widest = max(flow_map.dimension, *getattr(flow_map, "hidden_sizes", (64,)))
-    size = 8 if next(flow_map.buffers(), torch.empty(0)).dtype == torch.float64 else 4
-    return int(max(256, _CACHE_BYTES * torch.get_num_threads() // (widest * size)))
+    bytes_each = flow_map.width * states.element_size()
+    return int(max(256, _CACHE_BYTES * torch.get_num_threads() // bytes_each))
 
 
 def fill(
@@ -98,7 +98,7 @@ def _fill(
     n_steps = states.shape[1] - 1
     coarser: int | None = None
     for size in reversed(sizes):
-        rows = rows_per_block or block_rows(flow_maps[size], states.device)
+        rows = rows_per_block or block_rows(flow_maps[size], states)
         stepper = _Blocks(flow_maps[size], states, rows)
         if coarser is None:
             for k in range(size, n_steps + 1, size):
@@ -114,7 +114,6 @@ class _Blocks:
     """Steps a strided set of states in blocks of contiguous rows."""
 
     def __init__(self, flow_map: FlowMap, like: Tensor, rows: int) -> None:
-        self.rows = rows
         n, length, d = like.shape
         self.rows = min(rows, n * length)
         self.step = flow_map.stepper(self.rows)

@@ -16,9 +16,10 @@ class History:
         Rows per step of the flow map.
     records : list of dict
         One a validation: ``step``, ``seconds``, ``train_error``, ``validation_error`` (mean squared
-        one-step or p-step error relative to the increment's variance) and ``learning_rate``.
+        one-step or p-step error relative to the increment's mean square) and ``learning_rate``.
     stopped_by : str
-        ``steps``, ``time``, ``target``, ``patience``, ``closed form``.
+        ``steps``, ``time``, ``target``, ``patience``, ``closed form``, or ``not finite`` if every
+        learning rate blew up.
     flow_map : str
         What was kept: ``polynomial (degree 9)``, ``net``, ``polynomial (degree 5) + net``.
     polynomial_error, validation_error : float

@@ -23,7 +23,6 @@ def make_jobs(
     seed: int,
     dtype: str = "float32",
     device: str = "cpu",
-    time_limit: float | None = None,
 ) -> list[ScaleJob]:
     """Return one job a step size, the finest first: an interrupted fit then keeps those.
 
@@ -35,8 +34,6 @@ def make_jobs(
         Fitted.
     recipe : Recipe
         Resolved.
-    time_limit : float, optional
-        Seconds for each scale.
 
     Raises
     ------
@@ -62,7 +59,6 @@ def make_jobs(
             seed + size,
             dtype,
             device,
-            time_limit,
         )
         for size in sorted(step_sizes)
     ]

@@ -26,8 +26,8 @@ from pyhits.training.windows import WindowSampler
 #: Batches drawn at once, for fewer and larger gathers, and the numbers in them at most.
 _CHUNK, _MOST_NUMBERS = 64, 8_000_000
 
-#: A training that has gone this fraction of its steps without a better validation error stops.
-_PATIENCE = 0.3
+#: ``History.stopped_by`` of a training whose error was not finite.
+_BLEW_UP = "not finite"
 
 #: Fraction of the steps that two nets are trained for where it is open which is better.
 _PILOT = 0.1
@@ -137,9 +137,12 @@ def _train_net(
         _race(job, stages, stages.rival, progress)
         if job.time_limit is not None:
             job = replace(job, time_limit=(1 - 2 * _PILOT) * job.time_limit)
+    state = _Progress()
     for factor in (1.0, 0.3, 0.1):
-        state = _try(job, stages, factor, history, progress)
-        if math.isfinite(state.best_error):
+        tried = _try(job, stages, factor, history, progress)
+        if tried.best_error < state.best_error:
+            state = tried
+        if history.stopped_by != _BLEW_UP:
             break
     history.records, history.seconds = state.records, state.seconds
     polynomial = stages.polynomial
@@ -200,6 +203,7 @@ def _try(
     try:
         return _run(job, stages, factor, history, progress)
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        history.stopped_by = _BLEW_UP
         return _Progress()
 
 
@@ -275,19 +279,23 @@ def _run(
                 }
             )
             if not math.isfinite(error):
+                history.stopped_by = _BLEW_UP
                 return state
             if error < state.best_error:
                 state.best_error, state.best_step = error, state.step
                 state.best = {k: v.detach().clone() for k, v in net.state_dict().items()}
-            if error <= target:
+            one_step = error if recipe.rollout_steps == 1 else stages.one_step_error(net)
+            if one_step <= target:
                 history.stopped_by = "target"
                 break
-            if state.step - state.best_step > max(1000, _PATIENCE * recipe.max_steps):
+            waited = state.step - state.best_step
+            if recipe.patience and waited > max(1000, recipe.patience * recipe.max_steps):
                 history.stopped_by = "patience"
                 break
     else:
         history.stopped_by = "steps"
     if not state.best:
+        # No time for a single validation.
         state.best_error = objective.relative_error(held)
         state.best = {k: v.detach().clone() for k, v in net.state_dict().items()}
     state.seconds = time.perf_counter() - begin

@@ -26,7 +26,7 @@ class Objective:
         self.divide = np.where(scale > 0, scale, 1.0)
         self.active = (scale > 0).astype(float)
         largest = float((scale / np.where(sigma > 0, sigma, 1.0)).max(initial=0.0))
-        #: Factor from this loss to the error relative to the increment's variance.
+        #: Factor from this loss to the error relative to the increment's mean square.
         self.to_relative = largest**2 if largest > 0 and rollout_steps == 1 else 1.0
         sigma_inverse = np.divide(1.0, sigma, out=np.zeros_like(sigma), where=sigma > 0)
         self.per_sigma = torch.from_numpy(sigma_inverse).to(device, self.dtype)
@@ -59,6 +59,6 @@ class Objective:
         return total / len(targets)
 
     def relative_error(self, held: tuple[Tensor, Tensor]) -> float:
-        """Return the loss relative to the variance of the increments."""
+        """Return the loss relative to the mean square of the increments."""
         with torch.inference_mode():
             return float(self(*held)) * self.to_relative

@@ -75,17 +75,13 @@ def train_scales(
             result.flow_maps[job.step_size], result.histories[job.step_size] = done
         else:
             todo.append((index, job))
-    if n_jobs is None:
-        small = sum(job.recipe.max_steps or 0 for _, job in todo) < _WORTH_PROCESSES
-        n_jobs = 1 if small else n_cores()
-    on_cpu = all(job.device == "cpu" for job in jobs)
-    workers = min(len(todo), n_jobs) if on_cpu else 1
+    workers = n_workers([job for _, job in todo], n_jobs)
     with _board(len(jobs), watch) as board:
         for index, job in enumerate(jobs):
             if job.step_size in result.flow_maps:
                 board[index] = (1, 1, result.histories[job.step_size].validation_error)
         try:
-            for index, flow_map, history in _results(todo, max(1, workers), board):
+            for index, flow_map, history in _results(todo, workers, board):
                 step = jobs[index].step_size
                 result.flow_maps[step], result.histories[step] = flow_map, history
                 board[index] = (1, 1, history.validation_error)
@@ -94,6 +90,16 @@ def train_scales(
         except KeyboardInterrupt:
             result.interrupted = True
     return result
+
+
+def n_workers(jobs: Sequence[ScaleJob], n_jobs: int | None) -> int:
+    """Return how many processes train ``jobs``; see :func:`train_scales`."""
+    if any(job.device != "cpu" for job in jobs):
+        return 1
+    if n_jobs is None:
+        small = sum(job.recipe.max_steps or 0 for job in jobs) < _WORTH_PROCESSES
+        n_jobs = 1 if small else n_cores()
+    return max(1, min(len(jobs), n_jobs))
 
 
 def n_cores() -> int:

@@ -51,6 +51,9 @@ class Recipe:
         Optimiser steps.
     target_error : float
         Stop when the one-step mean squared error, in the coordinates trained in, is below it.
+    patience : float
+        Stop after this fraction of the steps (1000 at least) without a better held-out error; 0
+        never does.
     """
 
     standardise: bool = True
@@ -67,6 +70,7 @@ class Recipe:
     batch_size: int | None = None
     max_steps: int | None = None
     target_error: float = 0.0
+    patience: float = 0.3
 
     def __post_init__(self) -> None:
         """Refuse values that training could not use."""
@@ -97,6 +101,9 @@ class Recipe:
         is_number = isinstance(self.target_error, numbers.Real)
         if not (is_number and self.target_error >= 0):
             raise ArgumentError(f"Expected target_error of 0 or more, got {self.target_error!r}.")
+        is_number = isinstance(self.patience, numbers.Real)
+        if not (is_number and 0 <= self.patience <= 1):
+            raise ArgumentError(f"Expected patience from 0 to 1, got {self.patience!r}.")
 
     def override(self, **values: Any) -> Recipe:
         """Return a copy with the values that are not None replaced."""
@@ -149,6 +156,7 @@ RECIPES = {
         batch_size=0,
         max_steps=100_000,
         target_error=1e-8,
+        patience=0.0,
     ),
 }
 

@@ -60,14 +60,15 @@ class Stages:
         Either the one-step mean squared error ``target`` is met, or it drowns in the rounding of
         the state.
         """
-        variance = float(np.square(self.sigma).mean())
-        return max(target, ROUNDING_FLOOR[dtype]) / variance if variance > 0 else np.inf
+        size = float(np.square(self.sigma).mean())
+        return max(target, ROUNDING_FLOOR[dtype]) / size if size > 0 else np.inf
 
     def one_step_error(self, flow_map: FlowMap) -> float:
-        """Return the held-out error of one step, relative to the increments' variance."""
+        """Return the held-out error of one step, relative to the mean square of the increments."""
         with torch.inference_mode():
-            dtype = self.net.scale.dtype
-            after = flow_map(torch.from_numpy(self.held[0]).to(dtype)).double().numpy()
+            like = next(flow_map.buffers())
+            states = torch.from_numpy(self.held[0]).to(like.device, like.dtype)
+            after = flow_map(states).cpu().double().numpy()
         safe = np.where(self.sigma > 0, self.sigma, np.inf)
         return float(np.mean(np.square((after - self.held[1]) / safe)))
 
