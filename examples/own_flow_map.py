@@ -21,7 +21,7 @@ from torch import Tensor
 import pyhits
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import FlowMap, register
-from pyhits.hierarchy import select
+from pyhits.hierarchy import Candidate, select
 from pyhits.hierarchy.forecast import forecast
 from pyhits.metrics import masked_mse
 from pyhits.training import WindowSampler
@@ -102,7 +102,7 @@ def run(folder: Path) -> float:
         return masked_mse(data.to_array(), states, encoder.scale_)
 
     # The paper's greedy rule on validation rollouts; the 0 would be the seconds they took.
-    chosen = select(list(maps), lambda step_sizes: (error(held, step_sizes), 0.0))
+    chosen = select(list(maps), lambda sizes: Candidate(sizes, error(held, sizes)))
     for candidate in chosen.path:
         print(f"{candidate.error:.2e}  {candidate.step_sizes}")
     found = error(test, chosen.step_sizes)

@@ -13,6 +13,11 @@ from pyhits.flowmaps import FlowMap, create, register
 from pyhits.trajectories import Trajectories
 
 
+def pytest_configure() -> None:
+    """Compute in one thread: small operations gain nothing from more, and wait on a busy machine."""
+    torch.set_num_threads(1)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="also run the studies of minutes")
 

@@ -132,7 +132,7 @@ def test_quiet_is_silent(files: Path, tmp_path: Path) -> None:
         assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
 
 
-COMMANDS = ["systems", "simulate", "fit", "info", "forecast", "evaluate", "demo"]
+COMMANDS = ["systems", "simulate", "fit", "info", "forecast", "evaluate", "export", "demo"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

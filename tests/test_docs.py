@@ -24,7 +24,16 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 #: Pages whose Python blocks run one after another, as a reader would type them.
-RUN = ("README", "quickstart", "training", "forecasting", "model-files", "extending")
+RUN = (
+    "README",
+    "quickstart",
+    "training",
+    "forecasting",
+    "model-files",
+    "extending",
+    "export",
+    "clusters",
+)
 
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 

@@ -97,3 +97,12 @@ def test_own_flow_map(run: Run, tmp_path: Path) -> None:
     del base._KINDS["example-cosines"]
     with pytest.raises(pyhits.PyHiTSError, match="example-cosines"):
         pyhits.load(path)
+
+
+def test_dask_cluster(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    printed = run("dask_cluster.py")
+    assert "2 workers" in printed
+    assert "The same model as trained in this process." in printed
+    assert mse(printed) < 1e-3
+    assert len(list((tmp_path / "out" / "checkpoint").glob("scale-*.safetensors"))) == 4

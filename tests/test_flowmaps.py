@@ -95,23 +95,25 @@ def test_few_rows_limit_the_degree() -> None:
 @pytest.mark.parametrize("activation", ["gelu", "silu", "tanh", "relu"])
 @pytest.mark.parametrize("base_degree", [None, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("outputs", [1, 2, 8])
 def test_the_stepper_equals_the_module(
-    activation: str, base_degree: int | None, dtype: torch.dtype
+    activation: str, base_degree: int | None, dtype: torch.dtype, outputs: int
 ) -> None:
     generator = torch.Generator().manual_seed(0)
-    net = seeded(ResidualNet(3, (16, 24), activation, base_degree).to(dtype), 0)
+    net = seeded(ResidualNet(3, (16, 24), activation, base_degree, outputs).to(dtype), 0)
     assert isinstance(net, ResidualNet)
-    net.scale.copy_(torch.tensor([0.1, 0.0, 2.0]))
+    net.scale.copy_(torch.tensor([0.1, 0.0, 2.0]).repeat(outputs))
     if net.base is not None:
         net.base.coefficients.uniform_(-1, 1, generator=generator)
     x = torch.randn(70, 3, generator=generator).to(dtype)
-    out = torch.empty_like(x)
+    out = torch.empty(70, 3 * outputs, dtype=dtype)
     with torch.inference_mode():
         net.stepper(70)(x, out)
         # A stepper for many rows serves few.
-        few = torch.empty_like(x[:7])
+        few = torch.empty_like(out[:7])
         net.stepper(70)(x[:7], few)
-        expected = net(x)
+        expected = net.within(x).flatten(1)
+        torch.testing.assert_close(net(x), expected[:, -3:])
     tolerance = 1e-5 if dtype == torch.float32 else 1e-13
     torch.testing.assert_close(out, expected, atol=tolerance, rtol=tolerance)
     torch.testing.assert_close(few, expected[:7], atol=tolerance, rtol=tolerance)
@@ -136,8 +138,25 @@ def test_weights_follow_their_seed_alone() -> None:
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("outputs", [2, 9])
+def test_a_dense_polynomial_steps_as_it_says(outputs: int) -> None:
+    """Narrow and wide products take different ways through BLAS."""
+    flow_map = PolynomialMap(2, 3, outputs).double()
+    generator = torch.Generator().manual_seed(0)
+    flow_map.coefficients.normal_(generator=generator)
+    x = torch.randn(33, 2, generator=generator, dtype=torch.float64)
+    out = torch.empty(33, 2 * outputs, dtype=torch.float64)
+    flow_map.stepper(40)(x, out)
+    torch.testing.assert_close(out.view(33, outputs, 2), flow_map.within(x))
+
+
 def test_config_rebuilds_every_kind() -> None:
-    for flow_map in (PolynomialMap(2, 4), ResidualNet(3, (5, 6), "tanh", 2)):
+    for flow_map in (
+        PolynomialMap(2, 4),
+        PolynomialMap(2, 4, 3),
+        ResidualNet(3, (5, 6), "tanh", 2),
+        ResidualNet(3, (5, 6), "tanh", 2, 4),
+    ):
         again = create(flow_map.kind, flow_map.config())
         assert again.config() == flow_map.config()
         again.load_state_dict(flow_map.state_dict())

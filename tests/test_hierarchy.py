@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DivergenceError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet
-from pyhits.hierarchy import Candidate, Selection, chain, fill, select, sequential
+from pyhits.hierarchy import (
+    Candidate,
+    Selection,
+    chain,
+    cost,
+    fastest,
+    fill,
+    ranges,
+    resolution,
+    select,
+    sequential,
+)
 from pyhits.hierarchy.forecast import forecast
 from pyhits.hierarchy.interpolate import interpolate
 
@@ -62,6 +73,83 @@ def test_vectorised_equals_sequential(
     ]
     assert both[0].shape == (n, n_steps + 1, 2)
     np.testing.assert_allclose(both[0], both[1], atol=1e-12)
+
+
+@given(
+    ratios=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 5)), min_size=1, max_size=3),
+    n_steps=st.integers(1, 130),
+    n=st.integers(1, 4),
+    rows=st.integers(1, 40),
+)
+@settings(max_examples=60, deadline=None)
+def test_dense_hierarchies_equal_their_definition(
+    ratios: list[tuple[int, int]], n_steps: int, n: int, rows: int
+) -> None:
+    """For any nested step sizes with any number of outputs, horizon and block size."""
+    maps: dict[int, FlowMap] = {}
+    spacing = 1
+    for k, (outputs, gap) in enumerate(ratios):
+        size = spacing * outputs
+        if size in maps or (maps and outputs == 1 and gap == 1):
+            continue
+        maps[size] = seeded(ResidualNet(2, (4,), "tanh", outputs=outputs).double(), k)
+        spacing = size * (gap + (outputs == 1))
+    start = torch.from_numpy(np.random.default_rng(0).standard_normal((n, 2)))
+    both = [torch.full((n, n_steps + 1, 2), torch.nan, dtype=torch.float64) for _ in range(2)]
+    for states in both:
+        states[:, 0] = start
+    fill(both[0], maps, rows_per_block=rows)
+    sequential(both[1], maps)
+    torch.testing.assert_close(both[0], both[1], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("maps", [{8: 8}, {8: 8, 16: 1, 64: 1}, {4: 2, 2: 2, 32: 8}])
+@pytest.mark.parametrize("n_steps", [1, 8, 77, 333])
+def test_exact_dense_maps_give_the_exact_solution(maps: dict[int, int], n_steps: int) -> None:
+    dense: dict[int, FlowMap] = {}
+    for size, outputs in maps.items():
+        flow_map = PolynomialMap(2, 1, outputs).double()
+        angles = 0.1 * size / outputs * np.arange(1, outputs + 1)
+        flows = np.concatenate([rotation(a) - np.eye(2) for a in angles])
+        flow_map.coefficients[:, 1:] = torch.from_numpy(flows)
+        dense[size] = flow_map
+    start = np.random.default_rng(0).standard_normal((7, 2))
+    found = forecast(start, dense, identity(), n_steps)
+    np.testing.assert_allclose(found, exact(start, 0.1 * np.arange(n_steps + 1)), atol=1e-11)
+
+
+def test_scales_inside_a_dense_step_are_refused() -> None:
+    net = ResidualNet(2, (4,), outputs=4)
+    with pytest.raises(ArgumentError, match="4 lies inside the step of 8"):
+        resolution({4: net, 8: ResidualNet(2, (4,), outputs=8)})
+    with pytest.raises(ArgumentError, match="cannot hold 4 states"):
+        resolution({6: net})
+    assert resolution({8: net, 16: ResidualNet(2, (4,))}) == 2
+
+
+def test_costs_are_those_of_the_forecast() -> None:
+    """Evaluations counted while stepping; stages from the paper's order."""
+
+    class Counted(FlowMap):
+        def __init__(self, outputs: int = 1) -> None:
+            super().__init__(2, outputs)
+            self.calls = self.rows = 0
+
+        def increment(self, states: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            self.rows += len(states)
+            return states.new_zeros(len(states), 2 * self.outputs)
+
+    for maps in ({1: 1}, {1: 1, 4: 1, 16: 1}, {8: 8}, {8: 8, 32: 1}, {2: 1, 16: 1}):
+        for n_steps in (16, 64, 100):
+            flow_maps: dict[int, FlowMap] = {s: Counted(o) for s, o in maps.items()}
+            finest = resolution(flow_maps)
+            fill(torch.zeros(1, -(-n_steps // finest) + 1, 2),
+                 {s // finest: f for s, f in flow_maps.items()})  # fmt: skip
+            found = cost(flow_maps, n_steps)
+            assert found.evaluations == sum(f.rows for f in flow_maps.values())
+            assert found.depth == sum(f.calls for f in flow_maps.values())
+    assert cost({8: Counted(8), 64: Counted()}, 512).depth == 8 + 8
 
 
 @pytest.mark.parametrize("sizes", [[1], [1, 2, 4, 8], [1, 5, 25], [1, 64]])
@@ -211,7 +299,7 @@ def test_the_greedy_rule_follows_the_paper() -> None:
         (1,): 9.0, (1, 2): 5.0, (1, 2, 4): 3.0, (1, 2, 4, 8): 4.0,
         (2, 4): 2.0, (4,): 6.0, (2,): 0.1, (2, 4, 8): 0.1,
     }  # fmt: skip
-    chosen = select([4, 1, 8, 2], lambda s: (errors[s], 0.5))
+    chosen = select([4, 1, 8, 2], lambda s: Candidate(s, errors[s]))
     assert chosen.step_sizes == (2, 4)
     assert chosen.error == 2.0
     tried = {c.step_sizes for c in chosen.path}
@@ -227,17 +315,36 @@ def test_the_selection_is_never_worse_than_any_candidate(values: list[float], n:
         tuple(sizes[a : b + 1]): values[k]
         for k, (a, b) in enumerate((a, b) for a in range(n) for b in range(a, n))
     }
-    chosen = select(sizes, lambda s: (table[s], 0.0))
+    chosen = select(sizes, lambda s: Candidate(s, table[s]))
     assert chosen.error == min(c.error for c in chosen.path)
 
 
 def test_diverged_candidates_lose() -> None:
-    chosen = select([1, 2], lambda s: (np.nan if 2 in s else 3.0, 0.0))
+    chosen = select([1, 2], lambda s: Candidate(s, np.nan if 2 in s else 3.0))
     assert chosen.step_sizes == (1,)
 
 
+def test_the_front_holds_every_range_and_its_thinnings() -> None:
+    found = ranges([1, 2, 4, 8, 16])
+    assert len(found) == len(set(found))
+    whole = {(1, 2, 4, 8, 16)[a:b] for a in range(5) for b in range(a + 1, 6)}
+    assert whole < set(found)
+    assert {(1, 4, 16), (1, 16), (2, 8)} <= set(found)
+    assert all(chain(sizes) == list(sizes) for sizes in found)
+
+
+def test_what_is_fast_is_chosen_within_the_tolerance() -> None:
+    table = [((1,), 1e-9, 8.0), ((1, 4), 1e-6, 2.0), ((4,), 1e-5, 1.0), ((2, 4), 1e-6, 3.0)]
+    front = [Candidate(s, error, nominal_seconds=t) for s, error, t in table]
+    assert [c.step_sizes for c in fastest(front, 1e-6)] == [(1, 4), (2, 4), (1,)]
+    assert fastest(front, 1e-12) == []
+    best = Selection((1,), 1e-9, front=[*front, Candidate((8,), np.inf)]).best
+    assert [c.step_sizes for c in best] == [(4,), (1, 4), (1,)]
+
+
 def test_a_selection_survives_json() -> None:
-    selection = Selection((1, 2), 0.5, [Candidate((1,), float("inf"), 0.1, "upper")])
+    tried = [Candidate((1,), float("inf"), 0.1, "upper")]
+    selection = Selection((1, 2), 0.5, tried, [Candidate((1, 2), 0.5, 0.1, "front", 3, 4, 5, 0.2)])
     assert Selection.from_dict(selection.as_dict()) == selection
 
 

@@ -16,6 +16,7 @@ from pyhits.errors import (
     FileFormatError,
 )
 from pyhits.flowmaps import FlowMap
+from pyhits.save import FORMAT
 from pyhits.serialise import read_tensors, write_tensors
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
@@ -53,7 +54,7 @@ def test_float64_models_stay_float64(oscillations: pyhits.Trajectories, tmp_path
 def test_a_model_file_holds_no_code(fitted: pyhits.HiTS, tmp_path: Path) -> None:
     path = fitted.save(tmp_path / "m.safetensors")
     tensors, facts = read_tensors(path, what="a model")
-    assert facts["format"] == 1
+    assert facts["format"] == FORMAT
     assert facts["data"]["fingerprint"] == fitted.data_["fingerprint"]
     assert [s["step_size"] for s in facts["scales"]] == [1, 2, 4, 8, 16]
     assert b"pickle" not in path.read_bytes()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyhits.errors import PyHiTSError
     from pyhits.estimator import HiTS
     from pyhits.evaluation import Evaluation
+    from pyhits.export import export_model
     from pyhits.io import read, write
     from pyhits.report import write_report
     from pyhits.save import load
@@ -29,6 +30,7 @@ _HOMES: dict[str, str | None] = {
     "PyHiTSError": "pyhits.errors",
     "Recipe": "pyhits.training",
     "Trajectories": "pyhits.trajectories",
+    "export_model": "pyhits.export",
     "flowmaps": None,
     "load": "pyhits.save",
     "read": "pyhits.io",
@@ -44,6 +46,7 @@ __all__ = [
     "Recipe",
     "Trajectories",
     "__version__",
+    "export_model",
     "flowmaps",
     "load",
     "read",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,15 @@ from sklearn.base import BaseEstimator
 
 from pyhits import planning
 from pyhits.checks import as_count
+from pyhits.choice import Chooser, choose_again
 from pyhits.encoders import Standardise
-from pyhits.errors import ArgumentError, NotFittedError, PyHiTSWarning, TrainingError
+from pyhits.errors import ArgumentError, NotFittedError
 from pyhits.evaluation import Evaluation, evaluate
-from pyhits.hierarchy import Selection, chain, select
+from pyhits.hierarchy import chain
 from pyhits.hierarchy.forecast import as_states, forecast, positions
-from pyhits.metrics import masked_mse
 from pyhits.planning import as_trajectories
 from pyhits.progress import bar, say, scale_bars
-from pyhits.settings import check_settings
+from pyhits.settings import check_selection, check_settings
 from pyhits.training import Recipe
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.jobs import fingerprint, make_jobs
@@ -42,6 +41,10 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     step_sizes : sequence of int, optional
         Step sizes in multiples of ``dt``, each dividing the next coarser. By default powers of two
         as far as the trajectories allow, at most 1024.
+    dense : int
+        States that the finest flow map returns from one evaluation: it then steps ``dense`` times
+        as far, fills in everything inside that step, and stands in for all step sizes up to it. A
+        forecast takes so many times fewer evaluations; 1 is the paper's plain hierarchy.
     recipe : {"pyhits", "paper"} or Recipe
         Training settings; ``"paper"`` is Appendix A.1. The settings below override it one by one.
     flow_map : str, optional
@@ -64,8 +67,11 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         Seconds for the whole fit. Results then depend on the machine.
     validation_fraction : float
         Part of the data held out where no validation data are given.
-    select : {"accuracy", "all"}
-        The paper's greedy rule, or all scales.
+    select : {"accuracy", "speed", "all"} or sequence of int
+        Which scales to couple: by the paper's greedy rule; the cheapest coupling whose validation
+        error is within ``tolerance``; all; or those given.
+    tolerance : float
+        Mean squared error, in standardised coordinates, that ``"speed"`` allows.
     interpolation : {"cubic", "linear"}
         Between the finest coupled steps where these are coarser than ``dt``; the paper is linear.
     dtype : {"float32", "float64"}
@@ -101,6 +107,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         self,
         step_sizes: Sequence[int] | None = None,
         *,
+        dense: int = 1,
         recipe: str | Recipe = "pyhits",
         flow_map: str | None = None,
         hidden_sizes: Sequence[int] | None = None,
@@ -115,7 +122,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         target_error: float | None = None,
         time_limit: float | None = None,
         validation_fraction: float = 0.2,
-        select: str = "accuracy",
+        select: str | Sequence[int] = "accuracy",
+        tolerance: float = 1e-6,
         interpolation: str = "cubic",
         dtype: str = "float32",
         device: str = "cpu",
@@ -124,6 +132,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         verbose: bool = True,
     ) -> None:
         self.step_sizes = step_sizes
+        self.dense = dense
         self.recipe = recipe
         self.flow_map = flow_map
         self.hidden_sizes = hidden_sizes
@@ -139,6 +148,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         self.time_limit = time_limit
         self.validation_fraction = validation_fraction
         self.select = select
+        self.tolerance = tolerance
         self.interpolation = interpolation
         self.dtype = dtype
         self.device = device
@@ -195,10 +205,12 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             held = as_trajectories(validation, dt, default_dt=train.dt)
             held = planning.matched(held, train.dt, train.feature_names, "validation")
         if self.step_sizes is None:
-            sizes = planning.default_step_sizes(train, held, recipe.rollout_steps)
+            sizes = planning.default_step_sizes(train, held, recipe.rollout_steps, self.dense)
             notes.append(f"Step sizes: {', '.join(map(str, sizes))} (x dt = {train.dt:g}).")
         else:
-            sizes = chain(self.step_sizes)
+            sizes = planning.dense_step_sizes(self.step_sizes, self.dense)
+        if self.dense > 1:
+            notes.append(f"The flow map of step size {sizes[0]} returns {self.dense} states.")
         recipe = recipe.resolve(train.n_features, len(train), train.n_rows)
         assert recipe.hidden_sizes is not None
         layers = [train.n_features, *recipe.hidden_sizes, train.n_features]
@@ -221,6 +233,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             recipe,
             sizes,
             seed=seed,
+            dense=self.dense,
             dtype=self.dtype,
             device=self.device,
         )
@@ -231,7 +244,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 job.time_limit = 0.9 * self.time_limit / turns
         folder = None
         if checkpoint is not None:
-            key = fingerprint(train, held, recipe, seed, self.dtype)
+            key = fingerprint(train, held, recipe, seed, self.dtype, self.dense)
             folder = CheckpointFolder(checkpoint, key)
             for job in jobs:
                 job.checkpoint = folder.progress_file(job.step_size)
@@ -260,7 +273,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             "high": high.astype(float).tolist(),
         }
         say("Choosing which scales to couple.", verbose=self.verbose)
-        self.selection_ = self._couple(held)
+        deadline = None if self.time_limit is None else begin + self.time_limit
+        chooser = self._chooser(held, deadline)
+        self.selection_ = chooser.choose(self.select, self.tolerance)
         self.seconds_ = time.perf_counter() - begin
         say(
             f"Coupled step sizes {', '.join(map(str, self.selection_.step_sizes))}; "
@@ -269,38 +284,40 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         )
         return self
 
-    def _couple(self, held: Trajectories) -> Selection:
-        """Choose the scales on validation rollouts."""
-        rolled = planning.rollouts(held)
+    def couple(
+        self, select: str | Sequence[int], *, tolerance: float | None = None, validation: Any = None
+    ) -> HiTS:
+        """Choose anew which scales to couple, without training.
 
-        measured: dict[tuple[int, ...], float] = {}
+        Parameters
+        ----------
+        select, tolerance
+            As in the constructor; what is not given stays.
+        validation : Trajectories, or anything that Trajectories accepts, optional
+            Data to choose on; by default what was measured in :meth:`fit` decides.
 
-        def measure(step_sizes: tuple[int, ...]) -> tuple[float, float]:
-            begin = time.perf_counter()
-            predicted = self._forecast(rolled.initial_states, rolled.n_steps, step_sizes)
-            seconds = time.perf_counter() - begin
-            measured[step_sizes] = masked_mse(rolled.truth, predicted, self.encoder_.scale_)
-            return measured[step_sizes], seconds
+        Returns
+        -------
+        HiTS
+            Itself.
+        """
+        self._check_fitted()
+        self.set_params(select=select)
+        if tolerance is not None:
+            self.set_params(tolerance=tolerance)
+        check_selection(self.select, self.tolerance)
+        if validation is not None:
+            self.selection_ = self._chooser(self.as_data(validation)).choose(select, self.tolerance)
+        else:
+            sizes = list(self.flow_maps_)
+            self.selection_ = choose_again(self.selection_, sizes, select, self.tolerance)
+        self._check_trained(self.selection_.step_sizes)
+        return self
 
-        sizes = tuple(sorted(self.flow_maps_))
-        try:
-            if self.select == "all":
-                return Selection(sizes, measure(sizes)[0])
-            chosen = select(sizes, measure)
-        except KeyboardInterrupt:
-            best = min(measured, key=measured.__getitem__, default=sizes[:1])
-            warnings.warn(
-                f"The choice of scales was interrupted: took {list(best)}, the best so far.",
-                PyHiTSWarning,
-                stacklevel=3,
-            )
-            return Selection(best, measured.get(best, math.inf))
-        if not math.isfinite(chosen.error):
-            raise TrainingError(
-                "Every coupling diverges on the validation data. Train longer, with more data, or "
-                "look for outliers."
-            )
-        return chosen
+    def _chooser(self, held: Trajectories, deadline: float | None = None) -> Chooser:
+        return Chooser(
+            self._forecast, self.flow_maps_, held, self.encoder_.scale_, deadline=deadline
+        )
 
     # Using it
 
@@ -373,12 +390,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         method: str = "vectorised",
         on_divergence: str = "return",
     ) -> np.ndarray:
-        missing = [s for s in chain(step_sizes) if s not in self.flow_maps_]
-        if missing:
-            raise ArgumentError(
-                f"Step size {missing[0]} was not trained; there are "
-                f"{', '.join(map(str, self.flow_maps_))}."
-            )
+        self._check_trained(step_sizes)
         maps = {s: self.flow_maps_[s].to(self.device) for s in step_sizes}
         with bar("forecasting", verbose=self.verbose) as progress:
             return forecast(
@@ -453,6 +465,14 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
 
         self._check_fitted()
         return save_model(self, path)
+
+    def _check_trained(self, step_sizes: Sequence[int]) -> None:
+        missing = [s for s in chain(step_sizes) if s not in self.flow_maps_]
+        if missing:
+            raise ArgumentError(
+                f"Step size {missing[0]} was not trained; there are "
+                f"{', '.join(map(str, self.flow_maps_))}."
+            )
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "selection_"):

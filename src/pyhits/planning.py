@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.errors import DataError
+from pyhits.errors import ArgumentError, DataError
+from pyhits.hierarchy import chain
 from pyhits.trajectories import Trajectories, default_names
 
 #: Coarsest step size chosen without being asked: eleven scales, as in the paper.
@@ -35,13 +36,36 @@ def as_trajectories(
 
 
 def default_step_sizes(
-    train: Trajectories, validation: Trajectories, rollout_steps: int = 1
+    train: Trajectories, validation: Trajectories, rollout_steps: int = 1, dense: int = 1
 ) -> list[int]:
-    """Return powers of two, as far as the trajectories allow windows of ``rollout_steps``."""
+    """Return powers of two, as far as the trajectories allow windows of ``rollout_steps``.
+
+    With ``dense`` states in the finest step they begin at that many rows.
+    """
     longest = (int(train.lengths.max()) - 1) // max(_STEPS_PER_TRAJECTORY, rollout_steps)
     held = (int(validation.lengths.max()) - 1) // rollout_steps
-    allowed = max(1, min(longest, held, _COARSEST))
-    return [1 << k for k in range(allowed.bit_length())]
+    allowed = max(1, min(longest, held, _COARSEST) // dense)
+    return [dense << k for k in range(allowed.bit_length())]
+
+
+def dense_step_sizes(step_sizes: Sequence[int], dense: int) -> list[int]:
+    """Return the step sizes with those up to ``dense`` times the finest replaced by that one.
+
+    Raises
+    ------
+    ArgumentError
+        The step of ``dense`` states does not divide the next coarser.
+    """
+    sizes = chain(step_sizes)
+    # Sizes that begin with the dense step itself, in a list of their own, are as good.
+    finest = dense if dense > 1 and sizes[0] == dense else dense * sizes[0]
+    coarser = [s for s in sizes if s > finest]
+    if coarser and coarser[0] % finest:
+        raise ArgumentError(
+            f"dense={dense} makes a flow map of step size {finest}, which does not divide the next "
+            f"coarser, {coarser[0]}."
+        )
+    return [finest, *coarser]
 
 
 def hold_out(

@@ -15,12 +15,12 @@ from pyhits.checks import as_positive, check_device
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, FileFormatError
 from pyhits.estimator import HiTS
-from pyhits.hierarchy import Selection, chain
+from pyhits.hierarchy import Selection, chain, resolution
 from pyhits.serialise import pack_flow_map, read_tensors, unpack_flow_map, write_tensors
 from pyhits.training import History, Recipe
 
-#: Version of the layout. Files of a greater one are refused.
-FORMAT = 1
+#: Version of the layout. Files of a greater one are refused. Since 2 a flow map may be dense.
+FORMAT = 2
 
 
 def save_model(model: HiTS, path: str | Path) -> Path:
@@ -46,6 +46,8 @@ def save_model(model: HiTS, path: str | Path) -> Path:
         settings["recipe"] = asdict(model.recipe)
     if settings["step_sizes"] is not None:
         settings["step_sizes"] = [int(s) for s in settings["step_sizes"]]
+    if not isinstance(settings["select"], str):
+        settings["select"] = [int(s) for s in settings["select"]]
     if settings["hidden_sizes"] is not None:
         settings["hidden_sizes"] = [int(w) for w in settings["hidden_sizes"]]
     settings["device"] = "cpu"
@@ -145,8 +147,9 @@ def _check(model: HiTS) -> None:
     if any(flow_map.dimension != d for flow_map in model.flow_maps_.values()):
         raise ValueError("its flow maps are of another dimension than its features")
     chain(model.flow_maps_)
-    if not set(chain(model.selection_.step_sizes)) <= set(model.flow_maps_):
+    if not set(model.selection_.step_sizes) <= set(model.flow_maps_):
         raise ValueError("it couples step sizes that it does not hold")
+    resolution({size: model.flow_maps_[size] for size in model.selection_.step_sizes})
     for name in ("low", "high", "std"):
         if len(model.data_[name]) != d:
             raise ValueError(f"its summary of the training data ({name}) does not fit")

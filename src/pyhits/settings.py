@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pyhits.checks import as_choice, as_count, as_positive, as_seed, check_device
 from pyhits.errors import ArgumentError
+from pyhits.flowmaps import family
+from pyhits.hierarchy import chain
 from pyhits.hierarchy.interpolate import METHODS
 from pyhits.training import Recipe, get_recipe
-from pyhits.training.parallel import n_cores
 
 if TYPE_CHECKING:
     from pyhits.estimator import HiTS
+
+
+def check_selection(select: str | Sequence[int], tolerance: float) -> None:
+    """Check how scales are to be chosen."""
+    as_positive(tolerance, "tolerance")
+    if isinstance(select, str):
+        as_choice(select, "select", ("accuracy", "speed", "all"))
+    else:
+        chain(select)
 
 
 def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int | None, int]:
@@ -31,8 +43,15 @@ def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int |
         early_bias=model.early_bias,
         target_error=model.target_error,
     )
+    if as_count(model.dense, "dense") > 1:
+        accepted = inspect.signature(family(recipe.flow_map)).parameters
+        if "outputs" not in accepted:
+            raise ArgumentError(
+                f"The flow map {recipe.flow_map!r} cannot be dense: its constructor takes no "
+                "outputs."
+            )
     as_choice(model.dtype, "dtype", ("float32", "float64"))
-    as_choice(model.select, "select", ("accuracy", "all"))
+    check_selection(model.select, model.tolerance)
     as_choice(model.interpolation, "interpolation", METHODS)
     if not 0 < as_positive(model.validation_fraction, "validation_fraction") < 1:
         raise ArgumentError(
@@ -43,7 +62,7 @@ def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int |
     check_device(model.device)
     n_jobs = model.n_jobs
     if n_jobs is not None:
-        n_jobs = n_cores() if n_jobs == -1 else as_count(n_jobs, "n_jobs")
+        n_jobs = -1 if n_jobs == -1 else as_count(n_jobs, "n_jobs")
     if model.random_state is not None:
         return recipe, n_jobs, as_seed(model.random_state)
     seed = 0 if with_checkpoint else int(np.random.SeedSequence().generate_state(1)[0])

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pyhits._version import __version__
-from pyhits.cli import data, demo, model
+from pyhits.cli import data, demo, export, model
 
 app = typer.Typer(
     name="pyhits",
@@ -40,6 +40,7 @@ app.command("fit")(model.fit)
 app.command("info")(model.info)
 app.command("forecast")(model.forecast)
 app.command("evaluate")(model.evaluate)
+app.command("export")(export.export)
 app.command("demo")(demo.demo)
 
 

@@ -29,6 +29,9 @@ def fit(
     variable: Variable = None,
     time_column: TimeColumn = None,
     step_sizes: StepSizes = None,
+    dense: Annotated[
+        int, typer.Option("--dense", help="States the finest flow map returns from one evaluation.")
+    ] = 1,
     recipe: Annotated[str, typer.Option("--recipe", help="pyhits, or paper.")] = "pyhits",
     hidden_sizes: Annotated[
         str | None, typer.Option("--hidden-sizes", help="Widths of the net, such as 64,64,64.")
@@ -79,6 +82,7 @@ def fit(
     check_target(out)
     model = HiTS(
         whole_numbers(step_sizes, "--step-sizes"),
+        dense=dense,
         recipe=recipe,
         hidden_sizes=whole_numbers(hidden_sizes, "--hidden-sizes"),
         activation=activation,

@@ -8,15 +8,19 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from pyhits.checks import suggest
+from pyhits.checks import as_count, suggest
 from pyhits.errors import ArgumentError
 
-#: Writes the states one step after ``states`` (n, d) into ``out`` (n, d); both contiguous.
+#: Writes the states that a step from ``states`` (n, d) leads to into ``out`` (n, outputs * d), both
+#: contiguous.
 StepInto = Callable[[Tensor, Tensor], None]
 
 
 class FlowMap(nn.Module):
     """One step forward in time: ``x + increment(x)`` (paper, equation 7).
+
+    A dense flow map returns, from one evaluation, ``outputs`` states at equally spaced times inside
+    its step, the last of them at its end.
 
     Subclass it, write :meth:`increment` and :meth:`config`, and decorate the class with
     :func:`register` to make a new family that couples, forecasts and saves like the others. A net
@@ -26,25 +30,34 @@ class FlowMap(nn.Module):
     ----------
     dimension : int
         Number of state variables d.
+    outputs : int
+        Number of states m inside one step; 1 is the end of the step alone.
     """
 
     kind: ClassVar[str] = ""
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, outputs: int = 1) -> None:
         super().__init__()
         self.dimension = dimension
+        self.outputs = as_count(outputs, "outputs")
 
     def increment(self, states: Tensor) -> Tensor:
-        """Return the change of state over one step; ``(n, d)`` to ``(n, d)``."""
+        """Return the changes of state at all outputs; ``(n, d)`` to ``(n, outputs * d)``."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to step.")
 
     def forward(self, states: Tensor) -> Tensor:
         """Return the states one step later; ``(n, d)`` to ``(n, d)``."""
-        return states + self.increment(states)
+        return states + self.increment(states)[:, -self.dimension :]
+
+    def within(self, states: Tensor) -> Tensor:
+        """Return the states at all outputs; ``(n, d)`` to ``(n, outputs, d)``."""
+        change = self.increment(states)
+        return states[:, None] + change.view(len(states), self.outputs, self.dimension)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON values, for model files."""
-        return {"dimension": self.dimension}
+        dense = {"outputs": self.outputs} if self.outputs > 1 else {}
+        return {"dimension": self.dimension} | dense
 
     def stepper(self, max_rows: int) -> StepInto:
         """Return a function that steps up to ``max_rows`` states into a given buffer.
@@ -54,7 +67,8 @@ class FlowMap(nn.Module):
         """
 
         def step_into(states: Tensor, out: Tensor) -> None:
-            torch.add(states, self.increment(states), out=out)
+            spread_into(states, self.outputs, out)
+            out += self.increment(states)
 
         return step_into
 
@@ -64,9 +78,20 @@ class FlowMap(nn.Module):
         return max(64, self.dimension)
 
     @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one evaluation, about: the weights of a net."""
+        return max(self.n_parameters, self.outputs * self.dimension)
+
+    @property
     def n_parameters(self) -> int:
         """Number of trained numbers."""
         return sum(p.numel() for p in self.parameters())
+
+
+def spread_into(states: Tensor, outputs: int, out: Tensor) -> None:
+    """Write every state ``outputs`` times side by side; ``(n, d)`` to ``(n, outputs * d)``."""
+    n, d = states.shape
+    out.view(n, outputs, d).copy_(states[:, None])
 
 
 _KINDS: dict[str, type[FlowMap]] = {}

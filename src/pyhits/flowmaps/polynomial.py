@@ -11,7 +11,10 @@ from torch import Tensor
 
 from pyhits.checks import as_count
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps.base import FlowMap, StepInto, register
+from pyhits.flowmaps.base import FlowMap, StepInto, register, spread_into
+
+#: Columns from which on BLAS is as fast on a product with the coefficients from the right.
+_WIDE = 16
 
 
 def n_monomials(dimension: int, degree: int) -> int:
@@ -53,29 +56,36 @@ class PolynomialMap(FlowMap):
     ----------
     dimension, degree : int
         Number of state variables and total degree (0 or more).
+    outputs : int
+        Number of states inside one step; each has its own coefficients, all share the monomials.
     """
 
     coefficients: Tensor
     low: Tensor
     high: Tensor
 
-    def __init__(self, dimension: int, degree: int) -> None:
-        super().__init__(dimension)
+    def __init__(self, dimension: int, degree: int, outputs: int = 1) -> None:
+        super().__init__(dimension, outputs)
         self.degree = as_count(degree, "degree", least=0)
         self._blocks = _recursion(dimension, self.degree)
         n = n_monomials(dimension, self.degree)
-        self.register_buffer("coefficients", torch.zeros(dimension, n))
+        self.register_buffer("coefficients", torch.zeros(outputs * dimension, n))
         self.register_buffer("low", torch.full((dimension,), -torch.inf))
         self.register_buffer("high", torch.full((dimension,), torch.inf))
 
     @property
     def width(self) -> int:
-        """Numbers held for each state while stepping: the monomials."""
-        return int(self.coefficients.shape[1])
+        """Numbers held for each state while stepping: the monomials, or the outputs."""
+        return max(self.coefficients.shape)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one evaluation: making each monomial, and its coefficients."""
+        return int(self.coefficients.numel() + self.coefficients.shape[1])
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {"dimension": self.dimension, "degree": self.degree}
+        return super().config() | {"degree": self.degree}
 
     def set_bounds(self, states: np.ndarray, margin: float = 0.1) -> None:
         """Set the box to the range of ``states`` (n, d), widened by ``margin`` of it a side."""
@@ -85,10 +95,22 @@ class PolynomialMap(FlowMap):
         self.high.copy_(torch.from_numpy(high + pad))
 
     def monomials(self, states: Tensor) -> Tensor:
-        """Return all monomials, one a row: states ``(n, d)`` to ``(n_monomials, n)``."""
-        out = states.new_empty((self.coefficients.shape[1], states.shape[0]))
-        self._monomials_into(states, out)
-        return out
+        """Return all monomials, one a row: states ``(n, d)`` to ``(n_monomials, n)``.
+
+        They are joined, not written in place, so that autograd and exporters can follow.
+        """
+        ones = torch.ones_like(states[:, :1]).T
+        if self.degree == 0:
+            return ones
+        variables = states.T
+        if self.degree > 1:
+            variables = torch.clamp(variables, self.low[:, None], self.high[:, None])
+        terms = torch.cat([ones, variables])
+        for k in range(0, len(self._blocks), self.dimension):
+            blocks = self._blocks[k : k + self.dimension]
+            higher = [terms[first:last] * variables[j] for first, last, j, _ in blocks]
+            terms = torch.cat([terms, *higher])
+        return terms
 
     def _monomials_into(self, states: Tensor, out: Tensor) -> None:
         out[0] = 1
@@ -104,24 +126,38 @@ class PolynomialMap(FlowMap):
             torch.mul(out[first:last], variables[variable], out=out[begin : begin + last - first])
 
     def increment(self, states: Tensor) -> Tensor:
-        """Return the change of state over one step; ``(n, d)`` to ``(n, d)``."""
+        """Return the changes of state at all outputs; ``(n, d)`` to ``(n, outputs * d)``."""
         return (self.coefficients @ self.monomials(states)).T
 
     def stepper(self, max_rows: int) -> StepInto:
         """Return a stepping function that reuses one block of monomials."""
-        n_terms = self.coefficients.shape[1]
+        n_changes, n_terms = self.coefficients.shape
         buffer = self.coefficients.new_empty(n_terms * max_rows)
-        change = self.coefficients.new_empty(self.dimension * max_rows)
+        if n_changes >= _WIDE:
+            transposed = self.coefficients.T.contiguous()
+
+            def step_wide(states: Tensor, out: Tensor) -> None:
+                n = len(states)
+                terms = buffer[: n * n_terms].view(n_terms, n)
+                self._monomials_into(states, terms)
+                spread_into(states, self.outputs, out)
+                out.addmm_(terms.T, transposed)
+
+            return step_wide
+        change = self.coefficients.new_empty(n_changes * max_rows)
 
         def step_into(states: Tensor, out: Tensor) -> None:
             n = len(states)
             terms = buffer[: n * n_terms].view(n_terms, n)
             self._monomials_into(states, terms)
             # Coefficients from the left: BLAS is some 20 times slower on the transposed product.
-            product = torch.mm(
-                self.coefficients, terms, out=change[: n * self.dimension].view(-1, n)
-            )
-            torch.add(states, product.T, out=out)
+            product = change[: n * n_changes].view(n_changes, n)
+            torch.mm(self.coefficients, terms, out=product)
+            if self.outputs == 1:
+                torch.add(states, product.T, out=out)
+            else:
+                spread_into(states, self.outputs, out)
+                out += product.T
 
         return step_into
 
@@ -145,8 +181,10 @@ def fit_polynomial(
 
     Parameters
     ----------
-    states, increments : array, shape (n, d)
-        Standardised states and their changes over one step, scaled to order one; float64.
+    states : array, shape (n, d)
+        Standardised states, float64.
+    increments : array, shape (n, outputs * d)
+        Their changes over one step, at each output, scaled to order one; float64.
     validation : pair of such arrays
         Held-out states and increments that choose degree and penalty.
     max_degree, max_terms : int
@@ -157,21 +195,21 @@ def fit_polynomial(
     -------
     best : PolynomialMap
         In float64.
-    residual : array, shape (d,)
-        Its mean squared error on validation, each feature.
+    residual : array, shape (outputs * d,)
+        Its mean squared error on validation, each output and feature.
     """
     d = states.shape[1]
-    if len(states) == 0 or states.shape != increments.shape:
+    if len(states) == 0 or len(states) != len(increments) or increments.shape[1] % d:
         raise ArgumentError(f"Cannot fit to states {states.shape}, increments {increments.shape}.")
     held_states, held = (torch.from_numpy(np.ascontiguousarray(a)) for a in validation)
     x, y = (torch.from_numpy(np.ascontiguousarray(a)) for a in (states, increments))
     best: PolynomialMap | None = None
-    best_error = np.full(d, np.inf)
+    best_error = np.full(increments.shape[1], np.inf)
     for degree in range(max_degree + 1):
         terms = n_monomials(d, degree)
         if (degree > 1 and terms > max_terms) or (degree > 0 and 3 * terms > len(states)):
             break
-        candidate = PolynomialMap(d, degree).double()
+        candidate = PolynomialMap(d, degree, increments.shape[1] // d).double()
         candidate.set_bounds(states)
         design = candidate.monomials(x).T
         scale = design.square().mean(0).sqrt_()

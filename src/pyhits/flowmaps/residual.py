@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pyhits.checks import as_choice, as_count
-from pyhits.flowmaps.base import StepInto, register
+from pyhits.flowmaps.base import StepInto, register, spread_into
 from pyhits.flowmaps.scaled import ScaledNet
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -41,6 +41,8 @@ class ResidualNet(ScaledNet):
         The paper uses ``"relu"``; smooth ones fit smooth flow maps far better.
     base_degree : int, optional
         Degree of a polynomial first stage, of which the net learns the rescaled remainder.
+    outputs : int
+        Number of states inside one step; the last layer has ``outputs * dimension`` units.
     """
 
     layers: nn.ModuleList
@@ -51,17 +53,19 @@ class ResidualNet(ScaledNet):
         hidden_sizes: Sequence[int] = (64, 64, 64),
         activation: str = "gelu",
         base_degree: int | None = None,
+        outputs: int = 1,
     ) -> None:
-        super().__init__(dimension, base_degree)
+        super().__init__(dimension, base_degree, outputs)
         self.hidden_sizes = tuple(as_count(w, "a hidden size") for w in hidden_sizes)
         self.activation = as_choice(activation, "activation", ACTIVATIONS)
-        sizes = [dimension, *self.hidden_sizes, dimension]
+        sizes = [dimension, *self.hidden_sizes, outputs * dimension]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
 
     @property
     def width(self) -> int:
         """Numbers held for each state while stepping: the widest layer, or the base's monomials."""
-        return max(1, *self.hidden_sizes, 0 if self.base is None else self.base.width)
+        base = 0 if self.base is None else self.base.width
+        return max(*self.hidden_sizes, self.outputs * self.dimension, base)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -69,7 +73,7 @@ class ResidualNet(ScaledNet):
         return super().config() | own
 
     def net(self, states: Tensor) -> Tensor:
-        """Return the net's O(1) output, ``(n, d)`` to ``(n, d)``."""
+        """Return the net's O(1) output; ``(n, d)`` to ``(n, outputs * d)``."""
         activate = ACTIVATIONS[self.activation]
         last = len(self.layers) - 1
         for k, layer in enumerate(self.layers):
@@ -93,10 +97,13 @@ class ResidualNet(ScaledNet):
                 target = buffers[k % 2][: n * width].view(n, width)
                 activate(torch.addmm(bias, h, weight, out=target))
                 h = target
-            if base is None:
+            if base is not None:
+                base(states, out)
+                out.addmm_(h, last[0])
+            elif self.outputs == 1:
                 torch.addmm(states, h, last[0], out=out)
             else:
-                base(states, out)
+                spread_into(states, self.outputs, out)
                 out.addmm_(h, last[0])
             out += last[1]
 

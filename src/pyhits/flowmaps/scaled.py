@@ -16,7 +16,7 @@ class ScaledNet(FlowMap):
 
     To train a net of your own, subclass this, define :meth:`net` on standardised states, register
     the class, and name it: ``HiTS(flow_map="my-net")``. Its constructor must accept ``dimension``
-    and ``base_degree``.
+    and ``base_degree``, and ``outputs`` if it is to be trained densely.
 
     Parameters
     ----------
@@ -24,35 +24,42 @@ class ScaledNet(FlowMap):
         Number of state variables d.
     base_degree : int, optional
         Degree of a polynomial first stage, of which the net learns the rescaled remainder.
+    outputs : int
+        Number of states m inside one step.
 
     Attributes
     ----------
-    scale : Tensor, shape (d,)
-        Size of each feature's increment (after the base), by which the net's output is multiplied;
-        1 in the paper's setting. A feature that never changes has 0 and stays exactly constant.
+    scale : Tensor, shape (outputs * d,)
+        Size of each feature's increment (after the base) at each output, by which the net's output
+        is multiplied; 1 in the paper's setting. A feature that never changes has 0 and stays
+        exactly constant.
     base : PolynomialMap or None
         The first stage.
     """
 
     scale: Tensor
 
-    def __init__(self, dimension: int, base_degree: int | None = None) -> None:
-        super().__init__(dimension)
-        self.base = None if base_degree is None else PolynomialMap(dimension, base_degree)
-        self.register_buffer("scale", torch.ones(dimension))
+    def __init__(self, dimension: int, base_degree: int | None = None, outputs: int = 1) -> None:
+        super().__init__(dimension, outputs)
+        self.base: PolynomialMap | None = None
+        if base_degree is not None:
+            self.base = PolynomialMap(dimension, base_degree, outputs)
+        self.register_buffer("scale", torch.ones(outputs * dimension))
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one evaluation, those of the base included."""
+        return super().multiply_adds + (0 if self.base is None else self.base.multiply_adds)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {
-            "dimension": self.dimension,
-            "base_degree": None if self.base is None else self.base.degree,
-        }
+        return super().config() | {"base_degree": None if self.base is None else self.base.degree}
 
     def net(self, states: Tensor) -> Tensor:
-        """Return the net's O(1) output; ``(n, d)`` to ``(n, d)``."""
+        """Return the net's O(1) output; ``(n, d)`` to ``(n, outputs * d)``."""
         raise NotImplementedError(f"{type(self).__name__} does not define its net.")
 
     def increment(self, states: Tensor) -> Tensor:
-        """Return the change of state over one step; ``(n, d)`` to ``(n, d)``."""
+        """Return the changes of state at all outputs; ``(n, d)`` to ``(n, outputs * d)``."""
         change = self.scale * self.net(states)
         return change if self.base is None else change + self.base.increment(states)

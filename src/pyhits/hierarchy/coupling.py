@@ -1,10 +1,11 @@
-"""Which scales to couple: greedy cross-validation of the range of step sizes (Section 2.3)."""
+"""Which scales to couple: the paper's greedy rule (Section 2.3), and the whole front."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -20,14 +21,33 @@ class Candidate:
         Validation error, infinite if the forecast diverged.
     seconds : float
         Time of its validation forecast.
-    search : {"upper", "lower"}
-        Which bound was being sought.
+    search : {"upper", "lower", "front"}
+        Which bound was being sought by the greedy rule, or that the front was being measured.
+    depth, evaluations, multiply_adds : int
+        Its cost apart from the machine; see :class:`~pyhits.hierarchy.cost.Cost`.
+    nominal_seconds : float
+        The cost in seconds of a nominal machine, by which ``"speed"`` ranks.
     """
 
     step_sizes: tuple[int, ...]
     error: float
-    seconds: float
-    search: str
+    seconds: float = 0.0
+    search: str = ""
+    depth: int = 0
+    evaluations: int = 0
+    multiply_adds: int = 0
+    nominal_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Count an error that is no number as infinite."""
+        if math.isnan(self.error):
+            object.__setattr__(self, "error", math.inf)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Candidate:
+        """Rebuild from plain JSON values."""
+        sizes, error = tuple(values["step_sizes"]), float(values["error"])
+        return cls(**{**values, "step_sizes": sizes, "error": error})
 
 
 @dataclass
@@ -41,11 +61,25 @@ class Selection:
     error : float
         Their validation error: mean squared error in standardised coordinates.
     path : list of Candidate
+        What the greedy rule tried.
+    front : list of Candidate
+        Error and cost of all ranges of scales, whole and thinned, on a sample of the validation
+        data.
     """
 
     step_sizes: tuple[int, ...]
     error: float
     path: list[Candidate] = field(default_factory=list)
+    front: list[Candidate] = field(default_factory=list)
+
+    @property
+    def best(self) -> list[Candidate]:
+        """The candidates of the front that none is both cheaper and better than, cheapest first."""
+        kept: list[Candidate] = []
+        for candidate in sorted(self.front, key=lambda c: (c.nominal_seconds, c.error)):
+            if math.isfinite(candidate.error) and (not kept or candidate.error < kept[-1].error):
+                kept.append(candidate)
+        return kept
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -54,15 +88,13 @@ class Selection:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Selection:
         """Rebuild from :meth:`as_dict`."""
-        path = [
-            Candidate(tuple(c["step_sizes"]), float(c["error"]), c["seconds"], c["search"])
-            for c in values["path"]
-        ]
-        return cls(tuple(values["step_sizes"]), float(values["error"]), path)
+        path = [Candidate.from_dict(c) for c in values["path"]]
+        front = [Candidate.from_dict(c) for c in values.get("front", [])]
+        return cls(tuple(values["step_sizes"]), float(values["error"]), path, front)
 
 
-#: Returns validation error and seconds of a coupling.
-Measure = Callable[[tuple[int, ...]], tuple[float, float]]
+#: Tries a coupling.
+Measure = Callable[[tuple[int, ...]], Candidate]
 
 
 def select(step_sizes: Sequence[int], measure: Measure) -> Selection:
@@ -76,7 +108,7 @@ def select(step_sizes: Sequence[int], measure: Measure) -> Selection:
     step_sizes : sequence of int
         All trained step sizes.
     measure : callable
-        Gives the validation error and the seconds of a coupling.
+        Tries a coupling: returns a Candidate with its error.
     """
     sizes = sorted(step_sizes)
     path: list[Candidate] = []
@@ -86,9 +118,7 @@ def select(step_sizes: Sequence[int], measure: Measure) -> Selection:
         for sizes_tried in candidates:
             known = next((c for c in path if c.step_sizes == sizes_tried), None)
             if known is None:
-                error, seconds = measure(sizes_tried)
-                error = error if math.isfinite(error) else math.inf
-                known = Candidate(sizes_tried, error, seconds, search)
+                known = replace(measure(sizes_tried), search=search)
                 path.append(known)
             tried.append(known)
         return min(tried, key=lambda c: c.error)
@@ -96,3 +126,23 @@ def select(step_sizes: Sequence[int], measure: Measure) -> Selection:
     upper = best([tuple(sizes[: k + 1]) for k in range(len(sizes))], "upper").step_sizes
     chosen = best([upper[k:] for k in range(len(upper))], "lower")
     return Selection(chosen.step_sizes, chosen.error, path)
+
+
+def ranges(step_sizes: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return every range of scales: whole, with every k-th of them alone, and its two ends alone.
+
+    They nest as ``step_sizes`` do, finest first; each is there once, in a fixed order.
+    """
+    sizes = sorted(step_sizes)
+    found: dict[tuple[int, ...], None] = {}
+    for first, last in itertools.combinations_with_replacement(range(len(sizes)), 2):
+        for stride in range(1, max(1, last - first) + 1):
+            if (last - first) % stride == 0:
+                found[tuple(sizes[first : last + 1 : stride])] = None
+    return list(found)
+
+
+def fastest(front: Sequence[Candidate], tolerance: float) -> list[Candidate]:
+    """Return the candidates whose error is within ``tolerance``, cheapest first."""
+    within = [c for c in front if c.error <= tolerance]
+    return sorted(within, key=lambda c: (c.nominal_seconds, c.error))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -47,12 +48,84 @@ def chain(step_sizes: Iterable[int]) -> list[int]:
     return sizes
 
 
+def resolution(flow_maps: Mapping[int, FlowMap]) -> int:
+    """Return the spacing of the states that coupled flow maps fill in, checked to be even.
+
+    A dense flow map of step size s and m outputs fills in every multiple of s / m.
+
+    Raises
+    ------
+    ArgumentError
+        As :func:`chain`; or a step size lies inside the step of a coarser, dense flow map.
+    """
+    sizes = chain(flow_maps)
+    spacing = {}
+    for size in sizes:
+        outputs = flow_maps[size].outputs
+        if size % outputs:
+            raise ArgumentError(f"Step size {size} cannot hold {outputs} states evenly.")
+        spacing[size] = size // outputs
+    for fine, coarse in itertools.pairwise(sizes):
+        if spacing[coarse] % fine or spacing[coarse] == spacing[fine]:
+            raise ArgumentError(
+                f"Step size {fine} lies inside the step of {coarse}, whose flow map returns the "
+                f"states every {spacing[coarse]} x dt itself: leave one of them out."
+            )
+    return spacing[sizes[0]]
+
+
 def block_rows(flow_map: FlowMap, states: Tensor) -> int:
     """Return how many of ``states`` to step at once, so that activations stay in cache."""
     if states.device.type != "cpu":
         return 1 << 20
     bytes_each = flow_map.width * states.element_size()
     return int(max(256, _CACHE_BYTES * torch.get_num_threads() // bytes_each))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Steps that do not depend on each other and are taken at once.
+
+    Attributes
+    ----------
+    size : int
+        Step size of the flow map that takes them.
+    begin, every : int
+        They start from every ``every``-th state from ``begin`` on.
+    columns : int
+        How many of these there are in each trajectory.
+    count : int
+        The first ``count`` outputs of each step are written; what a coarser scale has filled in
+        already is left as it is.
+    """
+
+    size: int
+    begin: int
+    every: int
+    columns: int
+    count: int
+
+
+def stages(flow_maps: Mapping[int, FlowMap], n_steps: int) -> Iterator[Stage]:
+    """Yield the stages that fill in ``n_steps`` states, in the order of Algorithm 1."""
+    coarser: int | None = None
+    for size in reversed(chain(flow_maps)):
+        outputs = flow_maps[size].outputs
+        spacing = size // outputs
+        every = coarser or n_steps
+        for begin in range(0, min(every, n_steps), size):
+            # The end of the last step between two coarse states is the second of these.
+            count = outputs - 1 if coarser == begin + size else outputs
+            if count == 0:
+                continue
+            columns = max(0, (n_steps - begin - count * spacing) // every + 1)
+            if columns:
+                yield Stage(size, begin, every, columns, count)
+            last = begin + columns * every
+            count = min(count, (n_steps - last) // spacing) if last < n_steps else 0
+            if count:
+                yield Stage(size, last, every, 1, count)
+        coarser = spacing
 
 
 def fill(
@@ -63,51 +136,49 @@ def fill(
     Parameters
     ----------
     states : Tensor, shape (n, n_steps + 1, d)
-        ``states[:, 0]`` holds the initial states; everything else is overwritten.
+        ``states[:, 0]`` holds the initial states; everything else is overwritten. Contiguous.
     flow_maps : mapping of int to FlowMap
-        By step size; the finest must be 1 and each must divide the next coarser.
+        By step size; the finest must fill in every state and each must divide the next coarser.
     rows_per_block : int, optional
         States stepped at once; by default chosen from the shapes.
     """
-    sizes = chain(flow_maps)
-    if sizes[0] != 1:
-        raise ArgumentError(f"The finest step size to fill with must be 1, got {sizes[0]}.")
+    finest = resolution(flow_maps)
+    if finest != 1:
+        raise ArgumentError(f"The finest step size to fill with must be 1, got {finest}.")
     threads = torch.get_num_threads()
     shares = min(threads, len(states) // 2)
     if states.device.type != "cpu" or shares < 2:
-        _fill(states, flow_maps, sizes, rows_per_block)
+        _fill(states, flow_maps, rows_per_block)
         return
 
     def work(part: Tensor) -> None:
         # One thread of torch's a share: no barrier after every small operation, and no waiting
         # where other programs use the cores too. The setting belongs to the calling thread.
         torch.set_num_threads(1)
-        _fill(part, flow_maps, sizes, rows_per_block)
+        _fill(part, flow_maps, rows_per_block)
 
     with ThreadPoolExecutor(shares) as pool:
         list(pool.map(work, states.tensor_split(shares)))
 
 
 @torch.inference_mode()
-def _fill(
-    states: Tensor,
-    flow_maps: Mapping[int, FlowMap],
-    sizes: list[int],
-    rows_per_block: int | None,
-) -> None:
-    n_steps = states.shape[1] - 1
-    coarser: int | None = None
-    for size in reversed(sizes):
-        rows = rows_per_block or block_rows(flow_maps[size], states)
-        stepper = _Blocks(flow_maps[size], states, rows)
-        if coarser is None:
-            for k in range(size, n_steps + 1, size):
-                stepper(states[:, k - size : k - size + 1], states[:, k : k + 1])
-        else:
-            for k in range(size, min(coarser, n_steps + 1), size):
-                target = states[:, k::coarser]
-                stepper(states[:, k - size :: coarser][:, : target.shape[1]], target)
-        coarser = size
+def _fill(states: Tensor, flow_maps: Mapping[int, FlowMap], rows_per_block: int | None) -> None:
+    n, length, d = states.shape
+    along, row, item = states.stride()
+    steppers: dict[int, _Blocks] = {}
+    for stage in stages(flow_maps, length - 1):
+        if stage.size not in steppers:
+            flow_map = flow_maps[stage.size]
+            rows = rows_per_block or block_rows(flow_map, states)
+            steppers = {stage.size: _Blocks(flow_map, states, rows)}
+        spacing = stage.size // flow_maps[stage.size].outputs
+        source = states[:, stage.begin :: stage.every][:, : stage.columns]
+        target = states.as_strided(
+            (n, stage.columns, stage.count, d),
+            (along, stage.every * row, spacing * row, item),
+            states.storage_offset() + (stage.begin + spacing) * row,
+        )
+        steppers[stage.size](source, target)
 
 
 class _Blocks:
@@ -117,33 +188,39 @@ class _Blocks:
         n, length, d = like.shape
         self.rows = min(rows, n * length)
         self.step = flow_map.stepper(self.rows)
+        self.outputs = flow_map.outputs
         self.before = like.new_empty(self.rows * d)
-        self.after = like.new_empty(self.rows * d)
+        self.after = like.new_empty(self.rows * d * self.outputs)
 
     def __call__(self, source: Tensor, target: Tensor) -> None:
-        """Step ``source`` into ``target``, both ``(n, k, d)`` views."""
+        """Step ``source``, a view ``(n, k, d)``, into ``target``, a view ``(n, k, count, d)``."""
         n, k, d = source.shape
+        count = target.shape[2]
         columns = min(k, self.rows)
-        together = max(1, self.rows // max(1, columns))
+        together = max(1, self.rows // columns)
         for i in range(0, n, together):
             for j in range(0, k, columns):
                 block = source[i : i + together, j : j + columns]
-                count = block.shape[0] * block.shape[1]
-                before = self.before[: count * d].view(count, d)
-                after = self.after[: count * d].view(count, d)
+                here, across, _ = block.shape
+                rows = here * across
+                before = self.before[: rows * d].view(rows, d)
+                after = self.after[: rows * d * self.outputs].view(rows, self.outputs * d)
                 before.view(block.shape).copy_(block)
                 self.step(before, after)
-                target[i : i + together, j : j + columns].copy_(after.view(block.shape))
+                inside = after.view(here, across, self.outputs, d)[:, :, :count]
+                target[i : i + together, j : j + columns].copy_(inside)
 
 
 @torch.inference_mode()
 def sequential(states: Tensor, flow_maps: Mapping[int, FlowMap]) -> None:
     """Fill in all states after the first one after another: what Algorithm 1 computes, defined.
 
-    State ``i`` is one step ``s`` from state ``i - s``, with s the largest step size that divides
-    i. Arguments are those of :func:`fill`; this is its slow reference.
+    State ``i`` comes from the coarsest flow map that reaches it, from the last multiple of its step
+    size before i. Arguments are those of :func:`fill`; this is its slow reference.
     """
     sizes = chain(flow_maps)[::-1]
+    spacing = {size: size // flow_maps[size].outputs for size in sizes}
     for i in range(1, states.shape[1]):
-        size = next(s for s in sizes if i % s == 0)
-        states[:, i] = flow_maps[size](states[:, i - size])
+        size = next(s for s in sizes if i % spacing[s] == 0)
+        start = (i - 1) // size * size
+        states[:, i] = flow_maps[size].within(states[:, start])[:, (i - start) // spacing[size] - 1]

@@ -12,7 +12,7 @@ from pyhits.checks import as_choice, as_numeric
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, DivergenceError
 from pyhits.flowmaps import FlowMap
-from pyhits.hierarchy.engine import chain, fill, sequential
+from pyhits.hierarchy.engine import fill, resolution, sequential
 from pyhits.hierarchy.interpolate import METHODS, interpolate
 from pyhits.trajectories import default_names
 
@@ -44,8 +44,8 @@ def forecast(
     initial_states : array, shape (n, d)
         In the user's units; the result has their dtype.
     flow_maps : mapping of int to FlowMap
-        By step size; each divides the next coarser. States between multiples of the finest are
-        interpolated.
+        By step size; each divides the next coarser. States between those that the finest fills in
+        are interpolated.
     n_steps : int
         Horizon in multiples of ``dt``.
     at : array, shape (m,), optional
@@ -66,7 +66,7 @@ def forecast(
     as_choice(on_divergence, "on_divergence", ("raise", "return"))
     as_choice(interpolation, "interpolation", METHODS)
     as_choice(method, "method", ("vectorised", "sequential"))
-    finest = chain(flow_maps)[0]
+    finest = resolution(flow_maps)
     maps = {size // finest: flow_map for size, flow_map in flow_maps.items()}
     dtype = _dtype(maps)
     grid = -(-n_steps // finest)

@@ -21,6 +21,7 @@ def make_jobs(
     step_sizes: Sequence[int],
     *,
     seed: int,
+    dense: int = 1,
     dtype: str = "float32",
     device: str = "cpu",
 ) -> list[ScaleJob]:
@@ -34,6 +35,8 @@ def make_jobs(
         Fitted.
     recipe : Recipe
         Resolved.
+    dense : int
+        States inside a step of the finest size.
 
     Raises
     ------
@@ -42,10 +45,18 @@ def make_jobs(
     """
     assert recipe.early_bias is not None
     bias = recipe.early_bias
+    sizes = sorted(step_sizes)
 
     def sampler(data: Trajectories, name: str, size: int, stream: int) -> WindowSampler:
         windows = WindowSampler(
-            data.values, data.offsets, encoder, size, recipe.rollout_steps, bias, 2 * seed + stream
+            data.values,
+            data.offsets,
+            encoder,
+            size,
+            recipe.rollout_steps,
+            bias,
+            2 * seed + stream,
+            dense if size == sizes[0] else 1,
         )
         if windows.n_windows == 0:
             raise DataError(f"The {name} data: {windows.too_short()}")
@@ -60,13 +71,13 @@ def make_jobs(
             dtype,
             device,
         )
-        for size in sorted(step_sizes)
+        for size in sizes
     ]
 
 
 def fingerprint(
-    train: Trajectories, held: Trajectories, recipe: Recipe, seed: int, dtype: str
+    train: Trajectories, held: Trajectories, recipe: Recipe, seed: int, dtype: str, dense: int = 1
 ) -> str:
     """Return a fingerprint of everything that the training of a scale depends on."""
-    text = f"{train.fingerprint()} {held.fingerprint()} {recipe} {seed} {dtype}"
+    text = f"{train.fingerprint()} {held.fingerprint()} {recipe} {seed} {dtype} {dense}"
     return hashlib.sha256(text.encode()).hexdigest()

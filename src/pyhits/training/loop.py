@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from pyhits.errors import TrainingError
-from pyhits.flowmaps import FlowMap, ScaledNet
+from pyhits.flowmaps import FlowMap, PolynomialMap, ScaledNet
 from pyhits.training import optimisers
 from pyhits.training.checkpoint import load_progress, save_progress
 from pyhits.training.history import History
 from pyhits.training.objective import Objective
 from pyhits.training.recipe import Recipe
 from pyhits.training.stages import Stages, prepare
+from pyhits.training.teacher import TaughtWindows, teach
 from pyhits.training.windows import WindowSampler
 
 #: Batches drawn at once, for fewer and larger gathers, and the numbers in them at most.
@@ -31,6 +32,10 @@ _BLEW_UP = "not finite"
 
 #: Fraction of the steps that two nets are trained for where it is open which is better.
 _PILOT = 0.1
+
+#: Trainings of fewer steps or seconds do without taught windows, which take some seconds to make;
+#: so do those whose polynomial stage has a smaller relative error.
+_LEAST_TAUGHT_STEPS, _LEAST_TAUGHT_SECONDS, _TAUGHT_ABOVE = 2000, 20.0, 1e-6
 
 #: ``progress(step, total, validation_error)``.
 Progress = Callable[[int, int, float], None]
@@ -85,6 +90,7 @@ class _Progress:
     best_step: int = 0
     best_error: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
+    focus: Tensor | None = None
     records: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -107,6 +113,9 @@ def train_scale(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMa
     dtype = getattr(torch, job.dtype)
     begin = time.perf_counter()
     stages = prepare(job.train, job.held, job.recipe, dtype, job.seed)
+    if _worth_teaching(job, stages):
+        degree = job.recipe.polynomial_degree
+        stages.taught = teach(job.train, job.held, degree=degree, sigma=stages.sigma)
     if job.time_limit is not None:
         left = job.time_limit - (time.perf_counter() - begin)
         job = replace(job, time_limit=max(left, 1e-9))
@@ -123,10 +132,20 @@ def train_scale(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMa
         flow_map = _train_net(job, stages, history, progress)
     held = stages.held
     with torch.inference_mode():
-        predicted = flow_map(torch.from_numpy(held[0]).to(dtype)).numpy().astype(np.float64)
-    history.one_step_mse = float(np.mean(np.square(predicted - held[1])))
+        predicted = flow_map.within(torch.from_numpy(held[0]).to(dtype)).double().numpy()
+    truth = held[1 : 1 + flow_map.outputs].swapaxes(0, 1)
+    history.one_step_mse = float(np.mean(np.square(predicted - truth)))
     history.seconds = max(time.perf_counter() - begin, history.seconds)
     return flow_map.eval(), history
+
+
+def _worth_teaching(job: ScaleJob, stages: Stages) -> bool:
+    """Whether a net will be trained, long enough to be short of recorded windows."""
+    recipe = job.recipe
+    enough = (recipe.max_steps or 0) >= _LEAST_TAUGHT_STEPS
+    enough &= job.time_limit is None or job.time_limit >= _LEAST_TAUGHT_SECONDS
+    possible = recipe.taught > 0 and recipe.polynomial_degree > 0 and recipe.windows == "anywhere"
+    return enough and possible and stages.polynomial_error > _TAUGHT_ABOVE
 
 
 def _train_net(
@@ -185,11 +204,12 @@ def _race(job: ScaleJob, stages: Stages, rival: ScaledNet, progress: Progress | 
 
 
 def _describe(flow_map: FlowMap) -> str:
+    base = flow_map.base if isinstance(flow_map, ScaledNet) else flow_map
+    parts = [f"polynomial (degree {base.degree})"] if isinstance(base, PolynomialMap) else []
     if isinstance(flow_map, ScaledNet):
-        return (
-            "net" if flow_map.base is None else f"polynomial (degree {flow_map.base.degree}) + net"
-        )
-    return f"polynomial (degree {flow_map.config()['degree']})"
+        parts.append("net")
+    dense = f", {flow_map.outputs} outputs" if flow_map.outputs > 1 else ""
+    return " + ".join(parts) + dense
 
 
 def _try(
@@ -232,9 +252,12 @@ def _run(
             net.load_state_dict(weights)
             optimiser.load_state_dict(optimiser_state)
     held = objective.tensors(stages.held)
+    taught = copy.copy(stages.taught)
+    if taught is not None and state.focus is not None:
+        taught.focus = state.focus
     fixed = objective.tensors(job.train.first()) if recipe.windows == "first" else None
     target = stages.relative_target(net.scale.dtype, recipe.target_error)
-    numbers = recipe.batch_size * (recipe.rollout_steps + 1) * stages.held.shape[-1]
+    numbers = recipe.batch_size * len(stages.held) * stages.held.shape[-1]
     batches = max(1, min(_CHUNK, _MOST_NUMBERS // max(1, numbers)))
     every = max(1, min(500, recipe.max_steps // 20))
     begin = time.perf_counter() - state.seconds
@@ -250,7 +273,7 @@ def _run(
             if progress is not None:
                 progress(state.step, recipe.max_steps, state.best_error)
             if fixed is None:
-                drawn = objective.tensors(job.train.draw(batches * recipe.batch_size, chunk))
+                drawn = objective.tensors(_draw(job, taught, batches, chunk))
         fraction = state.step / recipe.max_steps
         if job.time_limit is not None:
             fraction = max(fraction, (time.perf_counter() - begin) / job.time_limit)
@@ -268,6 +291,9 @@ def _run(
         state.step += 1
         if state.step % every == 0 or state.step == recipe.max_steps:
             error = objective.relative_error(held)
+            if taught is not None:
+                taught.focus_on(objective.errors(taught.windows))
+                state.focus = taught.focus
             state.seconds = time.perf_counter() - begin
             state.records.append(
                 {
@@ -300,6 +326,19 @@ def _run(
         state.best = {k: v.detach().clone() for k, v in net.state_dict().items()}
     state.seconds = time.perf_counter() - begin
     return state
+
+
+def _draw(job: ScaleJob, taught: TaughtWindows | None, batches: int, chunk: int) -> np.ndarray:
+    """Return the windows of the next batches, the taught ones at the end of each."""
+    size = job.recipe.batch_size or 1
+    if taught is None:
+        return job.train.draw(batches * size, chunk)
+    n_taught = round(job.recipe.taught * size)
+    recorded = job.train.draw(batches * (size - n_taught), chunk)
+    others = taught.draw(batches * n_taught, chunk)
+    d = recorded.shape[-1]
+    parts = recorded.reshape(2, batches, -1, d), others.reshape(2, batches, -1, d)
+    return np.concatenate(parts, axis=2).reshape(2, -1, d)
 
 
 def _batch(windows: tuple[Tensor, Tensor], inside: int, recipe: Recipe) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,14 @@ from torch import Tensor
 
 from pyhits.flowmaps import ScaledNet
 
+#: Windows whose errors are computed at once.
+_ROWS = 4096
+
+
+def side_by_side(states: np.ndarray) -> np.ndarray:
+    """Return the states of one step as a dense flow map does; (m, n, d) to (n, m * d)."""
+    return states.swapaxes(0, 1).reshape(states.shape[1], -1)
+
 
 class Objective:
     """Loss of equation 9, in units of the increments, on windows given as float64 arrays.
@@ -20,6 +28,7 @@ class Objective:
 
     def __init__(self, net: ScaledNet, sigma: np.ndarray, device: str, rollout_steps: int) -> None:
         self.net = net
+        self.outputs = net.outputs
         self.device = device
         self.dtype = net.scale.dtype
         scale = net.scale.cpu().numpy().astype(np.float64)
@@ -33,15 +42,16 @@ class Objective:
         self.base = None if net.base is None else copy.deepcopy(net.base).cpu().double()
 
     def tensors(self, windows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Return inputs ``(n, d)`` and targets ``(p, n, d)`` on the device."""
+        """Return inputs ``(n, d)`` and targets ``(p, n, outputs * d)`` on the device."""
         inputs = torch.from_numpy(windows[0])
-        if len(windows) == 2:
-            target = windows[1] - windows[0]
+        steps = (len(windows) - 1) // self.outputs
+        if steps == 1:
+            target = side_by_side(windows[1:] - windows[0])
             if self.base is not None:
                 target -= self.base.increment(inputs).numpy()
             target = (target / self.divide * self.active)[None]
         else:
-            target = windows[1:]
+            target = np.stack([side_by_side(w) for w in np.split(windows[1:], steps)])
         return (
             inputs.to(self.device, self.dtype),
             torch.from_numpy(target).to(self.device, self.dtype),
@@ -54,9 +64,18 @@ class Objective:
         total = inputs.new_zeros(())
         states = inputs
         for target in targets:
-            states = self.net(states)
-            total = total + ((states - target) * self.per_sigma).square().mean()
+            inside = self.net.within(states).flatten(1)
+            total = total + ((inside - target) * self.per_sigma).square().mean()
+            states = inside[:, -self.net.dimension :]
         return total / len(targets)
+
+    def errors(self, windows: np.ndarray) -> Tensor:
+        """Return the squared one-step error of each window, shape ``(n,)``, in the loss's units."""
+        inputs, targets = self.tensors(windows)
+        blocks = [slice(k, k + _ROWS) for k in range(0, len(inputs), _ROWS)]
+        with torch.inference_mode():
+            errors = [(self.net.net(inputs[b]) - targets[0, b]).square().mean(1) for b in blocks]
+            return torch.cat(errors)
 
     def relative_error(self, held: tuple[Tensor, Tensor]) -> float:
         """Return the loss relative to the mean square of the increments."""

@@ -1,4 +1,4 @@
-"""All scales of one fit, in processes side by side, with progress and a clean Ctrl-C."""
+"""All scales of one fit, in processes or on a cluster, with progress and a clean Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from pyhits.errors import PyHiTSWarning
+from pyhits.errors import ArgumentError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap, family, register
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.history import History
-from pyhits.training.loop import ScaleJob, train_scale
+from pyhits.training.loop import Progress, ScaleJob, train_scale
 
 #: Optimiser steps in all, from which on starting processes takes less time than it saves.
 _WORTH_PROCESSES = 8000
@@ -60,12 +60,22 @@ def train_scales(
     Parameters
     ----------
     n_jobs : int, optional
-        Processes; by default one a core, at most one a scale, and one alone for little work. On a
-        GPU scales train one after another.
+        Processes; by default what an active ``joblib.parallel_config`` says, else one a core, at
+        most one a scale, and one alone for little work. -1 is one a core. On a GPU scales train one
+        after another. With joblib's ``dask`` backend, the scales that the cluster trains at a time:
+        by default all that its workers can. With 1 they train in this process, whatever the
+        backend.
     folder : CheckpointFolder, optional
         Finished scales are taken from it, and written to it as they finish.
     watch : callable, optional
         Receives the progress of all scales a few times a second.
+
+    Raises
+    ------
+    ArgumentError
+        joblib's active backend is none that scales can be trained on.
+    TrainingError
+        A scale could not be trained, or a cluster lost it.
     """
     result = TrainedScales({}, {})
     todo = []
@@ -75,13 +85,15 @@ def train_scales(
             result.flow_maps[job.step_size], result.histories[job.step_size] = done
         else:
             todo.append((index, job))
-    workers = n_workers([job for _, job in todo], n_jobs)
+    plan = _plan([job for _, job in todo], n_jobs)
+    if plan.note:
+        warnings.warn(plan.note, PyHiTSWarning, stacklevel=3)
     with _board(len(jobs), watch) as board:
         for index, job in enumerate(jobs):
             if job.step_size in result.flow_maps:
                 board[index] = (1, 1, result.histories[job.step_size].validation_error)
         try:
-            for index, flow_map, history in _results(todo, workers, board):
+            for index, flow_map, history in _results(todo, plan, board, watched=watch is not None):
                 step = jobs[index].step_size
                 result.flow_maps[step], result.histories[step] = flow_map, history
                 board[index] = (1, 1, history.validation_error)
@@ -94,12 +106,83 @@ def train_scales(
 
 def n_workers(jobs: Sequence[ScaleJob], n_jobs: int | None) -> int:
     """Return how many processes train ``jobs``; see :func:`train_scales`."""
-    if any(job.device != "cpu" for job in jobs):
-        return 1
+    return _plan(jobs, n_jobs).workers
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where scales are trained.
+
+    Attributes
+    ----------
+    workers : int
+        Processes that train side by side.
+    cluster : DaskDistributedBackend or None
+        joblib's, if they are the workers of a cluster.
+    at_once : int or None
+        Scales that a cluster is given at a time; None for all, since it may grow.
+    note : str
+        What the user should know.
+    """
+
+    workers: int = 1
+    cluster: Any = None
+    at_once: int | None = None
+    note: str = ""
+
+
+def _plan(jobs: Sequence[ScaleJob], n_jobs: int | None) -> _Plan:
+    """Decide where to train, from ``n_jobs`` and joblib's active backend."""
+    from joblib.parallel import BACKENDS, get_active_backend
+
+    backend, wanted = get_active_backend()
+    n_jobs = wanted if n_jobs is None else n_jobs
+    if n_jobs == 1 or not jobs:
+        return _Plan()
+    known = (name for name, kind in BACKENDS.items() if type(backend) is kind)
+    name = next(known, type(backend).__name__)
+    if name == "dask":
+        return _cluster_plan(backend, jobs, n_jobs)
+    if any(job.device != "cpu" for job in jobs) or name == "sequential" or backend.nesting_level:
+        # Fits that joblib runs side by side have their cores already.
+        return _Plan()
+    if name == "threading":
+        return _Plan(
+            note="Threads share PyTorch's random generator, so the scales train one after another "
+            "under joblib's threading backend; loky trains them in processes side by side."
+        )
+    if name != "loky":
+        raise ArgumentError(
+            f"Expected joblib's backend loky, dask, threading or sequential, got {name!r}. Choose "
+            "one of these, or train in this process with n_jobs=1."
+        )
     if n_jobs is None:
         small = sum(job.recipe.max_steps or 0 for job in jobs) < _WORTH_PROCESSES
         n_jobs = 1 if small else n_cores()
-    return max(1, min(len(jobs), n_jobs))
+    elif n_jobs < 0:
+        n_jobs = n_cores() + 1 + n_jobs
+    return _Plan(max(1, min(len(jobs), n_jobs)))
+
+
+def _cluster_plan(backend: Any, jobs: Sequence[ScaleJob], n_jobs: int | None) -> _Plan:
+    # Imported here: it needs the extra "dask", which the backend shows to be installed.
+    from pyhits.training import cluster
+
+    if n_jobs is None and cluster.inside_a_task():
+        # Whoever sent this fit to the cluster has spread its work already.
+        return _Plan()
+    threads = cluster.worker_threads(backend)
+    at_once = None
+    if n_jobs is not None and n_jobs != -1:
+        at_once = max(1, n_jobs if n_jobs > 0 else len(threads) + 1 + n_jobs)
+    workers = max(1, min(len(jobs), len(threads), at_once or len(jobs)))
+    note = ""
+    if max(threads, default=1) > 1 and workers == len(threads) < len(jobs):
+        note = (
+            f"A worker process trains one scale at a time, so {workers} of the {sum(threads)} "
+            "threads of the Dask cluster are used. Start it with one thread a worker."
+        )
+    return _Plan(workers, backend, at_once, note)
 
 
 def n_cores() -> int:
@@ -110,16 +193,21 @@ def n_cores() -> int:
 
 
 def _results(
-    todo: list[tuple[int, ScaleJob]], workers: int, board: np.ndarray
+    todo: list[tuple[int, ScaleJob]], plan: _Plan, board: np.ndarray, *, watched: bool
 ) -> Iterator[tuple[int, FlowMap, History]]:
     """Yield ``(index, flow_map, history)`` as the scales finish."""
-    if workers == 1:
+    if plan.cluster is not None:
+        from pyhits.training import cluster
+
+        yield from cluster.results(todo, plan.cluster, board, at_once=plan.at_once, watched=watched)
+        return
+    if plan.workers == 1:
         for index, job in todo:
             yield _train_one(index, job, board)
         return
     from joblib import Parallel, delayed
 
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered", max_nbytes="1M")
+    parallel = Parallel(n_jobs=plan.workers, return_as="generator_unordered", max_nbytes="1M")
     generator = parallel(
         delayed(_train_in_worker)(i, job, board, family(job.recipe.flow_map)) for i, job in todo
     )
@@ -165,14 +253,18 @@ def _train_one(
         if check is not None:
             check()
 
+    return index, *train_alone(job, report)
+
+
+def train_alone(job: ScaleJob, report: Progress) -> tuple[FlowMap, History]:
+    """Train one scale in one thread, so that results do not depend on the number of cores."""
     threads = torch.get_num_threads()
     if job.device == "cpu":
         torch.set_num_threads(1)
     try:
-        flow_map, history = train_scale(job, report)
+        return train_scale(job, report)
     finally:
         torch.set_num_threads(threads)
-    return index, flow_map, history
 
 
 @contextlib.contextmanager

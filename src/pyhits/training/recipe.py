@@ -39,6 +39,9 @@ class Recipe:
         Windows start at ``T u**early_bias``; see :class:`~pyhits.training.windows.WindowSampler`.
     rollout_steps : int
         Steps p in the loss (paper, equation 9).
+    taught : float
+        Part of each batch that lies between the recorded windows, where a composed fine polynomial
+        is exact enough to label them (:mod:`pyhits.training.teacher`); 0 takes recorded ones alone.
     optimizer : str
         One of ``soap``, ``adam``, ``adamw``, ``muon``, ``sgd``.
     learning_rate : float
@@ -64,6 +67,7 @@ class Recipe:
     windows: str = "anywhere"
     early_bias: float | None = None
     rollout_steps: int = 1
+    taught: float = 0.5
     optimizer: str = "soap"
     learning_rate: float = 3e-3
     schedule: str = "cosine"
@@ -101,6 +105,9 @@ class Recipe:
         is_number = isinstance(self.target_error, numbers.Real)
         if not (is_number and self.target_error >= 0):
             raise ArgumentError(f"Expected target_error of 0 or more, got {self.target_error!r}.")
+        is_number = isinstance(self.taught, numbers.Real)
+        if not (is_number and 0 <= self.taught < 1):
+            raise ArgumentError(f"Expected taught from 0 to below 1, got {self.taught!r}.")
         is_number = isinstance(self.patience, numbers.Real)
         if not (is_number and 0 <= self.patience <= 1):
             raise ArgumentError(f"Expected patience from 0 to 1, got {self.patience!r}.")
@@ -150,6 +157,7 @@ RECIPES = {
         windows="first",
         early_bias=1.0,
         rollout_steps=5,
+        taught=0.0,
         optimizer="adam",
         learning_rate=1e-3,
         schedule="constant",

@@ -10,7 +10,9 @@ import torch
 
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet, ScaledNet, create
 from pyhits.flowmaps.polynomial import fit_polynomial
+from pyhits.training.objective import side_by_side
 from pyhits.training.recipe import Recipe
+from pyhits.training.teacher import TaughtWindows
 from pyhits.training.windows import WindowSampler
 
 #: Windows that the increment's scale and the polynomial are fitted to, and errors measured on.
@@ -33,8 +35,9 @@ class Stages:
 
     Attributes
     ----------
-    sigma : array, shape (d,)
-        Root mean square of each feature's increment; 0 for a feature that never changes.
+    sigma : array, shape (outputs * d,)
+        Root mean square of each feature's increment at each output; 0 for a feature that never
+        changes.
     polynomial : PolynomialMap or None
         Best closed-form flow map, float64, in encoded coordinates.
     polynomial_error : float
@@ -43,8 +46,10 @@ class Stages:
         Untrained, with its scale set and the polynomial as its base where that may be worth it.
     rival : ScaledNet or None
         The same without a base, where it is open which of them will be better.
-    held : array, shape (p + 1, n, d)
+    held : array, shape (p * outputs + 1, n, d)
         Held-out windows that errors are measured on.
+    taught : TaughtWindows or None
+        Windows between the recorded ones, where a teacher can label them.
     """
 
     sigma: np.ndarray
@@ -53,6 +58,7 @@ class Stages:
     net: ScaledNet
     rival: ScaledNet | None
     held: np.ndarray
+    taught: TaughtWindows | None = None
 
     def relative_target(self, dtype: torch.dtype, target: float) -> float:
         """Return the relative error at which training has nothing left to gain.
@@ -60,7 +66,7 @@ class Stages:
         Either the one-step mean squared error ``target`` is met, or it drowns in the rounding of
         the state.
         """
-        size = float(np.square(self.sigma).mean())
+        size = float(np.square(self.sigma[-self.held.shape[-1] :]).mean())
         return max(target, ROUNDING_FLOOR[dtype]) / size if size > 0 else np.inf
 
     def one_step_error(self, flow_map: FlowMap) -> float:
@@ -68,9 +74,10 @@ class Stages:
         with torch.inference_mode():
             like = next(flow_map.buffers())
             states = torch.from_numpy(self.held[0]).to(like.device, like.dtype)
-            after = flow_map(states).cpu().double().numpy()
+            after = flow_map.within(states).flatten(1).cpu().double().numpy()
         safe = np.where(self.sigma > 0, self.sigma, np.inf)
-        return float(np.mean(np.square((after - self.held[1]) / safe)))
+        truth = side_by_side(self.held[1 : 1 + flow_map.outputs])
+        return float(np.mean(np.square((after - truth) / safe)))
 
 
 def prepare(
@@ -80,16 +87,23 @@ def prepare(
     d = len(train.encoder.mean_)
     windows = train.spread(max(512, min(_N_FIT, _MOST_NUMBERS // d)))
     held_windows = held.spread(max(256, min(_N_HELD, _MOST_NUMBERS // d)))
-    change = windows[1] - windows[0]
-    size = np.sqrt(np.mean(np.square(change), axis=0)) if recipe.standardise else np.ones(d)
+    outputs = train.outputs
+
+    def changes(of: np.ndarray) -> np.ndarray:
+        return side_by_side(of[1 : 1 + outputs] - of[0])
+
+    change = changes(windows)
+    size = np.sqrt(np.mean(np.square(change), axis=0))
+    if not recipe.standardise:
+        size = np.ones_like(size)
     # Nothing but rounding: such a feature is kept exactly constant.
     sigma = np.where(size > 1e-12, size, 0.0)
     safe = np.where(sigma > 0, sigma, 1.0)
     active = (sigma > 0).astype(float)
 
-    polynomial, error = None, np.inf
+    polynomial, error, errors = None, np.inf, np.full(outputs * d, np.inf)
     if recipe.polynomial_degree > 0:
-        target = (held_windows[1] - held_windows[0]) / safe * active
+        target = changes(held_windows) / safe * active
         polynomial, errors = fit_polynomial(
             windows[0],
             change / safe * active,
@@ -101,16 +115,19 @@ def prepare(
 
     def net(base: PolynomialMap | None) -> ScaledNet:
         config: dict[str, Any] = {"dimension": d, "base_degree": base.degree if base else None}
+        if outputs > 1:
+            config["outputs"] = outputs
         if recipe.flow_map == ResidualNet.kind:
             config |= {"hidden_sizes": recipe.hidden_sizes, "activation": recipe.activation}
         made = create(recipe.flow_map, config, seed=seed).to(dtype)
         assert isinstance(made, ScaledNet)
-        remainder = 1.0
+        scale = sigma
         if base is not None and made.base is not None:
             made.base.load_state_dict(base.state_dict())
-            # The net learns what the base leaves, brought to order one again.
-            remainder = max(float(np.sqrt(error)), 1e-12)
-        made.scale.copy_(torch.from_numpy(sigma * remainder))
+            # The net learns what the base leaves at each output, brought to order one again.
+            left = np.sqrt(errors.reshape(outputs, d).mean(axis=1))
+            scale = sigma * np.repeat(np.maximum(left, 1e-12), d)
+        made.scale.copy_(torch.from_numpy(scale))
         return made
 
     base = polynomial if error < _BASE_HOPELESS else None

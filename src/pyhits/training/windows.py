@@ -15,7 +15,9 @@ _HELD_BATCH = 2**31 - 1
 
 @dataclass(frozen=True)
 class WindowSampler:
-    """Draws windows of ``rollout_steps + 1`` states that lie ``step_size`` rows apart.
+    """Draws windows of ``rollout_steps`` steps of ``step_size`` rows, ``outputs`` states a step.
+
+    A window has ``rollout_steps * outputs + 1`` states, the first of them where it begins.
 
     Only the rows drawn are touched: nothing is materialised, and the packed values may be a memory
     map shared by all processes.
@@ -38,6 +40,8 @@ class WindowSampler:
     seed : int
         Batches are a function of the seed and their number alone, so that a resumed training draws
         what the uninterrupted one would have drawn.
+    outputs : int
+        States a step, equally spaced, for dense flow maps; ``step_size`` is a multiple of it.
     """
 
     values: np.ndarray
@@ -47,6 +51,7 @@ class WindowSampler:
     rollout_steps: int = 1
     early_bias: float = 1.0
     seed: int = 0
+    outputs: int = 1
 
     @property
     def counts(self) -> np.ndarray:
@@ -60,7 +65,7 @@ class WindowSampler:
         return int(self.counts.sum())
 
     def draw(self, n: int, batch: int) -> np.ndarray:
-        """Return ``n`` windows, shape ``(rollout_steps + 1, n, d)``, encoded, float64.
+        """Return ``n`` windows, shape ``(rollout_steps * outputs + 1, n, d)``, encoded, float64.
 
         Parameters
         ----------
@@ -99,7 +104,8 @@ class WindowSampler:
         return self._gather(self.offsets[trajectory] + within)
 
     def _gather(self, rows: np.ndarray) -> np.ndarray:
-        steps = self.step_size * np.arange(self.rollout_steps + 1)
+        every = self.step_size // self.outputs
+        steps = every * np.arange(self.rollout_steps * self.outputs + 1)
         return self.encoder.transform(self.values[rows + steps[:, None]])
 
     def too_short(self) -> str:

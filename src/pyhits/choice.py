@@ -1,0 +1,186 @@
+"""The choice of the coupled scales of a fit, on validation rollouts."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pyhits import planning
+from pyhits.errors import PyHiTSWarning, TrainingError
+from pyhits.flowmaps import FlowMap
+from pyhits.hierarchy import Candidate, Selection, chain, cost, fastest, ranges, select
+from pyhits.metrics import masked_mse
+from pyhits.planning import Rollouts
+from pyhits.trajectories import Trajectories
+
+#: States forecast for one candidate of the front.
+_FRONT_STATES = 100_000
+
+#: Forecasts initial states (n, d) over n_steps with step sizes coupled: (n, n_steps + 1, d).
+Forecast = Callable[[np.ndarray, int, Sequence[int]], np.ndarray]
+
+
+class Chooser:
+    """Measures couplings on validation data and chooses one.
+
+    Parameters
+    ----------
+    forecast : callable
+    flow_maps : mapping of int to FlowMap
+        All trained scales.
+    held : Trajectories
+        Validation data.
+    scale : array, shape (d,)
+        Standard deviations that errors are measured in.
+    deadline : float, optional
+        Reading of ``time.perf_counter`` at which the front is left as it is.
+    """
+
+    def __init__(
+        self,
+        forecast: Forecast,
+        flow_maps: Mapping[int, FlowMap],
+        held: Trajectories,
+        scale: np.ndarray,
+        *,
+        deadline: float | None = None,
+    ) -> None:
+        self._forecast = forecast
+        self._flow_maps = flow_maps
+        self._scale = scale
+        self._deadline = math.inf if deadline is None else deadline
+        self._rolled = planning.rollouts(held)
+        n, length, _ = self._rolled.truth.shape
+        some = np.linspace(0, n - 1, min(n, max(1, _FRONT_STATES // length))).astype(int)
+        self._sample = Rollouts(self._rolled.truth[some])
+        self._tried: list[Candidate] = []
+
+    def choose(self, how: str | Sequence[int], tolerance: float) -> Selection:
+        """Return the selection; ``how`` and ``tolerance`` are those of :class:`~pyhits.HiTS`.
+
+        Ctrl-C takes the best coupling tried so far.
+
+        Raises
+        ------
+        TrainingError
+            Every coupling diverges.
+        """
+        sizes = chain(self._flow_maps)
+        try:
+            selection = self._choose(how, tolerance, sizes)
+        except KeyboardInterrupt:
+            best = min(self._tried, key=lambda c: c.error, default=None)
+            taken = tuple(sizes[:1]) if best is None else best.step_sizes
+            warnings.warn(
+                f"The choice of scales was interrupted: took {list(taken)}, the best so far.",
+                PyHiTSWarning,
+                stacklevel=4,
+            )
+            return Selection(taken, math.inf if best is None else best.error)
+        if not math.isfinite(selection.error) and how in ("accuracy", "speed"):
+            raise TrainingError(
+                "Every coupling diverges on the validation data. Train longer, with more data, or "
+                "look for outliers."
+            )
+        return selection
+
+    def _choose(self, how: str | Sequence[int], tolerance: float, sizes: list[int]) -> Selection:
+        if how == "accuracy":
+            selection = select(sizes, self._measure)
+        elif how == "speed":
+            selection = Selection((), math.inf)
+        else:
+            asked = tuple(sizes) if how == "all" else tuple(chain(int(s) for s in how))
+            selection = Selection(asked, self._measure(asked).error)
+        selection.front = self._front(sizes)
+        if how == "speed":
+            self._take_fastest(selection, tolerance)
+        return selection
+
+    def _take_fastest(self, selection: Selection, tolerance: float) -> None:
+        """Take the cheapest coupling within the tolerance on all rollouts, not on the sample."""
+        for candidate in fastest(selection.front, tolerance):
+            error = self._measure(candidate.step_sizes).error
+            if error <= tolerance:
+                selection.step_sizes, selection.error = candidate.step_sizes, error
+                return
+        best = min(selection.front, key=lambda c: c.error)
+        selection.step_sizes = best.step_sizes
+        selection.error = self._measure(best.step_sizes).error
+        warnings.warn(
+            f"No coupling has a validation error within the tolerance of {tolerance:g}: took the "
+            f"most accurate, {list(best.step_sizes)} with {selection.error:.2g}.",
+            PyHiTSWarning,
+            stacklevel=5,
+        )
+
+    def _front(self, sizes: list[int]) -> list[Candidate]:
+        front: list[Candidate] = []
+        for step_sizes in ranges(sizes):
+            if front and time.perf_counter() > self._deadline:
+                break
+            front.append(replace(self._measure(step_sizes, self._sample), search="front"))
+        return front
+
+    def _measure(self, step_sizes: tuple[int, ...], rolled: Rollouts | None = None) -> Candidate:
+        rolled = rolled or self._rolled
+        begin = time.perf_counter()
+        predicted = self._forecast(rolled.initial_states, rolled.n_steps, step_sizes)
+        seconds = time.perf_counter() - begin
+        error = masked_mse(rolled.truth, predicted, self._scale)
+        needs = cost({s: self._flow_maps[s] for s in step_sizes}, rolled.n_steps)
+        candidate = Candidate(
+            step_sizes,
+            error,
+            seconds,
+            depth=needs.depth,
+            evaluations=needs.evaluations,
+            multiply_adds=needs.multiply_adds,
+            nominal_seconds=needs.seconds(len(rolled.truth)),
+        )
+        self._tried.append(candidate)
+        return candidate
+
+
+def choose_again(
+    selection: Selection, sizes: Sequence[int], how: str | Sequence[int], tolerance: float
+) -> Selection:
+    """Return another selection from what was measured when the model was fitted.
+
+    Raises
+    ------
+    ArgumentError
+        The step sizes asked for do not nest.
+    TrainingError
+        What the choice needs was not measured.
+    """
+    known = {c.step_sizes: c for c in [*selection.front, *selection.path]}
+
+    def recall(step_sizes: tuple[int, ...]) -> Candidate:
+        if step_sizes not in known:
+            raise TrainingError(
+                f"The coupling {list(step_sizes)} was not measured when this model was fitted; "
+                "give validation data to measure it."
+            )
+        return known[step_sizes]
+
+    if how == "accuracy":
+        chosen = select(sizes, recall)
+        return replace(chosen, front=selection.front)
+    if how == "speed":
+        within = fastest(selection.front, tolerance)
+        if not within:
+            least = min((c.error for c in selection.front), default=math.inf)
+            raise TrainingError(
+                f"No coupling has a validation error within the tolerance of {tolerance:g}; the "
+                f"least is {least:.2g}."
+            )
+        return replace(selection, step_sizes=within[0].step_sizes, error=within[0].error)
+    asked = tuple(sizes) if how == "all" else tuple(chain(int(s) for s in how))
+    error = known[asked].error if asked in known else math.nan
+    return replace(selection, step_sizes=asked, error=error)

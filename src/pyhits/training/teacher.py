@@ -1,0 +1,188 @@
+"""Windows between the recorded ones: coarse steps taught by composing exact fine ones.
+
+A coarse flow map is hard to learn where few trajectories begin, since a window of many steps soon
+leaves the transients behind. Where a polynomial of a fine step, composed with itself, meets the
+held-out windows of the coarse step to a precision that no net reaches, it can label any state
+between the recorded ones, and training draws these where the net's error is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyhits.flowmaps import PolynomialMap
+from pyhits.flowmaps.polynomial import fit_polynomial
+from pyhits.training.windows import WindowSampler
+
+#: A teacher must come this close to the held-out windows: a mean squared error, relative to the
+#: increments. The first is good enough for the coarsest such step to be taken.
+_GOOD, _ACCEPTABLE = 1e-11, 1e-8
+
+#: Windows that a teacher is fitted to and judged on, and states taught.
+_N_FIT, _N_HELD, _N_TAUGHT = 16_384, 2_048, 65_536
+
+#: States that neighbours are looked up among, and neighbours that one new state lies between.
+_N_PILE, _N_NEAREST, _MOST_CORNERS = 2_048, 6, 3
+
+#: How far beyond its neighbours a new state may lie, as a fraction of their distance: corners of
+#: the region where trajectories begin are rarely among the recorded states.
+_BEYOND = 0.5
+
+#: Part of the taught windows that is drawn evenly, however small the error there.
+_EVENLY = 0.25
+
+#: Flow maps are not composed more often.
+_MOST_STEPS = 4_096
+
+_ROWS = 4_096
+
+
+@dataclass
+class TaughtWindows:
+    """Windows of one step that a teacher labelled.
+
+    Attributes
+    ----------
+    windows : array, shape (2, n, d)
+        Encoded states and those one step later, float64.
+    fine_size, error : int, float
+        Step size of the teacher, and its error on held-out windows relative to the increments.
+    seed : int
+        Batches are a function of the seed, their number and the focus.
+    focus : Tensor, shape (n,)
+        Cumulative probability of each window.
+    """
+
+    windows: np.ndarray
+    fine_size: int
+    error: float
+    seed: int
+    focus: Tensor
+
+    def draw(self, n: int, batch: int) -> np.ndarray:
+        """Return ``n`` windows, shape ``(2, n, d)``; equal numbers and foci give equal windows."""
+        rng = np.random.default_rng([self.seed, batch])
+        index = np.searchsorted(self.focus.numpy(), rng.random(n), side="right")
+        return self.windows[:, np.minimum(index, len(self.focus) - 1)]
+
+    def focus_on(self, errors: Tensor) -> None:
+        """Draw windows from now on by the root of their squared ``errors``, shape ``(n,)``."""
+        weight = errors.double().cpu().clamp(min=0).sqrt()
+        total = float(weight.sum())
+        if not (np.isfinite(total) and total > 0):
+            return
+        share = _EVENLY / len(weight) + (1 - _EVENLY) * weight / total
+        self.focus = share.cumsum(0)
+
+
+def teach(
+    train: WindowSampler, held: WindowSampler, *, degree: int, sigma: np.ndarray
+) -> TaughtWindows | None:
+    """Return taught windows of ``train``'s step size, or None where no teacher is good enough.
+
+    Parameters
+    ----------
+    train, held : WindowSampler
+        Of the coarse step size.
+    degree : int
+        Highest degree of the teacher.
+    sigma : array, shape (d,)
+        Root mean square of the coarse increments, in which the teacher's error is measured.
+    """
+    if train.outputs > 1 or train.rollout_steps > 1:
+        return None
+    windows = held.spread(_N_HELD)
+    safe = np.where(sigma > 0, sigma, np.inf)
+    best: tuple[float, int, PolynomialMap] | None = None
+    for size in _finer(train.step_size):
+        fine = _fit(replace(train, step_size=size), replace(held, step_size=size), degree)
+        reached = compose(fine, windows[0], train.step_size // size)
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = float(np.mean(np.square((reached - windows[1]) / safe)))
+        if np.isfinite(error) and (best is None or error < best[0]):
+            best = (error, size, fine)
+        if best is not None and best[0] < _GOOD:
+            break
+    if best is None or best[0] > _ACCEPTABLE:
+        return None
+    error, size, fine = best
+    states = between(train, _N_TAUGHT, fine)
+    after = compose(fine, states, train.step_size // size)
+    inside = ((after >= fine.low.numpy()) & (after <= fine.high.numpy())).all(axis=1)
+    pair = np.stack([states[inside], after[inside]])
+    if pair.shape[1] < _N_PILE:
+        return None
+    even = torch.linspace(0, 1, pair.shape[1] + 1, dtype=torch.float64)[1:]
+    return TaughtWindows(pair, size, error, train.seed + 1_000_003, even)
+
+
+def _finer(size: int) -> list[int]:
+    """Return the divisors of a step size that a teacher may have, halving while it is even."""
+    sizes = [size // k for k in range(2, min(size, _MOST_STEPS) + 1) if size % k == 0]
+    powers = [s for s in sizes if (size // s) & (size // s - 1) == 0]
+    return [s for s in (powers or sizes) if size // s >= 4]
+
+
+def _fit(train: WindowSampler, held: WindowSampler, degree: int) -> PolynomialMap:
+    """Return the polynomial of a fine step, float64, in encoded coordinates."""
+    windows, checks = train.spread(_N_FIT), held.spread(_N_HELD)
+    change, target = windows[1] - windows[0], checks[1] - checks[0]
+    size = np.sqrt(np.mean(np.square(change), axis=0))
+    size[size == 0] = 1.0
+    fine, _ = fit_polynomial(
+        windows[0], change / size, (checks[0], target / size), max_degree=degree
+    )
+    fine.coefficients.mul_(torch.from_numpy(size)[:, None])
+    return fine
+
+
+@torch.inference_mode()
+def compose(flow_map: PolynomialMap, states: np.ndarray, times: int) -> np.ndarray:
+    """Return ``states`` (n, d) after ``times`` steps, float64."""
+    result = np.empty_like(states)
+    step = flow_map.stepper(_ROWS)
+    for begin in range(0, len(states), _ROWS):
+        here = torch.from_numpy(states[begin : begin + _ROWS].copy())
+        there = torch.empty_like(here)
+        for _ in range(times):
+            step(here, there)
+            here, there = there, here
+        result[begin : begin + _ROWS] = here.numpy()
+    return result
+
+
+def between(train: WindowSampler, n: int, fine: PolynomialMap) -> np.ndarray:
+    """Return ``n`` states that lie between recorded ones near each other, shape ``(n, d)``.
+
+    Every other pile of recorded states is of first states, where these are many.
+    """
+    from scipy.spatial import cKDTree  # imported when used: it is not needed to forecast
+
+    rng = np.random.default_rng([train.seed, train.step_size, 1_000_003])
+    first = train.first()[0]
+    low, high = fine.low.numpy(), fine.high.numpy()
+    found: list[np.ndarray] = []
+    count = 0
+    pile_number = 0
+    while count < n:
+        pile = train.draw(_N_PILE, 2**30 + pile_number)[0]
+        if pile_number % 2 == 0 and len(first) > 16 * _N_NEAREST:
+            pile = first[rng.permutation(len(first))[:_N_PILE]]
+        pile_number += 1
+        corners = min(pile.shape[1], _MOST_CORNERS)
+        _, nearest = cKDTree(pile).query(pile, k=_N_NEAREST + 1)
+        chosen = np.argsort(rng.random((len(pile), _N_NEAREST)), axis=1)[:, :corners] + 1
+        around = np.take_along_axis(nearest, chosen, axis=1)
+        simplex = np.concatenate([pile[:, None], pile[around]], axis=1)
+        weights = rng.dirichlet(np.ones(corners + 1), len(pile))
+        beyond = _BEYOND * rng.random((len(pile), 1)) ** 2
+        weights = weights * (1 + (corners + 1) * beyond) - beyond
+        states = np.einsum("nk,nkd->nd", weights, simplex)
+        states = states[((states >= low) & (states <= high)).all(axis=1)]
+        found.append(states)
+        count += max(1, len(states))
+    return np.concatenate(found)[:n]
