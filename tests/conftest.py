@@ -14,7 +14,7 @@ from pyhits.trajectories import Trajectories
 
 
 def pytest_configure() -> None:
-    """Compute in one thread: small operations gain nothing from more, and wait on a busy machine."""
+    """Compute in one thread: small operations gain nothing from more, and wait for busy cores."""
     torch.set_num_threads(1)
 
 

@@ -132,7 +132,17 @@ def test_quiet_is_silent(files: Path, tmp_path: Path) -> None:
         assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
 
 
-COMMANDS = ["systems", "simulate", "fit", "info", "forecast", "evaluate", "export", "demo"]
+COMMANDS = [
+    "systems",
+    "simulate",
+    "fit",
+    "info",
+    "forecast",
+    "couple",
+    "evaluate",
+    "export",
+    "demo",
+]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -173,6 +183,11 @@ def test_version() -> None:
         (["info", "nowhere.safetensors"], 2, "There is no file"),
         (["forecast", "MODEL", "--from", "TEST", "-o", "x.npz"], 2, "Missing option '--steps'"),
         (["forecast", "MODEL", "--from", "TEST", "-o", "x.npz", "--steps", "0"], 2, "at least 1"),
+        (["couple", "MODEL", "-o", "x.safetensors"], 2, "Missing option '--select'"),
+        (["couple", "MODEL", "-o", "x.npz", "--select", "all"], 2, "end in .safetensors"),
+        (["couple", "MODEL", "-o", "x.safetensors", "--select", "8"], 2, "8 was not trained"),
+        (["couple", "MODEL", "-o", "x.safetensors", "--select", "quick"], 2, "Unknown select"),
+        (["fit", "TEST", "-o", "x.safetensors", "--dense", "0"], 2, "dense"),
         (["evaluate", "MODEL", "WIDE"], 1, "have 3 features, the training data 2"),
         (["evaluate", "MODEL", "TEST", "--step-sizes", "8"], 2, "8 was not trained"),
     ],
@@ -200,6 +215,21 @@ def test_misuse_exits_with_two_and_one_sentence(
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert not list(tmp_path.glob("x.*"))
+
+
+def test_couple_writes_another_choice(files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "fast.safetensors"
+    arguments = ["--select", "speed", "--tolerance", "1e6", "--validation", files / "test.npz"]
+    done = run("couple", files / "m.safetensors", *arguments, "-o", out)
+    assert done.exit_code == 0, done.output
+    model = pyhits.load(out)
+    assert model.select == "speed"
+    assert "Coupled step sizes" in done.stderr
+    assert len(model.selection_.step_sizes) == 1
+    assert run("couple", out, "--select", "1", "-o", out).exit_code == 0
+    assert pyhits.load(out).selection_.step_sizes == (1,)
+    assert "by speed" not in run("info", out).stdout
+    assert run("info", out, "--plot", tmp_path / "front.svg").exit_code == 0
 
 
 def test_debug_shows_the_traceback() -> None:
@@ -230,8 +260,8 @@ def test_the_report_is_one_file(files: Path, tmp_path: Path) -> None:
     done = run("evaluate", model, test, "--report", page)
     assert done.exit_code == 0, done.output
     text = page.read_text()
-    assert text.count("<svg") == 5
-    for words in ("Error against time", "Which scales are coupled", "Training", "Phase portrait"):
+    assert text.count("<svg") == 6
+    for words in ("Error against time", "Which scales", "Accuracy and cost", "Training", "Phase"):
         assert words in text
     assert "http://www.w3.org" in text
     links = {w for w in ("src=", 'href="http', "<script", "<link") if w in text}

@@ -36,6 +36,16 @@ def test_diverged_candidates_are_dotted() -> None:
     assert any(line.get_linestyle() == ":" for line in upper.lines)
 
 
+def test_the_front_marks_what_nothing_beats(fitted: pyhits.HiTS) -> None:
+    front = fitted.selection_.front
+    for axis in plots.accuracy_front(fitted.selection_).axes:
+        every, best, chosen = axis.lines
+        assert len(every.get_xdata()) == len([c for c in front if np.isfinite(c.error)])
+        assert (np.diff(best.get_ydata()) < 0).all()
+        assert (np.diff(best.get_xdata()) >= 0).all()
+        assert len(chosen.get_xdata()) == 1
+
+
 def test_errors_are_drawn_for_all_scales(fitted: pyhits.HiTS, pendulum: Split) -> None:
     coupled = fitted.evaluate(pendulum[2])
     single = {s: fitted.evaluate(pendulum[2], step_sizes=[s]) for s in (1, 4)}

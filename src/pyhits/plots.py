@@ -13,6 +13,7 @@ import numpy as np
 
 from pyhits.atomic import replacing
 from pyhits.errors import ArgumentError
+from pyhits.hierarchy.coupling import undominated
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,6 +98,30 @@ def selection_path(selection: Selection) -> Figure:
         if axis.get_legend_handles_labels()[0]:
             axis.legend(frameon=False)
     axes[0].set_ylabel("validation error")
+    return figure
+
+
+def accuracy_front(selection: Selection) -> Figure:
+    """Draw error against cost of every coupling measured, and of those that none beats in both."""
+    figure, axes = _figure(ncols=2, sharey=True, height=3.6)
+    finite = [c for c in selection.front if np.isfinite(c.error) and c.error > 0]
+    chosen = [c for c in finite if c.step_sizes == selection.step_sizes]
+    for axis, cost, label in (
+        (axes[0], "seconds", "seconds of a forecast"),
+        (axes[1], "depth", "stages one after another"),
+    ):
+        best = undominated(finite, cost)
+        for group, style in (
+            (finite, {"marker": ".", "linestyle": "", "color": _TRUTH, "label": "couplings"}),
+            (best, {"marker": "o", "markersize": 4, "linestyle": "-", "linewidth": 0.8,
+                    "color": _FORECAST, "label": "cheapest at its error"}),
+            (chosen, {"marker": "o", "markersize": 8, "linestyle": "", "color": _ACCENT,
+                      "label": "chosen"}),
+        ):  # fmt: skip
+            axis.plot([getattr(c, cost) for c in group], [c.error for c in group], **style)
+        axis.set(xscale="log", yscale="log", xlabel=label)
+    axes[0].set_ylabel("validation error")
+    axes[1].legend(frameon=False, fontsize=8)
     return figure
 
 

@@ -37,6 +37,7 @@ def top(
 app.command("systems")(data.systems)
 app.command("simulate")(data.simulate)
 app.command("fit")(model.fit)
+app.command("couple")(model.couple)
 app.command("info")(model.info)
 app.command("forecast")(model.forecast)
 app.command("evaluate")(model.evaluate)

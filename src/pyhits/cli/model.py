@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from pyhits.atomic import check_target
-from pyhits.cli.options import Dt, Out, StepSizes, TimeColumn, Variable, read, whole_numbers
+from pyhits.cli.options import (
+    Dt,
+    Out,
+    Select,
+    StepSizes,
+    TimeColumn,
+    Tolerance,
+    Variable,
+    how_to_select,
+    read,
+    whole_numbers,
+)
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.errors import ArgumentError, DataError
 from pyhits.progress import say
@@ -55,7 +66,8 @@ def fit(
         float | None, typer.Option("--time-limit", help="Seconds for the whole fit.")
     ] = None,
     validation_fraction: Annotated[float, typer.Option("--validation-fraction")] = 0.2,
-    select: Annotated[str, typer.Option("--select", help="accuracy, or all.")] = "accuracy",
+    select: Select = "accuracy",
+    tolerance: Tolerance = 1e-6,
     interpolation: Annotated[
         str, typer.Option("--interpolation", help="cubic, or linear.")
     ] = "cubic",
@@ -96,7 +108,8 @@ def fit(
         target_error=target_error,
         time_limit=time_limit,
         validation_fraction=validation_fraction,
-        select=select,
+        select=how_to_select(select),
+        tolerance=tolerance,
         interpolation=interpolation,
         dtype=dtype,
         device=device,
@@ -113,11 +126,48 @@ def fit(
 
 
 @command
+def couple(
+    model: Model,
+    out: Out,
+    select: Select,
+    tolerance: Tolerance = 1e-6,
+    validation: Annotated[
+        Path | None,
+        typer.Option("--validation", help="Trajectories to choose on, not those of the fit."),
+    ] = None,
+    dt: Dt = None,
+    variable: Variable = None,
+    time_column: TimeColumn = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Choose anew which scales of a model are coupled, without training.
+
+    Example: pyhits couple vdp.safetensors --select speed --tolerance 1e-4 -o fast.safetensors
+    """
+    from pyhits.save import load
+
+    if out.suffix != ".safetensors":
+        raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
+    check_target(out)
+    loaded = load(model).set_params(verbose=not quiet)
+    data = None if validation is None else read(validation, dt, variable, time_column)
+    loaded.couple(how_to_select(select), tolerance=tolerance, validation=data)
+    loaded.save(out)
+    chosen = ", ".join(map(str, loaded.selection_.step_sizes))
+    say(
+        f"Coupled step sizes {chosen}, validation error {loaded.selection_.error:.2e}; "
+        f"model written to {out}",
+        verbose=not quiet,
+    )
+
+
+@command
 def info(
     model: Model,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     plot: Annotated[
-        Path | None, typer.Option("--plot", help="Draw the selection path to this file.")
+        Path | None, typer.Option("--plot", help="Draw how the scales were chosen to this file.")
     ] = None,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -134,10 +184,11 @@ def info(
     loaded = load(model)
     print(json.dumps(facts(loaded), indent=2) if as_json else describe(loaded))
     if plot is not None:
-        from pyhits.plots import save_figure, selection_path
+        from pyhits.plots import accuracy_front, save_figure, selection_path
 
-        save_figure(selection_path(loaded.selection_), plot)
-        say(f"Selection path drawn to {plot}", verbose=not quiet)
+        draw = selection_path if loaded.selection_.path else accuracy_front
+        save_figure(draw(loaded.selection_), plot)
+        say(f"Selection drawn to {plot}", verbose=not quiet)
 
 
 @command

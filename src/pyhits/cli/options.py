@@ -25,6 +25,21 @@ StepSizes = Annotated[
     typer.Option("--step-sizes", help="Step sizes in multiples of dt, such as 1,2,4,8."),
 ]
 
+Select = Annotated[
+    str,
+    typer.Option("--select", help="accuracy, speed, all, or the step sizes, such as 1,16."),
+]
+Tolerance = Annotated[
+    float,
+    typer.Option("--tolerance", help="Validation error that --select speed allows."),
+]
+
+
+def how_to_select(text: str) -> str | list[int]:
+    """Read ``"speed"``, or ``"1,16"``."""
+    listed = whole_numbers(text, "--select") if text[:1].isdigit() else None
+    return text if listed is None else listed
+
 
 def whole_numbers(text: str | None, option: str) -> list[int] | None:
     """Read ``"1,2,4"``."""

@@ -112,19 +112,6 @@ class PolynomialMap(FlowMap):
             terms = torch.cat([terms, *higher])
         return terms
 
-    def _monomials_into(self, states: Tensor, out: Tensor) -> None:
-        out[0] = 1
-        if self.degree == 0:
-            return
-        # The monomials of degree 1 are the variables themselves; all others are made from them.
-        variables = out[1 : 1 + self.dimension]
-        if self.degree == 1:
-            variables.copy_(states.T)
-        else:
-            torch.clamp(states.T, self.low[:, None], self.high[:, None], out=variables)
-        for first, last, variable, begin in self._blocks:
-            torch.mul(out[first:last], variables[variable], out=out[begin : begin + last - first])
-
     def increment(self, states: Tensor) -> Tensor:
         """Return the changes of state at all outputs; ``(n, d)`` to ``(n, outputs * d)``."""
         return (self.coefficients @ self.monomials(states)).T
@@ -132,24 +119,23 @@ class PolynomialMap(FlowMap):
     def stepper(self, max_rows: int) -> StepInto:
         """Return a stepping function that reuses one block of monomials."""
         n_changes, n_terms = self.coefficients.shape
+        wide = n_changes >= _WIDE
+        transposed = self.coefficients.T.contiguous() if wide else None
         buffer = self.coefficients.new_empty(n_terms * max_rows)
-        if n_changes >= _WIDE:
-            transposed = self.coefficients.T.contiguous()
-
-            def step_wide(states: Tensor, out: Tensor) -> None:
-                n = len(states)
-                terms = buffer[: n * n_terms].view(n_terms, n)
-                self._monomials_into(states, terms)
-                spread_into(states, self.outputs, out)
-                out.addmm_(terms.T, transposed)
-
-            return step_wide
-        change = self.coefficients.new_empty(n_changes * max_rows)
+        change = self.coefficients.new_empty(0 if wide else n_changes * max_rows)
+        low, high = self.low[:, None], self.high[:, None]
+        #: By number of rows: the monomials, and the views that make them. Few numbers occur.
+        views: dict[int, _Views] = {}
 
         def step_into(states: Tensor, out: Tensor) -> None:
             n = len(states)
-            terms = buffer[: n * n_terms].view(n_terms, n)
-            self._monomials_into(states, terms)
+            if n not in views:
+                views[n] = _Views(self, buffer[: n * n_terms].view(n_terms, n))
+            terms = views[n].make(states, low, high)
+            if transposed is not None:
+                spread_into(states, self.outputs, out)
+                out.addmm_(terms.T, transposed)
+                return
             # Coefficients from the left: BLAS is some 20 times slower on the transposed product.
             product = change[: n * n_changes].view(n_changes, n)
             torch.mm(self.coefficients, terms, out=product)
@@ -160,6 +146,32 @@ class PolynomialMap(FlowMap):
                 out += product.T
 
         return step_into
+
+
+class _Views:
+    """Views into one block of monomials, made once: on few rows, making them takes the time."""
+
+    def __init__(self, flow_map: PolynomialMap, terms: Tensor) -> None:
+        self.terms = terms
+        self.degree = flow_map.degree
+        # The monomials of degree 1 are the variables themselves; all others are made from them.
+        self.variables = terms[1 : 1 + flow_map.dimension] if flow_map.degree else terms[:0]
+        self.products = [
+            (terms[first:last], self.variables[variable], terms[begin : begin + last - first])
+            for first, last, variable, begin in flow_map._blocks
+        ]
+
+    def make(self, states: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """Return the monomials of ``states`` (n, d), shape (n_terms, n)."""
+        # The buffer is shared by all numbers of rows, so the constant is written each time.
+        self.terms[0].fill_(1)
+        if self.degree == 1:
+            self.variables.copy_(states.T)
+        elif self.degree > 1:
+            torch.clamp(states.T, low, high, out=self.variables)
+            for lower, variable, higher in self.products:
+                torch.mul(lower, variable, out=higher)
+        return self.terms
 
 
 #: Ridge penalties tried, relative to the largest singular value squared.
@@ -174,10 +186,13 @@ def fit_polynomial(
     increments: np.ndarray,
     validation: tuple[np.ndarray, np.ndarray],
     *,
-    max_degree: int = 9,
+    max_degree: int = 17,
     max_terms: int = 256,
+    enough: float = 0.0,
 ) -> tuple[PolynomialMap, np.ndarray]:
     """Fit polynomials of rising degree by ridge regression and keep the best on validation.
+
+    A higher degree must halve the error: between the data it is the wilder one.
 
     Parameters
     ----------
@@ -190,6 +205,8 @@ def fit_polynomial(
     max_degree, max_terms : int
         The degree rises while it is at most ``max_degree`` and the number of monomials is at most
         a third of the rows and, above degree 1, ``max_terms``.
+    enough : float
+        Mean squared error on validation at which the degree need not rise further.
 
     Returns
     -------
@@ -206,6 +223,9 @@ def fit_polynomial(
     best: PolynomialMap | None = None
     best_error = np.full(increments.shape[1], np.inf)
     for degree in range(max_degree + 1):
+        if best is not None and best_error.mean() <= enough:
+            break
+        to_beat = 0.5 * best_error.mean()
         terms = n_monomials(d, degree)
         if (degree > 1 and terms > max_terms) or (degree > 0 and 3 * terms > len(states)):
             break
@@ -225,7 +245,7 @@ def fit_polynomial(
             coefficients = (vt.T @ (weight[:, None] * projected)) / scale[:, None]
             error = (test @ coefficients - held).square().mean(0).numpy()
             fits = float(coefficients.abs().max()) < _LARGEST_COEFFICIENT
-            if fits and error.mean() < best_error.mean():
+            if fits and error.mean() < min(to_beat, best_error.mean()):
                 candidate.coefficients.copy_(coefficients.T)
                 best, best_error = candidate, error
     if best is None:

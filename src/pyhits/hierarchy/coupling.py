@@ -75,11 +75,7 @@ class Selection:
     @property
     def best(self) -> list[Candidate]:
         """The candidates of the front that none is both cheaper and better than, cheapest first."""
-        kept: list[Candidate] = []
-        for candidate in sorted(self.front, key=lambda c: (c.nominal_seconds, c.error)):
-            if math.isfinite(candidate.error) and (not kept or candidate.error < kept[-1].error):
-                kept.append(candidate)
-        return kept
+        return undominated(self.front, "nominal_seconds")
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -91,6 +87,15 @@ class Selection:
         path = [Candidate.from_dict(c) for c in values["path"]]
         front = [Candidate.from_dict(c) for c in values.get("front", [])]
         return cls(tuple(values["step_sizes"]), float(values["error"]), path, front)
+
+
+def undominated(front: Sequence[Candidate], cost: str) -> list[Candidate]:
+    """Return the candidates that none is both cheaper and better than, by a cost they carry."""
+    kept: list[Candidate] = []
+    for candidate in sorted(front, key=lambda c: (getattr(c, cost), c.error)):
+        if math.isfinite(candidate.error) and (not kept or candidate.error < kept[-1].error):
+            kept.append(candidate)
+    return kept
 
 
 #: Tries a coupling.

@@ -97,6 +97,7 @@ def _figures(
     return [
         ("training", plots.training_curves(model.history_)),
         ("selection", plots.selection_path(model.selection_)),
+        ("front", plots.accuracy_front(model.selection_)),
         ("error", plots.error_against_time(coupled, single)),
         ("portrait", plots.phase_portrait(truth, forecast, data.feature_names)),
         (

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from pyhits.estimator import HiTS
+from pyhits.hierarchy import Candidate, Selection
 
 
 def facts(model: HiTS) -> dict[str, Any]:
@@ -58,15 +59,30 @@ def describe(model: HiTS) -> str:
             f"{size:>8}{mark}  {h.validation_error:>14.2e}  {h.n_windows:>9}  {h.seconds:>7.1f}  "
             f"{h.stopped_by:<11}  {h.flow_map}"
         )
+    selection = model.selection_
     lines += ["", "* coupled, chosen on validation rollouts:"]
     lines += [
-        f"  {c.error:>10.3e}  {_range(c.step_sizes)}"
-        + ("   <- chosen" if c.step_sizes == model.selection_.step_sizes else "")
-        for c in model.selection_.path
+        f"  {c.error:>10.3e}  {_range(c.step_sizes)}{_mark(c, selection)}" for c in selection.path
     ]
-    if not model.selection_.path:
-        lines.append(f"  {model.selection_.error:>10.3e}  all, as asked")
+    if not selection.path:
+        how = "by speed" if model.select == "speed" else "as asked"
+        lines.append(f"  {selection.error:>10.3e}  {_range(selection.step_sizes)}, {how}")
+    if selection.best:
+        lines += [
+            "",
+            "The cheapest couplings, each more accurate than all cheaper ones, on a sample:",
+            f"  {'error':>10}  {'seconds':>8}  {'stages':>6}  step sizes",
+        ]
+        lines += [
+            f"  {c.error:>10.3e}  {c.seconds:>8.4f}  {c.depth:>6}  {_range(c.step_sizes)}"
+            f"{_mark(c, selection)}"
+            for c in selection.best
+        ]
     return "\n".join([*lines, "", *model.notes_])
+
+
+def _mark(candidate: Candidate, selection: Selection) -> str:
+    return "   <- chosen" if candidate.step_sizes == selection.step_sizes else ""
 
 
 def _range(step_sizes: tuple[int, ...]) -> str:

@@ -63,7 +63,7 @@ class Recipe:
     flow_map: str = "residual"
     hidden_sizes: tuple[int, ...] | None = None
     activation: str = "gelu"
-    polynomial_degree: int = 9
+    polynomial_degree: int = 17
     windows: str = "anywhere"
     early_bias: float | None = None
     rollout_steps: int = 1

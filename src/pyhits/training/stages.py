@@ -29,6 +29,11 @@ _BASE_CERTAIN, _BASE_HOPELESS = 3e-7, 1e-2
 ROUNDING_FLOOR = {torch.float32: 1e-16, torch.float64: 1e-30}
 
 
+#: Part of the relative target at which a polynomial's degree need not rise further: errors of many
+#: steps add up.
+_AMPLE = 0.01
+
+
 @dataclass
 class Stages:
     """The start of one scale's training.
@@ -66,8 +71,7 @@ class Stages:
         Either the one-step mean squared error ``target`` is met, or it drowns in the rounding of
         the state.
         """
-        size = float(np.square(self.sigma[-self.held.shape[-1] :]).mean())
-        return max(target, ROUNDING_FLOOR[dtype]) / size if size > 0 else np.inf
+        return _target(self.sigma[-self.held.shape[-1] :], dtype, target)
 
     def one_step_error(self, flow_map: FlowMap) -> float:
         """Return the held-out error of one step, relative to the mean square of the increments."""
@@ -78,6 +82,11 @@ class Stages:
         safe = np.where(self.sigma > 0, self.sigma, np.inf)
         truth = side_by_side(self.held[1 : 1 + flow_map.outputs])
         return float(np.mean(np.square((after - truth) / safe)))
+
+
+def _target(sigma: np.ndarray, dtype: torch.dtype, target: float) -> float:
+    size = float(np.square(sigma).mean())
+    return max(target, ROUNDING_FLOOR[dtype]) / size if size > 0 else np.inf
 
 
 def prepare(
@@ -109,6 +118,7 @@ def prepare(
             change / safe * active,
             (held_windows[0], target),
             max_degree=recipe.polynomial_degree,
+            enough=_AMPLE * _target(sigma[-d:], dtype, recipe.target_error),
         )
         error = float(errors.mean())
         polynomial.coefficients.mul_(torch.from_numpy(sigma)[:, None])

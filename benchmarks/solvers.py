@@ -1,0 +1,233 @@
+"""The hierarchy with dense heads against solvers of the equations, on one problem.
+
+320 trajectories of 5120 steps of the Van der Pol oscillator. The solvers know the equations, PyHiTS
+the training data. PyHiTS couples the scales that are fastest among those whose validation error is
+at most 5e-7; what it selects by itself, the most accurate, has a row of its own where it differs.
+"Matched" tolerances are the loosest power of ten at which a solver is at least as accurate as
+PyHiTS; every row shows its own error.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+import pyhits
+from benchmarks import figures, models
+from benchmarks.baselines import diffrax_, rk4, scipy_, torchdiffeq_
+from benchmarks.floor import floor
+from benchmarks.problem import Problem, van_der_pol
+from benchmarks.record import Record
+from benchmarks.timing import THREADS, compare, stopwatch, threads, with_threads
+
+NAME = "solvers"
+
+OURS, ODEINT, FLOOR = "PyHiTS, dense heads", "SciPy odeint, its default", "multiply-adds alone"
+
+#: Mean squared error on test trajectories that is aimed at.
+LARGEST_MSE = 1e-6
+
+#: Tolerances tried, loosest first.
+TOLERANCES = tuple(10.0**-k for k in range(3, 13))
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to solve the problem.
+
+    Attributes
+    ----------
+    solve : callable
+        Returns states ``(n, n_steps + 1, 2)`` of the first n trajectories, or None.
+    threads : int
+    note : str
+    share : float
+        Part of the trajectories that it solves; its times are divided by it.
+    """
+
+    solve: Callable[[], np.ndarray | None]
+    threads: int
+    note: str
+    share: float = 1.0
+
+
+def run(quick: bool, out: Path) -> list[Record]:
+    """Time PyHiTS and every solver that is installed, taking turns."""
+    problem = van_der_pol()
+    model = models.dense(quick)
+    with threads(THREADS):
+        fastest = models.fastest(model, LARGEST_MSE / 2)
+    forecast = partial(model.forecast, n_steps=problem.n_steps, step_sizes=fastest)
+    error = problem.mse(forecast(problem.initial_states))
+    contestants = _dense(problem, model, fastest) | _fixed_steps(problem) | _batched(problem, error)
+    contestants |= _one_by_one(problem, error, 2 if quick else 16)
+    timings = compare(
+        {name: with_threads(c.threads, c.solve) for name, c in contestants.items()},
+        repeats=5 if quick else 21,
+        budget=2 if quick else 10,
+    )
+    rows: dict[str, Record] = {}
+    for name, c in contestants.items():
+        timing, states = timings[name].times(1 / c.share), c.solve()
+        row = Record.timed(NAME, name, timing, problem.n_states, threads=c.threads, note=c.note)
+        row.error = None if states is None else problem.mse(states)
+        rows[name] = row
+    mine, least = rows[OURS], timings[FLOOR].median
+    rows[FLOOR].states_per_second = None
+    for name, row in rows.items():
+        if name in (OURS, f"{OURS}, float32 states"):
+            row.share_of_floor = least / timings[name].median
+        row.against(rows[ODEINT] if name == OURS else mine, 30.0 if name == OURS else None)
+    figures.save(figures.work_precision(list(rows.values())), out, "solvers")
+    return [*rows.values(), *_bars(rows)]
+
+
+def _bars(rows: dict[str, Record]) -> list[Record]:
+    """Return the bars that are not odeint's."""
+    mine = rows[OURS]
+    assert mine.error is not None
+    accuracy = Record(NAME, "PyHiTS, test error", error=mine.error, threads=THREADS)
+    accuracy.aim(f"MSE of {LARGEST_MSE:.0e} or less", mine.error <= LARGEST_MSE)
+    compiled = [row for name, row in rows.items() if name.startswith("Numba")]
+    if not compiled:
+        return [accuracy]
+    best = min(compiled, key=lambda row: row.seconds or np.inf)
+    against = Record(NAME, "PyHiTS against the best Numba RK4", mine.seconds, threads=THREADS)
+    return [accuracy, against.against(best, 0.5)]
+
+
+def _dense(problem: Problem, model: pyhits.HiTS, fastest: tuple[int, ...]) -> dict[str, Contestant]:
+    """Return our own forecasts, in both precisions of the result, and their floor."""
+    starts, n_steps = problem.initial_states, problem.n_steps
+    selected = model.selection_.step_sizes
+    maps = models.coupled(model, fastest)
+
+    def contestant(states: np.ndarray, sizes: tuple[int, ...], note: str) -> Contestant:
+        return Contestant(partial(model.forecast, states, n_steps, step_sizes=sizes), THREADS, note)
+
+    described = "; ".join(f"{size}: {model.history_[size].flow_map}" for size in maps)
+    note = (
+        f"{models.OUTPUTS} states an evaluation; coupled {described}; "
+        f"fitted in {model.seconds_:.0f} s"
+    )
+    narrow = starts.astype(np.float32)
+    found = {
+        OURS: contestant(starts, fastest, note),
+        f"{OURS}, float32 states": contestant(narrow, fastest, "initial states and result float32"),
+    }
+    if selected != fastest:
+        note = f"coupled {', '.join(map(str, selected))}"
+        found[f"{OURS}, most accurate"] = contestant(starts, selected, note)
+    products = floor(maps, len(starts), n_steps, THREADS)
+    note = "matrix products of the same evaluations as the first row"
+    return found | {FLOOR: Contestant(products, THREADS, note)}
+
+
+def _fixed_steps(problem: Problem) -> dict[str, Contestant]:
+    """Return Runge-Kutta steps of 0.01: NumPy over the batch, Numba compiled."""
+    setting = problem.initial_states, problem.n_steps, problem.dt
+    note = f"step {problem.dt:g}, float64"
+    found = {
+        "NumPy RK4, whole batch": Contestant(
+            partial(rk4.numpy_rk4, problem.slope, *setting), 1, note
+        )
+    }
+    if not _installed("numba"):
+        return found
+    import numba
+
+    numba.set_num_threads(THREADS)
+    for parallel in (False, True):
+        for fastmath in (False, True):
+            solve = rk4.numba_rk4(problem.slope, parallel=parallel, fastmath=fastmath)
+            name = f"Numba RK4{', prange' * parallel}{', fastmath' * fastmath}"
+            found[name] = Contestant(partial(solve, *setting), THREADS if parallel else 1, note)
+    return found
+
+
+def _batched(problem: Problem, error: float) -> dict[str, Contestant]:
+    """Return adaptive solvers that take the whole batch."""
+    found = {}
+    if _installed("torchdiffeq"):
+
+        def whole(p: Problem, tolerance: float) -> np.ndarray:
+            return torchdiffeq_.solve(p.slope, p.initial_states, p.times, tolerance)
+
+        tolerance = _matched(problem.first(32), error, whole)
+        found["torchdiffeq dopri5, whole batch"] = Contestant(
+            partial(whole, problem, tolerance),
+            THREADS,
+            f"matched tolerance {tolerance:.0e}, float64",
+        )
+    if _installed("diffrax"):
+        solve = diffrax_.compiled(problem.slope, problem.times)
+
+        def vmapped(p: Problem, tolerance: float) -> np.ndarray:
+            return solve(p.initial_states, tolerance)
+
+        first, _ = stopwatch(partial(vmapped, problem, TOLERANCES[0]))
+        again, _ = stopwatch(partial(vmapped, problem, TOLERANCES[0]))
+        tolerance = _matched(problem, error, vmapped)
+        found["diffrax Tsit5, vmap and jit"] = Contestant(
+            partial(vmapped, problem, tolerance),
+            THREADS,
+            f"matched tolerance {tolerance:.0e}, float64; compiled in {first - again:.1f} s, not "
+            "counted; as many threads as XLA likes",
+        )
+    return found
+
+
+def _one_by_one(problem: Problem, error: float, n_few: int) -> dict[str, Contestant]:
+    """Return SciPy's solvers, which take one trajectory after another."""
+
+    def odeint(p: Problem, tolerance: float | None) -> np.ndarray:
+        return scipy_.solve_odeint(p.slope, p.initial_states, p.times, tolerance)
+
+    tolerance = _matched(problem.first(16), error, odeint)
+    found = {
+        ODEINT: Contestant(
+            partial(odeint, problem, None), 1, "one trajectory after another, tolerance 1.5e-8"
+        ),
+        "SciPy odeint, matched": Contestant(
+            partial(odeint, problem, tolerance), 1, f"matched tolerance {tolerance:.0e}"
+        ),
+    }
+    few = problem.first(n_few)
+    for method, each in _each():
+        tolerance = _matched(few.first(2), error, each)
+        found[f"SciPy solve_ivp {method}"] = Contestant(
+            partial(each, few, tolerance),
+            1,
+            f"matched tolerance {tolerance:.0e}; {n_few} trajectories, scaled up",
+            n_few / len(problem.truth),
+        )
+    return found
+
+
+def _each() -> Iterator[tuple[str, Callable[[Problem, float], np.ndarray]]]:
+    """Yield the methods of ``solve_ivp``."""
+    for method in ("LSODA", "DOP853", "Radau", "BDF"):
+
+        def each(p: Problem, tolerance: float, method: str = method) -> np.ndarray:
+            return scipy_.solve_each(p.slope, p.initial_states, p.times, method, tolerance)
+
+        yield method, each
+
+
+def _matched(
+    problem: Problem, error: float, solve: Callable[[Problem, float], np.ndarray]
+) -> float:
+    """Return the loosest tolerance at which a solver's error is at most ``error``."""
+    for tolerance in TOLERANCES:
+        if problem.mse(solve(problem, tolerance)) <= error:
+            return tolerance
+    return TOLERANCES[-1]
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
