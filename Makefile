@@ -29,7 +29,8 @@ types: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt --editable ".[bench]"
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

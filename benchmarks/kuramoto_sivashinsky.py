@@ -17,6 +17,7 @@ squares over states, times and points, in standard deviations of u.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -222,7 +223,7 @@ def run(quick: bool, out: Path) -> list[Record]:
         states = projection.coefficients(starts)
         return projection.fields(model.forecast(states, n_snapshots, on_divergence="return"))
 
-    functions = {}
+    functions: dict[str, Callable[[], np.ndarray]] = {}
     for count in sorted({1, THREADS}):
         functions[f"ETDRK4, {count}"] = partial(solve, starts, horizon, threads=count)
         functions[f"PyHiTS, {count}"] = with_threads(count, partial(ours, horizon))

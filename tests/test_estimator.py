@@ -395,12 +395,15 @@ def test_bad_questions(fitted: pyhits.HiTS, pendulum: Split) -> None:
             call()
 
 
-def test_nothing_stable_is_an_error(
-    oscillations: pyhits.Trajectories, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("select", ["accuracy", "speed"])
+def test_where_nothing_is_stable_training_is_not_lost(
+    oscillations: pyhits.Trajectories, monkeypatch: pytest.MonkeyPatch, select: str
 ) -> None:
     monkeypatch.setattr("pyhits.choice.masked_mse", lambda *_: float("inf"))
-    with pytest.raises(TrainingError, match="Every coupling diverges"):
-        quick(step_sizes=[1]).fit(oscillations)
+    with pytest.warns(PyHiTSWarning, match="diverge on the validation data, over 200 steps"):
+        model = quick(step_sizes=[1, 2], select=select).fit(oscillations)
+    assert model.selection_.step_sizes == (1,)
+    assert list(model.flow_maps_) == [1, 2]
 
 
 @register("test-fourier")

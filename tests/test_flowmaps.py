@@ -86,6 +86,22 @@ def test_stepping_leaves_the_states_alone(shape: tuple[int, int], degree: int) -
     torch.testing.assert_close(after, 7 + 0.1 * monomials[:, None].expand(shape))
 
 
+def test_the_degree_suits_the_arithmetic() -> None:
+    """In float32, high powers that cancel are no gain, and the error says what float32 gives."""
+    x = np.random.default_rng(0).uniform(-3, 3, (4000, 1))
+    y = np.sin(3 * x)
+    found = {}
+    for dtype in (torch.float32, torch.float64):
+        fitted, error = fit_polynomial(x[:3000], y[:3000], (x[3000:], y[3000:]), dtype=dtype,
+                                       max_degree=25)  # fmt: skip
+        fitted.to(dtype)
+        with torch.inference_mode():
+            again = fitted.increment(torch.from_numpy(x[3000:]).to(dtype)).double().numpy()
+        assert np.mean(np.square(again - y[3000:])) == pytest.approx(error.mean(), rel=0.2)
+        found[dtype] = fitted.degree, error.mean()
+    assert found[torch.float64][1] < 1e-3 * found[torch.float32][1]
+
+
 def test_few_rows_limit_the_degree() -> None:
     x = np.random.default_rng(0).standard_normal((10, 3))
     fitted, _ = fit_polynomial(x, x, (x, x))

@@ -63,69 +63,77 @@ class Chooser:
     def choose(self, how: str | Sequence[int], tolerance: float) -> Selection:
         """Return the selection; ``how`` and ``tolerance`` are those of :class:`~pyhits.HiTS`.
 
-        Ctrl-C takes the best coupling tried so far.
-
-        Raises
-        ------
-        TrainingError
-            Every coupling diverges.
+        Ctrl-C takes the best coupling tried so far. Where every coupling diverges, a warning says
+        so and the first tried, the finest scale alone, is taken: what was trained is not lost.
         """
         sizes = chain(self._flow_maps)
+        selection: Selection | None = None
+        front: list[Candidate] = []
         try:
-            selection = self._choose(how, tolerance, sizes)
+            if how != "speed":
+                selection = self._choose(how, sizes)
+            self._measure_front(sizes, front)
+            if selection is None:
+                selection = self._fastest(front, tolerance)
         except KeyboardInterrupt:
-            best = min(self._tried, key=lambda c: c.error, default=None)
-            taken = tuple(sizes[:1]) if best is None else best.step_sizes
+            return self._interrupted(selection, sizes, front)
+        selection.front = front
+        if not math.isfinite(selection.error):
             warnings.warn(
-                f"The choice of scales was interrupted: took {list(taken)}, the best so far.",
+                f"Forecasts with {list(selection.step_sizes)} diverge on the validation data, over "
+                f"{self._rolled.n_steps} steps. Train longer, with more data, look for outliers, "
+                "or validate on shorter trajectories.",
                 PyHiTSWarning,
                 stacklevel=4,
             )
-            return Selection(taken, math.inf if best is None else best.error)
-        if not math.isfinite(selection.error) and how in ("accuracy", "speed"):
-            raise TrainingError(
-                "Every coupling diverges on the validation data. Train longer, with more data, or "
-                "look for outliers."
-            )
         return selection
 
-    def _choose(self, how: str | Sequence[int], tolerance: float, sizes: list[int]) -> Selection:
+    def _choose(self, how: str | Sequence[int], sizes: list[int]) -> Selection:
         if how == "accuracy":
-            selection = select(sizes, self._measure)
-        elif how == "speed":
-            selection = Selection((), math.inf)
-        else:
-            asked = tuple(sizes) if how == "all" else tuple(chain(int(s) for s in how))
-            selection = Selection(asked, self._measure(asked).error)
-        selection.front = self._front(sizes)
-        if how == "speed":
-            self._take_fastest(selection, tolerance)
-        return selection
+            return select(sizes, self._measure)
+        asked = tuple(sizes) if how == "all" else tuple(chain(int(s) for s in how))
+        return Selection(asked, self._measure(asked).error)
 
-    def _take_fastest(self, selection: Selection, tolerance: float) -> None:
-        """Take the cheapest coupling within the tolerance on all rollouts, not on the sample."""
-        for candidate in fastest(selection.front, tolerance):
-            error = self._measure(candidate.step_sizes).error
-            if error <= tolerance:
-                selection.step_sizes, selection.error = candidate.step_sizes, error
-                return
-        best = min(selection.front, key=lambda c: c.error)
-        selection.step_sizes = best.step_sizes
-        selection.error = self._measure(best.step_sizes).error
+    def _interrupted(
+        self, selection: Selection | None, sizes: list[int], front: list[Candidate]
+    ) -> Selection:
+        """Return the selection if there is one already, else the best coupling tried so far."""
+        if selection is None:
+            unknown = Candidate((sizes[0],), math.inf)
+            best = min(self._tried, key=lambda c: c.error, default=unknown)
+            selection = Selection(best.step_sizes, best.error)
         warnings.warn(
-            f"No coupling has a validation error within the tolerance of {tolerance:g}: took the "
-            f"most accurate, {list(best.step_sizes)} with {selection.error:.2g}.",
+            f"The choice of scales was interrupted: took {list(selection.step_sizes)}, the best so "
+            "far.",
             PyHiTSWarning,
             stacklevel=5,
         )
+        selection.front = front
+        return selection
 
-    def _front(self, sizes: list[int]) -> list[Candidate]:
-        front: list[Candidate] = []
+    def _fastest(self, front: list[Candidate], tolerance: float) -> Selection:
+        """Return the cheapest coupling within the tolerance on all rollouts, not on the sample."""
+        for candidate in fastest(front, tolerance):
+            error = self._measure(candidate.step_sizes).error
+            if error <= tolerance:
+                return Selection(candidate.step_sizes, error)
+        best = min(front, key=lambda c: c.error).step_sizes
+        selection = Selection(best, self._measure(best).error)
+        if not math.isfinite(selection.error):
+            return selection
+        warnings.warn(
+            f"No coupling has a validation error within the tolerance of {tolerance:g}: took the "
+            f"most accurate, {list(best)} with {selection.error:.2g}.",
+            PyHiTSWarning,
+            stacklevel=5,
+        )
+        return selection
+
+    def _measure_front(self, sizes: list[int], front: list[Candidate]) -> None:
         for step_sizes in ranges(sizes):
             if front and time.perf_counter() > self._deadline:
-                break
+                return
             front.append(replace(self._measure(step_sizes, self._sample), search="front"))
-        return front
 
     def _measure(self, step_sizes: tuple[int, ...], rolled: Rollouts | None = None) -> Candidate:
         rolled = rolled or self._rolled

@@ -189,6 +189,7 @@ def fit_polynomial(
     max_degree: int = 17,
     max_terms: int = 256,
     enough: float = 0.0,
+    dtype: torch.dtype = torch.float64,
 ) -> tuple[PolynomialMap, np.ndarray]:
     """Fit polynomials of rising degree by ridge regression and keep the best on validation.
 
@@ -207,6 +208,9 @@ def fit_polynomial(
         a third of the rows and, above degree 1, ``max_terms``.
     enough : float
         Mean squared error on validation at which the degree need not rise further.
+    dtype : torch.dtype
+        Arithmetic that the polynomial will be evaluated in: validation is in it, since sums of high
+        powers may cancel.
 
     Returns
     -------
@@ -239,11 +243,15 @@ def fit_polynomial(
         u, s, vt = torch.linalg.svd(r)
         projected = u.T @ (q.T @ y)
         keep = (s > 1e-13 * s[0]).double()
-        test = candidate.monomials(held_states).T
+        # As it will be stepped: in the arithmetic to come, which rounds what cancels.
+        probe = PolynomialMap(d, degree).to(dtype)
+        probe.set_bounds(states)
+        test = probe.monomials(held_states.to(dtype))
         for ridge in RIDGES:
             weight = keep * s / (s * s + ridge * s[0] * s[0]).clamp(min=1e-300)
             coefficients = (vt.T @ (weight[:, None] * projected)) / scale[:, None]
-            error = (test @ coefficients - held).square().mean(0).numpy()
+            found = (coefficients.T.to(dtype) @ test).double()
+            error = (found - held.T).square().mean(1).numpy()
             fits = float(coefficients.abs().max()) < _LARGEST_COEFFICIENT
             if fits and error.mean() < min(to_beat, best_error.mean()):
                 candidate.coefficients.copy_(coefficients.T)

@@ -26,12 +26,15 @@ _MOST_NUMBERS = 4_000_000
 _BASE_CERTAIN, _BASE_HOPELESS = 3e-7, 1e-2
 
 #: One-step mean squared error, in standardised coordinates, that rounding of the state hides.
-ROUNDING_FLOOR = {torch.float32: 1e-16, torch.float64: 1e-30}
+ROUNDING_FLOOR = {torch.float32: 1e-15, torch.float64: 1e-30}
 
+
+#: Relative mean squared error that the rounding inside a flow map's own sums leaves.
+_EVALUATION_FLOOR = {torch.float32: 3e-13, torch.float64: 1e-27}
 
 #: Part of the relative target at which a polynomial's degree need not rise further: errors of many
 #: steps add up.
-_AMPLE = 0.01
+_AMPLE = 1e-3
 
 
 @dataclass
@@ -69,7 +72,7 @@ class Stages:
         """Return the relative error at which training has nothing left to gain.
 
         Either the one-step mean squared error ``target`` is met, or it drowns in the rounding of
-        the state.
+        the state or of the sums that make the increment.
         """
         return _target(self.sigma[-self.held.shape[-1] :], dtype, target)
 
@@ -86,7 +89,9 @@ class Stages:
 
 def _target(sigma: np.ndarray, dtype: torch.dtype, target: float) -> float:
     size = float(np.square(sigma).mean())
-    return max(target, ROUNDING_FLOOR[dtype]) / size if size > 0 else np.inf
+    if size == 0:
+        return np.inf
+    return max(max(target, ROUNDING_FLOOR[dtype]) / size, _EVALUATION_FLOOR[dtype])
 
 
 def prepare(
@@ -119,6 +124,7 @@ def prepare(
             (held_windows[0], target),
             max_degree=recipe.polynomial_degree,
             enough=_AMPLE * _target(sigma[-d:], dtype, recipe.target_error),
+            dtype=dtype,
         )
         error = float(errors.mean())
         polynomial.coefficients.mul_(torch.from_numpy(sigma)[:, None])
