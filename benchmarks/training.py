@@ -22,9 +22,8 @@ from benchmarks.record import Record
 from benchmarks.timing import THREADS, Timing, stopwatch, threads
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import FlowMap
-from pyhits.training import History, WindowSampler, get_recipe
+from pyhits.training import History, ScaleJob, WindowSampler, get_recipe, train_scale
 from pyhits.training.jobs import make_jobs
-from pyhits.training.loop import ScaleJob, train_scale
 from pyhits.training.parallel import TrainedScales, train_scales
 
 NAME = "training"

@@ -238,9 +238,9 @@ def test_data_are_scattered_once_and_tasks_are_small(
 
 def test_progress_arrives_while_scales_train(dask: Any) -> None:
     seen: list[np.ndarray] = []
-    train_scales(jobs([1, 2], replace(SMALL, max_steps=1500)), watch=seen.append)
+    train_scales(jobs([1, 2], replace(SMALL, max_steps=8000)), watch=seen.append)
     assert seen[-1].tolist() == [[1, 1, e] for e in seen[-1][:, 2]]
-    assert any(0 < step < total == 1500 for board in seen for step, total, _ in board)
+    assert any(0 < step < total == 8000 for board in seen for step, total, _ in board)
 
 
 # Checkpoints
@@ -325,7 +325,7 @@ def test_ctrl_c_cancels_and_keeps_what_is_finished(dask: Any, n_jobs: int | None
 @pytest.mark.parametrize("victims", [1, 2])
 def test_scales_of_dead_workers_are_trained_again(dask: Any, victims: int) -> None:
     """With both workers go the data, which are scattered again."""
-    work = jobs([1, 2], replace(SMALL, max_steps=1500))
+    work = jobs([1, 2], replace(SMALL, max_steps=8000))
     pids = list(dask.run(os.getpid).values())
     killed = threading.Event()
 

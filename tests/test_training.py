@@ -21,6 +21,7 @@ from pyhits.errors import CheckpointError, DataError, TrainingError
 from pyhits.flowmaps import PolynomialMap, ResidualNet
 from pyhits.training import History, Recipe, ScaleJob, WindowSampler, get_recipe
 from pyhits.training import loop as loop_module
+from pyhits.training import run as run_module
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.loop import train_scale
@@ -150,7 +151,7 @@ def test_a_teacher_labels_states_between_the_recorded_ones() -> None:
     taught = teach(train, held, degree=9, sigma=np.ones(2))
     assert taught is not None
     assert taught.error < 1e-8
-    assert 64 % taught.fine_size == 0
+    np.testing.assert_array_equal(taught.step(taught.windows[0]), taught.windows[1])
     start = encoder.inverse_transform(taught.windows[0, :100])
     system = systems.get("van-der-pol")
     truth = system.simulate(initial_states=start, n_steps=1, dt=64 * 0.02).to_array()[:, 1]
@@ -164,7 +165,7 @@ def test_a_teacher_labels_states_between_the_recorded_ones() -> None:
 def test_focus_draws_where_the_error_is() -> None:
     windows = np.arange(2000.0).reshape(2, 1000, 1)
     even = torch.linspace(0, 1, 1001, dtype=torch.float64)[1:]
-    taught = TaughtWindows(windows, 1, 0.0, 0, even)
+    taught = TaughtWindows(windows, PolynomialMap(1, 1), 1, 0.0, 0, even)
     np.testing.assert_array_equal(taught.draw(64, 3), taught.draw(64, 3))
     errors = torch.zeros(1000)
     errors[:10] = 1.0
@@ -312,7 +313,7 @@ def test_a_training_that_blows_up_is_tried_again(monkeypatch: pytest.MonkeyPatch
 
     errors = iter([0.5, float("nan"), *[0.1] * 10_000])
     monkeypatch.setattr(loop_module.optimisers, "build", build)
-    monkeypatch.setattr(loop_module.Objective, "relative_error", lambda *_: next(errors))
+    monkeypatch.setattr(run_module.Objective, "relative_error", lambda *_: next(errors))
     _, history = train_scale(jobs(circles(5, 30), [1])[0])
     assert rates == pytest.approx([3e-3, 0.3 * 3e-3])
     assert (history.validation_error, history.stopped_by) == (0.1, "steps")
@@ -332,7 +333,7 @@ def test_the_paper_recipe_has_no_patience_and_stops_by_its_one_step_error() -> N
 
 
 def test_losses_that_are_never_finite_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module.Objective, "relative_error", lambda *_: float("nan"))
+    monkeypatch.setattr(run_module.Objective, "relative_error", lambda *_: float("nan"))
     with pytest.raises(TrainingError, match="not finite at any learning rate"):
         train_scale(jobs(circles(5, 30), [1])[0])
 
@@ -380,7 +381,7 @@ def test_a_killed_training_continues_to_the_same_model(
     job.checkpoint = tmp_path / "part.safetensors"
     job.checkpoint_seconds = 0.0
     saves = []
-    original = loop_module.save_progress
+    original = run_module.save_progress
 
     def dying(*args: object) -> None:
         original(*args)  # type: ignore[arg-type]
@@ -388,10 +389,10 @@ def test_a_killed_training_continues_to_the_same_model(
         if len(saves) == 3:
             raise _KilledError
 
-    monkeypatch.setattr(loop_module, "save_progress", dying)
+    monkeypatch.setattr(run_module, "save_progress", dying)
     with pytest.raises(_KilledError):
         train_scale(job)
-    monkeypatch.setattr(loop_module, "save_progress", original)
+    monkeypatch.setattr(run_module, "save_progress", original)
     steps = []
     resumed, history = train_scale(job, lambda step, total, error: steps.append(step))
     assert steps[0] == 2 * 64

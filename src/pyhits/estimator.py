@@ -18,7 +18,9 @@ from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, NotFittedError
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.hierarchy import chain
-from pyhits.hierarchy.forecast import as_states, forecast, positions
+from pyhits.hierarchy.forecast import Keep, forecast, in_memory
+from pyhits.hierarchy.starts import as_states, positions
+from pyhits.hierarchy.stream import ToFile
 from pyhits.planning import as_trajectories
 from pyhits.progress import bar, say, scale_bars
 from pyhits.settings import check_selection, check_settings
@@ -331,6 +333,10 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         interpolation: str | None = None,
         method: str = "vectorised",
         on_divergence: str = "raise",
+        rows_per_block: int | None = None,
+        compile: bool = False,
+        out: str | Path | None = None,
+        overwrite: bool = False,
     ) -> np.ndarray:
         """Step forward from one or many initial states, with all coupled scales at once.
 
@@ -351,16 +357,38 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             Algorithm 1, or one state after another: its plain definition, equal up to rounding.
         on_divergence : {"raise", "return"}
             Raise a DivergenceError that names trajectory and step, or return NaN from there on.
+        rows_per_block : int, optional
+            States that a flow map steps at once; by default as many as a core's cache holds.
+        compile : bool
+            Step with code that torch compiles, once a model: for GPUs.
+        out : path, optional
+            File (.npy or .zarr) to write block by block instead of filling the memory. A forecast
+            that was stopped continues from it when it is called again.
+        overwrite : bool
+            Replace a file that holds anything else than this forecast.
 
         Returns
         -------
         array, shape (n, n_steps + 1, d) or (n, m, d)
             Row 0 of a trajectory is its initial state. Without the first axis for one state of
-            shape (d,). The dtype is that of ``initial_states``.
+            shape (d,). The dtype is that of ``initial_states``. With ``out`` a read-only memory map
+            or Zarr array.
+
+        Raises
+        ------
+        ArgumentError, DataError, DivergenceError
+        CheckpointError
+            ``out`` holds another forecast.
+        FileFormatError
+            ``out`` cannot be written; what is complete is kept.
+        MissingExtraError
+            Zarr, or a compiler, is not installed.
         """
         self._check_fitted()
+        starts = None
         if isinstance(initial_states, Trajectories):
-            initial_states = self.as_data(initial_states).initial_states
+            data = self.as_data(initial_states)
+            initial_states, starts = data.initial_states, data.start_times
         states, single = as_states(initial_states, self.feature_names_)
         at = None
         if (n_steps is None) == (t is None):
@@ -368,14 +396,23 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if t is not None:
             at = positions(t, self.dt_)
             n_steps = max(1, math.ceil(at.max()))
+        if single and out is not None:
+            raise ArgumentError("With out=... give initial states of shape (n, d): [state].")
+        keep: Keep = in_memory
+        if out is not None:
+            names = self.feature_names_
+            keep = ToFile(out, self.dt_, names, starts, overwrite=overwrite, verbose=self.verbose)
         result = self._forecast(
             states,
             as_count(n_steps, "n_steps"),
             self.selection_.step_sizes if step_sizes is None else step_sizes,
-            at=at,
             interpolation=interpolation,
-            method=method,
             on_divergence=on_divergence,
+            at=at,
+            method=method,
+            rows_per_block=rows_per_block,
+            compile=compile,
+            keep=keep,
         )
         return result[0] if single else result
 
@@ -385,10 +422,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         n_steps: int,
         step_sizes: Sequence[int],
         *,
-        at: np.ndarray | None = None,
         interpolation: str | None = None,
-        method: str = "vectorised",
         on_divergence: str = "return",
+        **settings: Any,
     ) -> np.ndarray:
         self._check_trained(step_sizes)
         maps = {s: self.flow_maps_[s].to(self.device) for s in step_sizes}
@@ -398,12 +434,11 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 maps,
                 self.encoder_,
                 n_steps,
-                at=at,
                 interpolation=interpolation or self.interpolation,
-                method=method,
                 on_divergence=on_divergence,
                 device=self.device,
                 progress=progress,
+                **settings,
             )
 
     def predict(self, states: Any, *, step_size: int | None = None) -> np.ndarray:

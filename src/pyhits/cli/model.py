@@ -21,7 +21,7 @@ from pyhits.cli.options import (
     read,
     whole_numbers,
 )
-from pyhits.cli.run import Debug, Quiet, command
+from pyhits.cli.run import INTERRUPTED, Debug, Quiet, command
 from pyhits.errors import ArgumentError, DataError
 from pyhits.progress import say
 
@@ -207,30 +207,56 @@ def forecast(
     on_divergence: Annotated[
         str, typer.Option("--on-divergence", help="raise, or return what did not diverge.")
     ] = "raise",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a .npy or .zarr of something else.")
+    ] = False,
+    rows_per_block: Annotated[
+        int | None, typer.Option("--rows-per-block", help="States a flow map steps at once.")
+    ] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Step with code that torch compiles: for GPUs.")
+    ] = False,
     device: Device = "cpu",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Forecast from the first state of every trajectory in a file.
 
+    A .npy or .zarr may be larger than memory; called again, a forecast that was stopped continues.
+
     Example: pyhits forecast vdp.safetensors --from test.npz --steps 5120 -o forecast.npz
     """
     import numpy as np
 
+    from pyhits.hierarchy.sinks import SINKS
     from pyhits.io import EXTENSIONS, write
     from pyhits.save import load
     from pyhits.trajectories import Trajectories
 
-    check_target(out, EXTENSIONS)
+    streamed = out.suffix.lower() in SINKS
+    if not streamed:
+        check_target(out, (*EXTENSIONS, *SINKS))
     loaded = load(model, device=device).set_params(verbose=not quiet)
     data = loaded.as_data(read(start, dt, variable, time_column))
-    states = loaded.forecast(
-        data.initial_states,
-        steps,
-        step_sizes=whole_numbers(step_sizes, "--step-sizes"),
-        interpolation=interpolation,
-        on_divergence=on_divergence,
-    )
+    try:
+        states = loaded.forecast(
+            data,
+            steps,
+            step_sizes=whole_numbers(step_sizes, "--step-sizes"),
+            interpolation=interpolation,
+            on_divergence=on_divergence,
+            rows_per_block=rows_per_block,
+            compile=compile,
+            out=out if streamed else None,
+            overwrite=overwrite,
+        )
+    except KeyboardInterrupt:
+        if streamed:  # it has said what is complete
+            raise typer.Exit(INTERRUPTED) from None
+        raise
+    if streamed:
+        say(f"{' x '.join(map(str, states.shape))} states written to {out}", verbose=not quiet)
+        return
     rows = np.isfinite(states).all(axis=2).sum(axis=1)
     kept = np.flatnonzero(rows >= 2)
     if len(kept) == 0:

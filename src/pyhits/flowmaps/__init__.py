@@ -1,11 +1,13 @@
 """Flow maps: what takes a state forward by one step of fixed size (paper, equation 7)."""
 
 from pyhits.flowmaps.base import FlowMap, create, family, register
+from pyhits.flowmaps.cells import CellMap
 from pyhits.flowmaps.polynomial import PolynomialMap
 from pyhits.flowmaps.residual import ResidualNet
 from pyhits.flowmaps.scaled import ScaledNet
 
 __all__ = [
+    "CellMap",
     "FlowMap",
     "PolynomialMap",
     "ResidualNet",

@@ -2,50 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from pyhits.checks import as_choice, as_numeric
+from pyhits.checks import as_choice, as_count
 from pyhits.encoders import Standardise
-from pyhits.errors import ArgumentError, DataError, DivergenceError
 from pyhits.flowmaps import FlowMap
+from pyhits.hierarchy.compiled import compiled
+from pyhits.hierarchy.divergence import Lost, find_divergence
 from pyhits.hierarchy.engine import fill, resolution, sequential
 from pyhits.hierarchy.interpolate import METHODS, interpolate
-from pyhits.trajectories import default_names
-
-#: A state this many standard deviations away from the training data has diverged.
-DIVERGED = 1e4
+from pyhits.progress import Advance
 
 #: Bytes of encoded states worked on at a time, beside the result.
 _CHUNK_BYTES = 32 << 20
 
+#: Chunks of trajectories are multiples of it, so that a file may store a fourth of one together.
+PARTS = 4
 
-def forecast(
-    initial_states: np.ndarray,
-    flow_maps: Mapping[int, FlowMap],
-    encoder: Standardise,
-    n_steps: int,
-    *,
-    at: np.ndarray | None = None,
-    interpolation: str = "cubic",
-    method: str = "vectorised",
-    on_divergence: str = "raise",
-    device: str = "cpu",
-    rows_per_block: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> np.ndarray:
-    """Step all initial states forward together.
+#: Numbers decoded with one row of constants, which stay in a core's cache.
+_PERIOD = 1 << 12
+
+
+@dataclass
+class Forecaster:
+    """Steps any number of initial states forward, chunk by chunk.
+
+    A chunk's size follows from the shapes alone, and every result is computed in the same chunks:
+    what is kept in memory and what is written to a file agree to the last bit.
 
     Parameters
     ----------
-    initial_states : array, shape (n, d)
-        In the user's units; the result has their dtype.
     flow_maps : mapping of int to FlowMap
         By step size; each divides the next coarser. States between those that the finest fills in
         are interpolated.
+    encoder : Standardise
+        Fitted.
     n_steps : int
         Horizon in multiples of ``dt``.
     at : array, shape (m,), optional
@@ -55,6 +53,192 @@ def forecast(
         Algorithm 1, or its plain sequential definition.
     on_divergence : {"raise", "return"}
         Raise a DivergenceError, or return NaN from the diverged step on.
+    device : str
+    rows_per_block : int, optional
+        States that a flow map steps at once; by default chosen from the shapes.
+    compile : bool
+        Step with code that torch compiles for the device.
+
+    Raises
+    ------
+    ArgumentError
+        An option is unknown, or the step sizes do not nest.
+    MissingExtraError
+        There is no compiler.
+    """
+
+    flow_maps: Mapping[int, FlowMap]
+    encoder: Standardise
+    n_steps: int
+    at: np.ndarray | None = None
+    interpolation: str = "cubic"
+    method: str = "vectorised"
+    on_divergence: str = "raise"
+    device: str = "cpu"
+    rows_per_block: int | None = None
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the options, and count the states to fill in."""
+        as_choice(self.on_divergence, "on_divergence", ("raise", "return"))
+        as_choice(self.interpolation, "interpolation", METHODS)
+        as_choice(self.method, "method", ("vectorised", "sequential"))
+        if self.rows_per_block is not None:
+            self.rows_per_block = as_count(self.rows_per_block, "rows_per_block")
+        finest = resolution(self.flow_maps)
+        self._finest = finest
+        self._maps: Mapping[int, FlowMap] = {
+            size // finest: flow_map for size, flow_map in self.flow_maps.items()
+        }
+        self._dtype = _dtype(self._maps)
+        if self.compile:
+            self._maps = compiled(self._maps, self.device)
+        self._n_filled = -(-self.n_steps // finest) + 1
+        self._positions: np.ndarray | None = None
+        if self.at is not None:
+            self._positions = self.at / finest
+        elif finest > 1:
+            self._positions = np.arange(self.n_steps + 1) / finest
+
+    @property
+    def n_times(self) -> int:
+        """States returned of each trajectory."""
+        return self.n_steps + 1 if self.at is None else len(self.at)
+
+    @property
+    def chunk(self) -> int:
+        """Trajectories stepped at once."""
+        d = len(self.encoder.mean_)
+        bytes_each = self._dtype.itemsize * d * self._n_filled
+        if self._positions is not None:
+            # A spline's four coefficients an interval, and its values, all in float64.
+            bytes_each += 8 * d * (5 * self._n_filled + 2 * self.n_times)
+        size = max(1, _CHUNK_BYTES // bytes_each)
+        if self.device != "cpu":
+            size *= 8
+        return size if size < PARTS else size // PARTS * PARTS
+
+    def __call__(
+        self,
+        initial_states: np.ndarray,
+        out: np.ndarray,
+        *,
+        first: int = 0,
+        progress: Advance | None = None,
+    ) -> Lost | None:
+        """Forecast into ``out`` and return which trajectories are lost, if any.
+
+        Parameters
+        ----------
+        initial_states : array, shape (n, d)
+            In the user's units.
+        out : array, shape (n, n_times, d)
+            Contiguous, with the dtype of the initial states.
+        first : int
+            Number of the first trajectory, for what is said of diverged ones.
+        progress : callable, optional
+            Told how many trajectories of how many are done.
+
+        Raises
+        ------
+        DivergenceError
+            A trajectory diverged, unless ``on_divergence`` is ``"return"``.
+        """
+        n, chunk = len(initial_states), self.chunk
+        found: list[Lost | None] = []
+        for begin in range(0, n, chunk):
+            part = slice(begin, begin + chunk)
+            found.append(self._step(initial_states[part], out[part], first + begin))
+            if progress is not None:
+                progress(min(n, begin + chunk), n)
+        return Lost.together(found)
+
+    def _step(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
+        """Forecast one chunk, its trajectories shared among threads from beginning to end."""
+        threads = torch.get_num_threads() if self.device == "cpu" else 1
+        shares = max(1, min(threads, len(starts) // 2))
+        if shares == 1 and not (self.compile and threads > 1):
+            lost = self._share(starts, out, first)
+        else:
+
+            def work(part: np.ndarray) -> Lost | None:
+                begin, end = int(part[0]), int(part[-1]) + 1
+                return self._share(starts[begin:end], out[begin:end], first + begin)
+
+            # As in the engine; it finds one thread of torch's in each of these and starts no more.
+            with ThreadPoolExecutor(
+                shares, initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
+                parts = np.array_split(np.arange(len(starts)), shares)
+                lost = Lost.together(list(pool.map(work, parts)))
+        if lost is not None and self.on_divergence == "raise":
+            raise lost.error()
+        return lost
+
+    @torch.inference_mode()
+    def _share(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
+        n, d = starts.shape
+        result = torch.from_numpy(out)
+        # Where nothing lies between, states are filled in where they are to be in the end.
+        in_place = self._positions is None and self.device == "cpu" and result.dtype == self._dtype
+        states = result
+        if not in_place:
+            states = torch.empty((n, self._n_filled, d), dtype=self._dtype, device=self.device)
+        states[:, 0] = torch.from_numpy(self.encoder.transform(starts)).to(self.device, self._dtype)
+        if self.method == "vectorised":
+            fill(states, self._maps, rows_per_block=self.rows_per_block)
+        else:
+            sequential(states, self._maps)
+        lost = find_divergence(states, first, self._finest, blank=self.on_divergence == "return")
+        if lost is not None and self.on_divergence == "raise":
+            return lost
+        if self._positions is not None:
+            between = interpolate(states.cpu().numpy(), self._positions, self.interpolation)
+            states = torch.from_numpy(between)
+        elif states.device.type not in ("cpu", "cuda"):
+            states = states.cpu()  # other devices know no float64
+        _decode(states, self.encoder, result)
+        # The initial state is the user's own number, not its round trip.
+        rows = [0] if self.at is None else np.flatnonzero(self.at == 0)
+        out[:, rows] = starts[:, None]
+        return lost
+
+
+#: Takes a forecast's chunks as they are made, and returns the array that holds them in the end.
+Keep = Callable[[Forecaster, np.ndarray, Advance | None], Any]
+
+
+def in_memory(
+    forecaster: Forecaster, initial_states: np.ndarray, progress: Advance | None
+) -> np.ndarray:
+    """Return the whole forecast as one array, shape ``(n, n_times, d)``."""
+    n, d = initial_states.shape
+    out = np.empty((n, forecaster.n_times, d), dtype=initial_states.dtype)
+    forecaster(initial_states, out, progress=progress)
+    return out
+
+
+def forecast(
+    initial_states: np.ndarray,
+    flow_maps: Mapping[int, FlowMap],
+    encoder: Standardise,
+    n_steps: int,
+    *,
+    keep: Keep = in_memory,
+    progress: Advance | None = None,
+    **settings: Any,
+) -> np.ndarray:
+    """Step all initial states forward together.
+
+    Parameters
+    ----------
+    initial_states : array, shape (n, d)
+        In the user's units; the result has their dtype.
+    flow_maps, encoder, n_steps, **settings
+        As in :class:`Forecaster`.
+    keep : callable
+        What becomes of the states: an array in memory, or a file
+        (:class:`~pyhits.hierarchy.stream.ToFile`).
     progress : callable, optional
         Told how many trajectories of how many are done.
 
@@ -63,89 +247,9 @@ def forecast(
     array, shape (n, n_steps + 1, d) or (n, m, d)
         Row 0 is the initial state.
     """
-    as_choice(on_divergence, "on_divergence", ("raise", "return"))
-    as_choice(interpolation, "interpolation", METHODS)
-    as_choice(method, "method", ("vectorised", "sequential"))
-    finest = resolution(flow_maps)
-    maps = {size // finest: flow_map for size, flow_map in flow_maps.items()}
-    dtype = _dtype(maps)
-    grid = -(-n_steps // finest)
-    positions = None
-    if at is not None:
-        positions = at / finest
-    elif finest > 1:
-        positions = np.arange(n_steps + 1) / finest
-    n, d = initial_states.shape
-    count = n_steps + 1 if at is None else len(at)
-    out = np.empty((n, count, d), dtype=initial_states.dtype)
-    size = torch.empty(0, dtype=dtype).element_size()
-    bytes_each = size * d * (grid + 1)
-    if positions is not None:
-        # A spline's four coefficients an interval, and its values, all in float64.
-        bytes_each += 8 * d * (5 * grid + 2 * count)
-    chunk = max(1, _CHUNK_BYTES // bytes_each)
-    if device != "cpu":
-        chunk *= 64
-    for begin in range(0, n, chunk):
-        part = initial_states[begin : begin + chunk]
-        states = torch.empty((len(part), grid + 1, d), dtype=dtype, device=device)
-        states[:, 0] = torch.from_numpy(encoder.transform(part)).to(device, dtype)
-        if method == "vectorised":
-            fill(states, maps, rows_per_block=rows_per_block)
-        else:
-            sequential(states, maps)
-        _catch_divergence(states, begin, finest, on_divergence)
-        encoded = states.cpu().numpy()
-        if positions is not None:
-            encoded = interpolate(encoded, positions, interpolation)
-        target = out[begin : begin + chunk]
-        encoder.inverse_transform_into(encoded, target)
-        # The initial state is the user's own number, not its round trip.
-        target[:, np.flatnonzero(at == 0) if at is not None else [0]] = part[:, None]
-        if progress is not None:
-            progress(min(n, begin + chunk), n)
-    return out
-
-
-def as_states(initial_states: Any, feature_names: Sequence[str]) -> tuple[np.ndarray, bool]:
-    """Return initial states as ``(n, d)``, and whether a single one of shape ``(d,)`` was given.
-
-    Raises
-    ------
-    DataError
-        The shape is another, or a value is not finite; its row and feature are named.
-    """
-    d = len(feature_names)
-    if hasattr(initial_states, "columns"):
-        named = {str(column): column for column in initial_states.columns}
-        if set(named) == set(feature_names):
-            initial_states = initial_states[[named[name] for name in feature_names]]
-        elif default_names(d) != tuple(feature_names):
-            raise DataError(
-                f"Expected initial states with the columns {', '.join(feature_names)}, got "
-                f"{', '.join(named)}."
-            )
-    states = as_numeric(initial_states, what="The initial states")
-    single = states.ndim == 1
-    states = states[None] if single else states
-    if states.ndim != 2 or states.shape[1] != d or len(states) == 0:
-        raise DataError(f"Expected initial states of shape (n, {d}), got {states.shape}.")
-    if not np.isfinite(states).all():
-        row, column = (int(k) for k in np.argwhere(~np.isfinite(states))[0])
-        raise DataError(
-            f"Initial state {row} is {states[row, column]} in {feature_names[column]!r}."
-        )
-    return states, single
-
-
-def positions(t: Any, dt: float) -> np.ndarray:
-    """Return times since the initial state in multiples of ``dt``, shape ``(m,)``."""
-    at = np.atleast_1d(as_numeric(t, what="t").astype(np.float64)) / dt
-    if at.ndim != 1 or len(at) == 0 or not (np.isfinite(at).all() and (at >= 0).all()):
-        raise ArgumentError("Expected times t since the initial state, all 0 or later.")
-    # A multiple of dt that rounding put just beside a step is that step.
-    near = np.round(at)
-    return np.asarray(np.where(np.abs(at - near) < 1e-9 * np.maximum(1, near), near, at))
+    forecaster = Forecaster(flow_maps, encoder, n_steps, **settings)
+    states: np.ndarray = keep(forecaster, initial_states, progress)
+    return states
 
 
 def _dtype(flow_maps: Mapping[int, FlowMap]) -> torch.dtype:
@@ -156,23 +260,29 @@ def _dtype(flow_maps: Mapping[int, FlowMap]) -> torch.dtype:
     return torch.float32
 
 
-def _catch_divergence(states: torch.Tensor, begin: int, finest: int, action: str) -> None:
-    """Find the first state out of bounds; raise, or blank the trajectory from there on."""
-    if float(states.abs().amax()) < DIVERGED:
-        return
-    bad = ~(states.abs() < DIVERGED).all(dim=2)
-    lost = bad.any(dim=1)
-    first = bad.to(torch.int8).argmax(dim=1)
-    if action == "raise":
-        trajectory = int(torch.nonzero(lost)[0])
-        step = int(first[trajectory]) * finest
-        more = f" ({int(lost.sum()) - 1} more diverged)" if int(lost.sum()) > 1 else ""
-        raise DivergenceError(
-            f"The forecast of trajectory {begin + trajectory} diverged at step {step}{more}. Its "
-            "states left the training data far behind: train on more of the state space, couple "
-            'fewer scales, or ask for the rest with on_divergence="return".',
-            begin + trajectory,
-            step,
-        )
-    after = torch.arange(states.shape[1], device=states.device) >= first[:, None]
-    states[after & lost[:, None]] = torch.nan
+def _decode(states: Tensor, encoder: Standardise, out: Tensor) -> None:
+    """Write states in the user's units into ``out``; contiguous, of equal shape, maybe the same.
+
+    The arithmetic is float64 where states or result are; ``states`` are used up.
+    """
+    if out.device == states.device and out.dtype == torch.promote_types(out.dtype, states.dtype):
+        work = out if out.data_ptr() == states.data_ptr() else out.copy_(states)
+    else:
+        work = states.to(torch.promote_types(out.dtype, states.dtype))
+    d = states.shape[-1]
+    # One constant for each of many numbers: no loops over a handful of features.
+    period = d * max(1, min(_PERIOD // d, work.numel() // d))
+    scale, mean = (
+        torch.from_numpy(statistic).repeat(period // d)
+        for statistic in (encoder.scale_, encoder.mean_)
+    )
+    # A large mean is added last, and what float32 cuts off from it first: no digit is lost.
+    large = mean.to(work.dtype)
+    small, scale, large = (c.to(work.device, work.dtype) for c in (mean - large, scale, large))
+    flat = work.view(-1)
+    whole = len(flat) // period * period
+    for part in (flat[:whole].view(-1, period), flat[whole:]):
+        k = part.shape[-1]
+        torch.addcmul(small[:k], part, scale[:k], out=part).add_(large[:k])
+    if work is not out:
+        out.copy_(work)

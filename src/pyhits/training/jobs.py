@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError
-from pyhits.training.loop import ScaleJob
 from pyhits.training.recipe import Recipe
+from pyhits.training.run import ScaleJob
 from pyhits.training.windows import WindowSampler
 from pyhits.trajectories import Trajectories
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyhits.flowmaps import ScaledNet
+from pyhits.flowmaps.base import StepInto
 
 #: Windows whose errors are computed at once.
 _ROWS = 4096
@@ -39,16 +40,19 @@ class Objective:
         self.to_relative = largest**2 if largest > 0 and rollout_steps == 1 else 1.0
         sigma_inverse = np.divide(1.0, sigma, out=np.zeros_like(sigma), where=sigma > 0)
         self.per_sigma = torch.from_numpy(sigma_inverse).to(device, self.dtype)
-        self.base = None if net.base is None else copy.deepcopy(net.base).cpu().double()
+        self.base: StepInto | None = None
+        if net.base is not None:
+            self.base = copy.deepcopy(net.base).cpu().double().stepper(_ROWS)
 
     def tensors(self, windows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Return inputs ``(n, d)`` and targets ``(p, n, outputs * d)`` on the device."""
-        inputs = torch.from_numpy(windows[0])
+        inputs = torch.from_numpy(np.ascontiguousarray(windows[0]))
         steps = (len(windows) - 1) // self.outputs
         if steps == 1:
-            target = side_by_side(windows[1:] - windows[0])
-            if self.base is not None:
-                target -= self.base.increment(inputs).numpy()
+            if self.base is None:
+                target = side_by_side(windows[1:] - windows[0])
+            else:
+                target = side_by_side(windows[1:]) - self._reached(self.base, inputs)
             target = (target / self.divide * self.active)[None]
         else:
             target = np.stack([side_by_side(w) for w in np.split(windows[1:], steps)])
@@ -56,6 +60,13 @@ class Objective:
             inputs.to(self.device, self.dtype),
             torch.from_numpy(target).to(self.device, self.dtype),
         )
+
+    def _reached(self, step: StepInto, states: Tensor) -> np.ndarray:
+        """Return where the base leads, ``(n, outputs * d)``; in blocks, which stay in the cache."""
+        reached = states.new_empty(len(states), len(self.divide))
+        for k in range(0, len(states), _ROWS):
+            step(states[k : k + _ROWS], reached[k : k + _ROWS])
+        return reached.numpy()
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean squared loss over windows, steps and features."""
@@ -69,9 +80,8 @@ class Objective:
             states = inside[:, -self.net.dimension :]
         return total / len(targets)
 
-    def errors(self, windows: np.ndarray) -> Tensor:
+    def errors(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the squared one-step error of each window, shape ``(n,)``, in the loss's units."""
-        inputs, targets = self.tensors(windows)
         blocks = [slice(k, k + _ROWS) for k in range(0, len(inputs), _ROWS)]
         with torch.inference_mode():
             errors = [(self.net.net(inputs[b]) - targets[0, b]).square().mean(1) for b in blocks]

@@ -6,16 +6,26 @@ import math
 from collections.abc import Iterable
 
 import torch
-from torch.nn import Parameter
+from torch import Tensor
+
+from pyhits.training.soap import Soap
+
+#: Optimisers that step parameters of several nets at once, stacked along axis 0.
+BATCHED = ("soap", "adam", "adamw", "sgd")
 
 
 def build(
-    name: str, parameters: Iterable[Parameter], learning_rate: float
+    name: str, parameters: Iterable[Tensor], learning_rate: float, *, batched: bool = False
 ) -> torch.optim.Optimizer:
     """Return the named optimiser.
 
     SOAP (Vyas et al. 2024, arXiv 2409.11321) runs Adam in the eigenbasis of Shampoo's
     preconditioner; at equal time it reaches a hundred times smaller errors here than Adam.
+
+    Parameters
+    ----------
+    batched : bool
+        Axis 0 of each parameter counts the nets; only for those of ``BATCHED``.
     """
     parameters = list(parameters)
     if name == "adam":
@@ -24,28 +34,20 @@ def build(
         return torch.optim.AdamW(parameters, lr=learning_rate)
     if name == "sgd":
         return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9)
+    if name == "soap":
+        return Soap(parameters, lr=learning_rate, batched=batched)
     # A second of import time, so it waits until a fit begins.
     import pytorch_optimizer
 
-    if name == "muon":
-        hidden = [p for p in parameters if p.ndim == 2]
-        rest = [p for p in parameters if p.ndim != 2]
-        muon: torch.optim.Optimizer = pytorch_optimizer.Muon(
-            [
-                {"params": hidden, "lr": learning_rate, "use_muon": True},
-                {"params": rest, "lr": learning_rate, "use_muon": False},
-            ]
-        )
-        return muon
-    soap: torch.optim.Optimizer = pytorch_optimizer.SOAP(
-        parameters,
-        lr=learning_rate,
-        betas=(0.95, 0.95),
-        precondition_frequency=10,
-        weight_decay=0.0,
-        max_precondition_dim=1024,
+    hidden = [p for p in parameters if p.ndim == 2]
+    rest = [p for p in parameters if p.ndim != 2]
+    muon: torch.optim.Optimizer = pytorch_optimizer.Muon(
+        [
+            {"params": hidden, "lr": learning_rate, "use_muon": True},
+            {"params": rest, "lr": learning_rate, "use_muon": False},
+        ]
     )
-    return soap
+    return muon
 
 
 def rate(fraction: float, step: int, schedule: str, warmup_steps: int = 200) -> float:

@@ -20,7 +20,9 @@ from pyhits.errors import ArgumentError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap, family, register
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.history import History
-from pyhits.training.loop import Progress, ScaleJob, train_scale
+from pyhits.training.loop import train_scale
+from pyhits.training.run import Progress, ScaleJob
+from pyhits.training.stacked import train_stacked
 
 #: Optimiser steps in all, from which on starting processes takes less time than it saves.
 _WORTH_PROCESSES = 8000
@@ -61,10 +63,9 @@ def train_scales(
     ----------
     n_jobs : int, optional
         Processes; by default what an active ``joblib.parallel_config`` says, else one a core, at
-        most one a scale, and one alone for little work. -1 is one a core. On a GPU scales train one
-        after another. With joblib's ``dask`` backend, the scales that the cluster trains at a time:
-        by default all that its workers can. With 1 they train in this process, whatever the
-        backend.
+        most one a scale, and one alone for little work. -1 is one a core. On a GPU scales train in
+        one stack. With joblib's ``dask`` backend, the scales that the cluster trains at a time: by
+        default all that its workers can. With 1 they train in this process, whatever the backend.
     folder : CheckpointFolder, optional
         Finished scales are taken from it, and written to it as they finish.
     watch : callable, optional
@@ -201,6 +202,12 @@ def _results(
 
         yield from cluster.results(todo, plan.cluster, board, at_once=plan.at_once, watched=watched)
         return
+    if todo and all(job.device != "cpu" for _, job in todo):
+        jobs = [job for _, job in todo]
+        reports = [_reporter(index, board) for index, _ in todo]
+        for k, flow_map, history in train_stacked(jobs, reports):
+            yield todo[k][0], flow_map, history
+        return
     if plan.workers == 1:
         for index, job in todo:
             yield _train_one(index, job, board)
@@ -248,12 +255,16 @@ def _train_in_worker(
 def _train_one(
     index: int, job: ScaleJob, board: np.ndarray, check: Callable[[], None] | None = None
 ) -> tuple[int, FlowMap, History]:
+    return index, *train_alone(job, _reporter(index, board, check))
+
+
+def _reporter(index: int, board: np.ndarray, check: Callable[[], None] | None = None) -> Progress:
     def report(step: int, total: int, error: float) -> None:
         board[index] = (step, total, error)
         if check is not None:
             check()
 
-    return index, *train_alone(job, report)
+    return report
 
 
 def train_alone(job: ScaleJob, report: Progress) -> tuple[FlowMap, History]:

@@ -42,6 +42,9 @@ class Recipe:
     taught : float
         Part of each batch that lies between the recorded windows, where a composed fine polynomial
         is exact enough to label them (:mod:`pyhits.training.teacher`); 0 takes recorded ones alone.
+    tables : bool
+        Tabulate coarse steps of up to three features, where taught windows are to be had, and train
+        no net where the table is exact enough.
     optimizer : str
         One of ``soap``, ``adam``, ``adamw``, ``muon``, ``sgd``.
     learning_rate : float
@@ -68,6 +71,7 @@ class Recipe:
     early_bias: float | None = None
     rollout_steps: int = 1
     taught: float = 0.5
+    tables: bool = True
     optimizer: str = "soap"
     learning_rate: float = 3e-3
     schedule: str = "cosine"
@@ -158,6 +162,7 @@ RECIPES = {
         early_bias=1.0,
         rollout_steps=5,
         taught=0.0,
+        tables=False,
         optimizer="adam",
         learning_rate=1e-3,
         schedule="constant",

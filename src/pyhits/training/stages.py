@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet, ScaledNet, create
+from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ResidualNet, ScaledNet, create
 from pyhits.flowmaps.polynomial import fit_polynomial
 from pyhits.training.objective import side_by_side
 from pyhits.training.recipe import Recipe
@@ -32,9 +32,9 @@ ROUNDING_FLOOR = {torch.float32: 1e-15, torch.float64: 1e-30}
 #: Relative mean squared error that the rounding inside a flow map's own sums leaves.
 _EVALUATION_FLOOR = {torch.float32: 3e-13, torch.float64: 1e-27}
 
-#: Part of the relative target at which a polynomial's degree need not rise further: errors of many
-#: steps add up.
-_AMPLE = 1e-3
+#: Parts of the relative target, since errors of many steps add up, and of the rounding inside a
+#: flow map at which a polynomial's degree need not rise further.
+_AMPLE, _ROUNDED = 1e-3, 0.2
 
 
 @dataclass
@@ -58,6 +58,10 @@ class Stages:
         Held-out windows that errors are measured on.
     taught : TaughtWindows or None
         Windows between the recorded ones, where a teacher can label them.
+    table : CellMap or None
+        The teacher's coarse step tabulated, in few dimensions.
+    table_error : float
+        As ``polynomial_error``.
     """
 
     sigma: np.ndarray
@@ -67,6 +71,8 @@ class Stages:
     rival: ScaledNet | None
     held: np.ndarray
     taught: TaughtWindows | None = None
+    table: CellMap | None = None
+    table_error: float = np.inf
 
     def relative_target(self, dtype: torch.dtype, target: float) -> float:
         """Return the relative error at which training has nothing left to gain.
@@ -92,6 +98,10 @@ def _target(sigma: np.ndarray, dtype: torch.dtype, target: float) -> float:
     if size == 0:
         return np.inf
     return max(max(target, ROUNDING_FLOOR[dtype]) / size, _EVALUATION_FLOOR[dtype])
+
+
+def _ample(sigma: np.ndarray, dtype: torch.dtype, target: float) -> float:
+    return max(_AMPLE * _target(sigma, dtype, target), _ROUNDED * _EVALUATION_FLOOR[dtype])
 
 
 def prepare(
@@ -123,7 +133,7 @@ def prepare(
             change / safe * active,
             (held_windows[0], target),
             max_degree=recipe.polynomial_degree,
-            enough=_AMPLE * _target(sigma[-d:], dtype, recipe.target_error),
+            enough=_ample(sigma[-d:], dtype, recipe.target_error),
             dtype=dtype,
         )
         error = float(errors.mean())

@@ -20,7 +20,10 @@ from pyhits.training.windows import WindowSampler
 
 #: A teacher must come this close to the held-out windows: a mean squared error, relative to the
 #: increments. The first is good enough for the coarsest such step to be taken.
-_GOOD, _ACCEPTABLE = 1e-11, 1e-8
+_GOOD, _ACCEPTABLE = 1e-10, 1e-8
+
+#: Highest degree of a teacher: between the recorded states, higher ones are wild.
+_MOST_DEGREE = 9
 
 #: Windows that a teacher is fitted to and judged on, and states taught.
 _N_FIT, _N_HELD, _N_TAUGHT = 16_384, 2_048, 65_536
@@ -49,8 +52,12 @@ class TaughtWindows:
     ----------
     windows : array, shape (2, n, d)
         Encoded states and those one step later, float64.
-    fine_size, error : int, float
-        Step size of the teacher, and its error on held-out windows relative to the increments.
+    fine : PolynomialMap
+        The teacher: a finer step.
+    times : int
+        How often it is composed.
+    error : float
+        Its error on held-out windows relative to the increments.
     seed : int
         Batches are a function of the seed, their number and the focus.
     focus : Tensor, shape (n,)
@@ -58,10 +65,15 @@ class TaughtWindows:
     """
 
     windows: np.ndarray
-    fine_size: int
+    fine: PolynomialMap
+    times: int
     error: float
     seed: int
     focus: Tensor
+
+    def step(self, states: np.ndarray) -> np.ndarray:
+        """Return ``states`` (n, d) one coarse step later, as the teacher says."""
+        return compose(self.fine, states, self.times)
 
     def draw(self, n: int, batch: int) -> np.ndarray:
         """Return ``n`` windows, shape ``(2, n, d)``; equal numbers and foci give equal windows."""
@@ -89,35 +101,63 @@ def teach(
     train, held : WindowSampler
         Of the coarse step size.
     degree : int
-        Highest degree of the teacher.
+        Highest degree that the teacher may have.
     sigma : array, shape (d,)
         Root mean square of the coarse increments, in which the teacher's error is measured.
     """
     if train.outputs > 1 or train.rollout_steps > 1:
         return None
-    windows = held.spread(_N_HELD)
-    safe = np.where(sigma > 0, sigma, np.inf)
-    best: tuple[float, int, PolynomialMap] | None = None
-    for size in _finer(train.step_size):
-        fine = _fit(replace(train, step_size=size), replace(held, step_size=size), degree)
-        reached = compose(fine, windows[0], train.step_size // size)
-        with np.errstate(over="ignore", invalid="ignore"):
-            error = float(np.mean(np.square((reached - windows[1]) / safe)))
-        if np.isfinite(error) and (best is None or error < best[0]):
-            best = (error, size, fine)
-        if best is not None and best[0] < _GOOD:
-            break
-    if best is None or best[0] > _ACCEPTABLE:
+    degree = min(degree, _MOST_DEGREE)
+    found = _choose(train, held, degree, np.where(sigma > 0, sigma, np.inf))
+    if found is None:
         return None
-    error, size, fine = best
+    error, fine, times = found
     states = between(train, _N_TAUGHT, fine)
-    after = compose(fine, states, train.step_size // size)
+    after = compose(fine, states, times)
     inside = ((after >= fine.low.numpy()) & (after <= fine.high.numpy())).all(axis=1)
     pair = np.stack([states[inside], after[inside]])
     if pair.shape[1] < _N_PILE:
         return None
     even = torch.linspace(0, 1, pair.shape[1] + 1, dtype=torch.float64)[1:]
-    return TaughtWindows(pair, size, error, train.seed + 1_000_003, even)
+    return TaughtWindows(pair, fine, times, error, train.seed + 1_000_003, even)
+
+
+def _choose(
+    train: WindowSampler, held: WindowSampler, degree: int, sigma: np.ndarray
+) -> tuple[float, PolynomialMap, int] | None:
+    """Return the error of a teacher, its polynomial, and how often it is composed.
+
+    The coarsest polynomial that meets the held-out windows is taken if the next finer agrees with
+    it between the recorded states as well, else the best of all.
+    """
+    windows = held.spread(_N_HELD)
+    probes: np.ndarray | None = None
+    best: tuple[float, PolynomialMap, int] | None = None
+    last: tuple[float, PolynomialMap, int] | None = None
+    said: np.ndarray | None = None
+    for size in _finer(train.step_size):
+        times = train.step_size // size
+        fine = _fit(replace(train, step_size=size), replace(held, step_size=size), degree)
+        error = _distance(compose(fine, windows[0], times), windows[1], sigma)
+        candidate = error, fine, times
+        if best is None or error < best[0]:
+            best = candidate
+        if error > _GOOD:
+            continue
+        probes = between(train, _N_HELD, fine) if probes is None else probes
+        says = compose(fine, probes, times)
+        if last is not None and said is not None and _distance(says, said, sigma) < _GOOD:
+            return last
+        last, said = candidate, says
+    best = last or best
+    return best if best is not None and best[0] <= _ACCEPTABLE else None
+
+
+def _distance(found: np.ndarray, wanted: np.ndarray, sigma: np.ndarray) -> float:
+    """Return the mean squared difference in units of ``sigma``; infinite if it is no number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        distance = float(np.mean(np.square((found - wanted) / sigma)))
+    return distance if np.isfinite(distance) else np.inf
 
 
 def _finer(size: int) -> list[int]:

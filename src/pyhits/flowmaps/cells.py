@@ -1,0 +1,232 @@
+"""A flow map tabulated in boxes, each of which holds a polynomial of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyhits.checks import as_count
+from pyhits.errors import ArgumentError
+from pyhits.flowmaps.base import FlowMap, StepInto, register
+from pyhits.flowmaps.polynomial import _recursion, n_monomials
+
+#: Multiply-adds that take as long as finding a state's cell, and as one of its coefficients.
+_LOOKUP, _EACH = 2_000, 45
+
+
+def exponents(dimension: int, degree: int) -> np.ndarray:
+    """Return the powers in each monomial, in the order of a cell's; ``(n_terms, d)``."""
+    powers = np.zeros((n_monomials(dimension, degree), dimension), dtype=np.int64)
+    if degree > 0:
+        powers[1 : 1 + dimension] = np.eye(dimension, dtype=np.int64)
+    for first, last, variable, begin in _recursion(dimension, degree):
+        powers[begin : begin + last - first] = powers[first:last]
+        powers[begin : begin + last - first, variable] += 1
+    return powers
+
+
+@register("cells")
+class CellMap(FlowMap):
+    """A polynomial increment of total degree ``degree`` in each of many boxes.
+
+    For coarse steps in few dimensions that change much faster in some places than in others. A
+    uniform grid is looked up first; its entries are nodes of binary trees, whose leaves are the
+    cells. A state outside ``low`` and ``high`` takes the increment of the nearest
+    point inside.
+
+    :func:`pyhits.training.tabulate.tabulate` makes one.
+
+    Parameters
+    ----------
+    dimension, degree : int
+        Number of state variables d and total degree of the polynomials (1 or more).
+    n_leaves, n_nodes : int
+        Number of cells, and of nodes of all trees; every cell is a node.
+    grid : sequence of int
+        Boxes of the uniform grid along each axis.
+    depth : int
+        Most splits between a box of the grid and a cell.
+
+    Attributes
+    ----------
+    low, high : Tensor, shape (d,)
+        Where the map is defined.
+    origin, per_box : Tensor, shape (d,)
+        Lower corner of the grid, and one over the lengths of its boxes.
+    table : Tensor, shape (prod(grid),)
+        Smallest node that each box of the grid lies in, int32; the last axis runs fastest.
+    child : Tensor, shape (n_nodes,)
+        The lower half of a node, which its upper half follows; of a cell, the cell itself. int32.
+    axis : Tensor, shape (n_nodes,)
+        The axis that a node is split along, int32.
+    threshold : Tensor, shape (n_nodes,)
+        Where it is split; infinite for cells.
+    leaf : Tensor, shape (n_nodes,)
+        Number of the cell that a node is, int32; -1 for the others.
+    centre, per_half : Tensor, shape (n_leaves, d)
+        Centres of the cells, and one over half their lengths.
+    coefficients : Tensor, shape (n_leaves, d, n_terms)
+        Of the monomials in ``(x - centre) * per_half``.
+    """
+
+    low: Tensor
+    high: Tensor
+    origin: Tensor
+    per_box: Tensor
+    table: Tensor
+    child: Tensor
+    axis: Tensor
+    threshold: Tensor
+    leaf: Tensor
+    centre: Tensor
+    per_half: Tensor
+    coefficients: Tensor
+    strides: Tensor
+    last_box: Tensor
+
+    def __init__(
+        self,
+        dimension: int,
+        degree: int,
+        n_leaves: int = 1,
+        n_nodes: int = 1,
+        grid: Sequence[int] | None = None,
+        depth: int = 0,
+    ) -> None:
+        super().__init__(dimension)
+        self.degree = as_count(degree, "degree")
+        self.n_leaves = as_count(n_leaves, "n_leaves")
+        self.n_nodes = as_count(n_nodes, "n_nodes", least=self.n_leaves)
+        self.grid = tuple(as_count(k, "a grid size") for k in grid or (1,) * dimension)
+        self.depth = as_count(depth, "depth", least=0)
+        if len(self.grid) != dimension:
+            raise ArgumentError(f"Expected {dimension} grid sizes, got {len(self.grid)}.")
+        self.n_terms = n_monomials(dimension, self.degree)
+        self._blocks = _recursion(dimension, self.degree)
+        d, whole = dimension, torch.int32
+        self.register_buffer("low", torch.full((d,), -torch.inf))
+        self.register_buffer("high", torch.full((d,), torch.inf))
+        self.register_buffer("origin", torch.zeros(d))
+        self.register_buffer("per_box", torch.ones(d))
+        self.register_buffer("table", torch.zeros(int(np.prod(self.grid)), dtype=whole))
+        self.register_buffer("child", torch.arange(n_nodes, dtype=whole))
+        self.register_buffer("axis", torch.zeros(n_nodes, dtype=whole))
+        self.register_buffer("threshold", torch.full((n_nodes,), torch.inf))
+        self.register_buffer("leaf", torch.zeros(n_nodes, dtype=whole))
+        self.register_buffer("centre", torch.zeros(n_leaves, d))
+        self.register_buffer("per_half", torch.ones(n_leaves, d))
+        self.register_buffer("coefficients", torch.zeros(n_leaves, d, self.n_terms))
+        strides = np.cumprod((1, *self.grid[:0:-1]))[::-1].copy()
+        last = torch.tensor(self.grid, dtype=whole) - 1
+        self.register_buffer("strides", torch.from_numpy(strides).to(whole), persistent=False)
+        self.register_buffer("last_box", last, persistent=False)
+
+    @property
+    def width(self) -> int:
+        """Numbers held for each state while stepping: coefficients, and the monomials twice."""
+        return (self.dimension + 2) * self.n_terms
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds that would take as long as one evaluation, which mostly fetches numbers."""
+        return _LOOKUP + _EACH * self.dimension * self.n_terms
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return super().config() | {
+            "degree": self.degree,
+            "n_leaves": self.n_leaves,
+            "n_nodes": self.n_nodes,
+            "grid": list(self.grid),
+            "depth": self.depth,
+        }
+
+    def cells(self, states: Tensor) -> Tensor:
+        """Return the number of the cell of each state; ``(n, d)`` to ``(n,)``, int32."""
+        inside = torch.clamp(states, self.low, self.high)
+        node = self._boxes(inside)
+        # As often for every state, so that exporters can follow; cells are their own children.
+        for _ in range(self.depth):
+            along = self.axis.index_select(0, node).long()[:, None]
+            upper = inside.gather(1, along)[:, 0] >= self.threshold.index_select(0, node)
+            node = self.child.index_select(0, node) + upper.int()
+        return self.leaf.index_select(0, node)
+
+    def _boxes(self, inside: Tensor) -> Tensor:
+        box = ((inside - self.origin) * self.per_box).int()
+        # States that are no numbers must not lead out of the table.
+        box = torch.clamp(box, torch.zeros_like(self.last_box), self.last_box)
+        return self.table.index_select(0, (box * self.strides).sum(1))
+
+    def increment(self, states: Tensor) -> Tensor:
+        """Return the changes of state; ``(n, d)`` to ``(n, d)``."""
+        leaf = self.cells(states)
+        # The centre is subtracted first: float32 loses nothing then, however small the cell.
+        local = torch.clamp(states, self.low, self.high) - self.centre.index_select(0, leaf)
+        variables = (local * self.per_half.index_select(0, leaf)).T
+        terms = torch.cat([torch.ones_like(variables[:1]), variables])
+        for k in range(0, len(self._blocks), self.dimension):
+            blocks = self._blocks[k : k + self.dimension]
+            higher = [terms[first:last] * variables[j] for first, last, j, _ in blocks]
+            terms = torch.cat([terms, *higher])
+        return torch.bmm(self.coefficients.index_select(0, leaf), terms.T[:, :, None])[:, :, 0]
+
+    def stepper(self, max_rows: int) -> StepInto:
+        """Return a stepping function that works in buffers allocated once."""
+        d, n_terms = self.dimension, self.n_terms
+        # Flat, so that the first rows of each are contiguous whatever their number.
+        inside, scale, change = (self.low.new_empty(max_rows * d) for _ in range(3))
+        by_term, by_row = (self.low.new_empty(max_rows * n_terms) for _ in range(2))
+        fetched = self.low.new_empty(max_rows * d * n_terms)
+        boxes = self.table.new_empty(max_rows * d)
+        nodes, leaves = (self.table.new_empty(max_rows) for _ in range(2))
+        flat = self.coefficients.reshape(self.n_leaves, d * n_terms)
+        first_box = torch.zeros_like(self.last_box)
+        is_cell = self.leaf >= 0
+
+        def step_into(states: Tensor, out: Tensor) -> None:
+            n = len(states)
+            local, factor = inside[: n * d].view(n, d), scale[: n * d].view(n, d)
+            torch.clamp(states, self.low, self.high, out=local)
+            torch.sub(local, self.origin, out=factor).mul_(self.per_box)
+            box = boxes[: n * d].view(n, d).copy_(factor)
+            torch.clamp(box, first_box, self.last_box, out=box).mul_(self.strides)
+            node, leaf = nodes[:n], leaves[:n]
+            torch.sum(box, 1, dtype=torch.int32, out=leaf)
+            torch.index_select(self.table, 0, leaf, out=node)
+            if self.depth:
+                self._descend(local, node, is_cell)
+            torch.index_select(self.leaf, 0, node, out=leaf)
+            local -= torch.index_select(self.centre, 0, leaf, out=factor)
+            local *= torch.index_select(self.per_half, 0, leaf, out=factor)
+            terms = by_term[: n * n_terms].view(n_terms, n)
+            terms[0] = 1
+            variables = terms[1 : 1 + d].copy_(local.T)
+            for first, last, j, begin in self._blocks:
+                torch.mul(terms[first:last], variables[j], out=terms[begin : begin + last - first])
+            # Transposed into a buffer: the product of strided monomials takes twice as long.
+            column = by_row[: n * n_terms].view(n, n_terms, 1)
+            column[:, :, 0] = terms.T
+            rows = fetched[: n * d * n_terms].view(n, d * n_terms)
+            torch.index_select(flat, 0, leaf, out=rows)
+            product = change[: n * d].view(n, d, 1)
+            torch.bmm(rows.view(n, d, n_terms), column, out=product)
+            torch.add(states, product[:, :, 0], out=out)
+
+        return step_into
+
+    def _descend(self, inside: Tensor, node: Tensor, is_cell: Tensor) -> None:
+        """Lead every state's ``node`` (n,) on to its cell, in place; work shrinks as they end."""
+        flat = inside.view(-1)
+        rows = (~is_cell[node]).nonzero()[:, 0]
+        here = node[rows]
+        while len(rows):
+            value = flat[rows * self.dimension + self.axis[here]]
+            here = self.child[here] + (value >= self.threshold[here])
+            ended = is_cell[here]
+            node[rows[ended]] = here[ended]
+            rows, here = rows[~ended], here[~ended]

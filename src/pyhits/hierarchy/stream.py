@@ -1,0 +1,264 @@
+"""Forecasts larger than memory: written block by block, and continued where they were stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyhits.atomic import first_line
+from pyhits.errors import ArgumentError, CheckpointError, DivergenceError, FileFormatError
+from pyhits.hierarchy.divergence import Lost
+from pyhits.hierarchy.forecast import PARTS, Forecaster
+from pyhits.hierarchy.sinks import SINKS, Sink
+from pyhits.io.guard import as_path
+from pyhits.progress import Advance, say
+
+#: Version of the record beside a file; files with that of another are not continued.
+_FORMAT = 1
+
+#: Bytes of states computed before they are written, about.
+_BLOCK_BYTES = 32 << 20
+
+
+@dataclass
+class ToFile:
+    """Keeps a forecast in a file; see :data:`pyhits.hierarchy.forecast.Keep`.
+
+    The file has its name once it is complete. Until then it is called ``<path>.part``, beside a
+    record ``<path>.json`` of which forecast it is and how many trajectories are in it. The record
+    of an .npy file stays; that of a Zarr array goes into its attributes. A block is on the disk
+    before the record counts it.
+
+    Parameters
+    ----------
+    path : str or path
+        Ends in .npy or .zarr.
+    dt : float
+    feature_names : sequence of str
+    start_times : array, shape (n,), optional
+        0 by default. Kept with the states, as a single number where all are equal.
+    overwrite : bool
+        Replace what is there if it is not this forecast.
+    verbose : bool
+        Say what is complete when it stops early.
+    """
+
+    path: str | os.PathLike[str]
+    dt: float
+    feature_names: Sequence[str]
+    start_times: np.ndarray | None = None
+    overwrite: bool = False
+    verbose: bool = True
+
+    def __call__(
+        self, forecaster: Forecaster, initial_states: np.ndarray, progress: Advance | None
+    ) -> Any:
+        """Write what is missing, and return the file's array without loading it.
+
+        Raises
+        ------
+        ArgumentError
+            The extension is another, or a folder is in the way.
+        CheckpointError
+            The file holds another forecast, or something else.
+        FileFormatError
+            It cannot be written, or the disk is full; what is complete is kept.
+        DivergenceError
+            As :class:`Forecaster`; what is complete is kept.
+        MissingExtraError
+            Zarr is not installed.
+        """
+        path = as_path(self.path)
+        if path.suffix.lower() not in SINKS:
+            raise ArgumentError(f"Expected {str(path)!r} to end in {' or '.join(SINKS)}.")
+        shape = (len(initial_states), forecaster.n_times, initial_states.shape[1])
+        sink = SINKS[path.suffix.lower()](path, shape, initial_states.dtype)
+        asked = self._record(forecaster, initial_states)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            record = self._found(sink, asked)
+            if record["diverged"] is not None and forecaster.on_divergence == "raise":
+                raise Lost(**record["diverged"]).error()
+            if not sink.is_finished(record):
+                self._fill(sink, record, forecaster, initial_states, progress)
+                sink.finish(record)
+                if record["diverged"] is not None:
+                    lost = Lost(**record["diverged"])
+                    text = f"{lost.n_lost:,} trajectories diverged, the first {lost.trajectory}"
+                    say(f"{text} at step {lost.step}: NaN from there on.", verbose=self.verbose)
+            return sink.open()
+        except FileFormatError:
+            raise
+        except OSError as error:
+            raise FileFormatError(f"Cannot write {path}: {first_line(error)}.") from error
+
+    def _record(self, forecaster: Forecaster, initial_states: np.ndarray) -> dict[str, Any]:
+        """Return the record of this forecast when nothing of it is written."""
+        starts = np.zeros(1) if self.start_times is None else self.start_times
+        facts = {
+            "dt": self.dt,
+            "feature_names": list(self.feature_names),
+            "start_times": float(starts[0]) if (starts == starts[0]).all() else starts.tolist(),
+        }
+        if forecaster.at is not None:
+            facts["times"] = (forecaster.at * self.dt).tolist()
+        return {
+            "pyhits": _FORMAT,
+            **facts,
+            "complete": 0,
+            "trajectories": len(initial_states),
+            "diverged": None,
+            "forecast": fingerprints(forecaster, initial_states)
+            | {"dt, names or times": _digest(json.dumps(facts).encode())},
+        }
+
+    def _found(self, sink: Sink, asked: dict[str, Any]) -> dict[str, Any]:
+        """Return the record to go on from; refuse or delete what is not of this forecast."""
+        record = sink.read_record()
+        others = _differences(record, asked)
+        if not others and (
+            sink.is_finished(record)
+            or (not sink.path.exists() and sink.reopen(int(record["complete"])))
+        ):
+            return record
+        there = next((path for path in (sink.part, sink.path) if path.exists()), None)
+        if there is None and (not sink.record_file.exists() or "pyhits" in record):
+            return asked
+        if not self.overwrite:
+            raise CheckpointError(
+                f"{there or sink.record_file} is not of this forecast ("
+                f"{', '.join(others) or 'it has changed since'}): delete it, give another path, or "
+                "replace it with overwrite=True (--overwrite)."
+            )
+        sink.remove()
+        return asked
+
+    def _fill(
+        self,
+        sink: Sink,
+        record: dict[str, Any],
+        forecaster: Forecaster,
+        initial_states: np.ndarray,
+        progress: Advance | None,
+    ) -> None:
+        """Write the missing trajectories; whatever stops it, say what is there."""
+        where = f"of this forecast are in {sink.part}"
+        try:
+            if record["complete"]:
+                say(f"Continuing: {_state(record)} {where}.", verbose=self.verbose)
+            _write(sink, record, forecaster, initial_states, progress)
+        except KeyboardInterrupt:
+            say(
+                f"Stopped: {_state(record)} {where}; call again with the same arguments to "
+                "continue.",
+                verbose=self.verbose,
+            )
+            raise
+        except DivergenceError as error:
+            record["diverged"] = Lost(error.trajectory, error.step, 1)._asdict()
+            sink.write_record(record)
+            say(f"Stopped: {_state(record)} {where}.", verbose=self.verbose)
+            raise
+        except OSError as error:
+            raise FileFormatError(
+                f"Cannot write {sink.part}: {first_line(error).rstrip('.')}. {_state(record)} "
+                f"{where}; make room and call again with the same arguments to continue."
+            ) from error
+
+
+def fingerprints(forecaster: Forecaster, initial_states: np.ndarray) -> dict[str, Any]:
+    """Return what tells one forecast from another, by name; as JSON values.
+
+    What changes the states by rounding alone is left out: device, threads, block sizes, compiling.
+    """
+    maps = hashlib.sha256()
+    for size, flow_map in sorted(forecaster.flow_maps.items()):
+        maps.update(f"{size} {type(flow_map).__name__} {flow_map.config()}".encode())
+        for name, tensor in flow_map.state_dict().items():
+            values = tensor.detach().cpu().contiguous().numpy()
+            maps.update(f"{name} {values.dtype} {values.shape}".encode() + values.tobytes())
+    for statistic in (forecaster.encoder.mean_, forecaster.encoder.scale_):
+        maps.update(statistic.tobytes())
+    states = np.ascontiguousarray(initial_states)
+    shape = f"{states.dtype} {states.shape}".encode()
+    return {
+        "initial states": _digest(shape + states.tobytes()),
+        "weights": maps.hexdigest(),
+        "step sizes": sorted(int(size) for size in forecaster.flow_maps),
+        "n_steps": forecaster.n_steps,
+        "times": None if forecaster.at is None else _digest(forecaster.at.tobytes()),
+        "interpolation": forecaster.interpolation,
+        "method": forecaster.method,
+    }
+
+
+def _write(
+    sink: Sink,
+    record: dict[str, Any],
+    forecaster: Forecaster,
+    initial_states: np.ndarray,
+    progress: Advance | None,
+) -> None:
+    """Compute block after block, each while the one before is being written."""
+    n, done = len(initial_states), int(record["complete"])
+    bytes_each = sink.shape[1] * sink.shape[2] * sink.dtype.itemsize
+    size = forecaster.chunk * max(1, _BLOCK_BYTES // (forecaster.chunk * bytes_each))
+    free = shutil.disk_usage(sink.path.parent).free
+    if free < (n - done) * bytes_each:
+        raise OSError(
+            f"{(n - done) * bytes_each / 1e9:.1f} GB are to be written, {free / 1e9:.1f} GB free"
+        )
+    lost = record["diverged"]
+    # What stopped an earlier call lies ahead, and is found again.
+    lost = Lost(**lost) if lost is not None and lost["trajectory"] < done else None
+    if not done:
+        sink.create(rows=size // PARTS if size % PARTS == 0 else size)
+
+    def save(begin: int, block: np.ndarray, lost: Lost | None) -> None:
+        sink.write(begin, block)
+        record["complete"] = begin + len(block)
+        record["diverged"] = None if lost is None else lost._asdict()
+        sink.write_record(record)
+
+    def wait(written: Future[None]) -> None:
+        written.result()
+        if progress is not None:
+            progress(record["complete"], n)
+
+    with ThreadPoolExecutor(1) as writer:
+        written = writer.submit(sink.write_record, record)
+        for begin in range(done, n, size):
+            part = initial_states[begin : begin + size]
+            block = np.empty((len(part), *sink.shape[1:]), dtype=sink.dtype)
+            lost = Lost.together([lost, forecaster(part, block, first=begin)])
+            wait(written)
+            written = writer.submit(save, begin, block, lost)
+        wait(written)
+
+
+def _differences(record: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    """Return in what the forecast of a record differs from the one asked for."""
+    found, wanted = record.get("forecast"), asked["forecast"]
+    if record.get("pyhits") != _FORMAT or not isinstance(found, dict):
+        return ["it has no record that this version knows"]
+    if not isinstance(record.get("complete"), int) or "diverged" not in record:
+        return ["its record is damaged"]
+    holds = "" if record["complete"] == asked["trajectories"] else f"{_state(record)} of one with "
+    others = [f"other {name}" for name in wanted if found.get(name) != wanted[name]]
+    return [holds + others[0], *others[1:]] if others else []
+
+
+def _state(record: dict[str, Any]) -> str:
+    return f"{record['complete']:,} of {record['trajectories']:,} trajectories"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

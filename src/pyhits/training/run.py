@@ -1,0 +1,312 @@
+"""One net in training: batches, steps, validation, stopping, and resuming where it was."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyhits.training import optimisers
+from pyhits.training.checkpoint import load_progress, save_progress
+from pyhits.training.history import History
+from pyhits.training.objective import Objective
+from pyhits.training.recipe import Recipe
+from pyhits.training.stages import Stages
+from pyhits.training.teacher import TaughtWindows
+from pyhits.training.windows import WindowSampler
+
+#: Batches drawn at once, for fewer and larger gathers, and the numbers in them at most.
+_CHUNK, _MOST_NUMBERS = 64, 8_000_000
+
+#: ``History.stopped_by`` of a training whose error was not finite.
+BLEW_UP = "not finite"
+
+#: ``progress(step, total, validation_error)``.
+Progress = Callable[[int, int, float], None]
+
+
+@dataclass
+class ScaleJob:
+    """All that one scale's training needs; plain values and arrays, so that it travels.
+
+    Attributes
+    ----------
+    train, held : WindowSampler
+        Windows to train on, and to measure errors on.
+    recipe : Recipe
+        Resolved settings.
+    seed : int
+        Seeds the weights; the samplers hold their own.
+    dtype : str
+        ``float32`` or ``float64``.
+    device : str
+        A torch device.
+    time_limit : float, optional
+        Seconds; the learning rate reaches zero then. The result depends on the machine.
+    checkpoint : Path, optional
+        File in which progress is kept.
+    checkpoint_seconds : float
+        Time between two writings of it.
+    """
+
+    train: WindowSampler
+    held: WindowSampler
+    recipe: Recipe
+    seed: int
+    dtype: str = "float32"
+    device: str = "cpu"
+    time_limit: float | None = None
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = 5.0
+
+    @property
+    def step_size(self) -> int:
+        """Rows per step."""
+        return self.train.step_size
+
+
+@dataclass
+class State:
+    """Where a training is: everything that a resumed one needs besides the seeds."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best_step: int = 0
+    best_error: float = math.inf
+    best: dict[str, Tensor] = field(default_factory=dict)
+    focus: Tensor | None = None
+    records: list[dict[str, float]] = field(default_factory=list)
+
+
+class Run:
+    """One net of one scale in training: what it is shown, how it fares and when it stops.
+
+    Parameters
+    ----------
+    job, stages, history
+        Of its scale; ``stopped_by`` of the history will be set.
+    factor : float
+        Of the recipe's learning rate.
+    progress : callable, optional
+        Told at every chunk.
+    """
+
+    def __init__(
+        self,
+        job: ScaleJob,
+        stages: Stages,
+        factor: float,
+        history: History,
+        progress: Progress | None,
+    ) -> None:
+        self.job, self.stages, self.factor, self.history = job, stages, factor, history
+        self.progress = progress
+        recipe = job.recipe
+        assert recipe.max_steps is not None
+        assert recipe.batch_size is not None
+        self.max_steps = recipe.max_steps
+        self.learning_rate = recipe.learning_rate * factor
+        self.net = copy.deepcopy(stages.net).to(job.device)
+        self.objective = Objective(self.net, stages.sigma, job.device, recipe.rollout_steps)
+        self.state = State()
+        self.over = False
+        self.target = stages.relative_target(self.net.scale.dtype, recipe.target_error)
+        self.taught = copy.copy(stages.taught)
+        self._held = self.objective.tensors(stages.held)
+        if self.taught is not None:
+            self._taught = self.objective.tensors(self.taught.windows)
+        self._first: tuple[Tensor, Tensor] | None = None
+        if recipe.windows == "first":
+            self._first = self.objective.tensors(job.train.first())
+        numbers = recipe.batch_size * len(stages.held) * stages.held.shape[-1]
+        #: Batches in a chunk, and steps between two validations.
+        self.batches = max(1, min(_CHUNK, _MOST_NUMBERS // max(1, numbers)))
+        self.every = max(1, min(500, self.max_steps // 20))
+        self._saved = time.perf_counter()
+
+    def resume(self, optimiser: torch.optim.Optimizer) -> None:
+        """Go on from the checkpoint, if there is one."""
+        job = self.job
+        resumed = None if job.checkpoint is None else load_progress(job.checkpoint, self.factor)
+        if resumed is None:
+            return
+        values, weights, optimiser_state = resumed
+        groups = optimiser_state["param_groups"], optimiser.state_dict()["param_groups"]
+        # A limit in seconds may have decided the race the other way, or another version may have
+        # written it: then begin anew.
+        same = [[group.keys() for group in of] for of in groups]
+        if weights.keys() == self.net.state_dict().keys() and same[0] == same[1]:
+            self.state = State(**values)
+            self.net.load_state_dict(weights)
+            optimiser.load_state_dict(optimiser_state)
+            if self.taught is not None and self.state.focus is not None:
+                self.taught.focus = self.state.focus
+
+    def check_in(self, step: int, seconds: float, optimiser: torch.optim.Optimizer) -> None:
+        """Note where training is, save it if that is due, and report it."""
+        if self.over:
+            return
+        job, state = self.job, self.state
+        state.step, state.seconds = step, seconds
+        if job.checkpoint and time.perf_counter() - self._saved > job.checkpoint_seconds:
+            save_progress(job.checkpoint, self.factor, vars(state), self.net, optimiser)
+            self._saved = time.perf_counter()
+        if self.progress is not None:
+            self.progress(step, self.max_steps, state.best_error)
+
+    def windows(self, chunk: int) -> tuple[Tensor, Tensor]:
+        """Return the windows of a chunk's batches on the device, the taught ones in each batch."""
+        if self._first is not None:
+            return self._first
+        return self.objective.tensors(_draw(self.job, self.taught, self.batches, chunk))
+
+    def validate(self, step: int, seconds: float, loss: float, learning_rate: float) -> bool:
+        """Measure the net, keep it if it is the best so far, and return whether to stop."""
+        recipe, state, history = self.job.recipe, self.state, self.history
+        state.step, state.seconds = step, seconds
+        error = self.objective.relative_error(self._held)
+        if self.taught is not None:
+            self.taught.focus_on(self.objective.errors(*self._taught))
+            state.focus = self.taught.focus
+        state.records.append(
+            {
+                "step": step,
+                "seconds": seconds,
+                "train_error": loss * self.objective.to_relative,
+                "validation_error": error,
+                "learning_rate": learning_rate,
+            }
+        )
+        self.over = True
+        if not math.isfinite(error):
+            history.stopped_by = BLEW_UP
+            return True
+        if error < state.best_error:
+            self._keep(error)
+        one_step = error if recipe.rollout_steps == 1 else self.stages.one_step_error(self.net)
+        waited = step - state.best_step
+        if one_step <= self.target:
+            history.stopped_by = "target"
+        elif recipe.patience and waited > max(1000, recipe.patience * self.max_steps):
+            history.stopped_by = "patience"
+        else:
+            self.over = False
+        return self.over
+
+    def stop(self, step: int, seconds: float) -> None:
+        """End because steps or time are over."""
+        self.over = True
+        self.history.stopped_by = "steps" if step == self.max_steps else "time"
+        self.state.step, self.state.seconds = step, seconds
+        if not self.state.best:
+            # No time for a single validation.
+            self._keep(self.objective.relative_error(self._held))
+
+    def _keep(self, error: float) -> None:
+        state = self.state
+        state.best_error, state.best_step = error, state.step
+        state.best = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+
+
+class Model(Protocol):
+    """What is stepped together: one net, or several in a stack; ``runs`` share their settings."""
+
+    runs: list[Run]
+
+    def show(self, chunk: int) -> int:
+        """Draw the windows of a chunk for the runs that go on; return how many each has."""
+
+    def losses(self, batch: slice) -> Tensor:
+        """Return the loss of every run on part of the windows, shape ``(n_runs,)`` or ``()``."""
+
+    def write(self) -> None:
+        """Let the nets of the runs have the present weights."""
+
+
+class Alone:
+    """A single run, of any family of nets."""
+
+    def __init__(self, run: Run) -> None:
+        self.runs = [run]
+
+    def show(self, chunk: int) -> int:
+        """Draw the windows of a chunk."""
+        self._inputs, self._targets = self.runs[0].windows(chunk)
+        return len(self._inputs)
+
+    def losses(self, batch: slice) -> Tensor:
+        """Return the loss, shape ``()``."""
+        return self.runs[0].objective(self._inputs[batch], self._targets[:, batch])
+
+    def write(self) -> None:
+        """Do nothing: the net itself is stepped."""
+
+
+def advance(model: Model, optimiser: torch.optim.Optimizer) -> Iterator[Run]:
+    """Train until every run is over, and yield each when it is."""
+    first = model.runs[0]
+    recipe, limit = first.job.recipe, first.job.time_limit
+    step = first.state.step
+    begin = time.perf_counter() - first.state.seconds
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    while step < first.max_steps and not all(run.over for run in model.runs):
+        chunk, inside = divmod(step, first.batches)
+        if inside == 0:
+            for run in model.runs:
+                run.check_in(step, time.perf_counter() - begin, optimiser)
+            n_windows = model.show(chunk)
+        fraction = step / first.max_steps
+        if limit is not None:
+            fraction = max(fraction, (time.perf_counter() - begin) / limit)
+        if fraction >= 1:
+            break
+        learning_rate = first.learning_rate * optimisers.rate(fraction, step, recipe.schedule)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate
+        for parameter in parameters:
+            parameter.grad = None
+        losses = model.losses(_batch(recipe, inside, n_windows))
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        step += 1
+        if step % first.every == 0 or step == first.max_steps:
+            model.write()
+            seconds = time.perf_counter() - begin
+            for run, loss in zip(model.runs, losses.detach().view(-1).tolist(), strict=True):
+                if not run.over and run.validate(step, seconds, loss, learning_rate):
+                    yield run
+    for run in model.runs:
+        if not run.over:
+            run.stop(step, time.perf_counter() - begin)
+            yield run
+
+
+def _draw(job: ScaleJob, taught: TaughtWindows | None, batches: int, chunk: int) -> np.ndarray:
+    """Return the windows of the next batches, the taught ones at the end of each."""
+    size = job.recipe.batch_size or 1
+    if taught is None:
+        return job.train.draw(batches * size, chunk)
+    n_taught = round(job.recipe.taught * size)
+    recorded = job.train.draw(batches * (size - n_taught), chunk)
+    others = taught.draw(batches * n_taught, chunk)
+    d = recorded.shape[-1]
+    parts = recorded.reshape(2, batches, -1, d), others.reshape(2, batches, -1, d)
+    return np.concatenate(parts, axis=2).reshape(2, -1, d)
+
+
+def _batch(recipe: Recipe, inside: int, n_windows: int) -> slice:
+    """Return where the next batch lies: in the windows drawn, or among all first windows."""
+    size = recipe.batch_size or n_windows
+    begin = inside * size
+    if recipe.windows == "first":
+        size = min(size, n_windows)
+        begin = inside * size % max(1, n_windows - size + 1)
+    return slice(begin, begin + size)

@@ -1,0 +1,529 @@
+"""Forecasts on disk: equal to those in memory, continued after a stop, never mixed with others."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import circles, quick, seeded
+from test_cli import run
+
+import pyhits
+from pyhits.encoders import Standardise
+from pyhits.errors import (
+    ArgumentError,
+    CheckpointError,
+    DivergenceError,
+    FileFormatError,
+    MissingExtraError,
+)
+from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet
+from pyhits.hierarchy import compiled, stream
+from pyhits.hierarchy.forecast import Forecaster, forecast
+from pyhits.hierarchy.stream import ToFile
+
+zarr = pytest.importorskip("zarr")
+EXTENSIONS = ("npy", "zarr")
+STARTS = np.random.default_rng(0).uniform(-1, 1, (53, 2)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model() -> pyhits.HiTS:
+    """Exact on circles, by polynomials alone."""
+    return quick(step_sizes=[1, 4], select="all", polynomial_degree=1).fit(circles(20, 60))
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of 8 trajectories of 41 states, and blocks of 8 or 16."""
+    monkeypatch.setattr("pyhits.hierarchy.forecast._CHUNK_BYTES", 8 * 41 * 2 * 4)
+    monkeypatch.setattr(stream, "_BLOCK_BYTES", 8 * 41 * 2 * 4)
+
+
+class Stop:
+    """A progress that is interrupted once ``after`` trajectories are written."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+        self.seen: list[int] = []
+
+    def __call__(self, done: int, total: int) -> None:
+        self.seen.append(done)
+        if done >= self.after:
+            raise KeyboardInterrupt
+
+
+def nets() -> dict[int, FlowMap]:
+    return {1: seeded(ResidualNet(2, (8,)), 0), 4: seeded(ResidualNet(2, (8,)), 1)}
+
+
+def plain() -> Standardise:
+    return Standardise().set_statistics(np.array([0.1, -0.2]), np.array([1.5, 0.5]))
+
+
+def to_file(path: Path, after: int | None = None, **settings: Any) -> Any:
+    keep = ToFile(path, 0.1, ("x", "y"), verbose=False)
+    progress = None if after is None else Stop(after)
+    starts = settings.pop("starts", STARTS)
+    return forecast(starts, nets(), plain(), 40, keep=keep, progress=progress, **settings)
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"n_steps": 40},
+        {"t": [0.5, 0.0, 3.21]},
+        {"n_steps": 40, "step_sizes": [4]},
+        {"n_steps": 13, "step_sizes": [4], "interpolation": "linear"},
+        {"n_steps": 9, "method": "sequential"},
+        {"n_steps": 40, "rows_per_block": 5},
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_files_equal_memory_to_the_last_bit(
+    tmp_path: Path, model: pyhits.HiTS, extension: str, settings: dict[str, Any], dtype: type
+) -> None:
+    """53 trajectories leave a ragged last block."""
+    starts = STARTS.astype(dtype)
+    whole = model.forecast(starts, **settings)
+    path = tmp_path / "deep" / f"f.{extension}"
+    found = model.forecast(starts, **settings, out=path)
+    assert found.dtype == dtype
+    assert found.shape == whole.shape
+    np.testing.assert_array_equal(found[:], whole)
+    if extension == "npy":
+        assert isinstance(found, np.memmap)
+        np.testing.assert_array_equal(np.load(path), whole)
+        np.save(tmp_path / "memory.npy", whole)
+        assert path.read_bytes() == (tmp_path / "memory.npy").read_bytes()
+    else:
+        assert found.read_only
+        np.testing.assert_array_equal(zarr.open(path, mode="r")[:], whole)
+
+
+def test_threads_write_what_they_return(tmp_path: Path, model: pyhits.HiTS) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        whole = model.forecast(STARTS, 40)
+        np.testing.assert_array_equal(model.forecast(STARTS, 40, out=tmp_path / "f.npy"), whole)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_a_file_says_of_itself(tmp_path: Path, model: pyhits.HiTS) -> None:
+    data = pyhits.Trajectories(circles(9, 5).to_array(), 0.1, feature_names=["x", "y"],
+                               start_times=np.arange(9.0))  # fmt: skip
+    array = model.forecast(data, 30, out=tmp_path / "f.zarr")
+    assert left(tmp_path) == ["f.zarr"]
+    facts = dict(array.attrs)
+    model.forecast(data, 30, out=tmp_path / "f.npy")
+    assert left(tmp_path) == ["f.npy", "f.npy.json", "f.zarr"]
+    record = json.loads((tmp_path / "f.npy.json").read_text())
+    for found in (facts, record):
+        assert found["dt"] == pytest.approx(0.1)
+        assert found["feature_names"] == ["x", "y"]
+        assert found["start_times"] == list(range(9))
+        assert (found["complete"], found["trajectories"]) == (9, 9)
+    assert array.metadata.dimension_names == ("trajectory", "time", "feature")
+    times = model.forecast(STARTS, t=[0.5, 0.2], out=tmp_path / "t.zarr").attrs
+    assert times["times"] == pytest.approx([0.5, 0.2])
+    assert times["start_times"] == 0
+
+
+def test_zarr_chunks_lie_within_blocks(tmp_path: Path) -> None:
+    array = to_file(tmp_path / "f.zarr")
+    forecaster = Forecaster(nets(), plain(), 40)
+    assert forecaster.chunk == 8
+    assert array.chunks == (2, 41, 2)
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_a_stopped_forecast_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str
+) -> None:
+    path = tmp_path / f"f.{extension}"
+    whole = forecast(STARTS, nets(), plain(), 40)
+    with pytest.raises(KeyboardInterrupt):
+        to_file(path, after=24)
+    assert not path.exists()
+    record = json.loads((tmp_path / f"f.{extension}.json").read_text())
+    assert 24 <= record["complete"] < 53
+    assert record["complete"] % 8 == 0
+    stepped: list[int] = []
+    share = Forecaster._share
+
+    def watched(self: Forecaster, starts: np.ndarray, out: np.ndarray, first: int) -> Any:
+        stepped.append(first)
+        return share(self, starts, out, first)
+
+    monkeypatch.setattr(Forecaster, "_share", watched)
+    found = to_file(path)
+    assert stepped == list(range(record["complete"], 53, 8))
+    np.testing.assert_array_equal(found[:], whole)
+    assert not (tmp_path / f"f.{extension}.part").exists()
+    stepped.clear()
+    np.testing.assert_array_equal(to_file(path)[:], whole)
+    assert stepped == []
+
+
+def test_ctrl_c_says_what_is_complete(
+    tmp_path: Path, model: pyhits.HiTS, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    share, calls = Forecaster._share, []
+
+    def interrupted(self: Forecaster, *arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return share(self, *arguments)
+
+    loud = pyhits.HiTS(verbose=True)
+    loud.__dict__.update({**model.__dict__, "verbose": True})
+    with monkeypatch.context() as patch:
+        patch.setattr(Forecaster, "_share", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            loud.forecast(STARTS, 40, out=tmp_path / "f.npy")
+    said = capsys.readouterr().err
+    assert "Stopped: 24 of 53 trajectories of this forecast are in" in said
+    assert "call again with the same arguments to continue" in said
+    loud.forecast(STARTS, 40, out=tmp_path / "f.npy")
+    assert "Continuing: 24 of 53" in capsys.readouterr().err
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import test_stream
+from pyhits.hierarchy import forecast, stream
+forecast._CHUNK_BYTES = stream._BLOCK_BYTES = 8 * 41 * 2 * 4
+def slow(done, total):
+    print(done, flush=True)
+    time.sleep(0.5)
+keep = stream.ToFile(Path(sys.argv[2]), 0.1, ("x", "y"), verbose=False)
+forecast.forecast(test_stream.STARTS, test_stream.nets(), test_stream.plain(), 40, keep=keep,
+                  progress=slow)
+"""
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_a_killed_process_leaves_what_it_finished(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"f.{extension}"
+    arguments = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) >= 16:
+                break
+        os.kill(process.pid, signal.SIGKILL)
+    record = json.loads((tmp_path / f"f.{extension}.json").read_text())
+    assert 16 <= record["complete"] < 53
+    np.testing.assert_array_equal(to_file(path)[:], forecast(STARTS, nets(), plain(), 40))
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"starts": STARTS + 1}, "other initial states"),
+        ({"starts": STARTS[:9]}, "other initial states"),
+        ({"starts": STARTS.astype(np.float64)}, "other initial states"),
+        ({"interpolation": "linear"}, "other interpolation"),
+        ({"at": np.array([0.0, 7.5])}, "other times"),
+    ],
+)
+def test_other_forecasts_are_refused(
+    tmp_path: Path, extension: str, complete: bool, changed: dict[str, Any], named: str
+) -> None:
+    path = tmp_path / f"f.{extension}"
+    if complete:
+        to_file(path)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            to_file(path, after=16)
+    before = left(tmp_path)
+    with pytest.raises(CheckpointError, match=rf"{named}.*delete it.*overwrite=True"):
+        to_file(path, **changed)
+    assert left(tmp_path) == before
+    if complete:
+        assert to_file(path).shape == (53, 41, 2)
+
+
+def test_other_weights_are_refused_and_replaced(tmp_path: Path, model: pyhits.HiTS) -> None:
+    path = tmp_path / "f.npy"
+    model.forecast(STARTS, 20, out=path)
+    other = quick(step_sizes=[1, 4], select="all", polynomial_degree=1).fit(circles(20, 60, seed=5))
+    with pytest.raises(CheckpointError, match="other weights"):
+        other.forecast(STARTS, 20, out=path)
+    replaced = other.forecast(STARTS, 20, out=path, overwrite=True)
+    np.testing.assert_array_equal(replaced, other.forecast(STARTS, 20))
+    with pytest.raises(CheckpointError, match="other weights, other step sizes, other n_steps"):
+        model.forecast(STARTS, 5, step_sizes=[1], out=path)
+
+
+def test_what_is_no_forecast_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.npy"
+    np.save(path, np.zeros((53, 41, 2), np.float32))
+    with pytest.raises(CheckpointError, match=r"f\.npy is not of this forecast \(it has no record"):
+        to_file(path)
+    path.unlink()
+    wanted = np.array(to_file(path))
+    # A file that another program put in its place.
+    np.save(path, np.zeros((53, 41, 2), np.float32))
+    with pytest.raises(CheckpointError, match="changed since"):
+        to_file(path)
+    path.unlink()
+    np.testing.assert_array_equal(to_file(path), wanted)
+    (tmp_path / "f.npy.json").write_text("{")
+    with pytest.raises(CheckpointError, match="no record"):
+        to_file(path)
+    keep = tmp_path / "kept.zarr"
+    keep.mkdir()
+    (keep / "thesis.tex").touch()
+    for overwrite in (False, True):
+        with pytest.raises((CheckpointError, ArgumentError), match=r"kept\.zarr"):
+            forecast(STARTS, nets(), plain(), 40,
+                     keep=ToFile(keep, 0.1, "xy", overwrite=overwrite))  # fmt: skip
+    assert left(keep) == ["thesis.tex"]
+
+
+def test_a_part_that_was_cut_short_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        to_file(tmp_path / "f.npy", after=24)
+    os.truncate(tmp_path / "f.npy.part", 900)
+    with pytest.raises(CheckpointError, match=r"f\.npy\.part is not of this forecast"):
+        to_file(tmp_path / "f.npy")
+
+
+def test_a_full_disk_keeps_what_is_complete(tmp_path: Path) -> None:
+    """The system refuses to let the file grow beyond a size."""
+    path = tmp_path / "f.npy"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30 * 41 * 2 * 4, before[1]))
+    try:
+        with pytest.raises(FileFormatError, match=r"24 of 53 trajectories.*make room and call"):
+            to_file(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    np.testing.assert_array_equal(to_file(path), forecast(STARTS, nets(), plain(), 40))
+
+
+def test_too_little_room_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage:
+        free = 1000
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
+    with pytest.raises(FileFormatError, match=r"GB are to be written, 0\.0 GB free"):
+        to_file(tmp_path / "f.npy")
+
+
+def test_wrong_use_is_refused(tmp_path: Path, model: pyhits.HiTS) -> None:
+    with pytest.raises(ArgumentError, match=r"end in \.npy or \.zarr"):
+        model.forecast(STARTS, 5, out=tmp_path / "f.npz")
+    with pytest.raises(ArgumentError, match=r"shape \(n, d\)"):
+        model.forecast(STARTS[0], 5, out=tmp_path / "f.npy")
+    with pytest.raises(ArgumentError, match="rows_per_block"):
+        model.forecast(STARTS, 5, rows_per_block=0)
+    (tmp_path / "file").touch()
+    with pytest.raises(FileFormatError, match="Cannot write"):
+        model.forecast(STARTS, 5, out=tmp_path / "file" / "f.npy")
+
+
+def blowing_up() -> dict[int, FlowMap]:
+    flow_map = PolynomialMap(2, 1)
+    flow_map.coefficients[:, 1:] = torch.eye(2)
+    return {1: flow_map}
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_divergence_is_recorded(tmp_path: Path, extension: str) -> None:
+    starts = np.zeros((53, 2), np.float32)
+    starts[[20, 50]] = 1.0
+    encoder = Standardise().set_statistics(np.zeros(2), np.ones(2))
+    keep = ToFile(tmp_path / f"f.{extension}", 0.1, ("x", "y"), verbose=False)
+    settings = {"keep": keep, "on_divergence": "raise"}
+    for _ in range(2):
+        with pytest.raises(DivergenceError, match="trajectory 20 diverged at step 14"):
+            forecast(starts, blowing_up(), encoder, 40, **settings)
+        record = json.loads((tmp_path / f"f.{extension}.json").read_text())
+        assert (record["complete"], record["diverged"]["trajectory"]) == (16, 20)
+    settings["on_divergence"] = "return"
+    found = forecast(starts, blowing_up(), encoder, 40, **settings)[:]
+    lost = np.isnan(found).any(axis=(1, 2))
+    assert np.flatnonzero(lost).tolist() == [20, 50]
+    assert np.isnan(found[[20, 50], 14:]).all()
+    assert np.isfinite(found[[20, 50], :14]).all()
+    with pytest.raises(DivergenceError, match=r"trajectory 20 diverged.*\(1 more diverged\)"):
+        forecast(starts, blowing_up(), encoder, 40, keep=keep, on_divergence="raise")
+
+
+def test_the_command_streams(tmp_path: Path, model: pyhits.HiTS) -> None:
+    model.save(tmp_path / "m.safetensors")
+    data = circles(13, 5)
+    data.save(tmp_path / "test.npz")
+    command = ["forecast", tmp_path / "m.safetensors", "--from", tmp_path / "test.npz", "--steps"]
+    wanted = model.forecast(data, 20)
+    for extension in EXTENSIONS:
+        out = tmp_path / f"f.{extension}"
+        done = run(*command, 20, "-o", out)
+        assert done.exit_code == 0, done.output
+        assert "13 x 21 x 2 states written to" in " ".join(done.stderr.split())
+        assert run(*command, 20, "-o", out, "--quiet").output == ""
+        refused = run(*command, 21, "-o", out)
+        assert refused.exit_code == 1
+        assert "other n_steps" in refused.stderr
+        assert run(*command, 21, "-o", out, "--overwrite").exit_code == 0
+    np.testing.assert_array_equal(pyhits.read(tmp_path / "f.npy").to_array()[:, :21], wanted)
+    np.testing.assert_array_equal(zarr.open(tmp_path / "f.zarr")[:, :21], wanted)
+    assert run(*command, 5, "-o", tmp_path / "f.xyz").exit_code == 2
+
+
+BIG = """
+import resource, sys
+import numpy as np
+from pyhits.encoders import Standardise
+from pyhits.flowmaps import PolynomialMap
+from pyhits.hierarchy.forecast import forecast
+from pyhits.hierarchy.stream import ToFile
+starts = np.random.default_rng(0).uniform(-1, 1, (20_000, 2)).astype(np.float32)
+encoder = Standardise().set_statistics(np.zeros(2), np.ones(2))
+begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+maps = {s: PolynomialMap(2, 1) for s in (1, 8, 64)}
+out = forecast(starts, maps, encoder, 5120, keep=ToFile(sys.argv[1], 1.0, "xy", verbose=False))
+assert out.nbytes > 800e6
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_memory_stays_bounded(tmp_path: Path, extension: str) -> None:
+    """0.8 GB of states take less than 0.25 GB of memory."""
+    path = tmp_path / f"f.{extension}"
+    done = subprocess.run(
+        [sys.executable, "-c", BIG, str(path)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 250_000
+
+
+# Decoding, and what surrounds the stepping
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("inside", [torch.float32, torch.float64])
+def test_results_are_decoded_in_full_precision(dtype: type, inside: torch.dtype) -> None:
+    """Flow maps that stand still return the initial states, whatever the offset."""
+    encoder = Standardise().set_statistics(np.array([101325.123, -3.0]), np.array([1.7, 1e-3]))
+    starts = encoder.inverse_transform(STARTS.astype(np.float64)).astype(dtype)
+    found = forecast(starts, {1: PolynomialMap(2, 1).to(inside)}, encoder, 5)
+    single = dtype == np.float32 or inside == torch.float32
+    close = 2 * np.spacing(np.abs(starts)) + (2e-7 * encoder.scale_ if single else 0)
+    assert (np.abs(found - starts[:, None]) <= close[:, None]).all()
+
+
+BESIDE = """
+import resource
+import numpy as np
+from pyhits.encoders import Standardise
+from pyhits.flowmaps import PolynomialMap
+from pyhits.hierarchy.forecast import forecast
+encoder = Standardise().set_statistics(np.zeros(2), np.ones(2))
+maps = {16: PolynomialMap(2, 2, 16), 64: PolynomialMap(2, 2)}
+forecast(np.zeros((4, 2)), maps, encoder, 64)
+begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+out = forecast(np.zeros((320, 2)), maps, encoder, 5120)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin - out.nbytes // 1024)
+"""
+
+
+def test_memory_beside_the_result_is_small() -> None:
+    """Float64 results of float32 flow maps: 26 MB, and less than 50 MB beside them."""
+    done = subprocess.run(
+        [sys.executable, "-c", BESIDE], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 50_000
+
+
+# Compiled stepping
+
+
+@pytest.fixture(scope="module")
+def compiler() -> None:
+    try:
+        compiled.compiled({1: PolynomialMap(2, 1)}, "cpu")
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.usefixtures("compiler")
+def test_compiled_equals_eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of one row included; the second forecast compiles nothing."""
+    maps: dict[int, FlowMap] = {1: seeded(ResidualNet(2, (8,)), 0), 4: PolynomialMap(2, 2, 2)}
+    maps[4].coefficients.normal_(0, 0.01, generator=torch.Generator().manual_seed(0))
+    maps = {2: maps[4], 8: maps[1]}
+    for starts in (STARTS, STARTS[:1]):
+        eager = forecast(starts, maps, plain(), 40)
+        found = forecast(starts, maps, plain(), 40, compile=True)
+        np.testing.assert_allclose(found, eager, rtol=1e-5, atol=1e-6)
+    with monkeypatch.context() as patch:
+        patch.setattr(compiled, "_compile", None)
+        begin = time.perf_counter()
+        forecast(STARTS, maps, plain(), 40, compile=True)
+        assert time.perf_counter() - begin < 1
+
+
+def test_without_a_compiler_it_says_so(tmp_path: Path) -> None:
+    code = """
+from pyhits.flowmaps import ResidualNet
+from pyhits.hierarchy.compiled import compiled
+try:
+    compiled({1: ResidualNet(2, (5,))}, "cpu")
+except ImportError as error:
+    print(error)
+"""
+    environment = {
+        **os.environ,
+        "CXX": str(tmp_path / "none"),
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "compile=True needs a compiler" in done.stdout
+
+
+@pytest.mark.usefixtures("compiler")
+def test_what_cannot_be_compiled_is_named() -> None:
+    class Odd(FlowMap):
+        def increment(self, states: torch.Tensor) -> torch.Tensor:
+            raise ValueError("odd")
+
+    with pytest.raises(ArgumentError, match="Odd cannot be compiled"):
+        compiled.compiled({1: Odd(2)}, "cpu")
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_compiled_on_a_gpu_equals_eager() -> None:
+    maps = {size: flow_map.cuda() for size, flow_map in nets().items()}
+    for starts in (STARTS, STARTS[:1], STARTS):
+        eager = forecast(starts, maps, plain(), 40, device="cuda")
+        found = forecast(starts, maps, plain(), 40, device="cuda", compile=True)
+        np.testing.assert_allclose(found, eager, rtol=1e-4, atol=1e-5)
