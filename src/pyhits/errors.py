@@ -33,7 +33,7 @@ class NotFittedError(PyHiTSError, ValueError, AttributeError):
 
 
 class CheckpointError(PyHiTSError):
-    """A checkpoint folder belongs to other data or other settings."""
+    """A checkpoint folder, or a forecast's file, belongs to other data or other settings."""
 
 
 class TrainingError(PyHiTSError, RuntimeError):

@@ -60,11 +60,6 @@ class Standardise:
         self._check(Z)
         return np.asarray(Z * self.scale_ + self.mean_)
 
-    def inverse_transform_into(self, Z: np.ndarray, out: np.ndarray) -> None:
-        """Write rows in the user's units into ``out``, without a temporary array."""
-        np.multiply(Z, self.scale_, out=out, casting="same_kind")
-        np.add(out, self.mean_, out=out, casting="same_kind")
-
     def _check(self, X: np.ndarray) -> None:
         if not hasattr(self, "mean_"):
             raise NotFittedError("Standardise knows no statistics yet; call fit first.")

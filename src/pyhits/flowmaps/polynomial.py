@@ -118,11 +118,11 @@ class PolynomialMap(FlowMap):
 
     def stepper(self, max_rows: int) -> StepInto:
         """Return a stepping function that reuses one block of monomials."""
+        if len(self.coefficients) >= _WIDE:
+            return self._wide_stepper(max_rows)
         n_changes, n_terms = self.coefficients.shape
-        wide = n_changes >= _WIDE
-        transposed = self.coefficients.T.contiguous() if wide else None
         buffer = self.coefficients.new_empty(n_terms * max_rows)
-        change = self.coefficients.new_empty(0 if wide else n_changes * max_rows)
+        change = self.coefficients.new_empty(n_changes * max_rows)
         low, high = self.low[:, None], self.high[:, None]
         #: By number of rows: the monomials, and the views that make them. Few numbers occur.
         views: dict[int, _Views] = {}
@@ -132,10 +132,6 @@ class PolynomialMap(FlowMap):
             if n not in views:
                 views[n] = _Views(self, buffer[: n * n_terms].view(n_terms, n))
             terms = views[n].make(states, low, high)
-            if transposed is not None:
-                spread_into(states, self.outputs, out)
-                out.addmm_(terms.T, transposed)
-                return
             # Coefficients from the left: BLAS is some 20 times slower on the transposed product.
             product = change[: n * n_changes].view(n_changes, n)
             torch.mm(self.coefficients, terms, out=product)
@@ -144,6 +140,29 @@ class PolynomialMap(FlowMap):
             else:
                 spread_into(states, self.outputs, out)
                 out += product.T
+
+        return step_into
+
+    def _wide_stepper(self, max_rows: int) -> StepInto:
+        """Return a stepping function of one product, with coefficients from the right.
+
+        The states themselves are the last rows of the monomials, with coefficients that copy them
+        to every output: as large numbers they are added last, and in no pass of their own.
+        """
+        n_terms, d = self.coefficients.shape[1], self.dimension
+        copies = torch.eye(d).repeat(1, self.outputs).to(self.coefficients)
+        factors = torch.cat([self.coefficients.T, copies])
+        buffer = self.coefficients.new_empty(len(factors) * max_rows)
+        low, high = self.low[:, None], self.high[:, None]
+        views: dict[int, _Views] = {}
+
+        def step_into(states: Tensor, out: Tensor) -> None:
+            n = len(states)
+            if n not in views:
+                views[n] = _Views(self, buffer[: n * len(factors)].view(len(factors), n))
+            terms = views[n].make(states, low, high)
+            terms[n_terms : n_terms + d].copy_(states.T)
+            torch.mm(terms.T, factors, out=out)
 
         return step_into
 
@@ -162,7 +181,7 @@ class _Views:
         ]
 
     def make(self, states: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        """Return the monomials of ``states`` (n, d), shape (n_terms, n)."""
+        """Return the block, its first rows the monomials of ``states`` (n, d)."""
         # The buffer is shared by all numbers of rows, so the constant is written each time.
         self.terms[0].fill_(1)
         if self.degree == 1:
