@@ -69,16 +69,17 @@ def work_precision(records: Sequence[Record]) -> Figure:
         drawn.append(r)
         ours = r.name.startswith("PyHiTS")
         axis.plot(r.seconds, r.error, "o", color=OURS if ours else OTHERS, markersize=5)
-        # Runge-Kutta methods have one error: their labels lie side by side.
-        label = _label(r).replace(", ", "\n") if "RK4" in r.name else _label(r)
+        # Runge-Kutta methods have one error: their labels stand above each other.
+        steps = "RK4" in r.name
         axis.annotate(
-            label, (r.seconds, r.error), xytext=(-6 if ours else 6, 0),
+            _label(r).replace(", ", "\n").replace(" (", "\n(") if steps or ours else _label(r),
+            (r.seconds, r.error), xytext=(0, 6) if steps or ours else (6, 0),
             textcoords="offset points", fontsize=7, color=OURS if ours else "black",
-            ha="right" if ours else "left", va="center",
+            ha="center" if steps or ours else "left", va="bottom" if steps or ours else "center",
         )  # fmt: skip
     axis.axhline(1e-6, color=ACCENT, linewidth=1, linestyle=":")
     axis.set(xscale="log", yscale="log", xlabel="seconds", ylabel="mean squared error")
-    axis.margins(x=0.2, y=0.08)
+    axis.margins(x=0.16, y=0.14)
     return figure
 
 

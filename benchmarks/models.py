@@ -24,7 +24,7 @@ HIDDEN = (64, 64, 64)
 #: States that one evaluation of the dense hierarchy's finest flow map returns, and the highest
 #: degree and one-step error of its polynomial: enough for the error aimed at, and cheaper than the
 #: default's, which are as exact as float32.
-OUTPUTS, DEGREE, ONE_STEP_ERROR = 8, 9, 1e-10
+OUTPUTS, DEGREE, ONE_STEP_ERROR = 16, 9, 1e-7
 
 
 @functools.cache
