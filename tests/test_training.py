@@ -15,7 +15,6 @@ import pytest
 import torch
 from conftest import circles, rotation
 
-from pyhits import systems
 from pyhits.encoders import Standardise
 from pyhits.errors import CheckpointError, DataError, TrainingError
 from pyhits.flowmaps import PolynomialMap, ResidualNet
@@ -27,7 +26,6 @@ from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.loop import train_scale
 from pyhits.training.parallel import train_scales
 from pyhits.training.stages import Stages
-from pyhits.training.teacher import TaughtWindows, teach
 from pyhits.trajectories import Trajectories
 
 SMALL = Recipe(hidden_sizes=(16,), batch_size=64, max_steps=200, polynomial_degree=0)
@@ -137,51 +135,6 @@ def test_dense_windows_hold_every_state_of_their_steps() -> None:
     plain = sampler(data, 6, p=2)
     np.testing.assert_array_equal(dense.draw(50, 1)[::3], plain.draw(50, 1))
     np.testing.assert_allclose(dense.draw(50, 1)[1], plain.draw(50, 1)[0] @ rotation(0.2).T)
-
-
-# Taught windows
-
-
-def test_a_teacher_labels_states_between_the_recorded_ones() -> None:
-    data = systems.get("van-der-pol").simulate(60, 200, dt=0.02, random_state=0)
-    encoder = Standardise().fit(data.values)
-    train, held = (
-        WindowSampler(data.values, data.offsets, encoder, 64, 1, 3.0, seed) for seed in (0, 1)
-    )
-    taught = teach(train, held, degree=9, sigma=np.ones(2))
-    assert taught is not None
-    assert taught.error < 1e-8
-    np.testing.assert_array_equal(taught.step(taught.windows[0]), taught.windows[1])
-    start = encoder.inverse_transform(taught.windows[0, :100])
-    system = systems.get("van-der-pol")
-    truth = system.simulate(initial_states=start, n_steps=1, dt=64 * 0.02).to_array()[:, 1]
-    np.testing.assert_allclose(encoder.inverse_transform(taught.windows[1, :100]), truth, atol=2e-3)
-    low, high = encoder.transform(data.values).min(0), encoder.transform(data.values).max(0)
-    pad = 0.1 * (high - low)
-    assert (taught.windows >= low - 1.01 * pad).all()
-    assert (taught.windows <= high + 1.01 * pad).all()
-
-
-def test_focus_draws_where_the_error_is() -> None:
-    windows = np.arange(2000.0).reshape(2, 1000, 1)
-    even = torch.linspace(0, 1, 1001, dtype=torch.float64)[1:]
-    taught = TaughtWindows(windows, PolynomialMap(1, 1), 1, 0.0, 0, even)
-    np.testing.assert_array_equal(taught.draw(64, 3), taught.draw(64, 3))
-    errors = torch.zeros(1000)
-    errors[:10] = 1.0
-    taught.focus_on(errors)
-    drawn = taught.draw(20_000, 0)[0, :, 0]
-    assert 0.7 < np.mean(drawn < 10) < 0.8
-    taught.focus_on(torch.full((1000,), torch.nan))
-    np.testing.assert_array_equal(taught.draw(20_000, 0)[0, :, 0], drawn)
-
-
-def test_noise_has_no_teacher() -> None:
-    rng = np.random.default_rng(0)
-    noisy = circles(60, 100).to_array() + 1e-3 * rng.standard_normal((60, 101, 2))
-    data = Trajectories(noisy, 0.1)
-    assert teach(sampler(data, 32), sampler(data, 32), degree=5, sigma=np.ones(2)) is None
-    assert teach(sampler(data, 2), sampler(data, 2), degree=5, sigma=np.ones(2)) is None
 
 
 def test_the_net_improves_on_its_polynomial_stage() -> None:
