@@ -17,8 +17,9 @@ from pyhits.flowmaps import FlowMap
 #: Step sizes beyond it would overflow row numbers.
 _LARGEST_STEP = 1 << 40
 
-#: Bytes that one block's activations may take: they should stay in a core's cache.
-_CACHE_BYTES = 1 << 20
+#: Bytes that one layer of a block may take, as measured: larger ones leave the caches, smaller ones
+#: spend the time on calls.
+_CACHE_BYTES = 2 << 20
 
 
 def chain(step_sizes: Iterable[int]) -> list[int]:
