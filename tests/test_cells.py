@@ -286,3 +286,13 @@ def test_gradients_and_exporters_follow(sharp: CellMap) -> None:
 def test_errors_name_what_was_expected(call: Callable[[], CellMap], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         call()
+
+
+def test_a_damaged_tree_ends() -> None:
+    """Nodes that lead back to themselves, as a damaged file may hold, are no endless walk."""
+    table = CellMap(1, 1, n_leaves=1, n_nodes=3, depth=2)
+    table.child.copy_(torch.tensor([0, 0, 0]))
+    table.threshold.fill_(torch.inf)
+    table.leaf.copy_(torch.tensor([-1, 0, -1]))
+    with pytest.raises((IndexError, RuntimeError)):
+        table.stepper(4)(torch.zeros(4, 1), torch.empty(4, 1))

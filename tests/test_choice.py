@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from conftest import quick
+from conftest import circles, quick
 from sklearn.base import clone
 
 import pyhits
+from pyhits.choice import Chooser
 from pyhits.errors import ArgumentError, PyHiTSWarning, TrainingError
+from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Candidate
+from pyhits.training import parallel
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
 
@@ -22,8 +27,10 @@ def test_all_scales_on_request(oscillations: pyhits.Trajectories) -> None:
     assert model.selection_.path == []
     model = quick(step_sizes=[1, 2, 8], select=[1, 8]).fit(oscillations)
     assert model.selection_.step_sizes == (1, 8)
-    with pytest.raises(ArgumentError, match="4 was not trained"):
-        quick(step_sizes=[1, 2, 8], select=[1, 4]).fit(oscillations)
+    model = quick(step_sizes=[1, 2, 8], select=[1, 4])
+    with pytest.raises(ArgumentError, match=r"4 cannot be selected; there are 1, 2, 8\."):
+        model.fit(oscillations)
+    assert not hasattr(model, "flow_maps_"), "it must be said before training, not after"
 
 
 def test_speed_takes_the_cheapest_within_the_tolerance(
@@ -57,8 +64,57 @@ def test_scales_are_coupled_anew(fitted: pyhits.HiTS, pendulum: Split, tmp_path:
     assert measured.step_sizes == (1, 2, 4, 8, 16)
     with pytest.raises(TrainingError, match="within the tolerance of 1e-30"):
         model.couple("speed", tolerance=1e-30)
-    with pytest.raises(ArgumentError, match="3 was not trained"):
+    with pytest.raises(ArgumentError, match="3 cannot be selected"):
         model.couple([3])
+    with pytest.raises(ArgumentError, match="Unknown select"):
+        model.couple("quick")
+    assert model.selection_ == measured, "a refused choice must leave the model as it was"
+    assert (model.select, model.tolerance) == ("all", 1e3)
+    assert model.forecast(pendulum[2].initial_states, 3).shape == (12, 4, 2)
+
+
+def test_an_interrupted_fit_couples_what_was_asked_for_and_finished(
+    oscillations: pyhits.Trajectories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = parallel._train_one
+
+    def interrupted(index: int, job: Any, board: Any) -> Any:
+        if job.step_size == 4:
+            raise KeyboardInterrupt
+        return original(index, job, board)
+
+    monkeypatch.setattr(parallel, "_train_one", interrupted)
+    for asked, taken in (([2, 4], (2,)), ([4], (1, 2))):
+        with pytest.warns(PyHiTSWarning, match="interrupted"):
+            model = quick(step_sizes=[1, 2, 4], select=asked).fit(oscillations)
+        assert set(model.selection_.step_sizes) <= set(taken)
+
+
+class Costly(FlowMap):
+    """A flow map that does nothing and says that it takes long."""
+
+    def __init__(self, multiply_adds: int) -> None:
+        super().__init__(2)
+        self._multiply_adds = multiply_adds
+
+    @property
+    def multiply_adds(self) -> int:
+        return self._multiply_adds
+
+
+@pytest.mark.parametrize(("multiply_adds", "n"), [(10**3, 64), (10**8, 49), (10**13, 1)])
+def test_the_sample_of_the_front_is_bounded_by_the_work_it_makes(
+    multiply_adds: int, n: int
+) -> None:
+    asked: list[int] = []
+
+    def forecast(states: np.ndarray, n_steps: int, step_sizes: Sequence[int]) -> np.ndarray:
+        asked.append(len(states))
+        return np.repeat(states[:, None], n_steps + 1, axis=1)
+
+    chooser = Chooser(forecast, {1: Costly(multiply_adds)}, circles(64, 200), np.ones(2))
+    chooser.choose("speed", 1e9)
+    assert asked == [n, 64], "a sample for the front, then all rollouts for the one that is taken"
 
 
 @pytest.mark.parametrize("select", ["accuracy", "speed"])

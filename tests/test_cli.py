@@ -185,7 +185,7 @@ def test_version() -> None:
         (["forecast", "MODEL", "--from", "TEST", "-o", "x.npz", "--steps", "0"], 2, "at least 1"),
         (["couple", "MODEL", "-o", "x.safetensors"], 2, "Missing option '--select'"),
         (["couple", "MODEL", "-o", "x.npz", "--select", "all"], 2, "end in .safetensors"),
-        (["couple", "MODEL", "-o", "x.safetensors", "--select", "8"], 2, "8 was not trained"),
+        (["couple", "MODEL", "-o", "x.safetensors", "--select", "8"], 2, "8 cannot be selected"),
         (["couple", "MODEL", "-o", "x.safetensors", "--select", "quick"], 2, "Unknown select"),
         (["fit", "TEST", "-o", "x.safetensors", "--dense", "0"], 2, "dense"),
         (["evaluate", "MODEL", "WIDE"], 1, "have 3 features, the training data 2"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from conftest import circles
 
 from pyhits import systems
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import CellMap, PolynomialMap
-from pyhits.training import Recipe, WindowSampler, train_scale
+from pyhits.training import Recipe, WindowSampler, teacher, train_scale
 from pyhits.training.jobs import make_jobs
 from pyhits.training.teacher import TaughtWindows, teach
 from pyhits.trajectories import Trajectories
@@ -84,3 +85,20 @@ def test_coarse_steps_in_few_dimensions_are_tabulated() -> None:
     assert error < 1e-4
     brief = replace(job, recipe=replace(recipe, tables=False, max_steps=2))
     assert not isinstance(train_scale(brief)[0], CellMap)
+
+
+@pytest.mark.parametrize(
+    ("size", "finer"),
+    [(1, []), (2, []), (4, [1]), (6, [1]), (16, [4, 2, 1]), (12, [3]), (10, [2, 1]), (25, [5, 1])],
+)
+def test_a_teacher_steps_four_times_at_least(size: int, finer: list[int]) -> None:
+    assert teacher._finer(size) == finer
+
+
+def test_states_between_the_recorded_ones_end_where_the_bounds_leave_none() -> None:
+    data = circles(60, 100)
+    nowhere = PolynomialMap(2, 1).double()
+    nowhere.low.fill_(5.0)
+    assert len(teacher.between(sampler(data, 8), 4096, nowhere)) == 0
+    nowhere.low.fill_(-5.0)
+    assert teacher.between(sampler(data, 8), 4096, nowhere).shape == (4096, 2)

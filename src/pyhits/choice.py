@@ -16,10 +16,12 @@ from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Candidate, Selection, chain, cost, fastest, ranges, select
 from pyhits.metrics import masked_mse
 from pyhits.planning import Rollouts
+from pyhits.progress import bar
 from pyhits.trajectories import Trajectories
 
-#: States forecast for one candidate of the front.
-_FRONT_STATES = 100_000
+#: States forecast for one candidate of the front, and multiply-adds for all of them, at most; the
+#: sample holds one trajectory at least.
+_FRONT_STATES, _FRONT_WORK = 100_000, 1e12
 
 #: Forecasts initial states (n, d) over n_steps with step sizes coupled: (n, n_steps + 1, d).
 Forecast = Callable[[np.ndarray, int, Sequence[int]], np.ndarray]
@@ -39,6 +41,8 @@ class Chooser:
         Standard deviations that errors are measured in.
     deadline : float, optional
         Reading of ``time.perf_counter`` at which the front is left as it is.
+    verbose : bool
+        Show progress.
     """
 
     def __init__(
@@ -49,14 +53,19 @@ class Chooser:
         scale: np.ndarray,
         *,
         deadline: float | None = None,
+        verbose: bool = False,
     ) -> None:
         self._forecast = forecast
         self._flow_maps = flow_maps
         self._scale = scale
         self._deadline = math.inf if deadline is None else deadline
         self._rolled = planning.rollouts(held)
+        self._verbose = verbose
         n, length, _ = self._rolled.truth.shape
-        some = np.linspace(0, n - 1, min(n, max(1, _FRONT_STATES // length))).astype(int)
+        self._ranges = ranges(chain(flow_maps))
+        largest = max(flow_map.multiply_adds for flow_map in flow_maps.values())
+        states = min(_FRONT_STATES, _FRONT_WORK / (len(self._ranges) * largest))
+        some = np.linspace(0, n - 1, min(n, max(1, int(states) // length))).astype(int)
         self._sample = Rollouts(self._rolled.truth[some])
         self._tried: list[Candidate] = []
 
@@ -72,7 +81,7 @@ class Chooser:
         try:
             if how != "speed":
                 selection = self._choose(how, sizes)
-            self._measure_front(sizes, front)
+            self._measure_front(front)
             if selection is None:
                 selection = self._fastest(front, tolerance)
         except KeyboardInterrupt:
@@ -129,11 +138,14 @@ class Chooser:
         )
         return selection
 
-    def _measure_front(self, sizes: list[int], front: list[Candidate]) -> None:
-        for step_sizes in ranges(sizes):
-            if front and time.perf_counter() > self._deadline:
-                return
-            front.append(replace(self._measure(step_sizes, self._sample), search="front"))
+    def _measure_front(self, front: list[Candidate]) -> None:
+        with bar("couplings", verbose=self._verbose) as progress:
+            for step_sizes in self._ranges:
+                if front and time.perf_counter() > self._deadline:
+                    return
+                front.append(replace(self._measure(step_sizes, self._sample), search="front"))
+                if progress is not None:
+                    progress(len(front), len(self._ranges))
 
     def _measure(self, step_sizes: tuple[int, ...], rolled: Rollouts | None = None) -> Candidate:
         rolled = rolled or self._rolled

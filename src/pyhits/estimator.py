@@ -211,6 +211,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             notes.append(f"Step sizes: {', '.join(map(str, sizes))} (x dt = {train.dt:g}).")
         else:
             sizes = planning.dense_step_sizes(self.step_sizes, self.dense)
+        check_selection(self.select, self.tolerance, sizes)
         if self.dense > 1:
             notes.append(f"The flow map of step size {sizes[0]} returns {self.dense} states.")
         recipe = recipe.resolve(train.n_features, len(train), train.n_rows)
@@ -277,7 +278,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         say("Choosing which scales to couple.", verbose=self.verbose)
         deadline = None if self.time_limit is None else begin + self.time_limit
         chooser = self._chooser(held, deadline)
-        self.selection_ = chooser.choose(self.select, self.tolerance)
+        self.selection_ = chooser.choose(self._askable(finished), self.tolerance)
         self.seconds_ = time.perf_counter() - begin
         say(
             f"Coupled step sizes {', '.join(map(str, self.selection_.step_sizes))}; "
@@ -304,21 +305,30 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             Itself.
         """
         self._check_fitted()
-        self.set_params(select=select)
-        if tolerance is not None:
-            self.set_params(tolerance=tolerance)
-        check_selection(self.select, self.tolerance)
+        tolerance = self.tolerance if tolerance is None else tolerance
+        check_selection(select, tolerance, self.flow_maps_)
         if validation is not None:
-            self.selection_ = self._chooser(self.as_data(validation)).choose(select, self.tolerance)
+            selection = self._chooser(self.as_data(validation)).choose(select, tolerance)
         else:
-            sizes = list(self.flow_maps_)
-            self.selection_ = choose_again(self.selection_, sizes, select, self.tolerance)
-        self._check_trained(self.selection_.step_sizes)
+            selection = choose_again(self.selection_, list(self.flow_maps_), select, tolerance)
+        self.selection_ = selection
+        self.set_params(select=select, tolerance=tolerance)
         return self
+
+    def _askable(self, finished: Sequence[int]) -> str | Sequence[int]:
+        """Return how to select among the scales that an interruption has left."""
+        if isinstance(self.select, str):
+            return self.select
+        return [size for size in self.select if size in finished] or "accuracy"
 
     def _chooser(self, held: Trajectories, deadline: float | None = None) -> Chooser:
         return Chooser(
-            self._forecast, self.flow_maps_, held, self.encoder_.scale_, deadline=deadline
+            self._forecast,
+            self.flow_maps_,
+            held,
+            self.encoder_.scale_,
+            deadline=deadline,
+            verbose=self.verbose,
         )
 
     # Using it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,13 +19,21 @@ if TYPE_CHECKING:
     from pyhits.estimator import HiTS
 
 
-def check_selection(select: str | Sequence[int], tolerance: float) -> None:
-    """Check how scales are to be chosen."""
+def check_selection(
+    select: str | Sequence[int], tolerance: float, step_sizes: Iterable[int] | None = None
+) -> None:
+    """Check how scales are to be chosen, and among ``step_sizes`` if these are known."""
     as_positive(tolerance, "tolerance")
     if isinstance(select, str):
         as_choice(select, "select", ("accuracy", "speed", "all"))
-    else:
-        chain(select)
+        return
+    asked = chain(select)
+    known = asked if step_sizes is None else sorted(step_sizes)
+    missing = [size for size in asked if size not in known]
+    if missing:
+        raise ArgumentError(
+            f"Step size {missing[0]} cannot be selected; there are {', '.join(map(str, known))}."
+        )
 
 
 def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int | None, int]:

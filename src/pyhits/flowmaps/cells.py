@@ -224,7 +224,9 @@ class CellMap(FlowMap):
         flat = inside.view(-1)
         rows = (~is_cell[node]).nonzero()[:, 0]
         here = node[rows]
-        while len(rows):
+        for _ in range(self.depth):
+            if not len(rows):
+                break
             value = flat[rows * self.dimension + self.axis[here]]
             here = self.child[here] + (value >= self.threshold[here])
             ended = is_cell[here]

@@ -166,20 +166,18 @@ def fill(
 def _fill(states: Tensor, flow_maps: Mapping[int, FlowMap], rows_per_block: int | None) -> None:
     n, length, d = states.shape
     along, row, item = states.stride()
-    steppers: dict[int, _Blocks] = {}
-    for stage in stages(flow_maps, length - 1):
-        if stage.size not in steppers:
-            flow_map = flow_maps[stage.size]
-            rows = rows_per_block or block_rows(flow_map, states)
-            steppers = {stage.size: _Blocks(flow_map, states, rows)}
-        spacing = stage.size // flow_maps[stage.size].outputs
-        source = states[:, stage.begin :: stage.every][:, : stage.columns]
-        target = states.as_strided(
-            (n, stage.columns, stage.count, d),
-            (along, stage.every * row, spacing * row, item),
-            states.storage_offset() + (stage.begin + spacing) * row,
-        )
-        steppers[stage.size](source, target)
+    for size, same in itertools.groupby(stages(flow_maps, length - 1), lambda s: s.size):
+        flow_map = flow_maps[size]
+        blocks = _Blocks(flow_map, states, rows_per_block or block_rows(flow_map, states))
+        spacing = size // flow_map.outputs
+        for stage in same:
+            source = states[:, stage.begin :: stage.every][:, : stage.columns]
+            target = states.as_strided(
+                (n, stage.columns, stage.count, d),
+                (along, stage.every * row, spacing * row, item),
+                states.storage_offset() + (stage.begin + spacing) * row,
+            )
+            blocks(source, target)
 
 
 class _Blocks:

@@ -21,7 +21,8 @@ class History:
         ``steps``, ``time``, ``target``, ``patience``, ``closed form``, or ``not finite`` if every
         learning rate blew up.
     flow_map : str
-        What was kept: ``polynomial (degree 9)``, ``net``, ``polynomial (degree 5) + net``.
+        What was kept: ``polynomial (degree 9)``, ``table (930 cells of degree 7)``, ``net``,
+        ``polynomial (degree 5) + net``; with ``, 16 outputs`` if it is dense.
     polynomial_error, validation_error : float
         Relative held-out error of the closed-form stage alone (infinite without one), and of what
         was kept.

@@ -31,6 +31,9 @@ _N_FIT, _N_HELD, _N_TAUGHT = 16_384, 2_048, 65_536
 #: States that neighbours are looked up among, and neighbours that one new state lies between.
 _N_PILE, _N_NEAREST, _MOST_CORNERS = 2_048, 6, 3
 
+#: Such piles at most, as a multiple of those that are needed if every new state is of use.
+_MOST_PILES = 4
+
 #: How far beyond its neighbours a new state may lie, as a fraction of their distance: corners of
 #: the region where trajectories begin are rarely among the recorded states.
 _BEYOND = 0.5
@@ -38,9 +41,10 @@ _BEYOND = 0.5
 #: Part of the taught windows that is drawn evenly, however small the error there.
 _EVENLY = 0.25
 
-#: Flow maps are not composed more often.
-_MOST_STEPS = 4_096
+#: How often a flow map is composed, at least and at most.
+_LEAST_STEPS, _MOST_STEPS = 4, 4_096
 
+#: States composed at once, which stay in a core's cache.
 _ROWS = 4_096
 
 
@@ -162,9 +166,9 @@ def _distance(found: np.ndarray, wanted: np.ndarray, sigma: np.ndarray) -> float
 
 def _finer(size: int) -> list[int]:
     """Return the divisors of a step size that a teacher may have, halving while it is even."""
-    sizes = [size // k for k in range(2, min(size, _MOST_STEPS) + 1) if size % k == 0]
-    powers = [s for s in sizes if (size // s) & (size // s - 1) == 0]
-    return [s for s in (powers or sizes) if size // s >= 4]
+    times = [k for k in range(_LEAST_STEPS, min(size, _MOST_STEPS) + 1) if size % k == 0]
+    powers = [k for k in times if k & (k - 1) == 0]
+    return [size // k for k in powers or times]
 
 
 def _fit(train: WindowSampler, held: WindowSampler, degree: int) -> PolynomialMap:
@@ -198,7 +202,8 @@ def compose(flow_map: PolynomialMap, states: np.ndarray, times: int) -> np.ndarr
 def between(train: WindowSampler, n: int, fine: PolynomialMap) -> np.ndarray:
     """Return ``n`` states that lie between recorded ones near each other, shape ``(n, d)``.
 
-    Every other pile of recorded states is of first states, where these are many.
+    Every other pile of recorded states is of first states, where these are many. There are fewer if
+    most of them lie outside the teacher's bounds.
     """
     from scipy.spatial import cKDTree  # imported when used: it is not needed to forecast
 
@@ -208,7 +213,7 @@ def between(train: WindowSampler, n: int, fine: PolynomialMap) -> np.ndarray:
     found: list[np.ndarray] = []
     count = 0
     pile_number = 0
-    while count < n:
+    while count < n and pile_number <= _MOST_PILES * n // _N_PILE:
         pile = train.draw(_N_PILE, 2**30 + pile_number)[0]
         if pile_number % 2 == 0 and len(first) > 16 * _N_NEAREST:
             pile = first[rng.permutation(len(first))[:_N_PILE]]
@@ -224,5 +229,5 @@ def between(train: WindowSampler, n: int, fine: PolynomialMap) -> np.ndarray:
         states = np.einsum("nk,nkd->nd", weights, simplex)
         states = states[((states >= low) & (states <= high)).all(axis=1)]
         found.append(states)
-        count += max(1, len(states))
+        count += len(states)
     return np.concatenate(found)[:n]
