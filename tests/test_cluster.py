@@ -309,11 +309,14 @@ def test_ctrl_c_cancels_and_keeps_what_is_finished(dask: Any, n_jobs: int | None
     work = jobs([1, 2, 4])
     for job in work[1:]:
         job.recipe = replace(job.recipe, max_steps=10_000_000)
-    pressed = threading.Event()
+    pressed = -np.inf
 
     def watch(board: np.ndarray) -> None:
-        if board[0, 0] == board[0, 1] == 1 and board[1, 0] > 0 and not pressed.is_set():
-            pressed.set()
+        nonlocal pressed
+        # Python drops an interrupt that comes while it runs a finaliser: press again, as people do.
+        done = board[0, 0] == board[0, 1] == 1
+        if done and board[1, 0] > 0 and time.monotonic() > pressed + 5:
+            pressed = time.monotonic()
             os.kill(os.getpid(), signal.SIGINT)
 
     result = train_scales(work, n_jobs=n_jobs, watch=watch)
