@@ -29,6 +29,7 @@ RUN = (
     "quickstart",
     "training",
     "forecasting",
+    "hybrid",
     "model-files",
     "extending",
     "export",

@@ -99,6 +99,16 @@ def test_own_flow_map(run: Run, tmp_path: Path) -> None:
         pyhits.load(path)
 
 
+def test_hybrid(run: Run, tmp_path: Path) -> None:
+    """Corrected, the coarse states are the simulator's, whatever was learned."""
+    printed = run("hybrid.py")
+    assert mse(printed) < 1e-12
+    found = re.search(r"^corrected: (\S+) from the truth", printed, re.MULTILINE)
+    assert found is not None
+    assert float(found[1]) < 1e-6
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_dask_cluster(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     printed = run("dask_cluster.py")

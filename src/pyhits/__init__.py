@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from pyhits._version import __version__
 
 if TYPE_CHECKING:
-    from pyhits import flowmaps, systems
+    from pyhits import flowmaps, integrators, systems
     from pyhits.errors import PyHiTSError
     from pyhits.estimator import HiTS
     from pyhits.evaluation import Evaluation
     from pyhits.export import export_model
+    from pyhits.hierarchy.parareal import Parareal
+    from pyhits.hybrid import Hybrid
     from pyhits.io import read, write
     from pyhits.report import write_report
     from pyhits.save import load
@@ -27,11 +29,14 @@ if TYPE_CHECKING:
 _HOMES: dict[str, str | None] = {
     "Evaluation": "pyhits.evaluation",
     "HiTS": "pyhits.estimator",
+    "Hybrid": "pyhits.hybrid",
+    "Parareal": "pyhits.hierarchy.parareal",
     "PyHiTSError": "pyhits.errors",
     "Recipe": "pyhits.training",
     "Trajectories": "pyhits.trajectories",
     "export_model": "pyhits.export",
     "flowmaps": None,
+    "integrators": None,
     "load": "pyhits.save",
     "read": "pyhits.io",
     "systems": None,
@@ -42,12 +47,15 @@ _HOMES: dict[str, str | None] = {
 __all__ = [
     "Evaluation",
     "HiTS",
+    "Hybrid",
+    "Parareal",
     "PyHiTSError",
     "Recipe",
     "Trajectories",
     "__version__",
     "export_model",
     "flowmaps",
+    "integrators",
     "load",
     "read",
     "systems",

@@ -21,6 +21,7 @@ from pyhits.hierarchy import chain
 from pyhits.hierarchy.forecast import Keep, forecast, in_memory
 from pyhits.hierarchy.starts import as_states, positions
 from pyhits.hierarchy.stream import ToFile
+from pyhits.noise import denoise
 from pyhits.planning import as_trajectories
 from pyhits.progress import bar, say, scale_bars
 from pyhits.settings import check_selection, check_settings
@@ -63,6 +64,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     early_bias : float, optional
         Windows start at ``T u**early_bias``, u uniform: 1 draws uniformly over time, 3 favours
         transients.
+    denoise : bool, optional
+        Take white noise off the data first, where they carry any; by default the recipe decides,
+        and ``"pyhits"`` does.
     target_error : float, optional
         One-step mean squared error at which a scale's training stops.
     time_limit : float, optional
@@ -101,6 +105,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     encoder_ : Standardise
     recipe_ : Recipe
         The settings used, with nothing left open.
+    noise_ : array, shape (n_features,)
+        Standard deviation of the noise that was taken off the data, in their units.
     notes_ : list of str
         What was chosen on the user's behalf.
     """
@@ -121,6 +127,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         max_steps: int | None = None,
         rollout_steps: int | None = None,
         early_bias: float | None = None,
+        denoise: bool | None = None,
         target_error: float | None = None,
         time_limit: float | None = None,
         validation_fraction: float = 0.2,
@@ -146,6 +153,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         self.max_steps = max_steps
         self.rollout_steps = rollout_steps
         self.early_bias = early_bias
+        self.denoise = denoise
         self.target_error = target_error
         self.time_limit = time_limit
         self.validation_fraction = validation_fraction
@@ -198,20 +206,25 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if y is not None:
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
         recipe, n_jobs, seed = check_settings(self, with_checkpoint=checkpoint is not None)
-        train = as_trajectories(X, dt)
-        notes: list[str] = []
-        if validation is None:
-            train, held, note = planning.hold_out(train, self.validation_fraction, seed)
-            notes.append(note)
-        else:
-            held = as_trajectories(validation, dt, default_dt=train.dt)
-            held = planning.matched(held, train.dt, train.feature_names, "validation")
-        if self.step_sizes is None:
-            sizes = planning.default_step_sizes(train, held, recipe.rollout_steps, self.dense)
-            notes.append(f"Step sizes: {', '.join(map(str, sizes))} (x dt = {train.dt:g}).")
-        else:
-            sizes = planning.dense_step_sizes(self.step_sizes, self.dense)
+        plan = planning.plan(
+            X,
+            validation,
+            dt,
+            step_sizes=self.step_sizes,
+            dense=self.dense,
+            rollout_steps=recipe.rollout_steps,
+            validation_fraction=self.validation_fraction,
+            seed=seed,
+        )
+        train, held, sizes, notes = plan.train, plan.held, plan.step_sizes, plan.notes
         check_selection(self.select, self.tolerance, sizes)
+        noise = None
+        if recipe.denoise:
+            with bar("noise", verbose=self.verbose) as progress:
+                noise = denoise(train, held, progress=progress)
+        if noise is not None:
+            train, held = noise.train, noise.held
+            notes.append(noise.note)
         if self.dense > 1:
             notes.append(f"The flow map of step size {sizes[0]} returns {self.dense} states.")
         recipe = recipe.resolve(train.n_features, len(train), train.n_rows)
@@ -243,8 +256,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if self.time_limit is not None:
             # A tenth of it is for choosing the scales; each process trains several in turn.
             turns = -(-len(jobs) // n_workers(jobs, n_jobs))
+            left = max(0.9 * self.time_limit - (time.perf_counter() - begin), 0.0)
             for job in jobs:
-                job.time_limit = 0.9 * self.time_limit / turns
+                job.time_limit = left / turns
         folder = None
         if checkpoint is not None:
             key = fingerprint(train, held, recipe, seed, self.dtype, self.dense)
@@ -267,6 +281,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         self.flow_maps_ = {s: trained.flow_maps[s] for s in finished}
         self.history_ = {s: trained.histories[s] for s in finished}
         self.notes_ = notes
+        self.noise_ = np.zeros(train.n_features) if noise is None else noise.sigma
         self.data_ = {
             "fingerprint": train.fingerprint(),
             "n_trajectories": len(train),
@@ -274,6 +289,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             "low": low.astype(float).tolist(),
             "std": train.values.std(axis=0, dtype=np.float64).tolist(),
             "high": high.astype(float).tolist(),
+            "noise": self.noise_.tolist(),
         }
         say("Choosing which scales to couple.", verbose=self.verbose)
         deadline = None if self.time_limit is None else begin + self.time_limit

@@ -128,6 +128,7 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
         model.history_[size] = History.from_dict(scale["history"])
     model.selection_ = Selection.from_dict(facts["selection"])
     model.data_ = facts["data"]
+    model.noise_ = np.array(facts["data"].get("noise", [0.0] * model.n_features_in_))
     model.notes_ = list(facts["notes"])
     model.seconds_ = float(facts["seconds"])
     return model

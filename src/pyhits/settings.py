@@ -49,6 +49,7 @@ def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int |
         max_steps=model.max_steps,
         rollout_steps=model.rollout_steps,
         early_bias=model.early_bias,
+        denoise=model.denoise,
         target_error=model.target_error,
     )
     if as_count(model.dense, "dense") > 1:

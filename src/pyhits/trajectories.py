@@ -271,6 +271,19 @@ class Trajectories:
         new.dt, new.dt_known = as_positive(dt, "dt"), True
         return new
 
+    def with_values(self, values: np.ndarray) -> Trajectories:
+        """Return other rows of the same shape ``(n_rows, n_features)``, cut and named as these.
+
+        Raises
+        ------
+        DataError
+            The shape differs, or a row is not finite.
+        """
+        if values.shape != self.values.shape:
+            raise DataError(f"Expected rows of shape {self.values.shape}, got {values.shape}.")
+        check_finite(values, self.offsets, self.feature_names, what="The data")
+        return self._from_packed(values, self.lengths, self, self.start_times)
+
     def cut(self, n_rows: int, start: int = 0) -> Trajectories:
         """Return rows ``start`` to ``start + n_rows`` of every trajectory."""
         n_rows, start = as_count(n_rows, "n_rows", least=2), as_count(start, "start", least=0)

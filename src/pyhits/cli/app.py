@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pyhits._version import __version__
-from pyhits.cli import data, demo, export, model
+from pyhits.cli import data, demo, export, forecast, model, reproduce
 
 app = typer.Typer(
     name="pyhits",
@@ -39,10 +39,11 @@ app.command("simulate")(data.simulate)
 app.command("fit")(model.fit)
 app.command("couple")(model.couple)
 app.command("info")(model.info)
-app.command("forecast")(model.forecast)
-app.command("evaluate")(model.evaluate)
+app.command("forecast")(forecast.forecast)
+app.command("evaluate")(forecast.evaluate)
 app.command("export")(export.export)
 app.command("demo")(demo.demo)
+app.command("reproduce")(reproduce.reproduce)
 
 
 def main() -> None:

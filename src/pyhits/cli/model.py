@@ -1,4 +1,4 @@
-"""Commands about models: fit, info, forecast, evaluate."""
+"""Commands that make models and show them: fit, couple, info."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from pyhits.cli.options import (
     read,
     whole_numbers,
 )
-from pyhits.cli.run import INTERRUPTED, Debug, Quiet, command
-from pyhits.errors import ArgumentError, DataError
+from pyhits.cli.run import Debug, Quiet, command
+from pyhits.errors import ArgumentError
 from pyhits.progress import say
 
 Model = Annotated[Path, typer.Argument(help="Model file (.safetensors).")]
@@ -61,6 +61,10 @@ def fit(
         int | None, typer.Option("--rollout-steps", help="Steps p in the loss.")
     ] = None,
     early_bias: Annotated[float | None, typer.Option("--early-bias")] = None,
+    denoise: Annotated[
+        bool | None,
+        typer.Option("--denoise/--no-denoise", help="Take noise off the data first."),
+    ] = None,
     target_error: Annotated[float | None, typer.Option("--target-error")] = None,
     time_limit: Annotated[
         float | None, typer.Option("--time-limit", help="Seconds for the whole fit.")
@@ -105,6 +109,7 @@ def fit(
         max_steps=max_steps,
         rollout_steps=rollout_steps,
         early_bias=early_bias,
+        denoise=denoise,
         target_error=target_error,
         time_limit=time_limit,
         validation_fraction=validation_fraction,
@@ -189,133 +194,3 @@ def info(
         draw = selection_path if loaded.selection_.path else accuracy_front
         save_figure(draw(loaded.selection_), plot)
         say(f"Selection drawn to {plot}", verbose=not quiet)
-
-
-@command
-def forecast(
-    model: Model,
-    out: Out,
-    start: Annotated[
-        Path, typer.Option("--from", help="Trajectories whose first states to start from.")
-    ],
-    steps: Annotated[int, typer.Option("--steps", help="Horizon in steps of dt.")],
-    dt: Dt = None,
-    variable: Variable = None,
-    time_column: TimeColumn = None,
-    step_sizes: StepSizes = None,
-    interpolation: Annotated[str | None, typer.Option("--interpolation")] = None,
-    on_divergence: Annotated[
-        str, typer.Option("--on-divergence", help="raise, or return what did not diverge.")
-    ] = "raise",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a .npy or .zarr of something else.")
-    ] = False,
-    rows_per_block: Annotated[
-        int | None, typer.Option("--rows-per-block", help="States a flow map steps at once.")
-    ] = None,
-    compile: Annotated[
-        bool, typer.Option("--compile", help="Step with code that torch compiles: for GPUs.")
-    ] = False,
-    device: Device = "cpu",
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Forecast from the first state of every trajectory in a file.
-
-    A .npy or .zarr may be larger than memory; called again, a forecast that was stopped continues.
-
-    Example: pyhits forecast vdp.safetensors --from test.npz --steps 5120 -o forecast.npz
-    """
-    import numpy as np
-
-    from pyhits.hierarchy.sinks import SINKS
-    from pyhits.io import EXTENSIONS, write
-    from pyhits.save import load
-    from pyhits.trajectories import Trajectories
-
-    streamed = out.suffix.lower() in SINKS
-    if not streamed:
-        check_target(out, (*EXTENSIONS, *SINKS))
-    loaded = load(model, device=device).set_params(verbose=not quiet)
-    data = loaded.as_data(read(start, dt, variable, time_column))
-    try:
-        states = loaded.forecast(
-            data,
-            steps,
-            step_sizes=whole_numbers(step_sizes, "--step-sizes"),
-            interpolation=interpolation,
-            on_divergence=on_divergence,
-            rows_per_block=rows_per_block,
-            compile=compile,
-            out=out if streamed else None,
-            overwrite=overwrite,
-        )
-    except KeyboardInterrupt:
-        if streamed:  # it has said what is complete
-            raise typer.Exit(INTERRUPTED) from None
-        raise
-    if streamed:
-        say(f"{' x '.join(map(str, states.shape))} states written to {out}", verbose=not quiet)
-        return
-    rows = np.isfinite(states).all(axis=2).sum(axis=1)
-    kept = np.flatnonzero(rows >= 2)
-    if len(kept) == 0:
-        raise DataError("Every forecast diverged at once, so there is nothing to write.")
-    pieces = states if (rows == steps + 1).all() else [states[k, : rows[k]] for k in kept]
-    result = Trajectories(
-        pieces,
-        loaded.dt_,
-        feature_names=loaded.feature_names_,
-        start_times=data.start_times[kept],
-    )
-    write(result, out)
-    for k in np.flatnonzero(rows < steps + 1):
-        say(f"Trajectory {k} diverged at step {rows[k]}; it is cut there.", verbose=not quiet)
-    say(f"{result} written to {out}", verbose=not quiet)
-
-
-@command
-def evaluate(
-    model: Model,
-    data: Annotated[Path, typer.Argument(help="Trajectories to compare with.")],
-    steps: Annotated[
-        int | None, typer.Option("--steps", help="Horizon; to the end otherwise.")
-    ] = None,
-    dt: Dt = None,
-    variable: Variable = None,
-    time_column: TimeColumn = None,
-    step_sizes: StepSizes = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    report: Annotated[
-        Path | None, typer.Option("--report", help="Write an HTML page with figures.")
-    ] = None,
-    device: Device = "cpu",
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Forecast every trajectory from its first state and print the errors.
-
-    Example: pyhits evaluate vdp.safetensors test.npz --report report.html
-    """
-    from pyhits.save import load
-
-    if report is not None:
-        check_target(report)
-    loaded = load(model, device=device).set_params(verbose=not quiet)
-    test = read(data, dt, variable, time_column)
-    sizes = whole_numbers(step_sizes, "--step-sizes")
-    result = loaded.evaluate(test, n_steps=steps, step_sizes=sizes)
-    print(json.dumps(result.as_dict()) if as_json else result)
-    if report is not None:
-        from pyhits.report import write_report
-
-        title = f"{model.stem} on {data.name}"
-        write_report(
-            loaded,
-            test,
-            report,
-            title=title,
-            evaluation=result,
-            progress=lambda text: say(f"Report: {text}.", verbose=not quiet),
-        )
-        say(f"Report written to {report}", verbose=not quiet)

@@ -34,6 +34,11 @@ Tolerance = Annotated[
     typer.Option("--tolerance", help="Validation error that --select speed allows."),
 ]
 
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--parameter", help="Parameter of the system, as name=value; may be repeated."),
+]
+
 
 def how_to_select(text: str) -> str | list[int]:
     """Read ``"speed"``, or ``"1,16"``."""
@@ -61,6 +66,18 @@ def numbers(text: str, option: str) -> list[float]:
         values = []
     if not values:
         raise ArgumentError(f"Expected {option} to be numbers such as 0.5,1, got {text!r}.")
+    return values
+
+
+def named_numbers(texts: list[str] | None, option: str) -> dict[str, float]:
+    """Read ``["mu=2", "rho=28"]``."""
+    values = {}
+    for text in texts or []:
+        name, _, value = text.partition("=")
+        try:
+            values[name.strip()] = float(value)
+        except ValueError:
+            raise ArgumentError(f"Expected {option} name=value, got {text!r}.") from None
     return values
 
 

@@ -26,6 +26,9 @@ _CHUNK_BYTES = 32 << 20
 #: Chunks of trajectories are multiples of it, so that a file may store a fourth of one together.
 PARTS = 4
 
+#: States for which starting a thread pays.
+_ROWS_A_THREAD = 8_192
+
 #: Numbers decoded with one row of constants, which stay in a core's cache.
 _PERIOD = 1 << 12
 
@@ -156,7 +159,8 @@ class Forecaster:
     def _step(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
         """Forecast one chunk, its trajectories shared among threads from beginning to end."""
         threads = torch.get_num_threads() if self.device == "cpu" else 1
-        shares = max(1, min(threads, len(starts) // 2))
+        enough = len(starts) * self._n_filled // _ROWS_A_THREAD
+        shares = max(1, min(threads, len(starts) // 2, enough))
         if shares == 1 and not (self.compile and threads > 1):
             lost = self._share(starts, out, first)
         else:

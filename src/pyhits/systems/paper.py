@@ -33,7 +33,8 @@ def hyperbolic(t: float, x: np.ndarray, mu: float, lam: float) -> np.ndarray:
 
 def cubic(t: float, x: np.ndarray, damping: float, coupling: float) -> np.ndarray:
     """Damped oscillator with cubic terms only; states ``(..., 2)``."""
-    p, q = x[..., 0] ** 3, x[..., 1] ** 3
+    x0, x1 = x[..., 0], x[..., 1]
+    p, q = x0 * x0 * x0, x1 * x1 * x1
     slope = np.empty_like(x)
     slope[..., 0] = -damping * p + coupling * q
     slope[..., 1] = -coupling * p - damping * q

@@ -23,6 +23,8 @@ class Recipe:
 
     Attributes
     ----------
+    denoise : bool
+        Take white noise off the data first, where they carry any (:mod:`pyhits.noise`).
     standardise : bool
         Train on standardised states, and on increments divided by their root mean square.
     flow_map : str
@@ -62,6 +64,7 @@ class Recipe:
         never does.
     """
 
+    denoise: bool = True
     standardise: bool = True
     flow_map: str = "residual"
     hidden_sizes: tuple[int, ...] | None = None
@@ -90,6 +93,8 @@ class Recipe:
         as_choice(self.optimizer, "optimizer", OPTIMIZERS)
         as_choice(self.schedule, "schedule", ("cosine", "constant"))
         as_choice(self.windows, "windows", ("anywhere", "first"))
+        if not isinstance(self.denoise, bool):
+            raise ArgumentError(f"Expected denoise to be True or False, got {self.denoise!r}.")
         as_positive(self.learning_rate, "learning_rate")
         if self.hidden_sizes is not None:
             try:
@@ -154,6 +159,7 @@ RECIPES = {
     # Appendix A.1: raw increments, ReLU, Adam at 1e-3, p = 5, the first window of each trajectory,
     # all of them in every step, 100000 steps or a one-step error of 1e-8.
     "paper": Recipe(
+        denoise=False,
         standardise=False,
         hidden_sizes=(128, 128, 128),
         activation="relu",

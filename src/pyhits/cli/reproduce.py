@@ -1,0 +1,53 @@
+"""The command that reproduces the paper's study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pyhits.cli.run import Debug, Quiet, command
+
+
+@command
+def reproduce(
+    name: Annotated[
+        str,
+        typer.Argument(help="A figure or table of the paper, such as fig5 or table6, or all."),
+    ],
+    budget: Annotated[
+        str,
+        typer.Option(
+            "--budget", help="quick, standard (the paper's data), or paper (its training too)."
+        ),
+    ] = "standard",
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", help="pyhits, or paper; by default as the budget has it."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")] = Path(
+        "reproduce"
+    ),
+    seed: Annotated[int, typer.Option("--seed", help="Seed of data and training.")] = 0,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder of fitted models; the platform's by default."),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Make a figure or table of the paper, print it beside the paper's numbers, and write it.
+
+    Models are fitted once and kept; a run that was stopped continues.
+
+    Example: pyhits reproduce table6 --budget quick
+    """
+    from pyhits.study import Cache, Study
+    from pyhits.study import reproduce as make
+    from pyhits.study.registry import get
+
+    if name != "all":
+        get(name)
+    study = Study(budget, recipe=recipe, seed=seed, cache=Cache(cache), verbose=not quiet)
+    make(name, study, out)

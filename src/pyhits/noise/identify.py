@@ -1,0 +1,306 @@
+"""The polynomial vector field behind noisy trajectories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyhits.noise.field import PolynomialField, exponents
+from pyhits.noise.shooting import Fit, Observations, refine, settle, spreading
+from pyhits.progress import Advance
+
+#: Highest degree of the field, and coefficients at most.
+_MOST_DEGREE, _MOST_COEFFICIENTS = 5, 200
+
+#: Stages that progress is told in: the degrees, the lengths, the last fit, its use.
+_STAGES = _MOST_DEGREE + 3
+
+#: Observed numbers that each coefficient takes at least.
+_NUMBERS_EACH = 10
+
+#: Degrees tried in vain before the search ends: odd ones add nothing to a field that is even.
+_PATIENCE = 2
+
+#: Mean squared residual below which one degree tried in vain ends the search.
+_EXPLAINED = 1.1
+
+#: Blocks of a segment at most: longer ones say hardly more of the field.
+_LONGEST = 512
+
+#: Growth of a small difference over a segment that is too much: the sum of squares would have many
+#: minima.
+_MOST_SPREADING = 30.0
+
+#: Each longer segment holds as many of those before.
+_LONGER = 2
+
+#: Multiply-adds of one Gauss-Newton iteration while degrees and lengths are compared, and in the
+#: last fit. They decide how many of the trajectories are used.
+_WORK_SEARCH, _WORK_FINAL = 5e8, 2e10
+
+#: Times that terms are left out and the rest is fitted again, at most.
+_ROUNDS = 3
+
+#: Least singular value of the first regression, relative to the largest.
+_REGRESSED = 1e-6
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Noisy trajectories as local averages over blocks of rows, with a first guess of the motion.
+
+    Attributes
+    ----------
+    observed : Observations
+        One row a trajectory.
+    smoothed, slopes : array, shape (n_trajectories, n_times, d)
+        Smoothed states at the beginning of each block, and their time derivatives; NaN beyond a
+        trajectory's end.
+    shortest : int
+        Blocks of the shortest segments worth fitting.
+    """
+
+    observed: Observations
+    smoothed: np.ndarray
+    slopes: np.ndarray
+    shortest: int
+
+    def __len__(self) -> int:
+        """Return the number of trajectories."""
+        return len(self.smoothed)
+
+    def __getitem__(self, pieces: np.ndarray) -> Pieces:
+        """Return some of them."""
+        return Pieces(
+            self.observed[pieces], self.smoothed[pieces], self.slopes[pieces], self.shortest
+        )
+
+    def lengths(self, longest: int | None = None) -> list[int]:
+        """Return the lengths of segments to go through, in blocks."""
+        longest = min(self.smoothed.shape[1], _LONGEST) if longest is None else longest
+        found = [min(self.shortest, longest)]
+        while found[-1] < longest:
+            found.append(min(_LONGER * found[-1], longest))
+        return found
+
+    def segments(self, length: int) -> Observations:
+        """Cut into segments of ``length`` blocks."""
+        whole = self.observed
+        return Observations(_cut(whole.states, length), whole.first, whole.spacing, whole.sigma)
+
+    def starts(self, length: int, known: np.ndarray | None = None, before: int = 0) -> np.ndarray:
+        """Return first guesses of the segments' initial states, shape ``(n_segments, d)``.
+
+        Parameters
+        ----------
+        known : array, shape (n_shorter_segments, d), optional
+            Initial states of segments ``before`` blocks long; the smoothed ones otherwise.
+        """
+        if known is None:
+            return np.asarray(np.nan_to_num(_cut(self.smoothed, length)[:, 0]))
+        n, d = len(self), known.shape[1]
+        each = -(-self.smoothed.shape[1] // length)
+        chosen = known.reshape(n, -1, d)[:, :: max(1, length // before)][:, :each]
+        return np.asarray(chosen.reshape(-1, d))
+
+
+def _cut(states: np.ndarray, length: int) -> np.ndarray:
+    n, n_times, d = states.shape
+    each = -(-n_times // length)
+    if each * length > n_times:
+        padded = np.full((n, each * length, d), np.nan)
+        padded[:, :n_times] = states
+        states = padded
+    return states.reshape(n * each, length, d)
+
+
+@dataclass(frozen=True)
+class Identified:
+    """A field, and over how many blocks its solutions follow the observations.
+
+    Attributes
+    ----------
+    fit : Fit
+    length : int
+        Blocks of a segment.
+    score : float
+        Bayesian information criterion, of the coefficients and all initial states.
+    misfit : float
+        Mean squared residual, in units of the observations' variance: near 1 where nothing is left
+        to explain.
+    """
+
+    fit: Fit
+    length: int
+    score: float
+    misfit: float
+
+    @classmethod
+    def of(cls, fit: Fit, length: int, observed: Observations) -> Identified:
+        """Judge a fit; its score is infinite where a segment cannot be followed."""
+        segments = int(np.isfinite(observed.states).any(axis=(1, 2)).sum())
+        free = int(fit.field.active.sum()) + segments * observed.states.shape[2]
+        total = float(fit.misfits.sum())
+        count = observed.count
+        return cls(fit, length, total + float(np.log(count)) * free, total / count)
+
+    @property
+    def field(self) -> PolynomialField:
+        """The field."""
+        return self.fit.field
+
+
+def identify(
+    pieces: Pieces, *, n_threads: int = 1, progress: Advance | None = None
+) -> Identified | None:
+    """Find degree, terms and coefficients of the field, and the longest segments it explains.
+
+    Degree, terms and the length of the segments are those of the least Bayesian information
+    criterion (Schwarz 1978, Ann. Stat. 6, 461).
+
+    Returns
+    -------
+    Identified or None
+        None where no field can be fitted: too few rows, or too many features.
+    """
+    d = pieces.smoothed.shape[2]
+    best: Identified | None = None
+    failures = 0
+    degrees = [k for k in range(1, _MOST_DEGREE + 1) if _affordable(pieces, len(exponents(d, k)))]
+    if not degrees:
+        return None
+    sample = _some(pieces, len(exponents(d, degrees[-1])) * d, _WORK_SEARCH)
+    for degree in degrees:
+        if progress is not None:
+            progress(degree - 1, _STAGES)
+        found = _of_degree(sample, degree, n_threads)
+        if best is None or found.score < best.score:
+            best, failures = found, 0
+        else:
+            failures += 1
+            if failures > (_PATIENCE if best.misfit > _EXPLAINED else 0):
+                break
+    if best is None or not np.isfinite(best.score):
+        return None
+    if progress is not None:
+        progress(_MOST_DEGREE, _STAGES)
+    best = _lengthened(sample, best, n_threads)
+    if progress is not None:
+        progress(_MOST_DEGREE + 1, _STAGES)
+    p = best.field.coefficients.size
+    return _finished(_some(pieces, p, _WORK_FINAL), best, n_threads)
+
+
+def follow(field: PolynomialField, pieces: Pieces, length: int, *, n_threads: int = 1) -> Fit:
+    """Fit the initial states of all segments of ``length`` blocks to the field as it is."""
+    starts: np.ndarray | None = None
+    before = 0
+    for now in pieces.lengths(length):
+        begin = pieces.starts(now, starts, before)
+        fit = settle(field, begin, pieces.segments(now), n_threads=n_threads)
+        starts, before = fit.starts, now
+    return fit
+
+
+def _affordable(pieces: Pieces, n_terms: int) -> bool:
+    """Whether there are observations enough for a field of so many terms, and not too many."""
+    free = n_terms * pieces.smoothed.shape[2]
+    return bool(free <= _MOST_COEFFICIENTS and pieces.observed.count >= _NUMBERS_EACH * free)
+
+
+def _some(pieces: Pieces, p: int, work: float) -> Pieces:
+    """Return as many of the pieces, evenly chosen, as the work on them allows."""
+    d = pieces.smoothed.shape[2]
+    each = 8.0 * d * d * (d + p) * np.isfinite(pieces.observed.states[..., 0]).sum(axis=1)
+    n = int(np.clip(work / each.mean(), 1, len(pieces)))
+    return pieces[np.linspace(0, len(pieces) - 1, n).astype(int)]
+
+
+def _of_degree(pieces: Pieces, degree: int, n_threads: int) -> Identified:
+    """Fit a field with all terms up to a degree to the shortest segments."""
+    field = _regress(pieces, PolynomialField.zero(pieces.smoothed.shape[2], degree))
+    length = pieces.lengths()[0]
+    observed = pieces.segments(length)
+    fit = refine(field, pieces.starts(length), observed, n_threads=n_threads)
+    return Identified.of(fit, length, observed)
+
+
+def _lengthened(pieces: Pieces, found: Identified, n_threads: int) -> Identified:
+    """Leave out terms and fit to ever longer segments, as long as that pays."""
+    best = found
+    for length in pieces.lengths():
+        observed = pieces.segments(length)
+        begin = pieces.starts(length, best.fit.starts, best.length)
+        if spreading(best.field, begin, observed) > _MOST_SPREADING:
+            break
+        field = _without_idle(best.fit, float(np.log(observed.count)))
+        now = Identified.of(refine(field, begin, observed, n_threads=n_threads), length, observed)
+        if not now.score < best.score:
+            begin = settle(field, begin, observed, n_threads=n_threads).starts
+            again = refine(field, begin, observed, n_threads=n_threads)
+            now = Identified.of(again, length, observed)
+        if not now.score < best.score:
+            break
+        best = now
+    return best
+
+
+def _regress(pieces: Pieces, field: PolynomialField) -> PolynomialField:
+    """Fit the field to the slopes of the smoothed states."""
+    sound = np.isfinite(pieces.slopes).all(axis=2)
+    states, slopes = pieces.smoothed[sound], pieces.slopes[sound]
+    terms = field.terms(np.ascontiguousarray(states.T)).T
+    size = np.linalg.norm(terms, axis=0)
+    solution = np.linalg.lstsq(terms / size, slopes, rcond=_REGRESSED)[0] / size[:, None]
+    return field.with_free(solution[field.active])
+
+
+def _finished(pieces: Pieces, found: Identified, n_threads: int) -> Identified:
+    """Fit all terms again, to more trajectories, and leave out those that are not needed.
+
+    Over segments so long that a chaotic field loses them, shorter ones are taken.
+    """
+    for length in reversed(pieces.lengths(found.length)):
+        start = follow(found.field, pieces, length, n_threads=n_threads).starts
+        observed = pieces.segments(length)
+        fit = refine(found.field.with_all_free(), start, observed, n_threads=n_threads)
+        for _ in range(_ROUNDS):
+            field = _without_idle(fit, float(np.log(observed.count)))
+            fewer = int(field.active.sum()) < int(fit.field.active.sum())
+            fit = refine(field, fit.starts, observed, n_threads=n_threads)
+            if not fewer:
+                break
+        finished = Identified.of(fit, length, observed)
+        if finished.misfit < _EXPLAINED * max(found.misfit, 1.0):
+            return finished
+    return found
+
+
+def _without_idle(fit: Fit, price: float) -> PolynomialField:
+    """Fix terms at 0, one after the other, while the sum of squares grows by less than ``price``.
+
+    To second order fixing coefficient i costs ``c_i**2 / C_ii``, C being their covariance, and
+    moves the others by ``-C_ji c_i / C_ii``.
+    """
+    free = fit.field.free.copy()
+    if not np.isfinite(fit.precision).all():
+        return fit.field
+    scale = 1 / np.sqrt(np.maximum(np.diag(fit.precision), 1e-300))
+    values, vectors = np.linalg.eigh(fit.precision * scale * scale[:, None])
+    values = np.maximum(values, 1e-12 * values[-1])
+    covariance = (vectors / values) @ vectors.T * scale * scale[:, None]
+    kept = np.ones(len(free), dtype=bool)
+    while kept.any():
+        cost = np.where(kept, free**2 / np.maximum(np.diag(covariance), 1e-300), np.inf)
+        k = int(np.argmin(cost))
+        if cost[k] > price:
+            break
+        column = covariance[:, k] / covariance[k, k]
+        free = free - column * free[k]
+        covariance = covariance - np.outer(column, covariance[k])
+        kept[k] = False
+        free[~kept] = 0.0
+        covariance[~kept] = 0.0
+        covariance[:, ~kept] = 0.0
+    return fit.field.with_free(free).without(~kept)

@@ -1,0 +1,87 @@
+"""What was computed before, found again by a hash of all that it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyhits.atomic import check_target, replacing, write_bytes
+from pyhits.errors import FileFormatError
+
+
+def default_folder() -> Path:
+    """Return the folder in which this platform keeps what can be made again."""
+    given = os.environ.get("XDG_CACHE_HOME")
+    if given:
+        return Path(given) / "pyhits"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "pyhits" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "pyhits"
+    return Path.home() / ".cache" / "pyhits"
+
+
+class Cache:
+    """A folder of entries, each a folder named after a hash of its settings.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Made when something is stored; by default :func:`default_folder`.
+
+    Raises
+    ------
+    FileFormatError
+        The folder cannot be written to.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = default_folder() if folder is None else Path(folder).expanduser()
+        check_target(self.folder / "settings.json")
+
+    def entry(self, kind: str, settings: Mapping[str, Any]) -> Path:
+        """Return the folder of what ``settings`` describe; made, with the settings in it.
+
+        Parameters
+        ----------
+        kind : str
+            Folder of like entries.
+        settings : mapping
+            Plain JSON values: everything that the content depends on, code versions included.
+        """
+        text = json.dumps(settings, sort_keys=True, indent=1)
+        name = hashlib.sha256(text.encode()).hexdigest()[:24]
+        path = self.folder / kind / name
+        about = path / "settings.json"
+        if not about.exists():
+            write_bytes(about, text.encode())
+        return path
+
+    def array(self, settings: Mapping[str, Any], make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return a stored array, or make and store it; a damaged one is made again."""
+        path = self.entry("arrays", settings) / "array.npy"
+        try:
+            return np.asarray(np.load(path, allow_pickle=False))
+        except (OSError, ValueError, EOFError):
+            array = make()
+        with replacing(path) as temporary:
+            np.save(temporary, array)
+        return array
+
+
+def forget(folder: Path) -> None:
+    """Remove a folder of the cache, if it is there."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise FileFormatError(f"Cannot remove {folder}: {error.strerror}.") from None

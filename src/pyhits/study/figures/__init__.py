@@ -1,0 +1,1 @@
+"""Figures of the study, one a file; each returns what it shows as records too."""

@@ -1,0 +1,265 @@
+"""Noise: how much there is, and taking it off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pyhits
+from pyhits import HiTS, Trajectories, systems
+from pyhits.errors import ArgumentError, DataError
+from pyhits.noise import denoise, noise_level
+from pyhits.noise.smooth import Window, choose_window, leaves_noise, smooth
+from pyhits.training import get_recipe
+
+TIMES = np.arange(0, 60, 0.02)
+RNG = np.random.default_rng(0)
+
+
+def noisy(name: str, n: int, *, seed: int = 1, level: float = 0.01) -> tuple[Trajectories, ...]:
+    """Return clean trajectories of a system and the same with noise."""
+    clean = systems.get(name).simulate(n, n_steps=1500, random_state=seed)
+    return clean, clean.add_noise(level, random_state=seed + 100)
+
+
+def error(found: Trajectories, clean: Trajectories) -> float:
+    return float(np.square(found.values - clean.values).mean())
+
+
+def alone(values: np.ndarray, dt: float = 0.02) -> Trajectories:
+    return Trajectories(values, dt)
+
+
+# How much there is
+
+
+@pytest.mark.parametrize("name", ["hyperbolic", "van-der-pol", "hopf", "rossler"])
+@pytest.mark.parametrize("level", [1e-6, 1e-2])
+def test_the_level_is_found(name: str, level: float) -> None:
+    clean, data = noisy(name, 20, level=level)
+    truth = np.sqrt(level * clean.mean_variance())
+    found = noise_level(data)
+    moving = truth > 1e-12
+    assert found[moving] == pytest.approx(truth[moving], rel=0.05)
+    assert np.nan_to_num(found[~moving]) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["van-der-pol", "hopf", "rossler", "lorenz"])
+def test_clean_data_show_next_to_none(name: str) -> None:
+    clean, _ = noisy(name, 5)
+    assert (np.nan_to_num(noise_level(clean)) < 1e-10 * clean.values.std(axis=0) + 1e-12).all()
+
+
+def test_one_noisy_feature_of_several() -> None:
+    values = np.column_stack([np.sin(TIMES), np.cos(TIMES), np.full_like(TIMES, 3.0)])
+    values[:, 0] += 0.05 * RNG.standard_normal(len(TIMES))
+    found = noise_level(alone(values))
+    assert found[0] == pytest.approx(0.05, rel=0.05)
+    assert (np.nan_to_num(found[1:]) < 1e-10).all()
+
+
+def test_too_few_rows_say_nothing() -> None:
+    assert np.isnan(noise_level(alone(RNG.standard_normal((20, 2))))).all()
+
+
+# Local polynomials
+
+
+@pytest.mark.parametrize(("width", "degree", "n_rows"), [(5, 2, 11), (9, 4, 30), (13, 2, 13)])
+def test_leverage_is_the_mean_diagonal_of_the_smoother(
+    width: int, degree: int, n_rows: int
+) -> None:
+    window = Window(width, degree, 0.0)
+    matrix = window(np.eye(n_rows)[:, :, None])[..., 0]
+    assert window.leverage(n_rows) == pytest.approx(np.trace(matrix) / n_rows)
+
+
+def test_the_estimated_risk_is_the_error_that_is_left() -> None:
+    clean, data = noisy("van-der-pol", 40)
+    sigma = noise_level(data)
+    window = choose_window(data, sigma)
+    left = np.square((smooth(data, window) - clean.values) / sigma).mean()
+    assert 0 < left < 0.15
+    assert window.risk == pytest.approx(left, abs=0.02)
+
+
+def test_smoothing_one_by_one_equals_all_together() -> None:
+    _, data = noisy("van-der-pol", 4)
+    window = Window(25, 2, 0.0)
+    together = smooth(data, window).reshape(4, -1, 2)
+    for rows, by_itself in zip(data, together, strict=True):
+        assert np.abs(window(rows) - by_itself).max() < 1e-12
+    short = Trajectories([data[0], data[1][:20]], data.dt)
+    assert np.array_equal(smooth(short, window)[-20:], data[1][:20])
+
+
+def test_what_is_taken_off_must_be_white() -> None:
+    slow = np.sin(TIMES)
+    white = slow + 0.1 * RNG.standard_normal(len(TIMES))
+    fast = slow + 0.1 * np.sin(60 * TIMES)
+    window = Window(49, 2, 0.0)
+    for values, verdict in ((white, True), (fast, False)):
+        data = alone(values)
+        residual = data.values - smooth(data, window)
+        assert leaves_noise(residual, data.offsets, window) is verdict
+
+
+# Taking it off
+
+TERMS = {"hyperbolic": 3, "cubic": 4, "van-der-pol": 4, "hopf": 8, "lorenz": 7, "lotka-volterra": 4}
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_the_field_behind_the_noise_is_found(name: str) -> None:
+    clean, data = noisy(name, 40)
+    others, more = noisy(name, 10, seed=2)
+    found = denoise(data, more)
+    assert found is not None
+    assert found.method == "field"
+    assert f"with {TERMS[name]} terms" in found.note
+    assert error(found.train, clean) < 0.01 * error(data, clean)
+    assert error(found.held, others) < 0.01 * error(more, others)
+    assert found.sigma == pytest.approx(np.sqrt(0.01 * clean.mean_variance()), rel=0.05, abs=1e-9)
+    assert found.train.feature_names == data.feature_names
+    assert np.array_equal(found.train.offsets, data.offsets)
+
+
+def test_ragged_data_far_from_zero() -> None:
+    clean, data = noisy("van-der-pol", 3)
+    offset = np.array([290.0, 1e5])
+    pieces = [data[0] + offset, data[1][:700] + offset, data[2][:300] + offset]
+    truth = [clean[0] + offset, clean[1][:700] + offset, clean[2][:300] + offset]
+    ragged = Trajectories(pieces, data.dt)
+    found = denoise(ragged, ragged)
+    assert found is not None
+    assert error(found.train, Trajectories(truth, data.dt)) < 0.05 * error(data, clean)
+
+
+def test_one_long_chaotic_recording() -> None:
+    clean = systems.get("lorenz").simulate(1, n_steps=6000, dt=0.01, random_state=1)
+    data = clean.add_noise(0.001, random_state=2)
+    past, future = data.split_time(0.2)
+    found = denoise(past, future)
+    assert found is not None
+    assert found.method == "field"
+    assert error(found.train, clean.split_time(0.2)[0]) < 0.1 * error(data, clean)
+
+
+def test_motion_that_no_field_explains_is_averaged() -> None:
+    """One coordinate of an oscillation has no right-hand side of its own."""
+    clean = alone(np.sin(TIMES))
+    data = alone(clean.values + 0.05 * RNG.standard_normal(clean.values.shape))
+    found = denoise(data, data)
+    assert found is not None
+    assert found.method == "window"
+    assert error(found.train, clean) < 0.1 * error(data, clean)
+
+
+def test_a_parameter_that_every_trajectory_keeps_stays_constant() -> None:
+    clean, data = noisy("hopf", 20)
+    found = denoise(data, data)
+    assert found is not None
+    drift = found.train.to_array()[:, :, 0] - clean.to_array()[:, :, 0]
+    assert np.abs(drift).max() < 1e-3
+
+
+def logistic(n: int) -> np.ndarray:
+    x = np.empty(n)
+    x[0] = 0.4
+    for k in range(1, n):
+        x[k] = 3.9 * x[k - 1] * (1 - x[k - 1])
+    return x
+
+
+def random_walk(n: int) -> np.ndarray:
+    return np.cumsum(np.random.default_rng(3).standard_normal(n))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        logistic(3000),
+        random_walk(20_000),
+        np.sin(0.02 * np.arange(5000)) + 0.1 * np.sin(2.7 * np.arange(5000)),
+        np.sin(TIMES),
+        np.full(500, 3.0),
+        np.random.default_rng(4).standard_normal(3000),
+        np.array([1.0, 2.0, 1.0, 3.0]),
+    ],
+    ids=["a map", "a random walk", "fast motion", "clean", "constant", "nothing but noise", "few"],
+)
+def test_what_is_no_measurement_noise_stays(values: np.ndarray) -> None:
+    data = alone(values)
+    assert denoise(data, data) is None
+
+
+def test_small_noise_is_left_alone() -> None:
+    _, data = noisy("van-der-pol", 10, level=1e-13)
+    assert denoise(data, data) is None
+
+
+def test_equal_data_give_equal_bits_and_stay_as_they_are() -> None:
+    _, data = noisy("van-der-pol", 10)
+    before = data.values.copy()
+    first, second = denoise(data, data), denoise(data, data)
+    assert first is not None
+    assert second is not None
+    assert first.train == second.train
+    assert np.array_equal(data.values, before)
+
+
+def test_progress_is_told() -> None:
+    _, data = noisy("hyperbolic", 10)
+    told: list[tuple[int, int]] = []
+    denoise(data, data, progress=lambda done, total: told.append((done, total)))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told
+    assert all(done <= total for done, total in told)
+
+
+# In a fit
+
+
+def fit(data: Trajectories, **settings: object) -> HiTS:
+    model = HiTS([1, 4, 16], max_steps=300, random_state=0, n_jobs=1, verbose=False, **settings)
+    return model.fit(data)
+
+
+def test_a_fit_takes_noise_off(tmp_path: Path) -> None:
+    clean, data = noisy("van-der-pol", 40)
+    test = systems.get("van-der-pol").simulate(20, n_steps=1000, random_state=9)
+    model = fit(data)
+    assert model.noise_ == pytest.approx(np.sqrt(0.01 * clean.mean_variance()), rel=0.05)
+    assert any("4 terms" in note for note in model.notes_)
+    without = fit(data, denoise=False)
+    assert not without.noise_.any()
+    assert model.evaluate(test).mse < 1e-2 * without.evaluate(test).mse
+    assert model.evaluate(test).mse < 1e-3
+    model.save(tmp_path / "m.safetensors")
+    assert np.array_equal(pyhits.load(tmp_path / "m.safetensors").noise_, model.noise_)
+
+
+def test_clean_data_are_trained_on_as_they_are() -> None:
+    clean, _ = noisy("van-der-pol", 10)
+    a, b = fit(clean), fit(clean, denoise=False)
+    x = clean.initial_states
+    assert np.array_equal(a.forecast(x, 50), b.forecast(x, 50))
+
+
+def test_the_paper_knows_no_filter() -> None:
+    assert not get_recipe("paper").denoise
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(ArgumentError, match="denoise to be True or False, got 'yes'"):
+        fit(noisy("hyperbolic", 5)[1], denoise="yes")
+
+
+def test_other_rows_must_have_the_same_shape() -> None:
+    data = alone(np.sin(TIMES))
+    with pytest.raises(DataError, match="shape"):
+        data.with_values(np.zeros((3, 1)))
+    with pytest.raises(DataError, match="NaN"):
+        data.with_values(np.full_like(data.values, np.nan))
