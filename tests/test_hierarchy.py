@@ -180,7 +180,8 @@ def test_every_row_comes_from_the_coarsest_step_that_divides_it() -> None:
     np.testing.assert_array_equal(states[0, :, 0].numpy(), rows % 6)
 
 
-def test_threads_and_blocks_do_not_change_the_result() -> None:
+def test_threads_and_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyhits.hierarchy.forecast._ROWS_A_THREAD", 1)
     net = seeded(ResidualNet(2, (8,)), 0)
     maps = {1: net, 4: net, 16: net}
     start = np.random.default_rng(0).standard_normal((9, 2)).astype(np.float32)

@@ -1,0 +1,133 @@
+"""Stepping with compiled code, and decoding: what surrounds the engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import seeded
+
+from pyhits.encoders import Standardise
+from pyhits.errors import ArgumentError, MissingExtraError
+from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet
+from pyhits.hierarchy import compiled
+from pyhits.hierarchy.forecast import forecast
+
+STARTS = np.random.default_rng(0).uniform(-1, 1, (53, 2)).astype(np.float32)
+
+
+def plain() -> Standardise:
+    return Standardise().set_statistics(np.array([0.1, -0.2]), np.array([1.5, 0.5]))
+
+
+# Compiled stepping
+
+
+@pytest.fixture(scope="module")
+def compiler() -> None:
+    try:
+        compiled.compiled({1: PolynomialMap(2, 1)}, "cpu")
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.usefixtures("compiler")
+def test_compiled_equals_eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of one row included; the second forecast compiles nothing."""
+    maps: dict[int, FlowMap] = {1: seeded(ResidualNet(2, (8,)), 0), 4: PolynomialMap(2, 2, 2)}
+    maps[4].coefficients.normal_(0, 0.01, generator=torch.Generator().manual_seed(0))
+    maps = {2: maps[4], 8: maps[1]}
+    for starts in (STARTS, STARTS[:1]):
+        eager = forecast(starts, maps, plain(), 40)
+        found = forecast(starts, maps, plain(), 40, compile=True)
+        np.testing.assert_allclose(found, eager, rtol=1e-5, atol=1e-6)
+    with monkeypatch.context() as patch:
+        patch.setattr(compiled, "_compile", None)
+        begin = time.perf_counter()
+        forecast(STARTS, maps, plain(), 40, compile=True)
+        assert time.perf_counter() - begin < 1
+
+
+def test_without_a_compiler_it_says_so(tmp_path: Path) -> None:
+    code = """
+from pyhits.flowmaps import ResidualNet
+from pyhits.hierarchy.compiled import compiled
+try:
+    compiled({1: ResidualNet(2, (5,))}, "cpu")
+except ImportError as error:
+    print(error)
+"""
+    environment = {
+        **os.environ,
+        "CXX": str(tmp_path / "none"),
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "compile=True needs a compiler" in done.stdout
+
+
+@pytest.mark.usefixtures("compiler")
+def test_what_cannot_be_compiled_is_named() -> None:
+    class Odd(FlowMap):
+        def increment(self, states: torch.Tensor) -> torch.Tensor:
+            raise ValueError("odd")
+
+    with pytest.raises(ArgumentError, match="Odd cannot be compiled"):
+        compiled.compiled({1: Odd(2)}, "cpu")
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_compiled_on_a_gpu_equals_eager() -> None:
+    nets = {1: seeded(ResidualNet(2, (8,)), 0), 4: seeded(ResidualNet(2, (8,)), 1)}
+    maps = {size: net.cuda() for size, net in nets.items()}
+    for starts in (STARTS, STARTS[:1], STARTS):
+        eager = forecast(starts, maps, plain(), 40, device="cuda")
+        found = forecast(starts, maps, plain(), 40, device="cuda", compile=True)
+        np.testing.assert_allclose(found, eager, rtol=1e-4, atol=1e-5)
+
+
+# Decoding
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("inside", [torch.float32, torch.float64])
+def test_results_are_decoded_in_full_precision(dtype: type, inside: torch.dtype) -> None:
+    """Flow maps that stand still return the initial states, whatever the offset."""
+    encoder = Standardise().set_statistics(np.array([101325.123, -3.0]), np.array([1.7, 1e-3]))
+    starts = encoder.inverse_transform(STARTS.astype(np.float64)).astype(dtype)
+    found = forecast(starts, {1: PolynomialMap(2, 1).to(inside)}, encoder, 5)
+    single = dtype == np.float32 or inside == torch.float32
+    close = 2 * np.spacing(np.abs(starts)) + (2e-7 * encoder.scale_ if single else 0)
+    assert (np.abs(found - starts[:, None]) <= close[:, None]).all()
+
+
+BESIDE = """
+import resource
+import numpy as np
+from pyhits.encoders import Standardise
+from pyhits.flowmaps import PolynomialMap
+from pyhits.hierarchy.forecast import forecast
+encoder = Standardise().set_statistics(np.zeros(2), np.ones(2))
+maps = {16: PolynomialMap(2, 2, 16), 64: PolynomialMap(2, 2)}
+forecast(np.zeros((4, 2)), maps, encoder, 64)
+begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+out = forecast(np.zeros((320, 2)), maps, encoder, 5120)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin - out.nbytes // 1024)
+"""
+
+
+def test_memory_beside_the_result_is_small() -> None:
+    """Float64 results of float32 flow maps: 26 MB, and less than 50 MB beside them."""
+    done = subprocess.run(
+        [sys.executable, "-c", BESIDE], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 50_000
