@@ -298,14 +298,21 @@ def test_the_greedy_rule_follows_the_paper() -> None:
     """First the best upper bound, then the best lower bound below it."""
     errors = {
         (1,): 9.0, (1, 2): 5.0, (1, 2, 4): 3.0, (1, 2, 4, 8): 4.0,
-        (2, 4): 2.0, (4,): 6.0, (2,): 0.1, (2, 4, 8): 0.1,
+        (2, 4): 2.0, (4,): 6.0, (2,): 2.5, (8,): 7.0, (2, 4, 8): 0.1,
     }  # fmt: skip
     chosen = select([4, 1, 8, 2], lambda s: Candidate(s, errors[s]))
     assert chosen.step_sizes == (2, 4)
     assert chosen.error == 2.0
     tried = {c.step_sizes for c in chosen.path}
-    assert tried == {(1,), (1, 2), (1, 2, 4), (1, 2, 4, 8), (2, 4), (4,)}
+    assert tried == {(1,), (1, 2), (1, 2, 4), (1, 2, 4, 8), (2, 4), (4,), (2,), (8,)}
     assert [c.search for c in chosen.path].count("upper") == 4
+
+
+def test_a_single_scale_that_beats_every_coupling_is_taken() -> None:
+    errors = {(1,): 3.0, (2,): 0.5, (4,): 9.0, (1, 2): 4.0, (1, 2, 4): 5.0}
+    chosen = select([1, 2, 4], lambda s: Candidate(s, errors[s]))
+    assert chosen.step_sizes == (2,)
+    assert [c.step_sizes for c in chosen.path if c.search == "single"] == [(2,), (4,)]
 
 
 @given(st.lists(st.floats(0, 10), min_size=10, max_size=10), st.integers(1, 4))

@@ -25,14 +25,16 @@ def test_training_curves_hold_every_scale(fitted: pyhits.HiTS) -> None:
 
 
 def test_the_selection_path_marks_the_chosen(fitted: pyhits.HiTS) -> None:
-    upper, lower = plots.selection_path(fitted.selection_).axes
-    assert len(upper.lines[0].get_xdata()) == 5
-    assert any(line.get_label() == "chosen" for a in (upper, lower) for line in a.lines)
+    axes = plots.selection_path(fitted.selection_).axes
+    upper, _, alone = (axis.lines[0].get_xdata() for axis in axes)
+    assert len(upper) == 5
+    assert len(alone) == len(fitted.flow_maps_)
+    assert any(line.get_label() == "chosen" for axis in axes for line in axis.lines)
 
 
 def test_diverged_candidates_are_dotted() -> None:
     path = [Candidate((1,), 1.0, 0.1, "upper"), Candidate((1, 2), np.inf, 0.1, "upper")]
-    upper, _ = plots.selection_path(Selection((1,), 1.0, path)).axes
+    upper, *_ = plots.selection_path(Selection((1,), 1.0, path)).axes
     assert any(line.get_linestyle() == ":" for line in upper.lines)
 
 

@@ -72,16 +72,19 @@ def training_curves(history: Mapping[int, History]) -> Figure:
 
 
 def selection_path(selection: Selection) -> Figure:
-    """Draw the validation error of every coupling that the greedy rule tried (Section 2.3)."""
-    figure, axes = _figure(ncols=2, sharey=True)
-    titles = {"upper": "finest scales up to k", "lower": "scales from k up"}
-    for axis, search in zip(axes, ("upper", "lower"), strict=True):
+    """Draw the validation error of every coupling that was tried (Section 2.3), and of each scale."""
+    titles = {"upper": "finest scales up to k", "lower": "scales from k up", "single": "k alone"}
+    figure, axes = _figure(9.0, ncols=3, sharey=True)
+    for axis, search in zip(axes, titles, strict=True):
         tried = [c for c in selection.path if c.step_sizes and c.search == search]
         if search == "lower":
             # The search for the lower bound begins with the winner of the upper one.
             first = [c for c in selection.path if c.search == "upper" and tried]
             first = [c for c in first if c.step_sizes[-1] == tried[0].step_sizes[-1]][:1]
             tried = first + tried
+        if search == "single":
+            alone = [c for c in selection.path if len(c.step_sizes) == 1]
+            tried = sorted(alone, key=lambda c: c.step_sizes)
         ks = [c.step_sizes[-1] if search == "upper" else c.step_sizes[0] for c in tried]
         errors = [c.error if np.isfinite(c.error) else np.nan for c in tried]
         axis.plot(ks, errors, "o-", color=_FORECAST, markersize=4, linewidth=1.2)

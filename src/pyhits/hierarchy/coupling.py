@@ -103,10 +103,11 @@ Measure = Callable[[tuple[int, ...]], Candidate]
 
 
 def select(step_sizes: Sequence[int], measure: Measure) -> Selection:
-    """Choose the range of scales by the paper's greedy rule.
+    """Choose the range of scales by the paper's greedy rule (Section 2.3).
 
     First the upper bound u: the best of the couplings of scales 0 to k. Then the lower bound l: the
-    best of the couplings of scales k to u. Equal errors favour the first tried.
+    best of the couplings of scales k to u. Then, beyond the paper, every single scale: one that does
+    better than all couplings tried is taken by itself. Equal errors favour the first tried.
 
     Parameters
     ----------
@@ -129,7 +130,8 @@ def select(step_sizes: Sequence[int], measure: Measure) -> Selection:
         return min(tried, key=lambda c: c.error)
 
     upper = best([tuple(sizes[: k + 1]) for k in range(len(sizes))], "upper").step_sizes
-    chosen = best([upper[k:] for k in range(len(upper))], "lower")
+    lower = best([upper[k:] for k in range(len(upper))], "lower").step_sizes
+    chosen = best([lower, *((size,) for size in sizes)], "single")
     return Selection(chosen.step_sizes, chosen.error, path)
 
 

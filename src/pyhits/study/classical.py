@@ -112,7 +112,7 @@ def _at_step(study: Study, name: str, every: int, k: int) -> tuple[Solved, Solve
         # Rounding may keep chaotic systems above so small a tolerance: the errors tell.
         warnings.simplefilter("ignore", PyHiTSWarning)
         states = {scheme: forecast() for scheme, forecast in forecasts.items()}
-        took = seconds(forecasts, study.budget.repeats)
+        took = seconds(forecasts, study.budget)
     exact = errors(truth, states["rk"])
     corrected = errors(truth, states["parareal"].states)
     return (

@@ -13,12 +13,10 @@ import numpy as np
 import torch
 
 from pyhits.study import paper
+from pyhits.study.budget import Budget
 from pyhits.study.context import Study
 from pyhits.study.problems import PROBLEMS
 from pyhits.trajectories import Trajectories
-
-#: Seconds after which a slow forecast is timed no more often.
-_LIMIT = 10.0
 
 #: What is timed.
 Forecast = Callable[[], Any]
@@ -97,15 +95,15 @@ def errors(truth: np.ndarray, states: np.ndarray) -> Errors:
         return Errors(float(per_step[1:].mean()), per_step, int(lost.sum()))
 
 
-def seconds(forecasts: Mapping[str, Forecast], repeats: int) -> dict[str, float]:
+def seconds(forecasts: Mapping[str, Forecast], budget: Budget) -> dict[str, float]:
     """Return the median seconds of forecasts that take turns, each having run once before.
 
     Turns, because other programs' load comes and goes: it then falls on all of them alike.
     """
     taken: dict[str, list[float]] = {name: [] for name in forecasts}
-    for _ in range(repeats):
+    for _ in range(budget.repeats):
         for name, forecast in forecasts.items():
-            if sum(taken[name]) < _LIMIT:
+            if sum(taken[name]) < budget.timing_seconds:
                 begin = time.perf_counter()
                 forecast()
                 taken[name].append(time.perf_counter() - begin)
@@ -160,7 +158,7 @@ def _learned(study: Study, name: str, noise: float, recipe: str | None) -> dict[
 
     found = {s: errors(test.to_array(), forecast(test, sizes)) for s, sizes in schemes.items()}
     forecasts = {s: partial(forecast, test, sizes) for s, sizes in schemes.items()}
-    took = seconds(forecasts, study.budget.repeats)
+    took = seconds(forecasts, study.budget)
     return {
         scheme: Measured(
             name,

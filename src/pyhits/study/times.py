@@ -133,6 +133,6 @@ def _hybrids(found: dict[str, dict[str, Scheme]]) -> list[tuple[int, str]]:
 
 def _conditions(study: Study) -> str:
     return (
-        f"Medians of {study.budget.repeats} forecasts of all test trajectories together, "
+        f"Medians of at most {study.budget.repeats} forecasts of all test trajectories together, "
         f"{threads()} threads; the paper's times are of its own machine and test set."
     )

@@ -73,7 +73,16 @@ class WindowSampler:
             Number of windows, drawn with replacement.
         batch : int
             Number of the batch; equal numbers give equal windows.
+
+        Raises
+        ------
+        DataError
+            No window fits any trajectory.
         """
+        return self.gather(self.rows(n, batch))
+
+    def rows(self, n: int, batch: int) -> np.ndarray:
+        """Return the rows at which the windows of :meth:`draw` begin, shape ``(n,)``."""
         counts = self.counts
         total = int(counts.sum())
         if total == 0:
@@ -83,27 +92,36 @@ class WindowSampler:
         trajectory = np.searchsorted(begins, rng.integers(0, total, n), side="right") - 1
         # searchsorted lands on the last of several equal begins: those in front of it are empty.
         time = (counts[trajectory] * rng.random(n) ** self.early_bias).astype(np.int64)
-        return self._gather(self.offsets[trajectory] + time)
+        return np.asarray(self.offsets[trajectory] + time)
+
+    def all_rows(self) -> np.ndarray:
+        """Return the rows at which windows begin, all of them, shape ``(n_windows,)``."""
+        counts = self.counts
+        trajectory = np.repeat(np.arange(len(counts)), counts)
+        within = np.arange(len(trajectory)) - np.repeat(np.cumsum(counts) - counts, counts)
+        if len(trajectory) == 0:
+            raise DataError(self.too_short())
+        return np.asarray(self.offsets[trajectory] + within)
 
     def first(self) -> np.ndarray:
         """Return the first window of every trajectory (paper, equation 6); shape as ``draw``."""
         long_enough = self.counts > 0
         if not long_enough.any():
             raise DataError(self.too_short())
-        return self._gather(self.offsets[:-1][long_enough])
+        return self.gather(self.offsets[:-1][long_enough])
 
     def spread(self, n: int) -> np.ndarray:
         """Return every window if there are at most ``n``, else ``n`` drawn ones; as ``draw``."""
-        counts = self.counts
-        if int(counts.sum()) > n:
+        if self.n_windows > n:
             return self.draw(n, batch=_HELD_BATCH)
-        trajectory = np.repeat(np.arange(len(counts)), counts)
-        within = np.arange(len(trajectory)) - np.repeat(np.cumsum(counts) - counts, counts)
-        if len(trajectory) == 0:
-            raise DataError(self.too_short())
-        return self._gather(self.offsets[trajectory] + within)
+        return self.gather(self.all_rows())
 
-    def _gather(self, rows: np.ndarray) -> np.ndarray:
+    def states(self, rows: np.ndarray) -> np.ndarray:
+        """Return the states in which windows begin, shape ``(n, d)``, encoded, float64."""
+        return self.encoder.transform(self.values[rows])
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """Return the windows that begin at ``rows``; shape as ``draw``."""
         every = self.step_size // self.outputs
         steps = every * np.arange(self.rollout_steps * self.outputs + 1)
         return self.encoder.transform(self.values[rows + steps[:, None]])
