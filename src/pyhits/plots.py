@@ -72,7 +72,7 @@ def training_curves(history: Mapping[int, History]) -> Figure:
 
 
 def selection_path(selection: Selection) -> Figure:
-    """Draw the validation error of every coupling that was tried (Section 2.3), and of each scale."""
+    """Draw the validation errors of the couplings tried (Section 2.3) and of each scale alone."""
     titles = {"upper": "finest scales up to k", "lower": "scales from k up", "single": "k alone"}
     figure, axes = _figure(9.0, ncols=3, sharey=True)
     for axis, search in zip(axes, titles, strict=True):

@@ -106,7 +106,7 @@ def select(step_sizes: Sequence[int], measure: Measure) -> Selection:
     """Choose the range of scales by the paper's greedy rule (Section 2.3).
 
     First the upper bound u: the best of the couplings of scales 0 to k. Then the lower bound l: the
-    best of the couplings of scales k to u. Then, beyond the paper, every single scale: one that does
+    best of the couplings of scales k to u. Then, beyond the paper, every single scale: one that is
     better than all couplings tried is taken by itself. Equal errors favour the first tried.
 
     Parameters
