@@ -61,6 +61,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     learning_rate : float, optional
     batch_size, max_steps, rollout_steps : int, optional
         Windows a step, optimiser steps a scale, steps p in the loss (equation 9).
+    sampling : {"early", "uniform", "density", "residual"}, optional
+        How windows are drawn for the nets: by ``early_bias``; every window equally often; evenly
+        over the region visited; where the net's error is.
     early_bias : float, optional
         Windows start at ``T u**early_bias``, u uniform: 1 draws uniformly over time, 3 favours
         transients.
@@ -126,6 +129,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         batch_size: int | None = None,
         max_steps: int | None = None,
         rollout_steps: int | None = None,
+        sampling: str | None = None,
         early_bias: float | None = None,
         denoise: bool | None = None,
         target_error: float | None = None,
@@ -152,6 +156,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         self.batch_size = batch_size
         self.max_steps = max_steps
         self.rollout_steps = rollout_steps
+        self.sampling = sampling
         self.early_bias = early_bias
         self.denoise = denoise
         self.target_error = target_error

@@ -48,6 +48,7 @@ def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int |
         batch_size=model.batch_size,
         max_steps=model.max_steps,
         rollout_steps=model.rollout_steps,
+        sampling=model.sampling,
         early_bias=model.early_bias,
         denoise=model.denoise,
         target_error=model.target_error,

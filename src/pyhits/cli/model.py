@@ -60,6 +60,10 @@ def fit(
     rollout_steps: Annotated[
         int | None, typer.Option("--rollout-steps", help="Steps p in the loss.")
     ] = None,
+    sampling: Annotated[
+        str | None,
+        typer.Option("--sampling", help="Of windows: early, uniform, density, or residual."),
+    ] = None,
     early_bias: Annotated[float | None, typer.Option("--early-bias")] = None,
     denoise: Annotated[
         bool | None,
@@ -108,6 +112,7 @@ def fit(
         batch_size=batch_size,
         max_steps=max_steps,
         rollout_steps=rollout_steps,
+        sampling=sampling,
         early_bias=early_bias,
         denoise=denoise,
         target_error=target_error,

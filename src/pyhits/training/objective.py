@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -73,19 +74,29 @@ class Objective:
         if len(targets) == 1:
             return torch.nn.functional.mse_loss(self.net.net(inputs), targets[0])
         total = inputs.new_zeros(())
+        for missed in self._missed(inputs, targets):
+            total = total + missed.square().mean()
+        return total / len(targets)
+
+    def _missed(self, inputs: Tensor, targets: Tensor) -> Iterator[Tensor]:
+        """Yield by how much each step misses its target, ``(n, outputs * d)``, in sigmas."""
         states = inputs
         for target in targets:
             inside = self.net.within(states).flatten(1)
-            total = total + ((inside - target) * self.per_sigma).square().mean()
+            yield (inside - target) * self.per_sigma
             states = inside[:, -self.net.dimension :]
-        return total / len(targets)
 
     def errors(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the squared one-step error of each window, shape ``(n,)``, in the loss's units."""
+        """Return each window's part of the loss, shape ``(n,)``: its mean is the loss."""
         blocks = [slice(k, k + _ROWS) for k in range(0, len(inputs), _ROWS)]
         with torch.inference_mode():
-            errors = [(self.net.net(inputs[b]) - targets[0, b]).square().mean(1) for b in blocks]
-            return torch.cat(errors)
+            return torch.cat([self._each(inputs[b], targets[:, b]) for b in blocks])
+
+    def _each(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        if len(targets) == 1:
+            return (self.net.net(inputs) - targets[0]).square().mean(1)
+        steps = [missed.square().mean(1) for missed in self._missed(inputs, targets)]
+        return torch.stack(steps).mean(0)
 
     def relative_error(self, held: tuple[Tensor, Tensor]) -> float:
         """Return the loss relative to the mean square of the increments."""

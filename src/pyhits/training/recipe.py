@@ -11,6 +11,7 @@ from pyhits.checks import as_choice, as_count, as_positive, suggest
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import ScaledNet, family
 from pyhits.flowmaps.residual import ACTIVATIONS
+from pyhits.training.sampling import SAMPLINGS
 
 OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd")
 
@@ -37,8 +38,13 @@ class Recipe:
         Highest degree of the closed-form first stage; 0 leaves it out.
     windows : {"anywhere", "first"}
         Train on windows from anywhere in the trajectories, or on the first of each alone.
+    sampling : {"early", "uniform", "density", "residual"}
+        How windows from anywhere are drawn for nets: by ``early_bias``; every window equally
+        often; evenly over the region visited; where the net's error is
+        (:mod:`pyhits.training.sampling`).
     early_bias : float
         Windows start at ``T u**early_bias``; see :class:`~pyhits.training.windows.WindowSampler`.
+        Closed forms are fitted to windows drawn so, whatever ``sampling`` says.
     rollout_steps : int
         Steps p in the loss (paper, equation 9).
     taught : float
@@ -71,6 +77,7 @@ class Recipe:
     activation: str = "gelu"
     polynomial_degree: int = 17
     windows: str = "anywhere"
+    sampling: str = "early"
     early_bias: float | None = None
     rollout_steps: int = 1
     taught: float = 0.5
@@ -93,6 +100,7 @@ class Recipe:
         as_choice(self.optimizer, "optimizer", OPTIMIZERS)
         as_choice(self.schedule, "schedule", ("cosine", "constant"))
         as_choice(self.windows, "windows", ("anywhere", "first"))
+        as_choice(self.sampling, "sampling", SAMPLINGS)
         if not isinstance(self.denoise, bool):
             raise ArgumentError(f"Expected denoise to be True or False, got {self.denoise!r}.")
         as_positive(self.learning_rate, "learning_rate")
@@ -165,6 +173,7 @@ RECIPES = {
         activation="relu",
         polynomial_degree=0,
         windows="first",
+        sampling="early",
         early_bias=1.0,
         rollout_steps=5,
         taught=0.0,

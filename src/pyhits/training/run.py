@@ -19,6 +19,7 @@ from pyhits.training.checkpoint import load_progress, save_progress
 from pyhits.training.history import History
 from pyhits.training.objective import Objective
 from pyhits.training.recipe import Recipe
+from pyhits.training.sampling import Sampling, make_sampling
 from pyhits.training.stages import Stages
 from pyhits.training.teacher import TaughtWindows
 from pyhits.training.windows import WindowSampler
@@ -83,6 +84,8 @@ class State:
     best_error: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
     focus: Tensor | None = None
+    pool: int = 0
+    pool_focus: Tensor | None = None
     records: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -124,8 +127,11 @@ class Run:
         if self.taught is not None:
             self._taught = self.objective.tensors(self.taught.windows)
         self._first: tuple[Tensor, Tensor] | None = None
+        self.recorded = Sampling(job.train)
         if recipe.windows == "first":
             self._first = self.objective.tensors(job.train.first())
+        else:
+            self.recorded = make_sampling(recipe.sampling, job.train)
         numbers = recipe.batch_size * len(stages.held) * stages.held.shape[-1]
         #: Batches in a chunk, and steps between two validations.
         self.batches = max(1, min(_CHUNK, _MOST_NUMBERS // max(1, numbers)))
@@ -149,6 +155,7 @@ class Run:
             optimiser.load_state_dict(optimiser_state)
             if self.taught is not None and self.state.focus is not None:
                 self.taught.focus = self.state.focus
+            self.recorded.resume(self.state.pool, self.state.pool_focus)
 
     def check_in(self, step: int, seconds: float, optimiser: torch.optim.Optimizer) -> None:
         """Note where training is, save it if that is due, and report it."""
@@ -166,7 +173,8 @@ class Run:
         """Return the windows of a chunk's batches on the device, the taught ones in each batch."""
         if self._first is not None:
             return self._first
-        return self.objective.tensors(_draw(self.job, self.taught, self.batches, chunk))
+        drawn = _draw(self.job.recipe, self.recorded, self.taught, self.batches, chunk)
+        return self.objective.tensors(drawn)
 
     def validate(self, step: int, seconds: float, loss: float, learning_rate: float) -> bool:
         """Measure the net, keep it if it is the best so far, and return whether to stop."""
@@ -176,6 +184,8 @@ class Run:
         if self.taught is not None:
             self.taught.focus_on(self.objective.errors(*self._taught))
             state.focus = self.taught.focus
+        self.recorded.refresh(step // self.every, self._errors)
+        state.pool, state.pool_focus = self.recorded.number, self.recorded.focus
         state.records.append(
             {
                 "step": step,
@@ -209,6 +219,9 @@ class Run:
         if not self.state.best:
             # No time for a single validation.
             self._keep(self.objective.relative_error(self._held))
+
+    def _errors(self, windows: np.ndarray) -> Tensor:
+        return self.objective.errors(*self.objective.tensors(windows))
 
     def _keep(self, error: float) -> None:
         state = self.state
@@ -289,13 +302,15 @@ def advance(model: Model, optimiser: torch.optim.Optimizer) -> Iterator[Run]:
             yield run
 
 
-def _draw(job: ScaleJob, taught: TaughtWindows | None, batches: int, chunk: int) -> np.ndarray:
+def _draw(
+    recipe: Recipe, sampling: Sampling, taught: TaughtWindows | None, batches: int, chunk: int
+) -> np.ndarray:
     """Return the windows of the next batches, the taught ones at the end of each."""
-    size = job.recipe.batch_size or 1
+    size = recipe.batch_size or 1
     if taught is None:
-        return job.train.draw(batches * size, chunk)
-    n_taught = round(job.recipe.taught * size)
-    recorded = job.train.draw(batches * (size - n_taught), chunk)
+        return sampling.draw(batches * size, chunk)
+    n_taught = round(recipe.taught * size)
+    recorded = sampling.draw(batches * (size - n_taught), chunk)
     others = taught.draw(batches * n_taught, chunk)
     d = recorded.shape[-1]
     parts = recorded.reshape(2, batches, -1, d), others.reshape(2, batches, -1, d)

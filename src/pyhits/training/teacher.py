@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pyhits.flowmaps import PolynomialMap
 from pyhits.flowmaps.polynomial import fit_polynomial
+from pyhits.training.sampling import focused, pick
 from pyhits.training.windows import WindowSampler
 
 #: A teacher must come this close to the held-out windows: a mean squared error, relative to the
@@ -37,9 +38,6 @@ _MOST_PILES = 4
 #: How far beyond its neighbours a new state may lie, as a fraction of their distance: corners of
 #: the region where trajectories begin are rarely among the recorded states.
 _BEYOND = 0.5
-
-#: Part of the taught windows that is drawn evenly, however small the error there.
-_EVENLY = 0.25
 
 #: How often a flow map is composed, at least and at most.
 _LEAST_STEPS, _MOST_STEPS = 4, 4_096
@@ -82,17 +80,13 @@ class TaughtWindows:
     def draw(self, n: int, batch: int) -> np.ndarray:
         """Return ``n`` windows, shape ``(2, n, d)``; equal numbers and foci give equal windows."""
         rng = np.random.default_rng([self.seed, batch])
-        index = np.searchsorted(self.focus.numpy(), rng.random(n), side="right")
-        return self.windows[:, np.minimum(index, len(self.focus) - 1)]
+        return self.windows[:, pick(self.focus, n, rng)]
 
     def focus_on(self, errors: Tensor) -> None:
         """Draw windows from now on by the root of their squared ``errors``, shape ``(n,)``."""
-        weight = errors.double().cpu().clamp(min=0).sqrt()
-        total = float(weight.sum())
-        if not (np.isfinite(total) and total > 0):
-            return
-        share = _EVENLY / len(weight) + (1 - _EVENLY) * weight / total
-        self.focus = share.cumsum(0)
+        focus = focused(errors)
+        if focus is not None:
+            self.focus = focus
 
 
 def teach(
