@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +218,14 @@ def test_progress_is_told() -> None:
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told
     assert all(done <= total for done, total in told)
+
+
+def test_a_deadline_ends_the_search() -> None:
+    clean, data = noisy("van-der-pol", 10)
+    found = denoise(data, data, deadline=time.perf_counter())
+    assert found is not None
+    assert found.method == "window"
+    assert error(found.train, clean) < 0.2 * error(data, clean)
 
 
 # In a fit

@@ -226,7 +226,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         noise = None
         if recipe.denoise:
             with bar("noise", verbose=self.verbose) as progress:
-                noise = denoise(train, held, progress=progress)
+                deadline = None if self.time_limit is None else begin + 0.2 * self.time_limit
+                noise = denoise(train, held, progress=progress, deadline=deadline)
         if noise is not None:
             train, held = noise.train, noise.held
             notes.append(noise.note)

@@ -75,7 +75,11 @@ class Denoised:
 
 
 def denoise(
-    train: Trajectories, held: Trajectories, *, progress: Advance | None = None
+    train: Trajectories,
+    held: Trajectories,
+    *,
+    progress: Advance | None = None,
+    deadline: float | None = None,
 ) -> Denoised | None:
     """Take white noise off training and validation data, if they carry any.
 
@@ -91,6 +95,8 @@ def denoise(
         Data that are smoothed with the same window, or follow the same field.
     progress : callable, optional
         Told how many stages of how many are done.
+    deadline : float, optional
+        Reading of ``time.perf_counter`` after which no further stage is begun.
 
     Returns
     -------
@@ -133,7 +139,7 @@ def denoise(
         _pieces(data, rows, spacing, window, relative)
         for data, rows in zip(noisy, smoothed, strict=True)
     )
-    found = identify(pieces[0], n_threads=n_threads, progress=progress)
+    found = identify(pieces[0], n_threads=n_threads, progress=progress, deadline=deadline)
     if found is not None:
         solved = [
             _solutions(found, part, data, spacing, n_threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -152,12 +153,26 @@ class Identified:
 
 
 def identify(
-    pieces: Pieces, *, n_threads: int = 1, progress: Advance | None = None
+    pieces: Pieces,
+    *,
+    n_threads: int = 1,
+    progress: Advance | None = None,
+    deadline: float | None = None,
 ) -> Identified | None:
     """Find degree, terms and coefficients of the field, and the longest segments it explains.
 
     Degree, terms and the length of the segments are those of the least Bayesian information
     criterion (Schwarz 1978, Ann. Stat. 6, 461).
+
+    Parameters
+    ----------
+    pieces : Pieces
+    n_threads : int
+        Blocks of segments worked on side by side.
+    progress : callable, optional
+        Told how many stages of how many are done.
+    deadline : float, optional
+        Reading of ``time.perf_counter`` after which no stage is begun.
 
     Returns
     -------
@@ -170,10 +185,16 @@ def identify(
     degrees = [k for k in range(1, _MOST_DEGREE + 1) if _affordable(pieces, len(exponents(d, k)))]
     if not degrees:
         return None
+
+    def goes_on(stage: int) -> bool:
+        if progress is not None:
+            progress(stage, _STAGES)
+        return deadline is None or time.perf_counter() < deadline
+
     sample = _some(pieces, len(exponents(d, degrees[-1])) * d, _WORK_SEARCH)
     for degree in degrees:
-        if progress is not None:
-            progress(degree - 1, _STAGES)
+        if not goes_on(degree - 1):
+            break
         found = _of_degree(sample, degree, n_threads)
         if best is None or found.score < best.score:
             best, failures = found, 0
@@ -183,13 +204,12 @@ def identify(
                 break
     if best is None or not np.isfinite(best.score):
         return None
-    if progress is not None:
-        progress(_MOST_DEGREE, _STAGES)
-    best = _lengthened(sample, best, n_threads)
-    if progress is not None:
-        progress(_MOST_DEGREE + 1, _STAGES)
-    p = best.field.coefficients.size
-    return _finished(_some(pieces, p, _WORK_FINAL), best, n_threads)
+    if goes_on(_MOST_DEGREE):
+        best = _lengthened(sample, best, n_threads)
+    if goes_on(_MOST_DEGREE + 1):
+        work = best.field.coefficients.size
+        best = _finished(_some(pieces, work, _WORK_FINAL), best, n_threads)
+    return best
 
 
 def follow(field: PolynomialField, pieces: Pieces, length: int, *, n_threads: int = 1) -> Fit:

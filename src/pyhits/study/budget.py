@@ -21,8 +21,11 @@ class Budget:
         Steps of each trajectory; the paper's are 5120 long.
     n_scales : int
         Step sizes 1, 2, 4, ... of the five systems; the paper has 11.
-    max_steps, polynomial_degree : int, optional
-        Settings of PyHiTS's recipe; None: its defaults.
+    max_steps, noisy_max_steps : int, optional
+        Optimiser steps a scale of PyHiTS's recipe, on clean and on noisy data; None: its default.
+        Below 2000 coarse scales are neither taught nor tabulated.
+    polynomial_degree : int, optional
+        Of PyHiTS's recipe; None: its default.
     paper_steps : int
         Optimiser steps a scale of the paper's recipe.
     recipe : str
@@ -44,6 +47,7 @@ class Budget:
     n_steps: int = 5120
     n_scales: int = 11
     max_steps: int | None = None
+    noisy_max_steps: int | None = None
     polynomial_degree: int | None = None
     paper_steps: int = 2000
     recipe: str = "pyhits"
@@ -61,11 +65,11 @@ class Budget:
 BUDGETS = {
     "quick": Budget(
         "quick",
-        train=30,
-        validation=6,
+        train=80,
+        validation=16,
         test=40,
-        max_steps=60,
-        polynomial_degree=7,
+        max_steps=2000,
+        noisy_max_steps=60,
         paper_steps=40,
         repeats=3,
         timing_seconds=0.3,

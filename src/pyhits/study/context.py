@@ -98,7 +98,7 @@ class Study:
         chosen = recipe or self.recipe
         return self.once(("model", name, noise, chosen), lambda: self._model(name, noise, chosen))
 
-    def settings(self, name: str, recipe: str | None = None) -> dict[str, Any]:
+    def settings(self, name: str, noise: float = 0.0, recipe: str | None = None) -> dict[str, Any]:
         """Return the arguments of :class:`~pyhits.HiTS` that learn a system."""
         problem, budget = PROBLEMS[name], self.budget
         common = {"step_sizes": problem.step_sizes(budget), "random_state": self.seed}
@@ -111,7 +111,7 @@ class Study:
                 "interpolation": "linear",
             }
         return common | {
-            "max_steps": budget.max_steps,
+            "max_steps": budget.noisy_max_steps if noise else budget.max_steps,
             "polynomial_degree": budget.polynomial_degree,
         }
 
@@ -129,7 +129,7 @@ class Study:
             (name, noise)
             for noise in noises
             for name in self.systems
-            if not is_stored(self.cache, self.settings(name), self._fit_data(name, noise))
+            if not is_stored(self.cache, self.settings(name, noise), self._fit_data(name, noise))
         ]
         workers = min(n_cores(), len(todo))
         if workers < 2 or not self.budget.side_by_side:
@@ -160,7 +160,7 @@ class Study:
         self.say(f"{problem.label}, {100 * noise:g} % noise, recipe {recipe}.")
         return fit_or_load(
             self.cache,
-            self.settings(name, recipe),
+            self.settings(name, noise, recipe),
             self._fit_data(name, noise),
             lambda: (self.data(name, "train", noise), self.data(name, "validation", noise)),
             verbose=self.verbose,
