@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -44,30 +45,44 @@ class PolynomialField:
         powers = exponents(dimension, degree)
         return cls(powers, np.zeros(powers.shape), np.ones(powers.shape, dtype=bool))
 
-    def __post_init__(self) -> None:
-        place = {tuple(p): k for k, p in enumerate(self.powers.tolist())}
-        recipe, lower = [], np.zeros(self.powers.shape, dtype=np.int64)
-        for k, power in enumerate(self.powers.tolist()):
-            for j, exponent in enumerate(power):
-                if exponent:
-                    less = list(power)
-                    less[j] -= 1
-                    lower[k, j] = place[tuple(less)]
-            if k:
-                j = next(j for j, e in enumerate(power) if e)
-                recipe.append((k, int(lower[k, j]), j))
-        object.__setattr__(self, "_recipe", recipe)
-        d = self.powers.shape[1]
-        slopes = np.zeros((d, d, len(self.powers)))
-        for j in range(d):
-            for a in range(d):
-                np.add.at(slopes[a, j], lower[:, j], self.coefficients[:, a] * self.powers[:, j])
-        object.__setattr__(self, "_slopes", slopes.reshape(d * d, -1))
-        # For each component: the numbers of its free coefficients, and their terms.
+    @cached_property
+    def _lower(self) -> np.ndarray:
+        """Row of each monomial divided by each variable, shape ``(m, d)``; 0 where it lacks it."""
+        place = {tuple(powers): k for k, powers in enumerate(self.powers.tolist())}
+        lower = np.zeros(self.powers.shape, dtype=np.int64)
+        for (k, j), exponent in np.ndenumerate(self.powers):
+            if exponent:
+                less = self.powers[k].copy()
+                less[j] -= 1
+                lower[k, j] = place[tuple(less.tolist())]
+        return lower
+
+    @cached_property
+    def _products(self) -> list[tuple[int, int, int]]:
+        """How each monomial but 1 follows: its row, that of a lower one, and the variable."""
+        variables = np.argmax(self.powers > 0, axis=1)
+        lower = self._lower[np.arange(len(self.powers)), variables]
+        return list(
+            zip(range(1, len(lower)), lower[1:].tolist(), variables[1:].tolist(), strict=True)
+        )
+
+    @cached_property
+    def _slopes(self) -> np.ndarray:
+        """Coefficients of the Jacobian's entries in the monomials, shape ``(d * d, m)``."""
+        m, d = self.powers.shape
+        slopes = np.zeros((d, d, m))
+        for a in range(d):
+            for j in range(d):
+                weights = self.coefficients[:, a] * self.powers[:, j]
+                np.add.at(slopes[a, j], self._lower[:, j], weights)
+        return slopes.reshape(d * d, m)
+
+    @cached_property
+    def _rows(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Numbers of each component's free coefficients, and the rows of their terms."""
         number = np.cumsum(self.active).reshape(self.active.shape) - 1
-        free = [np.flatnonzero(self.active[:, a]) for a in range(d)]
-        numbers = [(number[rows, a], rows) for a, rows in enumerate(free)]
-        object.__setattr__(self, "_rows", numbers)
+        free = [np.flatnonzero(column) for column in self.active.T]
+        return [(number[rows, a], rows) for a, rows in enumerate(free)]
 
     @property
     def dimension(self) -> int:
@@ -104,7 +119,7 @@ class PolynomialField:
         """Return all monomials, ``(d, n)`` to ``(m, n)``."""
         out = np.empty((len(self.powers), states.shape[1]))
         out[0] = 1.0
-        for k, lower, j in self._recipe:  # type: ignore[attr-defined]
+        for k, lower, j in self._products:
             np.multiply(out[lower], states[j], out=out[k])
         return out
 
@@ -127,7 +142,7 @@ class PolynomialField:
         """
         d, n = states.shape
         terms = self.terms(states)
-        jacobian = (self._slopes @ terms).reshape(d, d, n)  # type: ignore[attr-defined]
+        jacobian = (self._slopes @ terms).reshape(d, d, n)
         out = np.empty_like(sensitivity)
         scratch = np.empty_like(sensitivity[0])
         for a in range(d):
@@ -135,6 +150,6 @@ class PolynomialField:
             for j in range(1, d):
                 out[a] += np.multiply(sensitivity[j], jacobian[a, j], out=scratch)
         first = sensitivity.shape[1] - len(self.free)
-        for a, (which, rows) in enumerate(self._rows):  # type: ignore[attr-defined]
+        for a, (which, rows) in enumerate(self._rows):
             out[a, first + which] += terms[rows]
         return self.coefficients.T @ terms, out
