@@ -142,10 +142,33 @@ def test_one_long_chaotic_recording() -> None:
     clean = systems.get("lorenz").simulate(1, n_steps=6000, dt=0.01, random_state=1)
     data = clean.add_noise(0.001, random_state=2)
     past, future = data.split_time(0.2)
-    found = denoise(past, future)
+    found = denoise(past, future, shortest=past.n_rows)
     assert found is not None
     assert found.method == "field"
     assert error(found.train, clean.split_time(0.2)[0]) < 0.1 * error(data, clean)
+
+
+def test_solutions_that_end_are_trajectories_of_their_own() -> None:
+    """No window crosses the jump from one to the next, unless windows are longer than they are."""
+    clean = systems.get("lorenz").simulate(2, n_steps=3000, dt=0.01, random_state=3)
+    data = clean.add_noise(0.001, random_state=4)
+    apart, whole = (denoise(data, data, shortest=rows) for rows in (100, 2000))
+    assert apart is not None
+    assert whole is not None
+    assert np.array_equal(whole.train.offsets, data.offsets)
+    assert len(apart.train) > 2
+    assert apart.train.start_times[:2] == pytest.approx([0, 0.01 * apart.train.lengths[0]])
+    assert np.array_equal(apart.train[0], whole.train[0][: apart.train.lengths[0]])
+
+
+def test_a_field_that_does_not_spread_is_followed_to_the_end() -> None:
+    clean = systems.get("van-der-pol").simulate(6, n_steps=5120, random_state=3)
+    data = clean.add_noise(0.01, random_state=4)
+    found = denoise(data, data)
+    assert found is not None
+    steps = np.abs(np.diff(found.train.to_array(), axis=1))
+    smooth_steps = np.abs(np.diff(clean.to_array(), axis=1))
+    assert steps.max() < 1.1 * smooth_steps.max()
 
 
 def test_motion_that_no_field_explains_is_averaged() -> None:

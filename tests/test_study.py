@@ -71,7 +71,7 @@ def test_every_study_writes_its_files(made: tuple[dict[str, Result], Path]) -> N
         assert len(records) == len(rows) == len(result.records) > 0
         assert list(records[0]) == list(result.records[0])
         pictures = {p.suffix for p in out.glob(f"{name}.p*")}
-        assert pictures == ({".pdf", ".png"} if name.startswith("fig") else set())
+        assert pictures == (set() if result.figure is None else {".pdf", ".png"})
     index = (out / "index.md").read_text()
     for name in names():
         assert f"## {name}: " in index

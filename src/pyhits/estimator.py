@@ -211,26 +211,30 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if y is not None:
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
         recipe, n_jobs, seed = check_settings(self, with_checkpoint=checkpoint is not None)
-        plan = planning.plan(
-            X,
-            validation,
-            dt,
-            step_sizes=self.step_sizes,
-            dense=self.dense,
-            rollout_steps=recipe.rollout_steps,
-            validation_fraction=self.validation_fraction,
-            seed=seed,
+        train, held, notes = planning.load_data(
+            X, validation, dt, fraction=self.validation_fraction, seed=seed
         )
-        train, held, sizes, notes = plan.train, plan.held, plan.step_sizes, plan.notes
-        check_selection(self.select, self.tolerance, sizes)
+        sizes: list[int] | None = None
+        if self.step_sizes is not None:
+            sizes = planning.dense_step_sizes(self.step_sizes, self.dense)
+            check_selection(self.select, self.tolerance, sizes)
         noise = None
         if recipe.denoise:
             with bar("noise", verbose=self.verbose) as progress:
-                deadline = None if self.time_limit is None else begin + 0.2 * self.time_limit
-                noise = denoise(train, held, progress=progress, deadline=deadline)
+                noise = denoise(
+                    train,
+                    held,
+                    shortest=2 * sizes[-1] * recipe.rollout_steps if sizes else 2,
+                    progress=progress,
+                    deadline=None if self.time_limit is None else begin + 0.2 * self.time_limit,
+                )
         if noise is not None:
             train, held = noise.train, noise.held
             notes.append(noise.note)
+        if sizes is None:
+            sizes = planning.default_step_sizes(train, held, recipe.rollout_steps, self.dense)
+            notes.append(f"Step sizes: {', '.join(map(str, sizes))} (x dt = {train.dt:g}).")
+            check_selection(self.select, self.tolerance, sizes)
         if self.dense > 1:
             notes.append(f"The flow map of step size {sizes[0]} returns {self.dense} states.")
         recipe = recipe.resolve(train.n_features, len(train), train.n_rows)

@@ -35,57 +35,22 @@ def as_trajectories(
     return trajectories
 
 
-@dataclass
-class Plan:
-    """What a fit is going to use.
-
-    Attributes
-    ----------
-    train, held : Trajectories
-        Training and validation data.
-    step_sizes : list of int
-    notes : list of str
-        What was chosen on the user's behalf.
-    """
-
-    train: Trajectories
-    held: Trajectories
-    step_sizes: list[int]
-    notes: list[str]
-
-
-def plan(
-    data: Any,
-    validation: Any,
-    dt: float | None,
-    *,
-    step_sizes: Sequence[int] | None,
-    dense: int,
-    rollout_steps: int,
-    validation_fraction: float,
-    seed: int,
-) -> Plan:
-    """Check the data, hold some out and choose the step sizes.
+def load_data(
+    data: Any, validation: Any, dt: float | None, *, fraction: float, seed: int
+) -> tuple[Trajectories, Trajectories, list[str]]:
+    """Return training and validation data, checked to match, and what was held out.
 
     Raises
     ------
     DataError, ArgumentError
-        Data that cannot be used, or step sizes that do not nest.
+        Data that cannot be used.
     """
     train = as_trajectories(data, dt)
-    notes = []
     if validation is None:
-        train, held, note = hold_out(train, validation_fraction, seed)
-        notes.append(note)
-    else:
-        held = as_trajectories(validation, dt, default_dt=train.dt)
-        held = matched(held, train.dt, train.feature_names, "validation")
-    if step_sizes is None:
-        sizes = default_step_sizes(train, held, rollout_steps, dense)
-        notes.append(f"Step sizes: {', '.join(map(str, sizes))} (x dt = {train.dt:g}).")
-    else:
-        sizes = dense_step_sizes(step_sizes, dense)
-    return Plan(train, held, sizes, notes)
+        train, held, note = hold_out(train, fraction, seed)
+        return train, held, [note]
+    held = as_trajectories(validation, dt, default_dt=train.dt)
+    return train, matched(held, train.dt, train.feature_names, "validation"), []
 
 
 def default_step_sizes(

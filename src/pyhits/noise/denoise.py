@@ -9,9 +9,9 @@ import numpy as np
 from joblib import cpu_count
 
 from pyhits.noise.field import PolynomialField
-from pyhits.noise.identify import Identified, Pieces, follow, identify
+from pyhits.noise.identify import MOST_SPREADING, Identified, Pieces, follow, identify
 from pyhits.noise.level import noise_level
-from pyhits.noise.shooting import Observations, step, substeps_needed
+from pyhits.noise.shooting import Observations, spreading, step, substeps_needed
 from pyhits.noise.smooth import Window, choose_window, leaves_noise, smooth
 from pyhits.progress import Advance
 from pyhits.trajectories import Trajectories
@@ -54,7 +54,7 @@ class Denoised:
     Attributes
     ----------
     train, held : Trajectories
-        Of the same shapes as those given.
+        The rows of those given; a trajectory may have become several.
     sigma : array, shape (d,)
         Standard deviation of the noise on each feature, in the units of the data.
     method : {"field", "window"}
@@ -78,6 +78,7 @@ def denoise(
     train: Trajectories,
     held: Trajectories,
     *,
+    shortest: int = 2,
     progress: Advance | None = None,
     deadline: float | None = None,
 ) -> Denoised | None:
@@ -93,6 +94,9 @@ def denoise(
         Data that the window and the field are fitted to.
     held : Trajectories
         Data that are smoothed with the same window, or follow the same field.
+    shortest : int
+        Rows that a trajectory must keep. Solutions of a chaotic field that cover a part of a
+        trajectory become trajectories of their own, unless they are shorter.
     progress : callable, optional
         Told how many stages of how many are done.
     deadline : float, optional
@@ -120,9 +124,6 @@ def denoise(
     def encode(data: Trajectories) -> Trajectories:
         return data.with_values((data.values - shift) / scale)
 
-    def decode(data: Trajectories, states: np.ndarray) -> Trajectories:
-        return data.with_values(states * scale + shift)
-
     noisy = encode(train), encode(held)
     window = choose_window(noisy[0], relative)
     if window.width < _NARROWEST:
@@ -131,45 +132,83 @@ def denoise(
     taken = (noisy[0].values - smoothed[0])[:, relative > 0]
     if not leaves_noise(taken, train.offsets, window):
         return None
-    risk, method, states = window.risk, "window", smoothed
-    note = f"averaged over {window.width} rows"
+    best = _Clean("window", window.risk, smoothed, 0, f"averaged over {window.width} rows")
     spacing = _block(noisy[0], relative)
-    n_threads = cpu_count()
     pieces = tuple(
         _pieces(data, rows, spacing, window, relative)
         for data, rows in zip(noisy, smoothed, strict=True)
     )
-    found = identify(pieces[0], n_threads=n_threads, progress=progress, deadline=deadline)
+    found = identify(pieces[0], n_threads=cpu_count(), progress=progress, deadline=deadline)
     if found is not None:
-        solved = [
-            _solutions(found, part, data, spacing, n_threads)
-            for part, data in zip(pieces, noisy, strict=True)
-        ]
-        lost = [~np.isfinite(rows).all(axis=1) for rows in solved]
-        for rows, gone, instead in zip(solved, lost, smoothed, strict=True):
-            rows[gone] = instead[gone]
-        solved_risk = _risk(noisy[0], solved[0], found, relative, spacing)
-        if lost[0].mean() > _MOST_LOST:
-            solved_risk = np.inf
-        if solved_risk < risk:
-            risk, method, states = solved_risk, "field", (solved[0], solved[1])
-            note = (
-                f"solutions of a polynomial vector field with {int(found.field.active.sum())} "
-                f"terms of degree up to {_degree(found.field)}, over {found.length * spacing} rows"
-            )
+        solved = _solved(found, pieces, noisy, smoothed, relative, spacing)
+        best = solved if solved.risk < best.risk else best
+    clean = [
+        data.with_values(rows * scale + shift)
+        for data, rows in zip((train, held), best.states, strict=True)
+    ]
+    if best.span >= shortest:
+        # Where one solution ends and the next begins lies a small jump that no window may cross.
+        clean = [_apart(data, best.span) for data in clean]
     said = ", ".join(
-        f"{name} {level / size:.2g}"
-        for name, level, size in zip(train.feature_names, relative * scale, scale, strict=True)
+        f"{name} {level:.2g}"
+        for name, level in zip(train.feature_names, relative, strict=True)
         if level > 0
     )
-    return Denoised(
-        decode(train, states[0]),
-        decode(held, states[1]),
-        relative * scale,
-        method,
-        max(risk, 0.0),
-        f"Noise, in standard deviations: {said}. Taken off: {note}.",
+    note = f"Noise, in standard deviations: {said}. Taken off: {best.how}."
+    sigma = relative * scale
+    return Denoised(clean[0], clean[1], sigma, best.method, max(best.risk, 0.0), note)
+
+
+@dataclass(frozen=True)
+class _Clean:
+    """One way to take noise off, and what it makes of training and validation data.
+
+    Attributes
+    ----------
+    method, risk
+        As in :class:`Denoised`.
+    states : pair of array, shape (n_rows, d)
+        Encoded.
+    span : int
+        Rows of one solution; 0 where there are none.
+    how : str
+        For people.
+    """
+
+    method: str
+    risk: float
+    states: tuple[np.ndarray, np.ndarray]
+    span: int
+    how: str
+
+
+def _solved(
+    found: Identified,
+    pieces: tuple[Pieces, ...],
+    noisy: tuple[Trajectories, Trajectories],
+    smoothed: tuple[np.ndarray, np.ndarray],
+    sigma: np.ndarray,
+    spacing: int,
+) -> _Clean:
+    """Follow a field through all rows; its risk is infinite if it loses too many of them."""
+    for length in _lengths(found, pieces[0]):
+        train, held = (
+            _solutions(found.field, length, part, data, spacing)
+            for part, data in zip(pieces, noisy, strict=True)
+        )
+        share = float(np.isnan(train[:, 0]).mean())
+        if share <= _MOST_LOST:
+            break
+    for rows, instead in zip((train, held), smoothed, strict=True):
+        lost = np.isnan(rows[:, 0])
+        rows[lost] = instead[lost]
+    span = length * spacing
+    risk = _risk(noisy[0], train, found.field, sigma, span) if share <= _MOST_LOST else np.inf
+    how = (
+        f"solutions of a polynomial vector field with {int(found.field.active.sum())} terms of "
+        f"degree up to {_degree(found.field)}, over {span} rows"
     )
+    return _Clean("field", risk, (train, held), span, how)
 
 
 def _degree(field: PolynomialField) -> int:
@@ -209,19 +248,46 @@ def _pieces(
     return Pieces(observed, starts, slopes, shortest)
 
 
+def _lengths(found: Identified, pieces: Pieces) -> list[int]:
+    """Return over how many blocks solutions are to reach: the whole trajectory, or what was fitted.
+
+    A field that is known follows far longer segments than it takes to find it, unless it is
+    chaotic.
+    """
+    whole = pieces.smoothed.shape[1]
+    if whole > found.length:
+        grown = spreading(found.field, pieces.starts(whole), pieces.segments(whole))
+        if grown <= MOST_SPREADING:
+            return [whole, found.length]
+    return [found.length]
+
+
+def _apart(data: Trajectories, span: int) -> Trajectories:
+    """Cut trajectories into pieces of ``span`` rows; a last one of a single row is left out."""
+    if int(data.lengths.max()) <= span:
+        return data
+    pieces, starts = [], []
+    for k, rows in enumerate(data):
+        for begin in range(0, len(rows) - 1, span):
+            pieces.append(rows[begin : begin + span])
+            starts.append(float(data.start_times[k]) + begin * data.dt)
+    return Trajectories(pieces, data.dt, feature_names=data.feature_names, start_times=starts)
+
+
 def _solutions(
-    found: Identified,
+    field: PolynomialField,
+    length: int,
     pieces: Pieces,
     data: Trajectories,
     spacing: int,
-    n_threads: int,
 ) -> np.ndarray:
     """Return the field's solutions at all rows, ``(n_rows, d)``; NaN where it fails."""
-    fit = follow(found.field, pieces, found.length, n_threads=n_threads)
+    n_threads = cpu_count()
+    fit = follow(field, pieces, length, n_threads=n_threads)
     n, d = len(data), data.n_features
-    span = found.length * spacing
+    span = length * spacing
     near = Observations(pieces.observed.states, 0.0, data.dt, pieces.observed.sigma)
-    substeps = substeps_needed(found.field, near, enough=_INTEGRATED)
+    substeps = substeps_needed(field, near, enough=_INTEGRATED)
     rows = np.empty((len(fit.starts), span, d))
 
     def run(part: np.ndarray) -> None:
@@ -230,12 +296,12 @@ def _solutions(
             for row in range(span):
                 rows[part, row] = x.T
                 for _ in range(substeps):
-                    x = step(found.field, x, data.dt / substeps)
+                    x = step(field, x, data.dt / substeps)
 
     with ThreadPoolExecutor(n_threads) as pool:
         blocks = -(-len(rows) // _ROWS_AT_ONCE)
         list(pool.map(run, np.array_split(np.arange(len(rows)), max(n_threads, blocks))))
-    rows[~fit.followed(pieces.segments(found.length))] = np.nan
+    rows[~fit.followed(pieces.segments(length))] = np.nan
     rows = rows.reshape(n, -1, d)
     if data.is_even:
         states = rows[:, : data.lengths[0]].reshape(-1, d)
@@ -246,12 +312,12 @@ def _solutions(
 
 
 def _risk(
-    data: Trajectories, states: np.ndarray, found: Identified, sigma: np.ndarray, spacing: int
+    data: Trajectories, states: np.ndarray, field: PolynomialField, sigma: np.ndarray, span: int
 ) -> float:
     """Return the estimated mean squared error of the solutions, in units of the noise variance."""
     noisy = sigma > 0
     count = data.n_rows * int(noisy.sum())
     squared = float(np.square((data.values - states)[:, noisy] / sigma[noisy]).sum())
-    segments = int((-(-data.lengths // (found.length * spacing))).sum())
-    free = int(found.field.active.sum()) + segments * data.n_features
+    segments = int((-(-data.lengths // span)).sum())
+    free = int(field.active.sum()) + segments * data.n_features
     return squared / count - 1 + 2 * free / count

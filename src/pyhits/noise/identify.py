@@ -31,7 +31,7 @@ _LONGEST = 512
 
 #: Growth of a small difference over a segment that is too much: the sum of squares would have many
 #: minima.
-_MOST_SPREADING = 30.0
+MOST_SPREADING = 30.0
 
 #: Each longer segment holds as many of those before.
 _LONGER = 2
@@ -252,7 +252,7 @@ def _lengthened(pieces: Pieces, found: Identified, n_threads: int) -> Identified
     for length in pieces.lengths():
         observed = pieces.segments(length)
         begin = pieces.starts(length, best.fit.starts, best.length)
-        if spreading(best.field, begin, observed) > _MOST_SPREADING:
+        if spreading(best.field, begin, observed) > MOST_SPREADING:
             break
         field = _without_idle(best.fit, float(np.log(observed.count)))
         now = Identified.of(refine(field, begin, observed, n_threads=n_threads), length, observed)

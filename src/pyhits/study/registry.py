@@ -85,3 +85,4 @@ register("fig8", "Accuracy against time, with noise", f"{_HERE}.figures.fig8:mak
 register("fig9", "Errors against time, beside Runge-Kutta", f"{_HERE}.figures.fig9:make")
 register("table9", "Times of classical, hybrid and learned schemes", f"{_HERE}.times:table9")
 register("fig10", "Increments of flow maps", f"{_HERE}.figures.fig10:make")
+register("sampling", "How training windows are drawn", f"{_HERE}.figures.sampling:make")

@@ -101,6 +101,11 @@ class Recipe:
         as_choice(self.schedule, "schedule", ("cosine", "constant"))
         as_choice(self.windows, "windows", ("anywhere", "first"))
         as_choice(self.sampling, "sampling", SAMPLINGS)
+        if self.windows == "first" and self.sampling != "early":
+            raise ArgumentError(
+                f"With windows='first' nothing is drawn, so sampling={self.sampling!r} has no use; "
+                "leave it out, or set windows='anywhere'."
+            )
         if not isinstance(self.denoise, bool):
             raise ArgumentError(f"Expected denoise to be True or False, got {self.denoise!r}.")
         as_positive(self.learning_rate, "learning_rate")

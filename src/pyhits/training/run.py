@@ -127,15 +127,16 @@ class Run:
         if self.taught is not None:
             self._taught = self.objective.tensors(self.taught.windows)
         self._first: tuple[Tensor, Tensor] | None = None
-        self.recorded = Sampling(job.train)
         if recipe.windows == "first":
             self._first = self.objective.tensors(job.train.first())
-        else:
-            self.recorded = make_sampling(recipe.sampling, job.train)
         numbers = recipe.batch_size * len(stages.held) * stages.held.shape[-1]
         #: Batches in a chunk, and steps between two validations.
         self.batches = max(1, min(_CHUNK, _MOST_NUMBERS // max(1, numbers)))
         self.every = max(1, min(500, self.max_steps // 20))
+        self.recorded = Sampling(job.train)
+        if recipe.windows == "anywhere":
+            shown = self.every * recipe.batch_size
+            self.recorded = make_sampling(recipe.sampling, job.train, shown)
         self._saved = time.perf_counter()
 
     def resume(self, optimiser: torch.optim.Optimizer) -> None:
