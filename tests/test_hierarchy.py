@@ -26,6 +26,7 @@ from pyhits.hierarchy import (
     select,
     sequential,
 )
+from pyhits.hierarchy.engine import worthwhile_shares
 from pyhits.hierarchy.forecast import forecast
 from pyhits.hierarchy.interpolate import interpolate
 
@@ -181,7 +182,7 @@ def test_every_row_comes_from_the_coarsest_step_that_divides_it() -> None:
 
 
 def test_threads_and_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyhits.hierarchy.forecast._ROWS_A_THREAD", 1)
+    monkeypatch.setattr("pyhits.hierarchy.forecast.worthwhile_shares", lambda *_: 2)
     net = seeded(ResidualNet(2, (8,)), 0)
     maps = {1: net, 4: net, 16: net}
     start = np.random.default_rng(0).standard_normal((9, 2)).astype(np.float32)
@@ -195,6 +196,17 @@ def test_threads_and_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyP
     finally:
         torch.set_num_threads(before)
     np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-6)
+
+
+def test_batches_are_shared_among_threads_only_where_steps_have_rows_enough() -> None:
+    net = seeded(ResidualNet(2, (64, 64, 64)), 0)
+    one_by_one, coupled = {1: net}, {1: net, 16: net, 256: net}
+    assert worthwhile_shares(one_by_one, 100, 5120) == 1
+    assert worthwhile_shares(one_by_one, 100_000, 5120) > 1
+    assert worthwhile_shares(coupled, 1, 256) == 1
+    assert worthwhile_shares(coupled, 100, 5120) > 1
+    polynomial = {1: PolynomialMap(2, 3)}
+    assert worthwhile_shares(polynomial, 1000, 5120) == 1
 
 
 def test_step_sizes_must_nest() -> None:

@@ -117,7 +117,7 @@ def test_files_equal_memory_to_the_last_bit(
 def test_threads_write_what_they_return(
     tmp_path: Path, model: pyhits.HiTS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyhits.hierarchy.forecast._ROWS_A_THREAD", 1)
+    monkeypatch.setattr("pyhits.hierarchy.forecast.worthwhile_shares", lambda *_: 2)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

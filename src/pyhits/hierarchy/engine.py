@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +19,13 @@ _LARGEST_STEP = 1 << 40
 #: Bytes that one layer of a block may take, as measured: larger ones leave the caches, smaller ones
 #: spend the time on calls.
 _CACHE_BYTES = 2 << 20
+
+#: Multiply-adds of one step of a batch from which two threads gain, as measured, and the bounds of
+#: the number of rows that it may come to.
+_WORK_TO_SHARE, _ROWS_TO_SHARE = 6_000_000, (64, 4_096)
+
+#: So many such steps must each thread have at least, or starting it does not pay.
+_STEPS_TO_SHARE = 32
 
 
 def chain(step_sizes: Iterable[int]) -> list[int]:
@@ -129,6 +135,24 @@ def stages(flow_maps: Mapping[int, FlowMap], n_steps: int) -> Iterator[Stage]:
         coarser = spacing
 
 
+def worthwhile_shares(flow_maps: Mapping[int, FlowMap], n_trajectories: int, n_steps: int) -> int:
+    """Return among how many threads a batch of trajectories may be divided to gain by it.
+
+    Python's lock makes threads wait for each other at every operation of a step, which costs more
+    than is gained unless the step has rows enough.
+    """
+    coarser, depth = n_steps, 0
+    for size in reversed(chain(flow_maps)):
+        depth += -(-coarser // size)
+        coarser = size // flow_maps[size].outputs
+    rows = n_trajectories * n_steps // max(1, depth)
+    work = flow_maps[min(flow_maps)].multiply_adds  # the finest fills in most states
+    enough = min(max(_WORK_TO_SHARE // max(1, work), _ROWS_TO_SHARE[0]), _ROWS_TO_SHARE[1])
+    in_all = n_trajectories * n_steps // (_STEPS_TO_SHARE * enough)
+    return max(1, min(2 * rows // enough, in_all))
+
+
+@torch.inference_mode()
 def fill(
     states: Tensor, flow_maps: Mapping[int, FlowMap], *, rows_per_block: int | None = None
 ) -> None:
@@ -146,24 +170,6 @@ def fill(
     finest = resolution(flow_maps)
     if finest != 1:
         raise ArgumentError(f"The finest step size to fill with must be 1, got {finest}.")
-    threads = torch.get_num_threads()
-    shares = min(threads, len(states) // 2)
-    if states.device.type != "cpu" or shares < 2:
-        _fill(states, flow_maps, rows_per_block)
-        return
-
-    def work(part: Tensor) -> None:
-        # One thread of torch's a share: no barrier after every small operation, and no waiting
-        # where other programs use the cores too. The setting belongs to the calling thread.
-        torch.set_num_threads(1)
-        _fill(part, flow_maps, rows_per_block)
-
-    with ThreadPoolExecutor(shares) as pool:
-        list(pool.map(work, states.tensor_split(shares)))
-
-
-@torch.inference_mode()
-def _fill(states: Tensor, flow_maps: Mapping[int, FlowMap], rows_per_block: int | None) -> None:
     n, length, d = states.shape
     along, row, item = states.stride()
     for size, same in itertools.groupby(stages(flow_maps, length - 1), lambda s: s.size):

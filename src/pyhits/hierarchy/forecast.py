@@ -16,7 +16,7 @@ from pyhits.encoders import Standardise
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.compiled import compiled
 from pyhits.hierarchy.divergence import Lost, find_divergence
-from pyhits.hierarchy.engine import fill, resolution, sequential
+from pyhits.hierarchy.engine import fill, resolution, sequential, worthwhile_shares
 from pyhits.hierarchy.interpolate import METHODS, interpolate
 from pyhits.progress import Advance
 
@@ -26,8 +26,8 @@ _CHUNK_BYTES = 32 << 20
 #: Chunks of trajectories are multiples of it, so that a file may store a fourth of one together.
 PARTS = 4
 
-#: States for which starting a thread pays.
-_ROWS_A_THREAD = 8_192
+#: Multiply-adds of a flow map from which torch's own threads are of use within one step.
+_WIDE = 100_000
 
 #: Numbers decoded with one row of constants, which stay in a core's cache.
 _PERIOD = 1 << 12
@@ -159,9 +159,10 @@ class Forecaster:
     def _step(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
         """Forecast one chunk, its trajectories shared among threads from beginning to end."""
         threads = torch.get_num_threads() if self.device == "cpu" else 1
-        enough = len(starts) * self._n_filled // _ROWS_A_THREAD
-        shares = max(1, min(threads, len(starts) // 2, enough))
-        if shares == 1 and not (self.compile and threads > 1):
+        worthwhile = worthwhile_shares(self._maps, len(starts), self._n_filled - 1)
+        shares = max(1, min(threads, len(starts) // 2, worthwhile))
+        wide = max(flow_map.multiply_adds for flow_map in self._maps.values()) >= _WIDE
+        if threads == 1 or (shares == 1 and wide and not self.compile):
             lost = self._share(starts, out, first)
         else:
 

@@ -190,15 +190,29 @@ def _solved(
     sigma: np.ndarray,
     spacing: int,
 ) -> _Clean:
-    """Follow a field through all rows; its risk is infinite if it loses too many of them."""
-    for length in _lengths(found, pieces[0]):
-        train, held = (
-            _solutions(found.field, length, part, data, spacing)
-            for part, data in zip(pieces, noisy, strict=True)
-        )
-        share = float(np.isnan(train[:, 0]).mean())
-        if share <= _MOST_LOST:
-            break
+    """Follow a field through all rows, over solutions as long as pays."""
+    ways = (
+        _along(found, length, pieces, noisy, smoothed, sigma, spacing)
+        for length in _lengths(found, pieces[0])
+    )
+    return min(ways, key=lambda way: way.risk)
+
+
+def _along(
+    found: Identified,
+    length: int,
+    pieces: tuple[Pieces, ...],
+    noisy: tuple[Trajectories, Trajectories],
+    smoothed: tuple[np.ndarray, np.ndarray],
+    sigma: np.ndarray,
+    spacing: int,
+) -> _Clean:
+    """Follow a field over ``length`` blocks; its risk is infinite if it loses too many rows."""
+    train, held = (
+        _solutions(found.field, length, part, data, spacing)
+        for part, data in zip(pieces, noisy, strict=True)
+    )
+    share = float(np.isnan(train[:, 0]).mean())
     for rows, instead in zip((train, held), smoothed, strict=True):
         lost = np.isnan(rows[:, 0])
         rows[lost] = instead[lost]

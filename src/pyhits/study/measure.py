@@ -16,7 +16,6 @@ from pyhits.study import paper
 from pyhits.study.budget import Budget
 from pyhits.study.context import Study
 from pyhits.study.problems import PROBLEMS
-from pyhits.trajectories import Trajectories
 
 #: What is timed.
 Forecast = Callable[[], Any]
@@ -148,28 +147,26 @@ def _learned(study: Study, name: str, noise: float, recipe: str | None) -> dict[
     schemes["multiscale"] = model.selection_.step_sizes
     study.say(f"Forecasting {len(test)} test trajectories of {PROBLEMS[name].label}.")
 
-    def forecast(start: Trajectories, step_sizes: tuple[int, ...]) -> np.ndarray:
+    def forecast(starts: np.ndarray, step_sizes: tuple[int, ...]) -> np.ndarray:
         return model.forecast(
-            start.initial_states,
-            study.budget.n_steps,
-            step_sizes=step_sizes,
-            on_divergence="return",
+            starts, study.budget.n_steps, step_sizes=step_sizes, on_divergence="return"
         )
 
-    found = {s: errors(test.to_array(), forecast(test, sizes)) for s, sizes in schemes.items()}
-    forecasts = {s: partial(forecast, test, sizes) for s, sizes in schemes.items()}
-    took = seconds(forecasts, study.budget)
+    starts, n = test.initial_states, len(test)
+    both = np.concatenate([starts, noisy.initial_states]) if noise else starts
+    found: dict[str, tuple[Errors, float | None]] = {}
+    for scheme, sizes in schemes.items():
+        states = forecast(both, sizes)
+        from_noisy = errors(noisy.to_array(), states[n:]).mse if noise else None
+        found[scheme] = errors(test.to_array(), states[:n]), from_noisy
+    took = seconds(
+        {scheme: partial(forecast, starts, sizes) for scheme, sizes in schemes.items()},
+        study.budget,
+    )
     return {
-        scheme: Measured(
-            name,
-            scheme,
-            noise,
-            step_sizes,
-            found[scheme],
-            took[scheme],
-            errors(noisy.to_array(), forecast(noisy, step_sizes)).mse if noise else None,
-        )
-        for scheme, step_sizes in schemes.items()
+        scheme: Measured(name, scheme, noise, sizes, clean, took[scheme], from_noisy)
+        for scheme, sizes in schemes.items()
+        for clean, from_noisy in [found[scheme]]
     }
 
 
