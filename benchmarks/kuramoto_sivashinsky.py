@@ -2,9 +2,9 @@
 
 ``u_t = -u u_x - u_xx - u_xxxx`` on (0, 16 pi), periodic, as in the paper's Section 3.2, from 256
 states on the attractor over one Lyapunov time, with snapshots of all points once a time unit. The
-data come from the solver that is timed: Fourier in space, ETDRK4 in time (Kassam and Trefethen
-2005), with the largest step that is accurate to about 1e-6 over a snapshot. PyHiTS's time holds
-the projection onto the POD modes and the way back to all points.
+data come from the solver that is timed: Fourier in space, ETDRK4 in time, of ``pyhits.sequences``,
+with the largest step that is accurate to about 1e-6 over a snapshot. PyHiTS's time holds the
+projection onto the POD modes and the way back to all points.
 
 Equation and domain do not change when x is shifted, nor when x and u change sign: the training
 trajectories are also taken shifted and mirrored. All coefficients are divided by one number, not
@@ -32,10 +32,9 @@ import pyhits
 from benchmarks.record import Record
 from benchmarks.tables import print_bars, print_table
 from benchmarks.timing import THREADS, compare, with_threads
+from pyhits.sequences.ks import POINTS, Solver
 
 NAME = "kuramoto-sivashinsky"
-
-LENGTH, POINTS = 16 * np.pi, 512
 
 #: Time between snapshots, and the solver's steps in it.
 SNAPSHOT, STEPS = 1.0, 16
@@ -45,52 +44,6 @@ MODES, N_STATES, BLOCK = 64, 256, 32
 
 #: Errors are told up to so many Lyapunov times; beyond this one, in deviations, none is valid.
 LYAPUNOV_TIMES, VALID = 4, 0.4
-
-
-class Solver:
-    """ETDRK4 steps of the equation's Fourier coefficients, two thirds of which are kept.
-
-    Parameters
-    ----------
-    step : float
-        Time step.
-    """
-
-    def __init__(self, step: float) -> None:
-        self.n_kept = POINTS // 3 + 1
-        wave = 2 * np.pi / LENGTH * np.arange(self.n_kept)
-        linear = wave**2 - wave**4
-        self.product = -0.5j * wave
-        # Means over circles around each point: the formulas themselves cancel near zero.
-        roots = np.exp(1j * np.pi * (np.arange(1, 33) - 0.5) / 32)
-        z = step * linear[:, None] + roots
-        self.whole, self.half = np.exp(step * linear), np.exp(step * linear / 2)
-        self.middle, self.first, self.inner, self.last = (
-            step * weight.mean(axis=1).real
-            for weight in (
-                (np.exp(z / 2) - 1) / z,
-                (-4 - z + np.exp(z) * (4 - 3 * z + z**2)) / z**3,
-                (2 + z + np.exp(z) * (z - 2)) / z**3,
-                (-4 - 3 * z - z**2 + np.exp(z) * (4 - z)) / z**3,
-            )
-        )
-
-    def slope(self, modes: np.ndarray) -> np.ndarray:
-        """Return ``-u u_x``; both ``(n, n_kept)``."""
-        u = np.fft.irfft(modes, POINTS)
-        u *= u
-        return self.product * np.fft.rfft(u)[:, : self.n_kept]
-
-    def __call__(self, modes: np.ndarray) -> np.ndarray:
-        """Return the coefficients one step later; both ``(n, n_kept)``."""
-        start, slope = self.half * modes, self.slope(modes)
-        a = start + self.middle * slope
-        slope_a = self.slope(a)
-        b = start + self.middle * slope_a
-        slope_b = self.slope(b)
-        c = self.half * a + self.middle * (2 * slope_b - slope)
-        inner = self.inner * (2 * (slope_a + slope_b))
-        return self.whole * modes + self.first * slope + inner + self.last * self.slope(c)
 
 
 def solve(fields: np.ndarray, n_snapshots: int, steps: int = STEPS, threads: int = 1) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyhits._version import __version__
 
 if TYPE_CHECKING:
-    from pyhits import flowmaps, integrators, systems
+    from pyhits import encoders, flowmaps, integrators, systems
     from pyhits.errors import PyHiTSError
     from pyhits.estimator import HiTS
     from pyhits.evaluation import Evaluation
@@ -34,11 +34,13 @@ _HOMES: dict[str, str | None] = {
     "PyHiTSError": "pyhits.errors",
     "Recipe": "pyhits.training",
     "Trajectories": "pyhits.trajectories",
+    "encoders": None,
     "export_model": "pyhits.export",
     "flowmaps": None,
     "integrators": None,
     "load": "pyhits.save",
     "read": "pyhits.io",
+    "sequences": None,
     "systems": None,
     "write": "pyhits.io",
     "write_report": "pyhits.report",
@@ -53,11 +55,13 @@ __all__ = [
     "Recipe",
     "Trajectories",
     "__version__",
+    "encoders",
     "export_model",
     "flowmaps",
     "integrators",
     "load",
     "read",
+    "sequences",
     "systems",
     "write",
     "write_report",
