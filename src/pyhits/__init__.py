@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyhits._version import __version__
 
 if TYPE_CHECKING:
-    from pyhits import encoders, flowmaps, integrators, systems
+    from pyhits import encoders, flowmaps, integrators, sequences, systems
     from pyhits.errors import PyHiTSError
     from pyhits.estimator import HiTS
     from pyhits.evaluation import Evaluation
