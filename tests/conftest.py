@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,14 @@ from pyhits.trajectories import Trajectories
 
 
 def pytest_configure() -> None:
-    """Compute in one thread: small operations gain nothing from more, and wait for busy cores."""
+    """Compute in one thread, and hear Ctrl-C.
+
+    Small operations gain nothing from more threads, and wait for busy cores. A shell that starts
+    tests in the background has them ignore interrupts, which some of them send to themselves.
+    """
     torch.set_num_threads(1)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

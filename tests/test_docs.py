@@ -27,6 +27,7 @@ PAGES = [
 RUN = (
     "README",
     "quickstart",
+    "encoders",
     "training",
     "forecasting",
     "hybrid",

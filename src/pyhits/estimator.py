@@ -14,12 +14,13 @@ from sklearn.base import BaseEstimator
 from pyhits import planning
 from pyhits.checks import as_count
 from pyhits.choice import Chooser, choose_again
-from pyhits.encoders import Standardise
+from pyhits.encoders import Chain, Encoder, Flatten
+from pyhits.encoders.chain import split
 from pyhits.errors import ArgumentError, NotFittedError
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.hierarchy import chain
 from pyhits.hierarchy.forecast import Keep, forecast, in_memory
-from pyhits.hierarchy.starts import as_states, positions
+from pyhits.hierarchy.starts import as_states, histories, positions
 from pyhits.hierarchy.stream import ToFile
 from pyhits.noise import denoise
 from pyhits.planning import as_trajectories
@@ -52,6 +53,10 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         Training settings; ``"paper"`` is Appendix A.1. The settings below override it one by one.
     flow_map : str, optional
         Registered family of nets to train; ``"residual"`` is the default.
+    encoder : Encoder or list of Encoder, optional
+        What stands between the user's rows and the flow maps, such as ``[POD(22),
+        Standardise(common=True)]`` or ``DelayEmbedding(5)``. :meth:`fit` fits copies of it to the
+        training data. If the last is no Standardise, the recipe's is added.
     hidden_sizes : sequence of int, optional
         Widths of the hidden layers.
     activation : {"gelu", "silu", "tanh", "relu"}, optional
@@ -69,7 +74,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         transients.
     denoise : bool, optional
         Take white noise off the data first, where they carry any; by default the recipe decides,
-        and ``"pyhits"`` does.
+        and ``"pyhits"`` does. With an encoder it is taken off the encoded data, and left there if
+        they hold delays.
     target_error : float, optional
         One-step mean squared error at which a scale's training stops.
     time_limit : float, optional
@@ -106,13 +112,25 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     dt_ : float
     feature_names_ : tuple of str
     encoder_ : Standardise
+        The scaling of the coordinates that the flow maps work in.
+    preprocessor_ : Chain or None
+        What :attr:`encoder` does before that scaling.
+    coordinate_names_ : tuple of str
+        Names of the encoded coordinates; those of the features without an encoder.
+    start_rows_ : int
+        Rows that a forecast starts from: more than 1 with delays.
     recipe_ : Recipe
         The settings used, with nothing left open.
-    noise_ : array, shape (n_features,)
-        Standard deviation of the noise that was taken off the data, in their units.
+    noise_ : array, shape (n_coordinates,)
+        Standard deviation of the noise that was taken off the data (off the encoded data, with an
+        encoder), in their units.
     notes_ : list of str
         What was chosen on the user's behalf.
     """
+
+    preprocessor_: Chain | None = None
+    #: Shape of the user's snapshots, where the encoder begins with a Flatten.
+    snapshot_: tuple[int, ...] | None = None
 
     def __init__(
         self,
@@ -121,6 +139,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         dense: int = 1,
         recipe: str | Recipe = "pyhits",
         flow_map: str | None = None,
+        encoder: Encoder | Sequence[Encoder] | None = None,
         hidden_sizes: Sequence[int] | None = None,
         activation: str | None = None,
         polynomial_degree: int | None = None,
@@ -148,6 +167,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         self.dense = dense
         self.recipe = recipe
         self.flow_map = flow_map
+        self.encoder = encoder
         self.hidden_sizes = hidden_sizes
         self.activation = activation
         self.polynomial_degree = polynomial_degree
@@ -187,7 +207,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : Trajectories, or anything that Trajectories accepts
-            Training data.
+            Training data; with a Flatten also films, their snapshots along the last axes.
         y : None
             There for scikit-learn's tools; must be None.
         validation : as X, optional
@@ -211,15 +231,30 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if y is not None:
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
         recipe, n_jobs, seed = check_settings(self, with_checkpoint=checkpoint is not None)
+        snapshot, preprocessor, encoder = split(self.encoder, recipe.standardise)
         train, held, notes = planning.load_data(
-            X, validation, dt, fraction=self.validation_fraction, seed=seed
+            _flat(X, snapshot),
+            _flat(validation, snapshot),
+            dt,
+            fraction=self.validation_fraction,
+            seed=seed,
         )
+        given = train
+        if preprocessor is not None:
+            train = preprocessor.fit(train).transform(train)
+            held = preprocessor.transform(held)
+            notes.append(
+                f"Encoded: {given.n_features} features as {train.n_features} coordinates, by "
+                f"{', '.join(map(repr, preprocessor.encoders))}."
+            )
         sizes: list[int] | None = None
         if self.step_sizes is not None:
             sizes = planning.dense_step_sizes(self.step_sizes, self.dense)
             check_selection(self.select, self.tolerance, sizes)
         noise = None
-        if recipe.denoise:
+        if recipe.denoise and preprocessor is not None and preprocessor.history > 1:
+            notes.append("Noise is left: delays repeat that of each row, so it is not white.")
+        elif recipe.denoise:
             with bar("noise", verbose=self.verbose) as progress:
                 noise = denoise(
                     train,
@@ -251,7 +286,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         for note in notes:
             say(note, verbose=self.verbose)
 
-        encoder = Standardise(recipe.standardise).fit(train.values)
+        encoder.fit(train.values)
         jobs = make_jobs(
             train,
             held,
@@ -271,7 +306,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 job.time_limit = left / turns
         folder = None
         if checkpoint is not None:
-            key = fingerprint(train, held, recipe, seed, self.dtype, self.dense)
+            key = fingerprint(train, held, recipe, seed, self.dtype, self.dense, encoder)
             folder = CheckpointFolder(checkpoint, key)
             for job in jobs:
                 job.checkpoint = folder.progress_file(job.step_size)
@@ -283,22 +318,24 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 raise KeyboardInterrupt
             warn_interrupted(finished, [s for s in sizes if s not in trained.flow_maps])
 
-        self.encoder_ = encoder
+        self.snapshot_, self.preprocessor_, self.encoder_ = snapshot, preprocessor, encoder
         self.recipe_ = recipe
         self.dt_ = train.dt
-        self.feature_names_ = train.feature_names
-        self.n_features_in_ = train.n_features
+        self.feature_names_ = given.feature_names
+        self.n_features_in_ = given.n_features
         self.flow_maps_ = {s: trained.flow_maps[s] for s in finished}
         self.history_ = {s: trained.histories[s] for s in finished}
         self.notes_ = notes
         self.noise_ = np.zeros(train.n_features) if noise is None else noise.sigma
+        # Without an encoder the data are those that noise was taken off.
+        shown = train if preprocessor is None else given
         self.data_ = {
-            "fingerprint": train.fingerprint(),
-            "n_trajectories": len(train),
-            "n_rows": train.n_rows,
-            "low": low.astype(float).tolist(),
-            "std": train.values.std(axis=0, dtype=np.float64).tolist(),
-            "high": high.astype(float).tolist(),
+            "fingerprint": shown.fingerprint(),
+            "n_trajectories": len(shown),
+            "n_rows": shown.n_rows,
+            "low": shown.values.min(axis=0).astype(float).tolist(),
+            "std": shown.values.std(axis=0, dtype=np.float64).tolist(),
+            "high": shown.values.max(axis=0).astype(float).tolist(),
             "noise": self.noise_.tolist(),
         }
         say("Choosing which scales to couple.", verbose=self.verbose)
@@ -334,7 +371,10 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         tolerance = self.tolerance if tolerance is None else tolerance
         check_selection(select, tolerance, self.flow_maps_)
         if validation is not None:
-            selection = self._chooser(self.as_data(validation)).choose(select, tolerance)
+            held = self.as_data(validation)
+            if self.preprocessor_ is not None:
+                held = self.preprocessor_.transform(held)
+            selection = self._chooser(held).choose(select, tolerance)
         else:
             selection = choose_again(self.selection_, list(self.flow_maps_), select, tolerance)
         self.selection_ = selection
@@ -380,7 +420,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         ----------
         initial_states : array or DataFrame, shape (n, d) or (d,), or Trajectories
             In the user's units. Columns of a DataFrame are matched by name; Trajectories start from
-            their first states.
+            their first states. With delays it takes histories, shape (n, rows, d) or (rows, d), of
+            :attr:`start_rows_` rows or more that end in the initial state; of Trajectories, their
+            first rows. With a Flatten, d may be the shape of a snapshot.
         n_steps : int, optional
             Horizon in multiples of ``dt``. Give this or ``t``.
         t : array, shape (m,), optional
@@ -407,8 +449,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         -------
         array, shape (n, n_steps + 1, d) or (n, m, d)
             Row 0 of a trajectory is its initial state. Without the first axis for one state of
-            shape (d,). The dtype is that of ``initial_states``. With ``out`` a read-only memory map
-            or Zarr array.
+            shape (d,). The dtype is that of ``initial_states``. With a Flatten the last axis is the
+            shape of a snapshot. With ``out`` a read-only memory map or Zarr array of rows.
 
         Raises
         ------
@@ -423,9 +465,11 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         self._check_fitted()
         starts = None
         if isinstance(initial_states, Trajectories):
-            data = self.as_data(initial_states)
-            initial_states, starts = data.initial_states, data.start_times
-        states, single = as_states(initial_states, self.feature_names_)
+            initial_states, data = histories(self.as_data(initial_states), self.start_rows_)
+            starts = data.start_times
+        else:
+            initial_states = _flat(initial_states, self.snapshot_)
+        states, single = as_states(initial_states, self.feature_names_, self.start_rows_)
         at = None
         if (n_steps is None) == (t is None):
             raise ArgumentError("Give either n_steps or the times t.")
@@ -449,7 +493,10 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             rows_per_block=rows_per_block,
             compile=compile,
             keep=keep,
+            preprocessor=self.preprocessor_,
         )
+        if self.snapshot_ is not None and out is None:
+            result = result.reshape(*result.shape[:2], *self.snapshot_)
         return result[0] if single else result
 
     def _forecast(
@@ -481,7 +528,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         """Return the states one step of ``step_size`` later (the finest by default); (n, d)."""
         self._check_fitted()
         size = min(self.flow_maps_) if step_size is None else as_count(step_size, "step_size")
-        return self.forecast(states, t=[size * self.dt_], step_sizes=[size])[..., 0, :]
+        later = self.forecast(states, t=[size * self.dt_], step_sizes=[size])
+        axis = later.ndim - 1 - len(self.snapshot_ or (1,))
+        return np.asarray(later.take(0, axis=axis))
 
     def evaluate(
         self,
@@ -502,17 +551,32 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             As in :meth:`forecast`.
         """
         self._check_fitted()
-        data = self.as_data(test)
+        starts, data = histories(self.as_data(test), self.start_rows_)
         sizes = tuple(chain(self.selection_.step_sizes if step_sizes is None else step_sizes))
         if n_steps is not None:
             n_steps = as_count(n_steps, "n_steps")
 
         def forecaster(states: np.ndarray, steps: int) -> np.ndarray:
-            return self._forecast(states, steps, sizes, interpolation=interpolation)
+            return self._forecast(
+                starts, steps, sizes, interpolation=interpolation, preprocessor=self.preprocessor_
+            )
 
         spread = np.array(self.data_["std"])
         scale = np.where(spread > 0, spread, 1.0)
         return evaluate(forecaster, data, scale=scale, n_steps=n_steps, step_sizes=sizes)
+
+    @property
+    def start_rows_(self) -> int:
+        """Rows that a forecast starts from."""
+        return 1 if self.preprocessor_ is None else self.preprocessor_.history
+
+    @property
+    def coordinate_names_(self) -> tuple[str, ...]:
+        """Names of the encoded coordinates."""
+        self._check_fitted()
+        if self.preprocessor_ is None:
+            return self.feature_names_
+        return tuple(self.preprocessor_.get_feature_names_out(self.feature_names_))
 
     def as_data(self, data: Any) -> Trajectories:
         """Return ``data`` as Trajectories with the model's step, its features in its order.
@@ -523,7 +587,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             Step or features are others than those of the training data.
         """
         self._check_fitted()
-        trajectories = as_trajectories(data, None, default_dt=self.dt_)
+        flat = _flat(data, self.snapshot_)
+        trajectories = as_trajectories(flat, None, default_dt=self.dt_)
         return planning.matched(trajectories, self.dt_, self.feature_names_, "given")
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -548,3 +613,11 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     def _check_fitted(self) -> None:
         if not hasattr(self, "selection_"):
             raise NotFittedError("This HiTS is not fitted yet; call fit with trajectories first.")
+
+
+def _flat(data: Any, snapshot: tuple[int, ...] | None) -> Any:
+    """Return films of that shape as rows, and everything else as it is."""
+    if snapshot is None or isinstance(data, Trajectories):
+        return data
+    flatten = Flatten(snapshot).fit()
+    return flatten.transform(data) if flatten.is_film(data) else data

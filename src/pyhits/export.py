@@ -156,6 +156,12 @@ def export_model(
         raise ArgumentError(f"Expected a fitted HiTS, got a {type(model).__name__}.")
     if not hasattr(model, "flow_maps_"):
         raise NotFittedError("This HiTS is not fitted yet; call fit with trajectories first.")
+    if model.preprocessor_ is not None:
+        raise ArgumentError(
+            "This model steps encoded coordinates, and its encoder "
+            f"({', '.join(map(repr, model.preprocessor_.encoders))}) cannot be exported; export a "
+            "model fitted on encoded data."
+        )
     path = as_path(path)
     suffix = path.suffix.lower()
     size = min(model.flow_maps_) if step_size is None else as_count(step_size, "step_size")

@@ -85,6 +85,12 @@ class Hybrid:
             raise ArgumentError(f"Expected a fitted HiTS, got {type(model).__name__}.")
         if not hasattr(model, "selection_"):
             raise NotFittedError("This HiTS is not fitted yet; call fit with trajectories first.")
+        if model.preprocessor_ is not None:
+            raise ArgumentError(
+                "A hybrid integrates the user's features, but this model steps encoded ones "
+                f"({', '.join(map(repr, model.preprocessor_.encoders))}); fit one without an "
+                "encoder, or on encoded data."
+            )
         self.model = model
         self.integrator = as_integrator(integrator, system)
         self.dt = model.dt_ if dt is None else as_positive(dt, "dt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,8 @@ import torch
 
 from pyhits._version import __version__
 from pyhits.checks import as_positive, check_device
-from pyhits.encoders import Standardise
+from pyhits.encoders import Chain, Standardise
+from pyhits.encoders.chain import from_plain, links, to_plain
 from pyhits.errors import ArgumentError, FileFormatError
 from pyhits.estimator import HiTS
 from pyhits.hierarchy import Selection, chain, resolution
@@ -21,6 +23,9 @@ from pyhits.training import History, Recipe
 
 #: Version of the layout. Files of a greater one are refused. Since 2 a flow map may be dense.
 FORMAT = 2
+
+#: Version of files whose model has a preprocessor, or shapes its snapshots.
+FORMAT_ENCODED = 3
 
 
 def save_model(model: HiTS, path: str | Path) -> Path:
@@ -36,6 +41,13 @@ def save_model(model: HiTS, path: str | Path) -> Path:
         "encoder.mean": torch.from_numpy(model.encoder_.mean_.copy()),
         "encoder.scale": torch.from_numpy(model.encoder_.scale_.copy()),
     }
+    encoding: dict[str, Any] = {}
+    if model.preprocessor_ is not None:
+        for name, array in model.preprocessor_.state().items():
+            tensors[f"preprocessor.{name}"] = torch.from_numpy(array.copy())
+        encoding["preprocessor"] = to_plain(links(model.preprocessor_))
+    if model.snapshot_ is not None:
+        encoding["snapshot"] = list(model.snapshot_)
     scales = []
     for size, flow_map in model.flow_maps_.items():
         packed, facts = pack_flow_map(flow_map, f"scale.{size}")
@@ -50,18 +62,22 @@ def save_model(model: HiTS, path: str | Path) -> Path:
         settings["select"] = [int(s) for s in settings["select"]]
     if settings["hidden_sizes"] is not None:
         settings["hidden_sizes"] = [int(w) for w in settings["hidden_sizes"]]
+    if settings["encoder"] is not None:
+        settings["encoder"] = to_plain(links(model.encoder))
     settings["device"] = "cpu"
     write_tensors(
         path,
         tensors,
         {
-            "format": FORMAT,
+            "format": FORMAT_ENCODED if encoding else FORMAT,
             "pyhits_version": __version__,
             "dt": model.dt_,
             "feature_names": list(model.feature_names_),
             "scales": scales,
             "selection": model.selection_.as_dict(),
             "standardise": model.encoder_.enabled,
+            "common_scale": model.encoder_.common,
+            **encoding,
             "settings": settings,
             "recipe": asdict(model.recipe_),
             "data": model.data_,
@@ -94,7 +110,7 @@ def load(path: str | Path, *, device: str = "cpu") -> HiTS:
     version = facts.get("format")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise FileFormatError(f"{path} is a PyHiTS file, but not a model.")
-    if version > FORMAT:
+    if version > FORMAT_ENCODED:
         raise FileFormatError(
             f"{path} was written by PyHiTS {facts.get('pyhits_version')}, in a layout newer than "
             f"this version ({__version__}) knows; upgrade pyhits to read it."
@@ -112,10 +128,20 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
     settings = {k: v for k, v in facts["settings"].items() if k in known}
     if isinstance(settings["recipe"], dict):
         settings["recipe"] = Recipe(**settings["recipe"])
+    if settings.get("encoder") is not None:
+        settings["encoder"] = from_plain(settings["encoder"])
     model = HiTS(**{**settings, "device": device})
-    model.encoder_ = Standardise(facts["standardise"]).set_statistics(
-        tensors["encoder.mean"].numpy(), tensors["encoder.scale"].numpy()
-    )
+    model.encoder_ = Standardise(
+        facts["standardise"], common=facts.get("common_scale", False)
+    ).set_statistics(tensors["encoder.mean"].numpy(), tensors["encoder.scale"].numpy())
+    if "preprocessor" in facts:
+        start = "preprocessor."
+        arrays = {
+            k.removeprefix(start): t.numpy() for k, t in tensors.items() if k.startswith(start)
+        }
+        model.preprocessor_ = Chain(from_plain(facts["preprocessor"])).set_state(**arrays)
+    if "snapshot" in facts:
+        model.snapshot_ = tuple(int(n) for n in facts["snapshot"])
     model.recipe_ = Recipe(**facts["recipe"])
     model.dt_ = float(facts["dt"])
     model.feature_names_ = tuple(facts["feature_names"])
@@ -136,16 +162,22 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
 
 def _check(model: HiTS) -> None:
     """Raise a ValueError if the parts of a model file do not fit together."""
-    d = model.n_features_in_
+    d = n = model.n_features_in_
+    if model.preprocessor_ is not None:
+        n = model.preprocessor_.n_features_out_
+        if model.preprocessor_.n_features_in_ != d:
+            raise ValueError("its encoder is of other features")
+    if model.snapshot_ is not None and math.prod(model.snapshot_) != d:
+        raise ValueError("its snapshots are of another size")
     scale, mean = model.encoder_.scale_, model.encoder_.mean_
     as_positive(model.dt_, "dt")
     if len(set(model.feature_names_)) != d or d == 0:
         raise ValueError("its feature names are missing or repeat")
-    if mean.shape != (d,) or scale.shape != (d,):
-        raise ValueError(f"its scaling has shape {mean.shape}, its features are {d}")
+    if mean.shape != (n,) or scale.shape != (n,):
+        raise ValueError(f"its scaling has shape {mean.shape}, its coordinates are {n}")
     if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
         raise ValueError("its scaling is not finite and positive")
-    if any(flow_map.dimension != d for flow_map in model.flow_maps_.values()):
+    if any(flow_map.dimension != n for flow_map in model.flow_maps_.values()):
         raise ValueError("its flow maps are of another dimension than its features")
     chain(model.flow_maps_)
     if not set(model.selection_.step_sizes) <= set(model.flow_maps_):

@@ -76,6 +76,7 @@ def forecast(
     Example: pyhits forecast vdp.safetensors --from test.npz --steps 5120 -o forecast.npz
     """
     from pyhits.hierarchy.sinks import SINKS
+    from pyhits.hierarchy.starts import histories
     from pyhits.io import EXTENSIONS
     from pyhits.save import load
 
@@ -112,6 +113,7 @@ def forecast(
         _write(states, loaded, mixed.dt, data.start_times, out, verbose=not quiet)
         return
     data = loaded.as_data(data)
+    begin = histories(data, loaded.start_rows_)[1].start_times
     try:
         states = loaded.forecast(
             data,
@@ -131,7 +133,7 @@ def forecast(
     if streamed:
         say(f"{' x '.join(map(str, states.shape))} states written to {out}", verbose=not quiet)
         return
-    _write(states, loaded, loaded.dt_, data.start_times, out, verbose=not quiet)
+    _write(states, loaded, loaded.dt_, begin, out, verbose=not quiet)
 
 
 def _write(
@@ -149,6 +151,7 @@ def _write(
     from pyhits.io import write
     from pyhits.trajectories import Trajectories
 
+    states = states.reshape(*states.shape[:2], -1)
     length = states.shape[1]
     rows = np.isfinite(states).all(axis=2).sum(axis=1)
     kept = np.flatnonzero(rows >= 2)

@@ -1,5 +1,10 @@
 """Reversible maps from the user's states to the coordinates that flow maps work in."""
 
+from pyhits.encoders.base import Encoder
+from pyhits.encoders.chain import Chain
+from pyhits.encoders.delay import DelayEmbedding
+from pyhits.encoders.flatten import Flatten
+from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
 
-__all__ = ["Standardise"]
+__all__ = ["POD", "Chain", "DelayEmbedding", "Encoder", "Flatten", "Standardise"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pyhits.checks import as_numeric
-from pyhits.errors import DataError, NotFittedError
+from pyhits.encoders.base import Encoder, several
+from pyhits.errors import DataError
+from pyhits.trajectories import Trajectories
 
 
-class Standardise:
+class Standardise(Encoder):
     """Map each feature to zero mean and unit standard deviation, and back.
 
     Statistics are kept in float64, and stepping happens in the standardised coordinates, so that a
@@ -21,14 +23,33 @@ class Standardise:
     ----------
     enabled : bool
         When false the map is the identity: the paper's own setting, which trains on raw states.
+    common : bool
+        Divide all features by one number, the root mean square of the standard deviations of those
+        that vary. For features of one unit whose sizes mean something, such as POD coefficients:
+        small ones stay small, and their errors count as little as they do in the field.
+
+    Attributes
+    ----------
+    mean_, scale_ : array, shape (n_features,)
+        Standardised rows are ``(x - mean_) / scale_``.
     """
 
-    def __init__(self, enabled: bool = True) -> None:
+    kind: ClassVar[str] = "standardise"
+
+    def __init__(self, enabled: bool = True, *, common: bool = False) -> None:
         self.enabled = enabled
+        self.common = common
 
     def fit(self, X: Any, y: Any = None) -> Standardise:
-        """Learn mean and scale from rows ``X``, shape ``(n_rows, n_features)``."""
+        """Learn mean and scale from rows ``X``, shape ``(n_rows, n_features)``, or several such."""
+        if isinstance(X, Trajectories):
+            X = X.values
+        elif several(X):
+            X = np.concatenate([as_numeric(x, what="The data") for x in X])
         values = as_numeric(X, what="The data")
+        if values.ndim < 2 or values.size == 0:
+            raise DataError(f"Expected rows of shape (n_rows, n_features), got {values.shape}.")
+        values = values.reshape(-1, values.shape[-1])
         n = values.shape[1]
         if not self.enabled:
             return self.set_statistics(np.zeros(n), np.ones(n))
@@ -42,26 +63,35 @@ class Standardise:
         largest[flat] = 1.0
         centred /= largest
         scale = largest * np.sqrt(np.mean(np.square(centred, out=centred), axis=0))
-        return self.set_statistics(mean, np.where(flat | (scale == 0), 1.0, scale))
+        flat |= scale == 0
+        if self.common and not flat.all():
+            top = scale.max()
+            scale = np.full(n, top * np.sqrt(np.mean(np.square(scale[~flat] / top))))
+            return self.set_statistics(mean, scale)
+        return self.set_statistics(mean, np.where(flat, 1.0, scale))
 
     def set_statistics(self, mean: np.ndarray, scale: np.ndarray) -> Standardise:
         """Set the statistics directly, as a loaded model does; each shape ``(n_features,)``."""
         self.mean_ = np.asarray(mean, dtype=np.float64)
         self.scale_ = np.asarray(scale, dtype=np.float64)
+        self.n_features_in_ = len(self.mean_)
         return self
 
-    def transform(self, X: np.ndarray) -> np.ndarray:
-        """Return standardised rows in float64, shape ``(..., n_features)``."""
-        self._check(X)
+    def _encode(self, X: np.ndarray) -> np.ndarray:
         return np.asarray((X - self.mean_) / self.scale_)
 
-    def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
-        """Return rows in the user's units, float64, shape ``(..., n_features)``."""
-        self._check(Z)
+    def _decode(self, Z: np.ndarray) -> np.ndarray:
         return np.asarray(Z * self.scale_ + self.mean_)
 
-    def _check(self, X: np.ndarray) -> None:
-        if not hasattr(self, "mean_"):
-            raise NotFittedError("Standardise knows no statistics yet; call fit first.")
-        if X.shape[-1] != len(self.mean_):
-            raise DataError(f"Expected {len(self.mean_)} features, got {X.shape[-1]}.")
+    def state(self) -> dict[str, np.ndarray]:
+        """Return ``mean`` and ``scale``."""
+        return {"mean": self.mean_, "scale": self.scale_}
+
+    def set_state(self, **arrays: np.ndarray) -> Standardise:
+        """Set ``mean`` and ``scale``; a ValueError if they are no scaling."""
+        mean, scale = arrays["mean"], arrays["scale"]
+        if mean.ndim != 1 or mean.shape != scale.shape:
+            raise ValueError(f"its scaling has shapes {mean.shape} and {scale.shape}")
+        if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
+            raise ValueError("its scaling is not finite and positive")
+        return self.set_statistics(mean, scale)

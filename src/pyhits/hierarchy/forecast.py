@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyhits.checks import as_choice, as_count
-from pyhits.encoders import Standardise
+from pyhits.encoders import Encoder, Standardise
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.compiled import compiled
 from pyhits.hierarchy.divergence import Lost, find_divergence
@@ -61,6 +61,8 @@ class Forecaster:
         States that a flow map steps at once; by default chosen from the shapes.
     compile : bool
         Step with code that torch compiles for the device.
+    preprocessor : Encoder, optional
+        Fitted. It stands between the user's states and those that ``encoder`` scales.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class Forecaster:
     device: str = "cpu"
     rows_per_block: int | None = None
     compile: bool = False
+    preprocessor: Encoder | None = None
 
     def __post_init__(self) -> None:
         """Check the options, and count the states to fill in."""
@@ -116,6 +119,9 @@ class Forecaster:
         if self._positions is not None:
             # A spline's four coefficients an interval, and its values, all in float64.
             bytes_each += 8 * d * (5 * self._n_filled + 2 * self.n_times)
+        if self.preprocessor is not None:
+            # The coordinates at all times, and what is decoded of them in float64.
+            bytes_each += 8 * (d + self.preprocessor.n_features_in_) * self.n_times
         size = max(1, _CHUNK_BYTES // bytes_each)
         if self.device != "cpu":
             size *= 8
@@ -133,7 +139,7 @@ class Forecaster:
 
         Parameters
         ----------
-        initial_states : array, shape (n, d)
+        initial_states : array, shape (n, d), or (n, history, d) with delays
             In the user's units.
         out : array, shape (n, n_times, d)
             Contiguous, with the dtype of the initial states.
@@ -180,8 +186,21 @@ class Forecaster:
             raise lost.error()
         return lost
 
-    @torch.inference_mode()
     def _share(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
+        if self.preprocessor is None:
+            return self._scaled(starts, out, first)
+        rows = starts if starts.ndim == 3 else starts[:, None]
+        begin = self.preprocessor.transform(rows)[:, -1]
+        coordinates = np.empty((len(begin), self.n_times, begin.shape[1]), dtype=out.dtype)
+        lost = self._scaled(begin, coordinates, first)
+        if lost is not None and self.on_divergence == "raise":
+            return lost
+        out[:] = self.preprocessor.inverse_transform(coordinates)
+        self._keep_starts(rows[:, -1], out)
+        return lost
+
+    @torch.inference_mode()
+    def _scaled(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
         n, d = starts.shape
         result = torch.from_numpy(out)
         # Where nothing lies between, states are filled in where they are to be in the end.
@@ -203,10 +222,13 @@ class Forecaster:
         elif states.device.type not in ("cpu", "cuda"):
             states = states.cpu()  # other devices know no float64
         _decode(states, self.encoder, result)
-        # The initial state is the user's own number, not its round trip.
+        self._keep_starts(starts, out)
+        return lost
+
+    def _keep_starts(self, starts: np.ndarray, out: np.ndarray) -> None:
+        """Make the initial states the user's own numbers, not their round trips."""
         rows = [0] if self.at is None else np.flatnonzero(self.at == 0)
         out[:, rows] = starts[:, None]
-        return lost
 
 
 #: Takes a forecast's chunks as they are made, and returns the array that holds them in the end.
@@ -217,7 +239,7 @@ def in_memory(
     forecaster: Forecaster, initial_states: np.ndarray, progress: Advance | None
 ) -> np.ndarray:
     """Return the whole forecast as one array, shape ``(n, n_times, d)``."""
-    n, d = initial_states.shape
+    n, d = len(initial_states), initial_states.shape[-1]
     out = np.empty((n, forecaster.n_times, d), dtype=initial_states.dtype)
     forecaster(initial_states, out, progress=progress)
     return out
@@ -237,7 +259,7 @@ def forecast(
 
     Parameters
     ----------
-    initial_states : array, shape (n, d)
+    initial_states : array, shape (n, d), or (n, history, d) with delays
         In the user's units; the result has their dtype.
     flow_maps, encoder, n_steps, **settings
         As in :class:`Forecaster`.

@@ -9,11 +9,16 @@ import numpy as np
 
 from pyhits.checks import as_numeric
 from pyhits.errors import ArgumentError, DataError
-from pyhits.trajectories import default_names
+from pyhits.trajectories import Trajectories, default_names
 
 
-def as_states(initial_states: Any, feature_names: Sequence[str]) -> tuple[np.ndarray, bool]:
+def as_states(
+    initial_states: Any, feature_names: Sequence[str], history: int = 1
+) -> tuple[np.ndarray, bool]:
     """Return initial states as ``(n, d)``, and whether a single one of shape ``(d,)`` was given.
+
+    With a ``history`` of more rows they are ``(n, rows, d)`` or ``(rows, d)``, and the last rows of
+    each are returned, ``(n, history, d)``.
 
     Raises
     ------
@@ -31,8 +36,23 @@ def as_states(initial_states: Any, feature_names: Sequence[str]) -> tuple[np.nda
                 f"{', '.join(named)}."
             )
     states = as_numeric(initial_states, what="The initial states")
-    single = states.ndim == 1
+    axes = 1 if history == 1 else 2
+    single = states.ndim == axes
     states = states[None] if single else states
+    if history > 1:
+        if states.ndim != 3 or states.shape[1] < history or states.shape[2] != d or not len(states):
+            raise DataError(
+                f"Expected histories of shape (n, rows, {d}), each of at least {history} rows that "
+                f"end in the initial state, got {states.shape}."
+            )
+        states = states[:, -history:]
+        if not np.isfinite(states).all():
+            k, row, column = (int(k) for k in np.argwhere(~np.isfinite(states))[0])
+            raise DataError(
+                f"History {k} is {states[k, row, column]} in {feature_names[column]!r}, "
+                f"{history - 1 - row} rows before its end."
+            )
+        return states, single
     if states.ndim != 2 or states.shape[1] != d or len(states) == 0:
         raise DataError(f"Expected initial states of shape (n, {d}), got {states.shape}.")
     if not np.isfinite(states).all():
@@ -41,6 +61,33 @@ def as_states(initial_states: Any, feature_names: Sequence[str]) -> tuple[np.nda
             f"Initial state {row} is {states[row, column]} in {feature_names[column]!r}."
         )
     return states, single
+
+
+def histories(data: Trajectories, history: int) -> tuple[np.ndarray, Trajectories]:
+    """Return what forecasts of trajectories start from, and the rows from that state on.
+
+    The starts are ``(n, d)``, or ``(n, history, d)`` for a ``history`` of more than one row.
+
+    Raises
+    ------
+    DataError
+        A trajectory is too short; it is named.
+    """
+    if history == 1:
+        return data.initial_states, data
+    short = np.flatnonzero(data.lengths <= history)
+    if len(short):
+        raise DataError(
+            f"Trajectory {short[0]} has {data.lengths[short[0]]} rows; the model's delays take "
+            f"{history} to start from, and one to compare with."
+        )
+    rest = Trajectories(
+        [rows[history - 1 :] for rows in data],
+        data.dt,
+        feature_names=data.feature_names,
+        start_times=data.start_times + (history - 1) * data.dt,
+    )
+    return data.values[data.offsets[:-1, None] + np.arange(history)], rest
 
 
 def positions(t: Any, dt: float) -> np.ndarray:

@@ -79,7 +79,7 @@ class ToFile:
         path = as_path(self.path)
         if path.suffix.lower() not in SINKS:
             raise ArgumentError(f"Expected {str(path)!r} to end in {' or '.join(SINKS)}.")
-        shape = (len(initial_states), forecaster.n_times, initial_states.shape[1])
+        shape = (len(initial_states), forecaster.n_times, initial_states.shape[-1])
         sink = SINKS[path.suffix.lower()](path, shape, initial_states.dtype)
         asked = self._record(forecaster, initial_states)
         try:
@@ -187,6 +187,10 @@ def fingerprints(forecaster: Forecaster, initial_states: np.ndarray) -> dict[str
             maps.update(f"{name} {values.dtype} {values.shape}".encode() + values.tobytes())
     for statistic in (forecaster.encoder.mean_, forecaster.encoder.scale_):
         maps.update(statistic.tobytes())
+    if forecaster.preprocessor is not None:
+        maps.update(repr(forecaster.preprocessor).encode())
+        for name, array in sorted(forecaster.preprocessor.state().items()):
+            maps.update(f"{name} {array.shape}".encode() + array.tobytes())
     states = np.ascontiguousarray(initial_states)
     shape = f"{states.dtype} {states.shape}".encode()
     return {

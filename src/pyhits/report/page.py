@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pyhits import plots
 from pyhits.atomic import write_bytes
 from pyhits.estimator import HiTS
 from pyhits.evaluation import Evaluation
+from pyhits.hierarchy.starts import histories
 from pyhits.planning import padded
 from pyhits.report.environment import environment
 
@@ -85,14 +84,11 @@ def write_report(
 def _figures(
     model: HiTS, data: Any, coupled: Evaluation, single: dict[int, Evaluation]
 ) -> list[tuple[str, Figure]]:
-    truth = padded(data[: min(_PORTRAIT, len(data))])[:, : coupled.n_steps + 1]
-    steps = truth.shape[1] - 1
+    starts, data = histories(data[: min(_PORTRAIT, len(data))], model.start_rows_)
+    truth = padded(data)[:, : coupled.n_steps + 1]
     forecast = model.forecast(
-        np.ascontiguousarray(truth[:, 0]),
-        steps,
-        step_sizes=coupled.step_sizes,
-        on_divergence="return",
-    )
+        starts, truth.shape[1] - 1, step_sizes=coupled.step_sizes, on_divergence="return"
+    ).reshape(truth.shape)
     first = min(int(data.lengths[0]), coupled.n_steps + 1)
     return [
         ("training", plots.training_curves(model.history_)),

@@ -8,12 +8,16 @@ from typing import Any
 from pyhits.estimator import HiTS
 from pyhits.hierarchy import Candidate, Selection
 
+#: More names than these are not written out.
+_MOST_NAMES = 40
+
 
 def facts(model: HiTS) -> dict[str, Any]:
     """Return everything ``pyhits info`` shows as JSON values; what is infinite becomes None."""
     values = {
         "dt": model.dt_,
         "feature_names": list(model.feature_names_),
+        "coordinate_names": list(model.coordinate_names_),
         "step_sizes": list(model.flow_maps_),
         "selection": model.selection_.as_dict(),
         "dtype": model.dtype,
@@ -44,7 +48,15 @@ def describe(model: HiTS) -> str:
     """Return the text that ``pyhits info`` prints."""
     data = model.data_
     lines = [
-        f"features      {', '.join(model.feature_names_)}",
+        f"features      {_names(model.feature_names_)}",
+        *(
+            []
+            if model.preprocessor_ is None
+            else [
+                f"encoded by    {', '.join(map(repr, model.preprocessor_.encoders))}",
+                f"coordinates   {_names(model.coordinate_names_)}",
+            ]
+        ),
         f"dt            {model.dt_:g}",
         f"trained on    {data['n_trajectories']} trajectories, {data['n_rows']} rows, "
         f"in {model.seconds_:.0f} s, {model.dtype}",
@@ -79,6 +91,13 @@ def describe(model: HiTS) -> str:
             for c in selection.best
         ]
     return "\n".join([*lines, "", *model.notes_])
+
+
+def _names(names: tuple[str, ...]) -> str:
+    """Return the names, or how many there are if a field has more than anyone reads."""
+    if len(names) <= _MOST_NAMES:
+        return ", ".join(names)
+    return f"{names[0]}, {names[1]}, ..., {names[-1]} ({len(names)})"
 
 
 def _mark(candidate: Candidate, selection: Selection) -> str:

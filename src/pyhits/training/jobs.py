@@ -76,8 +76,17 @@ def make_jobs(
 
 
 def fingerprint(
-    train: Trajectories, held: Trajectories, recipe: Recipe, seed: int, dtype: str, dense: int = 1
+    train: Trajectories,
+    held: Trajectories,
+    recipe: Recipe,
+    seed: int,
+    dtype: str,
+    dense: int = 1,
+    encoder: Standardise | None = None,
 ) -> str:
     """Return a fingerprint of everything that the training of a scale depends on."""
     text = f"{train.fingerprint()} {held.fingerprint()} {recipe} {seed} {dtype} {dense}"
+    # Of the scaling that the recipe asks for, the recipe tells.
+    if encoder is not None and repr(encoder) != repr(Standardise(recipe.standardise)):
+        text += f" {encoder!r}"
     return hashlib.sha256(text.encode()).hexdigest()

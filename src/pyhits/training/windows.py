@@ -118,13 +118,13 @@ class WindowSampler:
 
     def states(self, rows: np.ndarray) -> np.ndarray:
         """Return the states in which windows begin, shape ``(n, d)``, encoded, float64."""
-        return self.encoder.transform(self.values[rows])
+        return np.asarray(self.encoder.transform(self.values[rows]))
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
         """Return the windows that begin at ``rows``; shape as ``draw``."""
         every = self.step_size // self.outputs
         steps = every * np.arange(self.rollout_steps * self.outputs + 1)
-        return self.encoder.transform(self.values[rows + steps[:, None]])
+        return np.asarray(self.encoder.transform(self.values[rows + steps[:, None]]))
 
     def too_short(self) -> str:
         """Return the sentence that says why no window fits."""

@@ -1,0 +1,210 @@
+"""What every encoder shares: scikit-learn's face, and how trajectories go through it."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self, overload
+
+import numpy as np
+
+from pyhits.checks import as_numeric, suggest
+from pyhits.errors import ArgumentError, DataError, NotFittedError
+from pyhits.trajectories import Trajectories, default_names
+
+
+class Encoder(ABC):
+    """A reversible map from the user's rows to the coordinates that flow maps work in.
+
+    A subclass fits itself, maps arrays of shape ``(..., time, n_features_in_)`` in ``_encode`` and
+    back in ``_decode``, and says in ``state`` what it has learned. Its constructor only stores;
+    what is fitted ends in an underscore. ``clone`` and pipelines of scikit-learn take it.
+
+    Training processes load encoders, so this does without scikit-learn's own base class: importing
+    that takes them a second each.
+    """
+
+    #: Name in model files.
+    kind: ClassVar[str] = ""
+
+    n_features_in_: int
+
+    # What a subclass writes
+
+    @abstractmethod
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn from rows ``X``; returns itself."""
+
+    @abstractmethod
+    def _encode(self, X: np.ndarray) -> np.ndarray:
+        """Map ``(..., time, n_features_in_)`` to ``(..., fewer or as many times, n_out)``."""
+
+    @abstractmethod
+    def _decode(self, Z: np.ndarray) -> np.ndarray:
+        """Map ``(..., n_out)`` to ``(..., n_features_in_)``, every row by itself."""
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what was learned, as named arrays that :meth:`set_state` takes."""
+
+    @abstractmethod
+    def set_state(self, **arrays: np.ndarray) -> Self:
+        """Set what was learned, as a loaded model does.
+
+        Raises
+        ------
+        ValueError
+            The arrays do not fit together.
+        """
+
+    @property
+    def n_features_out_(self) -> int:
+        """Number of encoded coordinates."""
+        return self.n_features_in_
+
+    @property
+    def history(self) -> int:
+        """Rows of a trajectory that one encoded row is made of."""
+        return 1
+
+    def _names(self, names: Sequence[str]) -> Sequence[str]:
+        return names
+
+    # Mapping
+
+    @overload
+    def transform(self, X: np.ndarray) -> np.ndarray: ...
+    @overload
+    def transform(self, X: Trajectories) -> Trajectories: ...
+    @overload
+    def transform(self, X: Any) -> Any: ...
+    def transform(self, X: Any) -> Any:
+        """Return encoded rows in float64.
+
+        Parameters
+        ----------
+        X : array, shape (time, d) or (..., time, d); list of arrays; or Trajectories
+            Several trajectories are encoded one by one.
+
+        Returns
+        -------
+        array, list of arrays, or Trajectories
+            What was given. Each trajectory loses its first ``history - 1`` rows.
+
+        Raises
+        ------
+        DataError
+            The features are others, or a trajectory is too short; it is named.
+        NotFittedError
+        """
+        self._check_fitted()
+        if isinstance(X, Trajectories):
+            return self._encode_trajectories(X)
+        if several(X):
+            return [self._encoded(x, trajectory=k) for k, x in enumerate(X)]
+        return self._encoded(X)
+
+    @overload
+    def inverse_transform(self, Z: np.ndarray) -> np.ndarray: ...
+    @overload
+    def inverse_transform(self, Z: Any) -> Any: ...
+    def inverse_transform(self, Z: Any) -> Any:
+        """Return rows in the user's units, float64; an array for an array, a list for a list."""
+        self._check_fitted()
+        if isinstance(Z, Trajectories) or several(Z):
+            return [self._decoded(z) for z in Z]
+        return self._decoded(Z)
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Fit to ``X`` and return it encoded."""
+        return self.fit(X, y).transform(X)
+
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> np.ndarray:
+        """Return the names of the encoded coordinates, shape ``(n_features_out_,)``."""
+        self._check_fitted()
+        names = default_names(self.n_features_in_) if input_features is None else input_features
+        if len(names) != self.n_features_in_:
+            raise ArgumentError(f"Expected {self.n_features_in_} feature names, got {len(names)}.")
+        return np.asarray(self._names(list(names)), dtype=object)
+
+    def _encoded(self, X: Any, trajectory: int | None = None) -> np.ndarray:
+        array = as_numeric(X, what="The data")
+        self._check_features(array, self.n_features_in_)
+        if self.history > 1:
+            n_rows = array.shape[-2] if array.ndim > 1 else 1
+            if n_rows < self.history:
+                which = "The data have" if trajectory is None else f"Trajectory {trajectory} has"
+                raise DataError(f"{which} {n_rows} row(s); {self!r} takes at least {self.history}.")
+        return self._encode(array)
+
+    def _decoded(self, Z: Any) -> np.ndarray:
+        array = as_numeric(Z, what="The encoded data")
+        self._check_features(array, self.n_features_out_)
+        return self._decode(array)
+
+    def _encode_trajectories(self, data: Trajectories) -> Trajectories:
+        lost = self.history - 1
+        short = np.flatnonzero(data.lengths < lost + 2)
+        if len(short):
+            raise DataError(
+                f"Trajectory {short[0]} has {data.lengths[short[0]]} rows; encoding takes "
+                f"{self.history} for each state, and it takes two states to show a step."
+            )
+        return Trajectories(
+            [self._encoded(rows) for rows in data],
+            data.dt if data.dt_known else None,
+            feature_names=list(self.get_feature_names_out(data.feature_names)),
+            start_times=data.start_times + lost * data.dt,
+        )
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "n_features_in_"):
+            raise NotFittedError(f"{type(self).__name__} is not fitted yet; call fit first.")
+
+    def _check_features(self, X: np.ndarray, expected: int) -> None:
+        if X.ndim == 0 or X.shape[-1] != expected:
+            found = X.shape[-1] if X.ndim else 0
+            raise DataError(f"Expected {expected} features, got {found}.")
+
+    # scikit-learn's face
+
+    @classmethod
+    def _parameters(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {name: getattr(self, name) for name in self._parameters()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set arguments of the constructor; returns itself."""
+        for name, value in params.items():
+            if name not in self._parameters():
+                raise ArgumentError(
+                    f"Unknown parameter {name!r}{suggest(name, self._parameters())}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import Tags, TargetTags, TransformerTags  # asked for by scikit-learn
+
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(),
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_features_in_")
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self).__init__).parameters
+        shown = [f"{k}={v!r}" for k, v in self.get_params().items() if v != defaults[k].default]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def several(X: Any) -> bool:
+    """Whether ``X`` is a list of arrays, each with rows of its own."""
+    return isinstance(X, (list, tuple)) and len(X) > 0 and all(np.ndim(x) >= 2 for x in X)

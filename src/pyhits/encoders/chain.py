@@ -1,0 +1,173 @@
+"""Encoders one after another, and as plain values in model files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pyhits.encoders.base import Encoder
+from pyhits.encoders.delay import DelayEmbedding
+from pyhits.encoders.flatten import Flatten
+from pyhits.encoders.pod import POD
+from pyhits.encoders.standardise import Standardise
+from pyhits.errors import ArgumentError
+
+
+class Chain(Encoder):
+    """Several encoders, each working on what the one before it returns.
+
+    Parameters
+    ----------
+    encoders : sequence of Encoder
+        A chain among them stands for its links. :meth:`fit` fits these very objects.
+    """
+
+    kind: ClassVar[str] = "chain"
+
+    def __init__(self, encoders: Sequence[Encoder]) -> None:
+        self.encoders = encoders
+
+    def fit(self, X: Any, y: Any = None) -> Chain:
+        """Fit one after the other; ``X`` as the first of them takes it."""
+        encoders = links(self)
+        for encoder in encoders[:-1]:
+            X = encoder.fit(X).transform(X)
+        encoders[-1].fit(X)
+        self.n_features_in_ = encoders[0].n_features_in_
+        return self
+
+    @property
+    def n_features_out_(self) -> int:
+        """Number of encoded coordinates."""
+        return links(self)[-1].n_features_out_
+
+    @property
+    def history(self) -> int:
+        """Rows of a trajectory that one encoded row is made of."""
+        return 1 + sum(encoder.history - 1 for encoder in links(self))
+
+    def transform(self, X: Any) -> Any:
+        """Return encoded rows, as every encoder; trajectories stay together on the way."""
+        self._check_fitted()
+        return self._encode(X)
+
+    def inverse_transform(self, Z: Any) -> Any:
+        """Return rows in the user's units."""
+        self._check_fitted()
+        return self._decode(Z)
+
+    def _encode(self, X: Any) -> Any:
+        for encoder in links(self):
+            X = encoder.transform(X)
+        return X
+
+    def _decode(self, Z: Any) -> Any:
+        for encoder in reversed(links(self)):
+            Z = encoder.inverse_transform(Z)
+        return Z
+
+    def _names(self, names: Sequence[str]) -> Sequence[str]:
+        for encoder in links(self):
+            names = list(encoder.get_feature_names_out(names))
+        return names
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the arrays of all links, those of link k beginning with ``k.``."""
+        return {
+            f"{k}.{name}": array
+            for k, encoder in enumerate(links(self))
+            for name, array in encoder.state().items()
+        }
+
+    def set_state(self, **arrays: np.ndarray) -> Chain:
+        """Set what :meth:`state` returns; a ValueError if the links do not fit together."""
+        encoders = links(self)
+        for k, encoder in enumerate(encoders):
+            start = f"{k}."
+            own = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+            encoder.set_state(**own)
+            if k and encoder.n_features_in_ != encoders[k - 1].n_features_out_:
+                raise ValueError("its encoders do not fit together")
+        self.n_features_in_ = encoders[0].n_features_in_
+        return self
+
+
+def links(encoder: Any) -> list[Encoder]:
+    """Return an encoder, a chain or a sequence of them as a plain list; none for None.
+
+    Raises
+    ------
+    ArgumentError
+        Something is no encoder.
+    """
+    if encoder is None:
+        return []
+    if isinstance(encoder, Chain):
+        found = links(list(encoder.encoders))
+        if not found:
+            raise ArgumentError("A chain needs at least one encoder.")
+        return found
+    if isinstance(encoder, Encoder):
+        return [encoder]
+    if isinstance(encoder, (list, tuple)):
+        return [link for part in encoder for link in links(part)]
+    raise ArgumentError(
+        f"Expected an encoder such as POD, DelayEmbedding or Standardise, or a list of them, got "
+        f"{encoder!r}."
+    )
+
+
+def split(
+    encoder: Any, standardise: bool
+) -> tuple[tuple[int, ...] | None, Chain | None, Standardise]:
+    """Return unfitted copies of the parts that an encoder has for an estimator.
+
+    Returns
+    -------
+    snapshot : tuple of int or None
+        Shape of the user's snapshots, where a Flatten comes first.
+    preprocessor : Chain or None
+        What lies between that and the scaling.
+    scaling : Standardise
+        The last of the encoders, if it is one; otherwise one is added, ``standardise`` or not.
+
+    Raises
+    ------
+    ArgumentError
+        Something is no encoder, or a Flatten comes later.
+    """
+    given = fresh(links(encoder))
+    snapshot, scaling = None, Standardise(standardise)
+    first, last = (given[0], given[-1]) if given else (None, None)
+    if isinstance(first, Flatten):
+        snapshot, given = first.snapshot, given[1:]
+    if any(isinstance(link, Flatten) for link in given):
+        raise ArgumentError("Flatten can only be the first encoder: what follows works on rows.")
+    if isinstance(last, Standardise):
+        scaling, given = last, given[:-1]
+    return snapshot, Chain(given) if given else None, scaling
+
+
+_KINDS: dict[str, type[Encoder]] = {
+    encoder.kind: encoder for encoder in (Standardise, POD, DelayEmbedding, Flatten)
+}
+
+
+def to_plain(encoders: Sequence[Encoder]) -> list[dict[str, Any]]:
+    """Return what encoders are, without what they have learned, as JSON values."""
+    unknown = [link for link in encoders if _KINDS.get(link.kind) is not type(link)]
+    if unknown:
+        raise ArgumentError(f"{unknown[0]!r} cannot be written to a file: it is not PyHiTS's own.")
+    return [{"kind": link.kind, **link.get_params()} for link in encoders]
+
+
+def from_plain(values: Sequence[dict[str, Any]]) -> list[Encoder]:
+    """Return new encoders from :func:`to_plain`'s values."""
+    return [_KINDS[v["kind"]](**{k: x for k, x in v.items() if k != "kind"}) for v in values]
+
+
+def fresh(encoders: Sequence[Encoder]) -> list[Encoder]:
+    """Return new, unfitted encoders with the same arguments."""
+    return [type(link)(**link.get_params()) for link in encoders]
