@@ -27,6 +27,7 @@ PAGES = [
 RUN = (
     "README",
     "quickstart",
+    "baselines",
     "encoders",
     "training",
     "forecasting",

@@ -19,7 +19,7 @@ from pyhits.encoders.chain import split
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.export import export_model
 from pyhits.report.text import describe, facts
-from pyhits.save import FORMAT, FORMAT_ENCODED
+from pyhits.save import FORMAT
 from pyhits.serialise import read_tensors, write_tensors
 
 SHAPE = (5, 6)
@@ -152,7 +152,7 @@ def test_models_are_saved_with_their_encoders(
 def test_damaged_files_and_versions(of_fields: pyhits.HiTS, tmp_path: Path) -> None:
     path = of_fields.save(tmp_path / "m.safetensors")
     tensors, values = read_tensors(path, what="a model")
-    assert values["format"] == FORMAT_ENCODED
+    assert values["format"] == FORMAT
     for name, changed, message in (
         ("preprocessor.0.mean", {"preprocessor.0.mean": tensors["encoder.mean"]}, "its modes have"),
         ("encoder.mean", {"encoder.mean": tensors["preprocessor.0.mean"]}, "its scaling has shape"),
@@ -185,6 +185,21 @@ def test_a_scaling_alone_is_the_flow_maps_own(tmp_path: Path) -> None:
     again = pyhits.load(path)
     assert again.encoder_.common
     np.testing.assert_array_equal(again.forecast(start, 50), common.forecast(start, 50))
+
+
+def test_the_scaling_after_modes_is_common() -> None:
+    """Coefficients of one unit: weak modes must not count as much as the strongest."""
+    for encoder, common in (
+        (POD(2), True),
+        ([Standardise(), POD(2)], True),
+        (Chain([POD(2)]), True),
+        ([POD(2), Standardise()], False),
+        ([POD(2), DelayEmbedding(2)], False),
+        (None, False),
+    ):
+        scaling = split(encoder, True)[2]
+        assert (scaling.enabled, scaling.common) == (True, common)
+    assert not split(POD(2), False)[2].enabled
 
 
 def test_files_without_the_new_keys_are_read(fitted: pyhits.HiTS, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import pyhits.encoders.pod as module
 from pyhits import Trajectories
 from pyhits.encoders import POD
+from pyhits.encoders.pod import _Centred, _orthonormal
 from pyhits.errors import ArgumentError, DataError
 
 
@@ -93,6 +94,82 @@ def test_energy_chooses_the_number_of_modes(monkeypatch: pytest.MonkeyPatch) -> 
     assert_same_modes(pod, POD(energy=0.999).fit(X), atol=1e-4)
     low_rank = field(40, 60)[:, :1] @ np.ones((1, 60))
     assert len(POD(energy=1.0).fit(low_rank).modes_) == 1
+
+
+def wide(n: int = 60, d: int = 900) -> np.ndarray:
+    """Fields of which each mode is a third of the one before."""
+    return field(n, d, decay=1 / 3)
+
+
+@pytest.mark.parametrize("wanted", [{"n_modes": 16}, {"energy": 1 - 1e-13}])
+def test_snapshots_give_the_modes_of_the_svd(
+    wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all modes would not fit: weak modes too, though their inner products lose digits."""
+    monkeypatch.setattr(module, "_FIRST", 4)
+    monkeypatch.setattr(_Centred, "iterate", None)
+    X = wide()
+    pod = POD(**wanted, max_bytes=100_000).fit(X)
+    _, values, modes = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
+    n = len(pod.modes_)
+    assert n >= 13
+    np.testing.assert_allclose(pod.singular_values_, values[:n], rtol=1e-7)
+    assert pod.singular_values_[-1] < 1e-6 * values[0]
+    # Angles from the exact modes; where a mode is weak, rounding of the strongest turns it.
+    apart = modes[:n] - pod.modes_ * np.sign(np.sum(pod.modes_ * modes[:n], axis=1))[:, None]
+    assert (np.linalg.norm(apart, axis=1) < 1e-8 * values[0] / values[:n]).all()
+    np.testing.assert_allclose(pod.modes_ @ pod.modes_.T, np.eye(n), atol=1e-13)
+    assert_same_modes(pod, POD(n).fit(X), atol=1e-7)
+
+
+def test_snapshots_are_looked_at_where_rows_are_few_or_no_array(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    used = []
+    original = _Centred.snapshots
+    monkeypatch.setattr(
+        _Centred, "snapshots", lambda self, size: used.append(size) or original(self, size)
+    )
+    X = wide()
+    small = POD(5, max_bytes=100_000)
+    exact = POD(5).fit(X)
+    assert used == []
+    assert_same_modes(small.fit(X), exact, atol=1e-8)
+    assert used == [15]
+    # Columns of a file, some of them alone, are read as those of an array.
+    np.save(tmp_path / "x.npy", np.hstack([X, X]))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")[:, 900:]
+    np.testing.assert_array_equal(POD(5, max_bytes=100_000).fit(mapped).modes_, small.modes_)
+    np.save(tmp_path / "y.npy", np.asfortranarray(X[:, ::2]))
+    mapped = np.load(tmp_path / "y.npy", mmap_mode="r")
+    assert_same_modes(POD(5, max_bytes=50_000).fit(mapped), POD(5).fit(X[:, ::2]), atol=1e-8)
+    # Blocks have no columns: they are iterated on.
+    assert_same_modes(small.fit(OnDisk(X, 7)), exact, atol=1e-6)
+
+
+def test_dependent_rows_are_made_orthonormal_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((6, 50)) * np.logspace(0, -12, 6)[:, None]
+    households = []
+    original = np.linalg.qr
+    monkeypatch.setattr(np.linalg, "qr", lambda *a, **k: households.append(0) or original(*a, **k))
+
+    def check(rows: np.ndarray) -> None:
+        basis = _orthonormal(rows)
+        np.testing.assert_allclose(basis @ basis.T, np.eye(len(rows)), atol=1e-14)
+        left = rows - rows @ basis.T @ basis
+        assert (np.linalg.norm(left, axis=1) <= 1e-13 * np.linalg.norm(rows, axis=1)).all()
+
+    check(rows)
+    nearly = rows + 1e-4 * np.roll(rows, 1, axis=0)
+    nearly[1] = nearly[0] + 1e-3 * nearly[1] / np.linalg.norm(nearly[1])
+    check(nearly)
+    assert households == []
+    for k, dependent in enumerate((2 * rows[0], 0 * rows[0], rows[0] + 1e-9 * rows[1]), start=1):
+        changed = rows.copy()
+        changed[3] = dependent
+        check(changed)
+        assert len(households) == k
 
 
 class OnDisk:

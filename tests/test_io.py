@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyhits.io import EXTENSIONS, read, write
+from pyhits.io.media import FILMS, SOUNDS
 from pyhits.trajectories import Trajectories
 
 h5py = pytest.importorskip("h5py")
@@ -16,7 +17,7 @@ pytest.importorskip("h5netcdf")
 pytest.importorskip("pyarrow")
 
 TEXT = (".csv", ".tsv", ".txt", ".dat")
-EXACT = tuple(e for e in EXTENSIONS if e not in (*TEXT, ".npy"))
+EXACT = tuple(e for e in EXTENSIONS if e not in (*TEXT, ".npy", *SOUNDS, *FILMS))
 
 
 def make(lengths, n_features=2, dtype=np.float64, seed=0, **options):

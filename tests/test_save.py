@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from conftest import Drift, quick
 from safetensors.torch import save_file
 
 import pyhits
+from pyhits.encoders import POD
 from pyhits.errors import (
     ArgumentError,
     FileFormatError,
@@ -112,3 +114,43 @@ def test_a_users_flow_map_couples_and_saves(fitted: pyhits.HiTS, tmp_path: Path)
     model.flow_maps_[1] = Unnamed(2)
     with pytest.raises(FileFormatError, match="register"):
         model.save(tmp_path / "no.safetensors")
+
+
+def test_rows_of_millions_of_numbers(tmp_path: Path) -> None:
+    """The header of a file holds 100 MB, fewer than a few lists of the features' numbers take."""
+    shape = np.random.default_rng(0).standard_normal(2_000_000, dtype=np.float32)
+    rows = np.sin(np.arange(6, dtype=np.float32))[:, None] * shape
+    model = quick(step_sizes=[1], encoder=POD(1), recipe="reproduce").fit(rows, dt=0.1)
+    again = pyhits.load(model.save(tmp_path / "m.safetensors"))
+    assert again.feature_names_ == model.feature_names_
+    assert again.data_ == model.data_
+    np.testing.assert_array_equal(again.forecast(rows[:1], 2), model.forecast(rows[:1], 2))
+
+
+def test_files_of_format_3_are_read(fitted: pyhits.HiTS, tmp_path: Path) -> None:
+    tensors, facts = read_tensors(fitted.save(tmp_path / "m.safetensors"), what="a model")
+    lists = {name: tensors.pop(f"data.{name}").tolist() for name in ("low", "std", "high", "noise")}
+    old = {"format": 3, "feature_names": ["x", "y"], "data": facts["data"] | lists}
+    write_tensors(tmp_path / "old.safetensors", tensors, facts | old)
+    again = pyhits.load(tmp_path / "old.safetensors")
+    assert again.data_ == fitted.data_
+    start = np.array([[1.0, 0.5]])
+    np.testing.assert_array_equal(again.forecast(start, 50), fitted.forecast(start, 50))
+
+
+def test_names_that_nobody_gave_are_left_out(
+    oscillations: pyhits.Trajectories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written(model: pyhits.HiTS) -> dict[str, Any]:
+        path = model.save(tmp_path / "m.safetensors")
+        assert pyhits.load(path).feature_names_ == model.feature_names_
+        return read_tensors(path, what="a model")[1]
+
+    named = quick(step_sizes=[1]).fit(oscillations)
+    assert written(named)["feature_names"] == ["x", "y"]
+    assert "feature_names" not in written(
+        quick(step_sizes=[1]).fit(oscillations.to_array(), dt=0.1)
+    )
+    monkeypatch.setattr("pyhits.save._MOST_NAMES", 30)
+    with pytest.raises(ArgumentError, match="names of 2 features are too long"):
+        named.save(tmp_path / "m.safetensors")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyhits._version import __version__
 
 if TYPE_CHECKING:
-    from pyhits import encoders, flowmaps, integrators, sequences, systems
+    from pyhits import baselines, encoders, flowmaps, integrators, sequences, systems
     from pyhits.errors import PyHiTSError
     from pyhits.estimator import HiTS
     from pyhits.evaluation import Evaluation
@@ -34,6 +34,7 @@ _HOMES: dict[str, str | None] = {
     "PyHiTSError": "pyhits.errors",
     "Recipe": "pyhits.training",
     "Trajectories": "pyhits.trajectories",
+    "baselines": None,
     "encoders": None,
     "export_model": "pyhits.export",
     "flowmaps": None,
@@ -55,6 +56,7 @@ __all__ = [
     "Recipe",
     "Trajectories",
     "__version__",
+    "baselines",
     "encoders",
     "export_model",
     "flowmaps",

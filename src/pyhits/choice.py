@@ -43,6 +43,9 @@ class Chooser:
         Reading of ``time.perf_counter`` at which the front is left as it is.
     verbose : bool
         Show progress.
+    reproduce : bool
+        The scales were trained for forecasts from the first rows with all of them coupled: other
+        rollouts and couplings are not measured.
     """
 
     def __init__(
@@ -54,15 +57,17 @@ class Chooser:
         *,
         deadline: float | None = None,
         verbose: bool = False,
+        reproduce: bool = False,
     ) -> None:
         self._forecast = forecast
         self._flow_maps = flow_maps
         self._scale = scale
         self._deadline = math.inf if deadline is None else deadline
-        self._rolled = planning.rollouts(held)
+        self._rolled = planning.rollouts(held, whole=reproduce)
         self._verbose = verbose
         n, length, _ = self._rolled.truth.shape
-        self._ranges = ranges(chain(flow_maps))
+        sizes = chain(flow_maps)
+        self._ranges = [tuple(sizes)] if reproduce else ranges(sizes)
         largest = max(flow_map.multiply_adds for flow_map in flow_maps.values())
         states = min(_FRONT_STATES, _FRONT_WORK / (len(self._ranges) * largest))
         some = np.linspace(0, n - 1, min(n, max(1, int(states) // length))).astype(int)

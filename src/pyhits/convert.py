@@ -27,6 +27,7 @@ class Pieces:
     dt: float | None = None
     feature_names: list[str] | None = None
     start_times: np.ndarray | None = None
+    snapshot: tuple[int, ...] | None = None
 
 
 def to_pieces(data: Any, dt: float | None = None) -> Pieces:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,24 @@ from pyhits.checks import as_count
 from pyhits.choice import Chooser, choose_again
 from pyhits.encoders import Chain, Encoder, Flatten
 from pyhits.encoders.chain import split
-from pyhits.errors import ArgumentError, NotFittedError
+from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.hierarchy import chain
 from pyhits.hierarchy.forecast import Keep, forecast, in_memory
-from pyhits.hierarchy.starts import as_states, histories, positions
+from pyhits.hierarchy.starts import Starts, as_states, endings, histories, is_single, positions
 from pyhits.hierarchy.stream import ToFile
 from pyhits.noise import denoise
 from pyhits.planning import as_trajectories
 from pyhits.progress import bar, say, scale_bars
-from pyhits.settings import check_selection, check_settings
+from pyhits.settings import check_selection, check_settings, widths_by_scale
 from pyhits.training import Recipe
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.parallel import n_workers, train_scales, warn_interrupted
 from pyhits.trajectories import Trajectories
+
+#: Constant features that a note names, at most.
+_MOST_NAMES = 20
 
 
 class HiTS(BaseEstimator):  # type: ignore[misc]
@@ -49,20 +52,24 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         States that the finest flow map returns from one evaluation: it then steps ``dense`` times
         as far, fills in everything inside that step, and stands in for all step sizes up to it. A
         forecast takes so many times fewer evaluations; 1 is the paper's plain hierarchy.
-    recipe : {"pyhits", "paper"} or Recipe
-        Training settings; ``"paper"`` is Appendix A.1. The settings below override it one by one.
+    recipe : {"pyhits", "paper", "reproduce"} or Recipe
+        Training settings; ``"paper"`` is Appendix A.1, ``"reproduce"`` learns to generate the
+        training data from their first rows and nothing else (Section 3.2). The settings below
+        override it one by one.
     flow_map : str, optional
         Registered family of nets to train; ``"residual"`` is the default.
     encoder : Encoder or list of Encoder, optional
         What stands between the user's rows and the flow maps, such as ``[POD(22),
         Standardise(common=True)]`` or ``DelayEmbedding(5)``. :meth:`fit` fits copies of it to the
         training data. If the last is no Standardise, the recipe's is added.
-    hidden_sizes : sequence of int, optional
-        Widths of the hidden layers.
+    hidden_sizes : sequence of int, or mapping of int to such, optional
+        Widths of the hidden layers: of all nets, or by step size.
     activation : {"gelu", "silu", "tanh", "relu"}, optional
     polynomial_degree : int, optional
         Highest degree of the closed-form first stage of each scale; 0 leaves it out.
-    optimizer : {"soap", "adam", "adamw", "muon", "sgd"}, optional
+    optimizer : {"soap", "adam", "adamw", "muon", "sgd", "ridge"}, optional
+        ``"ridge"`` draws the hidden layers and solves for the last: seconds, and exact where there
+        are fewer windows than hidden units.
     learning_rate : float, optional
     batch_size, max_steps, rollout_steps : int, optional
         Windows a step, optimiser steps a scale, steps p in the loss (equation 9).
@@ -81,10 +88,12 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     time_limit : float, optional
         Seconds for the whole fit. Results then depend on the machine.
     validation_fraction : float
-        Part of the data held out where no validation data are given.
+        Part of the data held out where no validation data are given; nothing is where the training
+        data themselves are to be met, as by the recipe ``"reproduce"``.
     select : {"accuracy", "speed", "all"} or sequence of int
         Which scales to couple: by the paper's greedy rule; the cheapest coupling whose validation
-        error is within ``tolerance``; all; or those given.
+        error is within ``tolerance``; all; or those given. Where windows are coupled, as those of
+        the recipe ``"reproduce"``, ``"accuracy"`` means all.
     tolerance : float
         Mean squared error, in standardised coordinates, that ``"speed"`` allows.
     interpolation : {"cubic", "linear"}
@@ -140,7 +149,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         recipe: str | Recipe = "pyhits",
         flow_map: str | None = None,
         encoder: Encoder | Sequence[Encoder] | None = None,
-        hidden_sizes: Sequence[int] | None = None,
+        hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]] | None = None,
         activation: str | None = None,
         polynomial_degree: int | None = None,
         optimizer: str | None = None,
@@ -207,7 +216,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : Trajectories, or anything that Trajectories accepts
-            Training data; with a Flatten also films, their snapshots along the last axes.
+            Training data; with a Flatten also films, their snapshots along the last axes. Films
+            that :func:`pyhits.read` returned know the shape of theirs and need none.
         y : None
             There for scikit-learn's tools; must be None.
         validation : as X, optional
@@ -232,13 +242,20 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
         recipe, n_jobs, seed = check_settings(self, with_checkpoint=checkpoint is not None)
         snapshot, preprocessor, encoder = split(self.encoder, recipe.standardise)
+        if snapshot is None and isinstance(X, Trajectories):
+            snapshot = X.snapshot
         train, held, notes = planning.load_data(
             _flat(X, snapshot),
             _flat(validation, snapshot),
             dt,
             fraction=self.validation_fraction,
             seed=seed,
+            reproduce=recipe.windows == "coupled",
         )
+        if snapshot is not None and math.prod(snapshot) != train.n_features:
+            raise DataError(
+                f"Expected snapshots of shape {snapshot}, got rows of {train.n_features} features."
+            )
         given = train
         if preprocessor is not None:
             train = preprocessor.fit(train).transform(train)
@@ -251,6 +268,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if self.step_sizes is not None:
             sizes = planning.dense_step_sizes(self.step_sizes, self.dense)
             check_selection(self.select, self.tolerance, sizes)
+            widths_by_scale(self.hidden_sizes, sizes)
         noise = None
         if recipe.denoise and preprocessor is not None and preprocessor.history > 1:
             notes.append("Noise is left: delays repeat that of each row, so it is not white.")
@@ -273,16 +291,13 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if self.dense > 1:
             notes.append(f"The flow map of step size {sizes[0]} returns {self.dense} states.")
         recipe = recipe.resolve(train.n_features, len(train), train.n_rows)
-        assert recipe.hidden_sizes is not None
-        layers = [train.n_features, *recipe.hidden_sizes, train.n_features]
-        notes.append(
-            f"Each scale: net {layers} where no polynomial is exact, {recipe.optimizer}, at most "
-            f"{recipe.max_steps} steps."
-        )
+        widths = widths_by_scale(self.hidden_sizes, sizes)
+        notes.append(planning.nets_note(recipe, train.n_features, sizes, widths))
         low, high = train.values.min(axis=0), train.values.max(axis=0)
         flat = [train.feature_names[k] for k in np.flatnonzero(low == high)]
         if flat:
-            notes.append(f"Constant features stay constant: {', '.join(flat)}.")
+            shown_names = ", ".join([*flat[:_MOST_NAMES], "..."][: len(flat)])
+            notes.append(f"Constant features stay constant: {shown_names}.")
         for note in notes:
             say(note, verbose=self.verbose)
 
@@ -297,6 +312,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             dense=self.dense,
             dtype=self.dtype,
             device=self.device,
+            hidden_sizes=widths,
         )
         if self.time_limit is not None:
             # A tenth of it is for choosing the scales; each process trains several in turn.
@@ -306,7 +322,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 job.time_limit = left / turns
         folder = None
         if checkpoint is not None:
-            key = fingerprint(train, held, recipe, seed, self.dtype, self.dense, encoder)
+            key = fingerprint(
+                train, held, recipe, seed, self.dtype, self.dense, encoder, widths, sizes
+            )
             folder = CheckpointFolder(checkpoint, key)
             for job in jobs:
                 job.checkpoint = folder.progress_file(job.step_size)
@@ -334,14 +352,20 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             "n_trajectories": len(shown),
             "n_rows": shown.n_rows,
             "low": shown.values.min(axis=0).astype(float).tolist(),
-            "std": shown.values.std(axis=0, dtype=np.float64).tolist(),
+            "std": shown.spread().tolist(),
             "high": shown.values.max(axis=0).astype(float).tolist(),
             "noise": self.noise_.tolist(),
         }
         say("Choosing which scales to couple.", verbose=self.verbose)
         deadline = None if self.time_limit is None else begin + self.time_limit
         chooser = self._chooser(held, deadline)
-        self.selection_ = chooser.choose(self._askable(finished), self.tolerance)
+        asked = self._askable(finished)
+        how = self._how_to_select(asked)
+        if how is not asked:
+            note = "Coupled: all scales, since each was trained for the rows that it steps then."
+            notes.append(note)
+            say(note, verbose=self.verbose)
+        self.selection_ = chooser.choose(how, self.tolerance)
         self.seconds_ = time.perf_counter() - begin
         say(
             f"Coupled step sizes {', '.join(map(str, self.selection_.step_sizes))}; "
@@ -370,13 +394,14 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         self._check_fitted()
         tolerance = self.tolerance if tolerance is None else tolerance
         check_selection(select, tolerance, self.flow_maps_)
+        how = self._how_to_select(select)
         if validation is not None:
             held = self.as_data(validation)
             if self.preprocessor_ is not None:
                 held = self.preprocessor_.transform(held)
-            selection = self._chooser(held).choose(select, tolerance)
+            selection = self._chooser(held).choose(how, tolerance)
         else:
-            selection = choose_again(self.selection_, list(self.flow_maps_), select, tolerance)
+            selection = choose_again(self.selection_, list(self.flow_maps_), how, tolerance)
         self.selection_ = selection
         self.set_params(select=select, tolerance=tolerance)
         return self
@@ -387,6 +412,11 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             return self.select
         return [size for size in self.select if size in finished] or "accuracy"
 
+    def _how_to_select(self, select: str | Sequence[int]) -> str | Sequence[int]:
+        """Return ``"all"`` for ``"accuracy"`` where no other coupling was trained for."""
+        is_coupled = self.recipe_.windows == "coupled"
+        return "all" if is_coupled and isinstance(select, str) and select == "accuracy" else select
+
     def _chooser(self, held: Trajectories, deadline: float | None = None) -> Chooser:
         return Chooser(
             self._forecast,
@@ -395,6 +425,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             self.encoder_.scale_,
             deadline=deadline,
             verbose=self.verbose,
+            reproduce=self.recipe_.windows == "coupled",
         )
 
     # Using it
@@ -467,6 +498,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if isinstance(initial_states, Trajectories):
             initial_states, data = histories(self.as_data(initial_states), self.start_rows_)
             starts = data.start_times
+        elif isinstance(initial_states, Starts):
+            initial_states, starts = initial_states
         else:
             initial_states = _flat(initial_states, self.snapshot_)
         states, single = as_states(initial_states, self.feature_names_, self.start_rows_)
@@ -498,6 +531,44 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if self.snapshot_ is not None and out is None:
             result = result.reshape(*result.shape[:2], *self.snapshot_)
         return result[0] if single else result
+
+    def forecast_from(
+        self, recording: Any, n_steps: int | None = None, **options: Any
+    ) -> np.ndarray:
+        """Go on from the end of a recording.
+
+        Parameters
+        ----------
+        recording : array or DataFrame, shape (rows, d); several of them; or Trajectories
+            In the user's units. The last :attr:`start_rows_` rows of each are looked at. With a
+            Flatten, d may be the shape of a snapshot.
+        n_steps : int, optional
+            Horizon in multiples of ``dt``. Give this or ``t``, times since the recording's end.
+        **options
+            As in :meth:`forecast`.
+
+        Returns
+        -------
+        array, shape (n, n_steps + 1, d) or (n, m, d)
+            As :meth:`forecast`; row 0 is the last of the recording. Without the first axis for one
+            recording of shape ``(rows, d)``.
+
+        Raises
+        ------
+        DataError
+            A recording is shorter than the model's delays, or has other features.
+        ArgumentError, DivergenceError, CheckpointError, FileFormatError, MissingExtraError
+            As :meth:`forecast`.
+        """
+        self._check_fitted()
+        rows = _flat(recording, self.snapshot_)
+        single = is_single(rows)
+        if isinstance(rows, np.ndarray) and rows.ndim > 1:
+            # Earlier rows do not count: neither their gaps nor their size in float64.
+            rows = rows[..., -max(2, self.start_rows_) :, :]
+        starts = endings(self.as_data(rows), self.start_rows_)
+        states = self.forecast(starts, n_steps, **options)
+        return states[0] if single and options.get("out") is None else states
 
     def _forecast(
         self,

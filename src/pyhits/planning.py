@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyhits.errors import ArgumentError, DataError
 from pyhits.hierarchy import chain
 from pyhits.trajectories import Trajectories, default_names
+
+if TYPE_CHECKING:
+    from pyhits.training import Recipe
 
 #: Coarsest step size chosen without being asked: eleven scales, as in the paper.
 _COARSEST = 1024
@@ -36,9 +39,17 @@ def as_trajectories(
 
 
 def load_data(
-    data: Any, validation: Any, dt: float | None, *, fraction: float, seed: int
+    data: Any,
+    validation: Any,
+    dt: float | None,
+    *,
+    fraction: float,
+    seed: int,
+    reproduce: bool = False,
 ) -> tuple[Trajectories, Trajectories, list[str]]:
     """Return training and validation data, checked to match, and what was held out.
+
+    Nothing is held out where the training data themselves are to be met (``reproduce``).
 
     Raises
     ------
@@ -46,6 +57,9 @@ def load_data(
         Data that cannot be used.
     """
     train = as_trajectories(data, dt)
+    if validation is None and reproduce:
+        note = "Validation: on the training data, which are to be met from their first rows."
+        return train, train, [note]
     if validation is None:
         train, held, note = hold_out(train, fraction, seed)
         return train, held, [note]
@@ -84,6 +98,25 @@ def dense_step_sizes(step_sizes: Sequence[int], dense: int) -> list[int]:
             f"coarser, {coarser[0]}."
         )
     return [finest, *coarser]
+
+
+def nets_note(
+    recipe: Recipe,
+    n_features: int,
+    step_sizes: Sequence[int],
+    widths: Mapping[int, Sequence[int]],
+) -> str:
+    """Return the sentence that says which nets are trained, and how."""
+    nets = {tuple(widths.get(size, recipe.hidden_sizes or ())) for size in step_sizes}
+    if len(nets) == 1:
+        which = f"net {[n_features, *nets.pop(), n_features]}"
+    else:
+        hidden = (widths.get(size, recipe.hidden_sizes or ()) for size in step_sizes)
+        which = f"hidden layers of {'; '.join(', '.join(map(str, of)) for of in hidden)} units"
+    how = f"{recipe.optimizer}, at most {recipe.max_steps} steps"
+    if recipe.optimizer == "ridge":
+        how = "the last layer by ridge regression"
+    return f"Each scale: {which} where no polynomial is exact, {how}."
 
 
 def hold_out(
@@ -175,12 +208,15 @@ def padded(trajectories: Trajectories) -> np.ndarray:
     return out
 
 
-def rollouts(trajectories: Trajectories) -> Rollouts:
+def rollouts(trajectories: Trajectories, *, whole: bool = False) -> Rollouts:
     """Choose the stretches on which couplings are compared.
 
     Many trajectories are taken whole. One or a few long recordings are cut into overlapping
-    stretches of half their length, since a single rollout would decide by luck.
+    stretches of half their length, since a single rollout would decide by luck; unless they are to
+    be taken ``whole``.
     """
+    if whole:
+        return Rollouts(padded(trajectories))
     if len(trajectories) >= _FEW:
         length = int(trajectories.lengths.max())
         most = max(_FEW, _MAX_STATES // length)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,19 @@ from pyhits.estimator import HiTS
 from pyhits.hierarchy import Selection, chain, resolution
 from pyhits.serialise import pack_flow_map, read_tensors, unpack_flow_map, write_tensors
 from pyhits.training import History, Recipe
+from pyhits.trajectories import default_names
 
-#: Version of the layout. Files of a greater one are refused. Since 2 a flow map may be dense.
-FORMAT = 2
+#: Version of the layout. Files of a greater one are refused. Since 2 a flow map may be dense, since
+#: 3 there may be a preprocessor; since 4 what the data span are tensors, as the header of a file
+#: holds 100 MB, and names that nobody gave are left out.
+FORMAT = 4
 
-#: Version of files whose model has a preprocessor, or shapes its snapshots.
-FORMAT_ENCODED = 3
+#: Most bytes of names in a header, which has other things to hold besides.
+_MOST_NAMES = 80_000_000
+
+#: What the model tells of its training data as tensors, by feature, and of its noise by coordinate.
+_BY_FEATURE = ("low", "std", "high")
+_BY_COLUMN = (*_BY_FEATURE, "noise")
 
 
 def save_model(model: HiTS, path: str | Path) -> Path:
@@ -33,6 +42,11 @@ def save_model(model: HiTS, path: str | Path) -> Path:
 
     The file holds all scales, the selection with every candidate, scaling, names, settings, the
     training histories and a fingerprint of the training data.
+
+    Raises
+    ------
+    ArgumentError
+        Another extension, or names of more than 80 MB.
     """
     path = Path(path).expanduser()
     if path.suffix != ".safetensors":
@@ -41,7 +55,19 @@ def save_model(model: HiTS, path: str | Path) -> Path:
         "encoder.mean": torch.from_numpy(model.encoder_.mean_.copy()),
         "encoder.scale": torch.from_numpy(model.encoder_.scale_.copy()),
     }
+    data = dict(model.data_)
+    for name in _BY_COLUMN:
+        if name in data:
+            tensors[f"data.{name}"] = torch.tensor(data.pop(name), dtype=torch.float64)
     encoding: dict[str, Any] = {}
+    if model.feature_names_ != default_names(model.n_features_in_):
+        encoding["feature_names"] = list(model.feature_names_)
+        # The header is JSON that holds ours as a text: quotes are escaped twice.
+        if len(json.dumps(json.dumps(encoding))) > _MOST_NAMES:
+            raise ArgumentError(
+                f"The names of {model.n_features_in_} features are too long for a model file; give "
+                "shorter ones, or none."
+            )
     if model.preprocessor_ is not None:
         for name, array in model.preprocessor_.state().items():
             tensors[f"preprocessor.{name}"] = torch.from_numpy(array.copy())
@@ -61,7 +87,7 @@ def save_model(model: HiTS, path: str | Path) -> Path:
     if not isinstance(settings["select"], str):
         settings["select"] = [int(s) for s in settings["select"]]
     if settings["hidden_sizes"] is not None:
-        settings["hidden_sizes"] = [int(w) for w in settings["hidden_sizes"]]
+        settings["hidden_sizes"] = _plain_widths(settings["hidden_sizes"])
     if settings["encoder"] is not None:
         settings["encoder"] = to_plain(links(model.encoder))
     settings["device"] = "cpu"
@@ -69,10 +95,9 @@ def save_model(model: HiTS, path: str | Path) -> Path:
         path,
         tensors,
         {
-            "format": FORMAT_ENCODED if encoding else FORMAT,
+            "format": FORMAT,
             "pyhits_version": __version__,
             "dt": model.dt_,
-            "feature_names": list(model.feature_names_),
             "scales": scales,
             "selection": model.selection_.as_dict(),
             "standardise": model.encoder_.enabled,
@@ -80,7 +105,7 @@ def save_model(model: HiTS, path: str | Path) -> Path:
             **encoding,
             "settings": settings,
             "recipe": asdict(model.recipe_),
-            "data": model.data_,
+            "data": data,
             "notes": model.notes_,
             "seconds": model.seconds_,
         },
@@ -110,7 +135,7 @@ def load(path: str | Path, *, device: str = "cpu") -> HiTS:
     version = facts.get("format")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise FileFormatError(f"{path} is a PyHiTS file, but not a model.")
-    if version > FORMAT_ENCODED:
+    if version > FORMAT:
         raise FileFormatError(
             f"{path} was written by PyHiTS {facts.get('pyhits_version')}, in a layout newer than "
             f"this version ({__version__}) knows; upgrade pyhits to read it."
@@ -128,6 +153,8 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
     settings = {k: v for k, v in facts["settings"].items() if k in known}
     if isinstance(settings["recipe"], dict):
         settings["recipe"] = Recipe(**settings["recipe"])
+    if isinstance(settings["hidden_sizes"], dict):
+        settings["hidden_sizes"] = {int(k): v for k, v in settings["hidden_sizes"].items()}
     if settings.get("encoder") is not None:
         settings["encoder"] = from_plain(settings["encoder"])
     model = HiTS(**{**settings, "device": device})
@@ -144,7 +171,12 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
         model.snapshot_ = tuple(int(n) for n in facts["snapshot"])
     model.recipe_ = Recipe(**facts["recipe"])
     model.dt_ = float(facts["dt"])
-    model.feature_names_ = tuple(facts["feature_names"])
+    data = dict(facts["data"])
+    for name in _BY_COLUMN:
+        if f"data.{name}" in tensors:
+            data[name] = tensors[f"data.{name}"].tolist()
+    n_features = len(data["low"])
+    model.feature_names_ = tuple(facts.get("feature_names", default_names(n_features)))
     model.n_features_in_ = len(model.feature_names_)
     model.flow_maps_ = {}
     model.history_ = {}
@@ -153,8 +185,8 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
         model.flow_maps_[size] = unpack_flow_map(tensors, f"scale.{size}", scale["map"])
         model.history_[size] = History.from_dict(scale["history"])
     model.selection_ = Selection.from_dict(facts["selection"])
-    model.data_ = facts["data"]
-    model.noise_ = np.array(facts["data"].get("noise", [0.0] * model.n_features_in_))
+    model.data_ = data
+    model.noise_ = np.array(data.get("noise", [0.0] * model.n_features_in_))
     model.notes_ = list(facts["notes"])
     model.seconds_ = float(facts["seconds"])
     return model
@@ -183,6 +215,18 @@ def _check(model: HiTS) -> None:
     if not set(model.selection_.step_sizes) <= set(model.flow_maps_):
         raise ValueError("it couples step sizes that it does not hold")
     resolution({size: model.flow_maps_[size] for size in model.selection_.step_sizes})
-    for name in ("low", "high", "std"):
+    missing = [
+        name for name in ("fingerprint", "n_trajectories", "n_rows") if name not in model.data_
+    ]
+    if missing:
+        raise ValueError(f"its training data have no {missing[0]}")
+    for name in _BY_FEATURE:
         if len(model.data_[name]) != d:
             raise ValueError(f"its summary of the training data ({name}) does not fit")
+
+
+def _plain_widths(hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]]) -> Any:
+    """Return widths of hidden layers as JSON values; step sizes become texts."""
+    if isinstance(hidden_sizes, Mapping):
+        return {str(int(size)): [int(w) for w in of] for size, of in hidden_sizes.items()}
+    return [int(w) for w in hidden_sizes]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,11 +36,38 @@ def check_selection(
         )
 
 
+def widths_by_scale(
+    hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]] | None,
+    step_sizes: Iterable[int] | None = None,
+) -> dict[int, tuple[int, ...]]:
+    """Return the widths that are given for single step sizes, each of which must be learned.
+
+    Without ``step_sizes``, which may still follow from the data, only the values are checked.
+    """
+    if not isinstance(hidden_sizes, Mapping):
+        return {}
+    widths: dict[int, tuple[int, ...]] = {}
+    for given, layers in hidden_sizes.items():
+        size = as_count(given, "a step size of hidden_sizes")
+        checked = Recipe().override(hidden_sizes=layers).hidden_sizes
+        if checked is None:
+            raise ArgumentError(f"hidden_sizes has no widths for step size {size}; leave it out.")
+        widths[size] = checked
+    known = None if step_sizes is None else sorted(step_sizes)
+    unknown = [size for size in widths if known is not None and size not in known]
+    if known is not None and unknown:
+        raise ArgumentError(
+            f"hidden_sizes has an entry for step size {unknown[0]}; there are "
+            f"{', '.join(map(str, known))}."
+        )
+    return widths
+
+
 def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int | None, int]:
     """Check the constructor's values; return the recipe, the processes and the seed."""
     recipe = get_recipe(model.recipe).override(
         flow_map=model.flow_map,
-        hidden_sizes=model.hidden_sizes,
+        hidden_sizes=None if isinstance(model.hidden_sizes, Mapping) else model.hidden_sizes,
         activation=model.activation,
         polynomial_degree=model.polynomial_degree,
         optimizer=model.optimizer,
@@ -53,6 +80,7 @@ def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int |
         denoise=model.denoise,
         target_error=model.target_error,
     )
+    widths_by_scale(model.hidden_sizes)
     if as_count(model.dense, "dense") > 1:
         accepted = inspect.signature(family(recipe.flow_map)).parameters
         if "outputs" not in accepted:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import numbers
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
-from pyhits.checks import as_count, as_numeric, as_positive, check_finite
+from pyhits.checks import as_count, as_positive, check_finite
 from pyhits.convert import Pieces, check_step, to_pieces
 from pyhits.errors import ArgumentError, DataError
+from pyhits.packing import (
+    as_fraction,
+    as_noise_level,
+    as_snapshot,
+    as_starts,
+    check_lengths,
+    pack,
+    take,
+)
+
+#: Features whose statistics are taken together.
+_COLUMNS = 1 << 14
 
 
 class Trajectories:
@@ -35,6 +46,9 @@ class Trajectories:
         One name a feature; ``x0, x1, ...`` where none are known.
     start_times : float or sequence of float, optional
         Time of each trajectory's first row; 0 by default.
+    snapshot : sequence of int, optional
+        Shape that each row stands for, ``(height, width, 3)`` for a film in colours. Films that
+        were read carry theirs; parts of the data keep it.
 
     Raises
     ------
@@ -50,6 +64,8 @@ class Trajectories:
     dt: float
     #: Whether the data or the caller said ``dt``; where neither did, it is 1.
     dt_known: bool
+    #: Shape that each row stands for, where it is known.
+    snapshot: tuple[int, ...] | None = None
 
     def __init__(
         self,
@@ -58,12 +74,13 @@ class Trajectories:
         *,
         feature_names: Sequence[str] | None = None,
         start_times: float | Sequence[float] | np.ndarray | None = None,
+        snapshot: Sequence[int] | None = None,
     ) -> None:
         if isinstance(data, Trajectories):
             own = data.dt if data.dt_known else None
             check_step(dt, own)
             names = list(data.feature_names)
-            pieces = Pieces(list(data), None, own or dt, names, data.start_times)
+            pieces = Pieces(list(data), None, own or dt, names, data.start_times, data.snapshot)
         else:
             pieces = to_pieces(data, dt)
         self.dt_known = pieces.dt is not None
@@ -74,17 +91,20 @@ class Trajectories:
             lengths = np.full(n, length, dtype=np.int64)
             values = np.ascontiguousarray(pieces.even).reshape(n * length, d)
         else:
-            values = _pack(pieces.arrays)
+            values = pack(pieces.arrays)
         self.offsets = np.concatenate([[0], np.cumsum(lengths)])
         self.feature_names = _names(
             feature_names if feature_names is not None else pieces.feature_names, values.shape[1]
         )
-        _check_lengths(lengths)
+        check_lengths(lengths)
         check_finite(values, self.offsets, self.feature_names, what="The data")
         self.values = values.view()
         self.values.flags.writeable = False
         starts = start_times if start_times is not None else pieces.start_times
-        self.start_times = _starts(starts, len(lengths))
+        self.start_times = as_starts(starts, len(lengths))
+        self.snapshot = as_snapshot(
+            snapshot if snapshot is not None else pieces.snapshot, values.shape[1]
+        )
 
     @classmethod
     def _from_packed(
@@ -99,6 +119,7 @@ class Trajectories:
         new.dt = like.dt
         new.dt_known = like.dt_known
         new.feature_names = like.feature_names
+        new.snapshot = like.snapshot
         new.values = values.view()
         new.values.flags.writeable = False
         new.offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -195,11 +216,12 @@ class Trajectories:
         return self._from_packed(values, self.lengths[chosen], self, self.start_times[chosen])
 
     def __eq__(self, other: object) -> bool:
-        """Compare step, names, starts and every value."""
+        """Compare step, names, starts, the rows' shape and every value."""
         return (
             isinstance(other, Trajectories)
             and self.dt == other.dt
             and self.feature_names == other.feature_names
+            and self.snapshot == other.snapshot
             and np.array_equal(self.offsets, other.offsets)
             and np.array_equal(self.start_times, other.start_times)
             and self.dtype == other.dtype
@@ -211,10 +233,10 @@ class Trajectories:
     def __repr__(self) -> str:
         low, high = int(self.lengths.min()), int(self.lengths.max())
         rows = f"{low}" if low == high else f"{low}-{high}"
-        return (
-            f"Trajectories({len(self)} x {rows} rows x {self.n_features} features, "
-            f"dt={self.dt:g}, {self.dtype})"
-        )
+        features = f"{self.n_features} features"
+        if self.snapshot is not None:
+            features = f"{' x '.join(map(str, self.snapshot))} numbers"
+        return f"Trajectories({len(self)} x {rows} rows x {features}, dt={self.dt:g}, {self.dtype})"
 
     # Parts of it
 
@@ -222,33 +244,58 @@ class Trajectories:
         self, fraction: float = 0.2, *, random_state: int | None = 0
     ) -> tuple[Trajectories, Trajectories]:
         """Split by trajectory: return the rest and a random ``fraction`` of the trajectories."""
-        held = round(_fraction(fraction) * len(self))
+        held = round(as_fraction(fraction) * len(self))
         held = min(max(held, 1), len(self) - 1)
         if held < 1:
             raise DataError("One trajectory cannot be split by trajectory; use split_time.")
         order = np.random.default_rng(random_state).permutation(len(self))
         return self[np.sort(order[held:])], self[np.sort(order[:held])]
 
-    def split_time(self, fraction: float = 0.2) -> tuple[Trajectories, Trajectories]:
-        """Split by time: return the beginnings, and the last ``fraction`` of each trajectory.
+    def split_time(
+        self, last: float | np.integer[Any] = 0.2, *, overlap: int = 1
+    ) -> tuple[Trajectories, Trajectories]:
+        """Split by time: return the beginnings, and the last part of each trajectory.
 
         The last row of a beginning is also the first row of its rest, so that a forecast of the
         rest can start where the beginning ends. Both parts keep at least 2 rows.
+
+        Parameters
+        ----------
+        last : float or int
+            Share of each trajectory's rows that the last part takes, or how many rows.
+        overlap : int
+            Rows that end a beginning and start its rest: as many as a forecast starts from.
+
+        Raises
+        ------
+        DataError
+            A trajectory is too short; it is named.
         """
-        lengths = self.lengths
+        lengths, overlap = self.lengths, as_count(overlap, "overlap")
         if (lengths < 3).any():
             short = int(np.flatnonzero(lengths < 3)[0])
             raise DataError(
                 f"Trajectory {short} has {lengths[short]} rows; a split by time takes 3 or more."
             )
-        head = np.clip(np.round((1 - _fraction(fraction)) * lengths).astype(int), 2, lengths - 1)
-        begin = self.offsets[:-1]
-        first = _take(self.values, begin, head)
-        second = _take(self.values, begin + head - 1, lengths - head + 1)
-        starts = self.start_times + self.dt * (head - 1)
+        if isinstance(last, (int, np.integer)) and last >= 1:
+            head = lengths - int(last)
+        else:
+            head = np.round((1 - as_fraction(last)) * lengths).astype(int)
+            head = np.clip(head, 2, lengths - 1)
+        least = max(2, overlap)
+        if (head < least).any():
+            short = int(np.flatnonzero(head < least)[0])
+            raise DataError(
+                f"Trajectory {short} has {lengths[short]} rows, of which "
+                f"{max(0, head[short])} lie before the last part; it takes {least} or more."
+            )
+        begin, kept = self.offsets[:-1], lengths - head + overlap
+        first = take(self.values, begin, head)
+        second = take(self.values, begin + head - overlap, kept)
+        starts = self.start_times + self.dt * (head - overlap)
         return (
             self._from_packed(first, head, self, self.start_times),
-            self._from_packed(second, lengths - head + 1, self, starts),
+            self._from_packed(second, kept, self, starts),
         )
 
     def select(self, names: Sequence[str]) -> Trajectories:
@@ -263,6 +310,7 @@ class Trajectories:
         values = np.ascontiguousarray(self.values[:, columns])
         new = self._from_packed(values, self.lengths, self, self.start_times)
         new.feature_names = _names(names, len(names))
+        new.snapshot = None
         return new
 
     def with_dt(self, dt: float) -> Trajectories:
@@ -293,7 +341,7 @@ class Trajectories:
                 f"has {self.lengths.min()} rows."
             )
         lengths = np.full(len(self), n_rows)
-        values = _take(self.values, self.offsets[:-1] + start, lengths)
+        values = take(self.values, self.offsets[:-1] + start, lengths)
         return self._from_packed(values, lengths, self, self.start_times + start * self.dt)
 
     def add_noise(self, level: float, *, random_state: int | None = None) -> Trajectories:
@@ -305,7 +353,7 @@ class Trajectories:
             Variance of the noise as a fraction of each feature's variance: 0.01 is the paper's
             "1 %". The variance of a feature is taken over time and averaged over trajectories.
         """
-        level = _noise_level(level)
+        level = as_noise_level(level)
         rng = np.random.default_rng(random_state)
         noise = rng.standard_normal(self.values.shape)
         noise *= np.sqrt(level * self.mean_variance())
@@ -325,9 +373,15 @@ class Trajectories:
         squares = np.add.reduceat(np.square(centred, out=centred), begin, axis=0)
         return np.asarray((squares / counts).mean(axis=0))
 
+    def spread(self) -> np.ndarray:
+        """Standard deviation of each feature over all rows, float64; ``(n_features,)``."""
+        # Some columns at a time, so that films in float32 are never there in float64.
+        parts = np.split(self.values, range(_COLUMNS, self.n_features, _COLUMNS), axis=1)
+        return np.concatenate([part.std(axis=0, dtype=np.float64) for part in parts])
+
     def summary(self) -> str:
         """Return a table of the features: range, mean and standard deviation."""
-        mean, std = self.values.mean(0, dtype=np.float64), self.values.std(0, dtype=np.float64)
+        mean, std = self.values.mean(0, dtype=np.float64), self.spread()
         low, high = self.values.min(0), self.values.max(0)
         width = max(7, *(len(n) for n in self.feature_names))
         lines = [
@@ -364,33 +418,6 @@ class Trajectories:
         return read(path, dt=dt)
 
 
-def _pack(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Check that all arrays have the same features and stack them."""
-    if not arrays:
-        raise DataError("Expected at least one trajectory, got none.")
-    for k, a in enumerate(arrays):
-        if a.ndim != 2:
-            raise DataError(f"Trajectory {k} has shape {a.shape}; expected (time, feature).")
-        if a.shape[1] != arrays[0].shape[1]:
-            raise DataError(
-                f"Trajectory {k} has {a.shape[1]} features, trajectory 0 has "
-                f"{arrays[0].shape[1]}; all need the same."
-            )
-    if arrays[0].shape[1] == 0:
-        raise DataError("Expected at least one feature, got none.")
-    return np.ascontiguousarray(arrays[0]) if len(arrays) == 1 else np.concatenate(arrays)
-
-
-def _check_lengths(lengths: np.ndarray) -> None:
-    if len(lengths) == 0:
-        raise DataError("Expected at least one trajectory, got none.")
-    if (lengths < 2).any():
-        short = int(np.flatnonzero(lengths < 2)[0])
-        raise DataError(
-            f"Trajectory {short} has {lengths[short]} row(s); it takes at least 2 to show a step."
-        )
-
-
 def default_names(n: int) -> tuple[str, ...]:
     """Return the names of features that nobody named."""
     return tuple(f"x{k}" for k in range(n))
@@ -405,30 +432,3 @@ def _names(names: Sequence[str] | None, n: int) -> tuple[str, ...]:
     if len(set(chosen)) != n:
         raise ArgumentError(f"Feature names repeat: {', '.join(chosen)}.")
     return chosen
-
-
-def _starts(starts: Any, n: int) -> np.ndarray:
-    if starts is None:
-        return np.zeros(n)
-    array = np.asarray(as_numeric(starts, what="start_times"), dtype=np.float64)
-    if array.ndim > 1 or (array.ndim == 1 and len(array) != n) or not np.isfinite(array).all():
-        raise ArgumentError(f"Expected one finite start time for each of {n} trajectories.")
-    return np.array(np.broadcast_to(array, (n,)))
-
-
-def _noise_level(value: Any) -> float:
-    if not isinstance(value, numbers.Real) or not 0 <= float(value) < np.inf:
-        raise ArgumentError(f"Expected a noise level of 0 or more, got {value!r}.")
-    return float(value)
-
-
-def _fraction(value: Any) -> float:
-    if not isinstance(value, numbers.Real) or not 0 < float(value) < 1:
-        raise ArgumentError(f"Expected a fraction between 0 and 1, got {value!r}.")
-    return float(value)
-
-
-def _take(values: np.ndarray, begin: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Copy ``counts[k]`` rows from row ``begin[k]`` on, for every k."""
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(values[np.repeat(begin, counts) + within])

@@ -16,13 +16,16 @@ from pyhits.cli.options import (
     Out,
     Parameters,
     StepSizes,
+    Stretch,
     TimeColumn,
     Variable,
+    WithoutLast,
+    part,
     read,
     whole_numbers,
 )
 from pyhits.cli.run import INTERRUPTED, Debug, Quiet, command
-from pyhits.errors import DataError
+from pyhits.errors import ArgumentError, DataError
 from pyhits.progress import say
 
 if TYPE_CHECKING:
@@ -35,15 +38,20 @@ if TYPE_CHECKING:
 def forecast(
     model: Model,
     out: Out,
-    start: Annotated[
-        Path, typer.Option("--from", help="Trajectories whose first states to start from.")
-    ],
     steps: Annotated[
         int, typer.Option("--steps", help="Horizon in steps of dt, or of --hybrid-dt.")
     ],
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Trajectories whose first states to start from.")
+    ] = None,
+    after: Annotated[
+        Path | None, typer.Option("--after", help="Recordings from whose ends to go on.")
+    ] = None,
     dt: Dt = None,
     variable: Variable = None,
     time_column: TimeColumn = None,
+    stretch: Stretch = None,
+    without_last: WithoutLast = None,
     step_sizes: StepSizes = None,
     interpolation: Annotated[str | None, typer.Option("--interpolation")] = None,
     on_divergence: Annotated[
@@ -68,16 +76,29 @@ def forecast(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Forecast from the first state of every trajectory in a file.
+    """Forecast from the first state of every trajectory in a file, or go on from their ends.
 
     A .npy or .zarr may be larger than memory; called again, a forecast that was stopped continues.
     With --hybrid a numerical integrator fills in between learned coarse steps.
 
     Example: pyhits forecast vdp.safetensors --from test.npz --steps 5120 -o forecast.npz
+
+    Example: pyhits forecast wake.safetensors --after measured.csv --steps 200 -o later.csv
     """
+    if (start is None) == (after is None):
+        raise ArgumentError(
+            "Give either --from, trajectories whose first states to start from, or --after, "
+            "recordings from whose ends to go on."
+        )
+    recording = start if after is None else after
+    assert recording is not None
+    last = part(without_last, "--without-last")
+    if after is None and last is not None:
+        raise ArgumentError("--without-last goes with --after: --from starts at the beginning.")
     from pyhits.hierarchy.sinks import SINKS
-    from pyhits.hierarchy.starts import histories
+    from pyhits.hierarchy.starts import endings, histories
     from pyhits.io import EXTENSIONS
+    from pyhits.io.media import FILMS, SOUNDS, the_only_one
     from pyhits.save import load
 
     streamed = hybrid is None and out.suffix.lower() in SINKS
@@ -101,21 +122,31 @@ def forecast(
             "--interpolation": interpolation is not None,
         },
     )
-    data = read(start, dt, variable, time_column)
+    _check_form(loaded, out)
+    data = read(recording, dt, variable, time_column, stretch=stretch, like=loaded)
+    if out.suffix.lower() in (*FILMS, *SOUNDS):
+        the_only_one(data, out.name)
+    if last is not None:
+        data = data.split_time(last)[0]
     if mixed is not None:
+        ends = None if after is None else endings(loaded.as_data(data), 1)
         states = mixed.forecast(
-            data,
+            data if ends is None else ends.states,
             steps,
             tolerance=parareal,
             max_iterations=max_iterations,
             on_divergence=on_divergence,
         )
-        _write(states, loaded, mixed.dt, data.start_times, out, verbose=not quiet)
+        begin = data.start_times if ends is None else ends.times
+        _write(states, loaded, mixed.dt, begin, out, verbose=not quiet)
         return
     data = loaded.as_data(data)
-    begin = histories(data, loaded.start_rows_)[1].start_times
+    if after is None:
+        begin, begins = histories(data, loaded.start_rows_)[1].start_times, loaded.forecast
+    else:
+        begin, begins = endings(data, loaded.start_rows_).times, loaded.forecast_from
     try:
-        states = loaded.forecast(
+        states = begins(
             data,
             steps,
             step_sizes=sizes,
@@ -134,6 +165,18 @@ def forecast(
         say(f"{' x '.join(map(str, states.shape))} states written to {out}", verbose=not quiet)
         return
     _write(states, loaded, loaded.dt_, begin, out, verbose=not quiet)
+
+
+def _check_form(model: HiTS, out: Path) -> None:
+    """Raise at once if what a model forecasts cannot be written to a sound or film."""
+    from pyhits.io.film import picture_shape
+    from pyhits.io.media import FILMS, SOUNDS
+    from pyhits.io.sound import rate_of
+
+    if out.suffix.lower() in FILMS:
+        picture_shape(model.snapshot_, out)
+    if out.suffix.lower() in SOUNDS:
+        rate_of(model.dt_, model.n_features_in_)
 
 
 def _write(
@@ -163,6 +206,7 @@ def _write(
         dt,
         feature_names=model.feature_names_,
         start_times=start_times[kept],
+        snapshot=model.snapshot_,
     )
     write(result, out)
     for k in np.flatnonzero(rows < length):
@@ -180,6 +224,14 @@ def evaluate(
     dt: Dt = None,
     variable: Variable = None,
     time_column: TimeColumn = None,
+    stretch: Stretch = None,
+    last: Annotated[
+        str | None,
+        typer.Option(
+            "--last",
+            help="Forecast the last part of every trajectory alone: a share, 0.2, or rows, 50.",
+        ),
+    ] = None,
     step_sizes: StepSizes = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     report: Annotated[
@@ -197,7 +249,11 @@ def evaluate(
 ) -> None:
     """Forecast every trajectory from its first state and print the errors.
 
+    Beside them stand those of persistence, the forecast that nothing changes.
+
     Example: pyhits evaluate vdp.safetensors test.npz --report report.html
+
+    Example: pyhits evaluate film.safetensors film.mp4 --last 0.2
     """
     from pyhits.save import load
 
@@ -216,7 +272,10 @@ def evaluate(
         max_iterations=max_iterations,
         without={"--report": report is not None},
     )
-    test = read(data, dt, variable, time_column)
+    test = read(data, dt, variable, time_column, stretch=stretch, like=loaded)
+    held = part(last, "--last")
+    if held is not None:
+        test = test.split_time(held, overlap=loaded.start_rows_)[1]
     if mixed is None:
         result = loaded.evaluate(test, n_steps=steps, step_sizes=sizes)
     else:

@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pyhits.atomic import check_target
+from pyhits.cli.encoders import EncoderTexts, parse_encoders, snapshot_of
 from pyhits.cli.options import (
     Dt,
+    Grey,
+    Height,
+    Mono,
     Out,
+    Rate,
+    Reading,
     Select,
     StepSizes,
+    Stretch,
     TimeColumn,
     Tolerance,
     Variable,
+    WithoutLast,
     how_to_select,
+    part,
     read,
     whole_numbers,
 )
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.errors import ArgumentError
 from pyhits.progress import say
+
+if TYPE_CHECKING:
+    from pyhits.estimator import HiTS
+    from pyhits.trajectories import Trajectories
+
+#: Longest rows that nets of a usual size can step; longer ones are fields, and take modes.
+_MOST_FEATURES = 4096
 
 Model = Annotated[Path, typer.Argument(help="Model file (.safetensors).")]
 Device = Annotated[str, typer.Option("--device", help="cpu, or cuda.")]
@@ -39,19 +56,38 @@ def fit(
     dt: Dt = None,
     variable: Variable = None,
     time_column: TimeColumn = None,
+    rate: Rate = None,
+    mono: Mono = False,
+    height: Height = None,
+    grey: Grey = False,
+    stretch: Stretch = None,
+    without_last: WithoutLast = None,
+    encoder: EncoderTexts = None,
     step_sizes: StepSizes = None,
     dense: Annotated[
         int, typer.Option("--dense", help="States the finest flow map returns from one evaluation.")
     ] = 1,
-    recipe: Annotated[str, typer.Option("--recipe", help="pyhits, or paper.")] = "pyhits",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            help="pyhits; paper; or reproduce, which meets the data from their first rows alone.",
+        ),
+    ] = "pyhits",
     hidden_sizes: Annotated[
-        str | None, typer.Option("--hidden-sizes", help="Widths of the net, such as 64,64,64.")
+        str | None,
+        typer.Option(
+            "--hidden-sizes", help="Widths of the nets, such as 64,64,64, or 1=256,4=64x64."
+        ),
     ] = None,
     activation: Annotated[str | None, typer.Option("--activation")] = None,
     polynomial_degree: Annotated[
         int | None, typer.Option("--polynomial-degree", help="Of the first stage; 0: none.")
     ] = None,
-    optimizer: Annotated[str | None, typer.Option("--optimizer")] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option("--optimizer", help="soap, adam, adamw, muon, sgd, or ridge, in closed form."),
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size")] = None,
     max_steps: Annotated[
@@ -91,20 +127,26 @@ def fit(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Train a model on recorded trajectories and write it to a file.
+    """Train a model on recorded trajectories, a sound or a film, and write it to a file.
 
     Example: pyhits fit measured.csv --dt 0.1 -o wake.safetensors
+
+    Example: pyhits fit film.mp4 --encoder pod=64 --encoder standardise=common
+    --without-last 0.2 -o film.safetensors
     """
     from pyhits.estimator import HiTS
 
     if out.suffix != ".safetensors":
         raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
     check_target(out)
+    last = part(without_last, "--without-last")
+    encoders = parse_encoders(encoder)
     model = HiTS(
         whole_numbers(step_sizes, "--step-sizes"),
         dense=dense,
         recipe=recipe,
-        hidden_sizes=whole_numbers(hidden_sizes, "--hidden-sizes"),
+        encoder=encoders,
+        hidden_sizes=widths(hidden_sizes),
         activation=activation,
         polynomial_degree=polynomial_degree,
         optimizer=optimizer,
@@ -127,12 +169,55 @@ def fit(
         random_state=seed,
         verbose=not quiet,
     )
-    train = read(data, dt, variable, time_column)
+    shape = snapshot_of(encoders)
+    reading = Reading(dt, variable, time_column, rate, mono, height, grey, stretch, shape)
+    train = reading(data)
     say(f"{data}: {train}", verbose=not quiet)
-    held = None if validation is None else read(validation, dt, variable, time_column)
+    held = None if validation is None else replace(reading, stretch=None)(validation)
+    if last is not None:
+        train = train.split_time(last)[0]
+        say(f"Left out: the last {_rows(last)} of each trajectory.", verbose=not quiet)
+    check_size(train, model)
     model.fit(train, validation=held, checkpoint=checkpoint)
     model.save(out)
     say(f"Model written to {out}", verbose=not quiet)
+
+
+def widths(text: str | None) -> list[int] | dict[int, list[int]] | None:
+    """Read ``"64,64"``, of all nets, or ``"1=256,4=64x64"``, by step size."""
+    if text is None or "=" not in text:
+        return whole_numbers(text, "--hidden-sizes")
+    found: dict[int, list[int]] = {}
+    for entry in text.replace(" ", ",").split(","):
+        size, _, layers = entry.partition("=")
+        try:
+            step, of_it = int(size), [int(width) for width in layers.split("x")]
+        except ValueError:
+            raise ArgumentError(
+                "Expected --hidden-sizes to be widths such as 64,64, or such by step size, "
+                f"1=256,4=64x64, got {entry!r}."
+            ) from None
+        if step in found:
+            raise ArgumentError(f"--hidden-sizes has step size {step} twice.")
+        found[step] = of_it
+    return found
+
+
+def check_size(data: Trajectories, model: HiTS) -> None:
+    """Raise an ArgumentError where a field or film is too large to be stepped as it is."""
+    from pyhits.encoders import POD
+    from pyhits.encoders.chain import links
+
+    modes = any(isinstance(encoder, POD) for encoder in links(model.encoder))
+    if data.n_features > _MOST_FEATURES and not modes:
+        raise ArgumentError(
+            f"Rows of {data.n_features} numbers are too long to be stepped as they are. Add "
+            "--encoder pod=64 --encoder standardise=common: 64 modes, or as many as you think."
+        )
+
+
+def _rows(last: float) -> str:
+    return f"{last:.0%}" if last < 1 else f"{last} rows"
 
 
 @command
@@ -161,7 +246,7 @@ def couple(
         raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
     check_target(out)
     loaded = load(model).set_params(verbose=not quiet)
-    data = None if validation is None else read(validation, dt, variable, time_column)
+    data = None if validation is None else read(validation, dt, variable, time_column, like=loaded)
     loaded.couple(how_to_select(select), tolerance=tolerance, validation=data)
     loaded.save(out)
     chosen = ", ".join(map(str, loaded.selection_.step_sizes))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pyhits.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from pyhits.estimator import HiTS
+    from pyhits.trajectories import Trajectories
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
 Dt = Annotated[
@@ -23,6 +28,26 @@ TimeColumn = Annotated[
 StepSizes = Annotated[
     str | None,
     typer.Option("--step-sizes", help="Step sizes in multiples of dt, such as 1,2,4,8."),
+]
+
+Rate = Annotated[
+    int | None, typer.Option("--rate", help="Samples a second, to which a sound is brought.")
+]
+Mono = Annotated[bool, typer.Option("--mono", help="Average a sound's channels.")]
+Height = Annotated[
+    int | None, typer.Option("--height", help="Pixels, to which a film's frames are scaled.")
+]
+Grey = Annotated[bool, typer.Option("--grey", help="Leave a film's colours out.")]
+Stretch = Annotated[
+    str | None,
+    typer.Option("--stretch", help="Of a sound or film: from and to, in seconds, such as 2,4.5."),
+]
+WithoutLast = Annotated[
+    str | None,
+    typer.Option(
+        "--without-last",
+        help="Leave out the last part of every trajectory: a share, 0.2, or rows, 50.",
+    ),
 ]
 
 Select = Annotated[
@@ -81,11 +106,91 @@ def named_numbers(texts: list[str] | None, option: str) -> dict[str, float]:
     return values
 
 
-def read(
-    path: Path, dt: float | None, variable: str | None = None, time_column: str | None = None
-) -> Any:
-    """Read trajectories from a file."""
-    from pyhits.io import read as read_file
+def part(text: str | None, option: str) -> float | int | None:
+    """Read ``"0.2"``, a share of the rows, or ``"50"``, a number of them."""
+    if text is None:
+        return None
+    try:
+        rows = int(text) if text.strip().isdigit() else float(text)
+    except ValueError:
+        rows = 0
+    if not (0 < rows < 1 or (isinstance(rows, int) and rows > 0)):
+        raise ArgumentError(
+            f"Expected {option} to be a share of the rows such as 0.2, or a number of them such as "
+            f"50, got {text!r}."
+        )
+    return rows
 
-    column = int(time_column) if time_column is not None and time_column.isdigit() else time_column
-    return read_file(path, dt=dt, variable=variable, time_column=column)
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read, as the options say.
+
+    Attributes
+    ----------
+    dt, variable, time_column
+        For tables and archives.
+    rate, mono, height, grey, stretch
+        For sounds and films.
+    snapshot
+        For fields.
+    """
+
+    dt: float | None = None
+    variable: str | None = None
+    time_column: str | None = None
+    rate: int | None = None
+    mono: bool = False
+    height: int | None = None
+    grey: bool = False
+    stretch: str | None = None
+    snapshot: tuple[int, ...] | None = None
+
+    def __call__(self, path: Path, like: HiTS | None = None) -> Trajectories:
+        """Read trajectories, sounds and films as those that a model was trained on."""
+        from pyhits.io import FIELDS
+        from pyhits.io import read as read_file
+        from pyhits.io.media import FILMS, SOUNDS
+
+        column: str | int | None = self.time_column
+        if self.time_column is not None and self.time_column.isdigit():
+            column = int(self.time_column)
+        rate, mono, height, grey = self.rate, self.mono, self.height, self.grey
+        extension = path.suffix.lower()
+        if like is not None and extension in SOUNDS:
+            rate, mono = round(1 / like.dt_) or None, like.n_features_in_ == 1
+        snapshot = self.snapshot if like is None else like.snapshot_
+        if extension in FILMS and like is not None and snapshot is not None:
+            height, grey = snapshot[0], len(snapshot) == 2
+        if extension not in FIELDS:
+            snapshot = None
+        between = None if self.stretch is None else numbers(self.stretch, "--stretch")
+        if between is not None and len(between) != 2:
+            raise ArgumentError(
+                f"Expected --stretch as two times in seconds, 2,4.5, got {self.stretch!r}."
+            )
+        return read_file(
+            path,
+            dt=self.dt,
+            variable=self.variable,
+            time_column=column,
+            snapshot=snapshot,
+            rate=rate,
+            mono=mono,
+            height=height,
+            grey=grey,
+            stretch=None if between is None else (between[0], between[1]),
+        )
+
+
+def read(
+    path: Path,
+    dt: float | None,
+    variable: str | None = None,
+    time_column: str | None = None,
+    *,
+    stretch: str | None = None,
+    like: HiTS | None = None,
+) -> Trajectories:
+    """Read trajectories from a file, a sound or film as those that a model was trained on."""
+    return Reading(dt, variable, time_column, stretch=stretch)(path, like)

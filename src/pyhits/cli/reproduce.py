@@ -30,6 +30,19 @@ def reproduce(
         "reproduce"
     ),
     seed: Annotated[int, typer.Option("--seed", help="Seed of data and training.")] = 0,
+    sequence: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sequence",
+            help="Of table1, table3, table4 and fig7: ks, music, fluid or video; may be repeated.",
+        ),
+    ] = None,
+    audio: Annotated[
+        Path | None, typer.Option("--audio", help="A WAV file in place of the fugue.")
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option("--video", help="A film in place of the flower.")
+    ] = None,
     cache: Annotated[
         Path | None,
         typer.Option("--cache", help="Folder of fitted models; the platform's by default."),
@@ -49,5 +62,15 @@ def reproduce(
 
     if name != "all":
         get(name)
-    study = Study(budget, recipe=recipe, seed=seed, cache=Cache(cache), verbose=not quiet)
+    chosen = {"sequences": tuple(sequence)} if sequence else {}
+    study = Study(
+        budget,
+        recipe=recipe,
+        seed=seed,
+        cache=Cache(cache),
+        audio=audio,
+        video=video,
+        verbose=not quiet,
+        **chosen,
+    )
     make(name, study, out)

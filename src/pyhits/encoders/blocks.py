@@ -58,6 +58,18 @@ class Blocks:
             first += len(block)
             yield block
 
+    def columns(self) -> Iterator[tuple[slice, np.ndarray]] | None:
+        """Return an iterator over slices of features and all rows of these, float64.
+
+        None if the data are no single array ``(n, n_features)``.
+        """
+        shape: tuple[int, ...] = getattr(self._data, "shape", ())
+        if len(shape) != 2:
+            return None
+        n = max(1, self._max_bytes // (8 * max(1, shape[0])))
+        parts = (slice(begin, begin + n) for begin in range(0, shape[1], n))
+        return ((part, np.array(self._data[:, part], dtype=np.float64)) for part in parts)
+
     def _pieces(self, data: Any) -> Iterator[Any]:
         if not hasattr(data, "shape"):
             for block in data:

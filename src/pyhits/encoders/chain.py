@@ -131,7 +131,8 @@ def split(
     preprocessor : Chain or None
         What lies between that and the scaling.
     scaling : Standardise
-        The last of the encoders, if it is one; otherwise one is added, ``standardise`` or not.
+        The last of the encoders, if it is one; otherwise one is added, ``standardise`` or not, with
+        a common scale for the coefficients of a POD that comes last.
 
     Raises
     ------
@@ -147,6 +148,8 @@ def split(
         raise ArgumentError("Flatten can only be the first encoder: what follows works on rows.")
     if isinstance(last, Standardise):
         scaling, given = last, given[:-1]
+    elif isinstance(last, POD):
+        scaling = Standardise(standardise, common=True)
     return snapshot, Chain(given) if given else None, scaling
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from pyhits.checks import as_count, as_seed
 from pyhits.encoders.base import Encoder
@@ -21,6 +22,9 @@ _FIRST = 64
 #: Modes more than wanted, which make the wanted ones converge: at least so many, or half of them.
 _SPARE = 10
 
+#: Smallest diagonal of a Cholesky factor of rows of norm 1 that is trusted.
+_NEARLY_DEPENDENT = 1e-5
+
 #: Passes through the data, at most, and the change of the kept energy that ends them.
 _PASSES, _CONVERGED = 20, 1e-12
 
@@ -28,10 +32,11 @@ _PASSES, _CONVERGED = 20, 1e-12
 class POD(Encoder):
     """Project fields on the orthonormal modes that hold most of their variance (Lumley 1967).
 
-    Rows are snapshots. With up to 1024 snapshots or features the decomposition is exact; beyond,
-    the modes are found by randomised subspace iteration (Halko, Martinsson, Tropp 2011), until the
-    energy that they keep no longer changes. Both go through the data in blocks and look at nothing
-    but products of a block with a thin matrix, so that data in memory and on disk give equal modes.
+    Rows are snapshots. With up to 1024 snapshots or features the decomposition is exact, or follows
+    from the snapshots' inner products (Sirovich 1987) where all modes would not fit ``max_bytes``;
+    beyond, the modes are found by randomised subspace iteration (Halko, Martinsson, Tropp 2011),
+    until the energy that they keep no longer changes. All go through the data in blocks, so that
+    data in memory and on disk give equal modes.
 
     Beside the data a fit holds ``max_bytes`` and about four arrays of the size of the modes, which
     are half as many again as those that are kept.
@@ -115,7 +120,11 @@ class POD(Encoder):
                 values, modes, total = data.ritz(data.everything())
                 kept = self._kept(values, total, wanted)
                 break
-            values, modes, total = data.iterate(size, count, seed)
+            sketch = data.snapshots(size) if data.n_rows <= _SMALL else None
+            if sketch is not None:
+                values, modes, total = data.ritz(_orthonormal(sketch))
+            else:
+                values, modes, total = data.iterate(size, count, seed)
             kept = self._kept(values[:count], total, wanted)
             if wanted is not None or np.square(values[:count]).sum() >= self.energy * total:
                 break
@@ -189,6 +198,7 @@ class _Centred:
 
     def __init__(self, blocks: Blocks, center: bool) -> None:
         self._blocks = blocks
+        self._strongest: np.ndarray | None = None
         self.n_rows = 0
         first: np.ndarray | None = None
         for block in blocks:
@@ -211,6 +221,28 @@ class _Centred:
             return np.eye(len(self.mean))
         rows = np.concatenate(list(self))
         return _orthonormal(rows)
+
+    def snapshots(self, size: int) -> np.ndarray | None:
+        """Return the strongest ``size`` modes by the snapshots' inner products, not orthonormal.
+
+        Weak ones lose digits, which orthonormal rows of their span and :meth:`ritz` give back. None
+        if the data are no single array.
+        """
+        columns = self._blocks.columns()
+        if columns is None:
+            return None
+        if self._strongest is None:
+            products = np.zeros((self.n_rows, self.n_rows))
+            for part, block in columns:
+                centred = np.subtract(block, self.mean[part], out=block)
+                products += centred @ centred.T
+            self._strongest = np.linalg.eigh(products)[1][:, ::-1]
+        weights = self._strongest[:, :size]
+        sketch, first = np.zeros((size, len(self.mean))), 0
+        for block in self:
+            sketch += weights[first : first + len(block)].T @ block
+            first += len(block)
+        return sketch
 
     def iterate(self, size: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
         """Return singular values, modes and total energy of the best subspace of ``size``.
@@ -259,4 +291,23 @@ class _Centred:
 
 
 def _orthonormal(rows: np.ndarray) -> np.ndarray:
+    """Return orthonormal rows of the same span.
+
+    Twice by Cholesky factors, the second time for the digits that the first has lost (Yamamoto et
+    al. 2015): some ten times faster than Householder's way, which rows that are nearly dependent
+    take.
+    """
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    if len(rows) < rows.shape[1] and (norms > 0).all():
+        basis = rows / norms
+        try:
+            for least in (_NEARLY_DEPENDENT, 0.5):
+                factor = np.linalg.cholesky(basis @ basis.T)
+                if factor.diagonal().min() < least:
+                    break
+                basis = solve_triangular(factor, basis, lower=True, check_finite=False)
+            else:
+                return np.ascontiguousarray(basis)
+        except np.linalg.LinAlgError:
+            pass
     return np.ascontiguousarray(np.linalg.qr(rows.T)[0].T)

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pyhits.checks import as_numeric
+from pyhits.encoders.base import several
 from pyhits.errors import ArgumentError, DataError
 from pyhits.trajectories import Trajectories, default_names
+
+
+class Starts(NamedTuple):
+    """What forecasts start from, and when.
+
+    Attributes
+    ----------
+    states : array, shape (n, d) or (n, history, d)
+    times : array, shape (n,)
+        Of each initial state.
+    """
+
+    states: np.ndarray
+    times: np.ndarray
 
 
 def as_states(
@@ -88,6 +103,33 @@ def histories(data: Trajectories, history: int) -> tuple[np.ndarray, Trajectorie
         start_times=data.start_times + (history - 1) * data.dt,
     )
     return data.values[data.offsets[:-1, None] + np.arange(history)], rest
+
+
+def endings(data: Trajectories, history: int) -> Starts:
+    """Return the last ``history`` rows of each trajectory, which forecasts go on from.
+
+    Raises
+    ------
+    DataError
+        A trajectory is too short; it is named.
+    """
+    short = np.flatnonzero(data.lengths < history)
+    if len(short):
+        raise DataError(
+            f"Trajectory {short[0]} has {data.lengths[short[0]]} rows; the model's delays take "
+            f"{history} to go on from."
+        )
+    times = data.start_times + data.dt * (data.lengths - 1)
+    rows = data.offsets[1:, None] + np.arange(-history, 0)
+    states = data.values[rows]
+    return Starts(states[:, 0] if history == 1 else states, times)
+
+
+def is_single(recording: Any) -> bool:
+    """Whether a recording is one of shape ``(rows, d)``, not several, nor ``Trajectories``."""
+    if isinstance(recording, Trajectories) or several(recording):
+        return False
+    return np.ndim(recording) <= 2
 
 
 def positions(t: Any, dt: float) -> np.ndarray:

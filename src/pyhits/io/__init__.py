@@ -11,9 +11,11 @@ from pyhits.atomic import replacing
 from pyhits.checks import as_positive, suggest
 from pyhits.convert import Pieces, check_step
 from pyhits.errors import ArgumentError, DataError, FileFormatError
-from pyhits.io import archive, hdf5, matlab, netcdf, parquet, text
+from pyhits.io import archive, film, hdf5, matlab, netcdf, parquet, sound, text
 from pyhits.io.choose import Wanted
 from pyhits.io.guard import as_path, existing_file
+from pyhits.io.media import FILMS, checked
+from pyhits.packing import as_shape
 from pyhits.trajectories import Trajectories
 
 __all__ = ["EXTENSIONS", "read", "write"]
@@ -38,9 +40,14 @@ _FORMATS = {
     ".h5": _HDF5,
     ".hdf5": _HDF5,
     ".nc": _Format(netcdf.read, netcdf.write),
+    ".wav": _Format(sound.read, sound.write),
+    **dict.fromkeys(FILMS, _Format(film.read, film.write)),
 }
 
 _ARCHIVES = (".npz", ".mat", ".h5", ".hdf5", ".nc")
+
+#: The extensions of files that may hold fields, arrays of three axes and more.
+FIELDS = (".npy", *_ARCHIVES)
 
 #: The extensions that :func:`read` and :func:`write` know.
 EXTENSIONS = tuple(_FORMATS)
@@ -53,6 +60,12 @@ def read(
     variable: str | None = None,
     time_column: str | int | None = None,
     feature_names: Sequence[str] | None = None,
+    snapshot: Sequence[int] | None = None,
+    rate: int | None = None,
+    mono: bool = False,
+    height: int | None = None,
+    grey: bool = False,
+    stretch: tuple[float, float] | None = None,
 ) -> Trajectories:
     """Read trajectories from a file.
 
@@ -64,6 +77,10 @@ def read(
     Archives (.npz .mat .h5 .hdf5 .nc) hold named arrays: a vector ``t`` or ``time`` (or a scalar
     ``dt``), and one array ``(time, feature)`` or ``(trajectory, time, feature)``. Data that lie
     ``(feature, time)`` are transposed if the times say so. A .npy file is one such array.
+
+    Sounds (.wav) hold one feature a channel, between -1 and 1, in float64. Films (.mp4 .mov .avi
+    .mkv .webm .gif) hold one row a frame, ``height * width * 3`` numbers from 0 to 255 in float32,
+    and the rows carry that shape as ``snapshot``. Their ``dt`` is in seconds.
 
     Parameters
     ----------
@@ -79,6 +96,19 @@ def read(
         ``"none"`` if the file holds no times, or they are to be left aside.
     feature_names : sequence of str, optional
         One name a feature, instead of the file's own.
+    snapshot : sequence of int, optional
+        Shape of a field, such as ``(latitude, longitude)``: an array ``(time, *snapshot)`` or
+        ``(trajectory, time, *snapshot)`` is read as rows, which carry it. Films have their own.
+    rate : int, optional
+        Samples a second of a sound, if others than its own; what it cannot hold is filtered out.
+    mono : bool
+        Average a sound's channels.
+    height : int, optional
+        Rows of pixels to scale a film's frames to; its proportions stay.
+    grey : bool
+        Read a film without its colours, ``height * width`` numbers a frame.
+    stretch : tuple of float, optional
+        From when to when, in seconds, to read a sound or film; ``(2, 4.5)``.
 
     Raises
     ------
@@ -109,9 +139,11 @@ def read(
             f"{', '.join(_ARCHIVES)} files do."
         )
     try:
-        pieces = form.read(file, Wanted(variable, time_column))
+        shape = None if snapshot is None else as_shape(snapshot)
+        wanted = Wanted(variable, time_column, rate, mono, height, grey, stretch, shape)
+        pieces = form.read(file, checked(wanted, file))
         _check_step(dt, pieces.dt)
-        return Trajectories(pieces, dt, feature_names=feature_names)
+        return Trajectories(pieces, dt, feature_names=feature_names, snapshot=snapshot)
     except (ArgumentError, DataError) as error:
         raise type(error)(f"{file}: {error}") from error.__cause__
 
@@ -122,6 +154,10 @@ def write(trajectories: Trajectories, path: str | os.PathLike[str]) -> Path:
     All formats keep every value; .npz, .mat, .h5, .nc and .parquet also the data type and the exact
     ``dt``. Text tables give float64 and a ``dt`` to ten digits. A .npy file holds the values
     alone. The file appears once it is written in full, and missing folders are made.
+
+    Sounds and films are other than the rest: .wav holds 16 bits a sample, clipped at -1 and 1.
+    Films hold whole numbers from 0 to 255, compressed so that the eye sees no difference; the
+    data need a ``snapshot``, ``(height, width)`` or ``(height, width, 3)``.
 
     Returns
     -------
@@ -134,7 +170,7 @@ def write(trajectories: Trajectories, path: str | os.PathLike[str]) -> Path:
         The extension is unknown, or the file cannot be written there.
     DataError
         The format cannot hold them: uneven lengths in .npy, a feature named as the time is in a
-        table.
+        table, several trajectories or rows that are no pictures in a film.
     MissingExtraError
         The writer of this format is not installed.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def read_npy(path: Path, wanted: Wanted) -> Pieces:
                 "Expected an array of numbers, got pickled Python objects, which are never "
                 "opened. Save trajectories of different lengths with pyhits.write to .npz."
             ) from None
-    return choose({"the array": array}, Wanted("the array", wanted.time_column))
+    return choose({"the array": array}, replace(wanted, variable="the array"))
 
 
 def write_npy(trajectories: Trajectories, path: Path) -> None:

@@ -24,10 +24,26 @@ class Wanted:
         Name of the array that holds the data.
     time_column : str or int, optional
         Name of the times, or a column of the data (0-based), or ``"none"``.
+    snapshot : tuple of int, optional
+        Shape of a field in an archive, whose last axes become one row.
+    rate : int, optional
+        Samples a second of a sound.
+    mono, grey : bool
+        One channel of a sound, or of a film.
+    height : int, optional
+        Of a film's frames.
+    stretch : tuple of float, optional
+        From when to when, in seconds, of a sound or film.
     """
 
     variable: str | None = None
     time_column: str | int | None = None
+    rate: int | None = None
+    mono: bool = False
+    height: int | None = None
+    grey: bool = False
+    stretch: tuple[float, float] | None = None
+    snapshot: tuple[int, ...] | None = None
 
 
 def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
@@ -53,6 +69,7 @@ def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
     time = _time_name(arrays, wanted)
     name = _data_name(arrays, time, wanted.variable)
     values = as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}")
+    values = _as_rows(values, wanted.snapshot)
     if isinstance(wanted.time_column, int):
         return _with_time_column(values, wanted.time_column, name)
     if time is None:
@@ -78,6 +95,13 @@ def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
     count = 1 if pieces.even is None else len(pieces.even)
     pieces.start_times = np.full(count, start)
     return pieces
+
+
+def _as_rows(values: np.ndarray, snapshot: tuple[int, ...] | None) -> np.ndarray:
+    """Return fields whose last axes are a snapshot with these as one."""
+    if not snapshot or values.shape[-len(snapshot) :] != snapshot:
+        return values
+    return values.reshape(*values.shape[: -len(snapshot)], -1)
 
 
 def listing(arrays: Mapping[str, Any]) -> str:

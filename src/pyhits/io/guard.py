@@ -30,6 +30,8 @@ NETCDF3 = Kind("a classic NetCDF file", ".nc", (b"CDF\x01", b"CDF\x02", b"CDF\x0
 PARQUET = Kind("a Parquet file", ".parquet", (b"PAR1\x15",))
 MATLAB5 = Kind("a MATLAB .mat file", ".mat", (b"MATLAB 5.0 MAT-file",))
 MATLAB73 = Kind("a MATLAB v7.3 .mat file", ".mat", (b"MATLAB 7.3 MAT-file",))
+WAV = Kind("a WAV file", ".wav", (b"RIFF", b"RIFX", b"RF64"))
+FILM = Kind("a film", "", (b"GIF8", b"\x1aE\xdf\xa3"))
 TEXT = Kind("a text file", ".csv")
 BINARY = Kind("an unknown binary file", "")
 _OTHERS = (
@@ -42,7 +44,7 @@ _OTHERS = (
         (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
     ),
 )
-_KINDS = (NPY, NPZ, HDF5, NETCDF3, PARQUET, MATLAB5, MATLAB73, *_OTHERS)
+_KINDS = (NPY, NPZ, HDF5, NETCDF3, PARQUET, MATLAB5, MATLAB73, WAV, FILM, *_OTHERS)
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ def to_arrays(trajectories: Trajectories) -> dict[str, np.ndarray]:
     """Return trajectories as named arrays.
 
     ``values`` ``(n_rows, n_features)``, ``lengths`` and ``start_times`` ``(n_trajectories,)``,
-    ``feature_names`` ``(n_features,)``, the scalars ``dt`` and ``pyhits`` (the format's version).
+    ``feature_names`` ``(n_features,)``, the scalars ``dt`` and ``pyhits`` (the format's version);
+    ``snapshot``, the shape that a row stands for, where it has one.
     """
+    shape = trajectories.snapshot
     return {
         "pyhits": np.array(FORMAT_VERSION),
         "values": trajectories.values,
@@ -29,6 +32,7 @@ def to_arrays(trajectories: Trajectories) -> dict[str, np.ndarray]:
         "dt": np.array(trajectories.dt),
         "start_times": trajectories.start_times,
         "feature_names": np.array(trajectories.feature_names, dtype=np.str_),
+        **({} if shape is None else {"snapshot": np.array(shape)}),
     }
 
 
@@ -57,6 +61,7 @@ def from_arrays(arrays: Mapping[str, Any], path: Path) -> Pieces:
         starts = np.asarray(arrays["start_times"]).ravel().astype(np.float64)
         dt = float(np.asarray(arrays["dt"]).item())
         names = [_text(name) for name in np.asarray(arrays["feature_names"]).ravel()]
+        shape = [int(n) for n in np.asarray(arrays.get("snapshot", ())).ravel()]
     except KeyError as error:
         missing = error.args[0]
         raise FileFormatError(
@@ -74,6 +79,7 @@ def from_arrays(arrays: Mapping[str, Any], path: Path) -> Pieces:
         and len(starts) == len(lengths)
         and len(names) == values.shape[1]
         and 0 < dt < np.inf
+        and math.prod(shape or [values.shape[1]]) == values.shape[1]
     )
     if not consistent:
         raise FileFormatError(
@@ -82,6 +88,7 @@ def from_arrays(arrays: Mapping[str, Any], path: Path) -> Pieces:
             f"{len(starts)} start times, {len(names)} feature names, dt {dt:g}. Write it again."
         )
     pieces = Pieces(dt=dt, feature_names=names, start_times=starts)
+    pieces.snapshot = tuple(shape) or None
     if len(lengths) and (lengths == lengths[0]).all():
         pieces.even = values.reshape(len(lengths), -1, values.shape[1])
     else:

@@ -50,7 +50,9 @@ def write(trajectories: Trajectories, path: Path) -> None:
     else:
         variables["values"] = (("row", "feature"), arrays["values"])
         variables["lengths"] = ("trajectory", arrays["lengths"])
-    attributes = {"pyhits": int(arrays["pyhits"]), "dt": trajectories.dt}
+    attributes: dict[str, Any] = {"pyhits": int(arrays["pyhits"]), "dt": trajectories.dt}
+    if trajectories.snapshot is not None:
+        attributes["snapshot"] = arrays["snapshot"]
     dataset = xarray.Dataset(variables, coordinates, attributes)
     dataset.to_netcdf(path, engine="h5netcdf")
 
@@ -67,8 +69,9 @@ def _opened(xarray: Any, path: Path, engine: str) -> Any:
 
 def _own_arrays(dataset: Any) -> dict[str, Any]:
     arrays = {"pyhits": dataset.attrs["pyhits"]}
-    if "dt" in dataset.attrs:
-        arrays["dt"] = dataset.attrs["dt"]
+    for name in ("dt", "snapshot"):
+        if name in dataset.attrs:
+            arrays[name] = dataset.attrs[name]
     if "feature" in dataset.coords:
         arrays["feature_names"] = dataset["feature"].values
     for name in ("values", "lengths", "start_times"):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from math import gcd
 from pathlib import Path
 
 import numpy as np
-from scipy import signal
-from scipy.io import wavfile
 
 from pyhits.atomic import replacing
 from pyhits.checks import as_count, as_positive
 from pyhits.errors import ArgumentError, DataError
-from pyhits.io.guard import Kind, as_path, existing_file, reading
+from pyhits.io import sound
+from pyhits.io.guard import as_path, existing_file
 from pyhits.sequences.sequence import Sequence
 
 #: Score of the first two bars from the first note on: pitch, and length in 32nds. The alto has the
@@ -66,16 +64,16 @@ def synthesise(seconds: float = 2.0, *, rate: int = 1102, tempo: float = 80.0) -
     n_samples = as_count(round(as_positive(seconds, "seconds") * rate), "seconds * rate")
     # A quarter is eight 32nds.
     unit = 60 / as_positive(tempo, "tempo") / 8
-    sound = np.zeros(n_samples)
+    samples = np.zeros(n_samples)
     for voice in (ALTO, SOPRANO):
         begin = 0
         for pitch, length in (note.split(":") for note in voice.split()):
-            rest = sound[round(begin * unit * rate) :]
+            rest = samples[round(begin * unit * rate) :]
             if pitch != "R" and len(rest):
                 rest += _note(_frequency(pitch), int(length) * unit, len(rest), rate)
             begin += int(length)
     # The first of all samples is the silence before the first key is struck.
-    return np.asarray(0.9 * sound / max(np.abs(sound).max(), np.finfo(float).tiny))
+    return np.asarray(0.9 * samples / max(np.abs(samples).max(), np.finfo(float).tiny))
 
 
 def delay_vectors(samples: np.ndarray, delays: int = 128) -> np.ndarray:
@@ -109,7 +107,7 @@ def write_wav(path: str | Path, samples: np.ndarray, rate: int) -> None:
             f"a largest magnitude of {np.abs(samples).max(initial=0.0):g}."
         )
     with replacing(as_path(path)) as temporary:
-        wavfile.write(temporary, as_count(rate, "rate"), np.round(samples * 32767).astype(np.int16))
+        sound.save(temporary, samples, as_count(rate, "rate"))
 
 
 def read_audio(
@@ -142,21 +140,16 @@ def read_audio(
     """
     rate = as_count(rate, "rate")
     file = existing_file(path)
-    with reading(file, Kind("a WAV file", ".wav")):
-        own, sound = wavfile.read(file)
+    own, stored = sound.load(file)
     first = round(start * own)
-    last = len(sound) if seconds is None else first + round(as_positive(seconds, "seconds") * own)
-    if not 0 <= first < last <= len(sound):
+    last = len(stored) if seconds is None else first + round(as_positive(seconds, "seconds") * own)
+    if not 0 <= first < last <= len(stored):
         raise ArgumentError(
-            f"Expected a stretch within the {len(sound) / own:g} seconds of {file}, got "
+            f"Expected a stretch within the {len(stored) / own:g} seconds of {file}, got "
             f"start={start:g}, seconds={seconds}."
         )
-    mono = _as_float(sound[first:last])
-    mono = mono.reshape(len(mono), -1).mean(axis=1)
-    common = gcd(rate, own)
-    resampled = signal.resample_poly(mono, rate // common, own // common)
-    wanted = round((last - first) / own * rate)
-    return np.asarray(resampled[:wanted], dtype=float)
+    channels = sound.as_float(stored[first:last]).reshape(last - first, -1)
+    return sound.resampled(channels.mean(axis=1), own, rate)
 
 
 def _frequency(pitch: str) -> float:
@@ -185,12 +178,3 @@ def _note(pitch: float, length: float, n_samples: int, rate: int) -> np.ndarray:
     attack = np.sin(np.pi / 2 * np.minimum(t / 0.004, 1)) ** 2
     damper = np.exp(-np.maximum(t - length, 0) / 0.06)
     return np.asarray(tone * attack * damper)
-
-
-def _as_float(sound: np.ndarray) -> np.ndarray:
-    """Return samples of any kind that WAV files hold as float64 between -1 and 1."""
-    if sound.dtype.kind == "f":
-        return sound.astype(float)
-    half = 2.0 ** (8 * sound.dtype.itemsize - 1)
-    # Only 8-bit samples have no sign; their silence is the middle.
-    return (sound.astype(float) - (half if sound.dtype.kind == "u" else 0)) / half

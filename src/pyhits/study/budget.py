@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pyhits.checks import as_choice
@@ -36,6 +37,10 @@ class Budget:
     timing_seconds : float
     grid : int
         Initial states along each axis of Figure 10.
+    sequence_seconds : float, optional
+        Time that each model of a sequence is given for its training; None: what its problem says.
+    small_sequences : bool
+        Coarser fields and smaller frames behind the same number of modes.
     side_by_side : bool
         Fit several systems at a time, each in one process: for fits too short to use the cores.
     """
@@ -54,6 +59,8 @@ class Budget:
     repeats: int = 5
     timing_seconds: float = 10.0
     grid: int = 160
+    sequence_seconds: float | None = None
+    small_sequences: bool = False
     side_by_side: bool = False
 
     @property
@@ -75,10 +82,14 @@ BUDGETS = {
         repeats=3,
         timing_seconds=0.1,
         grid=80,
+        sequence_seconds=5.0,
+        small_sequences=True,
         side_by_side=True,
     ),
     "standard": Budget("standard"),
-    "paper": Budget("paper", paper_steps=paper.MAX_STEPS, recipe="paper"),
+    "paper": Budget(
+        "paper", paper_steps=paper.MAX_STEPS, recipe="paper", sequence_seconds=math.inf
+    ),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from joblib import Parallel, delayed
 
 from pyhits.checks import as_choice, as_seed
 from pyhits.estimator import HiTS
+from pyhits.io.guard import existing_file
 from pyhits.progress import bar, say
 from pyhits.study import data, paper
 from pyhits.study.budget import Budget, get_budget
@@ -38,13 +40,19 @@ class Study:
     cache : Cache, optional
     systems : sequence of str
         Which of the five systems to study.
+    sequences : sequence of str
+        Which of the four sequences to generate.
+    audio, video : path, optional
+        A recording, in a WAV file, and a film in place of the project's own.
     verbose : bool
         Show progress on standard error.
 
     Raises
     ------
     ArgumentError
-        Unknown budget, recipe or system.
+        Unknown budget, recipe, system or sequence.
+    FileFormatError
+        There is no such recording or film.
     """
 
     def __init__(
@@ -55,6 +63,9 @@ class Study:
         seed: int = 0,
         cache: Cache | None = None,
         systems: tuple[str, ...] = paper.SYSTEMS,
+        sequences: tuple[str, ...] = paper.SEQUENCES,
+        audio: str | Path | None = None,
+        video: str | Path | None = None,
         verbose: bool = False,
     ) -> None:
         self.budget = get_budget(budget)
@@ -62,6 +73,9 @@ class Study:
         self.seed = as_seed(seed, "seed")
         self.cache = Cache() if cache is None else cache
         self.systems = tuple(as_choice(name, "system", paper.SYSTEMS) for name in systems)
+        self.sequences = tuple(as_choice(n, "sequence", paper.SEQUENCES) for n in sequences)
+        self.audio = None if audio is None else existing_file(audio)
+        self.video = None if video is None else existing_file(video)
         self.verbose = verbose
         self._made: dict[Any, Any] = {}
 
@@ -135,13 +149,7 @@ class Study:
         if workers < 2 or not self.budget.side_by_side:
             return
         self.say(f"Fitting {len(todo)} models, {workers} at a time.")
-        alone = Study(
-            self.budget,
-            recipe=self.recipe,
-            seed=self.seed,
-            cache=self.cache,
-            systems=self.systems,
-        )
+        alone = self.alone()
         with bar("fitting", verbose=self.verbose) as progress:
             found = Parallel(workers, return_as="generator_unordered")(
                 delayed(_fit_in_worker)(alone, *one) for one in todo
@@ -149,6 +157,19 @@ class Study:
             for done, _ in enumerate(found, start=1):
                 if progress is not None:
                     progress(done, len(todo))
+
+    def alone(self) -> Study:
+        """Return a silent study with the same settings, for other processes."""
+        return Study(
+            self.budget,
+            recipe=self.recipe,
+            seed=self.seed,
+            cache=self.cache,
+            systems=self.systems,
+            sequences=self.sequences,
+            audio=self.audio,
+            video=self.video,
+        )
 
     def _fit_data(self, name: str, noise: float) -> dict[str, Any]:
         """Return all that the data of a fit depend on."""

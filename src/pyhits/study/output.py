@@ -7,7 +7,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,12 +56,15 @@ class Result:
     notes : list of str
         Sentences on what the numbers say.
     figure : Figure, optional
+    media : dict of str to callable
+        Files of other kinds by name, such as films; each is written by what takes its path.
     """
 
     records: list[dict[str, Any]]
     tables: list[Table] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     figure: Figure | None = None
+    media: dict[str, Callable[[Path], None]] = field(default_factory=dict)
 
 
 def show(result: Result) -> None:
@@ -83,7 +86,7 @@ def show(result: Result) -> None:
 
 
 def write(result: Result, name: str, out: Path) -> list[Path]:
-    """Write NAME.json, NAME.csv and, where there is a figure, NAME.pdf and NAME.png.
+    """Write NAME.json, NAME.csv, where there is a figure NAME.pdf and NAME.png, and the media.
 
     JSON knows no infinity: there errors that are not finite are null. In CSV they are ``inf``.
 
@@ -102,6 +105,9 @@ def write(result: Result, name: str, out: Path) -> list[Path]:
     write_bytes(files[1], _csv(result.records).encode())
     if result.figure is not None:
         files += [save_figure(result.figure, out / f"{name}{end}") for end in (".pdf", ".png")]
+    for media, write_media in result.media.items():
+        write_media(out / media)
+        files.append(out / media)
     return files
 
 

@@ -1,4 +1,4 @@
-"""The numbers that the paper prints, as plain data: Tables 2 and 5 to 9.
+"""The numbers that the paper prints, as plain data: Tables 1 to 3 and 5 to 9.
 
 Liu, Kutz, Brunton, "Hierarchical deep learning of multiscale differential equation time-steppers",
 Phil. Trans. R. Soc. A 380 (2022), arXiv:2008.09768.
@@ -138,4 +138,42 @@ MSE = {
 SECONDS = {
     system: _columns(_TABLE_5, SCHEMES)[system] | _columns(_TABLE_9, CLASSICAL_SCHEMES)[system]
     for system in SYSTEMS
+}
+
+#: Rows and columns of Tables 1 and 3.
+SEQUENCES = ("fluid", "video", "music", "ks")
+_MODELS = ("hits", "lstm", "esn", "cwrnn")
+
+_TABLE_1 = """
+1.23e-7 9.20e-8 2.22e-8 6.79e-7
+7.09e-5 1.44e-2 1.62e-3 8.05e-2
+8.59e-7 4.65e-5 2.69e-4 4.70e-5
+1.04e-3 3.50e+0 3.51e+0 3.59e+0
+"""
+
+_TABLE_3 = """
+15388 15408 15400 15622
+31216 30976 31360 31560
+1020416 1018368 1024000 1042328
+4069760 4091232 4070400 4076232
+"""
+
+
+def _rows(text: str) -> dict[str, dict[str, float]]:
+    """Return ``table[sequence][model]``."""
+    lines = [line.split() for line in text.split("\n") if line]
+    return {
+        sequence: {model: float(cell) for model, cell in zip(_MODELS, line, strict=True)}
+        for sequence, line in zip(SEQUENCES, lines, strict=True)
+    }
+
+
+#: Table 1: errors of the sequences generated, ``SEQUENCE_MSE[sequence][model]``. The paper does not
+#: say in which units.
+SEQUENCE_MSE = _rows(_TABLE_1)
+
+#: Table 3: trained parameters.
+PARAMETERS = {
+    sequence: {model: int(n) for model, n in row.items()}
+    for sequence, row in _rows(_TABLE_3).items()
 }

@@ -85,4 +85,8 @@ register("fig8", "Accuracy against time, with noise", f"{_HERE}.figures.fig8:mak
 register("fig9", "Errors against time, beside Runge-Kutta", f"{_HERE}.figures.fig9:make")
 register("table9", "Times of classical, hybrid and learned schemes", f"{_HERE}.times:table9")
 register("fig10", "Increments of flow maps", f"{_HERE}.figures.fig10:make")
+register("table1", "Sequences generated: errors", f"{_HERE}.sequences.tables:table1")
+register("table3", "Sequences generated: parameters", f"{_HERE}.sequences.tables:table3")
+register("table4", "Sequences generated: nets", f"{_HERE}.sequences.tables:table4")
+register("fig7", "Sequences generated", f"{_HERE}.figures.fig7:make")
 register("sampling", "How training windows are drawn", f"{_HERE}.figures.sampling:make")

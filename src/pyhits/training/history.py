@@ -16,7 +16,9 @@ class History:
         Rows per step of the flow map.
     records : list of dict
         One a validation: ``step``, ``seconds``, ``train_error``, ``validation_error`` (mean squared
-        one-step or p-step error relative to the increment's mean square) and ``learning_rate``.
+        one-step or p-step error relative to the increment's mean square) and ``learning_rate``. Of
+        a net whose last layer is solved for, one a solution, with ``gain`` and ``penalty`` instead
+        of the first and last of these.
     stopped_by : str
         ``steps``, ``time``, ``target``, ``patience``, ``closed form``, or ``not finite`` if every
         learning rate blew up.
@@ -51,4 +53,9 @@ class History:
         kept = {k: v for k, v in values.items() if k in known}
         errors = ("polynomial_error", "validation_error", "one_step_mse")
         kept |= {k: float(v) for k, v in kept.items() if k in errors}
+        # Files hold what is not finite as texts.
+        kept["records"] = [
+            {k: float(v) if isinstance(v, str) else v for k, v in record.items()}
+            for record in kept.get("records", [])
+        ]
         return cls(**kept)

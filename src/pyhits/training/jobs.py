@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError
@@ -24,6 +24,7 @@ def make_jobs(
     dense: int = 1,
     dtype: str = "float32",
     device: str = "cpu",
+    hidden_sizes: Mapping[int, Sequence[int]] | None = None,
 ) -> list[ScaleJob]:
     """Return one job a step size, the finest first: an interrupted fit then keeps those.
 
@@ -37,6 +38,8 @@ def make_jobs(
         Resolved.
     dense : int
         States inside a step of the finest size.
+    hidden_sizes : mapping of int to sequence of int, optional
+        Widths of hidden layers by step size, where they are not the recipe's.
 
     Raises
     ------
@@ -46,6 +49,8 @@ def make_jobs(
     assert recipe.early_bias is not None
     bias = recipe.early_bias
     sizes = sorted(step_sizes)
+    coarser = dict(zip(sizes, [*sizes[1:], 0], strict=True))
+    widths = hidden_sizes or {}
 
     def sampler(data: Trajectories, name: str, size: int, stream: int) -> WindowSampler:
         windows = WindowSampler(
@@ -57,6 +62,7 @@ def make_jobs(
             bias,
             2 * seed + stream,
             dense if size == sizes[0] else 1,
+            coarser[size] if recipe.windows == "coupled" else None,
         )
         if windows.n_windows == 0:
             raise DataError(f"The {name} data: {windows.too_short()}")
@@ -66,7 +72,7 @@ def make_jobs(
         ScaleJob(
             sampler(train, "training", size, 0),
             sampler(held, "validation", size, 1),
-            recipe,
+            recipe.override(hidden_sizes=widths.get(size)),
             seed + size,
             dtype,
             device,
@@ -83,10 +89,19 @@ def fingerprint(
     dtype: str,
     dense: int = 1,
     encoder: Standardise | None = None,
+    hidden_sizes: Mapping[int, Sequence[int]] | None = None,
+    step_sizes: Sequence[int] = (),
 ) -> str:
-    """Return a fingerprint of everything that the training of a scale depends on."""
+    """Return a fingerprint of everything that the training of a scale depends on.
+
+    Of the other scales it does where windows are coupled.
+    """
     text = f"{train.fingerprint()} {held.fingerprint()} {recipe} {seed} {dtype} {dense}"
     # Of the scaling that the recipe asks for, the recipe tells.
     if encoder is not None and repr(encoder) != repr(Standardise(recipe.standardise)):
         text += f" {encoder!r}"
+    if hidden_sizes:
+        text += f" {sorted((size, tuple(of)) for size, of in hidden_sizes.items())}"
+    if recipe.windows == "coupled":
+        text += f" of {sorted(step_sizes)}"
     return hashlib.sha256(text.encode()).hexdigest()

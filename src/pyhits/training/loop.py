@@ -14,6 +14,7 @@ from pyhits.errors import TrainingError
 from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ScaledNet
 from pyhits.training import optimisers
 from pyhits.training.history import History
+from pyhits.training.ridge import solve
 from pyhits.training.run import BLEW_UP, Alone, Progress, Run, ScaleJob, State, advance
 from pyhits.training.stages import Stages, prepare
 from pyhits.training.tabulate import MOST_FEATURES, tabulate
@@ -200,6 +201,10 @@ def _tabulate(
 
 def train_net(scale: Scale, progress: Progress | None) -> FlowMap:
     """Train the net; fall back on smaller learning rates, and on the polynomial if it is better."""
+    if scale.job.recipe.optimizer == "ridge":
+        state = solve(scale.job, scale.stages, progress)
+        scale.history.stopped_by = "closed form"
+        return scale.choose(state)
     nets = scale.contest()
     if nets:
         quiet = alive(scale.job, progress)

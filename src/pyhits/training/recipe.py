@@ -13,7 +13,7 @@ from pyhits.flowmaps import ScaledNet, family
 from pyhits.flowmaps.residual import ACTIVATIONS
 from pyhits.training.sampling import SAMPLINGS
 
-OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd")
+OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd", "ridge")
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,9 @@ class Recipe:
         One of ``gelu``, ``silu``, ``tanh``, ``relu``.
     polynomial_degree : int
         Highest degree of the closed-form first stage; 0 leaves it out.
-    windows : {"anywhere", "first"}
-        Train on windows from anywhere in the trajectories, or on the first of each alone.
+    windows : {"anywhere", "first", "coupled"}
+        Train on windows from anywhere in the trajectories; on the first of each alone; or on those
+        that forecasts from the first rows evaluate when all scales are coupled.
     sampling : {"early", "uniform", "density", "residual"}
         How windows from anywhere are drawn for nets: by ``early_bias``; every window equally
         often; evenly over the region visited; where the net's error is
@@ -54,7 +55,8 @@ class Recipe:
         Tabulate coarse steps of up to three features, where taught windows are to be had, and train
         no net where the table is exact enough.
     optimizer : str
-        One of ``soap``, ``adam``, ``adamw``, ``muon``, ``sgd``.
+        One of ``soap``, ``adam``, ``adamw``, ``muon``, ``sgd``; or ``ridge``, which leaves the
+        hidden layers as they are drawn and solves for the last (:mod:`pyhits.training.ridge`).
     learning_rate : float
         Peak learning rate.
     schedule : {"cosine", "constant"}
@@ -99,12 +101,17 @@ class Recipe:
         as_choice(self.activation, "activation", ACTIVATIONS)
         as_choice(self.optimizer, "optimizer", OPTIMIZERS)
         as_choice(self.schedule, "schedule", ("cosine", "constant"))
-        as_choice(self.windows, "windows", ("anywhere", "first"))
+        as_choice(self.windows, "windows", ("anywhere", "first", "coupled"))
         as_choice(self.sampling, "sampling", SAMPLINGS)
-        if self.windows == "first" and self.sampling != "early":
+        if self.windows != "anywhere" and self.sampling != "early":
             raise ArgumentError(
-                f"With windows='first' nothing is drawn, so sampling={self.sampling!r} has no use; "
-                "leave it out, or set windows='anywhere'."
+                f"With windows={self.windows!r} there is nothing to choose from, so "
+                f"sampling={self.sampling!r} has no use; leave it out, or set windows='anywhere'."
+            )
+        if self.optimizer == "ridge" and self.flow_map != "residual":
+            raise ArgumentError(
+                f"optimizer='ridge' solves for the last layer of a residual net, got "
+                f"flow_map={self.flow_map!r}."
             )
         if not isinstance(self.denoise, bool):
             raise ArgumentError(f"Expected denoise to be True or False, got {self.denoise!r}.")
@@ -122,6 +129,11 @@ class Recipe:
         for name, least in counts:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, as_count(getattr(self, name), name, least=least))
+        if self.windows == "coupled" and self.rollout_steps > 1:
+            raise ArgumentError(
+                f"windows='coupled' holds single steps, got rollout_steps={self.rollout_steps}; "
+                "leave it out, or set windows='anywhere'."
+            )
         if self.early_bias is not None:
             as_positive(self.early_bias, "early_bias")
         is_number = isinstance(self.target_error, numbers.Real)
@@ -191,11 +203,22 @@ RECIPES = {
         target_error=1e-8,
         patience=0.0,
     ),
+    # The recording itself is to be generated from its first row (Section 3.2), nothing else.
+    "reproduce": Recipe(
+        denoise=False,
+        hidden_sizes=(1024,),
+        polynomial_degree=0,
+        windows="coupled",
+        early_bias=1.0,
+        taught=0.0,
+        tables=False,
+        optimizer="ridge",
+    ),
 }
 
 
 def get_recipe(recipe: str | Recipe) -> Recipe:
-    """Return a recipe by name (``"pyhits"``, ``"paper"``), or the recipe given."""
+    """Return a recipe by name (``"pyhits"``, ``"paper"``, ``"reproduce"``), or the one given."""
     if isinstance(recipe, Recipe):
         return recipe
     return RECIPES[as_choice(recipe, "recipe", RECIPES)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -42,6 +43,12 @@ class WindowSampler:
         what the uninterrupted one would have drawn.
     outputs : int
         States a step, equally spaced, for dense flow maps; ``step_size`` is a multiple of it.
+    coarser : int, optional
+        Windows then begin only where forecasts from the first rows evaluate this flow map when all
+        scales are coupled: at multiples of ``step_size``, but for the last inside each step of the
+        next coarser size, which is this; 0 for the coarsest. They are drawn equally often. Of a
+        dense flow map, forecasts evaluate that last one too, and one that ends beyond the
+        trajectory's end, where the trajectory's last row stands in.
     """
 
     values: np.ndarray
@@ -52,6 +59,7 @@ class WindowSampler:
     early_bias: float = 1.0
     seed: int = 0
     outputs: int = 1
+    coarser: int | None = None
 
     @property
     def counts(self) -> np.ndarray:
@@ -62,7 +70,7 @@ class WindowSampler:
     @property
     def n_windows(self) -> int:
         """Number of different windows."""
-        return int(self.counts.sum())
+        return int(self.counts.sum()) if self.coarser is None else len(self._coupled_rows)
 
     def draw(self, n: int, batch: int) -> np.ndarray:
         """Return ``n`` windows, shape ``(rollout_steps * outputs + 1, n, d)``, encoded, float64.
@@ -84,10 +92,12 @@ class WindowSampler:
     def rows(self, n: int, batch: int) -> np.ndarray:
         """Return the rows at which the windows of :meth:`draw` begin, shape ``(n,)``."""
         counts = self.counts
-        total = int(counts.sum())
+        total = self.n_windows
         if total == 0:
             raise DataError(self.too_short())
         rng = np.random.default_rng([self.seed, self.step_size, batch])
+        if self.coarser is not None:
+            return self._coupled_rows[rng.integers(0, total, n)]
         begins = np.cumsum(counts) - counts
         trajectory = np.searchsorted(begins, rng.integers(0, total, n), side="right") - 1
         # searchsorted lands on the last of several equal begins: those in front of it are empty.
@@ -96,12 +106,23 @@ class WindowSampler:
 
     def all_rows(self) -> np.ndarray:
         """Return the rows at which windows begin, all of them, shape ``(n_windows,)``."""
-        counts = self.counts
-        trajectory = np.repeat(np.arange(len(counts)), counts)
-        within = np.arange(len(trajectory)) - np.repeat(np.cumsum(counts) - counts, counts)
-        if len(trajectory) == 0:
+        if self.n_windows == 0:
             raise DataError(self.too_short())
-        return np.asarray(self.offsets[trajectory] + within)
+        if self.coarser is not None:
+            return self._coupled_rows
+        trajectory, number = _numbered(self.counts)
+        return np.asarray(self.offsets[trajectory] + number)
+
+    @cached_property
+    def _coupled_rows(self) -> np.ndarray:
+        # The forecast goes on while the first output of a step is there to be filled in.
+        rows_left = np.maximum(np.diff(self.offsets) - self.step_size // self.outputs, 0)
+        trajectory, number = _numbered(-(-rows_left // self.step_size))
+        time = self.step_size * number
+        if self.coarser and self.outputs == 1:
+            visited = time % self.coarser != self.coarser - self.step_size
+            trajectory, time = trajectory[visited], time[visited]
+        return np.asarray(self.offsets[trajectory] + time)
 
     def first(self) -> np.ndarray:
         """Return the first window of every trajectory (paper, equation 6); shape as ``draw``."""
@@ -124,7 +145,11 @@ class WindowSampler:
         """Return the windows that begin at ``rows``; shape as ``draw``."""
         every = self.step_size // self.outputs
         steps = every * np.arange(self.rollout_steps * self.outputs + 1)
-        return np.asarray(self.encoder.transform(self.values[rows + steps[:, None]]))
+        visited = rows + steps[:, None]
+        if self.coarser is not None:
+            ends = self.offsets[np.searchsorted(self.offsets, rows, side="right")]
+            visited = np.minimum(visited, ends - 1)
+        return np.asarray(self.encoder.transform(self.values[visited]))
 
     def too_short(self) -> str:
         """Return the sentence that says why no window fits."""
@@ -134,3 +159,9 @@ class WindowSampler:
             f"{span + 1} rows, but the longest trajectory has {int(np.diff(self.offsets).max())}. "
             "Leave out the coarse step sizes, or record longer trajectories."
         )
+
+
+def _numbered(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each of ``counts`` things which of the counts and which of its things it is."""
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -1,0 +1,17 @@
+"""The rivals of the paper's Section 3.2: LSTM, clockwork RNN and echo state network.
+
+>>> import numpy as np
+>>> from pyhits.baselines import EchoStateNetwork
+>>> t = np.arange(200)
+>>> wave = np.column_stack([np.sin(0.1 * t), np.cos(0.1 * t)])
+>>> model = EchoStateNetwork(50, n_candidates=1, random_state=0, verbose=False).fit(wave)
+>>> model.forecast(wave[0], n_steps=5).shape
+(6, 2)
+
+All have one face: ``fit``, ``forecast`` from a state, ``forecast_from`` a recording.
+"""
+
+from pyhits.baselines.echo import EchoStateNetwork
+from pyhits.baselines.recurrent import LSTM, ClockworkRNN
+
+__all__ = ["LSTM", "ClockworkRNN", "EchoStateNetwork"]

@@ -1,0 +1,119 @@
+"""Encoders as the command line spells them: ``pod=64``, ``delay=5x10``, ``standardise=common``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pyhits.checks import as_choice
+from pyhits.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from pyhits.encoders import Encoder
+
+EncoderTexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encoder",
+        help="pod=64 (modes), pod=0.999 (energy), delay=5, delay=5x10 (lag 10), "
+        "standardise=common or flatten=20x25; repeat it, in the order in which they apply.",
+    ),
+]
+
+
+def snapshot_of(encoders: list[Encoder] | None) -> tuple[int, ...] | None:
+    """Return the shape of snapshots that a first ``flatten`` says, for reading them."""
+    from pyhits.encoders import Flatten
+
+    first = encoders[0] if encoders else None
+    return first.snapshot if isinstance(first, Flatten) else None
+
+
+def parse_encoders(texts: list[str] | None) -> list[Encoder] | None:
+    """Return the encoders that ``--encoder`` names, in its order.
+
+    Raises
+    ------
+    ArgumentError
+        A name or a value is none; what is known is listed.
+    """
+    return [_encoder(text) for text in texts] if texts else None
+
+
+def _encoder(text: str) -> Encoder:
+    name, equals, value = (part.strip().lower() for part in text.partition("="))
+    make = _MAKERS[as_choice(name, "encoder", _MAKERS)]
+    if equals and not value:
+        raise ArgumentError(f"--encoder {text} ends before its value.")
+    return make(value)
+
+
+def _pod(value: str) -> Encoder:
+    from pyhits.encoders import POD
+
+    if not value:
+        return POD()
+    try:
+        return POD(_lengths(value)[0]) if value.isdigit() else POD(energy=_share(value))
+    except ValueError:
+        raise ArgumentError(
+            f"Expected --encoder pod=64, a number of modes, or pod=0.999, the share of the "
+            f"variance to keep, got pod={value}."
+        ) from None
+
+
+def _share(value: str) -> float:
+    share = float(value)
+    if not 0 < share <= 1:
+        raise ValueError
+    return share
+
+
+def _delay(value: str) -> Encoder:
+    from pyhits.encoders import DelayEmbedding
+
+    try:
+        n_delays, *lag = _lengths(value)
+        if len(lag) > 1:
+            raise ValueError
+    except ValueError:
+        raise ArgumentError(
+            "Expected --encoder delay=5, a number of rows, or delay=5x10, with a lag of 10 rows, "
+            f"got {f'delay={value}' if value else 'delay'}."
+        ) from None
+    return DelayEmbedding(n_delays, *lag)
+
+
+def _standardise(value: str) -> Encoder:
+    from pyhits.encoders import Standardise
+
+    known = ("each", "common")
+    return Standardise(common=as_choice(value or "each", "way to standardise", known) == "common")
+
+
+def _flatten(value: str) -> Encoder:
+    from pyhits.encoders import Flatten
+
+    try:
+        return Flatten(_lengths(value))
+    except ValueError:
+        raise ArgumentError(
+            f"Expected --encoder flatten=20x25, the shape of a snapshot, got {value!r}."
+        ) from None
+
+
+def _lengths(value: str) -> tuple[int, ...]:
+    lengths = tuple(int(part) for part in value.split("x"))
+    if min(lengths) < 1:
+        raise ValueError
+    return lengths
+
+
+_MAKERS: dict[str, Callable[[str], Encoder]] = {
+    "pod": _pod,
+    "delay": _delay,
+    "standardise": _standardise,
+    "flatten": _flatten,
+}

@@ -1,0 +1,96 @@
+"""The four sequences: what stands between them and the models, and how large the models are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Models of Table 1, in its order, by name with their labels.
+MODELS = {"hits": "HiTS", "lstm": "LSTM", "esn": "ESN", "cwrnn": "CW-RNN"}
+
+#: How models are scored: on the very sequence they were trained on, generated from its first row,
+#: as in the paper; or on its last part, after training on the first.
+PROTOCOLS = ("reproduce", "forecast")
+
+#: Part of the sequence that is left out of the training of ``forecast``, and of what is left the
+#: part that chooses weights and hyper-parameters.
+LAST, VALIDATION = 0.2, 0.2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One sequence and the models for it.
+
+    Parameters
+    ----------
+    name : str
+    label : str
+        Name in tables and figures.
+    step_sizes : tuple of int
+        Of HiTS (Appendix A.3), and the clock periods of the CW-RNN.
+    hidden_sizes : tuple of int
+        Units of the one hidden layer of each net (Table 4).
+    units : dict of str to int
+        Hidden units of the rivals, from the parameters of Table 3.
+    seconds : float
+        Time that each model is given for its training, on one core.
+    n_modes : int, optional
+        POD modes.
+    lyapunov : float, optional
+        Largest Lyapunov exponent, where the sequence is chaotic.
+    """
+
+    name: str
+    label: str
+    step_sizes: tuple[int, ...]
+    hidden_sizes: tuple[int, ...]
+    units: dict[str, int]
+    seconds: float
+    n_modes: int | None = None
+    lyapunov: float | None = None
+
+    def parameters(self, n_features: int) -> int:
+        """Return the trained numbers of all nets of HiTS, for Table 3."""
+        return sum(h * n_features * 2 + h + n_features for h in self.hidden_sizes)
+
+
+PROBLEMS = {
+    problem.name: problem
+    for problem in (
+        Problem(
+            "fluid",
+            "Fluid flow",
+            (1, 4, 16, 64),
+            (256, 64, 16, 4),
+            {"lstm": 49, "esn": 700, "cwrnn": 104},
+            seconds=30.0,
+            n_modes=22,
+        ),
+        Problem(
+            "video",
+            "Video frame",
+            (1, 4, 16, 64),
+            (128, 64, 32, 16),
+            {"lstm": 56, "esn": 490, "cwrnn": 124},
+            seconds=30.0,
+            n_modes=64,
+        ),
+        Problem(
+            "music",
+            "Music data",
+            (1, 5, 25, 125, 625),
+            (2048, 1024, 512, 256, 128),
+            {"lstm": 430, "esn": 8000, "cwrnn": 900},
+            seconds=90.0,
+        ),
+        # Edson, Bunder, Mattner, Roberts (2019): about 0.09 for lengths of 50 and more.
+        Problem(
+            "ks",
+            "KS equation",
+            (1, 6, 36, 216, 1296),
+            (2048, 1024, 512, 256, 128),
+            {"lstm": 740, "esn": 7950, "cwrnn": 1570},
+            seconds=150.0,
+            lyapunov=0.09,
+        ),
+    )
+}
