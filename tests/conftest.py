@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import torch
 
 import pyhits
 from pyhits.flowmaps import FlowMap, create, register
+from pyhits.study.sequences import data as sequence_data
+from pyhits.study.sequences import generate, problems
 from pyhits.trajectories import Trajectories
 
 
@@ -96,3 +100,29 @@ def fitted(pendulum: tuple[Trajectories, Trajectories, Trajectories]) -> pyhits.
         verbose=False,
     )  # fmt: skip
     return model.fit(train, validation=valid)
+
+
+@pytest.fixture(scope="module")
+def toy_sequences() -> Iterator[None]:
+    """The sequence study on small sequences with small models, in this process."""
+    small = {
+        "fluid": {"step_sizes": (1, 4), "hidden_sizes": (64, 16), "n_modes": 4},
+        "video": {"step_sizes": (1, 4), "hidden_sizes": (32, 16), "n_modes": 4},
+        "music": {"step_sizes": (1, 5), "hidden_sizes": (512, 128)},
+        "ks": {"step_sizes": (1, 6), "hidden_sizes": (256, 64)},
+    }
+    units = {"lstm": 6, "esn": 40, "cwrnn": 8}
+    sizes = {
+        "fluid": {"shape": (12, 27), "n_radial": 24, "n_modes": 12, "start": 0.0, "dt": 0.1,
+                  "n_snapshots": 40, "reynolds": 20.0, "step": 0.02},
+        "video": {"n_frames": 40, "height": 18, "width": 32},
+        "music": {"seconds": 0.4},
+        "ks": {"n_snapshots": 121, "n_points": 32},
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for name, values in small.items():
+            problem = dataclasses.replace(problems.PROBLEMS[name], units=units, **values)
+            patch.setitem(problems.PROBLEMS, name, problem)
+        patch.setattr(sequence_data, "_SMALL", sizes)
+        patch.setattr(generate, "n_cores", lambda: 1)
+        yield

@@ -29,6 +29,7 @@ RUN = (
     "quickstart",
     "baselines",
     "encoders",
+    "sequences",
     "training",
     "forecasting",
     "hybrid",

@@ -42,6 +42,8 @@ TINY = Budget(
     paper_steps=2,
     repeats=1,
     grid=6,
+    sequence_seconds=0.1,
+    small_sequences=True,
 )
 PLANAR, CHAOTIC = "hyperbolic", "lorenz"
 ERRORS = {"system", "noise", "scheme", "mse", "paper_mse", "seconds"}
@@ -49,7 +51,7 @@ TIMES = {"system", "scheme", "seconds", "mse", "paper_seconds"}
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+def study(tmp_path_factory: pytest.TempPathFactory, toy_sequences: None) -> Study:
     """Two systems on little data; models and measurements are shared by the tests."""
     cache = Cache(tmp_path_factory.mktemp("cache"))
     return Study(TINY, cache=cache, systems=(PLANAR, CHAOTIC))

@@ -120,7 +120,9 @@ def _tries(
     tries = [(gain, 0, False) for gain in GAINS]
     single = job.recipe.windows == "coupled" and len(net.hidden_sizes) == 1
     if single and is_possible(len(inputs), net.hidden_sizes[0], net.dimension, targets.shape[1]):
-        tries += [(gain, draw, True) for draw in range(_DRAWS) for gain in _GAINS_TO_FIT]
+        # Units that meet the targets as they are drawn gain a little from being fitted, once.
+        draws = _DRAWS if len(inputs) > net.hidden_sizes[0] + 1 else 1
+        tries += [(gain, draw, True) for draw in range(draws) for gain in _GAINS_TO_FIT]
     return tries
 
 

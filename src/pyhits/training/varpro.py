@@ -10,6 +10,7 @@ All by torch, whose one thread gives equal bits in any number of processes.
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import torch
@@ -37,7 +38,7 @@ _DAMPING, _MOST_DAMPING, _MOST_CHANGE = 1e-3, 1e6, 1e6
 
 #: Windows times hidden weights up to which units that could meet the targets anyhow are fitted too,
 #: so that small weights do.
-_LITTLE = 10_000_000
+_LITTLE = 2_000_000
 
 #: Penalties on the last layer, relative to the units' mean square, and steps with each.
 _PENALTIES, _GENTLE_STEPS = (1e-4, 1e-7, 1e-10, 1e-12), 100
@@ -79,8 +80,10 @@ def fit_hidden(
     deadline : float, optional
         Reading of ``time.perf_counter`` at which the search ends.
     """
+    total = float(targets.square().sum())
+    if total == 0:
+        return
     with_one = _with_one(inputs)
-    total = float(targets.square().sum()) or 1.0
     weights = torch.hstack([layer.weight.detach(), layer.bias.detach()[:, None]])
     weights = gentle(weights, activation, with_one, targets, deadline)
     damping, growth = _DAMPING, 2.0
@@ -157,7 +160,9 @@ def gentle(
             value.backward()  # type: ignore[no-untyped-call]
             return value
 
-        search.step(closure)  # type: ignore[no-untyped-call]
+        # Torch's line search ends so where it meets nothing finite.
+        with contextlib.suppress(IndexError):
+            search.step(closure)  # type: ignore[no-untyped-call]
     found = weights.detach()
     return found if bool(torch.isfinite(found).all()) else start
 

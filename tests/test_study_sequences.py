@@ -1,0 +1,217 @@
+"""The study of sequences on toy sizes: records, scores, the user's own files, films and sounds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from pyhits.cli.app import app
+from pyhits.errors import ArgumentError, DataError, FileFormatError
+from pyhits.sequences import write_wav
+from pyhits.sequences.music import delay_vectors
+from pyhits.study import BUDGETS, Budget, Cache, Result, Study, paper, reproduce
+from pyhits.study.sequences import generate, media, score
+from pyhits.study.sequences.data import Coded, coded
+from pyhits.study.sequences.problems import MODELS, PROBLEMS, PROTOCOLS
+from pyhits.study.sequences.tables import counted
+
+LENGTHS = {"fluid": 40, "video": 40, "music": 314, "ks": 121}
+TOY = Budget("toy", sequence_seconds=0.1, small_sequences=True)
+PROMISED = {
+    "sequence",
+    "model",
+    "protocol",
+    "mse",
+    "normalised_mse",
+    "paper_mse",
+    "parameters",
+    "train_seconds",
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, toy_sequences: None) -> Study:
+    return Study(TOY, cache=Cache(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def made(study: Study, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Result], Path]:
+    out = tmp_path_factory.mktemp("out")
+    return {name: reproduce(name, study, out)[name] for name in ("table1", "fig7")}, out
+
+
+def coded_rows(values: np.ndarray, name: str = "ks") -> Coded:
+    return Coded(PROBLEMS[name], values, 0.1, {"source": "here"}, None, None)
+
+
+def test_parameters_are_those_of_table_3() -> None:
+    features = {"fluid": 22, "video": 64, "music": 128, "ks": 512}
+    for name, d in features.items():
+        assert counted(PROBLEMS[name], d) == paper.PARAMETERS[name]
+
+
+def test_table_1_has_the_promised_records(made: tuple[dict[str, Result], Path]) -> None:
+    results, out = made
+    records = json.loads((out / "table1.json").read_text())
+    assert len(records) == len(results["table1"].records)
+    for record in records:
+        assert set(record) >= PROMISED
+    for protocol in PROTOCOLS:
+        found = [(r["sequence"], r["model"]) for r in records if r["protocol"] == protocol]
+        models = [*MODELS, *(["persistence"] if protocol == "forecast" else [])]
+        assert found == [(name, model) for name in paper.SEQUENCES for model in models]
+    for record in records:
+        if record["protocol"] == "reproduce":
+            assert record["paper_mse"] == paper.SEQUENCE_MSE[record["sequence"]][record["model"]]
+            assert record["train_seconds"] > 0
+            assert record["parameters"] > 0
+
+
+@pytest.mark.parametrize("name", paper.SEQUENCES)
+def test_the_hierarchy_reproduces_every_sequence(
+    name: str, tmp_path: Path, toy_sequences: None
+) -> None:
+    unhurried = Study(
+        Budget("toy", sequence_seconds=3.0, small_sequences=True), cache=Cache(tmp_path)
+    )
+    one = generate.best(unhurried, name, "reproduce", "hits")
+    found = coded(unhurried, name, "reproduce")
+    scored = score.score(found, "reproduce", one.states)
+    assert scored.normalised_mse < 1e-18
+    assert scored.mse == pytest.approx(scored.normalised_mse * found.variance)
+    assert scored.valid_steps == LENGTHS[name] - 1
+
+
+def test_the_files_are_there(made: tuple[dict[str, Result], Path]) -> None:
+    _, out = made
+    wanted = {"fig7.pdf", "fig7.png", "table1.json", "table1.csv", "music-original.wav"}
+    wanted |= {f"music-{model}.wav" for model in MODELS}
+    wanted |= {f"{name}-{model}.mp4" for name in ("fluid", "video") for model in MODELS}
+    assert wanted <= {path.name for path in out.iterdir()}
+    assert all((out / name).stat().st_size > 0 for name in wanted)
+
+
+def test_the_sound_is_the_one_that_was_embedded() -> None:
+    sound = np.random.default_rng(0).uniform(-1, 1, 300)
+    assert np.array_equal(media.samples(delay_vectors(sound)), sound)
+    lost = delay_vectors(sound)
+    lost[10:] = np.nan
+    assert np.array_equal(media.samples(lost)[:10], sound[:10])
+    assert not media.samples(lost)[10:].any()
+
+
+def test_pictures_are_the_snapshots(study: Study) -> None:
+    found = coded(study, "video", "reproduce")
+    pictures = media.pictures(found, found.values[:2])
+    assert pictures.shape == (2, 18, 32, 3)
+    expected = np.clip(found.decode(found.values[:2]), 0, 255).reshape(pictures.shape)
+    assert np.allclose(pictures, expected)
+
+
+def test_modes_of_a_forecast_have_not_seen_its_end(study: Study) -> None:
+    whole, part = (coded(study, "video", protocol) for protocol in PROTOCOLS)
+    assert whole.values.shape == part.values.shape
+    assert not np.allclose(whole.values, part.values)
+    # They are those of the first rows: these lie in their span better than in that of all rows.
+    n = part.n_train
+    raw = study.once(("snapshots", "video"), lambda: None).data[:n].astype(float)
+    missed = [np.square(c.decode(c.values[:n]) - raw).mean() for c in (part, whole)]
+    assert missed[0] < missed[1]
+
+
+def test_what_was_generated_is_kept(study: Study, made: object) -> None:
+    again = Study(TOY, cache=study.cache)
+    task = generate.Task("ks", "reproduce", "esn", "pyhits")
+    first, second = (generate.generated(s, task) for s in (study, again))
+    assert np.array_equal(first.states, second.states)
+    assert (first.seconds, first.parameters) == (second.seconds, second.parameters)
+    folder, about = generate._entry(study, task)
+    (folder / "states.npy").write_bytes(b"damaged")
+    assert (
+        generate.generated(Study(TOY, cache=study.cache), task).states.shape == first.states.shape
+    )
+    assert about.exists()
+
+
+def test_scores_by_hand() -> None:
+    t = np.arange(50)[:, None]
+    exact = np.hstack([np.sin(0.3 * t + k) for k in range(8)])
+    found = coded_rows(exact)
+    states = exact.copy()
+    states[31:] += 0.5 * np.sqrt(found.variance)
+    one = score.score(found, "reproduce", states)
+    assert one.mse == pytest.approx(0.25 * found.variance * 19 / 49)
+    assert one.normalised_mse == pytest.approx(0.25 * 19 / 49)
+    assert one.valid_steps == 30
+    assert one.spectral_distance is None
+    ahead = score.score(found, "forecast", exact[found.n_train - 1 :])
+    assert (ahead.mse, ahead.spectral_distance, ahead.histogram_distance) == (0, 0, 0)
+    held = score.persistence(found, "forecast")
+    missed = exact[found.n_train :] - exact[found.n_train - 1]
+    assert held.mse == pytest.approx(np.square(missed).mean())
+    lost = np.full_like(exact, np.nan)
+    lost[0] = exact[0]
+    assert score.score(found, "reproduce", lost).mse == np.inf
+    assert score.score(found, "reproduce", lost).valid_steps == 0
+
+
+def test_distances_of_spectra_and_histograms() -> None:
+    rows = np.random.default_rng(0).standard_normal((200, 64))
+    assert score.spectral_distance(rows, 10 * rows) == pytest.approx(2.0)
+    assert score.histogram_distance(rows, rows + 3) == pytest.approx(3.0)
+    assert score.histogram_distance(rows, rows[::-1]) == 0
+
+
+def test_own_files_take_the_place_of_ours(
+    tmp_path: Path, toy_sequences: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BUDGETS, "quick", TOY)
+    rate = 4408
+    t = np.arange(4 * rate) / rate
+    sound = 0.5 * np.sin(2 * np.pi * 110 * t) * (t > 1.5)
+    write_wav(tmp_path / "song.wav", sound, rate)
+    cache = tmp_path / "cache"
+    runner = CliRunner()
+    options = ["reproduce", "table1", "--budget", "quick", "--sequence", "music", "-q"]
+    options += ["--audio", str(tmp_path / "song.wav"), "--cache", str(cache)]
+    done = runner.invoke(app, [*options, "-o", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "song.wav from" in done.output.replace("\n", " ")
+    study = Study("quick", cache=Cache(cache), audio=tmp_path / "song.wav")
+    found = coded(study, "music", "reproduce")
+    assert found.values.shape == (2077, 128)
+    assert found.facts["start"] >= 1.4
+    # Another recording is another sequence.
+    write_wav(tmp_path / "song.wav", 0.5 * sound, rate)
+    other = coded(
+        Study("quick", cache=Cache(cache), audio=tmp_path / "song.wav"), "music", "reproduce"
+    )
+    assert other.variance == pytest.approx(found.variance / 4, rel=0.01)
+
+
+def test_own_film(tmp_path: Path, toy_sequences: None) -> None:
+    pytest.importorskip("av")
+    from pyhits.io import write
+    from pyhits.trajectories import Trajectories
+
+    frames = np.random.default_rng(0).uniform(0, 255, (30, 16 * 24 * 3)).astype(np.float32)
+    write(Trajectories(frames, 0.04, snapshot=(16, 24, 3)), tmp_path / "film.mp4")
+    study = Study(TOY, cache=Cache(tmp_path / "cache"), video=tmp_path / "film.mp4")
+    found = coded(study, "video", "reproduce")
+    assert found.shape == (16, 24, 3)
+    assert found.values.shape == (30, 4)
+
+
+def test_bad_requests_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="sequence"):
+        Study(TOY, sequences=("kss",))
+    with pytest.raises(FileFormatError, match=r"none\.wav"):
+        Study(TOY, audio=tmp_path / "none.wav")
+    write_wav(tmp_path / "short.wav", np.zeros(2000), 1102)
+    study = Study(TOY, cache=Cache(tmp_path / "c"), audio=tmp_path / "short.wav")
+    with pytest.raises(DataError, match="seconds"):
+        coded(study, "music", "reproduce")
