@@ -27,8 +27,13 @@ from pyhits.training.stages import Stages
 from pyhits.training.varpro import fit_hidden, is_little, is_possible
 from pyhits.training.windows import WindowSampler
 
-#: Sizes of a hidden layer's inputs to its activation, in the order in which they are tried.
-GAINS = (10.0, 3.0, 30.0, 1.0)
+#: Sizes of a hidden layer's inputs to its activation, in the order in which they are tried. Small
+#: ones make smooth maps, which hold between the windows; with large ones small weights meet them.
+GAINS = {"anywhere": (1.0, 0.3, 3.0, 0.1, 10.0), "coupled": (10.0, 3.0, 30.0, 1.0)}
+
+#: Units of a small net that tells in which order the gains of a large one, of twice as many or
+#: more, are worth trying.
+_SCOUTS = 256
 
 #: The same where the hidden layer is then fitted, which goes well where it is nearly linear.
 _GAINS_TO_FIT = (1.5, 3.0)
@@ -77,6 +82,9 @@ def solve(job: ScaleJob, stages: Stages, progress: Progress | None = None) -> St
     best = math.inf, math.inf
     deadline = None if job.time_limit is None else begin + job.time_limit
     tries = _tries(job, net, inputs, targets)
+    if job.recipe.windows != "coupled" and max(net.hidden_sizes, default=0) >= 2 * _SCOUTS:
+        scouted = _scouted(net, [t[0] for t in tries], inputs, targets, judge, size, job.seed)
+        tries.sort(key=lambda t: scouted[t[0]])
     for k, (gain, draw, fit) in enumerate(tries):
         _draw_hidden(net, gain, size, [job.seed, draw])
         if fit:
@@ -115,15 +123,43 @@ def _tries(
     job: ScaleJob, net: ResidualNet, inputs: Tensor, targets: Tensor
 ) -> list[tuple[float, int, bool]]:
     """Return gains, numbers of draws, and whether the hidden layer is fitted, in their order."""
+    coupled = job.recipe.windows == "coupled"
+    gains = GAINS["coupled" if coupled else "anywhere"]
+    tries = [(gain, 0, False) for gain in gains]
     if not net.hidden_sizes:
-        return [(GAINS[0], 0, False)]
-    tries = [(gain, 0, False) for gain in GAINS]
-    single = job.recipe.windows == "coupled" and len(net.hidden_sizes) == 1
+        return tries[:1]
+    single = coupled and len(net.hidden_sizes) == 1
     if single and is_possible(len(inputs), net.hidden_sizes[0], net.dimension, targets.shape[1]):
         # Units that meet the targets as they are drawn gain a little from being fitted, once.
         draws = _DRAWS if len(inputs) > net.hidden_sizes[0] + 1 else 1
         tries += [(gain, draw, True) for draw in range(draws) for gain in _GAINS_TO_FIT]
     return tries
+
+
+def _scouted(
+    net: ResidualNet,
+    gains: list[float],
+    inputs: Tensor,
+    targets: Tensor,
+    judge: _Judge,
+    size: float,
+    seed: int,
+) -> dict[float, tuple[float, float]]:
+    """Return the errors that a net of few units has with each gain."""
+    few = [min(width, _SCOUTS) for width in net.hidden_sizes]
+    small = ResidualNet(**net.config() | {"hidden_sizes": few}).to(net.scale.dtype)
+    small.scale.copy_(net.scale)
+    if small.base is not None and net.base is not None:
+        small.base.load_state_dict(net.base.state_dict())
+    found = {}
+    for gain in gains:
+        _draw_hidden(small, gain, size, [seed, 0])
+        errors = []
+        for _, weights in _solutions(copy.deepcopy(small).double(), inputs, targets):
+            _set_last(small, weights)
+            errors.append(judge(small))
+        found[gain] = min(errors)
+    return found
 
 
 def _pairs(job: ScaleJob, stages: Stages, net: ResidualNet) -> tuple[Tensor, Tensor]:

@@ -44,8 +44,8 @@ class Stages:
     Attributes
     ----------
     sigma : array, shape (outputs * d,)
-        Root mean square of each feature's increment at each output; 0 for a feature that never
-        changes.
+        Root mean square of each feature's increment at each output, or of those of all features
+        where these have a common scale; 0 for a feature that never changes.
     polynomial : PolynomialMap or None
         Best closed-form flow map, float64, in encoded coordinates.
     polynomial_error : float
@@ -122,6 +122,12 @@ def prepare(
         size = np.ones_like(size)
     # Nothing but rounding: such a feature is kept exactly constant.
     sigma = np.where(size > 1e-12, size, 0.0)
+    if train.encoder.common and recipe.standardise:
+        # Small features stay small in their changes too, or their errors would count the most.
+        at_output = sigma.reshape(outputs, d)
+        changing = at_output > 0
+        mean = np.square(at_output).sum(axis=1) / np.maximum(changing.sum(axis=1), 1)
+        sigma = (changing * np.sqrt(mean)[:, None]).ravel()
     safe = np.where(sigma > 0, sigma, 1.0)
     active = (sigma > 0).astype(float)
 
