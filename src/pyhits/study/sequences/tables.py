@@ -139,6 +139,13 @@ def _notes(study: Study, records: list[dict[str, Any]]) -> list[str]:
             if lost
             else f"{what}: HiTS is the most accurate on every sequence."
         )
+    still = []
+    for name in study.sequences:
+        ours = _pick(records, name, "forecast", "hits")["mse"]
+        if _pick(records, name, "forecast", PERSISTENCE)["mse"] < ours:
+            still.append(PROBLEMS[name].label)
+    if still:
+        notes.append(f"Standing still is a better forecast than HiTS's on {', '.join(still)}.")
     for name in study.sequences:
         of = coded(study, name, "reproduce")
         notes.append(
