@@ -92,8 +92,7 @@ class LSTMNet(SequenceNet):
     """One layer of long short-term memory (Hochreiter and Schmidhuber 1997), as torch has it."""
 
     n_memories = 2
-    #: Torch reads many rows in one call, so that much more of them are read in the same time.
-    teach = 0.9
+    teach = 0.4
 
     def __init__(
         self, dimension: int, hidden_size: int, increments: np.ndarray | None = None
