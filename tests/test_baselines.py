@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import circles
 from sklearn.base import clone
 
 import pyhits
@@ -25,7 +26,6 @@ from pyhits.baselines.ridge import Ridge
 from pyhits.baselines.segments import Segments
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, DivergenceError, NotFittedError, PyHiTSWarning
-from tests.conftest import circles
 
 #: Features, and units of LSTM, clockwork RNN (with its number of modules) and reservoir.
 PAPER = [
