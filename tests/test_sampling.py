@@ -284,7 +284,7 @@ def test_unknown_samplings_are_refused_with_a_suggestion() -> None:
         Recipe(sampling="densty")
     with pytest.raises(ArgumentError, match="Unknown sampling 'latest'"):
         quick(sampling="latest").fit(circles(5, 40))
-    with pytest.raises(ArgumentError, match=r"nothing is drawn.* windows='anywhere'"):
+    with pytest.raises(ArgumentError, match=r"nothing to choose from.* windows='anywhere'"):
         quick(recipe="paper", sampling="density").fit(circles(5, 40))
 
 
