@@ -54,7 +54,7 @@ TIMES = {"system", "scheme", "seconds", "mse", "paper_seconds"}
 def study(tmp_path_factory: pytest.TempPathFactory, toy_sequences: None) -> Study:
     """Two systems on little data; models and measurements are shared by the tests."""
     cache = Cache(tmp_path_factory.mktemp("cache"))
-    return Study(TINY, cache=cache, systems=(PLANAR, CHAOTIC))
+    return Study(TINY, cache=cache, systems=(PLANAR, CHAOTIC), sequences=("ks",))
 
 
 @pytest.fixture(scope="module")
