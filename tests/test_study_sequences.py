@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from conftest import quick
 from typer.testing import CliRunner
 
 from pyhits.cli.app import app
 from pyhits.errors import ArgumentError, DataError, FileFormatError
+from pyhits.io import write
 from pyhits.sequences import write_wav
 from pyhits.sequences.music import delay_vectors
 from pyhits.study import BUDGETS, Budget, Cache, Result, Study, paper, reproduce
@@ -18,6 +21,7 @@ from pyhits.study.sequences import generate, media, score
 from pyhits.study.sequences.data import Coded, coded
 from pyhits.study.sequences.problems import MODELS, PROBLEMS, PROTOCOLS
 from pyhits.study.sequences.tables import counted
+from pyhits.trajectories import Trajectories
 
 LENGTHS = {"fluid": 40, "video": 40, "music": 314, "ks": 121}
 TOY = Budget("toy", sequence_seconds=0.1, small_sequences=True)
@@ -195,15 +199,37 @@ def test_own_files_take_the_place_of_ours(
 
 def test_own_film(tmp_path: Path, toy_sequences: None) -> None:
     pytest.importorskip("av")
-    from pyhits.io import write
-    from pyhits.trajectories import Trajectories
-
     frames = np.random.default_rng(0).uniform(0, 255, (30, 16 * 24 * 3)).astype(np.float32)
     write(Trajectories(frames, 0.04, snapshot=(16, 24, 3)), tmp_path / "film.mp4")
     study = Study(TOY, cache=Cache(tmp_path / "cache"), video=tmp_path / "film.mp4")
     found = coded(study, "video", "reproduce")
     assert found.shape == (16, 24, 3)
     assert found.values.shape == (30, 4)
+
+
+def test_the_papers_recipe_trains_on_the_whole_sequence(
+    tmp_path: Path, toy_sequences: None
+) -> None:
+    paper_study = Study(TOY, recipe="paper", cache=Cache(tmp_path), sequences=("ks", "video"))
+    assert {task.recipe for task in generate.tasks(paper_study, PROTOCOLS)} == {"paper"}
+    for name in paper_study.sequences:
+        found = coded(paper_study, name, "reproduce")
+        task = generate.Task(name, "reproduce", "hits", "paper")
+        model, _ = generate._hits(paper_study, task, found, 0.2)
+        rows = len(found.values)
+        assert {h.n_windows for h in model.history_.values()} == {
+            rows - 3 * size for size in model.flow_maps_
+        }
+        for protocol in PROTOCOLS:
+            states = generate.best(paper_study, name, protocol, "hits").states
+            assert states.shape == generate.truth(found, protocol).shape
+
+
+def test_torchs_generator_is_left_alone() -> None:
+    before = torch.get_rng_state()
+    data = np.cumsum(np.random.default_rng(0).standard_normal((80, 3)), axis=0)
+    quick(step_sizes=[1], hidden_sizes=(512,), optimizer="ridge", polynomial_degree=0).fit(data)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_bad_requests_are_refused(tmp_path: Path) -> None:
@@ -215,3 +241,16 @@ def test_bad_requests_are_refused(tmp_path: Path) -> None:
     study = Study(TOY, cache=Cache(tmp_path / "c"), audio=tmp_path / "short.wav")
     with pytest.raises(DataError, match="seconds"):
         coded(study, "music", "reproduce")
+    write_wav(tmp_path / "silence.wav", np.zeros(4000), 1102)
+    study = Study(TOY, cache=Cache(tmp_path / "c"), audio=tmp_path / "silence.wav")
+    with pytest.raises(DataError, match=r"silence\.wav is silent"):
+        coded(study, "music", "reproduce")
+
+
+def test_a_film_of_a_few_frames_is_refused(tmp_path: Path, toy_sequences: None) -> None:
+    pytest.importorskip("av")
+    frames = np.zeros((5, 16 * 16 * 3), np.float32) + 100 * np.arange(5)[:, None] / 5
+    write(Trajectories(frames, 0.04, snapshot=(16, 16, 3)), tmp_path / "film.mp4")
+    study = Study(TOY, cache=Cache(tmp_path / "c"), video=tmp_path / "film.mp4")
+    with pytest.raises(DataError, match=r"film\.mp4 has 5 frames"):
+        coded(study, "video", "reproduce")

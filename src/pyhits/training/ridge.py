@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pyhits.flowmaps import FlowMap, ResidualNet
+from pyhits.flowmaps import FlowMap, ResidualNet, create
 from pyhits.flowmaps.residual import ACTIVATIONS
 from pyhits.training.objective import Objective
 from pyhits.training.run import Progress, ScaleJob, State
@@ -31,12 +31,12 @@ from pyhits.training.windows import WindowSampler
 #: ones make smooth maps, which hold between the windows; with large ones small weights meet them.
 GAINS = {"anywhere": (1.0, 0.3, 3.0, 0.1, 10.0), "coupled": (10.0, 3.0, 30.0, 1.0)}
 
+#: Gains where the hidden layer is then fitted, which goes well where it is nearly linear.
+_GAINS_TO_FIT = (1.5, 3.0)
+
 #: Units of a small net that tells in which order the gains of a large one, of twice as many or
 #: more, are worth trying.
 _SCOUTS = 256
-
-#: The same where the hidden layer is then fitted, which goes well where it is nearly linear.
-_GAINS_TO_FIT = (1.5, 3.0)
 
 #: Draws of the hidden weights that are fitted, one after the other, while the error is not exact.
 _DRAWS = 5
@@ -147,7 +147,8 @@ def _scouted(
 ) -> dict[float, tuple[float, float]]:
     """Return the errors that a net of few units has with each gain."""
     few = [min(width, _SCOUTS) for width in net.hidden_sizes]
-    small = ResidualNet(**net.config() | {"hidden_sizes": few}).to(net.scale.dtype)
+    small = create(net.kind, net.config() | {"hidden_sizes": few}).to(net.scale.dtype)
+    assert isinstance(small, ResidualNet)
     small.scale.copy_(net.scale)
     if small.base is not None and net.base is not None:
         small.base.load_state_dict(net.base.state_dict())
@@ -236,8 +237,8 @@ class _Judge:
         self.dtype = stages.net.scale.dtype
         d = self.truth.shape[-1]
         self.size = float(np.square(stages.sigma[-d:]).mean()) or 1.0
-        self.square = float(np.square(self.truth[0]).mean()) or 1.0
-        spread = math.sqrt(_PERTURBED[self.dtype] * self.square)
+        square = float(np.square(self.truth[0]).mean()) or 1.0
+        spread = math.sqrt(_PERTURBED[self.dtype] * square)
         rng = np.random.default_rng(job.seed)
         self.moved = self.truth[0] + spread * rng.standard_normal(self.truth[0].shape)
 

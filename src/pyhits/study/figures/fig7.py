@@ -21,6 +21,15 @@ _POINTS = 600
 #: Half the side of the patch over which a field or a film is averaged, in parts of its height.
 _PATCH = 0.05
 
+#: What is drawn against time, and the unit of time, by sequence.
+_WATCHED = {
+    "fluid": "mean velocity\nof a patch",
+    "video": "mean level\nof a patch",
+    "music": "the sound's\nend",
+    "ks": "u at a point",
+}
+_TIMES = {"fluid": "time (D/U)", "video": "frame", "music": "seconds", "ks": "time"}
+
 #: Samples of the sound at its end that are drawn large.
 _LAST_SAMPLES = 110
 
@@ -96,9 +105,8 @@ def _lower(axis: Any, found: Coded, states: np.ndarray, model: str) -> list[dict
     last = slice(-_LAST_SAMPLES, None) if name == "music" else slice(None)
     _series(axis, found, own[last], exact[last], begin=float(times[last][0]))
     axis.tick_params(labelsize=style.LETTERS - 1)
-    what = {"music": "its end", "ks": "one point"}.get(name, "a patch")
-    axis.set_ylabel(what)
-    axis.set_xlabel("time", labelpad=1)
+    axis.set_ylabel(_WATCHED[name])
+    axis.set_xlabel(_TIMES[name], labelpad=1)
     keep = style.kept(len(times))
     return [
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ VERSION = 1
 #: The paper's music and film: seconds, samples a second and delays; frames.
 _SECONDS, _RATE, _DELAYS, _FRAMES = 2.0, 1102, 128, 175
 
-#: A film is taken with at most so many rows of pixels, the paper's.
-_HEIGHT = 540
+#: A film is taken with at most so many rows of pixels, the paper's, and needs so many frames.
+_HEIGHT, _LEAST_FRAMES = 540, 30
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,16 @@ def coded(study: Study, name: str, protocol: str) -> Coded:
 
 def settings(study: Study, problem: Problem, *, partly: bool = False) -> dict[str, Any]:
     """Return all that a coded sequence depends on, as plain JSON values."""
+    own_file = _own_file(study, problem)
     size = {}
-    if study.budget.small_sequences and _own_file(study, problem) is None:
+    if study.budget.small_sequences and own_file is None:
         size = _SMALL.get(problem.name, {})
     return {
         "version": VERSION,
         "sequence": problem.name,
         "n_modes": problem.n_modes,
         "size": {k: list(v) if isinstance(v, tuple) else v for k, v in size.items()},
-        "file": _own_file(study, problem),
+        "file": own_file,
         "modes_of_first_part": partly,
     }
 
@@ -117,7 +118,12 @@ def _own_file(study: Study, problem: Problem) -> str | None:
     path = {"music": study.audio, "video": study.video}.get(problem.name)
     if path is None:
         return None
-    return hashlib.sha256(existing_file(path).read_bytes()).hexdigest()
+    return study.once(("file", path), lambda: _hash(existing_file(path)))
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _coded(study: Study, problem: Problem, partly: bool) -> Coded:
@@ -125,7 +131,7 @@ def _coded(study: Study, problem: Problem, partly: bool) -> Coded:
     names = ("values", "modes", "mean") if problem.n_modes else ("values",)
     try:
         facts = json.loads((entry / "facts.json").read_text())
-        arrays = {name: np.load(entry / f"{name}.npy", allow_pickle=False) for name in names}
+        arrays = {name: _load(entry / f"{name}.npy") for name in names}
     except (OSError, ValueError, EOFError):
         sequence = study.once(("snapshots", problem.name), lambda: _snapshots(study, problem))
         facts = {"dt": sequence.dt, **_plain(sequence.facts)}
@@ -137,6 +143,12 @@ def _coded(study: Study, problem: Problem, partly: bool) -> Coded:
     return Coded(
         problem, arrays["values"], facts["dt"], facts, arrays.get("modes"), arrays.get("mean")
     )
+
+
+def _load(path: Path) -> np.ndarray:
+    """Map an array, which most tasks look at little of; values are read, since all do."""
+    mode: Any = None if path.stem == "values" else "r"
+    return np.asanyarray(np.load(path, mmap_mode=mode, allow_pickle=False))
 
 
 def _encode(sequence: Sequence, problem: Problem, partly: bool) -> dict[str, np.ndarray]:
@@ -188,6 +200,8 @@ def _sound(path: Path) -> Sequence:
     begins = np.arange(0, len(samples) - length + 1, _RATE // 10)
     begin = int(begins[np.argmax(power[begins + length] - power[begins])])
     chosen = samples[begin : begin + length]
+    if not chosen.any():
+        raise DataError(f"{path} is silent.")
     facts = {
         "rate": _RATE,
         "samples": length,
@@ -199,16 +213,13 @@ def _sound(path: Path) -> Sequence:
 
 def _film(path: Path) -> Sequence:
     """Return the first frames of a film."""
-    data = read(path)
-    if data.snapshot is not None and data.snapshot[0] > _HEIGHT:
-        data = read(path, height=_HEIGHT)
+    beginning = read(path, stretch=(0.0, 1.0))
+    high = beginning.snapshot is not None and beginning.snapshot[0] > _HEIGHT
+    # A frame more, as times are rounded; a long film is not read to its end.
+    data = read(path, stretch=(0.0, (_FRAMES + 1) * beginning.dt), height=_HEIGHT if high else None)
     rows = data[0][:_FRAMES]
+    if len(rows) < _LEAST_FRAMES:
+        raise DataError(f"{path} has {len(rows)} frames; it takes {_LEAST_FRAMES} or more.")
     shape = data.snapshot or (rows.shape[1],)
     facts = {"shape": shape, "source": f"the first {len(rows)} frames of {path.name}"}
     return Sequence("film", rows, 1.0, facts)
-
-
-def describe(found: Coded) -> dict[str, Any]:
-    """Return what a sequence is, as a record's plain values."""
-    own = {k: v for k, v in asdict(found.problem).items() if k in ("name", "n_modes")}
-    return own | {"n_rows": len(found.values), "n_features": found.values.shape[1]}

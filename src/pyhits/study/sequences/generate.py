@@ -24,9 +24,13 @@ from pyhits.study.context import Study
 from pyhits.study.sequences.data import Coded, coded, settings
 from pyhits.study.sequences.problems import PROBLEMS, VALIDATION, Problem
 from pyhits.training.parallel import n_cores
+from pyhits.training.recipe import get_recipe
 
 #: Raised whenever equal settings begin to give other results.
 VERSION = 1
+
+#: Steps in the loss of the paper's recipe for HiTS.
+_PAPER_ROLLOUT = 3
 
 #: Recipes of each model; of several, the one with the smaller error counts. Small studies try ours
 #: alone.
@@ -218,7 +222,8 @@ def _hits(study: Study, task: Task, found: Coded, limit: float | None) -> tuple[
     problem, values = found.problem, found.values
     given = values if task.protocol == "reproduce" else values[: found.n_train]
     longest = len(values) if task.protocol == "reproduce" else round(VALIDATION * len(given))
-    sizes = [size for size in problem.step_sizes if size < longest - 1]
+    rollout = _PAPER_ROLLOUT if task.recipe == "paper" else 1
+    sizes = [size for size in problem.step_sizes if rollout * size < longest - 1]
     widths = dict(zip(problem.step_sizes, problem.hidden_sizes, strict=True))
     common: dict[str, Any] = {
         "hidden_sizes": {size: [widths[size]] for size in sizes},
@@ -230,8 +235,12 @@ def _hits(study: Study, task: Task, found: Coded, limit: float | None) -> tuple[
         "verbose": False,
     }
     if task.recipe == "paper":
-        # Three steps in the loss, batches of a hundred and 10,000 epochs are the authors' own.
-        common |= {"recipe": "paper", "rollout_steps": 3, "batch_size": 100, "max_steps": 10_000}
+        # As the authors' code has it for sequences: three steps in the loss, windows from all over
+        # the sequence in batches of a hundred, 10,000 of them.
+        recipe = get_recipe("paper").override(
+            windows="anywhere", rollout_steps=rollout, batch_size=100, max_steps=10_000
+        )
+        common["recipe"] = recipe
     elif task.protocol == "reproduce":
         common |= {"recipe": "reproduce", "dtype": "float64"}
     else:
