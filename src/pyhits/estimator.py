@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 
 from pyhits import planning
 from pyhits.checks import as_count
 from pyhits.choice import Chooser, choose_again
-from pyhits.encoders import Chain, Encoder, Flatten
+from pyhits.encoders import Chain, DelayEmbedding, Encoder, Flatten
 from pyhits.encoders.chain import split
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.evaluation import Evaluation, evaluate
@@ -28,7 +29,10 @@ from pyhits.progress import bar, say, scale_bars
 from pyhits.settings import check_selection, check_settings, widths_by_scale
 from pyhits.training import Recipe
 from pyhits.training.checkpoint import CheckpointFolder
+from pyhits.training.few import solve
+from pyhits.training.forms import Form
 from pyhits.training.jobs import fingerprint, make_jobs
+from pyhits.training.lags import choose_lags
 from pyhits.training.parallel import n_workers, train_scales, warn_interrupted
 from pyhits.trajectories import Trajectories
 
@@ -57,11 +61,17 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         training data from their first rows and nothing else (Section 3.2). The settings below
         override it one by one.
     flow_map : str, optional
-        Registered family of nets to train; ``"residual"`` is the default.
+        ``"residual"`` or another registered family of nets; ``"polynomial"`` or ``"kernel"``,
+        closed forms that are solved for; ``"closed"``, of each scale the closed form that steps the
+        held-out part best. By default closed forms for few points (4000 rows of 64 features), if
+        nothing is said about nets, and residual nets else. Closed forms are solved for again with
+        all the data, once everything is chosen.
     encoder : Encoder or list of Encoder, optional
         What stands between the user's rows and the flow maps, such as ``[POD(22),
         Standardise(common=True)]`` or ``DelayEmbedding(5)``. :meth:`fit` fits copies of it to the
-        training data. If the last is no Standardise, the recipe's is added.
+        training data. If the last is no Standardise, the recipe's is added. By default there is
+        none, but for few points of one recording, of which a state may need several rows;
+        ``encoder=[]`` is none for certain.
     hidden_sizes : sequence of int, or mapping of int to such, optional
         Widths of the hidden layers: of all nets, or by step size.
     activation : {"gelu", "silu", "tanh", "relu"}, optional
@@ -98,8 +108,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         Mean squared error, in standardised coordinates, that ``"speed"`` allows.
     interpolation : {"cubic", "linear"}
         Between the finest coupled steps where these are coarser than ``dt``; the paper is linear.
-    dtype : {"float32", "float64"}
-        Arithmetic of the flow maps.
+    dtype : {"float32", "float64"}, optional
+        Arithmetic of the flow maps; by default float64 for closed forms, float32 for nets.
     device : str
         ``"cpu"``, ``"cuda"`` or any torch device.
     n_jobs : int, optional
@@ -166,7 +176,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         select: str | Sequence[int] = "accuracy",
         tolerance: float = 1e-6,
         interpolation: str = "cubic",
-        dtype: str = "float32",
+        dtype: str | None = None,
         device: str = "cpu",
         n_jobs: int | None = None,
         random_state: int | None = None,
@@ -284,13 +294,31 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if noise is not None:
             train, held = noise.train, noise.held
             notes.append(noise.note)
+        recipe_now = recipe.resolve(train.n_features, len(train), train.n_rows)
+        whole = planning.rejoin(train, held) if recipe_now.is_closed else train
+        few = recipe_now.is_closed and len(train) < planning.FEW_TRAJECTORIES
+        if few and noise is None and self.encoder is None:
+            with bar("rows of a state", verbose=self.verbose) as progress:
+                lags = choose_lags(
+                    train,
+                    held,
+                    recipe_now.flow_map,
+                    sizes[0] if sizes else self.dense,
+                    deadline=None if self.time_limit is None else begin + 0.3 * self.time_limit,
+                    progress=progress,
+                )
+            notes.append(lags.note())
+            if lags.n_rows > 1:
+                preprocessor = Chain([DelayEmbedding(lags.n_rows)]).fit(train)
+                train, held, whole = (preprocessor.transform(d) for d in (train, held, whole))
         if sizes is None:
             sizes = planning.default_step_sizes(train, held, recipe.rollout_steps, self.dense)
             notes.append(f"Step sizes: {', '.join(map(str, sizes))} (x dt = {train.dt:g}).")
             check_selection(self.select, self.tolerance, sizes)
         if self.dense > 1:
             notes.append(f"The flow map of step size {sizes[0]} returns {self.dense} states.")
-        recipe = recipe.resolve(train.n_features, len(train), train.n_rows)
+        recipe = recipe_now
+        dtype = self.dtype or ("float64" if recipe.is_closed else "float32")
         widths = widths_by_scale(self.hidden_sizes, sizes)
         notes.append(planning.nets_note(recipe, train.n_features, sizes, widths))
         low, high = train.values.min(axis=0), train.values.max(axis=0)
@@ -310,7 +338,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             sizes,
             seed=seed,
             dense=self.dense,
-            dtype=self.dtype,
+            dtype=dtype,
             device=self.device,
             hidden_sizes=widths,
         )
@@ -322,9 +350,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 job.time_limit = left / turns
         folder = None
         if checkpoint is not None:
-            key = fingerprint(
-                train, held, recipe, seed, self.dtype, self.dense, encoder, widths, sizes
-            )
+            key = fingerprint(train, held, recipe, seed, dtype, self.dense, encoder, widths, sizes)
             folder = CheckpointFolder(checkpoint, key)
             for job in jobs:
                 job.checkpoint = folder.progress_file(job.step_size)
@@ -366,6 +392,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             notes.append(note)
             say(note, verbose=self.verbose)
         self.selection_ = chooser.choose(how, self.tolerance)
+        if recipe.is_closed and validation is None:
+            self._solve_again(whole, recipe, dtype)
         self.seconds_ = time.perf_counter() - begin
         say(
             f"Coupled step sizes {', '.join(map(str, self.selection_.step_sizes))}; "
@@ -373,6 +401,22 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             verbose=self.verbose,
         )
         return self
+
+    def _solve_again(self, data: Trajectories, recipe: Recipe, dtype: str) -> None:
+        """Solve for the closed forms that were chosen, with the held-out part as well."""
+        jobs = make_jobs(
+            data,
+            data,
+            self.encoder_,
+            recipe,
+            list(self.flow_maps_),
+            seed=0,
+            dense=self.dense,
+            dtype=dtype,
+        )
+        for job in jobs:
+            form = Form.from_dict(self.history_[job.step_size].form)
+            self.flow_maps_[job.step_size] = solve(job.train, form, getattr(torch, dtype))
 
     def couple(
         self, select: str | Sequence[int], *, tolerance: float | None = None, validation: Any = None
@@ -640,6 +684,13 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     def start_rows_(self) -> int:
         """Rows that a forecast starts from."""
         return 1 if self.preprocessor_ is None else self.preprocessor_.history
+
+    @property
+    def dtype_(self) -> str:
+        """Arithmetic of the flow maps."""
+        self._check_fitted()
+        first = next(iter(self.flow_maps_.values()))
+        return str(next(iter(first.state_dict().values())).dtype).removeprefix("torch.")
 
     @property
     def coordinate_names_(self) -> tuple[str, ...]:

@@ -21,6 +21,9 @@ _COARSEST = 1024
 #: A trajectory must hold this many steps of a step size that is chosen without being asked.
 _STEPS_PER_TRAJECTORY = 4
 
+#: Fewer trajectories than this are recordings, of which the end is held out.
+FEW_TRAJECTORIES = 5
+
 #: Fewer validation trajectories than this are cut into several rollouts.
 _FEW = 8
 
@@ -107,6 +110,9 @@ def nets_note(
     widths: Mapping[int, Sequence[int]],
 ) -> str:
     """Return the sentence that says which nets are trained, and how."""
+    if recipe.is_closed:
+        which = "polynomial or kernel" if recipe.flow_map == "closed" else recipe.flow_map
+        return f"Each scale: the {which} that steps the held-out part best."
     nets = {tuple(widths.get(size, recipe.hidden_sizes or ())) for size in step_sizes}
     if len(nets) == 1:
         which = f"net {[n_features, *nets.pop(), n_features]}"
@@ -123,7 +129,7 @@ def hold_out(
     trajectories: Trajectories, fraction: float, seed: int
 ) -> tuple[Trajectories, Trajectories, str]:
     """Split off validation data and say how: by trajectory, by time, or not at all."""
-    if len(trajectories) >= 5:
+    if len(trajectories) >= FEW_TRAJECTORIES:
         train, held = trajectories.split(fraction, random_state=seed)
         return train, held, f"Validation: {len(held)} of {len(trajectories)} trajectories."
     if int(trajectories.lengths.min()) >= 20:
@@ -136,6 +142,23 @@ def hold_out(
             "Validation: on the training data itself, as there are too few to hold some out; "
             "errors will look better than they are."
         ),
+    )
+
+
+def rejoin(train: Trajectories, held: Trajectories) -> Trajectories:
+    """Return all the data again that :func:`hold_out` has split."""
+    if held is train:
+        return train
+    ends = train.start_times + train.dt * (train.lengths - 1)
+    by_time = len(train) == len(held) and np.allclose(held.start_times, ends, atol=0.1 * train.dt)
+    pieces = (
+        [np.concatenate([head, tail[1:]]) for head, tail in zip(train, held, strict=True)]
+        if by_time
+        else [*train, *held]
+    )
+    starts = train.start_times if by_time else [*train.start_times, *held.start_times]
+    return Trajectories(
+        pieces, train.dt, feature_names=list(train.feature_names), start_times=np.asarray(starts)
     )
 
 

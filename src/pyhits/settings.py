@@ -80,15 +80,20 @@ def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int |
         denoise=model.denoise,
         target_error=model.target_error,
     )
+    nets = ("hidden_sizes", "activation", "optimizer", "learning_rate", "batch_size", "max_steps")
+    if recipe.flow_map == "auto" and any(getattr(model, name) is not None for name in nets):
+        # Whoever says how nets are trained wants nets.
+        recipe = recipe.override(flow_map="residual")
     widths_by_scale(model.hidden_sizes)
     if as_count(model.dense, "dense") > 1:
-        accepted = inspect.signature(family(recipe.flow_map)).parameters
-        if "outputs" not in accepted:
+        is_net = not recipe.is_closed and recipe.flow_map != "auto"
+        if is_net and "outputs" not in inspect.signature(family(recipe.flow_map)).parameters:
             raise ArgumentError(
                 f"The flow map {recipe.flow_map!r} cannot be dense: its constructor takes no "
                 "outputs."
             )
-    as_choice(model.dtype, "dtype", ("float32", "float64"))
+    if model.dtype is not None:
+        as_choice(model.dtype, "dtype", ("float32", "float64"))
     check_selection(model.select, model.tolerance)
     as_choice(model.interpolation, "interpolation", METHODS)
     if not 0 < as_positive(model.validation_fraction, "validation_fraction") < 1:

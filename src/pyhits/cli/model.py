@@ -115,7 +115,11 @@ def fit(
     interpolation: Annotated[
         str, typer.Option("--interpolation", help="cubic, or linear.")
     ] = "cubic",
-    dtype: Annotated[str, typer.Option("--dtype", help="float32, or float64.")] = "float32",
+    flow_map: Annotated[
+        str | None,
+        typer.Option("--flow-map", help="residual; or closed, polynomial, kernel, solved for."),
+    ] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="float32, or float64.")] = None,
     device: Device = "cpu",
     n_jobs: Annotated[
         int | None, typer.Option("--n-jobs", "--jobs", help="Processes; one a core by default.")
@@ -145,6 +149,7 @@ def fit(
         whole_numbers(step_sizes, "--step-sizes"),
         dense=dense,
         recipe=recipe,
+        flow_map=flow_map,
         encoder=encoders,
         hidden_sizes=widths(hidden_sizes),
         activation=activation,

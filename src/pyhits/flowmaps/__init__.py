@@ -2,6 +2,7 @@
 
 from pyhits.flowmaps.base import FlowMap, create, family, register
 from pyhits.flowmaps.cells import CellMap
+from pyhits.flowmaps.kernel import KernelMap
 from pyhits.flowmaps.polynomial import PolynomialMap
 from pyhits.flowmaps.residual import ResidualNet
 from pyhits.flowmaps.scaled import ScaledNet
@@ -9,6 +10,7 @@ from pyhits.flowmaps.scaled import ScaledNet
 __all__ = [
     "CellMap",
     "FlowMap",
+    "KernelMap",
     "PolynomialMap",
     "ResidualNet",
     "ScaledNet",

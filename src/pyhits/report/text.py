@@ -20,7 +20,7 @@ def facts(model: HiTS) -> dict[str, Any]:
         "coordinate_names": list(model.coordinate_names_),
         "step_sizes": list(model.flow_maps_),
         "selection": model.selection_.as_dict(),
-        "dtype": model.dtype,
+        "dtype": model.dtype_,
         "data": model.data_,
         "notes": model.notes_,
         "seconds": model.seconds_,
@@ -59,7 +59,7 @@ def describe(model: HiTS) -> str:
         ),
         f"dt            {model.dt_:g}",
         f"trained on    {data['n_trajectories']} trajectories, {data['n_rows']} rows, "
-        f"in {model.seconds_:.0f} s, {model.dtype}",
+        f"in {model.seconds_:.0f} s, {model.dtype_}",
         f"coupled       step sizes {', '.join(map(str, model.selection_.step_sizes))}",
         "",
         f"{'step size':>9}  {'relative error':>14}  {'windows':>9}  {'seconds':>7}  "

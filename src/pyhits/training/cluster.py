@@ -23,7 +23,7 @@ import distributed
 import numpy as np
 
 from pyhits.errors import TrainingError
-from pyhits.flowmaps import FlowMap, family, register
+from pyhits.flowmaps import FlowMap, register
 from pyhits.training.history import History
 from pyhits.training.parallel import train_alone
 from pyhits.training.run import ScaleJob
@@ -213,7 +213,7 @@ def _packed(index: int, job: ScaleJob, arrays: list[np.ndarray]) -> bytes:
         # Workers run in folders of their own.
         job = replace(job, checkpoint=job.checkpoint.absolute())
     file = io.BytesIO()
-    _Pickler(file, arrays).dump((index, job, family(job.recipe.flow_map)))
+    _Pickler(file, arrays).dump((index, job, job.recipe.net))
     return file.getvalue()
 
 
@@ -224,7 +224,8 @@ def _train(task: _Task, *arrays: np.ndarray) -> tuple[FlowMap, History] | None:
     key = worker.get_current_task()
     index, job, kind = _Unpickler(io.BytesIO(pickled), arrays).load()
     # A family defined in the user's script is not registered on a worker.
-    register(job.recipe.flow_map)(kind)
+    if kind is not None:
+        register(job.recipe.flow_map)(kind)
     if not _visible(job.checkpoint, proof):
         job = replace(job, checkpoint=None)
     reported = -_REPORT_EVERY

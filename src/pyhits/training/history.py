@@ -30,6 +30,9 @@ class History:
         was kept.
     one_step_mse : float
         Held-out one-step mean squared error in the coordinates trained in.
+    form : dict
+        Of a closed form for few points: what was chosen (:class:`pyhits.training.forms.Form`), and
+        its score in rollouts.
     """
 
     step_size: int
@@ -41,6 +44,7 @@ class History:
     one_step_mse: float = float("inf")
     seconds: float = 0.0
     n_windows: int = 0
+    form: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

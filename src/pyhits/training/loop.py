@@ -13,6 +13,7 @@ import torch
 from pyhits.errors import TrainingError
 from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ScaledNet
 from pyhits.training import optimisers
+from pyhits.training.few import train_few
 from pyhits.training.history import History
 from pyhits.training.ridge import solve
 from pyhits.training.run import BLEW_UP, Alone, Progress, Run, ScaleJob, State, advance
@@ -54,6 +55,8 @@ def train_scale(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMa
     DataError
         No trajectory is long enough for the step size.
     """
+    if job.recipe.is_closed:
+        return train_few(job, progress)
     scale = Scale.prepare(job, progress)
     return scale.finish(scale.closed_form() or train_net(scale, progress))
 

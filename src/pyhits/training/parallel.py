@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from pyhits.errors import ArgumentError, PyHiTSWarning
-from pyhits.flowmaps import FlowMap, family, register
+from pyhits.flowmaps import FlowMap, register
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.history import History
 from pyhits.training.loop import train_scale
@@ -26,6 +26,9 @@ from pyhits.training.stacked import train_stacked
 
 #: Optimiser steps in all, from which on starting processes takes less time than it saves.
 _WORTH_PROCESSES = 8000
+
+#: Optimiser steps that take as long as a search among closed forms.
+_SEARCH = 600
 
 #: Called with one ``(step, total, validation_error)`` a scale; total 0 means not begun.
 Watch = Callable[[np.ndarray], None]
@@ -158,11 +161,16 @@ def _plan(jobs: Sequence[ScaleJob], n_jobs: int | None) -> _Plan:
             "one of these, or train in this process with n_jobs=1."
         )
     if n_jobs is None:
-        small = sum(job.recipe.max_steps or 0 for job in jobs) < _WORTH_PROCESSES
+        small = sum(_work(job) for job in jobs) < _WORTH_PROCESSES
         n_jobs = 1 if small else n_cores()
     elif n_jobs < 0:
         n_jobs = n_cores() + 1 + n_jobs
     return _Plan(max(1, min(len(jobs), n_jobs)))
+
+
+def _work(job: ScaleJob) -> int:
+    """Return the optimiser steps that training takes, or that take as long as a search does."""
+    return _SEARCH if job.recipe.is_closed else job.recipe.max_steps or 0
 
 
 def _cluster_plan(backend: Any, jobs: Sequence[ScaleJob], n_jobs: int | None) -> _Plan:
@@ -202,7 +210,8 @@ def _results(
 
         yield from cluster.results(todo, plan.cluster, board, at_once=plan.at_once, watched=watched)
         return
-    if todo and all(job.device != "cpu" for _, job in todo):
+    nets = not any(job.recipe.is_closed for _, job in todo)
+    if todo and nets and all(job.device != "cpu" for _, job in todo):
         jobs = [job for _, job in todo]
         reports = [_reporter(index, board) for index, _ in todo]
         for k, flow_map, history in train_stacked(jobs, reports):
@@ -216,7 +225,7 @@ def _results(
 
     parallel = Parallel(n_jobs=plan.workers, return_as="generator_unordered", max_nbytes="1M")
     generator = parallel(
-        delayed(_train_in_worker)(i, job, board, family(job.recipe.flow_map)) for i, job in todo
+        delayed(_train_in_worker)(i, job, board, job.recipe.net) for i, job in todo
     )
     try:
         yield from generator
@@ -235,11 +244,12 @@ def _kill_workers() -> None:
 
 
 def _train_in_worker(
-    index: int, job: ScaleJob, board: np.ndarray, kind: type[FlowMap]
+    index: int, job: ScaleJob, board: np.ndarray, kind: type[FlowMap] | None
 ) -> tuple[int, FlowMap, History]:
     """Train in a worker process, which leaves Ctrl-C to the process that the user sees."""
     # A family defined in the user's script is not registered in a fresh process.
-    register(job.recipe.flow_map)(kind)
+    if kind is not None:
+        register(job.recipe.flow_map)(kind)
     parent = os.getppid()
 
     def stop_if_orphaned() -> None:

@@ -9,9 +9,15 @@ from typing import Any
 
 from pyhits.checks import as_choice, as_count, as_positive, suggest
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps import ScaledNet, family
+from pyhits.flowmaps import FlowMap, ScaledNet, family
 from pyhits.flowmaps.residual import ACTIVATIONS
 from pyhits.training.sampling import SAMPLINGS
+
+#: Values of ``flow_map`` that stand for closed forms.
+CLOSED = ("closed", "polynomial", "kernel")
+
+#: Rows and features up to which ``auto`` takes closed forms.
+FEW_ROWS, FEW_FEATURES = 4_000, 64
 
 OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd", "ridge")
 
@@ -30,6 +36,9 @@ class Recipe:
         Train on standardised states, and on increments divided by their root mean square.
     flow_map : str
         Registered family of nets; ``residual`` is fully connected. The next two settings are its.
+        Or ``polynomial``, ``kernel``, or ``closed``: closed forms alone, in the last case of the
+        family that rollouts prefer (:mod:`pyhits.training.few`). ``auto`` is ``closed`` for few
+        points, else ``residual``.
     hidden_sizes : tuple of int
         Widths of the hidden layers.
     activation : str
@@ -94,10 +103,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse values that training could not use."""
-        if not issubclass(family(self.flow_map), ScaledNet):
-            raise ArgumentError(
-                f"The flow map {self.flow_map!r} cannot be trained; it must subclass ScaledNet."
-            )
+        if not self.is_closed and self.flow_map != "auto":
+            self._check_family()
         as_choice(self.activation, "activation", ACTIVATIONS)
         as_choice(self.optimizer, "optimizer", OPTIMIZERS)
         as_choice(self.schedule, "schedule", ("cosine", "constant"))
@@ -108,7 +115,7 @@ class Recipe:
                 f"With windows={self.windows!r} there is nothing to choose from, so "
                 f"sampling={self.sampling!r} has no use; leave it out, or set windows='anywhere'."
             )
-        if self.optimizer == "ridge" and self.flow_map != "residual":
+        if self.optimizer == "ridge" and self.flow_map not in ("residual", "auto"):
             raise ArgumentError(
                 f"optimizer='ridge' solves for the last layer of a residual net, got "
                 f"flow_map={self.flow_map!r}."
@@ -146,6 +153,22 @@ class Recipe:
         if not (is_number and 0 <= self.patience <= 1):
             raise ArgumentError(f"Expected patience from 0 to 1, got {self.patience!r}.")
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether flow maps are closed forms alone, and no net is trained."""
+        return self.flow_map in CLOSED
+
+    @property
+    def net(self) -> type[FlowMap] | None:
+        """The class of the nets to train; None for closed forms."""
+        return None if self.is_closed else family(self.flow_map)
+
+    def _check_family(self) -> None:
+        if not issubclass(family(self.flow_map), ScaledNet):
+            raise ArgumentError(
+                f"The flow map {self.flow_map!r} cannot be trained; it must subclass ScaledNet."
+            )
+
     def override(self, **values: Any) -> Recipe:
         """Return a copy with the values that are not None replaced."""
         known = [f.name for f in fields(self)]
@@ -158,7 +181,8 @@ class Recipe:
         """Return a copy in which everything left open follows from the size of the data.
 
         Width grows with the number of features; the number of steps falls where the data are few
-        (a net would only overfit) and where a step is costly; windows favour early times when there
+        (a net would only overfit) and where a step is costly; few points of few features are left
+        to closed forms; windows favour early times when there
         are many trajectories, whose beginnings hold the transients.
         """
         width = 64 if n_features <= 16 else min(512, 64 * -(-n_features // 16))
@@ -168,7 +192,10 @@ class Recipe:
         few = min(1.0, (n_rows / 20_000) ** 0.5)
         costly = min(1.0, (10_000 / n_weights) ** 0.5)
         steps = max(2000, round(FULL_STEPS * few * costly, -2))
+        few_points = n_rows <= FEW_ROWS and n_features <= FEW_FEATURES
+        chosen = "closed" if few_points and self.windows == "anywhere" else "residual"
         return self.override(
+            flow_map=chosen if self.flow_map == "auto" else None,
             hidden_sizes=hidden,
             early_bias=self.early_bias or (3.0 if n_trajectories >= 16 else 1.0),
             batch_size=min(1024, max(32, n_rows // 4)) if self.batch_size is None else None,
@@ -180,7 +207,7 @@ class Recipe:
 FULL_STEPS = 25_000
 
 RECIPES = {
-    "pyhits": Recipe(),
+    "pyhits": Recipe(flow_map="auto"),
     # Appendix A.1: raw increments, ReLU, Adam at 1e-3, p = 5, the first window of each trajectory,
     # all of them in every step, 100000 steps or a one-step error of 1e-8.
     "paper": Recipe(

@@ -1,0 +1,266 @@
+"""Flow maps for few points: closed forms of several families, chosen by rollouts.
+
+With some hundred to some thousand points a net alone loses to a regression that is solved for.
+Which one does best differs from system to system, and one-step errors do not tell: so polynomials
+of several degrees and penalties, and kernels of several shapes, are fitted to the training part and
+stepped through the held-out part, from many of its states at once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyhits.errors import DataError
+from pyhits.flowmaps import FlowMap
+from pyhits.training.forms import Form, Regression, Steps, stretched
+from pyhits.training.history import History
+from pyhits.training.run import Progress, ScaleJob
+from pyhits.training.windows import WindowSampler
+
+#: Windows that forms are compared on, and solved for in the end, at most.
+_N_SEARCH, _N_SOLVE = 1_000, 2_000
+
+#: Degrees of polynomials; terms at most, alone and as a share of the windows.
+_DEGREES, _MOST_TERMS, _SHARE = range(7), 260, 0.6
+
+#: The same of the polynomial below a kernel.
+_BASE_DEGREES, _BASE_SHARE = (1, 2, 3), 0.2
+
+#: Lengths of kernels, powers of the principal axes, and kernels, in the order of their trial.
+_LENGTHS, _WHITENINGS, _KERNELS = (
+    (0.25, 0.5, 1.0, 2.0, 4.0),
+    (0.0, 0.5, 1.0),
+    ("matern", "gaussian"),
+)
+
+#: Factors by which single axes of the best kernel are stretched, passes over them, the part of the
+#: score that a stretch must reach, and the most axes.
+_FACTORS, _PASSES, _GAIN, _MOST_AXES = (3.0, 1 / 3), 2, 0.97, 12
+
+#: Rollouts of the held-out part and steps of each, at most; a state's error counts up to that many
+#: standard deviations: beyond, a forecast is lost, and how far does not matter.
+_ROLLOUTS, _STEPS, _LOST = 12, 100, 2.0**0.5
+
+#: Forms that a search usually tries.
+_USUAL = 60
+
+#: Score below which rounding decides, and no form is better than another.
+_EXACT = 1e-12
+
+
+@dataclass
+class Found:
+    """The form that a search ended with.
+
+    Attributes
+    ----------
+    form : Form
+    score : float
+        Mean error of the rollouts in standard deviations, each error at most 1.4 of them.
+    """
+
+    form: Form
+    score: float
+
+
+def train_few(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap, History]:
+    """Return the flow map of one scale in the family that rollouts of the held-out part prefer.
+
+    Raises
+    ------
+    DataError
+        No trajectory is long enough for the step size.
+    """
+    begin = time.perf_counter()
+    history = History(job.step_size, n_windows=job.train.n_windows, stopped_by="closed form")
+    search = Search(job.train, job.held, job.recipe.flow_map, history, progress, job.time_limit)
+    found = search.run()
+    flow_map = solve(job.train, found.form, getattr(torch, job.dtype))
+    history.form = found.form.as_dict() | {"score": found.score}
+    history.flow_map = str(found.form)
+    if flow_map.outputs > 1:
+        history.flow_map += f", {flow_map.outputs} outputs"
+    _measure(history, flow_map, job)
+    history.seconds = time.perf_counter() - begin
+    return flow_map, history
+
+
+def solve(windows: WindowSampler, form: Form, dtype: torch.dtype = torch.float64) -> FlowMap:
+    """Return a form fitted to all windows, or to as many evenly chosen ones as are affordable."""
+    return Regression(*_pairs(windows, _N_SOLVE)).solve(form).to(dtype).eval()
+
+
+class Search:
+    """Tries forms of one scale, the cheap ones first, and remembers the best.
+
+    Parameters
+    ----------
+    train, held : WindowSampler
+        To fit to, and to step through.
+    families : {"closed", "polynomial", "kernel"}
+    history : History
+        Receives one record a form.
+    progress : callable, optional
+    time_limit : float, optional
+        Seconds after which the search ends.
+    """
+
+    def __init__(
+        self,
+        train: WindowSampler,
+        held: WindowSampler,
+        families: str = "closed",
+        history: History | None = None,
+        progress: Progress | None = None,
+        time_limit: float | None = None,
+    ) -> None:
+        self.regression = Regression(*_pairs(train, _N_SEARCH))
+        self.starts, self.truth = _rollouts(held)
+        self.families = families
+        self.history = history or History(train.step_size)
+        self.progress = progress
+        self.begin = time.perf_counter()
+        self.deadline = math.inf if time_limit is None else self.begin + time_limit
+        self.best: dict[str, Found] = {}
+
+    def run(self) -> Found:
+        """Return the best form of all families asked for."""
+        if self.families != "kernel":
+            self.polynomials()
+        if self.families != "polynomial" and not self._settled():
+            self.kernels()
+        return min(self.best.values(), key=lambda found: found.score)
+
+    def polynomials(self) -> None:
+        """Try polynomials of rising degree."""
+        for degree in _DEGREES:
+            if degree and not self.regression.affords(degree, _SHARE, _MOST_TERMS):
+                break
+            self._try(Form(degree))
+            if self._settled():
+                break
+
+    def kernels(self) -> None:
+        """Try kernels: one property after the other, from the best so far, then single axes."""
+        dimension = self.regression.states.shape[1]
+        degrees = [d for d in _BASE_DEGREES if self.regression.affords(d, _BASE_SHARE, _MOST_TERMS)]
+        start = Form(degrees[0] if degrees else 0, kernel=_KERNELS[0], whitening=_WHITENINGS[-1])
+        self._try(start, reach=None)
+        before = math.inf
+        for _ in range(_PASSES):
+            for name, values in (
+                ("length", _LENGTHS),
+                ("whitening", _WHITENINGS),
+                ("degree", degrees),
+                ("kernel", _KERNELS),
+                ("length", _LENGTHS),
+            ):
+                best = self.best["kernel"].form
+                for value in values:
+                    if value != getattr(best, name):
+                        self._try(best.but(name, value))
+            if self.best["kernel"].score > _GAIN * before:
+                break
+            before = self.best["kernel"].score
+        for _ in range(_PASSES if dimension <= _MOST_AXES else 0):
+            before = self.best["kernel"].score
+            for axis in range(dimension):
+                best = self.best["kernel"].form
+                for factor in _FACTORS:
+                    if self._try(stretched(best, axis, factor, dimension), gain=_GAIN):
+                        break
+            if self.best["kernel"].score > _GAIN * before:
+                break
+
+    def _settled(self) -> bool:
+        late = time.perf_counter() > self.deadline
+        return bool(self.best) and (late or min(f.score for f in self.best.values()) < _EXACT)
+
+    def _try(self, form: Form, *, gain: float = 1.0, reach: int | None = 1) -> bool:
+        """Fit and step a form with penalties near its own; return whether it is the best so far."""
+        if time.perf_counter() > self.deadline and self.best:
+            return False
+        forms, steps = self.regression.family(form, reach)
+        scores = self._scores(steps, len(forms))
+        k = int(scores.argmin())
+        score = float(scores[k])
+        family = "kernel" if form.kernel else "polynomial"
+        known = self.best.get(family)
+        better = known is None or score < gain * known.score
+        if better:
+            self.best[family] = Found(forms[k], score)
+        self.history.records.append(
+            {
+                "step": len(self.history.records) + 1,
+                "seconds": time.perf_counter() - self.begin,
+                "validation_error": score,
+                "penalty": forms[k].penalty,
+            }
+        )
+        if self.progress is not None:
+            best = min(found.score for found in self.best.values())
+            tried = len(self.history.records)
+            self.progress(tried, max(tried + 1, _USUAL), best)
+        return better
+
+    @torch.inference_mode()
+    def _scores(self, steps: Steps, n_forms: int) -> Tensor:
+        """Return the score of each of the forms that are stepped together, ``(n_forms,)``."""
+        states = self.starts.expand(n_forms, *self.starts.shape)
+        total = torch.zeros(n_forms, dtype=torch.float64)
+        for truth in self.truth:
+            states = steps(states)
+            errors = (states - truth).square().mean(dim=2).sqrt()
+            total += errors.nan_to_num(nan=_LOST).clamp(max=_LOST).mean(dim=1)
+        return total / len(self.truth)
+
+
+def _pairs(windows: WindowSampler, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return states and their changes at all outputs, ``(n, d)`` and ``(n, outputs * d)``."""
+    rows = windows.all_rows()
+    if len(rows) > most:
+        rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
+    found = windows.gather(rows)
+    changes = found[1 : 1 + windows.outputs] - found[0]
+    return found[0], changes.swapaxes(0, 1).reshape(len(rows), -1)
+
+
+def _rollouts(held: WindowSampler) -> tuple[Tensor, Tensor]:
+    """Return states to start from ``(n, d)``, and those to be met, ``(steps, n, d)``.
+
+    Starts are spread over all trajectories; each rollout spans up to half of its trajectory.
+    """
+    size, lengths = held.step_size, np.diff(held.offsets)
+    steps = min(_STEPS, max(1, int(np.median(lengths) - 1) // 2 // size))
+    counts = np.maximum(lengths - steps * size, 0)
+    if not counts.any():
+        steps, counts = 1, np.maximum(lengths - size, 0)
+    if not counts.any():
+        raise DataError(f"The validation data: {held.too_short()}")
+    owner = np.repeat(np.arange(len(counts)), counts)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    rows = held.offsets[owner] + number
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, _ROLLOUTS).astype(int))]
+    visited = rows + size * np.arange(steps + 1)[:, None]
+    states = torch.from_numpy(np.asarray(held.encoder.transform(held.values[visited])))
+    return states[0], states[1:]
+
+
+def _measure(history: History, flow_map: FlowMap, job: ScaleJob) -> None:
+    """Note the one-step errors of a flow map on the held-out windows."""
+    states, changes = _pairs(job.held, _N_SEARCH)
+    with torch.inference_mode():
+        like = next(flow_map.buffers())
+        after = flow_map.increment(torch.from_numpy(states).to(like.dtype)).double().numpy()
+    squares = np.square(after - changes)
+    size = np.square(changes).mean(axis=0)
+    history.one_step_mse = float(squares.mean())
+    changing = size > 0
+    relative = squares.mean(axis=0)[changing] / size[changing]
+    history.validation_error = float(relative.mean()) if changing.any() else 0.0

@@ -1,0 +1,293 @@
+"""Few points: kernels and polynomials that are solved for, and chosen by rollouts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pyhits
+from pyhits import HiTS, Trajectories
+from pyhits.encoders import Standardise
+from pyhits.errors import DataError
+from pyhits.flowmaps import KernelMap, PolynomialMap, create
+from pyhits.training import Recipe
+from pyhits.training.few import Search
+from pyhits.training.forms import NUGGETS, PENALTIES, Form, Regression, stretched
+from pyhits.training.lags import choose_lags
+from pyhits.training.windows import WindowSampler
+
+
+def kernel_map(kernel: str, *, outputs: int = 1, seed: int = 0) -> KernelMap:
+    rng = np.random.default_rng(seed)
+    made = KernelMap(3, 7, kernel, 2, outputs).double()
+    for name, tensor in made.state_dict().items():
+        if name.split(".")[-1] not in ("low", "high"):
+            tensor.copy_(torch.from_numpy(rng.standard_normal(tuple(tensor.shape))))
+    return made
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "matern"])
+def test_a_kernel_map_is_its_formula(kernel: str) -> None:
+    flow_map = kernel_map(kernel, outputs=2)
+    states = torch.from_numpy(np.random.default_rng(1).standard_normal((5, 3)))
+    r = torch.linalg.norm(
+        (states @ flow_map.metric)[:, None] - flow_map.centres[None], dim=2
+    ).numpy()
+    functions = np.exp(-(r**2) / 2)
+    if kernel == "matern":
+        functions = (1 + 5**0.5 * r + 5 * r**2 / 3) * np.exp(-(5**0.5) * r)
+    expected = functions @ flow_map.weights.numpy() + flow_map.base.increment(states).numpy()
+    assert np.allclose(flow_map.increment(states).numpy(), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_stepping_into_a_buffer_is_the_same(outputs: int) -> None:
+    flow_map = kernel_map("matern", outputs=outputs)
+    states = torch.from_numpy(np.random.default_rng(1).standard_normal((6, 3)))
+    out = torch.empty(6, 3 * outputs, dtype=torch.float64)
+    flow_map.stepper(8)(states, out)
+    assert torch.allclose(out.view(6, outputs, 3), flow_map.within(states), rtol=1e-13, atol=1e-13)
+
+
+def test_a_kernel_map_is_rebuilt_from_its_config() -> None:
+    flow_map = kernel_map("gaussian")
+    again = create("kernel", flow_map.config()).double()
+    again.load_state_dict(flow_map.state_dict())
+    states = torch.randn(4, 3, dtype=torch.float64)
+    assert torch.equal(again(states), flow_map(states))
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "matern"])
+def test_derivatives_are_finite_at_a_centre(kernel: str) -> None:
+    flow_map = kernel_map(kernel)
+    flow_map.metric.copy_(torch.eye(3))
+    state = flow_map.centres[:1].clone().requires_grad_()
+    flow_map(state).sum().backward()
+    assert state.grad is not None
+    assert torch.isfinite(state.grad).all()
+
+
+def regression(n: int = 200, outputs: int = 1) -> Regression:
+    rng = np.random.default_rng(0)
+    states = rng.standard_normal((n, 2))
+    change = 0.1 * np.stack([states[:, 1], -states[:, 0] + states[:, 0] ** 3], axis=1)
+    return Regression(states, np.concatenate([change / outputs] * outputs, axis=1))
+
+
+def test_a_polynomial_is_recovered() -> None:
+    data = regression()
+    flow_map = data.solve(Form(3, PENALTIES[0]))
+    assert isinstance(flow_map, PolynomialMap)
+    assert torch.allclose(flow_map.increment(data.states), data.changes, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "form", [Form(4), Form(1, kernel="matern", whitening=1.0, stretch=(1.0, 2.0))]
+)
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_families_step_as_their_forms_do(form: Form, outputs: int) -> None:
+    data = regression(outputs=outputs)
+    forms, steps = data.family(form)
+    states = torch.randn(5, 2, dtype=torch.float64)
+    together = steps(states.expand(len(forms), 5, 2))
+    for stepped, each in zip(together, forms, strict=True):
+        assert torch.allclose(stepped, data.solve(each)(states), rtol=0, atol=1e-7)
+
+
+def test_kernels_interpolate_as_the_penalty_vanishes() -> None:
+    data = regression()
+    errors = []
+    for penalty in NUGGETS[1:]:
+        flow_map = data.solve(Form(1, penalty, "matern"))
+        errors.append(float((flow_map.increment(data.states) - data.changes).abs().max()))
+    assert errors == sorted(errors)
+    assert errors[0] < 1e-6
+
+
+def test_whitened_kernels_do_not_depend_on_units() -> None:
+    data = regression()
+    turned = torch.tensor([[3.0, 1.0], [-40.0, 0.5]], dtype=torch.float64)
+    other = Regression((data.states @ turned).numpy(), data.changes.numpy())
+    form = Form(0, 1e-7, "gaussian", whitening=1.0)
+    mine, its = data.solve(form), other.solve(form)
+    new = torch.randn(9, 2, dtype=torch.float64)
+    assert torch.allclose(mine.increment(new), its.increment(new @ turned), rtol=0, atol=1e-6)
+
+
+def test_a_matrix_that_rounding_makes_singular_is_still_solved() -> None:
+    states = np.linspace(0, 1e-6, 300)[:, None] + 1.0
+    data = Regression(states, 0 * states + 1.0)
+    flow_map = data.solve(Form(0, NUGGETS[0], "gaussian", length=4.0))
+    assert torch.isfinite(flow_map.increment(data.states)).all()
+    assert data.family(Form(0, kernel="gaussian", length=4.0))[0]
+
+
+def test_single_axes_are_stretched() -> None:
+    form = stretched(stretched(Form(1, kernel="matern"), 1, 3.0, 3), 1, 2.0, 3)
+    assert form.stretch == (1.0, 6.0, 1.0)
+    assert Form.from_dict(form.as_dict() | {"score": 1.0}) == form
+
+
+def samplers(data: Trajectories, size: int = 1) -> tuple[WindowSampler, WindowSampler]:
+    head, tail = data.split_time(0.25)
+    scaling = Standardise().fit(head.values)
+    first, second = (WindowSampler(d.values, d.offsets, scaling, size) for d in (head, tail))
+    return first, second
+
+
+def folded(n: int = 400) -> Trajectories:
+    """Steps of a spring that is harder to press than to pull: a kink, which no polynomial has."""
+    states = np.empty((n, 2))
+    states[0] = 1.0, 0.3
+    for k in range(n - 1):
+        x, y = states[k]
+        y -= 0.2 * (3 * x if x > 0 else x)
+        states[k + 1] = x + 0.2 * y, y
+    return Trajectories(states, 1.0)
+
+
+def test_rollouts_prefer_kernels_to_polynomials_at_kinks() -> None:
+    search = Search(*samplers(folded()))
+    found = search.run()
+    assert found.form.kernel
+    assert search.best["kernel"].score < 0.3 * search.best["polynomial"].score
+    assert Search(*samplers(folded()), "polynomial").run().form.kernel == ""
+    assert Search(*samplers(folded()), "kernel").run().form.kernel
+
+
+def test_a_search_ends_with_its_time() -> None:
+    search = Search(*samplers(folded()), time_limit=1e-9)
+    assert np.isfinite(search.run().score)
+    assert len(search.history.records) == 1
+
+
+def test_a_held_part_without_windows_is_refused() -> None:
+    data = Trajectories(np.random.default_rng(0).standard_normal((30, 1)), 1.0)
+    first, second = samplers(data, 4)
+    with pytest.raises(DataError, match="validation"):
+        Search(first, replace(second, step_size=20))
+
+
+def rotation(n: int = 300, angle: float = 0.21) -> np.ndarray:
+    t = angle * np.arange(n)
+    return np.stack([np.cos(t), np.sin(t)], axis=1)
+
+
+def fit(data: object, **settings: object) -> HiTS:
+    return HiTS(**{"verbose": False, "random_state": 0, "n_jobs": 1} | settings).fit(data)
+
+
+def test_few_points_are_left_to_closed_forms() -> None:
+    model = fit(rotation(), step_sizes=[1, 4])
+    assert model.recipe_.flow_map == "closed"
+    assert model.dtype_ == "float64"
+    assert not model.flow_maps_[1].n_parameters
+    assert model.start_rows_ == 1
+    truth = rotation(400)[299:]
+    assert np.abs(model.forecast_from(rotation(), 100) - truth).max() < 1e-8
+    assert {h.stopped_by for h in model.history_.values()} == {"closed form"}
+
+
+@pytest.mark.parametrize(
+    "settings", [{"hidden_sizes": (4,)}, {"max_steps": 30}, {"flow_map": "residual"}]
+)
+def test_settings_of_nets_ask_for_nets(settings: dict[str, object]) -> None:
+    model = fit(rotation(60), step_sizes=[1], **{"max_steps": 30} | settings)
+    assert model.recipe_.flow_map == "residual"
+    assert model.dtype_ == "float32"
+
+
+def test_many_points_or_features_are_left_to_nets() -> None:
+    recipe = Recipe(flow_map="auto")
+    assert recipe.resolve(3, 1, 4000).flow_map == "closed"
+    assert recipe.resolve(3, 1, 4001).flow_map == "residual"
+    assert recipe.resolve(65, 1, 4000).flow_map == "residual"
+
+
+@pytest.mark.parametrize("family", ["closed", "polynomial", "kernel"])
+def test_families_are_asked_for_by_name(family: str, tmp_path: Path) -> None:
+    model = fit(folded(), step_sizes=[1], flow_map=family, encoder=[])
+    described = model.history_[1].flow_map
+    assert ("kernel" in described) == (family != "polynomial")
+    loaded = pyhits.load(model.save(tmp_path / "model.safetensors"))
+    states = folded().values[:5]
+    assert np.array_equal(loaded.forecast(states, 20), model.forecast(states, 20))
+    assert loaded.history_[1].form == model.history_[1].form
+
+
+def test_the_held_out_part_is_solved_for_too() -> None:
+    data = folded()
+    model = fit(data, step_sizes=[1, 2], flow_map="kernel", encoder=[])
+    assert {s: m.n_centres for s, m in model.flow_maps_.items()} == {1: 399, 2: 398}
+    head, tail = data.split_time(0.2)
+    told = HiTS([1], flow_map="kernel", encoder=[], verbose=False, n_jobs=1, random_state=0)
+    assert told.fit(head, validation=tail).flow_maps_[1].n_centres == 319
+
+
+def test_processes_change_nothing() -> None:
+    alone, together = (fit(folded(200), step_sizes=[1, 2], n_jobs=n) for n in (1, 2))
+    for size, flow_map in alone.flow_maps_.items():
+        for mine, its in zip(
+            flow_map.state_dict().values(),
+            together.flow_maps_[size].state_dict().values(),
+            strict=True,
+        ):
+            assert torch.equal(mine, its)
+
+
+def test_dense_steps_are_solved_for() -> None:
+    model = fit(rotation(), step_sizes=[1, 2, 4], dense=4)
+    assert model.flow_maps_[4].outputs == 4
+    truth = rotation(340)[299:]
+    assert np.abs(model.forecast_from(rotation(), 40) - truth).max() < 1e-7
+
+
+def test_constant_features_stay_constant() -> None:
+    data = np.column_stack([rotation(), np.full(300, 7.25)])
+    model = fit(data, step_sizes=[1], encoder=[])
+    assert (model.forecast_from(data, 50)[:, 2] == 7.25).all()
+
+
+@pytest.mark.parametrize("rows", [4, 7, 20])
+def test_very_few_points_still_make_a_model(rows: int) -> None:
+    model = fit(rotation(rows))
+    assert np.isfinite(model.forecast_from(rotation(rows), 3)).all()
+
+
+def test_rows_that_show_too_little_are_joined() -> None:
+    observed = rotation(300)[:, :1]
+    model = fit(observed, step_sizes=[1])
+    assert model.start_rows_ == 2
+    assert any("A state is 2 rows" in note for note in model.notes_)
+    truth = rotation(400)[299:, :1]
+    assert np.abs(model.forecast_from(observed, 100) - truth).max() < 1e-6
+    with pytest.raises(DataError, match="2 rows"):
+        model.forecast(observed[0], 3)
+    assert fit(observed, step_sizes=[1], encoder=[]).start_rows_ == 1
+
+
+def test_lags_are_not_taken_for_nothing() -> None:
+    head, tail = Trajectories(rotation(300), 1.0).split_time(0.2)
+    assert choose_lags(head, tail, "closed", 1).n_rows == 1
+    many = Trajectories(np.random.default_rng(0).standard_normal((50, 13)), 1.0)
+    assert set(choose_lags(many, many, "polynomial", 1).scores) == {1}
+
+
+def test_many_trajectories_have_no_lags() -> None:
+    data = [rotation(40, angle)[:, :1] for angle in np.linspace(0.2, 0.3, 6)]
+    assert fit(data, step_sizes=[1]).start_rows_ == 1
+
+
+def test_rejoined_data_are_the_whole() -> None:
+    from pyhits.planning import hold_out, rejoin
+
+    for pieces in ([30, 25], [30, 21, 22, 23, 24, 25]):
+        rng = np.random.default_rng(0)
+        whole = Trajectories([rng.standard_normal((n, 2)) for n in pieces], 0.5)
+        again = rejoin(*hold_out(whole, 0.2, 0)[:2])
+        assert sorted(map(len, again)) == sorted(pieces)
+        assert np.array_equal(np.sort(again.values.ravel()), np.sort(whole.values.ravel()))
