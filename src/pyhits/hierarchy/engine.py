@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,9 @@ from torch import Tensor
 from pyhits.checks import as_count
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
+
+#: Returns what steps of a size are told about inputs, beginning at each state; (n, length, k).
+InputsOf = Callable[[int], Tensor]
 
 #: Step sizes beyond it would overflow row numbers.
 _LARGEST_STEP = 1 << 40
@@ -154,7 +157,11 @@ def worthwhile_shares(flow_maps: Mapping[int, FlowMap], n_trajectories: int, n_s
 
 @torch.inference_mode()
 def fill(
-    states: Tensor, flow_maps: Mapping[int, FlowMap], *, rows_per_block: int | None = None
+    states: Tensor,
+    flow_maps: Mapping[int, FlowMap],
+    *,
+    rows_per_block: int | None = None,
+    inputs: InputsOf | None = None,
 ) -> None:
     """Fill in all states after the first, in place (paper, Algorithm 1).
 
@@ -166,20 +173,24 @@ def fill(
         By step size; the finest must fill in every state and each must divide the next coarser.
     rows_per_block : int, optional
         States stepped at once; by default chosen from the shapes.
+    inputs : callable, optional
+        What the steps of a size are told; the last columns of ``states`` are room for it.
     """
     finest = resolution(flow_maps)
     if finest != 1:
         raise ArgumentError(f"The finest step size to fill with must be 1, got {finest}.")
-    n, length, d = states.shape
+    n, length, n_states = states.shape
     along, row, item = states.stride()
     for size, same in itertools.groupby(stages(flow_maps, length - 1), lambda s: s.size):
         flow_map = flow_maps[size]
+        if inputs is not None:
+            n_states = _tell(states, inputs(size))
         blocks = _Blocks(flow_map, states, rows_per_block or block_rows(flow_map, states))
         spacing = size // flow_map.outputs
         for stage in same:
             source = states[:, stage.begin :: stage.every][:, : stage.columns]
             target = states.as_strided(
-                (n, stage.columns, stage.count, d),
+                (n, stage.columns, stage.count, n_states),
                 (along, stage.every * row, spacing * row, item),
                 states.storage_offset() + (stage.begin + spacing) * row,
             )
@@ -198,9 +209,12 @@ class _Blocks:
         self.after = like.new_empty(self.rows * d * self.outputs)
 
     def __call__(self, source: Tensor, target: Tensor) -> None:
-        """Step ``source``, a view ``(n, k, d)``, into ``target``, a view ``(n, k, count, d)``."""
+        """Step ``source``, a view ``(n, k, d)``, into ``target``, a view ``(n, k, count, d)``.
+
+        A narrower ``target`` takes the first features alone.
+        """
         n, k, d = source.shape
-        count = target.shape[2]
+        count, kept = target.shape[2:]
         columns = min(k, self.rows)
         together = max(1, self.rows // columns)
         for i in range(0, n, together):
@@ -212,12 +226,21 @@ class _Blocks:
                 after = self.after[: rows * d * self.outputs].view(rows, self.outputs * d)
                 before.view(block.shape).copy_(block)
                 self.step(before, after)
-                inside = after.view(here, across, self.outputs, d)[:, :, :count]
+                inside = after.view(here, across, self.outputs, d)[:, :, :count, :kept]
                 target[i : i + together, j : j + columns].copy_(inside)
 
 
+def _tell(states: Tensor, inputs: Tensor) -> int:
+    """Write inputs into the last columns of all states; return how many columns come before."""
+    n_states = states.shape[2] - inputs.shape[2]
+    states[:, :, n_states:] = inputs
+    return n_states
+
+
 @torch.inference_mode()
-def sequential(states: Tensor, flow_maps: Mapping[int, FlowMap]) -> None:
+def sequential(
+    states: Tensor, flow_maps: Mapping[int, FlowMap], *, inputs: InputsOf | None = None
+) -> None:
     """Fill in all states after the first one after another: what Algorithm 1 computes, defined.
 
     State ``i`` comes from the coarsest flow map that reaches it, from the last multiple of its step
@@ -225,7 +248,12 @@ def sequential(states: Tensor, flow_maps: Mapping[int, FlowMap]) -> None:
     """
     sizes = chain(flow_maps)[::-1]
     spacing = {size: size // flow_maps[size].outputs for size in sizes}
+    told = {} if inputs is None else {size: inputs(size) for size in sizes}
+    n_states = states.shape[2] - (told[sizes[0]].shape[2] if told else 0)
     for i in range(1, states.shape[1]):
         size = next(s for s in sizes if i % spacing[s] == 0)
         start = (i - 1) // size * size
-        states[:, i] = flow_maps[size].within(states[:, start])[:, (i - start) // spacing[size] - 1]
+        if told:
+            states[:, start, n_states:] = told[size][:, start]
+        after = flow_maps[size].within(states[:, start])[:, (i - start) // spacing[size] - 1]
+        states[:, i, :n_states] = after[:, :n_states]

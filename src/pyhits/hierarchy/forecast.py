@@ -16,8 +16,9 @@ from pyhits.encoders import Encoder, Standardise
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.compiled import compiled
 from pyhits.hierarchy.divergence import Lost, find_divergence
-from pyhits.hierarchy.engine import fill, resolution, sequential, worthwhile_shares
+from pyhits.hierarchy.engine import InputsOf, fill, resolution, sequential, worthwhile_shares
 from pyhits.hierarchy.interpolate import METHODS, interpolate
+from pyhits.inputs import PER_INPUT, over_steps
 from pyhits.progress import Advance
 
 #: Bytes of encoded states worked on at a time, beside the result.
@@ -63,6 +64,9 @@ class Forecaster:
         Step with code that torch compiles for the device.
     preprocessor : Encoder, optional
         Fitted. It stands between the user's states and those that ``encoder`` scales.
+    inputs : array, shape (n, n_steps, k) or (1, n_steps, k), optional
+        Scaled inputs that act on each trajectory, or on all of them alike; the flow maps take what
+        :func:`~pyhits.inputs.over_steps` tells of them as further features.
 
     Raises
     ------
@@ -83,6 +87,7 @@ class Forecaster:
     rows_per_block: int | None = None
     compile: bool = False
     preprocessor: Encoder | None = None
+    inputs: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Check the options, and count the states to fill in."""
@@ -112,10 +117,15 @@ class Forecaster:
         return self.n_steps + 1 if self.at is None else len(self.at)
 
     @property
+    def _n_told(self) -> int:
+        """Numbers that a step is told about inputs."""
+        return 0 if self.inputs is None else PER_INPUT * self.inputs.shape[-1]
+
+    @property
     def chunk(self) -> int:
         """Trajectories stepped at once."""
         d = len(self.encoder.mean_)
-        bytes_each = self._dtype.itemsize * d * self._n_filled
+        bytes_each = self._dtype.itemsize * (d + self._n_told) * self._n_filled
         if self._positions is not None:
             # A spline's four coefficients an interval, and its values, all in float64.
             bytes_each += 8 * d * (5 * self._n_filled + 2 * self.n_times)
@@ -205,14 +215,16 @@ class Forecaster:
         result = torch.from_numpy(out)
         # Where nothing lies between, states are filled in where they are to be in the end.
         in_place = self._positions is None and self.device == "cpu" and result.dtype == self._dtype
+        in_place &= self.inputs is None
         states = result
         if not in_place:
-            states = torch.empty((n, self._n_filled, d), dtype=self._dtype, device=self.device)
-        states[:, 0] = torch.from_numpy(self.encoder.transform(starts)).to(self.device, self._dtype)
-        if self.method == "vectorised":
-            fill(states, self._maps, rows_per_block=self.rows_per_block)
-        else:
-            sequential(states, self._maps)
+            shape = (n, self._n_filled, d + self._n_told)
+            states = torch.empty(shape, dtype=self._dtype, device=self.device)
+        begin = torch.from_numpy(self.encoder.transform(starts))
+        states[:, 0, :d] = begin.to(self.device, self._dtype)
+        self._fill(states, first)
+        if self.inputs is not None:
+            states = states[:, :, :d].contiguous()
         lost = find_divergence(states, first, self._finest, blank=self.on_divergence == "return")
         if lost is not None and self.on_divergence == "raise":
             return lost
@@ -224,6 +236,29 @@ class Forecaster:
         _decode(states, self.encoder, result)
         self._keep_starts(starts, out)
         return lost
+
+    def _fill(self, states: Tensor, first: int) -> None:
+        """Fill in all states after the first, in place; ``first`` numbers the trajectories."""
+        told = None if self.inputs is None else self._told(first, len(states))
+        if self.method == "vectorised":
+            fill(states, self._maps, rows_per_block=self.rows_per_block, inputs=told)
+        else:
+            sequential(states, self._maps, inputs=told)
+
+    def _told(self, first: int, n: int) -> InputsOf:
+        """Return what is told about the inputs of ``n`` trajectories from ``first`` on."""
+        assert self.inputs is not None
+        acting = self.inputs if len(self.inputs) == 1 else self.inputs[first : first + n]
+
+        def told(size: int) -> Tensor:
+            rows = over_steps(acting, size * self._finest)[:, :: self._finest]
+            rows = rows[:, : self._n_filled]
+            lacking = self._n_filled - rows.shape[1]
+            rows = np.concatenate([rows, np.repeat(rows[:, -1:], lacking, axis=1)], axis=1)
+            each = torch.from_numpy(rows).to(self.device, self._dtype)
+            return each.expand(n, -1, -1)
+
+        return told
 
     def _keep_starts(self, starts: np.ndarray, out: np.ndarray) -> None:
         """Make the initial states the user's own numbers, not their round trips."""

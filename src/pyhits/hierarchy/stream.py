@@ -199,6 +199,7 @@ def fingerprints(forecaster: Forecaster, initial_states: np.ndarray) -> dict[str
         "step sizes": sorted(int(size) for size in forecaster.flow_maps),
         "n_steps": forecaster.n_steps,
         "times": None if forecaster.at is None else _digest(forecaster.at.tobytes()),
+        "inputs": None if forecaster.inputs is None else _digest(forecaster.inputs.tobytes()),
         "interpolation": forecaster.interpolation,
         "method": forecaster.method,
     }

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError
+from pyhits.inputs import over_packed_steps
 from pyhits.training.recipe import Recipe
 from pyhits.training.run import ScaleJob
 from pyhits.training.windows import WindowSampler
@@ -25,6 +28,7 @@ def make_jobs(
     dtype: str = "float32",
     device: str = "cpu",
     hidden_sizes: Mapping[int, Sequence[int]] | None = None,
+    inputs: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> list[ScaleJob]:
     """Return one job a step size, the finest first: an interrupted fit then keeps those.
 
@@ -40,6 +44,8 @@ def make_jobs(
         States inside a step of the finest size.
     hidden_sizes : mapping of int to sequence of int, optional
         Widths of hidden layers by step size, where they are not the recipe's.
+    inputs : pair of arrays, shape (n_rows, k), optional
+        Scaled inputs that act on ``train`` and on ``held``.
 
     Raises
     ------
@@ -53,16 +59,23 @@ def make_jobs(
     widths = hidden_sizes or {}
 
     def sampler(data: Trajectories, name: str, size: int, stream: int) -> WindowSampler:
+        values, scaling, n_inputs = data.values, encoder, 0
+        if inputs is not None:
+            told = over_packed_steps(inputs[stream], data.offsets, size)
+            n_inputs = told.shape[1]
+            values = np.concatenate([values, told], axis=1)
+            scaling = beside(encoder, n_inputs)
         windows = WindowSampler(
-            data.values,
+            values,
             data.offsets,
-            encoder,
+            scaling,
             size,
             recipe.rollout_steps,
             bias,
             2 * seed + stream,
             dense if size == sizes[0] else 1,
             coarser[size] if recipe.windows == "coupled" else None,
+            n_inputs,
         )
         if windows.n_windows == 0:
             raise DataError(f"The {name} data: {windows.too_short()}")
@@ -81,6 +94,14 @@ def make_jobs(
     ]
 
 
+def beside(encoder: Standardise, n_inputs: int) -> Standardise:
+    """Return the scaling of states followed by numbers that are scaled already."""
+    return Standardise(common=encoder.common).set_statistics(
+        np.concatenate([encoder.mean_, np.zeros(n_inputs)]),
+        np.concatenate([encoder.scale_, np.ones(n_inputs)]),
+    )
+
+
 def fingerprint(
     train: Trajectories,
     held: Trajectories,
@@ -91,6 +112,7 @@ def fingerprint(
     encoder: Standardise | None = None,
     hidden_sizes: Mapping[int, Sequence[int]] | None = None,
     step_sizes: Sequence[int] = (),
+    inputs: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> str:
     """Return a fingerprint of everything that the training of a scale depends on.
 
@@ -104,4 +126,7 @@ def fingerprint(
         text += f" {sorted((size, tuple(of)) for size, of in hidden_sizes.items())}"
     if recipe.windows == "coupled":
         text += f" of {sorted(step_sizes)}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(text.encode())
+    for acting in inputs or ():
+        digest.update(np.ascontiguousarray(acting).tobytes())
+    return digest.hexdigest()

@@ -49,6 +49,8 @@ class WindowSampler:
         next coarser size, which is this; 0 for the coarsest. They are drawn equally often. Of a
         dense flow map, forecasts evaluate that last one too, and one that ends beyond the
         trajectory's end, where the trajectory's last row stands in.
+    n_inputs : int
+        The last features are what is told about inputs over a step: within a window they stay.
     """
 
     values: np.ndarray
@@ -60,6 +62,7 @@ class WindowSampler:
     seed: int = 0
     outputs: int = 1
     coarser: int | None = None
+    n_inputs: int = 0
 
     @property
     def counts(self) -> np.ndarray:
@@ -149,7 +152,10 @@ class WindowSampler:
         if self.coarser is not None:
             ends = self.offsets[np.searchsorted(self.offsets, rows, side="right")]
             visited = np.minimum(visited, ends - 1)
-        return np.asarray(self.encoder.transform(self.values[visited]))
+        windows = np.asarray(self.encoder.transform(self.values[visited]))
+        if self.n_inputs:
+            windows[1:, :, -self.n_inputs :] = windows[0, :, -self.n_inputs :]
+        return windows
 
     def too_short(self) -> str:
         """Return the sentence that says why no window fits."""

@@ -1,0 +1,277 @@
+"""Forecast chaotic systems from one short recording of each, against common baselines.
+
+    python -m benchmarks.chaos                        # 40 systems of dysts, about half an hour
+    python -m benchmarks.chaos Lorenz Rossler --noise 0.01
+    python -m benchmarks.chaos --data recordings.npz --out chaos.json
+
+Each recording: 100 points a period; the first 1000 rows to learn from, the next 200 to forecast.
+HiTS has its defaults for all. ``--data`` takes one array ``(time, feature)`` a system instead, of
+which all rows after the first 1000 are forecast. ``--noise`` adds Gaussian noise to what is learned
+from, as a share of each feature's standard deviation. Forecasts are compared with the true rows by
+sMAPE (0 to 200), and by the periods until the error passes 0.4 standard deviations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pyhits
+from benchmarks.timing import THREADS
+from pyhits import metrics
+from pyhits.atomic import write_bytes
+from pyhits.baselines import LSTM
+
+#: Rows to learn from, to forecast, and a period; systems taken, evenly from dysts's list.
+N_TRAIN, N_AHEAD, PERIOD, N_SYSTEMS = 1000, 200, 100, 40
+
+#: Part of the learned rows on which baselines choose their settings.
+TAIL = 0.2
+
+#: Error, in standard deviations, up to which a forecast is valid.
+VALID = 0.4
+
+#: Forecasts rows: from all known rows, so many ahead.
+Forecaster = Callable[[np.ndarray, int], np.ndarray]
+
+
+def persistence(known: np.ndarray, ahead: int) -> np.ndarray:
+    """Repeat the last row."""
+    return np.repeat(known[-1:], ahead, axis=0)
+
+
+def nvar(known: np.ndarray, ahead: int) -> np.ndarray:
+    """Polynomial vector autoregression: degree 1 to 4 of one or two rows, ridge regression."""
+    return _best_regression(known, ahead, lags=(1, 2), degrees=(1, 2, 3, 4))
+
+
+def dmd(known: np.ndarray, ahead: int) -> np.ndarray:
+    """Dynamic mode decomposition with delays: a linear map of the last rows."""
+    return _best_regression(known, ahead, lags=(1, 2, 5, 10, 25), degrees=(1,))
+
+
+def _best_regression(
+    known: np.ndarray, ahead: int, *, lags: Sequence[int], degrees: Sequence[int]
+) -> np.ndarray:
+    """Choose lags, degree and ridge on the tail, then fit to everything and forecast."""
+    mean, scale = known.mean(axis=0), known.std(axis=0)
+    rows = (known - mean) / np.where(scale > 0, scale, 1.0)
+    n = len(rows) - round(TAIL * len(rows))
+    truth = known[None, n - 1 :]
+    best: tuple[float, tuple[int, int, float]] = (np.inf, (1, 1, 1e-8))
+    for lag, degree in itertools.product(lags, degrees):
+        powers = _powers(lag * rows.shape[1], degree)
+        if len(powers) > 0.6 * n:
+            continue
+        for ridge in 10.0 ** np.arange(-14, 1, 2):
+            ahead_of_tail = _regress(rows[:n], lag, powers, ridge, len(rows) - n)
+            forecast = np.concatenate([truth[0, :1], ahead_of_tail * scale + mean])[None]
+            error = metrics.smape(truth, forecast)
+            if error < best[0]:
+                best = error, (lag, degree, ridge)
+    lag, degree, ridge = best[1]
+    powers = _powers(lag * rows.shape[1], degree)
+    return _regress(rows, lag, powers, ridge, ahead) * scale + mean
+
+
+def _powers(n: int, degree: int) -> list[tuple[int, ...]]:
+    """Return the variables that each monomial is the product of."""
+    return [
+        term
+        for k in range(degree + 1)
+        for term in itertools.combinations_with_replacement(range(n), k)
+    ]
+
+
+def _monomials(states: np.ndarray, powers: list[tuple[int, ...]]) -> np.ndarray:
+    out, place = np.ones((len(states), len(powers))), {term: k for k, term in enumerate(powers)}
+    for k, term in enumerate(powers):
+        if term:
+            out[:, k] = out[:, place[term[:-1]]] * states[:, term[-1]]
+    return out
+
+
+def _regress(
+    rows: np.ndarray, lags: int, powers: list[tuple[int, ...]], ridge: float, ahead: int
+) -> np.ndarray:
+    states = np.concatenate([rows[lags - 1 - k : len(rows) - 1 - k] for k in range(lags)], axis=1)
+    terms, change = _monomials(states, powers), np.diff(rows[lags - 1 :], axis=0)
+    size = np.sqrt(np.square(terms).mean(axis=0))
+    size[size == 0] = 1.0
+    left, values, right = np.linalg.svd(terms / size, full_matrices=False)
+    weight = values / (values**2 + ridge * values[0] ** 2)
+    weights = (right.T @ (weight[:, None] * (left.T @ change))) / size[:, None]
+    out = np.empty((ahead, rows.shape[1]))
+    past = [rows[-1 - k] for k in range(lags)]
+    for k in range(ahead):
+        new = past[0] + (_monomials(np.concatenate(past)[None], powers) @ weights)[0]
+        if not (np.abs(new) < 1e6).all():
+            out[k:] = np.nan
+            break
+        out[k], past = new, [new, *past[:-1]]
+    return out
+
+
+def echo_state(known: np.ndarray, ahead: int) -> np.ndarray:
+    """A reservoirpy echo state network of 300 units; leak, radius and ridge chosen on the tail."""
+    import reservoirpy
+    from reservoirpy.nodes import Reservoir, Ridge
+
+    reservoirpy.verbosity(0)
+    mean, scale = known.mean(axis=0), known.std(axis=0)
+    rows = (known - mean) / np.where(scale > 0, scale, 1.0)
+    n = len(rows) - round(TAIL * len(rows))
+
+    def run(rows: np.ndarray, ahead: int, leak: float, radius: float, ridge: float) -> np.ndarray:
+        reservoir = Reservoir(300, lr=leak, sr=radius, input_scaling=0.5, seed=0)
+        states = reservoir.run(rows)
+        readout = Ridge(ridge=ridge)
+        readout.fit(states[50:-1], rows[51:])
+        out = np.empty((ahead, rows.shape[1]))
+        state = states[-1]
+        for k in range(ahead):
+            out[k] = readout.run(state[None])[0]
+            state = reservoir.run(out[k][None])[-1]
+        return out
+
+    truth = known[None, n - 1 :]
+    best: tuple[float, tuple[float, float, float]] = (np.inf, (1.0, 0.9, 1e-6))
+    for setting in itertools.product((0.3, 1.0), (0.5, 0.9), (1e-8, 1e-5, 1e-2)):
+        tail = run(rows[:n], len(rows) - n, *setting) * scale + mean
+        error = metrics.smape(truth, np.concatenate([truth[0, :1], tail])[None])
+        if error < best[0]:
+            best = error, setting
+    return run(rows, ahead, *best[1]) * scale + mean
+
+
+def lstm(known: np.ndarray, ahead: int) -> np.ndarray:
+    """A long short-term memory net of 64 units, trained for up to 30 seconds."""
+    model = LSTM(64, time_limit=30.0, random_state=0, verbose=False).fit(known)
+    return np.asarray(model.forecast_from(known, ahead))[1:]
+
+
+def hits(known: np.ndarray, ahead: int) -> np.ndarray:
+    """PyHiTS with its defaults."""
+    model = pyhits.HiTS(random_state=0, verbose=False).fit(known)
+    return np.asarray(model.forecast_from(known, ahead, on_divergence="return"))[1:]
+
+
+MODELS: dict[str, Forecaster] = {
+    "hits": hits,
+    "nvar": nvar,
+    "esn": echo_state,
+    "lstm": lstm,
+    "dmd": dmd,
+    "persistence": persistence,
+}
+
+
+def recordings(names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return fresh recordings of systems of dysts, shape ``(time, feature)`` each."""
+    import dysts.flows
+    from dysts.systems import get_attractor_list
+
+    every = sorted(get_attractor_list())
+    chosen = np.unique(np.linspace(0, len(every) - 1, N_SYSTEMS).round().astype(int))
+    found = {}
+    for name in names or [every[k] for k in chosen]:
+        system = getattr(dysts.flows, name)()
+        found[name] = np.asarray(
+            system.make_trajectory(
+                N_TRAIN + N_AHEAD,
+                pts_per_period=PERIOD,
+                resample=True,
+                method="LSODA",
+                rtol=1e-12,
+                atol=1e-12,
+            )
+        )
+    return found
+
+
+def measure(
+    rows: np.ndarray, forecaster: Forecaster, noise: float, random_state: int = 0
+) -> dict[str, Any]:
+    """Return errors and seconds of one model on one recording."""
+    known, truth = rows[:N_TRAIN], rows[N_TRAIN - 1 :]
+    spread = known.std(axis=0)
+    if noise:
+        rng = np.random.default_rng(random_state)
+        known = known + noise * spread * rng.standard_normal(known.shape)
+    begin = time.perf_counter()
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        ahead = forecaster(known, len(truth) - 1)
+    seconds = time.perf_counter() - begin
+    forecast = np.concatenate([truth[:1], ahead])[None]
+    scale = np.where(spread > 0, spread, 1.0)
+    valid = int(metrics.valid_steps(truth[None], forecast, scale, threshold=VALID)[0])
+    return {
+        "smape": metrics.smape(truth[None], forecast),
+        "valid_periods": valid / PERIOD,
+        "seconds": seconds,
+    }
+
+
+def summary(records: list[dict[str, Any]]) -> str:
+    """Return a table of quartiles."""
+    lines = [
+        f"{'model':<12} {'sMAPE: quartiles':>28} {'valid periods: quartiles':>28} {'seconds':>9}"
+    ]
+    for model in dict.fromkeys(record["model"] for record in records):
+        own = [record for record in records if record["model"] == model]
+        errors, valid = (
+            np.percentile([record[key] for record in own], [25, 50, 75])
+            for key in ("smape", "valid_periods")
+        )
+        seconds = np.median([record["seconds"] for record in own])
+        shown = [" ".join(f"{value:8.3g}" for value in each) for each in (errors, valid)]
+        lines.append(f"{model:<12} {shown[0]:>28} {shown[1]:>28} {seconds:9.1f}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.chaos",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("systems", nargs="*", help="names in dysts; by default 40 of them")
+    parser.add_argument("--data", type=Path, help="recordings in an .npz, instead of dysts's")
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--noise", type=float, default=0.0)
+    parser.add_argument("--save", type=Path, help="write the recordings to this .npz")
+    parser.add_argument("--out", type=Path, default=Path("chaos.json"))
+    options = parser.parse_args(arguments)
+    if options.data is None:
+        data = recordings(options.systems)
+    else:
+        with np.load(options.data, allow_pickle=False) as archive:
+            data = {name: archive[name] for name in options.systems or archive.files}
+    if options.save is not None:
+        np.savez(options.save, **data)
+    records: list[dict[str, Any]] = []
+    print(f"{len(data)} systems, {THREADS} threads, noise {options.noise:g}", flush=True)
+    for name, rows in data.items():
+        for model in options.models:
+            record = measure(rows.astype(float), MODELS[model], options.noise)
+            records.append({"system": name, "model": model, "noise": options.noise} | record)
+        write_bytes(options.out, json.dumps(records, indent=1).encode())
+        shown = "  ".join(f"{r['model']} {r['smape']:.3g}" for r in records[-len(options.models) :])
+        print(f"{name:<24} {shown}", flush=True)
+    print(summary(records))
+    print(f"Written to {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
