@@ -12,9 +12,14 @@ from pyhits.atomic import check_target
 from pyhits.cli.hybrid import HybridDt, Integrator, MaxIterations, OfSystem, Tolerance, make_hybrid
 from pyhits.cli.model import Device, Model
 from pyhits.cli.options import (
+    DropOutliers,
     Dt,
+    Gaps,
+    Mending,
     Out,
     Parameters,
+    Repair,
+    Resample,
     StepSizes,
     Stretch,
     TimeColumn,
@@ -51,6 +56,10 @@ def forecast(
     variable: Variable = None,
     time_column: TimeColumn = None,
     stretch: Stretch = None,
+    repair: Repair = False,
+    resample: Resample = None,
+    gaps: Gaps = None,
+    drop_outliers: DropOutliers = False,
     without_last: WithoutLast = None,
     step_sizes: StepSizes = None,
     interpolation: Annotated[str | None, typer.Option("--interpolation")] = None,
@@ -123,7 +132,8 @@ def forecast(
         },
     )
     _check_form(loaded, out)
-    data = read(recording, dt, variable, time_column, stretch=stretch, like=loaded)
+    mending = Mending(repair, resample, gaps, drop_outliers, quiet)
+    data = read(recording, dt, variable, time_column, stretch=stretch, like=loaded, mending=mending)
     if out.suffix.lower() in (*FILMS, *SOUNDS):
         the_only_one(data, out.name)
     if last is not None:
@@ -225,6 +235,10 @@ def evaluate(
     variable: Variable = None,
     time_column: TimeColumn = None,
     stretch: Stretch = None,
+    repair: Repair = False,
+    resample: Resample = None,
+    gaps: Gaps = None,
+    drop_outliers: DropOutliers = False,
     last: Annotated[
         str | None,
         typer.Option(
@@ -272,7 +286,8 @@ def evaluate(
         max_iterations=max_iterations,
         without={"--report": report is not None},
     )
-    test = read(data, dt, variable, time_column, stretch=stretch, like=loaded)
+    mending = Mending(repair, resample, gaps, drop_outliers, quiet)
+    test = read(data, dt, variable, time_column, stretch=stretch, like=loaded, mending=mending)
     held = part(last, "--last")
     if held is not None:
         test = test.split_time(held, overlap=loaded.start_rows_)[1]

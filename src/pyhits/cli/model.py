@@ -12,13 +12,18 @@ import typer
 from pyhits.atomic import check_target
 from pyhits.cli.encoders import EncoderTexts, parse_encoders, snapshot_of
 from pyhits.cli.options import (
+    DropOutliers,
     Dt,
+    Gaps,
     Grey,
     Height,
+    Mending,
     Mono,
     Out,
     Rate,
     Reading,
+    Repair,
+    Resample,
     Select,
     StepSizes,
     Stretch,
@@ -61,6 +66,10 @@ def fit(
     height: Height = None,
     grey: Grey = False,
     stretch: Stretch = None,
+    repair: Repair = False,
+    resample: Resample = None,
+    gaps: Gaps = None,
+    drop_outliers: DropOutliers = False,
     without_last: WithoutLast = None,
     encoder: EncoderTexts = None,
     step_sizes: StepSizes = None,
@@ -170,10 +179,13 @@ def fit(
         verbose=not quiet,
     )
     shape = snapshot_of(encoders)
-    reading = Reading(dt, variable, time_column, rate, mono, height, grey, stretch, shape)
+    mending = Mending(repair, resample, gaps, drop_outliers, quiet)
+    reading = Reading(dt, variable, time_column, rate, mono, height, grey, stretch, shape, mending)
     train = reading(data)
     say(f"{data}: {train}", verbose=not quiet)
-    held = None if validation is None else replace(reading, stretch=None)(validation)
+    of_same_step = replace(mending, resample=train.dt) if mending else mending
+    rereading = replace(reading, stretch=None, mending=of_same_step)
+    held = None if validation is None else rereading(validation)
     if last is not None:
         train = train.split_time(last)[0]
         say(f"Left out: the last {_rows(last)} of each trajectory.", verbose=not quiet)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pyhits.errors import ArgumentError
+from pyhits.progress import say
 
 if TYPE_CHECKING:
     from pyhits.estimator import HiTS
@@ -48,6 +49,27 @@ WithoutLast = Annotated[
         "--without-last",
         help="Leave out the last part of every trajectory: a share, 0.2, or rows, 50.",
     ),
+]
+
+Repair = Annotated[
+    bool,
+    typer.Option(
+        "--repair",
+        help="Mend uneven times, gaps and missing values, and say what was done.",
+    ),
+]
+Resample = Annotated[
+    float | None, typer.Option("--resample", help="Step to resample to; implies --repair.")
+]
+Gaps = Annotated[
+    str | None,
+    typer.Option(
+        "--gaps", help="Where values are missing: cut, or fill short gaps; implies --repair."
+    ),
+]
+DropOutliers = Annotated[
+    bool,
+    typer.Option("--drop-outliers", help="Take outliers as missing values; implies --repair."),
 ]
 
 Select = Annotated[
@@ -123,6 +145,35 @@ def part(text: str | None, option: str) -> float | int | None:
 
 
 @dataclass(frozen=True)
+class Mending:
+    """How data are mended while they are read, as the options say; see :func:`pyhits.repair`."""
+
+    wanted: bool = False
+    resample: float | None = None
+    gaps: str | None = None
+    drop_outliers: bool = False
+    quiet: bool = False
+
+    def __bool__(self) -> bool:
+        return self.wanted or self.drop_outliers or not (self.resample is None is self.gaps)
+
+    def __call__(self, path: Path, like: HiTS | None = None, **reading: Any) -> Trajectories:
+        """Read and mend a file, to the step of a model if there is one, and say what was done."""
+        from pyhits.repairs import repair
+
+        repaired = repair(
+            path,
+            resample=like.dt_ if self.resample is None and like is not None else self.resample,
+            gaps=self.gaps or "cut",
+            outliers="drop" if self.drop_outliers else "keep",
+            **reading,
+        )
+        for note in repaired.notes or ["Nothing to repair."]:
+            say(f"Repair of {path.name}: {note}", verbose=not self.quiet)
+        return repaired.trajectories
+
+
+@dataclass(frozen=True)
 class Reading:
     """How files are read, as the options say.
 
@@ -134,6 +185,8 @@ class Reading:
         For sounds and films.
     snapshot
         For fields.
+    mending
+        Of tables and archives.
     """
 
     dt: float | None = None
@@ -145,6 +198,7 @@ class Reading:
     grey: bool = False
     stretch: str | None = None
     snapshot: tuple[int, ...] | None = None
+    mending: Mending = Mending()
 
     def __call__(self, path: Path, like: HiTS | None = None) -> Trajectories:
         """Read trajectories, sounds and films as those that a model was trained on."""
@@ -164,6 +218,15 @@ class Reading:
             height, grey = snapshot[0], len(snapshot) == 2
         if extension not in FIELDS:
             snapshot = None
+        if self.mending and extension not in (*SOUNDS, *FILMS):
+            return self.mending(
+                path,
+                like,
+                dt=self.dt,
+                variable=self.variable,
+                time_column=column,
+                snapshot=snapshot,
+            )
         between = None if self.stretch is None else numbers(self.stretch, "--stretch")
         if between is not None and len(between) != 2:
             raise ArgumentError(
@@ -191,6 +254,8 @@ def read(
     *,
     stretch: str | None = None,
     like: HiTS | None = None,
+    mending: Mending | None = None,
 ) -> Trajectories:
     """Read trajectories from a file, a sound or film as those that a model was trained on."""
-    return Reading(dt, variable, time_column, stretch=stretch)(path, like)
+    mending = mending or Mending()
+    return Reading(dt, variable, time_column, stretch=stretch, mending=mending)(path, like)

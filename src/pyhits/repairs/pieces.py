@@ -1,0 +1,184 @@
+"""From rows in order to whole pieces on uniform grids: cut, filled or resampled."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyhits.repairs.gaps import fill, whole_parts
+from pyhits.repairs.grid import places, usual_step
+from pyhits.repairs.recording import Recording, counted, named_of
+from pyhits.repairs.resample import interpolate, left_out_error, uniform_grid
+
+#: Longest step that is bridged, in usual steps: a cubic spline says little about longer ones.
+LONGEST_GAP = 5.0
+
+#: Rows of the shortest piece that is kept: one that can be split by time.
+SHORTEST = 3
+
+#: Share of the spread from which on an interpolation is called doubtful.
+_DOUBTFUL = 0.1
+
+#: Pieces whose rows a note lists, at most.
+_MOST_PIECES = 6
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The choices of :func:`repair`, checked."""
+
+    resample: float | None
+    method: str
+    gaps: str
+    longest_gap: float
+    repeated: str
+    disorder: str
+    outliers: str
+
+
+def on_grid(
+    recordings: list[Recording], dt: float, plan: Plan, notes: list[str]
+) -> list[tuple[float, np.ndarray]]:
+    """Return the whole stretches of recordings on a uniform grid, each with its start."""
+    longest = int(plan.longest_gap + 1e-9) - 1 if plan.gaps == "fill" else 0
+    parts: list[tuple[float, np.ndarray]] = []
+    lost = 0
+    for recording in recordings:
+        at = places(recording.times, dt)
+        label = named_of(recording.number, recordings[-1].number + 1)
+        absent = int(at[-1]) + 1 - len(at)
+        is_whole = absent == 0 and not np.isnan(recording.values).any()
+        if is_whole:
+            parts.append((float(recording.times[0]), recording.values))
+            continue
+        steps = np.diff(at)
+        if absent:
+            k = int(np.argmax(steps))
+            notes.append(
+                f"{label}{counted(absent, 'row')} of the grid of step {dt:g} not there (the "
+                f"longest gap is {steps[k] * dt:.6g}, behind row {recording.rows[k]})."
+            )
+        # Long holes are cut out first, so that a pause of a year costs nothing.
+        for a, b in _between_cuts(steps > max(longest + 1, LONGEST_GAP)):
+            stretch = at[a:b] - at[a]
+            grid = np.full((int(stretch[-1]) + 1, recording.values.shape[1]), np.nan)
+            grid = grid.astype(recording.values.dtype, copy=False)
+            grid[stretch] = recording.values[a:b]
+            filled = 0
+            if longest:
+                grid, filled = fill(grid, longest, plan.method)
+            if filled:
+                notes.append(
+                    f"{label}{counted(filled, 'number')} filled in by {plan.method} interpolation "
+                    f"across gaps of up to {counted(longest, 'row')}."
+                )
+            found, short = whole_parts(grid, SHORTEST)
+            lost += short
+            parts += [(float(recording.times[a] + dt * i), grid[i:j]) for i, j in found.tolist()]
+    notes += _on_pieces(len(recordings), parts, dt, lost)
+    return parts
+
+
+def _between_cuts(cut_behind: np.ndarray) -> list[tuple[int, int]]:
+    """Return the stretches of rows between cuts; entry i cuts between the rows i and i + 1."""
+    bounds = [0, *(np.flatnonzero(cut_behind) + 1).tolist(), len(cut_behind) + 1]
+    return list(itertools.pairwise(bounds))
+
+
+def resampled(
+    recordings: list[Recording], known: float | None, plan: Plan, notes: list[str]
+) -> tuple[float, list[tuple[float, np.ndarray]]]:
+    """Return the step, and the stretches of recordings interpolated to uniform grids."""
+    usual = known if known is not None else usual_step([r.times for r in recordings])
+    dt = plan.resample if plan.resample is not None else float(f"{usual:.6g}")
+    longest = plan.longest_gap * usual * (1 + 1e-9)
+    steps = np.concatenate([np.diff(r.times) for r in recordings])
+    if known is None:
+        notes.append(
+            f"Times are uneven: steps from {steps.min():.4g} to {steps.max():.4g}, median "
+            f"{usual:.4g}."
+        )
+    parts: list[tuple[float, np.ndarray]] = []
+    error, lost = 0.0, 0
+    for recording in recordings:
+        for a, b in _between_cuts(np.diff(recording.times) > longest):
+            stretch = recording.take(slice(a, b))
+            grid = uniform_grid(stretch.times[0], stretch.times[-1], dt)
+            values, left_out = _interpolated(stretch, grid, longest, plan)
+            error = np.fmax(error, left_out)
+            found, short = whole_parts(values, SHORTEST)
+            lost += short
+            parts += [
+                (float(stretch.times[0] + dt * i), values[i:j].astype(recording.values.dtype))
+                for i, j in found.tolist()
+            ]
+    said = f"Resampled to the step {dt:g} by {plan.method} interpolation"
+    if error > 0:
+        said += f"; every other row gives back those between to {error:.2g} of the spread"
+    notes.append(f"{said}.")
+    if error > _DOUBTFUL:
+        notes.append(
+            "Rows are too far apart for that interpolation to be trusted: what happens between "
+            "them is guessed."
+        )
+    if plan.resample is not None and dt > 1.5 * usual:
+        notes.append(
+            f"The new step is longer than the rows' own, {usual:.4g}: nothing is averaged, so "
+            "noise stays and fast motion is aliased."
+        )
+    gaps = int((steps > longest).sum())
+    if gaps:
+        notes.append(
+            f"{counted(gaps, 'gap')} longer than {plan.longest_gap:g} median steps (up to "
+            f"{steps.max():.4g}) not bridged: the recording is cut there."
+        )
+    notes += _on_pieces(len(recordings), parts, dt, lost)
+    return dt, parts
+
+
+def _interpolated(
+    recording: Recording, grid: np.ndarray, longest: float, plan: Plan
+) -> tuple[np.ndarray, float]:
+    """Return values on a grid, NaN where a gap is not bridged, and the error by leaving out."""
+    values = np.full((len(grid), recording.values.shape[1]), np.nan)
+    patterns, which = np.unique(np.isnan(recording.values), axis=1, return_inverse=True)
+    error = float("nan")
+    for k in range(patterns.shape[1]):
+        columns = np.flatnonzero(which.ravel() == k)
+        known = np.flatnonzero(~patterns[:, k])
+        cut = np.diff(recording.times[known]) > longest
+        if plan.gaps == "cut":
+            cut |= np.diff(known) > 1
+        for a, b in _between_cuts(cut):
+            rows = known[a:b]
+            if len(rows) < 2:
+                continue
+            t, x = recording.times[rows], recording.values[np.ix_(rows, columns)]
+            inside = np.flatnonzero((grid >= t[0]) & (grid <= t[-1]))
+            values[np.ix_(inside, columns)] = interpolate(
+                t, x.astype(np.float64), grid[inside], plan.method
+            )
+            error = float(np.fmax(error, left_out_error(t, x.astype(np.float64), plan.method)))
+    return values, error
+
+
+def _on_pieces(
+    n_given: int, parts: list[tuple[float, np.ndarray]], dt: float, lost: int
+) -> list[str]:
+    """Say into what recordings were cut, and how many rows lie in pieces too short to be kept."""
+    notes = []
+    if len(parts) != n_given:
+        spans = [
+            f"{start:.6g} to {start + dt * (len(values) - 1):.6g}"
+            for start, values in parts[:_MOST_PIECES]
+        ]
+        more = " ..." if len(parts) > _MOST_PIECES else ""
+        pieces = "1 trajectory" if len(parts) == 1 else f"{len(parts)} trajectories"
+        notes.append(
+            f"{counted(n_given, 'recording')} cut into {pieces} (times {', '.join(spans)}{more})."
+        )
+    if lost:
+        notes.append(f"{counted(lost, 'row')} in pieces of fewer than {SHORTEST} left out.")
+    return notes
