@@ -25,7 +25,6 @@ from pyhits.hierarchy.stream import ToFile
 from pyhits.noise import denoise
 from pyhits.planning import as_trajectories
 from pyhits.progress import bar, say, scale_bars
-from pyhits.repairs.tell import outlier_notes
 from pyhits.settings import check_selection, check_settings, widths_by_scale
 from pyhits.training import Recipe
 from pyhits.training.checkpoint import CheckpointFolder
@@ -299,7 +298,6 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if flat:
             shown_names = ", ".join([*flat[:_MOST_NAMES], "..."][: len(flat)])
             notes.append(f"Constant features stay constant: {shown_names}.")
-        notes += outlier_notes(given)
         for note in notes:
             say(note, verbose=self.verbose)
 

@@ -15,6 +15,7 @@ from pyhits.cli.options import (
     DropOutliers,
     Dt,
     Gaps,
+    LongestGap,
     Mending,
     Out,
     Parameters,
@@ -59,6 +60,7 @@ def forecast(
     repair: Repair = False,
     resample: Resample = None,
     gaps: Gaps = None,
+    longest_gap: LongestGap = None,
     drop_outliers: DropOutliers = False,
     without_last: WithoutLast = None,
     step_sizes: StepSizes = None,
@@ -132,7 +134,7 @@ def forecast(
         },
     )
     _check_form(loaded, out)
-    mending = Mending(repair, resample, gaps, drop_outliers, quiet)
+    mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet)
     data = read(recording, dt, variable, time_column, stretch=stretch, like=loaded, mending=mending)
     if out.suffix.lower() in (*FILMS, *SOUNDS):
         the_only_one(data, out.name)
@@ -238,6 +240,7 @@ def evaluate(
     repair: Repair = False,
     resample: Resample = None,
     gaps: Gaps = None,
+    longest_gap: LongestGap = None,
     drop_outliers: DropOutliers = False,
     last: Annotated[
         str | None,
@@ -286,7 +289,7 @@ def evaluate(
         max_iterations=max_iterations,
         without={"--report": report is not None},
     )
-    mending = Mending(repair, resample, gaps, drop_outliers, quiet)
+    mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet)
     test = read(data, dt, variable, time_column, stretch=stretch, like=loaded, mending=mending)
     held = part(last, "--last")
     if held is not None:

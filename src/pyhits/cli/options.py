@@ -31,6 +31,13 @@ StepSizes = Annotated[
     typer.Option("--step-sizes", help="Step sizes in multiples of dt, such as 1,2,4,8."),
 ]
 
+Snapshot = Annotated[
+    str | None,
+    typer.Option(
+        "--snapshot",
+        help="Shape of a field's snapshots, such as 33x49; none: the array holds trajectories.",
+    ),
+]
 Rate = Annotated[
     int | None, typer.Option("--rate", help="Samples a second, to which a sound is brought.")
 ]
@@ -65,6 +72,12 @@ Gaps = Annotated[
     str | None,
     typer.Option(
         "--gaps", help="Where values are missing: cut, or fill short gaps; implies --repair."
+    ),
+]
+LongestGap = Annotated[
+    float | None,
+    typer.Option(
+        "--longest-gap", help="Longest step to bridge, in median steps: 5; implies --repair."
     ),
 ]
 DropOutliers = Annotated[
@@ -128,6 +141,24 @@ def named_numbers(texts: list[str] | None, option: str) -> dict[str, float]:
     return values
 
 
+def column_of(text: str | None) -> str | int | None:
+    """Read ``"clock"``, the name of a column, or ``"2"``, its number."""
+    return int(text) if text is not None and text.isdigit() else text
+
+
+def shape_of(text: str | None) -> tuple[int, ...] | None:
+    """Read ``"33x49"``; ``"none"`` is no shape."""
+    if text is None or text == "none":
+        return None
+    try:
+        shape = tuple(int(length) for length in text.split("x"))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise ArgumentError(f"Expected --snapshot as a shape, 33x49, or none, got {text!r}.")
+    return shape
+
+
 def part(text: str | None, option: str) -> float | int | None:
     """Read ``"0.2"``, a share of the rows, or ``"50"``, a number of them."""
     if text is None:
@@ -151,23 +182,26 @@ class Mending:
     wanted: bool = False
     resample: float | None = None
     gaps: str | None = None
+    longest_gap: float | None = None
     drop_outliers: bool = False
     quiet: bool = False
 
     def __bool__(self) -> bool:
-        return self.wanted or self.drop_outliers or not (self.resample is None is self.gaps)
+        values = (self.resample, self.gaps, self.longest_gap)
+        return self.wanted or self.drop_outliers or any(value is not None for value in values)
 
     def __call__(self, path: Path, like: HiTS | None = None, **reading: Any) -> Trajectories:
         """Read and mend a file, to the step of a model if there is one, and say what was done."""
         from pyhits.repairs import repair
 
-        repaired = repair(
-            path,
-            resample=like.dt_ if self.resample is None and like is not None else self.resample,
-            gaps=self.gaps or "cut",
-            outliers="drop" if self.drop_outliers else "keep",
-            **reading,
-        )
+        reading["gaps"] = self.gaps or "cut"
+        if self.longest_gap is not None:
+            reading["longest_gap"] = self.longest_gap
+        reading["outliers"] = "drop" if self.drop_outliers else "keep"
+        repaired = repair(path, resample=self.resample, **reading)
+        own = repaired.trajectories
+        if self.resample is None and like is not None and own.dt_known and own.dt != like.dt_:
+            repaired = repair(path, resample=like.dt_, **reading)
         for note in repaired.notes or ["Nothing to repair."]:
             say(f"Repair of {path.name}: {note}", verbose=not self.quiet)
         return repaired.trajectories
@@ -206,9 +240,7 @@ class Reading:
         from pyhits.io import read as read_file
         from pyhits.io.media import FILMS, SOUNDS
 
-        column: str | int | None = self.time_column
-        if self.time_column is not None and self.time_column.isdigit():
-            column = int(self.time_column)
+        column = column_of(self.time_column)
         rate, mono, height, grey = self.rate, self.mono, self.height, self.grey
         extension = path.suffix.lower()
         if like is not None and extension in SOUNDS:

@@ -19,7 +19,7 @@ from pyhits.io.media import FILMS, checked
 from pyhits.packing import as_shape
 from pyhits.trajectories import Trajectories
 
-__all__ = ["EXTENSIONS", "read", "write"]
+__all__ = ["EXTENSIONS", "naming", "read", "read_raw", "write"]
 
 
 class _Format(NamedTuple):
@@ -46,6 +46,9 @@ _FORMATS = {
 }
 
 _ARCHIVES = (".npz", ".mat", ".h5", ".hdf5", ".nc")
+
+#: The extensions of files that hold other files.
+_PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tgz", ".tar", ".7z")
 
 #: The extensions of files that may hold fields, arrays of three axes and more.
 FIELDS = (".npy", *_ARCHIVES)
@@ -126,7 +129,7 @@ def read(
     """
     dt = None if dt is None else as_positive(dt, "dt")
     file = _existing(path, variable, time_column)
-    with _naming(file):
+    with naming(file):
         shape = None if snapshot is None else as_shape(snapshot)
         wanted = Wanted(variable, time_column, rate, mono, height, grey, stretch, shape)
         pieces = _pieces(file, dt, wanted)
@@ -147,7 +150,7 @@ def read_raw(
     """
     dt = None if dt is None else as_positive(dt, "dt")
     file = _existing(path, variable, time_column)
-    with _naming(file):
+    with naming(file):
         shape = None if snapshot is None else as_shape(snapshot)
         pieces = _pieces(file, dt, Wanted(variable, time_column, snapshot=shape, raw=True))
         pieces.snapshot = pieces.snapshot if shape is None else shape
@@ -155,7 +158,7 @@ def read_raw(
 
 
 @contextlib.contextmanager
-def _naming(file: Path) -> Iterator[None]:
+def naming(file: Path) -> Iterator[None]:
     """Begin the messages about what a file holds with its name."""
     try:
         yield
@@ -233,6 +236,13 @@ def _format(path: Path) -> _Format:
     if not extension:
         known = ", ".join(EXTENSIONS)
         raise FileFormatError(f"{path} has no extension to tell its format by. Known: {known}.")
+    if extension in _PACKED:
+        raise FileFormatError(f"{path} is compressed; unpack it first, so that it ends in .csv ...")
+    if extension == ".safetensors":
+        raise FileFormatError(
+            f"{path} is a model file, not data; `pyhits info` shows it. Known: "
+            f"{', '.join(EXTENSIONS)}."
+        )
     raise FileFormatError(
         f"{path} has an unknown extension {extension!r}{suggest(extension, EXTENSIONS)}"
     )

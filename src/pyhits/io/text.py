@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import math
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from pyhits.checks import BY_REPAIR, is_missing
 from pyhits.convert import Pieces, from_columns
-from pyhits.errors import DataError, FileFormatError
+from pyhits.errors import DataError, FileFormatError, PyHiTSWarning
 from pyhits.io.choose import Wanted
 from pyhits.io.guard import TEXT, expect_kind, reading
 from pyhits.io.sheet import Sheet, is_number, shortened, sniff, split_line, without_comment
@@ -82,20 +83,25 @@ def _columns(path: Path, sheet: Sheet, *, raw: bool = False) -> list[np.ndarray]
     """Return the columns as numbers, those of dates and names as text."""
     texts = sheet.text_columns
     dtype = [(f"f{k}", "U40" if k in texts else "f8") for k in range(len(sheet.first_row))]
+    # What follows the last delimiter is read to see that nothing does.
+    open_end = [("open end", "U1")] if sheet.has_open_end else []
+    is_mixed = bool(texts or open_end)
     try:
         table = np.loadtxt(
             path,
-            dtype=dtype if texts else np.float64,
+            dtype=dtype + open_end if is_mixed else np.float64,
             comments=sheet.comment,
             delimiter=sheet.delimiter,
             skiprows=sheet.n_skipped,
             encoding=sheet.encoding,
             quotechar='"',
-            ndmin=1 if texts else 2,
+            ndmin=1 if is_mixed else 2,
         )
     except ValueError:
         return _slow_columns(path, sheet, raw=raw)
-    columns = [table[f"f{k}"] for k in range(len(dtype))] if texts else list(table.T)
+    if open_end and (table["open end"] != "").any():
+        return _slow_columns(path, sheet, raw=raw)
+    columns = [table[name] for name, _ in dtype] if is_mixed else list(table.T)
     is_whole = all(np.isfinite(c).all() for k, c in enumerate(columns) if k not in texts)
     if not (is_whole or raw):
         return _slow_columns(path, sheet)
@@ -115,6 +121,8 @@ def _slow_columns(path: Path, sheet: Sheet, *, raw: bool = False) -> list[np.nda
             if number <= sheet.n_skipped or not line.strip() or line.strip()[0] in "#%":
                 continue
             fields = split_line(line, sheet.delimiter)
+            if sheet.has_open_end and fields[-1] == "":
+                fields.pop()
             if len(fields) != len(sheet.first_row):
                 raise FileFormatError(
                     f"{path}: line {number} has {len(fields)} columns ({shortened(full)}), the "
@@ -151,9 +159,11 @@ def _advice(field: str) -> str:
         return ". Write decimal points instead of decimal commas."
     if is_date(field) or re.fullmatch(r"\d+[/.-]\d+[/.-]\d+.*", field):
         return ". Dates are read as 2020-01-31 or 2020-01-31T12:00:00, in the column of times."
-    if is_missing(field):
-        return f". {_ON_GAPS}"
-    return "."
+    if re.fullmatch(r"\d{1,2}:\d\d.*", field):
+        return ". Times of day are read with their date, 2020-01-31T12:00:00, or as seconds."
+    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", field):
+        return ". Write it without commas between thousands."
+    return f". {_ON_GAPS}" if is_missing(field) else "."
 
 
 def _time(sheet: Sheet, columns: list[np.ndarray], wanted: Wanted) -> str | int | None:
@@ -174,7 +184,15 @@ def _time(sheet: Sheet, columns: list[np.ndarray], wanted: Wanted) -> str | int 
     try:
         uniform_step(columns[0])
     except DataError:
-        return 0 if wanted.raw and _only_increases(columns[0]) else None
+        increases = _only_increases(columns[0])
+        if increases and not wanted.raw:
+            warnings.warn(
+                "The first column has no name and only increases, but not uniformly: it is read "
+                f"as a feature. If it is the time, {BY_REPAIR} resamples the others.",
+                PyHiTSWarning,
+                stacklevel=2,
+            )
+        return 0 if increases and wanted.raw else None
     return 0
 
 

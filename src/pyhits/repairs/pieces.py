@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyhits.errors import ArgumentError
 from pyhits.repairs.gaps import fill, whole_parts
 from pyhits.repairs.grid import places, usual_step
 from pyhits.repairs.recording import Recording, counted, named_of
@@ -20,6 +21,9 @@ SHORTEST = 3
 
 #: Share of the spread from which on an interpolation is called doubtful.
 _DOUBTFUL = 0.1
+
+#: New rows for one old one, at most: more only repeat what interpolation guessed.
+_MOST_NEW_ROWS = 1000
 
 #: Pieces whose rows a note lists, at most.
 _MOST_PIECES = 6
@@ -93,6 +97,11 @@ def resampled(
     """Return the step, and the stretches of recordings interpolated to uniform grids."""
     usual = known if known is not None else usual_step([r.times for r in recordings])
     dt = plan.resample if plan.resample is not None else float(f"{usual:.6g}")
+    if dt * _MOST_NEW_ROWS < usual:
+        raise ArgumentError(
+            f"resample={dt:g} makes more than {_MOST_NEW_ROWS} rows of each, which step by "
+            f"{usual:.4g}; give a longer step."
+        )
     longest = plan.longest_gap * usual * (1 + 1e-9)
     steps = np.concatenate([np.diff(r.times) for r in recordings])
     if known is None:
@@ -169,7 +178,7 @@ def _on_pieces(
 ) -> list[str]:
     """Say into what recordings were cut, and how many rows lie in pieces too short to be kept."""
     notes = []
-    if len(parts) != n_given:
+    if len(parts) not in (0, n_given):
         spans = [
             f"{start:.6g} to {start + dt * (len(values) - 1):.6g}"
             for start, values in parts[:_MOST_PIECES]

@@ -12,7 +12,8 @@ import numpy as np
 from pyhits.checks import as_choice, as_positive
 from pyhits.convert import Pieces, check_step
 from pyhits.errors import ArgumentError, DataError
-from pyhits.io import read_raw
+from pyhits.io import naming, read_raw
+from pyhits.io.guard import as_path
 from pyhits.repairs.grid import grid_step, places, usual_step
 from pyhits.repairs.missing import empty_features, what_is_missing, without_infinite
 from pyhits.repairs.order import in_order, merged, without_missing_times
@@ -118,15 +119,26 @@ def repair(
         as_choice(disorder, "way with disorder", ("sort", "refuse")),
         as_choice(outliers, "way with outliers", ("keep", "drop")),
     )
-    if isinstance(data, (str, os.PathLike)):
-        pieces = read_raw(
-            data, dt=dt, variable=variable, time_column=time_column, snapshot=snapshot
-        )
-        pieces.dt = pieces.dt if pieces.dt is not None else dt
-    elif variable is not None:
-        raise ArgumentError(f"variable={variable!r} is for files; the data are in memory.")
-    else:
+    if not isinstance(data, (str, os.PathLike)):
+        if variable is not None:
+            raise ArgumentError(f"variable={variable!r} is for files; the data are in memory.")
         pieces = raw_pieces(data, dt if times is None else None, time_column)
+        return _mended(pieces, times, dt, plan, feature_names, snapshot)
+    pieces = read_raw(data, dt=dt, variable=variable, time_column=time_column, snapshot=snapshot)
+    pieces.dt = pieces.dt if pieces.dt is not None else dt
+    with naming(as_path(data)):
+        return _mended(pieces, times, dt, plan, feature_names, snapshot)
+
+
+def _mended(
+    pieces: Pieces,
+    times: Any,
+    dt: float | None,
+    plan: Plan,
+    feature_names: Sequence[str] | None,
+    snapshot: Sequence[int] | None,
+) -> Repaired:
+    """Return raw pieces repaired as planned."""
     given = recordings(pieces, times)
     if not given:
         raise DataError("Expected at least one trajectory, got none.")
@@ -187,7 +199,7 @@ def _ordered(given: list[Recording], plan: Plan, notes: list[str]) -> list[Recor
             if len(once) > 1:
                 ordered.append(once)
             else:
-                said.append(f"{counted(len(once), 'row')} show no step; left out.")
+                said.append(f"{counted(len(once), 'row')} left out, too few to show a step.")
         notes += [label + text for text in said]
     if not ordered:
         raise DataError(f"There are no two rows with different times. {' '.join(notes)}")
