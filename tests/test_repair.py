@@ -592,3 +592,14 @@ def test_fields_in_one_array_are_found_out(tmp_path: Path) -> None:
     assert "--snapshot" not in run("check", tmp_path / "runs.npy").stdout
     done = run("fit", path, "--snapshot", "6by5", "-o", model)
     assert (done.exit_code, "33x49" in done.stderr) == (2, True)
+
+
+def test_the_page_shows_what_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "data.md").read_text()
+    section = page.split("## Repairs")[1]
+    code = section.split("```python\n")[1].split("```")[0]
+    exec(code, {"np": np, "pyhits": pyhits})
+    printed = capsys.readouterr().out.splitlines()
+    shown = section.split("```text\n")[1].split("```")[0].splitlines()
+    comments = [line.split("# ")[1] for line in code.splitlines() if "# Trajectories" in line]
+    assert printed == [*shown, *comments]

@@ -163,7 +163,9 @@ def _advice(field: str) -> str:
         return ". Times of day are read with their date, 2020-01-31T12:00:00, or as seconds."
     if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", field):
         return ". Write it without commas between thousands."
-    return f". {_ON_GAPS}" if is_missing(field) else "."
+    if is_missing(field):
+        return f". {_ON_GAPS}"
+    return f". Correct it, or leave it empty, which {BY_REPAIR} takes for a missing value."
 
 
 def _time(sheet: Sheet, columns: list[np.ndarray], wanted: Wanted) -> str | int | None:
