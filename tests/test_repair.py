@@ -16,7 +16,7 @@ from pyhits.errors import ArgumentError, DataError
 from pyhits.repairs.check import check
 from pyhits.repairs.grid import grid_step
 from pyhits.repairs.outliers import find_outliers, outliers_of
-from pyhits.repairs.resample import interpolate, left_out_error, uniform_grid
+from pyhits.repairs.resample import interpolate, left_out, uniform_grid
 from pyhits.training.windows import WindowSampler
 from pyhits.trajectories import Trajectories
 
@@ -97,7 +97,8 @@ def test_grids_stay_inside() -> None:
 def test_the_error_by_leaving_out_bounds_that_of_the_resampling() -> None:
     t = jittered(300, 20)
     repaired = pyhits.repair(waves(t), times=t)
-    said = left_out_error(t, waves(t), "cubic")
+    misses = left_out(t, waves(t), "cubic")
+    said = (np.sqrt(np.mean(misses**2, axis=0)) / waves(t).std(axis=0)).max()
     found = repaired.trajectories
     error = np.sqrt(np.mean((found[0] - waves(found.times(0))) ** 2, axis=0)) / waves(t).std(axis=0)
     assert error.max() < said < 100 * error.max()
@@ -118,7 +119,7 @@ def test_long_gaps_are_not_bridged() -> None:
     assert found.times(0)[-1] <= 10
     for k in range(2):
         np.testing.assert_allclose(found[k], waves(found.times(k)), atol=1e-3)
-    assert "1 gap longer than 5 median steps" in " ".join(repaired.notes)
+    assert "1 gap longer than 0." in " ".join(repaired.notes)
     assert len(pyhits.repair(waves(t), times=t, longest_gap=100).trajectories) == 1
 
 
@@ -217,6 +218,7 @@ def test_pieces_of_several_trajectories() -> None:
     repaired = pyhits.repair(arrays, dt=0.1)
     found = repaired.trajectories
     assert found.lengths.tolist() == [30, 5, 34]
+    assert repaired.numbers.tolist() == [0, 2, 2]
     assert "Trajectory 1: every feature lacks 20 of 20 rows" in " ".join(repaired.notes)
     assert "Trajectory 2: every feature lacks 1 of 40 rows (row 5)." in repaired.notes
 
@@ -353,16 +355,26 @@ def test_bad_options(options: dict[str, object], match: str) -> None:
         pyhits.repair(waves(np.arange(20.0)), **options)  # type: ignore[arg-type]
 
 
+def test_recordings_of_different_steps_are_brought_to_one() -> None:
+    fine, coarse = np.arange(200) * 0.1, np.arange(60) * 0.2
+    repaired = pyhits.repair([waves(fine), waves(coarse)], times=[fine, coarse])
+    found = repaired.trajectories
+    assert (found.dt, found.lengths.tolist()) == (0.1, [200, 119])
+    np.testing.assert_allclose(found[0], waves(fine), atol=1e-12)
+    np.testing.assert_allclose(found[1], waves(found.times(1)), atol=1e-3)
+    assert repaired.numbers.tolist() == [0, 1]
+
+
 # Outliers
 
 
-@pytest.mark.parametrize("every", [1, 5, 20])
 @pytest.mark.parametrize(
     "name", ["lorenz", "van-der-pol", "van-der-pol-stiff", "fitzhugh-nagumo", "lorenz-96"]
 )
-def test_fast_dynamics_are_no_outliers(name: str, every: int) -> None:
-    data = pyhits.systems.get(name).simulate(6, 2000, random_state=0)
-    assert outliers_of(Trajectories([x[::every] for x in data])) == []
+def test_fast_dynamics_are_no_outliers(name: str) -> None:
+    data = pyhits.systems.get(name).simulate(4, 2000, random_state=0)
+    for every in (1, 5, 20):
+        assert outliers_of(Trajectories([x[::every] for x in data])) == []
 
 
 def intermittent(n: int) -> np.ndarray:
@@ -535,6 +547,10 @@ def test_fit_evaluate_and_forecast_repair(messy: Path, tmp_path: Path) -> None:
     done = run("forecast", model, "--after", messy, *filled, "--steps", 5, "-o", out)
     assert done.exit_code == 0, done.output
     assert pyhits.read(out).start_times.tolist() == [pytest.approx(19.9)]
+    done = run("forecast", model, "--after", messy, "--repair", "--steps", 5, "-o", out)
+    assert (done.exit_code, pyhits.read(out).start_times.tolist()) == (0, [pytest.approx(19.9)])
+    done = run("forecast", model, "--from", messy, "--repair", "--steps", 5, "-o", out)
+    assert (done.exit_code, pyhits.read(out).start_times.tolist()) == (0, [0])
     again = run("fit", messy, *filled, "--resample", "0.2", "-o", model, *TINY)
     assert again.exit_code == 0, again.output
     assert pyhits.load(model).dt_ == 0.2

@@ -134,7 +134,9 @@ def forecast(
         },
     )
     _check_form(loaded, out)
-    mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet)
+    # Forecasts go on from the end of a recording that is cut, or start where it begins.
+    kept = slice(0, 1) if after is None else slice(-1, None)
+    mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet, kept)
     data = read(recording, dt, variable, time_column, stretch=stretch, like=loaded, mending=mending)
     if out.suffix.lower() in (*FILMS, *SOUNDS):
         the_only_one(data, out.name)

@@ -13,6 +13,7 @@ from pyhits.progress import say
 
 if TYPE_CHECKING:
     from pyhits.estimator import HiTS
+    from pyhits.repairs import Repaired
     from pyhits.trajectories import Trajectories
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
@@ -177,7 +178,10 @@ def part(text: str | None, option: str) -> float | int | None:
 
 @dataclass(frozen=True)
 class Mending:
-    """How data are mended while they are read, as the options say; see :func:`pyhits.repair`."""
+    """How data are mended while they are read, as the options say; see :func:`pyhits.repair`.
+
+    ``keep`` says which pieces of a recording that is cut are wanted, such as the last.
+    """
 
     wanted: bool = False
     resample: float | None = None
@@ -185,6 +189,7 @@ class Mending:
     longest_gap: float | None = None
     drop_outliers: bool = False
     quiet: bool = False
+    keep: slice | None = None
 
     def __bool__(self) -> bool:
         values = (self.resample, self.gaps, self.longest_gap)
@@ -204,7 +209,16 @@ class Mending:
             repaired = repair(path, resample=like.dt_, **reading)
         for note in repaired.notes or ["Nothing to repair."]:
             say(f"Repair of {path.name}: {note}", verbose=not self.quiet)
+        return own_pieces(repaired, self.keep)
+
+
+def own_pieces(repaired: Repaired, keep: slice | None) -> Trajectories:
+    """Return the trajectories, or of each recording that was cut the pieces to keep."""
+    if keep is None:
         return repaired.trajectories
+    number = repaired.numbers.tolist()
+    places = {n: [k for k, other in enumerate(number) if other == n] for n in dict.fromkeys(number)}
+    return repaired.trajectories[[k for of in places.values() for k in of[keep]]]
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,9 @@ _FEWEST_NINES = 2
 #: Numbers examined at once, so that long rows do not need many times their memory.
 _BLOCK = 1 << 21
 
+#: Values that show a robust spread.
+_ENOUGH = 1 << 17
+
 _ROBUST = 1.4826  # median absolute deviation to standard deviation, for Gaussian numbers
 
 
@@ -132,12 +135,14 @@ def _in_column(x: np.ndarray, clock: np.ndarray) -> list[tuple[int, float]]:
     if is_mark.any():
         x = np.where(is_mark, np.nan, x)
         known = x[np.isfinite(x)]
-    low, high = np.quantile(known, [0.01, 0.99])
+    low, high = np.quantile(_some(known), [0.01, 0.99])
     deviation = np.full(len(x), np.nan)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         share = (clock[1:-1] - clock[:-2]) / (clock[2:] - clock[:-2])
         deviation[1:-1] = np.abs(x[1:-1] - (x[:-2] + (x[2:] - x[:-2]) * share))
-    limit = THRESHOLD * max(_ROBUST * _median(deviation), _LEAST_SHARE * (high - low), _quantum(x))
+    limit = THRESHOLD * max(
+        _ROBUST * _median(_some(deviation)), _LEAST_SHARE * (high - low), _quantum(x)
+    )
     # Nothing lies further outside of its neighbours than off the line between them.
     places = [(1, np.flatnonzero(deviation > limit))]
     limit_of_runs = max(limit, 2 * (high - low))
@@ -198,10 +203,15 @@ def _median(values: np.ndarray) -> float:
     return float(np.median(known)) if len(known) else 0.0
 
 
+def _some(values: np.ndarray) -> np.ndarray:
+    """Return values evenly through the rows, as many as a robust spread takes."""
+    return values[:: 1 + len(values) // _ENOUGH]
+
+
 def _quantum(x: np.ndarray) -> float:
     """Return about the least by which values differ: 1 for whole numbers, near 0 for others."""
     with np.errstate(invalid="ignore", over="ignore"):
-        steps = np.abs(np.diff(x))
+        steps = np.abs(_some(x[1:]) - _some(x[:-1]))
     steps = steps[np.isfinite(steps) & (steps > 0)]
     few = len(_NEAR)
     return float(np.partition(steps, few)[few]) if len(steps) > few else 0.0

@@ -74,7 +74,7 @@ def recordings(pieces: Pieces, times: Any = None) -> list[Recording]:
                 f"Trajectory {k} has shape {array.shape}, trajectory 0 has {arrays[0].shape}; "
                 "expected (time, feature), with the same features."
             )
-    if times is not None and (pieces.times is not None or pieces.start_times is not None):
+    if times is not None and (pieces.times is not None or pieces.dt is not None):
         raise ArgumentError("times were given, but the data carry their own.")
     known = pieces.times if times is None else _as_times(times, len(arrays))
     if known is None:

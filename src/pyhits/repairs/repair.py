@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from pyhits.repairs.resample import METHODS
 from pyhits.repairs.tell import outlier_note
 from pyhits.trajectories import Trajectories, default_names
 
-#: Rows on a grid must be at least this share of it; sparser ones were never sampled on it.
+#: Least share of a recording's rows that the grid's next row follows; others are resampled.
 _LEAST_ON_GRID = 0.5
 
 
@@ -39,11 +39,14 @@ class Repaired:
         What was found and done, one sentence each; empty if nothing was to be done.
     outliers : list of Outlier
         What stands out, by trajectory and row of the data given.
+    numbers : array of int, shape (n_trajectories,)
+        Of which trajectory of the data given each one is a piece, in order.
     """
 
     trajectories: Trajectories
-    notes: list[str] = field(default_factory=list)
-    outliers: list[Outlier] = field(default_factory=list)
+    notes: list[str]
+    outliers: list[Outlier]
+    numbers: np.ndarray
 
 
 def repair(
@@ -177,12 +180,13 @@ def _mended(
     shape = snapshot if snapshot is not None else pieces.snapshot
     is_known = has_times or pieces.dt is not None or plan.resample is not None
     mended = Trajectories(
-        Pieces([values for _, values in parts], dt=step if is_known else None),
+        Pieces([piece.values for piece in parts], dt=step if is_known else None),
         feature_names=names,
-        start_times=[start for start, _ in parts],
+        start_times=[piece.start for piece in parts],
         snapshot=None if dropped else shape,
     )
-    return Repaired(mended, notes, _where_given(found, ordered))
+    numbers = np.array([piece.number for piece in parts])
+    return Repaired(mended, notes, _where_given(found, ordered), numbers)
 
 
 def _ordered(given: list[Recording], plan: Plan, notes: list[str]) -> list[Recording]:
@@ -214,9 +218,8 @@ def _step(recordings: list[Recording], usual: float) -> float | None:
         step = grid_step(times, guess)
         if step is None:
             continue
-        wide = sum(int(places(t, step)[-1]) + 1 for t in times)
-        long = [np.maximum(np.diff(places(t, step)) - LONGEST_GAP, 0).sum() for t in times]
-        if sum(map(len, times)) >= _LEAST_ON_GRID * (wide - sum(long)):
+        # One that steps twice as far as the others has no row beside another.
+        if all((np.diff(places(t, step)) == 1).mean() >= _LEAST_ON_GRID for t in times):
             return step
     return None
 

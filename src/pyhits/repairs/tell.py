@@ -10,8 +10,8 @@ from pyhits.trajectories import Trajectories
 #: Outliers that a note shows, at most.
 _MOST_SHOWN = 3
 
-#: Numbers up to which a fit looks for outliers by itself: a second of work.
-_MOST_EXAMINED = 1 << 24
+#: Numbers, and features, up to which a fit looks for outliers by itself: a second of work.
+_MOST_EXAMINED, _MOST_FEATURES = 1 << 24, 1 << 12
 
 
 def outlier_note(found: Sequence[Outlier], names: Sequence[str], *, dropped: str = "keep") -> str:
@@ -33,7 +33,7 @@ def outlier_note(found: Sequence[Outlier], names: Sequence[str], *, dropped: str
 
 def outlier_notes(data: Trajectories) -> list[str]:
     """Return what a fit says about outliers: at most one sentence, none about very large data."""
-    if data.values.size > _MOST_EXAMINED:
+    if data.values.size > _MOST_EXAMINED or data.n_features > _MOST_FEATURES:
         return []
     found = outliers_of(data)
     return [outlier_note(found, data.feature_names)] if found else []
