@@ -13,6 +13,19 @@ def runs(mask: np.ndarray) -> np.ndarray:
     return np.column_stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)])
 
 
+def alike(missing: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Group the features that miss the same rows: the rows' mask and the features of each group.
+
+    Parameters
+    ----------
+    missing : array of bool, shape (n_rows, n_features)
+    """
+    groups: dict[bytes, list[int]] = {}
+    for column, packed in enumerate(np.packbits(missing.T, axis=1)):
+        groups.setdefault(packed.tobytes(), []).append(column)
+    return [(missing[:, columns[0]], np.array(columns)) for columns in groups.values()]
+
+
 def fill(values: np.ndarray, longest: int, method: str) -> tuple[np.ndarray, int]:
     """Interpolate each feature across holes of up to ``longest`` rows.
 
@@ -36,14 +49,9 @@ def fill(values: np.ndarray, longest: int, method: str) -> tuple[np.ndarray, int
         return values, 0
     missing = np.isnan(values)
     before = int(missing.sum())
-    # Features that miss the same rows are interpolated together.
-    patterns, which = np.unique(missing, axis=1, return_inverse=True)
-    which = which.ravel()
-    for k in range(patterns.shape[1]):
-        hole = patterns[:, k]
+    for hole, columns in alike(missing):
         if not hole.any() or hole.all():
             continue
-        columns = np.flatnonzero(which == k)
         holes = runs(hole)
         long = holes[(holes[:, 1] - holes[:, 0]) > longest]
         known = ~hole

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from pyhits.errors import DataError
+from pyhits.repairs.gaps import alike
 from pyhits.repairs.recording import Recording, counted, listed, named_of
 
 #: Notes on missing values, at most; the others are counted.
@@ -65,10 +66,8 @@ def what_is_missing(given: list[Recording], names: Sequence[str]) -> list[str]:
         missing = np.isnan(recording.values)
         if not missing.any():
             continue
-        patterns, which = np.unique(missing, axis=1, return_inverse=True)
-        for k in np.argsort(-patterns.sum(axis=0), kind="stable"):
-            rows = recording.rows[patterns[:, k]]
-            of = np.flatnonzero(which.ravel() == k)
+        for hole, of in sorted(alike(missing), key=lambda group: -int(group[0].sum())):
+            rows = recording.rows[hole]
             if not len(rows):
                 continue
             if len(notes) == _MOST_NOTES:

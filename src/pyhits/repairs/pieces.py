@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pyhits.errors import ArgumentError
-from pyhits.repairs.gaps import fill, whole_parts
+from pyhits.repairs.gaps import alike, fill, whole_parts
 from pyhits.repairs.grid import places, usual_step
 from pyhits.repairs.recording import Recording, counted, named_of
 from pyhits.repairs.resample import interpolate, left_out, uniform_grid
@@ -190,10 +190,8 @@ def _interpolated(
 ) -> np.ndarray:
     """Return values on a grid, NaN where a gap is not bridged; ``missed`` counts the misses."""
     values = np.full((len(grid), recording.values.shape[1]), np.nan)
-    patterns, which = np.unique(np.isnan(recording.values), axis=1, return_inverse=True)
-    for k in range(patterns.shape[1]):
-        columns = np.flatnonzero(which.ravel() == k)
-        known = np.flatnonzero(~patterns[:, k])
+    for hole, columns in alike(np.isnan(recording.values)):
+        known = np.flatnonzero(~hole)
         cut = np.diff(recording.times[known]) > longest
         if plan.gaps == "cut":
             cut |= np.diff(known) > 1
