@@ -38,6 +38,22 @@ def run(*arguments: object) -> Result:
     return RUNNER.invoke(app, [str(a) for a in arguments])
 
 
+def listed() -> dict[str, list[str]]:
+    """What the page says of each case, cell by cell."""
+    lines = [line.split("|") for line in PAGE.read_text().splitlines() if line.startswith("| ")]
+    return {cells[1].strip(): [cell.strip() for cell in cells[2:-1]] for cells in lines}
+
+
+LISTED = listed()
+
+
+def assert_listed(message: str, name: str, cell: int = 0) -> None:
+    """Check that the page quotes a message, but for what it cuts out."""
+    said = LISTED[name][cell].strip("`")
+    for part in said.split("..."):
+        assert part.strip() in message, (said, message)
+
+
 def table(rows: list[list[str]] = ROWS, separator: str = ",", header: str = "t,x,y") -> str:
     lines = [separator.join(header.split(","))] if header else []
     return "\n".join([*lines, *(separator.join(row) for row in rows)]) + "\n"
@@ -272,8 +288,9 @@ def test_as_it_is(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         values = json.loads(seen.stdout)
         assert (values["rows"], len(values["features"])) == case.shape
     else:
-        with pytest.raises(PyHiTSError, match=case.refused):
+        with pytest.raises(PyHiTSError, match=case.refused) as caught:
             pyhits.read(path)
+        assert_listed(str(caught.value).replace(f"{tmp_path}{os.sep}", ""), name)
         assert_plain(run("fit", path, "-o", "m.safetensors", *TINY), case.refused)
         assert not Path("m.safetensors").exists()
         assert run("check", path).exit_code in (1, 2)
@@ -293,6 +310,7 @@ def test_repaired(name: str, tmp_path: Path) -> None:
     repaired = pyhits.repair(path)
     assert np.isfinite(repaired.trajectories.values).all()
     assert re.search(case.repaired, " ".join(repaired.notes)), repaired.notes
+    assert_listed(" ".join(repaired.notes), name, 1)
     seen = run("check", path)
     assert seen.exit_code == 1
     assert re.search(case.repaired, seen.stdout), seen.stdout
@@ -338,8 +356,9 @@ IN_MEMORY = {
 @pytest.mark.parametrize("name", IN_MEMORY)
 def test_in_memory(name: str) -> None:
     data, match = IN_MEMORY[name]
-    with pytest.raises(PyHiTSError, match=match):
+    with pytest.raises(PyHiTSError, match=match) as caught:
         Trajectories(data)
+    assert_listed(str(caught.value), name)
     with pytest.raises(PyHiTSError, match=match):
         pyhits.HiTS(verbose=False).fit(data)
 
@@ -397,6 +416,10 @@ def test_commands(name: str, model: Path, tmp_path: Path) -> None:
     }
     done = run(*[part.format(**places) for part in command.split()])
     assert_plain(done, match)
+    said = " ".join(done.stderr.split())
+    for folder in (tmp_path, model.parent):
+        said = said.replace(f"{folder}{os.sep}", "")
+    assert_listed(said, name)
     assert not places["out"].exists()
     assert not places["npz"].exists()
 
@@ -424,5 +447,6 @@ def test_files_without_permission(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [*CASES, *IN_MEMORY, *COMMANDS])
 def test_the_page_lists_every_case(name: str) -> None:
-    listed = [line.split("|")[1].strip() for line in PAGE.read_text().splitlines() if "|" in line]
-    assert name in listed
+    assert name in LISTED
+    used = name in CASES and CASES[name].refused is None
+    assert LISTED[name][0].startswith("used") == used

@@ -240,7 +240,7 @@ def _format(path: Path) -> _Format:
         raise FileFormatError(f"{path} is compressed; unpack it first, so that it ends in .csv ...")
     if extension == ".safetensors":
         raise FileFormatError(
-            f"{path} is a model file, not data; `pyhits info` shows it. Known: "
+            f"{path} is a model file, not data; pyhits info shows it. Known: "
             f"{', '.join(EXTENSIONS)}."
         )
     raise FileFormatError(
