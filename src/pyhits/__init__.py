@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyhits.hierarchy.parareal import Parareal
     from pyhits.hybrid import Hybrid
     from pyhits.io import read, write
+    from pyhits.repairs import repair
     from pyhits.report import write_report
     from pyhits.save import load
     from pyhits.training import Recipe
@@ -41,6 +42,7 @@ _HOMES: dict[str, str | None] = {
     "integrators": None,
     "load": "pyhits.save",
     "read": "pyhits.io",
+    "repair": "pyhits.repairs",
     "sequences": None,
     "systems": None,
     "write": "pyhits.io",
@@ -63,6 +65,7 @@ __all__ = [
     "integrators",
     "load",
     "read",
+    "repair",
     "sequences",
     "systems",
     "write",

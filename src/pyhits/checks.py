@@ -12,8 +12,16 @@ import numpy as np
 
 from pyhits.errors import ArgumentError, DataError
 
+#: How messages name what mends data, in Python and on the command line.
+BY_REPAIR = "pyhits.repair (or --repair)"
+
 #: Beyond this magnitude a variance overflows in float64.
 LARGEST_MAGNITUDE = 1e150
+
+#: Texts that stand for a value that is not there, in lower case.
+MISSING_WORDS = frozenset(
+    ["", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "missing", "-", "--", "?"]
+)
 
 
 def as_count(value: Any, name: str, *, least: int = 1) -> int:
@@ -83,10 +91,25 @@ def suggest(word: str, known: Sequence[str]) -> str:
     return f"{hint} Known: {', '.join(known)}."
 
 
-def as_numeric(data: Any, *, what: str) -> np.ndarray:
+def is_missing(item: Any) -> bool:
+    """Tell whether an entry stands for a value that is not there: None, NaN, NaT, ``"NA"`` ..."""
+    if isinstance(item, bytes):
+        item = item.decode(errors="replace")
+    if isinstance(item, str):
+        return item.strip().lower() in MISSING_WORDS
+    if item is None or type(item).__name__ in ("NAType", "NaTType"):
+        return True
+    try:
+        return bool(item != item)  # NaN alone differs from itself
+    except (TypeError, ValueError):
+        return False
+
+
+def as_numeric(data: Any, *, what: str, missing: bool = False) -> np.ndarray:
     """Return ``data`` as a float32 or float64 array, sharing memory where it can.
 
-    Integers and booleans become float64, half precision becomes float32.
+    Integers and booleans become float64, half precision becomes float32. With ``missing`` what is
+    masked, None or a text such as ``NA`` becomes NaN.
 
     Raises
     ------
@@ -94,10 +117,13 @@ def as_numeric(data: Any, *, what: str) -> np.ndarray:
         Rows of unequal length, text, complex or masked values; the place is named.
     """
     if isinstance(data, np.ma.MaskedArray):
-        if np.ma.getmaskarray(data).any():
+        if missing and data.dtype.kind in "iubf":
+            data = np.ma.filled(data.astype(np.result_type(data.dtype, np.float32)), np.nan)
+        elif np.ma.getmaskarray(data).any():
             place = np.argwhere(np.ma.getmaskarray(data))[0].tolist()
             raise DataError(f"{what} is masked at index {place}; fill or drop masked values.")
-        data = data.data
+        else:
+            data = data.data
     if hasattr(data, "detach"):
         try:
             data = data.detach().cpu()
@@ -120,7 +146,7 @@ def as_numeric(data: Any, *, what: str) -> np.ndarray:
         native = array.astype(array.dtype.newbyteorder("="), copy=False)
         return native if native.dtype.itemsize in (4, 8) else native.astype(np.float64)
     if array.dtype.kind in "OSU":
-        return _from_objects(array, what)
+        return _from_objects(array, what, missing=missing)
     if array.dtype.kind == "c":
         raise DataError(
             f"{what} is complex; give real and imaginary parts as two features, or the modulus."
@@ -128,8 +154,13 @@ def as_numeric(data: Any, *, what: str) -> np.ndarray:
     raise DataError(f"Expected numbers in {what}, got values of type {array.dtype}.")
 
 
-def _from_objects(array: np.ndarray, what: str) -> np.ndarray:
+def _from_objects(array: np.ndarray, what: str, *, missing: bool = False) -> np.ndarray:
     """Convert an array of Python objects or text, naming the first that is no number."""
+    if missing:
+        flat = [np.nan if is_missing(item) else item for item in array.ravel().tolist()]
+        filled = np.empty(len(flat), dtype=object)
+        filled[:] = flat
+        array = filled.reshape(array.shape)
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError):
@@ -182,5 +213,5 @@ def check_finite(
     name = "NaN" if math.isnan(value) else "infinite"
     raise DataError(
         f"{what} is {name} in {place}{more}. Fill the gap, or cut the recording there and give "
-        "the pieces as separate trajectories."
+        f"the pieces as separate trajectories: {BY_REPAIR} does either."
     )

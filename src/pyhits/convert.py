@@ -11,7 +11,7 @@ import numpy as np
 
 from pyhits.checks import as_numeric, as_positive, suggest
 from pyhits.errors import ArgumentError, DataError
-from pyhits.times import is_time_name, is_trajectory_name, plain_name, uniform_step
+from pyhits.times import as_seconds, is_time_name, is_trajectory_name, plain_name, uniform_step
 
 
 @dataclass
@@ -28,12 +28,15 @@ class Pieces:
     feature_names: list[str] | None = None
     start_times: np.ndarray | None = None
     snapshot: tuple[int, ...] | None = None
+    #: Every row's time, one vector a trajectory: in raw pieces, whose times nobody has checked.
+    times: list[np.ndarray] | None = None
 
 
-def to_pieces(data: Any, dt: float | None = None) -> Pieces:
+def to_pieces(data: Any, dt: float | None = None, *, raw: bool = False) -> Pieces:
     """Return the arrays that ``data`` holds, with its step, names and start times.
 
-    Pieces come back as they are, with ``dt`` if they have none.
+    Pieces come back as they are, with ``dt`` if they have none. Raw ones may hold NaN where a value
+    or a time is missing, and have ``times`` as they came, instead of ``dt`` and ``start_times``.
 
     Raises
     ------
@@ -55,15 +58,15 @@ def to_pieces(data: Any, dt: float | None = None) -> Pieces:
     if isinstance(data, Pieces):
         pieces = data
     elif _is(data, "pandas", "DataFrame"):
-        pieces = from_frame(data)
+        pieces = from_frame(data, raw=raw)
     elif _is(data, "xarray", "Dataset"):
-        pieces = _from_xarray(_stacked(data))
+        pieces = _from_xarray(_stacked(data), raw=raw)
     elif _is(data, "xarray", "DataArray"):
-        pieces = _from_xarray(data)
+        pieces = _from_xarray(data, raw=raw)
     elif isinstance(data, (list, tuple)) and data and _is_trajectory(data[0]):
-        pieces = _from_list(data)
+        pieces = _from_list(data, raw=raw)
     else:
-        pieces = _from_array(as_numeric(data, what="The data"))
+        pieces = _from_array(as_numeric(data, what="The data", missing=raw))
     check_step(dt, pieces.dt)
     pieces.dt = pieces.dt if pieces.dt is not None else dt
     return pieces
@@ -102,7 +105,7 @@ def _from_array(array: np.ndarray) -> Pieces:
     )
 
 
-def _from_list(items: Any) -> Pieces:
+def _from_list(items: Any, *, raw: bool = False) -> Pieces:
     """A list of trajectories, each an array, a tensor, a DataFrame or an xarray object."""
     shapes = [tuple(getattr(item, "shape", ())) for item in items]
     if len(items) > 1 and len(shapes[0]) == 1 and len(set(shapes)) == 1:
@@ -114,7 +117,7 @@ def _from_list(items: Any) -> Pieces:
     parts = []
     for k, item in enumerate(items):
         try:
-            parts.append(to_pieces(item))
+            parts.append(to_pieces(item, raw=raw))
         except DataError as error:
             raise DataError(f"Trajectory {k} of the list: {error}") from None
     arrays = []
@@ -127,9 +130,13 @@ def _from_list(items: Any) -> Pieces:
                 f"Trajectory {k} has features {part.feature_names}, trajectory 0 has "
                 f"{parts[0].feature_names}."
             )
+    times = [p.times[0] for p in parts if p.times is not None]
+    if times and len(times) < len(parts):
+        raise DataError("Some trajectories of the list carry times, and others do not.")
     dt = _common_step([p.dt for p in parts])
     starts = [float(p.start_times[0]) if p.start_times is not None else 0.0 for p in parts]
-    return Pieces(arrays, None, dt, parts[0].feature_names, np.array(starts))
+    names = parts[0].feature_names
+    return Pieces(arrays, None, dt, names, np.array(starts), times=times or None)
 
 
 def _common_step(steps: list[float | None]) -> float | None:
@@ -150,6 +157,7 @@ def from_columns(
     *,
     where: str = "the table",
     time_column: str | int | None = None,
+    raw: bool = False,
 ) -> Pieces:
     """Build trajectories from named columns, recognising time and trajectory columns.
 
@@ -162,6 +170,8 @@ def from_columns(
     time_column : str or int, optional
         Name or number (from 0) of the column of times, instead of the one so named; ``"none"`` if
         no column holds times.
+    raw : bool
+        As of :func:`to_pieces`.
     """
     kinds = ["time" if is_time_name(n) else "id" if is_trajectory_name(n) else "" for n in names]
     if time_column is not None:
@@ -169,6 +179,14 @@ def from_columns(
         kinds = ["" if kind == "time" else kind for kind in kinds]
         if chosen is not None:
             kinds[chosen] = "time"
+    if kinds.count("time") > 1:
+        # Beside another time, a capital T is a temperature.
+        is_heat = [
+            kind == "time" and plain_name(n, lower=False) == "T"
+            for kind, n in zip(kinds, names, strict=True)
+        ]
+        if kinds.count("time") > sum(is_heat):
+            kinds = ["" if heat else kind for kind, heat in zip(kinds, is_heat, strict=True)]
     for kind, label in (("time", "time"), ("id", "trajectory")):
         if kinds.count(kind) > 1:
             both = [n for n, k in zip(names, kinds, strict=True) if k == kind]
@@ -179,7 +197,9 @@ def from_columns(
     n_rows = len(columns[0])
     if n_rows == 0:
         raise DataError(f"There are no rows in {where}.")
-    parts = [as_numeric(columns[k], what=f"Column {names[k]!r} of {where}") for k in kept]
+    parts = [
+        as_numeric(columns[k], what=f"Column {names[k]!r} of {where}", missing=raw) for k in kept
+    ]
     values = np.column_stack(parts)
     bounds = [0, n_rows]
     if "id" in kinds:
@@ -197,13 +217,29 @@ def from_columns(
     if "time" in kinds:
         times = columns[kinds.index("time")]
         name = names[kinds.index("time")]
-        found = []
-        for k, (a, b) in enumerate(pairs):
-            label = f"column {name!r} of {where}" + (f", trajectory {k}" if len(pairs) > 1 else "")
-            found.append(uniform_step(np.asarray(times)[a:b], where=label))
-        pieces.dt = _common_step([dt for dt, _ in found])
-        pieces.start_times = np.array([start for _, start in found])
+        several = len(pairs) > 1
+        labels = [
+            f"column {name!r} of {where}" + (f", trajectory {k}" if several else "")
+            for k in range(len(pairs))
+        ]
+        set_times(pieces, [np.asarray(times)[a:b] for a, b in pairs], labels, raw=raw)
     return pieces
+
+
+def set_times(pieces: Pieces, times: list[np.ndarray], labels: list[str], *, raw: bool) -> None:
+    """Give pieces the step and the starts that their times show, or raw ones the times.
+
+    Raises
+    ------
+    DataError
+        Times are missing, not uniform, or step differently; none of it in raw pieces.
+    """
+    if raw:
+        pieces.times = [as_seconds(t, missing=True) for t in times]
+        return
+    found = [uniform_step(t, where=label) for t, label in zip(times, labels, strict=True)]
+    pieces.dt = _common_step([dt for dt, _ in found])
+    pieces.start_times = np.array([start for _, start in found])
 
 
 def _column_number(wanted: str | int, names: list[str], where: str) -> int | None:
@@ -236,7 +272,11 @@ def _trajectory_ids(column: Any, name: str, where: str) -> np.ndarray:
 
 
 def from_frame(
-    frame: Any, *, where: str = "the DataFrame", time_column: str | int | None = None
+    frame: Any,
+    *,
+    where: str = "the DataFrame",
+    time_column: str | int | None = None,
+    raw: bool = False,
 ) -> Pieces:
     """Read a pandas DataFrame: one row a time.
 
@@ -255,7 +295,7 @@ def from_frame(
         elif is_time and not any(is_time_name(n) for n in names):
             names.append(level if is_time_name(level) else "time")
             columns.append(values.to_numpy())
-    return from_columns(names, columns, where=where, time_column=time_column)
+    return from_columns(names, columns, where=where, time_column=time_column, raw=raw)
 
 
 def _stacked(dataset: Any) -> Any:
@@ -270,7 +310,7 @@ def _stacked(dataset: Any) -> Any:
     return dataset[keep].to_dataarray(dim=dim)
 
 
-def _from_xarray(array: Any) -> Pieces:
+def _from_xarray(array: Any, *, raw: bool = False) -> Pieces:
     """A DataArray: the time dimension by name, ``trajectory`` before it, the rest are features."""
     dims = [str(d) for d in array.dims]
     runs = [d for d in dims if is_trajectory_name(d)][:1]
@@ -280,7 +320,7 @@ def _from_xarray(array: Any) -> Pieces:
         raise DataError(f"Expected an xarray object with a time dimension, got dimensions {dims}.")
     rest = [d for d in dims if d not in time + runs]
     ordered = array.transpose(*runs, *time, *rest)
-    values = as_numeric(ordered.values, what="The xarray object")
+    values = as_numeric(ordered.values, what="The xarray object", missing=raw)
     lead = len(runs) + 1
     values = values.reshape(*values.shape[:lead], -1)
     pieces = _from_array(values)
@@ -289,8 +329,11 @@ def _from_xarray(array: Any) -> Pieces:
     elif not rest and array.name is not None:
         pieces.feature_names = [str(array.name)]
     if time[0] in array.coords:
-        where = f"coordinate {time[0]!r}"
-        pieces.dt, start = uniform_step(array.coords[time[0]].values, where=where)
         count = values.shape[0] if runs else 1
-        pieces.start_times = np.full(count, start)
+        axis = array.coords[time[0]].values
+        set_times(pieces, [axis], [f"coordinate {time[0]!r}"], raw=raw)
+        if pieces.times is not None:
+            pieces.times *= count
+        if pieces.start_times is not None:
+            pieces.start_times = np.repeat(pieces.start_times, count)
     return pieces

@@ -10,6 +10,7 @@ import numpy as np
 
 from pyhits.errors import ArgumentError, DataError
 from pyhits.hierarchy import chain
+from pyhits.repairs.tell import outlier_notes
 from pyhits.trajectories import Trajectories, default_names
 
 if TYPE_CHECKING:
@@ -60,14 +61,15 @@ def load_data(
         Data that cannot be used.
     """
     train = as_trajectories(data, dt)
+    notes = outlier_notes(train)
     if validation is None and reproduce:
         note = "Validation: on the training data, which are to be met from their first rows."
-        return train, train, [note]
+        return train, train, [note, *notes]
     if validation is None:
         train, held, note = hold_out(train, fraction, seed)
-        return train, held, [note]
+        return train, held, [note, *notes]
     held = as_trajectories(validation, dt, default_dt=train.dt)
-    return train, matched(held, train.dt, train.feature_names, "validation"), []
+    return train, matched(held, train.dt, train.feature_names, "validation"), notes
 
 
 def default_step_sizes(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.checks import BY_REPAIR, is_missing
 from pyhits.errors import DataError
 
 TIME_NAMES = frozenset(
@@ -35,9 +36,10 @@ _DATE = re.compile(r"\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?
 UNIFORM_TOLERANCE = 1e-2
 
 
-def plain_name(name: str) -> str:
+def plain_name(name: str, *, lower: bool = True) -> str:
     """Return a column name in lower case without its unit: ``"Time [s]"`` becomes ``"time"``."""
-    return re.sub(r"[\[(].*$", "", name).strip().strip("#").strip().lower()
+    plain = re.sub(r"[\[(].*$", "", name).strip().strip("#").strip()
+    return plain.lower() if lower else plain
 
 
 def is_time_name(name: str) -> bool:
@@ -55,8 +57,10 @@ def is_date(text: str) -> bool:
     return _DATE.match(text) is not None
 
 
-def as_seconds(times: Any) -> np.ndarray:
+def as_seconds(times: Any, *, missing: bool = False) -> np.ndarray:
     """Return times as float64; dates become seconds since the first of them.
+
+    With ``missing`` a time that is not there becomes NaN instead of an error.
 
     Raises
     ------
@@ -65,8 +69,12 @@ def as_seconds(times: Any) -> np.ndarray:
     """
     array = np.asarray(times)
     if array.dtype.kind in "OSU":
+        if missing:
+            return _where_known(array)
         array = _from_objects(array)
     if array.dtype.kind in "mM":
+        if missing and np.isnat(array).any():
+            return _where_known(array)
         if np.isnat(array).any():
             row = int(np.flatnonzero(np.isnat(array))[0])
             raise DataError(f"The time in row {row} is missing (NaT); give every row a time.")
@@ -78,6 +86,18 @@ def as_seconds(times: Any) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise DataError(f"Expected times as numbers or dates, got values of type {array.dtype}.")
     return np.asarray(array, dtype=np.float64)
+
+
+def _where_known(array: np.ndarray) -> np.ndarray:
+    """Return the times that are there as :func:`as_seconds` does, and NaN for the others."""
+    flat = array.ravel()
+    known = np.array([not is_missing(item) for item in flat.tolist()], dtype=bool)
+    if flat.dtype.kind in "mM":
+        known = ~np.isnat(flat)
+    seconds = np.full(flat.shape, np.nan)
+    if known.any():
+        seconds[known] = as_seconds(flat[known])
+    return seconds
 
 
 def _from_objects(array: np.ndarray) -> np.ndarray:
@@ -142,7 +162,8 @@ def uniform_step(times: Any, *, where: str = "the time column") -> tuple[float, 
         raise DataError(
             f"Times must increase, but row {row} of {where} ({t[row]:.10g}) {kind} "
             f"row {row - 1} ({t[row - 1]:.10g}). Sort the rows, drop the repeated ones, or name "
-            "the column that numbers the trajectories 'trajectory'."
+            "the column that numbers the trajectories 'trajectory'. "
+            f"{BY_REPAIR} sorts rows and averages repeated ones."
         )
     dt = float(t[-1] - t[0]) / (len(t) - 1)
     resolution = 4 * float(np.finfo(np.float64).eps) * float(np.abs(t).max())
@@ -154,8 +175,7 @@ def uniform_step(times: Any, *, where: str = "the time column") -> tuple[float, 
         row = int(np.argmax(np.abs(steps - usual))) + 1
         raise DataError(
             f"Times are not uniform: between rows {row - 1} and {row} of {where} the step is "
-            f"{steps[row - 1]:.10g}, elsewhere {usual:.10g}. Resample the recording to one step "
-            "(numpy.interp, or scipy.interpolate.CubicSpline), or cut it into trajectories at "
-            "the gaps."
+            f"{steps[row - 1]:.10g}, elsewhere {usual:.10g}. {BY_REPAIR} resamples the recording "
+            "to one step, and cuts it where the gaps are long."
         )
     return float(f"{dt:.10g}"), float(t[0])

@@ -430,5 +430,8 @@ def _names(names: Sequence[str] | None, n: int) -> tuple[str, ...]:
         raise ArgumentError(f"Expected {n} feature names, got {names!r}.")
     chosen = tuple(str(name) for name in names)
     if len(set(chosen)) != n:
-        raise ArgumentError(f"Feature names repeat: {', '.join(chosen)}.")
+        raise ArgumentError(
+            f"Feature names repeat: {', '.join(chosen)}. Give each column its own name, in the "
+            "file or with feature_names."
+        )
     return chosen

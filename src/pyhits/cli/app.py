@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pyhits._version import __version__
-from pyhits.cli import data, demo, export, forecast, model, reproduce
+from pyhits.cli import check, data, demo, export, forecast, model, reproduce
 
 app = typer.Typer(
     name="pyhits",
@@ -36,6 +36,7 @@ def top(
 
 app.command("systems")(data.systems)
 app.command("simulate")(data.simulate)
+app.command("check")(check.check)
 app.command("fit")(model.fit)
 app.command("couple")(model.couple)
 app.command("info")(model.info)

@@ -12,9 +12,15 @@ from pyhits.atomic import check_target
 from pyhits.cli.hybrid import HybridDt, Integrator, MaxIterations, OfSystem, Tolerance, make_hybrid
 from pyhits.cli.model import Device, Model
 from pyhits.cli.options import (
+    DropOutliers,
     Dt,
+    Gaps,
+    LongestGap,
+    Mending,
     Out,
     Parameters,
+    Repair,
+    Resample,
     StepSizes,
     Stretch,
     TimeColumn,
@@ -51,6 +57,11 @@ def forecast(
     variable: Variable = None,
     time_column: TimeColumn = None,
     stretch: Stretch = None,
+    repair: Repair = False,
+    resample: Resample = None,
+    gaps: Gaps = None,
+    longest_gap: LongestGap = None,
+    drop_outliers: DropOutliers = False,
     without_last: WithoutLast = None,
     step_sizes: StepSizes = None,
     interpolation: Annotated[str | None, typer.Option("--interpolation")] = None,
@@ -123,7 +134,10 @@ def forecast(
         },
     )
     _check_form(loaded, out)
-    data = read(recording, dt, variable, time_column, stretch=stretch, like=loaded)
+    # Forecasts go on from the end of a recording that is cut, or start where it begins.
+    kept = slice(0, 1) if after is None else slice(-1, None)
+    mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet, kept)
+    data = read(recording, dt, variable, time_column, stretch=stretch, like=loaded, mending=mending)
     if out.suffix.lower() in (*FILMS, *SOUNDS):
         the_only_one(data, out.name)
     if last is not None:
@@ -225,6 +239,11 @@ def evaluate(
     variable: Variable = None,
     time_column: TimeColumn = None,
     stretch: Stretch = None,
+    repair: Repair = False,
+    resample: Resample = None,
+    gaps: Gaps = None,
+    longest_gap: LongestGap = None,
+    drop_outliers: DropOutliers = False,
     last: Annotated[
         str | None,
         typer.Option(
@@ -272,7 +291,8 @@ def evaluate(
         max_iterations=max_iterations,
         without={"--report": report is not None},
     )
-    test = read(data, dt, variable, time_column, stretch=stretch, like=loaded)
+    mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet)
+    test = read(data, dt, variable, time_column, stretch=stretch, like=loaded, mending=mending)
     held = part(last, "--last")
     if held is not None:
         test = test.split_time(held, overlap=loaded.start_rows_)[1]

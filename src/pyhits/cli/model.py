@@ -5,21 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pyhits.atomic import check_target
 from pyhits.cli.encoders import EncoderTexts, parse_encoders, snapshot_of
 from pyhits.cli.options import (
+    DropOutliers,
     Dt,
+    Gaps,
     Grey,
     Height,
+    LongestGap,
+    Mending,
     Mono,
     Out,
     Rate,
     Reading,
+    Repair,
+    Resample,
     Select,
+    Snapshot,
     StepSizes,
     Stretch,
     TimeColumn,
@@ -29,6 +36,7 @@ from pyhits.cli.options import (
     how_to_select,
     part,
     read,
+    shape_of,
     whole_numbers,
 )
 from pyhits.cli.run import Debug, Quiet, command
@@ -56,11 +64,17 @@ def fit(
     dt: Dt = None,
     variable: Variable = None,
     time_column: TimeColumn = None,
+    snapshot: Snapshot = None,
     rate: Rate = None,
     mono: Mono = False,
     height: Height = None,
     grey: Grey = False,
     stretch: Stretch = None,
+    repair: Repair = False,
+    resample: Resample = None,
+    gaps: Gaps = None,
+    longest_gap: LongestGap = None,
+    drop_outliers: DropOutliers = False,
     without_last: WithoutLast = None,
     encoder: EncoderTexts = None,
     step_sizes: StepSizes = None,
@@ -139,6 +153,7 @@ def fit(
     --without-last 0.2 -o film.safetensors
     """
     from pyhits.estimator import HiTS
+    from pyhits.io.fields import field_shape
 
     if out.suffix != ".safetensors":
         raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
@@ -174,11 +189,29 @@ def fit(
         random_state=seed,
         verbose=not quiet,
     )
-    shape = snapshot_of(encoders)
-    reading = Reading(dt, variable, time_column, rate, mono, height, grey, stretch, shape)
+    shape = shape_of(snapshot) or snapshot_of(encoders)
+    mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet)
+    reading = Reading(dt, variable, time_column, rate, mono, height, grey, stretch, shape, mending)
     train = reading(data)
+    field = field_shape(train) if snapshot is None and data.suffix.lower() == ".npy" else None
+    if field is not None and with_modes(encoders):
+        say(
+            f"{data}: neighbours along the first axis are alike, so it is read as snapshots of "
+            f"shape {field}; --snapshot none reads {len(train)} trajectories.",
+            verbose=not quiet,
+        )
+        reading = replace(reading, snapshot=field)
+        train = reading(data)
+    elif field is not None:
+        say(
+            f"{data}: neighbours along the first axis are alike. If it is a field over time, add "
+            f"--snapshot {field[0]}x{field[1]} and --encoder pod=16.",
+            verbose=not quiet,
+        )
     say(f"{data}: {train}", verbose=not quiet)
-    held = None if validation is None else replace(reading, stretch=None)(validation)
+    of_same_step = replace(mending, resample=train.dt) if mending else mending
+    rereading = replace(reading, stretch=None, mending=of_same_step)
+    held = None if validation is None else rereading(validation)
     if last is not None:
         train = train.split_time(last)[0]
         say(f"Left out: the last {_rows(last)} of each trajectory.", verbose=not quiet)
@@ -210,15 +243,19 @@ def widths(text: str | None) -> list[int] | dict[int, list[int]] | None:
 
 def check_size(data: Trajectories, model: HiTS) -> None:
     """Raise an ArgumentError where a field or film is too large to be stepped as it is."""
-    from pyhits.encoders import POD
-    from pyhits.encoders.chain import links
-
-    modes = any(isinstance(encoder, POD) for encoder in links(model.encoder))
-    if data.n_features > _MOST_FEATURES and not modes:
+    if data.n_features > _MOST_FEATURES and not with_modes(model.encoder):
         raise ArgumentError(
             f"Rows of {data.n_features} numbers are too long to be stepped as they are. Add "
             "--encoder pod=64 --encoder standardise=common: 64 modes, or as many as you think."
         )
+
+
+def with_modes(encoder: Any) -> bool:
+    """Tell whether a POD is among the encoders."""
+    from pyhits.encoders import POD
+    from pyhits.encoders.chain import links
+
+    return any(isinstance(one, POD) for one in links(encoder))
 
 
 def _rows(last: float) -> str:

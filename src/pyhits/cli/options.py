@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pyhits.errors import ArgumentError
+from pyhits.progress import say
 
 if TYPE_CHECKING:
     from pyhits.estimator import HiTS
+    from pyhits.repairs import Repaired
     from pyhits.trajectories import Trajectories
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
@@ -30,6 +32,13 @@ StepSizes = Annotated[
     typer.Option("--step-sizes", help="Step sizes in multiples of dt, such as 1,2,4,8."),
 ]
 
+Snapshot = Annotated[
+    str | None,
+    typer.Option(
+        "--snapshot",
+        help="Shape of a field's snapshots, such as 33x49; none: the array holds trajectories.",
+    ),
+]
 Rate = Annotated[
     int | None, typer.Option("--rate", help="Samples a second, to which a sound is brought.")
 ]
@@ -48,6 +57,33 @@ WithoutLast = Annotated[
         "--without-last",
         help="Leave out the last part of every trajectory: a share, 0.2, or rows, 50.",
     ),
+]
+
+Repair = Annotated[
+    bool,
+    typer.Option(
+        "--repair",
+        help="Mend uneven times, gaps and missing values, and say what was done.",
+    ),
+]
+Resample = Annotated[
+    float | None, typer.Option("--resample", help="Step to resample to; implies --repair.")
+]
+Gaps = Annotated[
+    str | None,
+    typer.Option(
+        "--gaps", help="Where values are missing: cut, or fill short gaps; implies --repair."
+    ),
+]
+LongestGap = Annotated[
+    float | None,
+    typer.Option(
+        "--longest-gap", help="Longest step to bridge, in median steps: 5; implies --repair."
+    ),
+]
+DropOutliers = Annotated[
+    bool,
+    typer.Option("--drop-outliers", help="Take outliers as missing values; implies --repair."),
 ]
 
 Select = Annotated[
@@ -106,6 +142,24 @@ def named_numbers(texts: list[str] | None, option: str) -> dict[str, float]:
     return values
 
 
+def column_of(text: str | None) -> str | int | None:
+    """Read ``"clock"``, the name of a column, or ``"2"``, its number."""
+    return int(text) if text is not None and text.isdigit() else text
+
+
+def shape_of(text: str | None) -> tuple[int, ...] | None:
+    """Read ``"33x49"``; ``"none"`` is no shape."""
+    if text is None or text == "none":
+        return None
+    try:
+        shape = tuple(int(length) for length in text.split("x"))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise ArgumentError(f"Expected --snapshot as a shape, 33x49, or none, got {text!r}.")
+    return shape
+
+
 def part(text: str | None, option: str) -> float | int | None:
     """Read ``"0.2"``, a share of the rows, or ``"50"``, a number of them."""
     if text is None:
@@ -123,6 +177,51 @@ def part(text: str | None, option: str) -> float | int | None:
 
 
 @dataclass(frozen=True)
+class Mending:
+    """How data are mended while they are read, as the options say; see :func:`pyhits.repair`.
+
+    ``keep`` says which pieces of a recording that is cut are wanted, such as the last.
+    """
+
+    wanted: bool = False
+    resample: float | None = None
+    gaps: str | None = None
+    longest_gap: float | None = None
+    drop_outliers: bool = False
+    quiet: bool = False
+    keep: slice | None = None
+
+    def __bool__(self) -> bool:
+        values = (self.resample, self.gaps, self.longest_gap)
+        return self.wanted or self.drop_outliers or any(value is not None for value in values)
+
+    def __call__(self, path: Path, like: HiTS | None = None, **reading: Any) -> Trajectories:
+        """Read and mend a file, to the step of a model if there is one, and say what was done."""
+        from pyhits.repairs import repair
+
+        reading["gaps"] = self.gaps or "cut"
+        if self.longest_gap is not None:
+            reading["longest_gap"] = self.longest_gap
+        reading["outliers"] = "drop" if self.drop_outliers else "keep"
+        repaired = repair(path, resample=self.resample, **reading)
+        own = repaired.trajectories
+        if self.resample is None and like is not None and own.dt_known and own.dt != like.dt_:
+            repaired = repair(path, resample=like.dt_, **reading)
+        for note in repaired.notes or ["Nothing to repair."]:
+            say(f"Repair of {path.name}: {note}", verbose=not self.quiet)
+        return own_pieces(repaired, self.keep)
+
+
+def own_pieces(repaired: Repaired, keep: slice | None) -> Trajectories:
+    """Return the trajectories, or of each recording that was cut the pieces to keep."""
+    if keep is None:
+        return repaired.trajectories
+    number = repaired.numbers.tolist()
+    places = {n: [k for k, other in enumerate(number) if other == n] for n in dict.fromkeys(number)}
+    return repaired.trajectories[[k for of in places.values() for k in of[keep]]]
+
+
+@dataclass(frozen=True)
 class Reading:
     """How files are read, as the options say.
 
@@ -134,6 +233,8 @@ class Reading:
         For sounds and films.
     snapshot
         For fields.
+    mending
+        Of tables and archives.
     """
 
     dt: float | None = None
@@ -145,6 +246,7 @@ class Reading:
     grey: bool = False
     stretch: str | None = None
     snapshot: tuple[int, ...] | None = None
+    mending: Mending = Mending()
 
     def __call__(self, path: Path, like: HiTS | None = None) -> Trajectories:
         """Read trajectories, sounds and films as those that a model was trained on."""
@@ -152,9 +254,7 @@ class Reading:
         from pyhits.io import read as read_file
         from pyhits.io.media import FILMS, SOUNDS
 
-        column: str | int | None = self.time_column
-        if self.time_column is not None and self.time_column.isdigit():
-            column = int(self.time_column)
+        column = column_of(self.time_column)
         rate, mono, height, grey = self.rate, self.mono, self.height, self.grey
         extension = path.suffix.lower()
         if like is not None and extension in SOUNDS:
@@ -164,6 +264,15 @@ class Reading:
             height, grey = snapshot[0], len(snapshot) == 2
         if extension not in FIELDS:
             snapshot = None
+        if self.mending and extension not in (*SOUNDS, *FILMS):
+            return self.mending(
+                path,
+                like,
+                dt=self.dt,
+                variable=self.variable,
+                time_column=column,
+                snapshot=snapshot,
+            )
         between = None if self.stretch is None else numbers(self.stretch, "--stretch")
         if between is not None and len(between) != 2:
             raise ArgumentError(
@@ -191,6 +300,8 @@ def read(
     *,
     stretch: str | None = None,
     like: HiTS | None = None,
+    mending: Mending | None = None,
 ) -> Trajectories:
     """Read trajectories from a file, a sound or film as those that a model was trained on."""
-    return Reading(dt, variable, time_column, stretch=stretch)(path, like)
+    mending = mending or Mending()
+    return Reading(dt, variable, time_column, stretch=stretch, mending=mending)(path, like)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pyhits.atomic import replacing
 from pyhits.checks import as_positive, suggest
@@ -18,7 +19,7 @@ from pyhits.io.media import FILMS, checked
 from pyhits.packing import as_shape
 from pyhits.trajectories import Trajectories
 
-__all__ = ["EXTENSIONS", "read", "write"]
+__all__ = ["EXTENSIONS", "naming", "read", "read_raw", "write"]
 
 
 class _Format(NamedTuple):
@@ -45,6 +46,9 @@ _FORMATS = {
 }
 
 _ARCHIVES = (".npz", ".mat", ".h5", ".hdf5", ".nc")
+
+#: The extensions of files that hold other files.
+_PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tgz", ".tar", ".7z")
 
 #: The extensions of files that may hold fields, arrays of three axes and more.
 FIELDS = (".npy", *_ARCHIVES)
@@ -123,29 +127,68 @@ def read(
     MissingExtraError
         The reader of this format is not installed; the message says how to install it.
     """
+    dt = None if dt is None else as_positive(dt, "dt")
+    file = _existing(path, variable, time_column)
+    with naming(file):
+        shape = None if snapshot is None else as_shape(snapshot)
+        wanted = Wanted(variable, time_column, rate, mono, height, grey, stretch, shape)
+        pieces = _pieces(file, dt, wanted)
+        return Trajectories(pieces, dt, feature_names=feature_names, snapshot=snapshot)
+
+
+def read_raw(
+    path: str | os.PathLike[str],
+    *,
+    dt: float | None = None,
+    variable: str | None = None,
+    time_column: str | int | None = None,
+    snapshot: Sequence[int] | None = None,
+) -> Pieces:
+    """Return what a file holds as it is, gaps and uneven times included, to be mended.
+
+    Parameters and errors are those of :func:`read`, but for what is to be mended.
+    """
+    dt = None if dt is None else as_positive(dt, "dt")
+    file = _existing(path, variable, time_column)
+    with naming(file):
+        shape = None if snapshot is None else as_shape(snapshot)
+        pieces = _pieces(file, dt, Wanted(variable, time_column, snapshot=shape, raw=True))
+        pieces.snapshot = pieces.snapshot if shape is None else shape
+        return pieces
+
+
+@contextlib.contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Begin the messages about what a file holds with its name."""
+    try:
+        yield
+    except (ArgumentError, DataError) as error:
+        raise type(error)(f"{file}: {error}") from error.__cause__
+
+
+def _existing(path: Any, variable: Any, time_column: Any) -> Path:
+    """Return a file that is there, once the names of what to read from it are sound."""
     if variable is not None and not isinstance(variable, str):
         raise ArgumentError(f"Expected variable to be the name of an array, got {variable!r}.")
     if time_column is not None and (
         isinstance(time_column, bool) or not isinstance(time_column, (str, int))
     ):
         raise ArgumentError(f"Expected time_column to be a name or a number, got {time_column!r}.")
-    if dt is not None:
-        dt = as_positive(dt, "dt")
     file = existing_file(path)
-    form = _format(file)
+    _format(file)
     if variable is not None and file.suffix.lower() not in _ARCHIVES:
         raise ArgumentError(
             f"variable={variable!r} was given, but {file} holds no named arrays; only "
             f"{', '.join(_ARCHIVES)} files do."
         )
-    try:
-        shape = None if snapshot is None else as_shape(snapshot)
-        wanted = Wanted(variable, time_column, rate, mono, height, grey, stretch, shape)
-        pieces = form.read(file, checked(wanted, file))
-        _check_step(dt, pieces.dt)
-        return Trajectories(pieces, dt, feature_names=feature_names, snapshot=snapshot)
-    except (ArgumentError, DataError) as error:
-        raise type(error)(f"{file}: {error}") from error.__cause__
+    return file
+
+
+def _pieces(file: Path, dt: float | None, wanted: Wanted) -> Pieces:
+    """Return what a file holds; a step that was given agrees with its own."""
+    pieces = _format(file).read(file, checked(wanted, file))
+    _check_step(dt, pieces.dt)
+    return pieces
 
 
 def write(trajectories: Trajectories, path: str | os.PathLike[str]) -> Path:
@@ -193,6 +236,13 @@ def _format(path: Path) -> _Format:
     if not extension:
         known = ", ".join(EXTENSIONS)
         raise FileFormatError(f"{path} has no extension to tell its format by. Known: {known}.")
+    if extension in _PACKED:
+        raise FileFormatError(f"{path} is compressed; unpack it first, so that it ends in .csv ...")
+    if extension == ".safetensors":
+        raise FileFormatError(
+            f"{path} is a model file, not data; pyhits info shows it. Known: "
+            f"{', '.join(EXTENSIONS)}."
+        )
     raise FileFormatError(
         f"{path} has an unknown extension {extension!r}{suggest(extension, EXTENSIONS)}"
     )

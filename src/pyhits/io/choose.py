@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.checks import as_numeric, as_positive, suggest
-from pyhits.convert import Pieces, to_pieces
+from pyhits.convert import Pieces, set_times, to_pieces
 from pyhits.errors import ArgumentError, DataError
 from pyhits.times import is_time_name, uniform_step
 
@@ -34,6 +34,8 @@ class Wanted:
         Of a film's frames.
     stretch : tuple of float, optional
         From when to when, in seconds, of a sound or film.
+    raw : bool
+        Take the data as they are, to be mended: missing values as NaN, times unchecked.
     """
 
     variable: str | None = None
@@ -44,6 +46,7 @@ class Wanted:
     grey: bool = False
     stretch: tuple[float, float] | None = None
     snapshot: tuple[int, ...] | None = None
+    raw: bool = False
 
 
 def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
@@ -68,10 +71,10 @@ def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
     """
     time = _time_name(arrays, wanted)
     name = _data_name(arrays, time, wanted.variable)
-    values = as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}")
+    values = as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}", missing=wanted.raw)
     values = _as_rows(values, wanted.snapshot)
     if isinstance(wanted.time_column, int):
-        return _with_time_column(values, wanted.time_column, name)
+        return _with_time_column(values, wanted.time_column, name, raw=wanted.raw)
     if time is None:
         pieces = to_pieces(values)
         pieces.dt = _scalar_step(arrays)
@@ -80,6 +83,10 @@ def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
     if times.ndim == 2 and min(times.shape) > 1:
         if times.shape != values.shape[:2]:
             raise DataError(_mismatch(times, time, values, name))
+        if wanted.raw:
+            pieces = to_pieces(values.reshape(*times.shape, -1))
+            set_times(pieces, list(times), [], raw=True)
+            return pieces
         found = [
             uniform_step(row, where=f"{time!r}, trajectory {k}") for k, row in enumerate(times)
         ]
@@ -89,11 +96,13 @@ def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
             raise DataError(f"The trajectories step by different times in {time!r}.")
         pieces.start_times = np.array([start for _, start in found])
         return pieces
-    dt, start = uniform_step(times.ravel(), where=repr(time))
     pieces = to_pieces(_oriented(values, times, time, name))
-    pieces.dt = dt
+    set_times(pieces, [times.ravel()], [repr(time)], raw=wanted.raw)
     count = 1 if pieces.even is None else len(pieces.even)
-    pieces.start_times = np.full(count, start)
+    if pieces.times is not None:
+        pieces.times *= count
+    if pieces.start_times is not None:
+        pieces.start_times = np.repeat(pieces.start_times, count)
     return pieces
 
 
@@ -195,15 +204,14 @@ def _mismatch(times: np.ndarray, time: str, values: np.ndarray, name: str) -> st
     )
 
 
-def _with_time_column(values: np.ndarray, column: int, name: str) -> Pieces:
+def _with_time_column(values: np.ndarray, column: int, name: str, *, raw: bool) -> Pieces:
     """Take one column of ``(time, feature)`` data for the times."""
     if values.ndim != 2 or not 0 <= column < values.shape[1]:
         raise ArgumentError(
             f"time_column={column} is no column of {name!r}, which has shape {values.shape}."
         )
-    dt, start = uniform_step(values[:, column], where=f"column {column} of {name!r}")
     pieces = to_pieces(np.delete(values, column, axis=1))
-    pieces.dt, pieces.start_times = dt, np.array([start])
+    set_times(pieces, [values[:, column]], [f"column {column} of {name!r}"], raw=raw)
     return pieces
 
 

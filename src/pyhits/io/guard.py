@@ -57,7 +57,8 @@ def existing_file(path: Any) -> Path:
             raise FileFormatError(f"Expected a file, got the folder {file}.")
         if not file.exists():
             place = "" if file.is_absolute() else f" in the folder {Path.cwd()}"
-            raise FileFormatError(f"There is no file {file}{place}.")
+            lost = ", but a link that leads to none" if file.is_symlink() else ""
+            raise FileFormatError(f"There is no file {file}{place}{lost}.")
         if not file.is_file():
             raise FileFormatError(f"Expected a file, got {file}, a pipe or device.")
         with file.open("rb") as stream:

@@ -32,7 +32,7 @@ def read(path: Path, wanted: Wanted) -> Pieces:
     with reading(path, NETCDF4), _opened(xarray, path, engine) as dataset:
         if is_ours(dataset.attrs):
             return from_arrays(_own_arrays(dataset), path)
-        return to_pieces(_timed(_chosen(dataset, wanted), wanted))
+        return to_pieces(_timed(_chosen(dataset, wanted), wanted), raw=wanted.raw)
 
 
 def write(trajectories: Trajectories, path: Path) -> None:

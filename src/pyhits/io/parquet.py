@@ -24,7 +24,12 @@ def read(path: Path, wanted: Wanted) -> Pieces:
     need("pandas", action="Reading .parquet files", extra="parquet")
     with reading(path, PARQUET):
         table = parquet.read_table(path)
-        pieces = from_frame(table.to_pandas(), where="the table", time_column=wanted.time_column)
+        pieces = from_frame(
+            table.to_pandas(),
+            where="the table",
+            time_column=wanted.time_column,
+            raw=wanted.raw,
+        )
         own = _step(table)
     # The column of times gives the step to ten digits; what write() noted is exact.
     if own is not None and pieces.dt is not None and abs(own - pieces.dt) < 1e-6 * own:

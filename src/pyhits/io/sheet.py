@@ -29,6 +29,8 @@ class Sheet:
         Lines before the first row of numbers.
     first_row : list of str
         The fields of that row.
+    has_open_end : bool
+        Whether lines end with a delimiter that no column follows.
     """
 
     encoding: str
@@ -37,6 +39,7 @@ class Sheet:
     names: list[str] | None
     n_skipped: int
     first_row: list[str]
+    has_open_end: bool = False
 
     @property
     def text_columns(self) -> list[int]:
@@ -82,19 +85,26 @@ def sniff(path: Path) -> Sheet:
     delimiter = _delimiter(first_line if is_data else without_comment(content[-1][1], comment))
     first = split_line(first_line, delimiter)
     if not _is_header(first):
+        second = split_line(without_comment(content[-1][1], comment), delimiter)
+        has_open_end = len(content) > 1 < len(first) and first[-1] == second[-1] == ""
+        first = first[:-1] if has_open_end else first
         names = _commented_names(comments, delimiter, len(first))
-        return Sheet(encoding, delimiter, comment, names, content[0][0], first)
+        return Sheet(encoding, delimiter, comment, names, content[0][0], first, has_open_end)
     if len(content) == 1:
         raise FileFormatError(f"{path} holds a header ({first_line.strip()}) but no rows.")
     number, text = content[1]
     row = split_line(without_comment(text, comment), delimiter)
     names = [first_line.strip()] if len(row) == 1 and delimiter is None else first
+    has_open_end = len(row) > 1 and row[-1] == "" and (names[-1] == "" or len(names) < len(row))
+    if has_open_end:
+        row = row[:-1]
+        names = names[:-1] if names[-1] == "" else names
     if len(names) != len(row):
         raise FileFormatError(
             f"{path}: the header names {len(names)} columns, but line {number + 1} has {len(row)} "
             f"({shortened(text)})."
         )
-    return Sheet(encoding, delimiter, comment, names, number, row)
+    return Sheet(encoding, delimiter, comment, names, number, row, has_open_end)
 
 
 def split_line(line: str, delimiter: str | None) -> list[str]:

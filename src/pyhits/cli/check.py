@@ -1,0 +1,44 @@
+"""The command that looks at a file before anything is trained on it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pyhits.cli.options import Dt, Snapshot, TimeColumn, Variable, column_of, shape_of
+from pyhits.cli.run import FAILURE, Debug, Quiet, command
+
+
+@command
+def check(
+    data: Annotated[Path, typer.Argument(help="File to look at.")],
+    dt: Dt = None,
+    variable: Variable = None,
+    time_column: TimeColumn = None,
+    snapshot: Snapshot = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show what a file holds: trajectories, step, ranges, gaps, outliers, and what to do.
+
+    The exit code is 0 if the file can be learned from as it is, 1 if it takes a repair or cannot be
+    used, and 2 if it cannot be read.
+
+    Example: pyhits check measured.csv
+    """
+    from pyhits.repairs.check import check as look
+
+    found = look(
+        data,
+        dt=dt,
+        variable=variable,
+        time_column=column_of(time_column),
+        snapshot=shape_of(snapshot),
+    )
+    print(json.dumps(found.as_dict(), indent=2) if as_json else found)
+    if not found.is_usable:
+        raise typer.Exit(FAILURE)

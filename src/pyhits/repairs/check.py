@@ -1,0 +1,158 @@
+"""What is in a file: shape, step, ranges, gaps, outliers, and what to do about them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pyhits.errors import DataError
+from pyhits.io import read
+from pyhits.io.fields import field_shape
+from pyhits.repairs.repair import repair
+from pyhits.repairs.tell import outlier_notes
+from pyhits.trajectories import Trajectories
+
+#: Longest rows that a fit steps without modes; see ``pyhits fit``.
+_MOST_FEATURES = 64
+
+#: Rows below which a recording teaches little.
+_FEW_ROWS = 50
+
+#: Features whose ranges are listed, at most.
+_MOST_LISTED = 40
+
+
+@dataclass(frozen=True)
+class Check:
+    """What :func:`check` found.
+
+    Attributes
+    ----------
+    data : Trajectories or None
+        What the file holds, mended if it had to be; None if it could not be.
+    problem : str or None
+        Why it cannot be used as it is.
+    notes : list of str
+        What stands out, and what the repair does.
+    suggestions : list of str
+        What to do.
+    """
+
+    data: Trajectories | None
+    problem: str | None = None
+    notes: list[str] = field(default_factory=list)
+    suggestions: list[str] = field(default_factory=list)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the file can be learned from as it is."""
+        return self.problem is None
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what was found as plain values."""
+        found = self.data
+        shape = (
+            {}
+            if found is None
+            else {
+                "trajectories": len(found),
+                "rows": found.n_rows,
+                "shortest": int(found.lengths.min()),
+                "longest": int(found.lengths.max()),
+                "dt": found.dt,
+                "features": list(found.feature_names),
+                "low": found.values.min(axis=0).astype(float).tolist(),
+                "high": found.values.max(axis=0).astype(float).tolist(),
+            }
+        )
+        return {
+            "usable": self.is_usable,
+            "problem": self.problem,
+            "notes": self.notes,
+            "suggestions": self.suggestions,
+            **shape,
+        }
+
+    def __str__(self) -> str:
+        lines = [] if self.problem is None else [f"As it is: {self.problem}"]
+        if self.data is not None:
+            mended = "" if self.problem is None else "Repaired: "
+            table = self.data.summary().splitlines()
+            lines += [mended + table[0], *table[1 : _MOST_LISTED + 2]]
+            if len(table) > _MOST_LISTED + 2:
+                lines.append(f"... and {len(table) - _MOST_LISTED - 2} more features")
+        lines += [f"- {note}" for note in self.notes]
+        lines += [f"> {suggestion}" for suggestion in self.suggestions]
+        return "\n".join(lines)
+
+
+def check(
+    path: str | os.PathLike[str],
+    *,
+    dt: float | None = None,
+    variable: str | None = None,
+    time_column: str | int | None = None,
+    snapshot: Sequence[int] | None = None,
+) -> Check:
+    """Find out what is in a file and whether it can be learned from.
+
+    Parameters
+    ----------
+    path, dt, variable, time_column, snapshot
+        As of :func:`pyhits.read`.
+
+    Raises
+    ------
+    FileFormatError, ArgumentError
+        The file cannot be read at all.
+    """
+    try:
+        data = read(path, dt=dt, variable=variable, time_column=time_column, snapshot=snapshot)
+    except DataError as error:
+        problem = str(error)
+    else:
+        notes = [_span(data), *outlier_notes(data)]
+        return Check(data, None, notes, _suggestions(data, path))
+    try:
+        mended = repair(path, dt=dt, variable=variable, time_column=time_column, snapshot=snapshot)
+    except DataError as error:
+        text = str(error)
+        notes = [] if text == problem else [f"A repair fails too: {text}"]
+        return Check(None, problem, notes, [])
+    suggestions = [
+        f"pyhits fit {os.fspath(path)} --repair trains on the repaired data; "
+        "--gaps fill interpolates short gaps, --drop-outliers takes outliers as missing.",
+        *_suggestions(mended.trajectories, path),
+    ]
+    return Check(
+        mended.trajectories, problem, [_span(mended.trajectories), *mended.notes], suggestions
+    )
+
+
+def _span(data: Trajectories) -> str:
+    """Say from when to when the data go."""
+    ends = data.start_times + data.dt * (data.lengths - 1)
+    unit = "" if data.dt_known else " (nothing says dt, so it is 1; give it with --dt)"
+    return f"Times from {data.start_times.min():.6g} to {ends.max():.6g}, step {data.dt:g}{unit}."
+
+
+def _suggestions(data: Trajectories, path: str | os.PathLike[str]) -> list[str]:
+    """Say what to do about data that can be read."""
+    found = []
+    shape = field_shape(data) if os.fspath(path).lower().endswith(".npy") else None
+    if shape is not None:
+        found.append(
+            f"Neighbours along the first axis are alike: if this is a field over time, read it "
+            f"with --snapshot {shape[0]}x{shape[1]} and --encoder pod=16."
+        )
+    elif data.n_features > _MOST_FEATURES:
+        found.append(f"{data.n_features} features are many: --encoder pod=16 steps modes of them.")
+    flat = int((np.ptp(data.values, axis=0) == 0).sum())
+    if flat == data.n_features:
+        found.append("Every feature is constant: there is no motion to learn.")
+    if data.n_rows < _FEW_ROWS:
+        found.append(f"{data.n_rows} rows are few; expect a rough model.")
+    return found
