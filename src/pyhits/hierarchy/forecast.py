@@ -209,10 +209,7 @@ class Forecaster:
         if not in_place:
             states = torch.empty((n, self._n_filled, d), dtype=self._dtype, device=self.device)
         states[:, 0] = torch.from_numpy(self.encoder.transform(starts)).to(self.device, self._dtype)
-        if self.method == "vectorised":
-            fill(states, self._maps, rows_per_block=self.rows_per_block)
-        else:
-            sequential(states, self._maps)
+        self._fill(states, first)
         lost = find_divergence(states, first, self._finest, blank=self.on_divergence == "return")
         if lost is not None and self.on_divergence == "raise":
             return lost
@@ -224,6 +221,13 @@ class Forecaster:
         _decode(states, self.encoder, result)
         self._keep_starts(starts, out)
         return lost
+
+    def _fill(self, states: Tensor, first: int) -> None:
+        """Fill in all states after the first, in place; ``first`` numbers the trajectories."""
+        if self.method == "vectorised":
+            fill(states, self._maps, rows_per_block=self.rows_per_block)
+        else:
+            sequential(states, self._maps)
 
     def _keep_starts(self, starts: np.ndarray, out: np.ndarray) -> None:
         """Make the initial states the user's own numbers, not their round trips."""
