@@ -152,11 +152,11 @@ def test_where_every_scale_is_good_the_coarsest_is_taken_everywhere():
     """It is the fixed coupling then, but for states that a curve gives as well."""
     maps = turns([1, 2, 4, 8, 16, 32])
     start = starts(6)
-    found = step_to(maps, start, 320, 1e-9)
+    found = step_to(maps, start, 320, 1e-7)
     for sizes in found.step_sizes:
         np.testing.assert_array_equal(sizes, np.full(10, 32))
     fixed = forecast(start, maps, plain(), 320)
-    np.testing.assert_allclose(found.states, fixed, atol=2e-9)
+    np.testing.assert_allclose(found.states, fixed, atol=2e-7)
     assert found.met.all()
     assert (found.error < 1e-12).all()
     assert (found.evaluations < 0.5 * cost(maps, 320).evaluations).all()
@@ -204,14 +204,15 @@ def test_trusted_scales_are_taken_uncompared_until_one_is_found_wrong():
     assert np.isnan(found.indicated[0][1:]).all()
     assert np.isfinite(found.indicated[0][0])
     truth = exact(start, 640)
-    assert 64 not in found.step_sizes[1][: 1]
+    assert found.step_sizes[1][0] < 64
     assert (largest(found.states, truth) < 1e-5).all()
     unknown = step_to(maps, start, 640, 1e-6)
     assert unknown.evaluations[0] > found.evaluations[0]
 
 
 def test_what_neighbours_have_learned_wrongly_alike_is_not_believed():
-    shared = {8: lambda x: 1e-4 * x, 16: lambda x: 2e-4 * x}
+    flows = {s: torch.from_numpy(rotation(s * DT)).T for s in (8, 16)}
+    shared = {s: lambda x, s=s: 1e-4 * s / 8 * x @ flows[s] for s in flows}
     maps = turns([1, 2, 4, 8, 16], shared)
     start = starts(4)
     rows = exact(starts(8, seed=1), 100)
@@ -219,7 +220,7 @@ def test_what_neighbours_have_learned_wrongly_alike_is_not_believed():
     believed = step_to(maps, start, 320, 1e-4)
     careful = step_to(maps, start, 320, 1e-4, agreement=values)
     truth = exact(start, 320)
-    assert (largest(believed.states, truth) > 1e-3).all()
+    assert (largest(believed.states, truth) > 1e-4).all()
     assert (largest(careful.states, truth) < 1e-4).all()
 
 
@@ -245,7 +246,7 @@ def test_a_motion_that_comes_round_is_not_taken_for_rest():
 class Pulse(FlowMap):
     """Exact flow of a phase that mostly creeps and once a round leaps, drawn on a circle.
 
-    ``q = phase - 0.9 sin(phase)`` grows evenly in time, so the phase is fast where the cosine is
+    ``q = phase - 0.8 sin(phase)`` grows evenly in time, so the phase is fast where the cosine is
     near 1. The state is (cos, sin) of the phase; the step solves for it by Newton's method.
     """
 
@@ -256,27 +257,27 @@ class Pulse(FlowMap):
 
     def increment(self, states: torch.Tensor) -> torch.Tensor:
         phase = torch.atan2(states[:, 1], states[:, 0])
-        wanted = phase - 0.9 * phase.sin() + DT * self.size
+        wanted = phase - 0.8 * phase.sin() + DT * self.size
         # Where the phase is fast, what is wrong is large.
-        wanted = wanted + self.wrong / (1 - 0.9 * phase.cos()) * states[:, 0]
+        wanted = wanted + self.wrong / (1 - 0.8 * phase.cos()) * states[:, 0]
         later = wanted.clone()
-        for _ in range(60):
-            step = (later - 0.9 * later.sin() - wanted) / (1 - 0.9 * later.cos())
+        for _ in range(25):
+            step = (later - 0.8 * later.sin() - wanted) / (1 - 0.8 * later.cos())
             later = later - step.clamp(-0.5, 0.5)
         return torch.stack([later.cos(), later.sin()], dim=1) - states
 
 
 def test_the_error_follows_the_tolerance_through_fast_and_slow_phases():
     sizes = [1, 2, 4, 8, 16, 32, 64]
-    wrong = {s: 1e-9 * (s / 4) ** 3 for s in sizes[2:]}
+    wrong = {s: 1e-12 * (s / 4) ** 4 for s in sizes[2:]}
     maps: dict[int, FlowMap] = {s: Pulse(s, wrong.get(s, 0.0)) for s in sizes}
-    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 12)
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 6)
     start = np.column_stack([np.cos(angles), np.sin(angles)])
     truth = forecast(start, {1: Pulse(1)}, plain(), 1024)
     tolerances = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
     errors, evaluations = [], []
     for tol in tolerances:
-        found = step_to(maps, start, 1024, tol, longest=16)
+        found = step_to(maps, start, 1024, tol)
         errors.append(largest(found.states, truth).max())
         evaluations.append(found.evaluations.mean())
         assert found.met.all()
@@ -309,7 +310,7 @@ def test_any_horizon_and_any_nested_scales(sizes: list[int], n_steps: int):
     if sizes[0] == 1 or n_steps > 30:
         assert (largest(found.states, truth) < 1e-5).all()
     for taken in found.step_sizes:
-        assert 0 <= n_steps - sizes[0] * (taken.sum() // sizes[0]) < sizes[0] or sizes[0] > 1
+        assert 0 <= taken.sum() - n_steps < sizes[0]
 
 
 @pytest.mark.parametrize("n_steps", [3, 8, 70, 333])
@@ -358,7 +359,7 @@ def test_scales_that_cannot_be_chosen_between_are_refused():
     with pytest.raises(ArgumentError, match="only step size 4"):
         step_to(turns([4]), starts(1), 8, 1e-3)
     maps: dict[int, FlowMap] = {1: Turn(1), 8: Turn(8, outputs=4)}
-    with pytest.raises(ArgumentError, match="only the finest flow map may be dense.*8"):
+    with pytest.raises(ArgumentError, match=r"only the finest flow map may be dense.*8"):
         step_to(maps, starts(1), 8, 1e-3)
 
 
@@ -414,7 +415,7 @@ def test_disagreements_of_a_model(fitted: pyhits.HiTS):
     np.testing.assert_allclose(found.ravel(), expected, atol=1e-13)
     assert fitted.disagreement(start[0], 100).ndim == 1
     with pytest.raises(ArgumentError, match="not trained"):
-        fitted.disagreement(start, 100, step_sizes=[16, 3])
+        fitted.disagreement(start, 100, step_sizes=[32, 16])
     with pytest.raises(ArgumentError, match="holds no step of size 16"):
         fitted.disagreement(start, 10, step_sizes=[8, 16])
 
