@@ -15,6 +15,17 @@ from pyhits.hierarchy.steps import Steps
 #: division before has gained, within these bounds. Six nodes gain 2**6 from halves in the end.
 _GAIN = 4.0, 32.0
 
+#: Curves are tested, though not believed, at intervals so many times as long as those that resolve
+#: the motion: a test is judged by the one before.
+_EARLIER = 4
+
+#: Nothing falls faster than this from one division to the next: what is smaller is so by chance.
+_FASTEST = 128.0
+
+#: At the ends of a trajectory all nodes lie on one side, and a curve is so many times worse between
+#: the states that it is tested at.
+_AT_AN_END = 10.0
+
 #: Steps that fill in an interval may miss its end by this part of the tolerance: inside they may be
 #: further off, where the motion is faster.
 _MISS = 0.1
@@ -134,20 +145,24 @@ class Refine:
         differed by when the interval was made, by row, and is kept for the parts.
         """
         begin, inside = parts[:, 0], parts[:, 1:]
-        if size > self.longest:
+        if size > _EARLIER * self.longest:
             return torch.ones_like(begin, dtype=torch.bool)
         curve = Knots(states, knots)(begin, size, inside[0] - begin[0])
         flat = states.view(-1, states.shape[2])
         differs = distance(curve, flat[inside], self.weights).amax(dim=1)
         differs = torch.where(differs.isfinite(), differs, torch.inf)
+        length = states.shape[1]
+        ends = (begin % length == 0) | ((begin + size) % length == length - 1)
+        differs = torch.where(ends, _AT_AN_END * differs, differs)
         # A curve runs through the neighbours too, and one state may lie on a wrong curve by chance.
         touch = begin[1:] == begin[:-1] + size
         most = differs.clone()
         most[1:] = torch.where(touch, torch.maximum(most[1:], differs[:-1]), most[1:])
         most[:-1] = torch.where(touch, torch.maximum(most[:-1], differs[1:]), most[:-1])
+        most = torch.fmax(most, before[begin] / _FASTEST)
         gain = torch.nan_to_num(0.5 * before[begin] / most, nan=0.0, posinf=0.0).clamp(*_GAIN)
         before[parts] = most[:, None].expand_as(parts)
-        return most > gain * self.tolerance
+        return (most > gain * self.tolerance) | (size > self.longest)
 
     def _dense(self, flat: Tensor, known: Tensor, begin: Tensor, length: int) -> None:
         """Write what a dense finest scale returns inside its steps."""
