@@ -26,6 +26,9 @@ _FASTEST = 128.0
 #: the states that it is tested at.
 _AT_AN_END = 10.0
 
+#: States so many times closer than what barely resolves the motion are needed nearly everywhere.
+_NEEDED = 4
+
 #: Steps that fill in an interval may miss its end by this part of the tolerance: inside they may be
 #: further off, where the motion is faster.
 _MISS = 0.1
@@ -103,6 +106,8 @@ class Refine:
             for fine in range(k - 1, -1, -1):
                 if len(left) == 0:
                     break
+                if not self.trusted[fine] and self._has_better(fine):
+                    continue
                 good, evaluations = self._step(flat, left, size, fine)
                 count(left, evaluations)
                 divided.append((fine, left[good]))
@@ -122,6 +127,10 @@ class Refine:
             count(waiting[0], 1)
         Knots(states, knots).fill_gaps()
         return used
+
+    def _has_better(self, fine: int) -> bool:
+        """Whether a finer scale is trusted whose states a curve would need in any case."""
+        return any(self.trusted[k] and _NEEDED * self.sizes[k] >= self.longest for k in range(fine))
 
     def _step(self, flat: Tensor, begin: Tensor, size: int, fine: int) -> tuple[Tensor, int]:
         """Fill in intervals by a finer scale; return where it meets their ends, and its price."""
