@@ -20,6 +20,7 @@ MODULES = (
     "scaling",
     "memory",
     "stiff",
+    "adaptive",
     "kuramoto_sivashinsky",
     "processes",
     "training",

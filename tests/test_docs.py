@@ -32,6 +32,7 @@ RUN = (
     "sequences",
     "training",
     "forecasting",
+    "adaptive",
     "hybrid",
     "model-files",
     "extending",

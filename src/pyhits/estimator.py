@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from pyhits import planning
-from pyhits.checks import as_count
+from pyhits import evidence, planning
+from pyhits.checks import as_count, as_positive
 from pyhits.choice import Chooser, choose_again
 from pyhits.encoders import Chain, DelayEmbedding, Encoder, Flatten
 from pyhits.encoders.chain import split
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.hierarchy import chain
+from pyhits.hierarchy.adaptive import AdaptiveForecast, adaptive_forecast
+from pyhits.hierarchy.disagreement import along as disagreement_along
+from pyhits.hierarchy.disagreement import pair
 from pyhits.hierarchy.forecast import Keep, forecast, in_memory
 from pyhits.hierarchy.starts import Starts, as_states, endings, histories, is_single, positions
 from pyhits.hierarchy.stream import ToFile
@@ -392,6 +396,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             notes.append(note)
             say(note, verbose=self.verbose)
         self.selection_ = chooser.choose(how, self.tolerance)
+        self.data_["agreement"] = evidence.measured(self, held)
         if recipe.is_closed and validation is None:
             self._solve_again(whole, recipe, dtype)
         self.seconds_ = time.perf_counter() - begin
@@ -444,6 +449,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             if self.preprocessor_ is not None:
                 held = self.preprocessor_.transform(held)
             selection = self._chooser(held).choose(how, tolerance)
+            self.data_["agreement"] = evidence.measured(self, held)
         else:
             selection = choose_again(self.selection_, list(self.flow_maps_), how, tolerance)
         self.selection_ = selection
@@ -488,6 +494,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         compile: bool = False,
         out: str | Path | None = None,
         overwrite: bool = False,
+        tol: float | None = None,
     ) -> np.ndarray:
         """Step forward from one or many initial states, with all coupled scales at once.
 
@@ -519,6 +526,10 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             that was stopped continues from it when it is called again.
         overwrite : bool
             Replace a file that holds anything else than this forecast.
+        tol : float, optional
+            Step to a tolerance instead, all trained scales taking part, and return what
+            :meth:`adaptive_forecast` does as its ``states``. Not with ``interpolation``,
+            ``method``, ``compile`` or ``out``.
 
         Returns
         -------
@@ -537,22 +548,27 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         MissingExtraError
             Zarr, or a compiler, is not installed.
         """
+        if tol is not None:
+            refused = {
+                "interpolation": interpolation is not None,
+                "method": method != "vectorised",
+                "compile": compile,
+                "out": out is not None,
+            }
+            for name in (name for name, given in refused.items() if given):
+                raise ArgumentError(f"tol and {name} do not go together; leave one of them out.")
+            return self.adaptive_forecast(
+                initial_states,
+                n_steps,
+                tol=tol,
+                t=t,
+                step_sizes=step_sizes,
+                on_divergence=on_divergence,
+                rows_per_block=rows_per_block,
+            ).states
         self._check_fitted()
-        starts = None
-        if isinstance(initial_states, Trajectories):
-            initial_states, data = histories(self.as_data(initial_states), self.start_rows_)
-            starts = data.start_times
-        elif isinstance(initial_states, Starts):
-            initial_states, starts = initial_states
-        else:
-            initial_states = _flat(initial_states, self.snapshot_)
-        states, single = as_states(initial_states, self.feature_names_, self.start_rows_)
-        at = None
-        if (n_steps is None) == (t is None):
-            raise ArgumentError("Give either n_steps or the times t.")
-        if t is not None:
-            at = positions(t, self.dt_)
-            n_steps = max(1, math.ceil(at.max()))
+        states, single, starts = self._starts(initial_states)
+        n_steps, at = self._times(n_steps, t)
         if single and out is not None:
             raise ArgumentError("With out=... give initial states of shape (n, d): [state].")
         keep: Keep = in_memory
@@ -561,7 +577,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             keep = ToFile(out, self.dt_, names, starts, overwrite=overwrite, verbose=self.verbose)
         result = self._forecast(
             states,
-            as_count(n_steps, "n_steps"),
+            n_steps,
             self.selection_.step_sizes if step_sizes is None else step_sizes,
             interpolation=interpolation,
             on_divergence=on_divergence,
@@ -575,6 +591,152 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if self.snapshot_ is not None and out is None:
             result = result.reshape(*result.shape[:2], *self.snapshot_)
         return result[0] if single else result
+
+    def adaptive_forecast(
+        self,
+        initial_states: Any,
+        n_steps: int | None = None,
+        *,
+        tol: float,
+        t: Any = None,
+        step_sizes: Sequence[int] | None = None,
+        on_divergence: str = "raise",
+        rows_per_block: int | None = None,
+    ) -> AdaptiveForecast:
+        """Step forward to a tolerance, each trajectory with the scales that are good enough for it.
+
+        At every state of a trajectory the coarsest scale is taken whose indicated error is small
+        enough: what it differs from finer steps by, and what validation has shown. Finer scales
+        fill in between where a curve through the states would not do. The result of a trajectory
+        does not depend on which others are stepped with it, up to rounding.
+
+        Parameters
+        ----------
+        initial_states, n_steps, t, on_divergence, rows_per_block
+            As in :meth:`forecast`.
+        tol : float
+            Error aimed at, the largest over all times of a trajectory: a root mean square over
+            features, in units of their spread (of encoded coordinates, with an encoder).
+        step_sizes : sequence of int, optional
+            Trained scales to choose from, at least two; by default all of them.
+
+        Returns
+        -------
+        AdaptiveForecast
+            States, steps taken, indicated errors and evaluations.
+
+        Raises
+        ------
+        ArgumentError
+            The tolerance is not a positive number, or there are no two scales to choose from.
+        DataError, DivergenceError
+            As :meth:`forecast`.
+
+        Warns
+        -----
+        PyHiTSWarning
+            The trained scales do not meet the tolerance; it says what they reach.
+        """
+        self._check_fitted()
+        tol = as_positive(tol, "tol")
+        states, single, _ = self._starts(initial_states)
+        n_steps, at = self._times(n_steps, t)
+        sizes = list(self.flow_maps_) if step_sizes is None else step_sizes
+        self._check_trained(sizes)
+        with bar("forecasting", verbose=self.verbose) as progress:
+            result = adaptive_forecast(
+                states,
+                {s: self.flow_maps_[s].to(self.device) for s in chain(sizes)},
+                self.encoder_,
+                n_steps,
+                tol=tol,
+                at=at,
+                on_divergence=on_divergence,
+                device=self.device,
+                progress=progress,
+                rows_per_block=rows_per_block,
+                preprocessor=self.preprocessor_,
+                **evidence.known(self),
+            )
+        states = result.states
+        if self.snapshot_ is not None:
+            states = states.reshape(*states.shape[:2], *self.snapshot_)
+        return replace(result, states=states[0] if single else states)
+
+    def disagreement(
+        self,
+        initial_states: Any,
+        n_steps: int,
+        *,
+        step_sizes: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """Return how far two neighbouring scales disagree at every coarse step of a forecast.
+
+        Each coarse step is compared with the finer ones that make it up, from the same state: an
+        indicator of the error that it adds. It does not see what both scales learned wrongly.
+
+        Parameters
+        ----------
+        initial_states : as in :meth:`forecast`
+        n_steps : int
+            Horizon in multiples of ``dt``; coarse steps that end beyond it are left out.
+        step_sizes : two ints, optional
+            The scales to compare; by default the coarsest coupled one and the next finer trained
+            one, or the next coarser where it is the finest.
+
+        Returns
+        -------
+        array, shape (n, n_steps // coarse step)
+            A root mean square over features, in units of their spread (of encoded coordinates, with
+            an encoder). Without the first axis for one initial state.
+
+        Raises
+        ------
+        ArgumentError
+            One scale alone was trained, or the horizon is shorter than a coarse step.
+        DataError
+            As :meth:`forecast`.
+        """
+        self._check_fitted()
+        states, single, _ = self._starts(initial_states)
+        n_steps = as_count(n_steps, "n_steps")
+        if step_sizes is None:
+            coarse, fine = pair(self.flow_maps_, max(self.selection_.step_sizes), n_steps)
+        else:
+            self._check_trained(step_sizes)
+            coarse, fine = pair(
+                {s: self.flow_maps_[s] for s in step_sizes}, max(step_sizes), n_steps
+            )
+        if self.preprocessor_ is not None:
+            rows = states if states.ndim == 3 else states[:, None]
+            states = self.preprocessor_.transform(rows)[:, -1]
+        maps = {s: self.flow_maps_[s].to(self.device) for s in (fine, coarse)}
+        found = disagreement_along(
+            self.encoder_.transform(states), maps, coarse, fine, n_steps // coarse,
+            evidence.weights(self),
+        )  # fmt: skip
+        return found[0] if single else found
+
+    def _starts(self, initial_states: Any) -> tuple[np.ndarray, bool, np.ndarray | None]:
+        """Return initial states, whether a single one was given, and their times if known."""
+        starts = None
+        if isinstance(initial_states, Trajectories):
+            initial_states, data = histories(self.as_data(initial_states), self.start_rows_)
+            starts = data.start_times
+        elif isinstance(initial_states, Starts):
+            initial_states, starts = initial_states
+        else:
+            initial_states = _flat(initial_states, self.snapshot_)
+        return *as_states(initial_states, self.feature_names_, self.start_rows_), starts
+
+    def _times(self, n_steps: int | None, t: Any) -> tuple[int, np.ndarray | None]:
+        """Return the horizon, and times in multiples of ``dt`` if they were asked for."""
+        if (n_steps is None) == (t is None):
+            raise ArgumentError("Give either n_steps or the times t.")
+        if t is None:
+            return as_count(n_steps, "n_steps"), None
+        at = positions(t, self.dt_)
+        return max(1, math.ceil(at.max())), at
 
     def forecast_from(
         self, recording: Any, n_steps: int | None = None, **options: Any

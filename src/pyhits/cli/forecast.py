@@ -77,6 +77,10 @@ def forecast(
     compile: Annotated[
         bool, typer.Option("--compile", help="Step with code that torch compiles: for GPUs.")
     ] = False,
+    tol: Annotated[
+        float | None,
+        typer.Option("--tol", help="Step to this error, in spreads, with all trained scales."),
+    ] = None,
     hybrid: Integrator = None,
     system: OfSystem = None,
     parameter: Parameters = None,
@@ -93,6 +97,8 @@ def forecast(
     With --hybrid a numerical integrator fills in between learned coarse steps.
 
     Example: pyhits forecast vdp.safetensors --from test.npz --steps 5120 -o forecast.npz
+
+    Example: pyhits forecast vdp.safetensors --from test.npz --steps 5120 --tol 1e-4 -o forecast.npz
 
     Example: pyhits forecast wake.safetensors --after measured.csv --steps 200 -o later.csv
     """
@@ -131,6 +137,7 @@ def forecast(
             "--rows-per-block": rows_per_block is not None,
             "--overwrite": overwrite,
             "--interpolation": interpolation is not None,
+            "--tol": tol is not None,
         },
     )
     _check_form(loaded, out)
@@ -170,6 +177,7 @@ def forecast(
             compile=compile,
             out=out if streamed else None,
             overwrite=overwrite,
+            tol=tol,
         )
     except KeyboardInterrupt:
         if streamed:  # it has said what is complete

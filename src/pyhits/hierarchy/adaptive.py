@@ -1,0 +1,287 @@
+"""Forecasts to a tolerance: coarse steps where they are good, finer ones where they are needed.
+
+Each trajectory takes, at every state, the coarsest scale whose indicated error is small enough
+(:mod:`~pyhits.hierarchy.march`), and finer scales fill in between where a curve through the states
+would not do (:mod:`~pyhits.hierarchy.refine`). The error that has accumulated is measured along the
+way; where it is above the tolerance, that trajectory is stepped once more and more carefully.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyhits.encoders import Standardise
+from pyhits.errors import ArgumentError, PyHiTSWarning
+from pyhits.flowmaps import FlowMap
+from pyhits.hierarchy.disagreement import Agreement
+from pyhits.hierarchy.divergence import DIVERGED
+from pyhits.hierarchy.engine import chain
+from pyhits.hierarchy.forecast import Forecaster, in_memory
+from pyhits.hierarchy.march import March, Path
+from pyhits.hierarchy.refine import Refine
+from pyhits.hierarchy.steps import Steps
+from pyhits.progress import Advance
+
+#: Parts of the tolerance for the error that accumulates and for that of curves between states.
+_PATH, _BETWEEN = 0.5, 0.5
+
+#: A trajectory is stepped so often at most, each time more carefully.
+_ATTEMPTS = 4
+
+#: The sum of indicated errors that the first attempt allows, over the tolerance for the path:
+#: errors cancel and fade as well as grow, and the later attempts know by how much.
+_FIRST = 2.0
+
+#: The largest error of a forecast over its root mean square, about, as seen over trajectories with
+#: fast and slow phases.
+_PEAK = 20.0
+
+#: A later attempt aims at this part of what the one before says would do.
+_CAREFUL = 0.5
+
+
+@dataclass(frozen=True)
+class AdaptiveForecast:
+    """A forecast to a tolerance, and what it took.
+
+    Attributes
+    ----------
+    states : array, shape (n, n_steps + 1, d) or (n, m, d)
+        As :meth:`pyhits.HiTS.forecast` returns them.
+    tol : float
+        What was asked for.
+    step_sizes : list of array of int
+        The coarse steps that each trajectory took, one after another, in multiples of ``dt``.
+    indicated : list of array
+        What each of them differed from the finer steps that make it up, in units of the features'
+        spread; NaN where there is nothing finer.
+    error : array, shape (n,)
+        The indicated error of each trajectory, accumulated: the largest distance between the path
+        of accepted steps and that of coarse ones alone. In units of the features' spread, a root
+        mean square over features.
+    evaluations : array of int, shape (n,)
+        Evaluations of flow maps for each trajectory, rejected steps and earlier attempts included.
+    met : array of bool, shape (n,)
+        Whether the indicated error is within the tolerance.
+    """
+
+    states: np.ndarray
+    tol: float
+    step_sizes: list[np.ndarray]
+    indicated: list[np.ndarray]
+    error: np.ndarray
+    evaluations: np.ndarray
+    met: np.ndarray
+
+
+@dataclass
+class _Part:
+    """What a run of consecutive trajectories took."""
+
+    sizes: list[np.ndarray]
+    indicated: list[np.ndarray]
+    error: np.ndarray
+    evaluations: np.ndarray
+
+
+@dataclass
+class AdaptiveForecaster(Forecaster):
+    """Steps any number of initial states forward to a tolerance, chunk by chunk.
+
+    Parameters
+    ----------
+    tol : float
+        Largest error, at any time, that is aimed at: a root mean square over features, in units of
+        their spread.
+    weights : array, shape (d,)
+        One over the spread of each encoded coordinate.
+    longest : int
+        Longest spacing, in multiples of ``dt``, at which states resolve the motion.
+    known : mapping of int to float
+        Root mean square error of validation forecasts whose coarsest scale is that step size, in
+        the same units, where it was measured.
+    agreement : mapping of int to Agreement
+        What the disagreement of a scale is worth, by step size, where it was measured
+        (:func:`~pyhits.hierarchy.disagreement.agreements`).
+    """
+
+    tol: float = 1e-4
+    weights: np.ndarray = field(default_factory=lambda: np.ones(1))
+    longest: int = 1
+    known: Mapping[int, float] = field(default_factory=dict)
+    agreement: Mapping[int, Agreement] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that there are scales to choose from."""
+        super().__post_init__()
+        self._sizes = chain(self._maps)
+        if len(self._sizes) == 1:
+            raise ArgumentError(
+                "A tolerance chooses between scales, but there is only step size "
+                f"{self._sizes[0] * self._finest}; fit, or name, several step sizes."
+            )
+        dense = [s for s in self._sizes[1:] if self._maps[s].outputs > 1]
+        if dense:
+            raise ArgumentError(
+                f"With a tolerance only the finest flow map may be dense, but that of step size "
+                f"{dense[0] * self._finest} is; leave the finer ones out."
+            )
+        self._parts: dict[int, _Part] = {}
+
+    def _fill(self, states: Tensor, first: int) -> None:
+        """Fill in all states after the first, in place, and keep what it took."""
+        n, length, _ = states.shape
+        weights = torch.from_numpy(self.weights).to(states.device, states.dtype)
+        steps = [Steps(self._maps[s], states, self.rows_per_block) for s in self._sizes]
+        knots = torch.zeros((n, length), dtype=torch.bool, device=states.device)
+        knots[:, 0] = True
+        ready = torch.zeros_like(knots)
+        errors = [_PEAK * self.known.get(s * self._finest, np.inf) for s in self._sizes]
+        # What no scale meets is not chased: the best known is all there is.
+        least = min(errors)
+        reachable = max(self.tol, least) if np.isfinite(least) else self.tol
+        trusted = [e if e <= reachable else np.inf for e in errors]
+        agreement = [self.agreement.get(s * self._finest, Agreement()) for s in self._sizes]
+        march = March(steps, self._sizes, weights, trusted, agreement)
+        path = self._careful(march, states, knots, ready, goal=_PATH * reachable)
+        starts, level = self._sound(path, states, knots)
+        left = length - 1 - path.end
+        sound = knots[torch.arange(n, device=knots.device), path.end]
+        rest = (sound & (left > 0) & (left < self._sizes[0])).nonzero()[:, 0]
+        refine = Refine(
+            steps,
+            self._sizes,
+            weights,
+            longest=self.longest // self._finest,
+            tolerance=_BETWEEN * reachable,
+            trusted=np.isfinite(trusted).tolist(),
+            agreement=agreement,
+        )
+        filled = refine(
+            states,
+            knots,
+            ready,
+            torch.cat([level, torch.zeros_like(rest)]),
+            torch.cat([starts, rest * length + path.end[rest]]),
+        )
+        self._keep(path, path.evaluations + filled, first)
+
+    def _sound(self, path: Path, states: Tensor, knots: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where the steps of a path begin, and their scales; blank what diverged.
+
+        Curves run through neighbours, so nothing that is not finite may be one.
+        """
+        n, length, _ = states.shape
+        size = torch.tensor(self._sizes, device=states.device)[path.level]
+        everyone = torch.arange(n, device=states.device)
+        lost = ~(states[everyone, path.end].abs() < DIVERGED).all(dim=1)
+        last = lost[path.trajectory] & (path.begin + size == path.end[path.trajectory])
+        who, rows = path.trajectory[last], torch.arange(length, device=states.device)
+        after = rows > path.begin[last, None]
+        states[who] = torch.where(after[..., None], torch.nan, states[who])
+        knots[who] &= ~after
+        return (path.trajectory * length + path.begin)[~last], path.level[~last]
+
+    @staticmethod
+    def _careful(
+        march: March, states: Tensor, knots: Tensor, ready: Tensor, *, goal: float
+    ) -> Path:
+        """March all trajectories, and those above the goal again while that helps."""
+        n = len(states)
+        everyone = torch.arange(n, device=states.device)
+        allowed = torch.full((n,), _FIRST * goal, dtype=states.dtype, device=states.device)
+        path = march(states, everyone, allowed, knots, ready)
+        goal = max([goal, *(e for e in march.trusted if np.isfinite(e))])
+        who = (path.error > goal).nonzero()[:, 0]
+        for _ in range(1, _ATTEMPTS):
+            if len(who) == 0:
+                break
+            before = states[who], knots[who], ready[who]
+            knots[who, 1:], ready[who] = False, False
+            allowed[who] *= (_CAREFUL * goal / path.error[who]).clamp(max=_CAREFUL)
+            again = march(states, who, allowed[who], knots, ready)
+            path.evaluations[who] += again.evaluations
+            better = again.error < path.error[who]
+            worse = who[~better]
+            states[worse], knots[worse], ready[worse] = (part[~better] for part in before)
+            helped = better & (again.error < _CAREFUL * path.error[who])
+            path = path.replaced(again, who, better)
+            who = who[helped & (again.error > goal)]
+        return path
+
+    def _keep(self, path: Path, evaluations: Tensor, first: int) -> None:
+        """Keep what the trajectories from ``first`` on took, by trajectory and in order."""
+        n = len(path.error)
+        order = torch.argsort(path.trajectory * (self._n_filled + 1) + path.begin)
+        sizes = torch.tensor(self._sizes, device=order.device)[path.level[order]] * self._finest
+        each = torch.bincount(path.trajectory, minlength=n).cumsum(0)[:-1].cpu().numpy()
+        self._parts[first] = _Part(
+            np.split(sizes.cpu().numpy(), each),
+            np.split(path.indicated[order].double().cpu().numpy(), each),
+            path.error.double().cpu().numpy(),
+            evaluations.cpu().numpy(),
+        )
+
+    def told(self, states: np.ndarray) -> AdaptiveForecast:
+        """Return the forecast that was made last, with what it took."""
+        parts = [self._parts[first] for first in sorted(self._parts)]
+        error = np.concatenate([part.error for part in parts])
+        return AdaptiveForecast(
+            states,
+            self.tol,
+            [sizes for part in parts for sizes in part.sizes],
+            [indicated for part in parts for indicated in part.indicated],
+            error,
+            np.concatenate([part.evaluations for part in parts]),
+            error <= self.tol,
+        )
+
+
+def adaptive_forecast(
+    initial_states: np.ndarray,
+    flow_maps: Mapping[int, FlowMap],
+    encoder: Standardise,
+    n_steps: int,
+    *,
+    progress: Advance | None = None,
+    **settings: Any,
+) -> AdaptiveForecast:
+    """Step all initial states forward together, to a tolerance.
+
+    Parameters
+    ----------
+    initial_states : array, shape (n, d), or (n, history, d) with delays
+        In the user's units; the result has their dtype.
+    flow_maps, encoder, n_steps, **settings
+        As in :class:`AdaptiveForecaster`.
+    progress : callable, optional
+        Told how many trajectories of how many are done.
+
+    Warns
+    -----
+    PyHiTSWarning
+        The indicated error of some trajectories is above the tolerance.
+    """
+    forecaster = AdaptiveForecaster(flow_maps, encoder, n_steps, **settings)
+    result = forecaster.told(in_memory(forecaster, initial_states, progress))
+    above = np.flatnonzero(result.error > result.tol)
+    # Of those that diverged more is said, or asked for, elsewhere.
+    above = above[np.isfinite(result.states[above]).all(axis=(1, 2))]
+    if len(above):
+        warnings.warn(
+            f"The tolerance of {result.tol:g} is not met by the trained scales in {len(above)} of "
+            f"{len(result.error)} trajectories: the indicated error is up to "
+            f"{result.error[above].max():.2g}, of trajectory "
+            f"{above[result.error[above].argmax()]}. Ask for less, train longer or with more "
+            'data, or fit with dtype="float64".',
+            PyHiTSWarning,
+            stacklevel=4,
+        )
+    return result

@@ -1,0 +1,210 @@
+"""How far two scales disagree: one coarse step against the finer steps that make it up.
+
+No single-scale method has this indicator of its own error. It sees what the two scales do
+differently, not what both learned wrongly.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyhits.errors import ArgumentError
+from pyhits.flowmaps import FlowMap
+from pyhits.hierarchy.engine import chain
+from pyhits.hierarchy.steps import Steps, path
+
+
+def distance(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted root mean square over features; ``(..., d)`` twice to ``(...)``.
+
+    Parameters
+    ----------
+    weights : Tensor, shape (d,)
+        One over the spread of each coordinate: distances are in units of spreads.
+    """
+    return ((a - b) * weights).square().mean(dim=-1).sqrt()
+
+
+@torch.inference_mode()
+def disagreement(
+    states: Tensor, flow_maps: Mapping[int, FlowMap], coarse: int, fine: int, weights: Tensor
+) -> Tensor:
+    """Return the indicated error of one step of size ``coarse`` from each state.
+
+    It is the distance between its end and that of ``coarse / fine`` steps of size ``fine``. All
+    states are stepped at once; dense flow maps count by the ends of their steps.
+
+    Parameters
+    ----------
+    states : Tensor, shape (n, d)
+        Encoded.
+    flow_maps : mapping of int to FlowMap
+        By step size.
+    coarse, fine : int
+        Step sizes, the second a divisor of the first.
+    weights : Tensor, shape (d,)
+        As in :func:`distance`.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+
+    Raises
+    ------
+    ArgumentError
+        The step sizes are equal or do not nest.
+    """
+    chain((fine, coarse))
+    once = Steps(flow_maps[coarse], states)(states)
+    composed = Steps(flow_maps[fine], states).several(states, coarse // fine)[:, -1]
+    return distance(once, composed, weights)
+
+
+@torch.inference_mode()
+def along(
+    states: np.ndarray,
+    flow_maps: Mapping[int, FlowMap],
+    coarse: int,
+    fine: int,
+    count: int,
+    weights: np.ndarray,
+) -> np.ndarray:
+    """Return the disagreement at ``count`` consecutive coarse steps from each state.
+
+    The coarse steps are taken one after another, then the finer ones of all of them at once:
+    ``count`` and ``count * coarse / fine`` evaluations a state.
+
+    Parameters
+    ----------
+    states, flow_maps, coarse, fine, weights
+        As in :func:`disagreement`.
+
+    Returns
+    -------
+    array, shape (n, count)
+    """
+    starts = _like(flow_maps, states)
+    reached = path(starts, Steps(flow_maps[coarse], starts), count)[:, :-1]
+    found = disagreement(
+        reached.reshape(-1, starts.shape[1]),
+        flow_maps,
+        coarse,
+        fine,
+        torch.from_numpy(weights).to(starts),
+    )
+    return found.view(len(states), count).double().cpu().numpy()
+
+
+def _like(flow_maps: Mapping[int, FlowMap], states: np.ndarray) -> Tensor:
+    """Return states in the dtype and on the device of the flow maps."""
+    rows = torch.from_numpy(np.ascontiguousarray(states))
+    tensors = (t for f in flow_maps.values() for t in (*f.parameters(), *f.buffers()))
+    return rows.to(next((t for t in tensors if t.is_floating_point()), rows))
+
+
+#: Validation states that the agreement of a scale is measured at.
+_MEASURED = 2000
+
+#: The ratio is this quantile of what is measured, and lies between these bounds: one lucky state
+#: proves nothing, and noise in the data is no error of a scale.
+_QUANTILE, _BOUNDS = 0.9, (0.5, 1e4)
+
+#: A scale whose error is larger at all but this share of the states agrees by chance if at all.
+_BEST = 0.25
+
+
+class Agreement(NamedTuple):
+    """What the disagreement of a scale with the next finer one is worth, on recorded data.
+
+    Attributes
+    ----------
+    ratio : float
+        How many times the disagreement the true error is: neighbours that learned the same wrongly
+        agree all the same.
+    least : float
+        The true error at the states where it is small.
+    """
+
+    ratio: float = 1.0
+    least: float = 0.0
+
+
+@torch.inference_mode()
+def agreements(
+    values: np.ndarray, lengths: np.ndarray, flow_maps: Mapping[int, FlowMap], weights: np.ndarray
+) -> dict[int, Agreement]:
+    """Compare scales with each other and with recorded trajectories.
+
+    The true error is that of the finer steps, the disagreement that of one coarse step from them.
+
+    Parameters
+    ----------
+    values : array, shape (n_rows, d)
+        Encoded trajectories, one below the other.
+    lengths : array of int, shape (n_trajectories,)
+        Rows of each.
+    flow_maps : mapping of int to FlowMap
+        By step size.
+    weights : array, shape (d,)
+        As in :func:`distance`.
+
+    Returns
+    -------
+    dict of int to Agreement
+        By step size. The finest has none to compare with; those for which no trajectory is long
+        enough are left out.
+    """
+    rows = _like(flow_maps, values)
+    per = torch.from_numpy(weights).to(rows)
+    left = np.concatenate([np.arange(n)[::-1] for n in lengths])
+    found = {}
+    for fine, coarse in itertools.pairwise(chain(flow_maps)):
+        starts = np.flatnonzero(left >= coarse)
+        if len(starts) == 0:
+            break
+        starts = starts[np.linspace(0, len(starts) - 1, min(_MEASURED, len(starts))).astype(int)]
+        states, truth = rows[starts], rows[starts + coarse]
+        once = Steps(flow_maps[coarse], states)(states)
+        composed = Steps(flow_maps[fine], states).several(states, coarse // fine)[:, -1]
+        wrong = distance(composed, truth, per).double().cpu().numpy()
+        apart = distance(once, composed, per).double().cpu().numpy()
+        # Below rounding there is nothing to compare.
+        ratio = np.nan_to_num(wrong, nan=np.inf) / np.maximum(apart, torch.finfo(rows.dtype).eps)
+        ratio = np.nan_to_num(ratio, nan=_BOUNDS[1])
+        found[coarse] = Agreement(
+            float(np.clip(np.quantile(ratio, _QUANTILE), *_BOUNDS)),
+            float(np.quantile(np.nan_to_num(wrong, nan=1.0), _BEST)),
+        )
+    return found
+
+
+def pair(trained: Mapping[int, FlowMap], coarsest: int, n_steps: int) -> tuple[int, int]:
+    """Return the scale to judge and the one to judge it by.
+
+    They are neighbours among the trained scales: ``coarsest`` and the next finer, or the next
+    coarser and ``coarsest`` where that is the finest.
+
+    Raises
+    ------
+    ArgumentError
+        One scale alone was trained, or the horizon is shorter than the coarser step.
+    """
+    sizes = chain(trained)
+    if len(sizes) == 1:
+        raise ArgumentError(
+            f"Scales are compared with each other, but only step size {sizes[0]} was trained; fit "
+            "with several step sizes."
+        )
+    at = max(1, sizes.index(coarsest))
+    if sizes[at] > n_steps:
+        raise ArgumentError(
+            f"A horizon of {n_steps} steps holds no step of size {sizes[at]}; ask for more steps, "
+            "or name finer step_sizes."
+        )
+    return sizes[at], sizes[at - 1]
