@@ -128,7 +128,7 @@ def test_a_recipe_resolves_with_the_data() -> None:
     assert few.batch_size < many.batch_size == 1024
     assert wide.hidden_sizes[0] > many.hidden_sizes[0]
     assert Recipe(max_steps=7, batch_size=0).resolve(2, 1, 99).max_steps == 7
-    assert RECIPES["pyhits"] == Recipe()
+    assert RECIPES["pyhits"] == Recipe(flow_map="auto")
 
 
 def test_learning_rates_warm_up_and_fall_to_zero() -> None:
