@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -16,7 +17,7 @@ from pyhits.checks import as_count
 from pyhits.choice import Chooser, choose_again
 from pyhits.encoders import Chain, Encoder, Flatten
 from pyhits.encoders.chain import split
-from pyhits.errors import ArgumentError, DataError, NotFittedError
+from pyhits.errors import ArgumentError, DataError, NotFittedError, PyHiTSWarning
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.hierarchy import chain
 from pyhits.hierarchy.forecast import Keep, forecast, in_memory
@@ -31,6 +32,14 @@ from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.parallel import n_workers, train_scales, warn_interrupted
 from pyhits.trajectories import Trajectories
+from pyhits.trust import Calibration, Forecast, Region
+from pyhits.trust.conformal import as_level
+from pyhits.trust.result import basis, with_intervals
+from pyhits.trust.rivals import Rivals
+from pyhits.trust.rollouts import calibrate
+
+#: Initial states of a forecast without intervals that are compared with the data, at most.
+_LOOKED_AT = 1024
 
 #: Constant features that a note names, at most.
 _MOST_NAMES = 20
@@ -135,11 +144,23 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         encoder), in their units.
     notes_ : list of str
         What was chosen on the user's behalf.
+    calibration_ : Calibration or None
+        Errors of forecasts of the held-out data, for intervals; None where nothing was held out, or
+        the model is older than they are.
+    region_ : Region or None
+        Where the training data lie.
+    baselines_ : Rivals or None
+        Simple baselines fitted to the same data, for :meth:`evaluate`.
     """
 
     preprocessor_: Chain | None = None
     #: Shape of the user's snapshots, where the encoder begins with a Flatten.
     snapshot_: tuple[int, ...] | None = None
+    calibration_: Calibration | None = None
+    region_: Region | None = None
+    baselines_: Rivals | None = None
+    #: Held-out data in the user's units, as long as the fitted model is in memory.
+    _held: Trajectories | None = None
 
     def __init__(
         self,
@@ -256,7 +277,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             raise DataError(
                 f"Expected snapshots of shape {snapshot}, got rows of {train.n_features} features."
             )
-        given = train
+        given, recorded = train, None if held is train else held
         if preprocessor is not None:
             train = preprocessor.fit(train).transform(train)
             held = preprocessor.transform(held)
@@ -269,6 +290,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             sizes = planning.dense_step_sizes(self.step_sizes, self.dense)
             check_selection(self.select, self.tolerance, sizes)
             widths_by_scale(self.hidden_sizes, sizes)
+        seen, unseen = train, held
         noise = None
         if recipe.denoise and preprocessor is not None and preprocessor.history > 1:
             notes.append("Noise is left: delays repeat that of each row, so it is not white.")
@@ -366,6 +388,12 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             notes.append(note)
             say(note, verbose=self.verbose)
         self.selection_ = chooser.choose(how, self.tolerance)
+        self.region_ = Region.of(seen, unseen, self.encoder_.scale_)
+        self.baselines_ = Rivals.fit(train, held)
+        self._held = recorded
+        self._calibrate(recorded)
+        notes.append(self._basis())
+        say(notes[-1], verbose=self.verbose)
         self.seconds_ = time.perf_counter() - begin
         say(
             f"Coupled step sizes {', '.join(map(str, self.selection_.step_sizes))}; "
@@ -395,8 +423,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         tolerance = self.tolerance if tolerance is None else tolerance
         check_selection(select, tolerance, self.flow_maps_)
         how = self._how_to_select(select)
+        recorded = self._held
         if validation is not None:
-            held = self.as_data(validation)
+            held = recorded = self.as_data(validation)
             if self.preprocessor_ is not None:
                 held = self.preprocessor_.transform(held)
             selection = self._chooser(held).choose(how, tolerance)
@@ -404,7 +433,82 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             selection = choose_again(self.selection_, list(self.flow_maps_), how, tolerance)
         self.selection_ = selection
         self.set_params(select=select, tolerance=tolerance)
+        known = self.calibration_
+        if validation is not None or (known and known.step_sizes != selection.step_sizes):
+            self._calibrate(recorded)
+            if self.calibration_ is None:
+                warnings.warn(
+                    "The prediction intervals were those of another coupling, and the held-out "
+                    "data are not in the model file: call calibrate with recordings to have some.",
+                    PyHiTSWarning,
+                    stacklevel=2,
+                )
         return self
+
+    def calibrate(self, data: Any) -> HiTS:
+        """Measure the errors that prediction intervals rest on anew, on other data.
+
+        Data that neither trained the model nor chose its scales make the promise of the intervals
+        exact; more trajectories make it sharper.
+
+        Parameters
+        ----------
+        data : Trajectories, or anything that Trajectories accepts
+            Eight trajectories or more give one rollout each, from their first states; fewer are cut
+            into overlapping ones.
+
+        Returns
+        -------
+        HiTS
+            Itself.
+
+        Raises
+        ------
+        DataError
+            The data do not match the model, or are too short to forecast any of.
+        """
+        recordings = self.as_data(data)
+        self._calibrate(recordings)
+        if self.calibration_ is None:
+            raise DataError(
+                f"No trajectory has more than the {self.start_rows_} row(s) that a forecast starts "
+                "from: there is nothing to compare with."
+            )
+        self._held = recordings
+        return self
+
+    def _calibrate(self, held: Trajectories | None) -> None:
+        """Rank the errors of forecasts of held-out data; with none of them nothing is known."""
+        self.calibration_ = None
+        if held is None:
+            return
+        sizes = self.selection_.step_sizes
+
+        def forecast_at(states: np.ndarray, n_steps: int, steps: np.ndarray) -> np.ndarray:
+            if self.preprocessor_ is None:
+                return self._forecast(states, n_steps, sizes)[:, steps]
+            at = steps.astype(np.float64)
+            return self._forecast(states, n_steps, sizes, at=at, preprocessor=self.preprocessor_)
+
+        self.calibration_ = calibrate(
+            forecast_at,
+            held,
+            self._spread(),
+            history=self.start_rows_,
+            step_sizes=sizes,
+            interpolation=self.interpolation,
+        )
+
+    def _basis(self) -> str:
+        """Return the sentence that says what intervals rest on."""
+        if self.calibration_ is None:
+            return "Intervals: none, as no data were held out; calibrate(data) makes some."
+        return basis(self.calibration_, 0.9)
+
+    def _spread(self) -> np.ndarray:
+        """Return the standard deviation of each feature in the training data, 1 where it is 0."""
+        spread = np.array(self.data_["std"])
+        return np.where(spread > 0, spread, 1.0)
 
     def _askable(self, finished: Sequence[int]) -> str | Sequence[int]:
         """Return how to select among the scales that an interruption has left."""
@@ -430,7 +534,21 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
 
     # Using it
 
+    @overload
     def forecast(
+        self,
+        initial_states: Any,
+        n_steps: int | None = None,
+        *,
+        interval: None = None,
+        **options: Any,
+    ) -> np.ndarray: ...
+    @overload
+    def forecast(
+        self, initial_states: Any, n_steps: int | None = None, *, interval: float, **options: Any
+    ) -> Forecast: ...
+    # The overloads do not repeat the options, which are those of this signature.
+    def forecast(  # type: ignore[misc]
         self,
         initial_states: Any,
         n_steps: int | None = None,
@@ -444,7 +562,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         compile: bool = False,
         out: str | Path | None = None,
         overwrite: bool = False,
-    ) -> np.ndarray:
+        interval: float | None = None,
+    ) -> np.ndarray | Forecast:
         """Step forward from one or many initial states, with all coupled scales at once.
 
         Parameters
@@ -475,6 +594,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             that was stopped continues from it when it is called again.
         overwrite : bool
             Replace a file that holds anything else than this forecast.
+        interval : float, optional
+            Level of prediction intervals, such as 0.9: the result is then a
+            :class:`~pyhits.Forecast`. They are those of the selected coupling.
 
         Returns
         -------
@@ -482,6 +604,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             Row 0 of a trajectory is its initial state. Without the first axis for one state of
             shape (d,). The dtype is that of ``initial_states``. With a Flatten the last axis is the
             shape of a snapshot. With ``out`` a read-only memory map or Zarr array of rows.
+        Forecast
+            With ``interval``: states, bounds, and what is known of their errors.
 
         Raises
         ------
@@ -492,8 +616,14 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             ``out`` cannot be written; what is complete is kept.
         MissingExtraError
             Zarr, or a compiler, is not installed.
+
+        Warns
+        -----
+        PyHiTSWarning
+            Initial states lie outside the training data, or intervals do not reach the horizon.
         """
         self._check_fitted()
+        level = self._level(interval, step_sizes, interpolation, out)
         starts = None
         if isinstance(initial_states, Trajectories):
             initial_states, data = histories(self.as_data(initial_states), self.start_rows_)
@@ -515,6 +645,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if out is not None:
             names = self.feature_names_
             keep = ToFile(out, self.dt_, names, starts, overwrite=overwrite, verbose=self.verbose)
+        outside, notes = self._outside(states if level else states[:_LOOKED_AT])
         result = self._forecast(
             states,
             as_count(n_steps, "n_steps"),
@@ -528,13 +659,91 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             keep=keep,
             preprocessor=self.preprocessor_,
         )
+        if level is not None:
+            at = np.arange(result.shape[1], dtype=np.float64) if at is None else at
+            found = self._with_intervals(result, at, level, outside, notes)
+            return found.first() if single else found
         if self.snapshot_ is not None and out is None:
             result = result.reshape(*result.shape[:2], *self.snapshot_)
         return result[0] if single else result
 
+    def _level(
+        self,
+        interval: float | None,
+        step_sizes: Sequence[int] | None,
+        interpolation: str | None,
+        out: Any,
+    ) -> float | None:
+        """Return the level of the intervals asked for, if there can be such."""
+        if interval is None:
+            return None
+        level = as_level(interval)
+        if self.calibration_ is None:
+            raise ArgumentError(
+                "This model has no calibration, so there are no intervals: nothing was held out, "
+                "or it was fitted or coupled without. Call calibrate with recordings."
+            )
+        known = self.calibration_
+        if step_sizes is not None and tuple(chain(step_sizes)) != known.step_sizes:
+            raise ArgumentError(
+                f"Intervals are calibrated for the coupling {list(known.step_sizes)}, not for "
+                f"{list(step_sizes)}; couple these with couple({list(step_sizes)}) first."
+            )
+        if (interpolation or self.interpolation) != known.interpolation:
+            raise ArgumentError(
+                f"Intervals are calibrated for interpolation={known.interpolation!r}; ask for that."
+            )
+        if out is not None:
+            raise ArgumentError("Intervals go into memory: leave out=... or interval=... away.")
+        return level
+
+    def _outside(self, states: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """Return which states to start from lie outside the training data, and warn of them."""
+        if self.region_ is None:
+            return np.zeros(len(states), dtype=bool), []
+        if self.preprocessor_ is not None:
+            rows = states if states.ndim == 3 else states[:, None]
+            states = self.preprocessor_.transform(rows)[:, -1]
+        found = self.region_.outside(states)
+        sentence = found.sentence()
+        if sentence is None:
+            return found.any, []
+        warnings.warn(sentence, PyHiTSWarning, stacklevel=3)
+        return found.any, [sentence]
+
+    def _with_intervals(
+        self,
+        states: np.ndarray,
+        at: np.ndarray,
+        level: float,
+        outside: np.ndarray,
+        notes: list[str],
+    ) -> Forecast:
+        assert self.calibration_ is not None
+        short = self.calibration_.shortfall(math.ceil(at.max()), level)
+        if short is not None:
+            warnings.warn(f"{short} Bounds are infinite there.", PyHiTSWarning, stacklevel=3)
+            notes = [*notes, short]
+        box = np.array(self.data_["low"]), np.array(self.data_["high"])
+        found = with_intervals(states, at, self.dt_, level, self.calibration_, outside, box, notes)
+        return found if self.snapshot_ is None else found.shaped(self.snapshot_)
+
+    @overload
+    def forecast_from(
+        self,
+        recording: Any,
+        n_steps: int | None = None,
+        *,
+        interval: None = None,
+        **options: Any,
+    ) -> np.ndarray: ...
+    @overload
+    def forecast_from(
+        self, recording: Any, n_steps: int | None = None, *, interval: float, **options: Any
+    ) -> Forecast: ...
     def forecast_from(
         self, recording: Any, n_steps: int | None = None, **options: Any
-    ) -> np.ndarray:
+    ) -> np.ndarray | Forecast:
         """Go on from the end of a recording.
 
         Parameters
@@ -552,6 +761,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         array, shape (n, n_steps + 1, d) or (n, m, d)
             As :meth:`forecast`; row 0 is the last of the recording. Without the first axis for one
             recording of shape ``(rows, d)``.
+        Forecast
+            With ``interval``.
 
         Raises
         ------
@@ -567,7 +778,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             # Earlier rows do not count: neither their gaps nor their size in float64.
             rows = rows[..., -max(2, self.start_rows_) :, :]
         starts = endings(self.as_data(rows), self.start_rows_)
-        states = self.forecast(starts, n_steps, **options)
+        states: np.ndarray | Forecast = self.forecast(starts, n_steps, **options)
+        if isinstance(states, Forecast):
+            return states.first() if single else states
         return states[0] if single and options.get("out") is None else states
 
     def _forecast(
@@ -610,6 +823,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         n_steps: int | None = None,
         step_sizes: Sequence[int] | None = None,
         interpolation: str | None = None,
+        baselines: bool = True,
     ) -> Evaluation:
         """Forecast every trajectory from its first state and measure the errors.
 
@@ -620,6 +834,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             Horizon; by default to the end of each trajectory.
         step_sizes, interpolation
             As in :meth:`forecast`.
+        baselines : bool
+            Measure the simple baselines, too.
         """
         self._check_fitted()
         starts, data = histories(self.as_data(test), self.start_rows_)
@@ -632,9 +848,17 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 starts, steps, sizes, interpolation=interpolation, preprocessor=self.preprocessor_
             )
 
-        spread = np.array(self.data_["std"])
-        scale = np.where(spread > 0, spread, 1.0)
-        return evaluate(forecaster, data, scale=scale, n_steps=n_steps, step_sizes=sizes)
+        rivals: dict[str, Any] = {}
+        if baselines and self.baselines_ is not None:
+            rivals = self.baselines_.forecasters(self.preprocessor_, starts)
+        return evaluate(
+            forecaster,
+            data,
+            scale=self._spread(),
+            n_steps=n_steps,
+            step_sizes=sizes,
+            rivals=rivals,
+        )
 
     @property
     def start_rows_(self) -> int:
@@ -664,7 +888,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return minus the normalised root mean squared error, for scikit-learn's searches."""
-        return -self.evaluate(X).nrmse
+        return -self.evaluate(X, baselines=False).nrmse
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a safetensors file; see :func:`pyhits.load`."""

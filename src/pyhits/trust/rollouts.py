@@ -1,0 +1,149 @@
+"""Calibration rollouts: which stretches of held-out data are forecast, and how far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyhits.trajectories import Trajectories
+from pyhits.trust.conformal import Calibration, from_errors
+
+#: Forecasts starts over n_steps and returns the states at some steps, shape (n, k, d).
+ForecastAt = Callable[[np.ndarray, int, np.ndarray], np.ndarray]
+
+#: Fewer trajectories than this are cut into overlapping rollouts, as in the choice of the scales.
+_FEW = 8
+
+#: Overlapping rollouts, at most, and rollouts of any kind: more change widths by a percent.
+_MOST_OVERLAPPING, _MOST = 256, 2048
+
+#: States stepped through, at most, unless that leaves fewer rollouts than the second number.
+_MOST_STATES, _LEAST = 2_000_000, 64
+
+#: Numbers decoded, at most, as for films; and those held in memory at a time.
+_MOST_NUMBERS, _BATCH = 400_000_000, 1 << 24
+
+#: Steps at which errors are kept: so many spread evenly, and so many by equal ratios.
+_EVEN, _BY_RATIO = 40, 24
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Stretches of recordings that forecasts are compared with.
+
+    Attributes
+    ----------
+    starts : array of int, shape (n,)
+        Rows of the data that forecasts start from.
+    lengths : array of int, shape (n,)
+        Steps that each reaches.
+    overlapping : bool
+        Whether they share rows.
+    """
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    overlapping: bool
+
+
+def calibration_steps(horizon: int) -> np.ndarray:
+    """Return at most 64 steps from 1 to ``horizon``, dense at first, then even; increasing."""
+    even = np.linspace(1, horizon, min(horizon, _EVEN))
+    ratio = np.geomspace(1, horizon, min(horizon, _BY_RATIO))
+    return np.unique(np.round(np.concatenate([even, ratio])).astype(np.int64))
+
+
+def stretches(data: Trajectories, history: int) -> Stretches:
+    """Choose the calibration rollouts.
+
+    Many trajectories give one rollout each, from its first state: fresh trajectories that start
+    like these are exchangeable with them. Later states of the same trajectories are not, unless the
+    process is stationary, so they do not count. One or a few recordings are taken for stationary:
+    they are cut into overlapping stretches of half the longest recording, as many as fit.
+
+    Parameters
+    ----------
+    data : Trajectories
+    history : int
+        Rows that a forecast starts from. Trajectories with no row beyond them are left out.
+    """
+    room = data.lengths - history
+    first = (data.offsets[:-1] + history - 1)[room >= 1]
+    room = room[room >= 1]
+    if len(room) == 0:
+        return Stretches(first, room, False)
+    if len(room) >= _FEW:
+        most = int(np.clip(_MOST_STATES // room.max(), _LEAST, _MOST))
+        some = np.linspace(0, len(room) - 1, min(len(room), most)).astype(int)
+        return Stretches(first[some], room[some], False)
+    span = max(1, int(room.max()) // 2)
+    each = int(np.clip(_MOST_STATES // span, _LEAST, _MOST_OVERLAPPING)) // len(room)
+    starts, lengths = [], []
+    for begin, steps in zip(first, room, strict=True):
+        shifts = np.unique(np.linspace(0, max(0, steps - span), each).astype(int))
+        starts.append(begin + shifts)
+        lengths.append(np.minimum(span, steps - shifts))
+    return Stretches(np.concatenate(starts), np.concatenate(lengths), True)
+
+
+def calibrate(
+    forecast: ForecastAt,
+    data: Trajectories,
+    unit: np.ndarray,
+    *,
+    history: int = 1,
+    step_sizes: Sequence[int] = (),
+    interpolation: str = "cubic",
+) -> Calibration | None:
+    """Forecast held-out data and rank the errors.
+
+    Parameters
+    ----------
+    forecast : callable
+        In the user's units; NaN where it diverged.
+    data : Trajectories
+        Neither trained on nor, for the exact promise, used to choose anything.
+    unit : array, shape (d,)
+        Positive sizes that errors are measured in, such as the spread of each feature.
+    history : int
+        Rows that a forecast starts from.
+    step_sizes, interpolation
+        Those of the forecasts, for the record.
+
+    Returns
+    -------
+    Calibration or None
+        None where no trajectory is long enough to be forecast.
+    """
+    found = stretches(data, history)
+    if len(found.starts) == 0:
+        return None
+    horizon, d = int(found.lengths.max()), data.n_features
+    steps = calibration_steps(horizon)
+    most = max(1, _MOST_NUMBERS // (len(steps) * d))
+    some = np.linspace(0, len(found.starts) - 1, min(most, len(found.starts))).astype(int)
+    starts, lengths = found.starts[some], found.lengths[some]
+    known = steps <= lengths[:, None]
+    errors = np.empty((len(starts), len(steps), d), dtype=np.float32)
+    batch = max(1, _BATCH // ((horizon + 1) * d))
+    for begin in range(0, len(starts), batch):
+        part = slice(begin, begin + batch)
+        rows = np.where(known[part], starts[part, None] + steps, starts[part, None])
+        before = starts[part, None] + np.arange(1 - history, 1)
+        states = data.values[before]
+        ahead = forecast(states[:, 0] if history == 1 else states, horizon, steps)
+        with np.errstate(invalid="ignore", over="ignore"):
+            difference = np.subtract(ahead, data.values[rows], dtype=np.float64)
+            difference /= unit
+            errors[part] = np.abs(difference, out=difference)
+    return from_errors(
+        errors,
+        known,
+        steps,
+        unit,
+        step_sizes=step_sizes,
+        interpolation=interpolation,
+        overlapping=found.overlapping,
+    )
