@@ -76,7 +76,7 @@ class Calibration:
 
     @property
     def highest_level(self) -> float:
-        """Highest level for which there are rollouts enough at the first step."""
+        """Highest level that there are rollouts enough for, where most of them reach."""
         return self.n_rollouts / (self.n_rollouts + 1)
 
     def quantiles(self, level: float) -> np.ndarray:
@@ -145,8 +145,8 @@ class Calibration:
             needed = math.ceil(level / (1 - level) - _ROUNDING)
             return (
                 f"Intervals of level {level:g} need {needed} calibration rollouts, there are "
-                f"{self.n_rollouts}: ask for {self.highest_level:.2g} or less, or calibrate on "
-                "more data."
+                f"{self.n_rollouts}: ask for {math.floor(100 * self.highest_level) / 100:g} or less, "
+                "or calibrate on more data."
             )
         if reach < self.horizon:
             return (
