@@ -38,8 +38,8 @@ from pyhits.trust.result import basis, with_intervals
 from pyhits.trust.rivals import Rivals
 from pyhits.trust.rollouts import calibrate
 
-#: Initial states of a forecast without intervals that are compared with the data, at most.
-_LOOKED_AT = 1024
+#: Initial states of a forecast without intervals whose neighbours in the data are looked for.
+_LOOKED_AT = 256
 
 #: Constant features that a note names, at most.
 _MOST_NAMES = 20
@@ -645,7 +645,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if out is not None:
             names = self.feature_names_
             keep = ToFile(out, self.dt_, names, starts, overwrite=overwrite, verbose=self.verbose)
-        outside, notes = self._outside(states if level else states[:_LOOKED_AT])
+        outside, notes = self._outside(states, None if level else _LOOKED_AT)
         result = self._forecast(
             states,
             as_count(n_steps, "n_steps"),
@@ -697,14 +697,17 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             raise ArgumentError("Intervals go into memory: leave out=... or interval=... away.")
         return level
 
-    def _outside(self, states: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """Return which states to start from lie outside the training data, and warn of them."""
+    def _outside(self, states: np.ndarray, most: int | None) -> tuple[np.ndarray, list[str]]:
+        """Return which states to start from lie outside the training data, and warn of them.
+
+        Neighbours in the data are looked for of the first ``most`` alone.
+        """
         if self.region_ is None:
             return np.zeros(len(states), dtype=bool), []
         if self.preprocessor_ is not None:
             rows = states if states.ndim == 3 else states[:, None]
             states = self.preprocessor_.transform(rows)[:, -1]
-        found = self.region_.outside(states)
+        found = self.region_.outside(states, most)
         sentence = found.sentence()
         if sentence is None:
             return found.any, []

@@ -19,8 +19,8 @@ from pyhits.hierarchy.divergence import DIVERGED
 #: Relative ridges tried, weakest first.
 _RIDGES = (1e-14, 1e-11, 1e-8, 1e-5)
 
-#: Rows regressed on, at most, at so many multiply-adds: half a second on one core.
-_MOST_ROWS, _MOST_WORK = 20_000, 4e9
+#: Rows regressed on, at most, and rows times squared terms: half a second on one core.
+_MOST_ROWS, _MOST_WORK = 20_000, 4e8
 
 #: Monomials of one candidate, at most; a higher degree or more lags are left out.
 MOST_TERMS = 300

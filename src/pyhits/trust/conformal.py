@@ -143,10 +143,10 @@ class Calibration:
             return None
         if level > self.highest_level:
             needed = math.ceil(level / (1 - level) - _ROUNDING)
+            most = math.floor(100 * self.highest_level) / 100
             return (
                 f"Intervals of level {level:g} need {needed} calibration rollouts, there are "
-                f"{self.n_rollouts}: ask for {math.floor(100 * self.highest_level) / 100:g} or less, "
-                "or calibrate on more data."
+                f"{self.n_rollouts}: ask for {most:g} or less, or calibrate on more data."
             )
         if reach < self.horizon:
             return (

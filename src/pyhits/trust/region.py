@@ -105,20 +105,22 @@ class Region:
             index[begin : begin + size] = (lengths - 2 * part @ points.T).argmin(axis=1)
         return np.linalg.norm(scaled - self.points[index], axis=1), index
 
-    def outside(self, states: np.ndarray) -> Outside:
+    def outside(self, states: np.ndarray, most: int | None = None) -> Outside:
         """Look which states lie outside.
 
         Parameters
         ----------
         states : array, shape (n, d)
             In the coordinates of the region, finite.
+        most : int, optional
+            Neighbours are looked for of the first so many states alone; by default of all.
         """
         low, high = self.bounds()
-        beyond = np.maximum(low - states, states - high)
-        boxed = (beyond > 0).any(axis=1)
-        distance, index = self._nearest(states)
-        far = distance > self.radius
-        return Outside(self, states, boxed, far & ~boxed, distance, index)
+        boxed = ((states < low) | (states > high)).any(axis=1)
+        distance, index = self._nearest(states[:most])
+        far = np.zeros(len(states), dtype=bool)
+        far[:most] = (distance > self.radius) & ~boxed[:most]
+        return Outside(self, states, boxed, far, distance, index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +133,8 @@ class Outside:
         A variable is beyond its range.
     far : array of bool, shape (n,)
         All variables are within theirs, but no recorded state is near.
-    distance, nearest : array, shape (n,)
-        To the nearest recorded state, and its index.
+    distance, nearest : array, shape (n,) or less
+        To the nearest recorded state, and its index, of the states that neighbours were looked for.
     """
 
     region: Region
