@@ -172,9 +172,9 @@ def test_one_recording_is_cut_into_overlapping_rollouts_of_half_of_it() -> None:
 
 
 def test_delays_start_where_their_rows_end_and_short_trajectories_are_left_out() -> None:
-    data = drifting([12] * 8 + [3])
+    data = drifting([12] * 9 + [3])
     found = stretches(data, 3)
-    np.testing.assert_array_equal(found.starts, 12 * np.arange(8) + 2)
+    np.testing.assert_array_equal(found.starts, 12 * np.arange(9) + 2)
     assert (found.lengths == 9).all()
     seen = []
 

@@ -42,6 +42,13 @@ def test_neighbours_are_the_nearest_whatever_the_number_of_features() -> None:
     np.testing.assert_allclose(region.distances(states), np.linalg.norm(gaps, axis=2).min(axis=1))
 
 
+def test_with_nothing_held_out_rows_between_the_others_are_near() -> None:
+    train = circles(3, 12)
+    region = Region.of(train, train, train.spread())
+    assert not region.outside(train.values).any.any()
+    assert not region.outside((train[0][:-1] + train[0][1:]) / 2).any.any()
+
+
 def test_a_variable_beyond_its_range_is_named_with_the_trajectory() -> None:
     train = circles(40, 60)
     region = Region.of(train, circles(10, 60, seed=1), train.spread())

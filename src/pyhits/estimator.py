@@ -454,7 +454,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         data : Trajectories, or anything that Trajectories accepts
-            Eight trajectories or more give one rollout each, from their first states; fewer are cut
+            Nine trajectories or more give one rollout each, from their first states; fewer are cut
             into overlapping ones.
 
         Returns

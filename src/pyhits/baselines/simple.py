@@ -61,9 +61,8 @@ class Simple(Baseline):
         self.n_features_in_ = len(arrays["mean"])
         self.feature_names_ = default_names(self.n_features_in_)
         self.dt_ = dt
+        self.history_, self.n_parameters_, self.train_seconds_ = [], 0, 0.0
         self._set_learned(arrays)
-        self.history_ = []
-        self.train_seconds_ = 0.0
         return self
 
 

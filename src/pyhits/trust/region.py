@@ -62,8 +62,10 @@ class Region:
     @classmethod
     def of(cls, train: Trajectories, held: Trajectories, scale: np.ndarray) -> Region:
         """Return the region of training data; ``held`` says how far fresh states lie from it."""
-        some = _some_rows(train, 0)
-        others = _some_rows(held, 1 if held is train else 0)
+        some = _some_rows(train)
+        # With nothing held out, every other row says how far the rest lie apart.
+        others = some[1::2] if held is train else _some_rows(held)
+        some = some[::2] if held is train else some
         region = cls(
             names=train.feature_names,
             low=train.values.min(axis=0).astype(np.float64),
@@ -215,13 +217,12 @@ def _tiny(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(size, np.finfo(np.float64).tiny))
 
 
-def _some_rows(data: Trajectories, shift: int) -> np.ndarray:
-    """Return rows of some first states and of states spread over all data; ``shift`` moves them."""
+def _some_rows(data: Trajectories) -> np.ndarray:
+    """Return rows of some first states and of states spread over all data."""
     most = int(np.clip(_MOST_NUMBERS // data.n_features, _TREE, _MOST_POINTS))
     first = data.offsets[:-1][_spread(len(data), most // 2)]
     some = _spread(data.n_rows, most - len(first))
-    rows = np.concatenate([first, some]) + shift
-    return np.unique(np.minimum(rows, data.n_rows - 1))
+    return np.unique(np.concatenate([first, some]))
 
 
 def _spread(n: int, most: int) -> np.ndarray:

@@ -13,8 +13,8 @@ from pyhits.trust.conformal import Calibration, from_errors
 #: Forecasts starts over n_steps and returns the states at some steps, shape (n, k, d).
 ForecastAt = Callable[[np.ndarray, int, np.ndarray], np.ndarray]
 
-#: Fewer trajectories than this are cut into overlapping rollouts, as in the choice of the scales.
-_FEW = 8
+#: Fewer trajectories than this are cut into overlapping rollouts: one each would give no 90 %.
+_FEW = 9
 
 #: Overlapping rollouts, at most, and rollouts of any kind: more change widths by a percent.
 _MOST_OVERLAPPING, _MOST = 256, 2048
