@@ -42,6 +42,15 @@ def test_neighbours_are_the_nearest_whatever_the_number_of_features() -> None:
     np.testing.assert_allclose(region.distances(states), np.linalg.norm(gaps, axis=2).min(axis=1))
 
 
+def test_later_turns_of_a_noiseless_cycle_are_near_earlier_ones() -> None:
+    """A turn of 150.2 rows: five phases to begin with, and others much later."""
+    angle = 2 * np.pi / 150.2 * np.arange(9000.0)
+    turns = np.column_stack([np.cos(angle), np.sin(angle)])
+    train, held = Trajectories(turns[:800]), Trajectories(turns[800:1000])
+    region = Region.of(train, held, train.spread())
+    assert not region.outside(turns[1000:]).any.any()
+
+
 def test_with_nothing_held_out_rows_between_the_others_are_near() -> None:
     train = circles(3, 12)
     region = Region.of(train, train, train.spread())

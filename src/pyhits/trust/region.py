@@ -14,8 +14,10 @@ from pyhits.trajectories import Trajectories
 #: often pass the extremes of the recorded ones by a little.
 MARGIN = 0.1
 
-#: How far beyond the farthest held-out state a state may lie from its nearest recorded one.
-_SLACK = 1.5
+#: How far from its nearest recorded state a state may lie: in parts of the largest distance of a
+#: held-out one, and at least so many standard deviations in each variable. Noiseless data of a cycle
+#: lie so close that later turns of it would be outside otherwise.
+_SLACK, _NEAR = 1.5, 0.1
 
 #: Recorded states kept, at most, half of them first rows; numbers of all of them, at most.
 _MOST_POINTS, _MOST_NUMBERS = 2048, 1 << 19
@@ -36,7 +38,8 @@ class Region:
 
     A state is outside if a variable is beyond its recorded range by a tenth of it, or if the state
     is farther from its nearest recorded neighbour than one and a half times as far as any held-out
-    state is. The second finds states inside the box, yet far from all data: the middle of a ring.
+    state is (and than a tenth of a standard deviation in each variable). The second finds states
+    inside the box, yet far from all data: the middle of a ring.
 
     Attributes
     ----------
@@ -75,7 +78,8 @@ class Region:
             radius=0.0,
         )
         farthest = float(region.distances(held.values[others]).max())
-        return replace(region, radius=_SLACK * farthest)
+        least = _NEAR * float(np.sqrt(train.n_features))
+        return replace(region, radius=max(least, _SLACK * farthest))
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the box, its margins included; two arrays of shape ``(d,)``."""
