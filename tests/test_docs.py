@@ -32,6 +32,7 @@ RUN = (
     "sequences",
     "training",
     "forecasting",
+    "trust",
     "hybrid",
     "model-files",
     "extending",

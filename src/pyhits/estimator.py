@@ -388,10 +388,18 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             notes.append(note)
             say(note, verbose=self.verbose)
         self.selection_ = chooser.choose(how, self.tolerance)
-        self.region_ = Region.of(seen, unseen, self.encoder_.scale_)
-        self.baselines_ = Rivals.fit(train, held)
+        self.calibration_, self.region_, self.baselines_ = None, None, None
         self._held = recorded
-        self._calibrate(recorded)
+        try:
+            self.region_ = Region.of(seen, unseen, self.encoder_.scale_)
+            self.baselines_ = Rivals.fit(train, held)
+            self._calibrate(recorded)
+        except KeyboardInterrupt:
+            warnings.warn(
+                "Interrupted: the model is whole, but has no prediction intervals or baselines.",
+                PyHiTSWarning,
+                stacklevel=2,
+            )
         notes.append(self._basis())
         say(notes[-1], verbose=self.verbose)
         self.seconds_ = time.perf_counter() - begin
@@ -502,7 +510,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
     def _basis(self) -> str:
         """Return the sentence that says what intervals rest on."""
         if self.calibration_ is None:
-            return "Intervals: none, as no data were held out; calibrate(data) makes some."
+            return "Intervals: none, as no data were kept for them; calibrate(data) makes some."
         return basis(self.calibration_, 0.9)
 
     def _spread(self) -> np.ndarray:

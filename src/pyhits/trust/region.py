@@ -15,8 +15,8 @@ from pyhits.trajectories import Trajectories
 MARGIN = 0.1
 
 #: How far from its nearest recorded state a state may lie: in parts of the largest distance of a
-#: held-out one, and at least so many standard deviations in each variable. Noiseless data of a cycle
-#: lie so close that later turns of it would be outside otherwise.
+#: held-out one, and at least so many standard deviations in each variable. Noiseless data of a
+#: cycle lie so close that later turns of it would be outside otherwise.
 _SLACK, _NEAR = 1.5, 0.1
 
 #: Recorded states kept, at most, half of them first rows; numbers of all of them, at most.
@@ -122,7 +122,7 @@ class Region:
             Neighbours are looked for of the first so many states alone; by default of all.
         """
         low, high = self.bounds()
-        boxed = ((states < low) | (states > high)).any(axis=1)
+        boxed = np.asarray(((states < low) | (states > high)).any(axis=1))
         distance, index = self._nearest(states[:most])
         far = np.zeros(len(states), dtype=bool)
         far[:most] = (distance > self.radius) & ~boxed[:most]
