@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -13,12 +14,16 @@ from scipy.stats import binom
 from typer.testing import CliRunner
 
 import pyhits
-from pyhits import Trajectories
+from pyhits import Trajectories, estimator
 from pyhits.cli.app import app
 from pyhits.encoders import POD, DelayEmbedding, Flatten
 from pyhits.errors import ArgumentError, DataError, FileFormatError, PyHiTSWarning
 from pyhits.report.text import describe, facts
 from pyhits.serialise import read_tensors, write_tensors
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import coverage
 
 RUNNER = CliRunner()
 
@@ -102,13 +107,39 @@ def test_nothing_held_out_means_no_intervals(data: str) -> None:
     if data == "too few":
         found = quick(step_sizes=[1]).fit(circles(3, 12))
     else:
-        found = quick(step_sizes=[1], recipe="reproduce").fit(circles(1, 20))
+        found = quick(step_sizes=[1], recipe="reproduce", time_limit=0.3).fit(circles(1, 20))
     assert found.calibration_ is None
     assert "none" in found.notes_[-1]
     start = circles(1, 20)[0][7]
     with pytest.raises(ArgumentError, match="no calibration"):
         found.forecast(start, 5, interval=0.9)
     assert found.calibrate(circles(20, 30)).forecast(start, 5, interval=0.9).level == 0.9
+
+
+def test_an_interrupted_calibration_leaves_a_whole_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(estimator, "calibrate", interrupt)
+    with pytest.warns(PyHiTSWarning, match="Interrupted"):
+        found = quick(step_sizes=[1]).fit(circles(20, 30))
+    assert found.calibration_ is None
+    assert found.forecast([0.5, 0.5], 5).shape == (6, 2)
+
+
+def test_the_benchmark_counts_what_is_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(coverage.SYSTEMS, "harmonic-oscillator", (0.1, 40))
+    monkeypatch.setattr(coverage, "SETTINGS", {"step_sizes": [1, 4], "random_state": 0})
+    record = coverage.measure("harmonic-oscillator", n_fit=50, n_other=400)
+    assert (record["n_held_out"], record["n_calibrated"]) == (10, 400)
+    for kind, room in (("held_out", 0.3), ("calibrated", 0.06)):
+        assert len(record[kind]) == 10
+        np.testing.assert_allclose(record[kind], 0.9, atol=room)
+    monkeypatch.setitem(coverage.RECORDED, "van-der-pol", 0.1)
+    recorded = coverage.measure_recording("van-der-pol", n_rows=900)
+    assert recorded["horizon"] == 90
+    np.testing.assert_allclose(recorded["one_recording"], 0.9, atol=0.1)
+    json.dumps([record, recorded], allow_nan=False)
 
 
 # What comes out

@@ -162,10 +162,67 @@ def test_many_trajectories_give_one_rollout_each() -> None:
     np.testing.assert_allclose(found.widths(np.arange(30.0), 0.9)[:, 0], np.arange(30.0))
 
 
+def decays(n: int, seed: int) -> Trajectories:
+    """Decays to 0 from random heights: a later state is not like a first one."""
+    height = np.random.default_rng(seed).exponential(size=(n, 1, 1))
+    return Trajectories(height * np.exp(-0.1 * np.arange(60))[None, :, None], 1.0)
+
+
+def test_first_states_alone_are_exchangeable_with_fresh_first_states() -> None:
+    """Rollouts from anywhere along transients are many more, and their widths far too narrow."""
+    held, fresh = decays(400, 0), decays(400, 1).to_array()
+    steps = np.array([5, 20])
+    errors = np.abs(fresh[:, steps] - fresh[:, :1])[:, :, 0]
+    first = calibrate(persistence, held, np.ones(1))
+    assert first is not None
+    covered = (errors <= first.widths(steps.astype(float), 0.9)[:, 0]).mean(axis=0)
+    assert (np.abs(covered - 0.9) < 4 * np.sqrt(2 * 0.09 / 400)).all()
+    rows = held.to_array()[:, :, 0]
+    anywhere = [np.quantile(np.abs(rows[:, s:] - rows[:, :-s]), 0.9) for s in steps]
+    assert ((errors <= anywhere).mean(axis=0) < 0.8).all()
+
+
+def test_a_few_transients_are_no_narrower_than_their_first_states_would_have_it() -> None:
+    """Of n held-out transients the largest error covers n / (n + 1) of fresh ones, or more."""
+    steps, n, repeats = np.array([5, 20]), 6, 150
+    shares = []
+    for seed in range(repeats):
+        known = calibrate(persistence, decays(n, seed), np.ones(1))
+        assert known is not None
+        assert known.overlapping
+        fresh = decays(40, 1000 + seed).to_array()
+        errors = np.abs(fresh[:, steps] - fresh[:, :1])[:, :, 0]
+        shares.append(errors <= known.widths(steps.astype(float), 0.9)[:, 0])
+    covered = np.mean(shares, axis=(0, 1))
+    room = 4 * np.std(np.mean(shares, axis=(1, 2))) / np.sqrt(repeats)
+    assert (covered > n / (n + 1) - room).all()
+    assert (covered < 0.95).all()
+
+
+def test_raised_scores_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    errors, first = rng.exponential(size=(30, 2, 3)), np.arange(30) < 4
+    errors[first] *= 3
+    every, alone = ranked(errors), ranked(errors[first])
+    both = ranked(errors, first=first)
+    for level in (0.3, 0.6, 0.79, 0.9):
+        # Ranks of 30 are a little finer than the level asked for.
+        rank = int(conformal_ranks(np.array([30]), level)[0])
+        few = alone.quantiles(min(rank / 31, 0.8))
+        np.testing.assert_array_equal(
+            both.quantiles(level), np.maximum(every.quantiles(level), few)
+        )
+    monkeypatch.setattr(conformal, "MOST_SCORES", 1)
+    pooled = ranked(errors, first=first)
+    assert pooled.overlapping
+    assert (np.diff(pooled.scores, axis=0) >= 0).all()
+
+
 def test_one_recording_is_cut_into_overlapping_rollouts_of_half_of_it() -> None:
     data = drifting([101])
     found = stretches(data, 1)
-    assert found.overlapping
+    assert found.first is not None
+    np.testing.assert_array_equal(found.first, np.arange(51) == 0)
     assert (found.starts + found.lengths <= 100).all()
     np.testing.assert_array_equal(found.starts, np.arange(51))
     assert (found.lengths == 50).all()

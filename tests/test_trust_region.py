@@ -38,8 +38,19 @@ def test_neighbours_are_the_nearest_whatever_the_number_of_features() -> None:
     train = ring(30, 0, 12)
     region = Region.of(train, train, train.spread())
     states = np.random.default_rng(1).standard_normal((50, 12))
-    gaps = states[:, None] / region.scale - region.points
+    gaps = (states[:, None] - region.low) / region.scale - region.points
     np.testing.assert_allclose(region.distances(states), np.linalg.norm(gaps, axis=2).min(axis=1))
+
+
+def test_large_offsets_neither_hide_nor_invent_distances() -> None:
+    train, held = ring(60, 0), ring(20, 1)
+    shift = np.array([1e9, -3e7])
+    far, unseen = (data.with_values(data.values + shift) for data in (train, held))
+    plain, moved = Region.of(train, held, train.spread()), Region.of(far, unseen, far.spread())
+    assert moved.radius == pytest.approx(plain.radius, rel=1e-3)
+    assert moved.outside(np.zeros((1, 2)) + shift).far[0]
+    assert moved.outside(np.array([[2.0, 0.0]]) + shift).boxed[0]
+    assert not moved.outside(ring(100, 2).values + shift).any.any()
 
 
 def test_later_turns_of_a_noiseless_cycle_are_near_earlier_ones() -> None:

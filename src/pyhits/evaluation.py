@@ -221,11 +221,13 @@ def evaluate(
     predicted = forecaster(rolled.initial_states, rolled.n_steps)
     seconds = time.perf_counter() - begin
     own = _measured(truth, predicted, scale)
-    still = _measured(truth, truth[:, :1], scale)
     baselines = {}
     for kind, rival in (rivals or {}).items():
         theirs = rival.forecaster(rolled.initial_states, rolled.n_steps)
         baselines[kind] = _measured(truth, theirs, scale).scores(rival.label, test.dt)
+    still = baselines.get("persistence")
+    if still is None:
+        still = _measured(truth, truth[:, :1], scale).scores("persistence", test.dt)
     scores = own.scores("hits", test.dt)
     return Evaluation(
         mse=scores.mse,
@@ -234,8 +236,8 @@ def evaluate(
         valid_steps=own.valid_steps,
         per_step_mse=own.per_step,
         feature_mse=own.per_feature,
-        persistence_mse=float(still.per_feature.mean()),
-        persistence_nrmse=float(np.sqrt(np.mean(still.per_feature / scale**2))),
+        persistence_mse=still.mse,
+        persistence_nrmse=still.nrmse,
         seconds=seconds,
         n_trajectories=len(test),
         n_steps=rolled.n_steps,

@@ -189,7 +189,7 @@ def from_errors(
     *,
     step_sizes: Sequence[int] = (),
     interpolation: str = "cubic",
-    overlapping: bool = False,
+    first: np.ndarray | None = None,
 ) -> Calibration:
     """Rank the errors of calibration rollouts.
 
@@ -202,6 +202,10 @@ def from_errors(
         Whether the recording reaches the step.
     steps : array of int, shape (k,)
     unit : array, shape (d,)
+    first : array of bool, shape (n,), optional
+        Given where rollouts overlap: which begin at the first state of a trajectory. Transients may
+        make their errors larger than those of the many others, so no width is less than what they
+        alone would give, as far as their number goes.
     """
     n, k, d = errors.shape
     pool = 1
@@ -209,17 +213,41 @@ def from_errors(
         pool = min(d, max(1, MOST_SCORES // (n * k)))
         some = np.linspace(0, d - 1, pool).astype(int)
         errors = errors[:, :, some].transpose(0, 2, 1).reshape(n * pool, k, 1)
-        reached = np.repeat(known, pool, axis=0)
-    else:
-        reached = known
-    scores = np.where(reached[:, :, None] & ~np.isnan(errors), errors, np.inf)
+        known = np.repeat(known, pool, axis=0)
+        first = None if first is None else np.repeat(first, pool)
+    scores = np.where(known[:, :, None] & ~np.isnan(errors), errors, np.inf)
+    ranked = np.sort(scores, axis=0)
+    reached = known.sum(axis=0)
+    if first is not None:
+        alone = np.sort(scores[first], axis=0)
+        ranked = _no_less(ranked, reached, alone, known[first].sum(axis=0), pool)
     return Calibration(
         steps=np.asarray(steps, dtype=np.int64),
-        counts=known.sum(axis=0).astype(np.int64),
-        scores=np.sort(scores, axis=0).astype(np.float32),
+        counts=reached // pool,
+        scores=ranked.astype(np.float32),
         unit=np.asarray(unit, dtype=np.float64),
         pool=pool,
         step_sizes=tuple(int(s) for s in step_sizes),
         interpolation=interpolation,
-        overlapping=overlapping,
+        overlapping=first is not None,
     )
+
+
+def _no_less(
+    ranked: np.ndarray, reached: np.ndarray, alone: np.ndarray, few: np.ndarray, pool: int
+) -> np.ndarray:
+    """Return sorted scores raised to those that few rollouts alone have at the same levels.
+
+    Parameters
+    ----------
+    ranked, alone : array, shape (m, k, g) and (l, k, g)
+        Sorted along the first axis.
+    reached, few : array of int, shape (k,)
+        How many of each are known.
+    pool : int
+        Scores of one rollout at one step.
+    """
+    ranks = np.arange(1, len(ranked) + 1)[:, None]
+    same = np.ceil(ranks * (few + pool) / (reached + pool) - _ROUNDING).astype(np.int64)
+    floor = alone[np.clip(same, 1, np.maximum(few, 1)) - 1, np.arange(len(few))]
+    return np.asarray(np.where((few > 0)[:, None], np.maximum(ranked, floor), ranked))

@@ -50,7 +50,7 @@ class Region:
     scale : array, shape (d,)
         Size of each in distances: its standard deviation.
     points : array of float32, shape (m, d)
-        Some of the recorded states, divided by ``scale``.
+        Some of the recorded states: how far above ``low`` they are, divided by ``scale``.
     radius : float
         Largest distance to the nearest of them that is not outside.
     """
@@ -69,12 +69,13 @@ class Region:
         # With nothing held out, every other row says how far the rest lie apart.
         others = some[1::2] if held is train else _some_rows(held)
         some = some[::2] if held is train else some
+        low = train.values.min(axis=0).astype(np.float64)
         region = cls(
             names=train.feature_names,
-            low=train.values.min(axis=0).astype(np.float64),
+            low=low,
             high=train.values.max(axis=0).astype(np.float64),
             scale=np.asarray(scale, dtype=np.float64),
-            points=(train.values[some] / scale).astype(np.float32),
+            points=((train.values[some] - low) / scale).astype(np.float32),
             radius=0.0,
         )
         farthest = float(region.distances(held.values[others]).max())
@@ -97,7 +98,7 @@ class Region:
 
     def _nearest(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return distances to, and indices of, the nearest points; each ``(n,)``."""
-        scaled = np.asarray(states / self.scale, dtype=np.float64)
+        scaled = np.asarray((states - self.low) / self.scale, dtype=np.float64)
         if scaled.shape[1] <= _TREE:
             distance, index = self._tree.query(scaled)
             return np.asarray(distance), np.asarray(index)
@@ -173,7 +174,7 @@ class Outside:
                 f"{region.high[k]:.4g}"
             )
         else:
-            gap = state / region.scale - region.points[self.nearest[first]]
+            gap = (state - region.low) / region.scale - region.points[self.nearest[first]]
             name = region.names[int(np.abs(gap).argmax())]
             why = (
                 f"each variable{which} is within its range, but the nearest recorded state is "
@@ -185,7 +186,7 @@ class Outside:
 
 def margins(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return a box widened by a tenth of its sides, and by rounding where they have no length."""
-    room = np.maximum(MARGIN * (high - low), _tiny(low, high))
+    room = np.where(high > low, MARGIN * (high - low), _tiny(low, high))
     return low - room, high + room
 
 

@@ -39,13 +39,13 @@ class Stretches:
         Rows of the data that forecasts start from.
     lengths : array of int, shape (n,)
         Steps that each reaches.
-    overlapping : bool
-        Whether they share rows.
+    first : array of bool, shape (n,), or None
+        Which begin at a trajectory's first state; None if all do, and so share no rows.
     """
 
     starts: np.ndarray
     lengths: np.ndarray
-    overlapping: bool
+    first: np.ndarray | None
 
 
 def calibration_steps(horizon: int) -> np.ndarray:
@@ -60,8 +60,8 @@ def stretches(data: Trajectories, history: int) -> Stretches:
 
     Many trajectories give one rollout each, from its first state: fresh trajectories that start
     like these are exchangeable with them. Later states of the same trajectories are not, unless the
-    process is stationary, so they do not count. One or a few recordings are taken for stationary:
-    they are cut into overlapping stretches of half the longest recording, as many as fit.
+    process is stationary, so they do not count. One or a few recordings are cut into overlapping
+    stretches of half the longest recording, as many as fit.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ def stretches(data: Trajectories, history: int) -> Stretches:
     first = (data.offsets[:-1] + history - 1)[room >= 1]
     room = room[room >= 1]
     if len(room) == 0:
-        return Stretches(first, room, False)
+        return Stretches(first, room, None)
     if len(room) >= _FEW:
         most = int(np.clip(_MOST_STATES // room.max(), _LEAST, _MOST))
         some = np.linspace(0, len(room) - 1, min(len(room), most)).astype(int)
-        return Stretches(first[some], room[some], False)
+        return Stretches(first[some], room[some], None)
     span = max(1, int(room.max()) // 2)
     each = int(np.clip(_MOST_STATES // span, _LEAST, _MOST_OVERLAPPING)) // len(room)
     starts, lengths = [], []
@@ -85,7 +85,8 @@ def stretches(data: Trajectories, history: int) -> Stretches:
         shifts = np.unique(np.linspace(0, max(0, steps - span), each).astype(int))
         starts.append(begin + shifts)
         lengths.append(np.minimum(span, steps - shifts))
-    return Stretches(np.concatenate(starts), np.concatenate(lengths), True)
+    begins = np.concatenate(starts)
+    return Stretches(begins, np.concatenate(lengths), np.isin(begins, first))
 
 
 def calibrate(
@@ -145,5 +146,5 @@ def calibrate(
         unit,
         step_sizes=step_sizes,
         interpolation=interpolation,
-        overlapping=found.overlapping,
+        first=None if found.first is None else found.first[some],
     )
