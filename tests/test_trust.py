@@ -284,7 +284,10 @@ def test_coupling_anew_calibrates_anew(model: pyhits.HiTS, tmp_path: Path) -> No
     with pytest.warns(PyHiTSWarning, match="those of another coupling"):
         again.couple(other)
     assert again.calibration_ is None
+    assert again.notes_[-1].startswith("Intervals: none")
     again.couple(other, validation=circles(30, 40, seed=2))
+    assert "by 30 held-out" in again.notes_[-1]
+    assert sum(note.startswith("Intervals") for note in again.notes_) == 1
     assert again.calibration_ is not None
     assert (again.calibration_.n_rollouts, again.calibration_.horizon) == (30, 40)
 

@@ -41,6 +41,9 @@ from pyhits.trust.rollouts import calibrate
 #: Initial states of a forecast without intervals whose neighbours in the data are looked for.
 _LOOKED_AT = 256
 
+#: Level of the intervals that a note is about.
+_NOTED = 0.9
+
 #: Constant features that a note names, at most.
 _MOST_NAMES = 20
 
@@ -400,8 +403,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 PyHiTSWarning,
                 stacklevel=2,
             )
-        notes.append(self._basis())
-        say(notes[-1], verbose=self.verbose)
+        self._note_intervals()
+        say(self.notes_[-1], verbose=self.verbose)
         self.seconds_ = time.perf_counter() - begin
         say(
             f"Coupled step sizes {', '.join(map(str, self.selection_.step_sizes))}; "
@@ -444,6 +447,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         known = self.calibration_
         if validation is not None or (known and known.step_sizes != selection.step_sizes):
             self._calibrate(recorded)
+            self._note_intervals()
             if self.calibration_ is None:
                 warnings.warn(
                     "The prediction intervals were those of another coupling, and the held-out "
@@ -476,13 +480,14 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             The data do not match the model, or are too short to forecast any of.
         """
         recordings = self.as_data(data)
-        self._calibrate(recordings)
-        if self.calibration_ is None:
+        if recordings.lengths.max() <= self.start_rows_:
             raise DataError(
                 f"No trajectory has more than the {self.start_rows_} row(s) that a forecast starts "
                 "from: there is nothing to compare with."
             )
+        self._calibrate(recordings)
         self._held = recordings
+        self._note_intervals()
         return self
 
     def _calibrate(self, held: Trajectories | None) -> None:
@@ -507,11 +512,16 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             interpolation=self.interpolation,
         )
 
-    def _basis(self) -> str:
-        """Return the sentence that says what intervals rest on."""
-        if self.calibration_ is None:
-            return "Intervals: none, as no data were kept for them; calibrate(data) makes some."
-        return basis(self.calibration_, 0.9)
+    def _note_intervals(self) -> None:
+        """Put what intervals rest on at the end of the notes, in place of what was said before."""
+        known = self.calibration_
+        if known is None:
+            said = "Intervals: none, as no data were kept for them; calibrate(data) makes some."
+        else:
+            short = known.shortfall(known.horizon, _NOTED)
+            said = basis(known, _NOTED) if short is None else f"{basis(known, _NOTED)} {short}"
+        kept = [note for note in self.notes_ if not note.startswith("Intervals:")]
+        self.notes_ = [*kept, said]
 
     def _spread(self) -> np.ndarray:
         """Return the standard deviation of each feature in the training data, 1 where it is 0."""

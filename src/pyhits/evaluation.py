@@ -277,12 +277,14 @@ def _measured(truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> _E
     known = np.isfinite(truth)
     known[:, 0] = False
     error = np.where(known, _squares(predicted, truth), 0.0)
-    diverged = ~np.isfinite(error).all(axis=(1, 2))
-    error[~np.isfinite(error)] = np.inf
-    counts = np.maximum(known.sum(axis=(0, 1)), 1)
+    lost = ~np.isfinite(error)
+    diverged = lost.reshape(len(error), -1).any(axis=1)
+    error[lost] = np.inf
+    # Sums over trajectories first: over a few features at a time they would take far longer.
+    sums, counts = error.sum(axis=0), known.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        per_feature = error.sum(axis=(0, 1)) / counts
-        per_step = error.sum(axis=(0, 2)) / np.maximum(known.sum(axis=(0, 2)), 1)
+        per_feature = sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
+        per_step = sums.sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
     return _Errors(
         per_feature=per_feature,
         per_step=per_step,
