@@ -202,7 +202,7 @@ def test_an_evaluation_has_every_baseline_measured_as_they_measure_themselves(
     assert result.baselines["linear"].nrmse == pytest.approx(nrmse, rel=1e-6)
     assert result.baselines["linear"].mse == pytest.approx(np.mean(np.square(difference)), rel=1e-6)
     assert result.smape < 5 < result.baselines["mean"].smape
-    assert result.verdict == "No baseline has a lower error."
+    assert result.verdict == "No baseline has a clearly lower error."
     for line in ("hits", "seasonal", "No baseline"):
         assert line in str(result)
     assert result.as_dict()["baselines"]["linear"]["label"] == "linear"

@@ -13,6 +13,9 @@ from pyhits import metrics
 from pyhits.planning import Rollouts, padded
 from pyhits.trajectories import Trajectories
 
+#: A baseline is better if its error is below this part of the model's: less is a tie.
+_BETTER = 0.99
+
 #: Forecasts initial states (n, d) over n_steps: the result is (n, n_steps + 1, d).
 Forecaster = Callable[[np.ndarray, int], np.ndarray]
 
@@ -100,11 +103,11 @@ class Evaluation:
 
     @property
     def better(self) -> str | None:
-        """Kind of the baseline with the lowest normalised error, if that is below the model's."""
+        """Kind of the baseline with the lowest normalised error, if the model's is not as low."""
         if not self.baselines:
             return None
         best = min(self.baselines, key=lambda kind: self.baselines[kind].nrmse)
-        return best if self.baselines[best].nrmse < self.nrmse else None
+        return best if self.baselines[best].nrmse < _BETTER * self.nrmse else None
 
     @property
     def verdict(self) -> str:
@@ -112,11 +115,11 @@ class Evaluation:
         if not self.baselines:
             return ""
         if self.better is None:
-            return "No baseline has a lower error."
+            return "No baseline has a clearly lower error."
         theirs = self.baselines[self.better].nrmse
         name = "forecast of the mean" if self.better == "mean" else f"{self.better} forecast"
         return (
-            f"The {name} has a lower error ({theirs:.2g} against {self.nrmse:.2g}): prefer it, or "
+            f"The {name} has a lower error ({theirs:.3g} against {self.nrmse:.3g}): prefer it, or "
             "train longer, on more data, or look no further ahead than the valid time."
         )
 
