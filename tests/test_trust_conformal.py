@@ -12,7 +12,7 @@ from pyhits.errors import ArgumentError
 from pyhits.trajectories import Trajectories
 from pyhits.trust import conformal
 from pyhits.trust.conformal import as_level, conformal_ranks, from_errors
-from pyhits.trust.rollouts import calibrate, calibration_steps, stretches
+from pyhits.trust.rollouts import calibrate, calibration_steps, independent, stretches
 
 
 def ranked(errors: np.ndarray, **settings: Any) -> conformal.Calibration:
@@ -226,6 +226,39 @@ def test_one_recording_is_cut_into_overlapping_rollouts_of_half_of_it() -> None:
     assert (found.starts + found.lengths <= 100).all()
     np.testing.assert_array_equal(found.starts, np.arange(51))
     assert (found.lengths == 50).all()
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.6, 0.9])
+def test_overlapping_rollouts_are_worth_their_number_over_the_correlation_time(
+    memory: float,
+) -> None:
+    """Of a first-order autoregression that time is (1 + memory) / (1 - memory)."""
+    rng = np.random.default_rng(0)
+    n, k = 250, 60
+    values = rng.standard_normal((n, k))
+    for row in range(1, n):
+        values[row] = memory * values[row - 1] + np.sqrt(1 - memory**2) * values[row]
+    first = np.arange(n) == 0
+    worth = independent(values[:, :, None], np.ones((n, k), bool), first)
+    exact = n * (1 - memory) / (1 + memory)
+    assert exact / 1.5 < np.median(worth) < 1.5 * exact
+    assert (worth >= 1).all()
+    assert (worth <= n).all()
+    # Recordings side by side have nothing in common at their seams.
+    both = np.concatenate([values[:, :30], values[:, 30:]])
+    starts = np.concatenate([first, first])
+    double = independent(both[:, :, None], np.ones((2 * n, 30), bool), starts)
+    assert 1.2 * np.median(worth) < np.median(double) < 3 * np.median(worth)
+
+
+def test_rollouts_that_are_worth_few_take_the_ranks_of_few() -> None:
+    errors = np.arange(1.0, 101.0)[:, None, None]
+    first = np.zeros(100, dtype=bool)
+    plain = ranked(errors)
+    for worth, level, rank in ((9, 0.9, 100), (9, 0.5, 56), (19, 0.9, 95), (100, 0.9, 91)):
+        few = ranked(errors, first=first, worth=np.array([worth]))
+        assert few.worth == worth
+        assert few.quantiles(level)[0, 0] == rank >= plain.quantiles(level)[0, 0]
 
 
 def test_delays_start_where_their_rows_end_and_short_trajectories_are_left_out() -> None:

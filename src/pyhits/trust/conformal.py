@@ -51,8 +51,9 @@ class Calibration:
         The coupling that made the forecasts.
     interpolation : str
         The interpolation that made them.
-    overlapping : bool
-        Whether rollouts are stretches of the same recordings, and so tell less than their number.
+    worth : int or None
+        Where rollouts are overlapping stretches of the same recordings: about how many independent
+        ones tell as much, at the step at which they tell least. None where they do not overlap.
     """
 
     steps: np.ndarray
@@ -62,12 +63,17 @@ class Calibration:
     pool: int
     step_sizes: tuple[int, ...]
     interpolation: str
-    overlapping: bool
+    worth: int | None
 
     @property
     def n_rollouts(self) -> int:
         """Rollouts that the calibration rests on, at the steps that most of them reach."""
         return int(self.counts.max())
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether rollouts are overlapping stretches of the same recordings."""
+        return self.worth is not None
 
     @property
     def horizon(self) -> int:
@@ -190,6 +196,7 @@ def from_errors(
     step_sizes: Sequence[int] = (),
     interpolation: str = "cubic",
     first: np.ndarray | None = None,
+    worth: np.ndarray | None = None,
 ) -> Calibration:
     """Rank the errors of calibration rollouts.
 
@@ -206,6 +213,9 @@ def from_errors(
         Given where rollouts overlap: which begin at the first state of a trajectory. Transients may
         make their errors larger than those of the many others, so no width is less than what they
         alone would give, as far as their number goes.
+    worth : array, shape (k,), optional
+        Given with ``first``: about how many independent rollouts tell as much. Ranks are those of
+        so many, as far as they go: with few of them widths are nearer to the largest error.
     """
     n, k, d = errors.shape
     pool = 1
@@ -220,7 +230,10 @@ def from_errors(
     reached = known.sum(axis=0)
     if first is not None:
         alone = np.sort(scores[first], axis=0)
-        ranked = _no_less(ranked, reached, alone, known[first].sum(axis=0), pool)
+        least = _no_less(ranked, reached, alone, known[first].sum(axis=0), pool)
+        if worth is not None:
+            ranked = _as_of_fewer(ranked, reached, worth, pool)
+        ranked = np.maximum(ranked, least)
     return Calibration(
         steps=np.asarray(steps, dtype=np.int64),
         counts=reached // pool,
@@ -229,8 +242,28 @@ def from_errors(
         pool=pool,
         step_sizes=tuple(int(s) for s in step_sizes),
         interpolation=interpolation,
-        overlapping=first is not None,
+        worth=None if first is None else _worth(reached // pool, worth),
     )
+
+
+def _worth(counts: np.ndarray, worth: np.ndarray | None) -> int:
+    """Return the fewest independent rollouts that any step's are worth."""
+    return int(np.floor(np.min(counts if worth is None else worth)))
+
+
+def _as_of_fewer(
+    ranked: np.ndarray, reached: np.ndarray, worth: np.ndarray, pool: int
+) -> np.ndarray:
+    """Return sorted scores in the places that so many fewer independent ones would give them.
+
+    A rank r of n stands for a level r / (n + 1); of w independent scores that level has the rank
+    ``ceil((w + 1) * level)``, which is a share of them, and here the same share of the n.
+    """
+    ranks = np.arange(1, len(ranked) + 1)[:, None]
+    share = np.ceil((worth + 1) * ranks / (reached + pool) - _ROUNDING) / worth
+    places = np.ceil(np.minimum(share, 1) * reached - _ROUNDING).astype(np.int64)
+    places = np.where(ranks <= reached, np.maximum(places, ranks), ranks)
+    return np.asarray(ranked[np.maximum(places, 1) - 1, np.arange(len(reached))])
 
 
 def _no_less(

@@ -29,7 +29,7 @@ def pack_trust(
             "pool": calibration.pool,
             "step_sizes": list(calibration.step_sizes),
             "interpolation": calibration.interpolation,
-            "overlapping": calibration.overlapping,
+            "worth": calibration.worth,
         }
     if region is not None:
         for name in ("low", "high", "scale", "points"):
@@ -74,7 +74,7 @@ def unpack_trust(
             pool=int(about["pool"]),
             step_sizes=tuple(int(s) for s in about["step_sizes"]),
             interpolation=str(about["interpolation"]),
-            overlapping=bool(about["overlapping"]),
+            worth=None if about["worth"] is None else int(about["worth"]),
         )
         _check_calibration(calibration, n_features)
     if "region" in facts:

@@ -119,7 +119,8 @@ def basis(calibration: Calibration, level: float) -> str:
     if calibration.overlapping:
         return (
             f"Intervals: {level:.0%} of recorded values, {each}, by {n} overlapping rollouts of "
-            "the held-out data: right for recordings that go on as they did, and no promise."
+            f"the held-out data, which tell no more than some {calibration.worth} independent ones "
+            "at worst: right for recordings that go on as they did, and no promise."
         )
     low, high = calibration.luck(level)
     return (

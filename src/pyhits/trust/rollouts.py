@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
 
 from pyhits.trajectories import Trajectories
 from pyhits.trust.conformal import Calibration, from_errors
@@ -24,6 +25,9 @@ _MOST_STATES, _LEAST = 2_000_000, 64
 
 #: Numbers decoded, at most, as for films; and those held in memory at a time.
 _MOST_NUMBERS, _BATCH = 400_000_000, 1 << 24
+
+#: Features whose errors say how much overlapping rollouts have in common, at most.
+_RANKED = 8
 
 #: Steps at which errors are kept: so many spread evenly, and so many by equal ratios.
 _EVEN, _BY_RATIO = 40, 24
@@ -147,4 +151,40 @@ def calibrate(
         step_sizes=step_sizes,
         interpolation=interpolation,
         first=None if found.first is None else found.first[some],
+        worth=None if found.first is None else independent(errors, known, found.first[some]),
     )
+
+
+def independent(errors: np.ndarray, known: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Return about how many independent rollouts overlapping ones are worth, shape ``(k,)``.
+
+    Their number over the integrated autocorrelation time of the errors' ranks, along the starts
+    within each recording, summed up to where the correlation vanishes (Sokal 1997, Functional
+    Integration, 131).
+
+    Parameters
+    ----------
+    errors : array, shape (n, k, d)
+        Along the starts, recording after recording.
+    known : array of bool, shape (n, k)
+    first : array of bool, shape (n,)
+        Which begin a recording.
+    """
+    n, k, d = errors.shape
+    some = errors[:, :, np.linspace(0, d - 1, min(d, _RANKED)).astype(int)]
+    ranks = np.where(known[:, :, None], some, np.inf).argsort(axis=0).argsort(axis=0)
+    reached = known.sum(axis=0)
+    centred = np.where(known[:, :, None], ranks - (reached[:, None] - 1) / 2, 0.0)
+    size = next_fast_len(2 * n)
+    products = np.zeros((n, k))
+    pairs = np.zeros((n, k))
+    for part in np.split(np.arange(n), np.flatnonzero(first)[1:]):
+        spectrum = rfft(centred[part], size, axis=0)
+        products += irfft(np.square(np.abs(spectrum)), size, axis=0)[:n].sum(axis=2)
+        spectrum = rfft(known[part].astype(float), size, axis=0)
+        pairs += np.round(irfft(np.square(np.abs(spectrum)), size, axis=0)[:n])
+    variance = np.maximum(products[0], 1e-300)
+    correlation = products / variance * reached / np.maximum(pairs, 1)
+    positive = np.logical_and.accumulate((correlation > 0) & (pairs > 0), axis=0)
+    time = 2 * np.where(positive, correlation, 0.0).sum(axis=0) - 1
+    return np.asarray(np.clip(reached / np.maximum(time, 1.0), 1.0, np.maximum(reached, 1)))
