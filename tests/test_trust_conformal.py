@@ -253,9 +253,10 @@ def test_overlapping_rollouts_are_worth_their_number_over_the_correlation_time(
 
 def test_rollouts_that_are_worth_few_take_the_ranks_of_few() -> None:
     errors = np.arange(1.0, 101.0)[:, None, None]
-    first = np.zeros(100, dtype=bool)
+    first = np.arange(100) == 49
     plain = ranked(errors)
-    for worth, level, rank in ((9, 0.9, 100), (9, 0.5, 56), (19, 0.9, 95), (100, 0.9, 91)):
+    # At 0.8 rank 81 of 100 stands for a level of 81 / 101: ceil(20 * 0.802) = 17 of 19, and so on.
+    for worth, level, rank in ((19, 0.8, 90), (9, 0.9, 100), (9, 0.4, 56), (100, 0.9, 91)):
         few = ranked(errors, first=first, worth=np.array([worth]))
         assert few.worth == worth
         assert few.quantiles(level)[0, 0] == rank >= plain.quantiles(level)[0, 0]
