@@ -29,6 +29,9 @@ _MOST_NUMBERS, _BATCH = 400_000_000, 1 << 24
 #: Features whose errors say how much overlapping rollouts have in common, at most.
 _RANKED = 8
 
+#: In place of the error of a diverged forecast, where only its rank counts.
+_WORST = float(np.finfo(np.float32).max)
+
 #: Steps at which errors are kept: so many spread evenly, and so many by equal ratios.
 _EVEN, _BY_RATIO = 40, 24
 
@@ -172,6 +175,8 @@ def independent(errors: np.ndarray, known: np.ndarray, first: np.ndarray) -> np.
     """
     n, k, d = errors.shape
     some = errors[:, :, np.linspace(0, d - 1, min(d, _RANKED)).astype(int)]
+    # Diverged ones are the worst that are known; beyond a recording's end is after all of them.
+    some = np.nan_to_num(some, nan=_WORST, posinf=_WORST)
     ranks = np.where(known[:, :, None], some, np.inf).argsort(axis=0).argsort(axis=0)
     reached = known.sum(axis=0)
     centred = np.where(known[:, :, None], ranks - (reached[:, None] - 1) / 2, 0.0)
