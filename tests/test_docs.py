@@ -33,6 +33,7 @@ RUN = (
     "training",
     "forecasting",
     "adaptive",
+    "trust",
     "hybrid",
     "model-files",
     "extending",

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from pyhits.save import load
     from pyhits.training import Recipe
     from pyhits.trajectories import Trajectories
+    from pyhits.trust import Forecast
 
 #: Public name: module that holds it, or None for a module of that name.
 _HOMES: dict[str, str | None] = {
     "Evaluation": "pyhits.evaluation",
+    "Forecast": "pyhits.trust",
     "HiTS": "pyhits.estimator",
     "Hybrid": "pyhits.hybrid",
     "Parareal": "pyhits.hierarchy.parareal",
@@ -51,6 +53,7 @@ _HOMES: dict[str, str | None] = {
 
 __all__ = [
     "Evaluation",
+    "Forecast",
     "HiTS",
     "Hybrid",
     "Parareal",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from pyhits.checks import as_count, as_positive
 from pyhits.choice import Chooser, choose_again
 from pyhits.encoders import Chain, DelayEmbedding, Encoder, Flatten
 from pyhits.encoders.chain import split
-from pyhits.errors import ArgumentError, DataError, NotFittedError
+from pyhits.errors import ArgumentError, DataError, NotFittedError, PyHiTSWarning
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.hierarchy import chain
 from pyhits.hierarchy.adaptive import AdaptiveForecast, adaptive_forecast
@@ -39,6 +40,17 @@ from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.lags import choose_lags
 from pyhits.training.parallel import n_workers, train_scales, warn_interrupted
 from pyhits.trajectories import Trajectories
+from pyhits.trust import Calibration, Forecast, Region
+from pyhits.trust.conformal import as_level
+from pyhits.trust.result import basis, with_intervals
+from pyhits.trust.rivals import Rivals
+from pyhits.trust.rollouts import calibrate
+
+#: Initial states of a forecast without intervals whose neighbours in the data are looked for.
+_LOOKED_AT = 256
+
+#: Level of the intervals that a note is about.
+_NOTED = 0.9
 
 #: Constant features that a note names, at most.
 _MOST_NAMES = 20
@@ -149,11 +161,23 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         encoder), in their units.
     notes_ : list of str
         What was chosen on the user's behalf.
+    calibration_ : Calibration or None
+        Errors of forecasts of the held-out data, for intervals; None where nothing was held out, or
+        the model is older than they are.
+    region_ : Region or None
+        Where the training data lie.
+    baselines_ : Rivals or None
+        Simple baselines fitted to the same data, for :meth:`evaluate`.
     """
 
     preprocessor_: Chain | None = None
     #: Shape of the user's snapshots, where the encoder begins with a Flatten.
     snapshot_: tuple[int, ...] | None = None
+    calibration_: Calibration | None = None
+    region_: Region | None = None
+    baselines_: Rivals | None = None
+    #: Held-out data in the user's units, as long as the fitted model is in memory.
+    _held: Trajectories | None = None
 
     def __init__(
         self,
@@ -270,7 +294,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             raise DataError(
                 f"Expected snapshots of shape {snapshot}, got rows of {train.n_features} features."
             )
-        given = train
+        given, recorded = train, None if held is train else held
         if preprocessor is not None:
             train = preprocessor.fit(train).transform(train)
             held = preprocessor.transform(held)
@@ -283,6 +307,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             sizes = planning.dense_step_sizes(self.step_sizes, self.dense)
             check_selection(self.select, self.tolerance, sizes)
             widths_by_scale(self.hidden_sizes, sizes)
+        seen, unseen = train, held
         noise = None
         if recipe.denoise and preprocessor is not None and preprocessor.history > 1:
             notes.append("Noise is left: delays repeat that of each row, so it is not white.")
@@ -397,6 +422,20 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             say(note, verbose=self.verbose)
         self.selection_ = chooser.choose(how, self.tolerance)
         self.data_["agreement"] = evidence.measured(self, held)
+        self.calibration_, self.region_, self.baselines_ = None, None, None
+        self._held = recorded
+        try:
+            self.region_ = Region.of(seen, unseen, self.encoder_.scale_)
+            self.baselines_ = Rivals.fit(train, held)
+            self._calibrate(recorded)
+        except KeyboardInterrupt:
+            warnings.warn(
+                "Interrupted: the model is whole, but has no prediction intervals or baselines.",
+                PyHiTSWarning,
+                stacklevel=2,
+            )
+        self._note_intervals()
+        say(self.notes_[-1], verbose=self.verbose)
         if recipe.is_closed and validation is None:
             self._solve_again(whole, recipe, dtype)
         self.seconds_ = time.perf_counter() - begin
@@ -444,8 +483,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         tolerance = self.tolerance if tolerance is None else tolerance
         check_selection(select, tolerance, self.flow_maps_)
         how = self._how_to_select(select)
+        recorded = self._held
         if validation is not None:
-            held = self.as_data(validation)
+            held = recorded = self.as_data(validation)
             if self.preprocessor_ is not None:
                 held = self.preprocessor_.transform(held)
             selection = self._chooser(held).choose(how, tolerance)
@@ -454,7 +494,89 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             selection = choose_again(self.selection_, list(self.flow_maps_), how, tolerance)
         self.selection_ = selection
         self.set_params(select=select, tolerance=tolerance)
+        known = self.calibration_
+        if validation is not None or (known and known.step_sizes != selection.step_sizes):
+            self._calibrate(recorded)
+            self._note_intervals()
+            if self.calibration_ is None:
+                warnings.warn(
+                    "The prediction intervals were those of another coupling, and the held-out "
+                    "data are not in the model file: call calibrate with recordings to have some.",
+                    PyHiTSWarning,
+                    stacklevel=2,
+                )
         return self
+
+    def calibrate(self, data: Any) -> HiTS:
+        """Measure the errors that prediction intervals rest on anew, on other data.
+
+        Data that neither trained the model nor chose its scales make the promise of the intervals
+        exact; more trajectories make it sharper.
+
+        Parameters
+        ----------
+        data : Trajectories, or anything that Trajectories accepts
+            Nine trajectories or more give one rollout each, from their first states; fewer are cut
+            into overlapping ones.
+
+        Returns
+        -------
+        HiTS
+            Itself.
+
+        Raises
+        ------
+        DataError
+            The data do not match the model, or are too short to forecast any of.
+        """
+        recordings = self.as_data(data)
+        if recordings.lengths.max() <= self.start_rows_:
+            raise DataError(
+                f"No trajectory has more than the {self.start_rows_} row(s) that a forecast starts "
+                "from: there is nothing to compare with."
+            )
+        self._calibrate(recordings)
+        self._held = recordings
+        self._note_intervals()
+        return self
+
+    def _calibrate(self, held: Trajectories | None) -> None:
+        """Rank the errors of forecasts of held-out data; with none of them nothing is known."""
+        self.calibration_ = None
+        if held is None:
+            return
+        sizes = self.selection_.step_sizes
+
+        def forecast_at(states: np.ndarray, n_steps: int, steps: np.ndarray) -> np.ndarray:
+            if self.preprocessor_ is None:
+                return self._forecast(states, n_steps, sizes)[:, steps]
+            at = steps.astype(np.float64)
+            return self._forecast(states, n_steps, sizes, at=at, preprocessor=self.preprocessor_)
+
+        self.calibration_ = calibrate(
+            forecast_at,
+            held,
+            self._spread(),
+            history=self.start_rows_,
+            step_sizes=sizes,
+            interpolation=self.interpolation,
+        )
+
+    def _note_intervals(self) -> None:
+        """Put what intervals rest on at the end of the notes, in place of what was said before."""
+        known = self.calibration_
+        if known is None:
+            said = "Intervals: none, as no data were kept for them; calibrate(data) makes some."
+        else:
+            short = known.shortfall(known.horizon, _NOTED)
+            said = basis(known, _NOTED) if short is None else f"{basis(known, _NOTED)} {short}"
+        kept = [note for note in self.notes_ if not note.startswith("Intervals:")]
+        self.notes_ = [*kept, said]
+
+    def _spread(self) -> np.ndarray:
+        """Return the standard deviation of each feature in the training data, 1 where it is 0."""
+        spread = np.array(self.data_["std"])
+        return np.where(spread > 0, spread, 1.0)
 
     def _askable(self, finished: Sequence[int]) -> str | Sequence[int]:
         """Return how to select among the scales that an interruption has left."""
@@ -480,7 +602,21 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
 
     # Using it
 
+    @overload
     def forecast(
+        self,
+        initial_states: Any,
+        n_steps: int | None = None,
+        *,
+        interval: None = None,
+        **options: Any,
+    ) -> np.ndarray: ...
+    @overload
+    def forecast(
+        self, initial_states: Any, n_steps: int | None = None, *, interval: float, **options: Any
+    ) -> Forecast: ...
+    # The overloads do not repeat the options, which are those of this signature.
+    def forecast(  # type: ignore[misc]
         self,
         initial_states: Any,
         n_steps: int | None = None,
@@ -495,7 +631,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         out: str | Path | None = None,
         overwrite: bool = False,
         tol: float | None = None,
-    ) -> np.ndarray:
+        interval: float | None = None,
+    ) -> np.ndarray | Forecast:
         """Step forward from one or many initial states, with all coupled scales at once.
 
         Parameters
@@ -529,7 +666,10 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         tol : float, optional
             Step to a tolerance instead, all trained scales taking part, and return what
             :meth:`adaptive_forecast` does as its ``states``. Not with ``interpolation``,
-            ``method``, ``compile`` or ``out``.
+            ``method``, ``compile``, ``out`` or ``interval``.
+        interval : float, optional
+            Level of prediction intervals, such as 0.9: the result is then a
+            :class:`~pyhits.Forecast`. They are those of the selected coupling.
 
         Returns
         -------
@@ -537,6 +677,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             Row 0 of a trajectory is its initial state. Without the first axis for one state of
             shape (d,). The dtype is that of ``initial_states``. With a Flatten the last axis is the
             shape of a snapshot. With ``out`` a read-only memory map or Zarr array of rows.
+        Forecast
+            With ``interval``: states, bounds, and what is known of their errors.
 
         Raises
         ------
@@ -547,6 +689,11 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             ``out`` cannot be written; what is complete is kept.
         MissingExtraError
             Zarr, or a compiler, is not installed.
+
+        Warns
+        -----
+        PyHiTSWarning
+            Initial states lie outside the training data, or intervals do not reach the horizon.
         """
         if tol is not None:
             refused = {
@@ -554,6 +701,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 "method": method != "vectorised",
                 "compile": compile,
                 "out": out is not None,
+                "interval": interval is not None,
             }
             for name in (name for name, given in refused.items() if given):
                 raise ArgumentError(f"tol and {name} do not go together; leave one of them out.")
@@ -567,6 +715,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 rows_per_block=rows_per_block,
             ).states
         self._check_fitted()
+        level = self._level(interval, step_sizes, interpolation, out)
         states, single, starts = self._starts(initial_states)
         n_steps, at = self._times(n_steps, t)
         if single and out is not None:
@@ -575,6 +724,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         if out is not None:
             names = self.feature_names_
             keep = ToFile(out, self.dt_, names, starts, overwrite=overwrite, verbose=self.verbose)
+        outside, notes = self._outside(states, None if level else _LOOKED_AT)
         result = self._forecast(
             states,
             n_steps,
@@ -588,6 +738,10 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             keep=keep,
             preprocessor=self.preprocessor_,
         )
+        if level is not None:
+            at = np.arange(result.shape[1], dtype=np.float64) if at is None else at
+            found = self._with_intervals(result, at, level, outside, notes)
+            return found.first() if single else found
         if self.snapshot_ is not None and out is None:
             result = result.reshape(*result.shape[:2], *self.snapshot_)
         return result[0] if single else result
@@ -738,9 +892,86 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         at = positions(t, self.dt_)
         return max(1, math.ceil(at.max())), at
 
+    def _level(
+        self,
+        interval: float | None,
+        step_sizes: Sequence[int] | None,
+        interpolation: str | None,
+        out: Any,
+    ) -> float | None:
+        """Return the level of the intervals asked for, if there can be such."""
+        if interval is None:
+            return None
+        level = as_level(interval)
+        if self.calibration_ is None:
+            raise ArgumentError(
+                "This model has no calibration, so there are no intervals: nothing was held out, "
+                "or it was fitted or coupled without. Call calibrate with recordings."
+            )
+        known = self.calibration_
+        if step_sizes is not None and tuple(chain(step_sizes)) != known.step_sizes:
+            raise ArgumentError(
+                f"Intervals are calibrated for the coupling {list(known.step_sizes)}, not for "
+                f"{list(step_sizes)}; couple these with couple({list(step_sizes)}) first."
+            )
+        if (interpolation or self.interpolation) != known.interpolation:
+            raise ArgumentError(
+                f"Intervals are calibrated for interpolation={known.interpolation!r}; ask for that."
+            )
+        if out is not None:
+            raise ArgumentError("Intervals go into memory: leave out=... or interval=... away.")
+        return level
+
+    def _outside(self, states: np.ndarray, most: int | None) -> tuple[np.ndarray, list[str]]:
+        """Return which states to start from lie outside the training data, and warn of them.
+
+        Neighbours in the data are looked for of the first ``most`` alone.
+        """
+        if self.region_ is None:
+            return np.zeros(len(states), dtype=bool), []
+        if self.preprocessor_ is not None:
+            rows = states if states.ndim == 3 else states[:, None]
+            states = self.preprocessor_.transform(rows)[:, -1]
+        found = self.region_.outside(states, most)
+        sentence = found.sentence()
+        if sentence is None:
+            return found.any, []
+        warnings.warn(sentence, PyHiTSWarning, stacklevel=3)
+        return found.any, [sentence]
+
+    def _with_intervals(
+        self,
+        states: np.ndarray,
+        at: np.ndarray,
+        level: float,
+        outside: np.ndarray,
+        notes: list[str],
+    ) -> Forecast:
+        assert self.calibration_ is not None
+        short = self.calibration_.shortfall(math.ceil(at.max()), level)
+        if short is not None:
+            warnings.warn(f"{short} Bounds are infinite there.", PyHiTSWarning, stacklevel=3)
+            notes = [*notes, short]
+        box = np.array(self.data_["low"]), np.array(self.data_["high"])
+        found = with_intervals(states, at, self.dt_, level, self.calibration_, outside, box, notes)
+        return found if self.snapshot_ is None else found.shaped(self.snapshot_)
+
+    @overload
+    def forecast_from(
+        self,
+        recording: Any,
+        n_steps: int | None = None,
+        *,
+        interval: None = None,
+        **options: Any,
+    ) -> np.ndarray: ...
+    @overload
+    def forecast_from(
+        self, recording: Any, n_steps: int | None = None, *, interval: float, **options: Any
+    ) -> Forecast: ...
     def forecast_from(
         self, recording: Any, n_steps: int | None = None, **options: Any
-    ) -> np.ndarray:
+    ) -> np.ndarray | Forecast:
         """Go on from the end of a recording.
 
         Parameters
@@ -758,6 +989,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         array, shape (n, n_steps + 1, d) or (n, m, d)
             As :meth:`forecast`; row 0 is the last of the recording. Without the first axis for one
             recording of shape ``(rows, d)``.
+        Forecast
+            With ``interval``.
 
         Raises
         ------
@@ -773,7 +1006,9 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             # Earlier rows do not count: neither their gaps nor their size in float64.
             rows = rows[..., -max(2, self.start_rows_) :, :]
         starts = endings(self.as_data(rows), self.start_rows_)
-        states = self.forecast(starts, n_steps, **options)
+        states: np.ndarray | Forecast = self.forecast(starts, n_steps, **options)
+        if isinstance(states, Forecast):
+            return states.first() if single else states
         return states[0] if single and options.get("out") is None else states
 
     def _forecast(
@@ -816,6 +1051,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         n_steps: int | None = None,
         step_sizes: Sequence[int] | None = None,
         interpolation: str | None = None,
+        baselines: bool = True,
     ) -> Evaluation:
         """Forecast every trajectory from its first state and measure the errors.
 
@@ -826,6 +1062,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             Horizon; by default to the end of each trajectory.
         step_sizes, interpolation
             As in :meth:`forecast`.
+        baselines : bool
+            Measure the simple baselines, too.
         """
         self._check_fitted()
         starts, data = histories(self.as_data(test), self.start_rows_)
@@ -838,9 +1076,17 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 starts, steps, sizes, interpolation=interpolation, preprocessor=self.preprocessor_
             )
 
-        spread = np.array(self.data_["std"])
-        scale = np.where(spread > 0, spread, 1.0)
-        return evaluate(forecaster, data, scale=scale, n_steps=n_steps, step_sizes=sizes)
+        rivals: dict[str, Any] = {}
+        if baselines and self.baselines_ is not None:
+            rivals = self.baselines_.forecasters(self.preprocessor_, starts)
+        return evaluate(
+            forecaster,
+            data,
+            scale=self._spread(),
+            n_steps=n_steps,
+            step_sizes=sizes,
+            rivals=rivals,
+        )
 
     @property
     def start_rows_(self) -> int:
@@ -877,7 +1123,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return minus the normalised root mean squared error, for scikit-learn's searches."""
-        return -self.evaluate(X).nrmse
+        return -self.evaluate(X, baselines=False).nrmse
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a safetensors file; see :func:`pyhits.load`."""

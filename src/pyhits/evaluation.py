@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +13,38 @@ from pyhits import metrics
 from pyhits.planning import Rollouts, padded
 from pyhits.trajectories import Trajectories
 
+#: A baseline is better if its error is below this part of the model's: less is a tie.
+_BETTER = 0.99
+
 #: Forecasts initial states (n, d) over n_steps: the result is (n, n_steps + 1, d).
 Forecaster = Callable[[np.ndarray, int], np.ndarray]
+
+
+class Rival(NamedTuple):
+    """Another forecast to compare with: its name in tables, and what makes it."""
+
+    label: str
+    forecaster: Forecaster
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Errors of a baseline, measured as those of the model in :class:`Evaluation`.
+
+    Attributes
+    ----------
+    label : str
+        Its name in tables.
+    mse, nrmse, smape, valid_time : float
+    n_diverged : int
+    """
+
+    label: str
+    mse: float
+    nrmse: float
+    smape: float
+    valid_time: float
+    n_diverged: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +76,11 @@ class Evaluation:
     step_sizes : tuple of int
         Scales that were coupled.
     feature_names : tuple of str
+    smape : float
+        Symmetric mean absolute percentage error, 0 to 200; see :func:`pyhits.metrics.smape`.
+    baselines : dict of str to Scores
+        Simple forecasts of the same data, fitted to the training data: ``persistence``, ``mean``,
+        ``linear``, ``polynomial``, ``seasonal``.
     """
 
     mse: float
@@ -63,6 +98,30 @@ class Evaluation:
     dt: float
     step_sizes: tuple[int, ...]
     feature_names: tuple[str, ...]
+    smape: float = np.nan
+    baselines: dict[str, Scores] = field(default_factory=dict)
+
+    @property
+    def better(self) -> str | None:
+        """Kind of the baseline with the lowest normalised error, if the model's is not as low."""
+        if not self.baselines:
+            return None
+        best = min(self.baselines, key=lambda kind: self.baselines[kind].nrmse)
+        return best if self.baselines[best].nrmse < _BETTER * self.nrmse else None
+
+    @property
+    def verdict(self) -> str:
+        """A sentence on whether a baseline would have done better; empty without any."""
+        if not self.baselines:
+            return ""
+        if self.better is None:
+            return "No baseline has a clearly lower error."
+        theirs = self.baselines[self.better].nrmse
+        name = "forecast of the mean" if self.better == "mean" else f"{self.better} forecast"
+        return (
+            f"The {name} has a lower error ({theirs:.3g} against {self.nrmse:.3g}): prefer it, or "
+            "train longer, on more data, or look no further ahead than the valid time."
+        )
 
     @property
     def times(self) -> np.ndarray:
@@ -75,6 +134,11 @@ class Evaluation:
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray):
                 values[name] = [_finite(v) for v in value.tolist()]
+            elif name == "baselines":
+                values[name] = {
+                    kind: {k: _finite(v) for k, v in asdict(scores).items()}
+                    for kind, scores in value.items()
+                }
             else:
                 values[name] = _finite(value)
         return values
@@ -94,7 +158,27 @@ class Evaluation:
             ("seconds", f"{self.seconds:.3f}"),
         ]
         width = max(len(label) for label, _ in rows)
-        return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
+        lines = [f"{label:<{width}}  {text}" for label, text in rows]
+        return "\n".join([*lines, *self._table()])
+
+    def _table(self) -> list[str]:
+        """Return the lines that compare the model with the baselines; none without any."""
+        if not self.baselines:
+            return []
+        own = Scores("hits", self.mse, self.nrmse, self.smape, self.valid_time, self.n_diverged)
+        every = [own, *self.baselines.values()]
+        width = max(len(scores.label) for scores in every)
+        return [
+            "",
+            f"{'forecast':<{width}}  {'nrmse':>9}  {'smape':>6}  {'valid time':>10}  diverged",
+            *(
+                f"{s.label:<{width}}  {s.nrmse:>9.3e}  {s.smape:>5.1f}%  {s.valid_time:>10.4g}  "
+                f"{s.n_diverged:>8}"
+                for s in every
+            ),
+            "",
+            self.verdict,
+        ]
 
     def _at_quarters(self) -> str:
         """Return the mean squared error at each quarter of the horizon, in words."""
@@ -114,6 +198,7 @@ def evaluate(
     scale: np.ndarray,
     n_steps: int | None = None,
     step_sizes: tuple[int, ...] = (),
+    rivals: Mapping[str, Rival] | None = None,
 ) -> Evaluation:
     """Forecast every trajectory from its first state and compare.
 
@@ -128,6 +213,8 @@ def evaluate(
         data. That of the test data would make noise of a feature that has settled count in full.
     n_steps : int, optional
         Horizon; by default to each trajectory's end.
+    rivals : mapping of str to Rival, optional
+        Baselines to measure beside it.
     """
     truth = padded(test)
     if n_steps is not None:
@@ -136,35 +223,78 @@ def evaluate(
     begin = time.perf_counter()
     predicted = forecaster(rolled.initial_states, rolled.n_steps)
     seconds = time.perf_counter() - begin
-
-    known = np.isfinite(truth)
-    known[:, 0] = False
-    error = np.where(known, _squares(predicted, truth), 0.0)
-    still = np.where(known, _squares(truth[:, :1], truth), 0.0)
-    diverged = ~np.isfinite(error).all(axis=(1, 2))
-    error[~np.isfinite(error)] = np.inf
-    counts = np.maximum(known.sum(axis=(0, 1)), 1)
-    steps = metrics.valid_steps(truth, predicted, scale)
-    with np.errstate(invalid="ignore"):
-        per_feature = error.sum(axis=(0, 1)) / counts
-        per_step = error.sum(axis=(0, 2)) / np.maximum(known.sum(axis=(0, 2)), 1)
-    still_mse = still.sum(axis=(0, 1)) / counts
+    own = _measured(truth, predicted, scale)
+    baselines = {}
+    for kind, rival in (rivals or {}).items():
+        theirs = rival.forecaster(rolled.initial_states, rolled.n_steps)
+        baselines[kind] = _measured(truth, theirs, scale).scores(rival.label, test.dt)
+    still = baselines.get("persistence")
+    if still is None:
+        still = _measured(truth, truth[:, :1], scale).scores("persistence", test.dt)
+    scores = own.scores("hits", test.dt)
     return Evaluation(
-        mse=float(per_feature.mean()),
-        nrmse=float(np.sqrt(np.mean(per_feature / scale**2))),
-        valid_time=float(np.median(steps) * test.dt),
-        valid_steps=steps,
-        per_step_mse=per_step,
-        feature_mse=per_feature,
-        persistence_mse=float(still_mse.mean()),
-        persistence_nrmse=float(np.sqrt(np.mean(still_mse / scale**2))),
+        mse=scores.mse,
+        nrmse=scores.nrmse,
+        valid_time=scores.valid_time,
+        valid_steps=own.valid_steps,
+        per_step_mse=own.per_step,
+        feature_mse=own.per_feature,
+        persistence_mse=still.mse,
+        persistence_nrmse=still.nrmse,
         seconds=seconds,
         n_trajectories=len(test),
         n_steps=rolled.n_steps,
-        n_diverged=int(diverged.sum()),
+        n_diverged=own.n_diverged,
         dt=test.dt,
         step_sizes=tuple(step_sizes),
         feature_names=test.feature_names,
+        smape=scores.smape,
+        baselines=baselines,
+    )
+
+
+class _Errors(NamedTuple):
+    """Errors of one forecast; means are over what is known of the truth."""
+
+    per_feature: np.ndarray
+    per_step: np.ndarray
+    valid_steps: np.ndarray
+    n_diverged: int
+    smape: float
+    scale: np.ndarray
+
+    def scores(self, label: str, dt: float) -> Scores:
+        """Return them as one row of a table."""
+        return Scores(
+            label=label,
+            mse=float(self.per_feature.mean()),
+            nrmse=float(np.sqrt(np.mean(self.per_feature / self.scale**2))),
+            smape=self.smape,
+            valid_time=float(np.median(self.valid_steps) * dt),
+            n_diverged=self.n_diverged,
+        )
+
+
+def _measured(truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> _Errors:
+    """Measure a forecast; ``predicted`` may have one row that stands for all times."""
+    known = np.isfinite(truth)
+    known[:, 0] = False
+    error = np.where(known, _squares(predicted, truth), 0.0)
+    lost = ~np.isfinite(error)
+    diverged = lost.reshape(len(error), -1).any(axis=1)
+    error[lost] = np.inf
+    # Sums over trajectories first: over a few features at a time they would take far longer.
+    sums, counts = error.sum(axis=0), known.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        per_feature = sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
+        per_step = sums.sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
+    return _Errors(
+        per_feature=per_feature,
+        per_step=per_step,
+        valid_steps=metrics.valid_steps(truth, predicted, scale),
+        n_diverged=int(diverged.sum()),
+        smape=metrics.smape(truth, np.broadcast_to(predicted, truth.shape)),
+        scale=scale,
     )
 
 

@@ -51,3 +51,26 @@ def masked_mse(truth: np.ndarray, forecast: np.ndarray, scale: np.ndarray) -> fl
     else:
         error = float(difference.mean(where=known)) if known.any() else np.inf
     return error if np.isfinite(error) else np.inf
+
+
+def smape(truth: np.ndarray, forecast: np.ndarray) -> float:
+    """Symmetric mean absolute percentage error, where truth is known: 0 to 200.
+
+    The mean over trajectories, times and features of ``200 |a - f| / (|a| + |f|)``, 0 where both
+    are 0; a forecast that diverged counts 200. The initial states, which are given, do not count.
+
+    Parameters
+    ----------
+    truth, forecast : array, shape (n, time, d)
+        Row 0 is the initial state. Truth may end early with NaN.
+    """
+    truth, forecast = truth[:, 1:], forecast[:, 1:]
+    known = np.isfinite(truth)
+    if not known.any():
+        return 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        share = np.abs(np.subtract(truth, forecast, dtype=np.float64))
+        size = np.abs(truth) + np.abs(forecast, dtype=np.float64)
+        np.divide(share, size, out=share, where=size > 0)
+    share[~np.isfinite(forecast)] = 1.0
+    return float(200 * share.mean(where=known))

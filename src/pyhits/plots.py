@@ -169,13 +169,25 @@ def phase_portrait(truth: np.ndarray, forecast: np.ndarray, names: Sequence[str]
 
 
 def sample_trajectory(
-    truth: np.ndarray, forecast: np.ndarray, dt: float, names: Sequence[str]
+    truth: np.ndarray,
+    forecast: np.ndarray,
+    dt: float,
+    names: Sequence[str],
+    interval: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Figure:
-    """Draw one true and one forecast trajectory ``(time, d)``, at most six features of it."""
+    """Draw one true and one forecast trajectory ``(time, d)``, at most six features of it.
+
+    ``interval`` are the lower and upper bounds of the forecast, each ``(time, d)``; where they are
+    not finite nothing is drawn.
+    """
     shown = min(6, truth.shape[1])
     figure, axes = _figure(height=1.3 + 1.0 * shown, nrows=shown, sharex=True)
     keep = _thin(len(truth))
     for k, axis in enumerate(np.atleast_1d(axes)):
+        if interval is not None:
+            low, high = (bound[keep, k] for bound in interval)
+            axis.fill_between(keep * dt, low, high, where=np.isfinite(high - low), alpha=0.25,
+                              color=_FORECAST, linewidth=0, label="interval")  # fmt: skip
         axis.plot(keep * dt, truth[keep, k], color=_TRUTH, linewidth=2.2, label="recorded")
         axis.plot(keep * dt, forecast[keep, k], "--", color=_FORECAST, linewidth=1.2,
                   label="forecast")  # fmt: skip
@@ -183,7 +195,7 @@ def sample_trajectory(
     np.atleast_1d(axes)[-1].set_xlabel("time")
     figure.legend(
         *np.atleast_1d(axes)[0].get_legend_handles_labels(),
-        loc="outside upper right", ncols=2, frameon=False,
+        loc="outside upper right", ncols=3, frameon=False,
     )  # fmt: skip
     return figure
 

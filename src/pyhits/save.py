@@ -23,6 +23,7 @@ from pyhits.hierarchy import Selection, chain, resolution
 from pyhits.serialise import pack_flow_map, read_tensors, unpack_flow_map, write_tensors
 from pyhits.training import History, Recipe
 from pyhits.trajectories import default_names
+from pyhits.trust.pack import pack_trust, unpack_trust
 
 #: Version of the layout. Files of a greater one are refused. Since 2 a flow map may be dense, since
 #: 3 there may be a preprocessor; since 4 what the data span are tensors, as the header of a file
@@ -79,6 +80,8 @@ def save_model(model: HiTS, path: str | Path) -> Path:
         packed, facts = pack_flow_map(flow_map, f"scale.{size}")
         tensors |= packed
         scales.append({"step_size": size, "map": facts, "history": model.history_[size].as_dict()})
+    packed, trust = pack_trust(model.calibration_, model.region_, model.baselines_)
+    tensors |= packed
     settings = model.get_params(deep=False)
     if isinstance(model.recipe, Recipe):
         settings["recipe"] = asdict(model.recipe)
@@ -106,6 +109,7 @@ def save_model(model: HiTS, path: str | Path) -> Path:
             "settings": settings,
             "recipe": asdict(model.recipe_),
             "data": data,
+            "trust": trust,
             "notes": model.notes_,
             "seconds": model.seconds_,
         },
@@ -187,6 +191,13 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
     model.selection_ = Selection.from_dict(facts["selection"])
     model.data_ = data
     model.noise_ = np.array(data.get("noise", [0.0] * model.n_features_in_))
+    model.calibration_, model.region_, model.baselines_ = unpack_trust(
+        tensors,
+        facts.get("trust", {}),
+        model.coordinate_names_,
+        n_features,
+        model.dt_,
+    )
     model.notes_ = list(facts["notes"])
     model.seconds_ = float(facts["seconds"])
     return model

@@ -1,4 +1,4 @@
-"""The rivals of the paper's Section 3.2: LSTM, clockwork RNN and echo state network.
+"""What to compare with: the rivals of the paper's Section 3.2, and simple baselines.
 
 >>> import numpy as np
 >>> from pyhits.baselines import EchoStateNetwork
@@ -12,6 +12,18 @@ All have one face: ``fit``, ``forecast`` from a state, ``forecast_from`` a recor
 """
 
 from pyhits.baselines.echo import EchoStateNetwork
+from pyhits.baselines.polynomial import Linear, Polynomial
 from pyhits.baselines.recurrent import LSTM, ClockworkRNN
+from pyhits.baselines.seasonal import Seasonal
+from pyhits.baselines.simple import Mean, Persistence
 
-__all__ = ["LSTM", "ClockworkRNN", "EchoStateNetwork"]
+__all__ = [
+    "LSTM",
+    "ClockworkRNN",
+    "EchoStateNetwork",
+    "Linear",
+    "Mean",
+    "Persistence",
+    "Polynomial",
+    "Seasonal",
+]

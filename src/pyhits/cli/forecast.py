@@ -10,6 +10,7 @@ import typer
 
 from pyhits.atomic import check_target
 from pyhits.cli.hybrid import HybridDt, Integrator, MaxIterations, OfSystem, Tolerance, make_hybrid
+from pyhits.cli.intervals import check_intervals, side_by_side, what_to_know
 from pyhits.cli.model import Device, Model
 from pyhits.cli.options import (
     DropOutliers,
@@ -87,6 +88,10 @@ def forecast(
     hybrid_dt: HybridDt = None,
     parareal: Tolerance = None,
     max_iterations: MaxIterations = None,
+    interval: Annotated[
+        float | None,
+        typer.Option("--interval", help="Level of prediction intervals to write beside it: 0.9."),
+    ] = None,
     device: Device = "cpu",
     quiet: Quiet = False,
     debug: Debug = False,
@@ -94,7 +99,8 @@ def forecast(
     """Forecast from the first state of every trajectory in a file, or go on from their ends.
 
     A .npy or .zarr may be larger than memory; called again, a forecast that was stopped continues.
-    With --hybrid a numerical integrator fills in between learned coarse steps.
+    With --hybrid a numerical integrator fills in between learned coarse steps. With --interval the
+    bounds of every variable NAME are written as NAME_low and NAME_high.
 
     Example: pyhits forecast vdp.safetensors --from test.npz --steps 5120 -o forecast.npz
 
@@ -138,9 +144,12 @@ def forecast(
             "--overwrite": overwrite,
             "--interpolation": interpolation is not None,
             "--tol": tol is not None,
+            "--interval": interval is not None,
         },
     )
     _check_form(loaded, out)
+    if interval is not None:
+        check_intervals(loaded, interval, steps, out)
     # Forecasts go on from the end of a recording that is cut, or start where it begins.
     kept = slice(0, 1) if after is None else slice(-1, None)
     mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet, kept)
@@ -178,6 +187,7 @@ def forecast(
             out=out if streamed else None,
             overwrite=overwrite,
             tol=tol,
+            interval=interval,
         )
     except KeyboardInterrupt:
         if streamed:  # it has said what is complete
@@ -185,6 +195,12 @@ def forecast(
         raise
     if streamed:
         say(f"{' x '.join(map(str, states.shape))} states written to {out}", verbose=not quiet)
+        return
+    if interval is not None:
+        table, names = side_by_side(states, loaded.feature_names_)
+        _write(table, loaded, loaded.dt_, begin, out, names=names, verbose=not quiet)
+        for sentence in what_to_know(states):
+            say(sentence, verbose=not quiet)
         return
     _write(states, loaded, loaded.dt_, begin, out, verbose=not quiet)
 
@@ -208,6 +224,7 @@ def _write(
     start_times: np.ndarray,
     out: Path,
     *,
+    names: tuple[str, ...] | None = None,
     verbose: bool,
 ) -> None:
     """Write forecasts that begin at ``start_times``, each cut where it diverged."""
@@ -226,9 +243,9 @@ def _write(
     result = Trajectories(
         pieces,
         dt,
-        feature_names=model.feature_names_,
+        feature_names=names or model.feature_names_,
         start_times=start_times[kept],
-        snapshot=model.snapshot_,
+        snapshot=model.snapshot_ if names is None else None,
     )
     write(result, out)
     for k in np.flatnonzero(rows < length):
@@ -276,7 +293,7 @@ def evaluate(
 ) -> None:
     """Forecast every trajectory from its first state and print the errors.
 
-    Beside them stand those of persistence, the forecast that nothing changes.
+    Beside them stand those of simple baselines: persistence, mean, linear, polynomial, seasonal.
 
     Example: pyhits evaluate vdp.safetensors test.npz --report report.html
 

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pyhits import plots
 from pyhits.atomic import write_bytes
+from pyhits.errors import PyHiTSWarning
 from pyhits.estimator import HiTS
 from pyhits.evaluation import Evaluation
 from pyhits.hierarchy.starts import histories
 from pyhits.planning import padded
 from pyhits.report.environment import environment
+from pyhits.trajectories import Trajectories
+from pyhits.trust.result import basis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Test trajectories drawn in the phase portrait.
 _PORTRAIT = 12
+
+#: Level of the intervals drawn.
+_LEVEL = 0.9
 
 
 def write_report(
@@ -60,7 +69,9 @@ def write_report(
     single = {}
     for size in model.flow_maps_:
         say(f"evaluating step size {size} alone")
-        single[size] = model.evaluate(data, n_steps=coupled.n_steps, step_sizes=[size])
+        single[size] = model.evaluate(
+            data, n_steps=coupled.n_steps, step_sizes=[size], baselines=False
+        )
     say("drawing")
     page = Environment(loader=PackageLoader("pyhits.report"), autoescape=True).get_template(
         "page.html.j2"
@@ -74,6 +85,7 @@ def write_report(
         figures={
             name: _svg(figure, name) for name, figure in _figures(model, data, coupled, single)
         },
+        interval=_interval(model, data, coupled),
         environment=environment(),
         best_single=min(single.values(), key=lambda e: e.mse),
     )
@@ -90,6 +102,11 @@ def _figures(
         starts, truth.shape[1] - 1, step_sizes=coupled.step_sizes, on_divergence="return"
     ).reshape(truth.shape)
     first = min(int(data.lengths[0]), coupled.n_steps + 1)
+    band = None
+    if _is_calibrated(model, coupled):
+        assert model.calibration_ is not None
+        widths = model.calibration_.widths(np.arange(first, dtype=float), _LEVEL)
+        band = forecast[0, :first] - widths, forecast[0, :first] + widths
     return [
         ("training", plots.training_curves(model.history_)),
         ("selection", plots.selection_path(model.selection_)),
@@ -99,10 +116,41 @@ def _figures(
         (
             "sample",
             plots.sample_trajectory(
-                truth[0, :first], forecast[0, :first], data.dt, data.feature_names
+                truth[0, :first], forecast[0, :first], data.dt, data.feature_names, band
             ),
         ),
     ]
+
+
+def _is_calibrated(model: HiTS, coupled: Evaluation) -> bool:
+    """Whether intervals are known of the coupling that is shown."""
+    known = model.calibration_
+    return known is not None and known.step_sizes == coupled.step_sizes
+
+
+def _interval(model: HiTS, data: Trajectories, coupled: Evaluation) -> dict[str, Any]:
+    """Return what the page says of intervals: a note, their level and reach, and their coverage.
+
+    The coverage is the share of recorded values inside, up to where intervals are finite; None
+    where they never are.
+    """
+    if not _is_calibrated(model, coupled):
+        return {"note": "There are no prediction intervals: nothing was held out for them."}
+    assert model.calibration_ is not None
+    facts: dict[str, Any] = {"note": basis(model.calibration_, _LEVEL), "level": _LEVEL}
+    reach = min(coupled.n_steps, model.calibration_.reach(_LEVEL))
+    facts |= {"reach": reach, "whole": reach == coupled.n_steps, "coverage": None}
+    if reach:
+        starts, rest = histories(data, model.start_rows_)
+        truth = padded(rest)[:, 1 : reach + 1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PyHiTSWarning)
+            found = model.forecast(starts, reach, interval=_LEVEL, on_divergence="return")
+        low, high = (bound[:, 1:].reshape(truth.shape) for bound in (found.low, found.high))
+        known = np.isfinite(truth)
+        inside = (low <= truth) & (truth <= high)
+        facts |= {"coverage": float(inside[known].mean()), "outside": int(found.outside.sum())}
+    return facts
 
 
 def _svg(figure: Figure, name: str) -> str:

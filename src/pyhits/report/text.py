@@ -20,6 +20,15 @@ def facts(model: HiTS) -> dict[str, Any]:
         "coordinate_names": list(model.coordinate_names_),
         "step_sizes": list(model.flow_maps_),
         "selection": model.selection_.as_dict(),
+        "calibration": None
+        if model.calibration_ is None
+        else {
+            "n_rollouts": model.calibration_.n_rollouts,
+            "horizon": model.calibration_.horizon,
+            "highest_level": model.calibration_.highest_level,
+            "overlapping": model.calibration_.overlapping,
+        },
+        "baselines": [] if model.baselines_ is None else list(model.baselines_.fitted),
         "dtype": model.dtype_,
         "data": model.data_,
         "notes": model.notes_,
@@ -61,6 +70,7 @@ def describe(model: HiTS) -> str:
         f"trained on    {data['n_trajectories']} trajectories, {data['n_rows']} rows, "
         f"in {model.seconds_:.0f} s, {model.dtype_}",
         f"coupled       step sizes {', '.join(map(str, model.selection_.step_sizes))}",
+        f"intervals     {_intervals(model)}",
         "",
         f"{'step size':>9}  {'relative error':>14}  {'windows':>9}  {'seconds':>7}  "
         f"{'stopped by':<11}  flow map",
@@ -91,6 +101,18 @@ def describe(model: HiTS) -> str:
             for c in selection.best
         ]
     return "\n".join([*lines, "", *model.notes_])
+
+
+def _intervals(model: HiTS) -> str:
+    """Return what prediction intervals rest on, in a few words."""
+    known = model.calibration_
+    if known is None:
+        return "none: no held-out data were kept; calibrate on some"
+    what = "overlapping rollouts" if known.overlapping else "held-out trajectories"
+    return (
+        f"by {known.n_rollouts} {what}, up to step {known.horizon} and level "
+        f"{known.highest_level:.3g}"
+    )
 
 
 def _names(names: tuple[str, ...]) -> str:

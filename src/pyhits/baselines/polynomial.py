@@ -1,0 +1,293 @@
+"""Polynomial one-step maps by ridge regression: nonlinear vector autoregression, and linear."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pyhits.baselines.ridge import Ridge
+from pyhits.baselines.simple import Simple, same_shape
+from pyhits.checks import as_count
+from pyhits.encoders import Standardise
+from pyhits.errors import ArgumentError, DataError
+from pyhits.hierarchy.divergence import DIVERGED
+
+#: Relative ridges tried, weakest first.
+_RIDGES = (1e-14, 1e-11, 1e-8, 1e-5)
+
+#: Rows regressed on, at most, and rows times squared terms: half a second on one core.
+_MOST_ROWS, _MOST_WORK = 20_000, 4e8
+
+#: Monomials of one candidate, at most; a higher degree or more lags are left out.
+MOST_TERMS = 300
+
+#: Forecasts that choose among candidates: trajectories and steps, at most.
+_CHECKS, _CHECK_STEPS = 16, 400
+
+#: Squared error, in variances, beyond which a forecast is no worse.
+_WORST = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class StepMap:
+    """One step as a polynomial in the last ``lags`` states.
+
+    Attributes
+    ----------
+    weights : array, shape (terms, d)
+        Increments are ``monomials @ weights``.
+    lags, degree : int
+    """
+
+    weights: np.ndarray
+    lags: int
+    degree: int
+
+
+class Polynomial(Simple):
+    """Polynomial vector autoregression (Gauthier et al. 2021, Nat. Commun. 12, 5564).
+
+    The increment from one row to the next is a polynomial in the last one or two rows. Degree, rows
+    and ridge are chosen by forecasts of the validation data from their first rows.
+
+    Parameters
+    ----------
+    max_degree : int
+        Highest degree tried, from 1 to 4, as far as there are at most 300 monomials.
+    max_lags : int
+        Rows looked at, at most: 1 or 2. From a state alone the first step looks at one.
+    scaling : Standardise, optional
+        By default ``Standardise()``.
+
+    Attributes
+    ----------
+    map_ : StepMap
+        The map chosen.
+    starter_ : StepMap
+        The map of the first step from a state alone; ``map_`` itself if that looks at one row.
+    """
+
+    kind: ClassVar[str] = "polynomial"
+
+    def __init__(
+        self, *, max_degree: int = 4, max_lags: int = 2, scaling: Standardise | None = None
+    ) -> None:
+        self.max_degree = max_degree
+        self.max_lags = max_lags
+        self.scaling = scaling
+
+    def _check(self) -> None:
+        for name, most in (("max_degree", 4), ("max_lags", 2)):
+            if as_count(getattr(self, name), name) > most:
+                raise ArgumentError(
+                    f"Expected {name} of at most {most}, got {getattr(self, name)}."
+                )
+
+    @property
+    def label(self) -> str:
+        """Name in a table, with the degree, and the rows looked at where those are two."""
+        rows = ", 2 rows" if self.map_.lags == 2 else ""
+        return f"{self.kind} (degree {self.map_.degree}{rows})"
+
+    def _candidates(self, d: int) -> list[tuple[int, int]]:
+        """Return lags and degrees to try, simplest first; the first is always there."""
+        found = [
+            (lags, degree)
+            for lags in range(1, self.max_lags + 1)
+            for degree in range(1, self.max_degree + 1)
+            if n_terms(lags * d, degree) <= MOST_TERMS
+        ]
+        return found or [(1, 1)]
+
+    def _train(self, train: list[np.ndarray], held: list[np.ndarray], seed: int) -> None:
+        checks = _padded(held)
+        best: dict[int, tuple[tuple[int, float], StepMap]] = {}
+        self.history_ = []
+        for lags, degree in self._candidates(train[0].shape[1]):
+            windows = _windows(train, lags, n_terms(lags * train[0].shape[1], degree))
+            if windows is None:
+                continue
+            before, increments = windows
+            solver = Ridge(monomials(before, degree), increments)
+            weights = np.stack([solver.solve(ridge) for ridge in _RIDGES])
+            starter = best[1][1] if lags > 1 else None
+            for ridge, error, some in zip(
+                _RIDGES, _errors(weights, lags, degree, starter, checks), weights, strict=True
+            ):
+                if lags not in best or error < best[lags][0]:
+                    best[lags] = (error, StepMap(some, lags, degree))
+                self.history_.append(
+                    {"lags": lags, "degree": degree, "ridge": ridge, "lost": error[0],
+                     "error": error[1]}
+                )  # fmt: skip
+        if not best:
+            raise DataError("Every trajectory has one row: there is no step to learn from.")
+        self.starter_ = best[1][1]
+        self.map_ = min(best.values(), key=lambda entry: entry[0])[1]
+        self.n_parameters_ = self.map_.weights.size
+
+    def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
+        ahead = np.empty((n_steps, len(rows), rows.shape[2]))
+        known = rows.transpose(1, 0, 2)
+        _roll(ahead[None], known, self.map_.weights[None], self.map_, self.starter_)
+        return ahead.transpose(1, 0, 2)
+
+    def _learned(self) -> dict[str, np.ndarray]:
+        found = {"map": self.map_.weights, "shape": np.array([self.map_.lags, self.map_.degree])}
+        if self.starter_ is not self.map_:
+            found |= {"starter": self.starter_.weights}
+            found |= {"starter_shape": np.array([self.starter_.lags, self.starter_.degree])}
+        return found
+
+    def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
+        self.map_ = self.starter_ = self._as_map(arrays["map"], arrays["shape"])
+        if "starter" in arrays:
+            self.starter_ = self._as_map(arrays["starter"], arrays["starter_shape"])
+        if self.starter_.lags != 1:
+            raise ValueError("a baseline looks at two rows where there is one")
+        self.n_parameters_ = self.map_.weights.size
+
+    def _as_map(self, weights: np.ndarray, shape: np.ndarray) -> StepMap:
+        lags, degree = (int(k) for k in shape)
+        if not (1 <= lags <= 2 and 0 <= degree <= 4):
+            raise ValueError("a baseline is of a degree or looks at rows that it cannot")
+        d = self.n_features_in_
+        return StepMap(same_shape(weights, (n_terms(lags * d, degree), d)), lags, degree)
+
+
+class Linear(Polynomial):
+    """A linear one-step map with a constant, by least squares: dynamic mode decomposition.
+
+    ``x' = A x + b`` (Schmid 2010, J. Fluid Mech. 656, 5), its ridge chosen by forecasts of the
+    validation data. Forecasts square the map, and so take few products whatever the horizon.
+    """
+
+    kind: ClassVar[str] = "linear"
+    max_degree = 1
+    max_lags = 1
+
+    def __init__(self, *, scaling: Standardise | None = None) -> None:
+        self.scaling = scaling
+
+    @property
+    def label(self) -> str:
+        """Name in a table."""
+        return self.kind
+
+    def _candidates(self, d: int) -> list[tuple[int, int]]:
+        return [(1, 1)]
+
+    def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
+        n, d = len(rows), rows.shape[2]
+        # States with a 1 in front are mapped by one matrix, whose powers are steps of many rows.
+        power = np.eye(d + 1)
+        power[:, 1:] += self.map_.weights
+        ahead = np.empty((n, n_steps + 1, d + 1))
+        ahead[:, 0, 0], ahead[:, 0, 1:] = 1.0, rows[:, -1]
+        done = 1
+        with np.errstate(over="ignore", invalid="ignore"):
+            while done <= n_steps:
+                more = min(done, n_steps + 1 - done)
+                ahead[:, done : done + more] = ahead[:, :more] @ power
+                power, done = power @ power, done + more
+        return ahead[:, 1:, 1:]
+
+
+def n_terms(n_variables: int, degree: int) -> int:
+    """Return the number of monomials up to a degree, the constant included."""
+    return math.comb(n_variables + degree, degree)
+
+
+def monomials(states: np.ndarray, degree: int) -> np.ndarray:
+    """Return all monomials up to a degree, ``(..., n)`` to ``(..., n_terms)``, by degree.
+
+    Those of one degree are each variable times those of the degree below that begin with it or a
+    later one.
+    """
+    n = states.shape[-1]
+    parts = [np.ones((*states.shape[:-1], 1)), states][: degree + 1]
+    begins = np.arange(n)
+    for _ in range(2, degree + 1):
+        below = parts[-1]
+        parts.append(
+            np.concatenate(
+                [states[..., k : k + 1] * below[..., begins[k] :] for k in range(n)], axis=-1
+            )
+        )
+        sizes = below.shape[-1] - begins
+        begins = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    return np.concatenate(parts, axis=-1)
+
+
+def _windows(
+    train: Sequence[np.ndarray], lags: int, terms: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the last ``lags`` rows side by side, latest first, and the increments after them."""
+    long = [rows for rows in train if len(rows) > lags]
+    if not long:
+        return None
+    before = [
+        np.concatenate([rows[lags - 1 - k : len(rows) - 1 - k] for k in range(lags)], axis=1)
+        for rows in long
+    ]
+    after = np.concatenate([np.diff(rows[lags - 1 :], axis=0) for rows in long])
+    states = np.concatenate(before)
+    most = int(min(_MOST_ROWS, max(2 * terms, _MOST_WORK / terms**2)))
+    some = np.linspace(0, len(states) - 1, min(most, len(states))).astype(int)
+    return states[some], after[some]
+
+
+def _padded(held: Sequence[np.ndarray]) -> np.ndarray:
+    """Return beginnings of some trajectories, ``(time, n, d)``, NaN beyond their ends."""
+    chosen = np.linspace(0, len(held) - 1, min(_CHECKS, len(held))).astype(int)
+    some = [held[k][: _CHECK_STEPS + 1] for k in chosen]
+    truth = np.full((max(map(len, some)), len(some), some[0].shape[1]), np.nan)
+    for k, rows in enumerate(some):
+        truth[: len(rows), k] = rows
+    return truth
+
+
+def _errors(
+    weights: np.ndarray, lags: int, degree: int, starter: StepMap | None, truth: np.ndarray
+) -> list[tuple[int, float]]:
+    """Return how many forecasts each candidate loses, and its bounded mean squared error."""
+    like = StepMap(weights[0], lags, degree)
+    ahead = np.empty((len(weights), len(truth) - 1, *truth.shape[1:]))
+    _roll(ahead, truth[:1], weights, like, starter or like)
+    known = np.isfinite(truth[1:])
+    with np.errstate(invalid="ignore", over="ignore"):
+        squares = np.fmin(np.square(ahead - truth[1:]), _WORST)
+        lost = (~(np.abs(ahead) < DIVERGED).all(axis=(1, 3))).sum(axis=1)
+    return [
+        (int(n), float(square.mean(where=known))) for n, square in zip(lost, squares, strict=True)
+    ]
+
+
+def _roll(
+    ahead: np.ndarray, rows: np.ndarray, weights: np.ndarray, like: StepMap, starter: StepMap
+) -> None:
+    """Step forward with one or several maps at once, into ``ahead``.
+
+    Parameters
+    ----------
+    ahead : array, shape (maps, n_steps, n, d)
+    rows : array, shape (time, n, d)
+        What is known; where that is too little for the lags, ``starter`` takes the first step.
+    weights : array, shape (maps, terms, d)
+        Of maps with the lags and degree of ``like``.
+    """
+    maps, n_steps = len(weights), ahead.shape[1]
+    past: list[Any] = [np.broadcast_to(row, (maps, *row.shape)) for row in rows[-like.lags :][::-1]]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in range(n_steps):
+            if len(past) < like.lags:
+                step = monomials(past[0], starter.degree) @ starter.weights
+            else:
+                before = past[0] if like.lags == 1 else np.concatenate(past, axis=-1)
+                step = monomials(before, like.degree) @ weights
+            ahead[:, k] = past[0] + step
+            past = [ahead[:, k], *past][: like.lags]

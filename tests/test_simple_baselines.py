@@ -1,0 +1,220 @@
+"""The simple baselines: exact maps found again, plain loops, periods, files, and their place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import circles, rotation
+from sklearn.base import clone
+
+import pyhits
+from pyhits import metrics
+from pyhits.baselines import Linear, Mean, Persistence, Polynomial, Seasonal
+from pyhits.baselines.polynomial import monomials, n_terms
+from pyhits.baselines.seasonal import find_period
+from pyhits.errors import ArgumentError, DataError, DivergenceError, NotFittedError
+from pyhits.trajectories import Trajectories
+
+KINDS = (Persistence, Mean, Linear, Polynomial, Seasonal)
+
+
+def logistic(n: int = 6, length: int = 40, seed: int = 0) -> Trajectories:
+    """Two coupled quadratic maps, smooth and bounded."""
+    rng = np.random.default_rng(seed)
+    rows = np.empty((n, length, 2))
+    rows[:, 0] = rng.uniform(0.2, 0.8, (n, 2))
+    for k in range(1, length):
+        x, y = rows[:, k - 1].T
+        rows[:, k] = np.column_stack([2.8 * x * (1 - x) + 0.1 * y, 0.9 * y + 0.05 * x * y])
+    return Trajectories(rows, 0.5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_have_the_face_of_the_others(kind: Any) -> None:
+    data = circles(12, 50)
+    with pytest.raises(NotFittedError):
+        kind().forecast([0.0, 1.0], 3)
+    model = clone(kind()).fit(data)
+    many = model.forecast(data, 20)
+    assert many.shape == (12, 21, 2)
+    np.testing.assert_array_equal(many[:, 0], data.initial_states)
+    np.testing.assert_allclose(model.forecast(data.initial_states[3], 20), many[3], atol=1e-12)
+    later = model.forecast_from(data, 7)
+    assert later.shape == (12, 8, 2)
+    np.testing.assert_array_equal(later[:, 0], data.to_array()[:, -1])
+    assert model.forecast_from(data[0], 7).shape == (8, 2)
+    assert model.n_parameters_ >= 0
+    with pytest.raises(DataError, match="Expected initial states"):
+        model.forecast([1.0, 2.0, 3.0], 3)
+    again = kind().set_state(model.dt_, **model.state())
+    np.testing.assert_array_equal(again.forecast(data.initial_states, 20), many)
+    assert again.label == model.label
+    assert again.n_parameters_ == model.n_parameters_
+
+
+def test_persistence_and_mean_are_what_they_say() -> None:
+    data = logistic()
+    still = Persistence().fit(data).forecast(data, 9)
+    np.testing.assert_allclose(still, np.repeat(data.initial_states[:, None], 10, axis=1))
+    mean = Mean().fit(data).forecast(data, 9)
+    np.testing.assert_allclose(mean[:, 1:] - data.values.mean(axis=0), 0, atol=1e-12)
+
+
+def test_a_linear_map_with_an_offset_is_found_again() -> None:
+    flow, centre = 0.97 * rotation(0.3), np.array([3.0, -40.0])
+    start = np.random.default_rng(0).uniform(-1, 1, (5, 2))
+    powers = np.stack([np.linalg.matrix_power(flow, k) for k in range(200)])
+    rows = centre + np.einsum("tij,nj->nti", powers, start)
+    model = Linear().fit(Trajectories(rows[:, :60], 0.1))
+    ahead = model.forecast(rows[:, 0], 199)
+    np.testing.assert_allclose(ahead, rows, atol=1e-8)
+    # Squaring the map is stepping it.
+    scaled = model.scaling_.transform(rows[:, 0])
+    for _ in range(199):
+        scaled = scaled + monomials(scaled, 1) @ model.map_.weights
+    np.testing.assert_allclose(model.scaling_.inverse_transform(scaled), ahead[:, -1], atol=1e-9)
+
+
+def test_an_unstable_linear_map_diverges_by_name_or_returns_nan() -> None:
+    rows = 1.5 ** np.arange(12)[:, None]
+    model = Linear().fit(rows)
+    with pytest.raises(DivergenceError):
+        model.forecast([1.0], 2000)
+    ahead = model.forecast([1.0], 2000, on_divergence="return")
+    assert np.isnan(ahead[-1])
+    assert np.isfinite(ahead[:12]).all()
+
+
+def test_polynomials_find_a_quadratic_map_and_its_degree() -> None:
+    train, test = logistic(), logistic(seed=1)
+    model = Polynomial().fit(train, validation=test)
+    np.testing.assert_allclose(model.forecast(test, 39), test.to_array(), atol=1e-6)
+    linear = Linear().fit(train, validation=test)
+    assert np.abs(linear.forecast(test, 39) - test.to_array()).max() > 1e-2
+    assert Polynomial(max_degree=1).fit(train).map_.degree == 1
+
+
+def test_two_rows_serve_where_one_is_not_the_whole_state() -> None:
+    """A cosine alone: x[k + 1] = 2 cos(w) x[k] - x[k - 1], which one row cannot tell."""
+    wave = np.cos(0.3 * np.arange(200))[:, None]
+    model = Polynomial().fit(Trajectories([wave[:150], wave[40:150], wave[77:150]]))
+    assert model.map_.lags == 2
+    assert model.starter_.lags == 1
+    assert "2 rows" in model.label
+    np.testing.assert_allclose(model.forecast_from(wave[:150], 49), wave[149:199], atol=1e-5)
+    assert model.forecast(wave[0], 10).shape == (11, 1)
+    again = Polynomial().set_state(1.0, **model.state())
+    np.testing.assert_array_equal(again.forecast(wave[0], 50), model.forecast(wave[0], 50))
+    assert Polynomial(max_lags=1).fit(wave).map_.lags == 1
+
+
+@pytest.mark.parametrize(("n", "degree"), [(1, 4), (2, 3), (4, 4), (5, 0), (3, 1)])
+def test_monomials_are_all_of_them_once(n: int, degree: int) -> None:
+    """At primes every monomial has a value of its own: a product of at most ``degree`` primes."""
+    primes = np.array([2.0, 3, 5, 7, 11])[:n]
+    values = monomials(primes, degree)
+    assert values.shape == (n_terms(n, degree),)
+    assert len(set(values)) == len(values)
+    for value in values:
+        factors, rest = 0, round(value)
+        for prime in primes.astype(int):
+            while rest % prime == 0:
+                rest, factors = rest // prime, factors + 1
+        assert rest == 1
+        assert factors <= degree
+
+
+@pytest.mark.parametrize("period", [7, 25, 60])
+def test_the_period_of_a_wave_is_found(period: int) -> None:
+    t = 2 * np.pi * np.arange(200) / period
+    wave = np.column_stack([np.sin(t) + 0.3 * np.sin(2 * t), 5 + np.cos(t)])
+    wave += 0.05 * np.random.default_rng(0).standard_normal(wave.shape)
+    assert find_period([wave, wave[:150]], 1 << 20) == period
+
+
+@pytest.mark.parametrize("kind", ["noise", "trend", "constant", "less than two periods", "short"])
+def test_data_without_a_period_have_none(kind: str) -> None:
+    rng, t = np.random.default_rng(0), np.arange(300.0)
+    data = {
+        "noise": rng.standard_normal((300, 2)),
+        "trend": t[:, None],
+        "constant": np.ones((300, 1)),
+        "less than two periods": np.sin(2 * np.pi * t / 200)[:, None],
+        "short": np.ones((2, 1)),
+    }[kind]
+    model = Seasonal().fit(data)
+    assert model.period_ == 1
+    assert "no period" in model.label
+    assert (model.forecast(data[0], 4) == data[0]).all()
+
+
+def test_the_last_period_repeats_from_recordings_and_in_phase_from_states() -> None:
+    t = 2 * np.pi * np.arange(130) / 25
+    wave = np.column_stack([np.sin(t), 3 * np.cos(t) + 1])
+    model = Seasonal().fit(wave[:100], dt=0.2)
+    assert model.period_ == 25
+    assert model.label == "seasonal (period 5)"
+    np.testing.assert_allclose(model.forecast_from(wave[:103], 26), wave[102:129], atol=1e-9)
+    np.testing.assert_allclose(model.forecast(wave[:9], 100)[4], wave[4:105], atol=1e-9)
+
+
+@pytest.mark.parametrize("settings", [{"max_degree": 5}, {"max_degree": 0}, {"max_lags": 3}])
+def test_settings_out_of_range_are_refused(settings: dict[str, int]) -> None:
+    with pytest.raises(ArgumentError):
+        Polynomial(**settings).fit(circles(3, 20))
+
+
+def test_ragged_and_short_trajectories_are_learned_from() -> None:
+    full = circles(6, 60)
+    ragged = Trajectories([rows[: 2 + 9 * k] for k, rows in enumerate(full)], 0.1)
+    for kind in KINDS:
+        ahead = kind().fit(ragged).forecast(full, 60, on_divergence="return")
+        if kind in (Linear, Polynomial):
+            np.testing.assert_allclose(ahead, full.to_array(), atol=1e-4)
+
+
+def test_smape_is_its_formula() -> None:
+    truth = np.array(
+        [[[9.0, 9.0], [1.0, 0.0], [2.0, -1.0]], [[9.0, 9.0], [4.0, 5.0], [np.nan] * 2]]
+    )
+    forecast = np.array(
+        [[[0.0, 0.0], [3.0, 0.0], [2.0, 1.0]], [[9.0, 9.0], [np.nan, 5.0], [7.0, 7]]]
+    )
+    shares = [200 * 2 / 4, 0, 0, 200 * 2 / 2, 200, 0]
+    assert metrics.smape(truth, forecast) == pytest.approx(np.mean(shares))
+
+
+# Beside a model
+
+
+def test_an_evaluation_has_every_baseline_measured_as_they_measure_themselves(
+    fitted: pyhits.HiTS, pendulum: tuple[Trajectories, ...]
+) -> None:
+    train, valid, test = pendulum
+    result = fitted.evaluate(test)
+    assert list(result.baselines) == ["persistence", "mean", "linear", "polynomial", "seasonal"]
+    assert result.baselines["persistence"].nrmse == pytest.approx(result.persistence_nrmse)
+    linear = Linear().fit(train, validation=valid)
+    difference = linear.forecast(test, 200)[:, 1:] - test.to_array()[:, 1:]
+    nrmse = np.sqrt(np.mean(np.square(difference / train.spread())))
+    assert result.baselines["linear"].nrmse == pytest.approx(nrmse, rel=1e-6)
+    assert result.baselines["linear"].mse == pytest.approx(np.mean(np.square(difference)), rel=1e-6)
+    assert result.smape < 5 < result.baselines["mean"].smape
+    assert result.verdict == "No baseline has a clearly lower error."
+    for line in ("hits", "seasonal", "No baseline"):
+        assert line in str(result)
+    assert result.as_dict()["baselines"]["linear"]["label"] == "linear"
+    assert fitted.evaluate(test, baselines=False).baselines == {}
+
+
+def test_a_better_baseline_is_named(
+    fitted: pyhits.HiTS, pendulum: tuple[Trajectories, ...]
+) -> None:
+    """Recordings in which nothing happens: persistence is exact."""
+    rows = np.repeat(pendulum[2].initial_states[:, None], 50, axis=1)
+    result = fitted.evaluate(Trajectories(rows, pendulum[2].dt))
+    assert result.better == "persistence"
+    assert "The persistence forecast has a lower error (0 against" in result.verdict
+    assert result.verdict in str(result)

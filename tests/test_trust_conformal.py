@@ -1,0 +1,280 @@
+"""Split-conformal calibration: exact ranks, coverage of exchangeable errors, ragged rollouts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from pyhits.errors import ArgumentError
+from pyhits.trajectories import Trajectories
+from pyhits.trust import conformal
+from pyhits.trust.conformal import as_level, conformal_ranks, from_errors
+from pyhits.trust.rollouts import calibrate, calibration_steps, independent, stretches
+
+
+def ranked(errors: np.ndarray, **settings: Any) -> conformal.Calibration:
+    """The calibration of errors (n, k, d) at steps 1, 2, ... in units of 1."""
+    n, k, d = errors.shape
+    known = settings.pop("known", np.ones((n, k), dtype=bool))
+    return from_errors(errors, known, np.arange(1, k + 1), np.ones(d), **settings)
+
+
+@pytest.mark.parametrize(
+    ("n", "level", "rank"),
+    [(9, 0.9, 9), (19, 0.95, 19), (99, 0.9, 90), (100, 0.9, 91), (9, 0.7, 7), (1, 0.5, 1)],
+)
+def test_the_rank_is_that_of_the_finite_sample(n: int, level: float, rank: int) -> None:
+    assert conformal_ranks(np.array([n]), level)[0] == rank
+    scores = np.random.default_rng(0).permutation(n).astype(float)[:, None, None]
+    assert ranked(scores).quantiles(level)[0, 0] == rank - 1
+
+
+@pytest.mark.parametrize(("n", "level"), [(8, 0.9), (18, 0.95), (98, 0.99)])
+def test_too_few_rollouts_give_infinite_widths_and_say_so(n: int, level: float) -> None:
+    known = ranked(np.ones((n, 3, 1)))
+    assert np.isinf(known.quantiles(level)).all()
+    assert known.reach(level) == 0
+    assert f"need {n + 1} calibration rollouts, there are {n}" in str(known.shortfall(1, level))
+    enough = ranked(np.ones((n + 1, 3, 1)))
+    assert (enough.quantiles(level) == 1).all()
+    assert enough.shortfall(3, level) is None
+
+
+@pytest.mark.parametrize("n", [20, 57])
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9])
+def test_fresh_errors_are_covered_as_often_as_promised(n: int, level: float) -> None:
+    """Exchangeable scores with heavy tails: the rank's own probability, within binomial bounds."""
+    rng = np.random.default_rng(n)
+    repeats = 4000
+    scores = np.abs(rng.standard_t(2, (n + 1, repeats, 1)))
+    widths = ranked(scores[:n]).quantiles(level)[:, 0]
+    covered = int((scores[n, :, 0] <= widths).sum())
+    exact = conformal_ranks(np.array([n]), level)[0] / (n + 1)
+    assert level <= exact < level + 1 / (n + 1)
+    low, high = binom.ppf([1e-4, 1 - 1e-4], repeats, exact)
+    assert low <= covered <= high
+
+
+def test_pooled_features_are_covered_on_average(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conformal, "MOST_SCORES", 1)
+    rng = np.random.default_rng(3)
+    n, d, repeats = 15, 6, 300
+    shares = []
+    for _ in range(repeats):
+        # Errors of one trajectory's features have much in common.
+        scores = np.abs(rng.standard_normal((n + 1, 1, d)) * rng.gamma(1.0, 1.0, (n + 1, 1, 1)))
+        known = from_errors(scores[:n], np.ones((n, 1), bool), np.array([1]), np.ones(d))
+        assert known.pool == 1
+        assert known.scores.shape == (n, 1, 1)
+        monkeypatch.setattr(conformal, "MOST_SCORES", n * d - 1)
+        pooled = from_errors(scores[:n], np.ones((n, 1), bool), np.array([1]), np.ones(d))
+        assert pooled.pool == d - 1
+        shares.append((scores[n, 0] <= pooled.quantiles(0.8)[0, 0]).mean())
+        monkeypatch.setattr(conformal, "MOST_SCORES", 1)
+    error = np.std(shares) / np.sqrt(repeats)
+    assert 0.8 - 3 * error < np.mean(shares) < 0.8 + 1 / (n + 1) + 3 * error
+
+
+def test_luck_is_the_spread_of_coverages() -> None:
+    """Nine in ten calibrations of 30 uniform scores cover as much as luck says."""
+    rng = np.random.default_rng(5)
+    known = ranked(rng.random((30, 20_000, 1)))
+    coverages = known.quantiles(0.9)[:, 0]  # of uniform errors the width is the coverage
+    low, high = known.luck(0.9)
+    assert np.mean((coverages >= low) & (coverages <= high)) == pytest.approx(0.9, abs=0.01)
+    assert known.luck(0.99) == (1.0, 1.0)
+
+
+def test_widths_are_interpolated_and_end_with_the_calibration() -> None:
+    errors = np.tile(np.array([1.0, 3.0, np.inf])[None, :, None], (9, 1, 2))
+    known = from_errors(errors, np.ones((9, 3), bool), np.array([2, 4, 8]), np.array([1.0, 10.0]))
+    at = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 4.5, 8.0, 9.0])
+    widths = known.widths(at, 0.9)
+    np.testing.assert_allclose(widths[:5, 0], [0, 0.5, 1, 2, 3])
+    np.testing.assert_allclose(widths[:5, 1], [0, 5, 10, 20, 30])
+    assert np.isinf(widths[5:]).all()
+    assert known.reach(0.9) == 4
+    assert "reach step 4" in str(known.shortfall(5, 0.9))
+    whole = ranked(np.ones((9, 3, 1)))
+    assert whole.shortfall(3, 0.9) is None
+    assert "reach step 3, the last" in str(whole.shortfall(4, 0.9))
+
+
+def test_ragged_rollouts_count_where_they_reach() -> None:
+    """Widths at a step are those of the rollouts that reach it, by themselves."""
+    rng = np.random.default_rng(0)
+    errors = np.abs(rng.standard_normal((40, 2, 3)))
+    known = np.ones((40, 2), dtype=bool)
+    known[20:, 1] = False
+    errors[20:, 1] = np.nan
+    ragged = ranked(errors, known=known)
+    np.testing.assert_array_equal(ragged.counts, [40, 20])
+    alone = ranked(errors[:20, 1:])
+    for level in (0.5, 0.9, 0.95):
+        np.testing.assert_array_equal(ragged.quantiles(level)[1], alone.quantiles(level)[0])
+
+
+def test_diverged_rollouts_count_as_infinite_errors() -> None:
+    errors = np.ones((10, 1, 1))
+    errors[:2] = np.nan
+    known = ranked(errors)
+    assert known.quantiles(0.7)[0, 0] == 1  # rank 8 of 10
+    assert np.isinf(known.quantiles(0.8)[0, 0])  # rank 9
+
+
+@pytest.mark.parametrize("level", [0, 1, -0.5, 90, "0.9", True, None, np.nan])
+def test_levels_out_of_range_are_refused(level: Any) -> None:
+    with pytest.raises(ArgumentError, match="level between 0 and 1"):
+        as_level(level)
+
+
+def test_calibration_steps_hold_both_ends_and_few_between() -> None:
+    for horizon in (1, 2, 40, 64, 5120):
+        steps = calibration_steps(horizon)
+        assert steps[0] == 1
+        assert steps[-1] == horizon
+        assert (np.diff(steps) > 0).all()
+        assert len(steps) <= 64
+    np.testing.assert_array_equal(calibration_steps(12), np.arange(1, 13))
+
+
+def drifting(lengths: list[int]) -> Trajectories:
+    """Trajectories whose rows count from 100 times their number."""
+    rows = [100.0 * k + np.arange(n)[:, None] for k, n in enumerate(lengths)]
+    return Trajectories(rows, 1.0)
+
+
+def persistence(states: np.ndarray, n_steps: int, steps: np.ndarray) -> np.ndarray:
+    last = states if states.ndim == 2 else states[:, -1]
+    return np.repeat(last[:, None], len(steps), axis=1)
+
+
+def test_many_trajectories_give_one_rollout_each() -> None:
+    data = drifting([30] * 9 + [10])
+    found = calibrate(persistence, data, np.array([2.0]))
+    assert found is not None
+    assert not found.overlapping
+    np.testing.assert_array_equal(found.counts, np.where(found.steps <= 9, 10, 9))
+    # Nothing changes but the row's number, so the error after s steps is s, in units of 2.
+    np.testing.assert_allclose(found.widths(np.arange(30.0), 0.9)[:, 0], np.arange(30.0))
+
+
+def decays(n: int, seed: int) -> Trajectories:
+    """Decays to 0 from random heights: a later state is not like a first one."""
+    height = np.random.default_rng(seed).exponential(size=(n, 1, 1))
+    return Trajectories(height * np.exp(-0.1 * np.arange(60))[None, :, None], 1.0)
+
+
+def test_first_states_alone_are_exchangeable_with_fresh_first_states() -> None:
+    """Rollouts from anywhere along transients are many more, and their widths far too narrow."""
+    held, fresh = decays(400, 0), decays(400, 1).to_array()
+    steps = np.array([5, 20])
+    errors = np.abs(fresh[:, steps] - fresh[:, :1])[:, :, 0]
+    first = calibrate(persistence, held, np.ones(1))
+    assert first is not None
+    covered = (errors <= first.widths(steps.astype(float), 0.9)[:, 0]).mean(axis=0)
+    assert (np.abs(covered - 0.9) < 4 * np.sqrt(2 * 0.09 / 400)).all()
+    rows = held.to_array()[:, :, 0]
+    anywhere = [np.quantile(np.abs(rows[:, s:] - rows[:, :-s]), 0.9) for s in steps]
+    assert ((errors <= anywhere).mean(axis=0) < 0.8).all()
+
+
+def test_a_few_transients_are_no_narrower_than_their_first_states_would_have_it() -> None:
+    """Of n held-out transients the largest error covers n / (n + 1) of fresh ones, or more."""
+    steps, n, repeats = np.array([5, 20]), 6, 150
+    shares = []
+    for seed in range(repeats):
+        known = calibrate(persistence, decays(n, seed), np.ones(1))
+        assert known is not None
+        assert known.overlapping
+        fresh = decays(40, 1000 + seed).to_array()
+        errors = np.abs(fresh[:, steps] - fresh[:, :1])[:, :, 0]
+        shares.append(errors <= known.widths(steps.astype(float), 0.9)[:, 0])
+    covered = np.mean(shares, axis=(0, 1))
+    room = 4 * np.std(np.mean(shares, axis=(1, 2))) / np.sqrt(repeats)
+    assert (covered > n / (n + 1) - room).all()
+    assert (covered < 0.95).all()
+
+
+def test_raised_scores_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    errors, first = rng.exponential(size=(30, 2, 3)), np.arange(30) < 4
+    errors[first] *= 3
+    every, alone = ranked(errors), ranked(errors[first])
+    both = ranked(errors, first=first)
+    for level in (0.3, 0.6, 0.79, 0.9):
+        # Ranks of 30 are a little finer than the level asked for.
+        rank = int(conformal_ranks(np.array([30]), level)[0])
+        few = alone.quantiles(min(rank / 31, 0.8))
+        np.testing.assert_array_equal(
+            both.quantiles(level), np.maximum(every.quantiles(level), few)
+        )
+    monkeypatch.setattr(conformal, "MOST_SCORES", 1)
+    pooled = ranked(errors, first=first)
+    assert pooled.overlapping
+    assert (np.diff(pooled.scores, axis=0) >= 0).all()
+
+
+def test_one_recording_is_cut_into_overlapping_rollouts_of_half_of_it() -> None:
+    data = drifting([101])
+    found = stretches(data, 1)
+    assert found.first is not None
+    np.testing.assert_array_equal(found.first, np.arange(51) == 0)
+    assert (found.starts + found.lengths <= 100).all()
+    np.testing.assert_array_equal(found.starts, np.arange(51))
+    assert (found.lengths == 50).all()
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.6, 0.9])
+def test_overlapping_rollouts_are_worth_their_number_over_the_correlation_time(
+    memory: float,
+) -> None:
+    """Of a first-order autoregression that time is (1 + memory) / (1 - memory)."""
+    rng = np.random.default_rng(0)
+    n, k = 250, 60
+    values = rng.standard_normal((n, k))
+    for row in range(1, n):
+        values[row] = memory * values[row - 1] + np.sqrt(1 - memory**2) * values[row]
+    first = np.arange(n) == 0
+    worth = independent(values[:, :, None], np.ones((n, k), bool), first)
+    exact = n * (1 - memory) / (1 + memory)
+    assert exact / 1.5 < np.median(worth) < 1.5 * exact
+    assert (worth >= 1).all()
+    assert (worth <= n).all()
+    # Recordings side by side have nothing in common at their seams.
+    both = np.concatenate([values[:, :30], values[:, 30:]])
+    starts = np.concatenate([first, first])
+    double = independent(both[:, :, None], np.ones((2 * n, 30), bool), starts)
+    assert 1.2 * np.median(worth) < np.median(double) < 3 * np.median(worth)
+
+
+def test_rollouts_that_are_worth_few_take_the_ranks_of_few() -> None:
+    errors = np.arange(1.0, 101.0)[:, None, None]
+    first = np.arange(100) == 49
+    plain = ranked(errors)
+    # At 0.8 rank 81 of 100 stands for a level of 81 / 101: ceil(20 * 0.802) = 17 of 19, and so on.
+    for worth, level, rank in ((19, 0.8, 90), (9, 0.9, 100), (9, 0.4, 56), (100, 0.9, 91)):
+        few = ranked(errors, first=first, worth=np.array([worth]))
+        assert few.worth == worth
+        assert few.quantiles(level)[0, 0] == rank >= plain.quantiles(level)[0, 0]
+
+
+def test_delays_start_where_their_rows_end_and_short_trajectories_are_left_out() -> None:
+    data = drifting([12] * 9 + [3])
+    found = stretches(data, 3)
+    np.testing.assert_array_equal(found.starts, 12 * np.arange(9) + 2)
+    assert (found.lengths == 9).all()
+    seen = []
+
+    def spy(states: np.ndarray, n_steps: int, steps: np.ndarray) -> np.ndarray:
+        seen.append(states[:, :, 0])
+        return persistence(states, n_steps, steps)
+
+    known = calibrate(spy, data, np.ones(1), history=3)
+    np.testing.assert_array_equal(seen[0][1], [100, 101, 102])
+    assert known is not None
+    assert known.horizon == 9
+    assert calibrate(persistence, drifting([3, 3]), np.ones(1), history=3) is None
