@@ -610,6 +610,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         n_steps: int | None = None,
         step_sizes: Sequence[int] | None = None,
         interpolation: str | None = None,
+        lyapunov: float | None = None,
     ) -> Evaluation:
         """Forecast every trajectory from its first state and measure the errors.
 
@@ -620,9 +621,12 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             Horizon; by default to the end of each trajectory.
         step_sizes, interpolation
             As in :meth:`forecast`.
+        lyapunov : float, optional
+            Largest Lyapunov exponent; valid times are then said in Lyapunov times, too.
         """
         self._check_fitted()
-        starts, data = histories(self.as_data(test), self.start_rows_)
+        whole = self.as_data(test)
+        starts, data = histories(whole, self.start_rows_)
         sizes = tuple(chain(self.selection_.step_sizes if step_sizes is None else step_sizes))
         if n_steps is not None:
             n_steps = as_count(n_steps, "n_steps")
@@ -634,7 +638,22 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
 
         spread = np.array(self.data_["std"])
         scale = np.where(spread > 0, spread, 1.0)
-        return evaluate(forecaster, data, scale=scale, n_steps=n_steps, step_sizes=sizes)
+        kept = None
+        if self.preprocessor_ is not None and self.preprocessor_.lossy:
+            kept = data.with_values(
+                np.concatenate(
+                    self.preprocessor_.inverse_transform(self.preprocessor_.transform(whole))
+                )
+            )
+        return evaluate(
+            forecaster,
+            data,
+            scale=scale,
+            n_steps=n_steps,
+            step_sizes=sizes,
+            kept=kept,
+            lyapunov=lyapunov,
+        )
 
     @property
     def start_rows_(self) -> int:

@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 
 from pyhits import metrics
+from pyhits.checks import as_positive
 from pyhits.planning import Rollouts, padded
 from pyhits.trajectories import Trajectories
+
+#: Features, evenly chosen, whose spectra and distributions are compared.
+_FEATURES = 256
 
 #: Forecasts initial states (n, d) over n_steps: the result is (n, n_steps + 1, d).
 Forecaster = Callable[[np.ndarray, int], np.ndarray]
@@ -46,6 +50,17 @@ class Evaluation:
     step_sizes : tuple of int
         Scales that were coupled.
     feature_names : tuple of str
+    smape : float
+        Symmetric mean absolute percentage error, from 0 to 200 (:func:`pyhits.metrics.smape`).
+    spectral_distance, histogram_distance : float, optional
+        How far the forecast's spectra in time (decades) and its distributions of values (standard
+        deviations of the training data) lie from the true ones, on 256 features at most: what a
+        chaotic forecast keeps when its phase is lost. None where no trajectory has 32 rows.
+    reconstruction_nrmse, stepping_nrmse : float, optional
+        What an encoder loses, and what stepping does: normalised errors of the true states encoded
+        and decoded, and of the forecast against these. None without an encoder that loses anything.
+    lyapunov : float, optional
+        The exponent that was given; ``valid_time`` times it is in Lyapunov times.
     """
 
     mse: float
@@ -63,6 +78,12 @@ class Evaluation:
     dt: float
     step_sizes: tuple[int, ...]
     feature_names: tuple[str, ...]
+    smape: float = 0.0
+    spectral_distance: float | None = None
+    histogram_distance: float | None = None
+    reconstruction_nrmse: float | None = None
+    stepping_nrmse: float | None = None
+    lyapunov: float | None = None
 
     @property
     def times(self) -> np.ndarray:
@@ -88,13 +109,43 @@ class Evaluation:
             ("scales coupled", ", ".join(str(s) for s in self.step_sizes)),
             ("mse", f"{self.mse:.3e}"),
             ("nrmse", f"{self.nrmse:.3e}   (persistence {self.persistence_nrmse:.3e})"),
-            ("valid time", f"{self.valid_time:g} of {horizon:g} time units (median)"),
+            *self._encoder_rows(),
+            ("smape", f"{self.smape:.3g} %"),
+            (
+                "valid time",
+                f"{self.valid_time:g} of {horizon:g} time units (median){self._times()}",
+            ),
+            *self._distance_rows(),
             ("per-step error", self._at_quarters()),
             ("diverged", f"{self.n_diverged}"),
             ("seconds", f"{self.seconds:.3f}"),
         ]
         width = max(len(label) for label, _ in rows)
         return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
+
+    def _encoder_rows(self) -> list[tuple[str, str]]:
+        if self.reconstruction_nrmse is None:
+            return []
+        return [
+            ("  reconstruction", f"{self.reconstruction_nrmse:.3e}   (what the encoder loses)"),
+            (
+                "  stepping",
+                f"{self.stepping_nrmse:.3e}   (beside the truth as the encoder keeps it)",
+            ),
+        ]
+
+    def _distance_rows(self) -> list[tuple[str, str]]:
+        if self.spectral_distance is None:
+            return []
+        return [
+            ("spectrum", f"{self.spectral_distance:.3g} decades away"),
+            ("distribution", f"{self.histogram_distance:.3g} standard deviations away"),
+        ]
+
+    def _times(self) -> str:
+        if self.lyapunov is None:
+            return ""
+        return f", {self.valid_time * self.lyapunov:.3g} Lyapunov times"
 
     def _at_quarters(self) -> str:
         """Return the mean squared error at each quarter of the horizon, in words."""
@@ -114,6 +165,8 @@ def evaluate(
     scale: np.ndarray,
     n_steps: int | None = None,
     step_sizes: tuple[int, ...] = (),
+    kept: Trajectories | None = None,
+    lyapunov: float | None = None,
 ) -> Evaluation:
     """Forecast every trajectory from its first state and compare.
 
@@ -128,7 +181,13 @@ def evaluate(
         data. That of the test data would make noise of a feature that has settled count in full.
     n_steps : int, optional
         Horizon; by default to each trajectory's end.
+    kept : Trajectories, optional
+        The rows of ``test`` as an encoder that loses something gives them back.
+    lyapunov : float, optional
+        Largest Lyapunov exponent, in units of one over that of ``dt``.
     """
+    if lyapunov is not None:
+        lyapunov = as_positive(lyapunov, "lyapunov")
     truth = padded(test)
     if n_steps is not None:
         truth = truth[:, : n_steps + 1]
@@ -165,7 +224,37 @@ def evaluate(
         dt=test.dt,
         step_sizes=tuple(step_sizes),
         feature_names=test.feature_names,
+        smape=metrics.smape(truth[:, 1:], predicted[:, 1:]),
+        **_distances(truth[:, 1:], predicted[:, 1:], scale),
+        **_losses(truth, predicted, kept, scale),
+        lyapunov=lyapunov,
     )
+
+
+def _distances(truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> dict[str, float]:
+    """Return the distances of spectra and distributions, if the rows are enough for spectra."""
+    if truth.shape[1] < metrics.SHORTEST_SEGMENT:
+        return {}
+    d = truth.shape[2]
+    some = np.unique(np.linspace(0, d - 1, min(d, _FEATURES)).astype(int))
+    part = truth[:, :, some], predicted[:, :, some]
+    return {
+        "spectral_distance": metrics.spectral_distance(*part),
+        "histogram_distance": metrics.histogram_distance(*part, scale[some]),
+    }
+
+
+def _losses(
+    truth: np.ndarray, predicted: np.ndarray, kept: Trajectories | None, scale: np.ndarray
+) -> dict[str, float]:
+    """Return the errors of an encoder and of stepping apart, if there is one."""
+    if kept is None:
+        return {}
+    known = padded(kept)[:, : truth.shape[1]]
+    return {
+        "reconstruction_nrmse": metrics.nrmse(truth[:, 1:], known[:, 1:], scale),
+        "stepping_nrmse": metrics.nrmse(known[:, 1:], predicted[:, 1:], scale),
+    }
 
 
 def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:

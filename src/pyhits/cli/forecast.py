@@ -233,6 +233,10 @@ def evaluate(
         ),
     ] = None,
     step_sizes: StepSizes = None,
+    lyapunov: Annotated[
+        float | None,
+        typer.Option("--lyapunov", help="Largest Lyapunov exponent, for times in units of it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write an HTML page with figures.")
@@ -270,14 +274,14 @@ def evaluate(
         step_sizes=sizes,
         tolerance=parareal,
         max_iterations=max_iterations,
-        without={"--report": report is not None},
+        without={"--report": report is not None, "--lyapunov": lyapunov is not None},
     )
     test = read(data, dt, variable, time_column, stretch=stretch, like=loaded)
     held = part(last, "--last")
     if held is not None:
         test = test.split_time(held, overlap=loaded.start_rows_)[1]
     if mixed is None:
-        result = loaded.evaluate(test, n_steps=steps, step_sizes=sizes)
+        result = loaded.evaluate(test, n_steps=steps, step_sizes=sizes, lyapunov=lyapunov)
     else:
         result = mixed.evaluate(
             test, n_steps=steps, tolerance=parareal, max_iterations=max_iterations

@@ -48,6 +48,15 @@ class Chain(Encoder):
         """Rows of a trajectory that one encoded row is made of."""
         return 1 + sum(encoder.history - 1 for encoder in links(self))
 
+    @property
+    def lossy(self) -> bool:
+        """Whether any of the encoders loses something."""
+        return any(encoder.lossy for encoder in links(self))
+
+    def notes(self) -> list[str]:
+        """Return what all of them say."""
+        return [note for encoder in links(self) for note in encoder.notes()]
+
     def transform(self, X: Any) -> Any:
         """Return encoded rows, as every encoder; trajectories stay together on the way."""
         self._check_fitted()

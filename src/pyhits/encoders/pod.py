@@ -87,6 +87,11 @@ class POD(Encoder):
         """Number of modes."""
         return len(self.modes_)
 
+    @property
+    def lossy(self) -> bool:
+        """Whether there are fewer modes than features."""
+        return len(self.modes_) < self.n_features_in_
+
     def fit(self, X: Any, y: Any = None) -> POD:
         """Find the modes.
 
