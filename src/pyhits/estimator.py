@@ -15,7 +15,7 @@ from pyhits import planning
 from pyhits.checks import as_count
 from pyhits.choice import Chooser, choose_again
 from pyhits.encoders import Chain, Encoder, Flatten
-from pyhits.encoders.chain import split
+from pyhits.encoders.chain import AUTO, automatic, split, without_idle
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.hierarchy import chain
@@ -58,10 +58,11 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         override it one by one.
     flow_map : str, optional
         Registered family of nets to train; ``"residual"`` is the default.
-    encoder : Encoder or list of Encoder, optional
+    encoder : Encoder, list of Encoder, or "auto", optional
         What stands between the user's rows and the flow maps, such as ``[POD(22),
         Standardise(common=True)]`` or ``DelayEmbedding(5)``. :meth:`fit` fits copies of it to the
-        training data. If the last is no Standardise, the recipe's is added.
+        training data. If the last is no Standardise, the recipe's is added. ``"auto"`` takes delays
+        if the data say that they help, of POD modes where there are more than 32 features.
     hidden_sizes : sequence of int, or mapping of int to such, optional
         Widths of the hidden layers: of all nets, or by step size.
     activation : {"gelu", "silu", "tanh", "relu"}, optional
@@ -148,7 +149,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         dense: int = 1,
         recipe: str | Recipe = "pyhits",
         flow_map: str | None = None,
-        encoder: Encoder | Sequence[Encoder] | None = None,
+        encoder: Encoder | Sequence[Encoder] | str | None = None,
         hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]] | None = None,
         activation: str | None = None,
         polynomial_degree: int | None = None,
@@ -257,9 +258,14 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 f"Expected snapshots of shape {snapshot}, got rows of {train.n_features} features."
             )
         given = train
+        if isinstance(self.encoder, str) and self.encoder == AUTO:
+            _, preprocessor, encoder = split(automatic(train.n_features), recipe.standardise)
         if preprocessor is not None:
-            train = preprocessor.fit(train).transform(train)
-            held = preprocessor.transform(held)
+            preprocessor.fit(train)
+            notes += preprocessor.notes()
+            preprocessor = without_idle(preprocessor)
+        if preprocessor is not None:
+            train, held = preprocessor.transform(train), preprocessor.transform(held)
             notes.append(
                 f"Encoded: {given.n_features} features as {train.n_features} coordinates, by "
                 f"{', '.join(map(repr, preprocessor.encoders))}."

@@ -285,7 +285,8 @@ class _Pair(NamedTuple):
             for energies, x in ((true, self.truth), (own, self.predicted)):
                 part = x[whole, begin : begin + size]
                 part = (part - part.mean(axis=1, keepdims=True)) * window
-                energies += np.square(np.abs(np.fft.rfft(part, axis=1))).sum(axis=0)
+                found = np.square(np.abs(np.fft.rfft(part, axis=1))).sum(axis=0)
+                np.add(energies, found, out=energies)
         # A constant has no spectrum but that of rounding.
         size_of = np.abs(np.where(self.known, self.truth, 0.0)).max(axis=(0, 1))
         true[:, true.max(axis=0) <= np.square(size_of * 1e-13 * size)] = 0.0

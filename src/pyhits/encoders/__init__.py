@@ -3,8 +3,18 @@
 from pyhits.encoders.base import Encoder
 from pyhits.encoders.chain import Chain
 from pyhits.encoders.delay import DelayEmbedding
+from pyhits.encoders.embedding import DelayChoice, choose_delays
 from pyhits.encoders.flatten import Flatten
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
 
-__all__ = ["POD", "Chain", "DelayEmbedding", "Encoder", "Flatten", "Standardise"]
+__all__ = [
+    "POD",
+    "Chain",
+    "DelayChoice",
+    "DelayEmbedding",
+    "Encoder",
+    "Flatten",
+    "Standardise",
+    "choose_delays",
+]
