@@ -20,9 +20,18 @@ from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.hierarchy import chain
 from pyhits.hierarchy.forecast import Keep, forecast, in_memory
-from pyhits.hierarchy.starts import Starts, as_states, endings, histories, is_single, positions
+from pyhits.hierarchy.starts import (
+    Starts,
+    as_states,
+    endings,
+    histories,
+    is_single,
+    last_rows,
+    positions,
+)
 from pyhits.hierarchy.stream import ToFile
-from pyhits.noise import denoise
+from pyhits.noise import denoise, noise_level, smooth_ends
+from pyhits.noise.start import ROWS
 from pyhits.planning import as_trajectories
 from pyhits.progress import bar, say, scale_bars
 from pyhits.settings import check_selection, check_settings, widths_by_scale
@@ -539,7 +548,12 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         return result[0] if single else result
 
     def forecast_from(
-        self, recording: Any, n_steps: int | None = None, **options: Any
+        self,
+        recording: Any,
+        n_steps: int | None = None,
+        *,
+        denoise_start: bool | None = None,
+        **options: Any,
     ) -> np.ndarray:
         """Go on from the end of a recording.
 
@@ -550,14 +564,19 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             Flatten, d may be the shape of a snapshot.
         n_steps : int, optional
             Horizon in multiples of ``dt``. Give this or ``t``, times since the recording's end.
+        denoise_start : bool, optional
+            Start from the state that the model's own steps over the last rows, 256 at most, explain
+            best, in place of a last row with noise on it. By default where noise was found in the
+            training data (:attr:`noise_`). Where the model does not follow the rows, or they carry
+            hardly any noise, the last of them stays.
         **options
             As in :meth:`forecast`.
 
         Returns
         -------
         array, shape (n, n_steps + 1, d) or (n, m, d)
-            As :meth:`forecast`; row 0 is the last of the recording. Without the first axis for one
-            recording of shape ``(rows, d)``.
+            As :meth:`forecast`; row 0 is the last of the recording, without its noise where that was
+            taken off. Without the first axis for one recording of shape ``(rows, d)``.
 
         Raises
         ------
@@ -569,12 +588,45 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         self._check_fitted()
         rows = _flat(recording, self.snapshot_)
         single = is_single(rows)
+        smooth = self._smooths_starts(denoise_start)
         if isinstance(rows, np.ndarray) and rows.ndim > 1:
             # Earlier rows do not count: neither their gaps nor their size in float64.
-            rows = rows[..., -max(2, self.start_rows_) :, :]
-        starts = endings(self.as_data(rows), self.start_rows_)
+            rows = last_rows(rows, max(2, self.start_rows_), ROWS[-1] if smooth else 0)
+        data = self.as_data(rows)
+        starts = endings(data, self.start_rows_)
+        if smooth:
+            starts = Starts(self._smoothed(data, starts.states), starts.times)
         states = self.forecast(starts, n_steps, **options)
         return states[0] if single and options.get("out") is None else states
+
+    def _smooths_starts(self, asked: bool | None) -> bool:
+        """Return whether starts are to be smoothed: as asked, or where training found noise."""
+        if asked and self.start_rows_ > 1:
+            raise ArgumentError(
+                "denoise_start=True goes without delays, whose rows repeat the noise of others; smooth "
+                "the recording first."
+            )
+        return bool((self.noise_ > 0).any()) if asked is None else bool(asked)
+
+    def _smoothed(self, data: Trajectories, starts: np.ndarray) -> np.ndarray:
+        """Return the last rows of ``data``, ``(n, d)``, without the noise on them."""
+        encoded = data if self.preprocessor_ is None else self.preprocessor_.transform(data)
+        own = noise_level(encoded)
+        sigma = np.where(np.isfinite(own), own, self.noise_)
+        if not (sigma > 0).any():
+            say("Start: as recorded; no noise can be told from the motion.", verbose=self.verbose)
+            return starts
+
+        def stepper(states: np.ndarray, n_steps: int) -> np.ndarray:
+            return self._forecast(states, n_steps, self.selection_.step_sizes, quiet=True)
+
+        rows = [encoded[k][-ROWS[-1] :].astype(np.float64) for k in range(len(encoded))]
+        ends = smooth_ends(stepper, rows, sigma, self.encoder_.scale_)
+        say(ends.note(), verbose=self.verbose)
+        clean = ends.states
+        if self.preprocessor_ is not None:
+            clean = self.preprocessor_.inverse_transform(clean)
+        return np.where(ends.rows[:, None] > 0, clean, starts).astype(starts.dtype)
 
     def _forecast(
         self,
@@ -584,11 +636,12 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         *,
         interpolation: str | None = None,
         on_divergence: str = "return",
+        quiet: bool = False,
         **settings: Any,
     ) -> np.ndarray:
         self._check_trained(step_sizes)
         maps = {s: self.flow_maps_[s].to(self.device) for s in step_sizes}
-        with bar("forecasting", verbose=self.verbose) as progress:
+        with bar("forecasting", verbose=self.verbose and not quiet) as progress:
             return forecast(
                 states,
                 maps,

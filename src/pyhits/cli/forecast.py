@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,6 +55,13 @@ def forecast(
     without_last: WithoutLast = None,
     step_sizes: StepSizes = None,
     interpolation: Annotated[str | None, typer.Option("--interpolation")] = None,
+    denoise_start: Annotated[
+        bool | None,
+        typer.Option(
+            "--denoise-start/--no-denoise-start",
+            help="With --after: take noise off the last rows first; if training found some.",
+        ),
+    ] = None,
     on_divergence: Annotated[
         str, typer.Option("--on-divergence", help="raise, or return what did not diverge.")
     ] = "raise",
@@ -95,6 +103,8 @@ def forecast(
     last = part(without_last, "--without-last")
     if after is None and last is not None:
         raise ArgumentError("--without-last goes with --after: --from starts at the beginning.")
+    if denoise_start is not None and (after is None or hybrid is not None):
+        raise ArgumentError("--denoise-start goes with --after, and without --hybrid.")
     from pyhits.hierarchy.sinks import SINKS
     from pyhits.hierarchy.starts import endings, histories
     from pyhits.io import EXTENSIONS
@@ -144,7 +154,8 @@ def forecast(
     if after is None:
         begin, begins = histories(data, loaded.start_rows_)[1].start_times, loaded.forecast
     else:
-        begin, begins = endings(data, loaded.start_rows_).times, loaded.forecast_from
+        begin = endings(data, loaded.start_rows_).times
+        begins = partial(loaded.forecast_from, denoise_start=denoise_start)
     try:
         states = begins(
             data,
