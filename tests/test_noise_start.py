@@ -155,7 +155,7 @@ def noisy_case(request) -> tuple[pyhits.HiTS, Trajectories, Trajectories, Trajec
     return model, past, past.with_values(jittered(past.values, sigma, 5)), rest
 
 
-def test_forecasts_from_noisy_recordings_are_twice_as_good(noisy_case):
+def test_forecasts_from_noisy_recordings_are_five_times_as_good(noisy_case):
     model, _, noisy, rest = noisy_case
     assert (model.noise_ > 0).all()
     truth, scale = rest.to_array(), np.array(model.data_["std"])
@@ -165,7 +165,7 @@ def test_forecasts_from_noisy_recordings_are_twice_as_good(noisy_case):
     )
     np.testing.assert_array_equal(raw[:, 0], noisy.to_array()[:, -1])
     errors = [np.sqrt(np.square((s - truth) / scale).mean(axis=(1, 2))) for s in (smooth, raw)]
-    assert np.median(errors[1] / errors[0]) > 2
+    assert np.median(errors[1] / errors[0]) > 5
     start = [np.sqrt(np.square((s[:, 0] - truth[:, 0]) / scale).mean()) for s in (smooth, raw)]
     assert start[0] < 0.6 * start[1]
     np.testing.assert_array_equal(

@@ -575,8 +575,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         array, shape (n, n_steps + 1, d) or (n, m, d)
-            As :meth:`forecast`; row 0 is the last of the recording, without its noise where that was
-            taken off. Without the first axis for one recording of shape ``(rows, d)``.
+            As :meth:`forecast`; row 0 is the last of the recording, without noise that was taken
+            off. Without the first axis for one recording of shape ``(rows, d)``.
 
         Raises
         ------
@@ -603,8 +603,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         """Return whether starts are to be smoothed: as asked, or where training found noise."""
         if asked and self.start_rows_ > 1:
             raise ArgumentError(
-                "denoise_start=True goes without delays, whose rows repeat the noise of others; smooth "
-                "the recording first."
+                "denoise_start=True goes without delays, whose rows repeat the noise of others; "
+                "smooth the recording first."
             )
         return bool((self.noise_ > 0).any()) if asked is None else bool(asked)
 

@@ -18,8 +18,8 @@ EncoderTexts = Annotated[
     typer.Option(
         "--encoder",
         help="pod=64 (modes), pod=0.999 (energy), delay=5, delay=5x10 (lag 10), "
-        "delay=auto, standardise=common or flatten=20x25; repeat it, in the order in which they "
-        "apply. auto alone takes delays if they help.",
+        "delay=auto, autoencoder=8, standardise=common or flatten=20x25; repeat it, in the order "
+        "in which they apply. auto alone takes delays if they help.",
     ),
 ]
 
@@ -91,6 +91,19 @@ def _delay(value: str) -> Encoder:
     return DelayEmbedding(n_delays, *lag)
 
 
+def _autoencoder(value: str) -> Encoder:
+    from pyhits.encoders import Autoencoder
+
+    try:
+        (n_components,) = _lengths(value)
+    except ValueError:
+        raise ArgumentError(
+            "Expected --encoder autoencoder=8, a number of coordinates, got "
+            f"{f'autoencoder={value}' if value else 'autoencoder'}."
+        ) from None
+    return Autoencoder(n_components)
+
+
 def _standardise(value: str) -> Encoder:
     from pyhits.encoders import Standardise
 
@@ -119,6 +132,7 @@ def _lengths(value: str) -> tuple[int, ...]:
 _MAKERS: dict[str, Callable[[str], Encoder]] = {
     "pod": _pod,
     "delay": _delay,
+    "autoencoder": _autoencoder,
     "standardise": _standardise,
     "flatten": _flatten,
 }

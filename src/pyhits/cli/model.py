@@ -205,10 +205,11 @@ def widths(text: str | None) -> list[int] | dict[int, list[int]] | None:
 
 def check_size(data: Trajectories, model: HiTS) -> None:
     """Raise an ArgumentError where a field or film is too large to be stepped as it is."""
-    from pyhits.encoders import POD
+    from pyhits.encoders import POD, Autoencoder
     from pyhits.encoders.chain import AUTO, links
 
-    modes = model.encoder == AUTO or any(isinstance(e, POD) for e in links(model.encoder))
+    few = (POD, Autoencoder)
+    modes = model.encoder == AUTO or any(isinstance(e, few) for e in links(model.encoder))
     if data.n_features > _MOST_FEATURES and not modes:
         raise ArgumentError(
             f"Rows of {data.n_features} numbers are too long to be stepped as they are. Add "

@@ -1,5 +1,6 @@
 """Reversible maps from the user's states to the coordinates that flow maps work in."""
 
+from pyhits.encoders.autoencoder import Autoencoder
 from pyhits.encoders.base import Encoder
 from pyhits.encoders.chain import Chain
 from pyhits.encoders.delay import DelayEmbedding
@@ -10,6 +11,7 @@ from pyhits.encoders.standardise import Standardise
 
 __all__ = [
     "POD",
+    "Autoencoder",
     "Chain",
     "DelayChoice",
     "DelayEmbedding",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pyhits.encoders.autoencoder import Autoencoder
 from pyhits.encoders.base import Encoder
 from pyhits.encoders.delay import DelayEmbedding
 from pyhits.encoders.flatten import Flatten
@@ -168,7 +169,7 @@ def split(
         What lies between that and the scaling.
     scaling : Standardise
         The last of the encoders, if it is one; otherwise one is added, ``standardise`` or not, with
-        a common scale for the coefficients of a POD that comes last.
+        a common scale for the coefficients of a POD or an Autoencoder that comes last.
 
     Raises
     ------
@@ -184,13 +185,13 @@ def split(
         raise ArgumentError("Flatten can only be the first encoder: what follows works on rows.")
     if isinstance(last, Standardise):
         scaling, given = last, given[:-1]
-    elif isinstance(last, POD):
+    elif isinstance(last, (POD, Autoencoder)):
         scaling = Standardise(standardise, common=True)
     return snapshot, Chain(given) if given else None, scaling
 
 
 _KINDS: dict[str, type[Encoder]] = {
-    encoder.kind: encoder for encoder in (Standardise, POD, DelayEmbedding, Flatten)
+    encoder.kind: encoder for encoder in (Standardise, POD, DelayEmbedding, Flatten, Autoencoder)
 }
 
 
