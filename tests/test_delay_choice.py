@@ -15,7 +15,14 @@ from pyhits import Trajectories, plots
 from pyhits.cli.app import app
 from pyhits.encoders import POD, Chain, DelayEmbedding, Standardise, choose_delays
 from pyhits.encoders.chain import fresh, from_plain, links, to_plain
-from pyhits.encoders.embedding import cao, embedded, first_minimum, mutual_information
+from pyhits.encoders.embedding import (
+    cao,
+    correlation,
+    embedded,
+    first_minimum,
+    mutual_information,
+    usual_lag,
+)
 from pyhits.errors import ArgumentError, NotFittedError
 from pyhits.report.text import describe
 
@@ -76,6 +83,17 @@ def test_first_minima():
     assert first_minimum(np.linspace(2, 1, 20)) == 10
     assert first_minimum(np.zeros(0)) == 1
     assert first_minimum(np.array([5.0, 1, 2, 3, 2, 1, 2, 3, 4]), begin=3) == 6
+
+
+def test_correlation_and_the_lag_it_bounds():
+    wave = [np.sin(0.1 * T), np.sin(0.1 * T[:700] + 1)]
+    np.testing.assert_allclose(correlation(wave, 40), np.cos(0.1 * np.arange(1, 41)), atol=0.01)
+    # A quarter of a period at most, however the information ripples.
+    assert 5 <= usual_lag(wave, mutual_information(wave, 100)) <= 16
+    assert usual_lag(wave, np.linspace(2, 1, 100)) == 16
+    white = [np.random.default_rng(0).standard_normal((5000, 1))]
+    assert usual_lag(white, np.ones(9)) <= 4
+    np.testing.assert_array_equal(correlation([np.ones((9, 1))], 3), 0)
 
 
 def test_vectors_are_those_of_the_encoder():

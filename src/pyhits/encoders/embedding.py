@@ -65,7 +65,7 @@ class DelayChoice:
     information : array, shape (n_lags,)
         Average mutual information, in bits, of rows 1, 2, ... apart; the mean over the features.
     information_lag : int
-        First minimum of that.
+        First minimum of that, or the first zero of the correlation if that comes before.
     e1 : array, shape (n,)
         Cao's E1 of 1, 2, ... delays that far apart, which rises to 1 where more delays no longer
         part false neighbours; NaN where it cannot be told.
@@ -92,7 +92,7 @@ class DelayChoice:
             f"Cao's E1 settles at {self.e1_delays}" if self.e1_delays else "E1 does not settle"
         )
         how = (
-            f"the mutual information is least at lag {self.information_lag}, {settled}, and "
+            f"information and correlation suggest lag {self.information_lag}, {settled}, and "
             f"neighbours predict held-out rows"
         )
         alone = float(self.errors[0])
@@ -134,10 +134,11 @@ def choose_delays(
     """Choose the number of delays and their lag, or the one that is not given.
 
     The lag begins with the first minimum of the average mutual information (Fraser, Swinney 1986,
-    Phys. Rev. A 33, 1134). Then nearest neighbours (Sugihara, May 1990, Nature 344, 734) predict
-    rows that were held out, from embeddings of all sizes with that lag, with half of it and with
-    lag 1; the fewest delays are taken that nothing beats by a quarter, or those at which Cao's E1
-    (1997, Physica D 110, 43) has settled where these are as good.
+    Phys. Rev. A 33, 1134), or the first zero of the correlation if that comes before. Then nearest
+    neighbours (Sugihara, May 1990, Nature 344, 734) predict rows that were held out, from
+    embeddings of all sizes with that lag, with half of it and with lag 1; the fewest delays are
+    taken that nothing beats by a quarter, or those at which Cao's E1 (1997, Physica D 110, 43) has
+    settled where these are as good.
 
     Parameters
     ----------
@@ -151,7 +152,7 @@ def choose_delays(
     span = shortest // (_PART if len(trajectories) >= _SEVERAL else _PART_OF_FEW)
     d = rows[0].shape[1]
     information = mutual_information(rows, max(1, min(_MOST_LAG, span // (_ROOM - 1))))
-    first = first_minimum(information, parted(rows, len(information)))
+    first = usual_lag(rows, information)
     most = n_delays or max(1, min(_MOST_DELAYS, _MOST_COORDINATES // d))
 
     def allowed(spacing: int) -> int:
@@ -217,14 +218,30 @@ def mutual_information(trajectories: Sequence[np.ndarray], max_lag: int) -> np.n
     return np.array(found)
 
 
-def parted(trajectories: Sequence[np.ndarray], max_lag: int) -> int:
-    """Return the first lag at which rows correlate by less than 0.9, or 1 if none does."""
-    variance = np.concatenate(trajectories).var()
+def correlation(trajectories: Sequence[np.ndarray], max_lag: int) -> np.ndarray:
+    """Return the correlation of rows 1 to ``max_lag`` apart, from their mean squared differences.
+
+    Shape ``(max_lag,)``, all features together.
+    """
+    variance = np.concatenate(trajectories).var(axis=0).mean()
+    found = np.zeros(max_lag)
     for lag in range(1, max_lag + 1):
         changes = [np.square(x[lag:] - x[:-lag]).ravel() for x in trajectories if len(x) > lag]
-        if np.concatenate(changes).mean() > 2 * (1 - _CORRELATED) * variance:
-            return lag
-    return 1
+        found[lag - 1] = 1 - np.concatenate(changes).mean() / (2 * variance) if variance else 0.0
+    return found
+
+
+def usual_lag(trajectories: Sequence[np.ndarray], information: np.ndarray) -> int:
+    """Return the first minimum of the information, or the first zero of the correlation before it.
+
+    Minima count from where the correlation is below 0.9 on. That of a periodic motion has a zero at
+    a quarter of the period, where its information says little.
+    """
+    related = correlation(trajectories, len(information))
+    apart = np.flatnonzero(related < _CORRELATED)
+    first = first_minimum(information, int(apart[0]) + 1 if len(apart) else 1)
+    zeros = np.flatnonzero(related <= 0)
+    return min(first, int(zeros[0]) + 1) if len(zeros) else first
 
 
 def first_minimum(curve: np.ndarray, begin: int = 1) -> int:
