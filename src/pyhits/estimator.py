@@ -610,6 +610,10 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
 
     def _smoothed(self, data: Trajectories, starts: np.ndarray) -> np.ndarray:
         """Return the last rows of ``data``, ``(n, d)``, without the noise on them."""
+        if int(data.lengths.max()) > ROWS[-1]:
+            names = data.feature_names
+            ends = [rows[-ROWS[-1] :] for rows in data]
+            data = Trajectories(ends, data.dt, feature_names=names)
         encoded = data if self.preprocessor_ is None else self.preprocessor_.transform(data)
         own = noise_level(encoded)
         sigma = np.where(np.isfinite(own), own, self.noise_)
@@ -620,13 +624,13 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         def stepper(states: np.ndarray, n_steps: int) -> np.ndarray:
             return self._forecast(states, n_steps, self.selection_.step_sizes, quiet=True)
 
-        rows = [encoded[k][-ROWS[-1] :].astype(np.float64) for k in range(len(encoded))]
-        ends = smooth_ends(stepper, rows, sigma, self.encoder_.scale_)
-        say(ends.note(), verbose=self.verbose)
-        clean = ends.states
+        recorded = [rows.astype(np.float64) for rows in encoded]
+        found = smooth_ends(stepper, recorded, sigma, self.encoder_.scale_)
+        say(found.note(), verbose=self.verbose)
+        clean = found.states
         if self.preprocessor_ is not None:
             clean = self.preprocessor_.inverse_transform(clean)
-        return np.where(ends.rows[:, None] > 0, clean, starts).astype(starts.dtype)
+        return np.where(found.rows[:, None] > 0, clean, starts).astype(starts.dtype)
 
     def _forecast(
         self,

@@ -85,8 +85,8 @@ def _delay(value: str) -> Encoder:
             raise ValueError
     except ValueError:
         raise ArgumentError(
-            "Expected --encoder delay=5, a number of rows, delay=auto, or delay=5x10, with a lag of "
-            f"10 rows, got {f'delay={value}' if value else 'delay'}."
+            "Expected --encoder delay=5, a number of rows, delay=auto, or delay=5x10, with a lag "
+            f"of 10 rows, got {f'delay={value}' if value else 'delay'}."
         ) from None
     return DelayEmbedding(n_delays, *lag)
 
