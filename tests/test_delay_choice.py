@@ -203,6 +203,7 @@ def test_every_trajectory_is_long_enough_for_what_is_chosen():
         assert encoder.history <= 20
         data = Trajectories(pieces, 0.1)
         assert len(encoder.transform(data)) == n
+        assert DelayEmbedding(9, lag="auto").fit(pieces).history <= 21
 
 
 def test_fields_are_looked_at_through_their_modes(lorenz):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from pyhits import planning
+from pyhits import onset, planning
 from pyhits.checks import as_count
 from pyhits.choice import Chooser, choose_again
 from pyhits.encoders import Chain, Encoder, Flatten
@@ -30,8 +30,7 @@ from pyhits.hierarchy.starts import (
     positions,
 )
 from pyhits.hierarchy.stream import ToFile
-from pyhits.noise import denoise, noise_level, smooth_ends
-from pyhits.noise.start import ROWS
+from pyhits.noise import denoise
 from pyhits.planning import as_trajectories
 from pyhits.progress import bar, say, scale_bars
 from pyhits.settings import check_selection, check_settings, widths_by_scale
@@ -588,49 +587,24 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         self._check_fitted()
         rows = _flat(recording, self.snapshot_)
         single = is_single(rows)
-        smooth = self._smooths_starts(denoise_start)
+        smooth = onset.is_smoothed(denoise_start, self.noise_, self.start_rows_)
         if isinstance(rows, np.ndarray) and rows.ndim > 1:
             # Earlier rows do not count: neither their gaps nor their size in float64.
-            rows = last_rows(rows, max(2, self.start_rows_), ROWS[-1] if smooth else 0)
+            rows = last_rows(rows, max(2, self.start_rows_), onset.MOST_ROWS if smooth else 0)
         data = self.as_data(rows)
         starts = endings(data, self.start_rows_)
         if smooth:
-            starts = Starts(self._smoothed(data, starts.states), starts.times)
+            found, note = onset.smoothed(
+                data,
+                lambda x, n: self._forecast(x, n, self.selection_.step_sizes, quiet=True),
+                self.preprocessor_,
+                self.noise_,
+                self.encoder_.scale_,
+            )
+            say(note, verbose=self.verbose)
+            starts = Starts(found, starts.times)
         states = self.forecast(starts, n_steps, **options)
         return states[0] if single and options.get("out") is None else states
-
-    def _smooths_starts(self, asked: bool | None) -> bool:
-        """Return whether starts are to be smoothed: as asked, or where training found noise."""
-        if asked and self.start_rows_ > 1:
-            raise ArgumentError(
-                "denoise_start=True goes without delays, whose rows repeat the noise of others; "
-                "smooth the recording first."
-            )
-        return bool((self.noise_ > 0).any()) if asked is None else bool(asked)
-
-    def _smoothed(self, data: Trajectories, starts: np.ndarray) -> np.ndarray:
-        """Return the last rows of ``data``, ``(n, d)``, without the noise on them."""
-        if int(data.lengths.max()) > ROWS[-1]:
-            names = data.feature_names
-            ends = [rows[-ROWS[-1] :] for rows in data]
-            data = Trajectories(ends, data.dt, feature_names=names)
-        encoded = data if self.preprocessor_ is None else self.preprocessor_.transform(data)
-        own = noise_level(encoded)
-        sigma = np.where(np.isfinite(own), own, self.noise_)
-        if not (sigma > 0).any():
-            say("Start: as recorded; no noise can be told from the motion.", verbose=self.verbose)
-            return starts
-
-        def stepper(states: np.ndarray, n_steps: int) -> np.ndarray:
-            return self._forecast(states, n_steps, self.selection_.step_sizes, quiet=True)
-
-        recorded = [rows.astype(np.float64) for rows in encoded]
-        found = smooth_ends(stepper, recorded, sigma, self.encoder_.scale_)
-        say(found.note(), verbose=self.verbose)
-        clean = found.states
-        if self.preprocessor_ is not None:
-            clean = self.preprocessor_.inverse_transform(clean)
-        return np.where(found.rows[:, None] > 0, clean, starts).astype(starts.dtype)
 
     def _forecast(
         self,

@@ -151,7 +151,8 @@ def choose_delays(
     shortest = min(len(x) for x in trajectories)
     span = shortest // (_PART if len(trajectories) >= _SEVERAL else _PART_OF_FEW)
     d = rows[0].shape[1]
-    information = mutual_information(rows, max(1, min(_MOST_LAG, span // (_ROOM - 1))))
+    room = max(1, span // max(_ROOM - 1, (n_delays or 1) - 1))
+    information = mutual_information(rows, min(_MOST_LAG, room))
     first = usual_lag(rows, information)
     most = n_delays or max(1, min(_MOST_DELAYS, _MOST_COORDINATES // d))
 
