@@ -215,6 +215,8 @@ def delay_choice(choice: DelayChoice, dt: float = 1.0) -> Figure:
     for axis in axes[1:]:
         axis.axvline(choice.n_delays, color=_ACCENT, linewidth=1.2)
         axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[2].axvline(choice.fewest, color=_TRUTH, linestyle="--", linewidth=1, label="the fewest")
+    axes[2].legend(frameon=False)
     axes[2].set_yscale("log" if (choice.errors > 0).any() else "linear")
     return figure
 

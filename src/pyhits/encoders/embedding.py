@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyhits.encoders.pod import POD
+from pyhits.encoders.rollout import embedded, rollout_error
 
 #: Coordinates looked at, at most: the leading ones of more features hold what there is to see.
 _COORDINATES = 6
@@ -17,6 +18,10 @@ _ROWS, _LIBRARY, _TARGETS = 20_000, 6_000, 1_000
 
 #: Delays tried, coordinates of all of them together, and lags looked at, at most.
 _MOST_DELAYS, _MOST_COORDINATES, _MOST_LAG = 10, 40, 512
+
+#: Rows of the rollouts that compare more delays, in lags, and how many times longer their windows
+#: are at most. Polynomials of few delays are accurate over a few rows, but leave the attractor.
+_HORIZON, _LONGEST = 8, 4
 
 #: A feature that varies less, relative to its size, is constant but for rounding.
 _CONSTANT = 1e-12
@@ -72,8 +77,10 @@ class DelayChoice:
     e1_delays : int
         Delays at which it has settled; 0 if it has not.
     errors : array, shape (m,)
-        Prediction errors with 1, 2, ... delays at the chosen lag, in units of the error of the
-        forecast that nothing changes, on rows held out; empty where these are too few.
+        Neighbours' prediction errors with 1, 2, ... delays, in units of the error of the forecast
+        that nothing changes, on rows held out; empty where these are too few.
+    fewest, fewest_lag : int
+        Delays that neighbours need, and the lag of ``errors``.
     """
 
     n_delays: int
@@ -83,6 +90,8 @@ class DelayChoice:
     e1: np.ndarray
     e1_delays: int
     errors: np.ndarray
+    fewest: int
+    fewest_lag: int
 
     def note(self) -> str:
         """Return a sentence for people."""
@@ -91,23 +100,23 @@ class DelayChoice:
         settled = (
             f"Cao's E1 settles at {self.e1_delays}" if self.e1_delays else "E1 does not settle"
         )
+        alone, error = float(self.errors[0]), float(self.errors[self.fewest - 1])
         how = (
-            f"information and correlation suggest lag {self.information_lag}, {settled}, and "
+            f"information and correlation suggest lag {self.information_lag}, {settled}, "
             f"neighbours predict held-out rows"
         )
-        alone = float(self.errors[0])
         if self.n_delays == 1:
             return f"Delays: none; {how} with an error of {alone:.2g} without any."
-        return (
-            f"Delays: {self.n_delays}, {self.lag} row(s) apart; {how} with an error of "
-            f"{self.errors[self.n_delays - 1]:.2g}, of {alone:.2g} without delays."
-        )
+        how += f" from {self.fewest} with an error of {error:.2g}, {alone:.2g} without delays"
+        if (self.fewest, self.fewest_lag) != (self.n_delays, self.lag):
+            how += ", and a polynomial steps on best with these"
+        return f"Delays: {self.n_delays}, {self.lag} row(s) apart; {how}."
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as named arrays, for model files."""
         numbers = [self.n_delays, self.lag, self.information_lag, self.e1_delays]
         return {
-            "choice": np.array(numbers),
+            "choice": np.array([*numbers, self.fewest, self.fewest_lag]),
             "information": self.information,
             "e1": self.e1,
             "errors": self.errors,
@@ -116,16 +125,9 @@ class DelayChoice:
     @classmethod
     def from_arrays(cls, **arrays: np.ndarray) -> DelayChoice:
         """Return what :meth:`arrays` holds."""
-        n_delays, lag, information_lag, e1_delays = (int(n) for n in arrays["choice"])
-        return cls(
-            n_delays,
-            lag,
-            arrays["information"],
-            information_lag,
-            arrays["e1"],
-            e1_delays,
-            arrays["errors"],
-        )
+        n_delays, lag, information_lag, e1_delays, *fewest = (int(n) for n in arrays["choice"])
+        information, e1, errors = (arrays[name] for name in ("information", "e1", "errors"))
+        return cls(n_delays, lag, information, information_lag, e1, e1_delays, errors, *fewest)
 
 
 def choose_delays(
@@ -138,7 +140,9 @@ def choose_delays(
     neighbours (Sugihara, May 1990, Nature 344, 734) predict rows that were held out, from
     embeddings of all sizes with that lag, with half of it and with lag 1; the fewest delays are
     taken that nothing beats by a quarter, or those at which Cao's E1 (1997, Physica D 110, 43) has
-    settled where these are as good.
+    settled where these are as good. Those are the fewest that tell the state; if a polynomial of
+    more, over up to four times the rows, steps on by itself with an error smaller by a quarter,
+    they are taken.
 
     Parameters
     ----------
@@ -166,7 +170,8 @@ def choose_delays(
     e1_delays = int(settled[0]) + 1 if len(settled) else 0
     tried = _validate(rows, {k: allowed(k) for k in lags}, max(lags))
     if not tried:
-        return DelayChoice(n_delays or 1, lag or 1, information, first, e1, e1_delays, np.zeros(0))
+        given = n_delays or 1, lag or 1
+        return DelayChoice(*given, information, first, e1, e1_delays, np.zeros(0), *given)
     chosen, best = (1, lags[0]), np.inf
     for k, found in tried.items():
         errors = np.maximum(found, _GOOD_ENOUGH)
@@ -182,7 +187,38 @@ def choose_delays(
         wanted = _CLEARLY * alone if e1_delays == 1 else _UNPREDICTABLE
         if best > min(wanted, _UNPREDICTABLE):
             chosen = (1, chosen[1])
-    return DelayChoice(*chosen, information, first, e1, e1_delays, tried[chosen[1]])
+    fewest = chosen
+    if n_delays is None and fewest[0] > 1:
+        chosen = _longer(rows, *fewest, {k: allowed(k) for k in lags})
+    errors = tried[fewest[1]]
+    return DelayChoice(*chosen, information, first, e1, e1_delays, errors, *fewest)
+
+
+def _longer(
+    trajectories: Sequence[np.ndarray], n_delays: int, lag: int, most: dict[int, int]
+) -> tuple[int, int]:
+    """Return more delays, if a polynomial of them steps on by itself better than of the fewest.
+
+    These tell the state, but not all flow maps of them are as smooth, nor as steady; and of rows
+    that noise or rounding lies on, more say more.
+    """
+    span = (n_delays - 1) * lag
+    horizon = _HORIZON * max(most)
+    ways = [
+        (m, k)
+        for k, limit in most.items()
+        for m in range(2, limit + 1)
+        if span <= (m - 1) * k <= _LONGEST * span
+    ]
+    first = max((m - 1) * k for m, k in ways)
+    library, held = _hold_out(trajectories, first + horizon)
+    if sum(len(x) - first - horizon for x in held) < _FEW_TARGETS or not library:
+        return n_delays, lag
+    errors = {
+        way: max(rollout_error(library, held, *way, first, horizon), _GOOD_ENOUGH) for way in ways
+    }
+    best = min(errors, key=lambda way: errors[way])
+    return best if errors[best] < _WORTH_IT * errors[n_delays, lag] else (n_delays, lag)
 
 
 def mutual_information(trajectories: Sequence[np.ndarray], max_lag: int) -> np.ndarray:
@@ -257,17 +293,6 @@ def first_minimum(curve: np.ndarray, begin: int = 1) -> int:
             return k + 1
     low = np.flatnonzero(curve <= curve[:1] / np.e)
     return int(low[0]) + 1 if len(low) else max(1, len(curve) // 2)
-
-
-def embedded(
-    trajectories: Sequence[np.ndarray], n_delays: int, lag: int, first: int, last: int
-) -> np.ndarray:
-    """Return delay vectors of all rows from ``first`` on that have ``last`` rows after them."""
-    parts = []
-    for x in trajectories:
-        rows = np.arange(first, len(x) - last)
-        parts.append(x[rows[:, None] - lag * np.arange(n_delays)].reshape(len(rows), -1))
-    return np.concatenate(parts)
 
 
 def cao(trajectories: Sequence[np.ndarray], lag: int, max_delays: int) -> np.ndarray:
