@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-#: Degrees tried, and monomials at most.
-_DEGREES, _MOST_TERMS = (3, 2, 1), 400
+#: Degrees tried, and monomials at most: as many as flow maps have, which are to do as well.
+_DEGREES, _MOST_TERMS = (3, 2, 1), 256
 
 #: Rows that the polynomial is fitted to, and rollouts, at most.
 _ROWS, _ROLLOUTS = 8_000, 400
