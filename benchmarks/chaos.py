@@ -65,16 +65,14 @@ def _best_regression(
     mean, scale = known.mean(axis=0), known.std(axis=0)
     rows = (known - mean) / np.where(scale > 0, scale, 1.0)
     n = len(rows) - round(TAIL * len(rows))
-    truth = known[None, n - 1 :]
     best: tuple[float, tuple[int, int, float]] = (np.inf, (1, 1, 1e-8))
     for lag, degree in itertools.product(lags, degrees):
         powers = _powers(lag * rows.shape[1], degree)
         if len(powers) > 0.6 * n:
             continue
         for ridge in 10.0 ** np.arange(-14, 1, 2):
-            ahead_of_tail = _regress(rows[:n], lag, powers, ridge, len(rows) - n)
-            forecast = np.concatenate([truth[0, :1], ahead_of_tail * scale + mean])[None]
-            error = metrics.smape(truth, forecast)
+            tail = _regress(rows[:n], lag, powers, ridge, len(rows) - n)
+            error = metrics.smape(known[n:], tail * scale + mean)
             if error < best[0]:
                 best = error, (lag, degree, ridge)
     lag, degree, ridge = best[1]
@@ -142,11 +140,10 @@ def echo_state(known: np.ndarray, ahead: int) -> np.ndarray:
             state = reservoir.run(out[k][None])[-1]
         return out
 
-    truth = known[None, n - 1 :]
     best: tuple[float, tuple[float, float, float]] = (np.inf, (1.0, 0.9, 1e-6))
     for setting in itertools.product((0.3, 1.0), (0.5, 0.9), (1e-8, 1e-5, 1e-2)):
         tail = run(rows[:n], len(rows) - n, *setting) * scale + mean
-        error = metrics.smape(truth, np.concatenate([truth[0, :1], tail])[None])
+        error = metrics.smape(known[n:], tail)
         if error < best[0]:
             best = error, setting
     return run(rows, ahead, *best[1]) * scale + mean
@@ -215,7 +212,7 @@ def measure(
     scale = np.where(spread > 0, spread, 1.0)
     valid = int(metrics.valid_steps(truth[None], forecast, scale, threshold=VALID)[0])
     return {
-        "smape": metrics.smape(truth[None], forecast),
+        "smape": metrics.smape(truth[1:], ahead),
         "valid_periods": valid / PERIOD,
         "seconds": seconds,
     }

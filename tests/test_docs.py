@@ -29,6 +29,7 @@ RUN = (
     "quickstart",
     "baselines",
     "encoders",
+    "metrics",
     "sequences",
     "training",
     "forecasting",

@@ -163,13 +163,6 @@ def test_scores_by_hand() -> None:
     assert score.score(found, "reproduce", lost).valid_steps == 0
 
 
-def test_distances_of_spectra_and_histograms() -> None:
-    rows = np.random.default_rng(0).standard_normal((200, 64))
-    assert score.spectral_distance(rows, 10 * rows) == pytest.approx(2.0)
-    assert score.histogram_distance(rows, rows + 3) == pytest.approx(3.0)
-    assert score.histogram_distance(rows, rows[::-1]) == 0
-
-
 def test_own_files_take_the_place_of_ours(
     tmp_path: Path, toy_sequences: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

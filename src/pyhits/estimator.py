@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from pyhits import evidence, planning
+from pyhits import evidence, onset, planning
 from pyhits.checks import as_count, as_positive
 from pyhits.choice import Chooser, choose_again
 from pyhits.encoders import Chain, DelayEmbedding, Encoder, Flatten
-from pyhits.encoders.chain import split
+from pyhits.encoders.chain import AUTO, automatic, split, without_idle
 from pyhits.errors import ArgumentError, DataError, NotFittedError, PyHiTSWarning
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.hierarchy import chain
@@ -26,7 +26,15 @@ from pyhits.hierarchy.adaptive import AdaptiveForecast, adaptive_forecast
 from pyhits.hierarchy.disagreement import along as disagreement_along
 from pyhits.hierarchy.disagreement import pair
 from pyhits.hierarchy.forecast import Keep, forecast, in_memory
-from pyhits.hierarchy.starts import Starts, as_states, endings, histories, is_single, positions
+from pyhits.hierarchy.starts import (
+    Starts,
+    as_states,
+    endings,
+    histories,
+    is_single,
+    last_rows,
+    positions,
+)
 from pyhits.hierarchy.stream import ToFile
 from pyhits.noise import denoise
 from pyhits.planning import as_trajectories
@@ -82,12 +90,13 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         held-out part best. By default closed forms for few points (4000 rows of 64 features), if
         nothing is said about nets, and residual nets else. Closed forms are solved for again with
         all the data, once everything is chosen.
-    encoder : Encoder or list of Encoder, optional
+    encoder : Encoder, list of Encoder, or "auto", optional
         What stands between the user's rows and the flow maps, such as ``[POD(22),
         Standardise(common=True)]`` or ``DelayEmbedding(5)``. :meth:`fit` fits copies of it to the
-        training data. If the last is no Standardise, the recipe's is added. By default there is
-        none, but for few points of one recording, of which a state may need several rows;
-        ``encoder=[]`` is none for certain.
+        training data. If the last is no Standardise, the recipe's is added. ``"auto"`` takes delays
+        if the data say that they help, of POD modes where there are more than 32 features. By
+        default there is none, but for few points of one recording, of which a state may need
+        several rows; ``encoder=[]`` is none for certain.
     hidden_sizes : sequence of int, or mapping of int to such, optional
         Widths of the hidden layers: of all nets, or by step size.
     activation : {"gelu", "silu", "tanh", "relu"}, optional
@@ -186,7 +195,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         dense: int = 1,
         recipe: str | Recipe = "pyhits",
         flow_map: str | None = None,
-        encoder: Encoder | Sequence[Encoder] | None = None,
+        encoder: Encoder | Sequence[Encoder] | str | None = None,
         hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]] | None = None,
         activation: str | None = None,
         polynomial_degree: int | None = None,
@@ -295,9 +304,14 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
                 f"Expected snapshots of shape {snapshot}, got rows of {train.n_features} features."
             )
         given, recorded = train, None if held is train else held
+        if isinstance(self.encoder, str) and self.encoder == AUTO:
+            _, preprocessor, encoder = split(automatic(train.n_features), recipe.standardise)
         if preprocessor is not None:
-            train = preprocessor.fit(train).transform(train)
-            held = preprocessor.transform(held)
+            preprocessor.fit(train)
+            notes += preprocessor.notes()
+            preprocessor = without_idle(preprocessor)
+        if preprocessor is not None:
+            train, held = preprocessor.transform(train), preprocessor.transform(held)
             notes.append(
                 f"Encoded: {given.n_features} features as {train.n_features} coordinates, by "
                 f"{', '.join(map(repr, preprocessor.encoders))}."
@@ -970,7 +984,12 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         self, recording: Any, n_steps: int | None = None, *, interval: float, **options: Any
     ) -> Forecast: ...
     def forecast_from(
-        self, recording: Any, n_steps: int | None = None, **options: Any
+        self,
+        recording: Any,
+        n_steps: int | None = None,
+        *,
+        denoise_start: bool | None = None,
+        **options: Any,
     ) -> np.ndarray | Forecast:
         """Go on from the end of a recording.
 
@@ -981,14 +1000,19 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             Flatten, d may be the shape of a snapshot.
         n_steps : int, optional
             Horizon in multiples of ``dt``. Give this or ``t``, times since the recording's end.
+        denoise_start : bool, optional
+            Start from the state that the model's own steps over the last rows, 256 at most, explain
+            best, in place of a last row with noise on it. By default where noise was found in the
+            training data (:attr:`noise_`). Where the model does not follow the rows, or they carry
+            hardly any noise, the last of them stays.
         **options
             As in :meth:`forecast`.
 
         Returns
         -------
         array, shape (n, n_steps + 1, d) or (n, m, d)
-            As :meth:`forecast`; row 0 is the last of the recording. Without the first axis for one
-            recording of shape ``(rows, d)``.
+            As :meth:`forecast`; row 0 is the last of the recording, without noise that was taken
+            off. Without the first axis for one recording of shape ``(rows, d)``.
         Forecast
             With ``interval``.
 
@@ -1002,10 +1026,22 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         self._check_fitted()
         rows = _flat(recording, self.snapshot_)
         single = is_single(rows)
+        smooth = onset.is_smoothed(denoise_start, self.noise_, self.start_rows_)
         if isinstance(rows, np.ndarray) and rows.ndim > 1:
             # Earlier rows do not count: neither their gaps nor their size in float64.
-            rows = rows[..., -max(2, self.start_rows_) :, :]
-        starts = endings(self.as_data(rows), self.start_rows_)
+            rows = last_rows(rows, max(2, self.start_rows_), onset.MOST_ROWS if smooth else 0)
+        data = self.as_data(rows)
+        starts = endings(data, self.start_rows_)
+        if smooth:
+            found, note = onset.smoothed(
+                data,
+                lambda x, n: self._forecast(x, n, self.selection_.step_sizes, quiet=True),
+                self.preprocessor_,
+                self.noise_,
+                self.encoder_.scale_,
+            )
+            say(note, verbose=self.verbose)
+            starts = Starts(found, starts.times)
         states: np.ndarray | Forecast = self.forecast(starts, n_steps, **options)
         if isinstance(states, Forecast):
             return states.first() if single else states
@@ -1019,11 +1055,12 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         *,
         interpolation: str | None = None,
         on_divergence: str = "return",
+        quiet: bool = False,
         **settings: Any,
     ) -> np.ndarray:
         self._check_trained(step_sizes)
         maps = {s: self.flow_maps_[s].to(self.device) for s in step_sizes}
-        with bar("forecasting", verbose=self.verbose) as progress:
+        with bar("forecasting", verbose=self.verbose and not quiet) as progress:
             return forecast(
                 states,
                 maps,
@@ -1052,6 +1089,7 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         step_sizes: Sequence[int] | None = None,
         interpolation: str | None = None,
         baselines: bool = True,
+        lyapunov: float | None = None,
     ) -> Evaluation:
         """Forecast every trajectory from its first state and measure the errors.
 
@@ -1064,9 +1102,12 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             As in :meth:`forecast`.
         baselines : bool
             Measure the simple baselines, too.
+        lyapunov : float, optional
+            Largest Lyapunov exponent; valid times are then said in Lyapunov times, too.
         """
         self._check_fitted()
-        starts, data = histories(self.as_data(test), self.start_rows_)
+        whole = self.as_data(test)
+        starts, data = histories(whole, self.start_rows_)
         sizes = tuple(chain(self.selection_.step_sizes if step_sizes is None else step_sizes))
         if n_steps is not None:
             n_steps = as_count(n_steps, "n_steps")
@@ -1079,6 +1120,13 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
         rivals: dict[str, Any] = {}
         if baselines and self.baselines_ is not None:
             rivals = self.baselines_.forecasters(self.preprocessor_, starts)
+        kept = None
+        if self.preprocessor_ is not None and self.preprocessor_.lossy:
+            kept = data.with_values(
+                np.concatenate(
+                    self.preprocessor_.inverse_transform(self.preprocessor_.transform(whole))
+                )
+            )
         return evaluate(
             forecaster,
             data,
@@ -1086,6 +1134,8 @@ class HiTS(BaseEstimator):  # type: ignore[misc]
             n_steps=n_steps,
             step_sizes=sizes,
             rivals=rivals,
+            kept=kept,
+            lyapunov=lyapunov,
         )
 
     @property

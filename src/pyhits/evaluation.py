@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyhits import metrics
+from pyhits.checks import as_positive
 from pyhits.planning import Rollouts, padded
 from pyhits.trajectories import Trajectories
 
 #: A baseline is better if its error is below this part of the model's: less is a tie.
 _BETTER = 0.99
+#: Features, evenly chosen, whose spectra and distributions are compared.
+_FEATURES = 256
 
 #: Forecasts initial states (n, d) over n_steps: the result is (n, n_steps + 1, d).
 Forecaster = Callable[[np.ndarray, int], np.ndarray]
@@ -77,10 +80,19 @@ class Evaluation:
         Scales that were coupled.
     feature_names : tuple of str
     smape : float
-        Symmetric mean absolute percentage error, 0 to 200; see :func:`pyhits.metrics.smape`.
+        Symmetric mean absolute percentage error, from 0 to 200 (:func:`pyhits.metrics.smape`).
     baselines : dict of str to Scores
         Simple forecasts of the same data, fitted to the training data: ``persistence``, ``mean``,
         ``linear``, ``polynomial``, ``seasonal``.
+    spectral_distance, histogram_distance : float, optional
+        How far the forecast's spectra in time (decades) and its distributions of values (standard
+        deviations of the training data) lie from the true ones, on 256 features at most: what a
+        chaotic forecast keeps when its phase is lost. None where no trajectory has 32 rows.
+    reconstruction_nrmse, stepping_nrmse : float, optional
+        What an encoder loses, and what stepping does: normalised errors of the true states encoded
+        and decoded, and of the forecast against these. None without an encoder that loses anything.
+    lyapunov : float, optional
+        The exponent that was given; ``valid_time`` times it is in Lyapunov times.
     """
 
     mse: float
@@ -100,6 +112,11 @@ class Evaluation:
     feature_names: tuple[str, ...]
     smape: float = np.nan
     baselines: dict[str, Scores] = field(default_factory=dict)
+    spectral_distance: float | None = None
+    histogram_distance: float | None = None
+    reconstruction_nrmse: float | None = None
+    stepping_nrmse: float | None = None
+    lyapunov: float | None = None
 
     @property
     def better(self) -> str | None:
@@ -152,7 +169,13 @@ class Evaluation:
             ("scales coupled", ", ".join(str(s) for s in self.step_sizes)),
             ("mse", f"{self.mse:.3e}"),
             ("nrmse", f"{self.nrmse:.3e}   (persistence {self.persistence_nrmse:.3e})"),
-            ("valid time", f"{self.valid_time:g} of {horizon:g} time units (median)"),
+            *self._encoder_rows(),
+            ("smape", f"{self.smape:.3g} %"),
+            (
+                "valid time",
+                f"{self.valid_time:g} of {horizon:g} time units (median){self._times()}",
+            ),
+            *self._distance_rows(),
             ("per-step error", self._at_quarters()),
             ("diverged", f"{self.n_diverged}"),
             ("seconds", f"{self.seconds:.3f}"),
@@ -180,6 +203,30 @@ class Evaluation:
             self.verdict,
         ]
 
+    def _encoder_rows(self) -> list[tuple[str, str]]:
+        if self.reconstruction_nrmse is None:
+            return []
+        return [
+            ("  reconstruction", f"{self.reconstruction_nrmse:.3e}   (what the encoder loses)"),
+            (
+                "  stepping",
+                f"{self.stepping_nrmse:.3e}   (beside the truth as the encoder keeps it)",
+            ),
+        ]
+
+    def _distance_rows(self) -> list[tuple[str, str]]:
+        if self.spectral_distance is None:
+            return []
+        return [
+            ("spectrum", f"{self.spectral_distance:.3g} decades away"),
+            ("distribution", f"{self.histogram_distance:.3g} standard deviations away"),
+        ]
+
+    def _times(self) -> str:
+        if self.lyapunov is None:
+            return ""
+        return f", {self.valid_time * self.lyapunov:.3g} Lyapunov times"
+
     def _at_quarters(self) -> str:
         """Return the mean squared error at each quarter of the horizon, in words."""
         steps = sorted({max(1, k * self.n_steps // 4) for k in (1, 2, 3, 4)})
@@ -199,6 +246,8 @@ def evaluate(
     n_steps: int | None = None,
     step_sizes: tuple[int, ...] = (),
     rivals: Mapping[str, Rival] | None = None,
+    kept: Trajectories | None = None,
+    lyapunov: float | None = None,
 ) -> Evaluation:
     """Forecast every trajectory from its first state and compare.
 
@@ -215,7 +264,13 @@ def evaluate(
         Horizon; by default to each trajectory's end.
     rivals : mapping of str to Rival, optional
         Baselines to measure beside it.
+    kept : Trajectories, optional
+        The rows of ``test`` as an encoder that loses something gives them back.
+    lyapunov : float, optional
+        Largest Lyapunov exponent, in units of one over that of ``dt``.
     """
+    if lyapunov is not None:
+        lyapunov = as_positive(lyapunov, "lyapunov")
     truth = padded(test)
     if n_steps is not None:
         truth = truth[:, : n_steps + 1]
@@ -250,6 +305,9 @@ def evaluate(
         feature_names=test.feature_names,
         smape=scores.smape,
         baselines=baselines,
+        **_distances(truth[:, 1:], predicted[:, 1:], scale),
+        **_losses(truth, predicted, kept, scale),
+        lyapunov=lyapunov,
     )
 
 
@@ -293,9 +351,35 @@ def _measured(truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> _E
         per_step=per_step,
         valid_steps=metrics.valid_steps(truth, predicted, scale),
         n_diverged=int(diverged.sum()),
-        smape=metrics.smape(truth, np.broadcast_to(predicted, truth.shape)),
+        smape=metrics.smape(truth[:, 1:], np.broadcast_to(predicted, truth.shape)[:, 1:]),
         scale=scale,
     )
+
+
+def _distances(truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> dict[str, float]:
+    """Return the distances of spectra and distributions, if the rows are enough for spectra."""
+    if truth.shape[1] < metrics.SHORTEST_SEGMENT:
+        return {}
+    d = truth.shape[2]
+    some = np.unique(np.linspace(0, d - 1, min(d, _FEATURES)).astype(int))
+    part = truth[:, :, some], predicted[:, :, some]
+    return {
+        "spectral_distance": metrics.spectral_distance(*part),
+        "histogram_distance": metrics.histogram_distance(*part, scale[some]),
+    }
+
+
+def _losses(
+    truth: np.ndarray, predicted: np.ndarray, kept: Trajectories | None, scale: np.ndarray
+) -> dict[str, float]:
+    """Return the errors of an encoder and of stepping apart, if there is one."""
+    if kept is None:
+        return {}
+    known = padded(kept)[:, : truth.shape[1]]
+    return {
+        "reconstruction_nrmse": metrics.nrmse(truth[:, 1:], known[:, 1:], scale),
+        "stepping_nrmse": metrics.nrmse(known[:, 1:], predicted[:, 1:], scale),
+    }
 
 
 def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:

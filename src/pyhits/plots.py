@@ -18,12 +18,19 @@ from pyhits.hierarchy.coupling import undominated
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from pyhits.encoders import DelayChoice
     from pyhits.evaluation import Evaluation
     from pyhits.hierarchy import Selection
     from pyhits.training import History
 
 #: Points drawn of one line; more could not be told apart.
 _POINTS = 600
+
+#: Points of a curve up to which each is marked.
+_MOST_MARKED = 30
+
+#: Mutual information is drawn up to so many times the lag that was chosen.
+_LAGS_SHOWN = 6
 
 _TRUTH = "#8a8f98"
 _FORECAST = "#0072b2"  # Okabe and Ito's blue
@@ -197,6 +204,32 @@ def sample_trajectory(
         *np.atleast_1d(axes)[0].get_legend_handles_labels(),
         loc="outside upper right", ncols=3, frameon=False,
     )  # fmt: skip
+    return figure
+
+
+def delay_choice(choice: DelayChoice, dt: float = 1.0) -> Figure:
+    """Draw what delays were chosen by: mutual information, Cao's E1 and prediction errors."""
+    figure, axes = _figure(9.6, 3.2, ncols=3)
+    lags = dt * np.arange(1, len(choice.information) + 1)
+    for axis, x, y, xlabel, ylabel in (
+        (axes[0], lags, choice.information, "lag", "mutual information (bits)"),
+        (axes[1], np.arange(1, len(choice.e1) + 1), choice.e1, "delays", "Cao's E1"),
+        (axes[2], np.arange(1, len(choice.errors) + 1), choice.errors, "delays",
+         "prediction error"),
+    ):  # fmt: skip
+        axis.plot(x, y, "-" if len(x) > _MOST_MARKED else "o-", color=_FORECAST, markersize=4)
+        axis.set(xlabel=xlabel, ylabel=ylabel)
+    axes[0].axvline(dt * choice.lag, color=_ACCENT, linewidth=1.2, label="chosen")
+    far = max(_LAGS_SHOWN * max(choice.lag, choice.information_lag), _MOST_MARKED)
+    axes[0].set(ylim=(0, None), xlim=(0, dt * min(far, len(choice.information) + 1)))
+    axes[0].legend(frameon=False)
+    axes[1].axhline(1, color=_TRUTH, linestyle=":", linewidth=1)
+    for axis in axes[1:]:
+        axis.axvline(choice.n_delays, color=_ACCENT, linewidth=1.2)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[2].axvline(choice.fewest, color=_TRUTH, linestyle="--", linewidth=1, label="the fewest")
+    axes[2].legend(frameon=False)
+    axes[2].set_yscale("log" if (choice.errors > 0).any() else "linear")
     return figure
 
 

@@ -91,7 +91,7 @@ def save_model(model: HiTS, path: str | Path) -> Path:
         settings["select"] = [int(s) for s in settings["select"]]
     if settings["hidden_sizes"] is not None:
         settings["hidden_sizes"] = _plain_widths(settings["hidden_sizes"])
-    if settings["encoder"] is not None:
+    if settings["encoder"] is not None and not isinstance(settings["encoder"], str):
         settings["encoder"] = to_plain(links(model.encoder))
     settings["device"] = "cpu"
     write_tensors(
@@ -159,7 +159,7 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
         settings["recipe"] = Recipe(**settings["recipe"])
     if isinstance(settings["hidden_sizes"], dict):
         settings["hidden_sizes"] = {int(k): v for k, v in settings["hidden_sizes"].items()}
-    if settings.get("encoder") is not None:
+    if settings.get("encoder") is not None and not isinstance(settings["encoder"], str):
         settings["encoder"] = from_plain(settings["encoder"])
     model = HiTS(**{**settings, "device": device})
     model.encoder_ = Standardise(

@@ -18,27 +18,30 @@ EncoderTexts = Annotated[
     typer.Option(
         "--encoder",
         help="pod=64 (modes), pod=0.999 (energy), delay=5, delay=5x10 (lag 10), "
-        "standardise=common or flatten=20x25; repeat it, in the order in which they apply.",
+        "delay=auto, autoencoder=8, standardise=common or flatten=20x25; repeat it, in the order "
+        "in which they apply. auto alone takes delays if they help.",
     ),
 ]
 
 
-def snapshot_of(encoders: list[Encoder] | None) -> tuple[int, ...] | None:
+def snapshot_of(encoders: list[Encoder] | str | None) -> tuple[int, ...] | None:
     """Return the shape of snapshots that a first ``flatten`` says, for reading them."""
     from pyhits.encoders import Flatten
 
-    first = encoders[0] if encoders else None
+    first = encoders[0] if isinstance(encoders, list) else None
     return first.snapshot if isinstance(first, Flatten) else None
 
 
-def parse_encoders(texts: list[str] | None) -> list[Encoder] | None:
-    """Return the encoders that ``--encoder`` names, in its order.
+def parse_encoders(texts: list[str] | None) -> list[Encoder] | str | None:
+    """Return the encoders that ``--encoder`` names, in its order, or ``"auto"``.
 
     Raises
     ------
     ArgumentError
         A name or a value is none; what is known is listed.
     """
+    if texts and [text.strip().lower() for text in texts] == ["auto"]:
+        return "auto"
     return [_encoder(text) for text in texts] if texts else None
 
 
@@ -75,15 +78,30 @@ def _delay(value: str) -> Encoder:
     from pyhits.encoders import DelayEmbedding
 
     try:
+        if value == "auto":
+            return DelayEmbedding("auto")
         n_delays, *lag = _lengths(value)
         if len(lag) > 1:
             raise ValueError
     except ValueError:
         raise ArgumentError(
-            "Expected --encoder delay=5, a number of rows, or delay=5x10, with a lag of 10 rows, "
-            f"got {f'delay={value}' if value else 'delay'}."
+            "Expected --encoder delay=5, a number of rows, delay=auto, or delay=5x10, with a lag "
+            f"of 10 rows, got {f'delay={value}' if value else 'delay'}."
         ) from None
     return DelayEmbedding(n_delays, *lag)
+
+
+def _autoencoder(value: str) -> Encoder:
+    from pyhits.encoders import Autoencoder
+
+    try:
+        (n_components,) = _lengths(value)
+    except ValueError:
+        raise ArgumentError(
+            "Expected --encoder autoencoder=8, a number of coordinates, got "
+            f"{f'autoencoder={value}' if value else 'autoencoder'}."
+        ) from None
+    return Autoencoder(n_components)
 
 
 def _standardise(value: str) -> Encoder:
@@ -114,6 +132,7 @@ def _lengths(value: str) -> tuple[int, ...]:
 _MAKERS: dict[str, Callable[[str], Encoder]] = {
     "pod": _pod,
     "delay": _delay,
+    "autoencoder": _autoencoder,
     "standardise": _standardise,
     "flatten": _flatten,
 }

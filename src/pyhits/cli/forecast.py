@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,13 @@ def forecast(
     without_last: WithoutLast = None,
     step_sizes: StepSizes = None,
     interpolation: Annotated[str | None, typer.Option("--interpolation")] = None,
+    denoise_start: Annotated[
+        bool | None,
+        typer.Option(
+            "--denoise-start/--no-denoise-start",
+            help="With --after: take noise off the last rows first; if training found some.",
+        ),
+    ] = None,
     on_divergence: Annotated[
         str, typer.Option("--on-divergence", help="raise, or return what did not diverge.")
     ] = "raise",
@@ -118,6 +126,8 @@ def forecast(
     last = part(without_last, "--without-last")
     if after is None and last is not None:
         raise ArgumentError("--without-last goes with --after: --from starts at the beginning.")
+    if denoise_start is not None and (after is None or hybrid is not None):
+        raise ArgumentError("--denoise-start goes with --after, and without --hybrid.")
     from pyhits.hierarchy.sinks import SINKS
     from pyhits.hierarchy.starts import endings, histories
     from pyhits.io import EXTENSIONS
@@ -174,7 +184,8 @@ def forecast(
     if after is None:
         begin, begins = histories(data, loaded.start_rows_)[1].start_times, loaded.forecast
     else:
-        begin, begins = endings(data, loaded.start_rows_).times, loaded.forecast_from
+        begin = endings(data, loaded.start_rows_).times
+        begins = partial(loaded.forecast_from, denoise_start=denoise_start)
     try:
         states = begins(
             data,
@@ -277,6 +288,10 @@ def evaluate(
         ),
     ] = None,
     step_sizes: StepSizes = None,
+    lyapunov: Annotated[
+        float | None,
+        typer.Option("--lyapunov", help="Largest Lyapunov exponent, for times in units of it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write an HTML page with figures.")
@@ -314,7 +329,7 @@ def evaluate(
         step_sizes=sizes,
         tolerance=parareal,
         max_iterations=max_iterations,
-        without={"--report": report is not None},
+        without={"--report": report is not None, "--lyapunov": lyapunov is not None},
     )
     mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet)
     test = read(data, dt, variable, time_column, stretch=stretch, like=loaded, mending=mending)
@@ -322,7 +337,7 @@ def evaluate(
     if held is not None:
         test = test.split_time(held, overlap=loaded.start_rows_)[1]
     if mixed is None:
-        result = loaded.evaluate(test, n_steps=steps, step_sizes=sizes)
+        result = loaded.evaluate(test, n_steps=steps, step_sizes=sizes, lyapunov=lyapunov)
     else:
         result = mixed.evaluate(
             test, n_steps=steps, tolerance=parareal, max_iterations=max_iterations

@@ -251,11 +251,11 @@ def check_size(data: Trajectories, model: HiTS) -> None:
 
 
 def with_modes(encoder: Any) -> bool:
-    """Tell whether a POD is among the encoders."""
-    from pyhits.encoders import POD
-    from pyhits.encoders.chain import links
+    """Tell whether the encoders make few coordinates of many features."""
+    from pyhits.encoders import POD, Autoencoder
+    from pyhits.encoders.chain import AUTO, links
 
-    return any(isinstance(one, POD) for one in links(encoder))
+    return encoder == AUTO or any(isinstance(one, (POD, Autoencoder)) for one in links(encoder))
 
 
 def _rows(last: float) -> str:

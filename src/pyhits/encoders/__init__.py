@@ -1,10 +1,22 @@
 """Reversible maps from the user's states to the coordinates that flow maps work in."""
 
+from pyhits.encoders.autoencoder import Autoencoder
 from pyhits.encoders.base import Encoder
 from pyhits.encoders.chain import Chain
 from pyhits.encoders.delay import DelayEmbedding
+from pyhits.encoders.embedding import DelayChoice, choose_delays
 from pyhits.encoders.flatten import Flatten
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
 
-__all__ = ["POD", "Chain", "DelayEmbedding", "Encoder", "Flatten", "Standardise"]
+__all__ = [
+    "POD",
+    "Autoencoder",
+    "Chain",
+    "DelayChoice",
+    "DelayEmbedding",
+    "Encoder",
+    "Flatten",
+    "Standardise",
+    "choose_delays",
+]

@@ -68,6 +68,15 @@ class Encoder(ABC):
         """Rows of a trajectory that one encoded row is made of."""
         return 1
 
+    @property
+    def lossy(self) -> bool:
+        """Whether decoded rows may differ from the rows that were encoded."""
+        return False
+
+    def notes(self) -> list[str]:
+        """Return sentences on what the fit chose, for people."""
+        return []
+
     def _names(self, names: Sequence[str]) -> Sequence[str]:
         return names
 

@@ -7,12 +7,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pyhits.encoders.autoencoder import Autoencoder
 from pyhits.encoders.base import Encoder
 from pyhits.encoders.delay import DelayEmbedding
 from pyhits.encoders.flatten import Flatten
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
 from pyhits.errors import ArgumentError
+
+#: What an estimator's encoder is called that is to be chosen from the data.
+AUTO = "auto"
+
+#: Rows of more features are fields, whose modes are delayed in their place.
+_MOST_FEATURES = 32
 
 
 class Chain(Encoder):
@@ -47,6 +54,15 @@ class Chain(Encoder):
     def history(self) -> int:
         """Rows of a trajectory that one encoded row is made of."""
         return 1 + sum(encoder.history - 1 for encoder in links(self))
+
+    @property
+    def lossy(self) -> bool:
+        """Whether any of the encoders loses something."""
+        return any(encoder.lossy for encoder in links(self))
+
+    def notes(self) -> list[str]:
+        """Return what all of them say."""
+        return [note for encoder in links(self) for note in encoder.notes()]
 
     def transform(self, X: Any) -> Any:
         """Return encoded rows, as every encoder; trajectories stay together on the way."""
@@ -94,15 +110,36 @@ class Chain(Encoder):
         return self
 
 
+def automatic(n_features: int) -> list[Encoder]:
+    """Return what ``encoder="auto"`` stands for: delays if they help, of modes for a field."""
+    delays = DelayEmbedding("auto")
+    if n_features <= _MOST_FEATURES:
+        return [delays]
+    return [POD(), delays, Standardise(common=True)]
+
+
+def without_idle(chain: Chain) -> Chain | None:
+    """Return a fitted chain without the choices of delays that chose none; None if none is left."""
+    own = links(chain)
+    kept = [link for link in own if not (isinstance(link, DelayEmbedding) and link.idle)]
+    if len(kept) == len(own):
+        return chain
+    if not kept:
+        return None
+    rest = Chain(kept)
+    rest.n_features_in_ = kept[0].n_features_in_
+    return rest
+
+
 def links(encoder: Any) -> list[Encoder]:
-    """Return an encoder, a chain or a sequence of them as a plain list; none for None.
+    """Return an encoder, a chain or a sequence of them as a plain list; none for None and "auto".
 
     Raises
     ------
     ArgumentError
         Something is no encoder.
     """
-    if encoder is None:
+    if encoder is None or (isinstance(encoder, str) and encoder == AUTO):
         return []
     if isinstance(encoder, Chain):
         found = links(list(encoder.encoders))
@@ -111,11 +148,11 @@ def links(encoder: Any) -> list[Encoder]:
         return found
     if isinstance(encoder, Encoder):
         return [encoder]
-    if isinstance(encoder, (list, tuple)):
+    if isinstance(encoder, (list, tuple)) and AUTO not in encoder:
         return [link for part in encoder for link in links(part)]
     raise ArgumentError(
-        f"Expected an encoder such as POD, DelayEmbedding or Standardise, or a list of them, got "
-        f"{encoder!r}."
+        "Expected an encoder such as POD, DelayEmbedding or Standardise, a list of them, or 'auto' "
+        f"alone, got {encoder!r}."
     )
 
 
@@ -132,7 +169,7 @@ def split(
         What lies between that and the scaling.
     scaling : Standardise
         The last of the encoders, if it is one; otherwise one is added, ``standardise`` or not, with
-        a common scale for the coefficients of a POD that comes last.
+        a common scale for the coefficients of a POD or an Autoencoder that comes last.
 
     Raises
     ------
@@ -148,13 +185,13 @@ def split(
         raise ArgumentError("Flatten can only be the first encoder: what follows works on rows.")
     if isinstance(last, Standardise):
         scaling, given = last, given[:-1]
-    elif isinstance(last, POD):
+    elif isinstance(last, (POD, Autoencoder)):
         scaling = Standardise(standardise, common=True)
     return snapshot, Chain(given) if given else None, scaling
 
 
 _KINDS: dict[str, type[Encoder]] = {
-    encoder.kind: encoder for encoder in (Standardise, POD, DelayEmbedding, Flatten)
+    encoder.kind: encoder for encoder in (Standardise, POD, DelayEmbedding, Flatten, Autoencoder)
 }
 
 
@@ -168,7 +205,12 @@ def to_plain(encoders: Sequence[Encoder]) -> list[dict[str, Any]]:
 
 def from_plain(values: Sequence[dict[str, Any]]) -> list[Encoder]:
     """Return new encoders from :func:`to_plain`'s values."""
-    return [_KINDS[v["kind"]](**{k: x for k, x in v.items() if k != "kind"}) for v in values]
+    return [
+        _KINDS[v["kind"]](
+            **{k: tuple(x) if isinstance(x, list) else x for k, x in v.items() if k != "kind"}
+        )
+        for v in values
+    ]
 
 
 def fresh(encoders: Sequence[Encoder]) -> list[Encoder]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from pyhits.checks import as_count, as_numeric
 from pyhits.encoders.base import Encoder, several
-from pyhits.errors import DataError
+from pyhits.encoders.embedding import DelayChoice, choose_delays
+from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.trajectories import Trajectories
 
 
@@ -25,30 +26,75 @@ class DelayEmbedding(Encoder):
 
     Parameters
     ----------
-    n_delays : int
-        Rows side by side, the present one included; 1 changes nothing.
-    lag : int
-        Rows from one to the next.
+    n_delays : int or "auto"
+        Rows side by side, the present one included; 1 changes nothing. ``"auto"`` chooses in
+        :meth:`fit`, from the mutual information, Cao's E1 and predictions of rows held out.
+    lag : int or "auto", optional
+        Rows from one to the next; by default 1, or chosen with the delays.
+
+    Attributes
+    ----------
+    n_delays_, lag_ : int
+        What was given or chosen.
+    choice_ : DelayChoice or None
+        The curves that a choice was made by, for :func:`pyhits.plots.delay_choice`.
     """
 
     kind: ClassVar[str] = "delay"
 
-    def __init__(self, n_delays: int, lag: int = 1) -> None:
+    choice_: DelayChoice | None = None
+
+    def __init__(self, n_delays: int | str, lag: int | str | None = None) -> None:
         self.n_delays = n_delays
         self.lag = lag
 
     @property
     def history(self) -> int:
         """Rows of a trajectory that one encoded row is made of."""
-        return (as_count(self.n_delays, "n_delays") - 1) * as_count(self.lag, "lag") + 1
+        n_delays, lag = self._settled()
+        return (n_delays - 1) * lag + 1
 
     @property
     def n_features_out_(self) -> int:
         """Number of encoded coordinates."""
-        return self.n_features_in_ * self.n_delays
+        return self.n_features_in_ * self.n_delays_
+
+    @property
+    def idle(self) -> bool:
+        """Whether it was left to choose, and chose no delays."""
+        return self.choice_ is not None and self.n_delays_ == 1
+
+    def notes(self) -> list[str]:
+        """Return what was chosen, and why."""
+        return [] if self.choice_ is None else [self.choice_.note()]
+
+    def _given(self) -> tuple[int | None, int | None]:
+        """Return the number of delays and the lag; None for what is to be chosen."""
+        n_delays, lag = self.n_delays, self.lag
+        for value, name in ((n_delays, "n_delays"), (lag, "lag")):
+            if isinstance(value, str) and value != "auto":
+                raise ArgumentError(
+                    f"Expected {name} to be a whole number or 'auto', got {value!r}."
+                )
+        automatic = n_delays == "auto"
+        if lag is None:
+            lag = "auto" if automatic else 1
+        return (
+            None if automatic else as_count(n_delays, "n_delays"),
+            None if lag == "auto" else as_count(lag, "lag"),
+        )
+
+    def _settled(self) -> tuple[int, int]:
+        """Return the number of delays and the lag, given or chosen."""
+        if hasattr(self, "n_delays_"):
+            return self.n_delays_, self.lag_
+        n_delays, lag = self._given()
+        if n_delays is None or lag is None:
+            raise NotFittedError(f"{self!r} chooses its delays when it is fitted; call fit first.")
+        return n_delays, lag
 
     def fit(self, X: Any, y: Any = None) -> DelayEmbedding:
-        """Check that every trajectory of ``X`` is long enough.
+        """Choose what is to be chosen, and check that every trajectory of ``X`` is long enough.
 
         Raises
         ------
@@ -61,6 +107,13 @@ class DelayEmbedding(Encoder):
             parts = [as_numeric(X, what="The data")]
         if parts[0].ndim < 2:
             raise DataError(f"Expected rows of shape (time, d), got {parts[0].shape}.")
+        n_delays, lag = self._given()
+        self.choice_ = None
+        if n_delays is None or lag is None:
+            flat = [x for p in parts for x in p.reshape(-1, *p.shape[-2:])]
+            self.choice_ = choose_delays(flat, n_delays=n_delays, lag=lag)
+            n_delays, lag = self.choice_.n_delays, self.choice_.lag
+        self.n_delays_, self.lag_ = n_delays, lag
         for k, part in enumerate(parts):
             if part.shape[-2] < self.history:
                 raise DataError(
@@ -72,7 +125,7 @@ class DelayEmbedding(Encoder):
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
         first, n_rows = self.history - 1, X.shape[-2] - self.history + 1
-        begins = [first - k * self.lag for k in range(self.n_delays)]
+        begins = [first - k * self.lag_ for k in range(self.n_delays_)]
         return np.concatenate([X[..., b : b + n_rows, :] for b in begins], axis=-1)
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
@@ -80,16 +133,26 @@ class DelayEmbedding(Encoder):
 
     def _names(self, names: Sequence[str]) -> Sequence[str]:
         ages = ["t"]
-        for k in range(1, self.n_delays):
-            rows = k * self.lag
+        for k in range(1, self.n_delays_):
+            rows = k * self.lag_
             ages.append("t - dt" if rows == 1 else f"t - {rows} dt")
         return [f"{name}({age})" for age in ages for name in names]
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return ``n_features``, one whole number."""
-        return {"n_features": np.array([self.n_features_in_])}
+        """Return ``n_features``, ``delays`` (number and lag), and the curves of a choice."""
+        curves = {} if self.choice_ is None else self.choice_.arrays()
+        delays = np.array([self.n_delays_, self.lag_])
+        return {"n_features": np.array([self.n_features_in_]), "delays": delays, **curves}
 
     def set_state(self, **arrays: np.ndarray) -> DelayEmbedding:
-        """Set ``n_features``."""
-        self.n_features_in_ = as_count(int(arrays["n_features"][0]), "n_features")
+        """Set what :meth:`state` returns; of older files ``n_features`` alone."""
+        n_features = as_count(int(arrays["n_features"][0]), "n_features")
+        n_delays, lag = self._given()
+        if "delays" in arrays:
+            n_delays, lag = (as_count(int(n), "delays") for n in arrays["delays"])
+        if n_delays is None or lag is None:
+            raise ValueError("its delays are missing")
+        self.n_delays_, self.lag_ = n_delays, lag
+        self.choice_ = DelayChoice.from_arrays(**arrays) if "choice" in arrays else None
+        self.n_features_in_ = n_features
         return self

@@ -87,6 +87,11 @@ class POD(Encoder):
         """Number of modes."""
         return len(self.modes_)
 
+    @property
+    def lossy(self) -> bool:
+        """Whether there are fewer modes than features."""
+        return len(self.modes_) < self.n_features_in_
+
     def fit(self, X: Any, y: Any = None) -> POD:
         """Find the modes.
 
@@ -137,6 +142,18 @@ class POD(Encoder):
         self.energy_ = float(min(1.0, np.square(values[:kept]).sum() / total))
         self.n_features_in_ = d
         return self
+
+    def leading(self, n_modes: int) -> POD:
+        """Return a fitted POD of the first modes alone, which shares its arrays with this one."""
+        few = POD(
+            n_modes, center=self.center, random_state=self.random_state, max_bytes=self.max_bytes
+        )
+        few.modes_, few.mean_ = self.modes_[:n_modes], self.mean_
+        few.singular_values_ = self.singular_values_[:n_modes]
+        total = np.square(self.singular_values_).sum() / self.energy_
+        few.energy_ = float(np.square(few.singular_values_).sum() / total)
+        few.n_features_in_ = self.n_features_in_
+        return few
 
     def _kept(self, values: np.ndarray, total: float, wanted: int | None) -> int:
         if total == 0:

@@ -125,6 +125,17 @@ def endings(data: Trajectories, history: int) -> Starts:
     return Starts(states[:, 0] if history == 1 else states, times)
 
 
+def last_rows(rows: np.ndarray, least: int, wanted: int = 0) -> np.ndarray:
+    """Return the last ``least`` rows of ``(..., rows, d)``, or up to ``wanted`` without gaps."""
+    short = rows[..., -least:, :]
+    if wanted <= least or rows.dtype.kind != "f":
+        return rows[..., -max(least, wanted) :, :]
+    known = np.isfinite(rows[..., -wanted:, :]).all(axis=-1)
+    known = known.reshape(-1, known.shape[-1]).all(axis=0)
+    whole = len(known) if known.all() else int(np.argmin(known[::-1]))
+    return short if whole <= least else rows[..., -whole:, :]
+
+
 def is_single(recording: Any) -> bool:
     """Whether a recording is one of shape ``(rows, d)``, not several, nor ``Trajectories``."""
     if isinstance(recording, Trajectories) or several(recording):

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyhits.metrics import valid_steps
+from pyhits.metrics import histogram_distance, spectral_distance, valid_steps
 from pyhits.study.sequences.data import Coded
 from pyhits.study.sequences.generate import truth
-
-#: Wavenumbers with less than this part of the strongest one's energy are left out of spectra.
-_LEAST_ENERGY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,8 @@ def score(found: Coded, protocol: str, states: np.ndarray) -> Score:
         mse,
         mse / found.variance,
         valid,
-        spectral_distance(exact[1:], states[1:]),
-        histogram_distance(exact[1:], states[1:]) / float(scale[0]),
+        spectral_distance(exact[1:], states[1:], along="space"),
+        histogram_distance(exact[1:], states[1:], pooled=True) / float(scale[0]),
     )
 
 
@@ -61,25 +58,3 @@ def persistence(found: Coded, protocol: str) -> Score:
     """Return the score of the given row, held."""
     exact = truth(found, protocol)
     return score(found, protocol, np.broadcast_to(exact[0], exact.shape))
-
-
-def spectrum(rows: np.ndarray) -> np.ndarray:
-    """Return the energy of each wavenumber along the rows, averaged over time."""
-    return np.asarray(np.square(np.abs(np.fft.rfft(rows, axis=1))).mean(axis=0))
-
-
-def spectral_distance(exact: np.ndarray, states: np.ndarray) -> float:
-    """Return the mean distance of log10 spectra, over wavenumbers that hold energy."""
-    if not np.isfinite(states).all():
-        return np.inf
-    true, own = spectrum(exact), spectrum(states)
-    kept = true > _LEAST_ENERGY * true.max()
-    least = _LEAST_ENERGY**2 * true.max()
-    return float(np.abs(np.log10(np.maximum(own[kept], least) / true[kept])).mean())
-
-
-def histogram_distance(exact: np.ndarray, states: np.ndarray) -> float:
-    """Return the Wasserstein distance between the distributions of all values."""
-    if not np.isfinite(states).all():
-        return np.inf
-    return float(np.abs(np.sort(exact, axis=None) - np.sort(states, axis=None)).mean())
