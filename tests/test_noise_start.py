@@ -134,7 +134,7 @@ def test_the_rows_looked_at_end_at_a_gap():
 
 def fitted_to_noise(name: str, dt: float) -> tuple[pyhits.HiTS, pyhits.systems.System]:
     system = pyhits.systems.get(name)
-    data = system.simulate(n_trajectories=12, n_steps=500, dt=dt, random_state=1)
+    data = system.simulate(n_trajectories=6, n_steps=300, dt=dt, random_state=1)
     noisy = data.with_values(jittered(data.values, 0.015 * data.values.std(axis=0), 3))
     return quick(step_sizes=[1, 4], dtype="float64").fit(noisy), system
 
