@@ -120,10 +120,8 @@ def _regress(
 
 def echo_state(known: np.ndarray, ahead: int) -> np.ndarray:
     """A reservoirpy echo state network of 300 units; leak, radius and ridge chosen on the tail."""
-    import reservoirpy
     from reservoirpy.nodes import Reservoir, Ridge
 
-    reservoirpy.verbosity(0)
     mean, scale = known.mean(axis=0), known.std(axis=0)
     rows = (known - mean) / np.where(scale > 0, scale, 1.0)
     n = len(rows) - round(TAIL * len(rows))
