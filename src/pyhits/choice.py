@@ -24,7 +24,7 @@ from pyhits.trajectories import Trajectories
 _FRONT_STATES, _FRONT_WORK = 100_000, 1e12
 
 #: Forecasts initial states (n, d) over n_steps with step sizes coupled: (n, n_steps + 1, d).
-Forecast = Callable[[np.ndarray, int, Sequence[int]], np.ndarray]
+Forecast = Callable[..., np.ndarray]
 
 
 class Chooser:
@@ -46,6 +46,8 @@ class Chooser:
     reproduce : bool
         The scales were trained for forecasts from the first rows with all of them coupled: other
         rollouts and couplings are not measured.
+    inputs : array, shape (n_rows, k), optional
+        What acts on the rows of ``held``; forecasts then take ``inputs``, ``(n, n_steps, k)``.
     """
 
     def __init__(
@@ -58,12 +60,13 @@ class Chooser:
         deadline: float | None = None,
         verbose: bool = False,
         reproduce: bool = False,
+        inputs: np.ndarray | None = None,
     ) -> None:
         self._forecast = forecast
         self._flow_maps = flow_maps
         self._scale = scale
         self._deadline = math.inf if deadline is None else deadline
-        self._rolled = planning.rollouts(held, whole=reproduce)
+        self._rolled = planning.rollouts(held, whole=reproduce, inputs=inputs)
         self._verbose = verbose
         n, length, _ = self._rolled.truth.shape
         sizes = chain(flow_maps)
@@ -71,7 +74,7 @@ class Chooser:
         largest = max(flow_map.multiply_adds for flow_map in flow_maps.values())
         states = min(_FRONT_STATES, _FRONT_WORK / (len(self._ranges) * largest))
         some = np.linspace(0, n - 1, min(n, max(1, int(states) // length))).astype(int)
-        self._sample = Rollouts(self._rolled.truth[some])
+        self._sample = self._rolled[some]
         self._tried: list[Candidate] = []
 
     def choose(self, how: str | Sequence[int], tolerance: float) -> Selection:
@@ -155,7 +158,8 @@ class Chooser:
     def _measure(self, step_sizes: tuple[int, ...], rolled: Rollouts | None = None) -> Candidate:
         rolled = rolled or self._rolled
         begin = time.perf_counter()
-        predicted = self._forecast(rolled.initial_states, rolled.n_steps, step_sizes)
+        acting = {} if rolled.inputs is None else {"inputs": rolled.inputs}
+        predicted = self._forecast(rolled.initial_states, rolled.n_steps, step_sizes, **acting)
         seconds = time.perf_counter() - begin
         error = masked_mse(rolled.truth, predicted, self._scale)
         needs = cost({s: self._flow_maps[s] for s in step_sizes}, rolled.n_steps)

@@ -12,7 +12,7 @@ from pyhits.hierarchy.disagreement import Agreement, agreements
 from pyhits.trajectories import Trajectories
 
 if TYPE_CHECKING:
-    from pyhits.estimator import HiTS
+    from pyhits.stepping import Stepping
 
 #: Validation error, in spreads, up to which a spline through the states of one scale alone follows
 #: the motion between them.
@@ -23,7 +23,7 @@ _RESOLVED = 0.3
 _UNMEASURED = 4
 
 
-def weights(model: HiTS) -> np.ndarray:
+def weights(model: Stepping) -> np.ndarray:
     """Return one over the spread of each encoded coordinate, shape ``(n_coordinates,)``.
 
     They are 1 where the coordinates were scaled, together or each by itself.
@@ -35,7 +35,7 @@ def weights(model: HiTS) -> np.ndarray:
     return np.where(spread > 0, scale / np.where(spread > 0, spread, 1.0), 1.0)
 
 
-def measured(model: HiTS, held: Trajectories) -> dict[str, list[float]]:
+def measured(model: Stepping, held: Trajectories) -> dict[str, list[float]]:
     """Return what the disagreements of the scales are worth on validation data, as JSON values."""
     rows = model.encoder_.transform(held.values)
     maps = {size: flow_map.to(model.device) for size, flow_map in model.flow_maps_.items()}
@@ -43,7 +43,7 @@ def measured(model: HiTS, held: Trajectories) -> dict[str, list[float]]:
     return {str(size): list(agreement) for size, agreement in found.items()}
 
 
-def known(model: HiTS) -> dict[str, Any]:
+def known(model: Stepping) -> dict[str, Any]:
     """Return the settings of an adaptive forecast that follow from what was measured."""
     per = weights(model)
     size = float(np.sqrt(np.mean(per**2)))
@@ -66,7 +66,7 @@ def _path_errors(selection: Selection, finest: int) -> list[tuple[int, float]]:
     ]
 
 
-def _longest(model: HiTS, size: float) -> int:
+def _longest(model: Stepping, size: float) -> int:
     """Return the longest spacing at which the states of one scale alone resolve the motion."""
     alone = {c.step_sizes[0]: c.error for c in model.selection_.front if len(c.step_sizes) == 1}
     finest = min(model.flow_maps_)

@@ -156,6 +156,8 @@ def export_model(
         raise ArgumentError(f"Expected a fitted HiTS, got a {type(model).__name__}.")
     if not hasattr(model, "flow_maps_"):
         raise NotFittedError("This HiTS is not fitted yet; call fit with trajectories first.")
+    if model.inputs_ is not None:
+        raise ArgumentError("Models with inputs cannot be exported.")
     if model.preprocessor_ is not None:
         raise ArgumentError(
             "This model steps encoded coordinates, and its encoder "

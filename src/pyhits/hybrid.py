@@ -85,6 +85,8 @@ class Hybrid:
             raise ArgumentError(f"Expected a fitted HiTS, got {type(model).__name__}.")
         if not hasattr(model, "selection_"):
             raise NotFittedError("This HiTS is not fitted yet; call fit with trajectories first.")
+        if model.inputs_ is not None:
+            raise ArgumentError("Hybrids are not for models with inputs.")
         if model.preprocessor_ is not None:
             raise ArgumentError(
                 "A hybrid integrates the user's features, but this model steps encoded ones "

@@ -204,9 +204,16 @@ class Rollouts:
     ----------
     truth : array, shape (n, n_steps + 1, d)
         Padded with NaN where a trajectory ends early.
+    inputs : array, shape (n, n_steps, k), or None
+        What acts on them; beyond a trajectory's end its last row.
     """
 
     truth: np.ndarray
+    inputs: np.ndarray | None = None
+
+    def __getitem__(self, some: np.ndarray) -> Rollouts:
+        """Return some of the stretches."""
+        return Rollouts(self.truth[some], None if self.inputs is None else self.inputs[some])
 
     @property
     def initial_states(self) -> np.ndarray:
@@ -233,13 +240,35 @@ def padded(trajectories: Trajectories) -> np.ndarray:
     return out
 
 
-def rollouts(trajectories: Trajectories, *, whole: bool = False) -> Rollouts:
+def beside(trajectories: Trajectories, inputs: np.ndarray) -> Trajectories:
+    """Return trajectories with inputs ``(n_rows, k)`` as their last features, without names."""
+    values = np.concatenate([trajectories.values, inputs], axis=1)
+    return Trajectories(np.split(values, trajectories.offsets[1:-1]), trajectories.dt)
+
+
+def apart(joined: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return padded states ``(n, time, d)`` and the inputs on their steps, ``(n, time - 1, k)``.
+
+    Where a trajectory has ended its last inputs are repeated: forecasts there do not count.
+    """
+    states, inputs = joined[..., :-k], joined[:, :-1, -k:]
+    rows = np.where(np.isfinite(inputs).all(axis=2), np.arange(inputs.shape[1]), 0)
+    last = np.maximum.accumulate(rows, axis=1)
+    return states, np.take_along_axis(inputs, last[..., None], axis=1)
+
+
+def rollouts(
+    trajectories: Trajectories, *, whole: bool = False, inputs: np.ndarray | None = None
+) -> Rollouts:
     """Choose the stretches on which couplings are compared.
 
     Many trajectories are taken whole. One or a few long recordings are cut into overlapping
     stretches of half their length, since a single rollout would decide by luck; unless they are to
-    be taken ``whole``.
+    be taken ``whole``. Inputs ``(n_rows, k)`` are cut alike.
     """
+    if inputs is not None:
+        joined = rollouts(beside(trajectories, inputs), whole=whole)
+        return Rollouts(*apart(joined.truth, inputs.shape[1]))
     if whole:
         return Rollouts(padded(trajectories))
     if len(trajectories) >= _FEW:

@@ -20,6 +20,7 @@ from pyhits.encoders.chain import from_plain, links, to_plain
 from pyhits.errors import ArgumentError, FileFormatError
 from pyhits.estimator import HiTS
 from pyhits.hierarchy import Selection, chain, resolution
+from pyhits.inputs import PER_INPUT, Inputs
 from pyhits.serialise import pack_flow_map, read_tensors, unpack_flow_map, write_tensors
 from pyhits.training import History, Recipe
 from pyhits.trajectories import default_names
@@ -27,8 +28,9 @@ from pyhits.trust.pack import pack_trust, unpack_trust
 
 #: Version of the layout. Files of a greater one are refused. Since 2 a flow map may be dense, since
 #: 3 there may be a preprocessor; since 4 what the data span are tensors, as the header of a file
-#: holds 100 MB, and names that nobody gave are left out.
-FORMAT = 4
+#: holds 100 MB, and names that nobody gave are left out; since 5 there may be kernels, inputs, and
+#: what is known of the errors.
+FORMAT = 5
 
 #: Most bytes of names in a header, which has other things to hold besides.
 _MOST_NAMES = 80_000_000
@@ -36,6 +38,9 @@ _MOST_NAMES = 80_000_000
 #: What the model tells of its training data as tensors, by feature, and of its noise by coordinate.
 _BY_FEATURE = ("low", "std", "high")
 _BY_COLUMN = (*_BY_FEATURE, "noise")
+
+#: What it knows of its inputs, by input.
+_OF_INPUTS = ("mean", "scale", "low", "high")
 
 
 def save_model(model: HiTS, path: str | Path) -> Path:
@@ -75,6 +80,10 @@ def save_model(model: HiTS, path: str | Path) -> Path:
         encoding["preprocessor"] = to_plain(links(model.preprocessor_))
     if model.snapshot_ is not None:
         encoding["snapshot"] = list(model.snapshot_)
+    if model.inputs_ is not None:
+        encoding["inputs"] = list(model.inputs_.names)
+        for name in _OF_INPUTS:
+            tensors[f"inputs.{name}"] = torch.from_numpy(getattr(model.inputs_, name).copy())
     scales = []
     for size, flow_map in model.flow_maps_.items():
         packed, facts = pack_flow_map(flow_map, f"scale.{size}")
@@ -173,6 +182,9 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
         model.preprocessor_ = Chain(from_plain(facts["preprocessor"])).set_state(**arrays)
     if "snapshot" in facts:
         model.snapshot_ = tuple(int(n) for n in facts["snapshot"])
+    if "inputs" in facts:
+        names = tuple(str(name) for name in facts["inputs"])
+        model.inputs_ = Inputs(names, *(tensors[f"inputs.{n}"].numpy() for n in _OF_INPUTS))
     model.recipe_ = Recipe(**facts["recipe"])
     model.dt_ = float(facts["dt"])
     data = dict(facts["data"])
@@ -220,6 +232,14 @@ def _check(model: HiTS) -> None:
         raise ValueError(f"its scaling has shape {mean.shape}, its coordinates are {n}")
     if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
         raise ValueError("its scaling is not finite and positive")
+    if model.inputs_ is not None:
+        k = len(model.inputs_.names)
+        statistics = [getattr(model.inputs_, name) for name in _OF_INPUTS]
+        if any(of.shape != (k,) or not np.isfinite(of).all() for of in statistics):
+            raise ValueError("its inputs do not fit together")
+        if k == 0 or not (model.inputs_.scale > 0).all():
+            raise ValueError("its inputs are not scaled")
+        n += PER_INPUT * k
     if any(flow_map.dimension != n for flow_map in model.flow_maps_.values()):
         raise ValueError("its flow maps are of another dimension than its features")
     chain(model.flow_maps_)

@@ -10,6 +10,7 @@ import numpy as np
 from pyhits.checks import as_count
 from pyhits.encoders.base import Encoder
 from pyhits.errors import ArgumentError, DataError
+from pyhits.trajectories import Trajectories
 
 
 class Flatten(Encoder):
@@ -68,3 +69,11 @@ class Flatten(Encoder):
     def set_state(self, **arrays: np.ndarray) -> Flatten:
         """Fit, which takes no data."""
         return self.fit()
+
+
+def as_rows(data: Any, shape: tuple[int, ...] | None) -> Any:
+    """Return films of that shape as rows, and everything else as it is."""
+    if shape is None or isinstance(data, Trajectories):
+        return data
+    flatten = Flatten(shape).fit()
+    return flatten.transform(data) if flatten.is_film(data) else data

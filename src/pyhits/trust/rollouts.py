@@ -11,8 +11,9 @@ from scipy.fft import irfft, next_fast_len, rfft
 from pyhits.trajectories import Trajectories
 from pyhits.trust.conformal import Calibration, from_errors
 
-#: Forecasts starts over n_steps and returns the states at some steps, shape (n, k, d).
-ForecastAt = Callable[[np.ndarray, int, np.ndarray], np.ndarray]
+#: Forecasts starts over n_steps and returns the states at some steps, shape (n, k, d); the last
+#: argument is the rows of the data that the starts are.
+ForecastAt = Callable[[np.ndarray, int, np.ndarray, np.ndarray], np.ndarray]
 
 #: Fewer trajectories than this are cut into overlapping rollouts: one each would give no 90 %.
 _FEW = 9
@@ -141,7 +142,8 @@ def calibrate(
         rows = np.where(known[part], starts[part, None] + steps, starts[part, None])
         before = starts[part, None] + np.arange(1 - history, 1)
         states = data.values[before]
-        ahead = forecast(states[:, 0] if history == 1 else states, horizon, steps)
+        begins = states[:, 0] if history == 1 else states
+        ahead = forecast(begins, horizon, steps, starts[part])
         with np.errstate(invalid="ignore", over="ignore"):
             difference = np.subtract(ahead, data.values[rows], dtype=np.float64)
             difference /= unit

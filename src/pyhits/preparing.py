@@ -1,0 +1,278 @@
+"""What a fit does before it trains: hold out, encode, take noise off, join rows, tell inputs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyhits import planning
+from pyhits.encoders import Chain, DelayEmbedding, Standardise
+from pyhits.encoders.chain import AUTO, automatic, split, without_idle
+from pyhits.encoders.flatten import as_rows
+from pyhits.errors import ArgumentError, DataError
+from pyhits.inputs import PER_INPUT, Inputs, attach
+from pyhits.noise import Denoised, denoise
+from pyhits.progress import bar
+from pyhits.settings import check_selection, widths_by_scale
+from pyhits.training import Recipe
+from pyhits.training.lags import choose_lags
+from pyhits.training.recipe import FEW_ROWS
+from pyhits.trajectories import Trajectories
+
+if TYPE_CHECKING:
+    from pyhits.estimator import HiTS
+
+#: Constant features that a note names, at most.
+_MOST_NAMES = 20
+
+
+@dataclass
+class Prepared:
+    """Data as flow maps are trained on them, and all that was settled on the way.
+
+    Attributes
+    ----------
+    given : Trajectories
+        Training data in the user's features.
+    recorded : Trajectories or None
+        What was held out, in the user's features, the inputs last; None if nothing was.
+    train, held, whole : Trajectories
+        Encoded, with the noise taken off: to train on, to measure on, and both together.
+    seen, unseen : Trajectories
+        The first two with their noise.
+    snapshot, preprocessor, encoder
+        What stands between the user's rows and the flow maps; ``encoder`` is not fitted.
+    noise : Denoised or None
+    inputs : Inputs or None
+    acting : dict of str to array
+        Inputs on the rows of ``train``, ``held`` and ``whole``, in the user's units.
+    step_sizes : list of int
+    recipe : Recipe
+        Resolved.
+    notes : list of str
+    """
+
+    given: Trajectories
+    recorded: Trajectories | None
+    train: Trajectories
+    held: Trajectories
+    whole: Trajectories
+    seen: Trajectories
+    unseen: Trajectories
+    snapshot: tuple[int, ...] | None
+    preprocessor: Chain | None
+    encoder: Standardise
+    noise: Denoised | None
+    inputs: Inputs | None
+    acting: dict[str, np.ndarray]
+    step_sizes: list[int]
+    recipe: Recipe
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def dtype(self) -> str:
+        """Arithmetic where none was asked for."""
+        return "float64" if self.recipe.is_closed else "float32"
+
+    def scaled(self, first: str, second: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the inputs on the rows of two parts as flow maps see them; None without any."""
+        if self.inputs is None:
+            return None
+        return self.inputs.scaled(self.acting[first]), self.inputs.scaled(self.acting[second])
+
+
+def prepare(
+    model: HiTS,
+    X: Any,
+    validation: Any,
+    dt: float | None,
+    inputs: Any,
+    recipe: Recipe,
+    *,
+    seed: int,
+    begin: float,
+) -> Prepared:
+    """Return what :meth:`HiTS.fit` trains on.
+
+    Parameters
+    ----------
+    model : HiTS
+        Its settings are read.
+    X, validation, dt, inputs
+        As in :meth:`HiTS.fit`.
+    recipe : Recipe
+        With what is still open.
+    begin : float
+        Reading of ``time.perf_counter`` when the fit began, from which its time limit counts.
+
+    Raises
+    ------
+    DataError, ArgumentError
+        Data or settings cannot be used.
+    """
+    snapshot, preprocessor, encoder = split(model.encoder, recipe.standardise)
+    if snapshot is None and isinstance(X, Trajectories):
+        snapshot = X.snapshot
+    X, validation = as_rows(X, snapshot), as_rows(validation, snapshot)
+    names: tuple[str, ...] = ()
+    if inputs is not None:
+        _check_inputs(recipe)
+        recipe = recipe.override(taught=0.0, tables=False)
+        X, names = attach(planning.as_trajectories(X, dt), inputs)
+        dt = None
+        if validation is not None:
+            others = planning.as_trajectories(validation, None, default_dt=X.dt)
+            validation = planning.matched(others, X.dt, X.feature_names, "validation")
+    train, held, notes = planning.load_data(
+        X,
+        validation,
+        dt,
+        fraction=model.validation_fraction,
+        seed=seed,
+        reproduce=recipe.windows == "coupled",
+    )
+    recorded = None if held is train else held
+    # Closed forms are solved for again with all data; others are not, and may be large.
+    again = validation is None and (recipe.is_closed or train.n_rows <= FEW_ROWS)
+    whole = planning.rejoin(train, held) if again else train
+    acting: dict[str, np.ndarray] = {}
+    if names:
+        parts = {"train": train, "held": held, "whole": whole}
+        acting = {name: part.values[:, -len(names) :] for name, part in parts.items()}
+        states = train.feature_names[: -len(names)]
+        train, held, whole = (part.select(states) for part in (train, held, whole))
+        notes.append(f"Inputs: {', '.join(names)}.")
+    if snapshot is not None and math.prod(snapshot) != train.n_features:
+        raise DataError(
+            f"Expected snapshots of shape {snapshot}, got rows of {train.n_features} features."
+        )
+    given = train
+    if isinstance(model.encoder, str) and model.encoder == AUTO:
+        _, preprocessor, encoder = split(automatic(train.n_features), recipe.standardise)
+    if preprocessor is not None:
+        preprocessor.fit(train)
+        notes += preprocessor.notes()
+        preprocessor = without_idle(preprocessor)
+    if preprocessor is not None:
+        data = train, held, whole
+        train, held, whole = (preprocessor.transform(part) for part in data)
+        for name, before in zip(acting, data, strict=False):
+            acting[name] = _later_rows(acting[name], before, preprocessor.history - 1)
+        notes.append(
+            f"Encoded: {given.n_features} features as {train.n_features} coordinates, by "
+            f"{', '.join(map(repr, preprocessor.encoders))}."
+        )
+    sizes: list[int] | None = None
+    if model.step_sizes is not None:
+        sizes = planning.dense_step_sizes(model.step_sizes, model.dense)
+        check_selection(model.select, model.tolerance, sizes)
+        widths_by_scale(model.hidden_sizes, sizes)
+    seen, unseen = train, held
+    noise = _without_noise(model, train, held, preprocessor, sizes, recipe, notes, begin, names)
+    if noise is not None:
+        train, held = noise.train, noise.held
+        whole = planning.rejoin(train, held) if again else train
+        notes.append(noise.note)
+    recipe = recipe.resolve(train.n_features + PER_INPUT * len(names), len(train), train.n_rows)
+    few = recipe.is_closed and len(train) < planning.FEW_TRAJECTORIES
+    if few and noise is None and model.encoder is None and not names:
+        with bar("rows of a state", verbose=model.verbose) as progress:
+            lags = choose_lags(
+                train,
+                held,
+                recipe.flow_map,
+                sizes[0] if sizes else model.dense,
+                deadline=None if model.time_limit is None else begin + 0.3 * model.time_limit,
+                progress=progress,
+            )
+        notes.append(lags.note())
+        if lags.n_rows > 1:
+            preprocessor = Chain([DelayEmbedding(lags.n_rows)]).fit(train)
+            train, held, whole = (preprocessor.transform(d) for d in (train, held, whole))
+            seen, unseen = train, held
+    if sizes is None:
+        sizes = planning.default_step_sizes(train, held, recipe.rollout_steps, model.dense)
+        notes.append(f"Step sizes: {', '.join(map(str, sizes))} (x dt = {train.dt:g}).")
+        check_selection(model.select, model.tolerance, sizes)
+    if model.dense > 1:
+        notes.append(f"The flow map of step size {sizes[0]} returns {model.dense} states.")
+    widths = widths_by_scale(model.hidden_sizes, sizes)
+    notes.append(planning.nets_note(recipe, train.n_features, sizes, widths))
+    low, high = train.values.min(axis=0), train.values.max(axis=0)
+    flat = [train.feature_names[k] for k in np.flatnonzero(low == high)]
+    if flat:
+        shown_names = ", ".join([*flat[:_MOST_NAMES], "..."][: len(flat)])
+        notes.append(f"Constant features stay constant: {shown_names}.")
+    return Prepared(
+        given,
+        recorded,
+        train,
+        held,
+        whole,
+        seen,
+        unseen,
+        snapshot,
+        preprocessor,
+        encoder,
+        noise,
+        Inputs.of(names, acting["train"]) if names else None,
+        acting,
+        sizes,
+        recipe,
+        notes,
+    )
+
+
+def _check_inputs(recipe: Recipe) -> None:
+    """Refuse settings that have no meaning where inputs act."""
+    if recipe.windows != "anywhere":
+        raise ArgumentError(
+            f"Inputs take windows from anywhere, not windows={recipe.windows!r}: choose "
+            "recipe='pyhits'."
+        )
+    if recipe.rollout_steps > 1:
+        raise ArgumentError(
+            f"With inputs the loss is of one step, got rollout_steps={recipe.rollout_steps}."
+        )
+
+
+def _without_noise(
+    model: HiTS,
+    train: Trajectories,
+    held: Trajectories,
+    preprocessor: Chain | None,
+    sizes: list[int] | None,
+    recipe: Recipe,
+    notes: list[str],
+    begin: float,
+    names: tuple[str, ...],
+) -> Denoised | None:
+    """Return the data without their noise, if there is any to take off."""
+    if not recipe.denoise:
+        return None
+    if preprocessor is not None and preprocessor.history > 1:
+        notes.append("Noise is left: delays repeat that of each row, so it is not white.")
+        return None
+    if names:
+        notes.append("Noise is left, if there is any: inputs move the states, too.")
+        return None
+    limit = model.time_limit
+    with bar("noise", verbose=model.verbose) as progress:
+        return denoise(
+            train,
+            held,
+            shortest=2 * sizes[-1] * recipe.rollout_steps if sizes else 2,
+            progress=progress,
+            deadline=None if limit is None else begin + 0.2 * limit,
+        )
+
+
+def _later_rows(values: np.ndarray, data: Trajectories, lost: int) -> np.ndarray:
+    """Return rows beside ``data`` without the first ``lost`` of each trajectory."""
+    if lost == 0:
+        return values
+    number = np.arange(data.n_rows) - np.repeat(data.offsets[:-1], data.lengths)
+    return np.asarray(values[number >= lost])
