@@ -34,6 +34,8 @@ RUN = (
     "training",
     "forecasting",
     "adaptive",
+    "inputs",
+    "few-points",
     "trust",
     "hybrid",
     "model-files",

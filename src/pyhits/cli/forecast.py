@@ -96,6 +96,12 @@ def forecast(
     hybrid_dt: HybridDt = None,
     parareal: Tolerance = None,
     max_iterations: MaxIterations = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            "--inputs", help="Table of what acts on the system at each step; else --from holds it."
+        ),
+    ] = None,
     interval: Annotated[
         float | None,
         typer.Option("--interval", help="Level of prediction intervals to write beside it: 0.9."),
@@ -155,6 +161,7 @@ def forecast(
             "--interpolation": interpolation is not None,
             "--tol": tol is not None,
             "--interval": interval is not None,
+            "--inputs": inputs is not None,
         },
     )
     _check_form(loaded, out)
@@ -180,7 +187,8 @@ def forecast(
         begin = data.start_times if ends is None else ends.times
         _write(states, loaded, mixed.dt, begin, out, verbose=not quiet)
         return
-    data = loaded.as_data(data)
+    data = loaded.as_data(data, inputs=False)
+    acting = None if inputs is None else read(inputs, dt, None, time_column, like=loaded)
     if after is None:
         begin, begins = histories(data, loaded.start_rows_)[1].start_times, loaded.forecast
     else:
@@ -199,6 +207,7 @@ def forecast(
             overwrite=overwrite,
             tol=tol,
             interval=interval,
+            inputs=acting,
         )
     except KeyboardInterrupt:
         if streamed:  # it has said what is complete

@@ -129,6 +129,10 @@ def fit(
     interpolation: Annotated[
         str, typer.Option("--interpolation", help="cubic, or linear.")
     ] = "cubic",
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="Column that acts on the system, or a parameter; repeatable."),
+    ] = None,
     flow_map: Annotated[
         str | None,
         typer.Option("--flow-map", help="residual; or closed, polynomial, kernel, solved for."),
@@ -216,7 +220,7 @@ def fit(
         train = train.split_time(last)[0]
         say(f"Left out: the last {_rows(last)} of each trajectory.", verbose=not quiet)
     check_size(train, model)
-    model.fit(train, validation=held, checkpoint=checkpoint)
+    model.fit(train, validation=held, inputs=inputs or None, checkpoint=checkpoint)
     model.save(out)
     say(f"Model written to {out}", verbose=not quiet)
 

@@ -118,7 +118,9 @@ def acting(inputs: Any, names: Sequence[str], n: int, n_steps: int) -> np.ndarra
     k = len(names)
     listed = ", ".join(names)
     if inputs is None:
-        raise ArgumentError(f"This model takes inputs ({listed}): give them as inputs=...")
+        raise ArgumentError(
+            f"This model takes inputs ({listed}): give them as inputs=... (--inputs)."
+        )
     if isinstance(inputs, Trajectories):
         values = inputs.select(names).to_array()
     elif isinstance(inputs, Mapping) or hasattr(inputs, "columns"):

@@ -17,6 +17,7 @@ def facts(model: HiTS) -> dict[str, Any]:
     values = {
         "dt": model.dt_,
         "feature_names": list(model.feature_names_),
+        "inputs": [] if model.inputs_ is None else list(model.inputs_.names),
         "coordinate_names": list(model.coordinate_names_),
         "step_sizes": list(model.flow_maps_),
         "selection": model.selection_.as_dict(),
@@ -58,6 +59,7 @@ def describe(model: HiTS) -> str:
     data = model.data_
     lines = [
         f"features      {_names(model.feature_names_)}",
+        *([] if model.inputs_ is None else [f"inputs        {_names(model.inputs_.names)}"]),
         *(
             []
             if model.preprocessor_ is None

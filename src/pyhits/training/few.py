@@ -122,6 +122,7 @@ class Search:
     ) -> None:
         self.regression = Regression(*_pairs(train, _N_SEARCH))
         self.starts, self.truth = _rollouts(held)
+        self.n_inputs = held.n_inputs
         self.families = families
         self.history = history or History(train.step_size)
         self.progress = progress
@@ -214,9 +215,14 @@ class Search:
         """Return the score of each of the forms that are stepped together, ``(n_forms,)``."""
         states = self.starts.expand(n_forms, *self.starts.shape)
         total = torch.zeros(n_forms, dtype=torch.float64)
+        own = self.starts.shape[1] - self.n_inputs
         for truth in self.truth:
             states = steps(states)
-            errors = (states - truth).square().mean(dim=2).sqrt()
+            errors = (states - truth)[..., :own].square().mean(dim=2).sqrt()
+            if self.n_inputs:
+                # The next step is told what acts on it.
+                told = truth[:, own:].expand(n_forms, -1, -1)
+                states = torch.cat([states[..., :own], told], dim=2)
             total += errors.nan_to_num(nan=_LOST).clamp(max=_LOST).mean(dim=1)
         return total / len(self.truth)
 
