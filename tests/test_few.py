@@ -159,6 +159,30 @@ def test_rollouts_prefer_kernels_to_polynomials_at_kinks() -> None:
     assert Search(*samplers(folded()), "kernel").run().form.kernel
 
 
+def test_nothing_is_judged_on_what_it_was_fitted_to() -> None:
+    rng = np.random.default_rng(0)
+    noise = Trajectories(rng.standard_normal((40, 2)), 1.0)
+    same = WindowSampler(noise.values, noise.offsets, Standardise().fit(noise.values), 1)
+    assert Search(same, same).run().score > 0.5
+    assert len(Search(same, same).folds) == 4
+
+
+def test_few_windows_are_judged_on_blocks_too() -> None:
+    assert len(Search(*samplers(folded(100))).folds) == 5
+    assert len(Search(*samplers(folded(400))).folds) == 1
+    ragged = Trajectories([rotation(n) for n in (9, 30, 2, 17)], 1.0)
+    whole = WindowSampler(ragged.values, ragged.offsets, Standardise().fit(ragged.values), 2)
+    search = Search(whole, whole)
+    assert sum(len(fold.starts) for fold in search.folds) >= 8
+    assert search.run().score < 1e-8
+
+
+def test_degrees_are_bounded() -> None:
+    search = Search(*samplers(folded()), max_degree=1)
+    assert max(found.form.degree for found in (search.run(), *search.best.values())) <= 1
+    assert fit(rotation(60), step_sizes=[1], polynomial_degree=0).history_[1].form["degree"] == 0
+
+
 def test_a_search_ends_with_its_time() -> None:
     search = Search(*samplers(folded()), time_limit=1e-9)
     assert np.isfinite(search.run().score)

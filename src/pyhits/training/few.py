@@ -8,9 +8,10 @@ stepped through the held-out part, from many of its states at once.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from pyhits.errors import DataError
 from pyhits.flowmaps import FlowMap
-from pyhits.training.forms import Form, Regression, Steps, stretched
+from pyhits.training.forms import Form, Regression, stretched
 from pyhits.training.history import History
 from pyhits.training.run import Progress, ScaleJob
 from pyhits.training.windows import WindowSampler
@@ -50,6 +51,10 @@ _ROLLOUTS, _STEPS, _LOST = 12, 100, 2.0**0.5
 #: Forms that a search usually tries.
 _USUAL = 60
 
+#: Windows up to which blocks of the training part are held out in turn as well; how many blocks;
+#: and windows that must be left to fit to.
+_FEW_WINDOWS, _BLOCKS, _LEAST_WINDOWS = 200, 4, 3
+
 #: Score below which rounding decides, and no form is better than another.
 _EXACT = 1e-12
 
@@ -79,7 +84,15 @@ def train_few(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap,
     """
     begin = time.perf_counter()
     history = History(job.step_size, n_windows=job.train.n_windows, stopped_by="closed form")
-    search = Search(job.train, job.held, job.recipe.flow_map, history, progress, job.time_limit)
+    search = Search(
+        job.train,
+        job.held,
+        job.recipe.flow_map,
+        max_degree=job.recipe.polynomial_degree,
+        history=history,
+        progress=progress,
+        time_limit=job.time_limit,
+    )
     found = search.run()
     flow_map = solve(job.train, found.form, getattr(torch, job.dtype))
     history.form = found.form.as_dict() | {"score": found.score}
@@ -104,6 +117,8 @@ class Search:
     train, held : WindowSampler
         To fit to, and to step through.
     families : {"closed", "polynomial", "kernel"}
+    max_degree : int
+        Of polynomials, at most; below kernels too.
     history : History
         Receives one record a form.
     progress : callable, optional
@@ -116,14 +131,16 @@ class Search:
         train: WindowSampler,
         held: WindowSampler,
         families: str = "closed",
+        *,
+        max_degree: int = _DEGREES[-1],
         history: History | None = None,
         progress: Progress | None = None,
         time_limit: float | None = None,
     ) -> None:
-        self.regression = Regression(*_pairs(train, _N_SEARCH))
-        self.starts, self.truth = _rollouts(held)
-        self.n_inputs = held.n_inputs
+        self.folds = [_Fold(*pair) for pair in _folds(train, held)]
+        self.regression = self.folds[0].regression
         self.families = families
+        self.max_degree = max_degree
         self.history = history or History(train.step_size)
         self.progress = progress
         self.begin = time.perf_counter()
@@ -140,7 +157,7 @@ class Search:
 
     def polynomials(self) -> None:
         """Try polynomials of rising degree."""
-        for degree in _DEGREES:
+        for degree in range(min(self.max_degree, _DEGREES[-1]) + 1):
             if degree and not self.regression.affords(degree, _SHARE, _MOST_TERMS):
                 break
             self._try(Form(degree))
@@ -150,7 +167,8 @@ class Search:
     def kernels(self) -> None:
         """Try kernels: one property after the other, from the best so far, then single axes."""
         dimension = self.regression.states.shape[1]
-        degrees = [d for d in _BASE_DEGREES if self.regression.affords(d, _BASE_SHARE, _MOST_TERMS)]
+        allowed = [degree for degree in _BASE_DEGREES if degree <= self.max_degree]
+        degrees = [d for d in allowed if self.regression.affords(d, _BASE_SHARE, _MOST_TERMS)]
         start = Form(degrees[0] if degrees else 0, kernel=_KERNELS[0], whitening=_WHITENINGS[-1])
         self._try(start, reach=None)
         before = math.inf
@@ -187,21 +205,26 @@ class Search:
         """Fit and step a form with penalties near its own; return whether it is the best so far."""
         if time.perf_counter() > self.deadline and self.best:
             return False
-        forms, steps = self.regression.family(form, reach)
-        scores = self._scores(steps, len(forms))
-        k = int(scores.argmin())
-        score = float(scores[k])
+        found: dict[Form, list[float]] = {}
+        for fold in self.folds:
+            for one, error in fold.scores(form, reach).items():
+                found.setdefault(one, []).append(error)
+        # What cannot be solved for in one of the folds is lost there.
+        lacking = {one: len(self.folds) - len(errors) for one, errors in found.items()}
+        scores = {one: sum(errors) + _LOST * lacking[one] for one, errors in found.items()}
+        chosen = min(scores, key=lambda one: scores[one])
+        score = scores[chosen] / len(self.folds)
         family = "kernel" if form.kernel else "polynomial"
         known = self.best.get(family)
         better = known is None or score < gain * known.score
         if better:
-            self.best[family] = Found(forms[k], score)
+            self.best[family] = Found(chosen, score)
         self.history.records.append(
             {
                 "step": len(self.history.records) + 1,
                 "seconds": time.perf_counter() - self.begin,
                 "validation_error": score,
-                "penalty": forms[k].penalty,
+                "penalty": chosen.penalty,
             }
         )
         if self.progress is not None:
@@ -210,21 +233,71 @@ class Search:
             self.progress(tried, max(tried + 1, _USUAL), best)
         return better
 
+
+class _Fold:
+    """A part of the data to fit to, and another to step through."""
+
+    def __init__(self, train: WindowSampler, held: WindowSampler) -> None:
+        self.regression = Regression(*_pairs(train, _N_SEARCH))
+        self.starts, self.truth = _rollouts(held)
+        self.n_inputs = held.n_inputs
+
     @torch.inference_mode()
-    def _scores(self, steps: Steps, n_forms: int) -> Tensor:
-        """Return the score of each of the forms that are stepped together, ``(n_forms,)``."""
-        states = self.starts.expand(n_forms, *self.starts.shape)
-        total = torch.zeros(n_forms, dtype=torch.float64)
+    def scores(self, form: Form, reach: int | None) -> dict[Form, float]:
+        """Return the score of a form with each of the penalties that are worth trying."""
+        forms, steps = self.regression.family(form, reach)
+        states = self.starts.expand(len(forms), *self.starts.shape)
+        total = torch.zeros(len(forms), dtype=torch.float64)
         own = self.starts.shape[1] - self.n_inputs
         for truth in self.truth:
             states = steps(states)
             errors = (states - truth)[..., :own].square().mean(dim=2).sqrt()
             if self.n_inputs:
                 # The next step is told what acts on it.
-                told = truth[:, own:].expand(n_forms, -1, -1)
+                told = truth[:, own:].expand(len(forms), -1, -1)
                 states = torch.cat([states[..., :own], told], dim=2)
             total += errors.nan_to_num(nan=_LOST).clamp(max=_LOST).mean(dim=1)
-        return total / len(self.truth)
+        return dict(zip(forms, (total / len(self.truth)).tolist(), strict=True))
+
+
+def _folds(train: WindowSampler, held: WindowSampler) -> list[tuple[WindowSampler, WindowSampler]]:
+    """Return what to fit to and what to step through: the held-out part, and blocks of few rows.
+
+    Where nothing is held out, blocks of the training data stand in: a kernel meets every row that
+    it was fitted to.
+    """
+    same = train.values.shape == held.values.shape and np.array_equal(train.values, held.values)
+    found = [] if same else [(train, held)]
+    if same or train.n_windows <= _FEW_WINDOWS:
+        found += _blocks(train)
+    return found or [(train, held)]
+
+
+def _blocks(data: WindowSampler) -> list[tuple[WindowSampler, WindowSampler]]:
+    """Return the data without each of some blocks of rows, and that block."""
+    edges = np.linspace(0, len(data.values), _BLOCKS + 1).astype(int)
+    found = []
+    for low, high in itertools.pairwise(edges):
+        inside, outside = [], []
+        for begin, end in itertools.pairwise(data.offsets):
+            # A block starts from the row before it.
+            inside.append((max(begin, low - 1), min(end, high)))
+            outside += [(begin, min(end, low)), (max(begin, high), end)]
+        pair = _part(data, outside), _part(data, inside)
+        if pair[0] is not None and pair[1] is not None and pair[0].n_windows >= _LEAST_WINDOWS:
+            found.append((pair[0], pair[1]))
+    return found
+
+
+def _part(data: WindowSampler, spans: list[tuple[int, int]]) -> WindowSampler | None:
+    """Return the windows of some spans of rows, None if there are none."""
+    span = data.rollout_steps * data.step_size
+    kept = [(begin, end) for begin, end in spans if end - begin > span]
+    if not kept:
+        return None
+    values = np.concatenate([data.values[begin:end] for begin, end in kept])
+    lengths = [end - begin for begin, end in kept]
+    return replace(data, values=values, offsets=np.concatenate([[0], np.cumsum(lengths)]))
 
 
 def _pairs(windows: WindowSampler, most: int) -> tuple[np.ndarray, np.ndarray]:
