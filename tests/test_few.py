@@ -315,3 +315,11 @@ def test_rejoined_data_are_the_whole() -> None:
         again = rejoin(*hold_out(whole, 0.2, 0)[:2])
         assert sorted(map(len, again)) == sorted(pieces)
         assert np.array_equal(np.sort(again.values.ravel()), np.sort(whole.values.ravel()))
+
+
+def test_float32_data_are_stepped_in_float64_between_the_steps() -> None:
+    data = rotation().astype(np.float32)
+    model = fit(data, step_sizes=[2, 4])
+    states = model.forecast(data[0], 60)
+    assert states.dtype == np.float32
+    assert np.abs(states - rotation(61)).max() < 1e-4

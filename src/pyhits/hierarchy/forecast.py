@@ -330,7 +330,8 @@ def _decode(states: Tensor, encoder: Standardise, out: Tensor) -> None:
     if out.device == states.device and out.dtype == torch.promote_types(out.dtype, states.dtype):
         work = out if out.data_ptr() == states.data_ptr() else out.copy_(states)
     else:
-        work = states.to(torch.promote_types(out.dtype, states.dtype))
+        # What comes from between the steps need not lie in a row.
+        work = states.to(torch.promote_types(out.dtype, states.dtype)).contiguous()
     d = states.shape[-1]
     # One constant for each of many numbers: no loops over a handful of features.
     period = d * max(1, min(_PERIOD // d, work.numel() // d))
