@@ -322,4 +322,5 @@ def test_float32_data_are_stepped_in_float64_between_the_steps() -> None:
     model = fit(data, step_sizes=[2, 4])
     states = model.forecast(data[0], 60)
     assert states.dtype == np.float32
-    assert np.abs(states - rotation(61)).max() < 1e-4
+    assert np.abs(states[::2] - rotation(61)[::2]).max() < 1e-6
+    assert np.abs(states - rotation(61)).max() < 2e-3
