@@ -1,8 +1,8 @@
 """Forecast chaotic systems from one short recording of each, against common baselines.
 
-    python -m benchmarks.chaos                        # 40 systems of dysts, about half an hour
-    python -m benchmarks.chaos Lorenz Rossler --noise 0.01
-    python -m benchmarks.chaos --data recordings.npz --out chaos.json
+    python benchmarks/chaos.py                        # 40 systems of dysts, about half an hour
+    python benchmarks/chaos.py Lorenz Rossler --noise 0.01
+    python benchmarks/chaos.py --data recordings.npz --out chaos.json
 
 Each recording: 100 points a period; the first 1000 rows to learn from, the next 200 to forecast.
 HiTS has its defaults for all. ``--data`` takes one array ``(time, feature)`` a system instead, of
@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 
 import pyhits
-from benchmarks.timing import THREADS
 from pyhits import metrics
 from pyhits.atomic import write_bytes
 from pyhits.baselines import LSTM
+from pyhits.training.parallel import n_cores
 
 #: Rows to learn from, to forecast, and a period; systems taken, evenly from dysts's list.
 N_TRAIN, N_AHEAD, PERIOD, N_SYSTEMS = 1000, 200, 100, 40
@@ -236,7 +236,7 @@ def summary(records: list[dict[str, Any]]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.chaos",
+        prog="python benchmarks/chaos.py",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -255,7 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.save is not None:
         np.savez(options.save, **data)
     records: list[dict[str, Any]] = []
-    print(f"{len(data)} systems, {THREADS} threads, noise {options.noise:g}", flush=True)
+    print(f"{len(data)} systems, {n_cores()} cores, noise {options.noise:g}", flush=True)
     for name, rows in data.items():
         for model in options.models:
             record = measure(rows.astype(float), MODELS[model], options.noise)

@@ -23,7 +23,7 @@ from pyhits.serialise import read_tensors, write_tensors
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import coverage
+from benchmarks import intervals
 
 RUNNER = CliRunner()
 
@@ -128,15 +128,15 @@ def test_an_interrupted_calibration_leaves_a_whole_model(monkeypatch: pytest.Mon
 
 
 def test_the_benchmark_counts_what_is_inside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(coverage.SYSTEMS, "harmonic-oscillator", (0.1, 40))
-    monkeypatch.setattr(coverage, "SETTINGS", {"step_sizes": [1, 4], "random_state": 0})
-    record = coverage.measure("harmonic-oscillator", n_fit=50, n_other=400)
+    monkeypatch.setitem(intervals.SYSTEMS, "harmonic-oscillator", (0.1, 40))
+    monkeypatch.setattr(intervals, "SETTINGS", {"step_sizes": [1, 4], "random_state": 0})
+    record = intervals.measure("harmonic-oscillator", n_fit=50, n_other=400)
     assert (record["n_held_out"], record["n_calibrated"]) == (10, 400)
     for kind, room in (("held_out", 0.3), ("calibrated", 0.06)):
         assert len(record[kind]) == 10
         np.testing.assert_allclose(record[kind], 0.9, atol=room)
-    monkeypatch.setitem(coverage.RECORDED, "van-der-pol", 0.1)
-    recorded = coverage.measure_recording("van-der-pol", n_rows=900)
+    monkeypatch.setitem(intervals.RECORDED, "van-der-pol", 0.1)
+    recorded = intervals.measure_recording("van-der-pol", n_rows=900)
     assert recorded["horizon"] == 90
     np.testing.assert_allclose(recorded["one_recording"], 0.9, atol=0.1)
     json.dumps([record, recorded], allow_nan=False)

@@ -1,7 +1,7 @@
 """Measure how many recorded values 90 % prediction intervals hold, over fresh trajectories.
 
-    python -m benchmarks.coverage                       # seven systems, about ten minutes
-    python -m benchmarks.coverage lorenz --out coverage.json
+    python -m benchmarks.intervals                       # seven systems, about ten minutes
+    python -m benchmarks.intervals lorenz --out coverage.json
 
 Each system: one fit with few optimiser steps on 500 trajectories, of which it holds out 100. The
 intervals are those that it makes by itself, and those of the same model calibrated on 2000 other
