@@ -147,7 +147,9 @@ def drifting(lengths: list[int]) -> Trajectories:
     return Trajectories(rows, 1.0)
 
 
-def persistence(states: np.ndarray, n_steps: int, steps: np.ndarray) -> np.ndarray:
+def persistence(
+    states: np.ndarray, n_steps: int, steps: np.ndarray, begins: np.ndarray
+) -> np.ndarray:
     last = states if states.ndim == 2 else states[:, -1]
     return np.repeat(last[:, None], len(steps), axis=1)
 
@@ -269,9 +271,10 @@ def test_delays_start_where_their_rows_end_and_short_trajectories_are_left_out()
     assert (found.lengths == 9).all()
     seen = []
 
-    def spy(states: np.ndarray, n_steps: int, steps: np.ndarray) -> np.ndarray:
+    def spy(states: np.ndarray, n_steps: int, steps: np.ndarray, begins: np.ndarray) -> np.ndarray:
+        assert np.array_equal(data.values[begins], states[:, -1])
         seen.append(states[:, :, 0])
-        return persistence(states, n_steps, steps)
+        return persistence(states, n_steps, steps, begins)
 
     known = calibrate(spy, data, np.ones(1), history=3)
     np.testing.assert_array_equal(seen[0][1], [100, 101, 102])
