@@ -12,7 +12,7 @@ import torch
 import pyhits
 from pyhits import HiTS, Trajectories
 from pyhits.encoders import Standardise
-from pyhits.errors import DataError
+from pyhits.errors import ArgumentError, DataError
 from pyhits.flowmaps import KernelMap, PolynomialMap, create
 from pyhits.training import Recipe
 from pyhits.training.few import Search
@@ -217,12 +217,19 @@ def test_few_points_are_left_to_closed_forms() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"hidden_sizes": (4,)}, {"max_steps": 30}, {"flow_map": "residual"}]
+    "settings",
+    [{"hidden_sizes": (4,)}, {"max_steps": 30}, {"flow_map": "residual"}, {"dtype": "float32"}],
 )
 def test_settings_of_nets_ask_for_nets(settings: dict[str, object]) -> None:
     model = fit(rotation(60), step_sizes=[1], **{"max_steps": 30} | settings)
     assert model.recipe_.flow_map == "residual"
     assert model.dtype_ == "float32"
+
+
+def test_closed_forms_are_not_for_float32() -> None:
+    for family in ("closed", "kernel", "polynomial"):
+        with pytest.raises(ArgumentError, match="float64"):
+            fit(rotation(60), flow_map=family, dtype="float32")
 
 
 def test_many_points_or_features_are_left_to_nets() -> None:

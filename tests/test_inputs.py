@@ -249,6 +249,7 @@ def test_forecasts_on_disk_know_their_inputs(model: HiTS, tmp_path: Path) -> Non
         lambda m: m.forecast(np.zeros(2), 5, tol=1e-3, inputs=0.0),
         lambda m: m.adaptive_forecast(np.zeros(2), 5, tol=1e-3),
         lambda m: m.disagreement(np.zeros(2), 32),
+        lambda m: m.forecast_from(np.zeros((9, 2)), 5, inputs=0.0, denoise_start=True),
         lambda m: pyhits.export_model(m, "driven.onnx"),
         lambda m: pyhits.Hybrid(m, "rk4", system=lambda t, x: x),
     ],

@@ -93,3 +93,10 @@ def test_bars_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
         watch(np.array([[1.0, 1.0, 1e-9], [100.0, 100.0, 1e-6]]))
     assert "1.0e-09" in screen.getvalue()
     assert "step size" in screen.getvalue()
+
+
+def test_data_without_any_error_have_a_report(tmp_path: Path) -> None:
+    still = np.ones((50, 2))
+    model = pyhits.HiTS(verbose=False, n_jobs=1, random_state=0).fit(still)
+    page = pyhits.write_report(model, still, tmp_path / "still.html")
+    assert "<svg" in page.read_text()

@@ -48,6 +48,14 @@ def _figure(width: float = 7.0, height: float = 3.4, **grid: Any) -> tuple[Figur
     return figure, axes
 
 
+def _logarithmic(axis: Any) -> None:
+    """Draw errors by their logarithms, unless there is no error at all to take one of."""
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for line in axis.lines]
+    drawn += [np.asarray(points.get_offsets())[:, 1] for points in axis.collections]
+    if any((values > 0).any() for values in drawn):
+        axis.set_yscale("log")
+
+
 def _scale_colours(step_sizes: Sequence[int]) -> dict[int, Any]:
     """Return one colour a scale, dark for fine and light for coarse."""
     from matplotlib import colormaps
@@ -73,7 +81,8 @@ def training_curves(history: Mapping[int, History]) -> Figure:
             axis.plot(steps, errors, color=colours[size], label=label, linewidth=1.4)
         else:
             axis.axhline(record.validation_error, color=colours[size], label=label, linestyle=":")
-    axis.set(yscale="log", xlabel="optimiser step", ylabel="relative one-step error (MSE)")
+    axis.set(xlabel="optimiser step", ylabel="relative one-step error (MSE)")
+    _logarithmic(axis)
     _legend_outside(axis, "step size")
     return figure
 
@@ -100,7 +109,8 @@ def selection_path(selection: Selection) -> Figure:
                 axis.plot([k], [c.error], "o", color=_ACCENT, markersize=8, label="chosen")
             if not np.isfinite(c.error):
                 axis.axvline(k, color=_TRUTH, linestyle=":", linewidth=1)
-        axis.set(xlabel="step size k (x dt)", title=titles[search], yscale="log")
+        axis.set(xlabel="step size k (x dt)", title=titles[search])
+        _logarithmic(axis)
         if ks:
             axis.set_xscale("log", base=2)
             axis.set_xticks(ks, [str(k) for k in ks], rotation=45 if len(ks) > 8 else 0)
@@ -129,7 +139,8 @@ def accuracy_front(selection: Selection) -> Figure:
                       "label": "chosen"}),
         ):  # fmt: skip
             axis.plot([getattr(c, cost) for c in group], [c.error for c in group], **style)
-        axis.set(xscale="log", yscale="log", xlabel=label)
+        axis.set(xscale="log", xlabel=label)
+        _logarithmic(axis)
     axes[0].set_ylabel("validation error")
     axes[1].legend(frameon=False, fontsize=8)
     return figure
@@ -142,7 +153,8 @@ def error_against_time(coupled: Evaluation, single: Mapping[int, Evaluation]) ->
     for size, result in sorted(single.items()):
         _error_line(axis, result, color=colours[size], linewidth=1.1, label=f"{size}")
     _error_line(axis, coupled, color="black", linewidth=2.0, label="coupled")
-    axis.set(yscale="log", xlabel="time", ylabel="mean squared error")
+    axis.set(xlabel="time", ylabel="mean squared error")
+    _logarithmic(axis)
     _legend_outside(axis, "step size")
     return figure
 

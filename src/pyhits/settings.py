@@ -81,9 +81,15 @@ def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int |
         target_error=model.target_error,
     )
     nets = ("hidden_sizes", "activation", "optimizer", "learning_rate", "batch_size", "max_steps")
-    if recipe.flow_map == "auto" and any(getattr(model, name) is not None for name in nets):
-        # Whoever says how nets are trained wants nets.
+    asked = any(getattr(model, name) is not None for name in nets) or model.dtype == "float32"
+    if recipe.flow_map == "auto" and asked:
+        # Whoever says how nets are trained wants nets, and so does who wants their arithmetic.
         recipe = recipe.override(flow_map="residual")
+    if recipe.is_closed and model.dtype == "float32":
+        raise ArgumentError(
+            f"flow_map={recipe.flow_map!r} is solved for and stepped in float64, since large terms "
+            "cancel; leave dtype out."
+        )
     widths_by_scale(model.hidden_sizes)
     if as_count(model.dense, "dense") > 1:
         is_net = not recipe.is_closed and recipe.flow_map != "auto"

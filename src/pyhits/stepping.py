@@ -493,6 +493,8 @@ class Stepping:
         self._check_fitted()
         rows = as_rows(recording, self.snapshot_)
         single = is_single(rows)
+        if denoise_start:
+            self._check_without_inputs("denoise_start")
         smooth = onset.is_smoothed(denoise_start, self.noise_, self.start_rows_)
         if isinstance(rows, np.ndarray) and rows.ndim > 1:
             # Earlier rows do not count: neither their gaps nor their size in float64.
