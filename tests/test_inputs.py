@@ -295,6 +295,14 @@ def test_constant_parameters_of_each_trajectory() -> None:
     assert np.abs(states - flow(between)).max() < 1e-3
 
 
+@pytest.mark.parametrize(("rows", "windows"), [(100, 99), (12, 11)])
+def test_all_rows_are_solved_for_with_their_inputs(rows: int, windows: int) -> None:
+    u = signal(rows - 1)
+    states = driven(u, np.array([1.0, 0.0]))
+    model = fit(states, inputs=u, dt=DT, step_sizes=[1], flow_map="kernel")
+    assert model.flow_maps_[1].n_centres == windows
+
+
 def test_nets_take_inputs(recording: tuple[np.ndarray, np.ndarray]) -> None:
     states, u = recording
     model = fit(states, inputs=u, dt=DT, step_sizes=[1, 4], hidden_sizes=(32,), max_steps=1000,

@@ -274,7 +274,7 @@ class HiTS(Stepping, BaseEstimator):  # type: ignore[misc]
         encoder.fit(train.values)
         dtype = self.dtype or ready.dtype
         widths = widths_by_scale(self.hidden_sizes, sizes)
-        acting = ready.scaled("train", "held")
+        acting = ready.scaled()
         jobs = make_jobs(
             train,
             held,
@@ -374,16 +374,17 @@ class HiTS(Stepping, BaseEstimator):  # type: ignore[misc]
 
     def _solve_again(self, ready: Prepared, dtype: str) -> None:
         """Solve for the closed forms that were chosen, with the held-out part as well."""
+        whole, acting = ready.together()
         jobs = make_jobs(
-            ready.whole,
-            ready.whole,
+            whole,
+            whole,
             self.encoder_,
             ready.recipe,
             list(self.flow_maps_),
             seed=0,
             dense=self.dense,
             dtype=dtype,
-            inputs=ready.scaled("whole", "whole"),
+            inputs=None if acting is None else (acting, acting),
         )
         for job in jobs:
             form = Form.from_dict(self.history_[job.step_size].form)

@@ -243,7 +243,8 @@ def padded(trajectories: Trajectories) -> np.ndarray:
 def beside(trajectories: Trajectories, inputs: np.ndarray) -> Trajectories:
     """Return trajectories with inputs ``(n_rows, k)`` as their last features, without names."""
     values = np.concatenate([trajectories.values, inputs], axis=1)
-    return Trajectories(np.split(values, trajectories.offsets[1:-1]), trajectories.dt)
+    pieces = np.split(values, trajectories.offsets[1:-1])
+    return Trajectories(pieces, trajectories.dt, start_times=trajectories.start_times)
 
 
 def apart(joined: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

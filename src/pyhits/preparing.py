@@ -19,7 +19,6 @@ from pyhits.progress import bar
 from pyhits.settings import check_selection, widths_by_scale
 from pyhits.training import Recipe
 from pyhits.training.lags import choose_lags
-from pyhits.training.recipe import FEW_ROWS
 from pyhits.trajectories import Trajectories
 
 if TYPE_CHECKING:
@@ -39,16 +38,16 @@ class Prepared:
         Training data in the user's features.
     recorded : Trajectories or None
         What was held out, in the user's features, the inputs last; None if nothing was.
-    train, held, whole : Trajectories
-        Encoded, with the noise taken off: to train on, to measure on, and both together.
+    train, held : Trajectories
+        Encoded, with the noise taken off: to train on, and to measure on.
     seen, unseen : Trajectories
-        The first two with their noise.
+        The same with their noise.
     snapshot, preprocessor, encoder
         What stands between the user's rows and the flow maps; ``encoder`` is not fitted.
     noise : Denoised or None
     inputs : Inputs or None
     acting : dict of str to array
-        Inputs on the rows of ``train``, ``held`` and ``whole``, in the user's units.
+        Inputs on the rows of ``train`` and ``held``, in the user's units.
     step_sizes : list of int
     recipe : Recipe
         Resolved.
@@ -59,7 +58,6 @@ class Prepared:
     recorded: Trajectories | None
     train: Trajectories
     held: Trajectories
-    whole: Trajectories
     seen: Trajectories
     unseen: Trajectories
     snapshot: tuple[int, ...] | None
@@ -77,11 +75,22 @@ class Prepared:
         """Arithmetic where none was asked for."""
         return "float64" if self.recipe.is_closed else "float32"
 
-    def scaled(self, first: str, second: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the inputs on the rows of two parts as flow maps see them; None without any."""
+    def scaled(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the inputs on ``train`` and ``held`` as flow maps see them; None without any."""
         if self.inputs is None:
             return None
-        return self.inputs.scaled(self.acting[first]), self.inputs.scaled(self.acting[second])
+        return self.inputs.scaled(self.acting["train"]), self.inputs.scaled(self.acting["held"])
+
+    def together(self) -> tuple[Trajectories, np.ndarray | None]:
+        """Return both parts as one, and the scaled inputs on its rows."""
+        acting = self.scaled()
+        if acting is None:
+            return planning.rejoin(self.train, self.held), None
+        d = self.train.n_features
+        joined = planning.beside(self.train, acting[0])
+        if self.held is not self.train:
+            joined = planning.rejoin(joined, planning.beside(self.held, acting[1]))
+        return joined.select(joined.feature_names[:d]), joined.values[:, d:]
 
 
 def prepare(
@@ -135,15 +144,11 @@ def prepare(
         reproduce=recipe.windows == "coupled",
     )
     recorded = None if held is train else held
-    # Closed forms are solved for again with all data; others are not, and may be large.
-    again = validation is None and (recipe.is_closed or train.n_rows <= FEW_ROWS)
-    whole = planning.rejoin(train, held) if again else train
     acting: dict[str, np.ndarray] = {}
     if names:
-        parts = {"train": train, "held": held, "whole": whole}
-        acting = {name: part.values[:, -len(names) :] for name, part in parts.items()}
+        acting = {"train": train.values[:, -len(names) :], "held": held.values[:, -len(names) :]}
         states = train.feature_names[: -len(names)]
-        train, held, whole = (part.select(states) for part in (train, held, whole))
+        train, held = train.select(states), held.select(states)
         notes.append(f"Inputs: {', '.join(names)}.")
     if snapshot is not None and math.prod(snapshot) != train.n_features:
         raise DataError(
@@ -157,10 +162,12 @@ def prepare(
         notes += preprocessor.notes()
         preprocessor = without_idle(preprocessor)
     if preprocessor is not None:
-        data = train, held, whole
-        train, held, whole = (preprocessor.transform(part) for part in data)
-        for name, before in zip(acting, data, strict=False):
-            acting[name] = _later_rows(acting[name], before, preprocessor.history - 1)
+        lost = preprocessor.history - 1
+        for name, before in (("train", train), ("held", held)) if names else ():
+            acting[name] = _later_rows(acting[name], before, lost)
+        is_held = held is not train
+        train = preprocessor.transform(train)
+        held = preprocessor.transform(held) if is_held else train
         notes.append(
             f"Encoded: {given.n_features} features as {train.n_features} coordinates, by "
             f"{', '.join(map(repr, preprocessor.encoders))}."
@@ -174,7 +181,6 @@ def prepare(
     noise = _without_noise(model, train, held, preprocessor, sizes, recipe, notes, begin, names)
     if noise is not None:
         train, held = noise.train, noise.held
-        whole = planning.rejoin(train, held) if again else train
         notes.append(noise.note)
     recipe = recipe.resolve(train.n_features + PER_INPUT * len(names), len(train), train.n_rows)
     few = recipe.is_closed and len(train) < planning.FEW_TRAJECTORIES
@@ -191,7 +197,7 @@ def prepare(
         notes.append(lags.note())
         if lags.n_rows > 1:
             preprocessor = Chain([DelayEmbedding(lags.n_rows)]).fit(train)
-            train, held, whole = (preprocessor.transform(d) for d in (train, held, whole))
+            train, held = preprocessor.transform(train), preprocessor.transform(held)
             seen, unseen = train, held
     if sizes is None:
         sizes = planning.default_step_sizes(train, held, recipe.rollout_steps, model.dense)
@@ -211,7 +217,6 @@ def prepare(
         recorded,
         train,
         held,
-        whole,
         seen,
         unseen,
         snapshot,
