@@ -148,7 +148,8 @@ def prepare(
     if names:
         acting = {"train": train.values[:, -len(names) :], "held": held.values[:, -len(names) :]}
         states = train.feature_names[: -len(names)]
-        train, held = train.select(states), held.select(states)
+        both, train = train, train.select(states)
+        held = train if held is both else held.select(states)
         notes.append(f"Inputs: {', '.join(names)}.")
     if snapshot is not None and math.prod(snapshot) != train.n_features:
         raise DataError(
