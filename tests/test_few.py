@@ -12,7 +12,7 @@ import torch
 import pyhits
 from pyhits import HiTS, Trajectories
 from pyhits.encoders import Standardise
-from pyhits.errors import ArgumentError, DataError
+from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.flowmaps import KernelMap, PolynomialMap, create
 from pyhits.training import Recipe
 from pyhits.training.few import Search
@@ -331,3 +331,23 @@ def test_float32_data_are_stepped_in_float64_between_the_steps() -> None:
     assert states.dtype == np.float32
     assert np.abs(states[::2] - rotation(61)[::2]).max() < 1e-6
     assert np.abs(states - rotation(61)).max() < 2e-3
+
+
+def test_an_interruption_of_the_last_solution_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pyhits import estimator
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(estimator, "solve", interrupted)
+    with pytest.warns(PyHiTSWarning, match="have not seen the held-out part"):
+        model = fit(folded(200), step_sizes=[1, 2], flow_map="kernel", encoder=[])
+    assert model.flow_maps_[1].n_centres == 159
+    assert np.isfinite(model.forecast_from(folded(200), 20)).all()
+
+
+def test_unknown_families_name_the_closed_forms() -> None:
+    with pytest.raises(ArgumentError, match="closed, polynomial, kernel"):
+        fit(rotation(30), flow_map="kernal")

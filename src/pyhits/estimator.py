@@ -363,7 +363,15 @@ class HiTS(Stepping, BaseEstimator):  # type: ignore[misc]
         self._note_intervals()
         say(self.notes_[-1], verbose=self.verbose)
         if recipe.is_closed and validation is None:
-            self._solve_again(ready, dtype)
+            try:
+                self._solve_again(ready, dtype)
+            except KeyboardInterrupt:
+                warnings.warn(
+                    "Interrupted: the model is whole, but some of its flow maps have not seen the "
+                    "held-out part.",
+                    PyHiTSWarning,
+                    stacklevel=2,
+                )
         self.seconds_ = time.perf_counter() - begin
         say(
             f"Coupled step sizes {', '.join(map(str, self.selection_.step_sizes))}; "

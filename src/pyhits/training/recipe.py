@@ -164,7 +164,12 @@ class Recipe:
         return None if self.is_closed else family(self.flow_map)
 
     def _check_family(self) -> None:
-        if not issubclass(family(self.flow_map), ScaledNet):
+        try:
+            known = family(self.flow_map)
+        except ArgumentError as error:
+            forms = ", ".join(CLOSED)
+            raise ArgumentError(f"{error} Closed forms are asked for by {forms}.") from None
+        if not issubclass(known, ScaledNet):
             raise ArgumentError(
                 f"The flow map {self.flow_map!r} cannot be trained; it must subclass ScaledNet."
             )
