@@ -58,6 +58,10 @@ CHANGES = tuple(np.geomspace(0.03, 1.0, 6))
 TARGET = 1e-20
 
 
+#: The label of errors: the largest over time, a root mean square over features.
+_ERROR = "largest error, in spreads"
+
+
 @dataclass(frozen=True)
 class Point:
     """Evaluations of flow maps for one trajectory, and the errors they came with.
@@ -121,8 +125,8 @@ def run(quick: bool, out: Path) -> list[Record]:
     found = {"PyHiTS to a tolerance": ours, "fixed hierarchies": fixed}
     found |= {"the same, six-point curves": curves, "by change of state": rival}
     figures.save(drawn(found), out, NAME)
-    content = {name: [vars(point) for point in points] for name, points in found.items()}
-    content["tolerances"] = list(TOLERANCES)  # type: ignore[assignment]
+    points = {name: [vars(point) for point in of] for name, of in found.items()}
+    content = {**points, "tolerances": list(TOLERANCES)}
     write_bytes(out / f"{NAME}.json", json.dumps(content, indent=1).encode())
     return records
 
@@ -231,7 +235,7 @@ def drawn(found: dict[str, list[Point]]) -> Figure:
             linewidth=1.2,
             label=name,
         )
-    work.set(xscale="log", yscale="log", xlabel="evaluations a trajectory", ylabel="largest error")
+    work.set(xscale="log", yscale="log", xlabel="evaluations a trajectory", ylabel=_ERROR)
     work.legend(frameon=False, fontsize=8)
     ours = next(iter(found.values()))
     limits = np.array([TOLERANCES[-1] / 3, TOLERANCES[0] * 3])
@@ -241,7 +245,9 @@ def drawn(found: dict[str, list[Point]]) -> Figure:
                label="worst of all trajectories")  # fmt: skip
     asked.plot(TOLERANCES, [p.median for p in ours], "o:", color=figures.OURS, markersize=3,
                alpha=0.7, label="median trajectory")  # fmt: skip
-    asked.set(xscale="log", yscale="log", xlabel="tolerance", ylabel="largest error", xlim=limits)
+    asked.set(
+        xscale="log", yscale="log", xlabel="tolerance, in spreads", ylabel=_ERROR, xlim=limits
+    )
     asked.legend(frameon=False, fontsize=8)
     return figure
 
