@@ -223,8 +223,9 @@ def delay_choice(choice: DelayChoice, dt: float = 1.0) -> Figure:
     """Draw what delays were chosen by: mutual information, Cao's E1 and prediction errors."""
     figure, axes = _figure(9.6, 3.2, ncols=3)
     lags = dt * np.arange(1, len(choice.information) + 1)
+    unit = "rows" if dt == 1 else "time"
     for axis, x, y, xlabel, ylabel in (
-        (axes[0], lags, choice.information, "lag (rows)", "mutual information (bits)"),
+        (axes[0], lags, choice.information, f"lag ({unit})", "mutual information (bits)"),
         (axes[1], np.arange(1, len(choice.e1) + 1), choice.e1, "delays", "Cao's E1"),
         (axes[2], np.arange(1, len(choice.errors) + 1), choice.errors, "delays",
          "prediction error"),
