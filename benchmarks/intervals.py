@@ -4,10 +4,11 @@
     python -m benchmarks.intervals lorenz --out coverage.json
 
 Each system: one fit with few optimiser steps on 500 trajectories, of which it holds out 100. The
-intervals are those that it makes by itself, and those of the same model calibrated on 2000 other
-trajectories; both are counted over 2000 fresh ones, for each tenth of the horizon. A calibration on
-n trajectories is lucky or not: its coverage varies by some sqrt(0.09 / n) about 90 %. Then three
-systems are learned from one recording of 6000 rows, and stretches of its next 12,000 are counted.
+intervals are those that it makes by itself, from these and from the others where they err alike,
+and those of the same model calibrated on 2000 other trajectories; both are counted over 2000 fresh
+ones, for each tenth of the horizon. A calibration on n trajectories is lucky or not: its coverage
+varies by some sqrt(0.09 / n) about 90 %. Then three systems are learned from one recording of 6000
+rows, and stretches of its next 12,000 are counted.
 """
 
 from __future__ import annotations
@@ -71,15 +72,15 @@ def measure(name: str, *, n_fit: int = N_FIT, n_other: int = N_FRESH) -> dict[st
     model = pyhits.HiTS(**SETTINGS, n_jobs=1, verbose=False).fit(train)
     seconds = time.perf_counter() - begin
     assert model.calibration_ is not None
-    by_itself, n_held = coverage(model, fresh), model.calibration_.n_rollouts
+    by_itself, n_own = coverage(model, fresh), model.calibration_.n_rollouts
     luck = model.calibration_.luck(LEVEL)
     calibrated = coverage(model.calibrate(other), fresh)
     return {
         "system": name,
         "level": LEVEL,
-        "n_held_out": n_held,
+        "n_by_itself": n_own,
         "nine_in_ten_between": luck,
-        "held_out": by_itself.tolist(),
+        "by_itself": by_itself.tolist(),
         "n_calibrated": model.calibration_.n_rollouts,
         "calibrated": calibrated.tolist(),
         "nrmse": model.evaluate(fresh, baselines=False).nrmse,
@@ -124,7 +125,7 @@ def main() -> None:
     for name in options.systems or SYSTEMS:
         record = measure(name)
         records.append(record)
-        for kind, n in (("held_out", "n_held_out"), ("calibrated", "n_calibrated")):
+        for kind, n in (("by_itself", "n_by_itself"), ("calibrated", "n_calibrated")):
             shares = " ".join(f"{100 * share:5.1f}" for share in record[kind])
             print(f"{name:<20} {record[n]:>5} rollouts  {shares}", flush=True)
         if name in RECORDED:

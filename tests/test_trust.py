@@ -14,7 +14,7 @@ from scipy.stats import binom
 from typer.testing import CliRunner
 
 import pyhits
-from pyhits import Trajectories, estimator
+from pyhits import Trajectories, calibrating
 from pyhits.cli.app import app
 from pyhits.encoders import POD, DelayEmbedding, Flatten
 from pyhits.errors import ArgumentError, DataError, FileFormatError, PyHiTSWarning
@@ -64,19 +64,93 @@ def test_fresh_trajectories_are_covered_as_often_as_promised(
 
 
 def test_a_fit_keeps_errors_of_the_trajectories_that_it_held_out(model: pyhits.HiTS) -> None:
-    """The widths are the ranked errors of the plain forecasts of just these, by hand."""
+    """The widths are the ranked errors of the plain forecasts of these, by hand.
+
+    Those of the training trajectories count as well, since a net of eight units errs alike on them.
+    """
     calibration = model.calibration_
     assert calibration is not None
-    assert calibration.n_rollouts == 20
+    assert (calibration.n_rollouts, calibration.n_trained) == (100, 80)
     assert calibration.horizon == 60
-    _, held = circles(100, 60).split(0.2, random_state=0)
-    errors = np.abs(model.forecast(held, 60) - held.to_array())
-    by_hand = np.sort(errors, axis=0)[18]  # ceil(21 * 0.9) = 19
+    data = circles(100, 60)
+    errors = np.abs(model.forecast(data, 60) - data.to_array())
+    by_hand = np.sort(errors, axis=0)[90]  # ceil(101 * 0.9) = 91
     widths = calibration.widths(np.arange(61.0), 0.9)
     np.testing.assert_allclose(widths[calibration.steps], by_hand[calibration.steps], rtol=1e-6)
-    assert "20 held-out trajectories" in model.notes_[-1]
-    assert "20 held-out trajectories, up to step 60 and level 0.952" in describe(model)
-    assert facts(model)["calibration"]["n_rollouts"] == 20
+    assert "20 held-out and 80 training trajectories, which err alike" in model.notes_[-1]
+    assert "by 100 trajectories, up to step 60 and level 0.99" in describe(model)
+    assert facts(model)["calibration"]["n_rollouts"] == 100
+    assert facts(model)["calibration"]["n_trained"] == 80
+
+
+def kernel(data: Trajectories) -> pyhits.HiTS:
+    settings = {"flow_map": "kernel", "step_sizes": [1, 4], "select": [1]}
+    return pyhits.HiTS(**settings, random_state=0, n_jobs=1, verbose=False).fit(data)
+
+
+def test_every_trajectory_is_forecast_by_closed_forms_that_have_not_seen_it() -> None:
+    """Of few points fits take all in the end: errors on them would be too small."""
+    data = circles(15, 60)
+    found = kernel(data)
+    calibration = found.calibration_
+    assert calibration is not None
+    assert calibration.cross_fitted
+    assert calibration.n_rollouts == 15
+    assert "15 trajectories, each forecast by flow maps fitted without it" in found.notes_[-1]
+    assert found._kept is not None
+    folds, _ = found._kept.ways
+    rows = {row.tobytes() for row in data.values}
+    for fold in folds:
+        own, others = ({r.tobytes() for r in d.values} for d in (fold.data, fold.train))
+        assert own | others == rows
+        assert not own & others
+    assert sum(len(fold.data) for fold in folds) == 15
+    fresh = circles(300, 60, seed=3)
+    share = inside(found.forecast(fresh, 60, interval=0.9), fresh.to_array())[:, 1:].mean()
+    assert 0.8 < share < 1
+
+
+@pytest.mark.parametrize("data", [(15, 60), (1, 400)], ids=["trajectories", "recording"])
+def test_coupling_closed_forms_anew_still_measures_on_what_they_have_not_seen(
+    data: tuple[int, int],
+) -> None:
+    found = kernel(circles(*data).add_noise(0.05, random_state=0))
+    before = found.calibration_
+    found.couple([4]).couple([1])
+    after = found.calibration_
+    assert before is not None
+    assert after is not None
+    np.testing.assert_array_equal(before.scores, after.scores)
+    assert before.cross_fitted == after.cross_fitted == (data[0] > 1)
+
+
+def test_folds_that_cannot_be_fitted_leave_the_held_out_part() -> None:
+    """Without the fold of both long trajectories none is long enough for the coarse step."""
+    rows = [circles(1, 200 if n > 7 else 20, seed=n)[0] for n in range(10)]
+    data = Trajectories(rows, 0.1)
+    seed = next(
+        seed
+        for seed in range(100)
+        if [len(part[-1]) for part in data.split(0.1, random_state=seed)] == [201, 201]
+    )
+    settings = {"flow_map": "polynomial", "step_sizes": [1, 32], "select": [1, 32]}
+    found = pyhits.HiTS(
+        **settings, validation_fraction=0.1, random_state=seed, n_jobs=1, verbose=False
+    ).fit(data)
+    assert found.calibration_ is not None
+    assert not found.calibration_.cross_fitted
+    assert "overlapping rollouts of the held-out data," in found.notes_[-1]
+
+
+def test_copies_and_pickles_leave_the_data_behind(model: pyhits.HiTS) -> None:
+    import copy
+    import pickle
+
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert model._kept is not None
+        assert again._kept is None
+        assert again.notes_ == model.notes_
+        np.testing.assert_array_equal(again.forecast([1.0, 0.0], 9), model.forecast([1.0, 0.0], 9))
 
 
 def test_intervals_hold_noisy_recordings() -> None:
@@ -120,7 +194,7 @@ def test_an_interrupted_calibration_leaves_a_whole_model(monkeypatch: pytest.Mon
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(estimator, "calibrate", interrupt)
+    monkeypatch.setattr(calibrating, "calibrate", interrupt)
     with pytest.warns(PyHiTSWarning, match="Interrupted"):
         found = quick(step_sizes=[1]).fit(circles(20, 30))
     assert found.calibration_ is None
@@ -131,8 +205,8 @@ def test_the_benchmark_counts_what_is_inside(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(intervals.SYSTEMS, "harmonic-oscillator", (0.1, 40))
     monkeypatch.setattr(intervals, "SETTINGS", {"step_sizes": [1, 4], "random_state": 0})
     record = intervals.measure("harmonic-oscillator", n_fit=50, n_other=400)
-    assert (record["n_held_out"], record["n_calibrated"]) == (10, 400)
-    for kind, room in (("held_out", 0.3), ("calibrated", 0.06)):
+    assert (record["n_by_itself"], record["n_calibrated"]) == (50, 400)
+    for kind, room in (("by_itself", 0.2), ("calibrated", 0.06)):
         assert len(record[kind]) == 10
         np.testing.assert_allclose(record[kind], 0.9, atol=room)
     monkeypatch.setitem(intervals.RECORDED, "van-der-pol", 0.1)
@@ -175,8 +249,8 @@ def test_beyond_the_calibration_bounds_are_infinite_and_it_is_said(model: pyhits
     assert np.isposinf(far.high[:, 61:]).all()
     assert np.isneginf(far.low[:, 61:]).all()
     assert any("step 60" in note for note in far.notes)
-    with pytest.warns(PyHiTSWarning, match="need 99 calibration rollouts, there are 20"):
-        high = model.forecast(start, 5, interval=0.99)
+    with pytest.warns(PyHiTSWarning, match="need 999 calibration rollouts, there are 100"):
+        high = model.forecast(start, 5, interval=0.999)
     assert np.isinf(high.high[:, 1:]).all()
 
 
@@ -277,7 +351,7 @@ def test_coupling_anew_calibrates_anew(model: pyhits.HiTS, tmp_path: Path) -> No
     fitted.fit(circles(100, 60)).couple(other)
     assert fitted.calibration_ is not None
     assert fitted.calibration_.step_sizes == tuple(other)
-    assert fitted.calibration_.n_rollouts == 20
+    assert (fitted.calibration_.n_rollouts, fitted.calibration_.n_trained) == (100, 80)
     again = pyhits.load(path).set_params(verbose=False)
     again.couple(model.selection_.step_sizes)
     assert again.calibration_ is not None
@@ -359,7 +433,7 @@ def test_the_command_line_writes_bounds_beside_states(model: pyhits.HiTS, tmp_pa
     command = ["forecast", str(file), "--from", str(start), "--steps", "40", "--interval", "0.8"]
     done = RUNNER.invoke(app, [*command, "-o", str(tmp_path / "f.csv")])
     assert done.exit_code == 0, done.output
-    assert "by 20 held-out trajectories" in done.stderr
+    assert "by 20 held-out and 80 training trajectories" in done.stderr
     header = (tmp_path / "f.csv").read_text().splitlines()[0]
     assert header == "trajectory,t,x,x_low,x_high,y,y_low,y_high"
     written = pyhits.read(tmp_path / "f.csv").to_array()
@@ -368,7 +442,7 @@ def test_the_command_line_writes_bounds_beside_states(model: pyhits.HiTS, tmp_pa
     np.testing.assert_allclose(written[..., 1::3], found.low, rtol=1e-6)
     np.testing.assert_allclose(written[..., 2::3], found.high, rtol=1e-6)
     for extra, words in (
-        (["--interval", "0.99"], "need 99 calibration rollouts"),
+        (["--interval", "0.999"], "need 999 calibration rollouts"),
         (["--steps", "61"], "reach step 60"),
         (["--interval", "1.5"], "between 0 and 1"),
         (["-o", str(tmp_path / "f.npy")], "has no place"),
@@ -400,7 +474,7 @@ def test_the_report_shows_intervals_and_baselines(model: pyhits.HiTS, tmp_path: 
         "Beside simple forecasts",
         "forecast has a lower error",
         "90&nbsp;% intervals",
-        "held-out trajectories",
+        "20 held-out and 80 training trajectories",
         "up to step 60",
     ):
         assert words in page, words

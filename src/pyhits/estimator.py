@@ -13,13 +13,13 @@ import torch
 from sklearn.base import BaseEstimator
 
 from pyhits import evidence
+from pyhits.calibrating import Calibrating, Kept
 from pyhits.choice import Chooser, choose_again
 from pyhits.encoders import Encoder
-from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
+from pyhits.errors import ArgumentError, PyHiTSWarning
 from pyhits.preparing import Prepared, prepare
 from pyhits.progress import say, scale_bars
 from pyhits.settings import check_selection, check_settings, widths_by_scale
-from pyhits.stepping import Stepping
 from pyhits.training import Recipe
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.few import solve
@@ -28,15 +28,10 @@ from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.parallel import n_workers, train_scales, warn_interrupted
 from pyhits.trajectories import Trajectories
 from pyhits.trust import Calibration, Region
-from pyhits.trust.result import basis
 from pyhits.trust.rivals import Rivals
-from pyhits.trust.rollouts import calibrate
-
-#: Level of the intervals that a note is about.
-_NOTED = 0.9
 
 
-class HiTS(Stepping, BaseEstimator):  # type: ignore[misc]
+class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
     """A hierarchical time-stepper (Liu, Kutz, Brunton 2020).
 
     One flow map is trained for each step size; cross-validation chooses which of them to couple;
@@ -349,20 +344,20 @@ class HiTS(Stepping, BaseEstimator):  # type: ignore[misc]
         if self.inputs_ is None:
             self.data_["agreement"] = evidence.measured(self, held)
         self.calibration_, self.region_, self.baselines_ = None, None, None
-        self._held = ready.recorded
+        all_seen = recipe.is_closed and validation is None
         try:
             self.region_ = Region.of(ready.seen, ready.unseen, self.encoder_.scale_)
             self.baselines_ = Rivals.fit(train, held)
-            self._calibrate(ready.recorded)
+            self._calibrate(Kept.of(ready, all_seen=all_seen))
         except KeyboardInterrupt:
             warnings.warn(
                 "Interrupted: the model is whole, but has no prediction intervals or baselines.",
                 PyHiTSWarning,
                 stacklevel=2,
             )
-        self._note_intervals()
+            self._note_intervals()
         say(self.notes_[-1], verbose=self.verbose)
-        if recipe.is_closed and validation is None:
+        if all_seen:
             try:
                 self._solve_again(ready, dtype)
             except KeyboardInterrupt:
@@ -419,10 +414,10 @@ class HiTS(Stepping, BaseEstimator):  # type: ignore[misc]
         tolerance = self.tolerance if tolerance is None else tolerance
         check_selection(select, tolerance, self.flow_maps_)
         how = self._how_to_select(select)
-        recorded = self._held
+        kept = self._kept
         if validation is not None:
-            recorded = self.as_data(validation)
-            held, others = self._apart(recorded)
+            kept = Kept(self.as_data(validation))
+            held, others = self._apart(kept.held)
             if self.preprocessor_ is not None:
                 held = self.preprocessor_.transform(held)
             selection = self._chooser(held, acting=others).choose(how, tolerance)
@@ -434,8 +429,7 @@ class HiTS(Stepping, BaseEstimator):  # type: ignore[misc]
         self.set_params(select=select, tolerance=tolerance)
         known = self.calibration_
         if validation is not None or (known and known.step_sizes != selection.step_sizes):
-            self._calibrate(recorded)
-            self._note_intervals()
+            self._calibrate(kept)
             if self.calibration_ is None:
                 warnings.warn(
                     "The prediction intervals were those of another coupling, and the held-out "
@@ -444,80 +438,6 @@ class HiTS(Stepping, BaseEstimator):  # type: ignore[misc]
                     stacklevel=2,
                 )
         return self
-
-    def calibrate(self, data: Any) -> HiTS:
-        """Measure the errors that prediction intervals rest on anew, on other data.
-
-        Data that neither trained the model nor chose its scales make the promise of the intervals
-        exact; more trajectories make it sharper.
-
-        Parameters
-        ----------
-        data : Trajectories, or anything that Trajectories accepts
-            Nine trajectories or more give one rollout each, from their first states; fewer are cut
-            into overlapping ones.
-
-        Returns
-        -------
-        HiTS
-            Itself.
-
-        Raises
-        ------
-        DataError
-            The data do not match the model, or are too short to forecast any of.
-        """
-        recordings = self.as_data(data)
-        if recordings.lengths.max() <= self.start_rows_:
-            raise DataError(
-                f"No trajectory has more than the {self.start_rows_} row(s) that a forecast starts "
-                "from: there is nothing to compare with."
-            )
-        self._calibrate(recordings)
-        self._held = recordings
-        self._note_intervals()
-        return self
-
-    def _calibrate(self, held: Trajectories | None) -> None:
-        """Rank the errors of forecasts of held-out data; with none of them nothing is known."""
-        self.calibration_ = None
-        if held is None:
-            return
-        sizes = self.selection_.step_sizes
-        states, acting = self._apart(held)
-
-        def forecast_at(
-            states: np.ndarray, n_steps: int, steps: np.ndarray, begins: np.ndarray
-        ) -> np.ndarray:
-            settings: dict[str, Any] = {}
-            if acting is not None:
-                rows = np.minimum(begins[:, None] + np.arange(n_steps), len(acting) - 1)
-                settings["inputs"] = acting[rows]
-            if self.preprocessor_ is None:
-                return self._forecast(states, n_steps, sizes, **settings)[:, steps]
-            at = steps.astype(np.float64)
-            settings |= {"at": at, "preprocessor": self.preprocessor_}
-            return self._forecast(states, n_steps, sizes, **settings)
-
-        self.calibration_ = calibrate(
-            forecast_at,
-            states,
-            self._spread(),
-            history=self.start_rows_,
-            step_sizes=sizes,
-            interpolation=self.interpolation,
-        )
-
-    def _note_intervals(self) -> None:
-        """Put what intervals rest on at the end of the notes, in place of what was said before."""
-        known = self.calibration_
-        if known is None:
-            said = "Intervals: none, as no data were kept for them; calibrate(data) makes some."
-        else:
-            short = known.shortfall(known.horizon, _NOTED)
-            said = basis(known, _NOTED) if short is None else f"{basis(known, _NOTED)} {short}"
-        kept = [note for note in self.notes_ if not note.startswith("Intervals:")]
-        self.notes_ = [*kept, said]
 
     def _askable(self, finished: Sequence[int]) -> str | Sequence[int]:
         """Return how to select among the scales that an interruption has left."""

@@ -151,16 +151,26 @@ def rejoin(train: Trajectories, held: Trajectories) -> Trajectories:
     """Return all the data again that :func:`hold_out` has split."""
     if held is train:
         return train
+    if not by_time(train, held):
+        return joined([train, held])
+    pieces = [np.concatenate([head, tail[1:]]) for head, tail in zip(train, held, strict=True)]
+    names = list(train.feature_names)
+    return Trajectories(pieces, train.dt, feature_names=names, start_times=train.start_times)
+
+
+def by_time(train: Trajectories, held: Trajectories) -> bool:
+    """Whether the held-out part is the end of each trajectory."""
     ends = train.start_times + train.dt * (train.lengths - 1)
-    by_time = len(train) == len(held) and np.allclose(held.start_times, ends, atol=0.1 * train.dt)
-    pieces = (
-        [np.concatenate([head, tail[1:]]) for head, tail in zip(train, held, strict=True)]
-        if by_time
-        else [*train, *held]
-    )
-    starts = train.start_times if by_time else [*train.start_times, *held.start_times]
+    return len(train) == len(held) and np.allclose(held.start_times, ends, atol=0.1 * train.dt)
+
+
+def joined(parts: Sequence[Trajectories]) -> Trajectories:
+    """Return the trajectories of several sets, the first's in front."""
     return Trajectories(
-        pieces, train.dt, feature_names=list(train.feature_names), start_times=np.asarray(starts)
+        [rows for part in parts for rows in part],
+        parts[0].dt,
+        feature_names=list(parts[0].feature_names),
+        start_times=np.concatenate([part.start_times for part in parts]),
     )
 
 

@@ -36,8 +36,10 @@ class Prepared:
     ----------
     given : Trajectories
         Training data in the user's features.
+    trained : Trajectories
+        The same, with the inputs as its last features.
     recorded : Trajectories or None
-        What was held out, in the user's features, the inputs last; None if nothing was.
+        What was held out, likewise; None if nothing was.
     train, held : Trajectories
         Encoded, with the noise taken off: to train on, and to measure on.
     seen, unseen : Trajectories
@@ -55,6 +57,7 @@ class Prepared:
     """
 
     given: Trajectories
+    trained: Trajectories
     recorded: Trajectories | None
     train: Trajectories
     held: Trajectories
@@ -143,7 +146,7 @@ def prepare(
         seed=seed,
         reproduce=recipe.windows == "coupled",
     )
-    recorded = None if held is train else held
+    trained, recorded = train, None if held is train else held
     acting: dict[str, np.ndarray] = {}
     if names:
         acting = {"train": train.values[:, -len(names) :], "held": held.values[:, -len(names) :]}
@@ -215,6 +218,7 @@ def prepare(
         notes.append(f"Constant features stay constant: {shown_names}.")
     return Prepared(
         given,
+        trained,
         recorded,
         train,
         held,

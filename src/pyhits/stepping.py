@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
@@ -526,17 +526,18 @@ class Stepping:
         on_divergence: str = "return",
         quiet: bool = False,
         inputs: np.ndarray | None = None,
+        maps: Mapping[int, FlowMap] | None = None,
         **settings: Any,
     ) -> np.ndarray:
         self._check_trained(step_sizes)
         if inputs is not None:
             assert self.inputs_ is not None
             settings["inputs"] = self.inputs_.scaled(inputs)
-        maps = {s: self.flow_maps_[s].to(self.device) for s in step_sizes}
+        stepped = {s: (maps or self.flow_maps_)[s].to(self.device) for s in step_sizes}
         with bar("forecasting", verbose=self.verbose and not quiet) as progress:
             return forecast(
                 states,
-                maps,
+                stepped,
                 self.encoder_,
                 n_steps,
                 interpolation=interpolation or self.interpolation,

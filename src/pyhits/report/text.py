@@ -25,6 +25,8 @@ def facts(model: HiTS) -> dict[str, Any]:
         if model.calibration_ is None
         else {
             "n_rollouts": model.calibration_.n_rollouts,
+            "n_trained": model.calibration_.n_trained,
+            "cross_fitted": model.calibration_.cross_fitted,
             "horizon": model.calibration_.horizon,
             "highest_level": model.calibration_.highest_level,
             "overlapping": model.calibration_.overlapping,
@@ -110,7 +112,11 @@ def _intervals(model: HiTS) -> str:
     known = model.calibration_
     if known is None:
         return "none: no held-out data were kept; calibrate on some"
-    what = "overlapping rollouts" if known.overlapping else "held-out trajectories"
+    what = "held-out trajectories"
+    if known.overlapping:
+        what = "overlapping rollouts"
+    elif known.n_trained or known.cross_fitted:
+        what = "trajectories"
     return (
         f"by {known.n_rollouts} {what}, up to step {known.horizon} and level "
         f"{known.highest_level:.3g}"

@@ -54,6 +54,10 @@ class Calibration:
     worth : int or None
         Where rollouts are overlapping stretches of the same recordings: about how many independent
         ones tell as much, at the step at which they tell least. None where they do not overlap.
+    n_trained : int
+        How many of the rollouts are of training data, which the errors of the others are like.
+    cross_fitted : bool
+        Whether each rollout was forecast by flow maps fitted without it, to the other folds.
     """
 
     steps: np.ndarray
@@ -64,6 +68,8 @@ class Calibration:
     step_sizes: tuple[int, ...]
     interpolation: str
     worth: int | None
+    n_trained: int = 0
+    cross_fitted: bool = False
 
     @property
     def n_rollouts(self) -> int:
@@ -197,6 +203,8 @@ def from_errors(
     interpolation: str = "cubic",
     first: np.ndarray | None = None,
     worth: np.ndarray | None = None,
+    n_trained: int = 0,
+    cross_fitted: bool = False,
 ) -> Calibration:
     """Rank the errors of calibration rollouts.
 
@@ -216,6 +224,8 @@ def from_errors(
     worth : array, shape (k,), optional
         Given with ``first``: about how many independent rollouts tell as much. Ranks are those of
         so many, as far as they go: with few of them widths are nearer to the largest error.
+    n_trained, cross_fitted
+        For the record.
     """
     n, k, d = errors.shape
     pool = 1
@@ -243,6 +253,8 @@ def from_errors(
         step_sizes=tuple(int(s) for s in step_sizes),
         interpolation=interpolation,
         worth=None if first is None else _worth(reached // pool, worth),
+        n_trained=n_trained,
+        cross_fitted=cross_fitted,
     )
 
 

@@ -30,6 +30,8 @@ def pack_trust(
             "step_sizes": list(calibration.step_sizes),
             "interpolation": calibration.interpolation,
             "worth": calibration.worth,
+            "n_trained": calibration.n_trained,
+            "cross_fitted": calibration.cross_fitted,
         }
     if region is not None:
         for name in ("low", "high", "scale", "points"):
@@ -75,6 +77,8 @@ def unpack_trust(
             step_sizes=tuple(int(s) for s in about["step_sizes"]),
             interpolation=str(about["interpolation"]),
             worth=None if about["worth"] is None else int(about["worth"]),
+            n_trained=int(about.get("n_trained", 0)),
+            cross_fitted=bool(about.get("cross_fitted", False)),
         )
         _check_calibration(calibration, n_features)
     if "region" in facts:

@@ -116,14 +116,20 @@ def basis(calibration: Calibration, level: float) -> str:
     """Return the sentence that says what intervals of a level rest on."""
     n = calibration.n_rollouts
     each = "on average over the features" if calibration.pool > 1 else "each variable, each time"
+    said = f"Intervals: {level:.0%} of recorded values, {each}, by"
+    without = ", each forecast by flow maps fitted without it" if calibration.cross_fitted else ""
     if calibration.overlapping:
         return (
-            f"Intervals: {level:.0%} of recorded values, {each}, by {n} overlapping rollouts of "
-            f"the held-out data, which tell no more than some {calibration.worth} independent ones "
-            "at worst: right for recordings that go on as they did, and no promise."
+            f"{said} {n} overlapping rollouts of the held-out data{without}, which tell no more "
+            f"than some {calibration.worth} independent ones at worst: right for recordings that "
+            "go on as they did, and no promise."
         )
     low, high = calibration.luck(level)
+    which = f"{n} trajectories{without}" if without else f"{n} held-out trajectories"
+    if calibration.n_trained:
+        own = n - calibration.n_trained
+        which = f"{own} held-out and {calibration.n_trained} training trajectories, which err alike"
     return (
-        f"Intervals: {level:.0%} of recorded values, {each}, by {n} held-out trajectories. With so "
-        f"many the coverage lies between {low:.0%} and {high:.0%} in nine of ten fits."
+        f"{said} {which}. With so many the coverage lies between {low:.0%} and {high:.0%} in nine "
+        "of ten fits."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
@@ -18,11 +19,19 @@ ForecastAt = Callable[[np.ndarray, int, np.ndarray, np.ndarray], np.ndarray]
 #: Fewer trajectories than this are cut into overlapping rollouts: one each would give no 90 %.
 _FEW = 9
 
+#: Rollouts of held-out trajectories from which on those of training trajectories are not looked at,
+#: and without which nothing tells whether they are alike.
+_ENOUGH, _TELLING = 1024, 4
+
+#: Parts of the horizon in each of which the errors of both are compared; and by how many standard
+#: deviations held-out errors may rank above and below those of training trajectories.
+_COMPARED, _ABOVE, _BELOW = 4, 1.5, 2.0
+
 #: Overlapping rollouts, at most, and rollouts of any kind: more change widths by a percent.
 _MOST_OVERLAPPING, _MOST = 256, 2048
 
 #: States stepped through, at most, unless that leaves fewer rollouts than the second number.
-_MOST_STATES, _LEAST = 2_000_000, 64
+_MOST_STATES, _LEAST = 6_000_000, 64
 
 #: Numbers decoded, at most, as for films; and those held in memory at a time.
 _MOST_NUMBERS, _BATCH = 400_000_000, 1 << 24
@@ -55,6 +64,14 @@ class Stretches:
     lengths: np.ndarray
     first: np.ndarray | None
 
+    def some(self, most: int) -> Stretches:
+        """Return at most so many of them, evenly chosen."""
+        if len(self.starts) <= most:
+            return self
+        which = np.linspace(0, len(self.starts) - 1, most).astype(int)
+        first = None if self.first is None else self.first[which]
+        return Stretches(self.starts[which], self.lengths[which], first)
+
 
 def calibration_steps(horizon: int) -> np.ndarray:
     """Return at most 64 steps from 1 to ``horizon``, dense at first, then even; increasing."""
@@ -77,15 +94,12 @@ def stretches(data: Trajectories, history: int) -> Stretches:
     history : int
         Rows that a forecast starts from. Trajectories with no row beyond them are left out.
     """
-    room = data.lengths - history
-    first = (data.offsets[:-1] + history - 1)[room >= 1]
-    room = room[room >= 1]
+    whole = whole_stretches(data, history)
+    first, room = whole.starts, whole.lengths
     if len(room) == 0:
-        return Stretches(first, room, None)
+        return whole
     if len(room) >= _FEW:
-        most = int(np.clip(_MOST_STATES // room.max(), _LEAST, _MOST))
-        some = np.linspace(0, len(room) - 1, min(len(room), most)).astype(int)
-        return Stretches(first[some], room[some], None)
+        return whole.some(affordable(room.max()))
     span = max(1, int(room.max()) // 2)
     each = int(np.clip(_MOST_STATES // span, _LEAST, _MOST_OVERLAPPING)) // len(room)
     starts, lengths = [], []
@@ -97,12 +111,61 @@ def stretches(data: Trajectories, history: int) -> Stretches:
     return Stretches(begins, np.concatenate(lengths), np.isin(begins, first))
 
 
+def whole_stretches(data: Trajectories, history: int) -> Stretches:
+    """Return every trajectory from its first state, but those with no row beyond ``history``."""
+    room = data.lengths - history
+    first = data.offsets[:-1] + history - 1
+    return Stretches(first[room >= 1], room[room >= 1], None)
+
+
+def affordable(horizon: int) -> int:
+    """Return how many rollouts of a horizon are stepped through, at most."""
+    return int(np.clip(_MOST_STATES // horizon, _LEAST, _MOST))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Recordings, and what forecasts them.
+
+    Attributes
+    ----------
+    data : Trajectories
+    forecast : callable
+        In the user's units; NaN where it diverged.
+    """
+
+    data: Trajectories
+    forecast: ForecastAt
+
+    def errors(
+        self, found: Stretches, steps: np.ndarray, unit: np.ndarray, history: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``|truth - forecast| / unit``, shape (n, k, d), and which are known, (n, k)."""
+        data, horizon = self.data, int(steps[-1])
+        starts, known = found.starts, steps <= found.lengths[:, None]
+        errors = np.empty((*known.shape, data.n_features), dtype=np.float32)
+        batch = max(1, _BATCH // ((horizon + 1) * data.n_features))
+        for begin in range(0, len(starts), batch):
+            part = slice(begin, begin + batch)
+            rows = np.where(known[part], starts[part, None] + steps, starts[part, None])
+            before = starts[part, None] + np.arange(1 - history, 1)
+            states = data.values[before]
+            begins = states[:, 0] if history == 1 else states
+            ahead = self.forecast(begins, horizon, steps, starts[part])
+            with np.errstate(invalid="ignore", over="ignore"):
+                difference = np.subtract(ahead, data.values[rows], dtype=np.float64)
+                difference /= unit
+                errors[part] = np.abs(difference, out=difference)
+        return errors, known
+
+
 def calibrate(
-    forecast: ForecastAt,
-    data: Trajectories,
+    held: Source,
     unit: np.ndarray,
     *,
+    trained: Source | None = None,
     history: int = 1,
+    cross_fitted: bool = False,
     step_sizes: Sequence[int] = (),
     interpolation: str = "cubic",
 ) -> Calibration | None:
@@ -110,54 +173,105 @@ def calibrate(
 
     Parameters
     ----------
-    forecast : callable
-        In the user's units; NaN where it diverged.
-    data : Trajectories
+    held : Source
         Neither trained on nor, for the exact promise, used to choose anything.
     unit : array, shape (d,)
         Positive sizes that errors are measured in, such as the spread of each feature.
+    trained : Source, optional
+        What was trained on. Its errors are ranked together with the others where these do not tell
+        them apart: a model of few parameters and many windows errs alike on both, and more rollouts
+        leave less to the luck of the draw.
     history : int
         Rows that a forecast starts from.
-    step_sizes, interpolation
-        Those of the forecasts, for the record.
+    cross_fitted, step_sizes, interpolation
+        For the record; the last two are those of the forecasts.
 
     Returns
     -------
     Calibration or None
         None where no trajectory is long enough to be forecast.
     """
-    found = stretches(data, history)
+    facts: dict[str, Any] = {
+        "cross_fitted": cross_fitted,
+        "step_sizes": step_sizes,
+        "interpolation": interpolation,
+    }
+    if trained is not None:
+        pooled = _pooled(held, trained, unit, history)
+        if pooled is not None:
+            errors, known, steps, n_trained = pooled
+            return from_errors(errors, known, steps, unit, n_trained=n_trained, **facts)
+    found = stretches(held.data, history)
     if len(found.starts) == 0:
         return None
-    horizon, d = int(found.lengths.max()), data.n_features
-    steps = calibration_steps(horizon)
-    most = max(1, _MOST_NUMBERS // (len(steps) * d))
-    some = np.linspace(0, len(found.starts) - 1, min(most, len(found.starts))).astype(int)
-    starts, lengths = found.starts[some], found.lengths[some]
-    known = steps <= lengths[:, None]
-    errors = np.empty((len(starts), len(steps), d), dtype=np.float32)
-    batch = max(1, _BATCH // ((horizon + 1) * d))
-    for begin in range(0, len(starts), batch):
-        part = slice(begin, begin + batch)
-        rows = np.where(known[part], starts[part, None] + steps, starts[part, None])
-        before = starts[part, None] + np.arange(1 - history, 1)
-        states = data.values[before]
-        begins = states[:, 0] if history == 1 else states
-        ahead = forecast(begins, horizon, steps, starts[part])
-        with np.errstate(invalid="ignore", over="ignore"):
-            difference = np.subtract(ahead, data.values[rows], dtype=np.float64)
-            difference /= unit
-            errors[part] = np.abs(difference, out=difference)
-    return from_errors(
-        errors,
-        known,
-        steps,
-        unit,
-        step_sizes=step_sizes,
-        interpolation=interpolation,
-        first=None if found.first is None else found.first[some],
-        worth=None if found.first is None else independent(errors, known, found.first[some]),
+    steps = calibration_steps(int(found.lengths.max()))
+    found = found.some(max(1, _MOST_NUMBERS // (len(steps) * held.data.n_features)))
+    errors, known = held.errors(found, steps, unit, history)
+    worth = None if found.first is None else independent(errors, known, found.first)
+    return from_errors(errors, known, steps, unit, first=found.first, worth=worth, **facts)
+
+
+def _pooled(
+    held: Source, trained: Source, unit: np.ndarray, history: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | None:
+    """Return errors of held-out and training trajectories, if these are alike; else None.
+
+    They come with which are known, the steps, and the number of training trajectories.
+    """
+    first = [whole_stretches(source.data, history) for source in (held, trained)]
+    n_held, n_trained = (len(found.starts) for found in first)
+    if not _TELLING <= n_held < _ENOUGH or n_held + n_trained < _FEW or n_trained == 0:
+        return None
+    steps = calibration_steps(max(int(found.lengths.max()) for found in first))
+    most = min(
+        affordable(int(steps[-1])), max(1, _MOST_NUMBERS // (len(steps) * held.data.n_features))
     )
+    if n_held >= most:
+        return None
+    of_held, known_held = held.errors(first[0], steps, unit, history)
+    some = first[1].some(most - n_held)
+    of_trained, known_trained = trained.errors(some, steps, unit, history)
+    if not alike(of_held, known_held, of_trained, known_trained):
+        return None
+    return (
+        np.concatenate([of_held, of_trained]),
+        np.concatenate([known_held, known_trained]),
+        steps,
+        len(some.starts),
+    )
+
+
+def alike(
+    errors: np.ndarray, known: np.ndarray, others: np.ndarray, others_known: np.ndarray
+) -> bool:
+    """Whether errors do not rank clearly above or below others, in any part of the horizon.
+
+    The share of pairs in which one of ``errors`` is the larger (Mann and Whitney 1947), on average
+    over the steps of a part and over features, is held against the standard deviation that it has
+    at one step where both have the same distribution.
+
+    Parameters
+    ----------
+    errors, others : array, shape (n, k, d) and (m, k, d)
+    known, others_known : array of bool, shape (n, k) and (m, k)
+    """
+    from scipy.stats import rankdata  # takes a third of a second to import
+
+    d = errors.shape[2]
+    some = np.linspace(0, d - 1, min(d, _RANKED)).astype(int)
+    both = np.concatenate([errors[:, :, some], others[:, :, some]])
+    both = np.nan_to_num(both, nan=_WORST, posinf=_WORST)
+    reached = np.concatenate([known, others_known])
+    # What is not known ranks last and is then left out of the sum.
+    ranks = rankdata(np.where(reached[:, :, None], both, np.inf), axis=0)
+    n, m = known.sum(axis=0), others_known.sum(axis=0)
+    pairs = np.maximum(n * m, 1)
+    own = np.where(known[:, :, None], ranks[: len(known)], 0.0).sum(axis=0)
+    above = (own.mean(axis=1) - n * (n + 1) / 2) / pairs - 0.5
+    spread = np.sqrt((n + m + 1) / (12 * pairs))
+    parts = np.array_split(np.where((n > 0) & (m > 0), above / spread, 0.0), _COMPARED)
+    shifts = [float(part.mean()) for part in parts if len(part)]
+    return max(shifts) <= _ABOVE and min(shifts) >= -_BELOW
 
 
 def independent(errors: np.ndarray, known: np.ndarray, first: np.ndarray) -> np.ndarray:

@@ -1,0 +1,254 @@
+"""Measuring the errors of a model's forecasts: on which recordings, and by which flow maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from pyhits import planning
+from pyhits.errors import DataError
+from pyhits.flowmaps import FlowMap
+from pyhits.preparing import Prepared
+from pyhits.stepping import Stepping
+from pyhits.training import Recipe
+from pyhits.training.few import solve
+from pyhits.training.forms import Form
+from pyhits.training.history import History
+from pyhits.training.jobs import make_jobs
+from pyhits.trajectories import Trajectories
+from pyhits.trust import Calibration
+from pyhits.trust.result import basis
+from pyhits.trust.rollouts import Source, affordable, calibrate
+
+if TYPE_CHECKING:
+    from typing import Self
+
+#: Level of the intervals that a note is about.
+_NOTED = 0.9
+
+#: Parts that trajectories are held out in, one after the other, where fitting anew costs little.
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Recordings, and the data without them.
+
+    Attributes
+    ----------
+    data : Trajectories
+        To forecast: in the user's features, the inputs last.
+    train : Trajectories
+        To fit to: as flow maps see them.
+    inputs : array, shape (n_rows, k), or None
+        Scaled inputs on the rows of ``train``.
+    """
+
+    data: Trajectories
+    train: Trajectories
+    inputs: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a fit keeps of its data to tell the errors of forecasts.
+
+    Attributes
+    ----------
+    held : Trajectories
+        Not trained on; in the user's features, the inputs last.
+    trained : Trajectories or None
+        Some that were trained on, likewise.
+    ways : tuple of tuple of Fold
+        For closed forms, which have seen everything in the end: folds that each are forecast by
+        forms fitted without them. The first that can be fitted is taken.
+    """
+
+    held: Trajectories
+    trained: Trajectories | None = None
+    ways: tuple[tuple[Fold, ...], ...] = ()
+
+    @classmethod
+    def of(cls, ready: Prepared, *, all_seen: bool) -> Kept | None:
+        """Return what to keep of prepared data; None if nothing was held out.
+
+        Parameters
+        ----------
+        ready : Prepared
+        all_seen : bool
+            Whether the flow maps are fitted to the held-out part as well in the end.
+        """
+        if ready.recorded is None:
+            return None
+        if not all_seen:
+            most = affordable(int(ready.trained.lengths.max()))
+            return cls(ready.recorded, evenly(ready.trained, most))
+        scaled = ready.scaled()
+        alone = Fold(ready.recorded, ready.train, None if scaled is None else scaled[0])
+        if planning.by_time(ready.train, ready.held):
+            return cls(ready.recorded, ways=((alone,),))
+        return cls(ready.recorded, ways=(_folds(ready), (alone,)))
+
+
+def evenly(data: Trajectories, most: int) -> Trajectories:
+    """Return at most so many of the trajectories, evenly chosen."""
+    if len(data) <= most:
+        return data
+    return data[np.linspace(0, len(data) - 1, most).astype(int)]
+
+
+def _folds(ready: Prepared) -> tuple[Fold, ...]:
+    """Return the trajectories in parts, each with all the others."""
+    assert ready.recorded is not None
+    data = planning.rejoin(ready.trained, ready.recorded)
+    train, acting = ready.together()
+    rows = np.repeat(np.arange(len(train)), train.lengths)
+    found = []
+    for part in np.array_split(np.arange(len(data)), min(_FOLDS, len(data))):
+        others = np.setdiff1d(np.arange(len(data)), part)
+        told = None if acting is None else acting[np.isin(rows, others)]
+        found.append(Fold(data[part], train[others], told))
+    return tuple(found)
+
+
+class Calibrating(Stepping):
+    """The part of :class:`pyhits.HiTS` that measures what its prediction intervals rest on."""
+
+    dense: int
+    history_: dict[int, History]
+    recipe_: Recipe
+    notes_: list[str]
+
+    #: What errors are measured on; neither files nor pickles hold it.
+    _kept: Kept | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickles and copies hold."""
+        state = cast(dict[str, Any], super().__getstate__())
+        return {name: value for name, value in state.items() if name != "_kept"}
+
+    def calibrate(self, data: Any) -> Self:
+        """Measure the errors that prediction intervals rest on anew, on other data.
+
+        Data that neither trained the model nor chose its scales make the promise of the intervals
+        exact; more trajectories make it sharper.
+
+        Parameters
+        ----------
+        data : Trajectories, or anything that Trajectories accepts
+            Nine trajectories or more give one rollout each, from their first states; fewer are cut
+            into overlapping ones.
+
+        Returns
+        -------
+        HiTS
+            Itself.
+
+        Raises
+        ------
+        DataError
+            The data do not match the model, or are too short to forecast any of.
+        """
+        recordings = self.as_data(data)
+        if recordings.lengths.max() <= self.start_rows_:
+            raise DataError(
+                f"No trajectory has more than the {self.start_rows_} row(s) that a forecast starts "
+                "from: there is nothing to compare with."
+            )
+        self._calibrate(Kept(recordings))
+        return self
+
+    def _calibrate(self, kept: Kept | None) -> None:
+        """Rank the errors of forecasts of what was kept; with nothing, nothing is known."""
+        self.calibration_, self._kept = None, kept
+        if kept is not None:
+            self.calibration_ = self._ranked(kept)
+        self._note_intervals()
+
+    def _note_intervals(self) -> None:
+        """Put what intervals rest on at the end of the notes, in place of what was said before."""
+        known = self.calibration_
+        if known is None:
+            said = "Intervals: none, as no data were kept for them; calibrate(data) makes some."
+        else:
+            short = known.shortfall(known.horizon, _NOTED)
+            said = basis(known, _NOTED) if short is None else f"{basis(known, _NOTED)} {short}"
+        kept = [note for note in self.notes_ if not note.startswith("Intervals:")]
+        self.notes_ = [*kept, said]
+
+    def _ranked(self, kept: Kept) -> Calibration | None:
+        """Return the ranked errors of the selected coupling; None if no recording is long enough.
+
+        Those of training data are ranked among the others where they are alike.
+        """
+        settings: dict[str, Any] = {
+            "history": self.start_rows_,
+            "step_sizes": self.selection_.step_sizes,
+            "interpolation": self.interpolation,
+        }
+        unit = self._spread()
+        for folds in kept.ways:
+            try:
+                maps = [self._fitted(fold) for fold in folds]
+            except DataError:
+                # Without one of the folds nothing is long enough for the coarsest step.
+                continue
+            source = self._source([fold.data for fold in folds], maps)
+            return calibrate(source, unit, cross_fitted=len(folds) > 1, **settings)
+        own = [self.flow_maps_]
+        trained = None if kept.trained is None else self._source([kept.trained], own)
+        return calibrate(self._source([kept.held], own), unit, trained=trained, **settings)
+
+    def _fitted(self, fold: Fold) -> dict[int, FlowMap]:
+        """Return the coupled flow maps, in the forms chosen, fitted to one fold's training data."""
+        coupled = self.selection_.step_sizes
+        jobs = make_jobs(
+            fold.train,
+            fold.train,
+            self.encoder_,
+            self.recipe_,
+            sorted({min(self.flow_maps_), *coupled}),
+            seed=0,
+            dense=self.dense,
+            dtype=self.dtype_,
+            inputs=None if fold.inputs is None else (fold.inputs, fold.inputs),
+        )
+        dtype = getattr(torch, self.dtype_)
+        forms = {size: Form.from_dict(self.history_[size].form) for size in coupled}
+        return {
+            job.step_size: solve(job.train, forms[job.step_size], dtype)
+            for job in jobs
+            if job.step_size in coupled
+        }
+
+    def _source(
+        self, parts: Sequence[Trajectories], maps: Sequence[Mapping[int, FlowMap]]
+    ) -> Source:
+        """Return recordings and how they are forecast, each part by flow maps of its own."""
+        whole = parts[0] if len(parts) == 1 else planning.joined(parts)
+        states, acting = self._apart(whole)
+        ends = np.cumsum([part.n_rows for part in parts])
+
+        def forecast_at(
+            starts: np.ndarray, n_steps: int, steps: np.ndarray, begins: np.ndarray
+        ) -> np.ndarray:
+            owner = np.searchsorted(ends, begins, side="right")
+            found = np.empty((len(starts), len(steps), states.n_features))
+            for k in np.unique(owner):
+                own = owner == k
+                settings: dict[str, Any] = {"maps": maps[k]}
+                if acting is not None:
+                    rows = np.minimum(begins[own, None] + np.arange(n_steps), len(acting) - 1)
+                    settings["inputs"] = acting[rows]
+                if self.preprocessor_ is not None:
+                    at = steps.astype(np.float64)
+                    settings |= {"at": at, "preprocessor": self.preprocessor_}
+                ahead = self._forecast(starts[own], n_steps, self.selection_.step_sizes, **settings)
+                found[own] = ahead if self.preprocessor_ is not None else ahead[:, steps]
+            return found
+
+        return Source(states, forecast_at)
