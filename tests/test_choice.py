@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from conftest import circles, quick
 from sklearn.base import clone
 
 import pyhits
-from pyhits.choice import Chooser
+from pyhits.choice import Chooser, choose_again
 from pyhits.errors import ArgumentError, PyHiTSWarning, TrainingError
 from pyhits.flowmaps import FlowMap
-from pyhits.hierarchy import Candidate
+from pyhits.hierarchy import Candidate, Selection
+from pyhits.planning import Rollouts
 from pyhits.training import parallel
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
@@ -121,11 +123,66 @@ def test_the_sample_of_the_front_is_bounded_by_the_work_it_makes(
 def test_where_nothing_is_stable_training_is_not_lost(
     oscillations: pyhits.Trajectories, monkeypatch: pytest.MonkeyPatch, select: str
 ) -> None:
-    monkeypatch.setattr("pyhits.choice.masked_mse", lambda *_: float("inf"))
+    def nowhere(chooser: Chooser, step_sizes: tuple[int, ...], rolled: Rollouts) -> np.ndarray:
+        return np.full_like(rolled.truth, np.nan)
+
+    monkeypatch.setattr(Chooser, "_ahead", nowhere)
     with pytest.warns(PyHiTSWarning, match="diverge on the validation data, over 200 steps"):
         model = quick(step_sizes=[1, 2], select=select).fit(oscillations)
     assert model.selection_.step_sizes == (1,)
     assert list(model.flow_maps_) == [1, 2]
+
+
+# Chaotic motions
+
+
+class Fading:
+    """Forecasts that are exact for some rows and then at the wrong place, or diverge, by scale."""
+
+    def __init__(self, right: dict[int, int], diverging: dict[int, int]) -> None:
+        self.right, self.diverging = right, diverging
+        self.data = circles(16, 256)
+
+    def __call__(self, states: np.ndarray, n_steps: int, step_sizes: Sequence[int]) -> np.ndarray:
+        ahead = self.data.to_array()[:, : n_steps + 1].copy()
+        coarsest = max(step_sizes)
+        late = np.arange(n_steps + 1) > self.right.get(coarsest, 0)
+        # The opposite side of the circle has four times the variance, the middle once.
+        ahead[:, late] *= -1 if coarsest in self.right else 0
+        lost = self.diverging.get(coarsest, 0)
+        ahead[:lost, 200:] = np.nan
+        return ahead
+
+    def selection(self) -> Selection:
+        maps = {size: Costly(100) for size in (1, 8, 64)}
+        chooser = Chooser(self, maps, self.data, self.data.spread())
+        return chooser.choose("accuracy", 0.01)
+
+
+def test_scales_are_compared_as_far_as_forecasts_are_not_lost() -> None:
+    """Over all 256 steps the middle, which the coarse scale says, is the better forecast."""
+    fading = Fading({1: 20, 8: 40}, {})
+    found = fading.selection()
+    assert found.step_sizes == (1, 8)
+    assert found.n_steps == 32
+    assert "over 32 steps" in found.note()
+    assert {size for c in found.front for size in c.step_sizes} == {1, 8}
+    again = choose_again(found, [1, 8, 64], "accuracy", 0.01)
+    assert (again.step_sizes, again.n_steps) == ((1, 8), 32)
+    assert Selection.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+    # Right to the end, nothing is cut; right nowhere, nothing helps.
+    assert Fading({1: 256, 8: 256}, {}).selection().n_steps is None
+    lost = Fading({1: 0, 8: 0}, {}).selection()
+    assert (lost.step_sizes, lost.n_steps) == ((1, 8, 64), None)
+
+
+def test_of_forecasts_about_as_good_those_that_diverge_less_are_taken() -> None:
+    with pytest.warns(PyHiTSWarning, match=r"1 of 16 forecasts with \[1\] diverge .* 256 steps"):
+        found = Fading({1: 28, 8: 29}, {1: 1, 8: 9}).selection()
+    assert found.step_sizes == (1,)
+    with pytest.warns(PyHiTSWarning, match="9 of 16"):
+        found = Fading({1: 20, 8: 29}, {1: 1, 8: 9}).selection()
+    assert found.step_sizes == (1, 8), "too much worse"
 
 
 # Dense flow maps

@@ -23,6 +23,16 @@ from pyhits.trajectories import Trajectories
 #: sample holds one trajectory at least.
 _FRONT_STATES, _FRONT_WORK = 100_000, 1e12
 
+#: Mean squared error of the best coupling above which forecasts are lost: that of the mean is 1.
+#: Rollouts are then halved, down to so many steps.
+_LOST, _SHORTEST = 0.25, 16
+
+#: The most that a state then counts: the error of the right attractor at the wrong place.
+_MOST = 2.0
+
+#: What may be given away in mean squared error, over shortened rollouts, for fewer that diverge.
+_STEADY = 2.0
+
 #: Forecasts initial states (n, d) over n_steps with step sizes coupled: (n, n_steps + 1, d).
 Forecast = Callable[..., np.ndarray]
 
@@ -66,7 +76,7 @@ class Chooser:
         self._flow_maps = flow_maps
         self._scale = scale
         self._deadline = math.inf if deadline is None else deadline
-        self._rolled = planning.rollouts(held, whole=reproduce, inputs=inputs)
+        self._whole = self._rolled = planning.rollouts(held, whole=reproduce, inputs=inputs)
         self._verbose = verbose
         n, length, _ = self._rolled.truth.shape
         sizes = chain(flow_maps)
@@ -76,6 +86,7 @@ class Chooser:
         some = np.linspace(0, n - 1, min(n, max(1, int(states) // length))).astype(int)
         self._sample = self._rolled[some]
         self._tried: list[Candidate] = []
+        self._counts: dict[tuple[int, ...], int] = {}
 
     def choose(self, how: str | Sequence[int], tolerance: float) -> Selection:
         """Return the selection; ``how`` and ``tolerance`` are those of :class:`~pyhits.HiTS`.
@@ -95,10 +106,14 @@ class Chooser:
         except KeyboardInterrupt:
             return self._interrupted(selection, sizes, front)
         selection.front = front
-        if not math.isfinite(selection.error):
+        diverged = 0
+        if selection.n_steps is not None or not math.isfinite(selection.error):
+            diverged = self._diverged(selection.step_sizes)
+        if diverged:
             warnings.warn(
-                f"Forecasts with {list(selection.step_sizes)} diverge on the validation data, over "
-                f"{self._rolled.n_steps} steps. Train longer, with more data, look for outliers, "
+                f"{diverged} of {len(self._whole.truth)} forecasts with "
+                f"{list(selection.step_sizes)} diverge on the validation data, over "
+                f"{self._whole.n_steps} steps. Train longer, with more data, look for outliers, "
                 "or validate on shorter trajectories.",
                 PyHiTSWarning,
                 stacklevel=4,
@@ -107,9 +122,41 @@ class Chooser:
 
     def _choose(self, how: str | Sequence[int], sizes: list[int]) -> Selection:
         if how == "accuracy":
-            return select(sizes, self._measure)
+            return self._most_accurate(sizes)
         asked = tuple(sizes) if how == "all" else tuple(chain(int(s) for s in how))
         return Selection(asked, self._measure(asked).error)
+
+    def _most_accurate(self, sizes: list[int]) -> Selection:
+        """Return the paper's choice, over as many steps as forecasts are not lost.
+
+        Far beyond the time that a chaotic motion can be predicted for, every good forecast has
+        twice the error of the mean, which a coarse step alone comes close to.
+        """
+        whole = selection = select(sizes, self._measure)
+        while selection.error > _LOST:
+            n_steps = self._rolled.n_steps // 2
+            if n_steps < _SHORTEST:
+                self._rolled = self._whole
+                return whole
+            self._rolled = self._rolled.cut(n_steps)
+            sizes = [size for size in sizes if size <= n_steps] or sizes[:1]
+            selection = replace(select(sizes, self._measure), n_steps=n_steps)
+        if selection.n_steps is None:
+            return selection
+        self._sample = self._sample.cut(selection.n_steps)
+        self._ranges = ranges(sizes)
+        near = [c for c in selection.path if c.error <= _STEADY * selection.error]
+        near.sort(key=lambda c: c.error)
+        steady = min(near, key=lambda c: self._diverged(c.step_sizes))
+        return replace(selection, step_sizes=steady.step_sizes, error=steady.error)
+
+    def _diverged(self, step_sizes: tuple[int, ...]) -> int:
+        """Return how many of the uncut rollouts diverge."""
+        if step_sizes not in self._counts:
+            ahead = self._ahead(step_sizes, self._whole)
+            known = np.isfinite(self._whole.truth)
+            self._counts[step_sizes] = int((known & ~np.isfinite(ahead)).any(axis=(1, 2)).sum())
+        return self._counts[step_sizes]
 
     def _interrupted(
         self, selection: Selection | None, sizes: list[int], front: list[Candidate]
@@ -146,6 +193,10 @@ class Chooser:
         )
         return selection
 
+    def _ahead(self, step_sizes: tuple[int, ...], rolled: Rollouts) -> np.ndarray:
+        acting = {} if rolled.inputs is None else {"inputs": rolled.inputs}
+        return self._forecast(rolled.initial_states, rolled.n_steps, step_sizes, **acting)
+
     def _measure_front(self, front: list[Candidate]) -> None:
         with bar("couplings", verbose=self._verbose) as progress:
             for step_sizes in self._ranges:
@@ -158,10 +209,10 @@ class Chooser:
     def _measure(self, step_sizes: tuple[int, ...], rolled: Rollouts | None = None) -> Candidate:
         rolled = rolled or self._rolled
         begin = time.perf_counter()
-        acting = {} if rolled.inputs is None else {"inputs": rolled.inputs}
-        predicted = self._forecast(rolled.initial_states, rolled.n_steps, step_sizes, **acting)
+        predicted = self._ahead(step_sizes, rolled)
         seconds = time.perf_counter() - begin
-        error = masked_mse(rolled.truth, predicted, self._scale)
+        most = None if rolled.n_steps == self._whole.n_steps else _MOST
+        error = masked_mse(rolled.truth, predicted, self._scale, most)
         needs = cost({s: self._flow_maps[s] for s in step_sizes}, rolled.n_steps)
         candidate = Candidate(
             step_sizes,
@@ -199,8 +250,10 @@ def choose_again(
         return known[step_sizes]
 
     if how == "accuracy":
+        if selection.n_steps is not None:
+            sizes = [size for size in sizes if size <= selection.n_steps] or sizes[:1]
         chosen = select(sizes, recall)
-        return replace(chosen, front=selection.front)
+        return replace(chosen, front=selection.front, n_steps=selection.n_steps)
     if how == "speed":
         within = fastest(selection.front, tolerance)
         if not within:

@@ -341,6 +341,9 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             notes.append(note)
             say(note, verbose=self.verbose)
         self.selection_ = chooser.choose(how, self.tolerance)
+        if self.selection_.n_steps is not None:
+            notes.append(self.selection_.note())
+            say(notes[-1], verbose=self.verbose)
         if self.inputs_ is None:
             self.data_["agreement"] = evidence.measured(self, held)
         self.calibration_, self.region_, self.baselines_ = None, None, None

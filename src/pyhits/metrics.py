@@ -89,16 +89,22 @@ def valid_time(
     return np.asarray(unit * valid_steps(truth, forecast, scale, threshold))
 
 
-def masked_mse(truth: np.ndarray, forecast: np.ndarray, scale: np.ndarray) -> float:
+def masked_mse(
+    truth: np.ndarray, forecast: np.ndarray, scale: np.ndarray, most: float | None = None
+) -> float:
     """Mean squared error in units of ``scale``, where truth is known; infinite if diverged.
 
-    The initial states, which are given, do not count.
+    The initial states, which are given, do not count. With ``most`` no square counts for more, nor
+    does what diverged.
     """
     truth, forecast = truth[:, 1:], forecast[:, 1:]
     known = np.isfinite(truth)
     difference = np.subtract(forecast, truth, dtype=np.float64)
     difference /= scale
     np.square(difference, out=difference)
+    if most is not None:
+        # Of a number and none the minimum is the number.
+        np.fmin(difference, most, out=difference)
     if known.all():
         error = float(difference.mean())
     else:

@@ -225,6 +225,11 @@ class Rollouts:
         """Return some of the stretches."""
         return Rollouts(self.truth[some], None if self.inputs is None else self.inputs[some])
 
+    def cut(self, n_steps: int) -> Rollouts:
+        """Return their first steps."""
+        inputs = None if self.inputs is None else self.inputs[:, :n_steps]
+        return Rollouts(self.truth[:, : n_steps + 1], inputs)
+
     @property
     def initial_states(self) -> np.ndarray:
         """First states, shape ``(n, d)``."""

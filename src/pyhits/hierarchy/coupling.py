@@ -65,12 +65,16 @@ class Selection:
     front : list of Candidate
         Error and cost of all ranges of scales, whole and thinned, on a sample of the validation
         data.
+    n_steps : int or None
+        Steps over which couplings were compared, where beyond them every forecast is lost; None
+        where it was over all that the validation data allow.
     """
 
     step_sizes: tuple[int, ...]
     error: float
     path: list[Candidate] = field(default_factory=list)
     front: list[Candidate] = field(default_factory=list)
+    n_steps: int | None = None
 
     @property
     def best(self) -> list[Candidate]:
@@ -86,7 +90,21 @@ class Selection:
         """Rebuild from :meth:`as_dict`."""
         path = [Candidate.from_dict(c) for c in values["path"]]
         front = [Candidate.from_dict(c) for c in values.get("front", [])]
-        return cls(tuple(values["step_sizes"]), float(values["error"]), path, front)
+        n_steps = values.get("n_steps")
+        return cls(
+            tuple(values["step_sizes"]),
+            float(values["error"]),
+            path,
+            front,
+            None if n_steps is None else int(n_steps),
+        )
+
+    def note(self) -> str:
+        """Return the sentence that says over how many steps scales were compared, if not all."""
+        return (
+            f"Scales were compared over {self.n_steps} steps: beyond, every forecast of the "
+            "validation data is lost, and their mean would seem best."
+        )
 
 
 def undominated(front: Sequence[Candidate], cost: str) -> list[Candidate]:
