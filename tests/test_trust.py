@@ -110,18 +110,23 @@ def test_every_trajectory_is_forecast_by_closed_forms_that_have_not_seen_it() ->
     assert 0.8 < share < 1
 
 
-@pytest.mark.parametrize("data", [(15, 60), (1, 400)], ids=["trajectories", "recording"])
+@pytest.mark.parametrize(
+    ("data", "features"),
+    [((15, 60), ["x", "y"]), ((1, 400), ["x", "y"]), ((1, 400), ["x"]), ((3, 200), ["y"])],
+    ids=["trajectories", "recording", "of one variable", "few of one variable"],
+)
 def test_coupling_closed_forms_anew_still_measures_on_what_they_have_not_seen(
-    data: tuple[int, int],
+    data: tuple[int, int], features: list[str]
 ) -> None:
-    found = kernel(circles(*data).add_noise(0.05, random_state=0))
+    found = kernel(circles(*data).select(features))
+    assert (found.start_rows_ > 1) == (features != ["x", "y"])
     before = found.calibration_
     found.couple([4]).couple([1])
     after = found.calibration_
     assert before is not None
     assert after is not None
     np.testing.assert_array_equal(before.scores, after.scores)
-    assert before.cross_fitted == after.cross_fitted == (data[0] > 1)
+    assert before.cross_fitted == after.cross_fitted == (data[0] > 3)
 
 
 def test_folds_that_cannot_be_fitted_leave_the_held_out_part() -> None:

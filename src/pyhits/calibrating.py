@@ -89,7 +89,7 @@ class Kept:
             return cls(ready.recorded, evenly(ready.trained, most))
         scaled = ready.scaled()
         alone = Fold(ready.recorded, ready.train, None if scaled is None else scaled[0])
-        if planning.by_time(ready.train, ready.held):
+        if planning.by_time(ready.trained, ready.recorded):
             return cls(ready.recorded, ways=((alone,),))
         return cls(ready.recorded, ways=(_folds(ready), (alone,)))
 
