@@ -290,7 +290,7 @@ def test_one_variable_of_lorenz_is_forecast_better_with_its_past(lorenz):
     train, test = data[:5], data[5:]
     alone, delayed = (
         quick(step_sizes=[1, 2], encoder=e, select=[1, 2], dtype="float64").fit(train)
-        for e in (None, "auto")
+        for e in ([], "auto")
     )
     assert len(delayed.coordinate_names_) >= 3
     starts = np.arange(100, 1100, 100)
@@ -374,3 +374,48 @@ def test_on_the_command_line(tmp_path: Path):
 def test_auto_is_no_link_of_a_list():
     with pytest.raises(ArgumentError, match="Expected an encoder such as"):
         quick(encoder=["auto", Standardise()]).fit(circles(6, 30))
+
+
+# Without being asked
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.05])
+@pytest.mark.parametrize(("name", "dt"), [("van-der-pol", 0.05), ("rossler", 0.1)])
+def test_a_missing_variable_is_told_from_noise(name: str, dt: float, noise: float):
+    system = pyhits.systems.get(name)
+    whole = system.simulate(n_trajectories=1, n_steps=4500, dt=dt, transient=20, random_state=1)
+    if noise:
+        whole = whole.add_noise(noise, random_state=0)
+    assert not choose_delays([whole[0]]).needed
+    assert choose_delays([whole[0][:, :1]]).needed
+
+
+def test_recordings_that_lack_a_variable_are_delayed_unless_told_otherwise():
+    wave = circles(1, 4500).select(["x"])
+    found = quick(step_sizes=[1, 4]).fit(wave)
+    assert found.start_rows_ > 1
+    assert "One row does not tell the next" in found.notes_[1]
+    assert found.notes_[2].startswith("Encoded: 1 features as 2 coordinates")
+    for plain in (
+        quick(step_sizes=[1, 4], encoder=[]).fit(wave),
+        quick(step_sizes=[1, 4]).fit(circles(1, 4500)),
+        quick(step_sizes=[1, 4]).fit(circles(30, 160).select(["x"])),
+        quick(step_sizes=[1, 4]).fit(wave, validation=circles(1, 20, seed=2).select(["x"])),
+    ):
+        assert plain.start_rows_ == 1
+        lacking = plain.n_features_in_ == 1 and plain.encoder is None
+        assert any("try encoder='auto'" in note for note in plain.notes_) == lacking
+    test = circles(1, 300, seed=3).select(["x"])
+    assert found.evaluate(test).nrmse < 0.2 * plain.evaluate(test).nrmse
+
+
+def test_none_on_the_command_line_takes_rows_as_they_are(tmp_path: Path):
+    circles(1, 4500).select(["x"]).save(tmp_path / "x.npz")
+    words = ["fit", tmp_path / "x.npz", "-o", tmp_path / "m.safetensors", "--step-sizes", "1,4"]
+    for more, said in (([], "Delays: 2"), (["--encoder", "none"], "")):
+        command = [*map(str, words), "--max-steps", "5", "--hidden-sizes", "8", "--jobs", "1"]
+        done = CliRunner().invoke(app, [*command, *more])
+        assert done.exit_code == 0, done.output
+        loaded = pyhits.load(tmp_path / "m.safetensors")
+        assert (loaded.start_rows_ > 1) == bool(said)
+        assert said in describe(loaded)

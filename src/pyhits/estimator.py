@@ -62,8 +62,9 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         Standardise(common=True)]`` or ``DelayEmbedding(5)``. :meth:`fit` fits copies of it to the
         training data. If the last is no Standardise, the recipe's is added. ``"auto"`` takes delays
         if the data say that they help, of POD modes where there are more than 32 features. By
-        default there is none, but for few points of one recording, of which a state may need
-        several rows; ``encoder=[]`` is none for certain.
+        default there is none, but for recordings (fewer than five trajectories, of few features)
+        whose rows do not tell the next: a state is then several of them. ``encoder=[]`` is none for
+        certain.
     hidden_sizes : sequence of int, or mapping of int to such, optional
         Widths of the hidden layers: of all nets, or by step size.
     activation : {"gelu", "silu", "tanh", "relu"}, optional

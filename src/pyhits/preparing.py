@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _MOST_NAMES = 20
 
 
+#: Features of a recording whose state may need several rows, at most; beyond, an encoder says so.
+_MOST_DELAYED = 8
+
+
 @dataclass
 class Prepared:
     """Data as flow maps are trained on them, and all that was settled on the way.
@@ -165,6 +169,8 @@ def prepare(
         preprocessor.fit(train)
         notes += preprocessor.notes()
         preprocessor = without_idle(preprocessor)
+    elif model.encoder is None and not names:
+        preprocessor = _needed_delays(train, held, recipe, notes)
     if preprocessor is not None:
         lost = preprocessor.history - 1
         for name, before in (("train", train), ("held", held)) if names else ():
@@ -234,6 +240,32 @@ def prepare(
         recipe,
         notes,
     )
+
+
+def _needed_delays(
+    train: Trajectories, held: Trajectories, recipe: Recipe, notes: list[str]
+) -> Chain | None:
+    """Return delays without which recordings do not show their state, as far as nets learn them.
+
+    Of few points the rollouts that choose closed forms choose the rows of a state as well. Of many
+    trajectories, which are forecast from first states, delays are only spoken of.
+    """
+    few = recipe.resolve(train.n_features, len(train), train.n_rows).is_closed
+    if few or train.n_features > _MOST_DELAYED or recipe.windows != "anywhere":
+        return None
+    delays = DelayEmbedding("auto")
+    found = Chain([delays]).fit(train)
+    choice = delays.choice_
+    if choice is None or not choice.needed:
+        return None
+    if len(train) >= planning.FEW_TRAJECTORIES or held.lengths.min() < 2 * found.history:
+        notes.append(
+            "One row does not tell the next, as if a variable were missing: try encoder='auto', "
+            "which takes delays."
+        )
+        return None
+    notes.append(f"{choice.note()} One row does not tell the next; encoder=[] takes one.")
+    return found
 
 
 def _check_inputs(recipe: Recipe) -> None:

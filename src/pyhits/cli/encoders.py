@@ -19,7 +19,7 @@ EncoderTexts = Annotated[
         "--encoder",
         help="pod=64 (modes), pod=0.999 (energy), delay=5, delay=5x10 (lag 10), "
         "delay=auto, autoencoder=8, standardise=common or flatten=20x25; repeat it, in the order "
-        "in which they apply. auto alone takes delays if they help.",
+        "in which they apply. auto alone takes delays if they help, none alone never does.",
     ),
 ]
 
@@ -28,20 +28,23 @@ def snapshot_of(encoders: list[Encoder] | str | None) -> tuple[int, ...] | None:
     """Return the shape of snapshots that a first ``flatten`` says, for reading them."""
     from pyhits.encoders import Flatten
 
-    first = encoders[0] if isinstance(encoders, list) else None
+    first = encoders[0] if isinstance(encoders, list) and encoders else None
     return first.snapshot if isinstance(first, Flatten) else None
 
 
 def parse_encoders(texts: list[str] | None) -> list[Encoder] | str | None:
-    """Return the encoders that ``--encoder`` names, in its order, or ``"auto"``.
+    """Return the encoders that ``--encoder`` names, in its order, or ``"auto"``; [] for ``none``.
 
     Raises
     ------
     ArgumentError
         A name or a value is none; what is known is listed.
     """
-    if texts and [text.strip().lower() for text in texts] == ["auto"]:
+    alone = texts[0].strip().lower() if texts and len(texts) == 1 else ""
+    if alone == "auto":
         return "auto"
+    if alone == "none":
+        return []
     return [_encoder(text) for text in texts] if texts else None
 
 
