@@ -65,6 +65,39 @@ def test_portraits_of_one_feature_and_of_many() -> None:
     assert len(plots.sample_trajectory(many, many, 0.1, list("abcdefghi")).axes) == 6
 
 
+def test_the_portrait_of_one_feature_is_over_its_past() -> None:
+    """A sine of 40 rows a period, over itself a quarter of it before, is a circle."""
+    wave = np.sin(2 * np.pi * np.arange(400) / 40)[None, :, None]
+    (axis,) = plots.phase_portrait(wave, 2 * wave, ["x"]).axes
+    assert axis.get_xlabel() == "x, 10 rows before"
+    recorded, start, forecast = (line.get_xydata() for line in axis.lines)
+    np.testing.assert_allclose(np.hypot(*recorded.T), 1)
+    np.testing.assert_allclose(np.hypot(*forecast.T), 2)
+    np.testing.assert_allclose(start, [[0, 1]], atol=1e-12)
+    short = np.array([[[1.0], [2.0]]])
+    assert plots.phase_portrait(short, short, ["x"]).axes
+
+
+def test_spectra_peak_where_the_waves_are_and_densities_sum_to_one(tmp_path: Path) -> None:
+    t = 0.05 * np.arange(512)
+    fast, slow = (np.sin(2 * np.pi * f * t) for f in (2.5, 0.625))
+    truth = np.stack([fast, slow, 0 * t, fast, slow], axis=1)[None].repeat(2, axis=0)
+    truth[1, 300:] = np.nan
+    forecast = truth[..., [1, 0, 2, 3, 4]]
+    figure = plots.spectra_and_distributions(truth, forecast, 0.05, list("abcde"))
+    above, below = figure.axes[:4], figure.axes[4:]
+    assert len(below) == 4
+    assert [axis.get_xlabel() for axis in below] == list("abcd")
+    for axis, peaks in ((above[0], (2.5, 0.625)), (above[1], (0.625, 2.5))):
+        found = [line.get_xdata()[line.get_ydata().argmax()] for line in axis.lines]
+        np.testing.assert_allclose(found, peaks)
+    for axis in below:
+        for patch in axis.patches:
+            share, edges, _ = patch.get_data()
+            assert 0.95 < (share * np.diff(edges)).sum() <= 1 + 1e-12
+    plots.save_figure(figure, tmp_path / "s.svg")
+
+
 def test_figures_are_saved_or_refused(fitted: pyhits.HiTS, tmp_path: Path) -> None:
     figure = plots.training_curves(fitted.history_)
     assert plots.save_figure(figure, tmp_path / "new" / "f.png").stat().st_size > 1000
@@ -98,5 +131,7 @@ def test_bars_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_data_without_any_error_have_a_report(tmp_path: Path) -> None:
     still = np.ones((50, 2))
     model = pyhits.HiTS(verbose=False, n_jobs=1, random_state=0).fit(still)
-    page = pyhits.write_report(model, still, tmp_path / "still.html")
-    assert "<svg" in page.read_text()
+    page = pyhits.write_report(model, still, tmp_path / "still.html").read_text()
+    assert "<svg" in page
+    assert "Spectra and distributions" in page
+    assert "What the encoder loses" not in page

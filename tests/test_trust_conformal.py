@@ -95,6 +95,22 @@ def test_luck_is_the_spread_of_coverages() -> None:
     assert known.luck(0.99) == (1.0, 1.0)
 
 
+def test_nothing_is_known_again_beyond_the_first_step_of_which_nothing_is() -> None:
+    """Where recordings end, those that diverged before may be fewer than the level leaves out."""
+    errors = np.ones((20, 3, 1))
+    errors[:5, 1] = np.inf
+    errors[5:, 2] = 2.0
+    known = np.ones((20, 3), bool)
+    known[:5, 2] = False
+    found = ranked(errors, known=known)
+    assert np.isfinite(found.quantiles(0.8)[:, 0]).tolist() == [True, False, True]
+    assert found.reach(0.8) == 1
+    np.testing.assert_array_equal(
+        found.widths(np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0]), 0.8)[:, 0],
+        [0.5, 1.0, np.inf, np.inf, np.inf, np.inf],
+    )
+
+
 def test_widths_are_interpolated_and_end_with_the_calibration() -> None:
     errors = np.tile(np.array([1.0, 3.0, np.inf])[None, :, None], (9, 1, 2))
     known = from_errors(errors, np.ones((9, 3), bool), np.array([2, 4, 8]), np.array([1.0, 10.0]))

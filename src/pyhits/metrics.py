@@ -204,6 +204,34 @@ def spectral_distance(truth: np.ndarray, predicted: np.ndarray, *, along: str = 
     return float(distance.mean())
 
 
+def power_spectra(
+    truth: np.ndarray, predicted: np.ndarray, dt: float = 1.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what :func:`spectral_distance` compares in time: frequencies, and energies of both.
+
+    Parameters
+    ----------
+    truth, predicted : array, shape (n, time, d) or (time, d)
+    dt : float
+        Time between rows.
+
+    Returns
+    -------
+    frequencies : array, shape (k,)
+        In cycles per unit of ``dt``, without 0.
+    true, own : array, shape (k, d)
+        Energies, in one unit for both.
+
+    Raises
+    ------
+    DataError
+        No trajectory has the 32 rows that a spectrum in time takes.
+    """
+    true, own = _Pair.of(truth, predicted).spectra()
+    n_frequencies = len(true) - 1
+    return np.arange(1, n_frequencies + 1) / (2 * n_frequencies * dt), true[1:], own[1:]
+
+
 def histogram_distance(
     truth: np.ndarray,
     predicted: np.ndarray,

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
 
 from pyhits.atomic import replacing
 from pyhits.errors import ArgumentError
 from pyhits.hierarchy.coupling import undominated
+from pyhits.metrics import power_spectra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +33,12 @@ _MOST_MARKED = 30
 
 #: Mutual information is drawn up to so many times the lag that was chosen.
 _LAGS_SHOWN = 6
+
+#: Correlation that counts as none.
+_UNCORRELATED = 0.05
+
+#: Columns of a histogram; and energies drawn, as a part of the strongest frequency's.
+_BINS, _LEAST_DRAWN = 40, 1e-9
 
 _TRUTH = "#8a8f98"
 _FORECAST = "#0072b2"  # Okabe and Ito's blue
@@ -168,9 +176,18 @@ def _error_line(axis: Any, result: Evaluation, **style: Any) -> None:
 
 
 def phase_portrait(truth: np.ndarray, forecast: np.ndarray, names: Sequence[str]) -> Figure:
-    """Draw true and forecast trajectories ``(n, time, d)`` over the first two features."""
+    """Draw true and forecast trajectories ``(n, time, d)`` over the first two features.
+
+    A single feature is drawn over itself some rows before, about a quarter of a period.
+    """
     figure, axis = _figure(width=4.6, height=4.2)
-    second = min(1, truth.shape[2] - 1)
+    if truth.shape[2] == 1:
+        lag = min(_quarter(truth[0, :, 0]), truth.shape[1] - 1)
+        truth, forecast = (
+            np.concatenate([x[:, : x.shape[1] - lag], x[:, lag:]], axis=2)
+            for x in (truth, forecast)
+        )
+        names = [f"{names[0]}, {lag} rows before", names[0]]
     keep = _thin(truth.shape[1])
     for k in range(len(truth)):
         labels = ("recorded", "forecast") if k == 0 else (None, None)
@@ -178,13 +195,21 @@ def phase_portrait(truth: np.ndarray, forecast: np.ndarray, names: Sequence[str]
             (truth[k, keep], _TRUTH, "-", labels[0]),
             (forecast[k, keep], _FORECAST, "--", labels[1]),
         ):
-            axis.plot(
-                values[:, 0], values[:, second], style, color=colour, linewidth=1.1, label=label
-            )
-        axis.plot(*truth[k, 0, [0, second]], "o", color=_ACCENT, markersize=3.5)
-    axis.set(xlabel=_label(names[0]), ylabel=_label(names[second]))
+            axis.plot(values[:, 0], values[:, 1], style, color=colour, linewidth=1.1, label=label)
+        axis.plot(*truth[k, 0, :2], "o", color=_ACCENT, markersize=3.5)
+    axis.set(xlabel=_label(names[0]), ylabel=_label(names[1]))
     axis.legend(frameon=False, loc="best")
     return figure
+
+
+def _quarter(values: np.ndarray) -> int:
+    """Return after how many rows a signal is first all but uncorrelated, at least 1."""
+    values = values[np.isfinite(values)]
+    centred = values - values.mean()
+    size = next_fast_len(2 * len(centred))
+    products = irfft(np.square(np.abs(rfft(centred, size))), size)[: max(2, len(centred) // 2)]
+    past = np.flatnonzero(products <= _UNCORRELATED * products[0])
+    return max(1, int(past[0])) if len(past) else 1
 
 
 def sample_trajectory(
@@ -215,6 +240,56 @@ def sample_trajectory(
     figure.legend(
         *np.atleast_1d(axes)[0].get_legend_handles_labels(),
         loc="outside upper right", ncols=3, frameon=False,
+    )  # fmt: skip
+    return figure
+
+
+def spectra_and_distributions(
+    truth: np.ndarray, forecast: np.ndarray, dt: float, names: Sequence[str]
+) -> Figure:
+    """Draw how energy and values of ``(n, time, d)`` are distributed, of four features at most.
+
+    Above the power spectra in time, below the densities of values; where the truth is NaN, beyond a
+    trajectory's end, the forecast does not count.
+
+    Raises
+    ------
+    DataError
+        No trajectory has the 32 rows that a spectrum in time takes.
+    """
+    shown = min(4, truth.shape[2])
+    truth, forecast = truth[..., :shown], forecast[..., :shown]
+    frequencies, *both = power_spectra(truth, forecast, dt)
+    figure, axes = _figure(
+        width=2.4 * max(shown, 2), height=4.4, nrows=2, ncols=shown, squeeze=False
+    )
+    known = np.isfinite(truth)
+    styles = {"color": _TRUTH, "linewidth": 2.2}, {"color": _FORECAST, "linewidth": 1.2}
+    for k in range(shown):
+        above, below = axes[:, k]
+        values = [x[..., k][known[..., k]] for x in (truth, forecast)]
+        low, high = (float(np.percentile(np.concatenate(values), q)) for q in (0.1, 99.9))
+        room = 0.5 if low == high else 0.0
+        edges = np.linspace(low - room, high + room, _BINS + 1)
+        for energies, found, style, label in zip(
+            both, values, styles, ("recorded", "forecast"), strict=True
+        ):
+            above.plot(frequencies, energies[:, k], label=label, **style)
+            counts, _ = np.histogram(found, edges)
+            share = counts / max(counts.sum(), 1) / np.diff(edges)
+            below.stairs(share, edges, **style)
+        above.set_xscale("log")
+        _logarithmic(above)
+        largest = both[0][:, k].max()
+        if largest > 0:
+            above.set_ylim(largest * _LEAST_DRAWN, 5 * largest)
+        above.set(xlabel="frequency")
+        below.set(xlabel=_label(names[k]))
+    axes[0, 0].set_ylabel("energy")
+    axes[1, 0].set_ylabel("density")
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(),
+        loc="outside upper right", ncols=2, frameon=False,
     )  # fmt: skip
     return figure
 

@@ -107,7 +107,7 @@ def _figures(
         assert model.calibration_ is not None
         widths = model.calibration_.widths(np.arange(first, dtype=float), _LEVEL)
         band = forecast[0, :first] - widths, forecast[0, :first] + widths
-    return [
+    found = [
         ("training", plots.training_curves(model.history_)),
         ("selection", plots.selection_path(model.selection_)),
         ("front", plots.accuracy_front(model.selection_)),
@@ -120,6 +120,11 @@ def _figures(
             ),
         ),
     ]
+    is_finite = np.isfinite(forecast[np.isfinite(truth)]).all()
+    if coupled.spectral_distance is not None and is_finite:
+        figure = plots.spectra_and_distributions(truth, forecast, data.dt, data.feature_names)
+        found.append(("spectra", figure))
+    return found
 
 
 def _is_calibrated(model: HiTS, coupled: Evaluation) -> bool:

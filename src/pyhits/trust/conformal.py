@@ -105,7 +105,7 @@ class Calibration:
         """Return the half widths at any times, in the user's units, shape ``(m, d)``.
 
         Between the calibrated steps they are interpolated linearly, from 0 at the initial state.
-        Beyond the last step nothing is known: they are infinite.
+        Beyond :meth:`reach` nothing is known: they are infinite.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class Calibration:
         with np.errstate(invalid="ignore"):
             left = np.where(share[:, None] < 1, (1 - share)[:, None] * heights[right - 1], 0.0)
             between = left + np.where(share[:, None] > 0, share[:, None] * heights[right], 0.0)
-        between[positions > self.horizon] = np.inf
+        between[positions > self.reach(level)] = np.inf
         return np.asarray(between * self.unit)
 
     def reach(self, level: float) -> int:
