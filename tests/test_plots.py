@@ -70,7 +70,7 @@ def test_the_portrait_of_one_feature_is_over_its_past() -> None:
     wave = np.sin(2 * np.pi * np.arange(400) / 40)[None, :, None]
     (axis,) = plots.phase_portrait(wave, 2 * wave, ["x"]).axes
     assert axis.get_xlabel() == "x, 10 rows before"
-    recorded, start, forecast = (line.get_xydata() for line in axis.lines)
+    recorded, forecast, start = (line.get_xydata() for line in axis.lines)
     np.testing.assert_allclose(np.hypot(*recorded.T), 1)
     np.testing.assert_allclose(np.hypot(*forecast.T), 2)
     np.testing.assert_allclose(start, [[0, 1]], atol=1e-12)
