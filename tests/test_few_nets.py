@@ -60,6 +60,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nets, "_STEPS", 40)
     monkeypatch.setattr(few, "_NEAR_EXACT", 0.0)
     monkeypatch.setattr(few, "_NET_HANDICAP", np.inf)
+    monkeypatch.setattr(few, "HOPELESS", np.inf)
 
 
 def fit(data: object, **settings: object) -> HiTS:
@@ -112,6 +113,15 @@ def test_the_judge_of_nets_is_that_of_closed_forms() -> None:
     found = search.run()
     again = search.judge(search.regression.solve(found.form))
     assert again == pytest.approx(found.score, rel=1e-6)
+
+
+def test_nets_are_not_taken_where_rollouts_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nets, "_STEPS", 5)
+    noise = np.random.default_rng(0).standard_normal((300, 2))
+    _, history = train_scale(scale(noise, polynomial_degree=0))
+    assert history.scores["net"] > few.HOPELESS
+    assert history.scores["net"] < few._NET_HANDICAP * history.scores["polynomial"]
+    assert history.stopped_by == "closed form"
 
 
 @pytest.mark.usefixtures("quick")

@@ -66,8 +66,9 @@ _NEAR_EXACT, _LEAST_STEPS = 0.02, 100
 
 #: Multiple of the best closed form's score that a net may have. That score is the best of some
 #: hundred, so it flatters: on rows that chose neither, nets up to the multiple mostly err less
-#: (benchmarks/few_nets.py).
-_NET_HANDICAP = 1.5
+#: (benchmarks/few_nets.py). And the score from which on rollouts are about lost, whatever steps
+#: them, so that nets have nothing to show.
+_NET_HANDICAP, HOPELESS = 1.5, 0.8
 
 #: Multiple of the best closed form's score up to which a polynomial is a net's base.
 _SENSIBLE = 2.0
@@ -111,7 +112,7 @@ def train_few(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap,
     history.scores = {family: best.score for family, best in search.best.items()}
     other = rival(job, search, found, history, progress)
     flow_map: FlowMap
-    if other is not None and other.score < _NET_HANDICAP * found.score:
+    if other is not None and other.score < min(_NET_HANDICAP * found.score, HOPELESS):
         flow_map, history.flow_map = other.net, describe(other.net)
         if other.net.base is not None:
             history.form = search.best["polynomial"].form.as_dict()
