@@ -37,7 +37,7 @@ def nets_taken(histories: Mapping[int, History]) -> str:
     """Return the sentence that says where nets did better than closed forms."""
     tried = {size: h.scores for size, h in histories.items() if NET in h.scores}
     if not tried:
-        return "No net was tried: closed forms do well, or the rows are too few for one."
+        return "No net was tried: closed forms do well, or rows or time do not suffice for one."
     won = [
         f"step size {size} ({scores[NET]:.2g} for {_closed(scores):.2g})"
         for size, scores in tried.items()
