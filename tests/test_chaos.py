@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import chaos
+from benchmarks import chaos, few_nets
 
 
 def wave(n: int) -> np.ndarray:
@@ -49,3 +49,19 @@ def test_other_recordings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     by_model = {r["model"]: r["smape"] for r in records}
     assert by_model["hits"] < 0.5 * by_model["persistence"]
     assert all(0 <= r["valid_periods"] <= 1 for r in records)
+
+
+def test_nets_are_compared_on_rows_that_chose_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pyhits.training import few, nets
+
+    monkeypatch.setattr(nets, "_STEPS", 20)
+    monkeypatch.setattr(few, "HOPELESS", np.inf)
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((1000, 2))
+    np.savez(tmp_path / "some.npz", noise=noise, exact=wave(1000))
+    assert few_nets.main(["--data", str(tmp_path / "some.npz")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:-3]] == ["noise"]
+    assert sum(int(line.split(" of ")[1].split()[0]) for line in lines[-3:]) == 1

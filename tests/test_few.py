@@ -207,7 +207,7 @@ def fit(data: object, **settings: object) -> HiTS:
 
 def test_few_points_are_left_to_closed_forms() -> None:
     model = fit(rotation(), step_sizes=[1, 4])
-    assert model.recipe_.flow_map == "closed"
+    assert model.recipe_.flow_map == "best"
     assert model.dtype_ == "float64"
     assert not model.flow_maps_[1].n_parameters
     assert model.start_rows_ == 1
@@ -227,14 +227,14 @@ def test_settings_of_nets_ask_for_nets(settings: dict[str, object]) -> None:
 
 
 def test_closed_forms_are_not_for_float32() -> None:
-    for family in ("closed", "kernel", "polynomial"):
+    for family in ("closed", "kernel", "polynomial", "best"):
         with pytest.raises(ArgumentError, match="float64"):
             fit(rotation(60), flow_map=family, dtype="float32")
 
 
 def test_many_points_or_features_are_left_to_nets() -> None:
     recipe = Recipe(flow_map="auto")
-    assert recipe.resolve(3, 1, 4000).flow_map == "closed"
+    assert recipe.resolve(3, 1, 4000).flow_map == "best"
     assert recipe.resolve(3, 1, 4001).flow_map == "residual"
     assert recipe.resolve(65, 1, 4000).flow_map == "residual"
 
@@ -338,10 +338,10 @@ def test_an_interruption_of_the_last_solution_loses_nothing(
 ) -> None:
     from pyhits import estimator
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(estimator, "solve", interrupted)
+    monkeypatch.setattr(estimator, "fit_again", interrupted)
     with pytest.warns(PyHiTSWarning, match="have not seen the held-out part"):
         model = fit(folded(200), step_sizes=[1, 2], flow_map="kernel", encoder=[])
     assert model.flow_maps_[1].n_centres == 159
@@ -349,5 +349,5 @@ def test_an_interruption_of_the_last_solution_loses_nothing(
 
 
 def test_unknown_families_name_the_closed_forms() -> None:
-    with pytest.raises(ArgumentError, match="closed, polynomial, kernel"):
+    with pytest.raises(ArgumentError, match="closed, polynomial, kernel, best"):
         fit(rotation(30), flow_map="kernal")

@@ -258,14 +258,14 @@ def test_float64_reaches_below_float32() -> None:
 def test_a_training_that_blows_up_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """An early finite error does not make a training that ended in NaN acceptable."""
     rates: list[float] = []
-    original = loop_module.optimisers.build
+    original = run_module.optimisers.build
 
     def build(name: str, parameters: Any, learning_rate: float) -> Any:
         rates.append(learning_rate)
         return original(name, parameters, learning_rate)
 
     errors = iter([0.5, float("nan"), *[0.1] * 10_000])
-    monkeypatch.setattr(loop_module.optimisers, "build", build)
+    monkeypatch.setattr(run_module.optimisers, "build", build)
     monkeypatch.setattr(run_module.Objective, "relative_error", lambda *_: next(errors))
     _, history = train_scale(jobs(circles(5, 30), [1])[0])
     assert rates == pytest.approx([3e-3, 0.3 * 3e-3])

@@ -98,7 +98,7 @@ def test_every_trajectory_is_forecast_by_closed_forms_that_have_not_seen_it() ->
     assert calibration.n_rollouts == 15
     assert "15 trajectories, each forecast by flow maps fitted without it" in found.notes_[-1]
     assert found._kept is not None
-    folds, _ = found._kept.ways
+    folds = found._kept.folds
     rows = {row.tobytes() for row in data.values}
     for fold in folds:
         own, others = ({r.tobytes() for r in d.values} for d in (fold.data, fold.train))

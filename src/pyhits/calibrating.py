@@ -11,7 +11,7 @@ import torch
 
 from pyhits import planning
 from pyhits.errors import DataError
-from pyhits.flowmaps import FlowMap
+from pyhits.flowmaps import FlowMap, ScaledNet
 from pyhits.preparing import Prepared
 from pyhits.stepping import Stepping
 from pyhits.training import Recipe
@@ -63,35 +63,37 @@ class Kept:
         Not trained on; in the user's features, the inputs last.
     trained : Trajectories or None
         Some that were trained on, likewise.
-    ways : tuple of tuple of Fold
-        For closed forms, which have seen everything in the end: folds that each are forecast by
-        forms fitted without them. The first that can be fitted is taken.
+    maps : dict of int to FlowMap, or None
+        Flow maps that have not seen ``held``; None for the model's own.
+    folds : tuple of Fold
+        For closed forms, which are fitted in a moment: all trajectories, in parts.
     """
 
     held: Trajectories
     trained: Trajectories | None = None
-    ways: tuple[tuple[Fold, ...], ...] = ()
+    maps: Mapping[int, FlowMap] | None = None
+    folds: tuple[Fold, ...] = ()
 
     @classmethod
-    def of(cls, ready: Prepared, *, all_seen: bool) -> Kept | None:
+    def of(cls, ready: Prepared, maps: Mapping[int, FlowMap], *, all_seen: bool) -> Kept | None:
         """Return what to keep of prepared data; None if nothing was held out.
 
         Parameters
         ----------
         ready : Prepared
+        maps : mapping of int to FlowMap
+            As fitted to the training part.
         all_seen : bool
-            Whether the flow maps are fitted to the held-out part as well in the end.
+            Whether flow maps are fitted to the held-out part as well in the end.
         """
         if ready.recorded is None:
             return None
+        most = affordable(int(ready.trained.lengths.max()))
+        trained = evenly(ready.trained, most)
         if not all_seen:
-            most = affordable(int(ready.trained.lengths.max()))
-            return cls(ready.recorded, evenly(ready.trained, most))
-        scaled = ready.scaled()
-        alone = Fold(ready.recorded, ready.train, None if scaled is None else scaled[0])
-        if planning.by_time(ready.trained, ready.recorded):
-            return cls(ready.recorded, ways=((alone,),))
-        return cls(ready.recorded, ways=(_folds(ready), (alone,)))
+            return cls(ready.recorded, trained)
+        by_time = planning.by_time(ready.trained, ready.recorded)
+        return cls(ready.recorded, trained, maps, () if by_time else _folds(ready))
 
 
 def evenly(data: Trajectories, most: int) -> Trajectories:
@@ -191,17 +193,23 @@ class Calibrating(Stepping):
             "interpolation": self.interpolation,
         }
         unit = self._spread()
-        for folds in kept.ways:
-            try:
-                maps = [self._fitted(fold) for fold in folds]
-            except DataError:
-                # Without one of the folds nothing is long enough for the coarsest step.
-                continue
-            source = self._source([fold.data for fold in folds], maps)
-            return calibrate(source, unit, cross_fitted=len(folds) > 1, **settings)
-        own = [self.flow_maps_]
+        maps = self._fitted_without(kept.folds)
+        if maps:
+            source = self._source([fold.data for fold in kept.folds], maps)
+            return calibrate(source, unit, cross_fitted=True, **settings)
+        own = [kept.maps or self.flow_maps_]
         trained = None if kept.trained is None else self._source([kept.trained], own)
         return calibrate(self._source([kept.held], own), unit, trained=trained, **settings)
+
+    def _fitted_without(self, folds: Sequence[Fold]) -> list[dict[int, FlowMap]]:
+        """Return the coupled flow maps fitted without each of the folds; none if that is dear."""
+        if any(isinstance(self.flow_maps_[s], ScaledNet) for s in self.selection_.step_sizes):
+            return []
+        try:
+            return [self._fitted(fold) for fold in folds]
+        except DataError:
+            # Without one of the folds nothing is long enough for the coarsest step.
+            return []
 
     def _fitted(self, fold: Fold) -> dict[int, FlowMap]:
         """Return the coupled flow maps, in the forms chosen, fitted to one fold's training data."""

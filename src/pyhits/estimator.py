@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 
 from pyhits import evidence
@@ -17,14 +16,15 @@ from pyhits.calibrating import Calibrating, Kept
 from pyhits.choice import Chooser, choose_again
 from pyhits.encoders import Encoder
 from pyhits.errors import ArgumentError, PyHiTSWarning
+from pyhits.flowmaps import ScaledNet
 from pyhits.preparing import Prepared, prepare
 from pyhits.progress import say, scale_bars
 from pyhits.settings import check_selection, check_settings, widths_by_scale
 from pyhits.training import Recipe
 from pyhits.training.checkpoint import CheckpointFolder
-from pyhits.training.few import solve
-from pyhits.training.forms import Form
+from pyhits.training.few import fit_again
 from pyhits.training.jobs import fingerprint, make_jobs
+from pyhits.training.nets import nets_taken
 from pyhits.training.parallel import n_workers, train_scales, warn_interrupted
 from pyhits.trajectories import Trajectories
 from pyhits.trust import Calibration, Region
@@ -54,9 +54,10 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
     flow_map : str, optional
         ``"residual"`` or another registered family of nets; ``"polynomial"`` or ``"kernel"``,
         closed forms that are solved for; ``"closed"``, of each scale the closed form that steps the
-        held-out part best. By default closed forms for few points (4000 rows of 64 features), if
-        nothing is said about nets, and residual nets else. Closed forms are solved for again with
-        all the data, once everything is chosen.
+        held-out part best; ``"best"``, small nets among the candidates where closed forms do
+        poorly. By default ``"best"`` for few points (4000 rows of 64 features), if nothing is said
+        about nets, and residual nets else. Closed forms are solved for again with all the data,
+        once everything is chosen.
     encoder : Encoder, list of Encoder, or "auto", optional
         What stands between the user's rows and the flow maps, such as ``[POD(22),
         Standardise(common=True)]`` or ``DelayEmbedding(5)``. :meth:`fit` fits copies of it to the
@@ -319,6 +320,9 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = given.n_features
         self.flow_maps_ = {s: trained.flow_maps[s] for s in finished}
         self.history_ = {s: trained.histories[s] for s in finished}
+        if recipe.with_nets:
+            notes.append(nets_taken(self.history_))
+            say(notes[-1], verbose=self.verbose)
         self.notes_ = notes
         self.noise_ = np.zeros(train.n_features) if noise is None else noise.sigma
         # Without an encoder the data are those that noise was taken off.
@@ -352,7 +356,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         try:
             self.region_ = Region.of(ready.seen, ready.unseen, self.encoder_.scale_)
             self.baselines_ = Rivals.fit(train, held)
-            self._calibrate(Kept.of(ready, all_seen=all_seen))
+            self._calibrate(Kept.of(ready, dict(self.flow_maps_), all_seen=all_seen))
         except KeyboardInterrupt:
             warnings.warn(
                 "Interrupted: the model is whole, but has no prediction intervals or baselines.",
@@ -363,7 +367,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         say(self.notes_[-1], verbose=self.verbose)
         if all_seen:
             try:
-                self._solve_again(ready, dtype)
+                self._solve_again(ready, dtype, deadline)
             except KeyboardInterrupt:
                 warnings.warn(
                     "Interrupted: the model is whole, but some of its flow maps have not seen the "
@@ -379,8 +383,11 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         )
         return self
 
-    def _solve_again(self, ready: Prepared, dtype: str) -> None:
-        """Solve for the closed forms that were chosen, with the held-out part as well."""
+    def _solve_again(self, ready: Prepared, dtype: str, deadline: float | None) -> None:
+        """Solve for the closed forms that were chosen, with the held-out part as well.
+
+        Nets are trained again where they are coupled; that takes seconds each.
+        """
         whole, acting = ready.together()
         jobs = make_jobs(
             whole,
@@ -394,8 +401,12 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             inputs=None if acting is None else (acting, acting),
         )
         for job in jobs:
-            form = Form.from_dict(self.history_[job.step_size].form)
-            self.flow_maps_[job.step_size] = solve(job.train, form, getattr(torch, dtype))
+            size, left = job.step_size, None
+            chosen = self.flow_maps_[size]
+            if deadline is not None:
+                left = deadline - time.perf_counter()
+            if not isinstance(chosen, ScaledNet) or size in self.selection_.step_sizes:
+                self.flow_maps_[size] = fit_again(job, chosen, self.history_[size], time_limit=left)
 
     def couple(
         self, select: str | Sequence[int], *, tolerance: float | None = None, validation: Any = None

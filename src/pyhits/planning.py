@@ -113,7 +113,8 @@ def nets_note(
 ) -> str:
     """Return the sentence that says which nets are trained, and how."""
     if recipe.is_closed:
-        which = "polynomial or kernel" if recipe.flow_map == "closed" else recipe.flow_map
+        kinds = {"closed": "polynomial or kernel", "best": "polynomial, kernel or small net"}
+        which = kinds.get(recipe.flow_map, recipe.flow_map)
         return f"Each scale: the {which} that steps the held-out part best."
     nets = {tuple(widths.get(size, recipe.hidden_sizes or ())) for size in step_sizes}
     if len(nets) == 1:

@@ -135,7 +135,7 @@ def fit(
     ] = None,
     flow_map: Annotated[
         str | None,
-        typer.Option("--flow-map", help="residual; or closed, polynomial, kernel, solved for."),
+        typer.Option("--flow-map", help="residual, closed, polynomial, kernel, or best of all."),
     ] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, or float64.")] = None,
     device: Device = "cpu",

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 from pyhits.errors import DataError
-from pyhits.flowmaps import FlowMap
-from pyhits.training.forms import Form, Regression, stretched
+from pyhits.flowmaps import FlowMap, PolynomialMap, ScaledNet
+from pyhits.training.forms import Form, Regression, Steps, stretched
 from pyhits.training.history import History
+from pyhits.training.nets import NET, Rival, best_net, trained_again
 from pyhits.training.run import Progress, ScaleJob
+from pyhits.training.stages import describe
 from pyhits.training.windows import WindowSampler
 
 #: Windows that forms are compared on, and solved for in the end, at most.
@@ -57,6 +59,19 @@ _FEW_WINDOWS, _BLOCKS, _LEAST_WINDOWS = 200, 4, 3
 
 #: Score below which rounding decides, and no form is better than another.
 _EXACT = 1e-12
+
+#: Score below which closed forms do well enough that no net is tried; and steps that the training
+#: part must be long in all, since nets of fewer did not win.
+_NEAR_EXACT, _LEAST_STEPS = 0.02, 100
+
+#: Multiple of the best closed form's score that a net may have. That score is the best of some
+#: hundred, so it flatters: on rows that chose neither, nets up to the multiple mostly err less
+#: (benchmarks/few_nets.py). And the score from which on rollouts are about lost, whatever steps
+#: them, so that nets have nothing to show.
+_NET_HANDICAP, HOPELESS = 1.5, 0.8
+
+#: Multiple of the best closed form's score up to which a polynomial is a net's base.
+_SENSIBLE = 2.0
 
 
 @dataclass
@@ -94,14 +109,76 @@ def train_few(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap,
         time_limit=job.time_limit,
     )
     found = search.run()
-    flow_map = solve(job.train, found.form, getattr(torch, job.dtype))
-    history.form = found.form.as_dict() | {"score": found.score}
-    history.flow_map = str(found.form)
-    if flow_map.outputs > 1:
-        history.flow_map += f", {flow_map.outputs} outputs"
+    history.scores = {family: best.score for family, best in search.best.items()}
+    other = rival(job, search, found, history, progress)
+    flow_map: FlowMap
+    if other is not None and other.score < min(_NET_HANDICAP * found.score, HOPELESS):
+        flow_map, history.flow_map = other.net, describe(other.net)
+        if other.net.base is not None:
+            history.form = search.best["polynomial"].form.as_dict()
+    else:
+        history.stopped_by = "closed form"
+        flow_map = solve(job.train, found.form, getattr(torch, job.dtype))
+        history.form = found.form.as_dict() | {"score": found.score}
+        history.flow_map = str(found.form)
+        if flow_map.outputs > 1:
+            history.flow_map += f", {flow_map.outputs} outputs"
     _measure(history, flow_map, job)
     history.seconds = time.perf_counter() - begin
     return flow_map, history
+
+
+def rival(
+    job: ScaleJob,
+    search: Search,
+    found: Found,
+    history: History,
+    progress: Progress | None = None,
+) -> Rival | None:
+    """Return a net where it is asked for and closed forms leave something to gain.
+
+    Its score is put into the history.
+    """
+    enough = len(search.folds) == 1 and len(job.train.values) >= _LEAST_STEPS * job.step_size
+    if not (job.recipe.with_nets and enough and found.score >= _NEAR_EXACT):
+        return None
+    polynomial, base = search.best.get("polynomial"), None
+    if polynomial is not None and polynomial.score < _SENSIBLE * found.score:
+        fitted = search.regression.solve(polynomial.form)
+        base = fitted if isinstance(fitted, PolynomialMap) and fitted.degree > 0 else None
+    left = search.deadline - time.perf_counter()
+    made = best_net(
+        job,
+        search.judge,
+        history,
+        base=base,
+        time_limit=left if math.isfinite(left) else None,
+        progress=progress,
+    )
+    if made is not None:
+        history.scores[NET] = made.score
+    return made
+
+
+def fit_again(
+    job: ScaleJob, chosen: FlowMap, history: History, *, time_limit: float | None = None
+) -> FlowMap:
+    """Return the flow map that was chosen for a scale, fitted to all the windows of a job.
+
+    Parameters
+    ----------
+    chosen : FlowMap
+        Returned as it is where there is no time to train another net.
+    history : History
+        Of its choice.
+    time_limit : float, optional
+        Seconds for a net.
+    """
+    form = solve(job.train, Form.from_dict(history.form)) if history.form else None
+    if isinstance(chosen, ScaledNet):
+        base = form if isinstance(form, PolynomialMap) else None
+        return trained_again(job, base, time_limit=time_limit) or chosen
+    return chosen if form is None else form.to(getattr(torch, job.dtype))
 
 
 def solve(windows: WindowSampler, form: Form, dtype: torch.dtype = torch.float64) -> FlowMap:
@@ -154,6 +231,11 @@ class Search:
         if self.families != "polynomial" and not self._settled():
             self.kernels()
         return min(self.best.values(), key=lambda found: found.score)
+
+    def judge(self, flow_map: FlowMap) -> float:
+        """Return the score of a flow map that was fitted to the training part."""
+        with torch.inference_mode():
+            return self.folds[0].rate(lambda states: flow_map(states[0])[None], 1)[0]
 
     def polynomials(self) -> None:
         """Try polynomials of rising degree."""
@@ -246,18 +328,23 @@ class _Fold:
     def scores(self, form: Form, reach: int | None) -> dict[Form, float]:
         """Return the score of a form with each of the penalties that are worth trying."""
         forms, steps = self.regression.family(form, reach)
-        states = self.starts.expand(len(forms), *self.starts.shape)
-        total = torch.zeros(len(forms), dtype=torch.float64)
+        return dict(zip(forms, self.rate(steps, len(forms)), strict=True))
+
+    def rate(self, steps: Steps, n: int) -> list[float]:
+        """Return the scores of ``n`` flow maps that step together."""
+        states = self.starts.expand(n, *self.starts.shape)
+        total = torch.zeros(n, dtype=torch.float64)
         own = self.starts.shape[1] - self.n_inputs
         for truth in self.truth:
             states = steps(states)
             errors = (states - truth)[..., :own].square().mean(dim=2).sqrt()
             if self.n_inputs:
                 # The next step is told what acts on it.
-                told = truth[:, own:].expand(len(forms), -1, -1)
+                told = truth[:, own:].expand(n, -1, -1)
                 states = torch.cat([states[..., :own], told], dim=2)
             total += errors.nan_to_num(nan=_LOST).clamp(max=_LOST).mean(dim=1)
-        return dict(zip(forms, (total / len(self.truth)).tolist(), strict=True))
+        scores: list[float] = (total / len(self.truth)).tolist()
+        return scores
 
 
 def _folds(train: WindowSampler, held: WindowSampler) -> list[tuple[WindowSampler, WindowSampler]]:

@@ -32,7 +32,10 @@ class History:
         Held-out one-step mean squared error in the coordinates trained in.
     form : dict
         Of a closed form for few points: what was chosen (:class:`pyhits.training.forms.Form`), and
-        its score in rollouts.
+        its score in rollouts; of a net the polynomial below it, empty without one.
+    scores : dict
+        Of few points: the best score in rollouts of each family tried, ``polynomial``, ``kernel``
+        and ``net``; in standard deviations.
     """
 
     step_size: int
@@ -45,6 +48,7 @@ class History:
     seconds: float = 0.0
     n_windows: int = 0
     form: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 
 from pyhits.errors import TrainingError
-from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ScaledNet
-from pyhits.training import optimisers
+from pyhits.flowmaps import FlowMap
 from pyhits.training.few import train_few
 from pyhits.training.history import History
 from pyhits.training.ridge import solve
-from pyhits.training.run import BLEW_UP, Alone, Progress, Run, ScaleJob, State, advance
-from pyhits.training.stages import Stages, prepare
+from pyhits.training.run import BLEW_UP, Progress, Run, ScaleJob, State, train
+from pyhits.training.stages import Stages, describe, prepare
 from pyhits.training.tabulate import MOST_FEATURES, tabulate
 from pyhits.training.teacher import TaughtWindows, teach
 
@@ -160,7 +159,7 @@ class Scale:
     def finish(self, flow_map: FlowMap) -> tuple[FlowMap, History]:
         """Complete the history of what was chosen."""
         history, held = self.history, self.stages.held
-        history.flow_map = _describe(flow_map)
+        history.flow_map = describe(flow_map)
         with torch.inference_mode():
             states = torch.from_numpy(held[0]).to(getattr(torch, self.job.dtype))
             predicted = flow_map.within(states).double().numpy()
@@ -237,17 +236,6 @@ def attempt(
     return state
 
 
-def _describe(flow_map: FlowMap) -> str:
-    if isinstance(flow_map, CellMap):
-        return f"table ({flow_map.n_leaves} cells of degree {flow_map.degree})"
-    base = flow_map.base if isinstance(flow_map, ScaledNet) else flow_map
-    parts = [f"polynomial (degree {base.degree})"] if isinstance(base, PolynomialMap) else []
-    if isinstance(flow_map, ScaledNet):
-        parts.append("net")
-    dense = f", {flow_map.outputs} outputs" if flow_map.outputs > 1 else ""
-    return " + ".join(parts) + dense
-
-
 def _run(
     job: ScaleJob,
     stages: Stages,
@@ -256,9 +244,4 @@ def _run(
     progress: Progress | None,
 ) -> State:
     """Train once, from the start or from where the checkpoint left off."""
-    run = Run(job, stages, factor, history, progress)
-    optimiser = optimisers.build(job.recipe.optimizer, run.net.parameters(), run.learning_rate)
-    run.resume(optimiser)
-    for _ in advance(Alone(run), optimiser):
-        pass
-    return run.state
+    return train(Run(job, stages, factor, history, progress))

@@ -13,8 +13,9 @@ from pyhits.flowmaps import FlowMap, ScaledNet, family
 from pyhits.flowmaps.residual import ACTIVATIONS
 from pyhits.training.sampling import SAMPLINGS
 
-#: Values of ``flow_map`` that stand for closed forms.
-CLOSED = ("closed", "polynomial", "kernel")
+#: Values of ``flow_map`` for which closed forms are solved for and chosen among by rollouts; with
+#: the last small nets are candidates too.
+CLOSED = ("closed", "polynomial", "kernel", "best")
 
 #: Rows and features up to which ``auto`` takes closed forms.
 FEW_ROWS, FEW_FEATURES = 4_000, 64
@@ -37,8 +38,9 @@ class Recipe:
     flow_map : str
         Registered family of nets; ``residual`` is fully connected. The next two settings are its.
         Or ``polynomial``, ``kernel``, or ``closed``: closed forms alone, in the last case of the
-        family that rollouts prefer (:mod:`pyhits.training.few`). ``auto`` is ``closed`` for few
-        points, else ``residual``.
+        family that rollouts prefer (:mod:`pyhits.training.few`). Or ``best``: these and, where they
+        do poorly, small residual nets of ``hidden_sizes`` and ``activation``, judged alike; other
+        settings of nets then have no say. ``auto`` is ``best`` for few points, else ``residual``.
     hidden_sizes : tuple of int
         Widths of the hidden layers.
     activation : str
@@ -155,8 +157,13 @@ class Recipe:
 
     @property
     def is_closed(self) -> bool:
-        """Whether flow maps are closed forms alone, and no net is trained."""
+        """Whether closed forms are solved for and chosen by rollouts."""
         return self.flow_map in CLOSED
+
+    @property
+    def with_nets(self) -> bool:
+        """Whether nets are tried beside closed forms."""
+        return self.flow_map == "best"
 
     @property
     def net(self) -> type[FlowMap] | None:
@@ -187,7 +194,7 @@ class Recipe:
 
         Width grows with the number of features; the number of steps falls where the data are few
         (a net would only overfit) and where a step is costly; few points of few features are left
-        to closed forms; windows favour early times when there
+        to closed forms and small nets; windows favour early times when there
         are many trajectories, whose beginnings hold the transients.
         """
         width = 64 if n_features <= 16 else min(512, 64 * -(-n_features // 16))
@@ -198,7 +205,7 @@ class Recipe:
         costly = min(1.0, (10_000 / n_weights) ** 0.5)
         steps = max(2000, round(FULL_STEPS * few * costly, -2))
         few_points = n_rows <= FEW_ROWS and n_features <= FEW_FEATURES
-        chosen = "closed" if few_points and self.windows == "anywhere" else "residual"
+        chosen = "best" if few_points and self.windows == "anywhere" else "residual"
         return self.override(
             flow_map=chosen if self.flow_map == "auto" else None,
             hidden_sizes=hidden,

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.flowmaps import ScaledNet
 from pyhits.training import optimisers
 from pyhits.training.checkpoint import load_progress, save_progress
 from pyhits.training.history import History
@@ -32,6 +33,9 @@ BLEW_UP = "not finite"
 
 #: ``progress(step, total, validation_error)``.
 Progress = Callable[[int, int, float], None]
+
+#: What a net is judged by in place of its loss on the held-out windows.
+Judge = Callable[[ScaledNet], float]
 
 
 @dataclass
@@ -100,6 +104,9 @@ class Run:
         Of the recipe's learning rate.
     progress : callable, optional
         Told at every chunk.
+    judge : callable, optional
+        Returns the error that the best weights are kept by; by default the loss on the held-out
+        windows.
     """
 
     def __init__(
@@ -109,9 +116,10 @@ class Run:
         factor: float,
         history: History,
         progress: Progress | None,
+        judge: Judge | None = None,
     ) -> None:
         self.job, self.stages, self.factor, self.history = job, stages, factor, history
-        self.progress = progress
+        self.progress, self.judge = progress, judge
         recipe = job.recipe
         assert recipe.max_steps is not None
         assert recipe.batch_size is not None
@@ -181,7 +189,7 @@ class Run:
         """Measure the net, keep it if it is the best so far, and return whether to stop."""
         recipe, state, history = self.job.recipe, self.state, self.history
         state.step, state.seconds = step, seconds
-        error = self.objective.relative_error(self._held)
+        error = self._error()
         if self.taught is not None:
             self.taught.focus_on(self.objective.errors(*self._taught))
             state.focus = self.taught.focus
@@ -202,7 +210,8 @@ class Run:
             return True
         if error < state.best_error:
             self._keep(error)
-        one_step = error if recipe.rollout_steps == 1 else self.stages.one_step_error(self.net)
+        is_one_step = recipe.rollout_steps == 1 and self.judge is None
+        one_step = error if is_one_step else self.stages.one_step_error(self.net)
         waited = step - state.best_step
         if one_step <= self.target:
             history.stopped_by = "target"
@@ -219,7 +228,12 @@ class Run:
         self.state.step, self.state.seconds = step, seconds
         if not self.state.best:
             # No time for a single validation.
-            self._keep(self.objective.relative_error(self._held))
+            self._keep(self._error())
+
+    def _error(self) -> float:
+        if self.judge is not None:
+            return self.judge(self.net)
+        return self.objective.relative_error(self._held)
 
     def _errors(self, windows: np.ndarray) -> Tensor:
         return self.objective.errors(*self.objective.tensors(windows))
@@ -301,6 +315,16 @@ def advance(model: Model, optimiser: torch.optim.Optimizer) -> Iterator[Run]:
         if not run.over:
             run.stop(step, time.perf_counter() - begin)
             yield run
+
+
+def train(run: Run) -> State:
+    """Train one net from the start, or from where its checkpoint left off."""
+    recipe = run.job.recipe
+    optimiser = optimisers.build(recipe.optimizer, run.net.parameters(), run.learning_rate)
+    run.resume(optimiser)
+    for _ in advance(Alone(run), optimiser):
+        pass
+    return run.state
 
 
 def _draw(

@@ -165,3 +165,15 @@ def prepare(
     base = polynomial if error < _BASE_HOPELESS else None
     rival = net(None) if base is not None and error > _BASE_CERTAIN else None
     return Stages(sigma, polynomial, error, net(base), rival, held_windows)
+
+
+def describe(flow_map: FlowMap) -> str:
+    """Return what a flow map is made of, as :class:`History` says it."""
+    if isinstance(flow_map, CellMap):
+        return f"table ({flow_map.n_leaves} cells of degree {flow_map.degree})"
+    base = flow_map.base if isinstance(flow_map, ScaledNet) else flow_map
+    parts = [f"polynomial (degree {base.degree})"] if isinstance(base, PolynomialMap) else []
+    if isinstance(flow_map, ScaledNet):
+        parts.append("net")
+    dense = f", {flow_map.outputs} outputs" if flow_map.outputs > 1 else ""
+    return " + ".join(parts) + dense

@@ -1,0 +1,201 @@
+"""Nets for few points: small budgets, judged by the rollouts that closed forms are chosen by."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+
+from pyhits.flowmaps import PolynomialMap, ResidualNet, ScaledNet, create
+from pyhits.training.history import History
+from pyhits.training.run import Judge, Progress, Run, ScaleJob, train
+from pyhits.training.stages import Stages, prepare
+from pyhits.training.windows import WindowSampler
+
+#: Optimiser steps, windows of each, and the learning rate: about two seconds a net. Small batches
+#: and a high rate forecast better here than more steps of large batches.
+_STEPS, _BATCH, _LEARNING_RATE = 1500, 64, 1e-2
+
+#: Steps in the loss, at most, tried from the first; and the part of the windows that these must
+#: leave. Nets that meet their own errors in training forecast much better.
+_ROLLOUTS, _LEAST_LEFT = (4, 2), 0.5
+
+#: Name of nets among the scores of a history, beside those of closed forms.
+NET = "net"
+
+#: Seconds below which no net is begun.
+_LEAST_SECONDS = 1.0
+
+#: Windows that what a polynomial leaves is measured on, and the least part of the increments that
+#: it counts as: rounding is not to be learned.
+_N_SCALE, _SMALLEST = 2_000, 1e-9
+
+
+def nets_taken(histories: Mapping[int, History]) -> str:
+    """Return the sentence that says where nets did better than closed forms."""
+    tried = {size: h.scores for size, h in histories.items() if NET in h.scores}
+    if not tried:
+        return "No net was tried: closed forms do well, or rows or time do not suffice for one."
+    won = [
+        f"step size {size} ({scores[NET]:.2g} for {_closed(scores):.2g})"
+        for size, scores in tried.items()
+        if NET in histories[size].flow_map
+    ]
+    if not won:
+        return f"Nets were tried at {len(tried)} step size(s); closed forms did better."
+    return f"Nets instead of closed forms, by errors of rollouts: {', '.join(won)}."
+
+
+def _closed(scores: Mapping[str, float]) -> float:
+    return min(score for family, score in scores.items() if family != NET)
+
+
+@dataclass
+class Rival:
+    """A trained net.
+
+    Attributes
+    ----------
+    net : ScaledNet
+        In evaluation mode, with the weights that were best.
+    score : float
+        Its error in rollouts, as that of a closed form.
+    """
+
+    net: ScaledNet
+    score: float
+
+
+def best_net(
+    job: ScaleJob,
+    judge: Judge,
+    history: History,
+    *,
+    base: PolynomialMap | None = None,
+    time_limit: float | None = None,
+    progress: Progress | None = None,
+) -> Rival | None:
+    """Return the better of a net alone and a net on top of a polynomial.
+
+    Parameters
+    ----------
+    job : ScaleJob
+        Of few points; widths and activation of the recipe are the nets'.
+    judge : callable
+        Returns the error in rollouts of a net.
+    history : History
+        Receives one record a validation, and why training stopped.
+    base : PolynomialMap, optional
+        Float64. Without one there is one net.
+    time_limit : float, optional
+        Seconds for all; with too few None is returned.
+    """
+    begin = time.perf_counter()
+    end = None if time_limit is None else begin + time_limit
+    best: Rival | None = None
+    bases = [None] if base is None else [None, base]
+    for k, below in enumerate(bases):
+        left = None
+        if end is not None:
+            left = (end - time.perf_counter()) / (len(bases) - k)
+            if left < _LEAST_SECONDS:
+                break
+        attempt = _attempt(job, below)
+        made = History(job.step_size)
+        run = Run(replace(attempt.job, time_limit=left), attempt.stages, 1.0, made, progress, judge)
+        state = train(run)
+        done = len(history.records)
+        history.records += [record | {"step": done + record["step"]} for record in state.records]
+        if best is None or state.best_error < best.score:
+            net = attempt.stages.net
+            net.load_state_dict(state.best)
+            best = Rival(net.eval(), state.best_error)
+            history.stopped_by = made.stopped_by
+    return best
+
+
+def trained_again(
+    job: ScaleJob, base: PolynomialMap | None, *, time_limit: float | None = None
+) -> ScaledNet | None:
+    """Return a net trained anew on all windows of a job, by their loss; None without time for it.
+
+    Parameters
+    ----------
+    base : PolynomialMap, optional
+        What the net is on top of.
+    """
+    if time_limit is not None and time_limit < _LEAST_SECONDS:
+        return None
+    attempt = _attempt(job, base)
+    run = Run(
+        replace(attempt.job, time_limit=time_limit),
+        attempt.stages,
+        1.0,
+        History(job.step_size),
+        None,
+    )
+    state = train(run)
+    if not state.best:
+        return None
+    net = attempt.stages.net
+    net.load_state_dict(state.best)
+    return net.eval()
+
+
+@dataclass
+class _Attempt:
+    """What one net is trained with."""
+
+    job: ScaleJob
+    stages: Stages
+
+
+def _attempt(job: ScaleJob, base: PolynomialMap | None = None) -> _Attempt:
+    """Return a net alone, or one that learns what a polynomial leaves."""
+    # Of a single step the base is evaluated once a window, not once a window and batch.
+    n_steps = _loss_steps(job) if base is None else 1
+    recipe = job.recipe.override(
+        flow_map=ResidualNet.kind,
+        polynomial_degree=0,
+        taught=0.0,
+        tables=False,
+        optimizer="soap",
+        schedule="cosine",
+        rollout_steps=n_steps,
+        batch_size=_BATCH,
+        max_steps=_STEPS,
+        learning_rate=_LEARNING_RATE,
+    )
+    windows = replace(job.train, rollout_steps=n_steps)
+    # The judge steps the held-out part; of its windows single steps alone are measured.
+    held = replace(job.held, rollout_steps=1)
+    stages = prepare(windows, held, recipe, getattr(torch, job.dtype), job.seed)
+    if base is not None:
+        stages.net = _upon(base, stages.net, job.train)
+    return _Attempt(replace(job, train=windows, held=held, recipe=recipe, device="cpu"), stages)
+
+
+def _loss_steps(job: ScaleJob) -> int:
+    """Return how many steps the loss spans: single ones where inputs act, which change between."""
+    if job.train.n_inputs or job.recipe.windows != "anywhere":
+        return 1
+    least = _LEAST_LEFT * replace(job.train, rollout_steps=1).n_windows
+    longer = (n for n in _ROLLOUTS if replace(job.train, rollout_steps=n).n_windows >= least)
+    return next(longer, 1)
+
+
+def _upon(base: PolynomialMap, net: ScaledNet, train: WindowSampler) -> ScaledNet:
+    """Return an equal net on top of a polynomial, scaled to what the polynomial leaves."""
+    made = create(net.kind, net.config() | {"base_degree": base.degree}).to(net.scale.dtype)
+    assert isinstance(made, ScaledNet)
+    assert made.base is not None
+    made.load_state_dict(net.state_dict(), strict=False)
+    made.base.load_state_dict(base.state_dict())
+    windows = torch.from_numpy(replace(train, rollout_steps=1).spread(_N_SCALE))
+    with torch.inference_mode():
+        change = (windows[1:] - windows[0]).transpose(0, 1).flatten(1)
+        left = (change - base.increment(windows[0])).square().mean(dim=0).sqrt()
+    made.scale.copy_(torch.where(net.scale > 0, left.clamp(min=_SMALLEST * net.scale), 0.0))
+    return made

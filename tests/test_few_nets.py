@@ -1,0 +1,313 @@
+"""Few points: small nets among the closed forms, judged by the same rollouts."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pyhits
+from pyhits import HiTS, Trajectories
+from pyhits.encoders import Standardise
+from pyhits.flowmaps import PolynomialMap, ScaledNet
+from pyhits.training import Recipe, few, nets
+from pyhits.training.few import Search
+from pyhits.training.forms import PENALTIES, Form, Regression
+from pyhits.training.history import History
+from pyhits.training.jobs import make_jobs
+from pyhits.training.loop import train_scale
+from pyhits.training.run import ScaleJob
+
+
+def jumping(n: int = 600) -> np.ndarray:
+    """A chaotic flow in space that the sign of z turns, so that its increments jump."""
+
+    def rate(s: np.ndarray) -> np.ndarray:
+        x, y, z = s
+        return np.array([y, -x - np.sign(z) * y, y * y - np.exp(-x * x)])
+
+    states = [np.array([0.2, 1.0, 0.0])]
+    for _ in range(4 * (n - 1)):
+        s, h = states[-1], 0.015
+        a = rate(s)
+        b = rate(s + h / 2 * a)
+        c = rate(s + h / 2 * b)
+        states.append(s + h / 6 * (a + 2 * b + 2 * c + rate(s + h * c)))
+    return np.array(states[::4])
+
+
+def recipe(**settings: object) -> Recipe:
+    return Recipe(**{"flow_map": "best", "hidden_sizes": (16, 16)} | settings).resolve(3, 1, 600)
+
+
+def scale(data: np.ndarray, size: int = 1, dense: int = 1, **settings: object) -> ScaleJob:
+    head, tail = Trajectories(data, 1.0).split_time(0.2)
+    scaling = Standardise().fit(head.values)
+    sizes = [size]
+    (job,) = make_jobs(
+        head, tail, scaling, recipe(**settings), sizes, seed=0, dense=dense, dtype="float64"
+    )
+    return job
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nets win after a few steps."""
+    monkeypatch.setattr(nets, "_STEPS", 40)
+    monkeypatch.setattr(few, "_NEAR_EXACT", 0.0)
+    monkeypatch.setattr(few, "_NET_HANDICAP", np.inf)
+    monkeypatch.setattr(few, "HOPELESS", np.inf)
+
+
+def fit(data: object, **settings: object) -> HiTS:
+    return HiTS(**{"verbose": False, "random_state": 0, "n_jobs": 1} | settings).fit(data)
+
+
+def by_hand(flow_map: ScaledNet, fold: few._Fold) -> float:
+    """Return the mean error of the rollouts of a fold, one rollout and one state at a time."""
+    errors = []
+    for k, start in enumerate(fold.starts):
+        state = start[None]
+        for truth in fold.truth:
+            state = flow_map(state)
+            error = float((state[0] - truth[k]).square().mean().sqrt().detach())
+            errors.append(min(error, few._LOST))
+    return float(np.mean(errors))
+
+
+def test_a_net_is_taken_where_it_steps_better_than_closed_forms() -> None:
+    job = scale(jumping(800), hidden_sizes=(32, 32))
+    flow_map, history = train_scale(job)
+    assert isinstance(flow_map, ScaledNet)
+    closed = min(history.scores["polynomial"], history.scores["kernel"])
+    assert history.scores["net"] < closed
+    assert history.flow_map == "net"
+    assert history.form == {}
+    assert history.stopped_by == "steps"
+    search = Search(job.train, job.held, "polynomial")
+    assert history.scores["net"] == search.judge(flow_map)
+    assert by_hand(flow_map, search.folds[0]) == pytest.approx(history.scores["net"], rel=1e-6)
+
+
+def test_closed_forms_stay_where_a_net_is_no_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nets, "_STEPS", 5)
+    monkeypatch.setattr(few, "_NET_HANDICAP", 0.5)
+    job = scale(jumping(400))
+    flow_map, history = train_scale(job)
+    other, alone = train_scale(replace(job, recipe=replace(job.recipe, flow_map="closed")))
+    assert history.scores["net"] > 0.5 * min(alone.scores.values())
+    assert {k: v for k, v in history.scores.items() if k != "net"} == alone.scores
+    assert history.form == alone.form
+    assert history.stopped_by == "closed form"
+    for mine, its in zip(flow_map.buffers(), other.buffers(), strict=True):
+        assert torch.equal(mine, its)
+
+
+def test_the_judge_of_nets_is_that_of_closed_forms() -> None:
+    job = scale(jumping(400))
+    search = Search(job.train, job.held)
+    found = search.run()
+    again = search.judge(search.regression.solve(found.form))
+    assert again == pytest.approx(found.score, rel=1e-6)
+
+
+def test_nets_are_not_taken_where_rollouts_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nets, "_STEPS", 5)
+    noise = np.random.default_rng(0).standard_normal((300, 2))
+    _, history = train_scale(scale(noise, polynomial_degree=0))
+    assert history.scores["net"] > few.HOPELESS
+    assert history.scores["net"] < few._NET_HANDICAP * history.scores["polynomial"]
+    assert history.stopped_by == "closed form"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("family", ["closed", "polynomial", "kernel"])
+def test_closed_forms_alone_are_asked_for_by_name(family: str) -> None:
+    _, history = train_scale(scale(jumping(200), flow_map=family))
+    assert "net" not in history.scores
+
+
+def test_nets_cost_nothing_where_they_cannot_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a net was trained")
+
+    monkeypatch.setattr(few, "best_net", refuse)
+    t = 0.2 * np.arange(500)
+    exact = train_scale(scale(np.stack([np.cos(t), np.sin(t), np.cos(t + 1)], axis=1)))[1]
+    assert min(exact.scores.values()) < few._NEAR_EXACT
+    # Too few steps in the training part; and too few windows to hold out one part alone.
+    assert min(train_scale(scale(jumping(400), 4))[1].scores.values()) > few._NEAR_EXACT
+    assert min(train_scale(scale(jumping(150)))[1].scores.values()) > few._NEAR_EXACT
+
+
+@pytest.mark.usefixtures("quick")
+def test_too_little_time_leaves_closed_forms() -> None:
+    job = replace(scale(jumping(400)), time_limit=1e-3)
+    assert "net" not in train_scale(job)[1].scores
+    search = Search(job.train, job.held, "polynomial")
+    assert nets.best_net(job, search.judge, History(1), time_limit=0.5) is None
+
+
+def test_nets_end_with_their_time() -> None:
+    job = scale(jumping(400))
+    search = Search(job.train, job.held, "polynomial")
+    history = History(1)
+    rival = nets.best_net(job, search.judge, history, time_limit=1.05)
+    assert rival is not None
+    assert history.stopped_by in ("time", "steps")
+    assert history.records[-1]["seconds"] < 2.0
+    assert rival.score == pytest.approx(search.judge(rival.net))
+
+
+def test_a_net_upon_a_polynomial_learns_what_that_leaves() -> None:
+    job = scale(jumping(400))
+    windows = job.train.spread(2000)
+    changes = windows[1] - windows[0]
+    base = Regression(windows[0], changes).solve(Form(2, 1e-9))
+    assert isinstance(base, PolynomialMap)
+    alone, upon = (nets._attempt(job, below).stages.net for below in (None, base))
+    states = torch.from_numpy(windows[0])
+    left = torch.from_numpy(changes) - base.increment(states)
+    assert torch.allclose(upon.scale, left.square().mean(0).sqrt(), rtol=1e-12)
+    assert torch.equal(upon.net(states), alone.net(states))
+    whole = base.increment(states) + upon.scale * alone.net(states)
+    assert torch.allclose(upon.increment(states), whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.usefixtures("quick")
+def test_coupled_nets_are_trained_again_with_the_held_out_part() -> None:
+    data = Trajectories(jumping(400), 1.0)
+    head, tail = data.split_time(0.2)
+    settings = {"encoder": [], "denoise": False, "step_sizes": [1, 2], "select": [2]}
+    whole = fit(data, **settings)
+    told = HiTS(**settings, verbose=False, random_state=0, n_jobs=1).fit(head, validation=tail)
+    assert whole.history_[1].scores == told.history_[1].scores
+    same = {}
+    for size, flow_map in whole.flow_maps_.items():
+        pairs = zip(flow_map.parameters(), told.flow_maps_[size].parameters(), strict=True)
+        same[size] = all(torch.equal(a, b) for a, b in pairs)
+    # Only the coupled one was.
+    assert same == {1: True, 2: False}
+
+
+def test_fitting_again_without_time_keeps_the_net() -> None:
+    job = scale(jumping(400))
+    net = nets._attempt(job).stages.net
+    assert few.fit_again(job, net, History(1), time_limit=0.1) is net
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_net_upon_a_polynomial_is_fitted_again_as_such() -> None:
+    job = scale(jumping(400))
+    form = Form(2, PENALTIES[3])
+    first = few.solve(job.train, form)
+    assert isinstance(first, PolynomialMap)
+    net = nets._attempt(job, first).stages.net
+    again = few.fit_again(job, net, History(1, form=form.as_dict()))
+    assert isinstance(again, ScaledNet)
+    assert again.base is not None
+    assert torch.equal(again.base.coefficients, first.coefficients)
+    assert torch.equal(again.scale, net.scale)
+    assert not torch.equal(next(again.parameters()), next(net.parameters()))
+
+
+def test_a_constant_feature_is_left_alone() -> None:
+    data = np.column_stack([jumping(300), np.full(300, 7.25)])
+    job = scale(data)
+    windows = job.train.spread(2000)
+    base = Regression(windows[0], windows[1] - windows[0]).solve(Form(1, 1e-9))
+    assert isinstance(base, PolynomialMap)
+    for below in (None, base):
+        assert nets._attempt(job, below).stages.net.scale[3] == 0
+
+
+def test_the_loss_spans_as_many_steps_as_windows_allow() -> None:
+    job = scale(jumping(250))
+    assert nets._attempt(job).job.train.rollout_steps == 4
+    short = np.arange(0, len(job.train.values) + 1, 5)
+    pieces = replace(job, train=replace(job.train, offsets=short))
+    assert nets._attempt(pieces).job.train.rollout_steps == 2
+    told = replace(job, train=replace(job.train, n_inputs=1))
+    assert nets._attempt(told).job.train.rollout_steps == 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_nets_return_the_states_inside_a_step() -> None:
+    flow_map, history = train_scale(scale(jumping(400), 2, 2))
+    assert isinstance(flow_map, ScaledNet)
+    assert flow_map.outputs == 2
+    assert history.flow_map.endswith("net, 2 outputs")
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.filterwarnings("ignore:Forecasts with")
+def test_inputs_act_on_nets_too() -> None:
+    rng = np.random.default_rng(0)
+    pushed, acts = [np.zeros(2)], np.sign(rng.standard_normal(500))
+    for push in acts[:-1]:
+        x, y = pushed[-1]
+        pushed.append(np.array([x + 0.1 * y, y - 0.1 * (abs(x) + push)]))
+    model = HiTS([1, 2], verbose=False, random_state=0, n_jobs=1)
+    model.fit(Trajectories(np.array(pushed), 0.1), inputs=acts)
+    assert isinstance(model.flow_maps_[1], ScaledNet)
+    ahead = model.forecast(np.array(pushed[100:101]), 5, inputs=acts[None, 100:105])
+    assert ahead.shape[-1] == 2
+    assert np.isfinite(ahead).all()
+
+
+@pytest.mark.usefixtures("quick")
+def test_fits_with_nets_are_saved_and_noted(tmp_path: Path) -> None:
+    model = fit(jumping(400), step_sizes=[1, 2], encoder=[], denoise=False)
+    assert model.recipe_.flow_map == "best"
+    assert model.dtype_ == "float64"
+    assert all(isinstance(m, ScaledNet) for m in model.flow_maps_.values())
+    (note,) = (note for note in model.notes_ if note.startswith("Nets instead of closed forms"))
+    assert f"step size 1 ({model.history_[1].scores['net']:.2g} for " in note
+    loaded = pyhits.load(model.save(tmp_path / "model.safetensors"))
+    assert np.array_equal(loaded.forecast(jumping(5), 20), model.forecast(jumping(5), 20))
+    assert loaded.history_[1].scores == model.history_[1].scores
+
+
+@pytest.mark.usefixtures("quick")
+def test_jobs_that_travel_end_with_the_same_net() -> None:
+    job = scale(jumping(400))
+    (mine, first), (its, second) = (train_scale(j) for j in (job, pickle.loads(pickle.dumps(job))))
+    assert isinstance(mine, ScaledNet)
+    assert first.scores == second.scores
+    for a, b in zip(mine.state_dict().values(), its.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_notes_say_that_no_net_won_or_was_tried() -> None:
+    tried = History(1, scores={"kernel": 0.1, "net": 0.2}, form={"degree": 1})
+    assert "closed forms did better" in nets.nets_taken({1: tried})
+    assert "No net was tried" in nets.nets_taken({1: History(1, scores={"kernel": 0.1})})
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_killed_training_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyhits.training.run._CHUNK", 8)
+    job = scale(jumping(400))
+    whole, _ = train_scale(job)
+    part = tmp_path / "part.safetensors"
+    kept = replace(job, checkpoint=part, checkpoint_seconds=0.0)
+
+    def kill(step: int, total: int, error: float) -> None:
+        if total == nets._STEPS and step > 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_scale(kept, kill)
+    assert part.exists()
+    steps: list[tuple[int, int]] = []
+    again, _ = train_scale(kept, lambda step, total, _: steps.append((step, total)))
+    # It went on behind the beginning.
+    assert next(step for step, total in steps if total == nets._STEPS) > 10
+    for mine, its in zip(again.state_dict().values(), whole.state_dict().values(), strict=True):
+        assert torch.equal(mine, its)
