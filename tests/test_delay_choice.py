@@ -409,6 +409,19 @@ def test_recordings_that_lack_a_variable_are_delayed_unless_told_otherwise():
     assert found.evaluate(test).nrmse < 0.2 * plain.evaluate(test).nrmse
 
 
+@pytest.mark.parametrize("noise", [0.01, 0.05])
+def test_few_noisy_points_of_one_variable_are_delayed_too(noise: float):
+    system = pyhits.systems.get("van-der-pol")
+    whole = system.simulate(1, n_steps=1300, dt=0.1, random_state=1).select(["x"])
+    noisy = whole.cut(1000).add_noise(noise, random_state=0)
+    found = pyhits.HiTS([1, 4], flow_map="closed", random_state=0, n_jobs=1, verbose=False)
+    found.fit(noisy)
+    assert found.start_rows_ > 20
+    assert not any(note.startswith("A state is") for note in found.notes_)
+    ahead = found.forecast_from(noisy, 60, on_divergence="return")[0, :, 0]
+    assert np.sqrt(np.mean((ahead - whole[0][1000:1061, 0]) ** 2)) < 0.35
+
+
 def test_none_on_the_command_line_takes_rows_as_they_are(tmp_path: Path):
     circles(1, 4500).select(["x"]).save(tmp_path / "x.npz")
     words = ["fit", tmp_path / "x.npz", "-o", tmp_path / "m.safetensors", "--step-sizes", "1,4"]

@@ -295,3 +295,11 @@ def test_other_rows_must_have_the_same_shape() -> None:
         data.with_values(np.zeros((3, 1)))
     with pytest.raises(DataError, match="NaN"):
         data.with_values(np.full_like(data.values, np.nan))
+
+
+def test_a_variable_alone_that_no_field_moves_is_only_smoothed() -> None:
+    """Every term of a field in x alone is left out in the end."""
+    whole = systems.get("van-der-pol").simulate(1, n_steps=1200, dt=0.1, random_state=1)
+    noisy = whole.select(["x"]).add_noise(0.05, random_state=0)
+    found = denoise(*noisy.split_time(0.2), shortest=2)
+    assert found is None or found.method == "window"

@@ -14,7 +14,7 @@ from pyhits.encoders.chain import AUTO, automatic, split, without_idle
 from pyhits.encoders.flatten import as_rows
 from pyhits.errors import ArgumentError, DataError
 from pyhits.inputs import PER_INPUT, Inputs, attach
-from pyhits.noise import Denoised, denoise
+from pyhits.noise import Denoised, denoise, noise_level
 from pyhits.progress import bar
 from pyhits.settings import check_selection, widths_by_scale
 from pyhits.training import Recipe
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: Constant features that a note names, at most.
 _MOST_NAMES = 20
 
+
+#: Noise, in standard deviations, from which on neighbouring rows do not tell how a state changes.
+_NOISY = 1e-3
 
 #: Features of a recording whose state may need several rows, at most; beyond, an encoder says so.
 _MOST_DELAYED = 8
@@ -194,7 +197,7 @@ def prepare(
         notes.append(noise.note)
     recipe = recipe.resolve(train.n_features + PER_INPUT * len(names), len(train), train.n_rows)
     few = recipe.is_closed and len(train) < planning.FEW_TRAJECTORIES
-    if few and noise is None and model.encoder is None and not names:
+    if few and noise is None and preprocessor is None and model.encoder is None and not names:
         with bar("rows of a state", verbose=model.verbose) as progress:
             lags = choose_lags(
                 train,
@@ -245,18 +248,21 @@ def prepare(
 def _needed_delays(
     train: Trajectories, held: Trajectories, recipe: Recipe, notes: list[str]
 ) -> Chain | None:
-    """Return delays without which recordings do not show their state, as far as nets learn them.
+    """Return delays without which recordings do not show their state.
 
-    Of few points the rollouts that choose closed forms choose the rows of a state as well. Of many
-    trajectories, which are forecast from first states, delays are only spoken of.
+    Of few points without noise the rollouts that choose closed forms choose the rows of a state as
+    well. Of many trajectories, which are forecast from first states, delays are only spoken of.
     """
     few = recipe.resolve(train.n_features, len(train), train.n_rows).is_closed
-    if few or train.n_features > _MOST_DELAYED or recipe.windows != "anywhere":
+    if train.n_features > _MOST_DELAYED or recipe.windows != "anywhere":
+        return None
+    if few and not (noise_level(train) > _NOISY * train.spread()).any():
         return None
     delays = DelayEmbedding("auto")
     found = Chain([delays]).fit(train)
     choice = delays.choice_
-    if choice is None or not choice.needed:
+    # What moves to and fro in one variable has a state of more.
+    if choice is None or not (choice.needed or (train.n_features == 1 and choice.n_delays > 1)):
         return None
     if len(train) >= planning.FEW_TRAJECTORIES or held.lengths.min() < 2 * found.history:
         notes.append(

@@ -304,10 +304,12 @@ def _without_idle(fit: Fit, price: float) -> PolynomialField:
     moves the others by ``-C_ji c_i / C_ii``.
     """
     free = fit.field.free.copy()
-    if not np.isfinite(fit.precision).all():
+    if len(free) == 0 or not np.isfinite(fit.precision).all():
         return fit.field
     scale = 1 / np.sqrt(np.maximum(np.diag(fit.precision), 1e-300))
     values, vectors = np.linalg.eigh(fit.precision * scale * scale[:, None])
+    if not values[-1] > 0:
+        return fit.field
     values = np.maximum(values, 1e-12 * values[-1])
     covariance = (vectors / values) @ vectors.T * scale * scale[:, None]
     kept = np.ones(len(free), dtype=bool)
