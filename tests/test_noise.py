@@ -299,7 +299,8 @@ def test_other_rows_must_have_the_same_shape() -> None:
 
 def test_a_variable_alone_that_no_field_moves_is_only_smoothed() -> None:
     """Every term of a field in x alone is left out in the end."""
-    whole = systems.get("van-der-pol").simulate(1, n_steps=1200, dt=0.1, random_state=1)
-    noisy = whole.select(["x"]).add_noise(0.05, random_state=0)
+    system = systems.get("van-der-pol")
+    whole = system.simulate(1, n_steps=2500, dt=0.1, transient=20, random_state=1)
+    noisy = whole.select(["x"]).cut(1000).add_noise(0.05, random_state=0)
     found = denoise(*noisy.split_time(0.2), shortest=2)
     assert found is None or found.method == "window"
