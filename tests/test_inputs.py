@@ -135,6 +135,20 @@ def test_a_driven_system_is_learned_exactly(model: HiTS) -> None:
     assert model.feature_names_ == ("x0", "x1")
 
 
+def test_simple_forecasts_see_the_inputs_too(model: HiTS, tmp_path: Path) -> None:
+    """The oscillator is linear: with its input the linear map is as good as exact."""
+    u = signal(200, seed=6)
+    test = np.column_stack([driven(u, np.array([0.5, -0.5])), [*u, u[-1]]])
+    data = Trajectories(test, DT, feature_names=["x0", "x1", "u0"])
+    found = model.evaluate(data).baselines
+    assert list(found) == ["persistence", "mean", "driven linear", "driven polynomial", "seasonal"]
+    assert found["driven linear"].nrmse < 1e-6 < 0.1 < found["mean"].nrmse
+    again = pyhits.load(model.save(tmp_path / "m.safetensors"))
+    assert again.evaluate(data).baselines == found
+    short = model.evaluate(data, n_steps=20).baselines
+    assert short["driven linear"].nrmse < 1e-6
+
+
 @pytest.mark.parametrize("sizes", [[1, 4], [1, 16], [1, 4, 16]])
 def test_coarse_steps_see_mean_and_trend(model: HiTS, sizes: list[int]) -> None:
     u = 0.4 * np.sin(0.25 * DT * np.arange(200))

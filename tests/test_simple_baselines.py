@@ -11,7 +11,15 @@ from sklearn.base import clone
 
 import pyhits
 from pyhits import metrics
-from pyhits.baselines import Linear, Mean, Persistence, Polynomial, Seasonal
+from pyhits.baselines import (
+    DrivenLinear,
+    DrivenPolynomial,
+    Linear,
+    Mean,
+    Persistence,
+    Polynomial,
+    Seasonal,
+)
 from pyhits.baselines.polynomial import monomials, n_terms
 from pyhits.baselines.seasonal import find_period
 from pyhits.errors import ArgumentError, DataError, DivergenceError, NotFittedError
@@ -173,6 +181,49 @@ def test_ragged_and_short_trajectories_are_learned_from() -> None:
         ahead = kind().fit(ragged).forecast(full, 60, on_divergence="return")
         if kind in (Linear, Polynomial):
             np.testing.assert_allclose(ahead, full.to_array(), atol=1e-4)
+
+
+def driven(n: int, seed: int, bend: float = 0.0) -> Trajectories:
+    """``x' = 0.9 x + 0.5 u + bend x u`` under random inputs, which are the last feature."""
+    rng = np.random.default_rng(seed)
+    u = rng.uniform(-1, 1, (n, 60))
+    x = rng.uniform(-1, 1, (n, 60))
+    for k in range(59):
+        x[:, k + 1] = 0.9 * x[:, k] + 0.5 * u[:, k] + bend * x[:, k] * u[:, k]
+    return Trajectories(np.stack([x, u], axis=2), 1.0)
+
+
+@pytest.mark.parametrize(("bend", "kind"), [(0.0, DrivenLinear), (0.3, DrivenPolynomial)])
+def test_what_inputs_do_is_found_and_followed(bend: float, kind: type[DrivenPolynomial]) -> None:
+    model = kind(1).fit(driven(20, 0, bend), validation=driven(5, 1, bend))
+    test = driven(7, 2, bend).to_array()
+    ahead = model.forecast(test[:, 0, :1], 59, inputs=test[:, :, 1:])
+    np.testing.assert_allclose(ahead, test[..., :1], atol=1e-9)
+    # One vectorised run is what each trajectory gives alone; the last input is held.
+    alone = model.forecast(test[3:4, 0, :1], 59, inputs=test[3:4, :, 1:])
+    np.testing.assert_allclose(alone[0], ahead[3], atol=1e-12)
+    held = test[:, np.minimum(np.arange(60), 9), 1:]
+    np.testing.assert_array_equal(
+        model.forecast(test[:, 0, :1], 59, inputs=test[:, :10, 1:]),
+        model.forecast(test[:, 0, :1], 59, inputs=held),
+    )
+    again = kind(1).set_state(1.0, **model.state())
+    np.testing.assert_array_equal(again.forecast(test[:, 0, :1], 59, inputs=test[:, :, 1:]), ahead)
+
+
+def test_driven_baselines_refuse_what_does_not_fit() -> None:
+    model = DrivenLinear(1).fit(driven(9, 0))
+    for states, inputs in (
+        (np.zeros((2, 2)), np.zeros((2, 5, 1))),
+        (np.zeros((2, 1)), np.zeros((3, 5, 1))),
+        (np.zeros((2, 1)), np.zeros((2, 5))),
+        (np.zeros((2, 1)), np.zeros((2, 0, 1))),
+        (np.zeros((2, 1)), None),
+    ):
+        with pytest.raises(ArgumentError, match="Expected states"):
+            model.forecast(states, 5, inputs=inputs)
+    with pytest.raises(ValueError, match="more inputs than features"):
+        DrivenLinear(1).set_state(1.0, **model.state() | {"inputs": np.array([2])})
 
 
 def test_smape_is_its_formula() -> None:

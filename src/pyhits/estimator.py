@@ -355,7 +355,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         all_seen = recipe.is_closed and validation is None
         try:
             self.region_ = Region.of(ready.seen, ready.unseen, self.encoder_.scale_)
-            self.baselines_ = Rivals.fit(train, held)
+            self.baselines_ = Rivals.fit(train, held, ready.on_rows())
             self._calibrate(Kept.of(ready, dict(self.flow_maps_), all_seen=all_seen))
         except KeyboardInterrupt:
             warnings.warn(

@@ -91,6 +91,10 @@ class Prepared:
             return None
         return self.inputs.scaled(self.acting["train"]), self.inputs.scaled(self.acting["held"])
 
+    def on_rows(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the inputs on ``train`` and ``held`` in the user's units; None without any."""
+        return (self.acting["train"], self.acting["held"]) if self.acting else None
+
     def together(self) -> tuple[Trajectories, np.ndarray | None]:
         """Return both parts as one, and the scaled inputs on its rows."""
         acting = self.scaled()

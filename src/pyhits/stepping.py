@@ -602,7 +602,7 @@ class Stepping:
 
         rivals: dict[str, Any] = {}
         if baselines and self.baselines_ is not None:
-            rivals = self.baselines_.forecasters(self.preprocessor_, starts)
+            rivals = self.baselines_.forecasters(self.preprocessor_, starts, acting)
         kept = None
         if self.preprocessor_ is not None and self.preprocessor_.lossy:
             kept = data.with_values(

@@ -11,6 +11,7 @@
 All have one face: ``fit``, ``forecast`` from a state, ``forecast_from`` a recording.
 """
 
+from pyhits.baselines.driven import DrivenLinear, DrivenPolynomial
 from pyhits.baselines.echo import EchoStateNetwork
 from pyhits.baselines.polynomial import Linear, Polynomial
 from pyhits.baselines.recurrent import LSTM, ClockworkRNN
@@ -20,6 +21,8 @@ from pyhits.baselines.simple import Mean, Persistence
 __all__ = [
     "LSTM",
     "ClockworkRNN",
+    "DrivenLinear",
+    "DrivenPolynomial",
     "EchoStateNetwork",
     "Linear",
     "Mean",

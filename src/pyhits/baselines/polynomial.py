@@ -116,7 +116,10 @@ class Polynomial(Simple):
             weights = np.stack([solver.solve(ridge) for ridge in _RIDGES])
             starter = best[1][1] if lags > 1 else None
             for ridge, error, some in zip(
-                _RIDGES, _errors(weights, lags, degree, starter, checks), weights, strict=True
+                _RIDGES,
+                _errors(weights, lags, degree, starter, checks, self.n_inputs),
+                weights,
+                strict=True,
             ):
                 if lags not in best or error < best[lags][0]:
                     best[lags] = (error, StepMap(some, lags, degree))
@@ -133,7 +136,7 @@ class Polynomial(Simple):
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         ahead = np.empty((n_steps, len(rows), rows.shape[2]))
         known = rows.transpose(1, 0, 2)
-        _roll(ahead[None], known, self.map_.weights[None], self.map_, self.starter_)
+        roll(ahead[None], known, self.map_.weights[None], self.map_, self.starter_)
         return ahead.transpose(1, 0, 2)
 
     def _learned(self) -> dict[str, np.ndarray]:
@@ -252,12 +255,18 @@ def _padded(held: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _errors(
-    weights: np.ndarray, lags: int, degree: int, starter: StepMap | None, truth: np.ndarray
+    weights: np.ndarray,
+    lags: int,
+    degree: int,
+    starter: StepMap | None,
+    truth: np.ndarray,
+    n_inputs: int = 0,
 ) -> list[tuple[int, float]]:
     """Return how many forecasts each candidate loses, and its bounded mean squared error."""
     like = StepMap(weights[0], lags, degree)
     ahead = np.empty((len(weights), len(truth) - 1, *truth.shape[1:]))
-    _roll(ahead, truth[:1], weights, like, starter or like)
+    given = np.nan_to_num(truth[1:, :, truth.shape[2] - n_inputs :])
+    roll(ahead, truth[:1], weights, like, starter or like, given)
     known = np.isfinite(truth[1:])
     with np.errstate(invalid="ignore", over="ignore"):
         squares = np.fmin(np.square(ahead - truth[1:]), _WORST)
@@ -267,8 +276,13 @@ def _errors(
     ]
 
 
-def _roll(
-    ahead: np.ndarray, rows: np.ndarray, weights: np.ndarray, like: StepMap, starter: StepMap
+def roll(
+    ahead: np.ndarray,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    like: StepMap,
+    starter: StepMap,
+    given: np.ndarray | None = None,
 ) -> None:
     """Step forward with one or several maps at once, into ``ahead``.
 
@@ -279,6 +293,8 @@ def _roll(
         What is known; where that is too little for the lags, ``starter`` takes the first step.
     weights : array, shape (maps, terms, d)
         Of maps with the lags and degree of ``like``.
+    given : array, shape (n_steps, n, k), optional
+        The last k features at every step.
     """
     maps, n_steps = len(weights), ahead.shape[1]
     past: list[Any] = [np.broadcast_to(row, (maps, *row.shape)) for row in rows[-like.lags :][::-1]]
@@ -290,4 +306,6 @@ def _roll(
                 before = past[0] if like.lags == 1 else np.concatenate(past, axis=-1)
                 step = monomials(before, like.degree) @ weights
             ahead[:, k] = past[0] + step
+            if given is not None and given.shape[2]:
+                ahead[:, k, :, -given.shape[2] :] = given[k]
             past = [ahead[:, k], *past][: like.lags]

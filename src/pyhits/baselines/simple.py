@@ -23,6 +23,9 @@ class Simple(Baseline):
     #: Name in tables and model files.
     kind: ClassVar[str] = ""
 
+    #: Last features that are given at every step, not forecast.
+    n_inputs: int = 0
+
     # Settings that only trained rivals choose.
     recipe = "pyhits"
     time_limit = None

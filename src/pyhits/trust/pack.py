@@ -94,7 +94,7 @@ def unpack_trust(
             start = f"baseline.{kind}."
             own = {k.removeprefix(start): a for k, a in arrays.items() if k.startswith(start)}
             fitted[kind] = KINDS[kind]().set_state(dt, **own)
-            if fitted[kind].n_features_in_ != len(names):
+            if fitted[kind].n_features_in_ - fitted[kind].n_inputs != len(names):
                 raise ValueError("a baseline is of other coordinates")
         rivals = Rivals(fitted)
     return calibration, region, rivals

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from pyhits.baselines.driven import DrivenLinear, DrivenPolynomial
 from pyhits.baselines.polynomial import MOST_TERMS, Linear, Polynomial, n_terms
 from pyhits.baselines.seasonal import Seasonal
 from pyhits.baselines.simple import Mean, Persistence, Simple
 from pyhits.encoders import Encoder
 from pyhits.evaluation import Rival
+from pyhits.planning import beside
 from pyhits.trajectories import Trajectories
 
-#: Their order in tables.
-KINDS: dict[str, type[Simple]] = {
-    kind.kind: kind for kind in (Persistence, Mean, Linear, Polynomial, Seasonal)
-}
+_PLAIN = (Persistence, Mean, Linear, Polynomial, Seasonal)
+_DRIVEN = (Persistence, Mean, DrivenLinear, DrivenPolynomial, Seasonal)
+
+#: All that a model file may hold, by kind.
+KINDS: dict[str, type[Simple]] = {kind.kind: kind for kind in (*_PLAIN, *_DRIVEN)}
 
 #: Rows that they learn from, and numbers in these, at most: two seconds at worst.
 _MOST_ROWS, _MOST_NUMBERS = 200_000, 4_000_000
@@ -39,28 +43,59 @@ class Rivals:
         self.fitted = dict(fitted)
 
     @classmethod
-    def fit(cls, train: Trajectories, held: Trajectories) -> Rivals:
-        """Fit all that are affordable to (part of) the data; ``held`` chooses."""
-        d = train.n_features
-        if n_terms(d, 2) <= MOST_TERMS:
-            kinds = list(KINDS)
-        else:
-            kinds = [k for k in KINDS if k != "polynomial" and (k != "linear" or d <= _MOST_LINEAR)]
-        few, checks = _some(train), _some(held)
-        # Forecasts start from one encoded state, so that a polynomial has no more rows to look at.
-        made = [Polynomial(max_lags=1) if k == "polynomial" else KINDS[k]() for k in kinds]
-        return cls({baseline.kind: baseline.fit(few, validation=checks) for baseline in made})
+    def fit(
+        cls,
+        train: Trajectories,
+        held: Trajectories,
+        acting: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Rivals:
+        """Fit all that are affordable to (part of) the data; ``held`` chooses.
 
-    def forecasters(self, preprocessor: Encoder | None, starts: np.ndarray) -> dict[str, Rival]:
+        Parameters
+        ----------
+        train, held : Trajectories
+        acting : pair of array, shape (n_rows, k), optional
+            Inputs on the rows of both: the linear map and the polynomial then see them, too.
+        """
+        joined = train, held
+        k = 0
+        if acting is not None:
+            k = acting[0].shape[1]
+            joined = beside(train, acting[0]), beside(held, acting[1])
+        d = joined[0].n_features
+        fitted: dict[str, Simple] = {}
+        for kind in _DRIVEN if k else _PLAIN:
+            if issubclass(kind, DrivenLinear | Linear):
+                made = DrivenLinear(k) if k else Linear()
+                affordable = n_terms(d, 2) <= MOST_TERMS or d <= _MOST_LINEAR
+            elif issubclass(kind, Polynomial):
+                # Forecasts start from one encoded state: a polynomial has no more rows to look at.
+                made = DrivenPolynomial(k) if k else Polynomial(max_lags=1)
+                affordable = n_terms(d, 2) <= MOST_TERMS
+            else:
+                made, affordable = kind(), True
+            if affordable:
+                seen = joined if made.n_inputs else (train, held)
+                fitted[made.kind] = made.fit(_some(seen[0]), validation=_some(seen[1]))
+        return cls(fitted)
+
+    def forecasters(
+        self,
+        preprocessor: Encoder | None,
+        starts: np.ndarray,
+        inputs: np.ndarray | None = None,
+    ) -> dict[str, Rival]:
         """Return by kind what forecasts initial states ``(n, d)`` in the user's units.
 
         Parameters
         ----------
         starts : array, shape (n, d) or (n, history, d)
             What an encoder makes the initial states of: these and, with delays, rows before them.
+        inputs : array, shape (n, rows, k), optional
+            What acts on them.
         """
         return {
-            kind: Rival(baseline.label, partial(_ahead, baseline, preprocessor, starts))
+            kind: Rival(baseline.label, partial(_ahead, baseline, preprocessor, starts, inputs))
             for kind, baseline in self.fitted.items()
         }
 
@@ -69,18 +104,22 @@ def _ahead(
     baseline: Simple,
     preprocessor: Encoder | None,
     starts: np.ndarray,
+    inputs: np.ndarray | None,
     states: np.ndarray,
     n_steps: int,
 ) -> np.ndarray:
     """Forecast states ``(n, d)``; NaN where a forecast diverged."""
-    if baseline.kind == "persistence":
+    if isinstance(baseline, Persistence):
         # As recorded, not as an encoder would have it.
         return np.broadcast_to(states[:, None], (len(states), n_steps + 1, states.shape[1]))
+    settings: dict[str, Any] = {"on_divergence": "return"}
+    if isinstance(baseline, DrivenPolynomial):
+        settings["inputs"] = inputs
     if preprocessor is None:
-        return baseline.forecast(states, n_steps, on_divergence="return")
+        return baseline.forecast(states, n_steps, **settings)
     rows = starts if starts.ndim == 3 else starts[:, None]
     begin = preprocessor.transform(rows)[:, -1]
-    ahead = baseline.forecast(begin, n_steps, on_divergence="return")
+    ahead = baseline.forecast(begin, n_steps, **settings)
     return np.asarray(preprocessor.inverse_transform(ahead))
 
 

@@ -1,0 +1,124 @@
+"""One-step maps of states and known inputs: what simple forecasts make of these."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pyhits.baselines.base import blank_diverged
+from pyhits.baselines.polynomial import Polynomial, roll
+from pyhits.baselines.simple import same_shape
+from pyhits.checks import as_choice, as_count
+from pyhits.encoders import Standardise
+from pyhits.errors import ArgumentError
+from pyhits.trajectories import default_names
+
+
+class DrivenPolynomial(Polynomial):
+    """A polynomial of the last state and of what acts on it.
+
+    The last features of the training data are inputs: row i of them acts from row i to the next.
+
+    Parameters
+    ----------
+    n_inputs : int
+        How many of them are.
+    max_degree : int
+        Highest degree tried, from 1 to 4, as far as there are at most 300 monomials.
+    scaling : Standardise, optional
+        By default ``Standardise()``.
+    """
+
+    kind: ClassVar[str] = "driven polynomial"
+    max_lags = 1
+
+    def __init__(
+        self, n_inputs: int = 1, *, max_degree: int = 4, scaling: Standardise | None = None
+    ) -> None:
+        self.n_inputs = n_inputs
+        self.max_degree = max_degree
+        self.scaling = scaling
+
+    @property
+    def label(self) -> str:
+        """Name in a table."""
+        return f"{self.kind} (degree {self.map_.degree})"
+
+    def forecast(
+        self,
+        initial_states: Any,
+        n_steps: int,
+        *,
+        inputs: Any = None,
+        on_divergence: str = "raise",
+    ) -> np.ndarray:
+        """Step forward from states while inputs act.
+
+        Parameters
+        ----------
+        initial_states : array, shape (n, d)
+            Without the inputs.
+        n_steps : int
+        inputs : array, shape (n, m, k)
+            Row i acts from row i to the next; the last is held where there are fewer than
+            ``n_steps``.
+        on_divergence : {"raise", "return"}
+
+        Returns
+        -------
+        array, shape (n, n_steps + 1, d)
+        """
+        self._check_fitted()
+        n_steps = as_count(n_steps, "n_steps")
+        as_choice(on_divergence, "on_divergence", ("raise", "return"))
+        states, told = np.asarray(initial_states), np.asarray(inputs, dtype=np.float64)
+        k = self.n_inputs
+        shape = (len(states), max(1, told.shape[1] if told.ndim == 3 else 1), k)
+        if states.ndim != 2 or states.shape[1] != self.n_features_in_ - k or told.shape != shape:
+            raise ArgumentError(
+                f"Expected states (n, {self.n_features_in_ - k}) and inputs (n, rows, {k}), got "
+                f"{states.shape} and {told.shape}."
+            )
+        told = told[:, np.minimum(np.arange(n_steps + 1), told.shape[1] - 1)]
+        first = np.concatenate([states, told[:, 0]], axis=1)
+        mean, scale = self.scaling_.mean_[-k:], self.scaling_.scale_[-k:]
+        given = ((told[:, 1:] - mean) / scale).transpose(1, 0, 2)
+        ahead = np.empty((n_steps, *first.shape))
+        start = self.scaling_.transform(first)[None]
+        roll(ahead[None], start, self.map_.weights[None], self.map_, self.map_, given)
+        scaled = np.ascontiguousarray(ahead.transpose(1, 0, 2))
+        blank_diverged(scaled, raises=on_divergence == "raise")
+        found = np.empty((len(states), n_steps + 1, states.shape[1]), dtype=states.dtype)
+        found[:, 0] = states
+        found[:, 1:] = self.scaling_.inverse_transform(scaled)[..., :-k]
+        return found
+
+    def _learned(self) -> dict[str, np.ndarray]:
+        return super()._learned() | {"inputs": np.array([self.n_inputs])}
+
+    def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
+        self.n_inputs = int(same_shape(arrays["inputs"], (1,))[0])
+        if not 1 <= self.n_inputs < self.n_features_in_:
+            raise ValueError("a baseline has more inputs than features")
+        self.feature_names_ = default_names(self.n_features_in_)
+        super()._set_learned(arrays)
+
+
+class DrivenLinear(DrivenPolynomial):
+    """``x' = A x + B u + c`` by ridge regression: dynamic mode decomposition with control.
+
+    Proctor, Brunton, Kutz 2016, SIAM J. Appl. Dyn. Syst. 15, 142.
+    """
+
+    kind: ClassVar[str] = "driven linear"
+    max_degree = 1
+
+    def __init__(self, n_inputs: int = 1, *, scaling: Standardise | None = None) -> None:
+        self.n_inputs = n_inputs
+        self.scaling = scaling
+
+    @property
+    def label(self) -> str:
+        """Name in a table."""
+        return self.kind
