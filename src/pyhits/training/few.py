@@ -128,6 +128,13 @@ def train_few(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap,
     return flow_map, history
 
 
+def may_try_nets(job: ScaleJob) -> bool:
+    """Whether nets are asked for, and there is enough to train one on."""
+    few = job.train.n_windows <= _FEW_WINDOWS
+    long = len(job.train.values) >= _LEAST_STEPS * job.step_size
+    return job.recipe.with_nets and long and not few
+
+
 def rival(
     job: ScaleJob,
     search: Search,
@@ -139,8 +146,7 @@ def rival(
 
     Its score is put into the history.
     """
-    enough = len(search.folds) == 1 and len(job.train.values) >= _LEAST_STEPS * job.step_size
-    if not (job.recipe.with_nets and enough and found.score >= _NEAR_EXACT):
+    if len(search.folds) > 1 or not may_try_nets(job) or found.score < _NEAR_EXACT:
         return None
     polynomial, base = search.best.get("polynomial"), None
     if polynomial is not None and polynomial.score < _SENSIBLE * found.score:

@@ -19,6 +19,7 @@ import torch
 from pyhits.errors import ArgumentError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap, register
 from pyhits.training.checkpoint import CheckpointFolder
+from pyhits.training.few import may_try_nets
 from pyhits.training.history import History
 from pyhits.training.loop import train_scale
 from pyhits.training.run import Progress, ScaleJob
@@ -27,8 +28,8 @@ from pyhits.training.stacked import train_stacked
 #: Optimiser steps in all, from which on starting processes takes less time than it saves.
 _WORTH_PROCESSES = 8000
 
-#: Optimiser steps that take as long as a search among closed forms.
-_SEARCH = 600
+#: Optimiser steps that take as long as a search among closed forms, and as nets that may follow.
+_SEARCH, _NETS = 600, 3000
 
 #: Called with one ``(step, total, validation_error)`` a scale; total 0 means not begun.
 Watch = Callable[[np.ndarray], None]
@@ -170,7 +171,9 @@ def _plan(jobs: Sequence[ScaleJob], n_jobs: int | None) -> _Plan:
 
 def _work(job: ScaleJob) -> int:
     """Return the optimiser steps that training takes, or that take as long as a search does."""
-    return _SEARCH if job.recipe.is_closed else job.recipe.max_steps or 0
+    if not job.recipe.is_closed:
+        return job.recipe.max_steps or 0
+    return _SEARCH + _NETS * may_try_nets(job)
 
 
 def _cluster_plan(backend: Any, jobs: Sequence[ScaleJob], n_jobs: int | None) -> _Plan:
