@@ -379,11 +379,11 @@ def test_auto_is_no_link_of_a_list():
 # Without being asked
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.01, 0.05])
+@pytest.mark.parametrize("noise", [0.0, 0.05])
 @pytest.mark.parametrize(("name", "dt"), [("van-der-pol", 0.05), ("rossler", 0.1)])
 def test_a_missing_variable_is_told_from_noise(name: str, dt: float, noise: float):
     system = pyhits.systems.get(name)
-    whole = system.simulate(n_trajectories=1, n_steps=4500, dt=dt, transient=20, random_state=1)
+    whole = system.simulate(n_trajectories=1, n_steps=1500, dt=dt, transient=20, random_state=1)
     if noise:
         whole = whole.add_noise(noise, random_state=0)
     assert not choose_delays([whole[0]]).needed
@@ -409,11 +409,10 @@ def test_recordings_that_lack_a_variable_are_delayed_unless_told_otherwise():
     assert found.evaluate(test).nrmse < 0.2 * plain.evaluate(test).nrmse
 
 
-@pytest.mark.parametrize("noise", [0.01, 0.05])
-def test_few_noisy_points_of_one_variable_are_delayed_too(noise: float):
+def test_few_noisy_points_of_one_variable_are_delayed_too():
     system = pyhits.systems.get("van-der-pol")
     whole = system.simulate(1, n_steps=1300, dt=0.1, random_state=1).select(["x"])
-    noisy = whole.cut(1000).add_noise(noise, random_state=0)
+    noisy = whole.cut(1000).add_noise(0.05, random_state=0)
     found = pyhits.HiTS([1, 4], flow_map="closed", random_state=0, n_jobs=1, verbose=False)
     found.fit(noisy)
     assert found.start_rows_ > 20

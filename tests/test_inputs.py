@@ -330,7 +330,7 @@ def test_delays_and_inputs_go_together(recording: tuple[np.ndarray, np.ndarray])
     states, u = recording
     observed = states[:, :1]
     encoder = pyhits.encoders.DelayEmbedding(3)
-    model = fit(observed, inputs=u, dt=DT, step_sizes=[1], encoder=encoder)
+    model = fit(observed, inputs=u, dt=DT, step_sizes=[1], encoder=encoder, flow_map="closed")
     fresh = u[-100:]
     held = model.evaluate(
         Trajectories(np.column_stack([observed[-101:], np.append(fresh, 0)]), DT,
