@@ -213,15 +213,19 @@ def test_what_inputs_do_is_found_and_followed(bend: float, kind: type[DrivenPoly
 
 def test_driven_baselines_refuse_what_does_not_fit() -> None:
     model = DrivenLinear(1).fit(driven(9, 0))
-    for states, inputs in (
-        (np.zeros((2, 2)), np.zeros((2, 5, 1))),
-        (np.zeros((2, 1)), np.zeros((3, 5, 1))),
-        (np.zeros((2, 1)), np.zeros((2, 5))),
-        (np.zeros((2, 1)), np.zeros((2, 0, 1))),
-        (np.zeros((2, 1)), None),
-    ):
-        with pytest.raises(ArgumentError, match="Expected states"):
+    states = np.zeros((2, 1))
+    for inputs in (np.zeros((3, 5, 1)), np.zeros((2, 5)), np.zeros((2, 0, 1)), None):
+        with pytest.raises(ArgumentError, match=r"Expected inputs of shape \(2, rows, 1\)"):
             model.forecast(states, 5, inputs=inputs)
+    with pytest.raises(DataError, match="NaN or infinity"):
+        model.forecast(states, 5, inputs=np.full((2, 5, 1), np.nan))
+    with pytest.raises((ArgumentError, DataError)):
+        model.forecast(np.zeros((2, 2)), 5, inputs=np.zeros((2, 5, 1)))
+    with pytest.raises((ArgumentError, DataError)):
+        model.forecast(np.full((2, 1), np.nan), 5, inputs=np.zeros((2, 5, 1)))
+    with pytest.raises(ArgumentError, match="with what acts on them"):
+        model.forecast_from(driven(1, 0)[0], 5)
+    assert model.forecast([0.3], 5, inputs=np.zeros((5, 1))).shape == (6, 1)
     with pytest.raises(ValueError, match="more inputs than features"):
         DrivenLinear(1).set_state(1.0, **model.state() | {"inputs": np.array([2])})
 

@@ -89,18 +89,11 @@ class Kept:
         if ready.recorded is None:
             return None
         most = affordable(int(ready.trained.lengths.max()))
-        trained = evenly(ready.trained, most)
+        trained = planning.evenly(ready.trained, most)
         if not all_seen:
             return cls(ready.recorded, trained)
         by_time = planning.by_time(ready.trained, ready.recorded)
         return cls(ready.recorded, trained, maps, () if by_time else _folds(ready))
-
-
-def evenly(data: Trajectories, most: int) -> Trajectories:
-    """Return at most so many of the trajectories, evenly chosen."""
-    if len(data) <= most:
-        return data
-    return data[np.linspace(0, len(data) - 1, most).astype(int)]
 
 
 def _folds(ready: Prepared) -> tuple[Fold, ...]:

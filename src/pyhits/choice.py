@@ -146,16 +146,13 @@ class Chooser:
         self._sample = self._sample.cut(selection.n_steps)
         self._ranges = ranges(sizes)
         near = [c for c in selection.path if c.error <= _STEADY * selection.error]
-        near.sort(key=lambda c: c.error)
-        steady = min(near, key=lambda c: self._diverged(c.step_sizes))
+        steady = min(near, key=lambda c: (self._diverged(c.step_sizes), c.error))
         return replace(selection, step_sizes=steady.step_sizes, error=steady.error)
 
     def _diverged(self, step_sizes: tuple[int, ...]) -> int:
         """Return how many of the uncut rollouts diverge."""
         if step_sizes not in self._counts:
-            ahead = self._ahead(step_sizes, self._whole)
-            known = np.isfinite(self._whole.truth)
-            self._counts[step_sizes] = int((known & ~np.isfinite(ahead)).any(axis=(1, 2)).sum())
+            self._measure(step_sizes, self._whole)
         return self._counts[step_sizes]
 
     def _interrupted(
@@ -213,6 +210,9 @@ class Chooser:
         seconds = time.perf_counter() - begin
         most = None if rolled.n_steps == self._whole.n_steps else _MOST
         error = masked_mse(rolled.truth, predicted, self._scale, most)
+        if rolled is self._whole:
+            lost = np.isfinite(rolled.truth) & ~np.isfinite(predicted)
+            self._counts[step_sizes] = int(lost.any(axis=(1, 2)).sum())
         needs = cost({s: self._flow_maps[s] for s in step_sizes}, rolled.n_steps)
         candidate = Candidate(
             step_sizes,

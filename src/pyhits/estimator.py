@@ -18,7 +18,7 @@ from pyhits.encoders import Encoder
 from pyhits.errors import ArgumentError, PyHiTSWarning
 from pyhits.flowmaps import ScaledNet
 from pyhits.preparing import Prepared, prepare
-from pyhits.progress import say, scale_bars
+from pyhits.progress import bar, say, scale_bars
 from pyhits.settings import check_selection, check_settings, widths_by_scale
 from pyhits.training import Recipe
 from pyhits.training.checkpoint import CheckpointFolder
@@ -400,13 +400,16 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             dtype=dtype,
             inputs=None if acting is None else (acting, acting),
         )
-        for job in jobs:
-            size, left = job.step_size, None
-            chosen = self.flow_maps_[size]
-            if deadline is not None:
-                left = deadline - time.perf_counter()
-            if not isinstance(chosen, ScaledNet) or size in self.selection_.step_sizes:
-                self.flow_maps_[size] = fit_again(job, chosen, self.history_[size], time_limit=left)
+        with bar("fitting to all rows", verbose=self.verbose) as progress:
+            for done, job in enumerate(jobs, start=1):
+                size, chosen = job.step_size, self.flow_maps_[job.step_size]
+                left = None if deadline is None else deadline - time.perf_counter()
+                if not isinstance(chosen, ScaledNet) or size in self.selection_.step_sizes:
+                    self.flow_maps_[size] = fit_again(
+                        job, chosen, self.history_[size], time_limit=left
+                    )
+                if progress is not None:
+                    progress(done, len(jobs))
 
     def couple(
         self, select: str | Sequence[int], *, tolerance: float | None = None, validation: Any = None

@@ -207,6 +207,13 @@ def matched(data: Trajectories, dt: float, feature_names: Sequence[str], name: s
     return data.select(wanted)
 
 
+def evenly(data: Trajectories, most: int) -> Trajectories:
+    """Return at most so many of the trajectories, evenly chosen."""
+    if len(data) <= most:
+        return data
+    return data[np.linspace(0, len(data) - 1, most).astype(int)]
+
+
 @dataclass(frozen=True)
 class Rollouts:
     """Stretches of trajectories that forecasts are compared with.
@@ -291,9 +298,7 @@ def rollouts(
     if len(trajectories) >= _FEW:
         length = int(trajectories.lengths.max())
         most = max(_FEW, _MAX_STATES // length)
-        if len(trajectories) > most:
-            trajectories = trajectories[np.linspace(0, len(trajectories) - 1, most).astype(int)]
-        return Rollouts(padded(trajectories))
+        return Rollouts(padded(evenly(trajectories, most)))
     each = -(-2 * _FEW // len(trajectories))
     span = max(1, int(trajectories.lengths.max() - 1) // 2)
     span = min(span, max(1, _MAX_STATES // (each * len(trajectories))))

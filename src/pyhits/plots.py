@@ -283,9 +283,9 @@ def spectra_and_distributions(
         largest = both[0][:, k].max()
         if largest > 0:
             above.set_ylim(largest * _LEAST_DRAWN, 5 * largest)
-        above.set(xlabel="frequency")
+        above.set(xlabel="frequency (1 / time)")
         below.set(xlabel=_label(names[k]))
-    axes[0, 0].set_ylabel("energy")
+    axes[0, 0].set_ylabel("power (arbitrary unit)")
     axes[1, 0].set_ylabel("density")
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(),

@@ -15,7 +15,7 @@ from pyhits.encoders.flatten import as_rows
 from pyhits.errors import ArgumentError, DataError
 from pyhits.inputs import PER_INPUT, Inputs, attach
 from pyhits.noise import Denoised, denoise, noise_level
-from pyhits.progress import bar
+from pyhits.progress import bar, say
 from pyhits.settings import check_selection, widths_by_scale
 from pyhits.training import Recipe
 from pyhits.training.lags import choose_lags
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 #: Constant features that a note names, at most.
 _MOST_NAMES = 20
-
 
 #: Noise, in standard deviations, from which on neighbouring rows do not tell how a state changes.
 _NOISY = 1e-3
@@ -177,7 +176,7 @@ def prepare(
         notes += preprocessor.notes()
         preprocessor = without_idle(preprocessor)
     elif model.encoder is None and not names:
-        preprocessor = _needed_delays(train, held, recipe, notes)
+        preprocessor = _needed_delays(train, held, recipe, notes, verbose=model.verbose)
     if preprocessor is not None:
         lost = preprocessor.history - 1
         for name, before in (("train", train), ("held", held)) if names else ():
@@ -250,25 +249,28 @@ def prepare(
 
 
 def _needed_delays(
-    train: Trajectories, held: Trajectories, recipe: Recipe, notes: list[str]
+    train: Trajectories, held: Trajectories, recipe: Recipe, notes: list[str], *, verbose: bool
 ) -> Chain | None:
     """Return delays without which recordings do not show their state.
 
     Of few points without noise the rollouts that choose closed forms choose the rows of a state as
-    well. Of many trajectories, which are forecast from first states, delays are only spoken of.
+    well. Of many trajectories of one variable, which are forecast from first states, delays are
+    only spoken of.
     """
     few = recipe.resolve(train.n_features, len(train), train.n_rows).is_closed
-    if train.n_features > _MOST_DELAYED or recipe.windows != "anywhere":
+    several = len(train) >= planning.FEW_TRAJECTORIES
+    if train.n_features > (1 if several else _MOST_DELAYED) or recipe.windows != "anywhere":
         return None
     if few and not (noise_level(train) > _NOISY * train.spread()).any():
         return None
+    say("Looking whether one row tells the next.", verbose=verbose)
     delays = DelayEmbedding("auto")
     found = Chain([delays]).fit(train)
     choice = delays.choice_
     # What moves to and fro in one variable has a state of more.
     if choice is None or not (choice.needed or (train.n_features == 1 and choice.n_delays > 1)):
         return None
-    if len(train) >= planning.FEW_TRAJECTORIES or held.lengths.min() < 2 * found.history:
+    if several or held.lengths.min() < 2 * found.history:
         notes.append(
             "One row does not tell the next, as if a variable were missing: try encoder='auto', "
             "which takes delays."

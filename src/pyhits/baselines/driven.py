@@ -11,7 +11,8 @@ from pyhits.baselines.polynomial import Polynomial, roll
 from pyhits.baselines.simple import same_shape
 from pyhits.checks import as_choice, as_count
 from pyhits.encoders import Standardise
-from pyhits.errors import ArgumentError
+from pyhits.errors import ArgumentError, DataError
+from pyhits.hierarchy.starts import as_states
 from pyhits.trajectories import default_names
 
 
@@ -57,42 +58,58 @@ class DrivenPolynomial(Polynomial):
 
         Parameters
         ----------
-        initial_states : array, shape (n, d)
-            Without the inputs.
+        initial_states : array, shape (n, d) or (d,)
+            In the user's units, without the inputs.
         n_steps : int
-        inputs : array, shape (n, m, k)
+            Horizon in multiples of ``dt``.
+        inputs : array, shape (n, m, k), or (m, k) for one state
             Row i acts from row i to the next; the last is held where there are fewer than
             ``n_steps``.
         on_divergence : {"raise", "return"}
+            As other baselines.
 
         Returns
         -------
-        array, shape (n, n_steps + 1, d)
+        array, shape (n, n_steps + 1, d) or (n_steps + 1, d)
+
+        Raises
+        ------
+        ArgumentError, DataError, DivergenceError, NotFittedError
         """
         self._check_fitted()
         n_steps = as_count(n_steps, "n_steps")
         as_choice(on_divergence, "on_divergence", ("raise", "return"))
-        states, told = np.asarray(initial_states), np.asarray(inputs, dtype=np.float64)
-        k = self.n_inputs
-        shape = (len(states), max(1, told.shape[1] if told.ndim == 3 else 1), k)
-        if states.ndim != 2 or states.shape[1] != self.n_features_in_ - k or told.shape != shape:
+        k, d = self.n_inputs, self.n_features_in_ - self.n_inputs
+        states, single = as_states(initial_states, self.feature_names_[:d])
+        told = np.asarray(inputs, dtype=np.float64)
+        told = told[None] if single and told.ndim == 2 else told
+        if told.ndim != 3 or told.shape[::2] != (len(states), k) or told.shape[1] == 0:
             raise ArgumentError(
-                f"Expected states (n, {self.n_features_in_ - k}) and inputs (n, rows, {k}), got "
-                f"{states.shape} and {told.shape}."
+                f"Expected inputs of shape ({len(states)}, rows, {k}), got {told.shape}."
             )
+        if not np.isfinite(told).all():
+            raise DataError("The inputs hold NaN or infinity; fill or leave out such rows.")
         told = told[:, np.minimum(np.arange(n_steps + 1), told.shape[1] - 1)]
-        first = np.concatenate([states, told[:, 0]], axis=1)
-        mean, scale = self.scaling_.mean_[-k:], self.scaling_.scale_[-k:]
+        first = self.scaling_.transform(np.concatenate([states, told[:, 0]], axis=1))
+        mean, scale = self.scaling_.mean_[d:], self.scaling_.scale_[d:]
         given = ((told[:, 1:] - mean) / scale).transpose(1, 0, 2)
         ahead = np.empty((n_steps, *first.shape))
-        start = self.scaling_.transform(first)[None]
-        roll(ahead[None], start, self.map_.weights[None], self.map_, self.map_, given)
-        scaled = np.ascontiguousarray(ahead.transpose(1, 0, 2))
-        blank_diverged(scaled, raises=on_divergence == "raise")
-        found = np.empty((len(states), n_steps + 1, states.shape[1]), dtype=states.dtype)
+        roll(ahead[None], first[None], self.map_.weights[None], self.map_, self.map_, given)
+        scaled = ahead.transpose(1, 0, 2)
+        blank_diverged(scaled[..., :d], raises=on_divergence == "raise")
+        found = np.empty((len(states), n_steps + 1, d), dtype=states.dtype)
         found[:, 0] = states
-        found[:, 1:] = self.scaling_.inverse_transform(scaled)[..., :-k]
-        return found
+        found[:, 1:] = self.scaling_.inverse_transform(scaled)[..., :d]
+        return found[0] if single else found
+
+    def forecast_from(
+        self, recording: Any, n_steps: int, *, on_divergence: str = "raise"
+    ) -> np.ndarray:
+        """Refuse: a recording does not tell what acts after its end."""
+        raise ArgumentError(
+            f"{type(self).__name__} goes on from states, with what acts on them: "
+            "forecast(recording[-1:, :d], n_steps, inputs=...)."
+        )
 
     def _learned(self) -> dict[str, np.ndarray]:
         return super()._learned() | {"inputs": np.array([self.n_inputs])}

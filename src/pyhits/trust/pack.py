@@ -108,6 +108,8 @@ def _check_calibration(c: Calibration, n_features: int) -> None:
     increasing = k > 0 and (np.diff(c.steps, prepend=0) > 0).all()
     if not increasing or c.counts.min() < 1 or c.counts.max() * c.pool > len(c.scores):
         raise ValueError("its calibration counts what it does not hold")
+    if not 0 <= c.n_trained <= c.n_rollouts:
+        raise ValueError("its calibration counts more training rollouts than there are")
     if c.unit.shape != (n_features,) or not (np.isfinite(c.unit).all() and (c.unit > 0).all()):
         raise ValueError("its calibration is of other features")
 

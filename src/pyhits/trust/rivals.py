@@ -14,14 +14,16 @@ from pyhits.baselines.seasonal import Seasonal
 from pyhits.baselines.simple import Mean, Persistence, Simple
 from pyhits.encoders import Encoder
 from pyhits.evaluation import Rival
-from pyhits.planning import beside
+from pyhits.planning import beside, evenly
 from pyhits.trajectories import Trajectories
 
-_PLAIN = (Persistence, Mean, Linear, Polynomial, Seasonal)
-_DRIVEN = (Persistence, Mean, DrivenLinear, DrivenPolynomial, Seasonal)
-
 #: All that a model file may hold, by kind.
-KINDS: dict[str, type[Simple]] = {kind.kind: kind for kind in (*_PLAIN, *_DRIVEN)}
+KINDS: dict[str, type[Simple]] = {
+    kind.kind: kind
+    for kind in (
+        Persistence, Mean, Linear, Polynomial, DrivenLinear, DrivenPolynomial, Seasonal,
+    )
+}  # fmt: skip
 
 #: Rows that they learn from, and numbers in these, at most: two seconds at worst.
 _MOST_ROWS, _MOST_NUMBERS = 200_000, 4_000_000
@@ -57,26 +59,22 @@ class Rivals:
         acting : pair of array, shape (n_rows, k), optional
             Inputs on the rows of both: the linear map and the polynomial then see them, too.
         """
-        joined = train, held
-        k = 0
+        joined, k = (train, held), 0
         if acting is not None:
-            k = acting[0].shape[1]
-            joined = beside(train, acting[0]), beside(held, acting[1])
+            joined, k = (beside(train, acting[0]), beside(held, acting[1])), acting[0].shape[1]
         d = joined[0].n_features
-        fitted: dict[str, Simple] = {}
-        for kind in _DRIVEN if k else _PLAIN:
-            if issubclass(kind, DrivenLinear | Linear):
-                made = DrivenLinear(k) if k else Linear()
-                affordable = n_terms(d, 2) <= MOST_TERMS or d <= _MOST_LINEAR
-            elif issubclass(kind, Polynomial):
-                # Forecasts start from one encoded state: a polynomial has no more rows to look at.
-                made = DrivenPolynomial(k) if k else Polynomial(max_lags=1)
-                affordable = n_terms(d, 2) <= MOST_TERMS
-            else:
-                made, affordable = kind(), True
-            if affordable:
-                seen = joined if made.n_inputs else (train, held)
-                fitted[made.kind] = made.fit(_some(seen[0]), validation=_some(seen[1]))
+        is_small = n_terms(d, 2) <= MOST_TERMS
+        made: list[Simple] = [Persistence(), Mean()]
+        if is_small or d <= _MOST_LINEAR:
+            made.append(DrivenLinear(k) if k else Linear())
+        if is_small:
+            # Forecasts start from one encoded state: a polynomial has no more rows to look at.
+            made.append(DrivenPolynomial(k) if k else Polynomial(max_lags=1))
+        made.append(Seasonal())
+        fitted = {}
+        for baseline in made:
+            seen, checks = joined if baseline.n_inputs else (train, held)
+            fitted[baseline.kind] = baseline.fit(_some(seen), validation=_some(checks))
         return cls(fitted)
 
     def forecasters(
@@ -129,7 +127,7 @@ def _some(data: Trajectories) -> Trajectories:
     if data.n_rows <= most:
         return data
     count = max(1, len(data) * most // data.n_rows)
-    few = data[np.linspace(0, len(data) - 1, count).astype(int)]
+    few = evenly(data, count)
     if few.n_rows <= 2 * most:
         return few
     return Trajectories([rows[-most:] for rows in few], few.dt, feature_names=few.feature_names)
