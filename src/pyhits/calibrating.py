@@ -20,6 +20,7 @@ from pyhits.training.forms import Form
 from pyhits.training.history import History
 from pyhits.training.jobs import make_jobs
 from pyhits.trajectories import Trajectories
+from pyhits.transaction import transactional
 from pyhits.trust import Calibration
 from pyhits.trust.result import basis
 from pyhits.trust.rollouts import Source, affordable, calibrate
@@ -126,6 +127,7 @@ class Calibrating(Stepping):
         state = cast(dict[str, Any], super().__getstate__())
         return {name: value for name, value in state.items() if name != "_kept"}
 
+    @transactional
     def calibrate(self, data: Any) -> Self:
         """Measure the errors that prediction intervals rest on anew, on other data.
 

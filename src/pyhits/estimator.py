@@ -27,6 +27,7 @@ from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.nets import nets_taken
 from pyhits.training.parallel import n_workers, train_scales, warn_interrupted
 from pyhits.trajectories import Trajectories
+from pyhits.transaction import transactional
 from pyhits.trust import Calibration, Region
 from pyhits.trust.rivals import Rivals
 
@@ -153,8 +154,6 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
     calibration_: Calibration | None = None
     region_: Region | None = None
     baselines_: Rivals | None = None
-    #: Held-out data in the user's units, as long as the fitted model is in memory.
-    _held: Trajectories | None = None
 
     def __init__(
         self,
@@ -217,6 +216,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
 
     # Fitting
 
+    @transactional
     def fit(
         self,
         X: Any,
@@ -252,7 +252,8 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         HiTS
-            Itself. Ctrl-C ends training early and keeps the scales that were finished.
+            Itself. Ctrl-C ends training early and keeps the scales that were finished. A fit that
+            raises leaves the estimator as it was.
 
         Raises
         ------
@@ -262,6 +263,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         if y is not None:
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
         recipe, n_jobs, seed = check_settings(self, with_checkpoint=checkpoint is not None)
+        self._forget()
         ready = prepare(self, X, validation, dt, inputs, recipe, seed=seed, begin=begin)
         recipe, notes, sizes = ready.recipe, ready.notes, ready.step_sizes
         train, held, encoder = ready.train, ready.held, ready.encoder
@@ -361,7 +363,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             warnings.warn(
                 "Interrupted: the model is whole, but has no prediction intervals or baselines.",
                 PyHiTSWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
             self._note_intervals()
         say(self.notes_[-1], verbose=self.verbose)
@@ -373,7 +375,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
                     "Interrupted: the model is whole, but some of its flow maps have not seen the "
                     "held-out part.",
                     PyHiTSWarning,
-                    stacklevel=2,
+                    stacklevel=3,
                 )
         self.seconds_ = time.perf_counter() - begin
         say(
@@ -382,6 +384,11 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             verbose=self.verbose,
         )
         return self
+
+    def _forget(self) -> None:
+        """Drop what an earlier fit has left, so that nothing of it joins what follows."""
+        for name in [n for n in vars(self) if n.endswith("_") or n == "_kept"]:
+            delattr(self, name)
 
     def _solve_again(self, ready: Prepared, dtype: str, deadline: float | None) -> None:
         """Solve for the closed forms that were chosen, with the held-out part as well.
@@ -411,6 +418,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
                 if progress is not None:
                     progress(done, len(jobs))
 
+    @transactional
     def couple(
         self, select: str | Sequence[int], *, tolerance: float | None = None, validation: Any = None
     ) -> HiTS:
@@ -440,7 +448,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
                 held = self.preprocessor_.transform(held)
             selection = self._chooser(held, acting=others).choose(how, tolerance)
             if self.inputs_ is None:
-                self.data_["agreement"] = evidence.measured(self, held)
+                self.data_ = {**self.data_, "agreement": evidence.measured(self, held)}
         else:
             selection = choose_again(self.selection_, list(self.flow_maps_), how, tolerance)
         self.selection_ = selection
@@ -453,7 +461,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
                     "The prediction intervals were those of another coupling, and the held-out "
                     "data are not in the model file: call calibrate with recordings to have some.",
                     PyHiTSWarning,
-                    stacklevel=2,
+                    stacklevel=3,
                 )
         return self
 

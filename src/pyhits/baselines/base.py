@@ -16,6 +16,7 @@ from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.hierarchy.starts import as_states
 from pyhits.planning import as_trajectories, matched
 from pyhits.trajectories import Trajectories
+from pyhits.transaction import transactional
 
 RECIPES = ("pyhits", "paper")
 
@@ -80,6 +81,7 @@ class Baseline(BaseEstimator, ABC):  # type: ignore[misc]
 
     # The face
 
+    @transactional
     def fit(
         self, X: Any, y: Any = None, *, validation: Any = None, dt: float | None = None
     ) -> Self:

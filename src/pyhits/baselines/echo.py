@@ -162,7 +162,7 @@ class EchoStateNetwork(Baseline):
             warnings.warn(
                 f"The search was interrupted after {len(search.history)} reservoirs: best kept.",
                 PyHiTSWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:

@@ -67,7 +67,7 @@ class _Recurrent(Baseline):
                 warnings.warn(
                     f"Training was interrupted after {keeper.step} steps: kept the best so far.",
                     PyHiTSWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
         if keeper.best is None:
             raise TrainingError(

@@ -13,6 +13,7 @@ from pyhits.encoders.base import Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.encoders.pod import POD
 from pyhits.errors import ArgumentError, DataError
+from pyhits.transaction import transactional
 
 #: Modes beyond the coordinates that the net's output lies in, unless said otherwise: so many times
 #: the coordinates, and so many at most.
@@ -111,6 +112,7 @@ class Autoencoder(Encoder):
             f"variance, as modes alone {_percent(self.linear_energy_)}."
         ]
 
+    @transactional
     def fit(self, X: Any, y: Any = None) -> Autoencoder:
         """Find the modes, and train the net.
 

@@ -14,6 +14,7 @@ from pyhits.encoders.flatten import Flatten
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
 from pyhits.errors import ArgumentError
+from pyhits.transaction import copied
 
 #: What an estimator's encoder is called that is to be chosen from the data.
 AUTO = "auto"
@@ -37,11 +38,17 @@ class Chain(Encoder):
         self.encoders = encoders
 
     def fit(self, X: Any, y: Any = None) -> Chain:
-        """Fit one after the other; ``X`` as the first of them takes it."""
+        """Fit one after the other; ``X`` as the first of them takes it.
+
+        Where one of them raises, all stay as they were.
+        """
         encoders = links(self)
-        for encoder in encoders[:-1]:
+        fitted = [copied(encoder) for encoder in encoders]
+        for encoder in fitted[:-1]:
             X = encoder.fit(X).transform(X)
-        encoders[-1].fit(X)
+        fitted[-1].fit(X)
+        for encoder, draft in zip(encoders, fitted, strict=True):
+            encoder.__dict__ = draft.__dict__
         self.n_features_in_ = encoders[0].n_features_in_
         return self
 

@@ -12,6 +12,7 @@ from pyhits.encoders.base import Encoder, several
 from pyhits.encoders.embedding import DelayChoice, choose_delays
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.trajectories import Trajectories
+from pyhits.transaction import transactional
 
 
 class DelayEmbedding(Encoder):
@@ -93,6 +94,7 @@ class DelayEmbedding(Encoder):
             raise NotFittedError(f"{self!r} chooses its delays when it is fitted; call fit first.")
         return n_delays, lag
 
+    @transactional
     def fit(self, X: Any, y: Any = None) -> DelayEmbedding:
         """Choose what is to be chosen, and check that every trajectory of ``X`` is long enough.
 

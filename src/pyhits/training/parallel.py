@@ -324,5 +324,5 @@ def warn_interrupted(finished: Sequence[int], missing: Sequence[int]) -> None:
     warnings.warn(
         f"Training was interrupted: kept step sizes {list(finished)}, left out {list(missing)}.",
         PyHiTSWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
