@@ -54,6 +54,22 @@ def circles(n: int, n_steps: int, dt: float = 0.1, seed: int = 0) -> Trajectorie
     return Trajectories(np.einsum("tij,nj->nti", flow, start), dt, feature_names=["x", "y"])
 
 
+def rounding(size: int, magnitude: Any = 1.0, dtype: Any = np.float64) -> float:
+    """Bound of how far two ways to add up ``size`` products may lie apart.
+
+    Each is within ``size * eps`` times the sum of the products' magnitudes of the exact sum
+    (Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1), in whichever order
+    the processor's kernels add. Several operations one after another count as one longer sum, times
+    the condition number of the whole.
+
+    Parameters
+    ----------
+    magnitude : float or array
+        The sum of the products' magnitudes; of an array the largest is taken.
+    """
+    return 2 * size * float(np.finfo(dtype).eps) * float(np.abs(magnitude).max())
+
+
 def seeded(net: FlowMap, seed: int) -> FlowMap:
     """The same kind of net with weights that follow from ``seed``."""
     return create(net.kind, net.config(), seed=seed).to(next(net.parameters()).dtype)

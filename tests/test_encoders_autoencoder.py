@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import quick
+from conftest import quick, rounding
 from sklearn.base import clone
 from typer.testing import CliRunner
 
@@ -61,7 +61,14 @@ def test_the_energy_is_what_it_says(fitted):
 
 def test_coordinates_are_those_of_modes_and_survive_the_way_back(fitted):
     Z = fitted.transform(TEST)
-    np.testing.assert_array_equal(Z, POD(26).fit(TRAIN).transform(TEST)[:, :2])
+    modes = POD(26).fit(TRAIN)
+    wanted = modes.transform(TEST)[:, :2]
+    # Rounding turns the modes of a decomposition by the share of a gap that it is of the strongest,
+    # and a product with two of them rounds otherwise than one with all.
+    values = modes.singular_values_
+    turned = values[0] / min(values[0] - values[1], values[1] - values[2])
+    within = rounding(len(TRAIN) + len(X), turned * np.linalg.norm(TEST - modes.mean_, axis=1))
+    np.testing.assert_allclose(Z, wanted, rtol=0, atol=within)
     again = fitted.transform(fitted.inverse_transform(Z))
     np.testing.assert_allclose(again, Z, atol=1e-12 * np.abs(Z).max())
     assert list(fitted.get_feature_names_out()) == ["latent 1", "latent 2"]
