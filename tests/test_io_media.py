@@ -19,6 +19,7 @@ from pyhits.errors import (
     PyHiTSWarning,
 )
 from pyhits.io import film as film_format
+from pyhits.io import limits
 from pyhits.io.media import FILMS
 from pyhits.trajectories import Trajectories
 
@@ -244,7 +245,7 @@ def test_files_that_are_no_film(tmp_path, av):
 @pytest.mark.usefixtures("av")
 def test_a_film_too_large_is_refused_at_once(tmp_path, monkeypatch):
     path = as_data(stripes()).save(tmp_path / "a.mp4")
-    monkeypatch.setattr(film_format, "_memory", lambda: 100_000)
+    monkeypatch.setattr(limits, "memory", lambda: 100_000)
     with pytest.raises(DataError, match=r"8 frames of 4608 numbers .*height"):
         pyhits.read(path)
     assert pyhits.read(path, height=16).n_rows == 8

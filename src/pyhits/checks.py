@@ -5,18 +5,22 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from pyhits.errors import ArgumentError, DataError
+from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 
 #: How messages name what mends data, in Python and on the command line.
 BY_REPAIR = "pyhits.repair (or --repair)"
 
 #: Beyond this magnitude a variance overflows in float64.
 LARGEST_MAGNITUDE = 1e150
+
+#: Imaginary parts below this many roundings of the largest real part come of transforms.
+_ROUNDED = 1000
 
 #: Texts that stand for a value that is not there, in lower case.
 MISSING_WORDS = frozenset(
@@ -148,10 +152,35 @@ def as_numeric(data: Any, *, what: str, missing: bool = False) -> np.ndarray:
     if array.dtype.kind in "OSU":
         return _from_objects(array, what, missing=missing)
     if array.dtype.kind == "c":
+        return _real_part(array, what)
+    raise DataError(f"Expected numbers in {what}, got values of type {array.dtype}.")
+
+
+def _real_part(array: np.ndarray, what: str) -> np.ndarray:
+    """Return the real part of complex numbers whose imaginary part is rounding, and say so.
+
+    Raises
+    ------
+    DataError
+        It is more than that.
+    """
+    real = np.ascontiguousarray(array.real)
+    # Where the real part is missing, so is the number.
+    known = np.isfinite(real)
+    largest, off = (float(np.abs(part[known]).max(initial=0)) for part in (real, array.imag))
+    share = off / largest if largest else math.inf if off else 0.0
+    if not share <= _ROUNDED * np.finfo(real.dtype).eps:
         raise DataError(
             f"{what} is complex; give real and imaginary parts as two features, or the modulus."
         )
-    raise DataError(f"Expected numbers in {what}, got values of type {array.dtype}.")
+    if off:
+        warnings.warn(
+            f"{what} is complex, but its imaginary part is rounding (up to {off:.2g}, where the "
+            f"real part is up to {largest:.2g}); the real part is taken.",
+            PyHiTSWarning,
+            stacklevel=3,
+        )
+    return as_numeric(real, what=what)
 
 
 def _from_objects(array: np.ndarray, what: str, *, missing: bool = False) -> np.ndarray:
@@ -198,7 +227,8 @@ def check_finite(
         low, high = float(values.min()), float(values.max())
     if math.isfinite(low) and math.isfinite(high) and max(-low, high) < LARGEST_MAGNITUDE:
         return
-    bad = ~(np.abs(values) < LARGEST_MAGNITUDE)
+    with np.errstate(over="ignore"):  # in float32 that limit is infinite
+        bad = ~(np.abs(values) < LARGEST_MAGNITUDE)
     row, column = (int(k) for k in np.argwhere(bad)[0])
     trajectory = int(np.searchsorted(offsets, row, side="right")) - 1
     value = float(values[row, column])

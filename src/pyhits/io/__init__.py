@@ -15,6 +15,7 @@ from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.io import archive, film, hdf5, matlab, netcdf, parquet, sound, text
 from pyhits.io.choose import Wanted
 from pyhits.io.guard import as_path, existing_file
+from pyhits.io.limits import TOO_LARGE, in_words, memory
 from pyhits.io.media import FILMS, checked
 from pyhits.packing import as_shape
 from pyhits.trajectories import Trajectories
@@ -164,6 +165,15 @@ def naming(file: Path) -> Iterator[None]:
         yield
     except (ArgumentError, DataError) as error:
         raise type(error)(f"{file}: {error}") from error.__cause__
+    except FileFormatError as error:
+        if str(file) in str(error):
+            raise
+        raise FileFormatError(f"{file}: {error}") from error.__cause__
+    except MemoryError:
+        raise DataError(
+            f"{file} is too large: reading it takes more than the {in_words(memory())} of memory "
+            f"that this process may use. {TOO_LARGE}"
+        ) from None
 
 
 def _existing(path: Any, variable: Any, time_column: Any) -> Path:

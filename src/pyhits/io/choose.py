@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from pyhits.checks import as_numeric, as_positive, suggest
-from pyhits.convert import Pieces, set_times, to_pieces
+from pyhits.convert import Pieces, from_columns, set_times, to_pieces
 from pyhits.errors import ArgumentError, DataError
+from pyhits.io.records import columns as table_columns
+from pyhits.io.records import the_only_table
 from pyhits.times import is_time_name, uniform_step
 
 
@@ -69,6 +71,11 @@ def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
     DataError
         No array or several could be the data, or the times match no axis of it.
     """
+    table = the_only_table(arrays, wanted.variable)
+    if table is not None:
+        columns = table_columns(np.asarray(arrays[table]).ravel())
+        where = f"the table {table!r}"
+        return from_columns(*columns, where=where, time_column=wanted.time_column, raw=wanted.raw)
     time = _time_name(arrays, wanted)
     name = _data_name(arrays, time, wanted.variable)
     values = as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}", missing=wanted.raw)
@@ -172,6 +179,9 @@ def _data_name(arrays: Mapping[str, Any], time: str | None, variable: str | None
         for name, array in numeric.items()
         if not (_is_vector(array) and max(array.shape) in axes)
     }
+    if not candidates:
+        # Truth values are masks where there is anything else.
+        candidates = {n: a for n, a in arrays.items() if a.dtype.kind == "b" and len(a.shape)}
     if len(candidates) == 1:
         return next(iter(candidates))
     if not candidates:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,6 +15,7 @@ from pyhits.convert import Pieces
 from pyhits.errors import DataError, FileFormatError, PyHiTSWarning
 from pyhits.io.choose import Wanted
 from pyhits.io.guard import BINARY, FILM, WAV, expect_kind, need, reading
+from pyhits.io.limits import expect_to_fit
 from pyhits.io.media import beyond, the_only_one
 from pyhits.trajectories import Trajectories
 
@@ -36,6 +36,12 @@ _QUALITY = {
 #: Share of numbers beyond 0 and 255 above which clipping is said: modes overshoot a little.
 _CLIPPED = 0.01
 
+#: What to do about a film that does not fit.
+_SMALLER = (
+    "Take smaller frames (height), grey ones (grey), or a shorter stretch of it (stretch); on the "
+    "command line --height, --grey, --stretch."
+)
+
 #: BT.601 as the container states it, and colours from 16 to 235.
 _BT601, _LIMITED = 5, 1
 
@@ -55,12 +61,15 @@ def read(path: Path, wanted: Wanted) -> Pieces:
         stream.thread_type = "AUTO"
         frames: list[Any] = []
         times: list[float] = []
+        _check_memory(1, 3 * (stream.width or 0) * (stream.height or 0))
+        announced = _announced(stream, wanted)
         for time, frame in _stretch(film, stream, wanted):
             frames.append(_picture(frame, wanted))
             times.append(time)
-            if len(frames) == 1:
-                _check_memory(stream, frames[0].size, wanted)
-        average = stream.average_rate
+            if len(frames) == 1 or len(frames) > announced:
+                # Some films do not say how many there are, or too few.
+                _check_memory(max(announced, len(frames)), frames[0].size)
+        average = stream.average_rate or None
         seconds = 0.0 if stream.duration is None else float(stream.duration * stream.time_base)
     if not frames:
         if wanted.stretch is not None:
@@ -175,28 +184,19 @@ def _picture(frame: Any, wanted: Wanted) -> np.ndarray:
     return np.rot90(picture, turns) if turns else picture
 
 
-def _check_memory(stream: Any, size: int, wanted: Wanted) -> None:
-    """Raise a DataError at once if the film cannot be held, in float32 beside its bytes."""
-    count = stream.frames
+def _check_memory(count: int, size: int) -> None:
+    """Raise a DataError if so many frames cannot be held, in float32 beside their bytes."""
+    expect_to_fit(5 * size * count, f"A film of {count} frames of {size} numbers", _SMALLER)
+
+
+def _announced(stream: Any, wanted: Wanted) -> int:
+    """Return how many frames there will be, as far as the film says; 0 if it does not."""
+    count = int(stream.frames)
     if wanted.stretch is not None and stream.average_rate:
         begin, end = wanted.stretch
         asked = math.ceil((end - begin) * stream.average_rate)
-        count = min(count, asked) if count else asked
-    needed = 5 * size * count
-    memory = _memory()
-    if needed > memory:
-        raise DataError(
-            f"{count} frames of {size} numbers take {needed / 1e9:.0f} GB, and this machine has "
-            f"{memory / 1e9:.0f} GB. Take smaller frames (height), grey ones (grey), or a shorter "
-            "stretch of it (stretch)."
-        )
-
-
-def _memory() -> float:
-    """Return this machine's memory in bytes, infinite where it does not say."""
-    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):
-        return math.inf
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        return min(count, asked) if count else int(asked)
+    return count
 
 
 def _step(times: list[float], average: Fraction | None) -> float | None:

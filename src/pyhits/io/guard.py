@@ -109,7 +109,7 @@ def reading(path: Path, kind: Kind) -> Iterator[None]:
     """Turn whatever a reader raises on a damaged file into a FileFormatError."""
     try:
         yield
-    except PyHiTSError:
+    except (PyHiTSError, MemoryError):
         raise
     except Exception as error:  # the parsers of other packages raise anything on damaged files
         raise FileFormatError(

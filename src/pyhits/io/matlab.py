@@ -22,7 +22,9 @@ def read(path: Path, wanted: Wanted) -> Pieces:
     if kind in (HDF5, MATLAB73):
         h5py = need("h5py", action="Reading MATLAB v7.3 .mat files", extra="hdf5")
         with reading(path, MATLAB73), h5py.File(path, "r") as file:
-            return _pieces({n: _Reversed(d) for n, d in _variables(file).items()}, path, wanted)
+            return _pieces(
+                {n: _Reversed(d) for n, d in _variables(file, wanted).items()}, path, wanted
+            )
     from scipy.io import loadmat  # takes a third of a second to import
 
     with reading(path, MATLAB5):
@@ -50,13 +52,13 @@ def _flat_vector(array: Any) -> Any:
     return np.asarray(array).ravel() if is_vector else array
 
 
-def _variables(file: Any) -> dict[str, Any]:
+def _variables(file: Any, wanted: Wanted) -> dict[str, Any]:
     """Return the numeric variables of a v7.3 file; ``#refs#`` holds the contents of cells."""
     return {
         name: dataset
-        for name, dataset in datasets(file).items()
+        for name, dataset in datasets(file, raw=wanted.raw).items()
         if not name.startswith("#")
-        and dataset.attrs.get("MATLAB_class", b"double") not in (b"char", b"cell")
+        and dataset.attributes.get("MATLAB_class", b"double") not in (b"char", b"cell")
     }
 
 
@@ -69,4 +71,4 @@ class _Reversed:
         self.dtype = dataset.dtype
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self._dataset[()], dtype=dtype).T
+        return np.asarray(self._dataset, dtype=dtype).T

@@ -1,4 +1,4 @@
-"""WAV files through scipy: samples between -1 and 1, one feature a channel."""
+"""WAV files: samples between -1 and 1, one feature a channel."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from pyhits.convert import Pieces
-from pyhits.errors import DataError, PyHiTSWarning
+from pyhits.errors import DataError, FileFormatError, PyHiTSWarning
 from pyhits.io.choose import Wanted
 from pyhits.io.guard import WAV, expect_kind, reading
+from pyhits.io.limits import expect_to_fit
 from pyhits.io.media import stretch_of, the_only_one
+from pyhits.io.riff import Header, header, samples
 from pyhits.trajectories import Trajectories
 
 #: Largest number of a sample of 16 bits, and one more.
@@ -25,17 +27,21 @@ _MOST_CHANNELS = 64
 def read(path: Path, wanted: Wanted) -> Pieces:
     """Read the samples in float64, ``dt`` in seconds, at another rate if one is asked for."""
     expect_kind(path, WAV)
-    own, sound = load(path)
-    first, last = stretch_of(wanted, len(sound), own)
-    samples = as_float(sound[first:last]).reshape(last - first, -1)
+    with reading(path, WAV):
+        found = header(path)
+    first, last = stretch_of(wanted, _length(path, found), found.rate)
+    rate = found.rate if wanted.rate is None else wanted.rate
+    channels = 1 if wanted.mono else found.channels
+    _check_size(path, last - first, found, rate)
+    with reading(path, WAV):
+        sound = as_float(samples(path, found, first, last))
     if wanted.mono:
-        samples = samples.mean(axis=1, keepdims=True)
-    rate = own if wanted.rate is None else wanted.rate
+        sound = sound.mean(axis=1, keepdims=True)
     return Pieces(
-        [resampled(samples, own, rate)],
+        [resampled(sound, found.rate, rate)],
         dt=None if wanted.time_column == "none" else 1 / rate,
-        feature_names=_names(samples.shape[1]),
-        start_times=np.array([first / own]),
+        feature_names=_names(channels),
+        start_times=np.array([first / found.rate]),
     )
 
 
@@ -78,13 +84,43 @@ def rate_of(dt: float, channels: int) -> int:
 
 def load(path: Path) -> tuple[int, np.ndarray]:
     """Return rate and samples as they are stored, ``(n,)`` or ``(n, channels)``."""
-    from scipy.io import wavfile  # takes a third of a second to import
+    with reading(path, WAV):
+        found = header(path)
+        sound = samples(path, found, 0, found.there)
+    return found.rate, sound[:, 0] if found.channels == 1 else sound
 
-    with reading(path, WAV), warnings.catch_warnings():
-        # Recorders add chunks of their own, which are no samples.
-        warnings.simplefilter("ignore", wavfile.WavFileWarning)
-        rate, sound = wavfile.read(path)
-    return int(rate), sound
+
+def _length(path: Path, found: Header) -> int:
+    """Return the number of samples that are there; say it if there should be more.
+
+    Raises
+    ------
+    FileFormatError
+        There are none.
+    """
+    if not found.there:
+        raise FileFormatError(f"There are no samples in {path}; record or copy it again.")
+    if found.announced is not None and found.there < found.announced:
+        warnings.warn(
+            f"{path} ends after {found.there} of its {found.announced} samples: it is truncated, "
+            "and read up to there.",
+            PyHiTSWarning,
+            stacklevel=2,
+        )
+    return found.there
+
+
+def _check_size(path: Path, n: int, found: Header, rate: int) -> None:
+    """Raise a DataError if ``n`` samples at another rate do not fit, or its filter does not."""
+    common = gcd(rate, found.rate)
+    taps = 0 if rate == found.rate else 20 * max(rate, found.rate) // common
+    n_bytes = 8.0 * found.channels * n * (1 + rate / found.rate) + 8.0 * taps
+    expect_to_fit(
+        n_bytes,
+        f"{n} samples of {path.name} at {rate} samples a second, with the filter between the rates",
+        "Take a shorter stretch of it (stretch), or a rate that has a large divisor in common with "
+        f"the sound's own, {found.rate} (rate).",
+    )
 
 
 def save(path: Path, samples: np.ndarray, rate: int) -> None:
