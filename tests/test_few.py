@@ -11,6 +11,7 @@ import torch
 
 import pyhits
 from pyhits import HiTS, Trajectories
+from pyhits.clock import Clock
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.flowmaps import KernelMap, PolynomialMap, create
@@ -184,7 +185,7 @@ def test_degrees_are_bounded() -> None:
 
 
 def test_a_search_ends_with_its_time() -> None:
-    search = Search(*samplers(folded()), time_limit=1e-9)
+    search = Search(*samplers(folded()), clock=Clock.start(1e-9))
     assert np.isfinite(search.run().score)
     assert len(search.history.records) == 1
 

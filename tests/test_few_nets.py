@@ -12,6 +12,7 @@ import torch
 
 import pyhits
 from pyhits import HiTS, Trajectories
+from pyhits.clock import Clock
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import PolynomialMap, ScaledNet
 from pyhits.training import Recipe, few, nets
@@ -149,14 +150,14 @@ def test_too_little_time_leaves_closed_forms() -> None:
     job = replace(scale(jumping(400)), time_limit=1e-3)
     assert "net" not in train_scale(job)[1].scores
     search = Search(job.train, job.held, "polynomial")
-    assert nets.best_net(job, search.judge, History(1), time_limit=0.5) is None
+    assert nets.best_net(job, search.judge, History(1), clock=Clock.start(0.5)) is None
 
 
 def test_nets_end_with_their_time() -> None:
     job = scale(jumping(400))
     search = Search(job.train, job.held, "polynomial")
     history = History(1)
-    rival = nets.best_net(job, search.judge, history, time_limit=1.05)
+    rival = nets.best_net(job, search.judge, history, clock=Clock.start(1.05))
     assert rival is not None
     assert history.stopped_by in ("time", "steps")
     assert history.records[-1]["seconds"] < 2.0
@@ -197,7 +198,7 @@ def test_coupled_nets_are_trained_again_with_the_held_out_part() -> None:
 def test_fitting_again_without_time_keeps_the_net() -> None:
     job = scale(jumping(400))
     net = nets._attempt(job).stages.net
-    assert few.fit_again(job, net, History(1), time_limit=0.1) is net
+    assert few.fit_again(job, net, History(1), clock=Clock.start(0.1)) is net
 
 
 @pytest.mark.usefixtures("quick")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import tracemalloc
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 
 import pyhits
 from pyhits import HiTS, Trajectories, systems
+from pyhits.clock import Clock
 from pyhits.errors import ArgumentError, DataError
 from pyhits.noise import denoise, noise_level
-from pyhits.noise.smooth import Window, choose_window, leaves_noise, smooth
+from pyhits.noise.field import exponents
+from pyhits.noise.smooth import Window, choose_window, equal, leaves_noise, smooth
 from pyhits.training import get_recipe
 
 TIMES = np.arange(0, 60, 0.02)
@@ -243,12 +246,85 @@ def test_progress_is_told() -> None:
     assert all(done <= total for done, total in told)
 
 
-def test_a_deadline_ends_the_search() -> None:
+class Ticks:
+    """A clock in a test: each look at it takes a second."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> float:
+        self.count += 1
+        return float(self.count)
+
+
+def test_a_time_limit_leaves_the_smoother() -> None:
     clean, data = noisy("van-der-pol", 10)
-    found = denoise(data, data, deadline=time.perf_counter())
+    clock = Clock.start(120.0, Ticks())
+    found = denoise(data, data, clock=clock)
     assert found is not None
     assert found.method == "window"
     assert error(found.train, clean) < 0.2 * error(data, clean)
+    assert "vector field" in str(clock.note())
+
+
+def test_no_time_leaves_the_noise() -> None:
+    _, data = noisy("van-der-pol", 10)
+    clock = Clock.start(1.0, Ticks())
+    assert denoise(data, data, clock=clock) is None
+    assert "left on the data" in str(clock.note())
+
+
+def sines(n: int, n_rows: int = 400) -> Trajectories:
+    """Return noisy sines of ``n`` frequencies."""
+    t = 0.05 * np.arange(n_rows)
+    clean = np.stack([np.sin((1 + 0.1 * k) * t + k) for k in range(n)], axis=1)
+    rng = np.random.default_rng(0)
+    return Trajectories(clean + 0.02 * rng.standard_normal(clean.shape), 0.05)
+
+
+@pytest.mark.parametrize("n", [16, 64])
+def test_many_features_are_smoothed(n: int) -> None:
+    # Fields of so many variables have more terms than can be written down.
+    data = sines(n)
+    found = denoise(data, data)
+    assert found is not None
+    assert found.method == "window"
+    assert len(found.note) < 400
+
+
+def test_terms_are_made_as_fast_as_they_are_many() -> None:
+    for dimension, degree in ((1, 5), (3, 4), (40, 2), (200, 1)):
+        powers = exponents(dimension, degree)
+        assert powers.shape == (comb(dimension + degree, degree), dimension)
+        assert len(np.unique(powers, axis=0)) == len(powers)
+        assert powers.sum(axis=1).tolist() == sorted(powers.sum(axis=1).tolist())
+        assert powers.sum(axis=1).max() == degree
+
+
+def test_trajectories_of_unequal_lengths_are_smoothed_each_by_itself() -> None:
+    rng = np.random.default_rng(0)
+    pieces = [rng.standard_normal((n, 2)) for n in (40, 25, 40, 3)]
+    data = Trajectories(pieces, 0.1)
+    window = Window(9, 2, 0.0)
+    for derivative in (0, 1):
+        alone = np.concatenate([window(piece, derivative, 0.1) for piece in pieces])
+        np.testing.assert_allclose(smooth(data, window, derivative), alone, atol=1e-12)
+    assert [k.tolist() for k in equal(data.lengths)] == [[3], [1], [0, 2]]
+
+
+def test_one_long_trajectory_among_many_takes_no_more_memory_than_the_data() -> None:
+    # Padded to equal lengths they would be 150 times as large: a smoother does without.
+    rng = np.random.default_rng(0)
+    t = 0.01 * np.arange(60_000)
+    long = np.stack([np.cos(t), np.sin(t)], axis=1)
+    pieces = [long, *(long[k : k + 40] for k in range(0, 8_000, 40))]
+    data = Trajectories([p + 0.01 * rng.standard_normal(p.shape) for p in pieces], 0.01)
+    tracemalloc.start()
+    found = denoise(data, data)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found is None or found.method == "window"
+    assert most < 30 * data.values.nbytes
 
 
 # In a fit

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from pyhits import evidence
 from pyhits.calibrating import Calibrating, Kept
 from pyhits.choice import Chooser, choose_again
+from pyhits.clock import Clock
 from pyhits.encoders import Encoder
 from pyhits.errors import ArgumentError, PyHiTSWarning
 from pyhits.flowmaps import ScaledNet
@@ -259,12 +260,13 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         ------
         DataError, ArgumentError, CheckpointError, TrainingError
         """
-        begin = time.perf_counter()
+        clock = Clock.start(self.time_limit)
+        begin = clock.begin
         if y is not None:
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
         recipe, n_jobs, seed = check_settings(self, with_checkpoint=checkpoint is not None)
         self._forget()
-        ready = prepare(self, X, validation, dt, inputs, recipe, seed=seed, begin=begin)
+        ready = prepare(self, X, validation, dt, inputs, recipe, seed=seed, clock=clock)
         recipe, notes, sizes = ready.recipe, ready.notes, ready.step_sizes
         train, held, encoder = ready.train, ready.held, ready.encoder
         for note in notes:
@@ -369,7 +371,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         say(self.notes_[-1], verbose=self.verbose)
         if all_seen:
             try:
-                self._solve_again(ready, dtype, deadline)
+                self._solve_again(ready, dtype, clock)
             except KeyboardInterrupt:
                 warnings.warn(
                     "Interrupted: the model is whole, but some of its flow maps have not seen the "
@@ -390,7 +392,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         for name in [n for n in vars(self) if n.endswith("_") or n == "_kept"]:
             delattr(self, name)
 
-    def _solve_again(self, ready: Prepared, dtype: str, deadline: float | None) -> None:
+    def _solve_again(self, ready: Prepared, dtype: str, clock: Clock) -> None:
         """Solve for the closed forms that were chosen, with the held-out part as well.
 
         Nets are trained again where they are coupled; that takes seconds each.
@@ -410,11 +412,8 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         with bar("fitting to all rows", verbose=self.verbose) as progress:
             for done, job in enumerate(jobs, start=1):
                 size, chosen = job.step_size, self.flow_maps_[job.step_size]
-                left = None if deadline is None else deadline - time.perf_counter()
                 if not isinstance(chosen, ScaledNet) or size in self.selection_.step_sizes:
-                    self.flow_maps_[size] = fit_again(
-                        job, chosen, self.history_[size], time_limit=left
-                    )
+                    self.flow_maps_[size] = fit_again(job, chosen, self.history_[size], clock=clock)
                 if progress is not None:
                     progress(done, len(jobs))
 

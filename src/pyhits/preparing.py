@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyhits import planning
+from pyhits.clock import Clock
 from pyhits.encoders import Chain, DelayEmbedding, Standardise
 from pyhits.encoders.chain import AUTO, automatic, split, without_idle
 from pyhits.encoders.flatten import as_rows
@@ -32,6 +33,10 @@ _NOISY = 1e-3
 
 #: Features of a recording whose state may need several rows, at most; beyond, an encoder says so.
 _MOST_DELAYED = 8
+
+
+#: Share of a time limit after which each stage before training ends.
+UNTIL = {"encoders": 0.15, "delays": 0.2, "noise": 0.25, "rows of a state": 0.35}
 
 
 @dataclass
@@ -115,7 +120,7 @@ def prepare(
     recipe: Recipe,
     *,
     seed: int,
-    begin: float,
+    clock: Clock,
 ) -> Prepared:
     """Return what :meth:`HiTS.fit` trains on.
 
@@ -127,8 +132,8 @@ def prepare(
         As in :meth:`HiTS.fit`.
     recipe : Recipe
         With what is still open.
-    begin : float
-        Reading of ``time.perf_counter`` when the fit began, from which its time limit counts.
+    clock : Clock
+        Of the whole fit.
 
     Raises
     ------
@@ -194,7 +199,7 @@ def prepare(
         check_selection(model.select, model.tolerance, sizes)
         widths_by_scale(model.hidden_sizes, sizes)
     seen, unseen = train, held
-    noise = _without_noise(model, train, held, preprocessor, sizes, recipe, notes, begin, names)
+    noise = _without_noise(model, train, held, preprocessor, sizes, recipe, notes, clock, names)
     if noise is not None:
         train, held = noise.train, noise.held
         notes.append(noise.note)
@@ -207,7 +212,7 @@ def prepare(
                 held,
                 recipe.flow_map,
                 sizes[0] if sizes else model.dense,
-                deadline=None if model.time_limit is None else begin + 0.3 * model.time_limit,
+                clock=clock.until(UNTIL["rows of a state"]),
                 progress=progress,
             )
         notes.append(lags.note())
@@ -301,7 +306,7 @@ def _without_noise(
     sizes: list[int] | None,
     recipe: Recipe,
     notes: list[str],
-    begin: float,
+    clock: Clock,
     names: tuple[str, ...],
 ) -> Denoised | None:
     """Return the data without their noise, if there is any to take off."""
@@ -313,14 +318,13 @@ def _without_noise(
     if names:
         notes.append("Noise is left, if there is any: inputs move the states, too.")
         return None
-    limit = model.time_limit
     with bar("noise", verbose=model.verbose) as progress:
         return denoise(
             train,
             held,
             shortest=2 * sizes[-1] * recipe.rollout_steps if sizes else 2,
             progress=progress,
-            deadline=None if limit is None else begin + 0.2 * limit,
+            clock=clock.until(UNTIL["noise"]),
         )
 
 

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import cpu_count
 
+from pyhits.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.noise.field import PolynomialField
-from pyhits.noise.identify import MOST_SPREADING, Identified, Pieces, follow, identify
+from pyhits.noise.identify import (
+    MOST_SPREADING,
+    Identified,
+    Pieces,
+    affordable,
+    follow,
+    identify,
+)
 from pyhits.noise.level import noise_level
 from pyhits.noise.shooting import Observations, spreading, step, substeps_needed
-from pyhits.noise.smooth import Window, choose_window, leaves_noise, smooth
+from pyhits.noise.smooth import Window, choose_window, equal, leaves_noise, smooth
 from pyhits.progress import Advance
 from pyhits.trajectories import Trajectories
 
@@ -39,6 +47,13 @@ _LEAST_SHARE = 0.01
 #: Rows far from zero, in standard deviations, beyond which features are shifted to their mean.
 #: Otherwise they are only scaled, which keeps the field's terms few.
 _FAR = 5.0
+
+#: Features that a note names, at most.
+_MOST_NAMES = 8
+
+#: A field is looked for where trajectories padded to equal lengths hold so many times the numbers
+#: of the data at most, or few numbers.
+_PADDED, _LITTLE = 4, 1 << 20
 
 #: Segments integrated together, whose states stay in a core's cache.
 _ROWS_AT_ONCE = 4096
@@ -80,7 +95,7 @@ def denoise(
     *,
     shortest: int = 2,
     progress: Advance | None = None,
-    deadline: float | None = None,
+    clock: Clock = UNLIMITED,
 ) -> Denoised | None:
     """Take white noise off training and validation data, if they carry any.
 
@@ -99,8 +114,8 @@ def denoise(
         trajectory become trajectories of their own, unless they are shorter.
     progress : callable, optional
         Told how many stages of how many are done.
-    deadline : float, optional
-        Reading of ``time.perf_counter`` after which no further stage is begun.
+    clock : Clock, optional
+        What is not done when it is over is left out.
 
     Returns
     -------
@@ -108,6 +123,21 @@ def denoise(
         None where no noise can be told from the motion, where there is next to none, or where
         neither way makes it less.
     """
+    try:
+        return _denoise(train, held, shortest, progress, clock)
+    except TimeIsUpError:
+        clock.cut("the look for noise, which was left on the data")
+        return None
+
+
+def _denoise(
+    train: Trajectories,
+    held: Trajectories,
+    shortest: int,
+    progress: Advance | None,
+    clock: Clock,
+) -> Denoised | None:
+    """As :func:`denoise`; a TimeIsUpError where there is no time for a smoother either."""
     spread = train.values.std(axis=0, dtype=np.float64)
     moving = spread > 0
     sigma = noise_level(train)
@@ -125,23 +155,19 @@ def denoise(
         return data.with_values((data.values - shift) / scale)
 
     noisy = encode(train), encode(held)
-    window = choose_window(noisy[0], relative)
+    window = choose_window(noisy[0], relative, clock=clock)
     if window.width < _NARROWEST:
         return None
-    smoothed = smooth(noisy[0], window), smooth(noisy[1], window)
+    smoothed = smooth(noisy[0], window, clock=clock), smooth(noisy[1], window, clock=clock)
     taken = (noisy[0].values - smoothed[0])[:, relative > 0]
     if not leaves_noise(taken, train.offsets, window):
         return None
     best = _Clean("window", window.risk, smoothed, 0, f"averaged over {window.width} rows")
-    spacing = _block(noisy[0], relative)
-    pieces = tuple(
-        _pieces(data, rows, spacing, window, relative)
-        for data, rows in zip(noisy, smoothed, strict=True)
-    )
-    found = identify(pieces[0], n_threads=cpu_count(), progress=progress, deadline=deadline)
-    if found is not None:
-        solved = _solved(found, pieces, noisy, smoothed, relative, spacing)
-        best = solved if solved.risk < best.risk else best
+    try:
+        solved = _by_field(noisy, smoothed, window, relative, progress, clock)
+        best = solved if solved is not None and solved.risk < best.risk else best
+    except TimeIsUpError:
+        clock.cut("the search for a vector field beneath the noise")
     clean = [
         data.with_values(rows * scale + shift)
         for data, rows in zip((train, held), best.states, strict=True)
@@ -149,14 +175,19 @@ def denoise(
     if best.span >= shortest:
         # Where one solution ends and the next begins lies a small jump that no window may cross.
         clean = [_apart(data, best.span) for data in clean]
-    said = ", ".join(
-        f"{name} {level:.2g}"
-        for name, level in zip(train.feature_names, relative, strict=True)
-        if level > 0
-    )
-    note = f"Noise, in standard deviations: {said}. Taken off: {best.how}."
+    note = f"Noise, in standard deviations: {_levels(train, relative)}. Taken off: {best.how}."
     sigma = relative * scale
     return Denoised(clean[0], clean[1], sigma, best.method, max(best.risk, 0.0), note)
+
+
+def _levels(data: Trajectories, relative: np.ndarray) -> str:
+    """Return how noisy which features are, the first of many by name."""
+    noisy = np.flatnonzero(relative)
+    named = [f"{data.feature_names[k]} {relative[k]:.2g}" for k in noisy[:_MOST_NAMES]]
+    if len(noisy) > _MOST_NAMES:
+        rest = relative[noisy[_MOST_NAMES:]]
+        named.append(f"{len(rest)} more {rest.min():.2g} to {rest.max():.2g}")
+    return ", ".join(named)
 
 
 @dataclass(frozen=True)
@@ -182,20 +213,43 @@ class _Clean:
     how: str
 
 
-def _solved(
-    found: Identified,
-    pieces: tuple[Pieces, ...],
+def _by_field(
     noisy: tuple[Trajectories, Trajectories],
     smoothed: tuple[np.ndarray, np.ndarray],
+    window: Window,
     sigma: np.ndarray,
-    spacing: int,
-) -> _Clean:
-    """Follow a field through all rows, over solutions as long as pays."""
+    progress: Advance | None,
+    clock: Clock,
+) -> _Clean | None:
+    """Find a field and follow it through all rows; None where there is none, or room for none.
+
+    Raises
+    ------
+    TimeIsUpError
+    """
+    d = noisy[0].n_features
+    spacing = _block(noisy[0], sigma, clock)
+    if not affordable(d, sum(data.values.size for data in noisy) // spacing):
+        return None
+    if any(_padded(data) > max(_PADDED * data.values.size, _LITTLE) for data in noisy):
+        return None
+    train, held = (
+        _pieces(data, rows, spacing, window, sigma, clock)
+        for data, rows in zip(noisy, smoothed, strict=True)
+    )
+    found = identify(train, n_threads=cpu_count(), progress=progress, clock=clock)
+    if found is None:
+        return None
     ways = (
-        _along(found, length, pieces, noisy, smoothed, sigma, spacing)
-        for length in _lengths(found, pieces[0])
+        _along(found, length, (train, held), noisy, smoothed, sigma, spacing, clock)
+        for length in _lengths(found, train)
     )
     return min(ways, key=lambda way: way.risk)
+
+
+def _padded(data: Trajectories) -> int:
+    """Return the numbers of an array that holds all trajectories, each as long as the longest."""
+    return len(data) * int(data.lengths.max()) * data.n_features
 
 
 def _along(
@@ -206,10 +260,11 @@ def _along(
     smoothed: tuple[np.ndarray, np.ndarray],
     sigma: np.ndarray,
     spacing: int,
+    clock: Clock,
 ) -> _Clean:
     """Follow a field over ``length`` blocks; its risk is infinite if it loses too many rows."""
     train, held = (
-        _solutions(found.field, length, part, data, spacing)
+        _solutions(found.field, length, part, data, spacing, clock)
         for part, data in zip(pieces, noisy, strict=True)
     )
     share = float(np.isnan(train[:, 0]).mean())
@@ -230,14 +285,19 @@ def _degree(field: PolynomialField) -> int:
     return int(field.powers[used].sum(axis=1).max(initial=0))
 
 
-def _block(data: Trajectories, sigma: np.ndarray) -> int:
+def _block(data: Trajectories, sigma: np.ndarray, clock: Clock) -> int:
     """Return the number of rows, odd, that are averaged to one observation."""
-    width = choose_window(data, sigma, degrees=(2,)).width // _BLOCK_PART
+    width = choose_window(data, sigma, degrees=(2,), clock=clock).width // _BLOCK_PART
     return max(3, width | 1)
 
 
 def _pieces(
-    data: Trajectories, smoothed: np.ndarray, spacing: int, window: Window, sigma: np.ndarray
+    data: Trajectories,
+    smoothed: np.ndarray,
+    spacing: int,
+    window: Window,
+    sigma: np.ndarray,
+    clock: Clock,
 ) -> Pieces:
     """Average the rows by blocks; a last block that is not whole has no observation."""
     from scipy.signal import savgol_coeffs
@@ -247,15 +307,17 @@ def _pieces(
     n_times = -(-int(data.lengths.max()) // spacing)
     shape = (len(data), n_times, d)
     states, starts, slopes = (np.full(shape, np.nan) for _ in range(3))
-    for k, rows in enumerate(data):
-        begin = int(data.offsets[k])
-        clean = smoothed[begin : begin + len(rows)]
-        whole = len(rows) // spacing
-        blocks = rows[: whole * spacing].reshape(whole, spacing, d)
-        states[k, :whole] = np.einsum("kcd,c->kd", blocks, weights)
-        n = -(-len(rows) // spacing)
-        starts[k, :n] = clean[::spacing]
-        slopes[k, :n] = window(rows, 1, data.dt)[::spacing]
+    rising = smooth(data, window, 1, clock=clock)
+    for same in equal(data.lengths):
+        clock.check()
+        length = int(data.lengths[same[0]])
+        rows = data.offsets[same, None] + np.arange(length)
+        whole = length // spacing
+        blocks = data.values[rows[:, : whole * spacing]].reshape(len(same), whole, spacing, d)
+        states[same, :whole] = np.einsum("nkcd,c->nkd", blocks, weights)
+        first = rows[:, ::spacing]
+        starts[same, : first.shape[1]] = smoothed[first]
+        slopes[same, : first.shape[1]] = rising[first]
     level = np.maximum(sigma, _LEAST_SHARE * sigma.max()) * np.sqrt(np.square(weights).sum())
     observed = Observations(states, spacing // 2 * data.dt, spacing * data.dt, level)
     shortest = max(2, _SHORTEST_WINDOWS * window.width // spacing)
@@ -294,10 +356,11 @@ def _solutions(
     pieces: Pieces,
     data: Trajectories,
     spacing: int,
+    clock: Clock,
 ) -> np.ndarray:
     """Return the field's solutions at all rows, ``(n_rows, d)``; NaN where it fails."""
     n_threads = cpu_count()
-    fit = follow(field, pieces, length, n_threads=n_threads)
+    fit = follow(field, pieces, length, n_threads=n_threads, clock=clock)
     n, d = len(data), data.n_features
     span = length * spacing
     near = Observations(pieces.observed.states, 0.0, data.dt, pieces.observed.sigma)
@@ -308,6 +371,7 @@ def _solutions(
         x = np.ascontiguousarray(fit.starts[part].T)
         with np.errstate(all="ignore"):
             for row in range(span):
+                clock.check()
                 rows[part, row] = x.T
                 for _ in range(substeps):
                     x = step(field, x, data.dt / substeps)

@@ -10,14 +10,20 @@ import numpy as np
 
 
 def exponents(dimension: int, degree: int) -> np.ndarray:
-    """Return the exponents of all monomials up to a total degree, shape ``(m, d)``; 1 first."""
-    found = [
-        powers
-        for total in range(degree + 1)
-        for powers in itertools.product(range(total + 1), repeat=dimension)
-        if sum(powers) == total
-    ]
-    return np.array(found, dtype=np.int64).reshape(-1, dimension)
+    """Return the exponents of all monomials up to a total degree, shape ``(m, d)``; 1 first.
+
+    There are ``comb(dimension + degree, degree)`` of them, and making them
+    takes no longer than writing them down.
+    """
+    found = []
+    for total in range(degree + 1):
+        # Which factors a monomial has, such as x x z: as many as its degree, in any combination.
+        factors = itertools.combinations_with_replacement(range(dimension), total)
+        chosen = np.array(list(factors), dtype=np.int64)
+        powers = np.zeros((len(chosen), dimension), dtype=np.int64)
+        np.add.at(powers, (np.arange(len(chosen))[:, None], chosen), 1)
+        found.append(powers[::-1])
+    return np.concatenate(found)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 
-from pyhits.noise.field import PolynomialField, exponents
+from pyhits.clock import UNLIMITED, Clock, TimeIsUpError
+from pyhits.noise.field import PolynomialField
 from pyhits.noise.shooting import Fit, Observations, refine, settle, spreading
 from pyhits.progress import Advance
 
@@ -39,6 +40,13 @@ _LONGER = 2
 #: Multiply-adds of one Gauss-Newton iteration while degrees and lengths are compared, and in the
 #: last fit. They decide how many of the trajectories are used.
 _WORK_SEARCH, _WORK_FINAL = 5e8, 2e10
+
+#: Multiply-adds a second at least, and iterations that a search takes about: with a limit in time
+#: they decide how much one iteration may cost.
+_SPEED, _ITERATIONS = 5e8, 60
+
+#: Blocks of a trajectory that are fitted to at least.
+_LEAST_BLOCKS = 64
 
 #: Times that terms are left out and the rest is fitted again, at most.
 _ROUNDS = 3
@@ -76,6 +84,13 @@ class Pieces:
         return Pieces(
             self.observed[pieces], self.smoothed[pieces], self.slopes[pieces], self.shortest
         )
+
+    def cut(self, n_times: int) -> Pieces:
+        """Return the first blocks of each."""
+        whole = self.observed
+        states = whole.states[:, :n_times]
+        observed = Observations(states, whole.first, whole.spacing, whole.sigma)
+        return Pieces(observed, self.smoothed[:, :n_times], self.slopes[:, :n_times], self.shortest)
 
     def lengths(self, longest: int | None = None) -> list[int]:
         """Return the lengths of segments to go through, in blocks."""
@@ -157,7 +172,7 @@ def identify(
     *,
     n_threads: int = 1,
     progress: Advance | None = None,
-    deadline: float | None = None,
+    clock: Clock = UNLIMITED,
 ) -> Identified | None:
     """Find degree, terms and coefficients of the field, and the longest segments it explains.
 
@@ -171,62 +186,90 @@ def identify(
         Blocks of segments worked on side by side.
     progress : callable, optional
         Told how many stages of how many are done.
-    deadline : float, optional
-        Reading of ``time.perf_counter`` after which no stage is begun.
+    clock : Clock, optional
+        What was found when it is over is returned.
 
     Returns
     -------
     Identified or None
         None where no field can be fitted: too few rows, or too many features.
+
+    Raises
+    ------
+    TimeIsUpError
+        Nothing was found in time.
     """
     d = pieces.smoothed.shape[2]
-    best: Identified | None = None
-    failures = 0
-    degrees = [k for k in range(1, _MOST_DEGREE + 1) if _affordable(pieces, len(exponents(d, k)))]
+    degrees = _degrees(d, pieces.observed.count)
     if not degrees:
         return None
 
-    def goes_on(stage: int) -> bool:
+    def begin(stage: int) -> None:
         if progress is not None:
             progress(stage, _STAGES)
-        return deadline is None or time.perf_counter() < deadline
+        clock.check()
 
-    sample = _some(pieces, len(exponents(d, degrees[-1])) * d, _WORK_SEARCH)
-    for degree in degrees:
-        if not goes_on(degree - 1):
-            break
-        found = _of_degree(sample, degree, n_threads)
-        if best is None or found.score < best.score:
-            best, failures = found, 0
-        else:
-            failures += 1
-            if failures > (_PATIENCE if best.misfit > _EXPLAINED else 0):
-                break
-    if best is None or not np.isfinite(best.score):
-        return None
-    if goes_on(_MOST_DEGREE):
-        best = _lengthened(sample, best, n_threads)
-    if goes_on(_MOST_DEGREE + 1):
+    search, final = (
+        min(work, _SPEED * clock.left / _ITERATIONS) for work in (_WORK_SEARCH, _WORK_FINAL)
+    )
+    sample = _some(pieces, comb(d + degrees[-1], d) * d, search)
+    best: Identified | None = None
+    failures = 0
+    try:
+        for degree in degrees:
+            begin(degree - 1)
+            found = _of_degree(sample, degree, n_threads, clock)
+            if best is None or found.score < best.score:
+                best, failures = found, 0
+            else:
+                failures += 1
+                if failures > (_PATIENCE if best.misfit > _EXPLAINED else 0):
+                    break
+        if best is None or not np.isfinite(best.score):
+            return None
+        begin(_MOST_DEGREE)
+        best = _lengthened(sample, best, n_threads, clock)
+        begin(_MOST_DEGREE + 1)
         work = best.field.coefficients.size
-        best = _finished(_some(pieces, work, _WORK_FINAL), best, n_threads)
+        best = _finished(_some(pieces, work, final), best, n_threads, clock)
+    except TimeIsUpError:
+        if best is None or not np.isfinite(best.score):
+            raise
+        clock.cut("the search for a vector field beneath the noise")
     return best
 
 
-def follow(field: PolynomialField, pieces: Pieces, length: int, *, n_threads: int = 1) -> Fit:
+def follow(
+    field: PolynomialField,
+    pieces: Pieces,
+    length: int,
+    *,
+    n_threads: int = 1,
+    clock: Clock = UNLIMITED,
+) -> Fit:
     """Fit the initial states of all segments of ``length`` blocks to the field as it is."""
     starts: np.ndarray | None = None
     before = 0
     for now in pieces.lengths(length):
         begin = pieces.starts(now, starts, before)
-        fit = settle(field, begin, pieces.segments(now), n_threads=n_threads)
+        fit = settle(field, begin, pieces.segments(now), n_threads=n_threads, clock=clock)
         starts, before = fit.starts, now
     return fit
 
 
-def _affordable(pieces: Pieces, n_terms: int) -> bool:
-    """Whether there are observations enough for a field of so many terms, and not too many."""
-    free = n_terms * pieces.smoothed.shape[2]
-    return bool(free <= _MOST_COEFFICIENTS and pieces.observed.count >= _NUMBERS_EACH * free)
+def affordable(dimension: int, n_observed: int) -> bool:
+    """Whether a field of any degree could be fitted to so many observed numbers."""
+    return bool(_degrees(dimension, n_observed))
+
+
+def _degrees(dimension: int, n_observed: int) -> list[int]:
+    """Return the degrees whose terms are few enough, and have observations enough.
+
+    Terms are counted before any is made: of many variables there are more than memory holds.
+    """
+    most = min(_MOST_COEFFICIENTS, n_observed // _NUMBERS_EACH)
+    free = {k: comb(dimension + k, k) * dimension for k in range(1, _MOST_DEGREE + 1)}
+    return [degree for degree, count in free.items() if count <= most]
 
 
 def _some(pieces: Pieces, p: int, work: float) -> Pieces:
@@ -234,19 +277,23 @@ def _some(pieces: Pieces, p: int, work: float) -> Pieces:
     d = pieces.smoothed.shape[2]
     each = 8.0 * d * d * (d + p) * np.isfinite(pieces.observed.states[..., 0]).sum(axis=1)
     n = int(np.clip(work / each.mean(), 1, len(pieces)))
-    return pieces[np.linspace(0, len(pieces) - 1, n).astype(int)]
+    some = pieces[np.linspace(0, len(pieces) - 1, n).astype(int)]
+    # Of trajectories each of which is too much, the begin.
+    share = work / (n * each.mean())
+    n_times = pieces.smoothed.shape[1]
+    return some if share >= 1 else some.cut(max(_LEAST_BLOCKS, int(share * n_times)))
 
 
-def _of_degree(pieces: Pieces, degree: int, n_threads: int) -> Identified:
+def _of_degree(pieces: Pieces, degree: int, n_threads: int, clock: Clock) -> Identified:
     """Fit a field with all terms up to a degree to the shortest segments."""
     field = _regress(pieces, PolynomialField.zero(pieces.smoothed.shape[2], degree))
     length = pieces.lengths()[0]
     observed = pieces.segments(length)
-    fit = refine(field, pieces.starts(length), observed, n_threads=n_threads)
+    fit = refine(field, pieces.starts(length), observed, n_threads=n_threads, clock=clock)
     return Identified.of(fit, length, observed)
 
 
-def _lengthened(pieces: Pieces, found: Identified, n_threads: int) -> Identified:
+def _lengthened(pieces: Pieces, found: Identified, n_threads: int, clock: Clock) -> Identified:
     """Leave out terms and fit to ever longer segments, as long as that pays."""
     best = found
     for length in pieces.lengths():
@@ -255,10 +302,12 @@ def _lengthened(pieces: Pieces, found: Identified, n_threads: int) -> Identified
         if spreading(best.field, begin, observed) > MOST_SPREADING:
             break
         field = _without_idle(best.fit, float(np.log(observed.count)))
-        now = Identified.of(refine(field, begin, observed, n_threads=n_threads), length, observed)
+        now = Identified.of(
+            refine(field, begin, observed, n_threads=n_threads, clock=clock), length, observed
+        )
         if not now.score < best.score:
-            begin = settle(field, begin, observed, n_threads=n_threads).starts
-            again = refine(field, begin, observed, n_threads=n_threads)
+            begin = settle(field, begin, observed, n_threads=n_threads, clock=clock).starts
+            again = refine(field, begin, observed, n_threads=n_threads, clock=clock)
             now = Identified.of(again, length, observed)
         if not now.score < best.score:
             break
@@ -276,19 +325,19 @@ def _regress(pieces: Pieces, field: PolynomialField) -> PolynomialField:
     return field.with_free(solution[field.active])
 
 
-def _finished(pieces: Pieces, found: Identified, n_threads: int) -> Identified:
+def _finished(pieces: Pieces, found: Identified, n_threads: int, clock: Clock) -> Identified:
     """Fit all terms again, to more trajectories, and leave out those that are not needed.
 
     Over segments so long that a chaotic field loses them, shorter ones are taken.
     """
     for length in reversed(pieces.lengths(found.length)):
-        start = follow(found.field, pieces, length, n_threads=n_threads).starts
+        start = follow(found.field, pieces, length, n_threads=n_threads, clock=clock).starts
         observed = pieces.segments(length)
-        fit = refine(found.field.with_all_free(), start, observed, n_threads=n_threads)
+        fit = refine(found.field.with_all_free(), start, observed, n_threads=n_threads, clock=clock)
         for _ in range(_ROUNDS):
             field = _without_idle(fit, float(np.log(observed.count)))
             fewer = int(field.active.sum()) < int(fit.field.active.sum())
-            fit = refine(field, fit.starts, observed, n_threads=n_threads)
+            fit = refine(field, fit.starts, observed, n_threads=n_threads, clock=clock)
             if not fewer:
                 break
         finished = Identified.of(fit, length, observed)

@@ -15,8 +15,11 @@ _ORDERS = range(2, 11)
 #: Two successive orders that agree to this factor show noise alone.
 _PLATEAU = 1.1
 
-#: Rows looked at, at most.
-_MOST_ROWS = 400_000
+#: Rows, numbers in them, and trajectories looked at, at most.
+_MOST_ROWS, _MOST_NUMBERS, _MOST_TRAJECTORIES = 400_000, 1 << 23, 4096
+
+#: Rows of each trajectory that are looked at in any case.
+_LEAST_ROWS = 64
 
 
 def noise_level(data: Trajectories) -> np.ndarray:
@@ -55,9 +58,10 @@ def noise_level(data: Trajectories) -> np.ndarray:
 
 def _some(data: Trajectories) -> list[np.ndarray]:
     """Return some of the trajectories, evenly chosen, centred, in float64."""
-    step = max(1, data.n_rows // _MOST_ROWS)
+    most = min(_MOST_ROWS, _MOST_NUMBERS // data.n_features)
+    step = max(1, data.n_rows // max(1, most), -(-len(data) // _MOST_TRAJECTORIES))
     chosen = range(0, len(data), step)
-    rows = max(1, _MOST_ROWS // len(chosen))
+    rows = max(_LEAST_ROWS, most // len(chosen))
     mean = data.values.mean(axis=0, dtype=np.float64)
     return [data[k][:rows].astype(np.float64) - mean for k in chosen]
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.noise.field import PolynomialField
 
 #: Numbers in one block of sensitivities, which stay in a core's cache.
@@ -174,7 +175,12 @@ def spreading(field: PolynomialField, starts: np.ndarray, observed: Observations
 
 
 def settle(
-    field: PolynomialField, starts: np.ndarray, observed: Observations, *, n_threads: int = 1
+    field: PolynomialField,
+    starts: np.ndarray,
+    observed: Observations,
+    *,
+    n_threads: int = 1,
+    clock: Clock = UNLIMITED,
 ) -> Fit:
     """Improve the initial states of all segments, each by itself, with the field as it is.
 
@@ -188,8 +194,13 @@ def settle(
     observed : Observations
     n_threads : int
         Blocks of segments worked on side by side.
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
     """
-    fit = _settle(field, starts, observed, n_threads)
+    fit = _settle(field, starts, observed, n_threads, clock)
     lost = np.flatnonzero(~fit.followed(observed))
     if not 0 < len(lost) <= _FEW * len(starts):
         return fit
@@ -199,7 +210,7 @@ def settle(
         states = observed.states[lost]
         states[:, reach:] = np.nan
         part = Observations(states, observed.first, observed.spacing, observed.sigma)
-        again = _settle(field, begin, part, n_threads)
+        again = _settle(field, begin, part, n_threads, clock)
         begin = again.starts
     better = again.misfits < fit.misfits[lost]
     fit.starts[lost[better]] = again.starts[better]
@@ -208,7 +219,11 @@ def settle(
 
 
 def _settle(
-    field: PolynomialField, starts: np.ndarray, observed: Observations, n_threads: int
+    field: PolynomialField,
+    starts: np.ndarray,
+    observed: Observations,
+    n_threads: int,
+    clock: Clock,
 ) -> Fit:
     fixed = PolynomialField(field.powers, field.coefficients, np.zeros_like(field.active))
     substeps = substeps_needed(field, observed)
@@ -220,6 +235,7 @@ def _settle(
     def work(block: np.ndarray) -> None:
         damping = np.full(len(block), 1e-4)
         for _ in range(_MOST_ITERATIONS):
+            clock.check()
             with np.errstate(all="ignore"):
                 normal = _Normal.of(fixed, starts[block], observed[block], substeps)
             _, moves = _solve([normal], damping, 0, d)
@@ -248,6 +264,7 @@ def refine(
     *,
     n_threads: int = 1,
     max_iterations: int = 15,
+    clock: Clock = UNLIMITED,
 ) -> Fit:
     """Improve a field's free coefficients and all initial states together.
 
@@ -261,6 +278,11 @@ def refine(
     observed : Observations
     n_threads : int
         Blocks of segments worked on side by side.
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
     """
     substeps = substeps_needed(field, observed)
     d = starts.shape[1]
@@ -275,12 +297,14 @@ def refine(
         for _ in range(max_iterations):
 
             def normal(block: np.ndarray, at: Fit) -> _Normal:
+                clock.check()
                 with np.errstate(all="ignore"):
                     return _Normal.of(at.field, at.starts[block], observed[block], substeps)
 
             here = Fit(field, starts, misfits, np.zeros((0, 0)))
             equations = list(pool.map(lambda block: normal(block, here), blocks))  # noqa: B023
             for _ in range(_TRIALS):
+                clock.check()
                 change, moves = _solve(equations, damping, p, d)
                 moved = starts.copy()
                 for block, move in zip(blocks, moves, strict=True):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyhits.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.trajectories import Trajectories
 
 #: Degrees of the local polynomials; an odd degree has the weights of the even one below it.
@@ -19,8 +20,11 @@ _WIDTHS = (5, 7, 9, 13, 17, 25, 35, 49, 69, 97, 137, 193, 273, 385, 545, 769, 10
 #: Rows over which noise must show no correlation, and how much is allowed for.
 _LAGS, _CORRELATED = 4, 0.1
 
-#: Rows that the window is chosen on, at most.
-_MOST_ROWS = 200_000
+#: Numbers that are smoothed at once, and multiply-adds a second at least.
+_AT_ONCE, _SPEED = 1 << 20, 3e8
+
+#: Rows that the window is chosen on, numbers in them, and trajectories, at most.
+_MOST_ROWS, _MOST_NUMBERS, _MOST_TRAJECTORIES = 200_000, 1 << 22, 16_384
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,11 @@ class Window:
 
 
 def choose_window(
-    data: Trajectories, sigma: np.ndarray, degrees: Sequence[int] = _DEGREES
+    data: Trajectories,
+    sigma: np.ndarray,
+    degrees: Sequence[int] = _DEGREES,
+    *,
+    clock: Clock = UNLIMITED,
 ) -> Window:
     """Choose the window of least risk (Mallows 1973, Technometrics 15, 661: C_p).
 
@@ -82,30 +90,57 @@ def choose_window(
         Standard deviation of the noise on each feature; features with 0 are left out.
     degrees : sequence of int
         Degrees to choose from.
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
+        Before all windows were tried.
     """
-    noisy = sigma > 0
-    step = max(1, data.n_rows // _MOST_ROWS)
-    pieces = [data[k][:, noisy] / sigma[noisy] for k in range(0, len(data), step)]
-    rows = max(64, _MOST_ROWS // len(pieces))
-    pieces = [piece[:rows] for piece in pieces]
+    pieces = _some(data, sigma)
+    n_pieces = sum(len(piece) for piece in pieces)
     best = Window(1, 0, 1.0)
     for width in _WIDTHS:
-        long = [piece for piece in pieces if len(piece) >= width]
-        if 2 * len(long) < len(pieces):
+        long = [piece for piece in pieces if piece.shape[1] >= width]
+        if 2 * sum(len(piece) for piece in long) < n_pieces:
             break
         for degree in degrees:
             if width <= degree + 1:
                 continue
+            clock.check()
             window = Window(width, degree, 0.0)
             squared = own = 0.0
             for piece in long:
                 squared += float(np.square(piece - window(piece)).sum())
-                own += window.leverage(len(piece)) * piece.size
+                own += window.leverage(piece.shape[1]) * piece.size
             count = sum(piece.size for piece in long)
             risk = squared / count - 1 + 2 * own / count
             if risk < best.risk:
                 best = Window(width, degree, risk)
     return best
+
+
+def _some(data: Trajectories, sigma: np.ndarray) -> list[np.ndarray]:
+    """Return beginnings of some of the trajectories, in units of the noise, ``(n, time, d)``.
+
+    Those of equal length are together: many short ones would take long one by one.
+    """
+    noisy = sigma > 0
+    most = min(_MOST_ROWS, _MOST_NUMBERS // int(noisy.sum()))
+    step = max(1, data.n_rows // max(1, most), -(-len(data) // _MOST_TRAJECTORIES))
+    chosen = np.arange(0, len(data), step)
+    rows = np.minimum(data.lengths[chosen], max(64, most // len(chosen)))
+    first = data.offsets[chosen]
+    return [
+        data.values[first[same, None] + np.arange(rows[same[0]])][..., noisy] / sigma[noisy]
+        for same in equal(rows)
+    ]
+
+
+def equal(lengths: np.ndarray) -> list[np.ndarray]:
+    """Return the indices of equal lengths together, the shortest first."""
+    order = np.argsort(lengths, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
 
 
 def leaves_noise(residual: np.ndarray, offsets: np.ndarray, window: Window) -> bool:
@@ -131,7 +166,8 @@ def leaves_noise(residual: np.ndarray, offsets: np.ndarray, window: Window) -> b
         residual[begin + half : end - half]
         for begin, end in itertools.pairwise(offsets.tolist())
         if end - begin > window.width + _LAGS
-    ][::step]
+    ]
+    pieces = pieces[:: max(step, -(-len(pieces) // _MOST_TRAJECTORIES))]
     if not pieces:
         return False
     weights = -savgol_coeffs(window.width, window.degree)
@@ -151,8 +187,23 @@ def leaves_noise(residual: np.ndarray, offsets: np.ndarray, window: Window) -> b
     return True
 
 
-def smooth(data: Trajectories, window: Window) -> np.ndarray:
-    """Return all rows of ``data`` smoothed in float64, shape ``(n_rows, d)``."""
-    if data.is_even:
-        return window(data.to_array().astype(np.float64)).reshape(data.n_rows, -1)
-    return np.concatenate([window(rows.astype(np.float64)) for rows in data])
+def smooth(
+    data: Trajectories, window: Window, derivative: int = 0, *, clock: Clock = UNLIMITED
+) -> np.ndarray:
+    """Return all rows smoothed in float64, or their time derivatives; shape ``(n_rows, d)``.
+
+    Raises
+    ------
+    TimeIsUpError
+    """
+    if not clock.affords(data.values.size * window.width / _SPEED):
+        raise TimeIsUpError
+    out = np.empty(data.values.shape)
+    for same in equal(data.lengths):
+        length = int(data.lengths[same[0]])
+        size = max(1, _AT_ONCE // (length * data.n_features))
+        for begin in range(0, len(same), size):
+            clock.check()
+            rows = data.offsets[same[begin : begin + size], None] + np.arange(length)
+            out[rows] = window(data.values[rows].astype(np.float64), derivative, data.dt)
+    return out

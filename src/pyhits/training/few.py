@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.errors import DataError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ScaledNet
 from pyhits.training.forms import Form, Regression, Steps, stretched
@@ -49,6 +49,9 @@ _FACTORS, _PASSES, _GAIN, _MOST_AXES = (3.0, 1 / 3), 2, 0.97, 12
 #: Rollouts of the held-out part and steps of each, at most; a state's error counts up to that many
 #: standard deviations: beyond, a forecast is lost, and how far does not matter.
 _ROLLOUTS, _STEPS, _LOST = 12, 100, 2.0**0.5
+
+#: Part of a scale's time that its search has; the rest is for nets, and to solve for what is found.
+_FOR_SEARCH = 0.5
 
 #: Forms that a search usually tries.
 _USUAL = 60
@@ -97,8 +100,8 @@ def train_few(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap,
     DataError
         No trajectory is long enough for the step size.
     """
-    begin = time.perf_counter()
     history = History(job.step_size, n_windows=job.train.n_windows, stopped_by="closed form")
+    clock = Clock.start(job.time_limit)
     search = Search(
         job.train,
         job.held,
@@ -106,11 +109,11 @@ def train_few(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap,
         max_degree=job.recipe.polynomial_degree,
         history=history,
         progress=progress,
-        time_limit=job.time_limit,
+        clock=clock.part(_FOR_SEARCH),
     )
     found = search.run()
     history.scores = {family: best.score for family, best in search.best.items()}
-    other = rival(job, search, found, history, progress)
+    other = rival(job, search, found, history, progress, clock)
     flow_map: FlowMap
     if other is not None and other.score < min(_NET_HANDICAP * found.score, HOPELESS):
         flow_map, history.flow_map = other.net, describe(other.net)
@@ -118,13 +121,19 @@ def train_few(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap,
             history.form = search.best["polynomial"].form.as_dict()
     else:
         history.stopped_by = "closed form"
-        flow_map = solve(job.train, found.form, getattr(torch, job.dtype))
+        dtype = getattr(torch, job.dtype)
+        if clock.is_over:
+            flow_map = search.regression.solve(found.form).to(dtype).eval()
+        else:
+            flow_map = solve(job.train, found.form, dtype)
         history.form = found.form.as_dict() | {"score": found.score}
         history.flow_map = str(found.form)
         if flow_map.outputs > 1:
             history.flow_map += f", {flow_map.outputs} outputs"
     _measure(history, flow_map, job)
-    history.seconds = time.perf_counter() - begin
+    if search.clock.shortened:
+        history.stopped_by = "time"
+    history.seconds = clock.elapsed
     return flow_map, history
 
 
@@ -141,6 +150,7 @@ def rival(
     found: Found,
     history: History,
     progress: Progress | None = None,
+    clock: Clock = UNLIMITED,
 ) -> Rival | None:
     """Return a net where it is asked for and closed forms leave something to gain.
 
@@ -152,22 +162,14 @@ def rival(
     if polynomial is not None and polynomial.score < _SENSIBLE * found.score:
         fitted = search.regression.solve(polynomial.form)
         base = fitted if isinstance(fitted, PolynomialMap) and fitted.degree > 0 else None
-    left = search.deadline - time.perf_counter()
-    made = best_net(
-        job,
-        search.judge,
-        history,
-        base=base,
-        time_limit=left if math.isfinite(left) else None,
-        progress=progress,
-    )
+    made = best_net(job, search.judge, history, base=base, clock=clock, progress=progress)
     if made is not None:
         history.scores[NET] = made.score
     return made
 
 
 def fit_again(
-    job: ScaleJob, chosen: FlowMap, history: History, *, time_limit: float | None = None
+    job: ScaleJob, chosen: FlowMap, history: History, *, clock: Clock = UNLIMITED
 ) -> FlowMap:
     """Return the flow map that was chosen for a scale, fitted to all the windows of a job.
 
@@ -177,13 +179,13 @@ def fit_again(
         Returned as it is where there is no time to train another net.
     history : History
         Of its choice.
-    time_limit : float, optional
-        Seconds for a net.
+    clock : Clock, optional
+        That of this scale.
     """
     form = solve(job.train, Form.from_dict(history.form)) if history.form else None
     if isinstance(chosen, ScaledNet):
         base = form if isinstance(form, PolynomialMap) else None
-        return trained_again(job, base, time_limit=time_limit) or chosen
+        return trained_again(job, base, clock=clock) or chosen
     return chosen if form is None else form.to(getattr(torch, job.dtype))
 
 
@@ -205,8 +207,8 @@ class Search:
     history : History
         Receives one record a form.
     progress : callable, optional
-    time_limit : float, optional
-        Seconds after which the search ends.
+    clock : Clock, optional
+        The search ends with it, but for one form at least.
     """
 
     def __init__(
@@ -218,7 +220,7 @@ class Search:
         max_degree: int = _DEGREES[-1],
         history: History | None = None,
         progress: Progress | None = None,
-        time_limit: float | None = None,
+        clock: Clock = UNLIMITED,
     ) -> None:
         self.folds = [_Fold(*pair) for pair in _folds(train, held)]
         self.regression = self.folds[0].regression
@@ -226,8 +228,8 @@ class Search:
         self.max_degree = max_degree
         self.history = history or History(train.step_size)
         self.progress = progress
-        self.begin = time.perf_counter()
-        self.deadline = math.inf if time_limit is None else self.begin + time_limit
+        self.clock = clock
+        self.begin = clock.now()
         self.best: dict[str, Found] = {}
 
     def run(self) -> Found:
@@ -259,6 +261,8 @@ class Search:
         degrees = [d for d in allowed if self.regression.affords(d, _BASE_SHARE, _MOST_TERMS)]
         start = Form(degrees[0] if degrees else 0, kernel=_KERNELS[0], whitening=_WHITENINGS[-1])
         self._try(start, reach=None)
+        if "kernel" not in self.best:
+            return
         before = math.inf
         for _ in range(_PASSES):
             for name, values in (
@@ -286,12 +290,19 @@ class Search:
                 break
 
     def _settled(self) -> bool:
-        late = time.perf_counter() > self.deadline
-        return bool(self.best) and (late or min(f.score for f in self.best.values()) < _EXACT)
+        exact = bool(self.best) and min(f.score for f in self.best.values()) < _EXACT
+        return exact or self._is_late()
+
+    def _is_late(self) -> bool:
+        """Whether time is over, and there is a form."""
+        late = bool(self.best) and self.clock.is_over
+        if late:
+            self.clock.cut("the search for closed forms")
+        return late
 
     def _try(self, form: Form, *, gain: float = 1.0, reach: int | None = 1) -> bool:
         """Fit and step a form with penalties near its own; return whether it is the best so far."""
-        if time.perf_counter() > self.deadline and self.best:
+        if self._is_late():
             return False
         found: dict[Form, list[float]] = {}
         for fold in self.folds:
@@ -310,7 +321,7 @@ class Search:
         self.history.records.append(
             {
                 "step": len(self.history.records) + 1,
-                "seconds": time.perf_counter() - self.begin,
+                "seconds": self.clock.now() - self.begin,
                 "validation_error": score,
                 "penalty": chosen.penalty,
             }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.encoders import DelayEmbedding, Standardise
 from pyhits.training.few import Search
 from pyhits.training.windows import WindowSampler
@@ -55,7 +55,7 @@ def choose_lags(
     families: str,
     step_size: int,
     *,
-    deadline: float | None = None,
+    clock: Clock = UNLIMITED,
     progress: Callable[[int, int], None] | None = None,
 ) -> Lags:
     """Return how many rows a state should hold, judged at the finest step size."""
@@ -64,14 +64,18 @@ def choose_lags(
     for rows in _ROWS:
         if rows > 1 and (rows * train.n_features > _MOST_COORDINATES or least < rows + step_size):
             break
-        if deadline is not None and scores and time.perf_counter() > deadline:
+        if scores and clock.is_over:
+            clock.cut("the choice of the rows of a state")
             break
-        left = None if deadline is None else deadline - time.perf_counter()
         delays = DelayEmbedding(rows).fit(train)
         data = [delays.transform(part) if rows > 1 else part for part in (train, held)]
         scaling = Standardise().fit(data[0].values)
         first, second = (WindowSampler(d.values, d.offsets, scaling, step_size) for d in data)
-        scores[rows] = Search(first, second, families, time_limit=left).run().score
+        scores[rows] = (
+            Search(first, second, families, clock=clock.part(1 / (len(_ROWS) - rows + 1)))
+            .run()
+            .score
+        )
         if progress is not None:
             progress(rows, len(_ROWS))
         if scores[rows] < _GOOD:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.flowmaps import PolynomialMap, ResidualNet, ScaledNet, create
 from pyhits.training.history import History
 from pyhits.training.run import Judge, Progress, Run, ScaleJob, train
@@ -74,7 +74,7 @@ def best_net(
     history: History,
     *,
     base: PolynomialMap | None = None,
-    time_limit: float | None = None,
+    clock: Clock = UNLIMITED,
     progress: Progress | None = None,
 ) -> Rival | None:
     """Return the better of a net alone and a net on top of a polynomial.
@@ -89,22 +89,19 @@ def best_net(
         Receives one record a validation, and why training stopped.
     base : PolynomialMap, optional
         Float64. Without one there is one net.
-    time_limit : float, optional
-        Seconds for all; with too few None is returned.
+    clock : Clock, optional
+        Of all nets; with too little time None is returned.
     """
-    begin = time.perf_counter()
-    end = None if time_limit is None else begin + time_limit
     best: Rival | None = None
     bases = [None] if base is None else [None, base]
     for k, below in enumerate(bases):
-        left = None
-        if end is not None:
-            left = (end - time.perf_counter()) / (len(bases) - k)
-            if left < _LEAST_SECONDS:
-                break
+        own = clock.part(1 / (len(bases) - k))
+        if own.left < _LEAST_SECONDS:
+            break
         attempt = _attempt(job, below)
         made = History(job.step_size)
-        run = Run(replace(attempt.job, time_limit=left), attempt.stages, 1.0, made, progress, judge)
+        attempt.job.time_limit = own.left if own.is_limited else None
+        run = Run(attempt.job, attempt.stages, 1.0, made, progress, judge)
         state = train(run)
         done = len(history.records)
         history.records += [record | {"step": done + record["step"]} for record in state.records]
@@ -117,7 +114,7 @@ def best_net(
 
 
 def trained_again(
-    job: ScaleJob, base: PolynomialMap | None, *, time_limit: float | None = None
+    job: ScaleJob, base: PolynomialMap | None, *, clock: Clock = UNLIMITED
 ) -> ScaledNet | None:
     """Return a net trained anew on all windows of a job, by their loss; None without time for it.
 
@@ -126,16 +123,11 @@ def trained_again(
     base : PolynomialMap, optional
         What the net is on top of.
     """
-    if time_limit is not None and time_limit < _LEAST_SECONDS:
+    if clock.left < _LEAST_SECONDS:
         return None
     attempt = _attempt(job, base)
-    run = Run(
-        replace(attempt.job, time_limit=time_limit),
-        attempt.stages,
-        1.0,
-        History(job.step_size),
-        None,
-    )
+    attempt.job.time_limit = clock.left if clock.is_limited else None
+    run = Run(attempt.job, attempt.stages, 1.0, History(job.step_size), None)
     state = train(run)
     if not state.best:
         return None
