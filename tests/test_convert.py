@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pyhits.columns import ColumnChoice
 from pyhits.convert import from_columns
 from pyhits.errors import ArgumentError, DataError
 from pyhits.trajectories import Trajectories
@@ -181,13 +182,15 @@ def test_frames_of_other_features_do_not_go_together():
 @pytest.mark.parametrize("choice", ["clock", 1, "CLOCK [s]"])
 def test_the_time_column_can_be_chosen(choice):
     columns = [np.arange(3.0), np.arange(3) * 0.5, np.ones(3)]
-    pieces = from_columns(["t", "clock", "x"], columns, time_column=choice)
+    pieces = from_columns(["t", "clock", "x"], columns, choice=ColumnChoice(time_column=choice))
     assert pieces.dt == 0.5
     assert pieces.feature_names == ["t", "x"]
 
 
 def test_no_column_may_be_the_time():
-    pieces = from_columns(["t", "x"], [np.ones(3), np.ones(3)], time_column="none")
+    pieces = from_columns(
+        ["t", "x"], [np.ones(3), np.ones(3)], choice=ColumnChoice(time_column="none")
+    )
     assert pieces.dt is None
     assert pieces.feature_names == ["t", "x"]
 
@@ -198,7 +201,9 @@ def test_no_column_may_be_the_time():
 )
 def test_a_time_column_that_is_not_there_is_refused(choice, match):
     with pytest.raises(ArgumentError, match=match):
-        from_columns(["clock", "x"], [np.ones(3), np.ones(3)], time_column=choice)
+        from_columns(
+            ["clock", "x"], [np.ones(3), np.ones(3)], choice=ColumnChoice(time_column=choice)
+        )
 
 
 # xarray

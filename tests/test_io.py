@@ -317,10 +317,10 @@ def test_netcdf_variables_of_the_same_dimensions_are_features(tmp_path):
 
 
 def test_netcdf_times_can_be_named(tmp_path):
-    dataset = xarray.Dataset({"u": (("x", "clock"), FIELD)}, {"clock": np.arange(5) * 0.5})
+    dataset = xarray.Dataset({"u": (("x", "beat"), FIELD)}, {"beat": np.arange(5) * 0.5})
     dataset.to_netcdf(tmp_path / "data.nc", engine="h5netcdf")
     assert read(tmp_path / "data.nc").lengths.tolist() == [3]
-    data = read(tmp_path / "data.nc", time_column="clock")
+    data = read(tmp_path / "data.nc", time_column="beat")
     assert data.lengths.tolist() == [5]
     assert data.dt == 0.5
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyhits.hybrid import Hybrid
     from pyhits.io import read, write
     from pyhits.repairs import repair
+    from pyhits.repairs.check import check
     from pyhits.report import write_report
     from pyhits.save import load
     from pyhits.training import Recipe
@@ -38,6 +39,7 @@ _HOMES: dict[str, str | None] = {
     "Recipe": "pyhits.training",
     "Trajectories": "pyhits.trajectories",
     "baselines": None,
+    "check": "pyhits.repairs.check",
     "encoders": None,
     "export_model": "pyhits.export",
     "flowmaps": None,
@@ -62,6 +64,7 @@ __all__ = [
     "Trajectories",
     "__version__",
     "baselines",
+    "check",
     "encoders",
     "export_model",
     "flowmaps",

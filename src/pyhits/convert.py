@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from pyhits.checks import as_numeric, as_positive, suggest
+from pyhits.checks import as_numeric, as_positive
+from pyhits.columns import (
+    ALL_COLUMNS,
+    ColumnChoice,
+    assign_roles,
+    chosen_features,
+    trajectory_starts,
+)
 from pyhits.errors import ArgumentError, DataError
-from pyhits.times import as_seconds, is_time_name, is_trajectory_name, plain_name, uniform_step
+from pyhits.time_column import index_note, is_index_of_times
+from pyhits.time_names import TimeName, is_trajectory_name, time_name
+from pyhits.times import as_seconds, uniform_step
 
 
 @dataclass
@@ -30,6 +39,10 @@ class Pieces:
     snapshot: tuple[int, ...] | None = None
     #: Every row's time, one vector a trajectory: in raw pieces, whose times nobody has checked.
     times: list[np.ndarray] | None = None
+    #: Whether they hold the features that were chosen, under the names that were given.
+    are_chosen: bool = False
+    #: What a user should know of how the data were read.
+    notes: list[str] = field(default_factory=list)
 
 
 def to_pieces(data: Any, dt: float | None = None, *, raw: bool = False) -> Pieces:
@@ -156,7 +169,7 @@ def from_columns(
     columns: list[np.ndarray],
     *,
     where: str = "the table",
-    time_column: str | int | None = None,
+    choice: ColumnChoice = ALL_COLUMNS,
     raw: bool = False,
 ) -> Pieces:
     """Build trajectories from named columns, recognising time and trajectory columns.
@@ -167,33 +180,13 @@ def from_columns(
         One a column. A name such as ``t``, ``time [s]`` or ``Year`` marks the times, ``trajectory``
         or ``run`` the column that numbers the trajectories.
     columns : list of array, each shape (n_rows,)
-    time_column : str or int, optional
-        Name or number (from 0) of the column of times, instead of the one so named; ``"none"`` if
-        no column holds times.
+    choice : ColumnChoice
+        Which columns are read, what they are called, and which holds the times.
     raw : bool
         As of :func:`to_pieces`.
     """
-    kinds = ["time" if is_time_name(n) else "id" if is_trajectory_name(n) else "" for n in names]
-    if time_column is not None:
-        chosen = _column_number(time_column, names, where)
-        kinds = ["" if kind == "time" else kind for kind in kinds]
-        if chosen is not None:
-            kinds[chosen] = "time"
-    if kinds.count("time") > 1:
-        # Beside another time, a capital T is a temperature.
-        is_heat = [
-            kind == "time" and plain_name(n, lower=False) == "T"
-            for kind, n in zip(kinds, names, strict=True)
-        ]
-        if kinds.count("time") > sum(is_heat):
-            kinds = ["" if heat else kind for kind, heat in zip(kinds, is_heat, strict=True)]
-    for kind, label in (("time", "time"), ("id", "trajectory")):
-        if kinds.count(kind) > 1:
-            both = [n for n, k in zip(names, kinds, strict=True) if k == kind]
-            raise DataError(f"Several columns of {where} look like the {label}: {', '.join(both)}.")
-    kept = [k for k, kind in enumerate(kinds) if not kind]
-    if not kept:
-        raise DataError(f"No column of {where} holds a state: got only {', '.join(names)}.")
+    roles = assign_roles(names, columns, where, choice)
+    names, kept = roles.names, roles.features
     n_rows = len(columns[0])
     if n_rows == 0:
         raise DataError(f"There are no rows in {where}.")
@@ -202,21 +195,21 @@ def from_columns(
     ]
     values = np.column_stack(parts)
     bounds = [0, n_rows]
-    if "id" in kinds:
-        ids = _trajectory_ids(columns[kinds.index("id")], names[kinds.index("id")], where)
-        changes = np.flatnonzero(ids[1:] != ids[:-1]) + 1
-        if len(changes) + 1 != len(np.unique(ids)):
-            again = next(k for k in changes if ids[k] in ids[:k])
+    if roles.trajectory is not None:
+        ids = _trajectory_ids(columns[roles.trajectory], names[roles.trajectory], where)
+        bounds = [*trajectory_starts(ids), n_rows]
+        if len(bounds) - 1 != len(np.unique(ids)):
+            again = next(k for k in bounds[1:-1] if ids[k] in ids[:k])
             raise DataError(
                 f"The rows of each trajectory must stand together in {where}, but trajectory "
                 f"{ids[again]!s} begins again in row {again}. Sort the rows by trajectory."
             )
-        bounds = [0, *changes.tolist(), n_rows]
     pairs = list(itertools.pairwise(bounds))
     pieces = Pieces([values[a:b] for a, b in pairs], feature_names=[names[k] for k in kept])
-    if "time" in kinds:
-        times = columns[kinds.index("time")]
-        name = names[kinds.index("time")]
+    pieces.notes, pieces.are_chosen = roles.notes, True
+    if roles.time is not None:
+        times = columns[roles.time]
+        name = names[roles.time]
         several = len(pairs) > 1
         labels = [
             f"column {name!r} of {where}" + (f", trajectory {k}" if several else "")
@@ -224,6 +217,26 @@ def from_columns(
         ]
         set_times(pieces, [np.asarray(times)[a:b] for a, b in pairs], labels, raw=raw)
     return pieces
+
+
+def with_features(pieces: Pieces, choice: ColumnChoice) -> Pieces:
+    """Return pieces of an array with the features that were chosen, under their names.
+
+    Raises
+    ------
+    ArgumentError
+        A feature that was chosen is not there.
+    """
+    first = pieces.even if pieces.even is not None else pieces.arrays[0]
+    own = pieces.feature_names or [f"x{k}" for k in range(first.shape[-1])]
+    kept, names = chosen_features(choice, own, "the data")
+    return replace(
+        pieces,
+        arrays=[np.ascontiguousarray(a[:, kept]) for a in pieces.arrays],
+        even=None if pieces.even is None else np.ascontiguousarray(pieces.even[..., kept]),
+        feature_names=names,
+        snapshot=pieces.snapshot if len(kept) == first.shape[-1] else None,
+    )
 
 
 def set_times(pieces: Pieces, times: list[np.ndarray], labels: list[str], *, raw: bool) -> None:
@@ -242,26 +255,6 @@ def set_times(pieces: Pieces, times: list[np.ndarray], labels: list[str], *, raw
     pieces.start_times = np.array([start for _, start in found])
 
 
-def _column_number(wanted: str | int, names: list[str], where: str) -> int | None:
-    """Return the number of the column of times that was asked for, None for ``"none"``."""
-    if isinstance(wanted, bool) or not isinstance(wanted, (str, int)):
-        raise ArgumentError(f"Expected time_column to be a name or a number, got {wanted!r}.")
-    if isinstance(wanted, int):
-        if not 0 <= wanted < len(names):
-            raise ArgumentError(
-                f"time_column={wanted}, but the columns of {where} are 0 to {len(names) - 1}."
-            )
-        return wanted
-    if wanted in names:
-        return names.index(wanted)
-    if wanted == "none":
-        return None
-    plain = [plain_name(name) for name in names]
-    if plain.count(plain_name(wanted)) == 1:
-        return plain.index(plain_name(wanted))
-    raise ArgumentError(f"No column {wanted!r} in {where} for time_column{suggest(wanted, names)}")
-
-
 def _trajectory_ids(column: Any, name: str, where: str) -> np.ndarray:
     """Return what numbers or names the trajectories, as numbers or texts that compare."""
     ids = np.asarray(column)
@@ -275,27 +268,34 @@ def from_frame(
     frame: Any,
     *,
     where: str = "the DataFrame",
-    time_column: str | int | None = None,
+    choice: ColumnChoice = ALL_COLUMNS,
     raw: bool = False,
 ) -> Pieces:
     """Read a pandas DataFrame: one row a time.
 
-    Index levels with the name of a time or a trajectory count as columns, and so does an index of
-    dates.
+    Index levels with the name of a trajectory count as columns. An index of dates, of floats that
+    rise, or of anything that rises under a name is the time, unless a column is.
     """
     names = [str(c) for c in frame.columns]
     columns = [frame.iloc[:, k].to_numpy() for k in range(len(names))]
+    has_time = any(time_name(n) >= TimeName.LIKELY for n in names)
+    notes = []
     for k, label in enumerate(frame.index.names):
         level = "" if label is None else str(label)
-        values = frame.index.get_level_values(k)
-        is_time = is_time_name(level) or values.dtype.kind in "mM"
-        if is_trajectory_name(level) or level == time_column:
+        values = frame.index.get_level_values(k).to_numpy()
+        if is_trajectory_name(level) or (level and level == choice.time_column):
             names.append(level)
-            columns.append(values.to_numpy())
-        elif is_time and not any(is_time_name(n) for n in names):
-            names.append(level if is_time_name(level) else "time")
-            columns.append(values.to_numpy())
-    return from_columns(names, columns, where=where, time_column=time_column, raw=raw)
+            columns.append(values)
+        elif not has_time and is_index_of_times(level, values, frame.index.nlevels):
+            names.append(level or "time")
+            columns.append(values)
+            if choice.time_column is None:
+                choice = replace(choice, time_column=len(names) - 1)
+        elif not has_time and choice.time_column is None:
+            notes += index_note(level, values)
+    pieces = from_columns(names, columns, where=where, choice=choice, raw=raw)
+    pieces.notes += notes
+    return pieces
 
 
 def _stacked(dataset: Any) -> Any:
@@ -314,8 +314,8 @@ def _from_xarray(array: Any, *, raw: bool = False) -> Pieces:
     """A DataArray: the time dimension by name, ``trajectory`` before it, the rest are features."""
     dims = [str(d) for d in array.dims]
     runs = [d for d in dims if is_trajectory_name(d)][:1]
-    time = [d for d in dims if is_time_name(d)] or [d for d in dims if d not in runs]
-    time = time[:1]
+    others = [d for d in dims if d not in runs]
+    time = sorted(others, key=time_name, reverse=True)[:1]
     if not time:
         raise DataError(f"Expected an xarray object with a time dimension, got dimensions {dims}.")
     rest = [d for d in dims if d not in time + runs]

@@ -12,44 +12,11 @@ import numpy as np
 from pyhits.checks import BY_REPAIR, is_missing
 from pyhits.errors import DataError
 
-TIME_NAMES = frozenset(
-    [
-        "t",
-        "time",
-        "times",
-        "timestamp",
-        "timestamps",
-        "date",
-        "datetime",
-        "year",
-        "years",
-        "second",
-        "seconds",
-    ]
-)
-TRAJECTORY_NAMES = frozenset(["trajectory", "trajectory_id", "traj", "traj_id", "run", "run_id"])
-
 #: Dates as text, such as ``2020-01-31``, ``2020-01-31 12:00:00.5`` or ``2020-01-31T12:00Z``.
 _DATE = re.compile(r"\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?$")
 
 #: A time may be this far from the uniform grid, as a fraction of the step.
 UNIFORM_TOLERANCE = 1e-2
-
-
-def plain_name(name: str, *, lower: bool = True) -> str:
-    """Return a column name in lower case without its unit: ``"Time [s]"`` becomes ``"time"``."""
-    plain = re.sub(r"[\[(].*$", "", name).strip().strip("#").strip()
-    return plain.lower() if lower else plain
-
-
-def is_time_name(name: str) -> bool:
-    """Tell whether a column name says that the column holds the time."""
-    return plain_name(name) in TIME_NAMES
-
-
-def is_trajectory_name(name: str) -> bool:
-    """Tell whether a column name says that the column numbers the trajectories."""
-    return plain_name(name) in TRAJECTORY_NAMES
 
 
 def is_date(text: str) -> bool:

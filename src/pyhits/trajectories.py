@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -11,7 +12,7 @@ import numpy as np
 
 from pyhits.checks import as_count, as_positive, check_finite
 from pyhits.convert import Pieces, check_step, to_pieces
-from pyhits.errors import ArgumentError, DataError
+from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.packing import (
     as_fraction,
     as_noise_level,
@@ -83,6 +84,8 @@ class Trajectories:
             pieces = Pieces(list(data), None, own or dt, names, data.start_times, data.snapshot)
         else:
             pieces = to_pieces(data, dt)
+            for note in pieces.notes:
+                warnings.warn(note, PyHiTSWarning, stacklevel=2)
         self.dt_known = pieces.dt is not None
         self.dt = as_positive(pieces.dt if pieces.dt is not None else 1.0, "dt")
         lengths = np.array([len(a) for a in pieces.arrays], dtype=np.int64)

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from pyhits.atomic import replacing
 from pyhits.checks import as_positive, suggest
-from pyhits.convert import Pieces, check_step
+from pyhits.columns import ALL_COLUMNS, ColumnChoice
+from pyhits.convert import Pieces, check_step, with_features
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.io import archive, film, hdf5, matlab, netcdf, parquet, sound, text
 from pyhits.io.choose import Wanted
@@ -51,6 +52,9 @@ _ARCHIVES = (".npz", ".mat", ".h5", ".hdf5", ".nc")
 #: The extensions of files that hold other files.
 _PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tgz", ".tar", ".7z")
 
+#: The extensions of text tables.
+TEXTS = (".csv", ".tsv", ".txt", ".dat")
+
 #: The extensions of files that may hold fields, arrays of three axes and more.
 FIELDS = (".npy", *_ARCHIVES)
 
@@ -64,6 +68,11 @@ def read(
     dt: float | None = None,
     variable: str | None = None,
     time_column: str | int | None = None,
+    columns: Sequence[str | int] | None = None,
+    without_columns: Sequence[str | int] | None = None,
+    names: Sequence[str] | None = None,
+    header: bool | None = None,
+    decimal: str | None = None,
     feature_names: Sequence[str] | None = None,
     snapshot: Sequence[int] | None = None,
     rate: int | None = None,
@@ -99,6 +108,17 @@ def read(
     time_column : str or int, optional
         Name of the times, or number of their column (from 0), where they are not recognised;
         ``"none"`` if the file holds no times, or they are to be left aside.
+    columns : sequence of str or int, optional
+        The features to read, by name or number of their column (from 0), in this order. Times and
+        the column that numbers the trajectories are read as well.
+    without_columns : sequence of str or int, optional
+        Columns that are not read.
+    names : sequence of str, optional
+        Names of all columns of a table, or of those that are features, instead of its own.
+    header : bool, optional
+        Whether the first line of a text table holds names; found out by default.
+    decimal : {".", ","}, optional
+        What begins the decimals of the numbers of a text table; found out by default.
     feature_names : sequence of str, optional
         One name a feature, instead of the file's own.
     snapshot : sequence of int, optional
@@ -129,10 +149,11 @@ def read(
         The reader of this format is not installed; the message says how to install it.
     """
     dt = None if dt is None else as_positive(dt, "dt")
-    file = _existing(path, variable, time_column)
+    choice = ColumnChoice.checked(columns, without_columns, names, time_column)
+    file = _existing(path, variable)
     with naming(file):
         shape = None if snapshot is None else as_shape(snapshot)
-        wanted = Wanted(variable, time_column, rate, mono, height, grey, stretch, shape)
+        wanted = Wanted(variable, choice, header, decimal, rate, mono, height, grey, stretch, shape)
         pieces = _pieces(file, dt, wanted)
         return Trajectories(pieces, dt, feature_names=feature_names, snapshot=snapshot)
 
@@ -142,7 +163,9 @@ def read_raw(
     *,
     dt: float | None = None,
     variable: str | None = None,
-    time_column: str | int | None = None,
+    choice: ColumnChoice = ALL_COLUMNS,
+    header: bool | None = None,
+    decimal: str | None = None,
     snapshot: Sequence[int] | None = None,
 ) -> Pieces:
     """Return what a file holds as it is, gaps and uneven times included, to be mended.
@@ -150,10 +173,11 @@ def read_raw(
     Parameters and errors are those of :func:`read`, but for what is to be mended.
     """
     dt = None if dt is None else as_positive(dt, "dt")
-    file = _existing(path, variable, time_column)
+    file = _existing(path, variable)
     with naming(file):
         shape = None if snapshot is None else as_shape(snapshot)
-        pieces = _pieces(file, dt, Wanted(variable, time_column, snapshot=shape, raw=True))
+        wanted = Wanted(variable, choice, header, decimal, snapshot=shape, raw=True)
+        pieces = _pieces(file, dt, wanted)
         pieces.snapshot = pieces.snapshot if shape is None else shape
         return pieces
 
@@ -176,14 +200,10 @@ def naming(file: Path) -> Iterator[None]:
         ) from None
 
 
-def _existing(path: Any, variable: Any, time_column: Any) -> Path:
+def _existing(path: Any, variable: Any) -> Path:
     """Return a file that is there, once the names of what to read from it are sound."""
     if variable is not None and not isinstance(variable, str):
         raise ArgumentError(f"Expected variable to be the name of an array, got {variable!r}.")
-    if time_column is not None and (
-        isinstance(time_column, bool) or not isinstance(time_column, (str, int))
-    ):
-        raise ArgumentError(f"Expected time_column to be a name or a number, got {time_column!r}.")
     file = existing_file(path)
     _format(file)
     if variable is not None and file.suffix.lower() not in _ARCHIVES:
@@ -196,7 +216,15 @@ def _existing(path: Any, variable: Any, time_column: Any) -> Path:
 
 def _pieces(file: Path, dt: float | None, wanted: Wanted) -> Pieces:
     """Return what a file holds; a step that was given agrees with its own."""
+    is_text = file.suffix.lower() in TEXTS
+    for option in ("header", "decimal"):
+        if getattr(wanted, option) is not None and not is_text:
+            raise ArgumentError(f"{option} is for text tables, {', '.join(TEXTS)}.")
+    if wanted.decimal not in (None, ".", ","):
+        raise ArgumentError(f"Expected decimal to be '.' or ',', got {wanted.decimal!r}.")
     pieces = _format(file).read(file, checked(wanted, file))
+    if wanted.choice and not pieces.are_chosen:
+        pieces = with_features(pieces, wanted.choice)
     _check_step(dt, pieces.dt)
     return pieces
 

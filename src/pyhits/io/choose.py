@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from pyhits.checks import as_numeric, as_positive, suggest
+from pyhits.columns import ALL_COLUMNS, ColumnChoice
 from pyhits.convert import Pieces, from_columns, set_times, to_pieces
 from pyhits.errors import ArgumentError, DataError
 from pyhits.io.records import columns as table_columns
 from pyhits.io.records import the_only_table
-from pyhits.times import is_time_name, uniform_step
+from pyhits.time_column import rise_of
+from pyhits.time_names import is_count_name, is_time_name, time_name
+from pyhits.times import uniform_step
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,13 @@ class Wanted:
     ----------
     variable : str, optional
         Name of the array that holds the data.
-    time_column : str or int, optional
-        Name of the times, or a column of the data (0-based), or ``"none"``.
+    choice : ColumnChoice
+        Columns or features to read, their names, and the times: by name, by column (0-based), or
+        ``"none"``.
+    header : bool, optional
+        Whether the first line of a text table holds names; found out by default.
+    decimal : {".", ","}, optional
+        What begins the decimals of numbers in a text table; found out by default.
     snapshot : tuple of int, optional
         Shape of a field in an archive, whose last axes become one row.
     rate : int, optional
@@ -41,7 +49,9 @@ class Wanted:
     """
 
     variable: str | None = None
-    time_column: str | int | None = None
+    choice: ColumnChoice = ALL_COLUMNS
+    header: bool | None = None
+    decimal: str | None = None
     rate: int | None = None
     mono: bool = False
     height: int | None = None
@@ -49,6 +59,11 @@ class Wanted:
     stretch: tuple[float, float] | None = None
     snapshot: tuple[int, ...] | None = None
     raw: bool = False
+
+    @property
+    def time_column(self) -> str | int | None:
+        """The column of times that was asked for."""
+        return self.choice.time_column
 
 
 def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
@@ -75,7 +90,7 @@ def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
     if table is not None:
         columns = table_columns(np.asarray(arrays[table]).ravel())
         where = f"the table {table!r}"
-        return from_columns(*columns, where=where, time_column=wanted.time_column, raw=wanted.raw)
+        return from_columns(*columns, where=where, choice=wanted.choice, raw=wanted.raw)
     time = _time_name(arrays, wanted)
     name = _data_name(arrays, time, wanted.variable)
     values = as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}", missing=wanted.raw)
@@ -157,12 +172,35 @@ def _time_name(arrays: Mapping[str, Any], wanted: Wanted) -> str | None:
         and name != wanted.variable
         and (_is_vector(array) or tuple(array.shape) in leading)
     ]
+    found = found or _by_values(arrays, wanted)
     if len(found) > 1:
         raise DataError(
             f"Several arrays look like the time: {listing({n: arrays[n] for n in found})}. Choose "
             'one with time_column="name".'
         )
     return found[0] if found else None
+
+
+def _by_values(arrays: Mapping[str, Any], wanted: Wanted) -> list[str]:
+    """Return vectors whose name may say time, and whose values rise as times do."""
+    others = {name: array for name, array in arrays.items() if name != wanted.variable}
+    # A lone vector is the data.
+    if len(
+        [a for a in others.values() if a.dtype.kind in "fiu" and max(a.shape, default=0) > 1]
+    ) < (1 if wanted.variable is not None else 2):
+        return []
+    rank = {
+        name: time_name(_base(name))
+        for name, array in others.items()
+        if array.dtype.kind in "fiuM" and _is_vector(array)
+    }
+    likely = sorted((name for name in rank if rank[name]), key=lambda name: -rank[name])
+    rising = []
+    for name in likely:
+        rise = rise_of(np.asarray(arrays[name]).ravel())
+        if rise.is_strict and not (rise.counts_rows and is_count_name(_base(name))):
+            rising.append(name)
+    return [name for name in rising if rank[name] == rank[rising[0]]]
 
 
 def _data_name(arrays: Mapping[str, Any], time: str | None, variable: str | None) -> str:

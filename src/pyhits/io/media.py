@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,8 @@ def checked(wanted: Wanted, file: Path) -> Wanted:
             f"There are no columns in {file}, so time_column={wanted.time_column!r} is not there; "
             'only time_column="none" makes sense, which leaves its rate aside.'
         )
-    return Wanted(
-        time_column=wanted.time_column,
+    return replace(
+        wanted,
         rate=None if wanted.rate is None else as_count(wanted.rate, "rate"),
         mono=_as_switch(wanted.mono, "mono"),
         height=None if wanted.height is None else as_count(wanted.height, "height"),

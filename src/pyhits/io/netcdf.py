@@ -12,7 +12,7 @@ from pyhits.errors import ArgumentError, DataError
 from pyhits.io.choose import Wanted, listing, named
 from pyhits.io.guard import HDF5, NETCDF3, Kind, expect_kind, need, reading
 from pyhits.io.layout import from_arrays, is_ours, to_arrays
-from pyhits.times import is_time_name
+from pyhits.time_names import is_time_name
 from pyhits.trajectories import Trajectories
 
 NETCDF4 = Kind("a NetCDF file", ".nc")

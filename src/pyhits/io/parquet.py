@@ -27,7 +27,7 @@ def read(path: Path, wanted: Wanted) -> Pieces:
         pieces = from_frame(
             table.to_pandas(),
             where="the table",
-            time_column=wanted.time_column,
+            choice=wanted.choice,
             raw=wanted.raw,
         )
         own = _step(table)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyhits.errors import FileFormatError
-from pyhits.times import is_date, is_time_name, is_trajectory_name
+from pyhits.time_names import is_time_name, is_trajectory_name
+from pyhits.times import is_date
 
 _COMMENTS = "#%"
 

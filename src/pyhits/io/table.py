@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyhits.errors import DataError
-from pyhits.times import is_time_name, is_trajectory_name
+from pyhits.time_names import is_time_name, is_trajectory_name
 from pyhits.trajectories import Trajectories
 
 

@@ -6,6 +6,7 @@ import csv
 import math
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from pyhits.io.choose import Wanted
 from pyhits.io.guard import TEXT, expect_kind, reading
 from pyhits.io.sheet import Sheet, is_number, shortened, sniff, split_line, without_comment
 from pyhits.io.table import column_names
-from pyhits.times import is_date, is_time_name, uniform_step
+from pyhits.time_names import is_time_name
+from pyhits.times import is_date, uniform_step
 from pyhits.trajectories import Trajectories
 
 #: Rows from which on a first column that only increases is taken for uneven times.
@@ -45,7 +47,9 @@ def read(path: Path, wanted: Wanted) -> Pieces:
         # The row numbers that pandas and R write are neither time nor state.
         names, columns = names[1:], columns[1:]
         time = time - 1 if isinstance(time, int) else time
-    pieces = from_columns(names, columns, time_column=time, raw=wanted.raw)
+    pieces = from_columns(
+        names, columns, choice=replace(wanted.choice, time_column=time), raw=wanted.raw
+    )
     if sheet.names is None:
         pieces.feature_names = None
     return pieces

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from pyhits.errors import DataError
+from pyhits.errors import DataError, PyHiTSWarning
 from pyhits.io import read
 from pyhits.io.fields import field_shape
 from pyhits.repairs.repair import repair
@@ -95,13 +97,18 @@ def check(
     dt: float | None = None,
     variable: str | None = None,
     time_column: str | int | None = None,
+    columns: Sequence[str | int] | None = None,
+    without_columns: Sequence[str | int] | None = None,
+    names: Sequence[str] | None = None,
+    header: bool | None = None,
+    decimal: str | None = None,
     snapshot: Sequence[int] | None = None,
 ) -> Check:
     """Find out what is in a file and whether it can be learned from.
 
     Parameters
     ----------
-    path, dt, variable, time_column, snapshot
+    path, dt, variable, time_column, columns, without_columns, names, header, decimal, snapshot
         As of :func:`pyhits.read`.
 
     Raises
@@ -109,15 +116,29 @@ def check(
     FileFormatError, ArgumentError
         The file cannot be read at all.
     """
+    reading: dict[str, Any] = {
+        "dt": dt,
+        "variable": variable,
+        "time_column": time_column,
+        "columns": columns,
+        "without_columns": without_columns,
+        "names": names,
+        "header": header,
+        "decimal": decimal,
+        "snapshot": snapshot,
+    }
     try:
-        data = read(path, dt=dt, variable=variable, time_column=time_column, snapshot=snapshot)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", PyHiTSWarning)
+            data = read(path, **reading)
     except DataError as error:
         problem = str(error)
     else:
-        notes = [_span(data), *outlier_notes(data)]
+        notes_of_reading = [str(w.message) for w in said if issubclass(w.category, PyHiTSWarning)]
+        notes = [_span(data), *notes_of_reading, *outlier_notes(data)]
         return Check(data, None, notes, _suggestions(data, path))
     try:
-        mended = repair(path, dt=dt, variable=variable, time_column=time_column, snapshot=snapshot)
+        mended = repair(path, **reading)
     except DataError as error:
         text = str(error)
         notes = [] if text == problem else [f"A repair fails too: {text}"]

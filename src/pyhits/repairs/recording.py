@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from pyhits.checks import as_numeric
-from pyhits.convert import Pieces, from_frame, to_pieces
+from pyhits.columns import ALL_COLUMNS, ColumnChoice
+from pyhits.convert import Pieces, from_frame, to_pieces, with_features
 from pyhits.errors import ArgumentError, DataError
 from pyhits.times import as_seconds
 from pyhits.trajectories import Trajectories
@@ -92,21 +93,24 @@ def recordings(pieces: Pieces, times: Any = None) -> list[Recording]:
     return found
 
 
-def raw_pieces(data: Any, dt: float | None, time_column: str | int | None = None) -> Pieces:
+def raw_pieces(data: Any, dt: float | None, choice: ColumnChoice = ALL_COLUMNS) -> Pieces:
     """Return what data in memory hold, gaps and uneven times included."""
-    if time_column is not None and not hasattr(data, "columns"):
+    if choice.time_column is not None and not hasattr(data, "columns"):
         raise ArgumentError(
-            f"time_column={time_column!r} is for files and DataFrames; give other data times=..."
+            f"time_column={choice.time_column!r} is for files and DataFrames; give other data "
+            "times=..."
         )
     if hasattr(data, "columns"):
-        pieces = from_frame(data, time_column=time_column, raw=True)
+        pieces = from_frame(data, choice=choice, raw=True)
         pieces.dt = dt if pieces.times is None else None
         return pieces
     if isinstance(data, Trajectories):
         own = data.dt if data.dt_known else None
         names = list(data.feature_names)
-        return to_pieces(Pieces(list(data), None, own, names, data.start_times, data.snapshot), dt)
-    return to_pieces(data, dt, raw=True)
+        pieces = Pieces(list(data), None, own, names, data.start_times, data.snapshot)
+        return to_pieces(with_features(pieces, choice) if choice else pieces, dt)
+    pieces = to_pieces(data, dt, raw=True)
+    return with_features(pieces, choice) if choice else pieces
 
 
 def _as_times(times: Any, n: int) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.checks import as_choice, as_positive
+from pyhits.columns import ColumnChoice
 from pyhits.convert import Pieces, check_step
 from pyhits.errors import ArgumentError, DataError
 from pyhits.io import naming, read_raw
@@ -63,6 +64,11 @@ def repair(
     outliers: str = "keep",
     variable: str | None = None,
     time_column: str | int | None = None,
+    columns: Sequence[str | int] | None = None,
+    without_columns: Sequence[str | int] | None = None,
+    names: Sequence[str] | None = None,
+    header: bool | None = None,
+    decimal: str | None = None,
     feature_names: Sequence[str] | None = None,
     snapshot: Sequence[int] | None = None,
 ) -> Repaired:
@@ -98,7 +104,7 @@ def repair(
     outliers : {"keep", "drop"}
         Point outliers out, or take them for missing values too; see
         :func:`pyhits.repairs.outliers.find_outliers`.
-    variable, time_column, feature_names, snapshot
+    variable, time_column, columns, without_columns, names, header, decimal, feature_names, snapshot
         As of :func:`pyhits.read`.
 
     Returns
@@ -122,12 +128,22 @@ def repair(
         as_choice(disorder, "way with disorder", ("sort", "refuse")),
         as_choice(outliers, "way with outliers", ("keep", "drop")),
     )
+    choice = ColumnChoice.checked(columns, without_columns, names, time_column)
     if not isinstance(data, (str, os.PathLike)):
-        if variable is not None:
-            raise ArgumentError(f"variable={variable!r} is for files; the data are in memory.")
-        pieces = raw_pieces(data, dt if times is None else None, time_column)
+        for option, given in {"variable": variable, "header": header, "decimal": decimal}.items():
+            if given is not None:
+                raise ArgumentError(f"{option}={given!r} is for files; the data are in memory.")
+        pieces = raw_pieces(data, dt if times is None else None, choice)
         return _mended(pieces, times, dt, plan, feature_names, snapshot)
-    pieces = read_raw(data, dt=dt, variable=variable, time_column=time_column, snapshot=snapshot)
+    pieces = read_raw(
+        data,
+        dt=dt,
+        variable=variable,
+        choice=choice,
+        header=header,
+        decimal=decimal,
+        snapshot=snapshot,
+    )
     pieces.dt = pieces.dt if pieces.dt is not None else dt
     with naming(as_path(data)):
         return _mended(pieces, times, dt, plan, feature_names, snapshot)
@@ -146,7 +162,7 @@ def _mended(
     if not given:
         raise DataError("Expected at least one trajectory, got none.")
     names = list(feature_names or pieces.feature_names or default_names(given[0].values.shape[1]))
-    notes: list[str] = []
+    notes = list(pieces.notes)
 
     given, names, dropped = empty_features(without_infinite(given, notes), names)
     notes += dropped
