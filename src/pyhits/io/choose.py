@@ -184,10 +184,8 @@ def _time_name(arrays: Mapping[str, Any], wanted: Wanted) -> str | None:
 def _by_values(arrays: Mapping[str, Any], wanted: Wanted) -> list[str]:
     """Return vectors whose name may say time, and whose values rise as times do."""
     others = {name: array for name, array in arrays.items() if name != wanted.variable}
-    # A lone vector is the data.
-    if len(
-        [a for a in others.values() if a.dtype.kind in "fiu" and max(a.shape, default=0) > 1]
-    ) < (1 if wanted.variable is not None else 2):
+    numeric = [a for a in others.values() if a.dtype.kind in "fiu" and max(a.shape, default=0) > 1]
+    if wanted.variable is None and len(numeric) < 2:  # a lone vector is the data
         return []
     rank = {
         name: time_name(_base(name))
