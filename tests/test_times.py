@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pyhits.errors import DataError
 from pyhits.time_names import is_time_name, is_trajectory_name
-from pyhits.times import as_seconds, is_date, uniform_step
+from pyhits.timeaxis import is_date, read_times
+from pyhits.times import uniform_step
 
 
 @pytest.mark.parametrize("name", ["t", "time", "Time [s]", "Year", "# t", "t(ms)", "Date"])
@@ -30,13 +31,23 @@ def test_trajectory_names():
 
 @pytest.mark.parametrize(
     "text",
-    ["2020-01", "2020-01-31", "2020-01-31 12:00", "2020-01-31T12:00:00.5", "2020-01-31T12:00Z"],
+    [
+        "2020-01",
+        "2020-01-31",
+        "2020-01-31 12:00",
+        "2020-01-31T12:00:00.5",
+        "2020-01-31T12:00Z",
+        "01/02/2020",
+        "2020-1-1",
+    ],
 )
 def test_dates(text):
     assert is_date(text)
 
 
-@pytest.mark.parametrize("text", ["2020", "1.5", "01/02/2020", "2020-1-1", "today", "NaT", ""])
+@pytest.mark.parametrize(
+    "text", ["2020", "1.5", "2020.01", "20200101", "1-2", "3 4 5", "today", "NaT", ""]
+)
 def test_no_dates(text):
     assert not is_date(text)
 
@@ -71,17 +82,19 @@ def test_a_decimal_step_comes_back_as_written():
     ],
 )
 def test_dates_count_in_seconds_since_the_first(times):
-    np.testing.assert_array_equal(as_seconds(times), [0, 86400, 172800])
+    np.testing.assert_array_equal(read_times(times)[1][0], [0, 86400, 172800])
 
 
-def test_years_and_months_are_dates_too():
-    years = np.array(["2001", "2002", "2003"], dtype="M8[Y]")
-    np.testing.assert_array_equal(as_seconds(years), np.array([0, 365, 730]) * 86400)
-    np.testing.assert_array_equal(as_seconds(["2020-01", "2020-02"]), [0, 31 * 86400])
+def test_years_and_months_are_one_step_each():
+    for times in (
+        np.array(["2001", "2002", "2004"], dtype="M8[Y]"),
+        ["2020-01", "2020-02", "2020-04"],
+    ):
+        np.testing.assert_array_equal(read_times(times)[1][0], [0, 1, 3])
 
 
 def test_numbers_as_text_are_numbers():
-    assert as_seconds(np.array(["0.5", "1"], dtype=object)).tolist() == [0.5, 1]
+    assert read_times(np.array(["0.5", "1"], dtype=object))[1][0].tolist() == [0.5, 1]
 
 
 @pytest.mark.parametrize(
@@ -94,9 +107,9 @@ def test_numbers_as_text_are_numbers():
         ([0, 1, 2.1], "not uniform"),
         ([0], "at least 2 rows in the log, got 1"),
         ([[0, 1], [0, 1]], r"got shape \(2, 2\)"),
-        (np.array(["2020-01-01", "NaT"], dtype="M8[D]"), "row 1 is missing"),
-        (["2020-01-01", "yesterday"], "row 1 is 'yesterday'"),
-        (["2020-01-01", "2020-13-01"], "row 1 is '2020-13-01'"),
+        (np.array(["2020-01-01", "NaT"], dtype="M8[D]"), "row 1 of the log is missing"),
+        (["2020-01-01", "yesterday"], "row 1 of the log is 'yesterday'"),
+        (["2020-01-01", "2020-13-01"], "row 1 of the log is '2020-13-01'"),
         (["2020-01-01", "2020-01-02T00:00Z"], "mix"),
         ([1j, 2j], "complex"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,10 +18,12 @@ from pyhits.columns import (
     chosen_features,
     trajectory_starts,
 )
-from pyhits.errors import ArgumentError, DataError
+from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.time_column import index_note, is_index_of_times
 from pyhits.time_names import TimeName, is_trajectory_name, time_name
-from pyhits.times import as_seconds, uniform_step
+from pyhits.timeaxis import NUMBERS, TimeAxis, read_times
+from pyhits.timeaxis.reading import joined_axes
+from pyhits.times import uniform_step
 
 
 @dataclass
@@ -43,6 +46,8 @@ class Pieces:
     are_chosen: bool = False
     #: What a user should know of how the data were read.
     notes: list[str] = field(default_factory=list)
+    #: What ``start_times``, ``dt`` and ``times`` mean.
+    axis: TimeAxis = NUMBERS
 
 
 def to_pieces(data: Any, dt: float | None = None, *, raw: bool = False) -> Pieces:
@@ -148,8 +153,12 @@ def _from_list(items: Any, *, raw: bool = False) -> Pieces:
         raise DataError("Some trajectories of the list carry times, and others do not.")
     dt = _common_step([p.dt for p in parts])
     starts = [float(p.start_times[0]) if p.start_times is not None else 0.0 for p in parts]
+    axis, moved = joined_axes([p.axis for p in parts], starts)
+    if times and axis.has_dates:
+        firsts = joined_axes([p.axis for p in parts], [0.0] * len(parts))[1]
+        times = [t + first for t, first in zip(times, firsts, strict=True)]
     names = parts[0].feature_names
-    return Pieces(arrays, None, dt, names, np.array(starts), times=times or None)
+    return Pieces(arrays, None, dt, names, moved, times=times or None, axis=axis)
 
 
 def _common_step(steps: list[float | None]) -> float | None:
@@ -215,7 +224,7 @@ def from_columns(
             f"column {name!r} of {where}" + (f", trajectory {k}" if several else "")
             for k in range(len(pairs))
         ]
-        set_times(pieces, [np.asarray(times)[a:b] for a, b in pairs], labels, raw=raw)
+        set_times(pieces, [times[a:b] for a, b in pairs], labels, raw=raw, name=name)
     return pieces
 
 
@@ -239,20 +248,66 @@ def with_features(pieces: Pieces, choice: ColumnChoice) -> Pieces:
     )
 
 
-def set_times(pieces: Pieces, times: list[np.ndarray], labels: list[str], *, raw: bool) -> None:
+def set_times(
+    pieces: Pieces,
+    times: list[Any],
+    labels: list[str],
+    *,
+    raw: bool,
+    name: str | None = None,
+    **reading: str | None,
+) -> None:
     """Give pieces the step and the starts that their times show, or raw ones the times.
+
+    Rows that come newest first are turned, and a warning says so.
+
+    Parameters
+    ----------
+    times : list of array, Series or index, each shape (n_rows,)
+        Of each trajectory.
+    labels : list of str
+        What holds them, for messages.
+    name : str, optional
+        Of the column or index that holds them.
+    **reading
+        ``time_format``, ``time_zone``, ``units`` and ``calendar`` of
+        :func:`~pyhits.timeaxis.read_times`.
 
     Raises
     ------
     DataError
         Times are missing, not uniform, or step differently; none of it in raw pieces.
     """
+    every = times[0] if len(times) == 1 else np.concatenate([np.asarray(t) for t in times])
+    where = labels[0].partition(", trajectory")[0] if labels else "the times"
+    lengths = [len(t) for t in times]
+    axis, found = read_times(every, lengths, where=where, name=name, **reading)
+    pieces.axis = axis
     if raw:
-        pieces.times = [as_seconds(t, missing=True) for t in times]
+        pieces.times = found
         return
-    found = [uniform_step(t, where=label) for t, label in zip(times, labels, strict=True)]
-    pieces.dt = _common_step([dt for dt, _ in found])
-    pieces.start_times = np.array([start for _, start in found])
+    if axis.has_dates and all(len(t) > 1 and (np.diff(t) < 0).all() for t in found):
+        _turn(pieces)
+        found = [t[::-1] for t in found]
+        warnings.warn(
+            f"The rows of {where} come newest first; they are read in the order of time.",
+            PyHiTSWarning,
+            stacklevel=2,
+        )
+    if not axis.has_dates and isinstance(every, np.ndarray) and every.dtype == np.float32:
+        found = times  # the resolution of their numbers counts
+    steps = [
+        uniform_step(t, where=label, axis=axis) for t, label in zip(found, labels, strict=True)
+    ]
+    pieces.dt = _common_step([dt for dt, _ in steps])
+    pieces.start_times = np.array([start for _, start in steps])
+
+
+def _turn(pieces: Pieces) -> None:
+    """Put the last row first."""
+    pieces.arrays = [np.ascontiguousarray(array[::-1]) for array in pieces.arrays]
+    if pieces.even is not None:
+        pieces.even = np.ascontiguousarray(pieces.even[:, ::-1])
 
 
 def _trajectory_ids(column: Any, name: str, where: str) -> np.ndarray:
@@ -330,8 +385,16 @@ def _from_xarray(array: Any, *, raw: bool = False) -> Pieces:
         pieces.feature_names = [str(array.name)]
     if time[0] in array.coords:
         count = values.shape[0] if runs else 1
-        axis = array.coords[time[0]].values
-        set_times(pieces, [axis], [f"coordinate {time[0]!r}"], raw=raw)
+        axis = array.coords[time[0]]
+        set_times(
+            pieces,
+            [axis.values],
+            [f"coordinate {time[0]!r}"],
+            raw=raw,
+            name=time[0],
+            units=axis.attrs.get("units"),
+            calendar=axis.attrs.get("calendar"),
+        )
         if pieces.times is not None:
             pieces.times *= count
         if pieces.start_times is not None:

@@ -156,7 +156,9 @@ def rejoin(train: Trajectories, held: Trajectories) -> Trajectories:
         return joined([train, held])
     pieces = [np.concatenate([head, tail[1:]]) for head, tail in zip(train, held, strict=True)]
     names = list(train.feature_names)
-    return Trajectories(pieces, train.dt, feature_names=names, start_times=train.start_times)
+    return Trajectories(
+        pieces, train.dt, feature_names=names, start_times=train.start_times, axis=train.axis
+    )
 
 
 def by_time(train: Trajectories, held: Trajectories) -> bool:
@@ -172,6 +174,7 @@ def joined(parts: Sequence[Trajectories]) -> Trajectories:
         parts[0].dt,
         feature_names=list(parts[0].feature_names),
         start_times=np.concatenate([part.start_times for part in parts]),
+        axis=parts[0].axis,
     )
 
 

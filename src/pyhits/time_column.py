@@ -10,7 +10,8 @@ import numpy as np
 
 from pyhits.errors import DataError, PyHiTSError
 from pyhits.time_names import TimeName, is_count_name, time_name
-from pyhits.times import UNIFORM_TOLERANCE, as_seconds, is_date
+from pyhits.timeaxis import is_date, read_times
+from pyhits.times import UNIFORM_TOLERANCE
 
 #: Rows over which a column rises by chance no more.
 LEAST_ROWS = 10
@@ -69,7 +70,8 @@ def rise_of(column: Any, starts: Sequence[int] = (0,)) -> Rise:
     if array.dtype.kind not in "fiubmMOSU" or array.ndim != 1:
         return Rise()
     try:
-        t = as_seconds(array, missing=True)
+        _, parts = read_times(array, np.diff([*starts, len(array)]).tolist())
+        t = np.concatenate(parts)
     except PyHiTSError:
         return Rise(is_date=dated)
     pieces = [piece[np.isfinite(piece)] for piece in np.split(t, list(starts)[1:])]
@@ -104,7 +106,9 @@ def holds_dates(column: np.ndarray) -> bool:
         return False
     known = [item for item in column[:100].tolist() if item is not None and item == item][:5]
     return bool(known) and all(
-        hasattr(item, "isoformat") or (isinstance(item, str) and is_date(item.strip()))
+        hasattr(item, "isoformat")
+        or hasattr(item, "to_timestamp")
+        or (isinstance(item, str) and is_date(item.strip()))
         for item in known
     )
 

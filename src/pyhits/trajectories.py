@@ -22,6 +22,7 @@ from pyhits.packing import (
     pack,
     take,
 )
+from pyhits.timeaxis import TimeAxis
 
 #: Features whose statistics are taken together.
 _COLUMNS = 1 << 14
@@ -50,6 +51,9 @@ class Trajectories:
     snapshot : sequence of int, optional
         Shape that each row stands for, ``(height, width, 3)`` for a film in colours. Films that
         were read carry theirs; parts of the data keep it.
+    axis : TimeAxis, optional
+        What ``start_times`` and ``dt`` mean, where they are no plain numbers; data with dates carry
+        their own.
 
     Raises
     ------
@@ -65,6 +69,8 @@ class Trajectories:
     dt: float
     #: Whether the data or the caller said ``dt``; where neither did, it is 1.
     dt_known: bool
+    #: What ``start_times`` and ``dt`` mean: numbers, seconds since a date, steps of a calendar.
+    axis: TimeAxis
     #: Shape that each row stands for, where it is known.
     snapshot: tuple[int, ...] | None = None
 
@@ -76,16 +82,19 @@ class Trajectories:
         feature_names: Sequence[str] | None = None,
         start_times: float | Sequence[float] | np.ndarray | None = None,
         snapshot: Sequence[int] | None = None,
+        axis: TimeAxis | None = None,
     ) -> None:
         if isinstance(data, Trajectories):
             own = data.dt if data.dt_known else None
             check_step(dt, own)
             names = list(data.feature_names)
             pieces = Pieces(list(data), None, own or dt, names, data.start_times, data.snapshot)
+            pieces.axis = data.axis
         else:
             pieces = to_pieces(data, dt)
             for note in pieces.notes:
                 warnings.warn(note, PyHiTSWarning, stacklevel=2)
+        self.axis = pieces.axis if axis is None else axis
         self.dt_known = pieces.dt is not None
         self.dt = as_positive(pieces.dt if pieces.dt is not None else 1.0, "dt")
         lengths = np.array([len(a) for a in pieces.arrays], dtype=np.int64)
@@ -121,6 +130,7 @@ class Trajectories:
         new = cls.__new__(cls)
         new.dt = like.dt
         new.dt_known = like.dt_known
+        new.axis = like.axis
         new.feature_names = like.feature_names
         new.snapshot = like.snapshot
         new.values = values.view()
@@ -175,6 +185,10 @@ class Trajectories:
         n = int(self.lengths[trajectory])
         return np.asarray(self.start_times[trajectory] + self.dt * np.arange(n))
 
+    def dates(self, trajectory: int = 0) -> np.ndarray:
+        """Dates of one trajectory's rows, datetime64; its times where they are plain numbers."""
+        return self.axis.at(self.times(trajectory))
+
     def to_array(self) -> np.ndarray:
         """Return the rows as ``(trajectory, time, feature)``, without a copy.
 
@@ -226,6 +240,7 @@ class Trajectories:
             and self.feature_names == other.feature_names
             and self.snapshot == other.snapshot
             and np.array_equal(self.offsets, other.offsets)
+            and (self.axis == other.axis or (self.axis.is_plain and other.axis.is_plain))
             and np.array_equal(self.start_times, other.start_times)
             and self.dtype == other.dtype
             and np.array_equal(self.values, other.values)
@@ -239,7 +254,17 @@ class Trajectories:
         features = f"{self.n_features} features"
         if self.snapshot is not None:
             features = f"{' x '.join(map(str, self.snapshot))} numbers"
-        return f"Trajectories({len(self)} x {rows} rows x {features}, dt={self.dt:g}, {self.dtype})"
+        step = f"dt={self.dt:g}"
+        if self.axis.has_dates:
+            first, last = self.span()
+            step = f"step {self.axis.step_name(self.dt)} from {first} to {last}"
+        return f"Trajectories({len(self)} x {rows} rows x {features}, {step}, {self.dtype})"
+
+    def span(self) -> tuple[str, str]:
+        """Return the first time and the last, as texts in the form that times came in."""
+        ends = self.start_times + self.dt * (self.lengths - 1)
+        first, last = self.axis.labels([self.start_times.min(), ends.max()])
+        return first, last
 
     # Parts of it
 

@@ -101,6 +101,7 @@ def histories(data: Trajectories, history: int) -> tuple[np.ndarray, Trajectorie
         data.dt,
         feature_names=data.feature_names,
         start_times=data.start_times + (history - 1) * data.dt,
+        axis=data.axis,
     )
     return data.values[data.offsets[:-1, None] + np.arange(history)], rest
 

@@ -91,6 +91,7 @@ def attach(data: Trajectories, inputs: Any) -> tuple[Trajectories, tuple[str, ..
         data.dt if data.dt_known else None,
         feature_names=[*data.feature_names, *found],
         start_times=data.start_times,
+        axis=data.axis,
     )
     return joined, found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyhits.errors import FileFormatError
 from pyhits.time_names import is_time_name, is_trajectory_name
-from pyhits.times import is_date
+from pyhits.timeaxis import is_clock, is_date
 
 _COMMENTS = "#%"
 
@@ -49,7 +49,7 @@ class Sheet:
         return [
             k
             for k, field in enumerate(self.first_row)
-            if is_date(field) or (labels[k] and field and not is_number(field))
+            if is_date(field) or is_clock(field) or (labels[k] and field and not is_number(field))
         ]
 
     def label(self, column: int) -> str:

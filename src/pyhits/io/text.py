@@ -19,7 +19,8 @@ from pyhits.io.guard import TEXT, expect_kind, reading
 from pyhits.io.sheet import Sheet, is_number, shortened, sniff, split_line, without_comment
 from pyhits.io.table import column_names
 from pyhits.time_names import is_time_name
-from pyhits.times import is_date, uniform_step
+from pyhits.timeaxis import is_date
+from pyhits.times import uniform_step
 from pyhits.trajectories import Trajectories
 
 #: Rows from which on a first column that only increases is taken for uneven times.
@@ -162,9 +163,7 @@ def _advice(field: str) -> str:
     if re.fullmatch(r"[-+]?\d*,\d+([eE][-+]?\d+)?", field):
         return ". Write decimal points instead of decimal commas."
     if is_date(field) or re.fullmatch(r"\d+[/.-]\d+[/.-]\d+.*", field):
-        return ". Dates are read as 2020-01-31 or 2020-01-31T12:00:00, in the column of times."
-    if re.fullmatch(r"\d{1,2}:\d\d.*", field):
-        return ". Times of day are read with their date, 2020-01-31T12:00:00, or as seconds."
+        return ". Dates are read in the column of times; name it with time_column (--time-column)."
     if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", field):
         return ". Write it without commas between thousands."
     if is_missing(field):

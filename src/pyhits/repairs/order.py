@@ -8,6 +8,7 @@ import numpy as np
 
 from pyhits.errors import DataError
 from pyhits.repairs.recording import Recording, counted, listed
+from pyhits.timeaxis.clockchange import clock_change
 
 #: Two times this near, as a share of the usual step, are the same one.
 _SAME = 1e-6
@@ -37,12 +38,16 @@ def in_order(recording: Recording, disorder: str) -> tuple[list[Recording], list
     """
     times = recording.times
     drops = np.flatnonzero(np.diff(times) < 0) + 1
+    change = clock_change(recording.axis, times)
     if len(drops) == 0:
-        return [recording], []
+        return [recording], [] if change is None else [change]
+    if change is not None:
+        order = np.argsort(times, kind="stable")
+        return [recording.take(order)], [change]
     first = int(drops[0])
     place = (
-        f"row {recording.rows[first]} ({times[first]:.10g}) comes before row "
-        f"{recording.rows[first - 1]} ({times[first - 1]:.10g})"
+        f"row {recording.rows[first]} ({recording.at(times[first])}) comes before row "
+        f"{recording.rows[first - 1]} ({recording.at(times[first - 1])})"
     )
     if disorder == "refuse":
         raise DataError(f'Times decrease: {place}. disorder="sort" sorts the rows.')
@@ -106,6 +111,7 @@ def merged(recording: Recording, repeated: str) -> tuple[Recording, list[str]]:
         recording.times[begin],
         means.astype(recording.values.dtype),
         recording.rows[begin],
+        recording.axis,
     )
     note = (
         f"{counted(len(rows), 'row')} with the time of the row before ({listed(rows)}): averaged "

@@ -13,6 +13,7 @@ from pyhits.repairs.gaps import alike, fill, whole_parts
 from pyhits.repairs.grid import places, usual_step
 from pyhits.repairs.recording import Recording, counted, named_of
 from pyhits.repairs.resample import interpolate, left_out, uniform_grid
+from pyhits.timeaxis import TimeAxis
 
 #: Longest step that is bridged, in usual steps: a cubic spline says little about longer ones.
 LONGEST_GAP = 5.0
@@ -65,6 +66,7 @@ def on_grid(recordings: list[Recording], dt: float, plan: Plan, notes: list[str]
     longest = int(plan.longest_gap + 1e-9) - 1 if plan.gaps == "fill" else 0
     parts: list[Piece] = []
     lost = 0
+    step = _span(recordings[0].axis, dt)
     for recording in recordings:
         at = places(recording.times, dt)
         label = named_of(recording.number, recordings[-1].number + 1)
@@ -76,9 +78,11 @@ def on_grid(recordings: list[Recording], dt: float, plan: Plan, notes: list[str]
         steps = np.diff(at)
         if absent:
             k = int(np.argmax(steps))
+            gap = f"the longest gap is {_span(recording.axis, steps[k] * dt)}"
+            when = f" at {recording.at(recording.times[k])}" if recording.axis.has_dates else ""
             notes.append(
-                f"{label}{counted(absent, 'row')} of the grid of step {dt:g} not there (the "
-                f"longest gap is {steps[k] * dt:.6g}, behind row {recording.rows[k]})."
+                f"{label}{counted(absent, 'row')} of the grid of step {step} not there ({gap}, "
+                f"behind row {recording.rows[k]}{when})."
             )
         # Long holes are cut out first, so that a pause of a year costs nothing.
         for a, b in _between_cuts(steps > max(longest + 1, LONGEST_GAP)):
@@ -98,7 +102,7 @@ def on_grid(recordings: list[Recording], dt: float, plan: Plan, notes: list[str]
             lost += short
             begin = float(recording.times[a])
             parts += [Piece(recording.number, begin + dt * i, grid[i:j]) for i, j in found.tolist()]
-    notes += _on_pieces(len(recordings), parts, dt, lost)
+    notes += _on_pieces(recordings, parts, dt, lost)
     return parts
 
 
@@ -119,12 +123,13 @@ def resampled(
             f"resample={dt:g} makes more than {_MOST_NEW_ROWS} rows of each, which step by "
             f"{usual:.4g}; give a longer step."
         )
+    seconds = " seconds" if recordings[0].axis.has_dates else ""
     longest = plan.longest_gap * max(usual, dt) * (1 + 1e-9)
     steps = np.concatenate([np.diff(r.times) for r in recordings])
     if known is None:
         notes.append(
             f"Times are uneven: steps from {steps.min():.4g} to {steps.max():.4g}, median "
-            f"{usual:.4g}."
+            f"{usual:.4g}{seconds}."
         )
     parts: list[Piece] = []
     missed, lost = _Missed(recordings), 0
@@ -160,7 +165,7 @@ def resampled(
             f"{counted(gaps, 'gap')} longer than {longest:.4g} (up to {steps.max():.4g}) not "
             "bridged: the recording is cut there."
         )
-    notes += _on_pieces(len(recordings), parts, dt, lost)
+    notes += _on_pieces(recordings, parts, dt, lost)
     return dt, parts
 
 
@@ -207,12 +212,18 @@ def _interpolated(
     return values
 
 
-def _on_pieces(n_given: int, parts: list[Piece], dt: float, lost: int) -> list[str]:
+def _span(axis: TimeAxis, length: float) -> str:
+    return axis.step_name(length) if axis.has_dates else f"{length:.6g}"
+
+
+def _on_pieces(recordings: list[Recording], parts: list[Piece], dt: float, lost: int) -> list[str]:
     """Say into what recordings were cut, and how many rows lie in pieces too short to be kept."""
     notes = []
+    n_given = len(recordings)
     if len(parts) not in (0, n_given):
+        at = recordings[0].at
         spans = [
-            f"{piece.start:.6g} to {piece.start + dt * (len(piece.values) - 1):.6g}"
+            f"{at(piece.start)} to {at(piece.start + dt * (len(piece.values) - 1))}"
             for piece in parts[:_MOST_PIECES]
         ]
         more = " ..." if len(parts) > _MOST_PIECES else ""

@@ -10,9 +10,9 @@ import numpy as np
 
 from pyhits.checks import as_numeric
 from pyhits.columns import ALL_COLUMNS, ColumnChoice
-from pyhits.convert import Pieces, from_frame, to_pieces, with_features
+from pyhits.convert import Pieces, from_frame, set_times, to_pieces, with_features
 from pyhits.errors import ArgumentError, DataError
-from pyhits.times import as_seconds
+from pyhits.timeaxis import NUMBERS, TimeAxis
 from pyhits.trajectories import Trajectories
 
 #: Rows that a note lists, at most.
@@ -33,12 +33,19 @@ class Recording:
         NaN where one is missing.
     rows : array of int, shape (n_rows,)
         Which of the trajectory's rows each was, from 0.
+    axis : TimeAxis
+        What the times mean.
     """
 
     number: int
     times: np.ndarray
     values: np.ndarray
     rows: np.ndarray
+    axis: TimeAxis = NUMBERS
+
+    def at(self, time: float) -> str:
+        """Return how a time is said: as a date where it is one."""
+        return self.axis.labels([time])[0] if self.axis.has_dates else f"{time:.6g}"
 
     def __len__(self) -> int:
         return len(self.values)
@@ -53,20 +60,18 @@ class Recording:
         )
 
 
-def recordings(pieces: Pieces, times: Any = None) -> list[Recording]:
+def recordings(pieces: Pieces) -> list[Recording]:
     """Return the trajectories of raw pieces, one by one.
 
     Parameters
     ----------
     pieces : Pieces
         As ``to_pieces(data, raw=True)`` returns them.
-    times : array, shape (n_rows,), or list of such, optional
-        The rows' times, one vector for all trajectories or one each, where the data carry none.
 
     Raises
     ------
-    DataError, ArgumentError
-        The times are not one a row, or given though the data carry their own.
+    DataError
+        The times are not one a row, or the trajectories have different features.
     """
     arrays = list(pieces.even) if pieces.even is not None else pieces.arrays
     for k, array in enumerate(arrays):
@@ -75,9 +80,7 @@ def recordings(pieces: Pieces, times: Any = None) -> list[Recording]:
                 f"Trajectory {k} has shape {array.shape}, trajectory 0 has {arrays[0].shape}; "
                 "expected (time, feature), with the same features."
             )
-    if times is not None and (pieces.times is not None or pieces.dt is not None):
-        raise ArgumentError("times were given, but the data carry their own.")
-    known = pieces.times if times is None else _as_times(times, len(arrays))
+    known = pieces.times
     if known is None:
         dt = pieces.dt if pieces.dt is not None else 1.0
         starts = pieces.start_times if pieces.start_times is not None else np.zeros(len(arrays))
@@ -89,7 +92,7 @@ def recordings(pieces: Pieces, times: Any = None) -> list[Recording]:
                 f"Trajectory {k} has {len(array)} rows, but times of shape {t.shape}; expected "
                 "one a row."
             )
-        found.append(Recording(k, t, array, np.arange(len(array))))
+        found.append(Recording(k, t, array, np.arange(len(array)), pieces.axis))
     return found
 
 
@@ -108,27 +111,45 @@ def raw_pieces(data: Any, dt: float | None, choice: ColumnChoice = ALL_COLUMNS) 
         own = data.dt if data.dt_known else None
         names = list(data.feature_names)
         pieces = Pieces(list(data), None, own, names, data.start_times, data.snapshot)
+        pieces.axis = data.axis
         return to_pieces(with_features(pieces, choice) if choice else pieces, dt)
     pieces = to_pieces(data, dt, raw=True)
     return with_features(pieces, choice) if choice else pieces
 
 
-def _as_times(times: Any, n: int) -> list[np.ndarray]:
-    """Return one vector of times a trajectory."""
+def with_times(pieces: Pieces, times: Any, **reading: str | None) -> Pieces:
+    """Return raw pieces whose rows have these times, numbers or dates.
+
+    Parameters
+    ----------
+    times : array, shape (n_rows,), or list of such
+        One vector for all trajectories or one each.
+
+    Raises
+    ------
+    DataError, ArgumentError
+        They are no times, or given though the data carry their own.
+    """
+    if pieces.times is not None or pieces.dt is not None:
+        raise ArgumentError("times were given, but the data carry their own.")
+    n = len(pieces.arrays) if pieces.even is None else len(pieces.even)
     several = isinstance(times, (list, tuple)) and len(times) and np.ndim(times[0]) > 0
     given: Sequence[Any] = times if several else [times] * n
     if isinstance(times, np.ndarray) and times.ndim == 2:
         given = list(times)
     if len(given) != n:
         raise ArgumentError(f"Expected times for {n} trajectories, got {len(given)} vectors.")
-    found = []
-    for t in given:
-        array = np.asarray(t)
-        seconds = as_seconds(
-            array if array.dtype.kind in "mMOSU" else as_numeric(t, what="times"), missing=True
-        )
-        found.append(seconds)
-    return found
+    set_times(pieces, [_plain(t) for t in given], ["times"], raw=True, **reading)
+    return pieces
+
+
+def _plain(times: Any) -> Any:
+    """Return times that are numbers of any kind, torch's included, as an array."""
+    if hasattr(times, "detach") or isinstance(times, np.ma.MaskedArray):
+        return as_numeric(times, what="times", missing=True)
+    if type(getattr(times, "dtype", None)).__name__ in ("PeriodDtype", "DatetimeTZDtype"):
+        return times
+    return np.asarray(times)
 
 
 def listed(rows: np.ndarray) -> str:

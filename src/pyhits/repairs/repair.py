@@ -20,9 +20,17 @@ from pyhits.repairs.missing import empty_features, what_is_missing, without_infi
 from pyhits.repairs.order import in_order, merged, without_missing_times
 from pyhits.repairs.outliers import Outlier, find_outliers
 from pyhits.repairs.pieces import LONGEST_GAP, SHORTEST, Plan, on_grid, resampled
-from pyhits.repairs.recording import Recording, counted, named_of, raw_pieces, recordings
+from pyhits.repairs.recording import (
+    Recording,
+    counted,
+    named_of,
+    raw_pieces,
+    recordings,
+    with_times,
+)
 from pyhits.repairs.resample import METHODS
 from pyhits.repairs.tell import outlier_note
+from pyhits.timeaxis.notes import axis_notes
 from pyhits.trajectories import Trajectories, default_names
 
 #: Least share of a recording's rows that the grid's next row follows; others are resampled.
@@ -158,11 +166,12 @@ def _mended(
     snapshot: Sequence[int] | None,
 ) -> Repaired:
     """Return raw pieces repaired as planned."""
-    given = recordings(pieces, times)
+    pieces = pieces if times is None else with_times(pieces, times)
+    given = recordings(pieces)
     if not given:
         raise DataError("Expected at least one trajectory, got none.")
     names = list(feature_names or pieces.feature_names or default_names(given[0].values.shape[1]))
-    notes = list(pieces.notes)
+    notes = [*pieces.notes, *axis_notes(pieces.axis)]
 
     given, names, dropped = empty_features(without_infinite(given, notes), names)
     notes += dropped
@@ -178,7 +187,7 @@ def _mended(
             ordered = _without(ordered, found)
     notes += what_is_missing(ordered, names)
 
-    has_times = pieces.times is not None or times is not None
+    has_times = pieces.times is not None
     usual = usual_step([r.times for r in ordered])
     step = _step(ordered, usual) if has_times else pieces.dt or 1.0
     if has_times:
@@ -199,6 +208,7 @@ def _mended(
         Pieces([piece.values for piece in parts], dt=step if is_known else None),
         feature_names=names,
         start_times=[piece.start for piece in parts],
+        axis=pieces.axis,
         snapshot=None if dropped else shape,
     )
     numbers = np.array([piece.number for piece in parts])
