@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from pyhits.encoders import POD
 from pyhits.errors import (
     ArgumentError,
     FileFormatError,
+    PyHiTSWarning,
 )
 from pyhits.flowmaps import FlowMap
 from pyhits.save import FORMAT
-from pyhits.serialise import read_tensors, write_tensors
+from pyhits.serialise import read_tensors, strict, write_tensors
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
 
@@ -127,15 +129,50 @@ def test_rows_of_millions_of_numbers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.forecast(rows[:1], 2), model.forecast(rows[:1], 2))
 
 
-def test_files_of_format_3_are_read(fitted: pyhits.HiTS, tmp_path: Path) -> None:
-    tensors, facts = read_tensors(fitted.save(tmp_path / "m.safetensors"), what="a model")
-    lists = {name: tensors.pop(f"data.{name}").tolist() for name in ("low", "std", "high", "noise")}
-    old = {"format": 3, "feature_names": ["x", "y"], "data": facts["data"] | lists}
-    write_tensors(tmp_path / "old.safetensors", tensors, facts | old)
-    again = pyhits.load(tmp_path / "old.safetensors")
-    assert again.data_ == fitted.data_
+def _without_checksum(path: Path, version: int) -> None:
+    """Write a model file as versions before the checksum did."""
+    tensors, facts = read_tensors(path, what="a model")
+    text = json.dumps(strict(facts | {"format": version}))
+    save_file({k: v.clone() for k, v in tensors.items()}, path, metadata={"pyhits": text})
+
+
+def test_files_of_format_5_are_read_with_a_warning(fitted: pyhits.HiTS, tmp_path: Path) -> None:
+    path = fitted.save(tmp_path / "m.safetensors")
+    _without_checksum(path, 5)
+    with pytest.warns(PyHiTSWarning, match=r"m\.safetensors .* no checksum"):
+        again = pyhits.load(path)
     start = np.array([[1.0, 0.5]])
     np.testing.assert_array_equal(again.forecast(start, 50), fitted.forecast(start, 50))
+    for version, message in ((4, "never released"), (FORMAT, "lost its checksum")):
+        _without_checksum(fitted.save(path), version)
+        with pytest.raises(FileFormatError, match=message):
+            pyhits.load(path)
+
+
+def test_every_changed_byte_of_the_tensors_is_noticed(fitted: pyhits.HiTS, tmp_path: Path) -> None:
+    """Lowest bits of weights, which no check of values could see."""
+    path = fitted.save(tmp_path / "m.safetensors")
+    content = bytearray(path.read_bytes())
+    begin = 8 + int.from_bytes(content[:8], "little")
+    rng = np.random.default_rng(0)
+    for at in (begin, len(content) - 1, *rng.integers(begin, len(content), 30)):
+        content[at] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(FileFormatError, match="damaged"):
+            pyhits.load(path)
+        content[at] ^= 1
+    path.write_bytes(content)
+    pyhits.load(path)
+
+
+def test_settings_that_no_file_may_hold_are_refused_when_saving(
+    fitted: pyhits.HiTS, tmp_path: Path
+) -> None:
+    model = pyhits.load(fitted.save(tmp_path / "m.safetensors"))
+    with pytest.raises(ArgumentError, match="time_limit"):
+        model.set_params(time_limit="soon").save(tmp_path / "m.safetensors")
+    model.set_params(time_limit=None, max_steps=1e3).save(tmp_path / "m.safetensors")
+    assert pyhits.load(tmp_path / "m.safetensors").max_steps == 1000
 
 
 def test_names_that_nobody_gave_are_left_out(
@@ -151,6 +188,6 @@ def test_names_that_nobody_gave_are_left_out(
     assert "feature_names" not in written(
         quick(step_sizes=[1]).fit(oscillations.to_array(), dt=0.1)
     )
-    monkeypatch.setattr("pyhits.save._MOST_NAMES", 30)
-    with pytest.raises(ArgumentError, match="names of 2 features are too long"):
+    monkeypatch.setattr("pyhits.serialise._MOST_EVER", 30)
+    with pytest.raises(ArgumentError, match="shorter feature names"):
         named.save(tmp_path / "m.safetensors")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +15,33 @@ import numpy as np
 import torch
 
 from pyhits._version import __version__
-from pyhits.checks import as_positive, check_device
+from pyhits.atomic import first_line
+from pyhits.checks import LARGEST_MAGNITUDE, as_positive, check_device
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.chain import from_plain, links, to_plain
-from pyhits.errors import ArgumentError, FileFormatError
+from pyhits.errors import ArgumentError, FileFormatError, PyHiTSWarning
 from pyhits.estimator import HiTS
 from pyhits.hierarchy import Selection, chain, resolution
 from pyhits.inputs import PER_INPUT, Inputs
-from pyhits.serialise import pack_flow_map, read_tensors, unpack_flow_map, write_tensors
+from pyhits.modelfile import SETTINGS, check_content
+from pyhits.schema import SchemaError
+from pyhits.serialise import (
+    TensorSpec,
+    pack_flow_map,
+    read_tensors,
+    same_names,
+    strict,
+    unpack_flow_map,
+    write_tensors,
+)
+from pyhits.settings import check_settings
 from pyhits.training import History, Recipe
 from pyhits.trajectories import default_names
 from pyhits.trust.pack import pack_trust, unpack_trust
 
-#: Version of the layout. Files of a greater one are refused. Since 2 a flow map may be dense, since
-#: 3 there may be a preprocessor; since 4 what the data span are tensors, as the header of a file
-#: holds 100 MB, and names that nobody gave are left out; since 5 there may be kernels, inputs, and
-#: what is known of the errors.
-FORMAT = 5
-
-#: Most bytes of names in a header, which has other things to hold besides.
-_MOST_NAMES = 80_000_000
+#: Version of the layout. Files of another one are refused, but for those of version 5, which differ
+#: in that they have no checksum.
+FORMAT, _UNCHECKED = 6, 5
 
 #: What the model tells of its training data as tensors, by feature, and of its noise by coordinate.
 _BY_FEATURE = ("low", "std", "high")
@@ -41,6 +49,9 @@ _BY_COLUMN = (*_BY_FEATURE, "noise")
 
 #: What it knows of its inputs, by input.
 _OF_INPUTS = ("mean", "scale", "low", "high")
+
+#: Rows that a forecast may start from.
+_MOST_START = 1_000_000
 
 
 def save_model(model: HiTS, path: str | Path) -> Path:
@@ -68,12 +79,6 @@ def save_model(model: HiTS, path: str | Path) -> Path:
     encoding: dict[str, Any] = {}
     if model.feature_names_ != default_names(model.n_features_in_):
         encoding["feature_names"] = list(model.feature_names_)
-        # The header is JSON that holds ours as a text: quotes are escaped twice.
-        if len(json.dumps(json.dumps(encoding))) > _MOST_NAMES:
-            raise ArgumentError(
-                f"The names of {model.n_features_in_} features are too long for a model file; give "
-                "shorter ones, or none."
-            )
     if model.preprocessor_ is not None:
         for name, array in model.preprocessor_.state().items():
             tensors[f"preprocessor.{name}"] = torch.from_numpy(array.copy())
@@ -91,18 +96,6 @@ def save_model(model: HiTS, path: str | Path) -> Path:
         scales.append({"step_size": size, "map": facts, "history": model.history_[size].as_dict()})
     packed, trust = pack_trust(model.calibration_, model.region_, model.baselines_)
     tensors |= packed
-    settings = model.get_params(deep=False)
-    if isinstance(model.recipe, Recipe):
-        settings["recipe"] = asdict(model.recipe)
-    if settings["step_sizes"] is not None:
-        settings["step_sizes"] = [int(s) for s in settings["step_sizes"]]
-    if not isinstance(settings["select"], str):
-        settings["select"] = [int(s) for s in settings["select"]]
-    if settings["hidden_sizes"] is not None:
-        settings["hidden_sizes"] = _plain_widths(settings["hidden_sizes"])
-    if settings["encoder"] is not None and not isinstance(settings["encoder"], str):
-        settings["encoder"] = to_plain(links(model.encoder))
-    settings["device"] = "cpu"
     write_tensors(
         path,
         tensors,
@@ -115,7 +108,7 @@ def save_model(model: HiTS, path: str | Path) -> Path:
             "standardise": model.encoder_.enabled,
             "common_scale": model.encoder_.common,
             **encoding,
-            "settings": settings,
+            "settings": _settings(model),
             "recipe": asdict(model.recipe_),
             "data": data,
             "trust": trust,
@@ -124,6 +117,28 @@ def save_model(model: HiTS, path: str | Path) -> Path:
         },
     )
     return path
+
+
+def _settings(model: HiTS) -> dict[str, Any]:
+    """Return the estimator's arguments as JSON values."""
+    settings: dict[str, Any] = model.get_params(deep=False)
+    if isinstance(model.recipe, Recipe):
+        settings["recipe"] = asdict(model.recipe)
+    if settings["step_sizes"] is not None:
+        settings["step_sizes"] = [int(s) for s in settings["step_sizes"]]
+    if not isinstance(settings["select"], str):
+        settings["select"] = [int(s) for s in settings["select"]]
+    if settings["hidden_sizes"] is not None:
+        settings["hidden_sizes"] = _plain_widths(settings["hidden_sizes"])
+    if settings["encoder"] is not None and not isinstance(settings["encoder"], str):
+        settings["encoder"] = to_plain(links(model.encoder))
+    settings["device"] = "cpu"
+    try:
+        # They may have been set since the fit; a file that holds them would be refused.
+        SETTINGS.read(strict(settings), "")
+    except SchemaError as error:
+        raise ArgumentError(f"The setting {error}; a model with it cannot be saved.") from None
+    return settings
 
 
 def load(path: str | Path, *, device: str = "cpu") -> HiTS:
@@ -144,33 +159,61 @@ def load(path: str | Path, *, device: str = "cpu") -> HiTS:
     if not isinstance(path, (str, os.PathLike)):
         raise ArgumentError(f"Expected the path of a model file, got {path!r}.")
     path = Path(path).expanduser()
-    tensors, facts = read_tensors(path, what="a PyHiTS model file")
+    tensors, facts = read_tensors(
+        path, what="a PyHiTS model file", check=partial(_check_facts, path)
+    )
+    if facts["format"] == _UNCHECKED:
+        warnings.warn(
+            f"{path} is of a version that wrote no checksum: whether it has changed since cannot "
+            "be told. Save the model again to have one.",
+            PyHiTSWarning,
+            stacklevel=2,
+        )
+    try:
+        with np.errstate(all="ignore"):
+            model = _build(tensors, facts, device)
+            _check(model)
+    except MemoryError:
+        raise
+    # What was declared is there by now; how it fits together is for those who use it to say.
+    except Exception as error:
+        raise FileFormatError(f"{path} is damaged: {first_line(error)}.") from None
+    return model
+
+
+def _check_facts(
+    path: Path, facts: dict[str, Any], found: dict[str, TensorSpec], has_checksum: bool
+) -> None:
+    """Check what a file says, and that its tensors are those that this calls for."""
     version = facts.get("format")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise FileFormatError(f"{path} is a PyHiTS file, but not a model.")
     if version > FORMAT:
+        by = " ".join(str(facts.get("pyhits_version"))[:40].split())
         raise FileFormatError(
-            f"{path} was written by PyHiTS {facts.get('pyhits_version')}, in a layout newer than "
-            f"this version ({__version__}) knows; upgrade pyhits to read it."
+            f"{path} was written by PyHiTS {by}, in a layout newer than this version "
+            f"({__version__}) knows; upgrade pyhits to read it."
         )
-    try:
-        model = _build(tensors, facts, device)
-        _check(model)
-    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
-        raise FileFormatError(f"{path} is damaged: {type(error).__name__}: {error}.") from None
-    return model
+    if version < _UNCHECKED:
+        raise FileFormatError(
+            f"{path} is of layout {version}, which was never released and is not read any more; "
+            "fit the model again."
+        )
+    if version > _UNCHECKED and not has_checksum:
+        raise ValueError("it has lost its checksum")
+    check_content(facts, found)
 
 
 def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str) -> HiTS:
-    known = HiTS().get_params(deep=False)
-    settings = {k: v for k, v in facts["settings"].items() if k in known}
-    if isinstance(settings["recipe"], dict):
+    settings = dict(facts["settings"])
+    if isinstance(settings.get("recipe"), dict):
         settings["recipe"] = Recipe(**settings["recipe"])
-    if isinstance(settings["hidden_sizes"], dict):
+    if isinstance(settings.get("hidden_sizes"), dict):
         settings["hidden_sizes"] = {int(k): v for k, v in settings["hidden_sizes"].items()}
     if settings.get("encoder") is not None and not isinstance(settings["encoder"], str):
         settings["encoder"] = from_plain(settings["encoder"])
     model = HiTS(**{**settings, "device": device})
+    check_settings(model, with_checkpoint=False)
     model.encoder_ = Standardise(
         facts["standardise"], common=facts.get("common_scale", False)
     ).set_statistics(tensors["encoder.mean"].numpy(), tensors["encoder.scale"].numpy())
@@ -180,6 +223,13 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
             k.removeprefix(start): t.numpy() for k, t in tensors.items() if k.startswith(start)
         }
         model.preprocessor_ = Chain(from_plain(facts["preprocessor"])).set_state(**arrays)
+        same_names(model.preprocessor_.state(), arrays, "its encoder")
+        if model.preprocessor_.n_features_out_ != len(model.encoder_.mean_):
+            raise ValueError("its encoder has other coordinates than its scaling")
+        curves = ("e1", "errors", "information")  # of a choice of delays, which may be infinite
+        sizes = {k.split(".")[-1]: np.abs(a).max(initial=0) for k, a in arrays.items()}
+        if any(size >= LARGEST_MAGNITUDE for k, size in sizes.items() if k not in curves):
+            raise ValueError("its encoder holds numbers beyond those of any data")
     if "snapshot" in facts:
         model.snapshot_ = tuple(int(n) for n in facts["snapshot"])
     if "inputs" in facts:
@@ -230,12 +280,12 @@ def _check(model: HiTS) -> None:
         raise ValueError("its feature names are missing or repeat")
     if mean.shape != (n,) or scale.shape != (n,):
         raise ValueError(f"its scaling has shape {mean.shape}, its coordinates are {n}")
-    if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
+    if not (_sound(mean, scale) and (scale > 0).all()):
         raise ValueError("its scaling is not finite and positive")
     if model.inputs_ is not None:
         k = len(model.inputs_.names)
         statistics = [getattr(model.inputs_, name) for name in _OF_INPUTS]
-        if any(of.shape != (k,) or not np.isfinite(of).all() for of in statistics):
+        if any(of.shape != (k,) or not _sound(of) for of in statistics):
             raise ValueError("its inputs do not fit together")
         if k == 0 or not (model.inputs_.scale > 0).all():
             raise ValueError("its inputs are not scaled")
@@ -246,14 +296,32 @@ def _check(model: HiTS) -> None:
     if not set(model.selection_.step_sizes) <= set(model.flow_maps_):
         raise ValueError("it couples step sizes that it does not hold")
     resolution({size: model.flow_maps_[size] for size in model.selection_.step_sizes})
-    missing = [
-        name for name in ("fingerprint", "n_trajectories", "n_rows") if name not in model.data_
-    ]
-    if missing:
-        raise ValueError(f"its training data have no {missing[0]}")
-    for name in _BY_FEATURE:
-        if len(model.data_[name]) != d:
-            raise ValueError(f"its summary of the training data ({name}) does not fit")
+    _check_data(model)
+
+
+def _sound(*arrays: np.ndarray) -> bool:
+    """Tell whether all numbers are finite, and no larger than those of data may be."""
+    return all(bool((np.abs(array) < LARGEST_MAGNITUDE).all()) for array in arrays)
+
+
+def _check_data(model: HiTS) -> None:
+    """Raise a ValueError if a model's summary of its training data cannot be one."""
+    for name in _BY_COLUMN:
+        values = np.array(model.data_[name])
+        if not _sound(values) or (name in ("std", "noise") and (values < 0).any()):
+            raise ValueError(f"its summary of the training data ({name}) cannot be one")
+    rows = model.data_["n_rows"]
+    if model.data_["n_trajectories"] > rows or max(model.flow_maps_) >= rows:
+        raise ValueError(f"data.n_rows: {rows} rows hold no step of its sizes")
+    if not model.start_rows_ <= min(rows, _MOST_START):
+        raise ValueError("its encoder takes more rows than there were")
+    sizes = set(map(str, model.flow_maps_))
+    if not set(model.data_.get("agreement", {})) <= sizes:
+        raise ValueError("data.agreement: it is of other step sizes")
+    if model.baselines_ is not None:
+        k = 0 if model.inputs_ is None else len(model.inputs_.names)
+        if any(of.n_inputs not in (0, k) for of in model.baselines_.fitted.values()):
+            raise ValueError("trust.baselines: they take other inputs")
 
 
 def _plain_widths(hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]]) -> Any:

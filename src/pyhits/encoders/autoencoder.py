@@ -13,6 +13,7 @@ from pyhits.encoders.base import Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.encoders.pod import POD
 from pyhits.errors import ArgumentError, DataError
+from pyhits.schema import Many, Maybe, Record, Whole
 from pyhits.transaction import transactional
 
 #: Modes beyond the coordinates that the net's output lies in, unless said otherwise: so many times
@@ -74,6 +75,16 @@ class Autoencoder(Encoder):
     """
 
     kind: ClassVar[str] = "autoencoder"
+    schema: ClassVar[Record] = Record(
+        {
+            "n_components": Whole(1, loose=True),
+            "hidden_sizes": Many(Whole(1, loose=True), 0, 1000),
+            "n_modes": Maybe(Whole(1, loose=True)),
+            "max_steps": Whole(loose=True),
+            "random_state": Whole(loose=True),
+            "max_bytes": Whole(1, loose=True),
+        }
+    )
 
     weights_: list[np.ndarray]
     biases_: list[np.ndarray]

@@ -11,6 +11,7 @@ import numpy as np
 
 from pyhits.checks import as_numeric, suggest
 from pyhits.errors import ArgumentError, DataError, NotFittedError
+from pyhits.schema import Record
 from pyhits.trajectories import Trajectories, default_names
 
 
@@ -27,6 +28,9 @@ class Encoder(ABC):
 
     #: Name in model files.
     kind: ClassVar[str] = ""
+
+    #: The constructor's arguments in model files.
+    schema: ClassVar[Record] = Record({})
 
     n_features_in_: int
 

@@ -14,6 +14,7 @@ from pyhits.encoders.flatten import Flatten
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
 from pyhits.errors import ArgumentError
+from pyhits.schema import Many, Named, Plain, Schema, Text
 from pyhits.transaction import copied
 
 #: What an estimator's encoder is called that is to be chosen from the data.
@@ -208,6 +209,20 @@ def to_plain(encoders: Sequence[Encoder]) -> list[dict[str, Any]]:
     if unknown:
         raise ArgumentError(f"{unknown[0]!r} cannot be written to a file: it is not PyHiTS's own.")
     return [{"kind": link.kind, **link.get_params()} for link in encoders]
+
+
+class _OfKind(Schema):
+    """An encoder in a model file: its kind, and what its constructor takes."""
+
+    def read(self, value: Any, where: str) -> dict[str, Any]:
+        """Return the values."""
+        named = Named(Plain()).read(value, where)
+        kind = Text(choices=tuple(_KINDS)).read(named.pop("kind", None), f"{where}.kind")
+        return {"kind": kind, **_KINDS[kind].schema.read(named, where)}
+
+
+#: What :func:`to_plain` returns, in model files.
+ENCODERS = Many(_OfKind(), 0, 100)
 
 
 def from_plain(values: Sequence[dict[str, Any]]) -> list[Encoder]:

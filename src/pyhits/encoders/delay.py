@@ -11,8 +11,15 @@ from pyhits.checks import as_count, as_numeric
 from pyhits.encoders.base import Encoder, several
 from pyhits.encoders.embedding import DelayChoice, choose_delays
 from pyhits.errors import ArgumentError, DataError, NotFittedError
+from pyhits.schema import Either, Maybe, Record, Text, Whole
 from pyhits.trajectories import Trajectories
 from pyhits.transaction import transactional
+
+#: A number of rows in model files, given or left to the fit.
+_ROWS = Whole(1, loose=True)
+_COUNT = Either(
+    {int: _ROWS, float: _ROWS, str: Text(choices=("auto",))}, "a whole number or 'auto'"
+)
 
 
 class DelayEmbedding(Encoder):
@@ -42,6 +49,7 @@ class DelayEmbedding(Encoder):
     """
 
     kind: ClassVar[str] = "delay"
+    schema: ClassVar[Record] = Record({"n_delays": _COUNT, "lag": Maybe(_COUNT)})
 
     choice_: DelayChoice | None = None
 

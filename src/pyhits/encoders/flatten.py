@@ -10,6 +10,7 @@ import numpy as np
 from pyhits.checks import as_count
 from pyhits.encoders.base import Encoder
 from pyhits.errors import ArgumentError, DataError
+from pyhits.schema import Many, Record, Whole
 from pyhits.trajectories import Trajectories
 
 
@@ -28,6 +29,7 @@ class Flatten(Encoder):
     """
 
     kind: ClassVar[str] = "flatten"
+    schema: ClassVar[Record] = Record({"shape": Many(Whole(1, loose=True), 1, 64)})
 
     def __init__(self, shape: Sequence[int]) -> None:
         self.shape = shape

@@ -12,6 +12,7 @@ from pyhits.checks import as_count, as_seed
 from pyhits.encoders.base import Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.errors import ArgumentError, DataError
+from pyhits.schema import Flag, Maybe, Real, Record, Whole
 
 #: Up to so many snapshots or features all modes are computed, within max_bytes.
 _SMALL = 1024
@@ -66,6 +67,15 @@ class POD(Encoder):
     """
 
     kind: ClassVar[str] = "pod"
+    schema: ClassVar[Record] = Record(
+        {
+            "n_modes": Maybe(Whole(1, loose=True)),
+            "energy": Real(),
+            "center": Flag(loose=True),
+            "random_state": Whole(loose=True),
+            "max_bytes": Whole(1, loose=True),
+        }
+    )
 
     def __init__(
         self,

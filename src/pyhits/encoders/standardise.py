@@ -9,6 +9,7 @@ import numpy as np
 from pyhits.checks import as_numeric
 from pyhits.encoders.base import Encoder, several
 from pyhits.errors import DataError
+from pyhits.schema import Flag, Record
 from pyhits.trajectories import Trajectories
 
 
@@ -35,6 +36,7 @@ class Standardise(Encoder):
     """
 
     kind: ClassVar[str] = "standardise"
+    schema: ClassVar[Record] = Record({"enabled": Flag(loose=True), "common": Flag(loose=True)})
 
     def __init__(self, enabled: bool = True, *, common: bool = False) -> None:
         self.enabled = enabled

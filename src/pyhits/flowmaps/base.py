@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pyhits.checks import as_count, suggest
 from pyhits.errors import ArgumentError
+from pyhits.schema import Plain, Schema, Whole
 
 #: Writes the states that a step from ``states`` (n, d) leads to into ``out`` (n, outputs * d), both
 #: contiguous.
@@ -36,6 +37,12 @@ class FlowMap(nn.Module):
 
     kind: ClassVar[str] = ""
 
+    #: What :meth:`config` returns, for files: without bounds for families of a user's own.
+    schema: ClassVar[Schema] = Plain()
+
+    #: Tensors, by the last part of their names, that may hold infinite numbers.
+    unbounded: ClassVar[tuple[str, ...]] = ("low", "high", "threshold")
+
     def __init__(self, dimension: int, outputs: int = 1) -> None:
         super().__init__()
         self.dimension = dimension
@@ -58,6 +65,23 @@ class FlowMap(nn.Module):
         """Return the constructor's arguments as plain JSON values, for model files."""
         dense = {"outputs": self.outputs} if self.outputs > 1 else {}
         return {"dimension": self.dimension} | dense
+
+    @classmethod
+    def n_stored(cls, config: dict[str, Any]) -> int | None:
+        """Return how many numbers a map of this :meth:`config` keeps in a file, before it is built.
+
+        None where a family does not say: it is then built on torch's meta device to know.
+        """
+        return None
+
+    def fault(self) -> str | None:
+        """Return which of its tensors holds numbers that it cannot step with; None if none does."""
+        for name, tensor in self.state_dict().items():
+            may_be_infinite = name.split(".")[-1] in self.unbounded
+            sound = ~tensor.isnan() if may_be_infinite else tensor.isfinite()
+            if not bool(sound.all()):
+                return f"{name}: it holds a number that is not finite"
+        return None
 
     def stepper(self, max_rows: int) -> StepInto:
         """Return a function that steps up to ``max_rows`` states into a given buffer.
@@ -93,6 +117,13 @@ def spread_into(states: Tensor, outputs: int, out: Tensor) -> None:
     n, d = states.shape
     out.view(n, outputs, d).copy_(states[:, None])
 
+
+#: Most of anything that a file may say of a flow map's size; its tensors say less.
+MOST = 2**40
+
+#: Entries of the config of PyHiTS's own families.
+DIMENSION: dict[str, Schema] = {"dimension": Whole(1, MOST)}
+OUTPUTS: dict[str, Schema] = {"outputs": Whole(1, MOST)}
 
 _KINDS: dict[str, type[FlowMap]] = {}
 _Class = TypeVar("_Class", bound=type[FlowMap])

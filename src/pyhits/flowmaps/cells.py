@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,11 +12,16 @@ from torch import Tensor
 
 from pyhits.checks import as_count
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps.base import FlowMap, StepInto, register
-from pyhits.flowmaps.polynomial import _recursion, n_monomials
+from pyhits.flowmaps.base import DIMENSION, MOST, FlowMap, StepInto, register
+from pyhits.flowmaps.polynomial import DEGREE, _recursion, n_monomials
+from pyhits.schema import Many, Record, Schema, Whole
 
 #: Multiply-adds that take as long as finding a state's cell, and as one of its coefficients.
 _LOOKUP, _EACH = 2_000, 45
+
+#: Splits that a file may say lie between a box of the grid and a cell: halves of halves would be
+#: smaller than rounding.
+_MOST_SPLITS = 1_000
 
 
 def exponents(dimension: int, degree: int) -> np.ndarray:
@@ -72,6 +78,17 @@ class CellMap(FlowMap):
     coefficients : Tensor, shape (n_leaves, d, n_terms)
         Of the monomials in ``(x - centre) * per_half``.
     """
+
+    schema: ClassVar[Schema] = Record(
+        DIMENSION
+        | {
+            "degree": DEGREE,
+            "n_leaves": Whole(1, MOST),
+            "n_nodes": Whole(1, MOST),
+            "grid": Many(Whole(1, MOST), 1, 64),
+            "depth": Whole(0, _MOST_SPLITS),
+        }
+    )
 
     low: Tensor
     high: Tensor
@@ -144,6 +161,41 @@ class CellMap(FlowMap):
             "grid": list(self.grid),
             "depth": self.depth,
         }
+
+    @classmethod
+    def n_stored(cls, config: dict[str, Any]) -> int:
+        """Return how many numbers it keeps: bounds, grid, nodes and cells."""
+        d, n_leaves, n_nodes = (config[name] for name in ("dimension", "n_leaves", "n_nodes"))
+        each = d * (2 + n_monomials(d, config["degree"]))
+        return int(4 * d + math.prod(config["grid"]) + 4 * n_nodes + n_leaves * each)
+
+    def fault(self) -> str | None:
+        """Return what is wrong with its numbers: not finite, or trees that lead nowhere."""
+        found = super().fault()
+        if found is not None:
+            return found
+        own = torch.arange(self.n_nodes, dtype=torch.int32)
+        inner = self.leaf < 0
+        limits = {
+            "table": (self.table, 0, self.n_nodes),
+            "axis": (self.axis, 0, self.dimension),
+            "leaf": (self.leaf, -1, self.n_leaves),
+            "child": (self.child, 0, self.n_nodes),
+        }
+        for name, (values, least, end) in limits.items():
+            if not bool(((values >= least) & (values < end)).all()):
+                return f"{name}: it points beyond what there is"
+        # Below its parent: so that every way down ends.
+        below = (self.child > own) & (self.child < self.n_nodes - 1)
+        if not bool(torch.where(inner, below, self.child == own).all()):
+            return "child: it does not lead down"
+        at = torch.unique(self.table)
+        for _ in range(self.depth):
+            lower = self.child[at[inner[at]]]
+            if not len(lower):
+                break
+            at = torch.unique(torch.cat([lower, lower + 1]))
+        return "depth: it ends above the cells" if bool(inner[at].any()) else None
 
     def cells(self, states: Tensor) -> Tensor:
         """Return the number of the cell of each state; ``(n, d)`` to ``(n,)``, int32."""

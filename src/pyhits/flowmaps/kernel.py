@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from pyhits.checks import as_choice, as_count
-from pyhits.flowmaps.base import FlowMap, StepInto, register
-from pyhits.flowmaps.polynomial import PolynomialMap
+from pyhits.flowmaps.base import DIMENSION, MOST, OUTPUTS, FlowMap, StepInto, register
+from pyhits.flowmaps.polynomial import DEGREE, PolynomialMap
+from pyhits.schema import Record, Schema, Text, Whole
 
 #: Keeps the derivative of a distance finite at a centre.
 _TINY = 1e-24
@@ -69,6 +70,16 @@ class KernelMap(FlowMap):
     base : PolynomialMap
     """
 
+    schema: ClassVar[Schema] = Record(
+        DIMENSION
+        | {
+            "n_centres": Whole(1, MOST),
+            "kernel": Text(choices=tuple(RADIAL)),
+            "base_degree": DEGREE,
+        },
+        OUTPUTS,
+    )
+
     metric: Tensor
     centres: Tensor
     weights: Tensor
@@ -99,6 +110,14 @@ class KernelMap(FlowMap):
         """Return the constructor's arguments."""
         own = {"n_centres": self.n_centres, "kernel": self.kernel}
         return super().config() | own | {"base_degree": self.base.degree}
+
+    @classmethod
+    def n_stored(cls, config: dict[str, Any]) -> int:
+        """Return how many numbers it keeps: metric, centres, weights, and the base."""
+        d, outputs = config["dimension"], config.get("outputs", 1)
+        base = {"dimension": d, "degree": config["base_degree"], "outputs": outputs}
+        own = d * d + config["n_centres"] * d * (1 + outputs)
+        return int(own + PolynomialMap.n_stored(base))
 
     def increment(self, states: Tensor) -> Tensor:
         """Return the changes of state at all outputs; ``(n, d)`` to ``(n, outputs * d)``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import comb
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,10 +11,15 @@ from torch import Tensor
 
 from pyhits.checks import as_count
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps.base import FlowMap, StepInto, register, spread_into
+from pyhits.flowmaps.base import DIMENSION, OUTPUTS, FlowMap, StepInto, register, spread_into
+from pyhits.schema import Record, Schema, Whole
 
 #: Columns from which on BLAS is as fast on a product with the coefficients from the right.
 _WIDE = 16
+
+
+#: What a file says of the degree of a polynomial.
+DEGREE = Whole(0, 10_000)
 
 
 def n_monomials(dimension: int, degree: int) -> int:
@@ -60,6 +65,8 @@ class PolynomialMap(FlowMap):
         Number of states inside one step; each has its own coefficients, all share the monomials.
     """
 
+    schema: ClassVar[Schema] = Record(DIMENSION | {"degree": DEGREE}, OUTPUTS)
+
     coefficients: Tensor
     low: Tensor
     high: Tensor
@@ -86,6 +93,12 @@ class PolynomialMap(FlowMap):
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return super().config() | {"degree": self.degree}
+
+    @classmethod
+    def n_stored(cls, config: dict[str, Any]) -> int:
+        """Return how many numbers it keeps: coefficients, and the box."""
+        d, outputs = config["dimension"], config.get("outputs", 1)
+        return int(outputs * d * n_monomials(d, config["degree"]) + 2 * d)
 
     def set_bounds(self, states: np.ndarray, margin: float = 0.1) -> None:
         """Set the box to the range of ``states`` (n, d), widened by ``margin`` of it a side."""

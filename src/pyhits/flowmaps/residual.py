@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from pyhits.checks import as_choice, as_count
-from pyhits.flowmaps.base import StepInto, register, spread_into
+from pyhits.flowmaps.base import DIMENSION, MOST, OUTPUTS, StepInto, register, spread_into
+from pyhits.flowmaps.polynomial import DEGREE, PolynomialMap
 from pyhits.flowmaps.scaled import ScaledNet
+from pyhits.schema import Many, Maybe, Record, Schema, Text, Whole
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": nn.functional.gelu,
@@ -45,6 +47,16 @@ class ResidualNet(ScaledNet):
         Number of states inside one step; the last layer has ``outputs * dimension`` units.
     """
 
+    schema: ClassVar[Schema] = Record(
+        DIMENSION
+        | {
+            "hidden_sizes": Many(Whole(1, MOST), 0, 1000),
+            "activation": Text(choices=tuple(ACTIVATIONS)),
+            "base_degree": Maybe(DEGREE),
+        },
+        OUTPUTS,
+    )
+
     layers: nn.ModuleList
 
     def __init__(
@@ -71,6 +83,17 @@ class ResidualNet(ScaledNet):
         """Return the constructor's arguments."""
         own = {"hidden_sizes": list(self.hidden_sizes), "activation": self.activation}
         return super().config() | own
+
+    @classmethod
+    def n_stored(cls, config: dict[str, Any]) -> int:
+        """Return how many numbers it keeps: weights, biases, the scale, and the base."""
+        d, outputs = config["dimension"], config.get("outputs", 1)
+        sizes = [d, *config["hidden_sizes"], outputs * d]
+        own = sum((a + 1) * b for a, b in itertools.pairwise(sizes)) + outputs * d
+        if config["base_degree"] is None:
+            return int(own)
+        base = {"dimension": d, "degree": config["base_degree"], "outputs": outputs}
+        return int(own + PolynomialMap.n_stored(base))
 
     def net(self, states: Tensor) -> Tensor:
         """Return the net's O(1) output; ``(n, d)`` to ``(n, outputs * d)``."""

@@ -8,6 +8,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pyhits.schema import Many, Maybe, Real, Record, Text, Whole
+
+#: Step sizes in model files.
+STEP_SIZE = Whole(1, 2**31 - 1)
+STEP_SIZES = Many(STEP_SIZE, 1, 1000, unique=True)
+
+#: Errors are infinite where forecasts diverged.
+_ERROR, _SECONDS = Real(0.0, finite=False), Real(0.0, finite=False)
+
+_CANDIDATE = Record(
+    {"step_sizes": STEP_SIZES, "error": _ERROR},
+    {
+        "seconds": _SECONDS,
+        "search": Text(most=100),
+        "depth": Whole(),
+        "evaluations": Whole(most=2**63),
+        "multiply_adds": Whole(most=2**63),
+        "nominal_seconds": _SECONDS,
+    },
+)
+
+#: A :class:`Selection` in model files.
+SELECTION = Record(
+    {"step_sizes": STEP_SIZES, "error": _ERROR, "path": Many(_CANDIDATE)},
+    {"front": Many(_CANDIDATE), "n_steps": Maybe(Whole(1))},
+)
+
 
 @dataclass(frozen=True)
 class Candidate:

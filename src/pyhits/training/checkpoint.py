@@ -9,9 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyhits import jsontext
+from pyhits.atomic import write_bytes
 from pyhits.errors import CheckpointError, FileFormatError
 from pyhits.flowmaps import FlowMap
+from pyhits.schema import Record
 from pyhits.serialise import (
+    FLOW_MAP,
+    TensorSpec,
+    flow_map_specs,
     pack_flow_map,
     pack_tree,
     read_tensors,
@@ -19,7 +25,10 @@ from pyhits.serialise import (
     unpack_tree,
     write_tensors,
 )
-from pyhits.training.history import History
+from pyhits.training.history import HISTORY, History
+
+#: What the file of a finished scale says.
+_FINISHED = Record({"map": FLOW_MAP, "history": HISTORY})
 
 
 def save_progress(
@@ -47,13 +56,13 @@ def load_progress(
         return None
     try:
         tensors, facts = read_tensors(path, what="an unfinished scale")
-    except FileFormatError:
+        if facts["factor"] != factor:
+            return None
+        tree = unpack_tree(facts["progress"], tensors)
+        return tree["values"], dict(tree["weights"]), tree["optimiser"]
+    except (FileFormatError, KeyError, TypeError, ValueError, AttributeError):
         # Files are replaced whole, so a broken one was damaged from outside: begin anew.
         return None
-    if facts.get("factor") != factor or "progress" not in facts:
-        return None
-    tree = unpack_tree(facts["progress"], tensors)
-    return tree["values"], dict(tree["weights"]), tree["optimiser"]
 
 
 class CheckpointFolder:
@@ -78,16 +87,14 @@ class CheckpointFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if index.exists():
-                found = json.loads(index.read_text())["key"]
+                found = jsontext.parse(index.read_bytes())["key"]
                 if found != key:
                     raise CheckpointError(
                         f"The checkpoint folder {self.path} belongs to a fit of other data or "
                         "other settings; give another folder, or delete this one."
                     )
             else:
-                temporary = index.with_suffix(".new")
-                temporary.write_text(json.dumps({"key": key}))
-                temporary.replace(index)
+                write_bytes(index, json.dumps({"key": key}).encode())
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"Cannot use {self.path} for checkpoints: {error}.") from None
 
@@ -112,10 +119,22 @@ class CheckpointFolder:
         if not path.exists():
             return None
         try:
-            tensors, facts = read_tensors(path, what="a finished scale")
-        except FileFormatError:
-            return None
-        if {"map", "history"} - facts.keys() or facts["history"]["step_size"] != step_size:
-            return None
-        flow_map = unpack_flow_map(tensors, "map", facts["map"])
+            tensors, facts = read_tensors(path, what="a finished scale", check=_check_finished)
+            if facts["history"]["step_size"] != step_size:
+                return None
+            flow_map = unpack_flow_map(tensors, "map", facts["map"])
+        except (FileFormatError, ValueError):
+            return None  # damaged from outside, or of another version: it is trained anew
         return flow_map, History.from_dict(facts["history"])
+
+
+def _check_finished(
+    facts: dict[str, Any], found: dict[str, TensorSpec], has_checksum: bool
+) -> None:
+    """Check what the file of a finished scale says, before its tensors are read."""
+    if not has_checksum:
+        raise ValueError("it has no checksum")
+    facts.update(_FINISHED.read(facts, ""))
+    own = {name.removeprefix("map."): spec for name, spec in found.items()}
+    if flow_map_specs(facts["map"], own, None, "map") != own:
+        raise ValueError("its tensors are others than its flow map has")

@@ -5,6 +5,28 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pyhits.schema import Many, Maybe, Named, Plain, Real, Record, Text, Whole
+
+#: Errors are infinite where nothing finite was found.
+_ERROR = Real(0.0, finite=False)
+
+#: A :class:`History` in files.
+HISTORY = Record(
+    {"step_size": Whole(1)},
+    {
+        "records": Many(Named(Maybe(Real(finite=False)))),
+        "stopped_by": Text(),
+        "flow_map": Text(),
+        "polynomial_error": _ERROR,
+        "validation_error": _ERROR,
+        "one_step_mse": _ERROR,
+        "seconds": Real(0.0),
+        "n_windows": Whole(),
+        "form": Named(Plain()),
+        "scores": Named(Real(finite=False)),
+    },
+)
+
 
 @dataclass
 class History:

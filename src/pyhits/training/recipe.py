@@ -11,6 +11,7 @@ from pyhits.checks import as_choice, as_count, as_positive, suggest
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap, ScaledNet, family
 from pyhits.flowmaps.residual import ACTIVATIONS
+from pyhits.schema import Flag, Many, Maybe, Real, Record, Text, Whole
 from pyhits.training.sampling import SAMPLINGS
 
 #: Values of ``flow_map`` for which closed forms are solved for and chosen among by rollouts; with
@@ -21,6 +22,36 @@ CLOSED = ("closed", "polynomial", "kernel", "best")
 FEW_ROWS, FEW_FEATURES = 4_000, 64
 
 OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd", "ridge")
+
+#: Counts, flags and widths in files, as people may give them.
+_COUNT, _YES = Whole(loose=True), Flag(loose=True)
+_WIDTHS = Many(Whole(1, loose=True), 0, 1000)
+
+#: A :class:`Recipe` in files.
+RECIPE = Record(
+    {},
+    {
+        "denoise": _YES,
+        "standardise": _YES,
+        "flow_map": Text(1, 1000),
+        "hidden_sizes": Maybe(_WIDTHS),
+        "activation": Text(most=100),
+        "polynomial_degree": _COUNT,
+        "windows": Text(most=100),
+        "sampling": Text(most=100),
+        "early_bias": Maybe(Real(positive=True)),
+        "rollout_steps": _COUNT,
+        "taught": Real(),
+        "tables": _YES,
+        "optimizer": Text(most=100),
+        "learning_rate": Real(positive=True),
+        "schedule": Text(most=100),
+        "batch_size": Maybe(_COUNT),
+        "max_steps": Maybe(_COUNT),
+        "target_error": Real(0.0),
+        "patience": Real(),
+    },
+)
 
 
 @dataclass(frozen=True)

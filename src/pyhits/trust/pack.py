@@ -8,12 +8,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.hierarchy.coupling import STEP_SIZE
+from pyhits.hierarchy.interpolate import METHODS
+from pyhits.schema import Flag, Many, Maybe, Real, Record, Text, Whole
+from pyhits.serialise import same_names
 from pyhits.trust.conformal import Calibration
 from pyhits.trust.region import Region
 from pyhits.trust.rivals import KINDS, Rivals
 
 #: First part of the names of tensors.
 _PREFIX = "trust."
+
+#: What :func:`pack_trust` returns as plain values.
+TRUST = Record(
+    {},
+    {
+        "calibration": Record(
+            {
+                "pool": Whole(1),
+                "step_sizes": Many(STEP_SIZE),
+                "interpolation": Text(choices=tuple(METHODS)),
+                "worth": Maybe(Whole()),
+            },
+            {"n_trained": Whole(), "cross_fitted": Flag()},
+        ),
+        "region": Record({"radius": Real(positive=True)}),
+        "baselines": Many(Text(choices=tuple(KINDS)), unique=True),
+    },
+)
 
 
 def pack_trust(
@@ -94,6 +116,7 @@ def unpack_trust(
             start = f"baseline.{kind}."
             own = {k.removeprefix(start): a for k, a in arrays.items() if k.startswith(start)}
             fitted[kind] = KINDS[kind]().set_state(dt, **own)
+            same_names(fitted[kind].state(), own, f"the baseline {kind}")
             if fitted[kind].n_features_in_ - fitted[kind].n_inputs != len(names):
                 raise ValueError("a baseline is of other coordinates")
         rivals = Rivals(fitted)
@@ -110,6 +133,9 @@ def _check_calibration(c: Calibration, n_features: int) -> None:
         raise ValueError("its calibration counts what it does not hold")
     if not 0 <= c.n_trained <= c.n_rollouts:
         raise ValueError("its calibration counts more training rollouts than there are")
+    scores = c.scores
+    if np.isnan(scores).any() or (scores < 0).any() or (scores[1:] < scores[:-1]).any():
+        raise ValueError("its calibration is not sorted")
     if c.unit.shape != (n_features,) or not (np.isfinite(c.unit).all() and (c.unit > 0).all()):
         raise ValueError("its calibration is of other features")
 
@@ -120,3 +146,6 @@ def _check_region(region: Region, d: int) -> None:
         raise ValueError("the region of its training data is of other coordinates")
     if not (region.scale > 0).all():
         raise ValueError("the region of its training data has no size")
+    arrays = (region.low, region.high, region.scale, region.points)
+    if not all(np.isfinite(array).all() for array in arrays) or (region.low > region.high).any():
+        raise ValueError("the region of its training data is not finite")

@@ -1,0 +1,231 @@
+"""Model files that lie: each is refused in one sentence, before anything of its size is built."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import circles, quick
+
+import pyhits
+from pyhits.errors import FileFormatError
+from pyhits.jsontext import parse
+from pyhits.serialise import read_tensors, strict, to_bytes
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import mutated_models
+
+Facts = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nets, with all that is known of their errors."""
+    model = quick(step_sizes=[1, 2], polynomial_degree=0).fit(circles(9, 40))
+    return model.save(tmp_path_factory.mktemp("model") / "m.safetensors")
+
+
+def changed(path: Path, change: Callable[[Facts, dict[str, torch.Tensor]], Any]) -> bytes:
+    """Return the model file with other values, and the checksum that these have."""
+    tensors, facts = read_tensors(path, what="a model")
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    plain = json.loads(json.dumps(strict(facts)))
+    change(plain, tensors)
+    return to_bytes(tensors, json.dumps(plain))
+
+
+def refused(path: Path, match: str, *, seconds: float = 1.0) -> None:
+    """Load a file that must be refused: at once, and without filling the memory."""
+    tracemalloc.start()
+    begin = time.process_time()
+    try:
+        with pytest.raises(FileFormatError, match=match) as caught:
+            pyhits.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 200e6
+    finally:
+        tracemalloc.stop()
+    # Tracing memory takes some ten times as long as loading does.
+    assert time.process_time() - begin < 10 * seconds
+    assert len(str(caught.value)) < 600
+    assert "\n" not in str(caught.value)
+
+
+def _set(place: str, value: Any) -> Callable[[Facts, Any], None]:
+    """Return what sets one value, such as ``scales.0.map.config.degree``."""
+
+    def change(facts: Facts, _: Any) -> None:
+        *path, last = [int(key) if key.isdigit() else key for key in place.split(".")]
+        inner: Any = facts
+        for key in path:
+            inner = inner[key]
+        inner[last] = value
+
+    return change
+
+
+HOSTILE = [
+    ("scales.0.map.config.hidden_sizes", [30_000, 30_000], "does not hold the"),
+    ("scales.0.map.config.hidden_sizes", [1] * 100_000, "hidden_sizes: expected a list"),
+    ("scales.0.map.config.hidden_sizes", [10**19], r"hidden_sizes\[0\]: expected a whole number"),
+    ("scales.0.map.config.base_degree", 10_000, "does not hold the"),
+    ("scales.0.map.config.base_degree", 10**15, "base_degree: expected a whole number"),
+    ("scales.0.map.config.dimension", 10**9, "dimension: expected 2"),
+    ("scales.0.map.config.outputs", 2**40, "does not hold the"),
+    ("scales.0.map.config.activation", [], "activation: expected one of"),
+    ("scales.0.map.config", None, "config: expected an object"),
+    ("scales.0.map.kind", "pickle", "Unknown flow map"),
+    ("scales.0.map.dtype", "Tensor", "dtype: expected one of"),
+    ("scales.0.step_size", True, r"scales\[0\]\.step_size: expected a whole number"),
+    ("scales.0.step_size", 0, r"scales\[0\]\.step_size: expected a whole number"),
+    ("scales.0.history.step_size", 7, r"scales\[0\]\.step_size"),
+    ("scales.0.history.records", [{"step": "many"}], r"records\[0\]\.step: expected a number"),
+    ("scales", [], "scales: expected a list"),
+    ("dt", -0.1, "dt: expected a positive number"),
+    ("dt", "0.1", "dt: expected a positive number"),
+    ("dt", "inf", "dt: expected a positive number"),
+    ("seconds", None, "seconds: expected a number"),
+    ("notes", [1, 2], r"notes\[0\]: expected a text"),
+    ("notes", "one", "notes: expected a list"),
+    ("notes", ["\ud83d"], r"notes\[0\]: expected a text of Unicode"),
+    ("feature_names", ["x", "x"], "feature_names: expected a list in which nothing"),
+    ("feature_names", ["x"], "feature_names: there are 1, of 2"),
+    ("feature_names", [["x"], "y"], r"feature_names\[0\]: expected a text"),
+    ("settings.random_state", {"a": []}, "settings.random_state: expected a whole number"),
+    ("settings.select", "slowest", "slowest"),
+    ("settings.danger", 1, "settings.danger: there is no such entry"),
+    ("recipe.patience", 2.0, "patience"),
+    ("selection.path", [{}], r"selection\.path\[0\]\.step_sizes: it is missing"),
+    ("selection.step_sizes", [3], "step sizes that it does not hold"),
+    ("data.n_rows", 2, "rows hold no step"),
+    ("trust.baselines", ["linear", "linear"], "trust.baselines: expected a list"),
+    ("trust.baselines", ["oracle"], "trust.baselines.0.: expected one of"),
+    ("trust.region.radius", 0, "radius: expected a positive number"),
+    ("preprocessor", [{"kind": "delay", "n_delays": 10**9, "lag": 10**6}], "is damaged"),
+    ("preprocessor", [{"kind": "os.system"}], "kind: expected one of"),
+    ("snapshot", [10**9, 10**9], "snapshots are of another size"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "match"), HOSTILE)
+def test_values_that_cannot_be_are_named(
+    model_file: Path, tmp_path: Path, place: str, value: Any, match: str
+) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(changed(model_file, _set(place, value)))
+    refused(path, match)
+
+
+@pytest.mark.parametrize(
+    ("degree", "match"), [(10**30, "whole number of 31 digits"), (9_000, "does not hold the")]
+)
+def test_a_degree_beyond_the_tensors_is_never_built(
+    tmp_path: Path, degree: int, match: str
+) -> None:
+    model = quick(step_sizes=[1], flow_map="polynomial", hidden_sizes=None, max_steps=None)
+    path = model.fit(circles(9, 40)).save(tmp_path / "m.safetensors")
+    path.write_bytes(changed(path, _set("scales.0.map.config.degree", degree)))
+    refused(path, match)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("scale.1.layers.0.weight", torch.full((8, 2), torch.nan), "not finite"),
+        ("scale.1.scale", torch.tensor([1.0, torch.inf]), "not finite"),
+        ("scale.1.layers.0.weight", torch.zeros(2, 8), "expected F32 of shape"),
+        ("scale.1.layers.0.weight", torch.zeros(8, 2).double(), "expected F32 of shape"),
+        ("trust.region.points", torch.full((3, 2), torch.nan), "not finite"),
+        ("trust.calibration.counts", torch.tensor(3), "is I64 of shape"),
+        ("data.low", torch.tensor([torch.nan, 0.0]).double(), "summary of the training data"),
+        ("data.low", torch.zeros(0).double(), "expected one axis"),
+        ("more", torch.zeros(2), "that nothing asks for"),
+    ],
+)
+def test_tensors_that_cannot_be_are_named(
+    model_file: Path, tmp_path: Path, name: str, value: torch.Tensor, match: str
+) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(changed(model_file, lambda _, tensors: tensors.update({name: value})))
+    refused(path, match)
+
+
+def _header(text: str) -> bytes:
+    """Return a safetensors file without tensors, whose metadata are ``text``."""
+    raw = json.dumps({"__metadata__": {"pyhits": text}}).encode()
+    return struct.pack("<Q", len(raw)) + raw
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", "truncated"),
+        (b"\0" * 100, "truncated"),
+        (struct.pack("<Q", 2**63) + b"{}", "truncated"),
+        (_header("[" * 2000 + "]" * 2000), "nested deeper"),
+        (_header("[" * 1_000_000), "more than 200000 lists"),
+        (_header("[[]," * 1_500_000), "more than 200000 lists"),
+        (_header('{"format": ' + "9" * 5000 + "}"), "whole number of 5000 digits"),
+        (_header('{"format": Infinity}'), "not finite, Infinity"),
+        (_header('{"format": NaN}'), "not finite, NaN"),
+        (_header('{"format": 1e999}'), "not finite, 1e999"),
+        (_header('{"format": 6, "format": 6}'), "'format' twice"),
+        (_header('{"format": true}'), "not a model"),
+        (_header('{"format": 6}'), "lost its checksum"),
+        (_header('{"format"'), "is damaged"),
+        (_header('"' + "a" * 9_000_000 + '"'), "too long for its tensors"),
+    ],
+    ids=lambda part: str(part)[-30:],
+)
+def test_headers_are_read_within_limits(tmp_path: Path, content: bytes, match: str) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(content)
+    refused(path, match)
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    refused(tmp_path, "is a folder")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.safetensors")
+        refused(tmp_path / "pipe.safetensors", "a pipe or a device")
+    if Path("/dev/zero").exists():
+        refused(Path("/dev/zero"), "a pipe or a device")
+    with (tmp_path / "sparse.safetensors").open("wb") as file:
+        file.truncate(10_000_000_000)
+    refused(tmp_path / "sparse.safetensors", "truncated or of another kind")
+
+
+def test_json_within_the_limits_is_read_as_it_is() -> None:
+    text = '{"a": [1, -2.5, "\\"[[{", {"b": null}], "c": "\\\\"}'
+    assert parse(text) == parse(text.encode()) == json.loads(text)
+    for wrong in ("]", "[1", "{'a': 1}", '"', ""):
+        with pytest.raises(ValueError):
+            parse(wrong)
+
+
+@pytest.mark.parametrize("kind", list(mutated_models.KINDS))
+def test_mutated_files_are_refused_or_work(kind: str, tmp_path: Path) -> None:
+    """Some of the many that ``python -m benchmarks.mutated_models`` tries."""
+    found = list(mutated_models.run(3, 20, tmp_path, [kind]))
+    assert len(found) == 20
+    assert [o for o in found if o.verdict not in ("refused", *mutated_models.SOUND)] == []
+
+
+@pytest.mark.filterwarnings("ignore::pyhits.errors.PyHiTSWarning")
+def test_every_kind_of_model_comes_back_as_it_was(tmp_path: Path) -> None:
+    for kind, make in mutated_models.KINDS.items():
+        model = make()
+        again = pyhits.load(model.save(tmp_path / f"{kind}.safetensors"))
+        np.testing.assert_array_equal(mutated_models.use(again), mutated_models.use(model))
+        twice = again.save(tmp_path / "twice.safetensors")
+        assert twice.read_bytes() == (tmp_path / f"{kind}.safetensors").read_bytes()
