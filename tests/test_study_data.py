@@ -169,10 +169,12 @@ def test_arrays_are_made_once_and_again_if_damaged(tmp_path: Path) -> None:
         np.testing.assert_array_equal(cache.array({"a": 1}, make), np.arange(3.0))
     assert len(calls) == 1
     (file,) = tmp_path.glob("arrays/*/array.npy")
-    for damage in (b"", b"nonsense", file.read_bytes()[:-4]):
+    content = file.read_bytes()
+    other = content[:-1] + bytes([content[-1] ^ 1])  # a sound array of other numbers
+    for damage in (b"", b"nonsense", content[:-4], other):
         file.write_bytes(damage)
         np.testing.assert_array_equal(cache.array({"a": 1}, make), np.arange(3.0))
-    assert len(calls) == 4
+    assert len(calls) == 5
     cache.array({"a": 2}, make)
     assert len(list(tmp_path.glob("arrays/*"))) == 2
     about = json.loads((file.parent / "settings.json").read_text())

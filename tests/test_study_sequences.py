@@ -134,10 +134,12 @@ def test_what_was_generated_is_kept(study: Study, made: object) -> None:
     assert np.array_equal(first.states, second.states)
     assert (first.seconds, first.parameters) == (second.seconds, second.parameters)
     folder, about = generate._entry(study, task)
-    (folder / "states.npy").write_bytes(b"damaged")
-    assert (
-        generate.generated(Study(TOY, cache=study.cache), task).states.shape == first.states.shape
-    )
+    content = bytearray((folder / "states.npy").read_bytes())
+    content[-1] ^= 1
+    for damage in (b"damaged", bytes(content)):
+        (folder / "states.npy").write_bytes(damage)
+        third = generate.generated(Study(TOY, cache=study.cache), task)
+        assert np.array_equal(third.states, first.states)
     assert about.exists()
 
 

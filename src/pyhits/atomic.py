@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import uuid
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -15,15 +16,17 @@ from pyhits.errors import ArgumentError, FileFormatError, PyHiTSError
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` and move it there once it is written in full.
 
-    A reader never sees half a file, and a failed write leaves the old file as it was.
+    A reader never sees half a file, and a failed write leaves the old file as it was. The new one
+    has its mode; where ``path`` is a link, the file that it leads to is replaced.
     """
-    if path.is_dir():
-        raise FileFormatError(f"Cannot write {path}: it is a folder.")
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    target, mode = _target(path)
+    temporary = target.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        temporary.replace(path)
+        if mode is not None:
+            temporary.chmod(mode)
+        temporary.replace(target)
     except PyHiTSError:
         raise
     except Exception as error:  # as in reading: h5py, scipy and others have their own errors
@@ -34,6 +37,30 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _target(path: Path) -> tuple[Path, int | None]:
+    """Return the file that a path leads to, and its mode; None if there is no such file yet.
+
+    Raises
+    ------
+    FileFormatError
+        It is a folder, a device or a pipe, or may not be written to.
+    """
+    try:
+        target = path.resolve() if path.is_symlink() else path
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return target, None
+    except (OSError, RuntimeError) as error:  # a link that leads to itself, a name too long
+        raise FileFormatError(f"Cannot write {path}: {first_line(error)}.") from None
+    if stat.S_ISDIR(mode):
+        raise FileFormatError(f"Cannot write {path}: it is a folder.")
+    if not stat.S_ISREG(mode):
+        raise FileFormatError(f"Cannot write {path}: it is a device or a pipe, not a file.")
+    if not os.access(target, os.W_OK):
+        raise FileFormatError(f"Cannot write {path}: it is there, and read-only.")
+    return target, stat.S_IMODE(mode)
 
 
 def check_target(path: str | Path, suffixes: Collection[str] = ()) -> None:

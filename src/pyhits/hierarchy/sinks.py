@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from abc import ABC, abstractmethod
 from io import BytesIO
 from pathlib import Path
@@ -39,7 +40,10 @@ class Sink(ABC):
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+        # As files that are written at once: a link stays, what it leads to is replaced.
+        path = path.resolve() if path.is_symlink() else path
         self.path = path
+        self._mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else None
         self.part = path.with_name(f"{path.name}.part")
         self.record_file = path.with_name(f"{path.name}.json")
         self.shape = shape
@@ -123,6 +127,8 @@ class NpySink(Sink):
 
     def finish(self, record: dict[str, Any]) -> None:
         self.write_record({**record, "seal": _seal(self.part)})
+        if self._mode is not None:
+            self.part.chmod(self._mode)
         self.part.replace(self.path)
 
     def is_finished(self, record: dict[str, Any]) -> bool:

@@ -68,13 +68,67 @@ class Cache:
     def array(self, settings: Mapping[str, Any], make: Callable[[], np.ndarray]) -> np.ndarray:
         """Return a stored array, or make and store it; a damaged one is made again."""
         path = self.entry("arrays", settings) / "array.npy"
+        checksum = path.with_suffix(".sha256")
         try:
-            return np.asarray(np.load(path, allow_pickle=False))
+            return load_array(path, checksum.read_text(encoding="ascii"))
         except (OSError, ValueError, EOFError):
             array = make()
-        with replacing(path) as temporary:
-            np.save(temporary, array)
+        write_bytes(checksum, save_array(path, array).encode())
         return array
+
+
+def save_array(path: Path, array: np.ndarray) -> str:
+    """Write an array as NumPy does; return the SHA-256 of the file."""
+    with replacing(path) as temporary:
+        np.save(temporary, array)
+        return file_checksum(temporary)
+
+
+def load_array(path: Path, checksum: object, *, mapped: bool = False) -> np.ndarray:
+    """Read what :func:`save_array` wrote, or map it.
+
+    Raises
+    ------
+    ValueError, OSError
+        The file is missing, or has changed since.
+    """
+    if file_checksum(path) != checksum:
+        raise ValueError(f"{path} has changed since it was written")
+    mode: Any = "r" if mapped else None
+    return np.asanyarray(np.load(path, mmap_mode=mode, allow_pickle=False))
+
+
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_facts(path: Path) -> dict[str, Any]:
+    """Read plain values that :func:`save_facts` wrote.
+
+    Raises
+    ------
+    ValueError, OSError
+        The file is missing, or has changed since.
+    """
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        facts = None
+    if not isinstance(facts, dict) or facts.pop("sha256", None) != _facts_checksum(facts):
+        raise ValueError(f"{path} has changed since it was written")
+    return facts
+
+
+def save_facts(path: Path, facts: dict[str, Any]) -> None:
+    """Write plain values with their SHA-256."""
+    plain = json.loads(json.dumps(facts))
+    write_bytes(path, json.dumps({"sha256": _facts_checksum(plain), **plain}).encode())
+
+
+def _facts_checksum(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def forget(folder: Path) -> None:

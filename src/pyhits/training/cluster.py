@@ -173,7 +173,7 @@ def _proof(job: ScaleJob) -> str | None:
     if job.checkpoint is None:
         return None
     with contextlib.suppress(OSError):
-        return _index(job.checkpoint).read_text()
+        return _index(job.checkpoint).read_text(encoding="utf-8")
     return None
 
 
@@ -260,6 +260,6 @@ def _visible(checkpoint: Path | None, proof: str | None) -> bool:
         return False
     index = _index(checkpoint)
     try:
-        return index.read_text() == proof and os.access(index.parent, os.W_OK)
+        return index.read_text(encoding="utf-8") == proof and os.access(index.parent, os.W_OK)
     except OSError:
         return False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from pyhits import sequences
-from pyhits.atomic import replacing, write_bytes
 from pyhits.encoders import POD
 from pyhits.errors import DataError
 from pyhits.io import read
 from pyhits.io.guard import existing_file
 from pyhits.sequences import Sequence
 from pyhits.sequences.music import delay_vectors
+from pyhits.study.cache import file_checksum, load_array, load_facts, save_array, save_facts
 from pyhits.study.context import Study
 from pyhits.study.sequences.problems import LAST, PROBLEMS, Problem
 
@@ -118,37 +116,29 @@ def _own_file(study: Study, problem: Problem) -> str | None:
     path = {"music": study.audio, "video": study.video}.get(problem.name)
     if path is None:
         return None
-    return study.once(("file", path), lambda: _hash(existing_file(path)))
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return study.once(("file", path), lambda: file_checksum(existing_file(path)))
 
 
 def _coded(study: Study, problem: Problem, partly: bool) -> Coded:
     entry = study.cache.entry("sequences", settings(study, problem, partly=partly))
     names = ("values", "modes", "mean") if problem.n_modes else ("values",)
     try:
-        facts = json.loads((entry / "facts.json").read_text())
-        arrays = {name: _load(entry / f"{name}.npy") for name in names}
-    except (OSError, ValueError, EOFError):
+        facts = load_facts(entry / "facts.json")
+        arrays = {name: _load(entry / f"{name}.npy", facts["arrays"][name]) for name in names}
+    except (OSError, ValueError, EOFError, KeyError):
         sequence = study.once(("snapshots", problem.name), lambda: _snapshots(study, problem))
         facts = {"dt": sequence.dt, **_plain(sequence.facts)}
         arrays = _encode(sequence, problem, partly)
-        for name, array in arrays.items():
-            with replacing(entry / f"{name}.npy") as temporary:
-                np.save(temporary, array)
-        write_bytes(entry / "facts.json", json.dumps(facts).encode())
+        sums = {name: save_array(entry / f"{name}.npy", array) for name, array in arrays.items()}
+        save_facts(entry / "facts.json", {**facts, "arrays": sums})
     return Coded(
         problem, arrays["values"], facts["dt"], facts, arrays.get("modes"), arrays.get("mean")
     )
 
 
-def _load(path: Path) -> np.ndarray:
+def _load(path: Path, checksum: object) -> np.ndarray:
     """Map an array, which most tasks look at little of; values are read, since all do."""
-    mode: Any = None if path.stem == "values" else "r"
-    return np.asanyarray(np.load(path, mmap_mode=mode, allow_pickle=False))
+    return load_array(path, checksum, mapped=path.stem != "values")
 
 
 def _encode(sequence: Sequence, problem: Problem, partly: bool) -> dict[str, np.ndarray]:

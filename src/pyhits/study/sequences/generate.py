@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 import warnings
@@ -16,10 +15,10 @@ from joblib import Parallel, delayed
 
 from pyhits import baselines
 from pyhits._version import __version__
-from pyhits.atomic import replacing, write_bytes
 from pyhits.encoders import Standardise
 from pyhits.estimator import HiTS
 from pyhits.progress import bar
+from pyhits.study.cache import load_array, load_facts, save_array, save_facts
 from pyhits.study.context import Study
 from pyhits.study.sequences.data import Coded, coded, settings
 from pyhits.study.sequences.problems import PROBLEMS, VALIDATION, Problem
@@ -181,13 +180,12 @@ def _entry(study: Study, task: Task) -> tuple[Any, Any]:
 def _generated(study: Study, task: Task) -> Generated:
     folder, about = _entry(study, task)
     try:
-        facts = json.loads(about.read_text())
-        states = np.load(folder / "states.npy", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        facts = load_facts(about)
+        states = load_array(folder / "states.npy", facts["states"])
+    except (OSError, ValueError, EOFError, KeyError):
         states, facts = _make(study, task)
-        with replacing(folder / "states.npy") as temporary:
-            np.save(temporary, states)
-        write_bytes(about, json.dumps(facts).encode())
+        facts["states"] = save_array(folder / "states.npy", states)
+        save_facts(about, facts)
     return Generated(task, states, facts["parameters"], facts["seconds"], facts["detail"])
 
 
