@@ -23,8 +23,8 @@ from pyhits.training import Recipe, ScaleJob, WindowSampler, get_recipe, train_s
 from pyhits.training import run as run_module
 from pyhits.training.jobs import make_jobs
 from pyhits.training.objective import Objective
+from pyhits.training.recipe import SAMPLINGS
 from pyhits.training.sampling import (
-    SAMPLINGS,
     Density,
     Residual,
     Sampling,

@@ -66,6 +66,8 @@ def as_choice(value: Any, name: str, choices: Iterable[str]) -> str:
 
 def check_device(device: str) -> None:
     """Raise an ArgumentError if torch cannot use the device."""
+    if device == "cpu":
+        return
     import torch  # imported when used: these checks serve parts that need no torch
 
     try:

@@ -18,9 +18,10 @@ from pyhits.estimator import HiTS
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.hierarchy.between import Between
 from pyhits.hierarchy.divergence import DIVERGED
-from pyhits.hierarchy.engine import chain, resolution
+from pyhits.hierarchy.engine import resolution
 from pyhits.hierarchy.hybridrun import Run
 from pyhits.hierarchy.interpolate import METHODS, interpolate
+from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.parareal import Bounds, Parareal
 from pyhits.hierarchy.starts import as_states, positions
 from pyhits.integrators import as_integrator

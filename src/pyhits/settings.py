@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from pyhits.checks import as_choice, as_count, as_positive, as_seed, check_device
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps import family
 from pyhits.hierarchy import chain
 from pyhits.hierarchy.interpolate import METHODS
 from pyhits.training import Recipe, get_recipe
@@ -63,6 +63,17 @@ def widths_by_scale(
     return widths
 
 
+def check_arguments(**arguments: Any) -> None:
+    """Check arguments of :class:`~pyhits.HiTS`, all of them, before what trains is imported.
+
+    Raises
+    ------
+    ArgumentError
+        As :meth:`HiTS.fit` would.
+    """
+    check_settings(cast("HiTS", SimpleNamespace(**arguments)), with_checkpoint=False)
+
+
 def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int | None, int]:
     """Check the constructor's values; return the recipe, the processes and the seed."""
     recipe = get_recipe(model.recipe).override(
@@ -92,6 +103,8 @@ def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int |
         )
     widths_by_scale(model.hidden_sizes)
     if as_count(model.dense, "dense") > 1:
+        from pyhits.flowmaps import family  # torch, for dense flow maps alone
+
         is_net = not recipe.is_closed and recipe.flow_map != "auto"
         if is_net and "outputs" not in inspect.signature(family(recipe.flow_map)).parameters:
             raise ArgumentError(

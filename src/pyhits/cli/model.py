@@ -44,7 +44,6 @@ from pyhits.errors import ArgumentError
 from pyhits.progress import say
 
 if TYPE_CHECKING:
-    from pyhits.estimator import HiTS
     from pyhits.trajectories import Trajectories
 
 #: Longest rows that nets of a usual size can step; longer ones are fields, and take modes.
@@ -156,43 +155,45 @@ def fit(
     Example: pyhits fit film.mp4 --encoder pod=64 --encoder standardise=common
     --without-last 0.2 -o film.safetensors
     """
-    from pyhits.estimator import HiTS
+    from pyhits.inputs import attach
     from pyhits.io.fields import field_shape
+    from pyhits.settings import check_arguments
 
     if out.suffix != ".safetensors":
         raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
     check_target(out)
     last = part(without_last, "--without-last")
     encoders = parse_encoders(encoder)
-    model = HiTS(
-        whole_numbers(step_sizes, "--step-sizes"),
-        dense=dense,
-        recipe=recipe,
-        flow_map=flow_map,
-        encoder=encoders,
-        hidden_sizes=widths(hidden_sizes),
-        activation=activation,
-        polynomial_degree=polynomial_degree,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        max_steps=max_steps,
-        rollout_steps=rollout_steps,
-        sampling=sampling,
-        early_bias=early_bias,
-        denoise=denoise,
-        target_error=target_error,
-        time_limit=time_limit,
-        validation_fraction=validation_fraction,
-        select=how_to_select(select),
-        tolerance=tolerance,
-        interpolation=interpolation,
-        dtype=dtype,
-        device=device,
-        n_jobs=n_jobs,
-        random_state=seed,
-        verbose=not quiet,
-    )
+    arguments: dict[str, Any] = {
+        "step_sizes": whole_numbers(step_sizes, "--step-sizes"),
+        "dense": dense,
+        "recipe": recipe,
+        "flow_map": flow_map,
+        "encoder": encoders,
+        "hidden_sizes": widths(hidden_sizes),
+        "activation": activation,
+        "polynomial_degree": polynomial_degree,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "max_steps": max_steps,
+        "rollout_steps": rollout_steps,
+        "sampling": sampling,
+        "early_bias": early_bias,
+        "denoise": denoise,
+        "target_error": target_error,
+        "time_limit": time_limit,
+        "validation_fraction": validation_fraction,
+        "select": how_to_select(select),
+        "tolerance": tolerance,
+        "interpolation": interpolation,
+        "dtype": dtype,
+        "device": device,
+        "n_jobs": n_jobs,
+        "random_state": seed,
+        "verbose": not quiet,
+    }
+    check_arguments(**arguments)
     shape = shape_of(snapshot) or snapshot_of(encoders)
     mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet)
     reading = Reading(dt, variable, time_column, rate, mono, height, grey, stretch, shape, mending)
@@ -219,7 +220,12 @@ def fit(
     if last is not None:
         train = train.split_time(last)[0]
         say(f"Left out: the last {_rows(last)} of each trajectory.", verbose=not quiet)
-    check_size(train, model)
+    check_size(train, encoders)
+    if inputs:
+        attach(train, inputs)  # looked at before what trains is imported, which takes seconds
+    from pyhits.estimator import HiTS
+
+    model = HiTS(**arguments)
     model.fit(train, validation=held, inputs=inputs or None, checkpoint=checkpoint)
     model.save(out)
     say(f"Model written to {out}", verbose=not quiet)
@@ -245,9 +251,9 @@ def widths(text: str | None) -> list[int] | dict[int, list[int]] | None:
     return found
 
 
-def check_size(data: Trajectories, model: HiTS) -> None:
+def check_size(data: Trajectories, encoder: Any) -> None:
     """Raise an ArgumentError where a field or film is too large to be stepped as it is."""
-    if data.n_features > _MOST_FEATURES and not with_modes(model.encoder):
+    if data.n_features > _MOST_FEATURES and not with_modes(encoder):
         raise ArgumentError(
             f"Rows of {data.n_features} numbers are too long to be stepped as they are. Add "
             "--encoder pod=64 --encoder standardise=common: 64 modes, or as many as you think."

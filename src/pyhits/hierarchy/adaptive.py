@@ -22,9 +22,9 @@ from pyhits.errors import ArgumentError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.disagreement import Agreement
 from pyhits.hierarchy.divergence import DIVERGED
-from pyhits.hierarchy.engine import chain
 from pyhits.hierarchy.forecast import Forecaster, in_memory
 from pyhits.hierarchy.march import March, Path
+from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.refine import Refine
 from pyhits.hierarchy.steps import Steps
 from pyhits.progress import Advance

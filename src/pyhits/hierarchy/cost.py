@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pyhits.flowmaps import FlowMap
-from pyhits.hierarchy.engine import resolution, stages
+if TYPE_CHECKING:
+    from pyhits.flowmaps import FlowMap
 
 #: A plain machine: seconds that one stage takes however little it does, and multiply-adds a second.
 _SECONDS_PER_STAGE, _MULTIPLY_ADDS_PER_SECOND = 5e-5, 5e10
@@ -38,6 +39,8 @@ class Cost:
 
 def cost(flow_maps: Mapping[int, FlowMap], n_steps: int) -> Cost:
     """Return the cost of forecasting ``n_steps`` with coupled ``flow_maps``, by step size."""
+    from pyhits.hierarchy.engine import resolution, stages  # torch, which no result takes
+
     finest = resolution(flow_maps)
     maps = {size // finest: flow_map for size, flow_map in flow_maps.items()}
     taken = list(stages(maps, -(-n_steps // finest)))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
-from pyhits.hierarchy.engine import chain
+from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.steps import Steps, path
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pyhits.checks import as_count
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
+from pyhits.hierarchy.nesting import chain
 
 #: Returns what steps of a size are told about inputs, beginning at each state; (n, length, k).
 InputsOf = Callable[[int], Tensor]
-
-#: Step sizes beyond it would overflow row numbers.
-_LARGEST_STEP = 1 << 40
 
 #: Bytes that one layer of a block may take, as measured: larger ones leave the caches, smaller ones
 #: spend the time on calls.
@@ -29,33 +26,6 @@ _WORK_TO_SHARE, _ROWS_TO_SHARE = 6_000_000, (64, 4_096)
 
 #: So many such steps must each thread have at least, or starting it does not pay.
 _STEPS_TO_SHARE = 32
-
-
-def chain(step_sizes: Iterable[int]) -> list[int]:
-    """Return step sizes in rising order, checked to be a hierarchy.
-
-    Raises
-    ------
-    ArgumentError
-        There are none, one repeats, or one does not divide the next coarser.
-    """
-    try:
-        sizes = sorted(as_count(s, "a step size") for s in step_sizes)
-    except TypeError:
-        raise ArgumentError(f"Expected step sizes such as [1, 2, 4], got {step_sizes!r}.") from None
-    if not sizes:
-        raise ArgumentError("Expected at least one step size, got none.")
-    if sizes[-1] > _LARGEST_STEP:
-        raise ArgumentError(f"Step size {sizes[-1]} is longer than any recording.")
-    for fine, coarse in itertools.pairwise(sizes):
-        if fine == coarse:
-            raise ArgumentError(f"Step size {fine} is given twice.")
-        if coarse % fine:
-            raise ArgumentError(
-                f"Step size {fine} does not divide the next coarser, {coarse}; coupled step sizes "
-                "must nest, such as 1, 2, 4 or 1, 5, 25."
-            )
-    return sizes
 
 
 def resolution(flow_maps: Mapping[int, FlowMap]) -> int:

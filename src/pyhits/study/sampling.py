@@ -18,7 +18,7 @@ from pyhits.study.fits import fit_or_load
 from pyhits.study.measure import errors
 from pyhits.study.problems import OSCILLATOR
 from pyhits.training.parallel import n_cores
-from pyhits.training.sampling import SAMPLINGS
+from pyhits.training.recipe import SAMPLINGS
 from pyhits.trajectories import Trajectories
 
 #: Step sizes compared, in multiples of ``dt``: fine, middle, coarse.

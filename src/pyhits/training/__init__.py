@@ -1,10 +1,21 @@
-"""From windows of trajectories to trained flow maps."""
+"""From windows of trajectories to trained flow maps.
+
+What trains is imported when it is first used: it takes torch, and checks of settings do not.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from pyhits.training.history import History
-from pyhits.training.loop import train_scale
 from pyhits.training.recipe import RECIPES, Recipe, get_recipe
-from pyhits.training.run import ScaleJob
-from pyhits.training.windows import WindowSampler
+
+if TYPE_CHECKING:
+    from pyhits.training.loop import train_scale
+    from pyhits.training.run import ScaleJob
+    from pyhits.training.windows import WindowSampler
+
+#: Names that are imported when they are first used, and the module of each.
+_HOMES = {"train_scale": "loop", "ScaleJob": "run", "WindowSampler": "windows"}
 
 __all__ = [
     "RECIPES",
@@ -15,3 +26,9 @@ __all__ = [
     "get_recipe",
     "train_scale",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"pyhits.training.{_HOMES[name]}"), name)

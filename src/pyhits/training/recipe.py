@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import numbers
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyhits.checks import as_choice, as_count, as_positive, suggest
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps import FlowMap, ScaledNet, family
-from pyhits.flowmaps.residual import ACTIVATIONS
 from pyhits.schema import Flag, Many, Maybe, Real, Record, Text, Whole
-from pyhits.training.sampling import SAMPLINGS
+
+if TYPE_CHECKING:
+    from pyhits.flowmaps import FlowMap
 
 #: Values of ``flow_map`` for which closed forms are solved for and chosen among by rollouts; with
 #: the last small nets are candidates too.
@@ -21,6 +21,8 @@ CLOSED = ("closed", "polynomial", "kernel", "best")
 #: Rows and features up to which ``auto`` takes closed forms.
 FEW_ROWS, FEW_FEATURES = 4_000, 64
 
+ACTIVATIONS = ("gelu", "silu", "tanh", "relu")
+SAMPLINGS = ("uniform", "early", "density", "residual")
 OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd", "ridge")
 
 #: Counts, flags and widths in files, as people may give them.
@@ -136,7 +138,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse values that training could not use."""
-        if not self.is_closed and self.flow_map != "auto":
+        # Torch is imported for families of a user's own alone.
+        if not self.is_closed and self.flow_map not in ("auto", "residual"):
             self._check_family()
         as_choice(self.activation, "activation", ACTIVATIONS)
         as_choice(self.optimizer, "optimizer", OPTIMIZERS)
@@ -199,9 +202,13 @@ class Recipe:
     @property
     def net(self) -> type[FlowMap] | None:
         """The class of the nets to train; None for closed forms."""
+        from pyhits.flowmaps import family  # torch, which no recipe takes
+
         return None if self.is_closed else family(self.flow_map)
 
     def _check_family(self) -> None:
+        from pyhits.flowmaps import ScaledNet, family  # as above
+
         try:
             known = family(self.flow_map)
         except ArgumentError as error:

@@ -11,9 +11,6 @@ from torch import Tensor
 
 from pyhits.training.windows import WindowSampler
 
-#: Names that :func:`make_sampling` knows.
-SAMPLINGS = ("uniform", "early", "density", "residual")
-
 #: Windows in a pool, and numbers in the states that are looked at to weigh them, at most.
 _N_DENSITY, _N_RESIDUAL, _MOST_NUMBERS = 262_144, 65_536, 8_000_000
 
@@ -135,7 +132,7 @@ class Residual(Sampling):
 
 
 def make_sampling(name: str, sampler: WindowSampler, shown: int) -> Sampling:
-    """Return the sampling of one of the names in :data:`SAMPLINGS`.
+    """Return the sampling of one of the names in :data:`pyhits.training.recipe.SAMPLINGS`.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from pyhits.study.figures import style
 from pyhits.study.output import Result, Table, number
 from pyhits.study.problems import PROBLEMS
 from pyhits.study.sampling import compare
-from pyhits.training.sampling import SAMPLINGS
+from pyhits.training.recipe import SAMPLINGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
