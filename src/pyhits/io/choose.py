@@ -99,7 +99,7 @@ def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
         return _with_time_column(values, wanted.time_column, name, raw=wanted.raw)
     if time is None:
         pieces = to_pieces(values)
-        pieces.dt = _scalar_step(arrays)
+        pieces.dt = scalar_step(arrays)
         return pieces
     times = np.asarray(arrays[time])
     if times.ndim == 2 and min(times.shape) > 1:
@@ -149,7 +149,8 @@ def named(arrays: Mapping[str, Any], name: str, option: str) -> str:
     raise ArgumentError(f"There is no array {name!r} for {option}{suggest(name, list(arrays))}")
 
 
-def _base(name: str) -> str:
+def base_name(name: str) -> str:
+    """Return the last part of a name such as ``group/x``."""
     return name.rsplit("/", 1)[-1]
 
 
@@ -167,12 +168,15 @@ def _time_name(arrays: Mapping[str, Any], wanted: Wanted) -> str | None:
     found = [
         name
         for name, array in arrays.items()
-        if is_time_name(_base(name))
+        if is_time_name(base_name(name))
         and array.dtype.kind in "fiuM"
         and name != wanted.variable
         and (_is_vector(array) or tuple(array.shape) in leading)
     ]
     found = found or _by_values(arrays, wanted)
+    if len(found) > 1 and wanted.variable is not None:
+        group = wanted.variable.rpartition("/")[0]
+        found = [name for name in found if name.rpartition("/")[0] == group] or found
     if len(found) > 1:
         raise DataError(
             f"Several arrays look like the time: {listing({n: arrays[n] for n in found})}. Choose "
@@ -188,7 +192,7 @@ def _by_values(arrays: Mapping[str, Any], wanted: Wanted) -> list[str]:
     if wanted.variable is None and len(numeric) < 2:  # a lone vector is the data
         return []
     rank = {
-        name: time_name(_base(name))
+        name: time_name(base_name(name))
         for name, array in others.items()
         if array.dtype.kind in "fiuM" and _is_vector(array)
     }
@@ -196,7 +200,7 @@ def _by_values(arrays: Mapping[str, Any], wanted: Wanted) -> list[str]:
     rising = []
     for name in likely:
         rise = rise_of(np.asarray(arrays[name]).ravel())
-        if rise.is_strict and not (rise.counts_rows and is_count_name(_base(name))):
+        if rise.is_strict and not (rise.counts_rows and is_count_name(base_name(name))):
             rising.append(name)
     return [name for name in rising if rank[name] == rank[rising[0]]]
 
@@ -222,8 +226,8 @@ def _data_name(arrays: Mapping[str, Any], time: str | None, variable: str | None
         return next(iter(candidates))
     if not candidates:
         raise DataError(
-            f"Expected an array of numbers, found {listing(arrays)}. Python objects, texts, "
-            "cells and structs are not read."
+            f"Expected an array of numbers, found {listing(arrays)}. Python objects and "
+            "texts are not read."
         )
     raise DataError(
         f"Several arrays could be the data: {listing(candidates)}. Choose one with "
@@ -261,10 +265,10 @@ def _with_time_column(values: np.ndarray, column: int, name: str, *, raw: bool) 
     return pieces
 
 
-def _scalar_step(arrays: Mapping[str, Any]) -> float | None:
+def scalar_step(arrays: Mapping[str, Any]) -> float | None:
     """Return the scalar named ``dt``, if there is one."""
     for name, array in arrays.items():
-        if _base(name) == "dt" and array.dtype.kind in "fiu" and np.prod(array.shape) == 1:
+        if base_name(name) == "dt" and array.dtype.kind in "fiu" and np.prod(array.shape) == 1:
             try:
                 return as_positive(np.asarray(array).item(), "dt")
             except ArgumentError as error:

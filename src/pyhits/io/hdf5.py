@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def datasets(file: Any, *, raw: bool = False) -> dict[str, Stored]:
         # Groups, named types and empty datasets have no shape.
         if getattr(item, "shape", None) is None:
             return
-        if _text(item.attrs.get("NAME")).startswith(_NO_VARIABLE):
+        if text_of(item.attrs.get("NAME")).startswith(_NO_VARIABLE):
             return
         with contextlib.suppress(TypeError):
             found[name] = Stored(item, raw=raw)
@@ -112,7 +113,7 @@ def links(file: Any) -> dict[str, str]:
     return found
 
 
-def check_links(file: Any, found: dict[str, Stored], wanted: Wanted) -> None:
+def check_links(file: Any, found: Collection[str], wanted: Wanted) -> None:
     """Raise a DataError if what was asked for is a link, or if there is nothing but links."""
     known = links(file)
     for name in (wanted.variable, wanted.time_column):
@@ -200,6 +201,6 @@ def _filled(dataset: Any, values: np.ndarray) -> np.ndarray:
     return filled(values, dataset.fillvalue)
 
 
-def _text(attribute: Any) -> str:
+def text_of(attribute: Any) -> str:
     """Return an attribute as text, that of bytes as well."""
     return attribute.decode(errors="replace") if isinstance(attribute, bytes) else str(attribute)
