@@ -316,17 +316,6 @@ def test_many_trajectories_have_no_lags() -> None:
     assert fit(data, step_sizes=[1]).start_rows_ == 1
 
 
-def test_rejoined_data_are_the_whole() -> None:
-    from pyhits.planning import hold_out, rejoin
-
-    for pieces in ([30, 25], [30, 21, 22, 23, 24, 25]):
-        rng = np.random.default_rng(0)
-        whole = Trajectories([rng.standard_normal((n, 2)) for n in pieces], 0.5)
-        again = rejoin(*hold_out(whole, 0.2, 0)[:2])
-        assert sorted(map(len, again)) == sorted(pieces)
-        assert np.array_equal(np.sort(again.values.ravel()), np.sort(whole.values.ravel()))
-
-
 def test_float32_data_are_stepped_in_float64_between_the_steps() -> None:
     data = rotation().astype(np.float32)
     model = fit(data, step_sizes=[2, 4])

@@ -138,7 +138,7 @@ def test_split_by_trajectory_parts_them_without_overlap(n, fraction):
 
 @given(st.lists(st.integers(3, 30), min_size=1, max_size=4), st.floats(0.01, 0.99))
 def test_split_by_time_shares_one_row(lengths, fraction):
-    held = Trajectories(make(lengths, 2), 0.25, start_times=np.arange(len(lengths)))
+    held = Trajectories(make(lengths, 2), 0.25, start_times=-np.arange(len(lengths)))
     first, second = held.split_time(fraction)
     for k in range(len(held)):
         np.testing.assert_array_equal(first[k][-1], second[k][0])

@@ -87,20 +87,22 @@ class Kept:
         all_seen : bool
             Whether flow maps are fitted to the held-out part as well in the end.
         """
-        if ready.recorded is None:
+        split = ready.split
+        if split.how == "none":
             return None
-        most = affordable(int(ready.trained.lengths.max()))
-        trained = planning.evenly(ready.trained, most)
+        most = affordable(int(split.train.lengths.max()))
+        trained = planning.evenly(split.train, most)
         if not all_seen:
-            return cls(ready.recorded, trained)
-        by_time = planning.by_time(ready.trained, ready.recorded)
-        return cls(ready.recorded, trained, maps, () if by_time else _folds(ready))
+            return cls(split.validation, trained)
+        folds = _folds(ready) if split.how == "recordings" else ()
+        return cls(split.validation, trained, maps, folds)
 
 
 def _folds(ready: Prepared) -> tuple[Fold, ...]:
     """Return the trajectories in parts, each with all the others."""
-    assert ready.recorded is not None
-    data = planning.rejoin(ready.trained, ready.recorded)
+    split = ready.split
+    # In the order in which the data come together again.
+    data = split.whole if ready.noise is None else planning.joined([split.train, split.validation])
     train, acting = ready.together()
     rows = np.repeat(np.arange(len(train)), train.lengths)
     found = []

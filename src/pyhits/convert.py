@@ -23,7 +23,7 @@ from pyhits.time_column import index_note, is_index_of_times
 from pyhits.time_names import TimeName, is_trajectory_name, time_name
 from pyhits.timeaxis import NUMBERS, TimeAxis, read_times
 from pyhits.timeaxis.reading import joined_axes
-from pyhits.times import uniform_step
+from pyhits.times import same_step, step_error, uniform_step
 
 
 @dataclass
@@ -85,14 +85,22 @@ def to_pieces(data: Any, dt: float | None = None, *, raw: bool = False) -> Piece
         pieces = _from_list(data, raw=raw)
     else:
         pieces = _from_array(as_numeric(data, what="The data", missing=raw))
-    check_step(dt, pieces.dt)
+    check_step(dt, pieces.dt, step_rounding(pieces))
     pieces.dt = pieces.dt if pieces.dt is not None else dt
     return pieces
 
 
-def check_step(given: float | None, own: float | None) -> None:
+def step_rounding(pieces: Pieces) -> float:
+    """Return how far off the step may be that the times of pieces have shown."""
+    if pieces.start_times is None:
+        return 0.0
+    lengths = [len(a) for a in pieces.arrays] if pieces.even is None else [pieces.even.shape[1]]
+    return step_error(pieces.start_times, np.array(lengths), pieces.axis)
+
+
+def check_step(given: float | None, own: float | None, error: float = 0.0) -> None:
     """Raise an ArgumentError if the ``dt`` given is not the one that the data carry."""
-    if given is not None and own is not None and abs(given - own) > 1e-6 * own:
+    if given is not None and own is not None and not same_step(given, own, error):
         raise ArgumentError(f"dt={given:g} was given, but the data's own times step by {own:g}.")
 
 
@@ -151,7 +159,7 @@ def _from_list(items: Any, *, raw: bool = False) -> Pieces:
     times = [p.times[0] for p in parts if p.times is not None]
     if times and len(times) < len(parts):
         raise DataError("Some trajectories of the list carry times, and others do not.")
-    dt = _common_step([p.dt for p in parts])
+    dt = _common_step([p.dt for p in parts], max(step_rounding(part) for part in parts))
     starts = [float(p.start_times[0]) if p.start_times is not None else 0.0 for p in parts]
     axis, moved = joined_axes([p.axis for p in parts], starts)
     if times and axis.has_dates:
@@ -161,11 +169,11 @@ def _from_list(items: Any, *, raw: bool = False) -> Pieces:
     return Pieces(arrays, None, dt, names, moved, times=times or None, axis=axis)
 
 
-def _common_step(steps: list[float | None]) -> float | None:
+def _common_step(steps: list[float | None], error: float) -> float | None:
     for k, step in enumerate(steps):
         first = steps[0]
         if (step is None) != (first is None) or (
-            step is not None and first is not None and abs(step - first) > 1e-6 * first
+            step is not None and first is not None and not same_step(step, first, 2 * error)
         ):
             raise DataError(
                 f"Trajectory {k} steps by {step}, trajectory 0 by {first}; all need one dt."
@@ -299,8 +307,9 @@ def set_times(
     steps = [
         uniform_step(t, where=label, axis=axis) for t, label in zip(found, labels, strict=True)
     ]
-    pieces.dt = _common_step([dt for dt, _ in steps])
     pieces.start_times = np.array([start for _, start in steps])
+    error = step_error(pieces.start_times, np.array(lengths), axis)
+    pieces.dt = _common_step([dt for dt, _ in steps], 2 * error)
 
 
 def _turn(pieces: Pieces) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyhits.errors import ArgumentError, DataError
 from pyhits.hierarchy import chain
-from pyhits.repairs.tell import outlier_notes
+from pyhits.times import same_step, step_error
 from pyhits.trajectories import Trajectories, default_names
 
 if TYPE_CHECKING:
@@ -40,36 +40,6 @@ def as_trajectories(
     if default_dt is not None and not trajectories.dt_known:
         return trajectories.with_dt(default_dt)
     return trajectories
-
-
-def load_data(
-    data: Any,
-    validation: Any,
-    dt: float | None,
-    *,
-    fraction: float,
-    seed: int,
-    reproduce: bool = False,
-) -> tuple[Trajectories, Trajectories, list[str]]:
-    """Return training and validation data, checked to match, and what was held out.
-
-    Nothing is held out where the training data themselves are to be met (``reproduce``).
-
-    Raises
-    ------
-    DataError, ArgumentError
-        Data that cannot be used.
-    """
-    train = as_trajectories(data, dt)
-    notes = outlier_notes(train)
-    if validation is None and reproduce:
-        note = "Validation: on the training data, which are to be met from their first rows."
-        return train, train, [note, *notes]
-    if validation is None:
-        train, held, note = hold_out(train, fraction, seed)
-        return train, held, [note, *notes]
-    held = as_trajectories(validation, dt, default_dt=train.dt)
-    return train, matched(held, train.dt, train.feature_names, "validation"), notes
 
 
 def default_step_sizes(
@@ -128,45 +98,6 @@ def nets_note(
     return f"Each scale: {which} where no polynomial is exact, {how}."
 
 
-def hold_out(
-    trajectories: Trajectories, fraction: float, seed: int
-) -> tuple[Trajectories, Trajectories, str]:
-    """Split off validation data and say how: by trajectory, by time, or not at all."""
-    if len(trajectories) >= FEW_TRAJECTORIES:
-        train, held = trajectories.split(fraction, random_state=seed)
-        return train, held, f"Validation: {len(held)} of {len(trajectories)} trajectories."
-    if int(trajectories.lengths.min()) >= 20:
-        train, held = trajectories.split_time(fraction)
-        return train, held, f"Validation: the last {fraction:.0%} of each trajectory."
-    return (
-        trajectories,
-        trajectories,
-        (
-            "Validation: on the training data itself, as there are too few to hold some out; "
-            "errors will look better than they are."
-        ),
-    )
-
-
-def rejoin(train: Trajectories, held: Trajectories) -> Trajectories:
-    """Return all the data again that :func:`hold_out` has split."""
-    if held is train:
-        return train
-    if not by_time(train, held):
-        return joined([train, held])
-    pieces = [np.concatenate([head, tail[1:]]) for head, tail in zip(train, held, strict=True)]
-    names = list(train.feature_names)
-    return Trajectories(
-        pieces, train.dt, feature_names=names, start_times=train.start_times, axis=train.axis
-    )
-
-
-def by_time(train: Trajectories, held: Trajectories) -> bool:
-    """Whether the held-out part is the end of each trajectory."""
-    ends = train.start_times + train.dt * (train.lengths - 1)
-    return len(train) == len(held) and np.allclose(held.start_times, ends, atol=0.1 * train.dt)
-
-
 def joined(parts: Sequence[Trajectories]) -> Trajectories:
     """Return the trajectories of several sets, the first's in front."""
     return Trajectories(
@@ -193,7 +124,7 @@ def matched(data: Trajectories, dt: float, feature_names: Sequence[str], name: s
             f"The {name} data have {data.n_features} features, the training data "
             f"{len(feature_names)}."
         )
-    if abs(data.dt - dt) > 1e-6 * dt:
+    if not same_step(data.dt, dt, step_error(data.start_times, data.lengths, data.axis)):
         raise DataError(
             f"The {name} data step by {data.dt:g}, the training data by {dt:g}; resample one of "
             "them."

@@ -17,7 +17,9 @@ from pyhits.errors import ArgumentError, DataError
 from pyhits.inputs import PER_INPUT, Inputs, attach
 from pyhits.noise import Denoised, denoise, noise_level
 from pyhits.progress import bar, say
+from pyhits.repairs.tell import outlier_notes
 from pyhits.settings import check_selection, widths_by_scale
+from pyhits.splitting import Split, split_data
 from pyhits.training import Recipe
 from pyhits.training.lags import choose_lags
 from pyhits.trajectories import Trajectories
@@ -47,10 +49,8 @@ class Prepared:
     ----------
     given : Trajectories
         Training data in the user's features.
-    trained : Trajectories
-        The same, with the inputs as its last features.
-    recorded : Trajectories or None
-        What was held out, likewise; None if nothing was.
+    split : Split
+        All data in the user's features, the inputs last, and how they were split.
     train, held : Trajectories
         Encoded, with the noise taken off: to train on, and to measure on.
     seen, unseen : Trajectories
@@ -68,8 +68,7 @@ class Prepared:
     """
 
     given: Trajectories
-    trained: Trajectories
-    recorded: Trajectories | None
+    split: Split
     train: Trajectories
     held: Trajectories
     seen: Trajectories
@@ -102,13 +101,16 @@ class Prepared:
     def together(self) -> tuple[Trajectories, np.ndarray | None]:
         """Return both parts as one, and the scaled inputs on its rows."""
         acting = self.scaled()
-        if acting is None:
-            return planning.rejoin(self.train, self.held), None
-        d = self.train.n_features
-        joined = planning.beside(self.train, acting[0])
-        if self.held is not self.train:
-            joined = planning.rejoin(joined, planning.beside(self.held, acting[1]))
-        return joined.select(joined.feature_names[:d]), joined.values[:, d:]
+        if self.held is self.train:
+            return self.train, None if acting is None else acting[0]
+        if self.noise is not None:  # which is left where there are inputs
+            return planning.joined([self.train, self.held]), None
+        d, whole = self.given.n_features, self.split.whole
+        states, rows = whole.select(whole.feature_names[:d]), whole.values[:, d:]
+        if self.preprocessor is not None:
+            rows = _later_rows(rows, states, self.preprocessor.history - 1)
+            states = self.preprocessor.transform(states)
+        return states, None if self.inputs is None else self.inputs.scaled(rows)
 
 
 def prepare(
@@ -153,7 +155,7 @@ def prepare(
         if validation is not None:
             others = planning.as_trajectories(validation, None, default_dt=X.dt)
             validation = planning.matched(others, X.dt, X.feature_names, "validation")
-    train, held, notes = planning.load_data(
+    parted = split_data(
         X,
         validation,
         dt,
@@ -161,7 +163,8 @@ def prepare(
         seed=seed,
         reproduce=recipe.windows == "coupled",
     )
-    trained, recorded = train, None if held is train else held
+    train, held = parted.train, parted.validation
+    notes = [note for note in (parted.note, *outlier_notes(parted.whole)) if note]
     acting: dict[str, np.ndarray] = {}
     if names:
         acting = {"train": train.values[:, -len(names) :], "held": held.values[:, -len(names) :]}
@@ -235,8 +238,7 @@ def prepare(
         notes.append(f"Constant features stay constant: {shown_names}.")
     return Prepared(
         given,
-        trained,
-        recorded,
+        parted,
         train,
         held,
         seen,

@@ -53,6 +53,7 @@ def uniform_step(
     resolution = 4 * float(np.finfo(np.float64).eps) * float(np.abs(t).max())
     if isinstance(times, np.ndarray) and times.dtype == np.float32:
         resolution = 2 * float(np.finfo(np.float32).eps) * float(np.abs(t).max())
+    resolution += 4 * clock_resolution(axis)
     off = np.abs(t - (t[0] + dt * np.arange(len(t))))
     if (off > UNIFORM_TOLERANCE * dt + resolution).any():
         usual = float(np.median(steps))
@@ -65,7 +66,7 @@ def uniform_step(
             f"Times are not uniform: between rows {row - 1} and {row}{place} of {where} the step "
             f"is {_said(axis, steps[row - 1])}, elsewhere {_said(axis, usual)}. {hint}"
         )
-    return float(f"{dt:.10g}"), float(t[0])
+    return shortest_number(dt, resolution / (len(t) - 1)), float(t[0])
 
 
 def _check_order(t: np.ndarray, axis: TimeAxis, where: str) -> None:
@@ -97,3 +98,40 @@ def _check_order(t: np.ndarray, axis: TimeAxis, where: str) -> None:
 
 def _said(axis: TimeAxis, step: float) -> str:
     return axis.step_name(step) if axis.has_dates else f"{step:.10g}"
+
+
+def shortest_number(value: float, error: float) -> float:
+    """Return the number of fewest digits, ten at most, that is no farther away than the error.
+
+    The mean step of times that a clock shows, 1.7e9 s and the like, has digits that nobody wrote.
+    """
+    found = (float(f"{value:.{digits}g}") for digits in range(1, 10))
+    near = (number for number in found if abs(number - value) <= error)
+    return next(near, float(f"{value:.10g}"))
+
+
+def step_error(start_times: np.ndarray, lengths: np.ndarray, axis: TimeAxis) -> float:
+    """Return how far off a step may be that is the mean of times of this size, in float64.
+
+    Parameters
+    ----------
+    start_times : array, shape (n,)
+    lengths : array of int, shape (n,)
+        Rows of each trajectory.
+    axis : TimeAxis
+        What the numbers mean.
+    """
+    rounding = np.spacing(np.abs(np.asarray(start_times))) + clock_resolution(axis)
+    return float((4 * rounding / np.maximum(lengths - 1, 1)).max(initial=0.0))
+
+
+def clock_resolution(axis: TimeAxis) -> float:
+    """Return what one digit is worth of numbers since 1970 as float64 holds them, in seconds."""
+    if axis.form != "epoch" or axis.origin is None:
+        return 0.0
+    return float(max(np.spacing(abs(float(axis.origin))), 1.0)) / axis.second
+
+
+def same_step(given: float, own: float, error: float = 0.0) -> bool:
+    """Whether two steps are one, to 1e-6 of it and what rounding of their times has done."""
+    return abs(given - own) <= 1e-6 * own + error

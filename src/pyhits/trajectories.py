@@ -22,7 +22,9 @@ from pyhits.packing import (
     pack,
     take,
 )
+from pyhits.recordings import recording_numbers, rows_before
 from pyhits.timeaxis import TimeAxis
+from pyhits.times import step_error
 
 #: Features whose statistics are taken together.
 _COLUMNS = 1 << 14
@@ -86,7 +88,7 @@ class Trajectories:
     ) -> None:
         if isinstance(data, Trajectories):
             own = data.dt if data.dt_known else None
-            check_step(dt, own)
+            check_step(dt, own, step_error(data.start_times, data.lengths, data.axis))
             names = list(data.feature_names)
             pieces = Pieces(list(data), None, own or dt, names, data.start_times, data.snapshot)
             pieces.axis = data.axis
@@ -185,6 +187,14 @@ class Trajectories:
         n = int(self.lengths[trajectory])
         return np.asarray(self.start_times[trajectory] + self.dt * np.arange(n))
 
+    @property
+    def recordings(self) -> np.ndarray:
+        """Number of the recording that each trajectory is a piece of, shape ``(n_trajectories,)``.
+
+        A trajectory that begins after the one before it has ended goes on with its recording.
+        """
+        return recording_numbers(self.start_times, self.lengths, self.dt)
+
     def dates(self, trajectory: int = 0) -> np.ndarray:
         """Dates of one trajectory's rows, datetime64; its times where they are plain numbers."""
         return self.axis.at(self.times(trajectory))
@@ -282,48 +292,53 @@ class Trajectories:
     def split_time(
         self, last: float | np.integer[Any] = 0.2, *, overlap: int = 1
     ) -> tuple[Trajectories, Trajectories]:
-        """Split by time: return the beginnings, and the last part of each trajectory.
+        """Split by time: return the beginnings, and the last part of each recording.
 
-        The last row of a beginning is also the first row of its rest, so that a forecast of the
-        rest can start where the beginning ends. Both parts keep at least 2 rows.
+        Trajectories that follow each other in time are pieces of one recording, as gaps leave them
+        (:attr:`recordings`): its last part is the last by time, whatever the pieces. Trajectories
+        that begin at the same time, or in any other order, are each split by itself.
+
+        Where a trajectory is cut, the last row of its beginning is also the first row of its rest,
+        so that a forecast of the rest can start where the beginning ends. Both keep at least 2
+        rows.
 
         Parameters
         ----------
         last : float or int
-            Share of each trajectory's rows that the last part takes, or how many rows.
+            Share of each recording's rows that the last part takes, or how many rows.
         overlap : int
-            Rows that end a beginning and start its rest: as many as a forecast starts from.
+            Rows that end a beginning and start its rest: as many as a forecast starts from. Whole
+            trajectories in the last part that have no more rows are left out of it.
 
         Raises
         ------
         DataError
-            A trajectory is too short; it is named.
+            A recording is too short; its trajectory is named.
         """
         lengths, overlap = self.lengths, as_count(overlap, "overlap")
-        if (lengths < 3).any():
-            short = int(np.flatnonzero(lengths < 3)[0])
+        head = rows_before(lengths, self.recordings, last, overlap)
+        begins = np.where(head > 0, head - overlap, 0)
+        rest = np.where(head < lengths, lengths - begins, 0)
+        rest[(head == 0) & (lengths <= overlap)] = 0
+        if not rest.any():
             raise DataError(
-                f"Trajectory {short} has {lengths[short]} rows; a split by time takes 3 or more."
+                f"The last part has no trajectory of more than {overlap} rows, which a forecast "
+                "starts from; take a larger part."
             )
-        if isinstance(last, (int, np.integer)) and last >= 1:
-            head = lengths - int(last)
-        else:
-            head = np.round((1 - as_fraction(last)) * lengths).astype(int)
-            head = np.clip(head, 2, lengths - 1)
-        least = max(2, overlap)
-        if (head < least).any():
-            short = int(np.flatnonzero(head < least)[0])
-            raise DataError(
-                f"Trajectory {short} has {lengths[short]} rows, of which "
-                f"{max(0, head[short])} lie before the last part; it takes {least} or more."
-            )
-        begin, kept = self.offsets[:-1], lengths - head + overlap
-        first = take(self.values, begin, head)
-        second = take(self.values, begin + head - overlap, kept)
-        starts = self.start_times + self.dt * (head - overlap)
+        first, second = np.flatnonzero(head), np.flatnonzero(rest)
         return (
-            self._from_packed(first, head, self, self.start_times),
-            self._from_packed(second, kept, self, starts),
+            self._from_packed(
+                take(self.values, self.offsets[first], head[first]),
+                head[first],
+                self,
+                self.start_times[first],
+            ),
+            self._from_packed(
+                take(self.values, self.offsets[second] + begins[second], rest[second]),
+                rest[second],
+                self,
+                self.start_times[second] + self.dt * begins[second],
+            ),
         )
 
     def select(self, names: Sequence[str]) -> Trajectories:

@@ -139,6 +139,7 @@ def forecast(
     from pyhits.io import EXTENSIONS
     from pyhits.io.media import FILMS, SOUNDS, the_only_one
     from pyhits.save import load
+    from pyhits.splitting import before_last, last_part
 
     streamed = hybrid is None and out.suffix.lower() in SINKS
     if not streamed:
@@ -168,13 +169,16 @@ def forecast(
     if interval is not None:
         check_intervals(loaded, interval, steps, out)
     # Forecasts go on from the end of a recording that is cut, or start where it begins.
-    kept = slice(0, 1) if after is None else slice(-1, None)
+    kept = slice(0, 1) if after is None else slice(-1, None) if last is None else None
     mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet, kept)
     data = read(recording, dt, variable, time_column, stretch=stretch, like=loaded, mending=mending)
     if out.suffix.lower() in (*FILMS, *SOUNDS):
         the_only_one(data, out.name)
     if last is not None:
-        data = data.split_time(last)[0]
+        whole = data
+        data = before_last(whole, last) if mending else whole.split_time(last)[0]
+        left_out = last_part(whole, whole.split_time(last)[1], last)
+        say(f"Left out: {left_out}.", verbose=not quiet)
     if mixed is not None:
         ends = None if after is None else endings(loaded.as_data(data), 1)
         states = mixed.forecast(
@@ -293,7 +297,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--last",
-            help="Forecast the last part of every trajectory alone: a share, 0.2, or rows, 50.",
+            help="Forecast the last part of every recording alone: a share, 0.2, or rows, 50.",
         ),
     ] = None,
     step_sizes: StepSizes = None,
@@ -324,6 +328,7 @@ def evaluate(
     Example: pyhits evaluate film.safetensors film.mp4 --last 0.2
     """
     from pyhits.save import load
+    from pyhits.splitting import last_part
 
     if report is not None:
         check_target(report)
@@ -344,7 +349,8 @@ def evaluate(
     test = read(data, dt, variable, time_column, stretch=stretch, like=loaded, mending=mending)
     held = part(last, "--last")
     if held is not None:
-        test = test.split_time(held, overlap=loaded.start_rows_)[1]
+        whole, test = test, test.split_time(held, overlap=loaded.start_rows_)[1]
+        say(f"Forecast: {last_part(whole, test, held)}.", verbose=not quiet)
     if mixed is None:
         result = loaded.evaluate(test, n_steps=steps, step_sizes=sizes, lyapunov=lyapunov)
     else:

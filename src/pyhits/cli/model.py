@@ -218,13 +218,16 @@ def fit(
     rereading = replace(reading, stretch=None, mending=of_same_step)
     held = None if validation is None else rereading(validation)
     if last is not None:
-        train = train.split_time(last)[0]
-        say(f"Left out: the last {_rows(last)} of each trajectory.", verbose=not quiet)
+        whole = train
+        train, rest = whole.split_time(last)
     check_size(train, encoders)
     if inputs:
         attach(train, inputs)  # looked at before what trains is imported, which takes seconds
     from pyhits.estimator import HiTS
+    from pyhits.splitting import last_part
 
+    if last is not None:
+        say(f"Left out: {last_part(whole, rest, last)}.", verbose=not quiet)
     model = HiTS(**arguments)
     model.fit(train, validation=held, inputs=inputs or None, checkpoint=checkpoint)
     model.save(out)
@@ -266,10 +269,6 @@ def with_modes(encoder: Any) -> bool:
     from pyhits.encoders.chain import AUTO, links
 
     return encoder == AUTO or any(isinstance(one, (POD, Autoencoder)) for one in links(encoder))
-
-
-def _rows(last: float) -> str:
-    return f"{last:.0%}" if last < 1 else f"{last} rows"
 
 
 @command

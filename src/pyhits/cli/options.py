@@ -55,7 +55,7 @@ WithoutLast = Annotated[
     str | None,
     typer.Option(
         "--without-last",
-        help="Leave out the last part of every trajectory: a share, 0.2, or rows, 50.",
+        help="Leave out the last part of every recording: a share, 0.2, or rows, 50.",
     ),
 ]
 

@@ -151,4 +151,5 @@ def positions(t: Any, dt: float) -> np.ndarray:
         raise ArgumentError("Expected times t since the initial state, all 0 or later.")
     # A multiple of dt that rounding put just beside a step is that step.
     near = np.round(at)
-    return np.asarray(np.where(np.abs(at - near) < 1e-9 * np.maximum(1, near), near, at))
+    rounding = np.maximum(1e-9, 8 * np.spacing(near))
+    return np.asarray(np.where(np.abs(at - near) < rounding, near, at))

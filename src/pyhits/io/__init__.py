@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pyhits.atomic import replacing
 from pyhits.checks import as_positive, suggest
 from pyhits.columns import ALL_COLUMNS, ColumnChoice
-from pyhits.convert import Pieces, check_step, with_features
+from pyhits.convert import Pieces, check_step, step_rounding, with_features
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.io import archive, film, hdf5, matlab, netcdf, parquet, sound, text
 from pyhits.io.choose import Wanted
@@ -225,7 +225,7 @@ def _pieces(file: Path, dt: float | None, wanted: Wanted) -> Pieces:
     pieces = _format(file).read(file, checked(wanted, file))
     if wanted.choice and not pieces.are_chosen:
         pieces = with_features(pieces, wanted.choice)
-    _check_step(dt, pieces.dt)
+    _check_step(dt, pieces)
     return pieces
 
 
@@ -286,9 +286,9 @@ def _format(path: Path) -> _Format:
     )
 
 
-def _check_step(given: float | None, own: float | None) -> None:
+def _check_step(given: float | None, pieces: Pieces) -> None:
     try:
-        check_step(given, own)
+        check_step(given, pieces.dt, step_rounding(pieces))
     except ArgumentError as error:
         raise ArgumentError(
             f'{error} Leave dt out, or pass time_column="none" if the file holds no times.'

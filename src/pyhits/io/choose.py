@@ -16,7 +16,7 @@ from pyhits.io.records import columns as table_columns
 from pyhits.io.records import the_only_table
 from pyhits.time_column import rise_of
 from pyhits.time_names import is_count_name, is_time_name, time_name
-from pyhits.times import uniform_step
+from pyhits.times import same_step, step_error, uniform_step
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,10 @@ def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
         ]
         pieces = to_pieces(values.reshape(*times.shape, -1))
         pieces.dt = found[0][0]
-        if any(abs(dt - pieces.dt) > 1e-6 * pieces.dt for dt, _ in found):
-            raise DataError(f"The trajectories step by different times in {time!r}.")
         pieces.start_times = np.array([start for _, start in found])
+        error = 2 * step_error(pieces.start_times, np.full(len(times), times.shape[1]), pieces.axis)
+        if not all(same_step(dt, pieces.dt, error) for dt, _ in found):
+            raise DataError(f"The trajectories step by different times in {time!r}.")
         return pieces
     pieces = to_pieces(_oriented(values, times, time, name))
     set_times(pieces, [times.ravel()], [repr(time)], raw=wanted.raw)

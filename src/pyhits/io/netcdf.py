@@ -46,7 +46,7 @@ def write(trajectories: Trajectories, path: Path) -> None:
     if trajectories.is_even:
         variables["values"] = (("trajectory", "time", "feature"), trajectories.to_array())
         # Each trajectory's own times are start_times plus these.
-        coordinates["time"] = ("time", trajectories.times(0) - trajectories.start_times[0])
+        coordinates["time"] = ("time", trajectories.dt * np.arange(trajectories.lengths[0]))
     else:
         variables["values"] = (("row", "feature"), arrays["values"])
         variables["lengths"] = ("trajectory", arrays["lengths"])

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.convert import Pieces, from_frame
+from pyhits.convert import Pieces, from_frame, step_rounding
 from pyhits.io.choose import Wanted
 from pyhits.io.guard import PARQUET, expect_kind, need, reading
 from pyhits.io.table import column_names
+from pyhits.times import same_step
 from pyhits.trajectories import Trajectories
 
 _STEP_KEY = b"pyhits"
@@ -32,7 +33,11 @@ def read(path: Path, wanted: Wanted) -> Pieces:
         )
         own = _step(table)
     # The column of times gives the step to ten digits; what write() noted is exact.
-    if own is not None and pieces.dt is not None and abs(own - pieces.dt) < 1e-6 * own:
+    if (
+        own is not None
+        and pieces.dt is not None
+        and same_step(own, pieces.dt, step_rounding(pieces))
+    ):
         pieces.dt = own
     return pieces
 

@@ -31,6 +31,7 @@ from pyhits.repairs.recording import (
 from pyhits.repairs.resample import METHODS
 from pyhits.repairs.tell import outlier_note
 from pyhits.timeaxis.notes import axis_notes
+from pyhits.times import same_step, step_error
 from pyhits.trajectories import Trajectories, default_names
 
 #: Least share of a recording's rows that the grid's next row follows; others are resampled.
@@ -190,9 +191,12 @@ def _mended(
     has_times = pieces.times is not None
     usual = usual_step([r.times for r in ordered])
     step = _step(ordered, usual) if has_times else pieces.dt or 1.0
+    starts = np.array([r.times[0] for r in ordered])
+    error = step_error(starts, np.array([len(r) for r in ordered]), pieces.axis)
     if has_times:
-        check_step(dt, step or usual)
-    if step is not None and (plan.resample is None or abs(plan.resample - step) <= 1e-6 * step):
+        check_step(dt, step or usual, error)
+    is_grid = plan.resample is None or (step and same_step(plan.resample, step, error))
+    if step is not None and is_grid:
         parts = on_grid(ordered, step, plan, notes)
     else:
         step, parts = resampled(ordered, step, plan, notes)

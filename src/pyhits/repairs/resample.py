@@ -47,7 +47,8 @@ def interpolate(times: np.ndarray, values: np.ndarray, at: np.ndarray, method: s
 
 def uniform_grid(first: float, last: float, dt: float) -> np.ndarray:
     """Return ``first, first + dt ...`` up to ``last``; rounding does not cost the last one."""
-    n = int(np.floor((last - first) / dt * (1 + 1e-12) + 1e-9))
+    rounding = 1e-9 + 2 * np.spacing(max(abs(first), abs(last))) / dt
+    n = int(np.floor((last - first) / dt * (1 + 1e-12) + min(rounding, 0.01)))
     return np.asarray(np.minimum(first + dt * np.arange(n + 1), last))
 
 
