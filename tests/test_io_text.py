@@ -181,5 +181,5 @@ def test_large_files_take_the_fast_path(tmp_path, monkeypatch):
     path = write(
         Trajectories(np.random.default_rng(0).standard_normal((50, 3))), tmp_path / "x.csv"
     )
-    monkeypatch.setattr("pyhits.io.text._slow_columns", None)
+    monkeypatch.setattr("pyhits.io.rows._slow", None)
     assert read(path).n_rows == 50

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from pyhits.checks import as_numeric, as_positive
 from pyhits.columns import (
     ALL_COLUMNS,
     ColumnChoice,
+    Roles,
     assign_roles,
     chosen_features,
     trajectory_starts,
@@ -188,6 +190,7 @@ def from_columns(
     where: str = "the table",
     choice: ColumnChoice = ALL_COLUMNS,
     raw: bool = False,
+    check: Callable[[Roles], None] | None = None,
 ) -> Pieces:
     """Build trajectories from named columns, recognising time and trajectory columns.
 
@@ -201,8 +204,12 @@ def from_columns(
         Which columns are read, what they are called, and which holds the times.
     raw : bool
         As of :func:`to_pieces`.
+    check : callable, optional
+        Called with what each column is, before any is taken for numbers.
     """
     roles = assign_roles(names, columns, where, choice)
+    if check is not None:
+        check(roles)
     names, kept = roles.names, roles.features
     n_rows = len(columns[0])
     if n_rows == 0:

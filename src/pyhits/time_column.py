@@ -205,6 +205,7 @@ def _second_clocks(
         if k != time
         and k not in row_numbers
         and rise.is_even
+        and not rise.is_date
         and rise.n_rows >= LEAST_ROWS
         and time_name(names[k])
     ]

@@ -1,17 +1,21 @@
-"""How a text table is laid out: encoding, delimiter, comments, header, columns of dates."""
+"""How a text table is laid out: encoding, dialect, header, columns."""
 
 from __future__ import annotations
 
-import csv
-import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyhits.errors import FileFormatError
-from pyhits.time_names import is_time_name, is_trajectory_name
-from pyhits.timeaxis import is_clock, is_date
+from pyhits.io.cells import kind_of
+from pyhits.io.dialect import Dialect, dialect_of, shortened
+from pyhits.io.header import find_header
+from pyhits.io.lines import COMMENTS, head_of
+from pyhits.io.names import commented_names, fitted, header_fields
+from pyhits.time_names import is_trajectory_name
 
-_COMMENTS = "#%"
+#: Columns of a text table, at most.
+_MOST_COLUMNS = 100_000
 
 
 @dataclass(frozen=True)
@@ -20,170 +24,128 @@ class Sheet:
 
     Attributes
     ----------
-    delimiter : str or None
-        None is any run of spaces and tabs.
-    comment : str
-        The character that begins a comment.
+    encoding : str
+    dialect : Dialect
     names : list of str or None
         The header, None where there is none.
+    header : list of str or None
+        Its fields as they stand there, to know it again.
     n_skipped : int
-        Lines before the first row of numbers.
-    first_row : list of str
-        The fields of that row.
+        Lines before the first row.
+    n_columns : int
     has_open_end : bool
         Whether lines end with a delimiter that no column follows.
+    text_columns : list of int
+        Columns whose first rows hold dates or other texts.
     """
 
     encoding: str
-    delimiter: str | None
-    comment: str
+    dialect: Dialect
     names: list[str] | None
+    header: list[str] | None
     n_skipped: int
-    first_row: list[str]
-    has_open_end: bool = False
-
-    @property
-    def text_columns(self) -> list[int]:
-        """Columns that hold dates or trajectory names instead of numbers."""
-        labels = [is_trajectory_name(name) for name in self.names or self.first_row]
-        return [
-            k
-            for k, field in enumerate(self.first_row)
-            if is_date(field) or is_clock(field) or (labels[k] and field and not is_number(field))
-        ]
+    n_columns: int
+    has_open_end: bool
+    text_columns: list[int]
 
     def label(self, column: int) -> str:
         """Return how error messages call a column."""
-        if self.names is None:
+        if self.names is None or not self.names[column]:
             return f"column {column} (counted from 0)"
         return f"column {self.names[column]!r}"
 
+    def rows(self, path: Path) -> Iterator[tuple[int, list[str]]]:
+        """Yield the number, from 1, and the fields of every line that is a row or a header."""
+        with path.open(encoding=self.encoding) as stream:
+            for number, line in enumerate(stream, start=1):
+                text = line.strip()
+                if number <= self.n_skipped or not text or text[0] in COMMENTS:
+                    continue
+                fields = self.dialect.split(line.rstrip("\r\n"))
+                if self.has_open_end and len(fields) > self.n_columns and fields[-1] == "":
+                    fields.pop()
+                yield number, fields
 
-def sniff(path: Path) -> Sheet:
+
+def sniff(
+    path: Path,
+    *,
+    header: bool | None = None,
+    decimal: str | None = None,
+    names: Sequence[str] | None = None,
+) -> Sheet:
     """Find out the layout from the beginning of a file.
+
+    Parameters
+    ----------
+    header : bool, optional
+        Whether the first line holds names, where it is known.
+    decimal : {".", ","}, optional
+        What begins decimals, where it is known.
+    names : sequence of str, optional
+        Names that go before those of the header, if they are as many as there are columns.
 
     Raises
     ------
     FileFormatError
-        There is no row of numbers, or the header has another number of columns than the rows.
+        There is no row, or the header has another number of columns than the rows.
+    DataError
+        The first line or commas can be read in two ways.
     """
-    encoding = _encoding(path)
-    comments: list[str] = []
-    content: list[tuple[int, str]] = []
-    with path.open(encoding=encoding) as stream:
-        for number, line in enumerate(stream):
-            if line.strip()[:1] in _COMMENTS.strip() and line.strip():
-                comments.append(line.strip())
-            elif line.strip():
-                content.append((number, line.rstrip("\r\n")))
-            if len(content) == 2:
-                break
-    comment = "%" if comments and all(c.startswith("%") for c in comments) else "#"
-    if not content:
-        raise FileFormatError(f"{path} holds no rows, only comments or blank lines.")
-    first_line = without_comment(content[0][1], comment)
-    is_data = re.match(r'[\s"]*[-+.\d]', first_line) is not None
-    delimiter = _delimiter(first_line if is_data else without_comment(content[-1][1], comment))
-    first = split_line(first_line, delimiter)
-    if not _is_header(first):
-        second = split_line(without_comment(content[-1][1], comment), delimiter)
-        has_open_end = len(content) > 1 < len(first) and first[-1] == second[-1] == ""
-        first = first[:-1] if has_open_end else first
-        names = _commented_names(comments, delimiter, len(first))
-        return Sheet(encoding, delimiter, comment, names, content[0][0], first, has_open_end)
-    if len(content) == 1:
-        raise FileFormatError(f"{path} holds a header ({first_line.strip()}) but no rows.")
-    number, text = content[1]
-    row = split_line(without_comment(text, comment), delimiter)
-    names = [first_line.strip()] if len(row) == 1 and delimiter is None else first
-    has_open_end = len(row) > 1 and row[-1] == "" and (names[-1] == "" or len(names) < len(row))
-    if has_open_end:
-        row = row[:-1]
-        names = names[:-1] if names[-1] == "" else names
-    if len(names) != len(row):
+    head = head_of(path)
+    dialect = dialect_of(head.lines, head.comments, decimal)
+    rows = [dialect.split(line) for line in head.lines]
+    # In a header this sign may belong to a name.
+    whole = [dialect.split(line, comments=False) for line in head.lines]
+    n = max(len(row) for row in rows)
+    if n > _MOST_COLUMNS:
         raise FileFormatError(
-            f"{path}: the header names {len(names)} columns, but line {number + 1} has {len(row)} "
-            f"({shortened(text)})."
+            f"{path} has {n} columns, more than the {_MOST_COLUMNS} of a text table. Keep fields "
+            "in .npy or .npz, one row a time."
         )
-    return Sheet(encoding, delimiter, comment, names, number, row, has_open_end)
+    found = find_header(rows, [_is_quoted(line) for line in head.lines], dialect.style, header)
+    if found.n_lines >= len(rows):
+        raise FileFormatError(f"{path} holds a header ({shortened(head.lines[0])}) but no rows.")
+    below = rows[found.n_lines :]
+    fields = None if found.line is None else header_fields(head, found, dialect, rows, whole)
+    n = found.n_columns
+    is_open = _has_open_end(fields, [row for row in below if len(row) == n])
+    n -= is_open
+    given = list(names) if names is not None and len(names) == n else None
+    if given is None and fields is not None:
+        given = fitted(fields, n, path, head, found, below)
+    elif given is None and header is not False:
+        given = commented_names(head.comments, dialect, n)
+    texts = [
+        k
+        for k in range(n)
+        if _holds_texts(
+            [row[k] for row in below[:50] if len(row) > k],
+            dialect,
+            is_label=given is not None and is_trajectory_name(given[k]),
+        )
+    ]
+    skipped = head.numbers[found.n_lines]
+    return Sheet(head.encoding, dialect, given, fields, skipped, n, is_open, texts)
 
 
-def split_line(line: str, delimiter: str | None) -> list[str]:
-    """Return the fields of a line, without the spaces around them or their quotes."""
-    # A quote that is not closed stays where it is, to be reported.
-    quoted = '"' in line and line.count('"') % 2 == 0
-    if delimiter is None:
-        if not quoted:
-            return line.split()
-        fields = next(csv.reader([line.replace("\t", " ")], delimiter=" ", skipinitialspace=True))
-        return [field for field in fields if field]
-    if not quoted:
-        return [field.strip() for field in line.split(delimiter)]
-    return [f.strip() for f in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
-
-
-def without_comment(line: str, comment: str) -> str:
-    """Return a line up to the comment at its end, if it has one outside quotes."""
-    if comment not in line:
-        return line
-    before = re.match(rf'(?:[^"{comment}]+|"[^"]*(?:"|$))*', line)
-    return before.group(0) if before else line
-
-
-def is_number(text: str) -> bool:
-    """Tell whether a field is a number, ``nan`` and ``inf`` included."""
-    try:
-        float(text)
-    except ValueError:
+def _has_open_end(names: list[str] | None, rows: list[list[str]]) -> bool:
+    """Tell whether every line ends with a delimiter that no column follows."""
+    n = len(rows[0])
+    if n == 1 or not all(row[-1] == "" for row in rows):
         return False
-    return "_" not in text
+    return len(rows) > 1 if names is None else names[-1] == "" or len(names) < n
 
 
-def shortened(text: str, length: int = 60) -> str:
-    """Return a text that fits in an error message."""
-    text = text.strip()
-    return text if len(text) <= length else f"{text[: length - 3]}..."
+def _holds_texts(fields: list[str], dialect: Dialect, *, is_label: bool) -> bool:
+    """Tell whether the first cells of a column are dates or other texts."""
+    kinds = {kind_of(field, dialect.style) for field in fields}
+    if is_label:  # a trajectory may be called anything
+        return "text" in kinds or "date" in kinds
+    is_true = all(field.lower() in ("true", "false") for field in fields)
+    return bool(kinds & {"date", "text"}) and "number" not in kinds and not is_true
 
 
-def _is_header(fields: list[str]) -> bool:
-    """A header holds no number, or it begins as PyHiTS and pandas begin theirs.
-
-    Numbers may be names after such a beginning: pandas numbers its columns by default.
-    """
-    lead = fields[0]
-    if lead == "" or is_time_name(lead) or is_trajectory_name(lead):
-        return any(not is_number(f) and not is_date(f) for f in fields if f) or not lead
-    return not any(is_number(f) or is_date(f) for f in fields)
-
-
-def _commented_names(comments: list[str], delimiter: str | None, n: int) -> list[str] | None:
-    """Return the names in the last comment, as ``numpy.savetxt(header=...)`` writes them.
-
-    A comment counts as a header only if it names a time or a trajectory, since prose may have as
-    many words as there are columns.
-    """
-    if not comments:
-        return None
-    names = split_line(comments[-1].lstrip(_COMMENTS).strip(), delimiter)
-    known = any(is_time_name(name) or is_trajectory_name(name) for name in names)
-    return names if len(names) == n and known else None
-
-
-def _delimiter(line: str) -> str | None:
-    unquoted = re.sub(r'"[^"]*"', "", line)
-    return next((d for d in "\t;," if d in unquoted.strip(" ")), None)
-
-
-def _encoding(path: Path) -> str:
-    """Return the encoding of a text file: its mark, UTF-8, or else Latin-1."""
-    with path.open("rb") as stream:
-        head = stream.read(1 << 16)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    try:
-        head.decode()
-    except UnicodeDecodeError as error:
-        # A character may be cut in two where the sample ends.
-        if error.start < len(head) - 3:
-            return "latin-1"
-    return "utf-8-sig"
+def _is_quoted(line: str) -> bool:
+    text = line.strip()
+    return len(text) > 2 and text[0] == text[-1] == '"'

@@ -1,0 +1,129 @@
+"""Lines of text files: their encoding, the first of them, and files that hold none to speak of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pyhits.errors import FileFormatError
+
+#: Signs that begin a comment.
+COMMENTS = "#%"
+
+#: Bytes of a line, at most: a million numbers.
+_LONGEST_LINE = 1 << 24
+
+#: Blank lines, at most, where most lines are blank.
+_MOST_BLANK = 1_000_000
+
+#: Bytes read at once, and up to which nothing in a file can take long.
+_CHUNK = 1 << 22
+
+#: Lines with content by which the layout is told.
+_SAMPLE = 200
+
+
+@dataclass
+class Head:
+    """The beginning of a text file.
+
+    Attributes
+    ----------
+    encoding : str
+    comments : list of str
+        Comments above the first line with content.
+    numbers : list of int
+        Line numbers, from 0, of the lines with content.
+    lines : list of str
+        These lines, without their ends.
+    """
+
+    encoding: str
+    comments: list[str] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+
+def head_of(path: Path) -> Head:
+    """Return the first lines of a file that have content.
+
+    Raises
+    ------
+    FileFormatError
+        The file holds no such line, or lines that no table has.
+    """
+    _check_lines(path)
+    head = Head(encoding_of(path))
+    n_characters = 0
+    with path.open(encoding=head.encoding) as stream:
+        for number, line in enumerate(stream):
+            text = line.strip()
+            if text[:1] and text[0] in COMMENTS:
+                if not head.lines:
+                    head.comments.append(text)
+            elif text:
+                head.numbers.append(number)
+                head.lines.append(line.rstrip("\r\n"))
+            n_characters += len(text)
+            if len(head.lines) == _SAMPLE or (n_characters > _CHUNK and len(head.lines) > 2):
+                break
+    if not head.lines:
+        raise FileFormatError(f"{path} holds no rows, only comments or blank lines.")
+    return head
+
+
+def encoding_of(path: Path) -> str:
+    """Return the encoding of a text file: its mark, UTF-8, or else Latin-1."""
+    with path.open("rb") as stream:
+        head = stream.read(1 << 16)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        # A character may be cut in two where the sample ends.
+        if error.start < len(head) - 3:
+            return "latin-1"
+    return "utf-8-sig"
+
+
+def _check_lines(path: Path) -> None:
+    """Raise a FileFormatError where reading line by line would take long and find no table."""
+    if path.stat().st_size <= _CHUNK:
+        return
+    wide = encoding_of(path) == "utf-16"
+    n_lines = n_blank = length = 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            if not wide and b"\0" in chunk:
+                raise FileFormatError(
+                    f"{path} holds bytes of zero behind line {n_lines + 1}, as no text does: it is "
+                    "damaged, or another kind of file. Write or copy it again."
+                )
+            array = np.frombuffer(chunk, np.uint8)
+            ends = np.flatnonzero((array == 10) | (array == 13))
+            if len(ends) == 0:
+                length += len(chunk)
+            else:
+                gaps = np.diff(ends)
+                length = max(length + int(ends[0]), int(gaps.max(initial=0)))
+                # One line ends with both on Windows.
+                pairs = int(
+                    ((array[ends[:-1]] == 13) & (array[ends[1:]] == 10) & (gaps == 1)).sum()
+                )
+                n_lines += len(ends) - pairs
+                n_blank += int((gaps == (2 if wide else 1)).sum()) - pairs
+            if length > _LONGEST_LINE:
+                raise FileFormatError(
+                    f"{path} has a line of more than {_LONGEST_LINE >> 20} MB (line "
+                    f"{n_lines + 1} or before), longer than a row of a table may be. Keep large "
+                    "fields in .npy or .npz, and make sure that lines end."
+                )
+            if len(ends):
+                length = len(chunk) - 1 - int(ends[-1])
+    if n_blank > _MOST_BLANK and 2 * n_blank > n_lines:
+        raise FileFormatError(
+            f"{path} holds {n_blank} blank lines among {n_lines}; write it again without them."
+        )
