@@ -90,13 +90,18 @@ def datasets(file: Any, *, raw: bool = False) -> dict[str, Stored]:
         # Groups, named types and empty datasets have no shape.
         if getattr(item, "shape", None) is None:
             return
-        if text_of(item.attrs.get("NAME")).startswith(_NO_VARIABLE):
+        if is_dimension(item):
             return
         with contextlib.suppress(TypeError):
             found[name] = Stored(item, raw=raw)
 
     file.visititems(keep)
     return found
+
+
+def is_dimension(dataset: Any) -> bool:
+    """Tell whether a dataset is but the name of a NetCDF dimension, and holds nothing."""
+    return text_of(dataset.attrs.get("NAME")).startswith(_NO_VARIABLE)
 
 
 def links(file: Any) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pyhits.errors import ArgumentError, DataError
 from pyhits.io.choose import Wanted, listing, named
 from pyhits.io.guard import HDF5, NETCDF3, Kind, expect_kind, need, reading
 from pyhits.io.layout import from_arrays, is_ours, to_arrays
+from pyhits.io.netcdf_values import check_contents, cleaned, gaps_of
 from pyhits.time_names import is_time_name
 from pyhits.trajectories import Trajectories
 
@@ -29,10 +30,19 @@ def read(path: Path, wanted: Wanted) -> Pieces:
     if kind is HDF5:
         need("h5netcdf", action="Reading .nc files", extra="netcdf")
     engine = "h5netcdf" if kind is HDF5 else "scipy"
+    with reading(path, NETCDF4):
+        # xarray follows links, and h5netcdf prints what it cannot close in damaged files.
+        grouped = check_contents(path) if kind is HDF5 else []
     with reading(path, NETCDF4), _opened(xarray, path, engine) as dataset:
         if is_ours(dataset.attrs):
             return from_arrays(_own_arrays(dataset), path)
-        return to_pieces(_timed(_chosen(dataset, wanted), wanted), raw=wanted.raw)
+        if grouped and not dataset.data_vars:
+            raise DataError(
+                f"All variables lie in groups ({', '.join(grouped[:5])}), which are not read from "
+                '.nc files. Copy the file to one that ends in .h5, and choose with variable="name" '
+                "(on the command line: --variable name)."
+            )
+        return to_pieces(_timed(_whole(dataset, path, kind, wanted), wanted), raw=wanted.raw)
 
 
 def write(trajectories: Trajectories, path: Path) -> None:
@@ -103,6 +113,14 @@ def _chosen(dataset: Any, wanted: Wanted) -> Any:
             'variable="name" (on the command line: --variable name).'
         )
     return dataset[list(candidates)]
+
+
+def _whole(dataset: Any, path: Path, kind: Kind, wanted: Wanted) -> Any:
+    """Return what was chosen, with NaN for all that is missing."""
+    chosen = _chosen(dataset, wanted)
+    names = [str(n) for n in (chosen.data_vars if hasattr(chosen, "data_vars") else [chosen.name])]
+    gaps = gaps_of(path, names, raw=wanted.raw) if kind is HDF5 else {}
+    return cleaned(chosen, gaps)
 
 
 def _timed(data: Any, wanted: Wanted) -> Any:
