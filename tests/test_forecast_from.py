@@ -66,7 +66,10 @@ def test_only_the_last_rows_count(delayed):
 def test_frames_and_films_are_recordings_too(plain):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"t": DATA.times(), "y": DATA[0][:, 1], "x": DATA[0][:, 0]})
-    np.testing.assert_array_equal(plain.forecast_from(frame, 4), plain.forecast(DATA[0][-1], 4))
+    ahead = plain.forecast_from(frame, 4)
+    assert list(ahead.columns) == ["t", "y", "x"]
+    np.testing.assert_array_equal(ahead[["x", "y"]], plain.forecast(DATA[0][-1], 4))
+    np.testing.assert_allclose(ahead["t"], DATA.times()[-1] + DATA.dt * np.arange(5))
     film = DATA.to_array().reshape(6, 61, 1, 2)
     model = quick(step_sizes=[1, 2], encoder=Flatten((1, 2))).fit(film, dt=0.1)
     assert model.forecast_from(film[0], 4).shape == (5, 1, 2)

@@ -12,6 +12,8 @@ from pyhits.checks import suggest
 from pyhits.errors import ArgumentError, DataError
 from pyhits.time_column import find_time, holds_dates
 from pyhits.time_names import is_trajectory_name, plain_name
+from pyhits.timeaxis.values import check_format
+from pyhits.timeaxis.zones import check_zone
 
 #: Columns that a note lists, at most.
 _MOST_LISTED = 8
@@ -35,12 +37,16 @@ class ColumnChoice:
         own.
     time_column : str or int, optional
         The column of times, where it is not recognised; ``"none"`` if there is none.
+    time_format, time_zone : str, optional
+        How its dates are written, and the zone of those that say none; see :func:`pyhits.read`.
     """
 
     columns: tuple[Column, ...] | None = None
     without_columns: tuple[Column, ...] = ()
     names: tuple[str, ...] | None = None
     time_column: Column | None = None
+    time_format: str | None = None
+    time_zone: str | None = None
 
     @classmethod
     def checked(
@@ -49,6 +55,8 @@ class ColumnChoice:
         without_columns: Any = None,
         names: Any = None,
         time_column: Any = None,
+        time_format: str | None = None,
+        time_zone: str | None = None,
     ) -> ColumnChoice:
         """Return a choice as users give it.
 
@@ -64,7 +72,14 @@ class ColumnChoice:
             _listed(without_columns, "without_columns") or (),
             None if names is None else tuple(map(str, _listed(names, "names") or ())),
             time_column,
+            check_format(time_format),
+            None if time_zone is None else check_zone(time_zone),
         )
+
+    @property
+    def reading(self) -> dict[str, str | None]:
+        """How times are read, as :func:`~pyhits.timeaxis.read_times` takes it."""
+        return {"time_format": self.time_format, "time_zone": self.time_zone}
 
     def __bool__(self) -> bool:
         """Whether anything but the time is chosen."""

@@ -52,7 +52,13 @@ class Pieces:
     axis: TimeAxis = NUMBERS
 
 
-def to_pieces(data: Any, dt: float | None = None, *, raw: bool = False) -> Pieces:
+def to_pieces(
+    data: Any,
+    dt: float | None = None,
+    *,
+    raw: bool = False,
+    choice: ColumnChoice = ALL_COLUMNS,
+) -> Pieces:
     """Return the arrays that ``data`` holds, with its step, names and start times.
 
     Pieces come back as they are, with ``dt`` if they have none. Raw ones may hold NaN where a value
@@ -77,14 +83,17 @@ def to_pieces(data: Any, dt: float | None = None, *, raw: bool = False) -> Piece
         data = list(data) if all(hasattr(item, "shape") for item in data) else data
     if isinstance(data, Pieces):
         pieces = data
-    elif _is(data, "pandas", "DataFrame"):
-        pieces = from_frame(data, raw=raw)
-    elif _is(data, "xarray", "Dataset"):
-        pieces = _from_xarray(_stacked(data), raw=raw)
-    elif _is(data, "xarray", "DataArray"):
-        pieces = _from_xarray(data, raw=raw)
+    elif is_of(data, "pandas", "DataFrame"):
+        pieces = from_frame(data, choice=choice, raw=raw)
+    elif is_of(data, "pandas", "Series"):
+        pieces = from_frame(data.to_frame(), choice=choice, raw=raw)
+        pieces.feature_names = None if data.name is None else [str(data.name)]
+    elif is_of(data, "xarray", "Dataset"):
+        pieces = _from_xarray(_stacked(data), raw=raw, reading=choice.reading)
+    elif is_of(data, "xarray", "DataArray"):
+        pieces = _from_xarray(data, raw=raw, reading=choice.reading)
     elif isinstance(data, (list, tuple)) and data and _is_trajectory(data[0]):
-        pieces = _from_list(data, raw=raw)
+        pieces = _from_list(data, raw=raw, choice=choice)
     else:
         pieces = _from_array(as_numeric(data, what="The data", missing=raw))
     check_step(dt, pieces.dt, step_rounding(pieces))
@@ -108,10 +117,10 @@ def check_step(given: float | None, own: float | None, error: float = 0.0) -> No
 
 def _is_trajectory(item: Any) -> bool:
     """Tell whether an entry of a list is a trajectory, not a plain list of numbers."""
-    return bool(getattr(item, "shape", ())) or _is(item, "xarray", "Dataset")
+    return bool(getattr(item, "shape", ())) or is_of(item, "xarray", "Dataset")
 
 
-def _is(data: Any, package: str, name: str) -> bool:
+def is_of(data: Any, package: str, name: str) -> bool:
     """Tell whether ``data`` is of a class of an optional package, without importing it."""
     return any(
         c.__name__ == name and c.__module__.split(".")[0] == package for c in type(data).__mro__
@@ -133,7 +142,7 @@ def _from_array(array: np.ndarray) -> Pieces:
     )
 
 
-def _from_list(items: Any, *, raw: bool = False) -> Pieces:
+def _from_list(items: Any, *, raw: bool = False, choice: ColumnChoice = ALL_COLUMNS) -> Pieces:
     """A list of trajectories, each an array, a tensor, a DataFrame or an xarray object."""
     shapes = [tuple(getattr(item, "shape", ())) for item in items]
     if len(items) > 1 and len(shapes[0]) == 1 and len(set(shapes)) == 1:
@@ -145,7 +154,7 @@ def _from_list(items: Any, *, raw: bool = False) -> Pieces:
     parts = []
     for k, item in enumerate(items):
         try:
-            parts.append(to_pieces(item, raw=raw))
+            parts.append(to_pieces(item, raw=raw, choice=choice))
         except DataError as error:
             raise DataError(f"Trajectory {k} of the list: {error}") from None
     arrays = []
@@ -239,7 +248,8 @@ def from_columns(
             f"column {name!r} of {where}" + (f", trajectory {k}" if several else "")
             for k in range(len(pairs))
         ]
-        set_times(pieces, [times[a:b] for a, b in pairs], labels, raw=raw, name=name)
+        parts = [times[a:b] for a, b in pairs]
+        set_times(pieces, parts, labels, raw=raw, name=name, **choice.reading)
     return pieces
 
 
@@ -365,6 +375,8 @@ def from_frame(
         elif not has_time and choice.time_column is None:
             notes += index_note(level, values)
     pieces = from_columns(names, columns, where=where, choice=choice, raw=raw)
+    if pieces.axis.name == "time" and "time" not in (*map(str, frame.columns), *frame.index.names):
+        pieces.axis = replace(pieces.axis, name=None)
     pieces.notes += notes
     return pieces
 
@@ -381,7 +393,9 @@ def _stacked(dataset: Any) -> Any:
     return dataset[keep].to_dataarray(dim=dim)
 
 
-def _from_xarray(array: Any, *, raw: bool = False) -> Pieces:
+def _from_xarray(
+    array: Any, *, raw: bool = False, reading: dict[str, str | None] | None = None
+) -> Pieces:
     """A DataArray: the time dimension by name, ``trajectory`` before it, the rest are features."""
     dims = [str(d) for d in array.dims]
     runs = [d for d in dims if is_trajectory_name(d)][:1]
@@ -410,6 +424,7 @@ def _from_xarray(array: Any, *, raw: bool = False) -> Pieces:
             name=time[0],
             units=axis.attrs.get("units"),
             calendar=axis.attrs.get("calendar"),
+            **(reading or {}),
         )
         if pieces.times is not None:
             pieces.times *= count

@@ -26,6 +26,7 @@ from pyhits.schema import (
     Whole,
 )
 from pyhits.serialise import FLOW_MAP, TensorSpec, flow_map_specs
+from pyhits.timeaxis.declared import TIME_AXIS
 from pyhits.training.history import HISTORY
 from pyhits.training.recipe import RECIPE
 from pyhits.trust.pack import TRUST
@@ -82,7 +83,7 @@ _MODEL = Record(
         "recipe": RECIPE,
         "data": Record(
             {"fingerprint": Text(1, 1000), "n_trajectories": Whole(1), "n_rows": Whole(1)},
-            {"agreement": Named(Many(Real(finite=False), 2, 2))},
+            {"agreement": Named(Many(Real(finite=False), 2, 2)), "time_axis": TIME_AXIS},
         ),
         "notes": Many(Text()),
         "seconds": Real(0.0),

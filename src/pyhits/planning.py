@@ -10,6 +10,8 @@ import numpy as np
 
 from pyhits.errors import ArgumentError, DataError
 from pyhits.hierarchy import chain
+from pyhits.timeaxis import TimeAxis
+from pyhits.timeaxis.reading import again, joined_axes
 from pyhits.times import same_step, step_error
 from pyhits.trajectories import Trajectories, default_names
 
@@ -106,6 +108,37 @@ def joined(parts: Sequence[Trajectories]) -> Trajectories:
         feature_names=list(parts[0].feature_names),
         start_times=np.concatenate([part.start_times for part in parts]),
         axis=parts[0].axis,
+    )
+
+
+def in_same_steps(data: Trajectories, axis: TimeAxis, name: str) -> Trajectories:
+    """Return data with dates in the steps of an axis with dates; others as they are.
+
+    A week of business days looks like days, and a few months may be equally long.
+
+    Raises
+    ------
+    DataError
+        The dates step otherwise.
+    """
+    if not (data.axis.has_dates and axis.has_dates) or data.axis.same_steps(axis):
+        return data
+    found = [again(data.axis, data.times(k), axis) for k in range(len(data))]
+    moved = [pair for pair in found if pair is not None]
+    steps = [times[1] - times[0] for _, times in moved]
+    if len(moved) < len(found) or max(steps) - min(steps) > 1e-6 * max(steps):
+        raise DataError(
+            f"The {name} data step by {data.axis.step_name(data.dt)}, the training data by "
+            f"{axis.unit if axis.step else 'equal spans of time'}; resample one of them."
+        )
+    joined, starts = joined_axes([own for own, _ in moved], [float(t[0]) for _, t in moved])
+    return Trajectories(
+        list(data),
+        float(f"{steps[0]:.10g}"),
+        feature_names=data.feature_names,
+        start_times=starts,
+        snapshot=data.snapshot,
+        axis=joined,
     )
 
 

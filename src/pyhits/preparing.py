@@ -20,6 +20,7 @@ from pyhits.progress import bar, say
 from pyhits.repairs.tell import outlier_notes
 from pyhits.settings import check_selection, widths_by_scale
 from pyhits.splitting import Split, split_data
+from pyhits.timeaxis.notes import axis_notes
 from pyhits.training import Recipe
 from pyhits.training.lags import choose_lags
 from pyhits.trajectories import Trajectories
@@ -164,7 +165,8 @@ def prepare(
         reproduce=recipe.windows == "coupled",
     )
     train, held = parted.train, parted.validation
-    notes = [note for note in (parted.note, *outlier_notes(parted.whole)) if note]
+    said = (parted.note, *axis_notes(parted.whole.axis), *outlier_notes(parted.whole))
+    notes = [note for note in said if note]
     acting: dict[str, np.ndarray] = {}
     if names:
         acting = {"train": train.values[:, -len(names) :], "held": held.values[:, -len(names) :]}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pyhits.planning import FEW_TRAJECTORIES, as_trajectories, matched
+from pyhits.planning import FEW_TRAJECTORIES, as_trajectories, in_same_steps, matched
 from pyhits.trajectories import Trajectories
 
 #: Rows of a recording whose end can be held out.
@@ -62,6 +62,7 @@ def split_data(
     train = as_trajectories(data, dt)
     if validation is not None:
         given = as_trajectories(validation, dt, default_dt=train.dt)
+        given = in_same_steps(given, train.axis, "validation")
         given = matched(given, train.dt, train.feature_names, "validation")
         return Split(train, train, given, "given")
     if reproduce:

@@ -13,6 +13,7 @@ import numpy as np
 
 from pyhits import evidence, onset, planning
 from pyhits.checks import as_count, as_positive
+from pyhits.containers import as_recording, dates_of
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.flatten import as_rows
 from pyhits.errors import ArgumentError, NotFittedError, PyHiTSWarning
@@ -36,6 +37,7 @@ from pyhits.hierarchy.stream import ToFile
 from pyhits.inputs import Inputs, acting
 from pyhits.planning import as_trajectories
 from pyhits.progress import bar, say
+from pyhits.timeaxis import TimeAxis
 from pyhits.trajectories import Trajectories
 from pyhits.trust import Calibration, Forecast, Region
 from pyhits.trust.conformal import as_level
@@ -445,7 +447,7 @@ class Stepping:
         *,
         interval: None = None,
         **options: Any,
-    ) -> np.ndarray: ...
+    ) -> Any: ...
     @overload
     def forecast_from(
         self, recording: Any, n_steps: int | None = None, *, interval: float, **options: Any
@@ -457,7 +459,7 @@ class Stepping:
         *,
         denoise_start: bool | None = None,
         **options: Any,
-    ) -> np.ndarray | Forecast:
+    ) -> Any:
         """Go on from the end of a recording.
 
         Parameters
@@ -480,6 +482,9 @@ class Stepping:
         array, shape (n, n_steps + 1, d) or (n, m, d)
             As :meth:`forecast`; row 0 is the last of the recording, without noise that was taken
             off. Without the first axis for one recording of shape ``(rows, d)``.
+        DataFrame, Series or DataArray
+            Of one recording that came as such, with the times that follow, in its columns and with
+            an index of its kind; DataFrames in a list come back as a list.
         Forecast
             With ``interval``.
 
@@ -512,9 +517,16 @@ class Stepping:
             say(note, verbose=self.verbose)
             starts = Starts(found, starts.times)
         states: np.ndarray | Forecast = self.forecast(starts, n_steps, **options)
+        begin = (data.axis, starts.times)
         if isinstance(states, Forecast):
-            return states.first() if single else states
-        return states[0] if single and options.get("out") is None else states
+            dated = replace(states, dates=dates_of(states.times, *begin))
+            return dated.first() if single else dated
+        if options.get("out") is not None:
+            return states
+        at = positions(options["t"], self.dt_) * self.dt_ if options.get("t") is not None else None
+        times = self.dt_ * np.arange(states.shape[1]) if at is None else at
+        found_states = states[0] if single else states
+        return as_recording(found_states, recording, self.feature_names_, times, *begin)
 
     def _forecast(
         self,
@@ -641,6 +653,12 @@ class Stepping:
             return self.feature_names_
         return tuple(self.preprocessor_.get_feature_names_out(self.feature_names_))
 
+    @property
+    def axis_(self) -> TimeAxis:
+        """What the times of the training data meant: numbers, or dates and their steps."""
+        self._check_fitted()
+        return TimeAxis.from_dict(self.data_.get("time_axis", {}))
+
     def as_data(self, data: Any, *, inputs: bool = True) -> Trajectories:
         """Return ``data`` as Trajectories with the model's step, its features in its order.
 
@@ -654,6 +672,7 @@ class Stepping:
         self._check_fitted()
         flat = as_rows(data, self.snapshot_)
         trajectories = as_trajectories(flat, None, default_dt=self.dt_)
+        trajectories = planning.in_same_steps(trajectories, self.axis_, "given")
         names = self.feature_names_
         if self.inputs_ is not None:
             bare = trajectories.n_features == len(names) and not inputs

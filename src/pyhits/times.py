@@ -58,8 +58,13 @@ def uniform_step(
     if (off > UNIFORM_TOLERANCE * dt + resolution).any():
         usual = float(np.median(steps))
         row = int(np.argmax(np.abs(steps - usual))) + 1
+        on_grid = np.abs(steps / usual - np.rint(steps / usual)).max() < UNIFORM_TOLERANCE
         hint = clock_change(axis, t) or (
-            f"{BY_REPAIR} resamples the recording to one step, and cuts it where the gaps are long."
+            f"{BY_REPAIR} cuts the recording where rows are missing; gaps='fill' (--gaps fill) "
+            "interpolates them."
+            if on_grid and axis.has_dates
+            else f"{BY_REPAIR} resamples the recording to one step, and cuts it where the gaps are "
+            "long."
         )
         place = f" ({axis.labels(t[row : row + 1])[0]})" if axis.has_dates else ""
         raise DataError(

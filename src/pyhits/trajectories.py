@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from pyhits.checks import as_count, as_positive, check_finite
+from pyhits.columns import ColumnChoice
 from pyhits.convert import Pieces, check_step, to_pieces
 from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.packing import (
@@ -56,6 +57,8 @@ class Trajectories:
     axis : TimeAxis, optional
         What ``start_times`` and ``dt`` mean, where they are no plain numbers; data with dates carry
         their own.
+    time_format, time_zone : str, optional
+        How dates are written, and their zone, as of :func:`pyhits.read`.
 
     Raises
     ------
@@ -85,6 +88,8 @@ class Trajectories:
         start_times: float | Sequence[float] | np.ndarray | None = None,
         snapshot: Sequence[int] | None = None,
         axis: TimeAxis | None = None,
+        time_format: str | None = None,
+        time_zone: str | None = None,
     ) -> None:
         if isinstance(data, Trajectories):
             own = data.dt if data.dt_known else None
@@ -93,7 +98,8 @@ class Trajectories:
             pieces = Pieces(list(data), None, own or dt, names, data.start_times, data.snapshot)
             pieces.axis = data.axis
         else:
-            pieces = to_pieces(data, dt)
+            choice = ColumnChoice.checked(time_format=time_format, time_zone=time_zone)
+            pieces = to_pieces(data, dt, choice=choice)
             for note in pieces.notes:
                 warnings.warn(note, PyHiTSWarning, stacklevel=2)
         self.axis = pieces.axis if axis is None else axis
@@ -250,13 +256,22 @@ class Trajectories:
             and self.feature_names == other.feature_names
             and self.snapshot == other.snapshot
             and np.array_equal(self.offsets, other.offsets)
-            and (self.axis == other.axis or (self.axis.is_plain and other.axis.is_plain))
-            and np.array_equal(self.start_times, other.start_times)
+            and self._starts_with(other)
             and self.dtype == other.dtype
             and np.array_equal(self.values, other.values)
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+    def _starts_with(self, other: Trajectories) -> bool:
+        """Whether the trajectories begin at the same times, which step alike."""
+        if len(self) != len(other) or not self.axis.same_steps(other.axis):
+            return False
+        if self.axis.is_plain or other.axis.is_plain:
+            both = self.axis.is_plain and other.axis.is_plain
+            return both and np.array_equal(self.start_times, other.start_times)
+        starts = self.axis.labels_utc(self.start_times), other.axis.labels_utc(other.start_times)
+        return starts[0] == starts[1]
 
     def __repr__(self) -> str:
         low, high = int(self.lengths.min()), int(self.lengths.max())

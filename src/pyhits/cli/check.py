@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from pyhits.cli.options import Dt, Snapshot, TimeColumn, Variable, column_of, shape_of
+from pyhits.cli.options import (
+    Dt,
+    Snapshot,
+    TimeColumn,
+    TimeFormat,
+    TimeZone,
+    Variable,
+    column_of,
+    shape_of,
+)
 from pyhits.cli.run import FAILURE, Debug, Quiet, command
 
 
@@ -18,6 +27,8 @@ def check(
     dt: Dt = None,
     variable: Variable = None,
     time_column: TimeColumn = None,
+    time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
     snapshot: Snapshot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Quiet = False,
@@ -37,6 +48,8 @@ def check(
         dt=dt,
         variable=variable,
         time_column=column_of(time_column),
+        time_format=time_format,
+        time_zone=time_zone,
         snapshot=shape_of(snapshot),
     )
     print(json.dumps(found.as_dict(), indent=2) if as_json else found)

@@ -26,6 +26,8 @@ from pyhits.cli.options import (
     StepSizes,
     Stretch,
     TimeColumn,
+    TimeFormat,
+    TimeZone,
     Variable,
     WithoutLast,
     part,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pyhits.estimator import HiTS
+    from pyhits.timeaxis import TimeAxis
 
 
 @command
@@ -58,6 +61,8 @@ def forecast(
     dt: Dt = None,
     variable: Variable = None,
     time_column: TimeColumn = None,
+    time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
     stretch: Stretch = None,
     repair: Repair = False,
     resample: Resample = None,
@@ -171,7 +176,10 @@ def forecast(
     # Forecasts go on from the end of a recording that is cut, or start where it begins.
     kept = slice(0, 1) if after is None else slice(-1, None) if last is None else None
     mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet, kept)
-    data = read(recording, dt, variable, time_column, stretch=stretch, like=loaded, mending=mending)
+    read_file = partial(
+        read, time_column=time_column, time_format=time_format, time_zone=time_zone, like=loaded
+    )
+    data = read_file(recording, dt, variable, stretch=stretch, mending=mending)
     if out.suffix.lower() in (*FILMS, *SOUNDS):
         the_only_one(data, out.name)
     if last is not None:
@@ -180,7 +188,8 @@ def forecast(
         left_out = last_part(whole, whole.split_time(last)[1], last)
         say(f"Left out: {left_out}.", verbose=not quiet)
     if mixed is not None:
-        ends = None if after is None else endings(loaded.as_data(data), 1)
+        data = loaded.as_data(data)
+        ends = None if after is None else endings(data, 1)
         states = mixed.forecast(
             data if ends is None else ends.states,
             steps,
@@ -189,10 +198,10 @@ def forecast(
             on_divergence=on_divergence,
         )
         begin = data.start_times if ends is None else ends.times
-        _write(states, loaded, mixed.dt, begin, out, verbose=not quiet)
+        _write(states, loaded, mixed.dt, begin, out, axis=data.axis, verbose=not quiet)
         return
     data = loaded.as_data(data, inputs=False)
-    acting = None if inputs is None else read(inputs, dt, None, time_column, like=loaded)
+    acting = None if inputs is None else read_file(inputs, dt)
     if after is None:
         begin, begins = histories(data, loaded.start_rows_)[1].start_times, loaded.forecast
     else:
@@ -222,11 +231,13 @@ def forecast(
         return
     if interval is not None:
         table, names = side_by_side(states, loaded.feature_names_)
-        _write(table, loaded, loaded.dt_, begin, out, names=names, verbose=not quiet)
+        _write(
+            table, loaded, loaded.dt_, begin, out, axis=data.axis, names=names, verbose=not quiet
+        )
         for sentence in what_to_know(states):
             say(sentence, verbose=not quiet)
         return
-    _write(states, loaded, loaded.dt_, begin, out, verbose=not quiet)
+    _write(states, loaded, loaded.dt_, begin, out, axis=data.axis, verbose=not quiet)
 
 
 def _check_form(model: HiTS, out: Path) -> None:
@@ -248,6 +259,7 @@ def _write(
     start_times: np.ndarray,
     out: Path,
     *,
+    axis: TimeAxis,
     names: tuple[str, ...] | None = None,
     verbose: bool,
 ) -> None:
@@ -270,6 +282,7 @@ def _write(
         feature_names=names or model.feature_names_,
         start_times=start_times[kept],
         snapshot=model.snapshot_ if names is None else None,
+        axis=axis,
     )
     write(result, out)
     for k in np.flatnonzero(rows < length):
@@ -287,6 +300,8 @@ def evaluate(
     dt: Dt = None,
     variable: Variable = None,
     time_column: TimeColumn = None,
+    time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
     stretch: Stretch = None,
     repair: Repair = False,
     resample: Resample = None,
@@ -346,7 +361,17 @@ def evaluate(
         without={"--report": report is not None, "--lyapunov": lyapunov is not None},
     )
     mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet)
-    test = read(data, dt, variable, time_column, stretch=stretch, like=loaded, mending=mending)
+    test = read(
+        data,
+        dt,
+        variable,
+        time_column,
+        stretch=stretch,
+        like=loaded,
+        mending=mending,
+        time_format=time_format,
+        time_zone=time_zone,
+    )
     held = part(last, "--last")
     if held is not None:
         whole, test = test, test.split_time(held, overlap=loaded.start_rows_)[1]

@@ -30,6 +30,8 @@ from pyhits.cli.options import (
     StepSizes,
     Stretch,
     TimeColumn,
+    TimeFormat,
+    TimeZone,
     Tolerance,
     Variable,
     WithoutLast,
@@ -63,6 +65,8 @@ def fit(
     dt: Dt = None,
     variable: Variable = None,
     time_column: TimeColumn = None,
+    time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
     snapshot: Snapshot = None,
     rate: Rate = None,
     mono: Mono = False,
@@ -196,7 +200,20 @@ def fit(
     check_arguments(**arguments)
     shape = shape_of(snapshot) or snapshot_of(encoders)
     mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet)
-    reading = Reading(dt, variable, time_column, rate, mono, height, grey, stretch, shape, mending)
+    reading = Reading(
+        dt,
+        variable,
+        time_column,
+        rate,
+        mono,
+        height,
+        grey,
+        stretch,
+        shape,
+        mending,
+        time_format,
+        time_zone,
+    )
     train = reading(data)
     field = field_shape(train) if snapshot is None and data.suffix.lower() == ".npy" else None
     if field is not None and with_modes(encoders):
@@ -284,6 +301,8 @@ def couple(
     dt: Dt = None,
     variable: Variable = None,
     time_column: TimeColumn = None,
+    time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -297,7 +316,17 @@ def couple(
         raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
     check_target(out)
     loaded = load(model).set_params(verbose=not quiet)
-    data = None if validation is None else read(validation, dt, variable, time_column, like=loaded)
+    data = None
+    if validation is not None:
+        data = read(
+            validation,
+            dt,
+            variable,
+            time_column,
+            like=loaded,
+            time_format=time_format,
+            time_zone=time_zone,
+        )
     loaded.couple(how_to_select(select), tolerance=tolerance, validation=data)
     loaded.save(out)
     chosen = ", ".join(map(str, loaded.selection_.step_sizes))

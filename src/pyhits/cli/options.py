@@ -27,6 +27,17 @@ TimeColumn = Annotated[
     str | None,
     typer.Option("--time-column", help="Column that holds the time, by name or number, or none."),
 ]
+TimeFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--time-format",
+        help="How dates are written: dayfirst, monthfirst, a pattern (%d.%m.%y), excel, ms ...",
+    ),
+]
+TimeZone = Annotated[
+    str | None,
+    typer.Option("--time-zone", help="Zone of dates that say none, such as Europe/Berlin."),
+]
 StepSizes = Annotated[
     str | None,
     typer.Option("--step-sizes", help="Step sizes in multiples of dt, such as 1,2,4,8."),
@@ -227,7 +238,7 @@ class Reading:
 
     Attributes
     ----------
-    dt, variable, time_column
+    dt, variable, time_column, time_format, time_zone
         For tables and archives.
     rate, mono, height, grey, stretch
         For sounds and films.
@@ -247,6 +258,8 @@ class Reading:
     stretch: str | None = None
     snapshot: tuple[int, ...] | None = None
     mending: Mending = Mending()
+    time_format: str | None = None
+    time_zone: str | None = None
 
     def __call__(self, path: Path, like: HiTS | None = None) -> Trajectories:
         """Read trajectories, sounds and films as those that a model was trained on."""
@@ -271,6 +284,8 @@ class Reading:
                 dt=self.dt,
                 variable=self.variable,
                 time_column=column,
+                time_format=self.time_format,
+                time_zone=self.time_zone,
                 snapshot=snapshot,
             )
         between = None if self.stretch is None else numbers(self.stretch, "--stretch")
@@ -283,6 +298,8 @@ class Reading:
             dt=self.dt,
             variable=self.variable,
             time_column=column,
+            time_format=self.time_format,
+            time_zone=self.time_zone,
             snapshot=snapshot,
             rate=rate,
             mono=mono,
@@ -301,7 +318,18 @@ def read(
     stretch: str | None = None,
     like: HiTS | None = None,
     mending: Mending | None = None,
+    time_format: str | None = None,
+    time_zone: str | None = None,
 ) -> Trajectories:
     """Read trajectories from a file, a sound or film as those that a model was trained on."""
     mending = mending or Mending()
-    return Reading(dt, variable, time_column, stretch=stretch, mending=mending)(path, like)
+    reading = Reading(
+        dt,
+        variable,
+        time_column,
+        stretch=stretch,
+        mending=mending,
+        time_format=time_format,
+        time_zone=time_zone,
+    )
+    return reading(path, like)

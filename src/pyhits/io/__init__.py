@@ -73,6 +73,8 @@ def read(
     names: Sequence[str] | None = None,
     header: bool | None = None,
     decimal: str | None = None,
+    time_format: str | None = None,
+    time_zone: str | None = None,
     feature_names: Sequence[str] | None = None,
     snapshot: Sequence[int] | None = None,
     rate: int | None = None,
@@ -102,7 +104,7 @@ def read(
         The file; its extension tells the format, see :data:`EXTENSIONS`.
     dt : float, optional
         Time between rows, in the user's unit, for files that carry no times. 1 if neither says.
-        Dates in the file count in seconds.
+        Dates in the file count in seconds, months, business days ... one a step.
     variable : str, optional
         Name of the array that holds the data, where an archive holds several.
     time_column : str or int, optional
@@ -119,6 +121,13 @@ def read(
         Whether the first line of a text table holds names; found out by default.
     decimal : {".", ","}, optional
         What begins the decimals of the numbers of a text table; found out by default.
+    time_format : str, optional
+        How dates are written, where the column does not show it: ``"dayfirst"``, ``"monthfirst"``,
+        ``"yearfirst"``, or a pattern of ``strptime`` such as ``"%d.%m.%y %H:%M"`` (``%q`` is a
+        quarter). Numbers may be ``"s"``, ``"ms"``, ``"us"`` or ``"ns"`` since 1970, ``"excel"``,
+        ``"matlab"``, ``"julian"`` or ``"mjd"`` days, or ``"numbers"`` that are no dates.
+    time_zone : str, optional
+        Zone of dates that say none, such as ``"Europe/Berlin"``, whose clocks are set twice a year.
     feature_names : sequence of str, optional
         One name a feature, instead of the file's own.
     snapshot : sequence of int, optional
@@ -149,7 +158,9 @@ def read(
         The reader of this format is not installed; the message says how to install it.
     """
     dt = None if dt is None else as_positive(dt, "dt")
-    choice = ColumnChoice.checked(columns, without_columns, names, time_column)
+    choice = ColumnChoice.checked(
+        columns, without_columns, names, time_column, time_format, time_zone
+    )
     file = _existing(path, variable)
     with naming(file):
         shape = None if snapshot is None else as_shape(snapshot)

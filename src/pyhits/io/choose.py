@@ -16,7 +16,6 @@ from pyhits.io.records import columns as table_columns
 from pyhits.io.records import the_only_table
 from pyhits.time_column import rise_of
 from pyhits.time_names import is_count_name, is_time_name, time_name
-from pyhits.times import same_step, step_error, uniform_step
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
     values = as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}", missing=wanted.raw)
     values = _as_rows(values, wanted.snapshot)
     if isinstance(wanted.time_column, int):
-        return _with_time_column(values, wanted.time_column, name, raw=wanted.raw)
+        return _with_time_column(values, wanted.time_column, name, wanted)
     if time is None:
         pieces = to_pieces(values)
         pieces.dt = scalar_step(arrays)
@@ -105,22 +104,24 @@ def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
     if times.ndim == 2 and min(times.shape) > 1:
         if times.shape != values.shape[:2]:
             raise DataError(_mismatch(times, time, values, name))
-        if wanted.raw:
-            pieces = to_pieces(values.reshape(*times.shape, -1))
-            set_times(pieces, list(times), [], raw=True)
-            return pieces
-        found = [
-            uniform_step(row, where=f"{time!r}, trajectory {k}") for k, row in enumerate(times)
-        ]
         pieces = to_pieces(values.reshape(*times.shape, -1))
-        pieces.dt = found[0][0]
-        pieces.start_times = np.array([start for _, start in found])
-        error = 2 * step_error(pieces.start_times, np.full(len(times), times.shape[1]), pieces.axis)
-        if not all(same_step(dt, pieces.dt, error) for dt, _ in found):
-            raise DataError(f"The trajectories step by different times in {time!r}.")
+        labels = [f"{time!r}, trajectory {k}" for k in range(len(times))]
+        set_times(
+            pieces,
+            list(times),
+            labels,
+            raw=wanted.raw,
+            name=base_name(time),
+            **wanted.choice.reading,
+        )
         return pieces
     pieces = to_pieces(_oriented(values, times, time, name))
-    set_times(pieces, [times.ravel()], [repr(time)], raw=wanted.raw)
+    facts = getattr(arrays[time], "attributes", {})
+    units = {name: _text(facts[name]) for name in ("units", "calendar") if name in facts}
+    reading = {**wanted.choice.reading, **units}
+    set_times(
+        pieces, [times.ravel()], [repr(time)], raw=wanted.raw, name=base_name(time), **reading
+    )
     count = 1 if pieces.even is None else len(pieces.even)
     if pieces.times is not None:
         pieces.times *= count
@@ -148,6 +149,10 @@ def named(arrays: Mapping[str, Any], name: str, option: str) -> str:
     if name in arrays:
         return name
     raise ArgumentError(f"There is no array {name!r} for {option}{suggest(name, list(arrays))}")
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def base_name(name: str) -> str:
@@ -255,14 +260,15 @@ def _mismatch(times: np.ndarray, time: str, values: np.ndarray, name: str) -> st
     )
 
 
-def _with_time_column(values: np.ndarray, column: int, name: str, *, raw: bool) -> Pieces:
+def _with_time_column(values: np.ndarray, column: int, name: str, wanted: Wanted) -> Pieces:
     """Take one column of ``(time, feature)`` data for the times."""
     if values.ndim != 2 or not 0 <= column < values.shape[1]:
         raise ArgumentError(
             f"time_column={column} is no column of {name!r}, which has shape {values.shape}."
         )
     pieces = to_pieces(np.delete(values, column, axis=1))
-    set_times(pieces, [values[:, column]], [f"column {column} of {name!r}"], raw=raw)
+    label = f"column {column} of {name!r}"
+    set_times(pieces, [values[:, column]], [label], raw=wanted.raw, **wanted.choice.reading)
     return pieces
 
 

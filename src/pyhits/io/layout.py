@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from pyhits.convert import Pieces
 from pyhits.errors import FileFormatError
+from pyhits.timeaxis import NUMBERS, TimeAxis
 from pyhits.trajectories import Trajectories
 
 #: Raised whenever an older PyHiTS could not read what is written.
@@ -22,9 +24,11 @@ def to_arrays(trajectories: Trajectories) -> dict[str, np.ndarray]:
 
     ``values`` ``(n_rows, n_features)``, ``lengths`` and ``start_times`` ``(n_trajectories,)``,
     ``feature_names`` ``(n_features,)``, the scalars ``dt`` and ``pyhits`` (the format's version);
-    ``snapshot``, the shape that a row stands for, where it has one.
+    ``snapshot``, the shape that a row stands for, where it has one, and ``time_axis``, what the
+    times mean, where they are dates or have a name.
     """
     shape = trajectories.snapshot
+    axis = axis_text(trajectories)
     return {
         "pyhits": np.array(FORMAT_VERSION),
         "values": trajectories.values,
@@ -33,6 +37,7 @@ def to_arrays(trajectories: Trajectories) -> dict[str, np.ndarray]:
         "start_times": trajectories.start_times,
         "feature_names": np.array(trajectories.feature_names, dtype=np.str_),
         **({} if shape is None else {"snapshot": np.array(shape)}),
+        **({} if axis is None else {"time_axis": np.array([axis], dtype=np.str_)}),
     }
 
 
@@ -61,6 +66,7 @@ def from_arrays(arrays: Mapping[str, Any], path: Path) -> Pieces:
         starts = np.asarray(arrays["start_times"]).ravel().astype(np.float64)
         dt = float(np.asarray(arrays["dt"]).item())
         names = [_text(name) for name in np.asarray(arrays["feature_names"]).ravel()]
+        axis = as_axis(arrays.get("time_axis"))
         shape = [int(n) for n in np.asarray(arrays.get("snapshot", ())).ravel()]
     except KeyError as error:
         missing = error.args[0]
@@ -87,13 +93,36 @@ def from_arrays(arrays: Mapping[str, Any], path: Path) -> Pieces:
             f"{values.shape}, {lengths.sum()} rows in {len(lengths)} trajectories, "
             f"{len(starts)} start times, {len(names)} feature names, dt {dt:g}. Write it again."
         )
-    pieces = Pieces(dt=dt, feature_names=names, start_times=starts)
+    pieces = Pieces(dt=dt, feature_names=names, start_times=starts, axis=axis)
     pieces.snapshot = tuple(shape) or None
     if len(lengths) and (lengths == lengths[0]).all():
         pieces.even = values.reshape(len(lengths), -1, values.shape[1])
     else:
         pieces.arrays = np.split(values, np.cumsum(lengths)[:-1])
     return pieces
+
+
+def axis_text(trajectories: Trajectories) -> str | None:
+    """Return what the times mean as a text for files; None for plain numbers without a name."""
+    plain = trajectories.axis.as_dict()
+    return json.dumps(plain) if plain else None
+
+
+def as_axis(stored: Any) -> TimeAxis:
+    """Return what :func:`axis_text` wrote.
+
+    Raises
+    ------
+    ValueError
+        It is damaged.
+    """
+    items = [] if stored is None else np.asarray(stored).ravel().tolist()
+    if not items:
+        return NUMBERS
+    plain = json.loads(_text(items[0]))
+    if not isinstance(plain, dict):
+        raise ValueError("its times are damaged")
+    return TimeAxis.from_dict(plain)
 
 
 def _text(name: Any) -> str:

@@ -11,7 +11,7 @@ from pyhits.convert import Pieces, to_pieces
 from pyhits.errors import ArgumentError, DataError
 from pyhits.io.choose import Wanted, listing, named
 from pyhits.io.guard import HDF5, NETCDF3, Kind, expect_kind, need, reading
-from pyhits.io.layout import from_arrays, is_ours, to_arrays
+from pyhits.io.layout import axis_text, from_arrays, is_ours, to_arrays
 from pyhits.io.netcdf_values import check_contents, cleaned, gaps_of
 from pyhits.time_names import is_time_name
 from pyhits.trajectories import Trajectories
@@ -42,7 +42,8 @@ def read(path: Path, wanted: Wanted) -> Pieces:
                 '.nc files. Copy the file to one that ends in .h5, and choose with variable="name" '
                 "(on the command line: --variable name)."
             )
-        return to_pieces(_timed(_whole(dataset, path, kind, wanted), wanted), raw=wanted.raw)
+        whole = _timed(_whole(dataset, path, kind, wanted), wanted)
+        return to_pieces(whole, raw=wanted.raw, choice=wanted.choice)
 
 
 def write(trajectories: Trajectories, path: Path) -> None:
@@ -63,23 +64,21 @@ def write(trajectories: Trajectories, path: Path) -> None:
     attributes: dict[str, Any] = {"pyhits": int(arrays["pyhits"]), "dt": trajectories.dt}
     if trajectories.snapshot is not None:
         attributes["snapshot"] = arrays["snapshot"]
+    axis = axis_text(trajectories)
+    if axis is not None:
+        attributes["time_axis"] = axis
     dataset = xarray.Dataset(variables, coordinates, attributes)
     dataset.to_netcdf(path, engine="h5netcdf")
 
 
 def _opened(xarray: Any, path: Path, engine: str) -> Any:
-    """Open with dates decoded where the calendar allows it, without any durations."""
-    try:
-        return xarray.open_dataset(path, engine=engine, decode_timedelta=False)
-    except ValueError as error:
-        if "time" not in str(error):
-            raise
-        return xarray.open_dataset(path, engine=engine, decode_times=False)
+    """Open with times as the numbers that they are, which :func:`read_times` reads with units."""
+    return xarray.open_dataset(path, engine=engine, decode_times=False)
 
 
 def _own_arrays(dataset: Any) -> dict[str, Any]:
     arrays = {"pyhits": dataset.attrs["pyhits"]}
-    for name in ("dt", "snapshot"):
+    for name in ("dt", "snapshot", "time_axis"):
         if name in dataset.attrs:
             arrays[name] = dataset.attrs[name]
     if "feature" in dataset.coords:
@@ -101,7 +100,9 @@ def _chosen(dataset: Any, wanted: Wanted) -> Any:
     found = {
         str(name): dataset[name]
         for name in dataset.data_vars
-        if dataset[name].dtype.kind in "fiu" and dataset[name].ndim
+        if dataset[name].dtype.kind in "fiu"
+        and dataset[name].ndim
+        and not _is_of_time(dataset, name)
     }
     timed = {name: array for name, array in found.items() if any(map(_is_time, array.dims))}
     candidates = timed or found
@@ -143,3 +144,9 @@ def _timed(data: Any, wanted: Wanted) -> Any:
 
 def _is_time(name: Any) -> bool:
     return is_time_name(str(name))
+
+
+def _is_of_time(dataset: Any, name: Any) -> bool:
+    """Tell whether a variable holds dates, such as the bounds of the intervals of means."""
+    bounds = {str(dataset[c].attrs.get("bounds", "")) for c in dataset.coords}
+    return " since " in str(dataset[name].attrs.get("units", "")) or str(name) in bounds

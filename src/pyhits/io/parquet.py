@@ -11,7 +11,9 @@ import numpy as np
 from pyhits.convert import Pieces, from_frame, step_rounding
 from pyhits.io.choose import Wanted
 from pyhits.io.guard import PARQUET, expect_kind, need, reading
+from pyhits.io.layout import as_axis
 from pyhits.io.table import column_names
+from pyhits.timeaxis import TimeAxis
 from pyhits.times import same_step
 from pyhits.trajectories import Trajectories
 
@@ -31,7 +33,8 @@ def read(path: Path, wanted: Wanted) -> Pieces:
             choice=wanted.choice,
             raw=wanted.raw,
         )
-        own = _step(table)
+        note = json.loads((table.schema.metadata or {}).get(_STEP_KEY, b"{}"))
+    own = float(note["dt"]) if "dt" in note else None
     # The column of times gives the step to ten digits; what write() noted is exact.
     if (
         own is not None
@@ -39,6 +42,9 @@ def read(path: Path, wanted: Wanted) -> Pieces:
         and same_step(own, pieces.dt, step_rounding(pieces))
     ):
         pieces.dt = own
+        if "time_axis" in note and len(note["start_times"]) == len(pieces.arrays):
+            pieces.axis = as_axis(json.dumps(note["time_axis"]))
+            pieces.start_times = np.array(note["start_times"])
     return pieces
 
 
@@ -47,16 +53,24 @@ def write(trajectories: Trajectories, path: Path) -> None:
     parquet = need("pyarrow.parquet", action="Writing .parquet files", extra="parquet")
     pyarrow = need("pyarrow", action="Writing .parquet files", extra="parquet")
     count = len(trajectories)
-    columns: list[Any] = [np.concatenate([trajectories.times(k) for k in range(count)])]
+    axis = trajectories.axis
+    times = np.concatenate([trajectories.times(k) for k in range(count)])
+    is_numpy = axis.has_dates and axis.form not in ("texts", "digits", "epoch", "serial", "cf")
+    columns: list[Any] = [axis.at(times) if is_numpy and axis.zone is None else _plain(axis, times)]
     if count > 1:
         columns.insert(0, np.repeat(np.arange(count), trajectories.lengths))
     columns += list(trajectories.values.T)
-    arrays = [pyarrow.array(np.ascontiguousarray(column)) for column in columns]
+    arrays = [
+        pyarrow.array(column if isinstance(column, list) else np.ascontiguousarray(column))
+        for column in columns
+    ]
     table = pyarrow.table(arrays, names=column_names(trajectories))
-    note = json.dumps({"dt": trajectories.dt})
-    parquet.write_table(table.replace_schema_metadata({_STEP_KEY: note}), path)
+    note: dict[str, Any] = {"dt": trajectories.dt}
+    if axis.has_dates:
+        note |= {"time_axis": axis.as_dict(), "start_times": trajectories.start_times.tolist()}
+    parquet.write_table(table.replace_schema_metadata({_STEP_KEY: json.dumps(note)}), path)
 
 
-def _step(table: Any) -> float | None:
-    note = (table.schema.metadata or {}).get(_STEP_KEY)
-    return None if note is None else float(json.loads(note)["dt"])
+def _plain(axis: TimeAxis, times: np.ndarray) -> Any:
+    """Return times as a column of numbers or texts."""
+    return axis.labels(times) if axis.has_dates and axis.zone else axis.column(times)

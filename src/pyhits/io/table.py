@@ -8,7 +8,9 @@ from pyhits.trajectories import Trajectories
 
 
 def column_names(trajectories: Trajectories) -> list[str]:
-    """Return ``trajectory`` (if there are several), ``t`` and the features' names.
+    """Return ``trajectory`` (if there are several), the times' name and the features' names.
+
+    Times keep the name that they came with; otherwise they are ``t``, and dates ``time``.
 
     Raises
     ------
@@ -21,5 +23,15 @@ def column_names(trajectories: Trajectories) -> list[str]:
                 f"The feature {name!r} would be read as the time or the trajectory; rename it, or "
                 "write .npz instead."
             )
-    lead = ["trajectory", "t"] if len(trajectories) > 1 else ["t"]
+    time = time_label(trajectories)
+    lead = ["trajectory", time] if len(trajectories) > 1 else [time]
     return [*lead, *trajectories.feature_names]
+
+
+def time_label(trajectories: Trajectories) -> str:
+    """Return the name of the column of times."""
+    axis = trajectories.axis
+    known = axis.name is not None and axis.name not in trajectories.feature_names
+    if known and axis.name and (axis.has_dates or is_time_name(axis.name)):
+        return axis.name
+    return "time" if axis.has_dates else "t"

@@ -46,7 +46,9 @@ def read(path: Path, wanted: Wanted) -> Pieces:
 
 
 def write(trajectories: Trajectories, path: Path) -> None:
-    """Write the columns trajectory (if several), t, and the features, each value in full.
+    """Write the columns trajectory (if several), the times, and the features, each value in full.
+
+    Times stand under the name, and dates in the form, that they came in.
 
     Separated by commas in .csv, by tabs otherwise.
     """
@@ -69,8 +71,11 @@ def write(trajectories: Trajectories, path: Path) -> None:
         ).writerow(names)
         for k, values in enumerate(trajectories):
             lead = f"{k}{delimiter}" if len(trajectories) > 1 else ""
-            for t, row in zip(trajectories.times(k).tolist(), values.tolist(), strict=True):
-                stream.write(lead + delimiter.join(map(repr, [t, *row])) + "\n")
+            times = trajectories.axis.labels(trajectories.times(k))
+            if any(delimiter in time for time in times):
+                times = [f'"{time}"' for time in times]
+            for t, row in zip(times, values.tolist(), strict=True):
+                stream.write(lead + delimiter.join([t, *map(repr, row)]) + "\n")
 
 
 def _time(sheet: Sheet, columns: list[np.ndarray], *, raw: bool) -> int | None:

@@ -102,13 +102,16 @@ def check(
     names: Sequence[str] | None = None,
     header: bool | None = None,
     decimal: str | None = None,
+    time_format: str | None = None,
+    time_zone: str | None = None,
     snapshot: Sequence[int] | None = None,
 ) -> Check:
     """Find out what is in a file and whether it can be learned from.
 
     Parameters
     ----------
-    path, dt, variable, time_column, columns, without_columns, names, header, decimal, snapshot
+    path, dt, variable, time_column, columns, without_columns, names, header, decimal, time_format,
+    time_zone, snapshot
         As of :func:`pyhits.read`.
 
     Raises
@@ -125,6 +128,8 @@ def check(
         "names": names,
         "header": header,
         "decimal": decimal,
+        "time_format": time_format,
+        "time_zone": time_zone,
         "snapshot": snapshot,
     }
     try:

@@ -78,6 +78,8 @@ def repair(
     names: Sequence[str] | None = None,
     header: bool | None = None,
     decimal: str | None = None,
+    time_format: str | None = None,
+    time_zone: str | None = None,
     feature_names: Sequence[str] | None = None,
     snapshot: Sequence[int] | None = None,
 ) -> Repaired:
@@ -113,7 +115,8 @@ def repair(
     outliers : {"keep", "drop"}
         Point outliers out, or take them for missing values too; see
         :func:`pyhits.repairs.outliers.find_outliers`.
-    variable, time_column, columns, without_columns, names, header, decimal, feature_names, snapshot
+    variable, time_column, columns, without_columns, names, header, decimal, time_format, time_zone,
+    feature_names, snapshot
         As of :func:`pyhits.read`.
 
     Returns
@@ -137,13 +140,15 @@ def repair(
         as_choice(disorder, "way with disorder", ("sort", "refuse")),
         as_choice(outliers, "way with outliers", ("keep", "drop")),
     )
-    choice = ColumnChoice.checked(columns, without_columns, names, time_column)
+    choice = ColumnChoice.checked(
+        columns, without_columns, names, time_column, time_format, time_zone
+    )
     if not isinstance(data, (str, os.PathLike)):
         for option, given in {"variable": variable, "header": header, "decimal": decimal}.items():
             if given is not None:
                 raise ArgumentError(f"{option}={given!r} is for files; the data are in memory.")
         pieces = raw_pieces(data, dt if times is None else None, choice)
-        return _mended(pieces, times, dt, plan, feature_names, snapshot)
+        return _mended(pieces, times, dt, plan, feature_names, snapshot, choice)
     pieces = read_raw(
         data,
         dt=dt,
@@ -155,7 +160,7 @@ def repair(
     )
     pieces.dt = pieces.dt if pieces.dt is not None else dt
     with naming(as_path(data)):
-        return _mended(pieces, times, dt, plan, feature_names, snapshot)
+        return _mended(pieces, times, dt, plan, feature_names, snapshot, choice)
 
 
 def _mended(
@@ -165,9 +170,10 @@ def _mended(
     plan: Plan,
     feature_names: Sequence[str] | None,
     snapshot: Sequence[int] | None,
+    choice: ColumnChoice,
 ) -> Repaired:
     """Return raw pieces repaired as planned."""
-    pieces = pieces if times is None else with_times(pieces, times)
+    pieces = pieces if times is None else with_times(pieces, times, **choice.reading)
     given = recordings(pieces)
     if not given:
         raise DataError("Expected at least one trajectory, got none.")

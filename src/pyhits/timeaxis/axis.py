@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.errors import ArgumentError
 from pyhits.timeaxis.calendars import STANDARD, day_number, month_length, year_month_day
 from pyhits.timeaxis.frequency import BusinessDays, Months, Step, step_from_dict
 from pyhits.timeaxis.numbers import SERIAL, UNITS
@@ -78,7 +79,9 @@ class TimeAxis:
         """Return how a step is said: ``"1 month"``, ``"1 day"``, ``"0.5 s"``, ``"0.05"``."""
         if self.step is not None:
             lead = self.step.unit
-            return lead if lead[:1].isdigit() else f"{dt:g} {lead}"
+            if lead[:1].isdigit():
+                return lead if dt == 1 else f"{dt:g} x {lead}"
+            return f"{dt:g} {lead}" if dt == 1 or " of " in lead else f"{dt:g} {lead}s"
         if not self.unit:
             return f"{dt:g}"
         for seconds, name in _NAMED_STEPS:
@@ -95,6 +98,10 @@ class TimeAxis:
     def without_holidays(self) -> TimeAxis:
         """Return it without the days of the recording that had no row."""
         return replace(self, step=_bare(self.step))
+
+    def steps_alone(self) -> TimeAxis:
+        """Return how dates step, without how they came: what a model keeps."""
+        return replace(self, step=_bare(self.step), name=None, form="numbers", detail="")
 
     def at(self, times: Any) -> np.ndarray:
         """Return times as dates of the clock on the wall, datetime64; numbers as they are.
@@ -133,6 +140,11 @@ class TimeAxis:
             nano = (ticks % 1000).tolist()
             texts = [f"{text}{k:03d}" for text, k in zip(fine, nano, strict=True)]
         return texts
+
+    def labels_utc(self, times: Any) -> list[str]:
+        """Return dates of UTC as texts in one form, to be compared."""
+        micro = self._utc(times) // (self.second // MICRO)
+        return write_texts(micro, "%Y-%m-%dT%H:%M:%S.%6f", calendar=self.calendar)
 
     def column(self, times: Any) -> Any:
         """Return times as what they came as: numbers, texts, or objects of NumPy, pandas, cftime.
@@ -185,7 +197,7 @@ class TimeAxis:
             made = cls(step=None if step is None else step_from_dict(step), **values)
             if made.origin is not None:
                 made.labels([0.0])
-        except (TypeError, KeyError, AttributeError, OverflowError) as error:
+        except (TypeError, KeyError, AttributeError, OverflowError, ArgumentError) as error:
             raise ValueError(f"its times are damaged: {error}") from None
         return made
 

@@ -8,6 +8,9 @@ from pyhits.errors import DataError
 
 STANDARD = "standard"
 
+#: All of them.
+CALENDARS = (STANDARD, "noleap", "all_leap", "360_day", "julian")
+
 #: The names of the CF conventions, section 4.4.1. What is called "standard" there becomes Julian
 #: before October 1582; here it stays Gregorian.
 _NAMES = {

@@ -21,6 +21,8 @@ def zone_named(name: str) -> tzinfo:
     ArgumentError
         There is no such zone.
     """
+    if not isinstance(name, str):
+        raise ArgumentError(f"Expected time_zone to be a name such as Europe/Berlin, got {name!r}.")
     found = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d{1,2}):?(\d{2})?", name)
     if found:
         ahead = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
@@ -33,6 +35,12 @@ def zone_named(name: str) -> tzinfo:
         raise ArgumentError(
             f"Unknown time zone {name!r}; expected a name such as Europe/Berlin, or UTC, +01:00."
         ) from None
+
+
+def check_zone(name: str) -> str:
+    """Return the name of a zone that there is, of which :func:`zone_named` raises."""
+    zone_named(name)
+    return name
 
 
 def ahead_of_utc(ticks: np.ndarray, zone: str, second: int) -> np.ndarray:

@@ -38,6 +38,8 @@ class Forecast:
         diverged; -1 where none does.
     notes : tuple of str
         What the intervals rest on, and where they are not to be trusted.
+    dates : array, shape (n, m), or None
+        Of the rows, datetime64, where the forecast goes on from a recording with dates.
     """
 
     states: np.ndarray
@@ -48,6 +50,7 @@ class Forecast:
     outside: np.ndarray
     leaves: np.ndarray
     notes: tuple[str, ...]
+    dates: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of initial states; 1 for a single one."""
@@ -62,6 +65,7 @@ class Forecast:
             high=self.high[0],
             outside=np.asarray(self.outside[0]),
             leaves=np.asarray(self.leaves[0]),
+            dates=None if self.dates is None else self.dates[0],
         )
 
     def shaped(self, snapshot: Sequence[int]) -> Forecast:

@@ -1,0 +1,188 @@
+"""Dates on their way through: recordings, models, forecasts, files and the command line."""
+
+from __future__ import annotations
+
+import csv
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import circles, quick
+from typer.testing import CliRunner, Result
+
+import pyhits
+from pyhits import Trajectories
+from pyhits.cli.app import app
+from pyhits.errors import DataError, PyHiTSWarning
+
+VALUES = circles(1, 119)[0]
+N = len(VALUES)
+MONTHS = [date(1949 + k // 12, k % 12 + 1, 1) for k in range(N + 4)]
+RUNNER = CliRunner()
+
+
+def run(*arguments: object) -> Result:
+    return RUNNER.invoke(app, [str(a) for a in arguments])
+
+
+def table(path: Path, dates: list[str], name: str = "month", values: np.ndarray = VALUES) -> Path:
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([name, "x", "y"])
+        writer.writerows([d, *row] for d, row in zip(dates, values.tolist(), strict=False))
+    return path
+
+
+@pytest.fixture(scope="module")
+def monthly() -> pyhits.HiTS:
+    times = np.array(MONTHS[:N], dtype="M8[M]")
+    return quick(step_sizes=[1, 2]).fit(
+        pyhits.repair(VALUES, times=times, feature_names=["x", "y"]).trajectories
+    )
+
+
+def test_models_and_their_files_keep_what_times_mean(monthly, tmp_path):
+    assert monthly.axis_.unit == "month"
+    assert monthly.dt_ == 1
+    assert any("one step is one month" in note for note in monthly.notes_)
+    monthly.save(tmp_path / "m.safetensors")
+    assert pyhits.load(tmp_path / "m.safetensors").axis_ == monthly.axis_
+    assert quick(step_sizes=[1]).fit(circles(3, 30)).axis_.unit == ""
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        lambda pd: pd.period_range("1949-01", periods=N + 4, freq="M", name="month"),
+        lambda pd: pd.date_range("1949-01-31", periods=N + 4, freq="ME"),
+        lambda pd: pd.date_range("1949-01-01", periods=N + 4, freq="MS", tz="Europe/Berlin"),
+        lambda pd: pd.Index([f"{d:%b %Y}" for d in MONTHS], name="when"),
+    ],
+)
+def test_frames_come_back_as_frames_with_the_dates_that_follow(monthly, index):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(VALUES, columns=["x", "y"], index=index(pandas)[:N])
+    ahead = monthly.forecast_from(frame, 4)
+    pandas.testing.assert_index_equal(ahead.index, index(pandas)[N - 1 :], exact=False)
+    np.testing.assert_array_equal(ahead.to_numpy(), monthly.forecast_from(VALUES, 4))
+    assert list(ahead.columns) == ["x", "y"]
+    with_bounds = quick(step_sizes=[1]).fit(pandas.concat([frame]))
+    assert with_bounds.axis_.unit == "month"
+
+
+def test_columns_of_dates_series_and_arrays_with_labels_come_back_alike(monthly):
+    pandas = pytest.importorskip("pandas")
+    xarray = pytest.importorskip("xarray")
+    column = pandas.DataFrame(
+        {"y": VALUES[:, 1], "day": [f"{d:%d.%m.%Y}" for d in MONTHS[:N]], "x": VALUES[:, 0]}
+    )
+    ahead = monthly.forecast_from(column, 4)
+    assert list(ahead.columns) == ["y", "day", "x"]
+    assert list(ahead["day"]) == [f"{d:%d.%m.%Y}" for d in MONTHS[N - 1 :]]
+    stamps = np.array(MONTHS, dtype="M8[ns]")
+    array = xarray.DataArray(
+        VALUES.T, dims=("place", "time"), coords={"time": stamps[:N], "place": ["x", "y"]}, name="u"
+    )
+    more = monthly.forecast_from(array, 4)
+    assert more.dims == ("place", "time")
+    assert more.name == "u"
+    np.testing.assert_array_equal(more["time"].values, stamps[N - 1 :])
+    np.testing.assert_array_equal(more.values.T, monthly.forecast_from(VALUES, 4))
+    series = pandas.Series(VALUES[:, 0], pandas.DatetimeIndex(stamps[:N]), name="x")
+    later = quick(step_sizes=[1, 2]).fit(series).forecast_from(series, 4)
+    assert later.name == "x"
+    np.testing.assert_array_equal(later.index.values, stamps[N - 1 :])
+
+
+def test_recordings_of_other_steps_are_refused_and_short_ones_understood(monthly):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(VALUES[:9], columns=["x", "y"])
+    frame.index = pandas.date_range("2020-01-01", periods=9, freq="QS")
+    with pytest.raises(DataError, match="step by 1 quarter, the training data by month"):
+        monthly.forecast_from(frame, 2)
+    days = pandas.bdate_range("2021-03-01", periods=N)
+    whole = pandas.DataFrame(VALUES, columns=["x", "y"], index=days)
+    model = quick(step_sizes=[1]).fit(whole)
+    assert model.axis_.unit == "business day"
+    week = whole[:5]
+    assert Trajectories(week).dt == 86400
+    ahead = model.forecast_from(week, 2)
+    np.testing.assert_array_equal(ahead.index, days[4:7])
+
+
+@pytest.mark.parametrize("extension", ["csv", "tsv", "npz", "mat", "h5", "nc", "parquet"])
+def test_files_keep_dates(tmp_path, extension):
+    pytest.importorskip(
+        {"h5": "h5py", "nc": "h5netcdf", "parquet": "pyarrow"}.get(extension, "csv")
+    )
+    days = np.arange("2020-12-01", "2021-02-20", dtype="M8[D]")
+    days = days[np.is_busday(days, holidays=["2020-12-25", "2021-01-01"])]
+    for times in (days, np.array(MONTHS[: len(days)], dtype="M8[M]"), days[:5]):
+        values = VALUES[: len(times)]
+        data = pyhits.repair(values, times=times).trajectories
+        data.save(tmp_path / f"a.{extension}")
+        again = pyhits.read(tmp_path / f"a.{extension}")
+        np.testing.assert_array_equal(again.dates().astype("M8[D]"), times.astype("M8[D]"))
+        assert again.axis.unit == data.axis.unit
+        assert again.dt == data.dt
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [("%Y-%m", "Month"), ("%Y%m%d", "date"), ("%d.%m.%Y", "Datum"), ("%B %d, %Y", "ds")],
+)
+def test_the_command_line_goes_on_in_the_same_column_and_format(monthly, tmp_path, pattern, name):
+    monthly.save(tmp_path / "m.safetensors")
+    recorded = table(tmp_path / "a.csv", [d.strftime(pattern) for d in MONTHS[:N]], name)
+    done = run("forecast", tmp_path / "m.safetensors", "--after", recorded, "--steps", 4, "-o",
+               tmp_path / "out.csv")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    with (tmp_path / "out.csv").open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert rows[0] == [name, "x", "y"]
+    assert [row[0] for row in rows[1:]] == [d.strftime(pattern) for d in MONTHS[N - 1 :]]
+
+
+def test_options_say_how_dates_are_written(tmp_path):
+    both = table(tmp_path / "a.csv", [f"{k}/1/1981" for k in range(1, 10)], "date")
+    done = run("check", both)
+    assert done.exit_code == 1
+    assert "--time-format dayfirst" in " ".join(done.output.split())
+    done = run("check", both, "--time-format", "monthfirst")
+    assert done.exit_code == 0, done.output
+    assert "step 1 month from 1/1/1981 to 9/1/1981" in " ".join(done.output.split())
+    assert pyhits.read(both, time_format="dayfirst").dt == 86400
+    wall = ["2020-10-25 01:00", "2020-10-25 02:00", "2020-10-25 02:00", "2020-10-25 03:00"]
+    local = table(tmp_path / "b.csv", wall, "time")
+    with pytest.raises(DataError, match="--time-zone Europe/Berlin"):
+        pyhits.read(local)
+    assert pyhits.read(local, time_zone="Europe/Berlin").dt == 3600
+
+
+def test_rows_that_come_newest_first_are_turned(tmp_path):
+    newest = table(
+        tmp_path / "a.csv", [f"{d:%Y-%m}" for d in MONTHS[:N][::-1]], values=VALUES[::-1]
+    )
+    with pytest.warns(PyHiTSWarning, match="newest first"):
+        data = pyhits.read(newest)
+    np.testing.assert_array_equal(data[0], VALUES)
+    assert data.span() == ("1949-01", f"{MONTHS[N - 1]:%Y-%m}")
+
+
+def test_a_missing_month_and_a_long_gap_of_business_days_are_said(tmp_path):
+    dates = [f"{d:%Y-%m}" for d in MONTHS[:N]]
+    with pytest.raises(
+        DataError, match=r"rows 49 and 50 \(1953-04\).*the step is 2 months, elsewhere 1 m"
+    ):
+        pyhits.read(table(tmp_path / "a.csv", dates[:50] + dates[51:]))
+    repaired = pyhits.repair(tmp_path / "a.csv", gaps="fill")
+    assert len(repaired.trajectories) == 1
+    assert repaired.trajectories.n_rows == N
+    days = np.arange("2020-01-01", "2021-02-20", dtype="M8[D]")
+    days = days[np.is_busday(days)]
+    days = np.delete(days, [9, *range(50, 70)])[:N]
+    repaired = pyhits.repair(VALUES, times=days)
+    assert len(repaired.trajectories) == 2
+    assert repaired.trajectories.n_rows == N
+    assert any("as holidays (2020-01-14 ...)" in note for note in repaired.notes)
