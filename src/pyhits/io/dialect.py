@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyhits.errors import DataError
-from pyhits.io.cells import PLAIN, NumberStyle, style_of
+from pyhits.io.cells import PLAIN, NumberStyle, is_number, style_of
 
 #: Delimiters, the less they mean otherwise the earlier.
 _DELIMITERS = "\t;|,"
@@ -73,7 +73,7 @@ def dialect_of(
     )
     if delimiter == "," and decimal != ".":
         delimiter = _comma(lines, decimal)
-    if delimiter is None and _are_parted(lines):
+    if delimiter is None and (_are_parted(lines) or _have_units(lines)):
         delimiter = "\n"
     dialect = Dialect(delimiter, comment)
     fields = [f for line in lines[1 if len(lines) > 1 else 0 :] for f in dialect.split(line)]
@@ -86,6 +86,17 @@ def _are_parted(rows: Sequence[str]) -> bool:
     return bool(spaced) and all(
         _PARTED.fullmatch(row) or re.fullmatch(r"[-+]?\d{1,3}([\u00a0\u2009\u202f]\d{3})+", row)
         for row in spaced
+    )
+
+
+def _have_units(lines: Sequence[str]) -> bool:
+    """Tell whether every line but a header is one number with the same unit behind it."""
+    words = [line.split() for line in lines[1:]]
+    units = {row[1] for row in words if len(row) == 2}
+    return (
+        len(units) == 1
+        and all(len(row) == 2 and is_number(row[0].replace(",", ".")) for row in words)
+        and not is_number(next(iter(units)))
     )
 
 
@@ -167,7 +178,7 @@ def without_comment(line: str, comment: str, delimiter: str | None = None) -> st
         before = re.match(rf'(?:[^"{comment}]+|"[^"]*(?:"|$))*', line)
         return before.group(0) if before else line
     begins = re.escape(delimiter or "")
-    before = re.match(rf'(?:[^"{comment}]+|"[^"]*(?:"|$)|(?<={begins}){comment})*', line)
+    before = re.match(rf'(?:[^"{comment}]+|"[^"]*(?:"|$)|(?:^|(?<={begins})){comment})*', line)
     return before.group(0) if before else line
 
 

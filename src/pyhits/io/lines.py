@@ -12,6 +12,9 @@ from pyhits.errors import FileFormatError
 #: Signs that begin a comment.
 COMMENTS = "#%"
 
+#: How spreadsheets write that a value is missing.
+NOT_AVAILABLE = "#N/A"
+
 #: Bytes of a line, at most: a million numbers.
 _LONGEST_LINE = 1 << 24
 
@@ -60,7 +63,7 @@ def head_of(path: Path) -> Head:
     with path.open(encoding=head.encoding) as stream:
         for number, line in enumerate(stream):
             text = line.strip()
-            if text[:1] and text[0] in COMMENTS:
+            if text and is_comment(text):
                 if not head.lines:
                     head.comments.append(text)
             elif text:
@@ -72,6 +75,11 @@ def head_of(path: Path) -> Head:
     if not head.lines:
         raise FileFormatError(f"{path} holds no rows, only comments or blank lines.")
     return head
+
+
+def is_comment(text: str) -> bool:
+    """Tell whether a line, stripped of its ends, is a comment and no row that lacks a value."""
+    return text[0] in COMMENTS and not text.startswith(NOT_AVAILABLE)
 
 
 def encoding_of(path: Path) -> str:
@@ -127,3 +135,15 @@ def _check_lines(path: Path) -> None:
         raise FileFormatError(
             f"{path} holds {n_blank} blank lines among {n_lines}; write it again without them."
         )
+
+
+def holds_text(path: Path, text: str, encoding: str) -> bool:
+    """Tell whether a text stands anywhere in a file."""
+    sought = text.encode("utf-8" if encoding != "utf-16" else "utf-16-le")
+    last = b""
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            if sought in last + chunk:
+                return True
+            last = chunk[-len(sought) :]
+    return False

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyhits.errors import FileFormatError
-from pyhits.io.cells import kind_of
+from pyhits.io.cells import as_cells, kind_of
 from pyhits.io.dialect import Dialect, dialect_of, shortened
 from pyhits.io.header import find_header
-from pyhits.io.lines import COMMENTS, head_of
+from pyhits.io.lines import head_of, is_comment
 from pyhits.io.names import commented_names, fitted, header_fields
 from pyhits.time_names import is_trajectory_name
 
@@ -59,7 +59,7 @@ class Sheet:
         with path.open(encoding=self.encoding) as stream:
             for number, line in enumerate(stream, start=1):
                 text = line.strip()
-                if number <= self.n_skipped or not text or text[0] in COMMENTS:
+                if number <= self.n_skipped or not text or is_comment(text):
                     continue
                 fields = self.dialect.split(line.rstrip("\r\n"))
                 if self.has_open_end and len(fields) > self.n_columns and fields[-1] == "":
@@ -142,8 +142,8 @@ def _holds_texts(fields: list[str], dialect: Dialect, *, is_label: bool) -> bool
     kinds = {kind_of(field, dialect.style) for field in fields}
     if is_label:  # a trajectory may be called anything
         return "text" in kinds or "date" in kinds
-    is_true = all(field.lower() in ("true", "false") for field in fields)
-    return bool(kinds & {"date", "text"}) and "number" not in kinds and not is_true
+    cells = as_cells(fields, dialect.style)
+    return "number" not in kinds and cells.values.dtype.kind != "f"
 
 
 def _is_quoted(line: str) -> bool:

@@ -15,6 +15,7 @@ from pyhits.convert import Pieces, check_step
 from pyhits.errors import ArgumentError, DataError
 from pyhits.io import naming, read_raw
 from pyhits.io.guard import as_path
+from pyhits.repairs.costly import costly_features
 from pyhits.repairs.grid import grid_step, places, usual_step
 from pyhits.repairs.missing import empty_features, what_is_missing, without_infinite
 from pyhits.repairs.order import in_order, merged, without_missing_times
@@ -193,6 +194,7 @@ def _mended(
         if plan.outliers == "drop":
             ordered = _without(ordered, found)
     notes += what_is_missing(ordered, names)
+    notes += costly_features(ordered, names, plan.gaps)
 
     has_times = pieces.times is not None
     usual = usual_step([r.times for r in ordered])
