@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
 from collections.abc import Iterator
 from typing import Any
+
+# One thread for linear algebra, here and in every process that a test starts: tests that run side
+# by side have one core each. BLAS and PyTorch look at it when they are loaded.
+os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -39,6 +44,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="a study of minutes; give --run-slow"))
+
+
+@pytest.fixture(autouse=True)
+def same_numbers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test draws the same numbers, whichever others ran before it in its process.
+
+    From torch's generator, and from the ``RNG`` of its module if there is one.
+    """
+    torch.manual_seed(0)
+    if hasattr(request.module, "RNG"):
+        monkeypatch.setattr(request.module, "RNG", np.random.default_rng(0))
 
 
 def rotation(angle: float) -> np.ndarray:

@@ -44,7 +44,7 @@ def test_sigkill_in_the_middle_and_again(tmp_path: Path) -> None:
         [sys.executable, str(script), str(folder), str(Path(__file__).parent)],
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and not list(folder.glob("scale-*")):
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
@@ -84,14 +84,14 @@ def test_workers_do_not_outlive_a_killed_fit(tmp_path: Path) -> None:
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline and not list(folder.glob("scale-*.part.*")):
             time.sleep(0.1)
         workers = _children(process.pid)
         assert len(workers) >= 2
         process.kill()
         process.wait()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline and any(Path(f"/proc/{w}").exists() for w in workers):
             time.sleep(0.1)
         assert not any(Path(f"/proc/{w}").exists() for w in workers)

@@ -8,7 +8,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -55,7 +54,7 @@ def client() -> Iterator[Any]:
 @pytest.fixture
 def dask(client: Any) -> Iterator[Any]:
     """The client, both its workers there, as joblib's backend."""
-    client.wait_for_workers(2, timeout=60)
+    client.wait_for_workers(2, timeout=300)
     with joblib.parallel_config(backend="dask"):
         yield client
 
@@ -74,7 +73,7 @@ def same(one: dict[int, FlowMap], other: dict[int, FlowMap]) -> bool:
     return all(a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a) for a, b in pairs)
 
 
-def eventually(true: Callable[[], bool], seconds: float = 30) -> bool:
+def eventually(true: Callable[[], bool], seconds: float = 120) -> bool:
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
@@ -325,21 +324,44 @@ def test_ctrl_c_cancels_and_keeps_what_is_finished(dask: Any, n_jobs: int | None
     assert eventually(lambda: idle(dask))
 
 
+def _is_first(path: Path) -> bool:
+    """Whether no other process has made this file before."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("victims", [1, 2])
-def test_scales_of_dead_workers_are_trained_again(dask: Any, victims: int) -> None:
+def test_scales_of_dead_workers_are_trained_again(
+    dask: Any, victims: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With both workers go the data, which are scattered again."""
-    work = jobs([1, 2], replace(SMALL, max_steps=8000))
-    pids = list(dask.run(os.getpid).values())
-    killed = threading.Event()
+    monkeypatch.setattr(base_module, "_KINDS", dict(base_module._KINDS))
+    parent, folder = os.getpid(), str(tmp_path)
 
-    def watch(board: np.ndarray) -> None:
-        if board[:, 0].max() > 100 and not killed.is_set():
-            killed.set()
-            for pid in pids[:victims]:
-                os.kill(pid, signal.SIGKILL)
+    @register("test-mortal")
+    class Mortal(ScaledNet):
+        """Takes its worker with it, once as many workers have begun a scale as are to die."""
 
-    trained = train_scales(work, watch=watch)
-    assert killed.is_set()
+        def __init__(self, dimension: int, base_degree: int | None = None) -> None:
+            super().__init__(dimension, base_degree)
+            self.inner = torch.nn.Linear(dimension, dimension)
+            dies = os.getpid() != parent and any(
+                _is_first(Path(folder, str(k))) for k in range(victims)
+            )
+            if dies:
+                eventually(lambda: len(list(Path(folder).iterdir())) == victims)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def net(self, states: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = self.inner(states)
+            return result
+
+    work = jobs([1, 2], replace(SMALL, flow_map="test-mortal"))
+    trained = train_scales(work)
+    assert len(list(tmp_path.iterdir())) == victims
     assert same(trained.flow_maps, train_scales(work, n_jobs=1).flow_maps)
 
 
