@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import quick
 
 import pyhits
 from pyhits import HiTS, Trajectories, systems
@@ -332,13 +333,12 @@ def test_one_long_trajectory_among_many_takes_no_more_memory_than_the_data() -> 
 
 
 def fit(data: Trajectories, **settings: object) -> HiTS:
-    model = HiTS([1, 4, 16], max_steps=300, random_state=0, n_jobs=1, verbose=False, **settings)
-    return model.fit(data)
+    return quick(step_sizes=[1, 4, 16], hidden_sizes=(16,), max_steps=200, **settings).fit(data)
 
 
 def test_a_fit_takes_noise_off(tmp_path: Path) -> None:
-    clean, data = noisy("van-der-pol", 40)
-    test = systems.get("van-der-pol").simulate(20, n_steps=1000, random_state=9)
+    clean, data = noisy("van-der-pol", 15)
+    test = systems.get("van-der-pol").simulate(8, n_steps=1000, random_state=9)
     model = fit(data)
     assert model.noise_ == pytest.approx(np.sqrt(0.01 * clean.mean_variance()), rel=0.05)
     assert any("4 terms" in note for note in model.notes_)
@@ -351,7 +351,7 @@ def test_a_fit_takes_noise_off(tmp_path: Path) -> None:
 
 
 def test_clean_data_are_trained_on_as_they_are() -> None:
-    clean, _ = noisy("van-der-pol", 10)
+    clean, _ = noisy("van-der-pol", 4)
     a, b = fit(clean), fit(clean, denoise=False)
     x = clean.initial_states
     assert np.array_equal(a.forecast(x, 50), b.forecast(x, 50))

@@ -46,7 +46,7 @@ def test_rows_against_a_tight_reference(name, together):
         transient=min(system.transient, 10),
     )
     rows = some_rows(int(data.lengths[0]), 30)
-    for k in range(min(together, 3)):
+    for k in range(min(together, 2)):
         states = reference(system, data[k][0], data.times()[rows], rtol=2.3e-14, atol=1e-16)
         np.testing.assert_allclose(data[k][rows], states, rtol=0, atol=1e-8)
 
