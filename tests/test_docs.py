@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import distributed
 import numpy as np
 import pytest
 import typer.main
@@ -59,18 +60,25 @@ def titled(pages: list[Path]) -> list[Any]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Little data, short trainings of narrow nets, one process, and a recording to read."""
+    """Little data, short trainings of little models, one process, and a recording to read."""
     simulate, resolve = systems.System.simulate, Recipe.resolve
+    cluster = distributed.LocalCluster
 
     def fewer(self: Any, n_trajectories: int, n_steps: int, **rest: Any) -> Any:
         return simulate(self, min(n_trajectories, 12), n_steps, **rest)
 
     def shorter(self: Recipe, *size: int, **sizes: int) -> Recipe:
-        return resolve(self, *size, **sizes).override(max_steps=20, hidden_sizes=(8,))
+        found = resolve(self, *size, **sizes)
+        low = min(3, found.polynomial_degree)
+        return found.override(max_steps=20, hidden_sizes=(8,), polynomial_degree=low)
+
+    def in_threads(**settings: Any) -> Any:
+        return cluster(**settings, processes=False, dashboard_address=":0")
 
     monkeypatch.setattr(systems.System, "simulate", fewer)
     monkeypatch.setattr(Recipe, "resolve", shorter)
     monkeypatch.setattr(parallel, "n_cores", lambda: 1)
+    monkeypatch.setattr(distributed, "LocalCluster", in_threads)
     monkeypatch.setattr(registry, "_catalogue", dict(registry._catalogue))
     monkeypatch.setattr(base, "_KINDS", dict(base._KINDS))
     monkeypatch.chdir(tmp_path)

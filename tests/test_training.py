@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import circles, rotation
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from pyhits.encoders import Standardise
 from pyhits.errors import CheckpointError, DataError, TrainingError
-from pyhits.flowmaps import PolynomialMap, ResidualNet
+from pyhits.flowmaps import PolynomialMap, ResidualNet, ScaledNet, base, register
 from pyhits.training import History, Recipe, ScaleJob, WindowSampler, get_recipe
 from pyhits.training import loop as loop_module
 from pyhits.training import run as run_module
@@ -307,6 +308,34 @@ def test_results_do_not_depend_on_the_number_of_processes() -> None:
     for size in one.flow_maps:
         assert same(one.flow_maps[size], two.flow_maps[size])
         assert one.histories[size].validation_error == two.histories[size].validation_error
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_scale_is_trained_in_one_thread(n_jobs: int) -> None:
+    """Of BLAS, too, however many there are around it: shared products round otherwise."""
+
+    @register("test-threads")
+    class Threads(ScaledNet):
+        def __init__(self, dimension: int, base_degree: int | None = None) -> None:
+            super().__init__(dimension, base_degree)
+            found = [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
+            assert found
+            self.register_buffer("most", torch.tensor([*found, torch.get_num_threads()]).max())
+            self.inner = torch.nn.Linear(dimension, dimension)
+
+        def net(self, states: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = self.inner(states)
+            return result
+
+    work = jobs(circles(20, 60), [1, 2], replace(SMALL, flow_map="test-threads", max_steps=2))
+    try:
+        with threadpool_limits(3, "blas"):
+            flow_maps = train_scales(work, n_jobs=n_jobs).flow_maps
+            around = [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
+    finally:
+        del base._KINDS["test-threads"]
+    assert [int(m.most) for m in flow_maps.values()] == [1, 1]
+    assert set(around) == {3}
 
 
 def test_progress_is_reported() -> None:

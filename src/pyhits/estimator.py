@@ -112,7 +112,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         Processes that train scales side by side; by default one a core, one alone for little work.
         The result is the same.
     random_state : int, optional
-        Equal seeds give bit-equal models on one machine.
+        Equal seeds give bit-equal models on one machine with one number of threads.
     verbose : bool
         Say what is chosen and show progress, on standard error.
 

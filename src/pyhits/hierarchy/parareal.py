@@ -40,7 +40,8 @@ class Parareal:
         Fine solutions from the corrected coarse states; row 0 is the initial state.
     iterations : array of int, shape (n,)
         Corrections of each trajectory. After k of them its first k coarse intervals are the fine
-        solver's own, one after another, to the last bit.
+        solver's own, one after another; to the last bit, if its right-hand side rounds alike for
+        any number of states.
     jumps : array, shape (n, k_max + 1)
         Largest jump at the coarse states after 0, 1, 2 ... corrections, in standard deviations of
         the training data; NaN once a trajectory is left alone.

@@ -281,12 +281,18 @@ def _reporter(index: int, board: np.ndarray, check: Callable[[], None] | None = 
 
 
 def train_alone(job: ScaleJob, report: Progress) -> tuple[FlowMap, History]:
-    """Train one scale in one thread, so that results do not depend on the number of cores."""
+    """Train one scale in one thread, so that results do not depend on the number of cores.
+
+    One of torch's, and one of BLAS in NumPy and SciPy: products that threads share round otherwise.
+    """
+    from threadpoolctl import threadpool_limits  # imported when used, as all that only fits need
+
     threads = torch.get_num_threads()
     if job.device == "cpu":
         torch.set_num_threads(1)
     try:
-        return train_scale(job, report)
+        with threadpool_limits(1, "blas"):
+            return train_scale(job, report)
     finally:
         torch.set_num_threads(threads)
 
