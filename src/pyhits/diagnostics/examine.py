@@ -1,0 +1,57 @@
+"""All checks, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyhits.diagnostics.categories import categories
+from pyhits.diagnostics.finding import Finding
+from pyhits.diagnostics.glued import glued
+from pyhits.diagnostics.growing import growing
+from pyhits.diagnostics.order import ordered, shuffled
+from pyhits.diagnostics.quantised import quantised
+from pyhits.diagnostics.regime import regime
+from pyhits.diagnostics.sample import Sample
+from pyhits.diagnostics.sideways import sideways
+from pyhits.diagnostics.wrapped import wrapped
+from pyhits.trajectories import Trajectories
+
+Check = Callable[[Sample], list[Finding]]
+
+#: Checks of single features. What they name, but for quantised ones, is left out of the rest.
+OF_FEATURES: tuple[Check, ...] = (wrapped, categories, quantised)
+
+#: Checks of the rows. The first to find anything is the last: what it says explains the others.
+OF_ROWS: tuple[Check, ...] = (shuffled, ordered, glued, growing, regime)
+
+
+def examine(data: Any, *, inputs: Sequence[str] = ()) -> list[Finding]:
+    """Look for what a person would object to in data: see ``docs/diagnostics.md``.
+
+    Parameters
+    ----------
+    data : Trajectories, or anything that Trajectories accepts
+    inputs : sequence of str
+        Names of features that are inputs: they may jump and be set, and are not judged.
+
+    Returns
+    -------
+    list of Finding
+        Empty for sound data. At most about a second of work: of large data evenly chosen features,
+        trajectories and stretches are looked at.
+    """
+    trajectories = data if isinstance(data, Trajectories) else Trajectories(data)
+    found = sideways(trajectories)
+    if found:
+        return found
+    sample = Sample.of(trajectories, inputs)
+    for check in OF_FEATURES:
+        found += check(sample)
+    odd = [name for one in found if one.kind != "quantised" for name in one.features]
+    sample = sample.without(odd)
+    for check in OF_ROWS:
+        more = check(sample) if sample.names else []
+        if more:
+            return found + more
+    return found

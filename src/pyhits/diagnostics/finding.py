@@ -1,0 +1,57 @@
+"""What a check has to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in the data that a person would object to.
+
+    Attributes
+    ----------
+    kind : str
+        ``"sideways"``, ``"wrapped"``, ``"categories"``, ``"quantised"``, ``"shuffled"``,
+        ``"sorted"``, ``"glued"``, ``"regime"``, ``"growing"``, ``"repeated"`` or ``"units"``.
+    message : str
+        What it is, and where; one sentence or two.
+    advice : str
+        What to do.
+    trajectory, row : int or None
+        The first place, both from 0; None where it is the whole.
+    features : tuple of str
+        The features that show it; empty where all do.
+    """
+
+    kind: str
+    message: str
+    advice: str
+    trajectory: int | None = None
+    row: int | None = None
+    features: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}"
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it as plain values."""
+        return {
+            "kind": self.kind,
+            "message": self.message,
+            "advice": self.advice,
+            "trajectory": self.trajectory,
+            "row": self.row,
+            "features": list(self.features),
+        }
+
+
+def quoted(names: tuple[str, ...] | list[str], most: int = 4) -> str:
+    """Return ``"'a', 'b' ..."``."""
+    more = " ..." if len(names) > most else ""
+    return ", ".join(repr(name) for name in names[:most]) + more
+
+
+def place(trajectory: int, row: int, n_trajectories: int) -> str:
+    """Return ``"row 17"``, with the trajectory where there are several."""
+    return f"row {row}" if n_trajectories == 1 else f"trajectory {trajectory}, row {row}"

@@ -1,0 +1,149 @@
+"""Several recordings below each other, taken for one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyhits.diagnostics.finding import Finding, place
+from pyhits.diagnostics.sample import Sample
+
+#: A jump is longer than all steps nearby by this factor, and by the second in the middle of all
+#: jumps. Steps that follow smoothly on each other are hardly ever longer than all others nearby.
+_LONGER, _TYPICAL = 2.5, 3.5
+
+#: The same where steps do not follow smoothly, as of prices, or where there is one jump alone.
+_LONGER_IN_NOISE, _ALONE = 12.0, 8.0
+
+#: Jumps that it takes where steps do not follow smoothly.
+_FEWEST_IN_NOISE = 3
+
+#: Rows on either side that are nearby; share of neighbouring steps of one sign that is smooth.
+_NEAR, _SAME_SIGN = 4, 0.65
+
+#: Share of the rows at which recordings begin, at most.
+_MOST = 0.1
+
+#: Two jumps from about the same state to about the same are how the system moves; about means this
+#: share of the jump.
+_SAME = 0.12
+
+#: Share of the jumps that are unlike all others, at least; share of the features that jump.
+_UNLIKE, _TOGETHER = 0.5, 0.8
+
+#: Share of the jumps at which a feature is said to jump, at least.
+_OFTEN = 0.3
+
+
+def glued(sample: Sample) -> list[Finding]:
+    """Look for jumps that no motion makes."""
+    set_levels = sample.set_levels()
+    part = sample.take(sample.moving()).scaled()
+    if not part.names:
+        return []
+    leaps = _leaps(part)
+    count = sum(len(places) for places in leaps)
+    if count == 0 or _recur(part, leaps) or not _all_jump(part, leaps):
+        return []
+    if any(_explains(sample, leaps, k) for k in set_levels):
+        return []
+    piece = next(j for j, places in enumerate(leaps) if len(places))
+    rows = leaps[piece] + sample.first_rows[piece] + 1
+    shown = ", ".join(map(str, rows[:5].tolist())) + (" ..." if count > 5 else "")
+    at = place(sample.trajectories[piece], 0, sample.n_trajectories).removesuffix("row 0")
+    every = np.unique(np.diff(rows))
+    evenly = f", every {every[0]} rows" if len(rows) > 2 and len(every) == 1 else ""
+    return [
+        Finding(
+            "glued",
+            f"All features jump far beyond their usual step at {at}row{'s' if count > 1 else ''} "
+            f"{shown} ({count} in all{evenly}): several recordings seem to stand below each other.",
+            "Number them in a column named trajectory, or give a list of arrays, one a recording: "
+            f"numpy.split(array, {rows[:3].tolist()}{' + ...' if count > 3 else ''}).",
+            sample.trajectories[piece],
+            int(rows[0]),
+        )
+    ]
+
+
+def _leaps(part: Sample) -> list[np.ndarray]:
+    """Return for each piece the steps, by number, that are far beyond those around them."""
+    steps = [np.diff(piece, axis=0) for piece in part.pieces]
+    lengths = [np.linalg.norm(d, axis=1) for d in steps]
+    ratios = [_beyond_nearby(length) for length in lengths]
+    none = [np.zeros(0, dtype=np.int64) for _ in steps]
+    every = np.concatenate(lengths)
+    longest = float(np.median(every)) * _LONGER
+    is_smooth = _same_sign(steps) > _SAME_SIGN
+    factor = _LONGER if is_smooth else _LONGER_IN_NOISE
+    leaps = [
+        np.flatnonzero((r > factor) & (length > longest))
+        for r, length in zip(ratios, lengths, strict=True)
+    ]
+    ratio = np.concatenate([r[places] for places, r in zip(leaps, ratios, strict=True)])
+    length = np.concatenate([x[places] for places, x in zip(leaps, lengths, strict=True)])
+    n = len(ratio)
+    if n == 0 or n > _MOST * len(every) or np.median(ratio) < _TYPICAL:
+        return none
+    if np.median(length) < np.quantile(every, 0.99 * (1 - n / len(every))):
+        return none
+    if is_smooth and n == 1 and ratio[0] < _ALONE:
+        return none
+    return none if not is_smooth and n < _FEWEST_IN_NOISE else leaps
+
+
+def _beyond_nearby(length: np.ndarray) -> np.ndarray:
+    """Return each step's length by the longest of those nearby; 0 where there are none on a side."""
+    n = len(length)
+    if n < 2 * _NEAR + 1:
+        return np.zeros(n)
+    padded = np.concatenate([np.zeros(_NEAR), length, np.zeros(_NEAR)])
+    near = np.zeros(n)
+    for j in range(1, _NEAR + 1):
+        np.maximum(near, padded[_NEAR - j : _NEAR - j + n], out=near)
+        np.maximum(near, padded[_NEAR + j : _NEAR + j + n], out=near)
+    ratio = np.where(near > 0, length / np.where(near > 0, near, 1), 0)
+    ratio[[0, -1]] = 0
+    return ratio
+
+
+def _same_sign(steps: list[np.ndarray]) -> float:
+    """Return how often a step has the sign of the one before, in the middle of the features."""
+    same = [(d[1:] * d[:-1] > 0).sum(axis=0) for d in steps]
+    known = [(d[1:] * d[:-1] != 0).sum(axis=0) for d in steps]
+    return float(np.median(np.sum(same, axis=0) / np.maximum(np.sum(known, axis=0), 1)))
+
+
+def _recur(part: Sample, leaps: list[np.ndarray]) -> bool:
+    """Whether most jumps lead from about where another one does to about where it does."""
+    start = np.concatenate([p[places] for p, places in zip(part.pieces, leaps, strict=True)])
+    end = np.concatenate([p[places + 1] for p, places in zip(part.pieces, leaps, strict=True)])
+    if len(start) < 2:
+        return False
+    start, end = start[:512], end[:512]
+    length = np.linalg.norm(end - start, axis=1)
+    apart = np.maximum(
+        np.linalg.norm(start[:, None] - start, axis=2), np.linalg.norm(end[:, None] - end, axis=2)
+    )
+    np.fill_diagonal(apart, np.inf)
+    return bool((apart.min(axis=1) > _SAME * length).mean() < _UNLIKE)
+
+
+def _all_jump(part: Sample, leaps: list[np.ndarray]) -> bool:
+    """Whether nearly every feature jumps, at some of the places, beyond its own steps nearby."""
+    jumps, counts = np.zeros(len(part.names)), 0
+    for piece, places in zip(part.pieces, leaps, strict=True):
+        d = np.abs(np.diff(piece, axis=0))
+        for at in places[:64].tolist():
+            near = np.concatenate([d[max(0, at - 3) : at], d[at + 1 : at + 4]])
+            jumps += d[at] > 2.5 * near.max(axis=0)
+            counts += 1
+    return bool((jumps >= _OFTEN * counts).mean() >= _TOGETHER)
+
+
+def _explains(sample: Sample, leaps: list[np.ndarray], k: int) -> bool:
+    """Whether a level that is set from outside changes where the jumps are."""
+    changed = [
+        (np.diff(piece[:, k]) != 0)[places]
+        for piece, places in zip(sample.pieces, leaps, strict=True)
+    ]
+    return bool(np.concatenate(changed).mean() > 0.5)

@@ -1,0 +1,146 @@
+"""Rows that do not stand in the order of time: shuffled, or sorted by a feature.
+
+Rows of a recording lie on curves. If the row after each tells nothing of the row after its nearest
+neighbour, and yet the rows lie much nearer to each other than those of as many independent
+numbers, then there is a curve but it is not followed: the rows stand in another order.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from pyhits.diagnostics.finding import Finding
+from pyhits.diagnostics.sample import Sample, evenly
+
+#: Rows that it takes, rows whose neighbours are looked for, rows among which, and coordinates.
+_FEWEST, _MOST_ASKED, _MOST_ROWS, _MOST_COORDINATES = 50, 1000, 20_000, 6
+
+#: Distances as shares of those of rows in any order: of the row after a row and the row after its
+#: neighbour, and of a row and the next. Above them the order tells nothing.
+_UNFOLLOWED, _FAR = 0.8, 0.8
+
+#: The same where the rows are in the order of one feature, and the others are looked at.
+_UNFOLLOWED_BY_OTHERS, _FAR_OF_OTHERS = 0.3, 0.3
+
+#: Distance to the nearest row by that of independent coordinates of the same spread, at most.
+_ON_CURVES = 0.6
+
+
+class _Order(NamedTuple):
+    """Mean distances, as shares of those of rows in any order; ``curves`` of nearest rows."""
+
+    following: float
+    next: float
+    curves: float
+
+
+def shuffled(sample: Sample) -> list[Finding]:
+    """Look whether the rows stand in no order."""
+    columns = sample.moving()
+    if len(columns) < 2:
+        return []
+    pieces = sample.take(columns).scaled().pieces
+    found = _order(pieces, pieces, _FAR)
+    if found is None or found.following < _UNFOLLOWED or found.curves > _ON_CURVES:
+        return []
+    return [
+        Finding(
+            "shuffled",
+            "The rows lie on curves, but each is as far from the next as from any other: they seem "
+            "to be shuffled, or taken much too rarely.",
+            "Give them in the order of time: sort by a column of times, which pyhits.repair (or "
+            "--repair) does where there is one. Shuffle trajectories if anything, never rows.",
+        )
+    ]
+
+
+def ordered(sample: Sample) -> list[Finding]:
+    """Look whether the rows stand in the order of one feature."""
+    columns = sample.moving()
+    if len(columns) < 2:
+        return []
+    part = sample.take(columns)
+    for k, name in enumerate(part.names):
+        signs = {_direction(piece[:, k]) for piece in part.pieces}
+        if len(signs) != 1 or 0 in signs or _is_clock([piece[:, k] for piece in part.pieces]):
+            continue
+        pieces = part.scaled().pieces
+        others = tuple(np.delete(piece, k, axis=1) for piece in pieces)
+        found = _order(pieces, others, _FAR_OF_OTHERS)
+        if found is None or found.following < _UNFOLLOWED_BY_OTHERS or found.curves > _ON_CURVES:
+            continue
+        how = "rise" if 1 in signs else "fall"
+        return [
+            Finding(
+                "sorted",
+                f"The rows {how} in {name!r} from the first to the last while the other features "
+                f"jump to and fro: they seem to be sorted by {name!r} and not by time.",
+                "Give them in the order of time: sort by a column of times, which pyhits.repair "
+                "(or --repair) does where there is one.",
+                features=(name,),
+            )
+        ]
+    return []
+
+
+def _direction(x: np.ndarray) -> int:
+    """Return 1 or -1 where a feature rises or falls throughout, else 0."""
+    if len(x) < _FEWEST:
+        return 0
+    steps = np.diff(x)
+    if (steps >= 0).all() and steps.max() > 0:
+        return 1
+    return -1 if (steps <= 0).all() and steps.min() < 0 else 0
+
+
+def _is_clock(columns: list[np.ndarray]) -> bool:
+    """Whether a feature rises evenly, as a time does."""
+    steps = np.abs(np.concatenate([np.diff(x) for x in columns]))
+    return bool(np.quantile(steps, 0.9) <= 1.5 * np.quantile(steps, 0.1))
+
+
+def _order(
+    pieces: tuple[np.ndarray, ...], compared: tuple[np.ndarray, ...], far: float
+) -> _Order | None:
+    """Measure how much the order tells; None where a row is near enough to the next."""
+    rows, others = np.concatenate(pieces), np.concatenate(compared)
+    is_last = np.zeros(len(rows), dtype=bool)
+    is_last[np.cumsum([len(piece) for piece in pieces]) - 1] = True
+    if len(rows) < _FEWEST:
+        return None
+    rng = np.random.default_rng(0)
+    places = np.flatnonzero(~is_last)
+    asked = places[evenly(len(places), _MOST_ASKED)]
+    any_row = rng.permutation(len(rows))[rng.integers(len(rows), size=len(asked))]
+    typical = _distance(others[asked], others[any_row])
+    next_one = _distance(others[asked], others[asked + 1])
+    if not typical > 0 or next_one < far * typical:
+        return None
+    kept = evenly(len(places), _MOST_ROWS)
+    known = places[kept]
+    coordinates = _coordinates(rows)
+    tree = KDTree(coordinates[known])
+    distance, index = tree.query(coordinates[asked], k=2)
+    is_itself = known[index[:, 0]] == asked
+    neighbour = known[np.where(is_itself, index[:, 1], index[:, 0])]
+    nearest = np.where(is_itself, distance[:, 1], distance[:, 0])
+    following = _distance(others[asked + 1], others[neighbour + 1])
+    independent = np.column_stack([rng.permutation(column) for column in coordinates[known].T])
+    expected = KDTree(independent).query(independent[evenly(len(independent), len(asked))], k=2)[0]
+    usual = float(np.median(expected[:, 1]))
+    curves = float(np.median(nearest)) / usual if usual > 0 and np.median(nearest) > 0 else np.inf
+    return _Order(following / typical, next_one / typical, curves)
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.linalg.norm(a - b, axis=1).mean())
+
+
+def _coordinates(rows: np.ndarray) -> np.ndarray:
+    """Return the principal coordinates: uncorrelated, so that lines are no curves."""
+    centred = rows - rows.mean(axis=0)
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    return np.asarray(centred @ vectors[:, ::-1][:, :_MOST_COORDINATES])
