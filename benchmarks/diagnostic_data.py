@@ -63,7 +63,7 @@ def noisy(rows: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarra
 
 def _piece(kind: int, rng: np.random.Generator, n: int) -> np.ndarray:
     if kind == 0:
-        return rk4(lorenz, rng.normal(0, 8, 3) + [0, 0, 25], 0.02, n, 2)
+        return rk4(lorenz, rng.normal([0, 0, 25], 8), 0.02, n, 2)
     if kind == 1:
         return rk4(van_der_pol, rng.uniform(-3, 3, 2), 0.05, n, 2)
     if kind == 2:
@@ -102,9 +102,7 @@ def ordered(kinds: tuple[int, ...], level: float = 0.0) -> Maker:
     """Rows of one recording in the order of a feature."""
 
     def make(rng: np.random.Generator) -> Trajectories:
-        rows = noisy(
-            _piece(int(rng.choice(kinds)), rng, int(rng.integers(300, 1500))), level, rng
-        )
+        rows = noisy(_piece(int(rng.choice(kinds)), rng, int(rng.integers(300, 1500))), level, rng)
         return Trajectories(rows[np.argsort(rows[:, rng.integers(rows.shape[1])])])
 
     return make
@@ -140,7 +138,12 @@ def categories(held: bool) -> Maker:
 
     def make(rng: np.random.Generator) -> Trajectories:
         n, k = int(rng.integers(300, 1500)), int(rng.integers(3, 9))
-        codes = rng.choice([np.arange(k), 1 + np.arange(k), np.sort(rng.choice(99, k, False))][0:3][rng.integers(3)], n)  # noqa: E501 - three kinds of labels
+        codes = rng.choice(
+            [np.arange(k), 1 + np.arange(k), np.sort(rng.choice(99, k, False))][0:3][
+                rng.integers(3)
+            ],
+            n,
+        )
         if held:
             change = rng.random(n) < 0.1
             codes = codes[np.maximum.accumulate(np.where(change, np.arange(n), 0))]
@@ -159,7 +162,9 @@ def regimes(kind: str) -> Maker:
         t = 0.05 * np.arange(n)
         late = np.arange(n) >= cut
         if kind == "mean":
-            rows = ar1(rng, n, 0.7)[:, None] + late[:, None] * rng.choice([-1, 1]) * rng.uniform(8, 15)
+            rows = ar1(rng, n, 0.7)[:, None] + late[:, None] * rng.choice([-1, 1]) * rng.uniform(
+                8, 15
+            )
         elif kind == "spread":
             rows = (ar1(rng, n, 0.7) * np.where(late, rng.choice([0.2, 5]), 1))[:, None]
         elif kind == "frequency":
@@ -171,9 +176,11 @@ def regimes(kind: str) -> Maker:
             rows = noisy(np.sin(phase)[:, None], 0.01, rng)
         elif kind == "amplitude":
             rows = noisy(
-                np.column_stack([np.sin(t), np.cos(t)]) * np.where(late, rng.uniform(3, 6), 1)[:, None],
-                0.01, rng,
-            )  # fmt: skip
+                np.column_stack([np.sin(t), np.cos(t)])
+                * np.where(late, rng.uniform(3, 6), 1)[:, None],
+                0.01,
+                rng,
+            )
         else:
             first = rk4(lorenz, np.array([1.0, 1, 20]), 0.02, cut, 2)
             rho = rng.choice([18, 40, 50])
@@ -315,8 +322,11 @@ def fitzhugh_nagumo(rng: np.random.Generator) -> Trajectories:
     i = rng.uniform(0.4, 1.2)
     rows = rk4(
         lambda x: np.array([x[0] - x[0] ** 3 / 3 - x[1] + i, 0.08 * (x[0] + 0.7 - 0.8 * x[1])]),
-        rng.uniform(-1, 1, 2), float(rng.choice([0.2, 0.5, 1, 2.5])), 1000, 25,
-    )  # fmt: skip
+        rng.uniform(-1, 1, 2),
+        float(rng.choice([0.2, 0.5, 1, 2.5])),
+        1000,
+        25,
+    )
     return Trajectories(noisy(rows, float(rng.choice([0, 0.01])), rng))
 
 
@@ -325,11 +335,17 @@ def bursting(rng: np.random.Generator) -> Trajectories:
     i = rng.uniform(1.8, 3.2)
     rows = rk4(
         lambda x: np.array(
-            [x[1] - x[0] ** 3 + 3 * x[0] ** 2 - x[2] + i, 1 - 5 * x[0] ** 2 - x[1],
-             0.006 * (4 * (x[0] + 1.6) - x[2])]  # fmt: skip
+            [
+                x[1] - x[0] ** 3 + 3 * x[0] ** 2 - x[2] + i,
+                1 - 5 * x[0] ** 2 - x[1],
+                0.006 * (4 * (x[0] + 1.6) - x[2]),
+            ]
         ),
-        np.array([-1.0, 0, 2]), float(rng.choice([0.1, 0.5, 1.0])), 2000, 20,
-    )  # fmt: skip
+        np.array([-1.0, 0, 2]),
+        float(rng.choice([0.1, 0.5, 1.0])),
+        2000,
+        20,
+    )
     return Trajectories(noisy(rows, float(rng.choice([0, 0.01])), rng))
 
 
@@ -449,7 +465,9 @@ def quasi_periodic(rng: np.random.Generator) -> Trajectories:
     """Beats of two or three frequencies, some slow."""
     t = 0.1 * np.arange(int(rng.integers(300, 2000)))
     w = rng.uniform(0.05, 2, 3)
-    rows = np.column_stack([np.sin(t * f + p) for f, p in zip(w, rng.uniform(0, 6, 3), strict=True)])
+    rows = np.column_stack(
+        [np.sin(t * f + p) for f, p in zip(w, rng.uniform(0, 6, 3), strict=True)]
+    )
     return Trajectories(rows @ rng.standard_normal((3, int(rng.integers(1, 4)))))
 
 
@@ -465,7 +483,7 @@ def switching(rng: np.random.Generator) -> Trajectories:
     """A particle in two wells that changes sides now and then."""
     x, rows = 1.0, []
     for _ in range(20000):
-        x += 0.01 * (x - x**3) * 2 + 0.1 * 0.45 * rng.standard_normal()
+        x += 0.01 * (x - x**3) * 2 + 0.1 * 0.6 * rng.standard_normal()
         rows.append(x)
     return Trajectories(np.array(rows)[::10, None])
 

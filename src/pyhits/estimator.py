@@ -340,6 +340,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             "high": shown.values.max(axis=0).astype(float).tolist(),
             "noise": self.noise_.tolist(),
             "time_axis": given.axis.steps_alone().as_dict(),
+            "findings": ready.findings,
         }
         say("Choosing which scales to couple.", verbose=self.verbose)
         deadline = None if self.time_limit is None else begin + self.time_limit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from pyhits import planning
 from pyhits.clock import Clock
+from pyhits.diagnostics import compare, examine
 from pyhits.encoders import Chain, DelayEmbedding, Standardise
 from pyhits.encoders.chain import AUTO, automatic, split, without_idle
 from pyhits.encoders.flatten import as_rows
@@ -66,6 +68,8 @@ class Prepared:
     recipe : Recipe
         Resolved.
     notes : list of str
+    findings : list of str
+        What a person would object to in the data; among the notes, too.
     """
 
     given: Trajectories
@@ -83,6 +87,7 @@ class Prepared:
     step_sizes: list[int]
     recipe: Recipe
     notes: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
 
     @property
     def dtype(self) -> str:
@@ -167,6 +172,8 @@ def prepare(
     train, held = parted.train, parted.validation
     said = (parted.note, *axis_notes(parted.whole.axis), *outlier_notes(parted.whole))
     notes = [note for note in said if note]
+    findings = _findings(parted, names)
+    notes += findings
     acting: dict[str, np.ndarray] = {}
     if names:
         acting = {"train": train.values[:, -len(names) :], "held": held.values[:, -len(names) :]}
@@ -254,7 +261,17 @@ def prepare(
         sizes,
         recipe,
         notes,
+        findings,
     )
+
+
+def _findings(parted: Split, inputs: Sequence[str]) -> list[str]:
+    """Return what a person would object to in the data of a fit."""
+    found = examine(parted.whole, inputs=inputs)
+    if parted.validation is not parted.train:
+        by_time = parted.how == "time"
+        found += compare(parted.train, parted.validation, inputs=inputs, continued=by_time)
+    return [str(finding) for finding in found]
 
 
 def _needed_delays(

@@ -14,6 +14,7 @@ import numpy as np
 from pyhits import evidence, onset, planning
 from pyhits.checks import as_count, as_positive
 from pyhits.containers import as_recording, dates_of
+from pyhits.diagnostics import units
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.flatten import as_rows
 from pyhits.errors import ArgumentError, NotFittedError, PyHiTSWarning
@@ -46,6 +47,9 @@ from pyhits.trust.rivals import Rivals
 
 #: Initial states of a forecast without intervals whose neighbours in the data are looked for.
 _LOOKED_AT = 256
+
+#: Features that may have units of their own; more are points of a field.
+_MOST_WITH_UNITS = 1024
 
 
 class Stepping:
@@ -412,15 +416,23 @@ class Stepping:
         """
         if self.region_ is None:
             return np.zeros(len(states), dtype=bool), []
+        coordinates = states
         if self.preprocessor_ is not None:
             rows = states if states.ndim == 3 else states[:, None]
-            states = self.preprocessor_.transform(rows)[:, -1]
-        found = self.region_.outside(states, most)
-        sentence = found.sentence()
-        if sentence is None:
-            return found.any, []
-        warnings.warn(sentence, PyHiTSWarning, stacklevel=3)
-        return found.any, [sentence]
+            coordinates = self.preprocessor_.transform(rows)[:, -1]
+        found = self.region_.outside(coordinates, most)
+        sentences = [found.sentence(), *self._other_units(states, "initial states")]
+        notes = [sentence for sentence in sentences if sentence is not None]
+        if notes:
+            warnings.warn(" ".join(notes), PyHiTSWarning, stacklevel=3)
+        return found.any, notes
+
+    def _other_units(self, states: np.ndarray, what: str) -> list[str]:
+        """Say so if states ``(..., d)`` would lie in the training data in other units."""
+        names, low, high = self.feature_names_, self.data_["low"], self.data_["high"]
+        if len(names) > _MOST_WITH_UNITS:
+            return []
+        return [str(f) for f in units(states.reshape(-1, len(names)), names, low, high, what=what)]
 
     def _with_intervals(
         self,
@@ -596,6 +608,8 @@ class Stepping:
         self._check_fitted()
         joined = self.as_data(test)
         whole, _ = self._apart(joined)
+        for sentence in self._other_units(whole.values, "data"):
+            warnings.warn(sentence, PyHiTSWarning, stacklevel=2)
         starts, data = histories(whole, self.start_rows_)
         sizes = tuple(chain(self.selection_.step_sizes if step_sizes is None else step_sizes))
         if n_steps is not None:

@@ -30,11 +30,15 @@ def check(
     time_format: TimeFormat = None,
     time_zone: TimeZone = None,
     snapshot: Snapshot = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="Column that acts on the system: not judged; repeatable."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Show what a file holds: trajectories, step, ranges, gaps, outliers, and what to do.
+    """Show what a file holds: trajectories, step, ranges, gaps, outliers, oddities, and what to do.
 
     The exit code is 0 if the file can be learned from as it is, 1 if it takes a repair or cannot be
     used, and 2 if it cannot be read.
@@ -51,6 +55,7 @@ def check(
         time_format=time_format,
         time_zone=time_zone,
         snapshot=shape_of(snapshot),
+        inputs=inputs or (),
     )
     print(json.dumps(found.as_dict(), indent=2) if as_json else found)
     if not found.is_usable:

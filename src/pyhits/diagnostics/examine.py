@@ -12,8 +12,10 @@ from pyhits.diagnostics.growing import growing
 from pyhits.diagnostics.order import ordered, shuffled
 from pyhits.diagnostics.quantised import quantised
 from pyhits.diagnostics.regime import regime
-from pyhits.diagnostics.sample import Sample
+from pyhits.diagnostics.repeated import repeated
+from pyhits.diagnostics.sample import MOST_FEATURES, Sample
 from pyhits.diagnostics.sideways import sideways
+from pyhits.diagnostics.units import units
 from pyhits.diagnostics.wrapped import wrapped
 from pyhits.trajectories import Trajectories
 
@@ -55,3 +57,30 @@ def examine(data: Any, *, inputs: Sequence[str] = ()) -> list[Finding]:
         if more:
             return found + more
     return found
+
+
+def compare(
+    train: Trajectories,
+    validation: Trajectories,
+    *,
+    inputs: Sequence[str] = (),
+    continued: bool = False,
+) -> list[Finding]:
+    """Look whether validation data repeat the training data, or are in other units.
+
+    Parameters
+    ----------
+    train, validation : Trajectories
+        With the same features in the same order.
+    inputs : sequence of str
+        As in :func:`examine`.
+    continued : bool
+        Whether the validation data are the ends of the training data's recordings.
+    """
+    found = repeated(train, validation, continued=continued)
+    if continued or train.n_features > MOST_FEATURES:
+        return found
+    judged = [k for k, name in enumerate(train.feature_names) if name not in inputs]
+    names = [train.feature_names[k] for k in judged]
+    low, high = train.values.min(axis=0)[judged], train.values.max(axis=0)[judged]
+    return found + units(validation.values[:, judged], names, low, high, what="validation data")

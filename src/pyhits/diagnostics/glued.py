@@ -28,7 +28,7 @@ _MOST = 0.1
 _SAME = 0.12
 
 #: Share of the jumps that are unlike all others, at least; share of the features that jump.
-_UNLIKE, _TOGETHER = 0.5, 0.8
+_UNLIKE, _TOGETHER = 0.5, 0.6
 
 #: Share of the jumps at which a feature is said to jump, at least.
 _OFTEN = 0.3
@@ -80,11 +80,8 @@ def _leaps(part: Sample) -> list[np.ndarray]:
         for r, length in zip(ratios, lengths, strict=True)
     ]
     ratio = np.concatenate([r[places] for places, r in zip(leaps, ratios, strict=True)])
-    length = np.concatenate([x[places] for places, x in zip(leaps, lengths, strict=True)])
     n = len(ratio)
     if n == 0 or n > _MOST * len(every) or np.median(ratio) < _TYPICAL:
-        return none
-    if np.median(length) < np.quantile(every, 0.99 * (1 - n / len(every))):
         return none
     if is_smooth and n == 1 and ratio[0] < _ALONE:
         return none
@@ -92,7 +89,7 @@ def _leaps(part: Sample) -> list[np.ndarray]:
 
 
 def _beyond_nearby(length: np.ndarray) -> np.ndarray:
-    """Return each step's length by the longest of those nearby; 0 where there are none on a side."""
+    """Return each step's length by the longest of those nearby; 0 at the ends."""
     n = len(length)
     if n < 2 * _NEAR + 1:
         return np.zeros(n)
@@ -129,7 +126,7 @@ def _recur(part: Sample, leaps: list[np.ndarray]) -> bool:
 
 
 def _all_jump(part: Sample, leaps: list[np.ndarray]) -> bool:
-    """Whether nearly every feature jumps, at some of the places, beyond its own steps nearby."""
+    """Whether most features jump, at some of the places, beyond its own steps nearby."""
     jumps, counts = np.zeros(len(part.names)), 0
     for piece, places in zip(part.pieces, leaps, strict=True):
         d = np.abs(np.diff(piece, axis=0))

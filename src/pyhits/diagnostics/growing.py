@@ -45,8 +45,8 @@ def growing(sample: Sample) -> list[Finding]:
     return [
         Finding(
             "growing",
-            f"The amplitude of {name!r}{others} grows {factors[name]:.3g}-fold from the first eighth "
-            "of the recording to the last, and still grows there: forecasts leave what was "
+            f"The amplitude of {name!r}{others} grows {factors[name]:.3g}-fold from the first "
+            "eighth of the recording to the last, and still grows there: forecasts leave what was "
             "recorded.",
             "Expect little beyond the recorded range; where the motion grows with its level, take "
             "logarithms (numpy.log) of what is positive, or divide by the trend.",

@@ -25,16 +25,34 @@ _UNFOLLOWED, _FAR = 0.8, 0.8
 #: The same where the rows are in the order of one feature, and the others are looked at.
 _UNFOLLOWED_BY_OTHERS, _FAR_OF_OTHERS = 0.3, 0.3
 
-#: Distance to the nearest row by that of independent coordinates of the same spread, at most.
-_ON_CURVES = 0.6
+#: Rows lie on curves if the nearest is nearer than this share of what independent coordinates of
+#: the same spread give, or if the two nearest lie on either side: the mean cosine between the ways
+#: to them is 0 for independent rows. Rows of which many are equal are not judged by that.
+_NEARER, _OPPOSITE, _DISTINCT = 0.72, -0.2, 0.8
 
 
 class _Order(NamedTuple):
-    """Mean distances, as shares of those of rows in any order; ``curves`` of nearest rows."""
+    """How much the order of rows tells.
+
+    Attributes
+    ----------
+    following : float
+        Mean distance of the row after a row and the row after its nearest, as a share of the
+        distance of any two.
+    nearest : float
+        Distance of the nearest row by that of independent coordinates.
+    between : float
+        Mean cosine between the ways to the two nearest rows.
+    """
 
     following: float
-    next: float
-    curves: float
+    nearest: float
+    between: float
+
+    @property
+    def on_curves(self) -> bool:
+        """Whether the rows lie on curves."""
+        return self.nearest < _NEARER or self.between < _OPPOSITE
 
 
 def shuffled(sample: Sample) -> list[Finding]:
@@ -44,7 +62,7 @@ def shuffled(sample: Sample) -> list[Finding]:
         return []
     pieces = sample.take(columns).scaled().pieces
     found = _order(pieces, pieces, _FAR)
-    if found is None or found.following < _UNFOLLOWED or found.curves > _ON_CURVES:
+    if found is None or found.following < _UNFOLLOWED or not found.on_curves:
         return []
     return [
         Finding(
@@ -70,7 +88,7 @@ def ordered(sample: Sample) -> list[Finding]:
         pieces = part.scaled().pieces
         others = tuple(np.delete(piece, k, axis=1) for piece in pieces)
         found = _order(pieces, others, _FAR_OF_OTHERS)
-        if found is None or found.following < _UNFOLLOWED_BY_OTHERS or found.curves > _ON_CURVES:
+        if found is None or found.following < _UNFOLLOWED_BY_OTHERS or not found.on_curves:
             continue
         how = "rise" if 1 in signs else "fall"
         return [
@@ -123,16 +141,27 @@ def _order(
     known = places[kept]
     coordinates = _coordinates(rows)
     tree = KDTree(coordinates[known])
-    distance, index = tree.query(coordinates[asked], k=2)
-    is_itself = known[index[:, 0]] == asked
-    neighbour = known[np.where(is_itself, index[:, 1], index[:, 0])]
-    nearest = np.where(is_itself, distance[:, 1], distance[:, 0])
+    distance, index = tree.query(coordinates[asked], k=3)
+    # A row that is asked for is its own neighbour, if it is among the known ones.
+    rank = (known[index[:, 0]] == asked).astype(int)
+    every = np.arange(len(asked))
+    neighbour, second = known[index[every, rank]], known[index[every, rank + 1]]
+    nearest = distance[every, rank]
     following = _distance(others[asked + 1], others[neighbour + 1])
     independent = np.column_stack([rng.permutation(column) for column in coordinates[known].T])
     expected = KDTree(independent).query(independent[evenly(len(independent), len(asked))], k=2)[0]
     usual = float(np.median(expected[:, 1]))
     curves = float(np.median(nearest)) / usual if usual > 0 and np.median(nearest) > 0 else np.inf
-    return _Order(following / typical, next_one / typical, curves)
+    between = _cosine(*(coordinates[other] - coordinates[asked] for other in (neighbour, second)))
+    return _Order(following / typical, curves, between)
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the mean cosine between vectors; 0 where too many are none."""
+    size = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    if (size > 0).mean() < _DISTINCT:
+        return 0.0
+    return float(((a * b).sum(axis=1)[size > 0] / size[size > 0]).mean())
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

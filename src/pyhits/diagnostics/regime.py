@@ -23,6 +23,10 @@ _FEWEST, _BLOCKS, _SIDE = 200, 20, 0.2
 #: standard deviations of rows; and of the size of steps, as a logarithm.
 _DISTINCT, _LEVEL, _SIZE = 6.0, 4.0, float(np.log(2))
 
+#: Share of the blocks on either side in which a feature turns, at least: what goes one way, fast
+#: and then slowly, is a transient.
+_TURNING = 0.4
+
 #: Standard deviation of a side's block means, by that of the means of white noise, at most: what
 #: drifts before it leaps is how relaxation oscillators move.
 _STEADY = 6.0
@@ -36,8 +40,9 @@ _MOST_PIECES, _MOST_FEATURES = 4, 8
 #: Rows asked for their neighbours, rows among which; neighbours; how near, in a feature's bulk.
 _ASKED, _AMONG, _NEIGHBOURS, _NEARNESS = 600, 4000, 24, 0.06
 
-#: What like states do later differs by this factor more across the change than on its sides.
-_OTHERWISE = 3.0
+#: Of what like states do later, three quarters of the differences across the change are larger by
+#: this factor than three quarters of those on its sides.
+_OTHERWISE = 1.1
 
 #: Pairs of like states across, and on the sides, at least.
 _FEWEST_PAIRS = 60
@@ -105,7 +110,9 @@ def _by_blocks(x: np.ndarray, names: list[str]) -> _Change | None:
         if not np.isfinite(sizes[:, k]).all():
             continue
         cut, gap, spread = _two_levels(sizes[:, k])
-        if gap >= _SIZE and gap >= _DISTINCT * spread:
+        turns = (steps[:, 1:, k] * steps[:, :-1, k] < 0).any(axis=1)
+        to_and_fro = min(turns[:cut].mean(), turns[cut:].mean()) >= _TURNING
+        if gap >= _SIZE and gap >= _DISTINCT * spread and to_and_fro:
             factor = np.exp(abs(gap))
             more = "larger" if sizes[cut:, k].mean() > sizes[:cut, k].mean() else "smaller"
             what = f"the steps of {name!r} are {factor:.2g} times {more}"
@@ -195,7 +202,7 @@ def _by_neighbours(x: np.ndarray, d: int) -> _Change | None:
             continue
         usual = max(float(np.quantile(off[part], 0.75)) for part in (before, behind)) + 1e-3
         ratio = float(np.quantile(off[across], 0.25)) / usual
-        if ratio > _OTHERWISE / 2 and (best is None or ratio > best.strength):
+        if ratio > _OTHERWISE and (best is None or ratio > best.strength):
             best = _Change(cut + back, "the same states go on elsewhere than before", ratio)
     return best
 

@@ -79,7 +79,7 @@ class Sample:
         return [k for k, is_input in enumerate(self.inputs) if not is_input]
 
     def moving(self) -> list[int]:
-        """Return the columns of judged features that change, and are not merely set now and then."""
+        """Return the columns of judged features that move, and are not merely set at times."""
         steps = self.steps()
         if not len(steps):
             return []

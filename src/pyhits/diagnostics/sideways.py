@@ -26,7 +26,9 @@ def sideways(data: Trajectories) -> list[Finding]:
     rows, columns = int(data.lengths.max()), data.n_features
     named = data.feature_names != default_names(columns)
     # Columns that somebody has named are features.
-    if named and not all(name.lstrip("-").replace(".", "").isdigit() for name in data.feature_names):
+    if named and not all(
+        name.lstrip("-").replace(".", "").isdigit() for name in data.feature_names
+    ):
         return []
     if data.snapshot is not None or columns < max(_FEWEST_COLUMNS, rows + 1):
         return []

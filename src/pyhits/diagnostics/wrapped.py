@@ -20,7 +20,10 @@ _GAP = 1.5
 #: Wraps that it takes where the turn is of no known length.
 _FEWEST = 3
 
-#: Share of the rows in each quarter of the range, at least: what jumps to and fro is not in between.
+#: Usual steps are at most this share of a turn of no known length.
+_SLOW = 0.25
+
+#: Share of the rows in each quarter of the range, at least: what jumps to and fro has none there.
 _BETWEEN = 0.02
 
 #: Change of slope across a wrap, as a share of the slope, at most: a reset changes it.
@@ -61,7 +64,8 @@ def _in_column(sample: Sample, k: int) -> Finding | None:
     if _from_end_to_end(columns, is_long, low + reach, high - reach) < _CONTINUED:
         return None
     turn, known = _turn(steps, is_long, low, high, usual)
-    if not known and n_long < _FEWEST:
+    is_field = sample.n_features > len(sample.names)
+    if not known and (n_long < _FEWEST or usual > _SLOW * turn or is_field):
         return None
     share = np.histogram(np.concatenate(columns), bins=4, range=(low, high))[0] / (n + len(columns))
     is_angle = known and turn in _ANGLES and width > 0.9 * turn
@@ -70,15 +74,18 @@ def _in_column(sample: Sample, k: int) -> Finding | None:
     if not _goes_on(steps, turn, usual):
         return None
     piece = next(j for j, m in enumerate(is_long) if m.any())
-    number, row = sample.trajectories[piece], sample.first_rows[piece] + int(is_long[piece].argmax())
+    number, row = (
+        sample.trajectories[piece],
+        sample.first_rows[piece] + int(is_long[piece].argmax()),
+    )
     name, at = sample.names[k], place(number, row + 1, sample.n_trajectories)
     x = columns[piece][row - sample.first_rows[piece] :]
     return Finding(
         "wrapped",
         f"{name!r} wraps: it jumps from {x[0]:.4g} to {x[1]:.4g} at {at} as an angle does that "
         f"starts again after a turn of {turn:.6g} ({n_long} such jumps).",
-        f"Put its cosine and sine in its place (cos and sin of 2 pi {name} / {turn:.6g}), or unwrap "
-        f"it: numpy.unwrap(x, period={turn:.6g}).",
+        f"Put its cosine and sine in its place (cos and sin of 2 pi {name} / {turn:.6g}), or "
+        f"unwrap it: numpy.unwrap(x, period={turn:.6g}).",
         number,
         row + 1,
         (name,),
@@ -102,7 +109,9 @@ def _turn(
     """Return the length of a turn, and whether it is one that people use."""
     width = high - low
     for turn in _TURNS:
-        starts_well = min(abs(low - start) for start in (0.0, -turn / 2, 1.0)) <= usual + 1e-3 * turn
+        starts_well = (
+            min(abs(low - start) for start in (0.0, -turn / 2, 1.0)) <= usual + 1e-3 * turn
+        )
         if width <= turn * (1 + 1e-9) and turn - width <= 2 * usual and starts_well:
             return turn, True
     near = []

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.diagnostics import Finding, examine
 from pyhits.errors import DataError, PyHiTSWarning
 from pyhits.io import read
 from pyhits.io.fields import field_shape
@@ -41,12 +42,15 @@ class Check:
         What stands out, and what the repair does.
     suggestions : list of str
         What to do.
+    findings : list of Finding
+        What a person would object to in the data; see :func:`pyhits.diagnostics.examine`.
     """
 
     data: Trajectories | None
     problem: str | None = None
     notes: list[str] = field(default_factory=list)
     suggestions: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def is_usable(self) -> bool:
@@ -75,6 +79,7 @@ class Check:
             "problem": self.problem,
             "notes": self.notes,
             "suggestions": self.suggestions,
+            "findings": [finding.as_dict() for finding in self.findings],
             **shape,
         }
 
@@ -86,8 +91,9 @@ class Check:
             lines += [mended + table[0], *table[1 : _MOST_LISTED + 2]]
             if len(table) > _MOST_LISTED + 2:
                 lines.append(f"... and {len(table) - _MOST_LISTED - 2} more features")
-        lines += [f"- {note}" for note in self.notes]
-        lines += [f"> {suggestion}" for suggestion in self.suggestions]
+        lines += [f"- {note}" for note in [*self.notes, *(f.message for f in self.findings)]]
+        advice = [*self.suggestions, *(f.advice for f in self.findings)]
+        lines += [f"> {suggestion}" for suggestion in dict.fromkeys(advice)]
         return "\n".join(lines)
 
 
@@ -105,6 +111,7 @@ def check(
     time_format: str | None = None,
     time_zone: str | None = None,
     snapshot: Sequence[int] | None = None,
+    inputs: Sequence[str] = (),
 ) -> Check:
     """Find out what is in a file and whether it can be learned from.
 
@@ -113,6 +120,8 @@ def check(
     path, dt, variable, time_column, columns, without_columns, names, header, decimal, time_format,
     time_zone, snapshot
         As of :func:`pyhits.read`.
+    inputs : sequence of str
+        Names of features that are inputs: they may jump, and are not judged.
 
     Raises
     ------
@@ -141,7 +150,7 @@ def check(
     else:
         notes_of_reading = [str(w.message) for w in said if issubclass(w.category, PyHiTSWarning)]
         notes = [_span(data), *notes_of_reading, *outlier_notes(data)]
-        return Check(data, None, notes, _suggestions(data, path))
+        return Check(data, None, notes, _suggestions(data, path), examine(data, inputs=inputs))
     try:
         mended = repair(path, **reading)
     except DataError as error:
@@ -154,7 +163,11 @@ def check(
         *_suggestions(mended.trajectories, path),
     ]
     return Check(
-        mended.trajectories, problem, [_span(mended.trajectories), *mended.notes], suggestions
+        mended.trajectories,
+        problem,
+        [_span(mended.trajectories), *mended.notes],
+        suggestions,
+        examine(mended.trajectories, inputs=inputs),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from pyhits import plots
 from pyhits.atomic import write_bytes
+from pyhits.diagnostics import examine
 from pyhits.errors import PyHiTSWarning
 from pyhits.estimator import HiTS
 from pyhits.evaluation import Evaluation
@@ -86,11 +87,20 @@ def write_report(
             name: _svg(figure, name) for name, figure in _figures(model, data, coupled, single)
         },
         interval=_interval(model, data, coupled),
+        findings=_findings(model, data),
         environment=environment(),
         best_single=min(single.values(), key=lambda e: e.mse),
     )
     write_bytes(Path(path), text.encode())
     return Path(path)
+
+
+def _findings(model: HiTS, data: Trajectories) -> dict[str, list[str]]:
+    """Return what a person would object to in the training data and in the test data."""
+    inputs = () if model.inputs_ is None else model.inputs_.names
+    odd = [str(finding) for finding in examine(data, inputs=inputs)]
+    found = {"training data": list(model.data_.get("findings", [])), "test data": odd}
+    return {where: sentences for where, sentences in found.items() if sentences}
 
 
 def _figures(

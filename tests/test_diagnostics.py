@@ -1,0 +1,199 @@
+"""Data that a person would object to, and sound data that look odd."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pyhits
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.diagnostic_data import SOUND, UNSOUND, catalogued, lorenz, rk4
+from pyhits import Trajectories, systems
+from pyhits.diagnostics import compare, examine, units
+from pyhits.errors import PyHiTSWarning
+
+T = 0.05 * np.arange(400)
+WAVE = np.column_stack([np.sin(T), np.cos(T)])
+
+
+#: A jump in amplitude is as well two recordings, one below the other.
+ALSO = {"regime": ("glued",)}
+
+#: Of five, where the signs are weak.
+LEAST = {"lorenz *": 1}
+
+
+def kinds(data: object, **options: object) -> set[str]:
+    return {finding.kind for finding in examine(data, **options)}
+
+
+def glued_waves(seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.concatenate(
+        [
+            np.column_stack([np.sin(T[:100] + p), np.cos(T[:100] + p)]) * a
+            for p, a in zip(rng.uniform(0, 6, 10), rng.uniform(0.3, 3, 10), strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, makers in UNSOUND.items() for name in makers]
+)
+def test_each_kind_is_said(kind: str, name: str) -> None:
+    rng = [np.random.default_rng([seed, 5]) for seed in range(5)]
+    found = [kinds(UNSOUND[kind][name](one)) for one in rng]
+    assert sum(bool(one & {kind, *ALSO.get(kind, ())}) for one in found) >= LEAST.get(name, 4)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_sound_data_pass_in_silence(name: str) -> None:
+    for seed in range(2):
+        assert examine(SOUND[name](np.random.default_rng([seed, 6]))) == []
+
+
+@pytest.mark.parametrize("name", systems.names())
+@pytest.mark.parametrize("level", [0.0, 1e-4])
+def test_catalogued_systems_pass_in_silence(name: str, level: float) -> None:
+    assert examine(catalogued(name, level)(np.random.default_rng(1))) == []
+
+
+def test_findings_name_the_place_and_an_option() -> None:
+    (found,) = examine(glued_waves())
+    assert found.kind == "glued"
+    assert (found.trajectory, found.row) == (0, 100)
+    assert "rows 100, 200, 300" in found.message
+    assert "every 100 rows" in found.message
+    assert "column named trajectory" in found.advice
+    angle = (0.9 * T + 0.3 * np.sin(T) + np.pi) % (2 * np.pi) - np.pi
+    (found,) = examine(Trajectories(angle[:, None], feature_names=["theta"]))
+    assert found.features == ("theta",)
+    assert found.row == int(np.abs(np.diff(angle)).argmax()) + 1
+    assert "cosine" in found.advice
+    assert "unwrap" in found.advice
+
+
+def test_several_trajectories_are_named() -> None:
+    clean, bad = np.tile(WAVE, (2, 1))[:400], glued_waves()
+    (found,) = examine([clean, bad])
+    assert (found.trajectory, found.row) == (1, 100)
+    assert "trajectory 1, rows 100" in found.message
+
+
+def test_trajectories_of_their_own_are_not_glued() -> None:
+    assert examine(np.split(glued_waves(), 10)) == []
+
+
+@pytest.mark.parametrize("kind", ["glued", "shuffled", "sorted", "regime", "categories"])
+def test_findings_depend_neither_on_scale_nor_on_the_order_of_features(kind: str) -> None:
+    data = next(iter(UNSOUND[kind].values()))(np.random.default_rng([2, 5]))
+    x = data.values
+    assert kind in kinds(x)
+    assert kind in kinds(x[:, ::-1])
+    if kind != "categories":
+        assert kind in kinds(x * 1e-9)
+        assert kind in kinds(x * 1e9)
+
+
+def test_inputs_are_not_judged() -> None:
+    codes = np.random.default_rng(0).integers(0, 4, 400)
+    data = Trajectories(np.column_stack([WAVE, codes]), feature_names=["x", "y", "mode"])
+    assert kinds(data) == {"categories"}
+    assert examine(data, inputs=["mode"]) == []
+
+
+def test_named_columns_do_not_lie_on_their_side() -> None:
+    assert kinds(WAVE.T) == {"sideways"}
+    names = [f"sensor {k}" for k in range(400)]
+    assert examine(Trajectories(WAVE.T, feature_names=names)) == []
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-8, 1e-6])
+def test_validation_that_repeats_training_is_said(level: float) -> None:
+    starts = np.array([[1.0, 1, 20], [-8, -3, 30]])
+    train = Trajectories([rk4(lorenz, start, 0.02, 1500, 2) for start in starts])
+    copy = train[[1]].cut(400, 300)
+    held = copy.add_noise(level, random_state=0) if level else copy
+    (found,) = compare(train, held)
+    assert found.kind == "repeated"
+    assert ("exactly" in found.message) == (level == 0)
+
+
+@pytest.mark.parametrize("name", ["van-der-pol", "harmonic-oscillator", "duffing"])
+def test_other_recordings_repeat_nothing(name: str) -> None:
+    data = systems.get(name).simulate(4, 1500, random_state=0, rtol=1e-8, atol=1e-10)
+    for level in (0.0, 1e-4):
+        noisy = data.add_noise(level, random_state=1)
+        assert compare(noisy[:3], noisy[[3]]) == []
+        assert compare(*noisy.split_time(0.2), continued=True) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x, y: (1000 * x, y), "divided by 1000"),
+        (lambda x, y: (x / 1000, y), "multiplied by 1000"),
+        (lambda x, y: (x * 180 / np.pi, y), "divided by 57.2958"),
+        (lambda x, y: (60 * x, y), "divided by 60"),
+        (lambda x, y: (x, y - 273.15), "plus 273.15"),
+    ],
+)
+def test_other_units_are_said(change: object, words: str) -> None:
+    x, y = 2 * np.sin(T), 290 + 10 * np.cos(T)
+    other = np.column_stack(change(x, y))  # type: ignore[operator]
+    (found,) = units(other, ["x", "y"], [-2, 280], [2, 300], what="data")
+    assert words in found.message
+
+
+@pytest.mark.parametrize("factor", [0.5, 1, 2, 3])
+def test_larger_motion_is_no_other_unit(factor: float) -> None:
+    x = factor * np.column_stack([2 * np.sin(T), 3 * np.cos(T)])
+    assert units(x, ["x", "y"], [-2, -3], [2, 3], what="data") == []
+
+
+def test_fits_forecasts_and_evaluations_say_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = pyhits.HiTS([1], flow_map="polynomial", denoise=False)
+    model.fit(glued_waves())
+    said = [note for note in model.notes_ if "several recordings" in note]
+    assert len(said) == 1
+    assert said == model.data_["findings"]
+    assert said[0] in capsys.readouterr().err
+    path = pyhits.write_report(model, WAVE, tmp_path / "page.html")
+    assert "What stands out in the data" in path.read_text()
+
+    model = pyhits.HiTS([1], flow_map="polynomial", denoise=False, verbose=False).fit(WAVE)
+    assert model.data_["findings"] == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.evaluate(WAVE)
+    with pytest.warns(PyHiTSWarning, match="divided by 1000"):
+        model.forecast(1000 * WAVE[:1], 3, on_divergence="return")
+    with pytest.warns(PyHiTSWarning, match="divided by 1000"):
+        model.evaluate(1000 * WAVE)
+
+
+def test_a_fit_says_that_validation_repeats_training() -> None:
+    wave = np.column_stack([np.sin(T), np.sin(np.sqrt(2) * T)])
+    model = pyhits.HiTS([1], flow_map="polynomial", denoise=False, verbose=False)
+    model.fit(wave, validation=wave[200:])
+    assert any("repeat training data exactly" in note for note in model.notes_)
+
+
+def test_the_check_of_a_file_says_it(tmp_path: Path) -> None:
+    from pyhits.repairs.check import check
+
+    path = tmp_path / "glued.csv"
+    np.savetxt(path, glued_waves(), delimiter=",", header="x,y", comments="")
+    found = check(path)
+    assert [one.kind for one in found.findings] == ["glued"]
+    assert "several recordings" in str(found)
+    assert "column named trajectory" in str(found)
+    assert found.as_dict()["findings"][0]["row"] == 100  # type: ignore[index]
