@@ -110,7 +110,7 @@ def _by_blocks(x: np.ndarray, names: list[str]) -> _Change | None:
         if not np.isfinite(sizes[:, k]).all():
             continue
         cut, gap, spread = _two_levels(sizes[:, k])
-        turns = (steps[:, 1:, k] * steps[:, :-1, k] < 0).any(axis=1)
+        turns = np.asarray((steps[:, 1:, k] * steps[:, :-1, k] < 0).any(axis=1))
         to_and_fro = min(turns[:cut].mean(), turns[cut:].mean()) >= _TURNING
         if gap >= _SIZE and gap >= _DISTINCT * spread and to_and_fro:
             factor = np.exp(abs(gap))
