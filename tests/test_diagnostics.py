@@ -166,6 +166,7 @@ def test_fits_forecasts_and_evaluations_say_it(
     assert len(said) == 1
     assert said == model.data_["findings"]
     assert said[0] in capsys.readouterr().err
+    assert pyhits.load(model.save(tmp_path / "m.safetensors")).data_["findings"] == said
     path = pyhits.write_report(model, WAVE, tmp_path / "page.html")
     assert "What stands out in the data" in path.read_text()
 

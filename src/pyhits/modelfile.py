@@ -83,7 +83,11 @@ _MODEL = Record(
         "recipe": RECIPE,
         "data": Record(
             {"fingerprint": Text(1, 1000), "n_trajectories": Whole(1), "n_rows": Whole(1)},
-            {"agreement": Named(Many(Real(finite=False), 2, 2)), "time_axis": TIME_AXIS},
+            {
+                "agreement": Named(Many(Real(finite=False), 2, 2)),
+                "findings": Many(Text(), 0, 1000),
+                "time_axis": TIME_AXIS,
+            },
         ),
         "notes": Many(Text()),
         "seconds": Real(0.0),
