@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 
 from pyhits import planning
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.errors import DataError
 from pyhits.flowmaps import FlowMap, ScaledNet
 from pyhits.preparing import Prepared
@@ -23,13 +24,17 @@ from pyhits.trajectories import Trajectories
 from pyhits.transaction import transactional
 from pyhits.trust import Calibration
 from pyhits.trust.result import basis
-from pyhits.trust.rollouts import Source, affordable, calibrate
+from pyhits.trust.rollouts import Source, affordable, calibrate, calibration_steps, stretches
 
 if TYPE_CHECKING:
     from typing import Self
 
 #: Level of the intervals that a note is about.
 _NOTED = 0.9
+
+#: Rollouts and their steps that say what others cost, and the part of the time that fits without
+#: each of the folds may take, where there is a time limit.
+_TIMED, _TIMED_STEPS, _FOR_FOLDS = 8, 64, 0.5
 
 #: Parts that trajectories are held out in, one after the other, where fitting anew costs little.
 _FOLDS = 5
@@ -113,6 +118,24 @@ def _folds(ready: Prepared) -> tuple[Fold, ...]:
     return tuple(found)
 
 
+def _affordable(source: Source, unit: np.ndarray, history: int, clock: Clock) -> int | None:
+    """Return how many states may be stepped through in time, by what a few take; None for all."""
+    if not clock.is_limited:
+        return None
+    few = stretches(source.data, history).some(_TIMED)
+    if len(few.starts) == 0:
+        return None
+    few = replace(few, lengths=np.minimum(few.lengths, _TIMED_STEPS))
+    steps = calibration_steps(int(few.lengths.max()))
+    begin = clock.now()
+    source.errors(few, steps, unit, history)
+    each = (clock.now() - begin) / (len(few.starts) * int(steps[-1]))
+    found = int(clock.left / 2 / max(each, 1e-9))
+    if found < source.data.n_rows:
+        clock.cut("the rollouts that intervals rest on")
+    return max(found, 1)
+
+
 class Calibrating(Stepping):
     """The part of :class:`pyhits.HiTS` that measures what its prediction intervals rest on."""
 
@@ -161,11 +184,11 @@ class Calibrating(Stepping):
         self._calibrate(Kept(recordings))
         return self
 
-    def _calibrate(self, kept: Kept | None) -> None:
+    def _calibrate(self, kept: Kept | None, clock: Clock = UNLIMITED) -> None:
         """Rank the errors of forecasts of what was kept; with nothing, nothing is known."""
         self.calibration_, self._kept = None, kept
         if kept is not None:
-            self.calibration_ = self._ranked(kept)
+            self.calibration_ = self._ranked(kept, clock)
         self._note_intervals()
 
     def _note_intervals(self) -> None:
@@ -179,7 +202,7 @@ class Calibrating(Stepping):
         kept = [note for note in self.notes_ if not note.startswith("Intervals:")]
         self.notes_ = [*kept, said]
 
-    def _ranked(self, kept: Kept) -> Calibration | None:
+    def _ranked(self, kept: Kept, clock: Clock = UNLIMITED) -> Calibration | None:
         """Return the ranked errors of the selected coupling; None if no recording is long enough.
 
         Those of training data are ranked among the others where they are alike.
@@ -190,23 +213,36 @@ class Calibrating(Stepping):
             "interpolation": self.interpolation,
         }
         unit = self._spread()
-        maps = self._fitted_without(kept.folds)
+        maps = self._fitted_without(kept.folds, clock.part(_FOR_FOLDS))
         if maps:
             source = self._source([fold.data for fold in kept.folds], maps)
+            settings["most_states"] = _affordable(source, unit, self.start_rows_, clock)
             return calibrate(source, unit, cross_fitted=True, **settings)
         own = [kept.maps or self.flow_maps_]
+        source = self._source([kept.held], own)
+        settings["most_states"] = _affordable(source, unit, self.start_rows_, clock)
         trained = None if kept.trained is None else self._source([kept.trained], own)
-        return calibrate(self._source([kept.held], own), unit, trained=trained, **settings)
+        return calibrate(source, unit, trained=trained, **settings)
 
-    def _fitted_without(self, folds: Sequence[Fold]) -> list[dict[int, FlowMap]]:
+    def _fitted_without(
+        self, folds: Sequence[Fold], clock: Clock = UNLIMITED
+    ) -> list[dict[int, FlowMap]]:
         """Return the coupled flow maps fitted without each of the folds; none if that is dear."""
         if any(isinstance(self.flow_maps_[s], ScaledNet) for s in self.selection_.step_sizes):
             return []
-        try:
-            return [self._fitted(fold) for fold in folds]
-        except DataError:
-            # Without one of the folds nothing is long enough for the coarsest step.
-            return []
+        found: list[dict[int, FlowMap]] = []
+        begin = clock.now()
+        for k, fold in enumerate(folds):
+            each = (clock.now() - begin) / max(k, 1)
+            if clock.is_over or not clock.affords(each * (len(folds) - k)):
+                clock.cut("the folds that intervals rest on")
+                return []
+            try:
+                found.append(self._fitted(fold))
+            except DataError:
+                # Without one of the folds nothing is long enough for the coarsest step.
+                return []
+        return found
 
     def _fitted(self, fold: Fold) -> dict[int, FlowMap]:
         """Return the coupled flow maps, in the forms chosen, fitted to one fold's training data."""

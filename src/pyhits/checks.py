@@ -22,6 +22,9 @@ LARGEST_MAGNITUDE = 1e150
 #: Imaginary parts below this many roundings of the largest real part come of transforms.
 _ROUNDED = 1000
 
+#: Longest rows, and snapshots of fields and films, that are stepped as they are if nothing is said.
+LONGEST_ROW, LONGEST_SNAPSHOT = 8192, 4096
+
 #: Texts that stand for a value that is not there, in lower case.
 MISSING_WORDS = frozenset(
     ["", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "missing", "-", "--", "?"]
@@ -62,6 +65,29 @@ def as_choice(value: Any, name: str, choices: Iterable[str]) -> str:
     if value in allowed:
         return str(value)
     raise ArgumentError(f"Unknown {name} {value!r}{suggest(str(value), allowed)}")
+
+
+def check_row_length(n_features: int, *, is_field: bool, asked: bool) -> None:
+    """Raise an ArgumentError where states are too long to be stepped as they are.
+
+    Parameters
+    ----------
+    n_features : int
+        Numbers of a state.
+    is_field : bool
+        Whether rows are snapshots of a field or film, which modes always serve better.
+    asked : bool
+        Whether the user has said how states are encoded, or how wide nets are.
+    """
+    if asked or n_features <= (LONGEST_SNAPSHOT if is_field else LONGEST_ROW):
+        return
+    raise ArgumentError(
+        f"Rows of {n_features} numbers are too long to be stepped as they are: nets would take "
+        "much memory and learn little. Few modes hold what such numbers share. Add --encoder "
+        "pod=64 --encoder standardise=common, in Python encoder=[POD(64), "
+        "Standardise(common=True)], or as many modes as you think, or as there are rows; "
+        "encoder=[] takes rows as they are, as far as there is memory."
+    )
 
 
 def check_device(device: str) -> None:

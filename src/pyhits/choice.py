@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from pyhits import planning
+from pyhits.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.errors import PyHiTSWarning, TrainingError
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Candidate, Selection, chain, cost, fastest, ranges, select
@@ -29,6 +29,10 @@ _LOST, _SHORTEST = 0.25, 16
 
 #: The most that a state then counts: the error of the right attractor at the wrong place.
 _MOST = 2.0
+
+#: Rollouts, and their steps, that say what a forecast costs where there is a time limit, and the
+#: part of the time that all forecasts are to be done in is one over the last number.
+_TIMED, _TIMED_STEPS, _SPARE = 8, 64, 1.5
 
 #: What may be given away in mean squared error, over shortened rollouts, for fewer that diverge.
 _STEADY = 2.0
@@ -49,8 +53,9 @@ class Chooser:
         Validation data.
     scale : array, shape (d,)
         Standard deviations that errors are measured in.
-    deadline : float, optional
-        Reading of ``time.perf_counter`` at which the front is left as it is.
+    clock : Clock, optional
+        Rollouts are as many and as long as it affords, and what is not tried when it is over is
+        left out.
     verbose : bool
         Show progress.
     reproduce : bool
@@ -67,7 +72,7 @@ class Chooser:
         held: Trajectories,
         scale: np.ndarray,
         *,
-        deadline: float | None = None,
+        clock: Clock = UNLIMITED,
         verbose: bool = False,
         reproduce: bool = False,
         inputs: np.ndarray | None = None,
@@ -75,9 +80,12 @@ class Chooser:
         self._forecast = forecast
         self._flow_maps = flow_maps
         self._scale = scale
-        self._deadline = math.inf if deadline is None else deadline
-        self._whole = self._rolled = planning.rollouts(held, whole=reproduce, inputs=inputs)
+        self._clock = clock
         self._verbose = verbose
+        self._tried: list[Candidate] = []
+        self._counts: dict[tuple[int, ...], int] = {}
+        whole = planning.rollouts(held, whole=reproduce, inputs=inputs)
+        self._whole = self._rolled = self._affordable(whole)
         n, length, _ = self._rolled.truth.shape
         sizes = chain(flow_maps)
         self._ranges = [tuple(sizes)] if reproduce else ranges(sizes)
@@ -85,8 +93,6 @@ class Chooser:
         states = min(_FRONT_STATES, _FRONT_WORK / (len(self._ranges) * largest))
         some = np.linspace(0, n - 1, min(n, max(1, int(states) // length))).astype(int)
         self._sample = self._rolled[some]
-        self._tried: list[Candidate] = []
-        self._counts: dict[tuple[int, ...], int] = {}
 
     def choose(self, how: str | Sequence[int], tolerance: float) -> Selection:
         """Return the selection; ``how`` and ``tolerance`` are those of :class:`~pyhits.HiTS`.
@@ -102,13 +108,18 @@ class Chooser:
                 selection = self._choose(how, sizes)
             self._measure_front(front)
             if selection is None:
+                self._clock.check()
                 selection = self._fastest(front, tolerance)
+        except TimeIsUpError:
+            self._clock.cut("the choice of scales")
+            selection = selection or self._best_so_far(sizes)
         except KeyboardInterrupt:
             return self._interrupted(selection, sizes, front)
         selection.front = front
         diverged = 0
         if selection.n_steps is not None or not math.isfinite(selection.error):
-            diverged = self._diverged(selection.step_sizes)
+            known = self._counts.get(selection.step_sizes, 0)
+            diverged = known if self._clock.is_over else self._diverged(selection.step_sizes)
         if diverged:
             warnings.warn(
                 f"{diverged} of {len(self._whole.truth)} forecasts with "
@@ -155,14 +166,50 @@ class Chooser:
             self._measure(step_sizes, self._whole)
         return self._counts[step_sizes]
 
+    def _affordable(self, rolled: Rollouts) -> Rollouts:
+        """Return as many of the rollouts, and as much of them, as there is time to compare on.
+
+        A short forecast with the finest scale alone, which evaluates its flow map most often, says
+        what one costs.
+        """
+        if not self._clock.is_limited:
+            return rolled
+        finest = (min(self._flow_maps),)
+        n, n_steps = len(rolled.truth), rolled.n_steps
+        rows = np.linspace(0, n - 1, min(n, _TIMED)).astype(int)
+        brief = rolled.cut(min(n_steps, max(_TIMED_STEPS, finest[0])))[rows]
+        self._ahead(finest, brief)  # what is set up once
+        begin = self._clock.now()
+        self._ahead(finest, brief)
+        each = (self._clock.now() - begin) / brief.n_steps
+        # Couplings with the finest scale cost as much at most; all others take fewer evaluations.
+        couplings = len(self._flow_maps) + 4
+        # Steps of so many rollouts at once that each coupling may take.
+        steps = self._clock.left / _SPARE / couplings / max(each, 1e-9)
+        if steps < n_steps:
+            n_steps = min(n_steps, max(int(steps), 2 * _SHORTEST))
+            found = rolled.cut(n_steps)[rows]
+        else:
+            most = min(n, max(len(rows), int(len(rows) * steps / n_steps)))
+            found = rolled[np.linspace(0, n - 1, most).astype(int)]
+        if found.truth.shape != rolled.truth.shape:
+            self._clock.cut(
+                f"the validation rollouts ({len(found.truth)} of {n}, over {n_steps} of "
+                f"{rolled.n_steps} steps)"
+            )
+        return found
+
+    def _best_so_far(self, sizes: list[int]) -> Selection:
+        """Return the best coupling tried; the finest scale alone if none was."""
+        unknown = Candidate((sizes[0],), math.inf)
+        best = min(self._tried, key=lambda c: c.error, default=unknown)
+        return Selection(best.step_sizes, best.error)
+
     def _interrupted(
         self, selection: Selection | None, sizes: list[int], front: list[Candidate]
     ) -> Selection:
         """Return the selection if there is one already, else the best coupling tried so far."""
-        if selection is None:
-            unknown = Candidate((sizes[0],), math.inf)
-            best = min(self._tried, key=lambda c: c.error, default=unknown)
-            selection = Selection(best.step_sizes, best.error)
+        selection = selection or self._best_so_far(sizes)
         warnings.warn(
             f"The choice of scales was interrupted: took {list(selection.step_sizes)}, the best so "
             "far.",
@@ -197,7 +244,8 @@ class Chooser:
     def _measure_front(self, front: list[Candidate]) -> None:
         with bar("couplings", verbose=self._verbose) as progress:
             for step_sizes in self._ranges:
-                if front and time.perf_counter() > self._deadline:
+                if self._clock.is_over:
+                    self._clock.cut("the front of couplings")
                     return
                 front.append(replace(self._measure(step_sizes, self._sample), search="front"))
                 if progress is not None:
@@ -205,9 +253,11 @@ class Chooser:
 
     def _measure(self, step_sizes: tuple[int, ...], rolled: Rollouts | None = None) -> Candidate:
         rolled = rolled or self._rolled
-        begin = time.perf_counter()
+        if self._tried:
+            self._clock.check()
+        begin = self._clock.now()
         predicted = self._ahead(step_sizes, rolled)
-        seconds = time.perf_counter() - begin
+        seconds = self._clock.now() - begin
         most = None if rolled.n_steps == self._whole.n_steps else _MOST
         error = masked_mse(rolled.truth, predicted, self._scale, most)
         if rolled is self._whole:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,11 +13,11 @@ from sklearn.base import BaseEstimator
 from pyhits import evidence
 from pyhits.calibrating import Calibrating, Kept
 from pyhits.choice import Chooser, choose_again
-from pyhits.clock import Clock
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.encoders import Encoder
 from pyhits.errors import ArgumentError, PyHiTSWarning
 from pyhits.flowmaps import ScaledNet
-from pyhits.preparing import Prepared, prepare
+from pyhits.preparing import UNTIL, UNTIL_SEEN, Prepared, prepare
 from pyhits.progress import bar, say, scale_bars
 from pyhits.settings import check_selection, check_settings, widths_by_scale
 from pyhits.training import Recipe
@@ -26,7 +25,7 @@ from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.few import fit_again
 from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.nets import nets_taken
-from pyhits.training.parallel import n_workers, train_scales, warn_interrupted
+from pyhits.training.parallel import train_scales, warn_interrupted
 from pyhits.trajectories import Trajectories
 from pyhits.transaction import transactional
 from pyhits.trust import Calibration, Region
@@ -150,6 +149,10 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         Where the training data lie.
     baselines_ : Rivals or None
         Simple baselines fitted to the same data, for :meth:`evaluate`.
+    seconds_ : float
+        How long the fit took.
+    stage_seconds_ : dict of str to float
+        How long each stage of it took; files do not hold it.
     """
 
     calibration_: Calibration | None = None
@@ -261,7 +264,6 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         DataError, ArgumentError, CheckpointError, TrainingError
         """
         clock = Clock.start(self.time_limit)
-        begin = clock.begin
         if y is not None:
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
         recipe, n_jobs, seed = check_settings(self, with_checkpoint=checkpoint is not None)
@@ -289,12 +291,6 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             hidden_sizes=widths,
             inputs=acting,
         )
-        if self.time_limit is not None:
-            # A tenth of it is for choosing the scales; each process trains several in turn.
-            turns = -(-len(jobs) // n_workers(jobs, n_jobs))
-            left = max(0.9 * self.time_limit - (time.perf_counter() - begin), 0.0)
-            for job in jobs:
-                job.time_limit = left / turns
         folder = None
         if checkpoint is not None:
             key = fingerprint(
@@ -303,8 +299,16 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             folder = CheckpointFolder(checkpoint, key)
             for job in jobs:
                 job.checkpoint = folder.progress_file(job.step_size)
-        with scale_bars(sizes, verbose=self.verbose) as watch:
-            trained = train_scales(jobs, n_jobs=n_jobs, folder=folder, watch=watch)
+        all_seen = recipe.is_closed and validation is None
+        until = UNTIL_SEEN if all_seen else UNTIL
+        with scale_bars(sizes, verbose=self.verbose) as watch, clock.stage("training"):
+            trained = train_scales(
+                jobs,
+                n_jobs=n_jobs,
+                folder=folder,
+                watch=watch,
+                clock=clock.until(until["training"]),
+            )
         finished = sorted(trained.flow_maps)
         if trained.interrupted:
             if not finished:
@@ -343,26 +347,39 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             "findings": ready.findings,
         }
         say("Choosing which scales to couple.", verbose=self.verbose)
-        deadline = None if self.time_limit is None else begin + self.time_limit
-        chooser = self._chooser(held, deadline, acting=ready.acting.get("held"))
+        short = [s for s, h in self.history_.items() if h.stopped_by == "time"]
+        if short:
+            clock.cut(f"the training of step sizes {', '.join(map(str, short))}")
         asked = self._askable(finished)
         how = self._how_to_select(asked)
         if how is not asked:
             note = "Coupled: all scales, since each was trained for the rows that it steps then."
             notes.append(note)
             say(note, verbose=self.verbose)
-        self.selection_ = chooser.choose(how, self.tolerance)
+        with clock.stage("choice of scales"):
+            chooser = self._chooser(
+                held, clock.until(until["choice"]), acting=ready.acting.get("held")
+            )
+            self.selection_ = chooser.choose(how, self.tolerance)
         if self.selection_.n_steps is not None:
             notes.append(self.selection_.note())
             say(notes[-1], verbose=self.verbose)
         if self.inputs_ is None:
-            self.data_["agreement"] = evidence.measured(self, held)
+            with clock.stage("agreement of scales"):
+                agreed = evidence.measured(self, held, clock.until(until["agreement"]))
+            self.data_["agreement"] = agreed
         self.calibration_, self.region_, self.baselines_ = None, None, None
-        all_seen = recipe.is_closed and validation is None
         try:
-            self.region_ = Region.of(ready.seen, ready.unseen, self.encoder_.scale_)
-            self.baselines_ = Rivals.fit(train, held, ready.on_rows())
-            self._calibrate(Kept.of(ready, dict(self.flow_maps_), all_seen=all_seen))
+            with clock.stage("baselines"):
+                self.region_ = Region.of(ready.seen, ready.unseen, self.encoder_.scale_)
+                self.baselines_ = Rivals.fit(
+                    train, held, ready.on_rows(), clock=clock.until(until["baselines"])
+                )
+            with clock.stage("intervals"):
+                self._calibrate(
+                    Kept.of(ready, dict(self.flow_maps_), all_seen=all_seen),
+                    clock.until(until["intervals"]),
+                )
         except KeyboardInterrupt:
             warnings.warn(
                 "Interrupted: the model is whole, but has no prediction intervals or baselines.",
@@ -373,7 +390,8 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         say(self.notes_[-1], verbose=self.verbose)
         if all_seen:
             try:
-                self._solve_again(ready, dtype, clock)
+                with clock.stage("fit to all rows"):
+                    self._solve_again(ready, dtype, clock)
             except KeyboardInterrupt:
                 warnings.warn(
                     "Interrupted: the model is whole, but some of its flow maps have not seen the "
@@ -381,7 +399,11 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
                     PyHiTSWarning,
                     stacklevel=3,
                 )
-        self.seconds_ = time.perf_counter() - begin
+        shortened = clock.note()
+        if shortened is not None:
+            self.notes_ = [*self.notes_, shortened]
+            say(shortened, verbose=self.verbose)
+        self.seconds_, self.stage_seconds_ = clock.elapsed, dict(clock.seconds)
         say(
             f"Coupled step sizes {', '.join(map(str, self.selection_.step_sizes))}; "
             f"{self.seconds_:.0f} s.",
@@ -411,11 +433,19 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             dtype=dtype,
             inputs=None if acting is None else (acting, acting),
         )
+        longest = 0.0
         with bar("fitting to all rows", verbose=self.verbose) as progress:
             for done, job in enumerate(jobs, start=1):
                 size, chosen = job.step_size, self.flow_maps_[job.step_size]
-                if not isinstance(chosen, ScaledNet) or size in self.selection_.step_sizes:
-                    self.flow_maps_[size] = fit_again(job, chosen, self.history_[size], clock=clock)
+                if clock.is_over or not clock.affords(longest):
+                    clock.cut("the fit of the chosen closed forms to the held-out part as well")
+                    break
+                begin, own = clock.now(), clock.part(1 / (len(jobs) - done + 1))
+                if not isinstance(chosen, ScaledNet):
+                    self.flow_maps_[size] = fit_again(job, chosen, self.history_[size])
+                    longest = max(longest, clock.now() - begin)
+                elif size in self.selection_.step_sizes:
+                    self.flow_maps_[size] = fit_again(job, chosen, self.history_[size], clock=own)
                 if progress is not None:
                     progress(done, len(jobs))
 
@@ -480,7 +510,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
     def _chooser(
         self,
         held: Trajectories,
-        deadline: float | None = None,
+        clock: Clock = UNLIMITED,
         *,
         acting: np.ndarray | None = None,
     ) -> Chooser:
@@ -489,7 +519,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             self.flow_maps_,
             held,
             self.encoder_.scale_,
-            deadline=deadline,
+            clock=clock,
             verbose=self.verbose,
             reproduce=self.recipe_.windows == "coupled",
             inputs=acting,

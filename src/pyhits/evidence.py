@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.hierarchy import Selection
 from pyhits.hierarchy.disagreement import Agreement, agreements
 from pyhits.trajectories import Trajectories
@@ -35,11 +36,13 @@ def weights(model: Stepping) -> np.ndarray:
     return np.where(spread > 0, scale / np.where(spread > 0, spread, 1.0), 1.0)
 
 
-def measured(model: Stepping, held: Trajectories) -> dict[str, list[float]]:
+def measured(
+    model: Stepping, held: Trajectories, clock: Clock = UNLIMITED
+) -> dict[str, list[float]]:
     """Return what the disagreements of the scales are worth on validation data, as JSON values."""
     rows = model.encoder_.transform(held.values)
     maps = {size: flow_map.to(model.device) for size, flow_map in model.flow_maps_.items()}
-    found = agreements(rows, held.lengths, maps, weights(model))
+    found = agreements(rows, held.lengths, maps, weights(model), clock=clock)
     return {str(size): list(agreement) for size, agreement in found.items()}
 
 

@@ -23,6 +23,7 @@ from pyhits.hierarchy.hybridrun import Run
 from pyhits.hierarchy.interpolate import METHODS, interpolate
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.parareal import Bounds, Parareal
+from pyhits.hierarchy.size import check_size
 from pyhits.hierarchy.starts import as_states, positions
 from pyhits.integrators import as_integrator
 from pyhits.integrators.righthandside import check_features
@@ -184,6 +185,7 @@ class Hybrid:
         method = as_choice(interpolation or self.model.interpolation, "interpolation", METHODS)
         run = self._run(n_steps, on_divergence, tolerance, max_iterations)
         n, d = states.shape
+        check_size(n, run.n_steps, d, n_times=None if at is None else len(at))
         out = np.empty((n, run.n_steps + 1 if at is None else len(at), d), dtype=states.dtype)
         for part in run.chunks(n, dense=at is not None):
             if at is None:
@@ -246,6 +248,7 @@ class Hybrid:
         """
         states, _ = self._starts(initial_states)
         run = self._run(n_steps, on_divergence, tolerance, max_iterations)
+        check_size(len(states), run.n_steps, states.shape[1])
         out = np.empty((len(states), run.n_steps + 1, states.shape[1]))
         for part in run.chunks(len(states)):
             run(states[part], out[part], part.start)

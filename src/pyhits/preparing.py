@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyhits import planning
+from pyhits.checks import check_row_length
 from pyhits.clock import Clock
 from pyhits.diagnostics import compare, examine
 from pyhits.encoders import Chain, DelayEmbedding, Standardise
-from pyhits.encoders.chain import AUTO, automatic, split, without_idle
+from pyhits.encoders.chain import AUTO, automatic, links, split, without_idle
 from pyhits.encoders.flatten import as_rows
 from pyhits.errors import ArgumentError, DataError
 from pyhits.inputs import PER_INPUT, Inputs, attach
@@ -25,6 +26,7 @@ from pyhits.splitting import Split, split_data
 from pyhits.timeaxis.notes import axis_notes
 from pyhits.training import Recipe
 from pyhits.training.lags import choose_lags
+from pyhits.training.size import check_training_size
 from pyhits.trajectories import Trajectories
 
 if TYPE_CHECKING:
@@ -40,8 +42,27 @@ _NOISY = 1e-3
 _MOST_DELAYED = 8
 
 
-#: Share of a time limit after which each stage before training ends.
-UNTIL = {"encoders": 0.15, "delays": 0.2, "noise": 0.25, "rows of a state": 0.35}
+#: Share of a time limit after which each stage ends; what one leaves is for those that follow.
+UNTIL = {
+    "encoders": 0.15,
+    "delays": 0.2,
+    "noise": 0.25,
+    "rows of a state": 0.3,
+    "training": 0.8,
+    "choice": 0.91,
+    "agreement": 0.92,
+    "baselines": 0.94,
+    "intervals": 1.0,
+}
+
+#: The same where all rows are fitted to in the end, which takes about as long as training did.
+UNTIL_SEEN = UNTIL | {
+    "training": 0.65,
+    "choice": 0.76,
+    "agreement": 0.78,
+    "baselines": 0.8,
+    "intervals": 0.88,
+}
 
 
 @dataclass
@@ -189,11 +210,15 @@ def prepare(
     if isinstance(model.encoder, str) and model.encoder == AUTO:
         _, preprocessor, encoder = split(automatic(train.n_features), recipe.standardise)
     if preprocessor is not None:
-        preprocessor.fit(train)
+        with clock.stage("encoders"):
+            preprocessor.fit_in_time(train, clock.until(UNTIL["encoders"]))
         notes += preprocessor.notes()
         preprocessor = without_idle(preprocessor)
     elif model.encoder is None and not names:
-        preprocessor = _needed_delays(train, held, recipe, notes, verbose=model.verbose)
+        with clock.stage("delays"):
+            preprocessor = _needed_delays(
+                train, held, recipe, notes, clock.until(UNTIL["delays"]), verbose=model.verbose
+            )
     if preprocessor is not None:
         lost = preprocessor.history - 1
         for name, before in (("train", train), ("held", held)) if names else ():
@@ -205,20 +230,25 @@ def prepare(
             f"Encoded: {given.n_features} features as {train.n_features} coordinates, by "
             f"{', '.join(map(repr, preprocessor.encoders))}."
         )
+    _check_size(model, recipe, train, PER_INPUT * len(names))
     sizes: list[int] | None = None
     if model.step_sizes is not None:
         sizes = planning.dense_step_sizes(model.step_sizes, model.dense)
         check_selection(model.select, model.tolerance, sizes)
         widths_by_scale(model.hidden_sizes, sizes)
     seen, unseen = train, held
-    noise = _without_noise(model, train, held, preprocessor, sizes, recipe, notes, clock, names)
+    with clock.stage("noise"):
+        noise = _without_noise(model, train, held, preprocessor, sizes, recipe, notes, clock, names)
     if noise is not None:
         train, held = noise.train, noise.held
         notes.append(noise.note)
     recipe = recipe.resolve(train.n_features + PER_INPUT * len(names), len(train), train.n_rows)
     few = recipe.is_closed and len(train) < planning.FEW_TRAJECTORIES
     if few and noise is None and preprocessor is None and model.encoder is None and not names:
-        with bar("rows of a state", verbose=model.verbose) as progress:
+        with (
+            bar("rows of a state", verbose=model.verbose) as progress,
+            clock.stage("rows of a state"),
+        ):
             lags = choose_lags(
                 train,
                 held,
@@ -274,8 +304,31 @@ def _findings(parted: Split, inputs: Sequence[str]) -> list[str]:
     return [str(finding) for finding in found]
 
 
+def _check_size(model: HiTS, recipe: Recipe, train: Trajectories, n_told: int) -> None:
+    """Raise an ArgumentError where states are too long, or nets too wide, for the memory."""
+    n_features = train.n_features + n_told
+    resolved = recipe.resolve(n_features, len(train), train.n_rows)
+    as_they_are = model.encoder is not None and not links(model.encoder)
+    asked = as_they_are or model.hidden_sizes is not None
+    check_row_length(n_features, is_field=train.snapshot is not None, asked=asked)
+    for hidden in (resolved.hidden_sizes or (), *widths_by_scale(model.hidden_sizes).values()):
+        check_training_size(
+            resolved,
+            n_features,
+            hidden,
+            model.dense,
+            8 if model.dtype == "float64" else 4,
+        )
+
+
 def _needed_delays(
-    train: Trajectories, held: Trajectories, recipe: Recipe, notes: list[str], *, verbose: bool
+    train: Trajectories,
+    held: Trajectories,
+    recipe: Recipe,
+    notes: list[str],
+    clock: Clock,
+    *,
+    verbose: bool,
 ) -> Chain | None:
     """Return delays without which recordings do not show their state.
 
@@ -291,7 +344,7 @@ def _needed_delays(
         return None
     say("Looking whether one row tells the next.", verbose=verbose)
     delays = DelayEmbedding("auto")
-    found = Chain([delays]).fit(train)
+    found = Chain([delays]).fit_in_time(train, clock)
     choice = delays.choice_
     # What moves to and fro in one variable has a state of more.
     if choice is None or not (choice.needed or (train.n_features == 1 and choice.n_delays > 1)):

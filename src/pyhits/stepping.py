@@ -25,6 +25,7 @@ from pyhits.hierarchy.adaptive import AdaptiveForecast, adaptive_forecast
 from pyhits.hierarchy.disagreement import along as disagreement_along
 from pyhits.hierarchy.disagreement import pair
 from pyhits.hierarchy.forecast import Keep, forecast, in_memory
+from pyhits.hierarchy.size import check_size
 from pyhits.hierarchy.starts import (
     Starts,
     as_states,
@@ -198,6 +199,7 @@ class Stepping:
         level = self._level(interval, step_sizes, interpolation, out)
         states, single, starts = self._starts(initial_states)
         n_steps, at = self._times(n_steps, t)
+        self._check_size(states, n_steps, at, to_file=out is not None)
         if inputs is None and isinstance(initial_states, Trajectories):
             inputs = self._held_inputs(initial_states)
         settings = self._acting(inputs, len(states), n_steps)
@@ -280,6 +282,7 @@ class Stepping:
         tol = as_positive(tol, "tol")
         states, single, _ = self._starts(initial_states)
         n_steps, at = self._times(n_steps, t)
+        self._check_size(states, n_steps, at)
         sizes = list(self.flow_maps_) if step_sizes is None else step_sizes
         self._check_trained(sizes)
         with bar("forecasting", verbose=self.verbose) as progress:
@@ -340,6 +343,7 @@ class Stepping:
         self._check_without_inputs("The disagreement of scales")
         states, single, _ = self._starts(initial_states)
         n_steps = as_count(n_steps, "n_steps")
+        self._check_size(states, n_steps)
         if step_sizes is None:
             coarse, fine = pair(self.flow_maps_, max(self.selection_.step_sizes), n_steps)
         else:
@@ -378,6 +382,24 @@ class Stepping:
             return as_count(n_steps, "n_steps"), None
         at = positions(t, self.dt_)
         return max(1, math.ceil(at.max())), at
+
+    def _check_size(
+        self,
+        states: np.ndarray,
+        n_steps: int,
+        at: np.ndarray | None = None,
+        *,
+        to_file: bool = False,
+    ) -> None:
+        """Raise an ArgumentError where a forecast from ``states`` does not fit into memory."""
+        check_size(
+            len(states),
+            n_steps,
+            len(self.feature_names_),
+            n_times=None if at is None else len(at),
+            to_file=to_file,
+            itemsize=states.dtype.itemsize,
+        )
 
     def _level(
         self,

@@ -358,13 +358,14 @@ class Trajectories:
 
     def select(self, names: Sequence[str]) -> Trajectories:
         """Return a copy with these features, in this order."""
-        missing = [name for name in names if name not in self.feature_names]
+        place = {name: k for k, name in enumerate(self.feature_names)}
+        missing = [name for name in names if name not in place]
         if missing or not names:
             raise ArgumentError(
                 f"There is no feature {missing[0] if missing else ''!r}; there are "
                 f"{', '.join(self.feature_names)}."
             )
-        columns = [self.feature_names.index(name) for name in names]
+        columns = [place[name] for name in names]
         values = np.ascontiguousarray(self.values[:, columns])
         new = self._from_packed(values, self.lengths, self, self.start_times)
         new.feature_names = _names(names, len(names))

@@ -13,6 +13,7 @@ from pyhits.checks import as_choice, as_count, as_positive, as_seed
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DivergenceError, NotFittedError
 from pyhits.hierarchy.divergence import DIVERGED
+from pyhits.hierarchy.size import check_size
 from pyhits.hierarchy.starts import as_states
 from pyhits.planning import as_trajectories, matched
 from pyhits.trajectories import Trajectories
@@ -201,6 +202,8 @@ class Baseline(BaseEstimator, ABC):  # type: ignore[misc]
         """Forecast from recordings, those of one length at once; ``(n, n_steps + 1, d)``."""
         n_steps = as_count(n_steps, "n_steps")
         as_choice(on_divergence, "on_divergence", ("raise", "return"))
+        # Scaled states, and the result.
+        check_size(2 * len(read), n_steps, read[0].shape[1])
         lengths = np.array([len(rows) for rows in read])
         scaled = np.empty((len(read), n_steps, read[0].shape[1]))
         for length in np.unique(lengths):

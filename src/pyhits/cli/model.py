@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from pyhits.atomic import check_target
+from pyhits.checks import check_row_length
 from pyhits.cli.encoders import EncoderTexts, parse_encoders, snapshot_of
 from pyhits.cli.options import (
     DropOutliers,
@@ -44,12 +45,6 @@ from pyhits.cli.options import (
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.errors import ArgumentError
 from pyhits.progress import say
-
-if TYPE_CHECKING:
-    from pyhits.trajectories import Trajectories
-
-#: Longest rows that nets of a usual size can step; longer ones are fields, and take modes.
-_MOST_FEATURES = 4096
 
 Model = Annotated[Path, typer.Argument(help="Model file (.safetensors).")]
 Device = Annotated[str, typer.Option("--device", help="cpu, or cuda.")]
@@ -237,7 +232,9 @@ def fit(
     if last is not None:
         whole = train
         train, rest = whole.split_time(last)
-    check_size(train, encoders)
+    if not with_modes(encoders):
+        is_field = train.snapshot is not None
+        check_row_length(train.n_features, is_field=is_field, asked=hidden_sizes is not None)
     if inputs:
         attach(train, inputs)  # looked at before what trains is imported, which takes seconds
     from pyhits.estimator import HiTS
@@ -269,15 +266,6 @@ def widths(text: str | None) -> list[int] | dict[int, list[int]] | None:
             raise ArgumentError(f"--hidden-sizes has step size {step} twice.")
         found[step] = of_it
     return found
-
-
-def check_size(data: Trajectories, encoder: Any) -> None:
-    """Raise an ArgumentError where a field or film is too large to be stepped as it is."""
-    if data.n_features > _MOST_FEATURES and not with_modes(encoder):
-        raise ArgumentError(
-            f"Rows of {data.n_features} numbers are too long to be stepped as they are. Add "
-            "--encoder pod=64 --encoder standardise=common: 64 modes, or as many as you think."
-        )
 
 
 def with_modes(encoder: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyhits.checks import as_count, as_seed
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.encoders.base import Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.encoders.pod import POD
@@ -29,6 +30,9 @@ _MOST_ROWS, _HELD, _BLOCKS = 4096, 0.2, 20
 
 #: Iterations of L-BFGS between two looks at the rows held out, and looks without gain that end it.
 _ROUND, _PATIENCE = 20, 5
+
+#: Part of a time limit that the modes may take.
+_FOR_MODES = 0.5
 
 #: Weight decay, relative to a loss of order one: enough to keep weights finite.
 _DECAY = 1e-7
@@ -137,6 +141,10 @@ class Autoencoder(Encoder):
         DataError
             There are fewer snapshots or features than coordinates, or the data do not vary.
         """
+        return self.fit_in_time(X, UNLIMITED)
+
+    def fit_in_time(self, X: Any, clock: Clock) -> Autoencoder:
+        """As :meth:`fit`; the net trains as long as there is time."""
         r = as_count(self.n_components, "n_components")
         widths = [as_count(width, "hidden_sizes") for width in self.hidden_sizes]
         seed, steps = as_seed(self.random_state), as_count(self.max_steps, "max_steps")
@@ -154,7 +162,8 @@ class Autoencoder(Encoder):
                 raise ArgumentError(
                     f"Expected n_modes of at least n_components={r}, got {self.n_modes}."
                 )
-        pod = POD(max(wanted, r), random_state=seed, max_bytes=max_bytes).fit(X)
+        pod = POD(max(wanted, r), random_state=seed, max_bytes=max_bytes)
+        pod.fit_in_time(X, clock.part(_FOR_MODES))
         real = int((np.square(pod.singular_values_) > _LEAST_ENERGY * _total(pod)).sum())
         self.pod_ = pod.leading(max(r, real))
         self.n_features_in_ = self.pod_.n_features_in_
@@ -165,13 +174,19 @@ class Autoencoder(Encoder):
         self._scales = np.ones((2, 1))
         self.weights_, self.biases_ = [], []
         if kept.shape[1] > r:
-            self._train(kept[:, :r], kept[:, r:], widths, seed, steps)
+            self._train(kept[:, :r], kept[:, r:], widths, seed, steps, clock)
             left = np.square(kept[:, r:]).sum() - np.square(kept[:, r:] - self._beyond(kept)).sum()
             self.energy_ += float(left) / total
         return self
 
     def _train(
-        self, z: np.ndarray, beyond: np.ndarray, widths: list[int], seed: int, steps: int
+        self,
+        z: np.ndarray,
+        beyond: np.ndarray,
+        widths: list[int],
+        seed: int,
+        steps: int,
+        clock: Clock,
     ) -> None:
         """Train the net from coordinates to the coefficients beyond them."""
         from pyhits.encoders.regress import regress
@@ -184,7 +199,7 @@ class Autoencoder(Encoder):
         inputs, outputs = z[rows] / self._scales[0], beyond[rows] / self._scales[1]
         layers = regress(
             inputs, outputs, held, widths, seed=seed, max_steps=steps,
-            every=_ROUND, patience=_PATIENCE, decay=_DECAY,
+            every=_ROUND, patience=_PATIENCE, decay=_DECAY, clock=clock,
         )  # fmt: skip
         self.weights_, self.biases_ = [w for w, _ in layers], [b for _, b in layers]
         # The last layer scaled by least squares: where the net does not help, it says the mean, 0.

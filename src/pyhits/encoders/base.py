@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self, overload
 import numpy as np
 
 from pyhits.checks import as_numeric, suggest
+from pyhits.clock import Clock
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.schema import Record
 from pyhits.trajectories import Trajectories, default_names
@@ -39,6 +40,13 @@ class Encoder(ABC):
     @abstractmethod
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from rows ``X``; returns itself."""
+
+    def fit_in_time(self, X: Any, clock: Clock) -> Self:
+        """Learn from rows ``X`` as :meth:`fit` does, as well as there is time for.
+
+        Encoders whose fit may take long look at the clock, and say by it what was cut short.
+        """
+        return self.fit(X)
 
     @abstractmethod
     def _encode(self, X: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyhits.checks import as_count, as_numeric
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.encoders.base import Encoder, several
 from pyhits.encoders.embedding import DelayChoice, choose_delays
 from pyhits.errors import ArgumentError, DataError, NotFittedError
@@ -111,7 +112,13 @@ class DelayEmbedding(Encoder):
         DataError
             One is not; it is named.
         """
-        if isinstance(X, Trajectories) or several(X):
+        return self.fit_in_time(X, UNLIMITED)
+
+    def fit_in_time(self, X: Any, clock: Clock) -> DelayEmbedding:
+        """As :meth:`fit`; without the time for a choice there are no delays."""
+        if isinstance(X, Trajectories):
+            parts = list(X)
+        elif several(X):
             parts = [as_numeric(x, what="The data") for x in X]
         else:
             parts = [as_numeric(X, what="The data")]
@@ -121,7 +128,7 @@ class DelayEmbedding(Encoder):
         self.choice_ = None
         if n_delays is None or lag is None:
             flat = [x for p in parts for x in p.reshape(-1, *p.shape[-2:])]
-            self.choice_ = choose_delays(flat, n_delays=n_delays, lag=lag)
+            self.choice_ = choose_delays(flat, n_delays=n_delays, lag=lag, clock=clock)
             n_delays, lag = self.choice_.n_delays, self.choice_.lag
         self.n_delays_, self.lag_ = n_delays, lag
         for k, part in enumerate(parts):

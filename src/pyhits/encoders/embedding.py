@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyhits.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.encoders.pod import POD
 from pyhits.encoders.rollout import embedded, rollout_error
 
@@ -59,6 +60,9 @@ _SETTLED, _AS_GOOD, _UNPREDICTABLE = 0.8, 1.1, 0.7
 #: Minima of the information count from the lag at which rows correlate less: those of a slow
 #: motion ripple before.
 _CORRELATED = 0.9
+
+#: Parts of the time that is left that the lag and E1 may take.
+_FOR_LAGS = 0.25
 
 #: Delays whose lag the shortest trajectory must have room for.
 _ROOM = 3
@@ -142,7 +146,11 @@ class DelayChoice:
 
 
 def choose_delays(
-    trajectories: Sequence[np.ndarray], *, n_delays: int | None = None, lag: int | None = None
+    trajectories: Sequence[np.ndarray],
+    *,
+    n_delays: int | None = None,
+    lag: int | None = None,
+    clock: Clock = UNLIMITED,
 ) -> DelayChoice:
     """Choose the number of delays and their lag, or the one that is not given.
 
@@ -161,13 +169,16 @@ def choose_delays(
         Finite.
     n_delays, lag : int, optional
         What is given stays.
+    clock : Clock, optional
+        What is not told when it is over is left out, up to the choice itself: then there are no
+        delays.
     """
     rows = _leading(_some(trajectories))
     shortest = min(len(x) for x in trajectories)
     span = shortest // (_PART if len(trajectories) >= _SEVERAL else _PART_OF_FEW)
     d = rows[0].shape[1]
     room = max(1, span // max(_ROOM - 1, (n_delays or 1) - 1))
-    information = mutual_information(rows, min(_MOST_LAG, room))
+    information = mutual_information(rows, min(_MOST_LAG, room), clock=clock.part(_FOR_LAGS))
     first = usual_lag(rows, information)
     most = n_delays or max(1, min(_MOST_DELAYS, _MOST_COORDINATES // d))
 
@@ -176,10 +187,14 @@ def choose_delays(
         return n_delays or max(1, min(most, (span - 1) // spacing + 1))
 
     lags = [lag] if lag else sorted({first, -(-first // 2), 1}, reverse=True)
-    e1 = cao(rows, lags[0], allowed(lags[0]))
+    e1 = cao(rows, lags[0], allowed(lags[0]), clock=clock.part(_FOR_LAGS))
     settled = np.flatnonzero(e1 >= _SETTLED)
     e1_delays = int(settled[0]) + 1 if len(settled) else 0
-    tried = _validate(rows, {k: allowed(k) for k in lags}, max(lags))
+    tried: dict[int, np.ndarray] = {}
+    try:
+        tried = _validate(rows, {k: allowed(k) for k in lags}, max(lags), clock)
+    except TimeIsUpError:
+        clock.cut("the choice of delays")
     if not tried:
         given = n_delays or 1, lag or 1
         return DelayChoice(*given, information, first, e1, e1_delays, np.zeros(0), *given)
@@ -200,13 +215,20 @@ def choose_delays(
             chosen = (1, chosen[1])
     fewest = chosen
     if n_delays is None and fewest[0] > 1:
-        chosen = _longer(rows, *fewest, {k: allowed(k) for k in lags})
+        try:
+            chosen = _longer(rows, *fewest, {k: allowed(k) for k in lags}, clock)
+        except TimeIsUpError:
+            clock.cut("the comparison of more delays")
     errors = tried[fewest[1]]
     return DelayChoice(*chosen, information, first, e1, e1_delays, errors, *fewest)
 
 
 def _longer(
-    trajectories: Sequence[np.ndarray], n_delays: int, lag: int, most: dict[int, int]
+    trajectories: Sequence[np.ndarray],
+    n_delays: int,
+    lag: int,
+    most: dict[int, int],
+    clock: Clock,
 ) -> tuple[int, int]:
     """Return more delays, if a polynomial of them steps on by itself better than of the fewest.
 
@@ -226,13 +248,16 @@ def _longer(
     if sum(len(x) - first - horizon for x in held) < _FEW_TARGETS or not library:
         return n_delays, lag
     errors = {
-        way: max(rollout_error(library, held, *way, first, horizon), _GOOD_ENOUGH) for way in ways
+        way: max(rollout_error(library, held, *way, first, horizon, clock), _GOOD_ENOUGH)
+        for way in ways
     }
     best = min(errors, key=lambda way: errors[way])
     return best if errors[best] < _WORTH_IT * errors[n_delays, lag] else (n_delays, lag)
 
 
-def mutual_information(trajectories: Sequence[np.ndarray], max_lag: int) -> np.ndarray:
+def mutual_information(
+    trajectories: Sequence[np.ndarray], max_lag: int, *, clock: Clock = UNLIMITED
+) -> np.ndarray:
     """Return the average mutual information of rows 1 to ``max_lag`` apart, in bits.
 
     From histograms of equally filled bins, as many as leave five rows to a cell on average; the
@@ -241,7 +266,7 @@ def mutual_information(trajectories: Sequence[np.ndarray], max_lag: int) -> np.n
     Returns
     -------
     array, shape (max_lag,)
-        Shorter where trajectories are.
+        Shorter where trajectories are, or where the clock is over before.
     """
     n = sum(len(x) for x in trajectories)
     bins = int(np.clip(np.sqrt(n / 5), 2, 32))
@@ -252,8 +277,11 @@ def mutual_information(trajectories: Sequence[np.ndarray], max_lag: int) -> np.n
         for x in trajectories
     ]
     longest = max(len(x) for x in trajectories)
-    found = []
+    found: list[float] = []
     for lag in range(1, min(max_lag, longest - 2) + 1):
+        if found and clock.is_over:
+            clock.cut("the look at long lags")
+            break
         pairs = [c[:-lag] * bins + c[lag:] for c in codes if len(c) > lag]
         joint = np.stack(
             [np.bincount(column, minlength=bins * bins) for column in np.concatenate(pairs).T]
@@ -306,7 +334,9 @@ def first_minimum(curve: np.ndarray, begin: int = 1) -> int:
     return int(low[0]) + 1 if len(low) else max(1, len(curve) // 2)
 
 
-def cao(trajectories: Sequence[np.ndarray], lag: int, max_delays: int) -> np.ndarray:
+def cao(
+    trajectories: Sequence[np.ndarray], lag: int, max_delays: int, *, clock: Clock = UNLIMITED
+) -> np.ndarray:
     """Return Cao's E1 of 1 to ``max_delays`` delays; shape ``(max_delays,)``, NaN where unknown.
 
     E1 of m delays is E(m + 1) / E(m), where E(m) is by how much the distance of nearest neighbours
@@ -317,7 +347,7 @@ def cao(trajectories: Sequence[np.ndarray], lag: int, max_delays: int) -> np.nda
     grown = np.full(max_delays + 1, np.nan)
     for m in range(1, max_delays + 2):
         long = [x for x in trajectories if len(x) > m * lag + 1]
-        if not long:
+        if not long or clock.is_over:
             break
         wide = embedded(long, m + 1, lag, m * lag, 0)
         wide = wide[:: max(1, -(-len(wide) // _LIBRARY))]
@@ -335,7 +365,7 @@ def cao(trajectories: Sequence[np.ndarray], lag: int, max_delays: int) -> np.nda
 
 
 def _validate(
-    trajectories: Sequence[np.ndarray], most: dict[int, int], horizon: int
+    trajectories: Sequence[np.ndarray], most: dict[int, int], horizon: int, clock: Clock
 ) -> dict[int, np.ndarray]:
     """Return the prediction errors of 1, 2, ... delays for each lag, all on the same rows.
 
@@ -364,6 +394,7 @@ def _validate(
     for lag, n in most.items():
         errors = []
         for m in range(1, n + 1):
+            clock.check()
             from_, at = (
                 embedded(part, m, lag, first, horizon)[keep]
                 for part, keep in ((library, some), (held, targets))

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from pyhits.checks import as_count, as_seed
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.encoders.base import Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.errors import ArgumentError, DataError
@@ -16,6 +17,9 @@ from pyhits.schema import Flag, Maybe, Real, Record, Whole
 
 #: Up to so many snapshots or features all modes are computed, within max_bytes.
 _SMALL = 1024
+
+#: Multiply-adds a second, at least.
+_SPEED = 2e9
 
 #: Modes looked for first where their number follows from the energy.
 _FIRST = 64
@@ -116,6 +120,10 @@ class POD(Encoder):
         DataError
             There are fewer snapshots or features than modes, or the data do not vary.
         """
+        return self.fit_in_time(X, UNLIMITED)
+
+    def fit_in_time(self, X: Any, clock: Clock) -> POD:
+        """As :meth:`fit`; where time is short the modes are those of fewer passes."""
         if self.n_modes is None and not 0 < self.energy <= 1:
             raise ArgumentError(f"Expected energy above 0 and at most 1, got {self.energy!r}.")
         seed = as_seed(self.random_state)
@@ -128,6 +136,7 @@ class POD(Encoder):
         if wanted is not None and wanted > rank:
             raise DataError(f"{wanted} modes were asked for; {n} rows of {d} features have {rank}.")
         small = rank <= _SMALL and 8 * rank * d <= max_bytes
+        small = small and clock.affords(4 * rank * rank * d / _SPEED)
         count = _FIRST if wanted is None else wanted
         while True:
             size = count + max(_SPARE, count // 2)
@@ -135,13 +144,17 @@ class POD(Encoder):
                 values, modes, total = data.ritz(data.everything())
                 kept = self._kept(values, total, wanted)
                 break
-            sketch = data.snapshots(size) if data.n_rows <= _SMALL else None
+            exact = data.n_rows <= _SMALL and clock.affords(n * n * d / _SPEED)
+            sketch = data.snapshots(size) if exact else None
             if sketch is not None:
                 values, modes, total = data.ritz(_orthonormal(sketch))
             else:
-                values, modes, total = data.iterate(size, count, seed)
+                values, modes, total = data.iterate(size, count, seed, clock)
             kept = self._kept(values[:count], total, wanted)
             if wanted is not None or np.square(values[:count]).sum() >= self.energy * total:
+                break
+            if clock.is_over:
+                clock.cut("the search for more modes")
                 break
             count *= 2
         modes = modes[:kept]
@@ -271,7 +284,9 @@ class _Centred:
             first += len(block)
         return sketch
 
-    def iterate(self, size: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
+    def iterate(
+        self, size: int, count: int, seed: int, clock: Clock
+    ) -> tuple[np.ndarray, np.ndarray, float]:
         """Return singular values, modes and total energy of the best subspace of ``size``.
 
         The energy of the first ``count`` modes ends the iteration when it no longer changes.
@@ -282,9 +297,13 @@ class _Centred:
             sketch += rng.standard_normal((len(block), size)).T @ block
         before = 0.0
         for _ in range(_PASSES):
+            begin = clock.now()
             values, modes, total = self.ritz(_orthonormal(sketch), sketch)
             energy = float(np.square(values[:count]).sum())
             if energy - before <= _CONVERGED * total:
+                break
+            if not clock.affords(clock.now() - begin):
+                clock.cut("the convergence of modes")
                 break
             before = energy
         return values, modes, total

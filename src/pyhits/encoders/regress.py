@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.clock import UNLIMITED, Clock
+
 #: Past steps that L-BFGS keeps.
 _HISTORY = 20
 
@@ -24,6 +26,7 @@ def regress(
     every: int,
     patience: int,
     decay: float,
+    clock: Clock = UNLIMITED,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Fit a net with ``tanh`` between its layers, in float64 with all rows at once.
 
@@ -44,6 +47,8 @@ def regress(
         Iterations between two looks at the rows held out, and looks without gain that end it.
     decay : float
         Weight of the weights' squares in the loss.
+    clock : Clock, optional
+        Training ends between two looks at the rows held out.
 
     Returns
     -------
@@ -76,6 +81,7 @@ def regress(
 
     best, kept, waited = np.inf, [p.detach().clone() for p in layers], 0
     for _ in range(-(-max_steps // every)):
+        begin = clock.now()
         optimiser.step(closure)  # type: ignore[no-untyped-call, unused-ignore]
         with torch.no_grad():
             error = float((_net(layers, x_held) - y_held).square().mean())
@@ -86,6 +92,9 @@ def regress(
             waited = 0 if error < 0.99 * best else waited
             best, kept = error, [p.detach().clone() for p in layers]
         if waited >= patience:
+            break
+        if not clock.affords(clock.now() - begin):
+            clock.cut("the training of the autoencoder")
             break
     arrays = [p.numpy() for p in kept]
     return list(zip(arrays[::2], arrays[1::2], strict=True))

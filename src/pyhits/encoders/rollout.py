@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pyhits.clock import UNLIMITED, Clock
+
 #: Degrees tried, and monomials at most: as many as flow maps have, which are to do as well.
 _DEGREES, _MOST_TERMS = (3, 2, 1), 256
 
@@ -37,6 +39,7 @@ def rollout_error(
     lag: int,
     first: int,
     horizon: int,
+    clock: Clock = UNLIMITED,
 ) -> float:
     """Return the error of rollouts over ``horizon`` rows, in standard deviations.
 
@@ -52,7 +55,13 @@ def rollout_error(
     first : int
         Row of each trajectory that the first vector belongs to.
     horizon : int
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
     """
+    clock.check()
     d = library[0].shape[1]
     known, later = (embedded(library, n_delays, lag, first + k, 1 - k) for k in (0, 1))
     starts, ends = (embedded(held, n_delays, lag, first + k, horizon - k) for k in (0, horizon))
@@ -69,6 +78,7 @@ def rollout_error(
     normal += _RIDGE * np.trace(normal) / len(normal) * np.eye(len(normal))
     weights = np.linalg.solve(normal, terms.T @ (y - x))
     for _ in range(horizon):
+        clock.check()
         z = np.clip(z + _terms(z, columns) @ weights, -_BOUND, _BOUND)
     error = np.sqrt(np.square(z - end)[:, :d].mean(axis=1))
     return float(np.sqrt(np.square(np.minimum(error, _LOST)).mean()))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyhits.checks import as_count
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import DIMENSION, OUTPUTS, FlowMap, StepInto, register, spread_into
 from pyhits.schema import Record, Schema, Whole
@@ -215,6 +216,9 @@ _GAIN = 0.95
 #: Degrees above the first must reach the second mean squared error.
 _TAME, _ALL_BUT_EXACT = 9, 1e-9
 
+#: Multiply-adds a second of a decomposition, at least.
+_SPEED = 2e9
+
 #: Larger coefficients would not survive float32.
 _LARGEST_COEFFICIENT = 1e30
 
@@ -228,6 +232,7 @@ def fit_polynomial(
     max_terms: int = 256,
     enough: float = 0.0,
     dtype: torch.dtype = torch.float64,
+    clock: Clock = UNLIMITED,
 ) -> tuple[PolynomialMap, np.ndarray]:
     """Fit polynomials of rising degree by ridge regression and keep the best on validation.
 
@@ -250,6 +255,8 @@ def fit_polynomial(
     dtype : torch.dtype
         Arithmetic that the polynomial will be evaluated in: validation is in it, since sums of high
         powers may cancel.
+    clock : Clock, optional
+        Degrees that it does not afford are not tried.
 
     Returns
     -------
@@ -274,6 +281,10 @@ def fit_polynomial(
             tame = best, best_error
         terms = n_monomials(d, degree)
         if (degree > 1 and terms > max_terms) or (degree > 0 and 3 * terms > len(states)):
+            break
+        work = 2 * len(states) * terms * (terms + increments.shape[1])
+        if best is not None and not clock.affords(work / _SPEED):
+            clock.cut("polynomials of higher degree")
             break
         candidate = PolynomialMap(d, degree, increments.shape[1] // d).double()
         candidate.set_bounds(states)

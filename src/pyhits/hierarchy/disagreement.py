@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.nesting import chain
@@ -111,6 +112,10 @@ def _like(flow_maps: Mapping[int, FlowMap], states: np.ndarray) -> Tensor:
 #: Validation states that the agreement of a scale is measured at.
 _MEASURED = 2000
 
+#: States that say what a step costs, and states that a comparison takes at least, where there is a
+#: time limit.
+_TIMED, _LEAST = 256, 20
+
 #: The ratio is this quantile of what is measured, and lies between these bounds: one lucky state
 #: proves nothing, and noise in the data is no error of a scale.
 _QUANTILE, _BOUNDS = 0.9, (0.5, 1e4)
@@ -137,7 +142,12 @@ class Agreement(NamedTuple):
 
 @torch.inference_mode()
 def agreements(
-    values: np.ndarray, lengths: np.ndarray, flow_maps: Mapping[int, FlowMap], weights: np.ndarray
+    values: np.ndarray,
+    lengths: np.ndarray,
+    flow_maps: Mapping[int, FlowMap],
+    weights: np.ndarray,
+    *,
+    clock: Clock = UNLIMITED,
 ) -> dict[int, Agreement]:
     """Compare scales with each other and with recorded trajectories.
 
@@ -153,12 +163,14 @@ def agreements(
         By step size.
     weights : array, shape (d,)
         As in :func:`distance`.
+    clock : Clock, optional
+        States are as many as it affords.
 
     Returns
     -------
     dict of int to Agreement
         By step size. The finest has none to compare with; those for which no trajectory is long
-        enough are left out.
+        enough, or no time is left, are left out.
     """
     rows = _like(flow_maps, values)
     per = torch.from_numpy(weights).to(rows)
@@ -168,7 +180,14 @@ def agreements(
         starts = np.flatnonzero(left >= coarse)
         if len(starts) == 0:
             break
-        starts = starts[np.linspace(0, len(starts) - 1, min(_MEASURED, len(starts))).astype(int)]
+        most = min(_MEASURED, len(starts))
+        if clock.is_limited:
+            few, enough = rows[starts[:_TIMED]], min(most, _LEAST)
+            most = min(most, _affordable(few, flow_maps[fine], coarse // fine, clock))
+            if most < enough:
+                clock.cut("how far neighbouring scales agree")
+                break
+        starts = starts[np.linspace(0, len(starts) - 1, most).astype(int)]
         states, truth = rows[starts], rows[starts + coarse]
         once = Steps(flow_maps[coarse], states)(states)
         composed = Steps(flow_maps[fine], states).several(states, coarse // fine)[:, -1]
@@ -182,6 +201,14 @@ def agreements(
             float(np.quantile(np.nan_to_num(wrong, nan=1.0), _BEST)),
         )
     return found
+
+
+def _affordable(states: Tensor, flow_map: FlowMap, n_steps: int, clock: Clock) -> int:
+    """Return how many states there is time to step so often, by what one step of a few takes."""
+    begin = clock.now()
+    Steps(flow_map, states)(states)
+    each = (clock.now() - begin) / len(states)
+    return int(clock.left / 2 / max(each * n_steps, 1e-9))
 
 
 def pair(trained: Mapping[int, FlowMap], coarsest: int, n_steps: int) -> tuple[int, int]:

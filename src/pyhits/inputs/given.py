@@ -72,14 +72,15 @@ def attach(data: Trajectories, inputs: Any) -> tuple[Trajectories, tuple[str, ..
     """
     names = [inputs] if isinstance(inputs, str) else inputs
     if isinstance(names, (list, tuple)) and names and all(isinstance(n, str) for n in names):
-        missing = [name for name in names if name not in data.feature_names]
+        known, used = set(data.feature_names), set(names)
+        missing = [name for name in names if name not in known]
         if missing:
             raise ArgumentError(
                 f"There is no feature {missing[0]!r} to be an input; there are "
                 f"{', '.join(data.feature_names)}."
             )
-        states = [name for name in data.feature_names if name not in names]
-        if not states or len(set(names)) < len(names):
+        states = [name for name in data.feature_names if name not in used]
+        if not states or len(used) < len(names):
             raise DataError("Inputs must be different features, and leave some for the states.")
         return data.select([*states, *names]), tuple(names)
     found, pieces = _pieces(inputs, data)

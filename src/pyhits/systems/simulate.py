@@ -9,6 +9,7 @@ import numpy as np
 
 from pyhits.checks import as_count, as_numeric, as_positive
 from pyhits.errors import ArgumentError, DivergenceError
+from pyhits.hierarchy.size import check_size
 from pyhits.systems import explicit, implicit
 from pyhits.systems.validate import as_transient, check_field
 from pyhits.trajectories import Trajectories
@@ -97,9 +98,11 @@ def simulate(
         spare = 0
     else:
         n = 1 if n_trajectories is None else as_count(n_trajectories, "n_trajectories")
+        check_size(n, n_steps, system.dimension, what="A simulation")
         skip = system.transient if transient is None else as_transient(transient)
         spare = -n % TRANSIENT_BATCH if skip > 0 and not system.stiff else 0
         states = system.sample(n + spare, random_state, region)
+    check_size(len(states), n_steps, system.dimension, what="A simulation")
     check_field(system)
     if skip > 0:
         states = _after_transient(system, states, spare, skip, rtol, atol, n_jobs)

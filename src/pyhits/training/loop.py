@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from pyhits.clock import Clock, TimeIsUpError
 from pyhits.errors import TrainingError
 from pyhits.flowmaps import FlowMap
 from pyhits.training.few import train_few
@@ -33,6 +34,9 @@ _LEAST_TAUGHT_STEPS, _LEAST_TAUGHT_SECONDS, _TAUGHT_ABOVE = 2000, 20.0, 1e-11
 #: A table takes up to about half a minute. Refinement stops at the first relative mean squared
 #: error; below the second, which nets of coarse steps do not reach, none is trained.
 _LEAST_TABLE_SECONDS, _TABLE_TOLERANCE, _TABLE_SUFFICES = 60.0, 1e-11, 1e-7
+
+#: Parts of a scale's time after which the polynomial, its teaching and tables end.
+_FOR_POLYNOMIAL, _FOR_TEACHER, _FOR_TABLE = 0.15, 0.3, 0.65
 
 #: Recorded states that tell a table where states occur, and the number of their batch.
 _N_POPULATION, _POPULATION_BATCH = 32_768, 2**30 - 1
@@ -67,36 +71,41 @@ class Scale:
     Attributes
     ----------
     job : ScaleJob
-        With the time that preparing left.
     stages : Stages
         What was settled before.
     history : History
         Filled as training goes.
-    begin : float
-        When it began, of :func:`time.perf_counter`.
+    clock : Clock
+        Of this scale.
     """
 
     job: ScaleJob
     stages: Stages
     history: History
-    begin: float
+    clock: Clock
 
     @classmethod
     def prepare(cls, job: ScaleJob, progress: Progress | None = None) -> Scale:
         """Do what precedes the net: increments, polynomial, taught windows, table."""
-        begin = time.perf_counter()
-        stages = prepare(job.train, job.held, job.recipe, getattr(torch, job.dtype), job.seed)
+        clock = Clock.start(job.time_limit)
+        dtype = getattr(torch, job.dtype)
+        stages = prepare(
+            job.train, job.held, job.recipe, dtype, job.seed, clock.until(_FOR_POLYNOMIAL)
+        )
         if _worth_teaching(job, stages):
-            degree = job.recipe.polynomial_degree
-            stages.taught = teach(job.train, job.held, degree=degree, sigma=stages.sigma)
+            degree, own = job.recipe.polynomial_degree, clock.until(_FOR_TEACHER)
+            with contextlib.suppress(TimeIsUpError):
+                stages.taught = teach(
+                    job.train, job.held, degree=degree, sigma=stages.sigma, clock=own
+                )
         if stages.taught is not None and _worth_a_table(job, stages):
-            _tabulate(job, stages, stages.taught, progress)
-        if job.time_limit is not None:
-            left = job.time_limit - (time.perf_counter() - begin)
-            job = replace(job, time_limit=max(left, 1e-9))
+            own = clock.until(_FOR_TABLE)
+            with contextlib.suppress(TimeIsUpError):
+                _tabulate(job, stages, stages.taught, progress, own)
+        job = _in_time(job, clock)
         history = History(job.step_size, n_windows=job.train.n_windows)
         history.polynomial_error = stages.polynomial_error
-        return cls(job, stages, history, begin)
+        return cls(job, stages, history, clock)
 
     def closed_form(self) -> FlowMap | None:
         """Return the polynomial or the table if it leaves nothing to learn."""
@@ -120,16 +129,16 @@ class Scale:
         if stages.rival is None:
             return []
         recipe = job.recipe.override(max_steps=max(1, round(PILOT * job.recipe.max_steps)))
-        limit = None if job.time_limit is None else PILOT * job.time_limit
-        brief = replace(job, recipe=recipe, time_limit=limit, checkpoint=None)
         nets = stages, replace(stages, net=stages.rival)
-        return [Scale(brief, s, History(job.step_size), self.begin) for s in nets]
+        briefs = (replace(job, recipe=recipe, checkpoint=None) for _ in nets)
+        return [
+            Scale(brief, s, History(job.step_size), self.clock.part(PILOT))
+            for brief, s in zip(briefs, nets, strict=True)
+        ]
 
-    def settle(self, winner: Scale, *, spent: float) -> None:
-        """Go on with the net that won, in what a contest left of the time."""
+    def settle(self, winner: Scale) -> None:
+        """Go on with the net that won."""
         self.stages.net = winner.stages.net
-        if self.job.time_limit is not None:
-            self.job = replace(self.job, time_limit=(1 - spent) * self.job.time_limit)
 
     def choose(self, state: State) -> FlowMap:
         """Return the net at its best, or a closed form if that is better."""
@@ -165,7 +174,7 @@ class Scale:
             predicted = flow_map.within(states).double().numpy()
         truth = held[1 : 1 + flow_map.outputs].swapaxes(0, 1)
         history.one_step_mse = float(np.mean(np.square(predicted - truth)))
-        history.seconds = max(time.perf_counter() - self.begin, history.seconds)
+        history.seconds = max(self.clock.elapsed, history.seconds)
         return flow_map.eval(), history
 
 
@@ -184,7 +193,11 @@ def _worth_a_table(job: ScaleJob, stages: Stages) -> bool:
 
 
 def _tabulate(
-    job: ScaleJob, stages: Stages, taught: TaughtWindows, progress: Progress | None
+    job: ScaleJob,
+    stages: Stages,
+    taught: TaughtWindows,
+    progress: Progress | None,
+    clock: Clock,
 ) -> None:
     """Tabulate what the teacher says, and measure the table as it will be stepped."""
     size = float(np.square(stages.sigma).mean())
@@ -196,6 +209,7 @@ def _tabulate(
         taught.fine.high.numpy(),
         tolerance=_TABLE_TOLERANCE * size,
         progress=alive(job, progress),
+        clock=clock,
     )
     stages.table = table.to(getattr(torch, job.dtype))
     stages.table_error = stages.one_step_error(stages.table)
@@ -204,14 +218,17 @@ def _tabulate(
 def train_net(scale: Scale, progress: Progress | None) -> FlowMap:
     """Train the net; fall back on smaller learning rates, and on the polynomial if it is better."""
     if scale.job.recipe.optimizer == "ridge":
-        state = solve(scale.job, scale.stages, progress)
+        state = solve(_in_time(scale.job, scale.clock), scale.stages, progress)
         scale.history.stopped_by = "closed form"
         return scale.choose(state)
     nets = scale.contest()
     if nets:
         quiet = alive(scale.job, progress)
-        errors = [attempt(net, FACTORS[:1], quiet).best_error for net in nets]
-        scale.settle(nets[errors[1] < errors[0]], spent=2 * PILOT)
+        errors = [
+            attempt(replace(net, clock=scale.clock.part(PILOT)), FACTORS[:1], quiet).best_error
+            for net in nets
+        ]
+        scale.settle(nets[errors[1] < errors[0]])
     return scale.choose(attempt(scale, FACTORS, progress))
 
 
@@ -228,12 +245,21 @@ def attempt(
     """Train with falling learning rates until errors stay finite; return the best or ``state``."""
     state = state or State()
     for factor in factors:
-        tried = _run(scale.job, scale.stages, factor, scale.history, progress)
+        if scale.clock.is_over and state.best:
+            break
+        tried = _run(
+            _in_time(scale.job, scale.clock), scale.stages, factor, scale.history, progress
+        )
         if tried.best_error < state.best_error:
             state = tried
         if scale.history.stopped_by != BLEW_UP:
             break
     return state
+
+
+def _in_time(job: ScaleJob, clock: Clock) -> ScaleJob:
+    """Return the job with the seconds that its clock has left."""
+    return replace(job, time_limit=max(clock.left, 1e-9)) if clock.is_limited else job
 
 
 def _run(

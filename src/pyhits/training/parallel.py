@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.errors import ArgumentError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap, register
 from pyhits.training.checkpoint import CheckpointFolder
@@ -25,8 +26,15 @@ from pyhits.training.loop import train_scale
 from pyhits.training.run import Progress, ScaleJob
 from pyhits.training.stacked import train_stacked
 
+#: Seconds that a scale is given where there are none left: one validation of a net, one form.
+_LEAST_TURN = 1e-9
+
 #: Optimiser steps in all, from which on starting processes takes less time than it saves.
 _WORTH_PROCESSES = 8000
+
+#: Seconds of training from which on processes, which import PyTorch first, are started: by
+#: themselves, and where they were asked for.
+_LEAST_SECONDS, _LEAST_SECONDS_ASKED = 20.0, 8.0
 
 #: Optimiser steps that take as long as a search among closed forms, and as nets that may follow.
 _SEARCH, _NETS = 600, 3000
@@ -58,6 +66,7 @@ def train_scales(
     n_jobs: int | None = None,
     folder: CheckpointFolder | None = None,
     watch: Watch | None = None,
+    clock: Clock = UNLIMITED,
 ) -> TrainedScales:
     """Train every job, each in one thread, and return what was finished.
 
@@ -74,6 +83,9 @@ def train_scales(
         Finished scales are taken from it, and written to it as they finish.
     watch : callable, optional
         Receives the progress of all scales a few times a second.
+    clock : Clock, optional
+        What is left of it is shared by the scales that still wait, the start of processes
+        included; short ones are not worth that start, and all scales train in this process.
 
     Raises
     ------
@@ -90,7 +102,7 @@ def train_scales(
             result.flow_maps[job.step_size], result.histories[job.step_size] = done
         else:
             todo.append((index, job))
-    plan = _plan([job for _, job in todo], n_jobs)
+    plan = _plan([job for _, job in todo], n_jobs, clock)
     if plan.note:
         warnings.warn(plan.note, PyHiTSWarning, stacklevel=3)
     with _board(len(jobs), watch) as board:
@@ -98,7 +110,9 @@ def train_scales(
             if job.step_size in result.flow_maps:
                 board[index] = (1, 1, result.histories[job.step_size].validation_error)
         try:
-            for index, flow_map, history in _results(todo, plan, board, watched=watch is not None):
+            for index, flow_map, history in _results(
+                todo, plan, board, clock, watched=watch is not None
+            ):
                 step = jobs[index].step_size
                 result.flow_maps[step], result.histories[step] = flow_map, history
                 board[index] = (1, 1, history.validation_error)
@@ -107,11 +121,6 @@ def train_scales(
         except KeyboardInterrupt:
             result.interrupted = True
     return result
-
-
-def n_workers(jobs: Sequence[ScaleJob], n_jobs: int | None) -> int:
-    """Return how many processes train ``jobs``; see :func:`train_scales`."""
-    return _plan(jobs, n_jobs).workers
 
 
 @dataclass(frozen=True)
@@ -136,8 +145,8 @@ class _Plan:
     note: str = ""
 
 
-def _plan(jobs: Sequence[ScaleJob], n_jobs: int | None) -> _Plan:
-    """Decide where to train, from ``n_jobs`` and joblib's active backend."""
+def _plan(jobs: Sequence[ScaleJob], n_jobs: int | None, clock: Clock = UNLIMITED) -> _Plan:
+    """Decide where to train, from ``n_jobs``, joblib's active backend and the time there is."""
     from joblib.parallel import BACKENDS, get_active_backend
 
     backend, wanted = get_active_backend()
@@ -161,6 +170,8 @@ def _plan(jobs: Sequence[ScaleJob], n_jobs: int | None) -> _Plan:
             f"Expected joblib's backend loky, dask, threading or sequential, got {name!r}. Choose "
             "one of these, or train in this process with n_jobs=1."
         )
+    if clock.left < (_LEAST_SECONDS if n_jobs is None else _LEAST_SECONDS_ASKED):
+        return _Plan()
     if n_jobs is None:
         small = sum(_work(job) for job in jobs) < _WORTH_PROCESSES
         n_jobs = 1 if small else n_cores()
@@ -205,9 +216,18 @@ def n_cores() -> int:
 
 
 def _results(
-    todo: list[tuple[int, ScaleJob]], plan: _Plan, board: np.ndarray, *, watched: bool
+    todo: list[tuple[int, ScaleJob]],
+    plan: _Plan,
+    board: np.ndarray,
+    clock: Clock,
+    *,
+    watched: bool,
 ) -> Iterator[tuple[int, FlowMap, History]]:
     """Yield ``(index, flow_map, history)`` as the scales finish."""
+    turns = -(-len(todo) // plan.workers)
+    for _, job in todo:
+        # Where all begin at once, or on machines whose clocks are not this one's.
+        job.time_limit = _turn(clock, turns)
     if plan.cluster is not None:
         from pyhits.training import cluster
 
@@ -221,14 +241,16 @@ def _results(
             yield todo[k][0], flow_map, history
         return
     if plan.workers == 1:
-        for index, job in todo:
+        for k, (index, job) in enumerate(todo):
+            job.time_limit = _turn(clock, len(todo) - k)
             yield _train_one(index, job, board)
         return
     from joblib import Parallel, delayed
 
     parallel = Parallel(n_jobs=plan.workers, return_as="generator_unordered", max_nbytes="1M")
     generator = parallel(
-        delayed(_train_in_worker)(i, job, board, job.recipe.net) for i, job in todo
+        delayed(_train_in_worker)(i, job, board, job.recipe.net, clock, turns - k // plan.workers)
+        for k, (i, job) in enumerate(todo)
     )
     try:
         yield from generator
@@ -246,10 +268,21 @@ def _kill_workers() -> None:
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
+def _turn(clock: Clock, turns: int) -> float | None:
+    """Return the seconds of a scale that begins now, with so many turns to come, its own first."""
+    return max(clock.left / turns, _LEAST_TURN) if clock.is_limited else None
+
+
 def _train_in_worker(
-    index: int, job: ScaleJob, board: np.ndarray, kind: type[FlowMap] | None
+    index: int,
+    job: ScaleJob,
+    board: np.ndarray,
+    kind: type[FlowMap] | None,
+    clock: Clock,
+    turns: int,
 ) -> tuple[int, FlowMap, History]:
     """Train in a worker process, which leaves Ctrl-C to the process that the user sees."""
+    job.time_limit = _turn(clock, turns)
     # A family defined in the user's script is not registered in a fresh process.
     if kind is not None:
         register(job.recipe.flow_map)(kind)

@@ -148,7 +148,7 @@ def _train_group(
         errors = {id(racing[j][1]): run.state.best_error for j, run in together}
         for scale, nets in zip(scales, contests, strict=True):
             if nets:
-                scale.settle(min(nets, key=lambda net: errors[id(net)]), spent=PILOT)
+                scale.settle(min(nets, key=lambda net: errors[id(net)]))
         limit *= 1 - PILOT
     blown_up = []
     for k, run in _together(scales, reports, limit):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ResidualNet, ScaledNet, create
 from pyhits.flowmaps.polynomial import fit_polynomial
 from pyhits.training.objective import side_by_side
@@ -105,9 +106,14 @@ def _ample(sigma: np.ndarray, dtype: torch.dtype, target: float) -> float:
 
 
 def prepare(
-    train: WindowSampler, held: WindowSampler, recipe: Recipe, dtype: torch.dtype, seed: int
+    train: WindowSampler,
+    held: WindowSampler,
+    recipe: Recipe,
+    dtype: torch.dtype,
+    seed: int,
+    clock: Clock = UNLIMITED,
 ) -> Stages:
-    """Measure the increments, fit the polynomial stage and set up the net."""
+    """Measure the increments, fit the polynomial stage, as far as time goes, and set up the net."""
     d = len(train.encoder.mean_)
     windows = train.spread(max(512, min(_N_FIT, _MOST_NUMBERS // d)))
     held_windows = held.spread(max(256, min(_N_HELD, _MOST_NUMBERS // d)))
@@ -141,6 +147,7 @@ def prepare(
             max_degree=recipe.polynomial_degree,
             enough=_ample(sigma[-d:], dtype, recipe.target_error),
             dtype=dtype,
+            clock=clock,
         )
         error = float(errors.mean())
         polynomial.coefficients.mul_(torch.from_numpy(sigma)[:, None])

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pyhits.checks import as_count, as_positive
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import CellMap, PolynomialMap
 from pyhits.flowmaps.cells import exponents
@@ -62,6 +63,7 @@ def tabulate(
     max_leaves: int | None = None,
     degree: int | None = None,
     progress: Progress | None = None,
+    clock: Clock = UNLIMITED,
 ) -> CellMap:
     """Tabulate a step, splitting cells where states occur and the error is largest.
 
@@ -83,6 +85,8 @@ def tabulate(
         Total degree of the cells' polynomials.
     progress : callable, optional
         Called with the number of cells and the estimated error after every refinement.
+    clock : Clock, optional
+        Refinement ends before it does.
 
     Returns
     -------
@@ -109,6 +113,7 @@ def tabulate(
     if not (np.isfinite(low) & np.isfinite(high) & (low <= high)).all():
         raise ArgumentError(f"Expected the corners of a box, got {low} and {high}.")
     fit = _Fit.make(d, degree)
+    begin = clock.now()
     tree = _Tree.plant(step, fit, np.clip(population, low, high), low, high)
     while True:
         leaves = tree.leaves()
@@ -116,6 +121,10 @@ def tabulate(
         if progress is not None:
             progress(len(leaves), float(share.sum()))
         if share.sum() <= tolerance or len(leaves) >= max_leaves:
+            break
+        # All that went before was of as many cells as there are now.
+        if not clock.affords(clock.now() - begin):
+            clock.cut("the refinement of tables")
             break
         splittable = (tree.level[leaves] < _DEEPEST).any(axis=1)
         order = np.argsort(-np.where(splittable, share, 0), kind="stable")

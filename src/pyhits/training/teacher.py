@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.flowmaps import PolynomialMap
 from pyhits.flowmaps.polynomial import fit_polynomial
 from pyhits.training.sampling import focused, pick
@@ -90,7 +91,12 @@ class TaughtWindows:
 
 
 def teach(
-    train: WindowSampler, held: WindowSampler, *, degree: int, sigma: np.ndarray
+    train: WindowSampler,
+    held: WindowSampler,
+    *,
+    degree: int,
+    sigma: np.ndarray,
+    clock: Clock = UNLIMITED,
 ) -> TaughtWindows | None:
     """Return taught windows of ``train``'s step size, or None where no teacher is good enough.
 
@@ -102,16 +108,21 @@ def teach(
         Highest degree that the teacher may have.
     sigma : array, shape (d,)
         Root mean square of the coarse increments, in which the teacher's error is measured.
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
     """
     if train.outputs > 1 or train.rollout_steps > 1:
         return None
     degree = min(degree, _MOST_DEGREE)
-    found = _choose(train, held, degree, np.where(sigma > 0, sigma, np.inf))
+    found = _choose(train, held, degree, np.where(sigma > 0, sigma, np.inf), clock)
     if found is None:
         return None
     error, fine, times = found
-    states = between(train, _N_TAUGHT, fine)
-    after = compose(fine, states, times)
+    states = between(train, _N_TAUGHT, fine, clock)
+    after = compose(fine, states, times, clock)
     inside = ((after >= fine.low.numpy()) & (after <= fine.high.numpy())).all(axis=1)
     pair = np.stack([states[inside], after[inside]])
     if pair.shape[1] < _N_PILE:
@@ -121,7 +132,7 @@ def teach(
 
 
 def _choose(
-    train: WindowSampler, held: WindowSampler, degree: int, sigma: np.ndarray
+    train: WindowSampler, held: WindowSampler, degree: int, sigma: np.ndarray, clock: Clock
 ) -> tuple[float, PolynomialMap, int] | None:
     """Return the error of a teacher, its polynomial, and how often it is composed.
 
@@ -135,15 +146,15 @@ def _choose(
     said: np.ndarray | None = None
     for size in _finer(train.step_size):
         times = train.step_size // size
-        fine = _fit(replace(train, step_size=size), replace(held, step_size=size), degree)
-        error = _distance(compose(fine, windows[0], times), windows[1], sigma)
+        fine = _fit(replace(train, step_size=size), replace(held, step_size=size), degree, clock)
+        error = _distance(compose(fine, windows[0], times, clock), windows[1], sigma)
         candidate = error, fine, times
         if best is None or error < best[0]:
             best = candidate
         if error > _GOOD:
             continue
-        probes = between(train, _N_HELD, fine) if probes is None else probes
-        says = compose(fine, probes, times)
+        probes = between(train, _N_HELD, fine, clock) if probes is None else probes
+        says = compose(fine, probes, times, clock)
         if last is not None and said is not None and _distance(says, said, sigma) < _GOOD:
             return last
         last, said = candidate, says
@@ -165,35 +176,40 @@ def _finer(size: int) -> list[int]:
     return [size // k for k in powers or times]
 
 
-def _fit(train: WindowSampler, held: WindowSampler, degree: int) -> PolynomialMap:
+def _fit(train: WindowSampler, held: WindowSampler, degree: int, clock: Clock) -> PolynomialMap:
     """Return the polynomial of a fine step, float64, in encoded coordinates."""
     windows, checks = train.spread(_N_FIT), held.spread(_N_HELD)
     change, target = windows[1] - windows[0], checks[1] - checks[0]
     size = np.sqrt(np.mean(np.square(change), axis=0))
     size[size == 0] = 1.0
     fine, _ = fit_polynomial(
-        windows[0], change / size, (checks[0], target / size), max_degree=degree
+        windows[0], change / size, (checks[0], target / size), max_degree=degree, clock=clock
     )
     fine.coefficients.mul_(torch.from_numpy(size)[:, None])
     return fine
 
 
 @torch.inference_mode()
-def compose(flow_map: PolynomialMap, states: np.ndarray, times: int) -> np.ndarray:
-    """Return ``states`` (n, d) after ``times`` steps, float64."""
+def compose(
+    flow_map: PolynomialMap, states: np.ndarray, times: int, clock: Clock = UNLIMITED
+) -> np.ndarray:
+    """Return ``states`` (n, d) after ``times`` steps, float64; a TimeIsUpError if that is late."""
     result = np.empty_like(states)
     step = flow_map.stepper(_ROWS)
     for begin in range(0, len(states), _ROWS):
         here = torch.from_numpy(states[begin : begin + _ROWS].copy())
         there = torch.empty_like(here)
         for _ in range(times):
+            clock.check()
             step(here, there)
             here, there = there, here
         result[begin : begin + _ROWS] = here.numpy()
     return result
 
 
-def between(train: WindowSampler, n: int, fine: PolynomialMap) -> np.ndarray:
+def between(
+    train: WindowSampler, n: int, fine: PolynomialMap, clock: Clock = UNLIMITED
+) -> np.ndarray:
     """Return ``n`` states that lie between recorded ones near each other, shape ``(n, d)``.
 
     Every other pile of recorded states is of first states, where these are many. There are fewer if
@@ -208,6 +224,7 @@ def between(train: WindowSampler, n: int, fine: PolynomialMap) -> np.ndarray:
     count = 0
     pile_number = 0
     while count < n and pile_number <= _MOST_PILES * n // _N_PILE:
+        clock.check()
         pile = train.draw(_N_PILE, 2**30 + pile_number)[0]
         if pile_number % 2 == 0 and len(first) > 16 * _N_NEAREST:
             pile = first[rng.permutation(len(first))[:_N_PILE]]

@@ -12,6 +12,7 @@ from pyhits.baselines.driven import DrivenLinear, DrivenPolynomial
 from pyhits.baselines.polynomial import MOST_TERMS, Linear, Polynomial, n_terms
 from pyhits.baselines.seasonal import Seasonal
 from pyhits.baselines.simple import Mean, Persistence, Simple
+from pyhits.clock import UNLIMITED, Clock
 from pyhits.encoders import Encoder
 from pyhits.evaluation import Rival
 from pyhits.planning import beside, evenly
@@ -25,8 +26,9 @@ KINDS: dict[str, type[Simple]] = {
     )
 }  # fmt: skip
 
-#: Rows that they learn from, and numbers in these, at most: two seconds at worst.
-_MOST_ROWS, _MOST_NUMBERS = 200_000, 4_000_000
+#: Rows that they learn from, and numbers in these, at most; the seconds that they take at worst,
+#: and the part of these that one is not begun without.
+_MOST_ROWS, _MOST_NUMBERS, _SECONDS, _LEAST_SHARE = 200_000, 4_000_000, 2.0, 0.02
 
 #: Coordinates up to which a linear map is fitted: its matrix is decomposed.
 _MOST_LINEAR = 512
@@ -50,6 +52,8 @@ class Rivals:
         train: Trajectories,
         held: Trajectories,
         acting: tuple[np.ndarray, np.ndarray] | None = None,
+        *,
+        clock: Clock = UNLIMITED,
     ) -> Rivals:
         """Fit all that are affordable to (part of) the data; ``held`` chooses.
 
@@ -58,6 +62,8 @@ class Rivals:
         train, held : Trajectories
         acting : pair of array, shape (n_rows, k), optional
             Inputs on the rows of both: the linear map and the polynomial then see them, too.
+        clock : Clock, optional
+            They learn from as many rows as it affords, and what it does not afford is left out.
         """
         joined, k = (train, held), 0
         if acting is not None:
@@ -70,12 +76,18 @@ class Rivals:
         if is_small:
             # Forecasts start from one encoded state: a polynomial has no more rows to look at.
             made.append(DrivenPolynomial(k) if k else Polynomial(max_lags=1))
-        made.append(Seasonal())
+        made.insert(2, Seasonal())
         fitted = {}
         for baseline in made:
             seen, checks = joined if baseline.n_inputs else (train, held)
-            fitted[baseline.kind] = baseline.fit(_some(seen), validation=_some(checks))
-        return cls(fitted)
+            share = min(1.0, clock.left / _SECONDS)
+            if share < _LEAST_SHARE:
+                clock.cut(f"the baseline {baseline.kind!r}")
+                continue
+            fitted[baseline.kind] = baseline.fit(
+                _some(seen, share), validation=_some(checks, share)
+            )
+        return cls({kind: fitted[kind] for kind in KINDS if kind in fitted})
 
     def forecasters(
         self,
@@ -121,9 +133,9 @@ def _ahead(
     return np.asarray(preprocessor.inverse_transform(ahead))
 
 
-def _some(data: Trajectories) -> Trajectories:
+def _some(data: Trajectories, share: float = 1.0) -> Trajectories:
     """Return trajectories spread over the data, or the end of a long one, as far as affordable."""
-    most = max(2, min(_MOST_ROWS, _MOST_NUMBERS // data.n_features))
+    most = max(2, int(share * min(_MOST_ROWS, _MOST_NUMBERS // data.n_features)))
     if data.n_rows <= most:
         return data
     count = max(1, len(data) * most // data.n_rows)

@@ -33,6 +33,10 @@ _MOST_OVERLAPPING, _MOST = 256, 2048
 #: States stepped through, at most, unless that leaves fewer rollouts than the second number.
 _MOST_STATES, _LEAST = 6_000_000, 64
 
+#: Rollouts that there are room for at least where time allows few states: they are shorter then;
+#: and the longest without such a limit.
+_FEWEST, _FARTHEST = 16, 1 << 62
+
 #: Numbers decoded, at most, as for films; and those held in memory at a time.
 _MOST_NUMBERS, _BATCH = 400_000_000, 1 << 24
 
@@ -80,7 +84,7 @@ def calibration_steps(horizon: int) -> np.ndarray:
     return np.unique(np.round(np.concatenate([even, ratio])).astype(np.int64))
 
 
-def stretches(data: Trajectories, history: int) -> Stretches:
+def stretches(data: Trajectories, history: int, most_states: int = _MOST_STATES) -> Stretches:
     """Choose the calibration rollouts.
 
     Many trajectories give one rollout each, from its first state: fresh trajectories that start
@@ -93,15 +97,20 @@ def stretches(data: Trajectories, history: int) -> Stretches:
     data : Trajectories
     history : int
         Rows that a forecast starts from. Trajectories with no row beyond them are left out.
+    most_states : int
+        States stepped through, at most.
     """
-    whole = whole_stretches(data, history)
+    whole = whole_stretches(data, history, most_states)
     first, room = whole.starts, whole.lengths
     if len(room) == 0:
         return whole
     if len(room) >= _FEW:
-        return whole.some(affordable(room.max()))
-    span = max(1, int(room.max()) // 2)
-    each = int(np.clip(_MOST_STATES // span, _LEAST, _MOST_OVERLAPPING)) // len(room)
+        return whole.some(affordable(room.max(), most_states))
+    whole_room = data.lengths - history
+    room = whole_room[whole_room >= 1]
+    span = min(max(1, int(room.max()) // 2), _farthest(most_states))
+    most = min(affordable(span, most_states), _MOST_OVERLAPPING)
+    each = max(1, most // len(room))
     starts, lengths = [], []
     for begin, steps in zip(first, room, strict=True):
         shifts = np.unique(np.linspace(0, max(0, steps - span), each).astype(int))
@@ -111,16 +120,25 @@ def stretches(data: Trajectories, history: int) -> Stretches:
     return Stretches(begins, np.concatenate(lengths), np.isin(begins, first))
 
 
-def whole_stretches(data: Trajectories, history: int) -> Stretches:
-    """Return every trajectory from its first state, but those with no row beyond ``history``."""
-    room = data.lengths - history
+def whole_stretches(data: Trajectories, history: int, most_states: int = _MOST_STATES) -> Stretches:
+    """Return every trajectory from its first state, but those with no row beyond ``history``.
+
+    Where few states are affordable they are cut, so that there are several.
+    """
+    room = np.minimum(data.lengths - history, _farthest(most_states))
     first = data.offsets[:-1] + history - 1
     return Stretches(first[room >= 1], room[room >= 1], None)
 
 
-def affordable(horizon: int) -> int:
+def affordable(horizon: int, most_states: int = _MOST_STATES) -> int:
     """Return how many rollouts of a horizon are stepped through, at most."""
-    return int(np.clip(_MOST_STATES // horizon, _LEAST, _MOST))
+    least = _LEAST if most_states >= _MOST_STATES else 1
+    return int(np.clip(most_states // horizon, least, _MOST))
+
+
+def _farthest(most_states: int) -> int:
+    """Return the longest horizon of a rollout."""
+    return _FARTHEST if most_states >= _MOST_STATES else max(1, most_states // _FEWEST)
 
 
 @dataclass(frozen=True)
@@ -168,6 +186,7 @@ def calibrate(
     cross_fitted: bool = False,
     step_sizes: Sequence[int] = (),
     interpolation: str = "cubic",
+    most_states: int | None = None,
 ) -> Calibration | None:
     """Forecast held-out data and rank the errors.
 
@@ -185,23 +204,26 @@ def calibrate(
         Rows that a forecast starts from.
     cross_fitted, step_sizes, interpolation
         For the record; the last two are those of the forecasts.
+    most_states : int, optional
+        States stepped through, at most, where time is short.
 
     Returns
     -------
     Calibration or None
         None where no trajectory is long enough to be forecast.
     """
+    most = _MOST_STATES if most_states is None else min(most_states, _MOST_STATES)
     facts: dict[str, Any] = {
         "cross_fitted": cross_fitted,
         "step_sizes": step_sizes,
         "interpolation": interpolation,
     }
     if trained is not None:
-        pooled = _pooled(held, trained, unit, history)
+        pooled = _pooled(held, trained, unit, history, most)
         if pooled is not None:
             errors, known, steps, n_trained = pooled
             return from_errors(errors, known, steps, unit, n_trained=n_trained, **facts)
-    found = stretches(held.data, history)
+    found = stretches(held.data, history, most)
     if len(found.starts) == 0:
         return None
     steps = calibration_steps(int(found.lengths.max()))
@@ -212,19 +234,20 @@ def calibrate(
 
 
 def _pooled(
-    held: Source, trained: Source, unit: np.ndarray, history: int
+    held: Source, trained: Source, unit: np.ndarray, history: int, most_states: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | None:
     """Return errors of held-out and training trajectories, if these are alike; else None.
 
     They come with which are known, the steps, and the number of training trajectories.
     """
-    first = [whole_stretches(source.data, history) for source in (held, trained)]
+    first = [whole_stretches(source.data, history, most_states) for source in (held, trained)]
     n_held, n_trained = (len(found.starts) for found in first)
     if not _TELLING <= n_held < _ENOUGH or n_held + n_trained < _FEW or n_trained == 0:
         return None
     steps = calibration_steps(max(int(found.lengths.max()) for found in first))
     most = min(
-        affordable(int(steps[-1])), max(1, _MOST_NUMBERS // (len(steps) * held.data.n_features))
+        affordable(int(steps[-1]), most_states),
+        max(1, _MOST_NUMBERS // (len(steps) * held.data.n_features)),
     )
     if n_held >= most:
         return None
