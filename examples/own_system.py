@@ -40,9 +40,9 @@ def run() -> pyhits.Evaluation:
     print(system.summary())
 
     # From here on it is like any other: pyhits.systems.get("selkov").
-    train = system.simulate(n_trajectories=80, random_state=1)
+    train = system.simulate(n_trajectories=30, random_state=1)
     test = system.simulate(n_trajectories=16, random_state=2)
-    model = pyhits.HiTS([1, 4, 16, 64], max_steps=500, n_jobs=1, random_state=0, verbose=False)
+    model = pyhits.HiTS([1, 4, 16, 64], max_steps=200, n_jobs=1, random_state=0, verbose=False)
     evaluation = model.fit(train).evaluate(test)
     print(evaluation)
     return evaluation
