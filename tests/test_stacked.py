@@ -178,6 +178,7 @@ def test_a_scale_that_blows_up_is_tried_again_alone(monkeypatch: pytest.MonkeyPa
     assert_same(train_scale(jobs[1]), other, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("own_seconds")
 def test_scales_of_a_stack_share_their_time() -> None:
     jobs = make(circles(20, 60), [1, 2], replace(SMALL, max_steps=10_000_000))
     for job in jobs:
