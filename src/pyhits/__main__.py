@@ -1,5 +1,5 @@
 """Runs ``python -m pyhits``."""
 
-from pyhits.cli.app import main
+from pyhits.cli import main
 
 main()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
+from pyhits.errors import ArgumentError, DataError, warn
 
 #: How messages name what mends data, in Python and on the command line.
 BY_REPAIR = "pyhits.repair (or --repair)"
@@ -202,11 +201,9 @@ def _real_part(array: np.ndarray, what: str) -> np.ndarray:
             f"{what} is complex; give real and imaginary parts as two features, or the modulus."
         )
     if off:
-        warnings.warn(
+        warn(
             f"{what} is complex, but its imaginary part is rounding (up to {off:.2g}, where the "
-            f"real part is up to {largest:.2g}); the real part is taken.",
-            PyHiTSWarning,
-            stacklevel=3,
+            f"real part is up to {largest:.2g}); the real part is taken."
         )
     return as_numeric(real, what=what)
 

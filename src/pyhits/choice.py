@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from pyhits import planning
 from pyhits.clock import UNLIMITED, Clock, TimeIsUpError
-from pyhits.errors import PyHiTSWarning, TrainingError
+from pyhits.errors import InterruptedWarning, TrainingError, warn
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Candidate, Selection, chain, cost, fastest, ranges, select
 from pyhits.metrics import masked_mse
@@ -121,13 +120,11 @@ class Chooser:
             known = self._counts.get(selection.step_sizes, 0)
             diverged = known if self._clock.is_over else self._diverged(selection.step_sizes)
         if diverged:
-            warnings.warn(
+            warn(
                 f"{diverged} of {len(self._whole.truth)} forecasts with "
                 f"{list(selection.step_sizes)} diverge on the validation data, over "
                 f"{self._whole.n_steps} steps. Train longer, with more data, look for outliers, "
-                "or validate on shorter trajectories.",
-                PyHiTSWarning,
-                stacklevel=4,
+                "or validate on shorter trajectories."
             )
         return selection
 
@@ -210,11 +207,10 @@ class Chooser:
     ) -> Selection:
         """Return the selection if there is one already, else the best coupling tried so far."""
         selection = selection or self._best_so_far(sizes)
-        warnings.warn(
+        warn(
             f"The choice of scales was interrupted: took {list(selection.step_sizes)}, the best so "
             "far.",
-            PyHiTSWarning,
-            stacklevel=5,
+            InterruptedWarning,
         )
         selection.front = front
         return selection
@@ -229,11 +225,9 @@ class Chooser:
         selection = Selection(best, self._measure(best).error)
         if not math.isfinite(selection.error):
             return selection
-        warnings.warn(
+        warn(
             f"No coupling has a validation error within the tolerance of {tolerance:g}: took the "
-            f"most accurate, {list(best)} with {selection.error:.2g}.",
-            PyHiTSWarning,
-            stacklevel=5,
+            f"most accurate, {list(best)} with {selection.error:.2g}."
         )
         return selection
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,7 +19,7 @@ from pyhits.columns import (
     chosen_features,
     trajectory_starts,
 )
-from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
+from pyhits.errors import ArgumentError, DataError, warn
 from pyhits.time_column import index_note, is_index_of_times
 from pyhits.time_names import TimeName, is_trajectory_name, time_name
 from pyhits.timeaxis import NUMBERS, TimeAxis, read_times
@@ -314,11 +313,7 @@ def set_times(
     if axis.has_dates and all(len(t) > 1 and (np.diff(t) < 0).all() for t in found):
         _turn(pieces)
         found = [t[::-1] for t in found]
-        warnings.warn(
-            f"The rows of {where} come newest first; they are read in the order of time.",
-            PyHiTSWarning,
-            stacklevel=2,
-        )
+        warn(f"The rows of {where} come newest first; they are read in the order of time.")
     if not axis.has_dates and isinstance(every, np.ndarray) and every.dtype == np.float32:
         found = times  # the resolution of their numbers counts
     steps = [

@@ -7,6 +7,13 @@ to do. Those that report a wrong value also derive from the built-in class a cal
 
 from __future__ import annotations
 
+import sys
+import warnings
+from pathlib import Path
+
+#: Where PyHiTS lies: warnings are about the lines of others.
+_PACKAGE = str(Path(__file__).parent)
+
 
 class PyHiTSError(Exception):
     """Base of every error that PyHiTS raises on purpose."""
@@ -62,3 +69,15 @@ class DivergenceError(PyHiTSError, ArithmeticError):
 
 class PyHiTSWarning(UserWarning):
     """Something was repaired, chosen or skipped on the user's behalf."""
+
+
+class InterruptedWarning(PyHiTSWarning):
+    """Ctrl-C ended the work early; what was finished by then is kept, and the message names it."""
+
+
+def warn(message: str, category: type[PyHiTSWarning] = PyHiTSWarning) -> None:
+    """Warn, with the line outside PyHiTS that called it, however deep the call is."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

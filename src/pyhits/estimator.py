@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pyhits.calibrating import Calibrating, Kept
 from pyhits.choice import Chooser, choose_again
 from pyhits.clock import UNLIMITED, Clock
 from pyhits.encoders import Encoder
-from pyhits.errors import ArgumentError, PyHiTSWarning
+from pyhits.errors import ArgumentError, InterruptedWarning, warn
 from pyhits.flowmaps import ScaledNet
 from pyhits.preparing import UNTIL, UNTIL_SEEN, Prepared, prepare
 from pyhits.progress import bar, say, scale_bars
@@ -381,10 +380,9 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
                     clock.until(until["intervals"]),
                 )
         except KeyboardInterrupt:
-            warnings.warn(
+            warn(
                 "Interrupted: the model is whole, but has no prediction intervals or baselines.",
-                PyHiTSWarning,
-                stacklevel=3,
+                InterruptedWarning,
             )
             self._note_intervals()
         say(self.notes_[-1], verbose=self.verbose)
@@ -393,11 +391,10 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
                 with clock.stage("fit to all rows"):
                     self._solve_again(ready, dtype, clock)
             except KeyboardInterrupt:
-                warnings.warn(
+                warn(
                     "Interrupted: the model is whole, but some of its flow maps have not seen the "
                     "held-out part.",
-                    PyHiTSWarning,
-                    stacklevel=3,
+                    InterruptedWarning,
                 )
         shortened = clock.note()
         if shortened is not None:
@@ -488,11 +485,9 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         if validation is not None or (known and known.step_sizes != selection.step_sizes):
             self._calibrate(kept)
             if self.calibration_ is None:
-                warnings.warn(
+                warn(
                     "The prediction intervals were those of another coupling, and the held-out "
-                    "data are not in the model file: call calibrate with recordings to have some.",
-                    PyHiTSWarning,
-                    stacklevel=3,
+                    "data are not in the model file: call calibrate with recordings to have some."
                 )
         return self
 

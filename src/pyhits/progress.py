@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pyhits.printable import printable
+
 if TYPE_CHECKING:
     from pyhits.training.parallel import Watch
 
@@ -23,7 +25,7 @@ PATIENCE = 2.0
 def say(text: str, *, verbose: bool) -> None:
     """Print a line to standard error, unless told to be silent."""
     if verbose and sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -19,7 +18,7 @@ from pyhits.atomic import first_line
 from pyhits.checks import LARGEST_MAGNITUDE, as_positive, check_device
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.chain import from_plain, links, to_plain
-from pyhits.errors import ArgumentError, FileFormatError, PyHiTSWarning
+from pyhits.errors import ArgumentError, FileFormatError, warn
 from pyhits.estimator import HiTS
 from pyhits.hierarchy import Selection, chain, resolution
 from pyhits.inputs import PER_INPUT, Inputs
@@ -163,11 +162,9 @@ def load(path: str | Path, *, device: str = "cpu") -> HiTS:
         path, what="a PyHiTS model file", check=partial(_check_facts, path)
     )
     if facts["format"] == _UNCHECKED:
-        warnings.warn(
+        warn(
             f"{path} is of a version that wrote no checksum: whether it has changed since cannot "
-            "be told. Save the model again to have one.",
-            PyHiTSWarning,
-            stacklevel=2,
+            "be told. Save the model again to have one."
         )
     try:
         with np.errstate(all="ignore"):

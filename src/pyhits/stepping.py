@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from pyhits.containers import as_recording, dates_of
 from pyhits.diagnostics import units
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.flatten import as_rows
-from pyhits.errors import ArgumentError, NotFittedError, PyHiTSWarning
+from pyhits.errors import ArgumentError, NotFittedError, warn
 from pyhits.evaluation import Evaluation, evaluate
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Selection, chain
@@ -446,7 +445,7 @@ class Stepping:
         sentences = [found.sentence(), *self._other_units(states, "initial states")]
         notes = [sentence for sentence in sentences if sentence is not None]
         if notes:
-            warnings.warn(" ".join(notes), PyHiTSWarning, stacklevel=3)
+            warn(" ".join(notes))
         return found.any, notes
 
     def _other_units(self, states: np.ndarray, what: str) -> list[str]:
@@ -467,7 +466,7 @@ class Stepping:
         assert self.calibration_ is not None
         short = self.calibration_.shortfall(math.ceil(at.max()), level)
         if short is not None:
-            warnings.warn(f"{short} Bounds are infinite there.", PyHiTSWarning, stacklevel=3)
+            warn(f"{short} Bounds are infinite there.")
             notes = [*notes, short]
         box = np.array(self.data_["low"]), np.array(self.data_["high"])
         found = with_intervals(states, at, self.dt_, level, self.calibration_, outside, box, notes)
@@ -631,7 +630,7 @@ class Stepping:
         joined = self.as_data(test)
         whole, _ = self._apart(joined)
         for sentence in self._other_units(whole.values, "data"):
-            warnings.warn(sentence, PyHiTSWarning, stacklevel=2)
+            warn(sentence)
         starts, data = histories(whole, self.start_rows_)
         sizes = tuple(chain(self.selection_.step_sizes if step_sizes is None else step_sizes))
         if n_steps is not None:
@@ -742,11 +741,9 @@ class Stepping:
         found = acting(inputs, self.inputs_.names, n, n_steps)
         beyond = self.inputs_.outside(found)
         if beyond:
-            warnings.warn(
+            warn(
                 f"The input {beyond[0]!r} leaves the range of the training data: nothing is "
-                "promised there.",
-                PyHiTSWarning,
-                stacklevel=4,
+                "promised there."
             )
         return {"inputs": found}
 

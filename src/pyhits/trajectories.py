@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -13,7 +12,7 @@ import numpy as np
 from pyhits.checks import as_count, as_positive, check_finite
 from pyhits.columns import ColumnChoice
 from pyhits.convert import Pieces, check_step, to_pieces
-from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
+from pyhits.errors import ArgumentError, DataError, warn
 from pyhits.packing import (
     as_fraction,
     as_noise_level,
@@ -101,7 +100,7 @@ class Trajectories:
             choice = ColumnChoice.checked(time_format=time_format, time_zone=time_zone)
             pieces = to_pieces(data, dt, choice=choice)
             for note in pieces.notes:
-                warnings.warn(note, PyHiTSWarning, stacklevel=2)
+                warn(note)
         self.axis = pieces.axis if axis is None else axis
         self.dt_known = pieces.dt is not None
         self.dt = as_positive(pieces.dt if pieces.dt is not None else 1.0, "dt")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from pyhits.baselines.reservoir import paper_reservoir
 from pyhits.baselines.search import Candidate, Search
 from pyhits.checks import as_choice, as_count
 from pyhits.encoders import Standardise
-from pyhits.errors import DataError, PyHiTSWarning
+from pyhits.errors import DataError, InterruptedWarning, warn
 from pyhits.progress import bar
 
 #: Candidates where neither their number nor the time is given.
@@ -159,10 +158,9 @@ class EchoStateNetwork(Baseline):
         except KeyboardInterrupt:
             if not search.history:
                 raise
-            warnings.warn(
+            warn(
                 f"The search was interrupted after {len(search.history)} reservoirs: best kept.",
-                PyHiTSWarning,
-                stacklevel=5,
+                InterruptedWarning,
             )
 
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:

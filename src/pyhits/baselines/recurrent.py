@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from pyhits.baselines.keeper import Keeper
 from pyhits.baselines.nets import ClockworkNet, LSTMNet, SequenceNet, increment_scale
 from pyhits.checks import as_count, shown
 from pyhits.encoders import Standardise
-from pyhits.errors import ArgumentError, PyHiTSWarning, TrainingError
+from pyhits.errors import ArgumentError, InterruptedWarning, TrainingError, warn
 from pyhits.progress import bar
 
 #: Optimiser steps where neither their number nor the time is given.
@@ -64,10 +63,9 @@ class _Recurrent(Baseline):
             except KeyboardInterrupt:
                 if keeper.best is None:
                     raise
-                warnings.warn(
+                warn(
                     f"Training was interrupted after {keeper.step} steps: kept the best so far.",
-                    PyHiTSWarning,
-                    stacklevel=4,
+                    InterruptedWarning,
                 )
         if keeper.best is None:
             raise TrainingError(

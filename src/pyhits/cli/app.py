@@ -45,8 +45,3 @@ app.command("evaluate")(forecast.evaluate)
 app.command("export")(export.export)
 app.command("demo")(demo.demo)
 app.command("reproduce")(reproduce.reproduce)
-
-
-def main() -> None:
-    """Run the command line."""
-    app()

@@ -18,7 +18,8 @@ from pyhits.cli.options import (
     column_of,
     shape_of,
 )
-from pyhits.cli.run import FAILURE, Debug, Quiet, command
+from pyhits.cli.run import Debug, Quiet, command
+from pyhits.cli.sentences import FAILURE
 
 
 @command

@@ -34,7 +34,8 @@ from pyhits.cli.options import (
     read,
     whole_numbers,
 )
-from pyhits.cli.run import INTERRUPTED, Debug, Quiet, command
+from pyhits.cli.run import Debug, Quiet, command
+from pyhits.cli.sentences import INTERRUPTED
 from pyhits.errors import ArgumentError, DataError
 from pyhits.progress import say
 

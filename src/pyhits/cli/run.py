@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import Annotated, Any, NoReturn, TextIO, TypeVar, cast
 
 import typer
 
-from pyhits.errors import ArgumentError, FileFormatError, PyHiTSError, PyHiTSWarning
+from pyhits.cli.sentences import INTERRUPTED, sentence
+from pyhits.cli.streams import Printable
+from pyhits.errors import InterruptedWarning, PyHiTSWarning
+from pyhits.printable import one_line
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-
-#: Exit codes: wrong use of a command, anything else that went wrong, and Ctrl-C.
-MISUSE, FAILURE, INTERRUPTED = 2, 1, 130
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -27,38 +29,65 @@ def command(function: _Command) -> _Command:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
+        notes = _Notes()
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _printing():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", PyHiTSWarning)
-                warnings.showwarning = _show_warning
+                warnings.showwarning = notes.show
                 function(*args, **kwargs)
-        except PyHiTSError as error:
-            _complain(str(error), kwargs)
-            misused = isinstance(error, (ArgumentError, FileFormatError))
-            raise typer.Exit(MISUSE if misused else FAILURE) from None
-        except KeyboardInterrupt:
-            _complain("Interrupted; nothing was finished.", kwargs)
-            raise typer.Exit(INTERRUPTED) from None
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
-        except BrokenPipeError:
-            # The reader of a pipe has seen enough, as in `pyhits systems | head`.
-            sys.stderr.close()
-            raise typer.Exit(0) from None
-        except Exception as error:  # the last line of defence, for a user without Python
-            name = type(error).__name__
-            _complain(f"{name}: {error} (run again with --debug to see where).", kwargs)
-            raise typer.Exit(FAILURE) from None
+        except KeyboardInterrupt:
+            _end("Interrupted; nothing was finished.", INTERRUPTED, kwargs)
+        except Exception as error:
+            _end(*sentence(error), kwargs)
+        if notes.interrupted:
+            raise typer.Exit(INTERRUPTED)
 
     return run  # type: ignore[return-value]
 
 
-def _complain(text: str, options: dict[str, Any]) -> None:
+@contextmanager
+def _printing() -> Iterator[None]:
+    """Print without control characters, and all of it before the command ends."""
+    if sys.stdout is None:
+        yield
+        return
+    with redirect_stdout(cast("TextIO", Printable(sys.stdout))):
+        yield
+        sys.stdout.flush()
+
+
+class _Notes:
+    """Shows warnings as sentences, and remembers whether one says that Ctrl-C ended the work."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+
+    def show(self, message: Warning | str, *_: Any, **__: Any) -> None:
+        self.interrupted |= isinstance(message, InterruptedWarning)
+        _print(f"Note: {one_line(str(message))}")
+
+
+def _end(text: str, code: int, options: dict[str, Any]) -> NoReturn:
+    """Say what happened, and leave nothing in a stream that cannot be written to any more."""
     if options.get("debug"):
         traceback.print_exc()
-    print(f"Error: {' '.join(text.split())}", file=sys.stderr)
+    if text:
+        _print(f"Error: {one_line(text)}")
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        # Python would try once more when it ends, and complain in its own way.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(code) from None
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"Note: {message}", file=sys.stderr)
+def _print(text: str) -> None:
+    """Print to standard error, where there is one that can be written to."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(text, file=sys.stderr, flush=True)

@@ -8,7 +8,6 @@ way; where it is above the tolerance, that trajectory is stepped once more and m
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pyhits.encoders import Standardise
-from pyhits.errors import ArgumentError, PyHiTSWarning
+from pyhits.errors import ArgumentError, warn
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.disagreement import Agreement
 from pyhits.hierarchy.divergence import DIVERGED
@@ -275,13 +274,11 @@ def adaptive_forecast(
     # Of those that diverged more is said, or asked for, elsewhere.
     above = above[np.isfinite(result.states[above]).all(axis=(1, 2))]
     if len(above):
-        warnings.warn(
+        warn(
             f"The tolerance of {result.tol:g} is not met by the trained scales in {len(above)} of "
             f"{len(result.error)} trajectories: the indicated error is up to "
             f"{result.error[above].max():.2g}, of trajectory "
             f"{above[result.error[above].argmax()]}. Ask for less, train longer or with more "
-            'data, or fit with dtype="float64".',
-            PyHiTSWarning,
-            stacklevel=4,
+            'data, or fit with dtype="float64".'
         )
     return result

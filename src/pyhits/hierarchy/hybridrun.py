@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pyhits.checks import as_choice, as_count, as_positive
-from pyhits.errors import ArgumentError, DivergenceError, PyHiTSWarning
+from pyhits.errors import ArgumentError, DivergenceError, warn
 from pyhits.hierarchy.between import Between
 from pyhits.hierarchy.divergence import Lost
 from pyhits.hierarchy.engine import resolution
@@ -167,12 +166,10 @@ class Run:
                 float(np.nanmax(s.jumps[e, -1], initial=0.0))
                 for s, e in zip(self.sweeps, ended, strict=True)
             )
-            warnings.warn(
+            warn(
                 f"After {self.most} corrections the coarse states of {count} trajectories still "
                 f"jump by up to {worst:.1e} standard deviations, more than the tolerance of "
-                f"{self.tolerance:g}: allow more (max_iterations) or a larger tolerance.",
-                PyHiTSWarning,
-                stacklevel=3,
+                f"{self.tolerance:g}: allow more (max_iterations) or a larger tolerance."
             )
 
     def parareal(self, states: np.ndarray) -> Parareal:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.convert import Pieces
-from pyhits.errors import DataError, FileFormatError, PyHiTSWarning
+from pyhits.errors import DataError, FileFormatError, warn
 from pyhits.io.choose import Wanted
 from pyhits.io.guard import BINARY, FILM, WAV, expect_kind, need, reading
 from pyhits.io.limits import expect_to_fit
@@ -104,11 +103,9 @@ def write(trajectories: Trajectories, path: Path) -> None:
     even = extension != ".gif"
     padding = (shape[0] % 2, shape[1] % 2) if even else (0, 0)
     if any(padding):
-        warnings.warn(
+        warn(
             f"Films have even sizes: the frames of {shape[0]} x {shape[1]} repeat their last row "
-            "or column.",
-            PyHiTSWarning,
-            stacklevel=2,
+            "or column."
         )
     rate = Fraction(1 / trajectories.dt).limit_denominator(1001)
     if rate <= 0:
@@ -211,11 +208,9 @@ def _step(times: list[float], average: Fraction | None) -> float | None:
         return None
     off = np.abs(np.array(times) - times[0] - step * np.arange(len(times))).max()
     if off > step:
-        warnings.warn(
+        warn(
             f"The frames are not evenly spaced, but up to {off:.3g} s from where {1 / step:.4g} "
-            "frames a second would put them; they are taken as if they were.",
-            PyHiTSWarning,
-            stacklevel=2,
+            "frames a second would put them; they are taken as if they were."
         )
     return step
 
@@ -232,22 +227,18 @@ def _codec(av: Any, extension: str) -> str:
 def _say_clipping(values: np.ndarray) -> None:
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high <= 1:
-        warnings.warn(
+        warn(
             f"All numbers are from {low:.3g} to {high:.3g}, where pictures go from 0, black, to "
-            "255; the film will be black. Multiply them by 255 first.",
-            PyHiTSWarning,
-            stacklevel=3,
+            "255; the film will be black. Multiply them by 255 first."
         )
     if low >= -0.5 and high <= 255.5:
         return
     # One row at a time: a comparison of all would take a fourth of the film's size.
     beyond = sum(int(((row < -0.5) | (row > 255.5)).sum()) for row in values) / values.size
     if beyond > _CLIPPED:
-        warnings.warn(
+        warn(
             f"{beyond:.0%} of the numbers are beyond 0 and 255 ({low:.3g} to {high:.3g}); they are "
-            "clipped.",
-            PyHiTSWarning,
-            stacklevel=3,
+            "clipped."
         )
 
 

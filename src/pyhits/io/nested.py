@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from pyhits.checks import as_numeric
 from pyhits.convert import Pieces, set_times, to_pieces
-from pyhits.errors import DataError, PyHiTSWarning
+from pyhits.errors import DataError, warn
 from pyhits.io.choose import Wanted, base_name, choose, scalar_step
 from pyhits.io.mat5 import Foreign, Struct
 from pyhits.time_names import is_time_name
@@ -88,11 +87,7 @@ def pieces(flat: Flat, wanted: Wanted) -> Pieces:
     clock = next((n for n, kind in flat.foreign.items() if kind in _TIMES), None)
     no_times = found.dt is None and found.times is None and wanted.time_column != "none"
     if clock is not None and no_times:
-        warnings.warn(
-            f"{_foreign(clock, flat.foreign[clock])} Without it the rows have no times.",
-            PyHiTSWarning,
-            stacklevel=2,
-        )
+        warn(f"{_foreign(clock, flat.foreign[clock])} Without it the rows have no times.")
     return found
 
 

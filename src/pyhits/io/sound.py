@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from math import gcd
 from pathlib import Path
 
 import numpy as np
 
 from pyhits.convert import Pieces
-from pyhits.errors import DataError, FileFormatError, PyHiTSWarning
+from pyhits.errors import DataError, FileFormatError, warn
 from pyhits.io.choose import Wanted
 from pyhits.io.guard import WAV, expect_kind, reading
 from pyhits.io.limits import expect_to_fit
@@ -51,11 +50,9 @@ def write(trajectories: Trajectories, path: Path) -> None:
     rate = rate_of(trajectories.dt, values.shape[1])
     beyond = np.abs(values) > 1
     if beyond.any():
-        warnings.warn(
+        warn(
             f"{beyond.mean():.2%} of the samples are beyond -1 and 1, up to "
-            f"{np.abs(values).max():.3g}; they are clipped.",
-            PyHiTSWarning,
-            stacklevel=2,
+            f"{np.abs(values).max():.3g}; they are clipped."
         )
     save(path, values, rate)
 
@@ -101,11 +98,9 @@ def _length(path: Path, found: Header) -> int:
     if not found.there:
         raise FileFormatError(f"There are no samples in {path}; record or copy it again.")
     if found.announced is not None and found.there < found.announced:
-        warnings.warn(
+        warn(
             f"{path} ends after {found.there} of its {found.announced} samples: it is truncated, "
-            "and read up to there.",
-            PyHiTSWarning,
-            stacklevel=2,
+            "and read up to there."
         )
     return found.there
 

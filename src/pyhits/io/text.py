@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from pyhits.checks import BY_REPAIR
 from pyhits.convert import Pieces, from_columns
-from pyhits.errors import DataError, PyHiTSWarning
+from pyhits.errors import DataError, warn
 from pyhits.io.choose import Wanted
 from pyhits.io.guard import TEXT, expect_kind, reading
 from pyhits.io.rows import check_whole, read_table
@@ -95,10 +94,8 @@ def _time(sheet: Sheet, columns: list[np.ndarray], *, raw: bool) -> int | None:
     if rise.is_strict and rise.n_rows >= LEAST_ROWS:
         if raw:
             return 0
-        warnings.warn(
+        warn(
             "The first column has no name and only increases, but not uniformly: it is read "
-            f"as a feature. If it is the time, {BY_REPAIR} resamples the others.",
-            PyHiTSWarning,
-            stacklevel=2,
+            f"as a feature. If it is the time, {BY_REPAIR} resamples the others."
         )
     return None

@@ -7,6 +7,7 @@ from typing import Any
 
 from pyhits.estimator import HiTS
 from pyhits.hierarchy import Candidate, Selection
+from pyhits.printable import printable
 
 #: More names than these are not written out.
 _MOST_NAMES = 40
@@ -104,7 +105,7 @@ def describe(model: HiTS) -> str:
             f"{_mark(c, selection)}"
             for c in selection.best
         ]
-    return "\n".join([*lines, "", *model.notes_])
+    return printable("\n".join([*lines, "", *model.notes_]))
 
 
 def _intervals(model: HiTS) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from pyhits.clock import UNLIMITED, Clock
-from pyhits.errors import ArgumentError, PyHiTSWarning
+from pyhits.errors import ArgumentError, InterruptedWarning, warn
 from pyhits.flowmaps import FlowMap, register
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.few import may_try_nets
@@ -104,7 +104,7 @@ def train_scales(
             todo.append((index, job))
     plan = _plan([job for _, job in todo], n_jobs, clock)
     if plan.note:
-        warnings.warn(plan.note, PyHiTSWarning, stacklevel=3)
+        warn(plan.note)
     with _board(len(jobs), watch) as board:
         for index, job in enumerate(jobs):
             if job.step_size in result.flow_maps:
@@ -360,8 +360,7 @@ def _board(n: int, watch: Watch | None) -> Iterator[np.ndarray]:
 
 def warn_interrupted(finished: Sequence[int], missing: Sequence[int]) -> None:
     """Say what an interrupted fit kept."""
-    warnings.warn(
+    warn(
         f"Training was interrupted: kept step sizes {list(finished)}, left out {list(missing)}.",
-        PyHiTSWarning,
-        stacklevel=4,
+        InterruptedWarning,
     )
