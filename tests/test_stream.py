@@ -331,7 +331,7 @@ def test_too_little_room_is_said_at_once(tmp_path: Path, monkeypatch: pytest.Mon
         free = 1000
 
     monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
-    with pytest.raises(FileFormatError, match=r"GB are to be written, 0\.0 GB free"):
+    with pytest.raises(FileFormatError, match=r"MB are to be written, 0\.0 MB free"):
         to_file(tmp_path / "f.npy")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 #: Control characters but ends of lines and tabs, what hides or turns the text around it, and halves
 #: of characters, as file names that are no UTF-8 have.
@@ -18,6 +19,9 @@ def printable(text: str) -> str:
     Names and notes come from files: they must not move a terminal's cursor, or reverse the order
     in which what follows is read.
     """
+    with suppress(UnicodeEncodeError):
+        # Bytes of file names that the system's encoding lacks, which are UTF-8 nearly always.
+        text = text.encode(errors="surrogateescape").decode(errors="surrogateescape")
     return _UNSAFE.sub(lambda found: _escaped(found[0]), text)
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import re
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from pyhits.atomic import first_line, write_bytes
 from pyhits.checks import shown
 from pyhits.errors import ArgumentError, FileFormatError
 from pyhits.flowmaps import FlowMap, create, family
+from pyhits.header import check_file, header_room
 from pyhits.schema import Named, Plain, Record, SchemaError, Text
 
 #: Metadata key that holds the JSON text; safetensors metadata are flat strings, in any order.
@@ -27,10 +27,6 @@ _KEY = "pyhits"
 
 #: The text begins with the checksum of all else.
 _CHECKSUM = re.compile(r'\{"sha256": "([0-9a-f]{64})"(?:, )?')
-
-#: Bytes of a file's header: so many, and so many for each byte of the tensors behind it, of which a
-#: model has eight or more for every name in the header. The format itself ends at 100 MB.
-_MOST_HEADER, _PER_BYTE, _MOST_EVER = 8_000_000, 16, 100_000_000
 
 
 class TensorSpec(NamedTuple):
@@ -57,7 +53,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
     text = json.dumps(strict(metadata), allow_nan=False)
     # The header is JSON that holds ours as a text: quotes are escaped once more.
     size = len(text) + text.count('"') + text.count("\\") + 200 * (1 + len(plain))
-    if size > _header_room(sum(v.nbytes for v in plain.values())):
+    if size > header_room(sum(v.nbytes for v in plain.values())):
         raise ArgumentError(
             f"Cannot write {path}: names, notes and histories take {size / 1e6:.0f} MB, too much "
             "for one file; give shorter feature names, or none."
@@ -73,11 +69,6 @@ def to_bytes(tensors: dict[str, Tensor], text: str) -> bytes:
         separator = "" if text[1] == "}" else ", "
         text = f'{{"sha256": "{_checksum(text, tensors)}"{separator}{text[1:]}'
     return save(tensors, metadata={_KEY: text})
-
-
-def _header_room(n_bytes: int) -> int:
-    """Return how long the header of a file with ``n_bytes`` of tensors may be."""
-    return min(_MOST_HEADER + _PER_BYTE * n_bytes, _MOST_EVER)
 
 
 def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
@@ -128,7 +119,7 @@ def read_tensors(
     from safetensors import SafetensorError, safe_open  # as above
 
     try:
-        _check_file(path, what)
+        check_file(path, what)
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
             if _KEY not in metadata:
@@ -165,27 +156,6 @@ def read_tensors(
 def _must_have_checksum(_: dict[str, Any], __: dict[str, TensorSpec], has_checksum: bool) -> None:
     if not has_checksum:
         raise ValueError("it has lost its checksum")
-
-
-def _check_file(path: Path, what: str) -> None:
-    """Raise a FileFormatError unless there is a file whose header has a believable length."""
-    try:
-        about = path.stat()
-    except FileNotFoundError:
-        raise FileFormatError(f"There is no file {path}.") from None
-    if stat.S_ISDIR(about.st_mode):
-        raise FileFormatError(f"{path} is a folder; expected {what}.")
-    if not stat.S_ISREG(about.st_mode):
-        raise FileFormatError(f"{path} is a pipe or a device; expected {what}.")
-    with path.open("rb") as file:
-        head = file.read(9)
-    length = int.from_bytes(head[:8], "little")
-    if len(head) < 9 or head[8:] != b"{" or length > about.st_size - 8:
-        raise FileFormatError(f"{path} is not {what}: it is truncated or of another kind.")
-    if length > _header_room(about.st_size - 8 - length):
-        raise FileFormatError(
-            f"{path} is not {what}: a header of {length / 1e6:.0f} MB is too long for its tensors."
-        )
 
 
 def same_names(expected: Mapping[str, Any], found: Mapping[str, Any], what: str) -> None:

@@ -9,18 +9,19 @@ def main() -> None:
     """Run the command line; whatever goes wrong before a command begins is said in a sentence."""
     code = 1
     try:
-        from pyhits.cli.limits import spare_threads
+        # First what an end without memory takes.
+        from pyhits.cli import sentences
+        from pyhits.cli.limits import check_folder, spare_threads
         from pyhits.cli.streams import prepare
 
         prepare()
         spare_threads()
+        check_folder()
         from pyhits.cli.app import app
 
         app()
-    except (ImportError, MemoryError, OSError) as error:
-        from pyhits.cli.sentences import sentence
-
-        text, code = sentence(error)
+    except Exception as error:
+        text, code = sentences.sentence(error)
         if text and sys.stderr is not None:
             print(f"Error: {text}", file=sys.stderr)
     else:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pyhits.cli.model import Model
+from pyhits.cli.models import load_model
 from pyhits.cli.options import Out
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.progress import say
@@ -34,7 +35,6 @@ def export(
     Example: pyhits export vdp.safetensors -o step.onnx
     """
     from pyhits.export import export_model
-    from pyhits.save import load
 
-    written = export_model(load(model), out, step_size=step_size, dense=dense, dtype=dtype)
+    written = export_model(load_model(model), out, step_size=step_size, dense=dense, dtype=dtype)
     say(f"Step written to {written}", verbose=not quiet)

@@ -13,6 +13,7 @@ from pyhits.atomic import check_target
 from pyhits.cli.hybrid import HybridDt, Integrator, MaxIterations, OfSystem, Tolerance, make_hybrid
 from pyhits.cli.intervals import check_intervals, side_by_side, what_to_know
 from pyhits.cli.model import Device, Model
+from pyhits.cli.models import load_model
 from pyhits.cli.options import (
     DropOutliers,
     Dt,
@@ -144,13 +145,12 @@ def forecast(
     from pyhits.hierarchy.starts import endings, histories
     from pyhits.io import EXTENSIONS
     from pyhits.io.media import FILMS, SOUNDS, the_only_one
-    from pyhits.save import load
     from pyhits.splitting import before_last, last_part
 
     streamed = hybrid is None and out.suffix.lower() in SINKS
     if not streamed:
         check_target(out, EXTENSIONS if hybrid else (*EXTENSIONS, *SINKS))
-    loaded = load(model, device=device).set_params(verbose=not quiet)
+    loaded = load_model(model, device=device).set_params(verbose=not quiet)
     sizes = whole_numbers(step_sizes, "--step-sizes")
     mixed = make_hybrid(
         loaded,
@@ -343,12 +343,11 @@ def evaluate(
 
     Example: pyhits evaluate film.safetensors film.mp4 --last 0.2
     """
-    from pyhits.save import load
     from pyhits.splitting import last_part
 
     if report is not None:
         check_target(report)
-    loaded = load(model, device=device).set_params(verbose=not quiet)
+    loaded = load_model(model, device=device).set_params(verbose=not quiet)
     sizes = whole_numbers(step_sizes, "--step-sizes")
     mixed = make_hybrid(
         loaded,

@@ -12,6 +12,8 @@ import typer
 from pyhits.atomic import check_target
 from pyhits.checks import check_row_length
 from pyhits.cli.encoders import EncoderTexts, parse_encoders, snapshot_of
+from pyhits.cli.limits import check_memory
+from pyhits.cli.models import load_model
 from pyhits.cli.options import (
     DropOutliers,
     Dt,
@@ -237,6 +239,7 @@ def fit(
         check_row_length(train.n_features, is_field=is_field, asked=hidden_sizes is not None)
     if inputs:
         attach(train, inputs)  # looked at before what trains is imported, which takes seconds
+    check_memory()
     from pyhits.estimator import HiTS
     from pyhits.splitting import last_part
 
@@ -298,12 +301,11 @@ def couple(
 
     Example: pyhits couple vdp.safetensors --select speed --tolerance 1e-4 -o fast.safetensors
     """
-    from pyhits.save import load
 
     if out.suffix != ".safetensors":
         raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
     check_target(out)
-    loaded = load(model).set_params(verbose=not quiet)
+    loaded = load_model(model).set_params(verbose=not quiet)
     data = None
     if validation is not None:
         data = read(
@@ -339,12 +341,11 @@ def info(
 
     Example: pyhits info vdp.safetensors
     """
-    from pyhits.report.text import describe, facts
-    from pyhits.save import load
-
     if plot is not None:
         check_target(plot)
-    loaded = load(model)
+    loaded = load_model(model)
+    from pyhits.report.text import describe, facts
+
     print(json.dumps(facts(loaded), indent=2) if as_json else describe(loaded))
     if plot is not None:
         from pyhits.plots import accuracy_front, save_figure, selection_path

@@ -27,7 +27,9 @@ def sentence(error: BaseException) -> tuple[str, int]:
         # The reader of a pipe has seen enough, as in `pyhits systems | head`.
         return "", 0
     name, what = type(error).__name__, str(error).strip()
-    if isinstance(error, MemoryError) or any(sign in what.lower() for sign in _OUT_OF_MEMORY):
+    if isinstance(error, (MemoryError, SystemError)) or any(
+        sign in what.lower() for sign in _OUT_OF_MEMORY
+    ):
         return (
             "There is not enough memory. Close other programs, raise the limit of this one "
             "(ulimit -v), or use fewer data, features or processes (--jobs 1).",

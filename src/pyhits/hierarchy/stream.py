@@ -219,7 +219,7 @@ def _write(
     free = shutil.disk_usage(sink.path.parent).free
     if free < (n - done) * bytes_each:
         raise OSError(
-            f"{(n - done) * bytes_each / 1e9:.1f} GB are to be written, {free / 1e9:.1f} GB free"
+            f"{(n - done) * bytes_each / 1e6:,.1f} MB are to be written, {free / 1e6:,.1f} MB free"
         )
     lost = record["diverged"]
     # What stopped an earlier call lies ahead, and is found again.

@@ -18,6 +18,7 @@ from pyhits.estimator import HiTS
 from pyhits.evaluation import Evaluation
 from pyhits.hierarchy.starts import histories
 from pyhits.planning import padded
+from pyhits.printable import printable
 from pyhits.report.environment import environment
 from pyhits.trajectories import Trajectories
 from pyhits.trust.result import basis
@@ -91,7 +92,7 @@ def write_report(
         environment=environment(),
         best_single=min(single.values(), key=lambda e: e.mse),
     )
-    write_bytes(Path(path), text.encode())
+    write_bytes(Path(path), printable(text).encode())
     return Path(path)
 
 

@@ -1,0 +1,28 @@
+"""Model files on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyhits.cli.limits import check_memory
+from pyhits.header import check_file
+
+if TYPE_CHECKING:
+    from pyhits.estimator import HiTS
+
+
+def load_model(path: Path, *, device: str = "cpu") -> HiTS:
+    """Read a model; a file that is none is refused before what steps is imported.
+
+    Raises
+    ------
+    FileFormatError, ArgumentError
+        As :func:`pyhits.load`.
+    """
+    path = path.expanduser()
+    check_file(path, "a PyHiTS model file")
+    check_memory()
+    from pyhits.save import load
+
+    return load(path, device=device)
