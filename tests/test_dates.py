@@ -186,3 +186,70 @@ def test_a_missing_month_and_a_long_gap_of_business_days_are_said(tmp_path):
     assert len(repaired.trajectories) == 2
     assert repaired.trajectories.n_rows == N
     assert any("as holidays (2020-01-14 ...)" in note for note in repaired.notes)
+
+
+def test_errors_of_forecasts_are_said_in_the_steps_of_the_data(monthly):
+    times = np.array(MONTHS[: N // 2], dtype="M8[M]")
+    data = pyhits.repair(VALUES[: N // 2], times=times, feature_names=["x", "y"]).trajectories
+    result = monthly.evaluate(data, n_steps=24)
+    assert "24 steps (24 months)" in str(result)
+    assert "1949-01-01 to 1953-12-01" in str(result)
+    assert result.as_dict()["unit"] == "month"
+    assert "time units" in str(monthly.evaluate(VALUES[:30]))
+
+
+def test_figures_have_axes_of_dates(monthly):
+    dates = np.array(MONTHS[:N], dtype="M8[D]")
+    figure = pyhits.plots.sample_trajectory(VALUES, VALUES, 1.0, ["x", "y"], dates=dates)
+    figure.canvas.draw()
+    labels = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
+    assert any(label.startswith("195") for label in labels)
+    result = monthly.evaluate(pyhits.repair(VALUES, times=dates).trajectories)
+    assert pyhits.plots.error_against_time(result, {}).axes[0].get_xlabel() == "time (months)"
+
+
+@pytest.mark.parametrize(
+    ("units", "calendar", "numbers", "unit", "ahead"),
+    [
+        ("days since 1850-01-01", "noleap", np.arange(58.0, 58 + N), "s", "1850-06-28"),
+        ("months since 1949-01-01", "360_day", np.arange(float(N)), "month", "1959-01-01"),
+        ("hours since 2000-01-01", "standard", 6 * np.arange(float(N)), "s", "2000-01-31"),
+    ],
+)
+def test_netcdf_calendars_are_read_with_and_without_a_decoder(
+    tmp_path, units, calendar, numbers, unit, ahead
+):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    time = ("time", numbers, {"units": units, "calendar": calendar, "bounds": "time_bnds"})
+    bounds = (("time", "nv"), np.stack([numbers, numbers + 1], axis=1))
+    variables = {"u": (("time", "place"), VALUES), "time_bnds": bounds}
+    dataset = xarray.Dataset(variables, {"time": time})
+    dataset.to_netcdf(tmp_path / "a.nc")
+    data = pyhits.read(tmp_path / "a.nc")
+    assert data.axis.unit == unit
+    assert data.n_features == 2
+    after = data.times()[-1] + data.dt
+    assert data.axis.labels([after])[0][:10] == ahead
+    model = quick(step_sizes=[1, 2]).fit(dataset["u"])
+    later = model.forecast_from(dataset["u"], 3)
+    np.testing.assert_allclose(later["time"], numbers[-1] + np.arange(4) * np.diff(numbers)[0])
+
+
+def test_features_of_another_rate_are_said_with_what_helps():
+    rare = VALUES.copy()
+    rare[np.arange(N) % 10 > 0, 1] = np.nan
+    with pytest.raises(DataError, match=r"one row of 10: gaps='fill' with longest_gap=10"):
+        pyhits.repair(rare)
+    filled = pyhits.repair(rare, gaps="fill", longest_gap=10)
+    assert filled.trajectories.n_rows == N - 9
+
+
+def test_an_hour_that_is_there_twice_is_said_by_a_repair():
+    hours = np.datetime64("2020-10-25T00:00") + np.arange(N) * np.timedelta64(1, "h")
+    local = hours - np.where(np.arange(N) > 2, 1, 0) * np.timedelta64(1, "h")
+    repaired = pyhits.repair(VALUES, times=local)
+    assert any('time_zone="Europe/Berlin"' in note for note in repaired.notes)
+    repaired = pyhits.repair(VALUES, times=local, time_zone="Europe/Berlin")
+    assert repaired.trajectories.n_rows == N
+    assert repaired.notes == []

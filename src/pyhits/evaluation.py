@@ -12,6 +12,7 @@ import numpy as np
 from pyhits import metrics
 from pyhits.checks import as_positive
 from pyhits.planning import Rollouts, padded
+from pyhits.timeaxis import NUMBERS, TimeAxis
 from pyhits.trajectories import Trajectories
 
 #: A baseline is better if its error is below this part of the model's: less is a tie.
@@ -93,6 +94,10 @@ class Evaluation:
         and decoded, and of the forecast against these. None without an encoder that loses anything.
     lyapunov : float, optional
         The exponent that was given; ``valid_time`` times it is in Lyapunov times.
+    axis : TimeAxis
+        What times of the data mean.
+    dates : tuple of str, optional
+        First and last date of the data, where they have dates.
     """
 
     mse: float
@@ -117,6 +122,8 @@ class Evaluation:
     reconstruction_nrmse: float | None = None
     stepping_nrmse: float | None = None
     lyapunov: float | None = None
+    axis: TimeAxis = NUMBERS
+    dates: tuple[str, str] | None = None
 
     @property
     def better(self) -> str | None:
@@ -151,6 +158,8 @@ class Evaluation:
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray):
                 values[name] = [_finite(v) for v in value.tolist()]
+            elif name == "axis":
+                values["unit"] = value.unit
             elif name == "baselines":
                 values[name] = {
                     kind: {k: _finite(v) for k, v in asdict(scores).items()}
@@ -165,7 +174,8 @@ class Evaluation:
         horizon = self.n_steps * self.dt
         rows = [
             ("trajectories", f"{self.n_trajectories}"),
-            ("horizon", f"{self.n_steps} steps ({horizon:g} time units)"),
+            ("horizon", f"{self.n_steps} steps ({self.axis.span_name(horizon)})"),
+            *([("dates", " to ".join(self.dates))] if self.dates else []),
             ("scales coupled", ", ".join(str(s) for s in self.step_sizes)),
             ("mse", f"{self.mse:.3e}"),
             ("nrmse", f"{self.nrmse:.3e}   (persistence {self.persistence_nrmse:.3e})"),
@@ -173,7 +183,7 @@ class Evaluation:
             ("smape", f"{self.smape:.3g} %"),
             (
                 "valid time",
-                f"{self.valid_time:g} of {horizon:g} time units (median){self._times()}",
+                f"{self._of(self.valid_time, horizon)} (median){self._times()}",
             ),
             *self._distance_rows(),
             ("per-step error", self._at_quarters()),
@@ -222,6 +232,12 @@ class Evaluation:
             ("distribution", f"{self.histogram_distance:.3g} standard deviations away"),
         ]
 
+    def _of(self, part: float, whole: float) -> str:
+        """Return a share of the horizon in words."""
+        if self.axis.step is None and self.axis.unit:
+            return f"{self.axis.span_name(part)} of {self.axis.span_name(whole)}"
+        return f"{part:g} of {self.axis.span_name(whole)}"
+
     def _times(self) -> str:
         if self.lyapunov is None:
             return ""
@@ -230,7 +246,10 @@ class Evaluation:
     def _at_quarters(self) -> str:
         """Return the mean squared error at each quarter of the horizon, in words."""
         steps = sorted({max(1, k * self.n_steps // 4) for k in (1, 2, 3, 4)})
-        parts = [f"{self.per_step_mse[k]:.1e} at {k * self.dt:g}" for k in steps]
+        at = [f"{k * self.dt:g}" for k in steps]
+        if self.axis.unit and self.axis.step is None:
+            at = [self.axis.span_name(k * self.dt) for k in steps]
+        parts = [f"{self.per_step_mse[k]:.1e} at {a}" for k, a in zip(steps, at, strict=True)]
         return ", ".join(parts)
 
 
@@ -308,6 +327,8 @@ def evaluate(
         **_distances(truth[:, 1:], predicted[:, 1:], scale),
         **_losses(truth, predicted, kept, scale),
         lyapunov=lyapunov,
+        axis=test.axis,
+        dates=test.span() if test.axis.has_dates else None,
     )
 
 

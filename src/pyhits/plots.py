@@ -161,7 +161,8 @@ def error_against_time(coupled: Evaluation, single: Mapping[int, Evaluation]) ->
     for size, result in sorted(single.items()):
         _error_line(axis, result, color=colours[size], linewidth=1.1, label=f"{size}")
     _error_line(axis, coupled, color="black", linewidth=2.0, label="coupled")
-    axis.set(xlabel="time", ylabel="mean squared error")
+    unit = coupled.axis.drawn_unit(coupled.dt)[1]
+    axis.set(xlabel=f"time ({unit})" if unit else "time", ylabel="mean squared error")
     _logarithmic(axis)
     _legend_outside(axis, "step size")
     return figure
@@ -171,7 +172,9 @@ def _error_line(axis: Any, result: Evaluation, **style: Any) -> None:
     keep = 1 + _thin(result.n_steps)
     error = result.per_step_mse[keep]
     axis.plot(
-        result.times[keep], np.where(np.isfinite(error) & (error > 0), error, np.nan), **style
+        result.times[keep] / result.axis.drawn_unit(result.dt)[0],
+        np.where(np.isfinite(error) & (error > 0), error, np.nan),
+        **style,
     )
 
 
@@ -218,25 +221,29 @@ def sample_trajectory(
     dt: float,
     names: Sequence[str],
     interval: tuple[np.ndarray, np.ndarray] | None = None,
+    dates: np.ndarray | None = None,
 ) -> Figure:
     """Draw one true and one forecast trajectory ``(time, d)``, at most six features of it.
 
     ``interval`` are the lower and upper bounds of the forecast, each ``(time, d)``; where they are
-    not finite nothing is drawn.
+    not finite nothing is drawn. Rows are drawn at ``dates``, shape ``(time,)``, if there are any.
     """
     shown = min(6, truth.shape[1])
     figure, axes = _figure(height=1.3 + 1.0 * shown, nrows=shown, sharex=True)
     keep = _thin(len(truth))
+    at = keep * dt if dates is None else dates[keep].astype("M8[us]")
     for k, axis in enumerate(np.atleast_1d(axes)):
         if interval is not None:
             low, high = (bound[keep, k] for bound in interval)
-            axis.fill_between(keep * dt, low, high, where=np.isfinite(high - low), alpha=0.25,
+            axis.fill_between(at, low, high, where=np.isfinite(high - low), alpha=0.25,
                               color=_FORECAST, linewidth=0, label="interval")  # fmt: skip
-        axis.plot(keep * dt, truth[keep, k], color=_TRUTH, linewidth=2.2, label="recorded")
-        axis.plot(keep * dt, forecast[keep, k], "--", color=_FORECAST, linewidth=1.2,
+        axis.plot(at, truth[keep, k], color=_TRUTH, linewidth=2.2, label="recorded")
+        axis.plot(at, forecast[keep, k], "--", color=_FORECAST, linewidth=1.2,
                   label="forecast")  # fmt: skip
         axis.set_ylabel(_label(names[k]))
-    np.atleast_1d(axes)[-1].set_xlabel("time")
+    np.atleast_1d(axes)[-1].set_xlabel("time" if dates is None else "")
+    if dates is not None:
+        np.atleast_1d(axes)[-1].tick_params(axis="x", labelrotation=30)
     figure.legend(
         *np.atleast_1d(axes)[0].get_legend_handles_labels(),
         loc="outside upper right", ncols=3, frameon=False,

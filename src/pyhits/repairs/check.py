@@ -16,6 +16,7 @@ from pyhits.io import read
 from pyhits.io.fields import field_shape
 from pyhits.repairs.repair import repair
 from pyhits.repairs.tell import outlier_notes
+from pyhits.timeaxis.notes import axis_notes
 from pyhits.trajectories import Trajectories
 
 #: Longest rows that a fit steps without modes; see ``pyhits fit``.
@@ -69,6 +70,7 @@ class Check:
                 "shortest": int(found.lengths.min()),
                 "longest": int(found.lengths.max()),
                 "dt": found.dt,
+                "step": found.axis.step_name(found.dt),
                 "features": list(found.feature_names),
                 "low": found.values.min(axis=0).astype(float).tolist(),
                 "high": found.values.max(axis=0).astype(float).tolist(),
@@ -149,7 +151,8 @@ def check(
         problem = str(error)
     else:
         notes_of_reading = [str(w.message) for w in said if issubclass(w.category, PyHiTSWarning)]
-        notes = [_span(data), *notes_of_reading, *outlier_notes(data)]
+        calendar = axis_notes(data.axis)
+        notes = [_span(data), *notes_of_reading, *calendar, *outlier_notes(data)]
         return Check(data, None, notes, _suggestions(data, path), examine(data, inputs=inputs))
     try:
         mended = repair(path, **reading)
@@ -173,6 +176,9 @@ def check(
 
 def _span(data: Trajectories) -> str:
     """Say from when to when the data go."""
+    if data.axis.has_dates:
+        first, last = data.span()
+        return f"Times from {first} to {last}, step {data.axis.step_name(data.dt)}."
     ends = data.start_times + data.dt * (data.lengths - 1)
     unit = "" if data.dt_known else " (nothing says dt, so it is 1; give it with --dt)"
     return f"Times from {data.start_times.min():.6g} to {ends.max():.6g}, step {data.dt:g}{unit}."

@@ -14,6 +14,10 @@ from pyhits.repairs.recording import Recording, counted, listed, named_of
 #: Notes on missing values, at most; the others are counted.
 _MOST_NOTES = 8
 
+#: Rows with a value, and the share of them that are as far apart as most, from which on a feature
+#: was recorded at another rate.
+_LEAST_KNOWN, _MOSTLY = 4, 0.8
+
 #: Features that one note names, at most.
 _MOST_NAMES = 6
 
@@ -79,10 +83,36 @@ def what_is_missing(given: list[Recording], names: Sequence[str]) -> list[str]:
             lack = "lacks" if len(of) == 1 or all_of_them else "lack"
             notes.append(
                 f"{label}{who} {lack} {len(rows)} of {len(recording)} rows ({listed(rows)})."
+                + _at_another_rate(hole, [names[j] for j in of.tolist()])
             )
     if untold:
         notes.append(f"{counted(untold, 'more value')} missing.")
     return notes
+
+
+def _at_another_rate(hole: np.ndarray, names: Sequence[str]) -> str:
+    """Return what to do about features that have a value in every k-th row; empty if they do not.
+
+    Parameters
+    ----------
+    hole : array of bool, shape (n_rows,)
+        Where they lack one.
+    """
+    known = np.flatnonzero(~hole)
+    spans, counts = np.unique(np.diff(known), return_counts=True)
+    if len(known) < _LEAST_KNOWN:
+        return ""
+    usual = int(spans[np.argmax(counts)])
+    if usual < 2 or counts.max() < _MOSTLY * (len(known) - 1):
+        return ""
+    one = len(names) == 1
+    shown = list(names[:_MOST_NAMES])
+    return (
+        f" {'It was' if one else 'They were'} recorded in one row of {usual}: gaps='fill' with "
+        f"longest_gap={usual} (--gaps fill --longest-gap {usual}) interpolates between, and "
+        f"without_columns={shown!r} (--without-columns {','.join(shown)!r}) leaves "
+        f"{'it' if one else 'them'} out."
+    )
 
 
 def _joined(names: Sequence[str]) -> str:

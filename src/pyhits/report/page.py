@@ -127,7 +127,12 @@ def _figures(
         (
             "sample",
             plots.sample_trajectory(
-                truth[0, :first], forecast[0, :first], data.dt, data.feature_names, band
+                truth[0, :first],
+                forecast[0, :first],
+                data.dt,
+                data.feature_names,
+                band,
+                data.dates()[:first] if data.axis.has_dates else None,
             ),
         ),
     ]

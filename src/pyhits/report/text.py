@@ -71,7 +71,7 @@ def describe(model: HiTS) -> str:
                 f"coordinates   {_names(model.coordinate_names_)}",
             ]
         ),
-        f"dt            {model.dt_:g}",
+        f"dt            {model.axis_.step_name(model.dt_)}",
         f"trained on    {data['n_trajectories']} trajectories, {data['n_rows']} rows, "
         f"in {model.seconds_:.0f} s, {model.dtype_}",
         f"coupled       step sizes {', '.join(map(str, model.selection_.step_sizes))}",

@@ -86,9 +86,26 @@ class TimeAxis:
             return f"{dt:g}"
         for seconds, name in _NAMED_STEPS:
             count = dt / seconds
-            if count >= 1 and abs(count - round(count)) < 1e-9:
-                return f"{count:g} {name}{'s' if round(count) > 1 else ''}"
+            if count >= 1 and abs(count - round(count, 2)) < 1e-9:
+                return f"{count:g} {name}{'s' if count > 1 else ''}"
         return f"{dt:g} s"
+
+    def span_name(self, length: float) -> str:
+        """Return how a span of time is said: ``"36 months"``, ``"2 days"``, ``"5 time units"``."""
+        return self.step_name(length) if self.unit else f"{length:g} time units"
+
+    def drawn_unit(self, dt: float) -> tuple[float, str]:
+        """Return what times since a start are divided by to be drawn, and their unit then.
+
+        Parameters
+        ----------
+        dt : float
+            The step of the rows.
+        """
+        if self.step is not None:
+            return 1.0, self.step.unit if self.step.unit[:1].isdigit() else f"{self.step.unit}s"
+        named = ((s, f"{name}s") for s, name in _NAMED_STEPS if dt >= s)
+        return next(named, (1.0, self.unit)) if self.unit else (1.0, "")
 
     def same_steps(self, other: TimeAxis) -> bool:
         """Whether a step of 1 is the same in both, holidays left aside."""
