@@ -10,7 +10,7 @@ import numpy as np
 
 from pyhits.checks import suggest
 from pyhits.errors import ArgumentError, DataError
-from pyhits.time_column import find_time, holds_dates
+from pyhits.time_column import find_time, holds_dates, rise_of
 from pyhits.time_names import is_trajectory_name, plain_name
 from pyhits.timeaxis.values import check_format
 from pyhits.timeaxis.zones import check_zone
@@ -19,6 +19,47 @@ from pyhits.timeaxis.zones import check_zone
 _MOST_LISTED = 8
 
 Column = str | int
+
+
+@dataclass(frozen=True)
+class ModelColumns:
+    """The columns that a model was fitted to.
+
+    Attributes
+    ----------
+    features, inputs : tuple of str
+        Names of its features, and of the inputs that act on them.
+    dt : float
+        Its step.
+    """
+
+    features: tuple[str, ...]
+    inputs: tuple[str, ...]
+    dt: float
+
+    @classmethod
+    def of(cls, model: Any) -> ModelColumns | None:
+        """Return the columns of a fitted model, None if they have no names.
+
+        Raises
+        ------
+        ArgumentError
+            It is no fitted model.
+        """
+        features = getattr(model, "feature_names_", None)
+        if features is None:
+            raise ArgumentError(f"Expected like to be a fitted model, got {model!r}.")
+        if tuple(features) == tuple(f"x{k}" for k in range(len(features))):
+            return None
+        inputs = getattr(model, "inputs_", None)
+        return cls(tuple(features), () if inputs is None else tuple(inputs.names), model.dt_)
+
+    def among(self, names: Sequence[str]) -> list[int] | None:
+        """Return the numbers of the columns so named, None if a feature is not there."""
+        if not all(name in names for name in self.features):
+            return None
+        inputs = [name for name in self.inputs if name in names]
+        return [list(names).index(name) for name in (*self.features, *inputs)]
 
 
 @dataclass(frozen=True)
@@ -39,6 +80,8 @@ class ColumnChoice:
         The column of times, where it is not recognised; ``"none"`` if there is none.
     time_format, time_zone : str, optional
         How its dates are written, and the zone of those that say none; see :func:`pyhits.read`.
+    like : ModelColumns, optional
+        Those that a model was fitted to; they are read where nothing else is chosen.
     """
 
     columns: tuple[Column, ...] | None = None
@@ -47,6 +90,7 @@ class ColumnChoice:
     time_column: Column | None = None
     time_format: str | None = None
     time_zone: str | None = None
+    like: ModelColumns | None = None
 
     @classmethod
     def checked(
@@ -57,6 +101,7 @@ class ColumnChoice:
         time_column: Any = None,
         time_format: str | None = None,
         time_zone: str | None = None,
+        like: Any = None,
     ) -> ColumnChoice:
         """Return a choice as users give it.
 
@@ -74,6 +119,7 @@ class ColumnChoice:
             time_column,
             check_format(time_format),
             None if time_zone is None else check_zone(time_zone),
+            None if like is None else ModelColumns.of(like),
         )
 
     @property
@@ -155,6 +201,9 @@ def assign_roles(
     own, notes = distinct(shown)
     gone = set(_numbers(choice.without_columns, own, where, "without_columns"))
     wanted = None if choice.columns is None else _numbers(choice.columns, own, where, "columns")
+    like = None
+    if not choice and choice.like is not None:
+        like = wanted = choice.like.among(own)
     left = [k for k in range(n) if k not in gone]
     ids = [k for k in left if is_trajectory_name(own[k])]
     if len(ids) > 1:
@@ -168,6 +217,8 @@ def assign_roles(
     blank = [own[k] if shown[k].strip() else "" for k in candidates]
     starts = trajectory_starts(None if trajectory is None else columns[trajectory])
     time, dropped, said = _time(blank, candidates, columns, own, where, choice, starts)
+    if like is not None and choice.like is not None and choice.time_column is None:
+        time = _time_beside(like, time, candidates, columns, starts, choice.like.dt)
     features = [k for k in candidates if k != time and k not in dropped]
     if wanted is None:
         notes += said
@@ -204,6 +255,28 @@ def _time(
     found = find_time(names, [columns[k] for k in candidates], starts, where)
     time = None if found.number is None else candidates[found.number]
     return time, {candidates[k] for k in found.row_numbers}, list(found.notes)
+
+
+def _time_beside(
+    like: Sequence[int],
+    found: int | None,
+    candidates: Sequence[int],
+    columns: Sequence[Any],
+    starts: Sequence[int],
+    dt: float,
+) -> int | None:
+    """Return the column of times beside the features of a model: one with its step, if need be."""
+    if found in like:
+        return None
+    if found is not None:
+        return found
+    for k in candidates:
+        if k in like:
+            continue
+        rise = rise_of(columns[k], starts)
+        if rise.is_even and abs(rise.step - dt) <= 1e-6 * dt:
+            return k
+    return None
 
 
 def _numeric(

@@ -111,6 +111,13 @@ def joined(parts: Sequence[Trajectories]) -> Trajectories:
     )
 
 
+def are_states_alone(data: Trajectories, features: Sequence[str], inputs: Sequence[str]) -> bool:
+    """Tell whether data hold the features of a model, by name or number, but not its inputs."""
+    own = set(data.feature_names)
+    by_name = set(features) <= own and not set(inputs) <= own
+    return data.n_features == len(features) or by_name
+
+
 def in_same_steps(data: Trajectories, axis: TimeAxis, name: str) -> Trajectories:
     """Return data with dates in the steps of an axis with dates; others as they are.
 
@@ -145,13 +152,17 @@ def in_same_steps(data: Trajectories, axis: TimeAxis, name: str) -> Trajectories
 def matched(data: Trajectories, dt: float, feature_names: Sequence[str], name: str) -> Trajectories:
     """Return ``data`` with its features in the order of ``feature_names``.
 
-    Features are matched by name where both sides have names, else by position.
+    Features are matched by name where both sides have names, else by position; others are left
+    out where all of them are there by name.
 
     Raises
     ------
     DataError
         The number or the names of the features differ, or the step does.
     """
+    named = tuple(feature_names) != default_names(len(feature_names))
+    if named and set(feature_names) < set(data.feature_names):
+        data = data.select(feature_names)
     if data.n_features != len(feature_names):
         raise DataError(
             f"The {name} data have {data.n_features} features, the training data "

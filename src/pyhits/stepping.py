@@ -710,7 +710,7 @@ class Stepping:
         trajectories = planning.in_same_steps(trajectories, self.axis_, "given")
         names = self.feature_names_
         if self.inputs_ is not None:
-            bare = trajectories.n_features == len(names) and not inputs
+            bare = not inputs and planning.are_states_alone(trajectories, names, self.inputs_.names)
             names = names if bare else (*names, *self.inputs_.names)
         return planning.matched(trajectories, self.dt_, names, "given")
 

@@ -54,6 +54,7 @@ class Rise:
     is_even: bool = False
     counts_rows: bool = False
     is_date: bool = False
+    step: float = 0.0
 
     @property
     def is_strict(self) -> bool:
@@ -81,7 +82,8 @@ def rise_of(column: Any, starts: Sequence[int] = (0,)) -> Rise:
     share = float((steps > 0).mean())
     first = t[0] if len(t) else np.nan
     counts = len(pieces) == 1 and first in (0, 1) and bool((steps == 1).all()) and not dated
-    return Rise(len(t), share, share == 1 and _even(pieces), counts, dated)
+    step = float(f"{np.mean(steps):.10g}")
+    return Rise(len(t), share, share == 1 and _even(pieces), counts, dated, step)
 
 
 def _even(pieces: list[np.ndarray]) -> bool:

@@ -9,12 +9,18 @@ from typing import Annotated
 import typer
 
 from pyhits.cli.options import (
+    Columns,
+    Decimal,
     Dt,
+    Header,
+    Names,
     Snapshot,
+    TableOptions,
     TimeColumn,
     TimeFormat,
     TimeZone,
     Variable,
+    WithoutColumns,
     column_of,
     shape_of,
 )
@@ -30,6 +36,11 @@ def check(
     time_column: TimeColumn = None,
     time_format: TimeFormat = None,
     time_zone: TimeZone = None,
+    columns: Columns = None,
+    without_columns: WithoutColumns = None,
+    names: Names = None,
+    header: Header = None,
+    decimal: Decimal = None,
     snapshot: Snapshot = None,
     inputs: Annotated[
         list[str] | None,
@@ -55,6 +66,7 @@ def check(
         time_column=column_of(time_column),
         time_format=time_format,
         time_zone=time_zone,
+        **TableOptions(columns, without_columns, names, header, decimal).reading(),
         snapshot=shape_of(snapshot),
         inputs=inputs or (),
     )

@@ -15,21 +15,27 @@ from pyhits.cli.intervals import check_intervals, side_by_side, what_to_know
 from pyhits.cli.model import Device, Model
 from pyhits.cli.models import load_model
 from pyhits.cli.options import (
+    Columns,
+    Decimal,
     DropOutliers,
     Dt,
     Gaps,
+    Header,
     LongestGap,
     Mending,
+    Names,
     Out,
     Parameters,
     Repair,
     Resample,
     StepSizes,
     Stretch,
+    TableOptions,
     TimeColumn,
     TimeFormat,
     TimeZone,
     Variable,
+    WithoutColumns,
     WithoutLast,
     part,
     read,
@@ -65,6 +71,11 @@ def forecast(
     time_column: TimeColumn = None,
     time_format: TimeFormat = None,
     time_zone: TimeZone = None,
+    columns: Columns = None,
+    without_columns: WithoutColumns = None,
+    names: Names = None,
+    header: Header = None,
+    decimal: Decimal = None,
     stretch: Stretch = None,
     repair: Repair = False,
     resample: Resample = None,
@@ -180,7 +191,8 @@ def forecast(
     read_file = partial(
         read, time_column=time_column, time_format=time_format, time_zone=time_zone, like=loaded
     )
-    data = read_file(recording, dt, variable, stretch=stretch, mending=mending)
+    chosen = TableOptions(columns, without_columns, names, header, decimal)
+    data = read_file(recording, dt, variable, stretch=stretch, mending=mending, table=chosen)
     if out.suffix.lower() in (*FILMS, *SOUNDS):
         the_only_one(data, out.name)
     if last is not None:
@@ -202,7 +214,7 @@ def forecast(
         _write(states, loaded, mixed.dt, begin, out, axis=data.axis, verbose=not quiet)
         return
     data = loaded.as_data(data, inputs=False)
-    acting = None if inputs is None else read_file(inputs, dt)
+    acting = None if inputs is None else read_file(inputs, dt, table=chosen.of_inputs())
     if after is None:
         begin, begins = histories(data, loaded.start_rows_)[1].start_times, loaded.forecast
     else:
@@ -231,9 +243,9 @@ def forecast(
         say(f"{' x '.join(map(str, states.shape))} states written to {out}", verbose=not quiet)
         return
     if interval is not None:
-        table, names = side_by_side(states, loaded.feature_names_)
+        bounded, labels = side_by_side(states, loaded.feature_names_)
         _write(
-            table, loaded, loaded.dt_, begin, out, axis=data.axis, names=names, verbose=not quiet
+            bounded, loaded, loaded.dt_, begin, out, axis=data.axis, names=labels, verbose=not quiet
         )
         for sentence in what_to_know(states):
             say(sentence, verbose=not quiet)
@@ -303,6 +315,11 @@ def evaluate(
     time_column: TimeColumn = None,
     time_format: TimeFormat = None,
     time_zone: TimeZone = None,
+    columns: Columns = None,
+    without_columns: WithoutColumns = None,
+    names: Names = None,
+    header: Header = None,
+    decimal: Decimal = None,
     stretch: Stretch = None,
     repair: Repair = False,
     resample: Resample = None,
@@ -371,6 +388,7 @@ def evaluate(
         mending=mending,
         time_format=time_format,
         time_zone=time_zone,
+        table=TableOptions(columns, without_columns, names, header, decimal),
     )
     held = part(last, "--last")
     if held is not None:

@@ -15,14 +15,18 @@ from pyhits.cli.encoders import EncoderTexts, parse_encoders, snapshot_of
 from pyhits.cli.limits import check_memory
 from pyhits.cli.models import load_model
 from pyhits.cli.options import (
+    Columns,
+    Decimal,
     DropOutliers,
     Dt,
     Gaps,
     Grey,
+    Header,
     Height,
     LongestGap,
     Mending,
     Mono,
+    Names,
     Out,
     Rate,
     Reading,
@@ -32,11 +36,13 @@ from pyhits.cli.options import (
     Snapshot,
     StepSizes,
     Stretch,
+    TableOptions,
     TimeColumn,
     TimeFormat,
     TimeZone,
     Tolerance,
     Variable,
+    WithoutColumns,
     WithoutLast,
     how_to_select,
     part,
@@ -64,6 +70,11 @@ def fit(
     time_column: TimeColumn = None,
     time_format: TimeFormat = None,
     time_zone: TimeZone = None,
+    columns: Columns = None,
+    without_columns: WithoutColumns = None,
+    names: Names = None,
+    header: Header = None,
+    decimal: Decimal = None,
     snapshot: Snapshot = None,
     rate: Rate = None,
     mono: Mono = False,
@@ -210,6 +221,7 @@ def fit(
         mending,
         time_format,
         time_zone,
+        TableOptions(columns, without_columns, names, header, decimal),
     )
     train = reading(data)
     field = field_shape(train) if snapshot is None and data.suffix.lower() == ".npy" else None
@@ -294,6 +306,11 @@ def couple(
     time_column: TimeColumn = None,
     time_format: TimeFormat = None,
     time_zone: TimeZone = None,
+    columns: Columns = None,
+    without_columns: WithoutColumns = None,
+    names: Names = None,
+    header: Header = None,
+    decimal: Decimal = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -316,6 +333,7 @@ def couple(
             like=loaded,
             time_format=time_format,
             time_zone=time_zone,
+            table=TableOptions(columns, without_columns, names, header, decimal),
         )
     loaded.couple(how_to_select(select), tolerance=tolerance, validation=data)
     loaded.save(out)

@@ -38,6 +38,26 @@ TimeZone = Annotated[
     str | None,
     typer.Option("--time-zone", help="Zone of dates that say none, such as Europe/Berlin."),
 ]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--columns", help="Features to read, by name or number: x,y. May be repeated."),
+]
+WithoutColumns = Annotated[
+    list[str] | None,
+    typer.Option("--without-columns", help="Columns not to read: station,flag. May be repeated."),
+]
+Names = Annotated[
+    str | None,
+    typer.Option("--names", help="Names of all columns, or of the features: t,x,y."),
+]
+Header = Annotated[
+    bool | None,
+    typer.Option("--header/--no-header", help="Whether a text table begins with names."),
+]
+Decimal = Annotated[
+    str | None,
+    typer.Option("--decimal", help="What begins the decimals of a text table's numbers: . or ,"),
+]
 StepSizes = Annotated[
     str | None,
     typer.Option("--step-sizes", help="Step sizes in multiples of dt, such as 1,2,4,8."),
@@ -188,6 +208,32 @@ def part(text: str | None, option: str) -> float | int | None:
 
 
 @dataclass(frozen=True)
+class TableOptions:
+    """What the options say of the columns of tables; see :func:`pyhits.read`."""
+
+    columns: list[str] | None = None
+    without_columns: list[str] | None = None
+    names: str | None = None
+    header: bool | None = None
+    decimal: str | None = None
+
+    def of_inputs(self) -> TableOptions:
+        """Return what holds for a table of inputs too, which has other columns."""
+        return TableOptions(header=self.header, decimal=self.decimal)
+
+    def reading(self) -> dict[str, Any]:
+        """Return the arguments of :func:`pyhits.read`."""
+        names = None if self.names is None else [part.strip() for part in self.names.split(",")]
+        return {
+            "columns": self.columns or None,
+            "without_columns": self.without_columns or None,
+            "names": names,
+            "header": self.header,
+            "decimal": self.decimal,
+        }
+
+
+@dataclass(frozen=True)
 class Mending:
     """How data are mended while they are read, as the options say; see :func:`pyhits.repair`.
 
@@ -211,6 +257,7 @@ class Mending:
         from pyhits.repairs import repair
 
         reading["gaps"] = self.gaps or "cut"
+        reading["like"] = like
         if self.longest_gap is not None:
             reading["longest_gap"] = self.longest_gap
         reading["outliers"] = "drop" if self.drop_outliers else "keep"
@@ -246,6 +293,8 @@ class Reading:
         For fields.
     mending
         Of tables and archives.
+    table
+        Columns of tables.
     """
 
     dt: float | None = None
@@ -260,6 +309,7 @@ class Reading:
     mending: Mending = Mending()
     time_format: str | None = None
     time_zone: str | None = None
+    table: TableOptions = TableOptions()
 
     def __call__(self, path: Path, like: HiTS | None = None) -> Trajectories:
         """Read trajectories, sounds and films as those that a model was trained on."""
@@ -286,6 +336,7 @@ class Reading:
                 time_column=column,
                 time_format=self.time_format,
                 time_zone=self.time_zone,
+                **self.table.reading(),
                 snapshot=snapshot,
             )
         between = None if self.stretch is None else numbers(self.stretch, "--stretch")
@@ -300,6 +351,8 @@ class Reading:
             time_column=column,
             time_format=self.time_format,
             time_zone=self.time_zone,
+            **self.table.reading(),
+            like=like,
             snapshot=snapshot,
             rate=rate,
             mono=mono,
@@ -320,6 +373,7 @@ def read(
     mending: Mending | None = None,
     time_format: str | None = None,
     time_zone: str | None = None,
+    table: TableOptions | None = None,
 ) -> Trajectories:
     """Read trajectories from a file, a sound or film as those that a model was trained on."""
     mending = mending or Mending()
@@ -331,5 +385,6 @@ def read(
         mending=mending,
         time_format=time_format,
         time_zone=time_zone,
+        table=table or TableOptions(),
     )
     return reading(path, like)

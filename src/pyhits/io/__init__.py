@@ -75,6 +75,7 @@ def read(
     decimal: str | None = None,
     time_format: str | None = None,
     time_zone: str | None = None,
+    like: Any = None,
     feature_names: Sequence[str] | None = None,
     snapshot: Sequence[int] | None = None,
     rate: int | None = None,
@@ -128,6 +129,9 @@ def read(
         ``"matlab"``, ``"julian"`` or ``"mjd"`` days, or ``"numbers"`` that are no dates.
     time_zone : str, optional
         Zone of dates that say none, such as ``"Europe/Berlin"``, whose clocks are set twice a year.
+    like : HiTS, optional
+        A fitted model, whose columns are read where no others are chosen: its features and inputs
+        by their names, and as the time, if none is recognised, what steps as it does.
     feature_names : sequence of str, optional
         One name a feature, instead of the file's own.
     snapshot : sequence of int, optional
@@ -159,7 +163,7 @@ def read(
     """
     dt = None if dt is None else as_positive(dt, "dt")
     choice = ColumnChoice.checked(
-        columns, without_columns, names, time_column, time_format, time_zone
+        columns, without_columns, names, time_column, time_format, time_zone, like
     )
     file = _existing(path, variable)
     with naming(file):

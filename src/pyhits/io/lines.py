@@ -106,8 +106,9 @@ def _check_lines(path: Path) -> None:
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
             if not wide and b"\0" in chunk:
+                n_lines += chunk[: chunk.index(b"\0")].count(b"\n")
                 raise FileFormatError(
-                    f"{path} holds bytes of zero behind line {n_lines + 1}, as no text does: it is "
+                    f"{path} holds bytes of zero in line {n_lines + 1}, as no text does: it is "
                     "damaged, or another kind of file. Write or copy it again."
                 )
             array = np.frombuffer(chunk, np.uint8)

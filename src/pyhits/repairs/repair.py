@@ -81,6 +81,7 @@ def repair(
     decimal: str | None = None,
     time_format: str | None = None,
     time_zone: str | None = None,
+    like: Any = None,
     feature_names: Sequence[str] | None = None,
     snapshot: Sequence[int] | None = None,
 ) -> Repaired:
@@ -117,7 +118,7 @@ def repair(
         Point outliers out, or take them for missing values too; see
         :func:`pyhits.repairs.outliers.find_outliers`.
     variable, time_column, columns, without_columns, names, header, decimal, time_format, time_zone,
-    feature_names, snapshot
+    like, feature_names, snapshot
         As of :func:`pyhits.read`.
 
     Returns
@@ -142,7 +143,7 @@ def repair(
         as_choice(outliers, "way with outliers", ("keep", "drop")),
     )
     choice = ColumnChoice.checked(
-        columns, without_columns, names, time_column, time_format, time_zone
+        columns, without_columns, names, time_column, time_format, time_zone, like
     )
     if not isinstance(data, (str, os.PathLike)):
         for option, given in {"variable": variable, "header": header, "decimal": decimal}.items():
