@@ -1,5 +1,6 @@
 """Numbers as files store them: packed, missing, never written, elsewhere, complex, in records."""
 
+import decimal
 import struct
 import zipfile
 
@@ -415,3 +416,57 @@ def test_rates_whose_filter_does_not_fit(tmp_path):
     (tmp_path / "a.wav").write_bytes(wav(SAMPLES.tobytes(), rate=2**31 - 1))
     with pytest.raises(DataError, match=r"samples a second, with the filter .* takes .* GB"):
         read(tmp_path / "a.wav", rate=44100)
+
+
+# Parquet
+
+
+def parquet(path, **columns):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet as files
+
+    table = {name: arrow.array(*c) if isinstance(c, tuple) else c for name, c in columns.items()}
+    files.write_table(arrow.table({"t": T, **table}), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["lists", "fixed lists", "structs", "lists of lists"])
+def test_nested_columns_are_columns(tmp_path, kind):
+    pa = pytest.importorskip("pyarrow")
+    columns = {
+        "lists": (X[:, :2].tolist(),),
+        "fixed lists": (X[:, :2].tolist(), pa.list_(pa.float64(), 2)),
+        "structs": ([{"u": a, "v": b} for a, b, _ in X],),
+        "lists of lists": ([[[a], [b]] for a, b, _ in X],),
+    }
+    found = read(parquet(tmp_path / "a.parquet", x=columns[kind]))
+    names = {"structs": ("x.u", "x.v"), "lists of lists": ("x.0.0", "x.1.0")}
+    assert found.feature_names == names.get(kind, ("x.0", "x.1"))
+    np.testing.assert_array_equal(found.values, X[:, :2])
+
+
+def test_lists_of_several_lengths_are_left_out_and_said(tmp_path):
+    path = parquet(tmp_path / "a.parquet", x=X[:, 0], y=([[1.0]] * 39 + [[1.0, 2.0]],))
+    with pytest.warns(PyHiTSWarning, match="no numbers: 'y'"):
+        assert read(path).feature_names == ("x",)
+
+
+def test_missing_lists_are_missing_values(tmp_path):
+    path = parquet(tmp_path / "a.parquet", x=([*X[:39, :2].tolist(), None],))
+    assert np.argwhere(np.isnan(read_raw(path).arrays[0])).tolist() == [[39, 0], [39, 1]]
+
+
+def test_decimals_and_dictionaries_are_numbers(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    exact = [decimal.Decimal(f"{value:.3f}") for value in X[:, 0]]
+    coded = pa.array(np.round(X[:, 1], 1)).dictionary_encode()
+    found = read(parquet(tmp_path / "a.parquet", x=(exact,), y=coded)).values
+    np.testing.assert_array_equal(found[:, 0], [float(value) for value in exact])
+    np.testing.assert_array_equal(found[:, 1], np.round(X[:, 1], 1))
+
+
+def test_tables_larger_than_memory(tmp_path, monkeypatch):
+    path = parquet(tmp_path / "a.parquet", x=X[:, 0])
+    monkeypatch.setattr(limits, "memory", lambda: 600)
+    with pytest.raises(DataError, match="A table of 40 rows and 2 columns takes 640 bytes"):
+        read(path)

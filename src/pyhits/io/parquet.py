@@ -12,6 +12,7 @@ from pyhits.convert import Pieces, from_frame, step_rounding
 from pyhits.io.choose import Wanted
 from pyhits.io.guard import PARQUET, expect_kind, need, reading
 from pyhits.io.layout import as_axis
+from pyhits.io.limits import expect_to_fit
 from pyhits.io.table import column_names
 from pyhits.timeaxis import TimeAxis
 from pyhits.times import same_step
@@ -26,9 +27,12 @@ def read(path: Path, wanted: Wanted) -> Pieces:
     parquet = need("pyarrow.parquet", action="Reading .parquet files", extra="parquet")
     need("pandas", action="Reading .parquet files", extra="parquet")
     with reading(path, PARQUET):
+        size = parquet.read_metadata(path)
+        what = f"A table of {size.num_rows} rows and {size.num_columns} columns"
+        expect_to_fit(8.0 * size.num_rows * size.num_columns, what)
         table = parquet.read_table(path)
         pieces = from_frame(
-            table.to_pandas(),
+            _flat(table).to_pandas(),
             where="the table",
             choice=wanted.choice,
             raw=wanted.raw,
@@ -74,3 +78,42 @@ def write(trajectories: Trajectories, path: Path) -> None:
 def _plain(axis: TimeAxis, times: np.ndarray) -> Any:
     """Return times as a column of numbers or texts."""
     return axis.labels(times) if axis.has_dates and axis.zone else axis.column(times)
+
+
+def _flat(table: Any) -> Any:
+    """Return a table whose structs and lists of one length are columns, ``p.x`` and ``p.0``.
+
+    Maps, and lists of several lengths, become texts, which are left out as any text is.
+    """
+    import pyarrow as pa
+    from pyarrow import types
+
+    while any(types.is_struct(column.type) for column in table.columns):
+        table = table.flatten()
+    names: list[str] = []
+    columns: list[Any] = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kind = column.type
+        if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+            entries = _entries(column)
+            names += [f"{name}.{k}" for k in range(len(entries))] or [name]
+            columns += entries or [pa.array(["a list"] * len(column))]
+        else:
+            names.append(name)
+            columns.append(pa.array(["a map"] * len(column)) if types.is_map(kind) else column)
+    flat = pa.Table.from_arrays(columns, names, metadata=table.schema.metadata)
+    return flat if names == table.column_names else _flat(flat)
+
+
+def _entries(column: Any) -> list[Any]:
+    """Return the columns of a column of lists, none if these are of several lengths."""
+    from pyarrow import compute
+
+    lengths = set(compute.unique(compute.list_value_length(column)).to_pylist()) - {None}
+    n = lengths.pop() if len(lengths) == 1 else 0
+    return [compute.list_element(column, k) for k in range(n)]
+
+
+def _step(table: Any) -> float | None:
+    note = (table.schema.metadata or {}).get(_STEP_KEY)
+    return None if note is None else float(json.loads(note)["dt"])
