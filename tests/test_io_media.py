@@ -276,6 +276,7 @@ def test_the_step_of_frames():
     # What the film says of its rate is wrong.
     assert step([0.0, 0.5, 1.0], Fraction(25)) == 0.5
     assert step([0.0], Fraction(25)) == 0.04
+    assert step([0.0], Fraction(0)) is None
     with pytest.warns(PyHiTSWarning, match=r"not evenly spaced, but up to 0\.167 s"):
         assert step([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.9, 1.0, 1.1, 1.2], None) > 0.1
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from pyhits.errors import DataError
+from pyhits.errors import DataError, FileFormatError
 from pyhits.io import limits, read, read_raw
 
 h5py = pytest.importorskip("h5py")
@@ -127,3 +127,34 @@ def test_fields_of_the_c_library_of_old(tmp_path):
     found = read(tmp_path / "a.nc")
     assert found.dt == 1
     np.testing.assert_array_equal(found.values, X.astype("f4"))
+
+
+def classic(path, replace=None):
+    saved(path, X, "scipy")
+    if replace is not None:
+        old, new = replace
+        content = path.read_bytes()
+        assert old in content
+        path.write_bytes(content.replace(old, new, 1))
+    return path
+
+
+BAD_HEADERS = {
+    "dimensions": (b"\0\0\0\x0a\0\0\0\x02", b"\0\0\0\x0a\x7f\xff\xff\xff"),
+    "variables": (b"\0\0\0\x0b\0\0\0\x02", b"\0\0\0\x0b\x7f\xff\xff\xff"),
+    "a long name": (b"\0\0\0\x04time", b"\x7f\xff\xff\xfctime"),
+    "a negative length": (b"time\0\0\0\x28", b"time\xff\xff\xff\x28"),
+    "a long dimension": (b"time\0\0\0\x28", b"time\x7f\0\0\x28"),
+    "another list": (b"\0\0\0\x0b\0\0\0\x02", b"\0\0\0\x63\0\0\0\x02"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_HEADERS)
+def test_headers_that_promise_more_than_there_is(tmp_path, case):
+    with pytest.raises(FileFormatError, match=r"a\.nc cannot be read as a NetCDF file"):
+        read(classic(tmp_path / "a.nc", BAD_HEADERS[case]))
+
+
+def test_a_variant_that_scipy_does_not_read_is_named(tmp_path):
+    with pytest.raises(FileFormatError, match=r"CDF-5, which is not read.*nccopy"):
+        read(classic(tmp_path / "a.nc", (b"CDF\x02", b"CDF\x05")))

@@ -68,7 +68,7 @@ def read(path: Path, wanted: Wanted) -> Pieces:
             if len(frames) == 1 or len(frames) > announced:
                 # Some films do not say how many there are, or too few.
                 _check_memory(max(announced, len(frames)), frames[0].size)
-        average = stream.average_rate or None
+        average = stream.average_rate
         seconds = 0.0 if stream.duration is None else float(stream.duration * stream.time_base)
     if not frames:
         if wanted.stretch is not None:
@@ -199,7 +199,7 @@ def _announced(stream: Any, wanted: Wanted) -> int:
 def _step(times: list[float], average: Fraction | None) -> float | None:
     """Return the time between frames: what the film says, or what their times come to."""
     if len(times) < 2:
-        return None if average is None else float(1 / average)
+        return float(1 / average) if average else None
     mean = (times[-1] - times[0]) / (len(times) - 1)
     step = float(1 / average) if average else mean
     if step == 0 or abs(step - mean) > 0.01 * mean:

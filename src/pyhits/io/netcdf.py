@@ -10,6 +10,7 @@ import numpy as np
 from pyhits.convert import Pieces, to_pieces
 from pyhits.errors import ArgumentError, DataError
 from pyhits.io.choose import Wanted, listing, named
+from pyhits.io.classic import check_header
 from pyhits.io.guard import HDF5, NETCDF3, Kind, expect_kind, need, reading
 from pyhits.io.layout import axis_text, from_arrays, is_ours, to_arrays
 from pyhits.io.netcdf_values import check_contents, cleaned, gaps_of
@@ -33,6 +34,8 @@ def read(path: Path, wanted: Wanted) -> Pieces:
     with reading(path, NETCDF4):
         # xarray follows links, and h5netcdf prints what it cannot close in damaged files.
         grouped = check_contents(path) if kind is HDF5 else []
+        if kind is NETCDF3:
+            check_header(path)
     with reading(path, NETCDF4), _opened(xarray, path, engine) as dataset:
         if is_ours(dataset.attrs):
             return from_arrays(_own_arrays(dataset), path)
