@@ -16,6 +16,9 @@ _LEAST_NEIGHBOURS = 0.5
 #: the exchanges of China close for 8 of them.
 _MOST_HOLIDAYS, _LONGEST_HOLIDAY = 0.12, 10
 
+#: Days a row above which dates keep no days of the week: those of damaged files lie ages apart.
+_SPARSEST = 100
+
 #: Days from which on other weeks than Monday to Friday are told from the dates.
 _THREE_WEEKS = 21
 
@@ -197,6 +200,8 @@ def working_days_of(ticks: np.ndarray, second: int) -> BusinessDays | None:
     days, rest = np.divmod(ticks, 86400 * second)
     steps = np.diff(days)
     if len(ticks) < 5 or (rest != rest[0]).any() or (steps == steps[0]).all():
+        return None
+    if days[-1] - days[0] > _SPARSEST * len(days):  # every day between is looked at
         return None
     on = np.isin(np.arange(7), (days + 3) % 7)
     if days[-1] - days[0] < _THREE_WEEKS and not on[5:].any():
