@@ -328,15 +328,16 @@ def test_float32_data_are_stepped_in_float64_between_the_steps() -> None:
 def test_an_interruption_of_the_last_solution_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from pyhits import estimator
+    from pyhits import refitting
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(estimator, "fit_again", interrupted)
+    monkeypatch.setattr(refitting, "fit_again", interrupted)
     with pytest.warns(PyHiTSWarning, match="have not seen the held-out part"):
         model = fit(folded(200), step_sizes=[1, 2], flow_map="kernel", encoder=[])
     assert model.flow_maps_[1].n_centres == 159
+    assert model.interrupted_ == ("refit",)
     assert np.isfinite(model.forecast_from(folded(200), 20)).all()
 
 

@@ -239,7 +239,7 @@ def test_an_interrupted_fit_is_not_taken_for_a_whole_one(
 
     def interrupted(self: pyhits.HiTS, *data: object, **rest: object) -> pyhits.HiTS:
         model = fit(self, *data, **rest)  # type: ignore[arg-type]
-        del model.flow_maps_[4]  # as Ctrl-C leaves it
+        model.interrupted_ = ("choice",)  # as Ctrl-C leaves it
         return model
 
     monkeypatch.setattr(pyhits.HiTS, "fit", interrupted)
@@ -247,6 +247,27 @@ def test_an_interrupted_fit_is_not_taken_for_a_whole_one(
         fit_or_load(Cache(tmp_path), SETTINGS, {"data": 1}, data_for_fits)
     assert not list(tmp_path.glob("models/*/model.safetensors"))
     assert list(tmp_path.glob("models/*/checkpoint/scale-*"))
+
+
+def test_a_fit_whose_couplings_were_compared_over_fewer_steps_is_whole(tmp_path: Path) -> None:
+    """Chaos is lost before the end: step sizes beyond are not coupled, and the front is short."""
+
+    def chaotic(n: int, n_rows: int, seed: int) -> pyhits.Trajectories:
+        x = [np.random.default_rng(seed).uniform(0.2, 0.8, n)]
+        for _ in range(n_rows - 1):
+            x.append(3.99 * x[-1] * (1 - x[-1]))
+        return pyhits.Trajectories(np.stack(x, axis=1)[:, :, None])
+
+    settings = {
+        "step_sizes": [1, 2, 4, 64], "flow_map": "polynomial", "polynomial_degree": 2,
+        "encoder": None, "denoise": False, "random_state": 0, "n_jobs": 1,
+    }  # fmt: skip
+    made = (chaotic(6, 200, 0), chaotic(10, 140, 1))
+    model = fit_or_load(Cache(tmp_path), settings, {"data": 2}, lambda: made)
+    assert (model.selection_.n_steps or 0) < 64
+    assert max(c.step_sizes[-1] for c in model.selection_.front) < 64
+    assert list(tmp_path.glob("models/*/model.safetensors"))
+    assert model.interrupted_ == ()
 
 
 def test_the_cache_is_where_the_platform_keeps_caches(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,8 +11,11 @@ import torch
 
 from pyhits import planning
 from pyhits.clock import UNLIMITED, Clock
+from pyhits.coordinates import Fitted, split_inputs
+from pyhits.encoders import Autoencoder
+from pyhits.encoders.chain import links
 from pyhits.errors import DataError
-from pyhits.flowmaps import FlowMap, ScaledNet
+from pyhits.flowmaps import ScaledNet
 from pyhits.preparing import Prepared
 from pyhits.stepping import Stepping
 from pyhits.training import Recipe
@@ -39,24 +42,24 @@ _TIMED, _TIMED_STEPS, _FOR_FOLDS = 8, 64, 0.5
 #: Parts that trajectories are held out in, one after the other, where fitting anew costs little.
 _FOLDS = 5
 
+#: Numbers of the data of which that costs little.
+_MOST_NUMBERS = 4_000_000
+
 
 @dataclass(frozen=True)
 class Fold:
-    """Recordings, and the data without them.
+    """Recordings, and the data without them; both in the user's features, the inputs last.
 
     Attributes
     ----------
     data : Trajectories
-        To forecast: in the user's features, the inputs last.
+        To forecast.
     train : Trajectories
-        To fit to: as flow maps see them.
-    inputs : array, shape (n_rows, k), or None
-        Scaled inputs on the rows of ``train``.
+        To fit to, without noise if that was taken off.
     """
 
     data: Trajectories
     train: Trajectories
-    inputs: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -69,28 +72,35 @@ class Kept:
         Not trained on; in the user's features, the inputs last.
     trained : Trajectories or None
         Some that were trained on, likewise.
-    maps : dict of int to FlowMap, or None
-        Flow maps that have not seen ``held``; None for the model's own.
+    fitted : Fitted or None
+        Flow maps and encoders that have not seen ``held``; None for the model's own.
     folds : tuple of Fold
-        For closed forms, which are fitted in a moment: all trajectories, in parts.
+        For closed forms, which are fitted in a moment: all recordings, in parts.
+    unit : array, shape (d,), or None
+        Sizes that errors are measured in; None for the spread of the model's data.
     """
 
     held: Trajectories
     trained: Trajectories | None = None
-    maps: Mapping[int, FlowMap] | None = None
+    fitted: Fitted | None = None
     folds: tuple[Fold, ...] = ()
+    unit: np.ndarray | None = None
 
     @classmethod
-    def of(cls, ready: Prepared, maps: Mapping[int, FlowMap], *, all_seen: bool) -> Kept | None:
+    def of(
+        cls, ready: Prepared, fitted: Fitted, unit: np.ndarray, *, all_seen: bool
+    ) -> Kept | None:
         """Return what to keep of prepared data; None if nothing was held out.
 
         Parameters
         ----------
         ready : Prepared
-        maps : mapping of int to FlowMap
-            As fitted to the training part.
+        fitted : Fitted
+            To the training part.
+        unit : array, shape (d,)
+            Spread of that part.
         all_seen : bool
-            Whether flow maps are fitted to the held-out part as well in the end.
+            Whether all is fitted to the held-out part as well in the end.
         """
         split = ready.split
         if split.how == "none":
@@ -99,23 +109,35 @@ class Kept:
         trained = planning.evenly(split.train, most)
         if not all_seen:
             return cls(split.validation, trained)
-        folds = _folds(ready) if split.how == "recordings" else ()
-        return cls(split.validation, trained, maps, folds)
+        return cls(split.validation, trained, fitted, _folds(ready), unit)
 
 
 def _folds(ready: Prepared) -> tuple[Fold, ...]:
-    """Return the trajectories in parts, each with all the others."""
+    """Return the recordings in parts, each with all the others; none where that does not serve.
+
+    Parts of one recording would lie between those that are fitted to; and encoders, which are
+    fitted without each part as well, may take long.
+    """
     split = ready.split
-    # In the order in which the data come together again.
-    data = split.whole if ready.noise is None else planning.joined([split.train, split.validation])
-    train, acting = ready.together()
-    rows = np.repeat(np.arange(len(train)), train.lengths)
-    found = []
-    for part in np.array_split(np.arange(len(data)), min(_FOLDS, len(data))):
-        others = np.setdiff1d(np.arange(len(data)), part)
-        told = None if acting is None else acting[np.isin(rows, others)]
-        found.append(Fold(data[part], train[others], told))
-    return tuple(found)
+    data = clean = split.whole
+    numbers = data.recordings
+    links_of = links(ready.preprocessor)
+    if (
+        split.how != "recordings"
+        or data.values.size > _MOST_NUMBERS
+        or any(isinstance(link, Autoencoder) for link in links_of)
+    ):
+        return ()
+    if ready.noise is not None:
+        data = planning.joined([split.train, split.validation])
+        clean = planning.joined([ready.train, ready.held])
+        is_other = links_of or not np.array_equal(clean.lengths, data.lengths)
+        if is_other or numbers[-1] + 1 < len(data):
+            return ()
+        numbers = np.arange(len(data))
+    parts = np.array_split(np.unique(numbers), min(_FOLDS, int(numbers[-1]) + 1))
+    inside = (np.isin(numbers, part) for part in parts)
+    return tuple(Fold(data[own], clean[~own]) for own in inside)
 
 
 def _affordable(source: Source, unit: np.ndarray, history: int, clock: Clock) -> int | None:
@@ -212,25 +234,23 @@ class Calibrating(Stepping):
             "step_sizes": self.selection_.step_sizes,
             "interpolation": self.interpolation,
         }
-        unit = self._spread()
+        unit = self._spread() if kept.unit is None else kept.unit
         maps = self._fitted_without(kept.folds, clock.part(_FOR_FOLDS))
         if maps:
             source = self._source([fold.data for fold in kept.folds], maps)
             settings["most_states"] = _affordable(source, unit, self.start_rows_, clock)
             return calibrate(source, unit, cross_fitted=True, **settings)
-        own = [kept.maps or self.flow_maps_]
+        own = [kept.fitted or Fitted(self.flow_maps_, self._coordinates)]
         source = self._source([kept.held], own)
         settings["most_states"] = _affordable(source, unit, self.start_rows_, clock)
         trained = None if kept.trained is None else self._source([kept.trained], own)
         return calibrate(source, unit, trained=trained, **settings)
 
-    def _fitted_without(
-        self, folds: Sequence[Fold], clock: Clock = UNLIMITED
-    ) -> list[dict[int, FlowMap]]:
+    def _fitted_without(self, folds: Sequence[Fold], clock: Clock = UNLIMITED) -> list[Fitted]:
         """Return the coupled flow maps fitted without each of the folds; none if that is dear."""
         if any(isinstance(self.flow_maps_[s], ScaledNet) for s in self.selection_.step_sizes):
             return []
-        found: list[dict[int, FlowMap]] = []
+        found: list[Fitted] = []
         begin = clock.now()
         for k, fold in enumerate(folds):
             each = (clock.now() - begin) / max(k, 1)
@@ -244,34 +264,36 @@ class Calibrating(Stepping):
                 return []
         return found
 
-    def _fitted(self, fold: Fold) -> dict[int, FlowMap]:
+    def _fitted(self, fold: Fold) -> Fitted:
         """Return the coupled flow maps, in the forms chosen, fitted to one fold's training data."""
         coupled = self.selection_.step_sizes
+        coordinates = self._coordinates.refitted(fold.train)
+        encoded = coordinates.encode(fold.train)
+        scaled = coordinates.scaled(encoded)
         jobs = make_jobs(
-            fold.train,
-            fold.train,
-            self.encoder_,
+            encoded.states,
+            encoded.states,
+            coordinates.encoder,
             self.recipe_,
             sorted({min(self.flow_maps_), *coupled}),
             seed=0,
             dense=self.dense,
             dtype=self.dtype_,
-            inputs=None if fold.inputs is None else (fold.inputs, fold.inputs),
+            inputs=None if scaled is None else (scaled, scaled),
         )
         dtype = getattr(torch, self.dtype_)
         forms = {size: Form.from_dict(self.history_[size].form) for size in coupled}
-        return {
+        maps = {
             job.step_size: solve(job.train, forms[job.step_size], dtype)
             for job in jobs
             if job.step_size in coupled
         }
+        return Fitted(maps, coordinates)
 
-    def _source(
-        self, parts: Sequence[Trajectories], maps: Sequence[Mapping[int, FlowMap]]
-    ) -> Source:
+    def _source(self, parts: Sequence[Trajectories], fitted: Sequence[Fitted]) -> Source:
         """Return recordings and how they are forecast, each part by flow maps of its own."""
         whole = parts[0] if len(parts) == 1 else planning.joined(parts)
-        states, acting = self._apart(whole)
+        states, acting = split_inputs(whole, self.inputs_)
         ends = np.cumsum([part.n_rows for part in parts])
 
         def forecast_at(
@@ -281,15 +303,15 @@ class Calibrating(Stepping):
             found = np.empty((len(starts), len(steps), states.n_features))
             for k in np.unique(owner):
                 own = owner == k
-                settings: dict[str, Any] = {"maps": maps[k]}
+                settings: dict[str, Any] = {"fitted": fitted[k]}
                 if acting is not None:
                     rows = np.minimum(begins[own, None] + np.arange(n_steps), len(acting) - 1)
                     settings["inputs"] = acting[rows]
-                if self.preprocessor_ is not None:
-                    at = steps.astype(np.float64)
-                    settings |= {"at": at, "preprocessor": self.preprocessor_}
+                preprocessor = fitted[k].coordinates.preprocessor
+                if preprocessor is not None:
+                    settings |= {"at": steps.astype(np.float64), "preprocessor": preprocessor}
                 ahead = self._forecast(starts[own], n_steps, self.selection_.step_sizes, **settings)
-                found[own] = ahead if self.preprocessor_ is not None else ahead[:, steps]
+                found[own] = ahead if preprocessor is not None else ahead[:, steps]
             return found
 
         return Source(states, forecast_at)

@@ -92,6 +92,8 @@ class Chooser:
         states = min(_FRONT_STATES, _FRONT_WORK / (len(self._ranges) * largest))
         some = np.linspace(0, n - 1, min(n, max(1, int(states) // length))).astype(int)
         self._sample = self._rolled[some]
+        #: Whether Ctrl-C has cut the choice short.
+        self.interrupted = False
 
     def choose(self, how: str | Sequence[int], tolerance: float) -> Selection:
         """Return the selection; ``how`` and ``tolerance`` are those of :class:`~pyhits.HiTS`.
@@ -206,6 +208,7 @@ class Chooser:
         self, selection: Selection | None, sizes: list[int], front: list[Candidate]
     ) -> Selection:
         """Return the selection if there is one already, else the best coupling tried so far."""
+        self.interrupted = True
         selection = selection or self._best_so_far(sizes)
         warn(
             f"The choice of scales was interrupted: took {list(selection.step_sizes)}, the best so "

@@ -13,15 +13,16 @@ from pyhits import evidence
 from pyhits.calibrating import Calibrating, Kept
 from pyhits.choice import Chooser, choose_again
 from pyhits.clock import UNLIMITED, Clock
+from pyhits.coordinates import Fitted, split_inputs
 from pyhits.encoders import Encoder
 from pyhits.errors import ArgumentError, InterruptedWarning, warn
-from pyhits.flowmaps import ScaledNet
 from pyhits.preparing import UNTIL, UNTIL_SEEN, Prepared, prepare
 from pyhits.progress import bar, say, scale_bars
+from pyhits.refitting import baselines_of_all, fit_to_all, region_of_all, renewed
 from pyhits.settings import check_selection, check_settings, widths_by_scale
+from pyhits.timeaxis import TimeAxis
 from pyhits.training import Recipe
 from pyhits.training.checkpoint import CheckpointFolder
-from pyhits.training.few import fit_again
 from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.nets import nets_taken
 from pyhits.training.parallel import train_scales, warn_interrupted
@@ -152,11 +153,14 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         How long the fit took.
     stage_seconds_ : dict of str to float
         How long each stage of it took; files do not hold it.
+    interrupted_ : tuple of str
+        Stages of the fit that Ctrl-C has cut short; empty where the fit is complete.
     """
 
     calibration_: Calibration | None = None
     region_: Region | None = None
     baselines_: Rivals | None = None
+    interrupted_: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -313,6 +317,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             if not finished:
                 raise KeyboardInterrupt
             warn_interrupted(finished, [s for s in sizes if s not in trained.flow_maps])
+            self.interrupted_ = ("training",)
 
         given, noise = ready.given, ready.noise
         self.snapshot_, self.preprocessor_, self.encoder_ = (
@@ -334,17 +339,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         self.noise_ = np.zeros(train.n_features) if noise is None else noise.sigma
         # Without an encoder the data are those that noise was taken off.
         shown = train if ready.preprocessor is None else given
-        self.data_ = {
-            "fingerprint": shown.fingerprint(),
-            "n_trajectories": len(shown),
-            "n_rows": shown.n_rows,
-            "low": shown.values.min(axis=0).astype(float).tolist(),
-            "std": shown.spread().tolist(),
-            "high": shown.values.max(axis=0).astype(float).tolist(),
-            "noise": self.noise_.tolist(),
-            "time_axis": given.axis.steps_alone().as_dict(),
-            "findings": ready.findings,
-        }
+        self.data_ = _summary(shown, self.noise_, given.axis) | {"findings": ready.findings}
         say("Choosing which scales to couple.", verbose=self.verbose)
         short = [s for s, h in self.history_.items() if h.stopped_by == "time"]
         if short:
@@ -360,6 +355,8 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
                 held, clock.until(until["choice"]), acting=ready.acting.get("held")
             )
             self.selection_ = chooser.choose(how, self.tolerance)
+        if chooser.interrupted:
+            self.interrupted_ = (*self.interrupted_, "choice")
         if self.selection_.n_steps is not None:
             notes.append(self.selection_.note())
             say(notes[-1], verbose=self.verbose)
@@ -368,6 +365,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
                 agreed = evidence.measured(self, held, clock.until(until["agreement"]))
             self.data_["agreement"] = agreed
         self.calibration_, self.region_, self.baselines_ = None, None, None
+        own = Fitted(dict(self.flow_maps_), self._coordinates)
         try:
             with clock.stage("baselines"):
                 self.region_ = Region.of(ready.seen, ready.unseen, self.encoder_.scale_)
@@ -376,26 +374,21 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
                 )
             with clock.stage("intervals"):
                 self._calibrate(
-                    Kept.of(ready, dict(self.flow_maps_), all_seen=all_seen),
+                    Kept.of(ready, own, self._spread(), all_seen=all_seen),
                     clock.until(until["intervals"]),
                 )
         except KeyboardInterrupt:
-            warn(
-                "Interrupted: the model is whole, but has no prediction intervals or baselines.",
-                InterruptedWarning,
-            )
+            what = "the model is whole, but has no prediction intervals or baselines."
+            self._interrupted("calibration", what)
             self._note_intervals()
         say(self.notes_[-1], verbose=self.verbose)
         if all_seen:
             try:
                 with clock.stage("fit to all rows"):
-                    self._solve_again(ready, dtype, clock)
+                    self._fit_to_all(ready, own, dtype, clock)
             except KeyboardInterrupt:
-                warn(
-                    "Interrupted: the model is whole, but some of its flow maps have not seen the "
-                    "held-out part.",
-                    InterruptedWarning,
-                )
+                what = "the model is whole, but its flow maps have not seen the held-out part."
+                self._interrupted("refit", what)
         shortened = clock.note()
         if shortened is not None:
             self.notes_ = [*self.notes_, shortened]
@@ -413,38 +406,45 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         for name in [n for n in vars(self) if n.endswith("_") or n == "_kept"]:
             delattr(self, name)
 
-    def _solve_again(self, ready: Prepared, dtype: str, clock: Clock) -> None:
-        """Solve for the closed forms that were chosen, with the held-out part as well.
+    def _interrupted(self, stage: str, what: str) -> None:
+        """Record that Ctrl-C has ended a stage, and warn of it."""
+        self.interrupted_ = (*self.interrupted_, stage)
+        warn(f"Interrupted: {what}", InterruptedWarning)
 
-        Nets are trained again where they are coupled; that takes seconds each.
-        """
-        whole, acting = ready.together()
-        jobs = make_jobs(
-            whole,
-            whole,
-            self.encoder_,
-            ready.recipe,
-            list(self.flow_maps_),
-            seed=0,
-            dense=self.dense,
-            dtype=dtype,
-            inputs=None if acting is None else (acting, acting),
-        )
-        longest = 0.0
+    def _fit_to_all(self, ready: Prepared, own: Fitted, dtype: str, clock: Clock) -> None:
+        """Fit what was chosen to all data, in coordinates that are fitted to them, too."""
         with bar("fitting to all rows", verbose=self.verbose) as progress:
-            for done, job in enumerate(jobs, start=1):
-                size, chosen = job.step_size, self.flow_maps_[job.step_size]
-                if clock.is_over or not clock.affords(longest):
-                    clock.cut("the fit of the chosen closed forms to the held-out part as well")
-                    break
-                begin, own = clock.now(), clock.part(1 / (len(jobs) - done + 1))
-                if not isinstance(chosen, ScaledNet):
-                    self.flow_maps_[size] = fit_again(job, chosen, self.history_[size])
-                    longest = max(longest, clock.now() - begin)
-                elif size in self.selection_.step_sizes:
-                    self.flow_maps_[size] = fit_again(job, chosen, self.history_[size], clock=own)
-                if progress is not None:
-                    progress(done, len(jobs))
+            again = fit_to_all(
+                ready,
+                own,
+                self.history_,
+                self.selection_.step_sizes,
+                dense=self.dense,
+                dtype=dtype,
+                clock=clock,
+                progress=progress,
+            )
+        new = again.fitted.coordinates
+        changed: dict[str, Any] = {"flow_maps_": again.fitted.maps}
+        if new is not own.coordinates:
+            noise = np.zeros(again.states.n_features) if again.noise is None else again.noise.sigma
+            shown = again.states
+            if ready.preprocessor is not None:
+                shown, _ = split_inputs(ready.split.whole, ready.inputs)
+            changed |= {
+                "noise_": noise,
+                "data_": self.data_ | _summary(shown, noise, ready.given.axis),
+                "preprocessor_": new.preprocessor,
+                "encoder_": new.encoder,
+                "inputs_": new.inputs,
+                "notes_": renewed(self.notes_, own.coordinates, new),
+            }
+            if self.region_ is not None:
+                changed["region_"] = region_of_all(ready, new)
+            if self.baselines_ is not None and ready.preprocessor is not None:
+                changed["baselines_"] = baselines_of_all(ready, again, clock)
+        # All at once: an interruption comes before, or after.
+        self.__dict__.update(changed)
 
     @transactional
     def couple(
@@ -471,12 +471,14 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         kept = self._kept
         if validation is not None:
             kept = Kept(self.as_data(validation))
-            held, others = self._apart(kept.held)
-            if self.preprocessor_ is not None:
-                held = self.preprocessor_.transform(held)
-            selection = self._chooser(held, acting=others).choose(how, tolerance)
+            encoded = self._coordinates.encode(kept.held)
+            chooser = self._chooser(encoded.states, acting=encoded.inputs)
+            selection = chooser.choose(how, tolerance)
             if self.inputs_ is None:
-                self.data_ = {**self.data_, "agreement": evidence.measured(self, held)}
+                self.data_ = {
+                    **self.data_,
+                    "agreement": evidence.measured(self, encoded.states),
+                }
         else:
             selection = choose_again(self.selection_, list(self.flow_maps_), how, tolerance)
         self.selection_ = selection
@@ -530,3 +532,17 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
 
         self._check_fitted()
         return save_model(self, path)
+
+
+def _summary(data: Trajectories, noise: np.ndarray, axis: TimeAxis) -> dict[str, Any]:
+    """Return what is told of the training data, as JSON values."""
+    return {
+        "fingerprint": data.fingerprint(),
+        "n_trajectories": len(data),
+        "n_rows": data.n_rows,
+        "low": data.values.min(axis=0).astype(float).tolist(),
+        "std": data.spread().tolist(),
+        "high": data.values.max(axis=0).astype(float).tolist(),
+        "noise": noise.tolist(),
+        "time_axis": axis.steps_alone().as_dict(),
+    }

@@ -100,6 +100,7 @@ _MODEL = Record(
         "snapshot": Many(Whole(1), 1, 64),
         "inputs": Many(Text(), 1, unique=True),
         "trust": TRUST,
+        "interrupted": Many(Text(1, 100), most=100),
     },
 )
 

@@ -114,7 +114,8 @@ def joined(parts: Sequence[Trajectories]) -> Trajectories:
 def are_states_alone(data: Trajectories, features: Sequence[str], inputs: Sequence[str]) -> bool:
     """Tell whether data hold the features of a model, by name or number, but not its inputs."""
     own = set(data.feature_names)
-    by_name = set(features) <= own and not set(inputs) <= own
+    is_named = data.feature_names != default_names(data.n_features)
+    by_name = is_named and set(features) <= own and not set(inputs) <= own
     return data.n_features == len(features) or by_name
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from pyhits import planning
 from pyhits.checks import check_row_length
 from pyhits.clock import Clock
+from pyhits.coordinates import later_rows
 from pyhits.diagnostics import compare, examine
 from pyhits.encoders import Chain, DelayEmbedding, Standardise
 from pyhits.encoders.chain import AUTO, automatic, links, split, without_idle
@@ -125,20 +126,6 @@ class Prepared:
         """Return the inputs on ``train`` and ``held`` in the user's units; None without any."""
         return (self.acting["train"], self.acting["held"]) if self.acting else None
 
-    def together(self) -> tuple[Trajectories, np.ndarray | None]:
-        """Return both parts as one, and the scaled inputs on its rows."""
-        acting = self.scaled()
-        if self.held is self.train:
-            return self.train, None if acting is None else acting[0]
-        if self.noise is not None:  # which is left where there are inputs
-            return planning.joined([self.train, self.held]), None
-        d, whole = self.given.n_features, self.split.whole
-        states, rows = whole.select(whole.feature_names[:d]), whole.values[:, d:]
-        if self.preprocessor is not None:
-            rows = _later_rows(rows, states, self.preprocessor.history - 1)
-            states = self.preprocessor.transform(states)
-        return states, None if self.inputs is None else self.inputs.scaled(rows)
-
 
 def prepare(
     model: HiTS,
@@ -222,7 +209,7 @@ def prepare(
     if preprocessor is not None:
         lost = preprocessor.history - 1
         for name, before in (("train", train), ("held", held)) if names else ():
-            acting[name] = _later_rows(acting[name], before, lost)
+            acting[name] = later_rows(acting[name], before, lost)
         is_held = held is not train
         train = preprocessor.transform(train)
         held = preprocessor.transform(held) if is_held else train
@@ -400,11 +387,3 @@ def _without_noise(
             progress=progress,
             clock=clock.until(UNTIL["noise"]),
         )
-
-
-def _later_rows(values: np.ndarray, data: Trajectories, lost: int) -> np.ndarray:
-    """Return rows beside ``data`` without the first ``lost`` of each trajectory."""
-    if lost == 0:
-        return values
-    number = np.arange(data.n_rows) - np.repeat(data.offsets[:-1], data.lengths)
-    return np.asarray(values[number >= lost])

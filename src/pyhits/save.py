@@ -113,6 +113,7 @@ def save_model(model: HiTS, path: str | Path) -> Path:
             "trust": trust,
             "notes": model.notes_,
             "seconds": model.seconds_,
+            "interrupted": list(model.interrupted_),
         },
     )
     return path
@@ -259,6 +260,7 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
     )
     model.notes_ = list(facts["notes"])
     model.seconds_ = float(facts["seconds"])
+    model.interrupted_ = tuple(facts.get("interrupted", ()))
     return model
 
 

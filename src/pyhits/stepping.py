@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
@@ -13,6 +13,7 @@ import numpy as np
 from pyhits import evidence, onset, planning
 from pyhits.checks import as_count, as_positive
 from pyhits.containers import as_recording, dates_of
+from pyhits.coordinates import Coordinates, Fitted
 from pyhits.diagnostics import units
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.flatten import as_rows
@@ -571,19 +572,21 @@ class Stepping:
         on_divergence: str = "return",
         quiet: bool = False,
         inputs: np.ndarray | None = None,
-        maps: Mapping[int, FlowMap] | None = None,
+        fitted: Fitted | None = None,
         **settings: Any,
     ) -> np.ndarray:
         self._check_trained(step_sizes)
+        maps = self.flow_maps_ if fitted is None else fitted.maps
+        coordinates = self._coordinates if fitted is None else fitted.coordinates
         if inputs is not None:
-            assert self.inputs_ is not None
-            settings["inputs"] = self.inputs_.scaled(inputs)
-        stepped = {s: (maps or self.flow_maps_)[s].to(self.device) for s in step_sizes}
+            assert coordinates.inputs is not None
+            settings["inputs"] = coordinates.inputs.scaled(inputs)
+        stepped = {s: maps[s].to(self.device) for s in step_sizes}
         with bar("forecasting", verbose=self.verbose and not quiet) as progress:
             return forecast(
                 states,
                 stepped,
-                self.encoder_,
+                coordinates.encoder,
                 n_steps,
                 interpolation=interpolation or self.interpolation,
                 on_divergence=on_divergence,
@@ -667,6 +670,10 @@ class Stepping:
             kept=kept,
             lyapunov=lyapunov,
         )
+
+    @property
+    def _coordinates(self) -> Coordinates:
+        return Coordinates(self.preprocessor_, self.encoder_, self.inputs_)
 
     @property
     def start_rows_(self) -> int:

@@ -137,6 +137,13 @@ class Encoder(ABC):
             return [self._decoded(z) for z in Z]
         return self._decoded(Z)
 
+    def refitted(self, X: Any) -> Self:
+        """Return another of the same kind and size, fitted to other rows ``X``.
+
+        What a fit has chosen stays, such as a number of modes or delays.
+        """
+        return type(self)(**self.get_params()).fit(X)
+
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Fit to ``X`` and return it encoded."""
         return self.fit(X, y).transform(X)

@@ -53,6 +53,16 @@ class Chain(Encoder):
         self.n_features_in_ = encoders[0].n_features_in_
         return self
 
+    def refitted(self, X: Any) -> Chain:
+        """Return another of the same links, fitted one after the other to other rows ``X``."""
+        found = []
+        for encoder in links(self):
+            found.append(encoder.refitted(X))
+            X = found[-1].transform(X)
+        chain = Chain(found)
+        chain.n_features_in_ = found[0].n_features_in_
+        return chain
+
     @property
     def n_features_out_(self) -> int:
         """Number of encoded coordinates."""

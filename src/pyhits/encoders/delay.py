@@ -140,6 +140,12 @@ class DelayEmbedding(Encoder):
         self.n_features_in_ = int(parts[0].shape[-1])
         return self
 
+    def refitted(self, X: Any) -> DelayEmbedding:
+        """Return another of the same delays, whose rows are as long as those of ``X``."""
+        found = DelayEmbedding(self.n_delays_, self.lag_).fit(X)
+        found.n_delays, found.lag, found.choice_ = self.n_delays, self.lag, self.choice_
+        return found
+
     def _encode(self, X: np.ndarray) -> np.ndarray:
         first, n_rows = self.history - 1, X.shape[-2] - self.history + 1
         begins = [first - k * self.lag_ for k in range(self.n_delays_)]

@@ -166,6 +166,12 @@ class POD(Encoder):
         self.n_features_in_ = d
         return self
 
+    def refitted(self, X: Any) -> POD:
+        """Return another of as many modes, fitted to other rows ``X``."""
+        found = POD(**{**self.get_params(), "n_modes": len(self.modes_)}).fit(X)
+        found.n_modes = self.n_modes
+        return found
+
     def leading(self, n_modes: int) -> POD:
         """Return a fitted POD of the first modes alone, which shares its arrays with this one."""
         few = POD(

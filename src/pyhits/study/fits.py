@@ -10,7 +10,6 @@ from typing import Any
 from pyhits._version import __version__
 from pyhits.errors import CheckpointError, FileFormatError
 from pyhits.estimator import HiTS
-from pyhits.hierarchy import ranges
 from pyhits.save import load
 from pyhits.study.cache import Cache, forget
 from pyhits.training.recipe import get_recipe
@@ -61,7 +60,7 @@ def fit_or_load(
         except CheckpointError:  # damaged, or left by another version
             forget(checkpoint)
             model = _new(settings, verbose).fit(train, validation=held, checkpoint=checkpoint)
-        if not _complete(model):
+        if model.interrupted_:
             raise KeyboardInterrupt from None
         model.save(path)
         forget(checkpoint)
@@ -89,9 +88,3 @@ def _facts(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _new(settings: Mapping[str, Any], verbose: bool) -> HiTS:
     return HiTS(**settings, verbose=verbose)
-
-
-def _complete(model: HiTS) -> bool:
-    """Whether no Ctrl-C has cut short the training or the choice of scales."""
-    sizes = list(model.step_sizes or model.flow_maps_)
-    return set(sizes) == set(model.flow_maps_) and len(model.selection_.front) >= len(ranges(sizes))

@@ -63,8 +63,17 @@ class Region:
     radius: float
 
     @classmethod
-    def of(cls, train: Trajectories, held: Trajectories, scale: np.ndarray) -> Region:
-        """Return the region of training data; ``held`` says how far fresh states lie from it."""
+    def of(
+        cls,
+        train: Trajectories,
+        held: Trajectories,
+        scale: np.ndarray,
+        whole: Trajectories | None = None,
+    ) -> Region:
+        """Return the region of training data; ``held`` says how far fresh states lie from it.
+
+        Where the ``whole`` was fitted to in the end, ``held`` included, it is the region of that.
+        """
         some = _some_rows(train)
         # With nothing held out, every other row says how far the rest lie apart.
         others = some[1::2] if held is train else _some_rows(held)
@@ -80,7 +89,18 @@ class Region:
         )
         farthest = float(region.distances(held.values[others]).max())
         least = _NEAR * float(np.sqrt(train.n_features))
-        return replace(region, radius=max(least, _SLACK * farthest))
+        if whole is None:
+            return replace(region, radius=max(least, _SLACK * farthest))
+        low, high = whole.values.min(axis=0), whole.values.max(axis=0)
+        points = ((whole.values[_some_rows(whole)] - low) / scale).astype(np.float32)
+        return cls(
+            region.names,
+            low.astype(np.float64),
+            high.astype(np.float64),
+            region.scale,
+            points,
+            max(least, _SLACK * farthest),
+        )
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the box, its margins included; two arrays of shape ``(d,)``."""
