@@ -13,9 +13,9 @@ from pyhits import HiTS, Trajectories, systems
 from pyhits.baselines import Linear
 from pyhits.cli.app import app
 from pyhits.clock import Clock
-from pyhits.encoders import POD, DelayEmbedding
+from pyhits.encoders import POD, Autoencoder, DelayEmbedding
 from pyhits.encoders.embedding import choose_delays
-from pyhits.errors import ArgumentError
+from pyhits.errors import ArgumentError, DataError
 from pyhits.hierarchy.size import check_size
 from pyhits.training import Recipe
 from pyhits.training.size import training_bytes
@@ -127,6 +127,24 @@ def test_nets_and_batches_that_do_not_fit_are_refused(settings: dict[str, Any]) 
         HiTS(verbose=False, **settings).fit(circle())
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"dense": 2**70},
+        {"rollout_steps": 2**80},
+        {"max_steps": 2**80},
+        {"n_jobs": 2**80},
+        {"hidden_sizes": (8,) * 100_000},
+        {"step_sizes": [2**80]},
+        {"encoder": Autoencoder(1, (2**40,))},
+        {"encoder": DelayEmbedding(2**70)},
+    ],
+)
+def test_absurd_settings_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises((ArgumentError, DataError)):
+        HiTS(verbose=False, **settings).fit(circle())
+
+
 def test_memory_is_told_from_the_weights() -> None:
     recipe = Recipe(flow_map="residual", batch_size=1)
     few, many = (training_bytes(recipe, 10, (width,), 1, 4) for width in (1000, 10_000))
@@ -192,6 +210,9 @@ def test_next_to_no_time_still_gives_a_model(settings: dict[str, Any], n: int) -
     assert np.isfinite(model.forecast(data[0][: model.start_rows_], 3)).any()
     (note,) = [note for note in model.notes_ if note.startswith("The time limit")]
     assert "has cut short" in note
+    assert model.baselines_ is not None
+    assert {"persistence", "mean"} <= model.baselines_.fitted.keys()
+    assert model.evaluate(data).baselines
 
 
 def test_without_a_limit_nothing_is_cut_short(model: HiTS) -> None:

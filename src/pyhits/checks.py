@@ -21,6 +21,9 @@ LARGEST_MAGNITUDE = 1e150
 #: Imaginary parts below this many roundings of the largest real part come of transforms.
 _ROUNDED = 1000
 
+#: Largest number of anything: arrays hold no more, and sums of two still fit into 64 bits.
+MOST_COUNT = 2**62
+
 #: Longest rows, and snapshots of fields and films, that are stepped as they are if nothing is said.
 LONGEST_ROW, LONGEST_SNAPSHOT = 8192, 4096
 
@@ -30,13 +33,15 @@ MISSING_WORDS = frozenset(
 )
 
 
-def as_count(value: Any, name: str, *, least: int = 1) -> int:
-    """Return ``value`` as an int that is at least ``least``."""
+def as_count(value: Any, name: str, *, least: int = 1, most: int | None = MOST_COUNT) -> int:
+    """Return ``value`` as an int from ``least`` to ``most``; without ``most``, of any size."""
     whole = isinstance(value, numbers.Integral) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole:
         raise ArgumentError(f"Expected {name} to be a whole number, got {value!r}.")
     if int(value) < least:
         raise ArgumentError(f"Expected {name} to be at least {least}, got {value!r}.")
+    if most is not None and int(value) > most:
+        raise ArgumentError(f"Expected {name} to be at most {most}, got {shown(value)}.")
     return int(value)
 
 

@@ -342,7 +342,7 @@ class Stepping:
         self._check_fitted()
         self._check_without_inputs("The disagreement of scales")
         states, single, _ = self._starts(initial_states)
-        n_steps = as_count(n_steps, "n_steps")
+        n_steps = as_count(n_steps, "n_steps", most=None)
         self._check_size(states, n_steps)
         if step_sizes is None:
             coarse, fine = pair(self.flow_maps_, max(self.selection_.step_sizes), n_steps)
@@ -379,7 +379,7 @@ class Stepping:
         if (n_steps is None) == (t is None):
             raise ArgumentError("Give either n_steps or the times t.")
         if t is None:
-            return as_count(n_steps, "n_steps"), None
+            return as_count(n_steps, "n_steps", most=None), None
         at = positions(t, self.dt_)
         return max(1, math.ceil(at.max())), at
 
@@ -637,7 +637,7 @@ class Stepping:
         starts, data = histories(whole, self.start_rows_)
         sizes = tuple(chain(self.selection_.step_sizes if step_sizes is None else step_sizes))
         if n_steps is not None:
-            n_steps = as_count(n_steps, "n_steps")
+            n_steps = as_count(n_steps, "n_steps", most=None)
         acting = self._held_inputs(joined)
 
         def forecaster(states: np.ndarray, steps: int) -> np.ndarray:

@@ -200,7 +200,7 @@ class Baseline(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _ahead(self, read: list[np.ndarray], n_steps: int, on_divergence: str) -> np.ndarray:
         """Forecast from recordings, those of one length at once; ``(n, n_steps + 1, d)``."""
-        n_steps = as_count(n_steps, "n_steps")
+        n_steps = as_count(n_steps, "n_steps", most=None)
         as_choice(on_divergence, "on_divergence", ("raise", "return"))
         # Scaled states, and the result.
         check_size(2 * len(read), n_steps, read[0].shape[1])

@@ -14,6 +14,7 @@ from pyhits.encoders.base import Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.encoders.pod import POD
 from pyhits.errors import ArgumentError, DataError
+from pyhits.io.limits import in_words, memory
 from pyhits.schema import Many, Maybe, Record, Whole
 from pyhits.transaction import transactional
 
@@ -30,6 +31,9 @@ _MOST_ROWS, _HELD, _BLOCKS = 4096, 0.2, 20
 
 #: Iterations of L-BFGS between two looks at the rows held out, and looks without gain that end it.
 _ROUND, _PATIENCE = 20, 5
+
+#: Arrays of the size of the weights that L-BFGS holds.
+_COPIES = 50
 
 #: Part of a time limit that the modes may take.
 _FOR_MODES = 0.5
@@ -162,6 +166,7 @@ class Autoencoder(Encoder):
                 raise ArgumentError(
                     f"Expected n_modes of at least n_components={r}, got {self.n_modes}."
                 )
+        _check_size([r, *widths, max(wanted - r, 0)])
         pod = POD(max(wanted, r), random_state=seed, max_bytes=max_bytes)
         pod.fit_in_time(X, clock.part(_FOR_MODES))
         real = int((np.square(pod.singular_values_) > _LEAST_ENERGY * _total(pod)).sum())
@@ -259,6 +264,17 @@ class Autoencoder(Encoder):
         self.energy_, self.linear_energy_ = (float(x) for x in arrays["energies"])
         self.n_features_in_ = pod.n_features_in_
         return self
+
+
+def _check_size(sizes: Sequence[int]) -> None:
+    """Raise an ArgumentError where a net of these widths does not fit into memory in training."""
+    needed = 8.0 * _COPIES * sum((a + 1) * b for a, b in pairwise(sizes))
+    if needed > memory():
+        raise ArgumentError(
+            f"The training of a net with hidden_sizes={tuple(sizes[1:-1])} takes "
+            f"{in_words(needed)} and this process may use {in_words(memory())} of memory: take "
+            "smaller ones."
+        )
 
 
 def _total(pod: POD) -> float:

@@ -6,7 +6,7 @@ from pyhits.errors import ArgumentError
 from pyhits.io.limits import in_words, memory
 
 #: Part of the memory that a result and what it is made of may take.
-_PART = 0.8
+_PART = 0.5
 
 #: Bytes that are only too many, however many more there would be.
 _MOST = 10**300

@@ -87,7 +87,7 @@ def simulate(
     DivergenceError
         A trajectory left every bound or its derivative is not finite; it is named with the time.
     """
-    n_steps = system.n_steps if n_steps is None else as_count(n_steps, "n_steps")
+    n_steps = system.n_steps if n_steps is None else as_count(n_steps, "n_steps", most=None)
     dt = system.dt if dt is None else as_positive(dt, "dt")
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0:
         raise ArgumentError(f"Expected n_jobs to be a number of processes or -1, got {n_jobs!r}.")
@@ -97,7 +97,7 @@ def simulate(
         skip = 0.0 if transient is None else as_transient(transient)
         spare = 0
     else:
-        n = 1 if n_trajectories is None else as_count(n_trajectories, "n_trajectories")
+        n = 1 if n_trajectories is None else as_count(n_trajectories, "n_trajectories", most=None)
         check_size(n, n_steps, system.dimension, what="A simulation")
         skip = system.transient if transient is None else as_transient(transient)
         spare = -n % TRANSIENT_BATCH if skip > 0 and not system.stiff else 0
@@ -126,7 +126,9 @@ def _given_states(
             f"Expected initial_states of shape (n_trajectories, {system.dimension}) for "
             f"{system.name}, got {states.shape}."
         )
-    if n_trajectories is not None and as_count(n_trajectories, "n_trajectories") != len(states):
+    if n_trajectories is not None and as_count(n_trajectories, "n_trajectories", most=None) != len(
+        states
+    ):
         raise ArgumentError(
             f"n_trajectories={n_trajectories} was given with {len(states)} initial states; "
             "leave it out."

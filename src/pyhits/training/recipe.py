@@ -23,6 +23,9 @@ FEW_ROWS, FEW_FEATURES = 4_000, 64
 
 ACTIVATIONS = ("gelu", "silu", "tanh", "relu")
 SAMPLINGS = ("uniform", "early", "density", "residual")
+#: Hidden layers of a net, at most: of more, no gradient comes through.
+_MOST_LAYERS = 256
+
 OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd", "ridge")
 
 #: Counts, flags and widths in files, as people may give them.
@@ -167,6 +170,10 @@ class Recipe:
                     f"Expected hidden_sizes to be widths such as (64, 64), got "
                     f"{self.hidden_sizes!r}."
                 ) from None
+            if len(sizes) > _MOST_LAYERS:
+                raise ArgumentError(
+                    f"Expected at most {_MOST_LAYERS} hidden layers, got {len(sizes)}."
+                )
             object.__setattr__(self, "hidden_sizes", sizes)
         counts = ("batch_size", 0), ("max_steps", 1), ("rollout_steps", 1), ("polynomial_degree", 0)
         for name, least in counts:
