@@ -79,6 +79,13 @@ WITH = {
     "the sign of comments in a first name": ("#a,b,c,d\n" + text(WAVES), ("a", "b", "c", "d")),
     "another delimiter than below": ("a b c d\n" + text(WAVES), ("a", "b", "c", "d")),
     "a header twice": ("a,b,c,d\n" + text(WAVES[:20]) + "a,b,c,d\n" + text(WAVES[20:]), None),
+    "names of several words": (
+        "Time (s)  Voltage left (V)  c  d\n"
+        + text(np.column_stack([T, WAVES[:, :3]]), delimiter="  "),
+        ("Voltage left (V)", "c", "d"),
+    ),
+    "a spreadsheet's delimiter": ("sep=;\na;b;c;d\n" + text(WAVES, delimiter=";"), None),
+    "depths with decimals": ("depth,10.5,20.5,31.5\n" + text(WAVES), None),
     "blank lines around": ("\n\na,b,c,d\n\n" + text(WAVES), ("a", "b", "c", "d")),
     "a name for the dates, numbers for others": (
         "0,1\n" + "".join(f"2020-01-{k + 1:02d},{v}\n" for k, v in enumerate(NOISE[:20, 0])),
@@ -110,6 +117,7 @@ WITHOUT = {
 ASKED = {
     "numbers over counts": frame(COUNTS),
     "two numbers over counts": frame(COUNTS[:, :2]),
+    "frequencies": "10.5,20.5,30.5,41.5\n" + text(WAVES),
     "other numbers far away": "170,50,30,20\n" + text(WAVES),
 }
 

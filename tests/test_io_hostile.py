@@ -142,7 +142,7 @@ def test_times_of_trajectories_that_differ(tmp_path):
     path = tmp_path / "data.npz"
     steps = np.array([[0, 1, 2], [0, 2, 4]])
     np.savez(path, u=np.zeros((2, 3, 1)), t=steps)
-    with pytest.raises(DataError, match="step by different times"):
+    with pytest.raises(DataError, match="all need one dt"):
         read(path)
     np.savez(path, u=np.zeros((4, 3, 1)), t=np.zeros((4, 3)), clock=steps)
     with pytest.raises(DataError, match=r"'clock' have shape \(2, 3\)"):

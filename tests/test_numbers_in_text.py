@@ -63,6 +63,14 @@ READ = {
         lines(*(f"{v:,.2f};1".replace(",", "'") for v in BIG), header="x;y"),
         BIG,
     ),
+    "commas between thousands, one a line": (
+        lines(*(f"{v:,.2f}" for v in BIG), header="x"),
+        BIG,
+    ),
+    "percent signs and decimal commas": (
+        lines(*(f"{comma(v)} %;1" for v in X), header="a;b"),
+        X,
+    ),
     "percent signs": (lines(*(f"{v},{v}%" for v in X), header="a,b"), [X, X]),
     "units in cells": (lines(*(f"{v} mm" for v in X), header="x"), X),
     "degrees": (lines(*(f"{v}\u00b0C;1" for v in X), header="x;y"), X),
@@ -85,7 +93,13 @@ READ = {
     "two columns of digits": (lines(*(f"{k},{k % 3}" for k in range(N)), header="a,b"), None),
 }
 
-READ_NOTES = {"percent signs": "%", "units in cells": "mm", "degrees": "C", "currency": r"\$"}
+WITH_UNITS = {
+    "percent signs and decimal commas": "%",
+    "percent signs": "%",
+    "units in cells": "mm",
+    "degrees": "C",
+    "currency": r"\$",
+}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -104,8 +118,8 @@ def test_numbers_are_read_as_they_are_meant(tmp_path, name, encoding):
     np.testing.assert_allclose(data.values[:, : len(expected)].T, expected, rtol=1e-6)
     assert len(expected) <= data.n_features <= len(expected) + 1
     notes = " ".join(str(w.message) for w in said)
-    assert bool(notes) == (name in READ_NOTES), notes
-    if name in READ_NOTES:
+    assert bool(notes) == (name in WITH_UNITS), notes
+    if name in WITH_UNITS:
         assert "Units beside the numbers are left out" in notes
 
 

@@ -197,3 +197,37 @@ def test_dimensions_of_xarray_go_by_the_same_names():
     data = pyhits.Trajectories(field)
     assert data.lengths.tolist() == [N]
     assert data.dt == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("header", "lead", "dt"),
+    [
+        ("Date;Time;x", "16/12/2006;17:{m:02d}:00", None),
+        ("day;clock;x", "2006-12-16;17:{m:02d}:00", None),
+        ("year;month;day;hour;minute;x", "2010;1;3;17;{m}", None),
+        ("clock;x", "17:{m:02d}:00", 60),
+    ],
+)
+def test_dates_in_several_columns_are_put_together(tmp_path, header, lead, dt):
+    path = tmp_path / "a.csv"
+    rows = [f"{lead.format(m=m)};{x}" for m, x in enumerate(X)]
+    path.write_text("\n".join([header, *rows]) + "\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = pyhits.read(path)
+        assert pyhits.repair(path).trajectories == data
+    assert data.feature_names == ("x",)
+    assert data.dt_known
+    if dt is None:
+        assert data.axis.step_name(data.dt) == "1 minute"
+    else:
+        assert data.dt == dt
+
+
+def test_years_and_months_are_put_together(tmp_path):
+    path = tmp_path / "a.csv"
+    rows = [f"{1990 + k // 12},{k % 12 + 1},{x}" for k, x in enumerate(X)]
+    path.write_text("\n".join(["year,month,x", *rows]) + "\n")
+    data = pyhits.read(path)
+    assert data.feature_names == ("x",)
+    assert data.axis.step_name(data.dt) == "1 month"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.checks import suggest
+from pyhits.date_parts import joined_dates
 from pyhits.errors import ArgumentError, DataError
 from pyhits.time_column import find_time, holds_dates, rise_of
 from pyhits.time_names import is_trajectory_name, plain_name
@@ -165,6 +166,8 @@ class Roles:
         Numbers of the columns of times and of trajectory numbers.
     notes : list of str
         What a user should know.
+    times : array, optional
+        Dates that were put together from several columns, of which ``time`` is the first.
     """
 
     names: list[str]
@@ -172,6 +175,7 @@ class Roles:
     time: int | None = None
     trajectory: int | None = None
     notes: list[str] = field(default_factory=list)
+    times: np.ndarray | None = None
 
 
 def assign_roles(
@@ -216,7 +220,13 @@ def assign_roles(
     candidates = [k for k in left if k != trajectory]
     blank = [own[k] if shown[k].strip() else "" for k in candidates]
     starts = trajectory_starts(None if trajectory is None else columns[trajectory])
-    time, dropped, said = _time(blank, candidates, columns, own, where, choice, starts)
+    parts = joined_dates(own, columns, candidates) if choice.time_column is None else None
+    time: int | None
+    said: list[str]
+    if parts is not None:
+        time, dropped, said = parts[0][0], set(parts[0]), []
+    else:
+        time, dropped, said = _time(blank, candidates, columns, own, where, choice, starts)
     if like is not None and choice.like is not None and choice.time_column is None:
         time = _time_beside(like, time, candidates, columns, starts, choice.like.dt)
     features = [k for k in candidates if k != time and k not in dropped]
@@ -237,7 +247,8 @@ def assign_roles(
             )
         for k, name in zip(targets, given, strict=True):
             own[k] = name
-    return Roles(own, features, time, trajectory, notes)
+    whole = parts[1] if parts is not None and time == parts[0][0] else None
+    return Roles(own, features, time, trajectory, notes, whole)
 
 
 def _time(

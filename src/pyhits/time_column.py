@@ -10,7 +10,7 @@ import numpy as np
 
 from pyhits.errors import DataError, PyHiTSError
 from pyhits.time_names import TimeName, is_count_name, time_name
-from pyhits.timeaxis import is_date, read_times
+from pyhits.timeaxis import is_clock, is_date, read_times
 from pyhits.times import UNIFORM_TOLERANCE
 
 #: Rows over which a column rises by chance no more.
@@ -110,7 +110,7 @@ def holds_dates(column: np.ndarray) -> bool:
     return bool(known) and all(
         hasattr(item, "isoformat")
         or hasattr(item, "to_timestamp")
-        or (isinstance(item, str) and is_date(item.strip()))
+        or (isinstance(item, str) and (is_date(item.strip()) or is_clock(item.strip())))
         for item in known
     )
 

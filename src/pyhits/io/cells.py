@@ -17,7 +17,7 @@ from pyhits.timeaxis import is_clock, is_date
 _SPACES = " \u00a0\u2009\u202f"
 
 #: Signs that stand for a minus: the hyphen of typesetters, dashes.
-_MINUS = str.maketrans({"\u2212": "-", "\u2013": "-", "\ufe63": "-", "\uff0d": "-"})
+_MINUS = str.maketrans({"\u2212": "-", "\u2013": "-", "\x96": "-", "\ufe63": "-", "\uff0d": "-"})
 
 Kind = Literal["missing", "number", "date", "text"]
 
@@ -104,6 +104,7 @@ def style_of(fields: Sequence[str], decimal: str | None = None) -> NumberStyle:
     DataError
         Commas may stand before decimals or between thousands.
     """
+    fields = [re.sub(r"(?<=\d)\s*[^\d\s.,']+$", "", f) for f in fields]
     spaced = any(_SPACED.fullmatch(f) for f in fields)
     signs = f"{_SPACES}'" if spaced else ""
     commas = [f for f in fields if "," in f]
@@ -197,5 +198,5 @@ def _unit(field: str) -> str:
     behind = re.fullmatch(r"[-+]?[\d.,]+(\s*[^\d\s.,+-][^\d]{0,9})", field)
     if behind:
         return behind.group(1)
-    before = re.fullmatch(r"([^\d\s.,+-]{1,4}\s*)[-+]?[\d.,]+", field)
+    before = re.fullmatch(r"([^\w\s.,+-]{1,2}\s*|[A-Z]{3}\s+)[-+]?[\d.,]+", field)
     return before.group(1) if before else ""

@@ -18,6 +18,9 @@ _DELIMITERS = "\t;|,"
 _WITH_COMMA = re.compile(r"[-+]?\d*,(\d+)(?:[eE][-+]?\d+)?")
 _PARTED = re.compile(r"[-+]?\d{1,3}(?:[ \u00a0\u2009\u202f'.]\d{3})+,(\d+)")
 
+#: One number, with commas between its thousands if it has some.
+_THOUSANDS = re.compile(r"[-+]?(\d{1,3}(,\d{3})+(\.\d*)?|\d{1,3}(\.\d*)?)")
+
 #: Rows from which on decimals would begin with a nought here and there.
 _ENOUGH_ROWS = 40
 
@@ -111,6 +114,8 @@ def _comma(lines: Sequence[str], decimal: str | None) -> str | None:
     )
     if spaced and any("," in row for row in body):
         return None
+    if "," not in rows[0] and len(rows) > 1 and all(_THOUSANDS.fullmatch(row) for row in body):
+        return "\n"
     if decimal == ",":
         return "\n" if all(row.count(",") <= 1 for row in body) else ","
     found = [_WITH_COMMA.fullmatch(row) or _PARTED.fullmatch(row) for row in body]

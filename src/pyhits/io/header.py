@@ -155,7 +155,7 @@ def _is_header_of_numbers(
     rising = len(known) > 1 and bool((np.diff(known) > 0).all())
     whole = all(first[k].lstrip("+-").isdigit() for k in columns if numbers[k] is not None)
     if text:  # country,1980,1990
-        return rising and whole
+        return rising
     counts = whole and known == [known[0] + k for k in range(len(known))] and known[0] in (0, 1)
     evenly = rising and len(known) > 2 and bool(np.ptp(np.diff(known)) < 0.02 * np.diff(known)[0])
     named = (rising and whole) or evenly or (len(known) == 1 and whole)
@@ -170,7 +170,9 @@ def _is_header_of_numbers(
         return counts and all(written)
     if named:
         return _decide(judged, all(written), counts, evenly, first)
-    if 2 * sum(fit.is_far for fit in judged) > len(judged) and all(written):
+    smooth = [fit for fit in judged if fit.is_smooth]
+    breaks = all(written) and bool(smooth) and all(fit.ratio > _WORSE for fit in smooth)
+    if breaks or 2 * sum(fit.is_far for fit in judged) > len(judged):
         raise DataError(_asked(first))
     return False
 
@@ -202,7 +204,7 @@ def _fit(value: float | None, below: Sequence[float | None]) -> _Fit | None:
         return None
     spread = float(np.ptp(known))
     low, high = float(known.min()), float(known.max())
-    far = max(low - value, value - high) > max(2 * spread, 1e-9 * max(abs(low), abs(high), 1e-300))
+    far = max(low - value, value - high) > 2 * spread > 0
     rounding = 1e-5 * max(spread, 1e-9 * abs(high))
     # Of two or three values over and over any may come first.
     is_one_of_few = len(np.unique(known)) <= min(3, len(known) // 4) and value in known

@@ -66,7 +66,7 @@ def head_of(path: Path) -> Head:
             if text and is_comment(text):
                 if not head.lines:
                     head.comments.append(text)
-            elif text:
+            elif text and not (number == 0 and text.lower().startswith("sep=") and len(text) == 5):
                 head.numbers.append(number)
                 head.lines.append(line.rstrip("\r\n"))
             n_characters += len(text)

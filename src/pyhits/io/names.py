@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pyhits.errors import FileFormatError
@@ -50,6 +51,13 @@ def fitted(
     for delimiter in (*"\t;,|", None):
         other = split_line(head.lines[found.line or 0], delimiter)
         if len(other) == n > 1:
+            return other
+    line = head.lines[found.line or 0].strip()
+    for other in (
+        re.split(r"\s{2,}", line),
+        re.findall(r"[^\s(\[]+(?:\s*[(\[][^)\]]*[)\]])?", line),
+    ):
+        if len(other) == n > 1:  # Time (s)  Voltage (V)
             return other
     number = head.numbers[found.n_lines] + 1
     raise FileFormatError(

@@ -32,6 +32,9 @@ _ON_GAPS = (
     f"{BY_REPAIR} does either."
 )
 
+#: What to do about a first line that is no row.
+_FIRST = " If the line holds the names of the columns, header=True (--header) says so."
+
 
 @dataclass
 class Flaws:
@@ -234,6 +237,7 @@ def check_whole(sheet: Sheet, table: Table, *, raw: bool) -> Callable[[Roles], N
             raise DataError(
                 f"Expected a number in line {line}, {sheet.label(k)}, got "
                 f"{shortened(cell)!r}{_advice(cell)}"
+                + (_FIRST if sheet.names is None and line == sheet.n_skipped + 1 else "")
             )
         if raw:
             return
