@@ -253,3 +253,62 @@ def test_an_hour_that_is_there_twice_is_said_by_a_repair():
     repaired = pyhits.repair(VALUES, times=local, time_zone="Europe/Berlin")
     assert repaired.trajectories.n_rows == N
     assert repaired.notes == []
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "unit", "dt", "name"),
+    [
+        (
+            "YEAR,WEEK",
+            [(2014 + (k + 40) // 53, (k + 40) % 53 + 1) for k in range(60)],
+            "s",
+            604800,
+            "YEAR WEEK",
+        ),
+        ("year,month", [(1949 + k // 12, k % 12 + 1) for k in range(60)], "month", 1, "year month"),
+        ("Year,Qtr", [(1949 + k // 4, k % 4 + 1) for k in range(60)], "quarter", 1, "Year Qtr"),
+        (
+            "year,month,day,hour",
+            [(2020, 2, 28 + k // 24, k % 24) for k in range(48)],
+            "s",
+            3600,
+            "year month day hour",
+        ),
+        (
+            "Date,Time",
+            [(f"{28 + k // 24}.02.2020", f"{k % 24:02d}:00") for k in range(48)],
+            "s",
+            3600,
+            "Date Time",
+        ),
+        (
+            "date,hour",
+            [(f"2020-02-{28 + k // 24}", k % 24) for k in range(48)],
+            "s",
+            3600,
+            "date hour",
+        ),
+    ],
+)
+def test_dates_in_several_columns_are_put_together(tmp_path, header, rows, unit, dt, name):
+    path = tmp_path / "a.csv"
+    body = [f"{','.join(map(str, row))},{x}" for row, x in zip(rows, VALUES[:, 0], strict=False)]
+    path.write_text("\n".join([f"{header},x", *body]) + "\n")
+    with pytest.warns(PyHiTSWarning, match="together are the time"):
+        data = pyhits.read(path)
+    assert data.feature_names == ("x",)
+    assert (data.axis.unit, data.dt, data.axis.name) == (unit, dt, name)
+
+
+def test_a_year_that_rises_alone_is_the_time_and_a_month_beside_it_a_feature(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("year,month,x\n" + "\n".join(f"{1990 + k},{k % 12 + 1},1.5" for k in range(20)))
+    assert pyhits.read(path).feature_names == ("month", "x")
+
+
+@pytest.mark.parametrize("name", ["when", "period", "k"])
+def test_numbers_that_are_dates_are_times_under_any_name(tmp_path, name):
+    dates = [f"{d:%Y%m%d}" for d in MONTHS[:N]]
+    assert pyhits.read(table(tmp_path / "a.csv", dates, name)).axis.unit == "month"
+    people = [f"{2_500_000_000 + 7_000_000 * k + k**2}" for k in range(N)]
+    assert pyhits.read(table(tmp_path / "b.csv", people, "people")).n_features == 3

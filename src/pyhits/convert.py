@@ -19,6 +19,7 @@ from pyhits.columns import (
     chosen_features,
     trajectory_starts,
 )
+from pyhits.dateparts import with_joined_dates
 from pyhits.errors import ArgumentError, DataError, warn
 from pyhits.time_column import index_note, is_index_of_times
 from pyhits.time_names import TimeName, is_trajectory_name, time_name
@@ -215,6 +216,7 @@ def from_columns(
     check : callable, optional
         Called with what each column is, before any is taken for numbers.
     """
+    names, columns, choice, joined = with_joined_dates(names, columns, choice)
     roles = assign_roles(names, columns, where, choice)
     if check is not None:
         check(roles)
@@ -238,7 +240,7 @@ def from_columns(
             )
     pairs = list(itertools.pairwise(bounds))
     pieces = Pieces([values[a:b] for a, b in pairs], feature_names=[names[k] for k in kept])
-    pieces.notes, pieces.are_chosen = roles.notes, True
+    pieces.notes, pieces.are_chosen = [*joined, *roles.notes], True
     if roles.time is not None:
         times = columns[roles.time] if roles.times is None else roles.times
         name = names[roles.time]

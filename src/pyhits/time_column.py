@@ -71,7 +71,7 @@ def rise_of(column: Any, starts: Sequence[int] = (0,)) -> Rise:
     if array.dtype.kind not in "fiubmMOSU" or array.ndim != 1:
         return Rise()
     try:
-        _, parts = read_times(array, np.diff([*starts, len(array)]).tolist())
+        axis, parts = read_times(array, np.diff([*starts, len(array)]).tolist())
         t = np.concatenate(parts)
     except PyHiTSError:
         return Rise(is_date=dated)
@@ -81,9 +81,17 @@ def rise_of(column: Any, starts: Sequence[int] = (0,)) -> Rise:
         return Rise(len(t), is_date=dated)
     share = float((steps > 0).mean())
     first = t[0] if len(t) else np.nan
-    counts = len(pieces) == 1 and first in (0, 1) and bool((steps == 1).all()) and not dated
+    is_even = share == 1 and _even(pieces)
+    # Numbers such as 20240131 are dates by themselves.
+    dated = dated or (
+        axis.has_dates
+        and len(t) >= LEAST_ROWS
+        and bool((steps > 0).all() or (steps < 0).all())
+        and axis.form == "digits"
+    )
+    counts = len(pieces) == 1 and first in (0, 1) and bool((steps == 1).all())
     step = float(f"{np.mean(steps):.10g}")
-    return Rise(len(t), share, share == 1 and _even(pieces), counts, dated, step)
+    return Rise(len(t), share, is_even, counts and not axis.has_dates, dated, step)
 
 
 def _even(pieces: list[np.ndarray]) -> bool:

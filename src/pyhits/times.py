@@ -11,6 +11,9 @@ from pyhits.errors import DataError
 from pyhits.timeaxis import TimeAxis, read_times
 from pyhits.timeaxis.clockchange import clock_change
 
+#: Whole numbers from this one on may be dates that are not recognised, such as 200131.
+_LIKE_DATES = 10_000
+
 #: A time may be this far from the uniform grid, as a fraction of the step.
 UNIFORM_TOLERANCE = 1e-2
 
@@ -66,6 +69,10 @@ def uniform_step(
             else f"{BY_REPAIR} resamples the recording to one step, and cuts it where the gaps are "
             "long."
         )
+        if not axis.has_dates and axis.detail == "integers" and t.min() >= _LIKE_DATES:
+            hint = (
+                f"If they are dates, time_format (--time-format) says how they are written. {hint}"
+            )
         place = f" ({axis.labels(t[row : row + 1])[0]})" if axis.has_dates else ""
         raise DataError(
             f"Times are not uniform: between rows {row - 1} and {row}{place} of {where} the step "

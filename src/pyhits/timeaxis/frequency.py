@@ -161,7 +161,9 @@ def months_of(ticks: np.ndarray, second: int, calendar: str) -> Months | None:
     if len(ticks) < 2 or not (steps > 0).all():
         return None
     n = int(np.gcd.reduce(steps))
-    if (steps == n).mean() < _LEAST_NEIGHBOURS:
+    # Thirteen months are none: 2000-01, 2001-02 are seasons from one year to the next.
+    is_said = 12 % n == 0 or n % 12 == 0
+    if not is_said or (steps == n).mean() < _LEAST_NEIGHBOURS:
         return None
     days, rest = np.divmod(ticks, 86400 * second)
     year, month, day = year_month_day(days, calendar)

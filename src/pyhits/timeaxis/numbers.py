@@ -9,7 +9,7 @@ import numpy as np
 
 from pyhits.errors import DataError
 from pyhits.timeaxis.calendars import STANDARD, calendar_named, day_number, year_month_day
-from pyhits.timeaxis.texts import MICRO, read_texts
+from pyhits.timeaxis.texts import MICRO, Unreadable, read_texts
 
 #: Units of times since 1970, in a second.
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -22,6 +22,12 @@ _EPOCH = (4.7e8, 4.2e9)
 
 #: Days of a spreadsheet: 1954 to 2119. They are only looked for where a name says "date".
 _EXCEL = (20_000, 80_000)
+
+#: The same of other days that are counted, under names of that kind.
+_SERIAL_DAYS = {"excel": _EXCEL, "matlab": (693_960, 780_000), "julian": (2.3e6, 2.6e6)}
+
+#: Rows from which on numbers with decimals may be months of years.
+_LEAST_ROWS = 12
 
 #: Digits of dates written as one number, and the years looked for.
 _DIGITS = {14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M", 10: "%Y%m%d%H", 8: "%Y%m%d", 7: "%Y%j", 6: "%Y%m"}
@@ -60,7 +66,7 @@ def as_dates(values: np.ndarray, name: str | None, time_format: str | None) -> N
     whole = bool((values == np.rint(values)).all())
     if time_format is not None and "%" in time_format:
         if not whole:
-            return None
+            return _decimals(values, time_format)
         width = len(re.sub(r"%Y", "2000", re.sub(r"%[mdHMSyIV]", "00", time_format)))
         return Numbered("digits", "", [f"{int(v):0{width}d}" for v in values], time_format)
     low, high = float(values.min()), float(values.max())
@@ -68,12 +74,51 @@ def as_dates(values: np.ndarray, name: str | None, time_format: str | None) -> N
         found = _digits(values, name)
         if found is not None:
             return found
+    if not whole and len(values) > _LEAST_ROWS and not _is_even(values):
+        for pattern in ("%Y.%m", "%m.%Y"):
+            found = _decimals(values, pattern)
+            if found is not None and _are_dates(found):
+                return found
     for unit, per_second in UNITS.items() if whole or _is_of_microseconds(values) else ():
         if _EPOCH[0] * per_second <= low and high <= _EPOCH[1] * per_second:
             return _since_1970(values, unit)
-    if name is not None and _DATED.search(name) and _EXCEL[0] <= low and high <= _EXCEL[1]:
-        return _serial(values, "excel")
+    if name is not None and _DATED.search(name):
+        for kind, (first, last) in _SERIAL_DAYS.items():
+            if first <= low and high <= last:
+                return _serial(values, kind)
     return None
+
+
+def _decimals(values: np.ndarray, pattern: str) -> Numbered | None:
+    """Return numbers such as 2000.01 as the texts that they were, None if they were none."""
+    parts = [re.sub(r"%Y", "2000", re.sub(r"%[mdyV]", "00", p)) for p in pattern.split(".")]
+    parts = [part.replace("%q", "0") for part in parts]
+    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+        return None
+    width, digits = len(parts[0]) + 1 + len(parts[1]), len(parts[1])
+    scaled = values * 10.0**digits
+    if (np.abs(scaled - np.rint(scaled)) > 1e-6 * np.abs(scaled).max()).any():
+        return None
+    return Numbered("digits", pattern, [f"{v:0{width}.{digits}f}" for v in values], pattern)
+
+
+def _are_dates(found: Numbered) -> bool:
+    """Tell whether texts are dates of the years that are looked for."""
+    years = [int(part) for text in found.texts or () for part in text.split(".") if len(part) == 4]
+    if years and (min(years) < _YEARS[0] or max(years) > _YEARS[1]):
+        return False
+    try:
+        read_texts(found.texts or [], found.pattern, lambda ticks: 0)
+    except Unreadable:
+        return False
+    except DataError:
+        return True  # they may be read in several ways, which is asked about
+    return True
+
+
+def _is_even(values: np.ndarray) -> bool:
+    steps = np.diff(values)
+    return bool((np.abs(steps - steps[0]) <= 1e-6 * np.abs(steps[0])).all())
 
 
 def _is_of_microseconds(values: np.ndarray) -> bool:
@@ -84,15 +129,19 @@ def _is_of_microseconds(values: np.ndarray) -> bool:
 
 def _digits(values: np.ndarray, name: str | None) -> Numbered | None:
     """Return numbers such as 20240131 as texts, if each of them is a date."""
-    length = len(str(int(values[0])))
+    length = len(str(int(values.max())))
     pattern = _DIGITS.get(length)
-    if pattern is None or len(str(int(values.max()))) != length:
-        return None
-    if len(str(int(values.min()))) != length:
+    if pattern is None or len(str(int(values.min()))) < length - 1:
         return None
     years = values // 10.0 ** (length - 4)
     if years.min() < _YEARS[0] or years.max() > _YEARS[1]:
-        return None
+        if length != 8 or len(values) < _LEAST_ROWS:
+            return None
+        texts = [f"{int(value):08d}" for value in values]  # 31012020: the year comes last
+        found = Numbered("digits", "", texts, None)
+        years = values % 10_000
+        sound = years.min() >= _YEARS[0] and years.max() <= _YEARS[1]
+        return found if sound and _are_dates(found) else None
     steps = np.diff(values)
     is_uniform = len(values) < 3 or bool((steps == steps[0]).all())
     if length < 8 and is_uniform and not (name is not None and _DATED.search(name)):

@@ -211,11 +211,13 @@ def again(axis: TimeAxis, times: np.ndarray, like: TimeAxis) -> tuple[TimeAxis, 
         return moved, (ticks - ticks[0]) / axis.second
     if isinstance(step, BusinessDays):
         days = ticks // (86400 * axis.second)
+        if (np.diff(days) > 14).any():
+            return None
         there = np.array([step.week[k] == "1" for k in ((days + 3) % 7).tolist()])
         between = np.arange(days[0], days[-1] + 1)
         on = np.array([step.week[k] == "1" for k in ((between + 3) % 7).tolist()])
         missing = between[on & ~np.isin(between, days)]
-        if not there.all() or (np.diff(days) > 14).any():
+        if not there.all():
             return None
         step = replace(step, holidays=tuple(missing.tolist()))
     places = step.places(ticks, int(ticks[0]), axis.second, axis.calendar)

@@ -118,7 +118,8 @@ def read_texts(
 
 def _given(sample: str, time_format: str | None) -> list[Pattern]:
     if time_format is None or time_format in ORDERS:
-        return patterns_of(sample)
+        given = patterns_of(sample)
+        return [pattern for pattern in given if compiled(pattern.text).fullmatch(sample)]
     return [Pattern(time_format, YEARFIRST)] if compiled(time_format).fullmatch(sample) else []
 
 
@@ -186,7 +187,7 @@ def _read(texts: list[str], groups: list[tuple[np.ndarray, str]], calendar: str)
             if letter == "Z":
                 pattern = pattern.replace("%Z", text)
             elif letter == "z" and text[0] in "+-" and ":" not in text:
-                pattern = pattern.replace("%z", "%-z")
+                pattern = pattern.replace("%z", "%-z" if len(text) > 3 else "%_z")
             elif letter == "p" and text.islower():
                 pattern = pattern.replace("%p", "%-p")
             if letter == "z" and text[0] in "+-":
@@ -353,7 +354,8 @@ def write_texts(
         elif letter in ("z", "Z"):
             ahead = [0] * n if offsets is None else [int(k) for k in offsets]
             signs = ["+00:00" if k == 0 else offset_name(k) for k in ahead]
-            columns.append([sign.replace(":", "") if mark == "-" else sign for sign in signs])
+            shortest = {"-": lambda sign: sign.replace(":", ""), "_": lambda sign: sign[:3]}
+            columns.append([shortest.get(mark, str)(sign) for sign in signs])
         else:
             columns.append(["%"] * n)
     columns.append([pattern[at:]] * n)

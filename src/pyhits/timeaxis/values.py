@@ -144,13 +144,17 @@ def _of_pandas(values: Any) -> Moments | None:
     dtype = getattr(values, "dtype", None)
     kind = type(dtype).__name__
     if kind == "PeriodDtype":
-        start = getattr(values, "dt", values).to_timestamp()
+        import pandas as pd  # the user's objects are of it
+
+        start = pd.PeriodIndex(values).to_timestamp()
         found = _of_datetime64(np.asarray(start), "period")
         found.detail = re.sub(r"period\[(.*)\]", r"\1", str(dtype))
         return found
     if kind == "DatetimeTZDtype":
         zone = str(dtype.tz) if dtype is not None else "UTC"
-        utc = getattr(values, "dt", values).tz_convert("UTC").tz_localize(None)
+        import pandas as pd  # the user's objects are of it
+
+        utc = pd.DatetimeIndex(values).tz_convert("UTC").tz_localize(None)
         found = _of_datetime64(np.asarray(utc))
         found.zone = zone
         return found
