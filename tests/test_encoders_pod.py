@@ -70,7 +70,7 @@ def test_full_rank_is_exact(n: int, d: int) -> None:
     pod = POD(min(n, d)).fit(X)
     np.testing.assert_allclose(pod.modes_ @ pod.modes_.T, np.eye(min(n, d)), atol=1e-13)
     np.testing.assert_allclose(pod.inverse_transform(pod.transform(X)), X, rtol=1e-13)
-    assert pod.energy_ == pytest.approx(1, abs=1e-14)
+    assert pod.energy_ == pytest.approx(1, abs=rounding(n * d))
 
 
 def test_what_is_cut_off_is_what_energy_says() -> None:
@@ -170,7 +170,7 @@ def test_dependent_rows_are_made_orthonormal_too(monkeypatch: pytest.MonkeyPatch
 
     def check(rows: np.ndarray) -> None:
         basis = _orthonormal(rows)
-        np.testing.assert_allclose(basis @ basis.T, np.eye(len(rows)), atol=1e-14)
+        np.testing.assert_allclose(basis @ basis.T, np.eye(len(rows)), atol=rounding(50))
         left = rows - rows @ basis.T @ basis
         assert (np.linalg.norm(left, axis=1) <= 1e-13 * np.linalg.norm(rows, axis=1)).all()
 
