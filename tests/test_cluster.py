@@ -28,7 +28,7 @@ from pyhits.flowmaps import base as base_module
 from pyhits.training import Recipe, ScaleJob
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.jobs import make_jobs
-from pyhits.training.parallel import n_workers, train_scales
+from pyhits.training.parallel import _plan, train_scales
 
 distributed = pytest.importorskip("distributed")
 
@@ -64,6 +64,11 @@ def jobs(sizes: list[int], recipe: Recipe = SMALL, **options: Any) -> list[Scale
     encoder = Standardise().fit(data.values)
     resolved = recipe.resolve(data.n_features, len(data), data.n_rows)
     return make_jobs(data, circles(10, 200, seed=1), encoder, resolved, sizes, seed=3, **options)
+
+
+def n_workers(work: list[ScaleJob], n_jobs: int | None) -> int:
+    """How many processes would train these scales."""
+    return _plan(work, n_jobs).workers
 
 
 def same(one: dict[int, FlowMap], other: dict[int, FlowMap]) -> bool:
