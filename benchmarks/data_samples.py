@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from datetime import date, timedelta
 from pathlib import Path
 
 import h5py
@@ -130,7 +131,7 @@ def _table(delimiter: str, header: bool = True, dates: bool = False) -> str:
     if header:
         stream.write(delimiter.join(["time", "a", "b", "c"]) + "\n")
     for k, (t, row) in enumerate(zip(_T, _X, strict=True)):
-        first = f"2020-01-{k % 28 + 1:02d}T{k // 28:02d}:00:00" if dates else f"{t:.1f}"
+        first = str(date(2020, 1, 1) + timedelta(k)) if dates else f"{t:.1f}"
         stream.write(delimiter.join([first, *(f"{v:.6g}" for v in row)]) + "\n")
     return stream.getvalue()
 
@@ -139,7 +140,7 @@ _TEXTS = {
     "comma.csv": _table(",").encode(),
     "semicolon.csv": _table(";").encode(),
     "decimal_comma.csv": _table(";").replace(".", ",").encode(),
-    "dates.csv": "".join(sorted(_table(",", dates=True).splitlines(True), reverse=True)).encode(),
+    "dates.csv": _table(",", dates=True).encode(),
     "quoted.csv": "\n".join(
         ",".join(f'"{field}"' for field in line.split(",")) for line in _table(",").splitlines()
     ).encode(),

@@ -205,9 +205,12 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a folder for the files that are faults")
     options = parser.parse_args()
     outcomes = run(options.count, options.seed, options.only, options.keep)
-    text, _ = summary(outcomes, sound=["read"])
-    print(text)
+    print(summary(outcomes, sound=["read"])[0])
     faults = [outcome for outcome in outcomes if is_fault(outcome)]
+    for fault in faults:
+        if fault.memory > MOST_MEMORY:
+            print(f"  {fault.name}: {fault.memory / 1e6:.0f} MB")
+    print(f"{len(faults)} neither read nor refused in 2 s and {MOST_MEMORY >> 20} MB")
     return 1 if faults else 0
 
 
