@@ -13,11 +13,13 @@ from pyhits import HiTS, Trajectories, systems
 from pyhits.baselines import Linear
 from pyhits.cli.app import app
 from pyhits.clock import Clock
-from pyhits.encoders import POD, Autoencoder, DelayEmbedding
+from pyhits.encoders import POD, Autoencoder, DelayEmbedding, Standardise
 from pyhits.encoders.embedding import choose_delays
 from pyhits.errors import ArgumentError, DataError
 from pyhits.hierarchy.size import check_size
 from pyhits.training import Recipe
+from pyhits.training.jobs import make_jobs
+from pyhits.training.parallel import n_workers
 from pyhits.training.size import training_bytes
 
 
@@ -213,6 +215,18 @@ def test_next_to_no_time_still_gives_a_model(settings: dict[str, Any], n: int) -
     assert model.baselines_ is not None
     assert {"persistence", "mean"} <= model.baselines_.fitted.keys()
     assert model.evaluate(data).baselines
+
+
+def test_processes_are_not_started_for_a_moment() -> None:
+    data = circle(200)
+    recipe = Recipe(flow_map="residual").resolve(2, 1, 200).override(max_steps=20_000)
+    scaling = Standardise().fit(data.values)
+    jobs = make_jobs(data, data, scaling, recipe, [1, 2, 4], seed=0)
+    hand = Ticks(0.0)
+    assert n_workers(jobs, 2) == 2
+    assert n_workers(jobs, 2, Clock.start(30.0, hand)) == 2
+    assert n_workers(jobs, 2, Clock.start(3.0, hand)) == 1
+    assert n_workers(jobs, None, Clock.start(10.0, hand)) == 1
 
 
 def test_without_a_limit_nothing_is_cut_short(model: HiTS) -> None:

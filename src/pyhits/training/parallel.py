@@ -123,6 +123,11 @@ def train_scales(
     return result
 
 
+def n_workers(jobs: Sequence[ScaleJob], n_jobs: int | None = None, clock: Clock = UNLIMITED) -> int:
+    """Return how many processes train ``jobs``; see :func:`train_scales`."""
+    return _plan(jobs, n_jobs, clock).workers
+
+
 @dataclass(frozen=True)
 class _Plan:
     """Where scales are trained.
