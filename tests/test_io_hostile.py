@@ -286,6 +286,12 @@ def test_bad_paths(path, error, match):
         read(path)
 
 
+def test_a_zarr_store_is_named(tmp_path):
+    (tmp_path / "data.zarr").mkdir()
+    with pytest.raises(FileFormatError, match=r"Zarr store.*zarr\.open_array"):
+        read(tmp_path / "data.zarr")
+
+
 @pytest.mark.parametrize(
     ("name", "match"),
     [

@@ -54,6 +54,11 @@ def existing_file(path: Any) -> Path:
     file = as_path(path)
     try:
         if file.is_dir():
+            if file.suffix == ".zarr":
+                raise FileFormatError(
+                    f"{file} is a Zarr store, which is not read as a file: "
+                    "pyhits.Trajectories(zarr.open_array(path)[:], dt) takes an array of it."
+                )
             raise FileFormatError(f"Expected a file, got the folder {file}.")
         if not file.exists():
             place = "" if file.is_absolute() else f" in the folder {Path.cwd()}"
