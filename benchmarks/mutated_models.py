@@ -97,6 +97,18 @@ def _cells() -> pyhits.HiTS:
     return model
 
 
+def _dated() -> pyhits.HiTS:
+    months = np.arange("1990-01", "2010-01", dtype="datetime64[M]").astype(str)
+    phase = 0.5 * np.arange(240)
+    rows = np.stack([np.cos(phase), np.sin(phase)], axis=1)
+    lines = [f"{month},{a:.6f},{b:.6f}" for month, (a, b) in zip(months, rows, strict=True)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "months.csv"
+        path.write_text("\n".join(["month,x,y", *lines]), encoding="utf-8")
+        data = pyhits.read(path)
+    return _hits(flow_map="polynomial", step_sizes=[1, 2]).fit(data)
+
+
 KINDS: dict[str, Callable[[], pyhits.HiTS]] = {
     "polynomial": _polynomial,
     "kernel": _kernel,
@@ -105,6 +117,7 @@ KINDS: dict[str, Callable[[], pyhits.HiTS]] = {
     "curved": _curved,
     "driven": _driven,
     "cells": _cells,
+    "dated": _dated,
 }
 
 
@@ -130,8 +143,10 @@ def use(model: pyhits.HiTS) -> np.ndarray:
     if model.inputs_ is not None:
         acting = np.broadcast_to(model.inputs_.mean, (*rows.shape[:2], len(model.inputs_.names)))
         rows, names = np.concatenate([rows, acting], axis=2), (*names, *model.inputs_.names)
+    data = pyhits.Trajectories(rows, model.dt_, feature_names=list(names), axis=model.axis_)
+    data.axis.labels(data.times(0))
     with contextlib.suppress(DivergenceError):
-        str(model.evaluate(pyhits.Trajectories(rows, model.dt_, feature_names=list(names))))
+        str(model.evaluate(data))
     return np.asarray(ahead)
 
 

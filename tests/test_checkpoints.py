@@ -19,6 +19,7 @@ import pyhits
 from pyhits.errors import (
     CheckpointError,
 )
+from pyhits.serialise import read_tensors, write_tensors
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
 
@@ -98,3 +99,37 @@ def test_workers_do_not_outlive_a_killed_fit(tmp_path: Path) -> None:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_changed_bit_of_a_finished_scale_trains_it_again(tmp_path: Path) -> None:
+    """Lowest bits of weights, and files that say other things than their tensors."""
+    data, folder = circles(20, 60), tmp_path / "checkpoint"
+    settings: dict[str, Any] = {"step_sizes": [1, 2], "polynomial_degree": 0}
+    expected = quick(**settings).fit(data, checkpoint=folder)
+    begun = sorted(folder.glob("scale-*"))
+    assert [path.name for path in begun] == [f"scale-{k:06d}.safetensors" for k in (1, 2)]
+    start = data.initial_states
+    for kept in (-1, 100, 0):
+        content = begun[0].read_bytes()
+        begun[0].write_bytes(content[:kept] + (bytes([content[-1] ^ 1]) if kept < 0 else b""))
+        again = quick(**settings).fit(data, checkpoint=folder)
+        np.testing.assert_array_equal(again.forecast(start, 20), expected.forecast(start, 20))
+        assert read_tensors(begun[0], what="a scale")[1]["history"]["step_size"] == 1
+
+
+def test_a_doctored_scale_is_trained_again(tmp_path: Path) -> None:
+    data, folder = circles(20, 60), tmp_path / "checkpoint"
+    settings: dict[str, Any] = {"step_sizes": [1], "polynomial_degree": 0}
+    expected = quick(**settings).fit(data, checkpoint=folder)
+    path = folder / "scale-000001.safetensors"
+    tensors, facts = read_tensors(path, what="a scale")
+    for other in (
+        {"map": facts["map"] | {"config": facts["map"]["config"] | {"hidden_sizes": [30_000] * 9}}},
+        {"map": facts["map"] | {"kind": "pickle"}},
+        {"history": {"step_size": "one"}},
+        {"history": None},
+    ):
+        write_tensors(path, tensors, facts | other)
+        again = quick(**settings).fit(data, checkpoint=folder)
+        start = data.initial_states
+        np.testing.assert_array_equal(again.forecast(start, 20), expected.forecast(start, 20))

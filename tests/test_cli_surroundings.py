@@ -236,6 +236,19 @@ def test_errors_in_sentences() -> None:
         assert found[1] == code
 
 
+def test_a_recording_is_not_overwritten_by_its_forecast(tmp_path: Path) -> None:
+    path, link = tmp_path / "d.npy", tmp_path / "link.npy"
+    np.save(path, circles(3, 20).to_array())
+    link.symlink_to(path.name)
+    before = path.read_bytes()
+    for out in (path, link):
+        command = ["forecast", "m.safetensors", "--from", str(path), "--steps", "5", "-o", str(out)]
+        done = RUNNER.invoke(app, command)
+        assert done.exit_code == 2
+        assert "would be lost" in done.output
+    assert path.read_bytes() == before
+
+
 # Time
 
 

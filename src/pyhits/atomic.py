@@ -63,6 +63,15 @@ def _target(path: Path) -> tuple[Path, int | None]:
     return target, stat.S_IMODE(mode)
 
 
+def check_not_read(path: Path, read: Path) -> None:
+    """Raise an ArgumentError if a file that is to be written is one that is read before."""
+    path, read = path.expanduser(), read.expanduser()
+    if path.exists() and read.exists() and path.samefile(read):
+        raise ArgumentError(
+            f"{path} is read, and would be lost if it were written to; give another file."
+        )
+
+
 def check_target(path: str | Path, suffixes: Collection[str] = ()) -> None:
     """Raise at once if a file could not be written to ``path`` after a long computation.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyhits.atomic import check_target
+from pyhits.atomic import check_not_read, check_target
 from pyhits.cli.hybrid import HybridDt, Integrator, MaxIterations, OfSystem, Tolerance, make_hybrid
 from pyhits.cli.intervals import check_intervals, side_by_side, what_to_know
 from pyhits.cli.model import Device, Model
@@ -159,6 +159,7 @@ def forecast(
     from pyhits.splitting import before_last, last_part
 
     streamed = hybrid is None and out.suffix.lower() in SINKS
+    check_not_read(out, recording)
     if not streamed:
         check_target(out, EXTENSIONS if hybrid else (*EXTENSIONS, *SINKS))
     loaded = load_model(model, device=device).set_params(verbose=not quiet)

@@ -300,7 +300,9 @@ def _train_in_worker(
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _train_one(index, job, board, stop_if_orphaned)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they would name a line that is nobody's
+        return _train_one(index, job, board, stop_if_orphaned)
 
 
 def _train_one(
