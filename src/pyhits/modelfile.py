@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,11 +106,28 @@ _MODEL = Record(
 
 @dataclass(frozen=True)
 class _Any:
-    """Tensors of which no more is known than their names, dtype and number of axes."""
+    """Tensors of which no more is known than their names, dtype and number of axes.
 
-    pattern: str
+    ``start`` is the beginning of the names, ``ends`` what may follow.
+    """
+
+    start: str
+    ends: re.Pattern[str]
     dtypes: tuple[str, ...]
     most_axes: int = 2
+
+    def knows(self, name: str) -> bool:
+        """Tell whether a tensor of this name may be there."""
+        own = name.startswith(self.start)
+        return own and self.ends.fullmatch(name.removeprefix(self.start)) is not None
+
+
+#: What encoders and baselines keep, each of which says what it wants of them when it is loaded.
+_OF_ENCODERS = re.compile(
+    r"\d+\.(modes|mean|scale|singular_values|energy|n_features|delays|choice|information|e1|errors"
+    r"|scales|energies|weight\.\d+|bias\.\d+)"
+)
+_OF_BASELINES = re.compile(r"mean|scale|value|template|map|shape|starter|starter_shape|inputs")
 
 
 def check_content(facts: dict[str, Any], found: dict[str, TensorSpec]) -> None:
@@ -134,7 +150,7 @@ def check_content(facts: dict[str, Any], found: dict[str, TensorSpec]) -> None:
     for name, spec in found.items():
         if name in exact:
             continue
-        kinds = [kind for kind in free if re.fullmatch(fnmatch.translate(kind.pattern), name)]
+        kinds = [kind for kind in free if kind.knows(name)]
         if not kinds:
             raise SchemaError(f"there is a tensor {name[:60]!r} that nothing asks for")
         if spec.dtype not in kinds[0].dtypes or len(spec.shape) > kinds[0].most_axes:
@@ -166,7 +182,7 @@ def _expected(
         raise SchemaError(f"feature_names: there are {len(facts['feature_names'])}, of {d}")
     free: list[_Any] = []
     if "preprocessor" in facts:
-        free.append(_Any("preprocessor.*", ("F64", "F32", "I64")))
+        free.append(_Any("preprocessor.", _OF_ENCODERS, ("F64", "F32", "I64")))
     elif n != d:
         raise SchemaError(f"the tensor encoder.mean has {n} numbers, there are {d} features")
     k = len(facts.get("inputs", ()))
@@ -217,4 +233,4 @@ def _of_trust(
         exact |= {f"trust.region.{x}": TensorSpec("F64", (n,)) for x in ("low", "high", "scale")}
         exact["trust.region.points"] = TensorSpec("F32", (points[0] if points else 1, n))
     kinds = trust.get("baselines", [])
-    return exact, [_Any(f"trust.baseline.{kind}.*", ("F64", "I64")) for kind in kinds]
+    return exact, [_Any(f"trust.baseline.{kind}.", _OF_BASELINES, ("F64", "I64")) for kind in kinds]

@@ -286,6 +286,8 @@ def _check(model: HiTS) -> None:
         statistics = [getattr(model.inputs_, name) for name in _OF_INPUTS]
         if any(of.shape != (k,) or not _sound(of) for of in statistics):
             raise ValueError("its inputs do not fit together")
+        if set(model.inputs_.names) & set(model.feature_names_):
+            raise ValueError("inputs: one of them is a feature as well")
         if k == 0 or not (model.inputs_.scale > 0).all():
             raise ValueError("its inputs are not scaled")
         n += PER_INPUT * k
