@@ -53,6 +53,9 @@ _ROLLOUTS, _STEPS, _LOST = 12, 100, 2.0**0.5
 #: Part of a scale's time that its search has; the rest is for nets, and to solve for what is found.
 _FOR_SEARCH = 0.5
 
+#: Multiply-adds of the axes of a kernel, over the cube of the dimension, and a second's.
+_AXES, _SPEED = 10, 2e9
+
 #: Forms that a search usually tries.
 _USUAL = 60
 
@@ -237,7 +240,11 @@ class Search:
         if self.families != "kernel":
             self.polynomials()
         if self.families != "polynomial" and not self._settled():
-            self.kernels()
+            work = _AXES * self.regression.states.shape[1] ** 3
+            if self.best and not self.clock.affords(work / _SPEED):
+                self.clock.cut("the search for closed forms")
+            else:
+                self.kernels()
         return min(self.best.values(), key=lambda found: found.score)
 
     def judge(self, flow_map: FlowMap) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -96,10 +97,14 @@ class Regression:
         self.outputs = changes.shape[1] // states.shape[1]
         self._polynomials: dict[int, tuple[PolynomialMap, Tensor]] = {}
         self._mean = self.states.mean(dim=0)
+
+    @cached_property
+    def _principal(self) -> tuple[Tensor, Tensor]:
+        """Principal axes, one a column, and their lengths; for kernels alone, which take d**3."""
         centred = self.states - self._mean
-        squares, self._axes = torch.linalg.eigh(centred.T @ centred / len(centred))
+        squares, axes = torch.linalg.eigh(centred.T @ centred / len(centred))
         lengths = squares.clamp(min=0).sqrt()
-        self._lengths = lengths.clamp(min=max(_SHORTEST_AXIS * float(lengths.max()), 1e-300))
+        return axes, lengths.clamp(min=max(_SHORTEST_AXIS * float(lengths.max()), 1e-300))
 
     def affords(self, degree: int, share: float, most: int) -> bool:
         """Whether a polynomial has at most that share of the rows, and ``most`` terms."""
@@ -163,7 +168,8 @@ class Regression:
 
     def _metric(self, form: Form) -> Tensor:
         """Return the metric ``(d, d)`` of a kernel, its length included."""
-        metric: Tensor = self._axes / self._lengths**form.whitening
+        axes, lengths = self._principal
+        metric: Tensor = axes / lengths**form.whitening
         spread = ((self.states - self._mean) @ metric).square().sum(dim=1).mean().sqrt()
         metric = metric / spread.clamp(min=1e-300)
         if form.stretch:

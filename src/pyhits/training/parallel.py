@@ -232,7 +232,7 @@ def _results(
     turns = -(-len(todo) // plan.workers)
     for _, job in todo:
         # Where all begin at once, or on machines whose clocks are not this one's.
-        job.time_limit = _turn(clock, turns)
+        _begin_turn(job, clock, turns)
     if plan.cluster is not None:
         from pyhits.training import cluster
 
@@ -247,7 +247,7 @@ def _results(
         return
     if plan.workers == 1:
         for k, (index, job) in enumerate(todo):
-            job.time_limit = _turn(clock, len(todo) - k)
+            _begin_turn(job, clock, len(todo) - k)
             yield _train_one(index, job, board)
         return
     from joblib import Parallel, delayed
@@ -273,9 +273,10 @@ def _kill_workers() -> None:
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
-def _turn(clock: Clock, turns: int) -> float | None:
-    """Return the seconds of a scale that begins now, with so many turns to come, its own first."""
-    return max(clock.left / turns, _LEAST_TURN) if clock.is_limited else None
+def _begin_turn(job: ScaleJob, clock: Clock, turns: int) -> None:
+    """Give a scale that begins now its share of the time, with ``turns`` to come, its own first."""
+    if clock.is_limited:
+        job.time_limit = max(clock.left / turns, _LEAST_TURN)
 
 
 def _train_in_worker(
@@ -287,7 +288,7 @@ def _train_in_worker(
     turns: int,
 ) -> tuple[int, FlowMap, History]:
     """Train in a worker process, which leaves Ctrl-C to the process that the user sees."""
-    job.time_limit = _turn(clock, turns)
+    _begin_turn(job, clock, turns)
     # A family defined in the user's script is not registered in a fresh process.
     if kind is not None:
         register(job.recipe.flow_map)(kind)
