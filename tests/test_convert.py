@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyhits.columns import ColumnChoice
+from pyhits.column_choice import ColumnChoice
 from pyhits.convert import from_columns
 from pyhits.errors import ArgumentError, DataError
 from pyhits.trajectories import Trajectories

@@ -231,3 +231,19 @@ def test_years_and_months_are_put_together(tmp_path):
     data = pyhits.read(path)
     assert data.feature_names == ("x",)
     assert data.axis.step_name(data.dt) == "1 month"
+
+
+def test_a_date_goes_before_its_parts(tmp_path):
+    path = tmp_path / "a.csv"
+    days = pandas.date_range("2024-01-01", periods=N, freq="h")
+    rows = [f"{d},{d.year},{d.month},{d.day},{x}" for d, x in zip(days, X, strict=True)]
+    path.write_text("\n".join(["date,year,month,day,x", *rows]) + "\n")
+    data = pyhits.read(path)
+    assert data.feature_names == ("year", "month", "day", "x")
+
+
+def test_row_numbers_beside_the_parts_of_dates_are_left_out(tmp_path):
+    path = tmp_path / "a.csv"
+    rows = [f"{k + 1},2010,1,{1 + k // 24},{k % 24},{x}" for k, x in enumerate(X)]
+    path.write_text("\n".join(["No,year,month,day,hour,x", *rows]) + "\n")
+    assert pyhits.read(path).feature_names == ("x",)

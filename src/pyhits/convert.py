@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from pyhits.checks import as_numeric, as_positive
+from pyhits.column_choice import ALL_COLUMNS, ColumnChoice
 from pyhits.columns import (
-    ALL_COLUMNS,
-    ColumnChoice,
     Roles,
     assign_roles,
     chosen_features,

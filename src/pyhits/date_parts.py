@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.time_column import holds_dates
-from pyhits.time_names import plain_name
+from pyhits.time_names import is_time_name, plain_name
 from pyhits.timeaxis import is_clock
 
 #: Columns of a date's parts, the longest first.
@@ -31,6 +31,8 @@ def joined_dates(
     if len(clocks) == len(dates) == 1:
         pairs = zip(columns[dates[0]].tolist(), columns[clocks[0]].tolist(), strict=True)
         return [dates[0], clocks[0]], np.array([f"{day} {clock}" for day, clock in pairs])
+    if dates or any(np.asarray(columns[k]).dtype.kind == "M" for k in candidates):
+        return None
     where = {plain_name(names[k]): k for k in reversed(candidates)}
     there = []
     for part in _PARTS:
@@ -38,6 +40,8 @@ def joined_dates(
             break
         there.append(where[part])
     if len(there) < 2:
+        return None
+    if any(is_time_name(names[k]) for k in candidates if k not in there):
         return None
     values = [np.asarray(columns[k]) for k in there]
     if not all(_are_whole(column) for column in values):

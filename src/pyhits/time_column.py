@@ -154,10 +154,13 @@ def find_time(
     }
     best = max(rank.values(), default=0)
     sure = [k for k in rank if naming[k] is TimeName.SURE]
+    dated = [k for k in sure if rises[k].is_date]
+    if len(dated) == 1:
+        sure = dated  # the year beside it is a feature
     if not best:
         notes = _pointed_out(names, rises, naming, row_numbers) if len(names) > 1 else ()
         return TimeColumn(None, row_numbers, notes)
-    found = sure if len(sure) > 1 else [k for k, value in rank.items() if value == best]
+    found = sure if len(sure) > 1 or dated else [k for k, value in rank.items() if value == best]
     if len(found) > 1 and best != _RANK_OF_COUNTS:
         listed = ", ".join(names[k] for k in found)
         raise DataError(

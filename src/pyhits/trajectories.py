@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 
 from pyhits.checks import as_count, as_positive, check_finite
-from pyhits.columns import ColumnChoice
+from pyhits.column_choice import ColumnChoice
 from pyhits.convert import Pieces, check_step, to_pieces
 from pyhits.errors import ArgumentError, DataError, warn
 from pyhits.packing import (

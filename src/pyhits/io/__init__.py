@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pyhits.atomic import replacing
 from pyhits.checks import as_positive, suggest
-from pyhits.columns import ALL_COLUMNS, ColumnChoice
+from pyhits.column_choice import ALL_COLUMNS, ColumnChoice
 from pyhits.convert import Pieces, check_step, step_rounding, with_features
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.io import archive, film, hdf5, matlab, netcdf, parquet, sound, text

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.checks import as_numeric, as_positive, suggest
-from pyhits.columns import ALL_COLUMNS, ColumnChoice
+from pyhits.column_choice import ALL_COLUMNS, ColumnChoice
 from pyhits.convert import Pieces, from_columns, set_times, to_pieces
 from pyhits.errors import ArgumentError, DataError
 from pyhits.io.records import columns as table_columns

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.checks import as_numeric
-from pyhits.columns import ALL_COLUMNS, ColumnChoice
+from pyhits.column_choice import ALL_COLUMNS, ColumnChoice
 from pyhits.convert import Pieces, from_frame, set_times, to_pieces, with_features
 from pyhits.errors import ArgumentError, DataError
 from pyhits.timeaxis import NUMBERS, TimeAxis

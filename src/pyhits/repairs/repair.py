@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.checks import as_choice, as_positive
-from pyhits.columns import ColumnChoice
+from pyhits.column_choice import ColumnChoice
 from pyhits.convert import Pieces, check_step
 from pyhits.errors import ArgumentError, DataError
 from pyhits.io import naming, read_raw
