@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from pyhits.column_choice import ColumnChoice, column_number, column_numbers
-from pyhits.date_parts import joined_dates
 from pyhits.errors import ArgumentError, DataError
 from pyhits.time_column import find_time, holds_dates, rise_of
 from pyhits.time_names import is_count_name, is_trajectory_name
@@ -32,8 +31,6 @@ class Roles:
         Numbers of the columns of times and of trajectory numbers.
     notes : list of str
         What a user should know.
-    times : array, optional
-        Dates that were put together from several columns, of which ``time`` is the first.
     """
 
     names: list[str]
@@ -41,7 +38,6 @@ class Roles:
     time: int | None = None
     trajectory: int | None = None
     notes: list[str] = field(default_factory=list)
-    times: np.ndarray | None = None
 
 
 def assign_roles(
@@ -88,14 +84,7 @@ def assign_roles(
     candidates = [k for k in left if k != trajectory]
     blank = [own[k] if shown[k].strip() else "" for k in candidates]
     starts = trajectory_starts(None if trajectory is None else columns[trajectory])
-    parts = joined_dates(own, columns, candidates) if choice.time_column is None else None
-    time: int | None
-    said: list[str]
-    if parts is not None:
-        time, said = parts[0][0], []
-        dropped = {*parts[0], *(k for k in candidates if _numbers_rows(own[k], columns[k]))}
-    else:
-        time, dropped, said = _time(blank, candidates, columns, own, where, choice, starts)
+    time, dropped, said = _time(blank, candidates, columns, own, where, choice, starts)
     if like is not None and choice.like is not None and choice.time_column is None:
         time = _time_beside(like, time, candidates, columns, starts, choice.like.dt)
     features = [k for k in candidates if k != time and k not in dropped]
@@ -116,8 +105,7 @@ def assign_roles(
             )
         for k, name in zip(targets, given, strict=True):
             own[k] = name
-    whole = parts[1] if parts is not None and time == parts[0][0] else None
-    return Roles(own, features, time, trajectory, notes, whole)
+    return Roles(own, features, time, trajectory, notes)
 
 
 def _time(
@@ -131,7 +119,11 @@ def _time(
 ) -> tuple[int | None, set[int], list[str]]:
     """Return the column of times, those that only number the rows, and what is to be said."""
     if choice.time_column is not None:
-        return column_number(choice.time_column, own, where), set(), []
+        time = column_number(choice.time_column, own, where)
+        if time is None:
+            return None, set(), []
+        others = [(name, k) for name, k in zip(names, candidates, strict=True) if k != time]
+        return time, {k for name, k in others if _numbers_rows(name, columns[k])}, []
     found = find_time(names, [columns[k] for k in candidates], starts, where)
     time = None if found.number is None else candidates[found.number]
     return time, {candidates[k] for k in found.row_numbers}, list(found.notes)
@@ -139,7 +131,7 @@ def _time(
 
 def _numbers_rows(name: str, column: Any) -> bool:
     """Tell whether a column counts the rows, and is named so."""
-    return is_count_name(name) and rise_of(column).counts_rows
+    return (not name or is_count_name(name)) and rise_of(column).counts_rows
 
 
 def _time_beside(

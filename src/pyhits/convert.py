@@ -241,7 +241,7 @@ def from_columns(
     pieces = Pieces([values[a:b] for a, b in pairs], feature_names=[names[k] for k in kept])
     pieces.notes, pieces.are_chosen = [*joined, *roles.notes], True
     if roles.time is not None:
-        times = columns[roles.time] if roles.times is None else roles.times
+        times = columns[roles.time]
         name = names[roles.time]
         several = len(pairs) > 1
         labels = [

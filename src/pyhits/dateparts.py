@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.checks import is_missing
-from pyhits.columns import ColumnChoice
+from pyhits.column_choice import ColumnChoice
 from pyhits.time_names import plain_name
 from pyhits.timeaxis import is_clock, is_date
 from pyhits.timeaxis.calendars import STANDARD, day_number, month_length
@@ -49,7 +49,8 @@ def with_joined_dates(
     names, columns = list(names), list(columns)
     if choice.time_column is not None or len(columns) < 3 or not len(columns[0]):
         return names, columns, choice, []
-    found = _of_year(names, columns) or _of_clock(names, columns)
+    dated = any(np.asarray(c).dtype.kind == "M" or _all(c, is_date) for c in columns)
+    found = (None if dated else _of_year(names, columns)) or _of_clock(names, columns)
     if found is None:
         return names, columns, choice, []
     parts, times = found
