@@ -11,8 +11,13 @@ from pyhits.diagnostics.sample import Sample
 #: jumps. Steps that follow smoothly on each other are hardly ever longer than all others nearby.
 _LONGER, _TYPICAL = 2.5, 3.5
 
-#: The same where steps do not follow smoothly, as of prices, or where there is one jump alone.
-_LONGER_IN_NOISE, _ALONE = 12.0, 8.0
+#: The middle of all jumps is longer still than about the longest of what is none, both by what is
+#: nearby.
+_GAP = 2.5
+
+#: The same where steps do not follow smoothly, as of prices; where there is one jump alone; and
+#: one of a single feature.
+_LONGER_IN_NOISE, _ALONE, _ALONE_IN_ONE = 12.0, 5.0, 8.0
 
 #: Jumps that it takes where steps do not follow smoothly.
 _FEWEST_IN_NOISE = 3
@@ -33,6 +38,13 @@ _UNLIKE, _TOGETHER = 0.5, 0.6
 #: Share of the jumps at which a feature is said to jump, at least.
 _OFTEN = 0.3
 
+#: A feature jumps if its step is longer by this factor than its steps nearby.
+_JUMPS = 1.6
+
+#: Where so many features, not one and not a field's, all jump together, jumps from like states to
+#: like ones are experiments that begin alike: oscillators have a slow variable.
+_RESET, _MOST_RESET = 3, 8
+
 
 def glued(sample: Sample) -> list[Finding]:
     """Look for jumps that no motion makes."""
@@ -42,7 +54,11 @@ def glued(sample: Sample) -> list[Finding]:
         return []
     leaps = _leaps(part)
     count = sum(len(places) for places in leaps)
-    if count == 0 or _recur(part, leaps) or not _all_jump(part, leaps):
+    together = _together(part, leaps) if count else 0.0
+    if together < _TOGETHER:
+        return []
+    all_jump = together == 1 and _RESET <= len(part.names) <= _MOST_RESET
+    if not all_jump and _recur(part, leaps):
         return []
     if any(_explains(sample, leaps, k) for k in set_levels):
         return []
@@ -81,9 +97,16 @@ def _leaps(part: Sample) -> list[np.ndarray]:
     ]
     ratio = np.concatenate([r[places] for places, r in zip(leaps, ratios, strict=True)])
     n = len(ratio)
-    if n == 0 or n > _MOST * len(every) or np.median(ratio) < _TYPICAL:
+    if n == 0 or n > _MOST * len(every):
         return none
-    if is_smooth and n == 1 and ratio[0] < _ALONE:
+    others = np.sort(
+        np.concatenate([np.delete(r, at) for at, r in zip(leaps, ratios, strict=True)])
+    )
+    # Some jumps are short by chance and stand among the others.
+    if np.median(ratio) < max(_TYPICAL, _GAP * float(others[-min(n + 3, len(others))])):
+        return none
+    alone = _ALONE if len(part.names) > 1 else _ALONE_IN_ONE
+    if is_smooth and n == 1 and ratio[0] < alone:
         return none
     return none if not is_smooth and n < _FEWEST_IN_NOISE else leaps
 
@@ -125,16 +148,16 @@ def _recur(part: Sample, leaps: list[np.ndarray]) -> bool:
     return bool((apart.min(axis=1) > _SAME * length).mean() < _UNLIKE)
 
 
-def _all_jump(part: Sample, leaps: list[np.ndarray]) -> bool:
-    """Whether most features jump, at some of the places, beyond its own steps nearby."""
+def _together(part: Sample, leaps: list[np.ndarray]) -> float:
+    """Return the share of the features that jump at some of the places, by their own steps."""
     jumps, counts = np.zeros(len(part.names)), 0
     for piece, places in zip(part.pieces, leaps, strict=True):
         d = np.abs(np.diff(piece, axis=0))
         for at in places[:64].tolist():
             near = np.concatenate([d[max(0, at - 3) : at], d[at + 1 : at + 4]])
-            jumps += d[at] > 2.5 * near.max(axis=0)
+            jumps += d[at] > _JUMPS * near.max(axis=0)
             counts += 1
-    return bool((jumps >= _OFTEN * counts).mean() >= _TOGETHER)
+    return float((jumps >= _OFTEN * counts).mean())
 
 
 def _explains(sample: Sample, leaps: list[np.ndarray], k: int) -> bool:

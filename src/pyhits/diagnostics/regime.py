@@ -42,7 +42,7 @@ _ASKED, _AMONG, _NEIGHBOURS, _NEARNESS = 600, 4000, 24, 0.06
 
 #: Of what like states do later, three quarters of the differences across the change are larger by
 #: this factor than three quarters of those on its sides.
-_OTHERWISE = 1.1
+_OTHERWISE = 1.3
 
 #: Pairs of like states across, and on the sides, at least.
 _FEWEST_PAIRS = 60

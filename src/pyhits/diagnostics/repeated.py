@@ -13,7 +13,7 @@ from pyhits.trajectories import Trajectories
 _ROWS, _SHARE = 8, 0.05
 
 #: Numbers compared at most; features, where there are more.
-_MOST_NUMBERS, _MOST_FEATURES = 1 << 24, 64
+_MOST_NUMBERS, _MOST_FEATURES = 1 << 22, 64
 
 #: Stretches whose rows' neighbours are looked for, rows of each, rows among which, coordinates.
 _STRETCHES, _LONG, _AMONG, _COORDINATES, _NEIGHBOURS = 8, 100, 50_000, 6, 24

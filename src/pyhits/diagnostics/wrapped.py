@@ -23,6 +23,9 @@ _FEWEST = 3
 #: Usual steps are at most this share of a turn of no known length.
 _SLOW = 0.25
 
+#: The same where there are fewer wraps than that, of any length.
+_SLOW_FEW = 0.15
+
 #: Share of the rows in each quarter of the range, at least: what jumps to and fro has none there.
 _BETWEEN = 0.02
 
@@ -68,6 +71,8 @@ def _in_column(sample: Sample, k: int) -> Finding | None:
     if not known and (n_long < _FEWEST or usual > _SLOW * turn or is_field):
         return None
     share = np.histogram(np.concatenate(columns), bins=4, range=(low, high))[0] / (n + len(columns))
+    if n_long < _FEWEST and usual > _SLOW_FEW * turn:
+        return None
     is_angle = known and turn in _ANGLES and width > 0.9 * turn
     if not is_angle and share.min() < _BETWEEN:
         return None
