@@ -23,9 +23,9 @@ _FEWEST, _BLOCKS, _SIDE = 200, 20, 0.2
 #: standard deviations of rows; and of the size of steps, as a logarithm.
 _DISTINCT, _LEVEL, _SIZE = 6.0, 4.0, float(np.log(2))
 
-#: Share of the blocks on either side in which a feature turns, at least: what goes one way, fast
-#: and then slowly, is a transient.
-_TURNING = 0.4
+#: Times that a feature turns on either side, at least, not counting steps below this share of their
+#: usual size: what goes one way, fast and then slowly, is a transient, and a spike is a spike.
+_TURNS, _SMALL = 5, 0.3
 
 #: Standard deviation of a side's block means, by that of the means of white noise, at most: what
 #: drifts before it leaps is how relaxation oscillators move.
@@ -110,8 +110,8 @@ def _by_blocks(x: np.ndarray, names: list[str]) -> _Change | None:
         if not np.isfinite(sizes[:, k]).all():
             continue
         cut, gap, spread = _two_levels(sizes[:, k])
-        turns = np.asarray((steps[:, 1:, k] * steps[:, :-1, k] < 0).any(axis=1))
-        to_and_fro = min(turns[:cut].mean(), turns[cut:].mean()) >= _TURNING
+        sides = steps[:cut, :, k].ravel(), steps[cut:, :, k].ravel()
+        to_and_fro = min(_turns(side) for side in sides) >= _TURNS
         if gap >= _SIZE and gap >= _DISTINCT * spread and to_and_fro:
             factor = np.exp(abs(gap))
             more = "larger" if sizes[cut:, k].mean() > sizes[:cut, k].mean() else "smaller"
@@ -136,6 +136,12 @@ def _sharpest(x: np.ndarray, size: int) -> float:
     width = max(3, size // 4)
     level = np.convolve(x, np.ones(width) / width, mode="valid")
     return float(np.abs(level[width:] - level[:-width]).max())
+
+
+def _turns(steps: np.ndarray) -> int:
+    """Return how often steps change their sign, small ones left out."""
+    large = steps[np.abs(steps) > _SMALL * np.sqrt(np.square(steps).mean())]
+    return int((large[1:] * large[:-1] < 0).sum())
 
 
 def _two_levels(x: np.ndarray) -> tuple[int, float, float]:
