@@ -312,3 +312,18 @@ def test_numbers_that_are_dates_are_times_under_any_name(tmp_path, name):
     assert pyhits.read(table(tmp_path / "a.csv", dates, name)).axis.unit == "month"
     people = [f"{2_500_000_000 + 7_000_000 * k + k**2}" for k in range(N)]
     assert pyhits.read(table(tmp_path / "b.csv", people, "people")).n_features == 3
+
+
+def test_a_repaired_week_of_business_days_is_gone_on_from(tmp_path):
+    days = np.arange("2021-03-01", "2021-12-01", dtype="M8[D]")
+    days = [str(day) for day in days[np.is_busday(days)][:N]]
+    data = pyhits.read(table(tmp_path / "all.csv", days, "date"))
+    model = quick(step_sizes=[1]).fit(data)
+    assert any("x dt = 1 business day" in note for note in model.notes_) or model.dt_ == 1
+    model.save(tmp_path / "m.safetensors")
+    week = table(tmp_path / "week.csv", days[:5], "date", VALUES[:5])
+    done = run("forecast", tmp_path / "m.safetensors", "--after", week, "--repair", "--steps", 2,
+               "-o", tmp_path / "out.csv")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == days[4:7]

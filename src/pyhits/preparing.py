@@ -251,7 +251,9 @@ def prepare(
             seen, unseen = train, held
     if sizes is None:
         sizes = planning.default_step_sizes(train, held, recipe.rollout_steps, model.dense)
-        notes.append(f"Step sizes: {', '.join(map(str, sizes))} (x dt = {train.dt:g}).")
+        notes.append(
+            f"Step sizes: {', '.join(map(str, sizes))} (x dt = {given.axis.step_name(train.dt)})."
+        )
         check_selection(model.select, model.tolerance, sizes)
     if model.dense > 1:
         notes.append(f"The flow map of step size {sizes[0]} returns {model.dense} states.")

@@ -263,7 +263,10 @@ class Mending:
         reading["outliers"] = "drop" if self.drop_outliers else "keep"
         repaired = repair(path, resample=self.resample, **reading)
         own = repaired.trajectories
-        if self.resample is None and like is not None and own.dt_known and own.dt != like.dt_:
+        # The steps of a calendar are not resampled; the model says whether they are its own.
+        in_seconds = own.axis.step is None and (like is None or like.axis_.step is None)
+        unlike = like is not None and own.dt_known and own.dt != like.dt_ and in_seconds
+        if self.resample is None and like is not None and unlike:
             repaired = repair(path, resample=like.dt_, **reading)
         for note in repaired.notes or ["Nothing to repair."]:
             say(f"Repair of {path.name}: {note}", verbose=not self.quiet)
