@@ -183,3 +183,10 @@ def test_large_files_take_the_fast_path(tmp_path, monkeypatch):
     )
     monkeypatch.setattr("pyhits.io.rows._slow", None)
     assert read(path).n_rows == 50
+
+
+def test_a_column_of_zeros_is_read(tmp_path) -> None:
+    path = tmp_path / "zeros.dat"
+    rows = np.column_stack([0.1 * np.arange(30), np.sin(np.arange(30.0)), np.zeros(30)])
+    np.savetxt(path, rows)
+    np.testing.assert_array_equal(read(path).values, rows[:, 1:])

@@ -205,7 +205,7 @@ def _fit(value: float | None, below: Sequence[float | None]) -> _Fit | None:
     spread = float(np.ptp(known))
     low, high = float(known.min()), float(known.max())
     far = max(low - value, value - high) > 2 * spread > 0
-    rounding = 1e-5 * max(spread, 1e-9 * abs(high))
+    rounding = max(1e-5 * max(spread, 1e-9 * abs(high)), np.finfo(np.float64).tiny)
     # Of two or three values over and over any may come first.
     is_one_of_few = len(np.unique(known)) <= min(3, len(known) // 4) and value in known
     best = _Fit(max(low - value, value - high, 0.0) / (spread or 1.0), far, is_one_of_few)
