@@ -23,6 +23,7 @@ from pyhits.errors import ArgumentError, DataError, warn
 from pyhits.time_column import index_note, is_index_of_times
 from pyhits.time_names import TimeName, is_trajectory_name, time_name
 from pyhits.timeaxis import NUMBERS, TimeAxis, read_times
+from pyhits.timeaxis.notes import midnight_note
 from pyhits.timeaxis.reading import joined_axes
 from pyhits.times import same_step, step_error, uniform_step
 
@@ -308,6 +309,7 @@ def set_times(
     lengths = [len(t) for t in times]
     axis, found = read_times(every, lengths, where=where, name=name, **reading)
     pieces.axis = axis
+    pieces.notes += midnight_note(axis, found)
     if raw:
         pieces.times = found
         return

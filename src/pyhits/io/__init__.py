@@ -203,7 +203,9 @@ def naming(file: Path) -> Iterator[None]:
     try:
         yield
     except (ArgumentError, DataError) as error:
-        raise type(error)(f"{file}: {error}") from error.__cause__
+        named = type(error)(f"{file}: {error}")
+        vars(named).update(vars(error))
+        raise named from error.__cause__
     except FileFormatError as error:
         if str(file) in str(error):
             raise

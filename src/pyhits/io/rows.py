@@ -254,10 +254,8 @@ def check_whole(sheet: Sheet, table: Table, *, raw: bool) -> Callable[[Roles], N
         if not missing and not infinite:
             return
         line, cell, k = min([*missing, *infinite])
-        raise DataError(
-            _lacking(line, cell, sheet.label(k))
-            + _costly(roles, table, [k for *_, k in missing], len(table.columns[0]))
-        )
+        costly = _costly(roles, table, [k for *_, k in missing], len(table.columns[0]))
+        raise DataError(f"{_lacking(line, cell, sheet.label(k))} {costly or _ON_GAPS}")
 
     return check
 
@@ -266,9 +264,9 @@ def _lacking(line: int, cell: str, label: str) -> str:
     """Say where the first value is missing."""
     place = f"line {line}, {label}"
     if cell == "":
-        return f"The field in {place} is empty. {_ON_GAPS}"
+        return f"The field in {place} is empty."
     finite = "finite " if not is_missing(cell) or cell.strip().lower() == "nan" else ""
-    return f"Expected a {finite}number in {place}, got {cell!r}. {_ON_GAPS}"
+    return f"Expected a {finite}number in {place}, got {cell!r}."
 
 
 def _costly(roles: Roles, table: Table, lacking: list[int], n_rows: int) -> str:
@@ -284,8 +282,9 @@ def _costly(roles: Roles, table: Table, lacking: list[int], n_rows: int) -> str:
     shown = ", ".join(f"{roles.names[k]!r} {count}" for k, count in many[:_MOST_LISTED])
     more = f" and {len(many) - _MOST_LISTED} more columns" if len(many) > _MOST_LISTED else ""
     return (
-        f" Of {n_rows} rows lack: {shown}{more}. without_columns={names[:_MOST_LISTED]} "
-        f'(--without-columns "{",".join(names[:_MOST_LISTED])}") reads the rest.'
+        f"Of {n_rows} rows lack: {shown}{more}. without_columns={names} "
+        f'(--without-columns "{",".join(names)}") reads the other columns; {BY_REPAIR} keeps '
+        "these, and cuts the recording where they lack a value, or fills short gaps."
     )
 
 

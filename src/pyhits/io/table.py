@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyhits.errors import DataError
-from pyhits.time_names import is_time_name, is_trajectory_name
+from pyhits.time_names import is_time_name, is_trajectory_name, time_name
 from pyhits.trajectories import Trajectories
 
 
@@ -32,6 +32,6 @@ def time_label(trajectories: Trajectories) -> str:
     """Return the name of the column of times."""
     axis = trajectories.axis
     known = axis.name is not None and axis.name not in trajectories.feature_names
-    if known and axis.name and (axis.has_dates or axis.unit or is_time_name(axis.name)):
+    if known and axis.name and (axis.has_dates or axis.unit or time_name(axis.name)):
         return axis.name
     return "time" if axis.has_dates else "t"

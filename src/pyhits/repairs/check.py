@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from pyhits.diagnostics import Finding, examine
-from pyhits.errors import DataError, PyHiTSWarning
+from pyhits.errors import DataError, PyHiTSError, PyHiTSWarning
 from pyhits.io import read
 from pyhits.io.fields import field_shape
+from pyhits.repairs.costly import LostRows
 from pyhits.repairs.repair import repair
 from pyhits.repairs.tell import outlier_notes
 from pyhits.timeaxis.notes import axis_notes
@@ -24,6 +26,9 @@ _MOST_FEATURES = 64
 
 #: Rows below which a recording teaches little.
 _FEW_ROWS = 50
+
+#: How many times the rows there are without features that cost rows, so that it is better.
+_MANY_MORE = 2
 
 #: Features whose ranges are listed, at most.
 _MOST_LISTED = 40
@@ -159,19 +164,70 @@ def check(
     except DataError as error:
         text = str(error)
         notes = [] if text == problem else [f"A repair fails too: {text}"]
-        return Check(None, problem, notes, [])
+        costly = error.costly if isinstance(error, LostRows) else []
+        found = Check(None, problem, notes, [])
+        return _without(costly, found, path, reading, inputs) if costly else found
     suggestions = [
-        f"pyhits fit {os.fspath(path)} --repair trains on the repaired data; "
+        f"{fit_command(path, reading, inputs)} --repair trains on the repaired data; "
         "--gaps fill interpolates short gaps, --drop-outliers takes outliers as missing.",
         *_suggestions(mended.trajectories, path),
     ]
-    return Check(
+    found = Check(
         mended.trajectories,
         problem,
         [_span(mended.trajectories), *mended.notes],
         suggestions,
         examine(mended.trajectories, inputs=inputs),
     )
+    return _without(mended.costly, found, path, reading, inputs) if mended.costly else found
+
+
+def _without(
+    costly: list[str],
+    found: Check,
+    path: str | os.PathLike[str],
+    reading: dict[str, Any],
+    inputs: Sequence[str],
+) -> Check:
+    """Return what is found without features that cost rows, if that is much more."""
+    rest = {**reading, "without_columns": [*(reading["without_columns"] or ()), *costly]}
+    try:
+        other = check(path, **rest, inputs=inputs)
+    except PyHiTSError:
+        return found
+    n_rows = 0 if found.data is None else found.data.n_rows
+    if other.data is None or other.data.n_rows <= _MANY_MORE * n_rows:
+        return found
+    lost = [note for note in found.notes if "of the rows are lost" in note]
+    advice = other.suggestions
+    if other.is_usable:
+        advice = [f"{fit_command(path, rest, inputs)} trains on the other features.", *advice]
+    return replace(other, problem=found.problem, notes=[*lost, *other.notes], suggestions=advice)
+
+
+def fit_command(
+    path: str | os.PathLike[str], reading: dict[str, Any], inputs: Sequence[str] = ()
+) -> str:
+    """Return the command that fits a file that is read so, as a shell takes it.
+
+    Parameters
+    ----------
+    reading : dict
+        Arguments of :func:`pyhits.read`; what is None is left out.
+    """
+    words = ["pyhits", "fit", os.fspath(path), "-o", "model.safetensors"]
+    for name, value in reading.items():
+        option = f"--{name.replace('_', '-')}"
+        if name == "header" and value is not None:
+            words.append("--header" if value else "--no-header")
+        elif name == "snapshot" and value is not None:
+            words += [option, "x".join(map(str, value))]
+        elif value is not None:
+            listed = isinstance(value, (list, tuple))
+            words += [option, ",".join(map(str, value)) if listed else str(value)]
+    for name in inputs:
+        words += ["--input", name]
+    return shlex.join(words)
 
 
 def _span(data: Trajectories) -> str:

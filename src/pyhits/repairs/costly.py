@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pyhits.errors import DataError
 from pyhits.repairs.recording import Recording
 
 #: Share of the rows whose loss is said.
@@ -21,8 +22,24 @@ _MOST_NAMED = 6
 _LONGEST = 20
 
 
-def costly_features(given: list[Recording], names: Sequence[str], gaps: str) -> list[str]:
-    """Say which features cost how many rows, and how to keep these; nothing if it is few.
+class LostRows(DataError):
+    """So little is left of a recording that nothing can be learned from it.
+
+    Attributes
+    ----------
+    costly : list of str
+        Features that rows were lost for; empty if it was something else.
+    """
+
+    def __init__(self, why: str, costly: Sequence[str] = ()) -> None:
+        super().__init__(why)
+        self.costly = list(costly)
+
+
+def costly_features(
+    given: list[Recording], names: Sequence[str], gaps: str
+) -> tuple[list[str], list[str]]:
+    """Find features that cost many rows, and say how many, and how to keep these.
 
     Parameters
     ----------
@@ -30,6 +47,13 @@ def costly_features(given: list[Recording], names: Sequence[str], gaps: str) -> 
         One a feature.
     gaps : {"cut", "fill"}
         What is done where values are missing.
+
+    Returns
+    -------
+    costly : list of str
+        Their names; empty if no feature would be left without them.
+    notes : list of str
+        Empty if few rows are lost.
     """
     missing = np.concatenate([np.isnan(r.values) for r in given])
     n_rows = len(missing)
@@ -37,10 +61,10 @@ def costly_features(given: list[Recording], names: Sequence[str], gaps: str) -> 
     lacks = missing.mean(axis=0)
     costly = np.flatnonzero(lacks > _LACK)
     if n_whole >= (1 - _LOSS) * n_rows or len(costly) == 0:
-        return []
+        return [], []
     longest = max(_longest_run(np.isnan(r.values[:, k])) for r in given for k in costly)
     if gaps == "fill" and longest <= _LONGEST:
-        return []
+        return [], []
     shown = ", ".join(f"{names[k]!r} lacks {lacks[k]:.0%}" for k in costly[:_MOST_NAMED])
     more = f" and {len(costly) - _MOST_NAMED} others" if len(costly) > _MOST_NAMED else ""
     note = (
@@ -48,9 +72,9 @@ def costly_features(given: list[Recording], names: Sequence[str], gaps: str) -> 
         f"{shown}{more}."
     )
     rest = np.delete(missing, costly, axis=1)
-    if rest.shape[1]:
+    listed = [names[int(k)] for k in costly] if rest.shape[1] else []
+    if listed:
         n_kept = int((~rest.any(axis=1)).sum())
-        listed = [names[k] for k in costly[:_MOST_NAMED]]
         note += (
             f' without_columns={listed!r} (--without-columns "{",".join(listed)}") leaves '
             f"{'it' if len(costly) == 1 else 'them'} out and keeps {n_kept}."
@@ -60,7 +84,7 @@ def costly_features(given: list[Recording], names: Sequence[str], gaps: str) -> 
             f" gaps='fill' with longest_gap={longest + 1} (--gaps fill --longest-gap "
             f"{longest + 1}) interpolates what is missing."
         )
-    return [note]
+    return listed, [note]
 
 
 def _longest_run(missing: np.ndarray) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from pyhits.convert import Pieces, check_step
 from pyhits.errors import ArgumentError, DataError
 from pyhits.io import naming, read_raw
 from pyhits.io.guard import as_path
-from pyhits.repairs.costly import costly_features
+from pyhits.repairs.costly import LostRows, costly_features
 from pyhits.repairs.grid import grid_step, places, usual_step
 from pyhits.repairs.missing import empty_features, what_is_missing, without_infinite
 from pyhits.repairs.order import in_order, merged, without_missing_times
@@ -52,12 +52,15 @@ class Repaired:
         What stands out, by trajectory and row of the data given.
     numbers : array of int, shape (n_trajectories,)
         Of which trajectory of the data given each one is a piece, in order.
+    costly : list of str
+        Features that cost so many rows that it may be better to leave them out.
     """
 
     trajectories: Trajectories
     notes: list[str]
     outliers: list[Outlier]
     numbers: np.ndarray
+    costly: list[str] = field(default_factory=list)
 
 
 def repair(
@@ -195,7 +198,8 @@ def _mended(
         if plan.outliers == "drop":
             ordered = _without(ordered, found)
     notes += what_is_missing(ordered, names)
-    notes += costly_features(ordered, names, plan.gaps)
+    costly, said = costly_features(ordered, names, plan.gaps)
+    notes += said
 
     has_times = pieces.times is not None
     usual = usual_step([r.times for r in ordered])
@@ -210,10 +214,17 @@ def _mended(
     else:
         step, parts = resampled(ordered, step, plan, notes)
     if not parts:
-        raise DataError(
+        raise LostRows(
             f"No {SHORTEST} whole rows stand together after the repair. "
             + " ".join(notes)
-            + (' gaps="fill" (--gaps fill) interpolates short gaps.' if plan.gaps == "cut" else "")
+            + (' gaps="fill" (--gaps fill) interpolates short gaps.' if plan.gaps == "cut" else ""),
+            costly,
+        )
+    if costly and not any(np.ptp(piece.values, axis=0).any() for piece in parts):
+        raise LostRows(
+            "Every feature is constant in the rows that are left after the repair. "
+            + " ".join(said),
+            costly,
         )
     shape = snapshot if snapshot is not None else pieces.snapshot
     is_known = has_times or pieces.dt is not None or plan.resample is not None
@@ -225,7 +236,7 @@ def _mended(
         snapshot=None if dropped else shape,
     )
     numbers = np.array([piece.number for piece in parts])
-    return Repaired(mended, notes, _where_given(found, ordered), numbers)
+    return Repaired(mended, notes, _where_given(found, ordered), numbers, costly)
 
 
 def _ordered(given: list[Recording], plan: Plan, notes: list[str]) -> list[Recording]:

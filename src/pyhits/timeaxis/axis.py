@@ -11,7 +11,8 @@ from pyhits.errors import ArgumentError
 from pyhits.timeaxis.calendars import STANDARD, day_number, month_length, year_month_day
 from pyhits.timeaxis.frequency import BusinessDays, Months, Step, step_from_dict
 from pyhits.timeaxis.numbers import SERIAL, UNITS
-from pyhits.timeaxis.texts import MICRO, elapsed, write_texts
+from pyhits.timeaxis.texts import MICRO, write_texts
+from pyhits.timeaxis.timeofday import DAY, elapsed
 from pyhits.timeaxis.zones import to_utc, to_wall
 
 #: The quarters of pandas that begin in January.
@@ -139,8 +140,11 @@ class TimeAxis:
         """Return times as texts, as they were written where they came as texts."""
         if self.origin is None:
             numbers = np.asarray(times, dtype=np.float64).tolist()
+            if self.form == "elapsed" and "%" in self.detail:
+                micro = np.rint(np.asarray(numbers) * MICRO).astype(np.int64) % (DAY * MICRO)
+                return write_texts(micro, self.detail)
             if self.form == "elapsed":
-                return [elapsed(value) for value in numbers]
+                return [elapsed(value, self.detail) for value in numbers]
             return [self._number(value) for value in numbers]
         if self.form in ("epoch", "serial"):
             return [_plain(value) for value in self._counted(times).tolist()]

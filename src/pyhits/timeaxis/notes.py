@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pyhits.timeaxis.axis import TimeAxis
 from pyhits.timeaxis.frequency import BusinessDays
+from pyhits.timeaxis.timeofday import DAY, is_clock_pattern
 
 
 def axis_notes(axis: TimeAxis) -> list[str]:
@@ -24,6 +27,26 @@ def axis_notes(axis: TimeAxis) -> list[str]:
         rows = f"{len(days)} {which} have no row" if len(days) > 1 else f"1 of {which} has no row"
         notes = [f"{notes[0][:-1]}; {rows}, as holidays ({days[0]} ...), and are no steps."]
     return notes
+
+
+def midnight_note(axis: TimeAxis, times: Sequence[np.ndarray]) -> list[str]:
+    """Return a sentence on times of a clock that pass midnight.
+
+    Parameters
+    ----------
+    times : sequence of array, each shape (n_rows,)
+        Along the axis, one vector a trajectory.
+    """
+    if axis.form not in ("elapsed", "texts") or not is_clock_pattern(axis.detail):
+        return []
+    if axis.has_dates:
+        times = [axis.ticks(t) / axis.second for t in times if np.isfinite(t).all()]
+    last = max((float(np.nanmax(t)) for t in times if np.isfinite(t).any()), default=0.0)
+    if last < DAY:
+        return []
+    count = int(last // DAY)
+    often = "once" if count == 1 else f"{count} times"
+    return [f"The times of day pass midnight {often}, and go on to the next day there."]
 
 
 def _one(unit: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyhits.timeaxis.calendars import calendar_named, day_number, year_month_day
 from pyhits.timeaxis.numbers import cf_ticks
-from pyhits.timeaxis.texts import MICRO, elapsed
+from pyhits.timeaxis.texts import MICRO
 from pyhits.timeaxis.zones import to_utc
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def as_objects(axis: TimeAxis, times: np.ndarray) -> Any:
     if axis.form == "timedelta":
         return np.rint(times * 1e9).astype("m8[ns]")
     if axis.form == "elapsed":
-        return np.array([elapsed(seconds) for seconds in times.tolist()], dtype=object)
+        return np.array(axis.labels(times), dtype=object)
     if axis.origin is None:
         return np.rint(times).astype(np.int64) if axis.detail == "integers" else times
     if axis.form == "texts":

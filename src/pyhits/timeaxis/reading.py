@@ -19,6 +19,7 @@ from pyhits.timeaxis.frequency import (
     working_days_of,
 )
 from pyhits.timeaxis.numbers import cf_ticks
+from pyhits.timeaxis.timeofday import DAY, is_clock_pattern, over_midnight
 from pyhits.timeaxis.values import NOTHING, Moments, check_format, moments_of
 from pyhits.timeaxis.zones import to_utc, to_wall, zone_named
 
@@ -87,7 +88,13 @@ def read_times(
     if found.ticks is None:
         assert found.numbers is not None, "times are numbers or ticks"
         axis = TimeAxis(name=name, form=found.form, detail=found.detail)
-        return axis, _cut(found.numbers, bounds)
+        parts = _cut(found.numbers, bounds)
+        if found.form == "elapsed" and is_clock_pattern(found.detail):
+            parts = [over_midnight(part) for part in parts]
+        return axis, parts
+    if found.form == "texts" and is_clock_pattern(found.detail) and (found.ticks != NOTHING).all():
+        clocks = [over_midnight(t, DAY * found.second) for t in _cut(found.ticks, bounds)]
+        found.ticks = np.concatenate(clocks)
     if time_zone is not None and found.zone is None:
         found.zone = time_zone
         for part in _cut(found.ticks, bounds):

@@ -162,12 +162,15 @@ def _decided(
     best = [order for order, rate in rates.items() if rate == max(rates.values())]
     if len(best) == 1:
         return different[best[0]]
+    # The first row may be the same date in all of them: 1/1/2020.
+    differ = np.any([different[k].ticks != different[best[0]].ticks for k in best[1:]], axis=0)
+    row = int(np.flatnonzero(differ)[0])
     both = " or ".join(
-        f"{write_texts(different[order].ticks[:1], '%-d %B %Y')[0]} "
+        f"{write_texts(different[order].ticks[row : row + 1], '%-d %B %Y')[0]} "
         f'(time_format="{order}", --time-format {order})'
         for order in best
     )
-    raise DataError(f"The date {texts[0]!r} may be {both}. Say which.")
+    raise DataError(f"The date {texts[row]!r} may be {both}. Say which.")
 
 
 def _read(texts: list[str], groups: list[tuple[np.ndarray, str]], calendar: str) -> Dated:
@@ -360,12 +363,3 @@ def write_texts(
             columns.append(["%"] * n)
     columns.append([pattern[at:]] * n)
     return ["".join(row) for row in zip(*columns, strict=True)]
-
-
-def elapsed(seconds: float) -> str:
-    """Return a time since the start as ``"1 days 02:03:04"``, without days if there are none."""
-    days, rest = divmod(round(seconds * 1e6), 86400 * MICRO)
-    whole, micro = divmod(rest, MICRO)
-    fraction = f".{micro:06d}".rstrip("0") if micro else ""
-    clock = f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{fraction}"
-    return f"{days} days {clock}" if days else clock

@@ -17,6 +17,7 @@ from pyhits.timeaxis.calendars import STANDARD, calendar_named, day_number
 from pyhits.timeaxis.formats import expanded
 from pyhits.timeaxis.numbers import SERIAL, UNITS, as_dates
 from pyhits.timeaxis.texts import MICRO, ORDERS, Unreadable, read_texts
+from pyhits.timeaxis.timeofday import read_clock
 
 #: Ticks where there is no time.
 NOTHING = np.iinfo(np.int64).min
@@ -226,9 +227,6 @@ def _spread(found: Moments, known: np.ndarray) -> Moments:
     return found
 
 
-_ELAPSED = re.compile(r"(?:(-?\d+) days? ?)?(?:\+?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?)?")
-
-
 def _of_texts(
     texts: list[str],
     rows: np.ndarray,
@@ -237,10 +235,9 @@ def _of_texts(
     where: str,
 ) -> Moments:
     if time_format is None:
-        elapsed = [_ELAPSED.fullmatch(text.strip()) for text in texts]
-        if all(found is not None and found.group(0) for found in elapsed):
-            parts = [[float(part or 0) for part in found.groups()] for found in elapsed if found]
-            return Moments(numbers=np.array(parts) @ [86400.0, 3600.0, 60.0, 1.0], form="elapsed")
+        clock = read_clock(texts)
+        if clock is not None:
+            return Moments(numbers=clock[0], form="elapsed", detail=clock[1])
     try:
         read = read_texts(texts, time_format, lambda ticks: is_regular(ticks, MICRO))
     except Unreadable as error:
