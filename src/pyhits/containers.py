@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +57,66 @@ def as_recording(
     if is_of(recording, "pandas", "DataFrame") and states.ndim in (2, 3):
         whole = states if states.ndim == 3 else states[None]
         return _as_frame(whole, recording, feature_names, times, axis, begins)
-    if is_of(recording, "xarray", "DataArray") and states.ndim == 2:
+    if is_of(recording, "polars", "DataFrame") or is_of(recording, "pyarrow", "Table"):
+        whole = states if states.ndim == 3 else states[None]
+        return _as_table(whole, recording, feature_names, times, axis, begins)
+    if is_of(recording, "xarray", "DataArray"):
         return _as_data_array(states, recording, times, axis, begins)
+    if is_of(recording, "xarray", "Dataset"):
+        return _as_dataset(states, recording, feature_names, times, axis, begins)
     return states
+
+
+def _as_table(
+    states: np.ndarray,
+    table: Any,
+    feature_names: Sequence[str],
+    times: np.ndarray,
+    axis: TimeAxis,
+    begins: np.ndarray,
+) -> Any:
+    """Return states (n, m, d) as a DataFrame of polars or a Table of pyarrow."""
+    names = list(table.columns) if is_of(table, "polars", "DataFrame") else table.column_names
+    n, m, d = states.shape
+    values = dict(zip(feature_names, states.reshape(n * m, d).T, strict=True))
+    made: dict[str, Any] = {}
+    for name in names:
+        if name in values:
+            made[name] = np.ascontiguousarray(values[name])
+        elif name == axis.name:
+            made[name] = list(axis.column((begins[:, None] + times).ravel()))
+        elif is_trajectory_name(name):
+            own = np.asarray(table[name].to_numpy())
+            firsts = np.sort(np.unique(own, return_index=True)[1])
+            made[name] = np.repeat(own[firsts], m)
+    if is_of(table, "polars", "DataFrame"):
+        return type(table)(made)
+    return type(table).from_pydict(made)
+
+
+def _as_dataset(
+    states: np.ndarray,
+    dataset: Any,
+    feature_names: Sequence[str],
+    times: np.ndarray,
+    axis: TimeAxis,
+    begins: np.ndarray,
+) -> Any:
+    """Return states (m, d) as the variables of a Dataset, if each is one feature over time."""
+    import xarray as xr
+
+    dim = axis.name
+    if states.ndim != 2 or dim not in dataset.dims:
+        return states
+    if any(k not in dataset or dataset[k].dims != (dim,) for k in feature_names):
+        return states
+    stamps = axis.column(begins[0] + times)
+    own = dataset.coords[dim].attrs if dim in dataset.coords else {}
+    variables = {
+        name: (dim, column, dataset[name].attrs)
+        for name, column in zip(feature_names, states.T, strict=True)
+    }
+    return xr.Dataset(variables, coords={dim: (dim, stamps, own)}, attrs=dataset.attrs)
 
 
 def _as_frame(
@@ -84,11 +142,9 @@ def _as_frame(
     ids = np.repeat(np.arange(n), m)
     for name, column in named.items():
         if name in values:
-            made[column] = (
-                values[name].astype(frame[column].dtype.name, copy=False)
-                if (frame[column].dtype.kind == "f")
-                else values[name]
-            )
+            dtype = frame[column].dtype
+            is_float = getattr(dtype, "kind", "") == "f"
+            made[column] = pd.array(values[name], dtype=dtype) if is_float else values[name]
         elif is_trajectory_name(name):
             made[column] = frame[column].drop_duplicates().to_numpy()[ids]
         elif name == axis.name:
@@ -99,19 +155,24 @@ def _as_frame(
         return result
     labels = [str(name) for name in names]
     if len(labels) > 1 or is_trajectory_name(labels[0]):
+        every_level = [frame.index.get_level_values(k).unique() for k in range(len(labels))]
+        numbering = [k for k, label in enumerate(labels) if is_trajectory_name(label)]
+        if not numbering and len(labels) == 2 and n > 1:  # the level that is not the time
+            numbering = [k for k, label in enumerate(labels) if label != axis.name][:1]
+            numbering = [0] if len(every_level[0]) == n and axis.name is None else numbering
+        if len(labels) > 2 or any(len(every_level[k]) != n for k in numbering):
+            return result
         levels = [
-            frame.index.get_level_values(k).unique()[ids]
-            if is_trajectory_name(label)
-            else axis.column(every)
-            for k, label in enumerate(labels)
+            every_level[k][ids] if k in numbering else axis.column(every)
+            for k in range(len(labels))
         ]
         result.index = pd.MultiIndex.from_arrays(levels, names=names)
     elif axis.has_dates or axis.form == "timedelta" or axis.name == labels[0]:
         result.index = pd.Index(axis.column(every), name=names[0])
         freq = getattr(frame.index, "freq", None)
         if freq is not None and hasattr(result.index, "to_period") and n == 1:
-            fits = pd.infer_freq(result.index) if m > 2 else None
-            result.index.freq = freq if fits == frame.index.inferred_freq else None
+            with contextlib.suppress(ValueError):  # the dates are not of this frequency
+                result.index.freq = freq
     elif n == 1 and frame.index.dtype.kind in "iu" and len(frame):
         result.index = pd.RangeIndex(int(frame.index[-1]), int(frame.index[-1]) + m, name=names[0])
     return result
@@ -120,17 +181,20 @@ def _as_frame(
 def _as_data_array(
     states: np.ndarray, array: Any, times: np.ndarray, axis: TimeAxis, begins: np.ndarray
 ) -> Any:
-    """Return states (m, d) with the dimensions of a DataArray, its other coordinates kept."""
+    """Return states (m, d) or (n, m, d) with the dimensions of a DataArray, its other coordinates
+    kept."""
     import xarray as xr
 
     dims = [str(name) for name in array.dims]
     name = axis.name if axis.name in dims else None
     if name is None:
         return states
-    rest = [dim for dim in dims if dim != name]
-    if int(np.prod([array.sizes[dim] for dim in rest])) != states.shape[1]:
+    runs = [dim for dim in dims if is_trajectory_name(dim)][:1]
+    rest = [dim for dim in dims if dim not in (name, *runs)]
+    sizes = [array.sizes[dim] for dim in rest]
+    if states.ndim != 2 + len(runs) or int(np.prod(sizes)) != states.shape[-1]:
         return states
-    shaped = states.reshape(len(states), *(array.sizes[dim] for dim in rest))
+    shaped = states.reshape(*states.shape[:-1], *sizes)
     kept = {
         key: coordinate for key, coordinate in array.coords.items() if name not in coordinate.dims
     }
@@ -138,6 +202,6 @@ def _as_data_array(
     stamps = axis.column(begins[0] + times)
     coords = {**kept, name: (name, stamps, own.attrs)}
     result = xr.DataArray(
-        shaped, dims=[name, *rest], coords=coords, name=array.name, attrs=array.attrs
+        shaped, dims=[*runs, name, *rest], coords=coords, name=array.name, attrs=array.attrs
     )
     return result.transpose(*array.dims)

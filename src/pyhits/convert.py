@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,8 +20,7 @@ from pyhits.columns import (
 )
 from pyhits.dateparts import with_joined_dates
 from pyhits.errors import ArgumentError, DataError, warn
-from pyhits.time_column import index_note, is_index_of_times
-from pyhits.time_names import TimeName, is_trajectory_name, time_name
+from pyhits.time_names import is_trajectory_name, time_name
 from pyhits.timeaxis import NUMBERS, TimeAxis, read_times
 from pyhits.timeaxis.notes import midnight_note
 from pyhits.timeaxis.reading import joined_axes
@@ -81,13 +80,12 @@ def to_pieces(
     if isinstance(data, np.ndarray) and data.dtype == object and data.ndim == 1 and len(data):
         # The usual way to keep arrays of different lengths in one NumPy array.
         data = list(data) if all(hasattr(item, "shape") for item in data) else data
+    from pyhits.frames import from_frame, is_frame  # which builds on this module
+
     if isinstance(data, Pieces):
         pieces = data
-    elif is_of(data, "pandas", "DataFrame"):
+    elif is_frame(data):
         pieces = from_frame(data, choice=choice, raw=raw)
-    elif is_of(data, "pandas", "Series"):
-        pieces = from_frame(data.to_frame(), choice=choice, raw=raw)
-        pieces.feature_names = None if data.name is None else [str(data.name)]
     elif is_of(data, "xarray", "Dataset"):
         pieces = _from_xarray(_stacked(data), raw=raw, reading=choice.reading)
     elif is_of(data, "xarray", "DataArray"):
@@ -343,52 +341,47 @@ def _trajectory_ids(column: Any, name: str, where: str) -> np.ndarray:
     return ids.astype(str) if ids.dtype.kind == "O" else ids
 
 
-def from_frame(
-    frame: Any,
-    *,
-    where: str = "the DataFrame",
-    choice: ColumnChoice = ALL_COLUMNS,
-    raw: bool = False,
-) -> Pieces:
-    """Read a pandas DataFrame: one row a time.
-
-    Index levels with the name of a trajectory count as columns. An index of dates, of floats that
-    rise, or of anything that rises under a name is the time, unless a column is.
-    """
-    names = [str(c) for c in frame.columns]
-    columns = [frame.iloc[:, k].to_numpy() for k in range(len(names))]
-    has_time = any(time_name(n) >= TimeName.LIKELY for n in names)
-    notes = []
-    for k, label in enumerate(frame.index.names):
-        level = "" if label is None else str(label)
-        values = frame.index.get_level_values(k).to_numpy()
-        if is_trajectory_name(level) or (level and level == choice.time_column):
-            names.append(level)
-            columns.append(values)
-        elif not has_time and is_index_of_times(level, values, frame.index.nlevels):
-            names.append(level or "time")
-            columns.append(values)
-            if choice.time_column is None:
-                choice = replace(choice, time_column=len(names) - 1)
-        elif not has_time and choice.time_column is None:
-            notes += index_note(level, values)
-    pieces = from_columns(names, columns, where=where, choice=choice, raw=raw)
-    if pieces.axis.name == "time" and "time" not in (*map(str, frame.columns), *frame.index.names):
-        pieces.axis = replace(pieces.axis, name=None)
-    pieces.notes += notes
-    return pieces
-
-
 def _stacked(dataset: Any) -> Any:
     """Return a Dataset's variables as one DataArray, the variables along a last axis."""
     keep = [n for n in dataset.data_vars if dataset[n].dtype.kind in "fiu" and dataset[n].ndim]
     if not keep:
         raise DataError("The xarray Dataset holds no numeric variable with a dimension.")
+    dims = [str(d) for d in dataset[keep].dims]
+    time = sorted((d for d in dims if not is_trajectory_name(d)), key=time_name, reverse=True)[:1]
+    moving = [n for n in keep if not time or time[0] in dataset[n].dims]
+    keep = moving or keep  # a mask or an area is no state
     if len(keep) == 1:
         return dataset[keep[0]]
+    if len({frozenset(dataset[n].dims) for n in keep}) > 1:
+        return _side_by_side(dataset, keep, time[0])
     taken = {str(d) for d in dataset[keep].dims}
     dim = next(name for name in ("feature", "variable", "pyhits_variable") if name not in taken)
     return dataset[keep].to_dataarray(dim=dim)
+
+
+def _side_by_side(dataset: Any, keep: Sequence[Any], time: str) -> Any:
+    """Return variables of different dimensions as one DataArray, each value of each a feature."""
+    import xarray as xr  # the user's object is of it
+
+    runs = [d for d in dataset[keep].dims if is_trajectory_name(str(d))][:1]
+    lead = [*runs, time]
+    parts: list[np.ndarray] = []
+    names: list[str] = []
+    for name in keep:
+        array = dataset[name]
+        if any(d not in array.dims for d in runs):
+            array = array.expand_dims({d: dataset.sizes[d] for d in runs})
+        rows = array.transpose(*lead, ...).values
+        rows = rows.reshape(*rows.shape[: len(lead)], -1)
+        width = rows.shape[-1]
+        parts.append(rows)
+        one = width == 1 and array.ndim == len(lead)
+        names += [str(name)] if one else [f"{name}.{k}" for k in range(width)]
+    coords = {d: dataset.coords[d] for d in lead if d in dataset.coords}
+    coords["pyhits_variable"] = ("pyhits_variable", names)
+    return xr.DataArray(
+        np.concatenate(parts, axis=-1), dims=[*lead, "pyhits_variable"], coords=coords
+    )
 
 
 def _from_xarray(

@@ -540,6 +540,7 @@ class Stepping:
             rows = last_rows(rows, max(2, self.start_rows_), onset.MOST_ROWS if smooth else 0)
         data, _ = self._apart(self.as_data(rows, inputs=False))
         starts = endings(data, self.start_rows_)
+        single = single and len(starts.times) == 1
         if smooth:
             found, note = onset.smoothed(
                 data,

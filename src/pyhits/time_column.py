@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.errors import DataError, PyHiTSError
-from pyhits.time_names import TimeName, is_count_name, time_name
+from pyhits.time_names import TimeName, is_count_name, is_trajectory_name, time_name
 from pyhits.timeaxis import is_clock, is_date, read_times
 from pyhits.times import UNIFORM_TOLERANCE
 
@@ -65,6 +65,8 @@ class Rise:
 def rise_of(column: Any, starts: Sequence[int] = (0,)) -> Rise:
     """Tell how a column rises; ``starts`` are the first rows of the trajectories."""
     array = np.asarray(column)
+    if array.dtype.kind == "f" and array.dtype.itemsize == 2:
+        array = array.astype(np.float64)
     dated = holds_dates(array)
     if array.dtype.kind in "OSU" and not dated:
         return Rise()
@@ -250,6 +252,36 @@ def is_index_of_times(name: str, values: np.ndarray, n_levels: int) -> bool:
     if not rise.is_strict or rise.counts_rows:
         return False
     return bool(name) or values.dtype.kind == "f"
+
+
+def index_levels(
+    levels: Sequence[tuple[str, np.ndarray]], notes: list[str]
+) -> list[tuple[str, np.ndarray]]:
+    """Return the levels of an index, the one that numbers trajectories under a name that says so.
+
+    It does if another level rises from row to row wherever this one stays as it is, and each of its
+    values stands together. What was found is added to ``notes``.
+    """
+    if any(is_trajectory_name(name) for name, _ in levels) or len(levels) != 2:
+        return list(levels)
+    for k, (name, values) in enumerate(levels):
+        other, times = levels[1 - k]
+        ids = np.unique(values.astype(str), return_inverse=True)[1]
+        starts = np.flatnonzero(np.diff(ids, prepend=-1) != 0)
+        counts = np.diff([*starts, len(ids)])
+        if len(starts) < 2 or len(starts) != len(np.unique(ids)) or counts.min() < 2:
+            continue
+        if {time_name(name), time_name(other)} <= {TimeName.COUNT, TimeName.LIKELY, TimeName.SURE}:
+            continue  # a year and a month number no trajectories
+        rise = rise_of(times, starts.tolist())
+        if rise.share == 1 and (rise.is_even or rise.is_date):
+            shown = [repr(text) if text else f"level {at}" for at, (text, _) in enumerate(levels)]
+            notes.append(
+                f"Of the index, {shown[k]} numbers the trajectories, {shown[1 - k]} is the time."
+            )
+            made = [("trajectory", values), (other or "time", times)]
+            return made if k == 0 else made[::-1]
+    return list(levels)
 
 
 def index_note(name: str, values: np.ndarray) -> list[str]:

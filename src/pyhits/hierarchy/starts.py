@@ -10,6 +10,7 @@ import numpy as np
 from pyhits.checks import as_numeric
 from pyhits.encoders.base import several
 from pyhits.errors import ArgumentError, DataError
+from pyhits.time_names import is_trajectory_name
 from pyhits.trajectories import Trajectories, default_names
 
 
@@ -141,6 +142,8 @@ def is_single(recording: Any) -> bool:
     """Whether a recording is one of shape ``(rows, d)``, not several, nor ``Trajectories``."""
     if isinstance(recording, Trajectories) or several(recording):
         return False
+    if hasattr(recording, "dims"):  # of xarray: all dimensions but the times are features
+        return not any(is_trajectory_name(str(name)) for name in recording.dims)
     return np.ndim(recording) <= 2
 
 

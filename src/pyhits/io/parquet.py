@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.convert import Pieces, from_frame, step_rounding
+from pyhits.convert import Pieces, step_rounding
+from pyhits.frames import from_frame
 from pyhits.io.choose import Wanted
 from pyhits.io.guard import PARQUET, expect_kind, need, reading
 from pyhits.io.layout import as_axis

@@ -10,8 +10,9 @@ import numpy as np
 
 from pyhits.checks import as_numeric
 from pyhits.column_choice import ALL_COLUMNS, ColumnChoice
-from pyhits.convert import Pieces, from_frame, set_times, to_pieces, with_features
+from pyhits.convert import Pieces, set_times, to_pieces, with_features
 from pyhits.errors import ArgumentError, DataError
+from pyhits.frames import from_frame, is_frame
 from pyhits.timeaxis import NUMBERS, TimeAxis
 from pyhits.trajectories import Trajectories
 
@@ -103,7 +104,7 @@ def raw_pieces(data: Any, dt: float | None, choice: ColumnChoice = ALL_COLUMNS) 
             f"time_column={choice.time_column!r} is for files and DataFrames; give other data "
             "times=..."
         )
-    if hasattr(data, "columns"):
+    if is_frame(data) and hasattr(data, "columns"):
         pieces = from_frame(data, choice=choice, raw=True)
         pieces.dt = dt if pieces.times is None else None
         return pieces

@@ -251,6 +251,11 @@ def joined_axes(axes: Sequence[TimeAxis], starts: Sequence[float]) -> tuple[Time
                 f"Trajectory {k} steps by {other.unit or 'numbers'}, trajectory 0 by "
                 f"{first.unit or 'numbers'}; all need times of one kind."
             )
+        if (other.zone is None) != (first.zone is None):
+            raise DataError(
+                f"The dates of trajectory {k} are {other.zone or 'of no time zone'}, those of "
+                f"trajectory 0 {first.zone or 'of no time zone'}; give all of them a zone, or none."
+            )
     if not first.has_dates or all(axis == first for axis in axes):
         return first, np.array(starts, dtype=np.float64)
     if isinstance(first.step, BusinessDays):

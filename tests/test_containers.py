@@ -1,0 +1,169 @@
+"""Recordings in pandas, xarray, pyarrow and polars: read as they are, forecast as they came."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pyhits
+from pyhits.errors import DataError, PyHiTSWarning
+
+N = 60
+T = 0.3 * np.arange(N)
+
+
+def _frame(index: Any = None) -> pd.DataFrame:
+    return pd.DataFrame({"u": np.sin(T), "v": np.cos(T)}, index=index)
+
+
+def _after(data: Any, steps: int = 2) -> Any:
+    model = pyhits.HiTS(
+        flow_map="polynomial", encoder=[], denoise=False, n_jobs=1, verbose=False
+    ).fit(data)
+    return model.forecast_from(data, steps)
+
+
+@pytest.mark.parametrize("names", [("station", "date"), (None, None), ("run", "t")])
+def test_two_levels_of_an_index_are_trajectories_and_times(names: tuple[str | None, ...]) -> None:
+    times = pd.date_range("2020-01-01", periods=30) if names[1] == "date" else range(30)
+    index = pd.MultiIndex.from_product([["a", "b"], times], names=names)
+    frame = _frame(index)
+    data = pyhits.Trajectories(frame)
+    assert data.lengths.tolist() == [30, 30]
+    assert data.feature_names == ("u", "v")
+    later = _after(frame)
+    assert later.index.names == list(names)
+    assert later.index.get_level_values(0).tolist() == ["a"] * 3 + ["b"] * 3
+    assert later.index.get_level_values(1)[0] == times[-1]
+    np.testing.assert_allclose(later.iloc[0], frame.iloc[29])
+    np.testing.assert_allclose(later.iloc[3], frame.iloc[59])
+
+
+def test_levels_of_year_and_month_make_dates() -> None:
+    index = pd.MultiIndex.from_product([range(2001, 2006), range(1, 13)], names=["year", "month"])
+    with pytest.warns(PyHiTSWarning, match="together are the time"):
+        data = pyhits.Trajectories(_frame(index))
+    assert data.axis.step_name(data.dt) == "1 month"
+    assert data.feature_names == ("u", "v")
+
+
+def test_a_frame_of_several_trajectories_goes_on_with_each() -> None:
+    frame = _frame().assign(trajectory=np.repeat([4, 7], 30), t=np.tile(0.1 * np.arange(30), 2))
+    later = _after(frame)
+    assert later["trajectory"].tolist() == [4, 4, 4, 7, 7, 7]
+    np.testing.assert_allclose(later["t"], [2.9, 3.0, 3.1] * 2)
+
+
+def test_dates_with_and_without_a_zone_are_not_joined() -> None:
+    naive = _frame(pd.date_range("2020-01-01", periods=N))
+    zoned = _frame(pd.date_range("2021-01-01", periods=N, tz="UTC"))
+    with pytest.raises(DataError, match="give all of them a zone, or none"):
+        pyhits.Trajectories([naive, zoned])
+
+
+def test_business_days_keep_their_frequency_without_a_warning_of_pandas(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    later = _after(_frame(pd.bdate_range("2021-01-27", periods=N)))
+    assert later.index.freqstr == "B"
+    assert not [w for w in recwarn if "infer_freq" in str(w.message)]
+
+
+def test_half_precision_is_read_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    pyhits.Trajectories(_frame().astype("float16"))
+    assert not [w for w in recwarn if "overflow" in str(w.message)]
+
+
+def test_columns_of_arrow_come_back() -> None:
+    pa = pytest.importorskip("pyarrow")
+    index = pd.date_range("2021-01-01", periods=N)
+    later = _after(_frame(index).convert_dtypes(dtype_backend="pyarrow"))
+    assert [str(kind) for kind in later.dtypes] == ["double[pyarrow]"] * 2
+    table = pa.table({"t": 0.1 * np.arange(N), "u": np.sin(T), "v": np.cos(T)})
+    data = pyhits.Trajectories(table)
+    assert (data.feature_names, data.dt) == (("u", "v"), pytest.approx(0.1))
+    after = _after(table)
+    assert isinstance(after, pa.Table)
+    assert after.column_names == ["t", "u", "v"]
+    np.testing.assert_allclose(after["t"].to_numpy(), [5.9, 6.0, 6.1])
+
+
+def test_the_times_of_arrow_keep_their_zone() -> None:
+    pa = pytest.importorskip("pyarrow")
+    dates = pd.date_range("2021-03-27", periods=N, freq="h", tz="Europe/Berlin")
+    data = pyhits.Trajectories(pa.table({"when": dates, "u": np.sin(T)}))
+    assert data.axis.zone == "Europe/Berlin"
+    assert data.dt == 3600
+
+
+class _PolarsSeries:
+    """What PyHiTS uses of a Series of polars, which is no dependency of the tests."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values, self.dtype = values, values.dtype
+
+    def to_numpy(self) -> np.ndarray:
+        return self.values
+
+
+def _polars(monkeypatch: pytest.MonkeyPatch, columns: dict[str, Any]) -> Any:
+    def init(self: Any, given: dict[str, Any]) -> None:
+        self.given = {name: np.asarray(column) for name, column in given.items()}
+
+    made = {
+        "__init__": init,
+        "__module__": "polars.dataframe.frame",
+        "columns": property(lambda self: list(self.given)),
+        "get_columns": lambda self: [_PolarsSeries(column) for column in self.given.values()],
+        "__array__": lambda self, dtype=None, copy=None: np.column_stack(
+            [column.astype(object) for column in self.given.values()]
+        ),
+    }
+    monkeypatch.setitem(sys.modules, "polars", ModuleType("polars"))
+    return type("DataFrame", (), made)(columns)
+
+
+def test_frames_of_polars_have_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = np.arange("2021-01-01", "2021-03-02", dtype="M8[D]")
+    frame = _polars(monkeypatch, {"date": days, "u": np.sin(T), "v": np.cos(T)})
+    data = pyhits.Trajectories(frame)
+    assert data.feature_names == ("u", "v")
+    assert data.axis.step_name(data.dt) == "1 day"
+    later = _after(frame)
+    assert later.columns == ["date", "u", "v"]
+    assert later.given["date"].astype("M8[D]").astype(str).tolist()[0] == "2021-03-01"
+
+
+def test_datasets_and_fields_of_xarray_come_back() -> None:
+    xr = pytest.importorskip("xarray")
+    time = pd.date_range("2021-01-01", periods=N)
+    series = {"u": ("time", np.sin(T)), "v": ("time", np.cos(T))}
+    dataset = xr.Dataset(series, coords={"time": time})
+    later = _after(dataset)
+    assert isinstance(later, xr.Dataset)
+    assert str(later["time"].values[1])[:10] == "2021-03-02"
+    np.testing.assert_allclose(later["v"].values[0], np.cos(T[-1]))
+    field = np.stack([np.outer([1, 2, 3], np.sin(T + phase)) for phase in (0, 1)])
+    array = xr.DataArray(field, dims=("lat", "lon", "time"), coords={"time": time})
+    after = _after(array)
+    assert after.dims == ("lat", "lon", "time")
+    assert after.shape == (2, 3, 3)
+    np.testing.assert_allclose(after.values[..., 0], field[..., -1], rtol=1e-6)
+
+
+def test_variables_of_other_dimensions_are_neither_repeated_nor_states() -> None:
+    xr = pytest.importorskip("xarray")
+    both = np.column_stack([np.sin(T), np.cos(T)])
+    dataset = xr.Dataset(
+        {"u": ("time", np.sin(T)), "f": (("x", "time"), both.T), "mask": ("x", [0, 1])},
+        coords={"time": pd.date_range("2021-01-01", periods=N)},
+    )
+    data = pyhits.Trajectories(dataset)
+    assert data.feature_names == ("u", "f.0", "f.1")
+    np.testing.assert_array_equal(data[0][:, 1:], both)
+    assert data.axis.step_name(data.dt) == "1 day"
