@@ -236,3 +236,26 @@ def test_what_no_table_is_ends_at_once(tmp_path, content, match):
     with pytest.raises(FileFormatError, match=match):
         pyhits.read(path)
     assert time.process_time() - begin < 5
+
+
+@pytest.mark.parametrize(
+    "mark", ["-1.#IND", "1.#QNAN", "1.#INF", "#DIV/0!", "#VALUE!", ".", "*", "-nan(ind)"]
+)
+@pytest.mark.parametrize("column", [0, 1, 2])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_what_is_no_number_is_missing_and_no_comment(tmp_path, mark, column, delimiter):
+    rows = [[f"{np.sin(0.1 * k + c):.6f}" for c in range(3)] for k in range(60)]
+    rows[20][column] = mark
+    path = tmp_path / "marks.csv"
+    lines = [delimiter.join(["a", "b", "c"]), *(delimiter.join(row) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=r"line 22, column '[abc]'"):
+        pyhits.read(path)
+    mended = pyhits.repair(path).trajectories
+    assert mended.lengths.tolist() == [20, 39]
+
+
+def test_a_comment_at_the_end_of_a_line_is_none_of_its_numbers(tmp_path):
+    path = tmp_path / "notes.csv"
+    path.write_text("a,b\n" + "".join(f"{k % 7}.5,{k % 5}  # INDoors\n" for k in range(30)))
+    assert pyhits.read(path).values[:, 1].tolist() == [float(k % 5) for k in range(30)]

@@ -18,7 +18,20 @@ NOISE = np.random.default_rng(0).normal(20, 3, N).round(3)
 
 #: Names under which times come.
 TIMES = [
-    *("t", "time", "Time [s]", "time_s", "elapsed", "t_sec", "ts", "hour", "sec", "time/s"),
+    *(
+        "Laufzeit",
+        "Messzeit [s]",
+        "t",
+        "time",
+        "Time [s]",
+        "time_s",
+        "elapsed",
+        "t_sec",
+        "ts",
+        "hour",
+        "sec",
+        "time/s",
+    ),
     *("date_time", "ds", "index", "utc", "Zeit", "temps", "tiempo", "tempo", "Datum", "fecha"),
     *("elapsedTime", "Timestamp", "t [ms]", "Time(s)", "epoch", "frame", "step", "sample"),
     *("unix_time", "day_of_year", "JD", "MJD", "Unnamed: 0", "Zeit [s]", "timeSec", "t_ms"),

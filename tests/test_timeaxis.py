@@ -322,3 +322,9 @@ def test_times_of_day(text):
 def test_the_day_before_a_leap_day_is_kept_by_months_and_by_dates_between_steps():
     axis, (_times,) = read_times(["2020-01-31", "2020-02-29", "2020-03-31"])
     assert str(axis.at([0.5])[0])[:10] == "2020-02-14"
+
+
+def test_a_row_a_month_keeps_no_days_of_the_week() -> None:
+    dates = [f"0{k}/0{k}/2020" for k in range(1, 10)]
+    axis, _ = read_times(np.array(dates))
+    assert axis.step is None

@@ -29,7 +29,12 @@ LONGEST_ROW, LONGEST_SNAPSHOT = 8192, 4096
 
 #: Texts that stand for a value that is not there, in lower case.
 MISSING_WORDS = frozenset(
-    ["", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "missing", "-", "--", "?"]
+    [
+        *("", "na", "n/a", "<na>", "nan", "nat", "null", "none", "missing", "-", "--", "?"),
+        *(".", "*", "#n/a", "#n/a n/a", "#div/0!", "#value!", "#ref!", "#num!", "#name?"),
+        *("#null!", "-nan", "nan(ind)", "-nan(ind)", "1.#ind", "-1.#ind", "1.#qnan"),
+        *("-1.#qnan", "1.#snan", "1.#inf", "-1.#inf"),
+    ]
 )
 
 

@@ -37,6 +37,7 @@ _SURE = _words(
 _TIMES = _words(
     "t time times timestamp timestamps timestep date dates datetime datetimes dteday clock "
     "walltime simtime systime localtime unixtime elapsedtime timepoint timepoints dateandtime "
+    "laufzeit messzeit versuchszeit "
     "zeit uhrzeit zeitpunkt zeitstempel datum "  # German, with Dutch and Swedish
     "horodatage horodate fecha tiempo hora orario ora istante tijd tijdstip dato tid tidpunkt "
     "czas godzina \u010das cas ido id\u0151 d\u00e1tum aika zaman tarih waktu tanggal vreme "
@@ -65,7 +66,7 @@ _UNITS = _words(
     "year years yr yrs jahr jahre an ann\u00e9e annee ann\u00e9es annees "
     "a\u00f1o a\u00f1os ano anos anno anni jaar \u00e5r rok \u0433\u043e\u0434 \u5e74 \u5e74\u5ea6 "
     "decade decades century kyr myr "
-    "doy yday dayofyear weekofyear yearday yearmonth yyyymm yyyymmdd"
+    "doy yday dayno daynumber weekno dayofyear weekofyear yearday yearmonth yyyymm yyyymmdd"
 )
 
 #: Units that stand for too many other things to mean time by themselves.
@@ -73,7 +74,8 @@ _LETTERS = _words("s h d ps fs an a mon mo")
 
 _COUNTS = _words(
     "index indices idx frame frames frameno framenumber step steps tick ticks sample samples "
-    "sampleno row rows rownum iteration iterations iter iters cycle cycles generation generations "
+    "sampleno row rows rownum rowname rownames rowid iteration iterations iter iters "
+    "cycle cycles generation generations "
     "no nr num number id unnamed level observation obs record rec scan point seq sequence counter "
     "period periods"
 )

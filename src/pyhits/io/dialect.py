@@ -172,18 +172,24 @@ def split_line(line: str, delimiter: str | None) -> list[str]:
     return [f.strip() for f in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
 
 
+#: What old C libraries write for what is no number, behind ``1.``.
+_NO_NUMBER = r"(?<=\d\.)#(?=IND|INF|QNAN|SNAN)"
+
+
 def without_comment(line: str, comment: str, delimiter: str | None = None) -> str:
     """Return a line up to the comment at its end, if it has one outside quotes.
 
-    What a field begins with is no comment: ``#N/A``.
+    What a field begins with is no comment: ``#N/A``; nor is the rest of ``-1.#IND``.
     """
     if comment not in line:
         return line
     if delimiter in (None, "\n"):
-        before = re.match(rf'(?:[^"{comment}]+|"[^"]*(?:"|$))*', line)
+        before = re.match(rf'(?:[^"{comment}]+|"[^"]*(?:"|$)|{_NO_NUMBER})*', line)
         return before.group(0) if before else line
     begins = re.escape(delimiter or "")
-    before = re.match(rf'(?:[^"{comment}]+|"[^"]*(?:"|$)|(?:^|(?<={begins})){comment})*', line)
+    before = re.match(
+        rf'(?:[^"{comment}]+|"[^"]*(?:"|$)|(?:^|(?<={begins})){comment}|{_NO_NUMBER})*', line
+    )
     return before.group(0) if before else line
 
 

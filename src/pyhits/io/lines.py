@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from pyhits.errors import FileFormatError
 COMMENTS = "#%"
 
 #: How spreadsheets write that a value is missing.
-NOT_AVAILABLE = "#N/A"
+#: and what spreadsheets, and old C libraries, write for what is no number.
+NOT_AVAILABLE = ("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NULL!")
+NO_NUMBER = (".#IND", ".#INF", ".#QNAN", ".#SNAN")
 
 #: Bytes of a line, at most: a million numbers.
 _LONGEST_LINE = 1 << 24
@@ -138,13 +142,15 @@ def _check_lines(path: Path) -> None:
         )
 
 
-def holds_text(path: Path, text: str, encoding: str) -> bool:
-    """Tell whether a text stands anywhere in a file."""
-    sought = text.encode("utf-8" if encoding != "utf-16" else "utf-16-le")
+def holds_any(path: Path, texts: Sequence[str], encoding: str) -> bool:
+    """Tell whether one of several texts stands anywhere in a file."""
+    code = "utf-8" if encoding != "utf-16" else "utf-16-le"
+    sought = re.compile(b"|".join(re.escape(text.encode(code)) for text in texts))
+    longest = max(len(text.encode(code)) for text in texts)
     last = b""
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
-            if sought in last + chunk:
+            if sought.search(last + chunk):
                 return True
-            last = chunk[-len(sought) :]
+            last = chunk[-longest:]
     return False

@@ -14,7 +14,7 @@ from pyhits.columns import Roles
 from pyhits.errors import DataError, FileFormatError
 from pyhits.io.cells import Cells, as_cells
 from pyhits.io.dialect import shortened
-from pyhits.io.lines import NOT_AVAILABLE, holds_text
+from pyhits.io.lines import NO_NUMBER, NOT_AVAILABLE, holds_any
 from pyhits.io.sheet import Sheet
 
 #: Rows that are converted together.
@@ -92,7 +92,8 @@ def read_table(path: Path, sheet: Sheet, *, raw: bool = False) -> Table:
 
 def _fast(path: Path, sheet: Sheet) -> Table | None:
     """Let numpy read the table, and return None if that finds anything else than numbers."""
-    if sheet.dialect.delimiter == "\n" or holds_text(path, NOT_AVAILABLE, sheet.encoding):
+    marks = (*NOT_AVAILABLE, *NO_NUMBER)
+    if sheet.dialect.delimiter == "\n" or holds_any(path, marks, sheet.encoding):
         return None  # for numpy the rest of such a line is a comment
     texts = sheet.text_columns
     dtype = [(f"f{k}", "U64" if k in texts else "f8") for k in range(sheet.n_columns)]

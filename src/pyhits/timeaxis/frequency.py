@@ -189,6 +189,10 @@ def months_of(ticks: np.ndarray, second: int, calendar: str) -> Months | None:
     return None
 
 
+#: Share of the rows that the next such day follows.
+_LEAST_NEIGHBOURS = 0.5
+
+
 def working_days_of(ticks: np.ndarray, second: int) -> BusinessDays | None:
     """Return the days of the week that dates keep, with what is missing as holidays, or None.
 
@@ -218,6 +222,8 @@ def working_days_of(ticks: np.ndarray, second: int) -> BusinessDays | None:
     is_there = np.isin(every, days)
     number = np.flatnonzero(is_there)
     skipped = np.diff(number) - 1
+    if (skipped == 0).mean() < _LEAST_NEIGHBOURS:
+        return None  # such as one row a month
     behind = np.searchsorted(number, np.arange(len(every)), side="right") - 1
     missing = ~is_there
     # A gap of weeks is no holiday: rows are missing there.
