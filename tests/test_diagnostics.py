@@ -81,6 +81,49 @@ def test_findings_name_the_place_and_an_option() -> None:
     assert "unwrap" in found.advice
 
 
+@pytest.mark.parametrize("shift", [-6.0, 2.5])
+def test_a_step_of_one_feature_to_another_level_is_a_regime(shift: float) -> None:
+    rows = np.column_stack([np.sin(2 * T), np.cos(2 * T)])
+    rows[170:, 0] += shift
+    (found,) = examine(rows)
+    assert (found.kind, found.row) == ("regime", 170)
+    assert "'x0' lies about" in found.message
+    # One that comes back, or a leap of what goes one way before and behind it, is none.
+    rows[180:, 0] -= shift
+    assert "regime" not in kinds(rows)
+    leap = np.column_stack([np.sin(2 * T), 0.1 * T + np.where(T > 10, 5.0, 0.0)])
+    assert "regime" not in kinds(leap)
+
+
+@pytest.mark.parametrize("feature", range(3))
+@pytest.mark.parametrize("way", [1, -1])
+def test_sorted_rows_of_few_turns_are_said(feature: int, way: int) -> None:
+    for seed in range(3):
+        rows = systems.get("lorenz").simulate(1, n_steps=1500, random_state=seed)[0]
+        (found,) = examine(rows[np.argsort(way * rows[:, feature])])
+        assert (found.kind, found.features) == ("sorted", (f"x{feature}",))
+    # In the order of time, a feature that rises unevenly is none, at any step.
+    s = np.arange(500) * 1.9
+    for rising in (np.log1p(s), s**2):
+        assert (
+            examine(np.column_stack([rising, np.sin(s) + 0.2 * np.sin(2.7 * s), np.cos(s)])) == []
+        )
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_few_leaps_of_a_relaxation_oscillator_are_sound(columns: int) -> None:
+    def oscillator(mu: float) -> np.ndarray:
+        start = np.array([2.0, 0.0])
+        return rk4(lambda x: np.array([x[1], mu * (1 - x[0] ** 2) * x[1] - x[0]]), start, 0.2, 240,
+                   400)  # fmt: skip
+
+    noise = 0.01 * np.random.default_rng(0).standard_normal((240, 2))
+    for mu in (12, 20, 30, 38):
+        rows = oscillator(mu)
+        for data in (rows, rows + noise * rows.std(axis=0)):
+            assert examine(data[:, :columns]) == []
+
+
 def test_several_trajectories_are_named() -> None:
     clean, bad = np.tile(WAVE, (2, 1))[:400], glued_waves()
     (found,) = examine([clean, bad])

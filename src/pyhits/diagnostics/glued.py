@@ -35,6 +35,11 @@ _SAME = 0.12
 #: Share of the jumps that are unlike all others, at least; share of the features that jump.
 _UNLIKE, _TOGETHER = 0.5, 0.6
 
+#: Share of the jumps of one feature that it creeps up to and creeps back from, at least, as
+#: relaxation oscillators do; rows that show it; and of one jump alone, the way from the first to
+#: the last row on either side, as a share of the range there.
+_CREEPS, _CREEP_ROWS, _ONE_WAY = 0.8, 6, 0.8
+
 #: Share of the jumps at which a feature is said to jump, at least.
 _OFTEN = 0.3
 
@@ -58,7 +63,7 @@ def glued(sample: Sample) -> list[Finding]:
     if together < _TOGETHER:
         return []
     all_jump = together == 1 and _RESET <= len(part.names) <= _MOST_RESET
-    if not all_jump and _recur(part, leaps):
+    if not all_jump and (_recur(part, leaps) or _relaxes(part, leaps)):
         return []
     if any(_explains(sample, leaps, k) for k in set_levels):
         return []
@@ -146,6 +151,28 @@ def _recur(part: Sample, leaps: list[np.ndarray]) -> bool:
     )
     np.fill_diagonal(apart, np.inf)
     return bool((apart.min(axis=1) > _SAME * length).mean() < _UNLIKE)
+
+
+def _relaxes(part: Sample, leaps: list[np.ndarray]) -> bool:
+    """Whether one feature creeps on before its leaps and creeps back after them."""
+    if len(part.names) > 1:
+        return False
+    creeps = []
+    alone = sum(len(places) for places in leaps) == 1
+    for piece, places in zip(part.pieces, leaps, strict=True):
+        x = piece[:, 0]
+        steps = np.diff(x)
+        for at in places.tolist():
+            # A leap may take two rows.
+            before = steps[max(0, at - _CREEP_ROWS) : at].sum()
+            behind = steps[at + 2 : at + 2 + _CREEP_ROWS].sum()
+            one_way = not alone or min(map(_one_way, (x[: at + 1], x[at + 2 :]))) >= _ONE_WAY
+            creeps.append(one_way and before * steps[at] > 0 > behind * steps[at])
+    return float(np.mean(creeps)) >= _CREEPS
+
+
+def _one_way(x: np.ndarray) -> float:
+    return float(abs(x[-1] - x[0]) / max(np.ptp(x), 1e-300))
 
 
 def _together(part: Sample, leaps: list[np.ndarray]) -> float:

@@ -25,6 +25,14 @@ _UNFOLLOWED, _FAR = 0.8, 0.8
 #: The same where the rows are in the order of one feature, and the others are looked at.
 _UNFOLLOWED_BY_OTHERS, _FAR_OF_OTHERS = 0.3, 0.3
 
+#: The same where the rows after two neighbours are farther from each other than the neighbours are
+#: by this factor: few strands of a curve, row by row in turn. Chaos and noise stay far below it.
+_UNFOLLOWED_BY_STRANDS, _FAR_OF_STRANDS, _PARTED = 0.1, 0.1, 20.0
+
+#: Distance from the middle that counts, by the length of a feature's bulk: beyond it a few spikes
+#: would make up all distances.
+_FARTHEST = 2.0
+
 #: Rows lie on curves if the nearest is nearer than this share of what independent coordinates of
 #: the same spread give, or if the two nearest lie on either side: the mean cosine between the ways
 #: to them is 0 for independent rows. Rows of which many are equal are not judged by that.
@@ -36,16 +44,21 @@ class _Order(NamedTuple):
 
     Attributes
     ----------
+    step : float
+        Mean distance of a row and the next, as a share of the distance of any two.
     following : float
-        Mean distance of the row after a row and the row after its nearest, as a share of the
-        distance of any two.
+        The same of the row after a row and the row after its nearest.
+    parted : float
+        How many times farther these are from each other than the two rows before them.
     nearest : float
         Distance of the nearest row by that of independent coordinates.
     between : float
         Mean cosine between the ways to the two nearest rows.
     """
 
+    step: float
     following: float
+    parted: float
     nearest: float
     between: float
 
@@ -54,13 +67,20 @@ class _Order(NamedTuple):
         """Whether the rows lie on curves."""
         return self.nearest < _NEARER or self.between < _OPPOSITE
 
+    @property
+    def is_by_one_feature(self) -> bool:
+        """Whether the rows, in the order of one feature, follow each other in no other one."""
+        far = self.step >= _FAR_OF_OTHERS and self.following >= _UNFOLLOWED_BY_OTHERS
+        in_turn = self.following >= _UNFOLLOWED_BY_STRANDS and self.parted >= _PARTED
+        return self.on_curves and (far or in_turn)
+
 
 def shuffled(sample: Sample) -> list[Finding]:
     """Look whether the rows stand in no order."""
     columns = sample.moving()
     if len(columns) < 2:
         return []
-    pieces = sample.take(columns).scaled().pieces
+    pieces = _without_spikes(sample.take(columns))
     found = _order(pieces, pieces, _FAR)
     if found is None or found.following < _UNFOLLOWED or not found.on_curves:
         return []
@@ -85,10 +105,10 @@ def ordered(sample: Sample) -> list[Finding]:
         signs = {_direction(piece[:, k]) for piece in part.pieces}
         if len(signs) != 1 or 0 in signs or _is_clock([piece[:, k] for piece in part.pieces]):
             continue
-        pieces = part.scaled().pieces
+        pieces = _without_spikes(part)
         others = tuple(np.delete(piece, k, axis=1) for piece in pieces)
-        found = _order(pieces, others, _FAR_OF_OTHERS)
-        if found is None or found.following < _UNFOLLOWED_BY_OTHERS or not found.on_curves:
+        found = _order(pieces, others, _FAR_OF_STRANDS)
+        if found is None or not found.is_by_one_feature:
             continue
         how = "rise" if 1 in signs else "fall"
         return [
@@ -102,6 +122,10 @@ def ordered(sample: Sample) -> list[Finding]:
             )
         ]
     return []
+
+
+def _without_spikes(sample: Sample) -> tuple[np.ndarray, ...]:
+    return tuple(np.clip(piece, -_FARTHEST, _FARTHEST) for piece in sample.scaled().pieces)
 
 
 def _direction(x: np.ndarray) -> int:
@@ -153,7 +177,8 @@ def _order(
     usual = float(np.median(expected[:, 1]))
     curves = float(np.median(nearest)) / usual if usual > 0 and np.median(nearest) > 0 else np.inf
     between = _cosine(*(coordinates[other] - coordinates[asked] for other in (neighbour, second)))
-    return _Order(following / typical, curves, between)
+    parted = following / max(_distance(others[asked], others[neighbour]), 1e-12 * typical)
+    return _Order(next_one / typical, following / typical, parted, curves, between)
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,19 +1,18 @@
 """Recordings of which one part moves otherwise than the other.
 
-Two signs are looked for, both for one change alone, and both sharp: slow drifts, transients and
-what goes to and fro are how systems move. Either the level or the size of the steps is another in
-all blocks of rows before some place than in all blocks behind it; or the same states go on
-elsewhere before it than behind it.
+Three signs are looked for, all for one change alone, and all sharp: slow drifts, transients and
+what goes to and fro are how systems move. A feature makes one step far beyond all others and stays
+there; or the level or the size of the steps is another in all blocks of rows before some place than
+in all blocks behind it; or the same states go on elsewhere before it than behind it.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import KDTree
 
 from pyhits.diagnostics.finding import Finding, place
+from pyhits.diagnostics.level_step import Change, count_turns, level_step
 from pyhits.diagnostics.sample import Sample, evenly
 
 #: Rows that it takes, blocks of them, and the share of them on either side at least.
@@ -23,9 +22,9 @@ _FEWEST, _BLOCKS, _SIDE = 200, 20, 0.2
 #: standard deviations of rows; and of the size of steps, as a logarithm.
 _DISTINCT, _LEVEL, _SIZE = 6.0, 4.0, float(np.log(2))
 
-#: Times that a feature turns on either side, at least, not counting steps below this share of their
-#: usual size: what goes one way, fast and then slowly, is a transient, and a spike is a spike.
-_TURNS, _SMALL = 5, 0.3
+#: Times that a feature turns on either side, at least: what goes one way, fast and then slowly, is
+#: a transient, and a spike is a spike.
+_TURNS = 5
 
 #: Standard deviation of a side's block means, by that of the means of white noise, at most: what
 #: drifts before it leaps is how relaxation oscillators move.
@@ -49,14 +48,6 @@ _FEWEST_PAIRS = 60
 
 #: Stretches of rows, on each side, in which such states are met, at least.
 _FEWEST_VISITS = 8
-
-
-class _Change(NamedTuple):
-    """Where something changes, and what: a name of a feature, and words."""
-
-    row: int
-    what: str
-    strength: float
 
 
 def regime(sample: Sample) -> list[Finding]:
@@ -85,19 +76,21 @@ def regime(sample: Sample) -> list[Finding]:
     return []
 
 
-def _change(sample: Sample, j: int, moving: list[int]) -> _Change | None:
+def _change(sample: Sample, j: int, moving: list[int]) -> Change | None:
     piece = sample.pieces[j]
     set_there = [k for k in sample.set_levels() if (np.diff(piece[:, k]) != 0).any()]
     columns = [moving[k] for k in evenly(len(moving), _MOST_FEATURES)]
     names = [sample.names[k] for k in columns]
-    change = _by_blocks(piece[:, columns], names) if not set_there else None
+    change = None
+    if not set_there:
+        change = level_step(piece[:, columns], names) or _by_blocks(piece[:, columns], names)
     if change is None:
         state = piece[:, columns + [k for k in range(piece.shape[1]) if k in set_there]]
         change = _by_neighbours(state, len(columns))
     return change
 
 
-def _by_blocks(x: np.ndarray, names: list[str]) -> _Change | None:
+def _by_blocks(x: np.ndarray, names: list[str]) -> Change | None:
     """Compare levels and step sizes of blocks of rows."""
     size = len(x) // _BLOCKS
     parts = x[: size * _BLOCKS].reshape(_BLOCKS, size, -1)
@@ -111,13 +104,13 @@ def _by_blocks(x: np.ndarray, names: list[str]) -> _Change | None:
             continue
         cut, gap, spread = _two_levels(sizes[:, k])
         sides = steps[:cut, :, k].ravel(), steps[cut:, :, k].ravel()
-        to_and_fro = min(_turns(side) for side in sides) >= _TURNS
+        to_and_fro = min(count_turns(side) for side in sides) >= _TURNS
         if gap >= _SIZE and gap >= _DISTINCT * spread and to_and_fro:
             factor = np.exp(abs(gap))
             more = "larger" if sizes[cut:, k].mean() > sizes[:cut, k].mean() else "smaller"
             what = f"the steps of {name!r} are {factor:.2g} times {more}"
             if best is None or gap / spread > best.strength:
-                best = _Change(cut * size, what, gap / max(spread, 1e-12))
+                best = Change(cut * size, what, gap / max(spread, 1e-12))
         cut, gap, spread = _two_levels(levels[:, k])
         within = np.median(parts[:, :, k].std(axis=1))
         drift = max(float(levels[:cut, k][:-1].std()), float(levels[cut:, k].std()))
@@ -127,7 +120,7 @@ def _by_blocks(x: np.ndarray, names: list[str]) -> _Change | None:
             first, last = levels[:cut, k].mean(), levels[cut:, k].mean()
             what = f"{name!r} lies about {last:.4g} instead of {first:.4g}"
             if best is None or gap / spread > best.strength:
-                best = _Change(cut * size, what, gap / max(spread, 1e-12))
+                best = Change(cut * size, what, gap / max(spread, 1e-12))
     return best
 
 
@@ -136,12 +129,6 @@ def _sharpest(x: np.ndarray, size: int) -> float:
     width = max(3, size // 4)
     level = np.convolve(x, np.ones(width) / width, mode="valid")
     return float(np.abs(level[width:] - level[:-width]).max())
-
-
-def _turns(steps: np.ndarray) -> int:
-    """Return how often steps change their sign, small ones left out."""
-    large = steps[np.abs(steps) > _SMALL * np.sqrt(np.square(steps).mean())]
-    return int((large[1:] * large[:-1] < 0).sum())
 
 
 def _two_levels(x: np.ndarray) -> tuple[int, float, float]:
@@ -166,7 +153,7 @@ def _two_levels(x: np.ndarray) -> tuple[int, float, float]:
     return best
 
 
-def _by_neighbours(x: np.ndarray, d: int) -> _Change | None:
+def _by_neighbours(x: np.ndarray, d: int) -> Change | None:
     """Compare what like states do later; the first ``d`` columns are states, others are known."""
     low, high = np.quantile(x, [0.05, 0.95], axis=0)
     width = np.where(high > low, high - low, 1.0)
@@ -209,7 +196,7 @@ def _by_neighbours(x: np.ndarray, d: int) -> _Change | None:
         usual = max(float(np.quantile(off[part], 0.75)) for part in (before, behind)) + 1e-3
         ratio = float(np.quantile(off[across], 0.25)) / usual
         if ratio > _OTHERWISE and (best is None or ratio > best.strength):
-            best = _Change(cut + back, "the same states go on elsewhere than before", ratio)
+            best = Change(cut + back, "the same states go on elsewhere than before", ratio)
     return best
 
 
