@@ -59,20 +59,41 @@ def as_seed(value: Any, name: str = "random_state") -> int:
 
 
 def as_positive(value: Any, name: str) -> float:
-    """Return ``value`` as a float that is finite and greater than zero."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ArgumentError(f"Expected {name} to be a positive number, got {value!r}.")
-    number = float(value)
-    if not (math.isfinite(number) and number > 0):
-        raise ArgumentError(f"Expected {name} to be a positive number, got {value!r}.")
-    return number
+    """Return ``value`` as a float greater than zero that leaves room for products and quotients."""
+    if isinstance(value, bool) or not is_number(value) or not value > 0 or value == math.inf:
+        raise ArgumentError(f"Expected {name} to be a positive number, got {shown(value)}.")
+    if not 1 / LARGEST_MAGNITUDE <= value <= LARGEST_MAGNITUDE:
+        raise ArgumentError(
+            f"Expected {name} from {1 / LARGEST_MAGNITUDE:g} to {LARGEST_MAGNITUDE:g}, got "
+            f"{shown(value)}."
+        )
+    return float(value)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether ``value`` is a real number, finite or not, of any size."""
+    return isinstance(value, numbers.Real)
+
+
+def as_generator(random_state: Any) -> np.random.Generator:
+    """Return a generator of random numbers: the one given, or of a seed, or of None a new one."""
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    return np.random.default_rng(None if random_state is None else as_seed(random_state))
+
+
+def as_names(value: Any, name: str) -> list[str]:
+    """Return ``value``, an iterable of texts or of what stands for them, as a list of texts."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise ArgumentError(f"Expected {name} to be a list of names, got {shown(value)}.")
+    return [str(item) for item in value]
 
 
 def as_choice(value: Any, name: str, choices: Iterable[str]) -> str:
     """Return ``value`` if it is one of ``choices``; otherwise name the nearest of them."""
     allowed = list(choices)
-    if value in allowed:
-        return str(value)
+    if isinstance(value, str) and value in allowed:
+        return value
     raise ArgumentError(f"Unknown {name} {value!r}{suggest(str(value), allowed)}")
 
 
@@ -107,7 +128,7 @@ def check_device(device: str) -> None:
 
     try:
         kind = torch.device(device).type
-    except (RuntimeError, TypeError):
+    except (RuntimeError, TypeError, ValueError):
         raise ArgumentError(f"Expected a torch device such as 'cpu', got {device!r}.") from None
     if kind == "cuda" and not torch.cuda.is_available():
         raise ArgumentError(f"device={device!r} was asked for, but torch finds no CUDA device.")
@@ -201,7 +222,7 @@ def _real_part(array: np.ndarray, what: str) -> np.ndarray:
     DataError
         It is more than that.
     """
-    real = np.ascontiguousarray(array.real)
+    real = np.array(array.real, order="C")
     # Where the real part is missing, so is the number.
     known = np.isfinite(real)
     largest, off = (float(np.abs(part[known]).max(initial=0)) for part in (real, array.imag))
@@ -227,12 +248,12 @@ def _from_objects(array: np.ndarray, what: str, *, missing: bool = False) -> np.
         array = filled.reshape(array.shape)
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     for index, item in np.ndenumerate(array):
         try:
             float(item)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             # The repr of a numpy text is not the plain 'text'.
             text = shown(item.item() if isinstance(item, np.generic) else item)
             if not index:

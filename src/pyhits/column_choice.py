@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,7 +135,8 @@ ALL_COLUMNS = ColumnChoice()
 def _listed(given: Any, option: str) -> tuple[Column, ...] | None:
     if given is None:
         return None
-    items = [given] if isinstance(given, (str, int, np.integer)) else list(given)
+    single = isinstance(given, (str, int, np.integer)) or not isinstance(given, Iterable)
+    items = [given] if single else list(given)
     if not items:
         raise ArgumentError(f"Expected {option} to be one column or more, got none.")
     return tuple(_check_column(item, option) for item in items)
@@ -182,7 +183,7 @@ def _number(wanted: Column, names: Sequence[str], where: str, option: str) -> in
 
 def column_number(wanted: Column, names: Sequence[str], where: str) -> int | None:
     """Return the number of the column of times that was asked for, None for ``"none"``."""
-    _check_column(wanted, "time_column")
+    wanted = _check_column(wanted, "time_column")
     if wanted == "none" and wanted not in names:
         return None
     return _number(wanted, names, where, "time_column")

@@ -19,7 +19,7 @@ from pyhits.errors import ArgumentError, InterruptedWarning, warn
 from pyhits.preparing import UNTIL, UNTIL_SEEN, Prepared, prepare
 from pyhits.progress import bar, say, scale_bars
 from pyhits.refitting import baselines_of_all, fit_to_all, region_of_all, renewed
-from pyhits.settings import check_selection, check_settings, widths_by_scale
+from pyhits.settings import as_time_limit, check_selection, check_settings, widths_by_scale
 from pyhits.timeaxis import TimeAxis
 from pyhits.training import Recipe
 from pyhits.training.checkpoint import CheckpointFolder
@@ -266,7 +266,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         ------
         DataError, ArgumentError, CheckpointError, TrainingError
         """
-        clock = Clock.start(self.time_limit)
+        clock = Clock.start(as_time_limit(self.time_limit))
         if y is not None:
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
         recipe, n_jobs, seed = check_settings(self, with_checkpoint=checkpoint is not None)

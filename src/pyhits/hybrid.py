@@ -30,6 +30,9 @@ from pyhits.integrators.righthandside import check_features
 from pyhits.planning import as_trajectories, matched
 from pyhits.trajectories import Trajectories
 
+#: Most steps of the integrator in a learned one.
+_MOST_BETWEEN = 10**9
+
 
 class Hybrid:
     """Learned coarse steps with a numerical integrator between them (paper, Section 2.3).
@@ -369,6 +372,11 @@ def _chosen(model: HiTS, step_sizes: Sequence[int] | None) -> list[int]:
 def _ratio(learned: float, dt: float) -> int:
     """Return how many times ``dt`` goes into the finest learned step."""
     ratio = _whole(learned / dt)
+    if ratio is not None and ratio > _MOST_BETWEEN:
+        raise ArgumentError(
+            f"dt = {dt:g} goes {ratio:.3g} times into the finest learned step, {learned:g}; take "
+            f"one that goes no more than {_MOST_BETWEEN} times."
+        )
     if ratio is None:
         raise ArgumentError(
             f"dt = {dt:g} must divide the finest learned step, {learned:g}, such as "

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from pyhits.checks import as_count, as_numeric
+from pyhits.checks import LARGEST_MAGNITUDE, as_count, as_numeric, is_number, shown
 from pyhits.errors import ArgumentError, DataError
 
 
@@ -73,15 +72,15 @@ def as_snapshot(shape: Sequence[int] | None, n: int) -> tuple[int, ...] | None:
 
 def as_noise_level(value: Any) -> float:
     """Return ``value`` as a float of 0 or more."""
-    if not isinstance(value, numbers.Real) or not 0 <= float(value) < np.inf:
-        raise ArgumentError(f"Expected a noise level of 0 or more, got {value!r}.")
+    if not is_number(value) or not 0 <= value < LARGEST_MAGNITUDE:
+        raise ArgumentError(f"Expected a noise level of 0 or more, got {shown(value)}.")
     return float(value)
 
 
 def as_fraction(value: Any) -> float:
     """Return ``value`` as a float between 0 and 1."""
-    if not isinstance(value, numbers.Real) or not 0 < float(value) < 1:
-        raise ArgumentError(f"Expected a fraction between 0 and 1, got {value!r}.")
+    if not is_number(value) or not 0 < value < 1:
+        raise ArgumentError(f"Expected a fraction between 0 and 1, got {shown(value)}.")
     return float(value)
 
 

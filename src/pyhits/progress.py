@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,9 +23,13 @@ PATIENCE = 2.0
 
 
 def say(text: str, *, verbose: bool) -> None:
-    """Print a line to standard error, unless told to be silent."""
+    """Print a line to standard error, unless told to be silent.
+
+    Where it cannot be written, as on a full disk, the work goes on without it.
+    """
     if verbose and sys.stderr is not None:
-        print(printable(text), file=sys.stderr, flush=True)
+        with suppress(OSError, ValueError):
+            print(printable(text), file=sys.stderr, flush=True)
 
 
 @contextmanager

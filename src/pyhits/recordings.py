@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.checks import as_count
 from pyhits.errors import DataError
 from pyhits.packing import as_fraction
 
@@ -69,7 +70,7 @@ def rows_before(
             f"{_SHORTEST} or more."
         )
     if isinstance(last, (int, np.integer)) and last >= 1:
-        head = total - int(last)
+        head = total - as_count(int(last), "last", most=2 * int(total.max()))
     else:
         head = np.round((1 - as_fraction(last)) * total).astype(int)
         head = np.clip(head, 2, total - 1)

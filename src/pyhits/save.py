@@ -22,6 +22,7 @@ from pyhits.errors import ArgumentError, FileFormatError, warn
 from pyhits.estimator import HiTS
 from pyhits.hierarchy import Selection, chain, resolution
 from pyhits.inputs import PER_INPUT, Inputs
+from pyhits.io.guard import as_path
 from pyhits.modelfile import SETTINGS, check_content
 from pyhits.schema import SchemaError
 from pyhits.serialise import (
@@ -64,7 +65,7 @@ def save_model(model: HiTS, path: str | Path) -> Path:
     ArgumentError
         Another extension, or names of more than 80 MB.
     """
-    path = Path(path).expanduser()
+    path = as_path(path)
     if path.suffix != ".safetensors":
         raise ArgumentError(f"Model files end in .safetensors, got {str(path)!r}.")
     tensors = {

@@ -74,6 +74,11 @@ def check_arguments(**arguments: Any) -> None:
     check_settings(cast("HiTS", SimpleNamespace(**arguments)), with_checkpoint=False)
 
 
+def as_time_limit(value: Any) -> float | None:
+    """Return ``time_limit`` as a positive number of seconds, or None."""
+    return None if value is None else as_positive(value, "time_limit")
+
+
 def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int | None, int]:
     """Check the constructor's values; return the recipe, the processes and the seed."""
     recipe = get_recipe(model.recipe).override(
@@ -119,8 +124,7 @@ def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int |
         raise ArgumentError(
             f"Expected validation_fraction between 0 and 1, got {model.validation_fraction!r}."
         )
-    if model.time_limit is not None:
-        as_positive(model.time_limit, "time_limit")
+    as_time_limit(model.time_limit)
     check_device(model.device)
     n_jobs = model.n_jobs
     if n_jobs is not None:

@@ -9,7 +9,15 @@ from typing import Any, overload
 
 import numpy as np
 
-from pyhits.checks import as_count, as_positive, check_finite
+from pyhits.checks import (
+    as_count,
+    as_generator,
+    as_names,
+    as_numeric,
+    as_positive,
+    check_finite,
+    shown,
+)
 from pyhits.column_choice import ColumnChoice
 from pyhits.convert import Pieces, check_step, to_pieces
 from pyhits.errors import ArgumentError, DataError, warn
@@ -189,8 +197,16 @@ class Trajectories:
 
     def times(self, trajectory: int = 0) -> np.ndarray:
         """Times of one trajectory's rows, shape ``(n_rows_of_it,)``, in the unit of ``dt``."""
-        n = int(self.lengths[trajectory])
-        return np.asarray(self.start_times[trajectory] + self.dt * np.arange(n))
+        k = self._number(trajectory)
+        return np.asarray(self.start_times[k] + self.dt * np.arange(int(self.lengths[k])))
+
+    def _number(self, trajectory: Any) -> int:
+        """Return the number of a trajectory from 0 on; those below 0 count from the end."""
+        n = len(self)
+        k = as_count(trajectory, "the number of a trajectory", least=-n)
+        if k >= n:
+            raise ArgumentError(f"There is no trajectory {k}, there are {n}, from 0 on.")
+        return k % n
 
     @property
     def recordings(self) -> np.ndarray:
@@ -300,7 +316,7 @@ class Trajectories:
         held = min(max(held, 1), len(self) - 1)
         if held < 1:
             raise DataError("One trajectory cannot be split by trajectory; use split_time.")
-        order = np.random.default_rng(random_state).permutation(len(self))
+        order = as_generator(random_state).permutation(len(self))
         return self[np.sort(order[held:])], self[np.sort(order[:held])]
 
     def split_time(
@@ -357,6 +373,7 @@ class Trajectories:
 
     def select(self, names: Sequence[str]) -> Trajectories:
         """Return a copy with these features, in this order."""
+        names = as_names(names, "names")
         place = {name: k for k, name in enumerate(self.feature_names)}
         missing = [name for name in names if name not in place]
         if missing or not names:
@@ -385,6 +402,7 @@ class Trajectories:
         DataError
             The shape differs, or a row is not finite.
         """
+        values = as_numeric(values, what="The data")
         if values.shape != self.values.shape:
             raise DataError(f"Expected rows of shape {self.values.shape}, got {values.shape}.")
         check_finite(values, self.offsets, self.feature_names, what="The data")
@@ -412,7 +430,7 @@ class Trajectories:
             "1 %". The variance of a feature is taken over time and averaged over trajectories.
         """
         level = as_noise_level(level)
-        rng = np.random.default_rng(random_state)
+        rng = as_generator(random_state)
         noise = rng.standard_normal(self.values.shape)
         noise *= np.sqrt(level * self.mean_variance())
         noise += self.values
@@ -484,9 +502,9 @@ def default_names(n: int) -> tuple[str, ...]:
 def _names(names: Sequence[str] | None, n: int) -> tuple[str, ...]:
     if names is None:
         return default_names(n)
-    if isinstance(names, str) or len(names) != n:
-        raise ArgumentError(f"Expected {n} feature names, got {names!r}.")
-    chosen = tuple(str(name) for name in names)
+    chosen = () if isinstance(names, str) else tuple(as_names(names, "feature_names"))
+    if len(chosen) != n:
+        raise ArgumentError(f"Expected {n} feature names, got {shown(names)}.")
     if len(set(chosen)) != n:
         raise ArgumentError(
             f"Feature names repeat: {', '.join(chosen)}. Give each column its own name, in the "

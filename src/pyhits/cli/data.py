@@ -54,7 +54,8 @@ def systems(
         print(json.dumps(rows, indent=2))
         return
     width = max(len(s.name) for s in known)
-    say(f"{'name':<{width}}  dim  {'dt':>8}  title", verbose=not quiet)
+    if not quiet:
+        print(f"{'name':<{width}}  dim  {'dt':>8}  title")
     for s in known:
         print(f"{s.name:<{width}}  {s.dimension:>3}  {s.dt:>8g}  {s.title}")
 

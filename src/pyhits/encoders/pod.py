@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from pyhits.checks import as_count, as_seed
+from pyhits.checks import as_count, as_seed, is_number
 from pyhits.clock import UNLIMITED, Clock
 from pyhits.encoders.base import Encoder
 from pyhits.encoders.blocks import Blocks
@@ -124,7 +124,7 @@ class POD(Encoder):
 
     def fit_in_time(self, X: Any, clock: Clock) -> POD:
         """As :meth:`fit`; where time is short the modes are those of fewer passes."""
-        if self.n_modes is None and not 0 < self.energy <= 1:
+        if self.n_modes is None and not (is_number(self.energy) and 0 < self.energy <= 1):
             raise ArgumentError(f"Expected energy above 0 and at most 1, got {self.energy!r}.")
         seed = as_seed(self.random_state)
         max_bytes = as_count(self.max_bytes, "max_bytes")

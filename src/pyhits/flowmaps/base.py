@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from pyhits.checks import as_count, suggest
+from pyhits.checks import as_count, shown, suggest
 from pyhits.errors import ArgumentError
 from pyhits.schema import Plain, Schema, Whole
 
@@ -145,10 +145,10 @@ def register(kind: str) -> Callable[[_Class], _Class]:
 
 def family(kind: str) -> type[FlowMap]:
     """Return the class registered under ``kind``."""
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise ArgumentError(
-            f"Unknown flow map {kind!r}{suggest(kind, sorted(_KINDS))} A family of your own must "
-            "be registered (pyhits.flowmaps.register) before it is trained or loaded."
+            f"Unknown flow map {shown(kind)}{suggest(str(kind), sorted(_KINDS))} A family of "
+            "your own must be registered (pyhits.flowmaps.register) before it is trained or loaded."
         )
     return _KINDS[kind]
 

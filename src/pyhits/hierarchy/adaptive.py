@@ -146,6 +146,8 @@ class AdaptiveForecaster(Forecaster):
         # What no scale meets is not chased: the best known is all there is.
         least = min(errors)
         reachable = max(self.tol, least) if np.isfinite(least) else self.tol
+        # A tolerance may be beyond the numbers of the states, which it then allows all.
+        reachable = min(reachable, torch.finfo(states.dtype).max)
         trusted = [e if e <= reachable else np.inf for e in errors]
         agreement = [self.agreement.get(s * self._finest, Agreement()) for s in self._sizes]
         march = March(steps, self._sizes, weights, trusted, agreement)

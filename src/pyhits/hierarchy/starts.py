@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyhits.checks import as_numeric
+from pyhits.checks import MOST_COUNT, as_numeric
 from pyhits.encoders.base import several
 from pyhits.errors import ArgumentError, DataError
 from pyhits.time_names import is_trajectory_name
@@ -149,9 +149,15 @@ def is_single(recording: Any) -> bool:
 
 def positions(t: Any, dt: float) -> np.ndarray:
     """Return times since the initial state in multiples of ``dt``, shape ``(m,)``."""
-    at = np.atleast_1d(as_numeric(t, what="t").astype(np.float64)) / dt
-    if at.ndim != 1 or len(at) == 0 or not (np.isfinite(at).all() and (at >= 0).all()):
+    given = np.atleast_1d(as_numeric(t, what="t").astype(np.float64))
+    if given.ndim != 1 or len(given) == 0 or not (given >= 0).all():
         raise ArgumentError("Expected times t since the initial state, all 0 or later.")
+    if (late := float(given.max()) / dt) > MOST_COUNT:
+        raise ArgumentError(
+            f"The time t = {given.max():g} is {late:.3g} steps of dt = {dt:g} from the initial "
+            f"state; no forecast has more than {MOST_COUNT:.3g}."
+        )
+    at = given / dt
     # A multiple of dt that rounding put just beside a step is that step.
     near = np.round(at)
     rounding = np.maximum(1e-9, 8 * np.spacing(near))

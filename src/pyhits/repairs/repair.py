@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.checks import as_choice, as_positive
+from pyhits.checks import as_choice, as_names, as_positive
 from pyhits.column_choice import ColumnChoice
 from pyhits.convert import Pieces, check_step
 from pyhits.errors import ArgumentError, DataError
@@ -148,6 +148,8 @@ def repair(
     choice = ColumnChoice.checked(
         columns, without_columns, names, time_column, time_format, time_zone, like
     )
+    if dt is not None:
+        dt = as_positive(dt, "dt")
     if not isinstance(data, (str, os.PathLike)):
         for option, given in {"variable": variable, "header": header, "decimal": decimal}.items():
             if given is not None:
@@ -182,6 +184,8 @@ def _mended(
     given = recordings(pieces)
     if not given:
         raise DataError("Expected at least one trajectory, got none.")
+    if feature_names is not None:
+        feature_names = as_names(feature_names, "feature_names")
     names = list(feature_names or pieces.feature_names or default_names(given[0].values.shape[1]))
     notes = [*pieces.notes, *axis_notes(pieces.axis)]
 

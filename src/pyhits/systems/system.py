@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.checks import as_count, as_numeric, as_positive, as_seed, suggest
+from pyhits.checks import as_count, as_generator, as_numeric, as_positive, suggest
 from pyhits.errors import ArgumentError
 from pyhits.systems.simulate import simulate
 from pyhits.systems.validate import as_box, as_transient
@@ -206,9 +206,7 @@ class System:
             A region of another dimension, or one whose low ends lie above its high ends.
         """
         n = as_count(n, "n")
-        if not isinstance(random_state, np.random.Generator) and random_state is not None:
-            random_state = as_seed(random_state)
-        rng = np.random.default_rng(random_state)
+        rng = as_generator(random_state)
         if region is None and self.sampler is not None:
             states = np.asarray(self.sampler(rng, n), dtype=np.float64)
             if states.shape != (n, self.dimension):

@@ -177,7 +177,7 @@ class Recipe:
             object.__setattr__(self, "hidden_sizes", sizes)
         counts = ("batch_size", 0), ("max_steps", 1), ("rollout_steps", 1), ("polynomial_degree", 0)
         for name, least in counts:
-            if getattr(self, name) is not None:
+            if getattr(self, name) is not None or name not in ("batch_size", "max_steps"):
                 object.__setattr__(self, name, as_count(getattr(self, name), name, least=least))
         if self.windows == "coupled" and self.rollout_steps > 1:
             raise ArgumentError(

@@ -186,7 +186,7 @@ def as_level(level: object) -> float:
         It is not between 0 and 1.
     """
     number = isinstance(level, (int, float, np.number)) and not isinstance(level, bool)
-    if not number or not 0 < float(level) < 1:  # type: ignore[arg-type]
+    if not number or not 0 < level < 1:  # type: ignore[operator]
         raise ArgumentError(
             f"Expected interval to be a level between 0 and 1, such as 0.9, got {shown(level)}."
         )
