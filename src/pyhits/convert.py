@@ -20,6 +20,7 @@ from pyhits.columns import (
 )
 from pyhits.dateparts import with_joined_dates
 from pyhits.errors import ArgumentError, DataError, warn
+from pyhits.panels import refuse_panel
 from pyhits.time_names import is_trajectory_name, time_name
 from pyhits.timeaxis import NUMBERS, TimeAxis, read_times
 from pyhits.timeaxis.notes import midnight_note
@@ -222,6 +223,8 @@ def from_columns(
     n_rows = len(columns[0])
     if n_rows == 0:
         raise DataError(f"There are no rows in {where}.")
+    if roles.time is not None and roles.trajectory is None:
+        refuse_panel(names, columns, roles.time, where)
     parts = [
         as_numeric(columns[k], what=f"Column {names[k]!r} of {where}", missing=raw) for k in kept
     ]
