@@ -260,3 +260,45 @@ def test_row_numbers_beside_the_parts_of_dates_are_left_out(tmp_path):
     rows = [f"{k + 1},2010,1,{1 + k // 24},{k % 24},{x}" for k, x in enumerate(X)]
     path.write_text("\n".join(["No,year,month,day,hour,x", *rows]) + "\n")
     assert pyhits.read(path).feature_names == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "freq", "step"),
+    [
+        ("%Y %m %d", "D", "1 day"),
+        ("%Y %m %d %H", "3h", "3 hours"),
+        ("%Y %m %d %H %M", "20min", "20 minutes"),
+    ],
+)
+def test_dates_in_the_first_columns_without_a_header(tmp_path, pattern, freq, step):
+    dates = pandas.date_range("2020-12-25 01:00", periods=N, freq=freq)
+    path = tmp_path / "plain.txt"
+    path.write_text(
+        "".join(
+            f"{d.strftime(pattern)} {x:.5f} {y}\n" for d, x, y in zip(dates, X, NOISE, strict=True)
+        )
+    )
+    with pytest.warns(PyHiTSWarning, match="together are the time"):
+        data = pyhits.read(path)
+    assert data.n_features == 2
+    assert data.axis.step_name(data.dt) == step
+    assert str(data.axis.at(data.start_times)[0])[:10] == "2020-12-25"
+
+
+def test_whole_numbers_in_the_first_columns_are_no_dates_unless_they_rise(tmp_path):
+    path = tmp_path / "counts.txt"
+    rows = [f"{1500 + (37 * k) % 11} {k % 12 + 1} {k % 28 + 1} {x}\n" for k, x in enumerate(X)]
+    path.write_text("".join(rows))
+    assert pyhits.read(path).n_features == 4
+
+
+@pytest.mark.parametrize("name", ["hhmm", "time", "hour"])
+def test_a_date_and_a_time_of_day_as_a_number_are_put_together(tmp_path, name):
+    dates = pandas.date_range("2021-03-05 22:00", periods=N, freq="30min")
+    rows = [f"{d:%Y-%m-%d},{d.hour * 100 + d.minute},{x}\n" for d, x in zip(dates, X, strict=True)]
+    path = tmp_path / "hhmm.csv"
+    path.write_text(f"date,{name},x\n" + "".join(rows))
+    with pytest.warns(PyHiTSWarning, match="together are the time"):
+        data = pyhits.read(path)
+    assert data.feature_names == ("x",)
+    assert data.axis.step_name(data.dt) == "30 minutes"

@@ -28,6 +28,9 @@ _PARTS = {
     "second": ("second sec ss", 0, 60),
 }
 
+#: Rows of a table without a header whose first columns may be those of dates.
+_LEAST_ROWS = 10
+
 #: Values of a column that are looked at to see what it holds.
 _LOOKED_AT = 20
 
@@ -50,7 +53,8 @@ def with_joined_dates(
     if choice.time_column is not None or len(columns) < 3 or not len(columns[0]):
         return names, columns, choice, []
     dated = any(np.asarray(c).dtype.kind == "M" or _all(c, is_date) for c in columns)
-    found = (None if dated else _of_year(names, columns)) or _of_clock(names, columns)
+    found = None if dated else _of_year(_named(names, columns), columns)
+    found = found or _of_clock(names, columns)
     if found is None:
         return names, columns, choice, []
     parts, times = found
@@ -61,6 +65,29 @@ def with_joined_dates(
     names[first], columns[first] = " ".join(names[k] for k in parts), times
     choice = replace(choice, time_column=first, without_columns=(*choice.without_columns, *others))
     return names, columns, choice, [note]
+
+
+def _named(names: list[str], columns: Sequence[Any]) -> list[str]:
+    """Return names for the year, month, day ... that a table without a header begins with.
+
+    These are whole numbers of their ranges whose dates rise from row to row.
+    """
+    if len(columns[0]) < _LEAST_ROWS or names[:3] != [f"column {k}" for k in range(3)]:
+        return names
+    found: dict[str, np.ndarray] = {}
+    parts = ("year", "month", "day", "hour", "minute", "second")
+    for part, column in zip(parts, columns, strict=False):
+        value = _whole(column, part)
+        if value is None:
+            break
+        found[part] = value
+    if "day" not in found:
+        return names
+    while len(found) > 2:
+        if (np.diff(_dates(found).astype(np.int64)) > 0).all():
+            return [*found, *names[len(found) :]]
+        found.popitem()
+    return names
 
 
 def _of_year(names: Sequence[str], columns: Sequence[Any]) -> tuple[list[int], np.ndarray] | None:
@@ -153,14 +180,29 @@ def _of_clock(names: Sequence[str], columns: Sequence[Any]) -> tuple[list[int], 
     if len(clocks) == 1:
         times = [str(item).strip() for item in np.asarray(columns[clocks[0]]).tolist()]
     else:
-        hours = [k for k, name in enumerate(names) if plain_name(name) in _PARTS["hour"][0].split()]
-        hour = _whole(columns[hours[0]], "hour") if len(hours) == 1 else None
-        if hour is None or len(set(day)) == len(day):
+        known = ("time", "hhmm", *_PARTS["hour"][0].split())
+        hours = [k for k, name in enumerate(names) if plain_name(name) in known and k != dates[0]]
+        minutes = _minutes(columns[hours[0]]) if len(hours) == 1 else None
+        if minutes is None or len(set(day)) == len(day):
             return None
-        clocks, times = hours, [f"{k:02d}:00" for k in hour.tolist()]
+        clocks, times = hours, [f"{k // 60:02d}:{k % 60:02d}" for k in minutes.tolist()]
     pairs = zip(day, times, strict=True)
     both = ["" if is_missing(d) or is_missing(t) else f"{d} {t}" for d, t in pairs]
     return [dates[0], clocks[0]], np.array(both)
+
+
+def _minutes(column: Any) -> np.ndarray | None:
+    """Return hours, or hours and minutes written as one number (1230), in minutes of the day."""
+    hour = _whole(column, "hour")
+    if hour is not None:
+        return 60 * hour
+    array = np.asarray(column)
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        return None
+    hours, minutes = np.divmod(array, 100)
+    if (array != np.rint(array)).any() or array.min() < 0 or array.max() > 2400:
+        return None
+    return None if minutes.max() > 59 else (60 * hours + minutes).astype(np.int64)
 
 
 def _is_day(text: str) -> bool:
