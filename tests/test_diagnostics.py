@@ -243,3 +243,17 @@ def test_the_check_of_a_file_says_it(tmp_path: Path) -> None:
     assert "several recordings" in str(found)
     assert "column named trajectory" in str(found)
     assert found.as_dict()["findings"][0]["row"] == 100  # type: ignore[index]
+
+
+@pytest.mark.parametrize("periods", [2.5, 3.5, 3.82, 4.2])
+def test_waves_longer_than_an_eighth_of_the_recording_do_not_grow(periods: float) -> None:
+    """What an eighth holds of such a wave depends on its phase; growing ones are found still."""
+    u = np.arange(240) / 240
+    for phase in np.linspace(0, 2 * np.pi, 24):
+        t = 2 * np.pi * periods * u + phase
+        wave = np.column_stack([np.sin(t), np.cos(t)])
+        assert "growing" not in kinds(wave), phase
+    u = np.arange(1200) / 1200
+    t = 2 * np.pi * 4 * u
+    wave = np.exp(2.2 * u)[:, None] * np.column_stack([np.sin(t), np.cos(t)])
+    assert "growing" in kinds(wave)

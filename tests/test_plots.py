@@ -135,3 +135,5 @@ def test_data_without_any_error_have_a_report(tmp_path: Path) -> None:
     assert "<svg" in page
     assert "Spectra and distributions" in page
     assert "What the encoder loses" not in page
+    assert "1 test trajectory," in page
+    assert ">inf<" not in page

@@ -619,3 +619,26 @@ def test_the_page_shows_what_happens(capsys: pytest.CaptureFixture[str]) -> None
     shown = section.split("```text\n")[1].split("```")[0].splitlines()
     comments = [line.split("# ")[1] for line in code.splitlines() if "# Trajectories" in line]
     assert printed == [*shown, *comments]
+
+
+def test_checks_say_late_times_with_their_digits(tmp_path: Path) -> None:
+    path = tmp_path / "late.csv"
+    t = np.arange(300)
+    rows = (f"{123456.789 + 0.01 * k:.3f},{np.sin(0.1 * k):.6f}" for k in t)
+    path.write_text("\n".join(["time,x", *rows]))
+    assert "Times from 123456.789 to 123459.779, step 0.01." in check(path).notes
+
+
+def test_checks_do_not_advise_to_train_on_what_does_not_move(tmp_path: Path) -> None:
+    path = tmp_path / "still.csv"
+    path.write_text("t,x\n" + "\n".join(f"{k},{'' if k == 5 else 1}" for k in range(60)))
+    said = check(path).suggestions
+    assert said[0].startswith("Every feature is constant")
+    assert not any("trains on the repaired data" in text for text in said)
+
+
+def test_a_note_on_outliers_ends_in_one_full_stop() -> None:
+    x = np.sin(0.05 * np.arange(2000))
+    x[[200, 600, 1000, 1400]] = 30
+    found = pyhits.repair(x[:, None]).notes[0]
+    assert "; ... Kept" in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from pyhits.baselines import (
 from pyhits.baselines.polynomial import monomials, n_terms
 from pyhits.baselines.seasonal import find_period
 from pyhits.errors import ArgumentError, DataError, DivergenceError, NotFittedError
+from pyhits.timeaxis import NUMBERS
 from pyhits.trajectories import Trajectories
 
 KINDS = (Persistence, Mean, Linear, Polynomial, Seasonal)
@@ -273,3 +275,23 @@ def test_a_better_baseline_is_named(
     assert result.better == "persistence"
     assert "The persistence forecast has a lower error (0 against" in result.verdict
     assert result.verdict in str(result)
+
+
+def test_no_baseline_is_better_than_what_is_exact(
+    fitted: pyhits.HiTS, pendulum: tuple[Trajectories, ...]
+) -> None:
+    result = fitted.evaluate(pendulum[2])
+    linear = result.baselines["linear"]
+    right = {"linear": replace(linear, nrmse=1e-9)}
+    assert replace(result, nrmse=1e-3, baselines=right).better == "linear"
+    assert replace(result, nrmse=1e-7, baselines=right).better is None
+
+
+def test_times_of_a_clock_have_their_unit_in_the_table(
+    fitted: pyhits.HiTS, pendulum: tuple[Trajectories, ...]
+) -> None:
+    axis = replace(NUMBERS, origin=0, form="epoch", detail="s")
+    result = replace(fitted.evaluate(pendulum[2]), axis=axis, valid_time=7200.0)
+    assert result.time_name(7200.0) == "2 hours"
+    assert str(result).count("2 hours") == 2
+    assert replace(result, axis=NUMBERS).time_name(7200.0) == "7200"

@@ -328,3 +328,11 @@ def test_a_row_a_month_keeps_no_days_of_the_week() -> None:
     dates = [f"0{k}/0{k}/2020" for k in range(1, 10)]
     axis, _ = read_times(np.array(dates))
     assert axis.step is None
+
+
+def test_times_are_said_so_that_people_can_read_them() -> None:
+    assert NUMBERS.readable([123456.789 + 299 * 0.01, 3 * 0.1]) == ["123459.779", "0.3"]
+    assert NUMBERS.readable([1234567890.123]) == ["1234567890.123"]
+    axis, (times,) = read_times([str(1_700_000_000 + 60 * k) for k in range(10)])
+    assert axis.labels(times[:1]) == ["1700000000"]
+    assert axis.readable(times[:1]) == ["2023-11-14T22:13:20"]

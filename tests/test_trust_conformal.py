@@ -12,6 +12,7 @@ from pyhits.errors import ArgumentError
 from pyhits.trajectories import Trajectories
 from pyhits.trust import conformal, rollouts
 from pyhits.trust.conformal import as_level, conformal_ranks, from_errors
+from pyhits.trust.result import basis
 from pyhits.trust.rollouts import (
     Source,
     alike,
@@ -392,3 +393,14 @@ def test_pooled_rollouts_are_as_many_as_can_be_paid_for(monkeypatch: pytest.Monk
     known = calibrate(Source(drifting([30] * 3), persistence), np.ones(1), trained=train)
     assert known is not None
     assert known.n_trained == 0
+
+
+def test_a_level_beyond_the_rollouts_is_not_promised() -> None:
+    many, few = (
+        from_errors(np.ones((n, 1, 1)), np.ones((n, 1), bool), np.array([1]), np.ones(1))
+        for n in (20, 3)
+    )
+    assert "90%" in basis(many, 0.9)
+    said = basis(few, 0.9)
+    assert said.startswith("Intervals of level 0.9 need 9 calibration rollouts, there are 3")
+    assert "90%" not in said

@@ -220,7 +220,8 @@ class Calibrating(Stepping):
             said = "Intervals: none, as no data were kept for them; calibrate(data) makes some."
         else:
             short = known.shortfall(known.horizon, _NOTED)
-            said = basis(known, _NOTED) if short is None else f"{basis(known, _NOTED)} {short}"
+            said = basis(known, _NOTED)
+            said = said if short in (None, said) else f"{said} {short}"
         kept = [note for note in self.notes_ if not note.startswith("Intervals:")]
         self.notes_ = [*kept, said]
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from pyhits.column_choice import ColumnChoice, column_number, column_numbers
 from pyhits.errors import ArgumentError, DataError
+from pyhits.printable import is_number
 from pyhits.time_column import find_time, holds_dates, rise_of
 from pyhits.time_names import is_count_name, is_trajectory_name
 
@@ -182,16 +183,8 @@ def _is_text(column: Any) -> bool:
     if holds_dates(array):
         return True
     known = [item for item in array[:1000].tolist() if isinstance(item, str) and item.strip()]
-    texts = sum(not _is_number(item) for item in known)
+    texts = sum(not is_number(item) for item in known)
     return len(known) > 0 and 2 * texts > len(known) and 2 * texts > len(array[:1000])
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _example(column: Any) -> str:

@@ -17,6 +17,8 @@ from pyhits.trajectories import Trajectories
 
 #: A baseline is better if its error is below this part of the model's: less is a tie.
 _BETTER = 0.99
+#: Normalised error below which forecasts are right, and none is better.
+_EXACT = 1e-4
 #: Features, evenly chosen, whose spectra and distributions are compared.
 _FEATURES = 256
 
@@ -130,6 +132,8 @@ class Evaluation:
         """Kind of the baseline with the lowest normalised error, if the model's is not as low."""
         if not self.baselines:
             return None
+        if self.nrmse < _EXACT:
+            return None
         best = min(self.baselines, key=lambda kind: self.baselines[kind].nrmse)
         return best if self.baselines[best].nrmse < _BETTER * self.nrmse else None
 
@@ -201,13 +205,15 @@ class Evaluation:
         own = Scores("hits", self.mse, self.nrmse, self.smape, self.valid_time, self.n_diverged)
         every = [own, *self.baselines.values()]
         width = max(len(scores.label) for scores in every)
+        valid = [self.time_name(scores.valid_time) for scores in every]
+        wide = max(map(len, ["valid time", *valid]))
         return [
             "",
-            f"{'forecast':<{width}}  {'nrmse':>9}  {'smape':>6}  {'valid time':>10}  diverged",
+            f"{'forecast':<{width}}  {'nrmse':>9}  {'smape':>6}  {'valid time':>{wide}}  diverged",
             *(
-                f"{s.label:<{width}}  {s.nrmse:>9.3e}  {s.smape:>5.1f}%  {s.valid_time:>10.4g}  "
+                f"{s.label:<{width}}  {s.nrmse:>9.3e}  {s.smape:>5.1f}%  {time:>{wide}}  "
                 f"{s.n_diverged:>8}"
-                for s in every
+                for s, time in zip(every, valid, strict=True)
             ),
             "",
             self.verdict,
@@ -234,9 +240,13 @@ class Evaluation:
 
     def _of(self, part: float, whole: float) -> str:
         """Return a share of the horizon in words."""
+        return f"{self.time_name(part)} of {self.axis.span_name(whole)}"
+
+    def time_name(self, length: float) -> str:
+        """Return a time in words: with its unit where that is a second, ``"4 minutes"``."""
         if self.axis.step is None and self.axis.unit:
-            return f"{self.axis.span_name(part)} of {self.axis.span_name(whole)}"
-        return f"{part:g} of {self.axis.span_name(whole)}"
+            return self.axis.span_name(length)
+        return f"{length:.4g}"
 
     def _times(self) -> str:
         if self.lyapunov is None:
@@ -246,9 +256,7 @@ class Evaluation:
     def _at_quarters(self) -> str:
         """Return the mean squared error at each quarter of the horizon, in words."""
         steps = sorted({max(1, k * self.n_steps // 4) for k in (1, 2, 3, 4)})
-        at = [f"{k * self.dt:g}" for k in steps]
-        if self.axis.unit and self.axis.step is None:
-            at = [self.axis.span_name(k * self.dt) for k in steps]
+        at = [self.time_name(k * self.dt) for k in steps]
         parts = [f"{self.per_step_mse[k]:.1e} at {a}" for k, a in zip(steps, at, strict=True)]
         return ", ".join(parts)
 

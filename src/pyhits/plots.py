@@ -64,6 +64,15 @@ def _logarithmic(axis: Any) -> None:
         axis.set_yscale("log")
 
 
+def _thin_ticks(axis: Any) -> None:
+    """Label a logarithmic axis at 1, 2 and 5 at most, as all labels of one decade overlap."""
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=4))
+    axis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=False))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _scale_colours(step_sizes: Sequence[int]) -> dict[int, Any]:
     """Return one colour a scale, dark for fine and light for coarse."""
     from matplotlib import colormaps
@@ -233,7 +242,7 @@ def sample_trajectory(
     keep = _thin(len(truth))
     at = keep * dt if dates is None else dates[keep].astype("M8[us]")
     for k, axis in enumerate(np.atleast_1d(axes)):
-        if interval is not None:
+        if interval is not None and np.isfinite(interval[1] - interval[0]).any():
             low, high = (bound[keep, k] for bound in interval)
             axis.fill_between(at, low, high, where=np.isfinite(high - low), alpha=0.25,
                               color=_FORECAST, linewidth=0, label="interval")  # fmt: skip
@@ -286,6 +295,7 @@ def spectra_and_distributions(
             share = counts / max(counts.sum(), 1) / np.diff(edges)
             below.stairs(share, edges, **style)
         above.set_xscale("log")
+        _thin_ticks(above.xaxis)
         _logarithmic(above)
         largest = both[0][:, k].max()
         if largest > 0:

@@ -32,3 +32,12 @@ def one_line(text: str) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a number, ``nan`` and ``inf`` included, but not ``1_000``."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text

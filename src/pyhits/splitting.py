@@ -115,7 +115,7 @@ def last_part(data: Trajectories, rest: Trajectories, last: float) -> str:
     # Digits as far as the step goes, which a clock's many others would hide.
     digits = max(0, 1 - math.floor(math.log10(rest.dt)))
     limits = np.round([begins[0], ends[-1]], digits)
-    dates = data.axis.labels(limits) if data.axis.has_dates else [f"{t:.15g}" for t in limits]
+    dates = data.axis.readable(limits)
     times = f", {'' if data.axis.has_dates else 't = '}{' to '.join(dates)}" if alike else ""
     return f"the last {size} of {what}{times}"
 

@@ -73,7 +73,7 @@ def uniform_step(
             hint = (
                 f"If they are dates, time_format (--time-format) says how they are written. {hint}"
             )
-        place = f" ({axis.labels(t[row : row + 1])[0]})" if axis.has_dates else ""
+        place = f" ({axis.readable(t[row : row + 1])[0]})" if axis.has_dates else ""
         raise DataError(
             f"Times are not uniform: between rows {row - 1} and {row}{place} of {where} the step "
             f"is {_said(axis, steps[row - 1])}, elsewhere {_said(axis, usual)}. {hint}"
@@ -94,11 +94,7 @@ def _check_order(t: np.ndarray, axis: TimeAxis, where: str) -> None:
         return
     row = int(np.flatnonzero(steps <= 0)[0]) + 1
     kind = "repeats" if steps[row - 1] == 0 else "comes before"
-    before, here = (
-        axis.labels(t[[row - 1, row]])
-        if axis.has_dates
-        else (f"{v:.10g}" for v in t[[row - 1, row]])
-    )
+    before, here = axis.readable(t[[row - 1, row]])
     hint = clock_change(axis, t)
     raise DataError(
         f"Times must increase, but row {row} of {where} ({here}) {kind} row {row - 1} ({before}). "
@@ -109,7 +105,7 @@ def _check_order(t: np.ndarray, axis: TimeAxis, where: str) -> None:
 
 
 def _said(axis: TimeAxis, step: float) -> str:
-    return axis.step_name(step) if axis.has_dates else f"{step:.10g}"
+    return axis.step_name(step) if axis.has_dates else f"{step:.6g}"
 
 
 def shortest_number(value: float, error: float) -> float:

@@ -301,9 +301,9 @@ class Trajectories:
         return f"Trajectories({len(self)} x {rows} rows x {features}, {step}, {self.dtype})"
 
     def span(self) -> tuple[str, str]:
-        """Return the first time and the last, as texts in the form that times came in."""
+        """Return the first time and the last, as texts for people."""
         ends = self.start_times + self.dt * (self.lengths - 1)
-        first, last = self.axis.labels([self.start_times.min(), ends.max()])
+        first, last = self.axis.readable([self.start_times.min(), ends.max()])
         return first, last
 
     # Parts of it

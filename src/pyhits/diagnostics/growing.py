@@ -16,6 +16,10 @@ _LEAST = 0.1
 #: Amplitude of the last part by that of the first, and by that of the sixth, at least.
 _GROWTH, _STILL = 3.0, 1.15
 
+#: Amplitude of the last quarter by that of the first, at least: an eighth may hold half a wave,
+#: whose spread depends on its phase.
+_GROWTH_OF_QUARTERS = 2.0
+
 #: Share of the features that grow, at least.
 _SHARE = 0.3
 
@@ -59,17 +63,16 @@ def _growth(x: np.ndarray) -> float | None:
     """Return the amplitude at the end by that at the beginning, None where it does not grow."""
     size = len(x) // _PARTS
     parts = x[: size * _PARTS].reshape(_PARTS, size)
-    line = np.linspace(-1, 1, size)
-    level = parts.mean(axis=1, keepdims=True)
-    slope = (parts @ line / (line @ line))[:, None]
-    around = parts - level - slope * line
-    amplitude = around.std(axis=1)
+    amplitude = _amplitudes(parts)
     if not amplitude.min() > 0 or amplitude[-1] < _LEAST * np.ptp(x):
         return None
     last_growth = amplitude[-1] / max(amplitude[:-2])
     back = int((np.diff(amplitude) < 0).sum())
     growth = float(amplitude[-1] / amplitude[0])
     if growth < _GROWTH or last_growth < _STILL or back > _STEPS_BACK:
+        return None
+    quarters = _amplitudes(parts.reshape(_PARTS // 2, 2 * size))
+    if quarters[-1] < _GROWTH_OF_QUARTERS * quarters[0]:
         return None
     # Waves, not noise: a step tells of the next, and there are several.
     d = np.diff(parts, axis=1)
@@ -82,3 +85,11 @@ def _growth(x: np.ndarray) -> float | None:
     )
     crosses = np.diff(np.sign(parts - trend.reshape(parts.shape)), axis=1) != 0
     return growth if crosses.any(axis=1).sum() >= _PARTS_WITH_WAVES else None
+
+
+def _amplitudes(parts: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of each row of ``parts (n, size)`` about its own line, (n,)."""
+    line = np.linspace(-1, 1, parts.shape[1])
+    slope = (parts @ line / (line @ line))[:, None]
+    around = parts - parts.mean(axis=1, keepdims=True) - slope * line
+    return np.asarray(around.std(axis=1))

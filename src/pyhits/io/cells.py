@@ -11,6 +11,7 @@ import numpy as np
 
 from pyhits.checks import is_missing
 from pyhits.errors import DataError
+from pyhits.printable import is_number
 from pyhits.timeaxis import is_clock, is_date
 
 #: Spaces between thousands: the usual one, no-break and thin ones.
@@ -60,15 +61,6 @@ class NumberStyle:
 
 
 PLAIN = NumberStyle()
-
-
-def is_number(text: str) -> bool:
-    """Tell whether a field is a number, ``nan`` and ``inf`` included."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
 
 
 def kind_of(text: str, style: NumberStyle = PLAIN) -> Kind:

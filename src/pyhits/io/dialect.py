@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyhits.errors import DataError
-from pyhits.io.cells import PLAIN, NumberStyle, is_number, style_of
+from pyhits.io.cells import PLAIN, NumberStyle, style_of
+from pyhits.printable import is_number
 
 #: Delimiters, the less they mean otherwise the earlier.
 _DELIMITERS = "\t;|,"

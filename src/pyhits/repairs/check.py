@@ -33,6 +33,9 @@ _MANY_MORE = 2
 #: Features whose ranges are listed, at most.
 _MOST_LISTED = 40
 
+#: Said of data that nothing can be learned from.
+_MOTIONLESS = "Every feature is constant: there is no motion to learn."
+
 
 @dataclass(frozen=True)
 class Check:
@@ -167,11 +170,13 @@ def check(
         costly = error.costly if isinstance(error, LostRows) else []
         found = Check(None, problem, notes, [])
         return _without(costly, found, path, reading, inputs) if costly else found
-    suggestions = [
-        f"{fit_command(path, reading, inputs)} --repair trains on the repaired data; "
-        "--gaps fill interpolates short gaps, --drop-outliers takes outliers as missing.",
-        *_suggestions(mended.trajectories, path),
-    ]
+    suggestions = _suggestions(mended.trajectories, path)
+    if _MOTIONLESS not in suggestions:
+        suggestions.insert(
+            0,
+            f"{fit_command(path, reading, inputs)} --repair trains on the repaired data; "
+            "--gaps fill interpolates short gaps, --drop-outliers takes outliers as missing.",
+        )
     found = Check(
         mended.trajectories,
         problem,
@@ -232,12 +237,9 @@ def fit_command(
 
 def _span(data: Trajectories) -> str:
     """Say from when to when the data go."""
-    if data.axis.has_dates:
-        first, last = data.span()
-        return f"Times from {first} to {last}, step {data.axis.step_name(data.dt)}."
-    ends = data.start_times + data.dt * (data.lengths - 1)
-    unit = "" if data.dt_known else " (nothing says dt, so it is 1; give it with --dt)"
-    return f"Times from {data.start_times.min():.6g} to {ends.max():.6g}, step {data.dt:g}{unit}."
+    first, last = data.span()
+    unknown = "" if data.dt_known else " (nothing says dt, so it is 1; give it with --dt)"
+    return f"Times from {first} to {last}, step {data.axis.step_name(data.dt)}{unknown}."
 
 
 def _suggestions(data: Trajectories, path: str | os.PathLike[str]) -> list[str]:
@@ -253,7 +255,7 @@ def _suggestions(data: Trajectories, path: str | os.PathLike[str]) -> list[str]:
         found.append(f"{data.n_features} features are many: --encoder pod=16 steps modes of them.")
     flat = int((np.ptp(data.values, axis=0) == 0).sum())
     if flat == data.n_features:
-        found.append("Every feature is constant: there is no motion to learn.")
+        found.append(_MOTIONLESS)
     if data.n_rows < _FEW_ROWS:
         found.append(f"{data.n_rows} rows are few; expect a rough model.")
     return found

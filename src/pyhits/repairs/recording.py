@@ -46,7 +46,7 @@ class Recording:
 
     def at(self, time: float) -> str:
         """Return how a time is said: as a date where it is one."""
-        return self.axis.labels([time])[0] if self.axis.has_dates else f"{time:.6g}"
+        return self.axis.readable([time])[0]
 
     def __len__(self) -> int:
         return len(self.values)

@@ -21,14 +21,14 @@ def outlier_note(found: Sequence[Outlier], names: Sequence[str], *, dropped: str
         f"{o.expected:.4g} was to be expected"
         for o in found[:_MOST_SHOWN]
     ]
-    more = " ..." if len(found) > _MOST_SHOWN else ""
+    more = "; ..." if len(found) > _MOST_SHOWN else "."
     stand = "value stands" if len(found) == 1 else "values stand"
     done = (
         "Taken as missing."
         if dropped == "drop"
         else 'Kept; outliers="drop" of pyhits.repair (or --drop-outliers) takes them as missing.'
     )
-    return f"{len(found)} {stand} out: {'; '.join(shown)}{more}. {done}"
+    return f"{len(found)} {stand} out: {'; '.join(shown)}{more} {done}"
 
 
 def outlier_notes(data: Trajectories) -> list[str]:

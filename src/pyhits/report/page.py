@@ -90,6 +90,7 @@ def write_report(
         interval=_interval(model, data, coupled),
         findings=_findings(model, data),
         environment=environment(),
+        inf=float("inf"),
         best_single=min(single.values(), key=lambda e: e.mse),
     )
     write_bytes(Path(path), printable(text).encode())

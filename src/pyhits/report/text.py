@@ -92,7 +92,8 @@ def describe(model: HiTS) -> str:
         f"  {c.error:>10.3e}  {_range(c.step_sizes)}{_mark(c, selection)}" for c in selection.path
     ]
     if not selection.path:
-        how = "by speed" if model.select == "speed" else "as asked"
+        hows = {"speed": "by speed", "accuracy": "the best that there was time to try"}
+        how = hows.get(str(model.select), "as asked")
         lines.append(f"  {selection.error:>10.3e}  {_range(selection.step_sizes)}, {how}")
     if selection.best:
         lines += [

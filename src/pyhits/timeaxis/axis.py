@@ -21,6 +21,9 @@ _QUARTERS = ("Q", "Q-DEC", "QE-DEC")
 #: Lengths of steps that have a name of their own, in seconds.
 _NAMED_STEPS = ((604800.0, "week"), (86400.0, "day"), (3600.0, "hour"), (60.0, "minute"))
 
+#: Numbers from which on ten digits do not say the time of a row.
+_LARGE = 1e6
+
 
 @dataclass(frozen=True)
 class TimeAxis:
@@ -162,6 +165,19 @@ class TimeAxis:
             texts = [f"{text}{k:03d}" for text, k in zip(fine, nano, strict=True)]
         return texts
 
+    def readable(self, times: Any) -> list[str]:
+        """Return times as texts for people: counts since an epoch as dates, numbers without noise.
+
+        Parameters
+        ----------
+        times : array, shape (n,)
+        """
+        if self.origin is None and self.form != "elapsed":
+            return [_digits(value) for value in np.asarray(times, dtype=np.float64).tolist()]
+        if self.form in ("epoch", "serial"):
+            return replace(self, form="datetime64", detail="").labels(times)
+        return self.labels(times)
+
     def labels_utc(self, times: Any) -> list[str]:
         """Return dates of UTC as texts in one form, to be compared."""
         micro = self._utc(times) // (self.second // MICRO)
@@ -265,6 +281,11 @@ class TimeAxis:
         if self.detail == "integers" and value == round(value):
             return str(round(value))
         return repr(value)
+
+
+def _digits(value: float) -> str:
+    """Return a number without the last digits, which arithmetic on times of its size leaves."""
+    return f"{value:.10g}" if abs(value) < _LARGE else f"{value:.15g}"
 
 
 def _plain(value: float | int) -> str:

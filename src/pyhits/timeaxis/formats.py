@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from pyhits.errors import ArgumentError
+from pyhits.printable import is_number
 
 MONTHS = (
     "january",
@@ -104,7 +105,7 @@ class Pattern(NamedTuple):
 def is_date(text: str) -> bool:
     """Tell whether a text is a date, with or without the time of day, and not a number."""
     text = text.strip()
-    if not 5 <= len(text) <= 40 or _is_number(text):
+    if not 5 <= len(text) <= 40 or is_number(text):
         return False
     return any(_is_possible(text, pattern.text) for pattern in patterns_of(text))
 
@@ -197,14 +198,6 @@ def _order(pattern: str) -> str:
 
 def _escaped(mark: str) -> str:
     return mark.replace("%", "%%")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_possible(text: str, pattern: str) -> bool:

@@ -119,6 +119,8 @@ def with_intervals(
 def basis(calibration: Calibration, level: float) -> str:
     """Return the sentence that says what intervals of a level rest on."""
     n = calibration.n_rollouts
+    if level > calibration.highest_level:
+        return str(calibration.shortfall(1, level))
     each = "on average over the features" if calibration.pool > 1 else "each variable, each time"
     said = f"Intervals: {level:.0%} of recorded values, {each}, by"
     without = ", each forecast by flow maps fitted without it" if calibration.cross_fitted else ""
