@@ -195,3 +195,8 @@ def test_an_encoder_that_keeps_everything_has_no_errors_of_its_own(encoder):
 def circles_of_three() -> Trajectories:
     circle = circles(6, 60).to_array()
     return Trajectories(np.concatenate([circle, circle[..., :1] ** 2], axis=2), 0.1)
+
+
+def test_a_forecast_that_is_wrong_from_the_first_row_on_is_valid_for_no_time() -> None:
+    truth = np.zeros((1, 5, 1))
+    assert metrics.valid_time(truth, truth + 10, np.ones(1), 0.5).tolist() == [0.0]

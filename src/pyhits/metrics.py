@@ -50,14 +50,16 @@ def valid_steps(
     Returns
     -------
     array of int, shape (n,)
-        The number of steps recorded, for a trajectory whose error never passes.
+        The number of steps recorded, for a trajectory whose error never passes; 0 where the first
+        row is as wrong, as encoders and simple forecasts leave it.
     """
     known = np.isfinite(truth).all(axis=2)
     with np.errstate(invalid="ignore"):
         error = np.sqrt(np.mean(np.square((forecast - truth) / scale), axis=2))
     wrong = known & ~(error <= threshold)
     ends = known.sum(axis=1) - 1
-    return np.asarray(np.where(wrong.any(axis=1), np.argmax(wrong, axis=1) - 1, ends))
+    right = np.maximum(np.argmax(wrong, axis=1) - 1, 0)
+    return np.asarray(np.where(wrong.any(axis=1), right, ends))
 
 
 def valid_time(
