@@ -124,6 +124,24 @@ def test_few_leaps_of_a_relaxation_oscillator_are_sound(columns: int) -> None:
             assert examine(data[:, :columns]) == []
 
 
+def test_columns_that_leap_each_by_itself_are_not_glued() -> None:
+    rng = np.random.default_rng(0)
+    steps = rng.standard_normal((600, 3))
+    for k, row in enumerate((100, 220, 340, 450, 520, 560)):
+        steps[row, k % 3] = 60.0
+    assert examine(np.cumsum(steps, axis=0)) == []
+    # All at once, they are.
+    steps[[100, 220, 340, 450]] = 60.0 * rng.choice([-1, 1], (4, 3))
+    assert kinds(np.cumsum(steps, axis=0)) == {"glued"}
+
+
+def test_one_leap_between_creeps_is_not_glued() -> None:
+    creep = np.exp(-np.arange(150) / 30)
+    x = np.concatenate([np.sin(T[:60] * 4), 2 - 0.3 * (1 - creep), -2 + 0.3 * (1 - creep)])
+    x[:60] += 2 - x[59]
+    assert examine(x[:, None]) == []
+
+
 def test_several_trajectories_are_named() -> None:
     clean, bad = np.tile(WAVE, (2, 1))[:400], glued_waves()
     (found,) = examine([clean, bad])

@@ -37,8 +37,8 @@ _UNLIKE, _TOGETHER = 0.5, 0.6
 
 #: Share of the jumps of one feature that it creeps up to and creeps back from, at least, as
 #: relaxation oscillators do; rows that show it; and of one jump alone, the way from the first to
-#: the last row on either side, as a share of the range there.
-_CREEPS, _CREEP_ROWS, _ONE_WAY = 0.8, 6, 0.8
+#: the last of this share of the rows on either side, as a share of the range there.
+_CREEPS, _CREEP_ROWS, _CREEP_SHARE, _ONE_WAY = 0.8, 6, 0.125, 0.8
 
 #: Share of the jumps at which a feature is said to jump, at least.
 _OFTEN = 0.3
@@ -166,17 +166,23 @@ def _relaxes(part: Sample, leaps: list[np.ndarray]) -> bool:
             # A leap may take two rows.
             before = steps[max(0, at - _CREEP_ROWS) : at].sum()
             behind = steps[at + 2 : at + 2 + _CREEP_ROWS].sum()
-            one_way = not alone or min(map(_one_way, (x[: at + 1], x[at + 2 :]))) >= _ONE_WAY
+            near = max(_CREEP_ROWS, int(_CREEP_SHARE * len(x)))
+            sides = x[max(0, at + 1 - near) : at + 1], x[at + 2 : at + 2 + near]
+            one_way = not alone or min(map(_one_way, sides)) >= _ONE_WAY
             creeps.append(one_way and before * steps[at] > 0 > behind * steps[at])
     return float(np.mean(creeps)) >= _CREEPS
 
 
 def _one_way(x: np.ndarray) -> float:
-    return float(abs(x[-1] - x[0]) / max(np.ptp(x), 1e-300))
+    return float(abs(x[-1] - x[0]) / max(np.ptp(x), 1e-300)) if len(x) else 0.0
 
 
 def _together(part: Sample, leaps: list[np.ndarray]) -> float:
-    """Return the share of the features that jump at some of the places, by their own steps."""
+    """Return the share of the features that jump at some of the places, by their own steps.
+
+    Where steps do not follow smoothly it is no more than the share at a place: columns of heavy
+    tails leap each by itself.
+    """
     jumps, counts = np.zeros(len(part.names)), 0
     for piece, places in zip(part.pieces, leaps, strict=True):
         d = np.abs(np.diff(piece, axis=0))
@@ -184,7 +190,9 @@ def _together(part: Sample, leaps: list[np.ndarray]) -> float:
             near = np.concatenate([d[max(0, at - 3) : at], d[at + 1 : at + 4]])
             jumps += d[at] > _JUMPS * near.max(axis=0)
             counts += 1
-    return float((jumps >= _OFTEN * counts).mean())
+    share = float((jumps >= _OFTEN * counts).mean())
+    is_smooth = _same_sign([np.diff(piece, axis=0) for piece in part.pieces]) > _SAME_SIGN
+    return share if is_smooth else min(share, float(jumps.mean()) / counts)
 
 
 def _explains(sample: Sample, leaps: list[np.ndarray], k: int) -> bool:
