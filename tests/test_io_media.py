@@ -251,6 +251,19 @@ def test_a_film_too_large_is_refused_at_once(tmp_path, monkeypatch):
     assert pyhits.read(path, height=16).n_rows == 8
 
 
+def test_frames_that_a_small_file_cannot_hold_are_not_decoded(tmp_path):
+    """The header of a few bytes says frames of a gigabyte."""
+    path = tmp_path / "small.gif"
+    shape = (12, 16)
+    pyhits.write(Trajectories(np.full((4, 192), 100.0), 0.1, snapshot=shape), path)
+    assert pyhits.read(path, grey=True).snapshot == shape
+    film = bytearray(path.read_bytes())
+    film[6:10] = np.array([20000, 15000], "<u2").tobytes()
+    path.write_bytes(film)
+    with pytest.raises(FileFormatError, match=r"small.gif .*(damaged|can hold)"):
+        pyhits.read(path)
+
+
 def test_without_pyav_an_extra_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x20ftypisom" + bytes(64))
     load = importlib.import_module

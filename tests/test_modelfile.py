@@ -231,3 +231,18 @@ def test_every_kind_of_model_comes_back_as_it_was(tmp_path: Path) -> None:
         np.testing.assert_array_equal(mutated_models.use(again), mutated_models.use(model))
         twice = again.save(tmp_path / "twice.safetensors")
         assert twice.read_bytes() == (tmp_path / f"{kind}.safetensors").read_bytes()
+
+
+def test_flow_maps_of_two_dtypes_do_not_fit_together(tmp_path: Path) -> None:
+    """A scale of a model in float32 beside one of a model in float64."""
+    parts = []
+    for dtype in ("float32", "float64"):
+        model = quick(step_sizes=(1, 4), dtype=dtype).fit(circles(10, 40))
+        saved = model.save(tmp_path / "m.safetensors")
+        parts.append(read_tensors(saved, what="a model"))
+    (tensors, facts), (others, _) = parts
+    mixed = tensors | {k: v for k, v in others.items() if k.startswith("scale.4.")}
+    bad = tmp_path / "mixed.safetensors"
+    bad.write_bytes(to_bytes(mixed, json.dumps(strict(facts))))
+    with pytest.raises(FileFormatError, match=r"dtype|F64"):
+        pyhits.load(bad)

@@ -20,6 +20,7 @@ from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.chain import from_plain, links, to_plain
 from pyhits.errors import ArgumentError, FileFormatError, warn
 from pyhits.estimator import HiTS
+from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Selection, chain, resolution
 from pyhits.inputs import PER_INPUT, Inputs
 from pyhits.io.guard import as_path
@@ -294,11 +295,18 @@ def _check(model: HiTS) -> None:
         n += PER_INPUT * k
     if any(flow_map.dimension != n for flow_map in model.flow_maps_.values()):
         raise ValueError("its flow maps are of another dimension than its features")
+    if len(set().union(*(_float_dtypes(of) for of in model.flow_maps_.values()))) > 1:
+        raise ValueError("its flow maps are of more than one dtype")
     chain(model.flow_maps_)
     if not set(model.selection_.step_sizes) <= set(model.flow_maps_):
         raise ValueError("it couples step sizes that it does not hold")
     resolution({size: model.flow_maps_[size] for size in model.selection_.step_sizes})
     _check_data(model)
+
+
+def _float_dtypes(flow_map: FlowMap) -> set[torch.dtype]:
+    """Return the dtypes of a flow map's numbers; its tables of whole numbers have others."""
+    return {t.dtype for t in flow_map.state_dict().values() if t.is_floating_point()}
 
 
 def _sound(*arrays: np.ndarray) -> bool:

@@ -41,6 +41,10 @@ _SMALLER = (
     "command line --height, --grey, --stretch."
 )
 
+#: Pixels of a frame that any film may have, and those for each byte of a larger one: no codec makes
+#: more of it, so that a header which says so is damaged. FFmpeg counts up to the last.
+_MOST_UNASKED, _PER_BYTE, _MOST = 1_000_000, 1_000, 2**31 - 1
+
 #: BT.601 as the container states it, and colours from 16 to 235.
 _BT601, _LIMITED = 5, 1
 
@@ -53,11 +57,20 @@ def read(path: Path, wanted: Wanted) -> Pieces:
     # A RIFF may hold either; films of most kinds are told by what comes later.
     expect_kind(path, FILM, WAV, BINARY)
     av = need("av", action=f"Reading {path.suffix} files", extra="video")
-    with reading(path, FILM), av.open(str(path)) as film:
+    # Frames are decoded as soon as a film is opened, so they are bounded before that.
+    most = min(max(_MOST_UNASKED, _PER_BYTE * path.stat().st_size), _MOST)
+    bound = {"max_pixels": str(most)}
+    with reading(path, FILM), av.open(str(path), options=bound) as film:
         if not film.streams.video:
             raise FileFormatError(f"There are no pictures in {path}.")
         stream = film.streams.video[0]
         stream.thread_type = "AUTO"
+        stream.codec_context.options = bound
+        if (stream.width or 0) * (stream.height or 0) > most:
+            raise FileFormatError(
+                f"{path} says that its frames are {stream.width} x {stream.height}, more than its "
+                f"{path.stat().st_size} bytes can hold; write or copy it again."
+            )
         frames: list[Any] = []
         times: list[float] = []
         _check_memory(1, 3 * (stream.width or 0) * (stream.height or 0))
