@@ -302,3 +302,26 @@ def test_a_date_and_a_time_of_day_as_a_number_are_put_together(tmp_path, name):
         data = pyhits.read(path)
     assert data.feature_names == ("x",)
     assert data.axis.step_name(data.dt) == "30 minutes"
+
+
+def test_a_column_named_like_a_time_that_is_left_out_is_pointed_out(tmp_path):
+    path = tmp_path / "quarters.csv"
+    rows = [f"{1990 + k // 4}:{k % 4 + 1},{x}\n" for k, x in enumerate(X)]
+    path.write_text("quarter,x\n" + "".join(rows))
+    with pytest.warns(PyHiTSWarning, match="'quarter' is named like a time.*--time-format"):
+        pyhits.read(path)
+    data = pyhits.read(path, time_column="quarter", time_format="%Y:%q")
+    assert data.axis.step_name(data.dt) == "1 quarter"
+    assert data.feature_names == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("first", "step"), [(1609459200000, 86400000), (44197, 1), (1609459200, 86400)]
+)
+def test_dates_that_are_numbers_are_said_as_dates(tmp_path, first, step):
+    path = tmp_path / "numbers.csv"
+    path.write_text("date,x\n" + "".join(f"{first + k * step},{x}\n" for k, x in enumerate(X)))
+    data = pyhits.read(path)
+    assert data.span() == ("2021-01-01", "2021-02-09")
+    pyhits.write(data, tmp_path / "back.csv")
+    assert (tmp_path / "back.csv").read_text().splitlines()[1].startswith(f"{first},")

@@ -12,7 +12,7 @@ from pyhits.column_choice import ColumnChoice, column_number, column_numbers
 from pyhits.errors import ArgumentError, DataError
 from pyhits.printable import is_number
 from pyhits.time_column import find_time, holds_dates, rise_of
-from pyhits.time_names import is_count_name, is_trajectory_name
+from pyhits.time_names import is_count_name, is_trajectory_name, time_name
 
 #: Columns that a note lists, at most.
 _MOST_LISTED = 8
@@ -91,7 +91,7 @@ def assign_roles(
     features = [k for k in candidates if k != time and k not in dropped]
     if wanted is None:
         notes += said
-        features, texts = _numeric(features, columns, own)
+        features, texts = _numeric(features, columns, own, time)
         notes += texts
     else:
         features = [k for k in wanted if k not in (time, trajectory)]
@@ -158,18 +158,25 @@ def _time_beside(
 
 
 def _numeric(
-    features: list[int], columns: Sequence[Any], own: list[str]
+    features: list[int], columns: Sequence[Any], own: list[str], time: int | None
 ) -> tuple[list[int], list[str]]:
     """Leave out columns of text and of dates, and say so; if nothing else is there, keep them."""
     texts = [k for k in features if _is_text(columns[k])]
     kept = [k for k in features if k not in texts]
     if not texts or not kept:
         return features, []
+    timed = [own[k] for k in texts if time is None and time_name(own[k])][:1]
+    hint = (
+        f" {timed[0]!r} is named like a time: time_column={timed[0]!r} with time_format "
+        f"(--time-column {timed[0]!r} --time-format) says how its dates are written."
+        if timed
+        else ""
+    )
     first = [f"{own[k]!r} ({_example(columns[k])})" for k in texts[:_MOST_LISTED]]
     more = f" and {len(texts) - _MOST_LISTED} more" if len(texts) > _MOST_LISTED else ""
     return kept, [
         f"Left out, as they hold no numbers: {', '.join(first)}{more}. If a column names the "
-        "trajectories, call it 'trajectory' (names=[...], --names)."
+        f"trajectories, call it 'trajectory' (names=[...], --names).{hint}"
     ]
 
 
