@@ -102,6 +102,9 @@ def regimes(kind: str) -> Maker:
             rows = ar1(rng, n, 0.7)[:, None] + late[:, None] * rng.choice([-1, 1]) * rng.uniform(
                 8, 15
             )
+        elif kind == "one feature":
+            rows = noisy(np.column_stack([np.sin(t), np.cos(t), np.sin(0.7 * t)]), 0.01, rng)
+            rows[cut:, rng.integers(3)] += rng.choice([-1, 1]) * rng.uniform(2, 8)
         elif kind == "spread":
             rows = (ar1(rng, n, 0.7) * np.where(late, rng.choice([0.2, 5]), 1))[:, None]
         elif kind == "frequency":
@@ -318,6 +321,7 @@ UNSOUND: dict[str, dict[str, Maker]] = {
         "law *": stiffer,
         "gain *": gain,
         "mean": regimes("mean"),
+        "mean of one feature": regimes("one feature"),
         "spread": regimes("spread"),
         "frequency": regimes("frequency"),
         "one wave": regimes("one wave"),
