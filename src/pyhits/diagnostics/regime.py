@@ -108,7 +108,7 @@ def _by_blocks(x: np.ndarray, names: list[str]) -> Change | None:
         if gap >= _SIZE and gap >= _DISTINCT * spread and to_and_fro:
             factor = np.exp(abs(gap))
             more = "larger" if sizes[cut:, k].mean() > sizes[:cut, k].mean() else "smaller"
-            what = f"the steps of {name!r} are {factor:.2g} times {more}"
+            what = f"the steps of {name!r} are {factor:.3g} times {more}"
             if best is None or gap / spread > best.strength:
                 best = Change(cut * size, what, gap / max(spread, 1e-12))
         cut, gap, spread = _two_levels(levels[:, k])
