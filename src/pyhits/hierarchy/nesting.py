@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
-from pyhits.checks import as_count
+from pyhits.checks import as_count, shown
 from pyhits.errors import ArgumentError
 
 #: Step sizes beyond it would overflow row numbers.
@@ -21,13 +21,13 @@ def chain(step_sizes: Iterable[int]) -> list[int]:
         There are none, one repeats, or one does not divide the next coarser.
     """
     try:
-        sizes = sorted(as_count(s, "a step size") for s in step_sizes)
+        sizes = sorted(as_count(s, "a step size", most=None) for s in step_sizes)
     except TypeError:
         raise ArgumentError(f"Expected step sizes such as [1, 2, 4], got {step_sizes!r}.") from None
     if not sizes:
         raise ArgumentError("Expected at least one step size, got none.")
     if sizes[-1] > _LARGEST_STEP:
-        raise ArgumentError(f"Step size {sizes[-1]} is longer than any recording.")
+        raise ArgumentError(f"Step size {shown(sizes[-1])} is longer than any recording.")
     for fine, coarse in itertools.pairwise(sizes):
         if fine == coarse:
             raise ArgumentError(f"Step size {fine} is given twice.")

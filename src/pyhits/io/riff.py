@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pyhits.errors import FileFormatError
+from pyhits.io.guard import WAV
 
 #: Kinds of samples that are plain numbers, and the word that points to one of them further on.
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
@@ -63,8 +64,11 @@ def header(path: Path) -> Header:
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
-        order = ">" if stream.read(4) == b"RIFX" else "<"
+        kind = stream.read(4)
+        order = ">" if kind == b"RIFX" else "<"
         stream.read(4)
+        if kind not in WAV.signatures:
+            raise FileFormatError(f"{path} cannot be read as a WAV file: it begins otherwise.")
         if stream.read(4) != b"WAVE":
             raise FileFormatError(f"{path} is a RIFF file, but no WAV file: it holds no sound.")
         form: tuple[int, ...] | None = None
