@@ -65,10 +65,10 @@ def _logarithmic(axis: Any) -> None:
 
 
 def _thin_ticks(axis: Any) -> None:
-    """Label a logarithmic axis at 1, 2 and 5 at most, as all labels of one decade overlap."""
+    """Label a logarithmic axis at 1 and 3 alone, as all labels of one decade overlap."""
     from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=4))
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=4))
     axis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=False))
     axis.set_minor_formatter(NullFormatter())
 
