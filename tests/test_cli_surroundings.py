@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shlex
@@ -287,3 +288,9 @@ def test_names_of_settings_are_those_that_there_are() -> None:
     assert tuple(ACTIVATIONS) == recipe.ACTIVATIONS
     with pytest.raises(pyhits.errors.ArgumentError, match="Unknown activation"):
         pyhits.Recipe(activation="sigmoid")
+
+
+def test_too_many_open_files_are_said_to_be_that():
+    said, code = sentence(OSError(errno.EMFILE, "Too many open files"))
+    assert "ulimit -n" in said
+    assert code == 1

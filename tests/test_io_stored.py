@@ -470,3 +470,11 @@ def test_tables_larger_than_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "memory", lambda: 600)
     with pytest.raises(DataError, match="A table of 40 rows and 2 columns takes 640 bytes"):
         read(path)
+
+
+def test_times_written_as_texts_are_said_to_be_left_out(tmp_path):
+    path = tmp_path / "texts.npz"
+    days = np.datetime_as_string(np.datetime64("2024-01-01") + np.arange(5))
+    np.savez(path, x=np.arange(10.0).reshape(5, 2) ** 2, time=days)
+    with pytest.warns(PyHiTSWarning, match="'time' holds texts"):
+        assert pyhits.read(path).dt == 1.0

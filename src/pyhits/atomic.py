@@ -89,7 +89,7 @@ def check_target(path: str | Path, suffixes: Collection[str] = ()) -> None:
     """
     path = Path(path).expanduser()
     if suffixes and path.suffix.lower() not in suffixes:
-        known = ", ".join(sorted(suffixes))
+        known = ", ".join(sorted(set(suffixes)))
         raise ArgumentError(f"Expected {str(path)!r} to end in one of {known}.")
     with contextlib.suppress(_TriedError), replacing(path) as temporary:
         temporary.touch()

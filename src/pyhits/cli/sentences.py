@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from pyhits.errors import ArgumentError, FileFormatError, PyHiTSError
 
 #: Exit codes: wrong use of a command, anything else that went wrong, and Ctrl-C, also where what
@@ -39,6 +41,12 @@ def sentence(error: BaseException) -> tuple[str, int]:
         return (
             f"A part of PyHiTS cannot be loaded: {what}. Install pyhits again; if there is a limit "
             "on memory (ulimit -v), raise it.",
+            FAILURE,
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return (
+            "Too many files are open. Raise the limit (ulimit -n), or use fewer processes "
+            "(--jobs 1).",
             FAILURE,
         )
     if isinstance(error, OSError) and error.strerror:

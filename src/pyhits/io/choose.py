@@ -11,7 +11,7 @@ import numpy as np
 from pyhits.checks import as_numeric, as_positive, suggest
 from pyhits.column_choice import ALL_COLUMNS, ColumnChoice
 from pyhits.convert import Pieces, from_columns, set_times, to_pieces
-from pyhits.errors import ArgumentError, DataError
+from pyhits.errors import ArgumentError, DataError, warn
 from pyhits.io.records import columns as table_columns
 from pyhits.io.records import the_only_table
 from pyhits.time_column import rise_of
@@ -186,9 +186,21 @@ def _time_name(arrays: Mapping[str, Any], wanted: Wanted) -> str | None:
     if len(found) > 1:
         raise DataError(
             f"Several arrays look like the time: {listing({n: arrays[n] for n in found})}. Choose "
-            'one with time_column="name".'
+            'one with time_column="name" (on the command line: --time-column name).'
         )
+    if not found:
+        _say_texts(arrays)
     return found[0] if found else None
+
+
+def _say_texts(arrays: Mapping[str, Any]) -> None:
+    """Warn of an array of texts whose name says time."""
+    for name, array in arrays.items():
+        if is_time_name(base_name(name)) and array.dtype.kind in "OSU" and _is_vector(array):
+            warn(
+                f"Array {name!r} holds texts, which are not read as times: without them a step is "
+                "dt. Write them as numbers or dates, or give dt (on the command line --dt)."
+            )
 
 
 def _by_values(arrays: Mapping[str, Any], wanted: Wanted) -> list[str]:
