@@ -294,3 +294,13 @@ def test_too_many_open_files_are_said_to_be_that():
     said, code = sentence(OSError(errno.EMFILE, "Too many open files"))
     assert "ulimit -n" in said
     assert code == 1
+
+
+def test_an_interruption_before_a_command_begins_is_said(monkeypatch, capsys):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pyhits.cli.limits.check_folder", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        pyhits.cli.main()
+    assert capsys.readouterr().err == "Error: Interrupted; nothing was finished.\n"

@@ -20,6 +20,10 @@ def main() -> None:
         from pyhits.cli.app import app
 
         app()
+    except KeyboardInterrupt:
+        code = 130
+        if sys.stderr is not None:
+            print("Error: Interrupted; nothing was finished.", file=sys.stderr)
     except Exception as error:
         text, code = sentences.sentence(error)
         if text and sys.stderr is not None:
