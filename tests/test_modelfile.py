@@ -246,3 +246,12 @@ def test_flow_maps_of_two_dtypes_do_not_fit_together(tmp_path: Path) -> None:
     bad.write_bytes(to_bytes(mixed, json.dumps(strict(facts))))
     with pytest.raises(FileFormatError, match=r"dtype|F64"):
         pyhits.load(bad)
+
+
+def test_a_region_of_numbers_beyond_any_data_is_refused(tmp_path: Path) -> None:
+    saved = quick(step_sizes=(1, 4)).fit(circles(10, 40)).save(tmp_path / "m.safetensors")
+    tensors, facts = read_tensors(saved, what="a model", check=lambda *_: None)
+    tensors["trust.region.low"][0] = -1e308
+    saved.write_bytes(to_bytes(tensors, json.dumps(strict(facts))))
+    with pytest.raises(FileFormatError, match="region"):
+        pyhits.load(saved)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.checks import LARGEST_MAGNITUDE
 from pyhits.hierarchy.coupling import STEP_SIZE
 from pyhits.hierarchy.interpolate import METHODS
 from pyhits.schema import Flag, Many, Maybe, Real, Record, Text, Whole
@@ -147,5 +148,11 @@ def _check_region(region: Region, d: int) -> None:
     if not (region.scale > 0).all():
         raise ValueError("the region of its training data has no size")
     arrays = (region.low, region.high, region.scale, region.points)
-    if not all(np.isfinite(array).all() for array in arrays) or (region.low > region.high).any():
+    # Beyond that, distances in units of the scale overflow.
+    sound = all((np.abs(array) < LARGEST_MAGNITUDE).all() for array in arrays)
+    if (
+        not sound
+        or (region.scale * LARGEST_MAGNITUDE < 1).any()
+        or (region.low > region.high).any()
+    ):
         raise ValueError("the region of its training data is not finite")
