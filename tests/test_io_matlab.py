@@ -343,3 +343,18 @@ def test_what_pyhits_writes_is_read_by_scipy_and_back(tmp_path):
     path = write(data, tmp_path / "a.mat")
     np.testing.assert_array_equal(scipy.io.loadmat(path)["values"], data.values)
     assert read(path) == data
+
+
+def test_a_file_without_its_signature_is_not_left_to_scipy(tmp_path, monkeypatch):
+    """SciPy's reader of v5 ends the process on damaged files."""
+    path = tmp_path / "damaged.mat"
+    scipy.io.savemat(path, {"x": np.arange(20.0).reshape(10, 2)})
+    damaged = bytearray(path.read_bytes())
+    damaged[5] = 0x16
+    path.write_bytes(damaged)
+
+    def never(*_, **__):
+        raise AssertionError("SciPy was asked")
+
+    monkeypatch.setattr(scipy.io, "loadmat", never)
+    np.testing.assert_array_equal(pyhits.read(path)[0], np.arange(20.0).reshape(10, 2))

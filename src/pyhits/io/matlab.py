@@ -19,7 +19,7 @@ from pyhits.trajectories import Trajectories
 
 def read(path: Path, wanted: Wanted) -> Pieces:
     """Read MATLAB variables; structs and cells by their fields, ``run/x``."""
-    # v4 has no signature, so scipy decides on files of unknown kind.
+    # v4 has no signature.
     kind = expect_kind(path, MATLAB5, MATLAB73, HDF5, BINARY)
     if kind in (HDF5, MATLAB73):
         h5py = need("h5py", action="Reading MATLAB v7.3 .mat files", extra="hdf5")
@@ -28,7 +28,7 @@ def read(path: Path, wanted: Wanted) -> Pieces:
             check_links(file, found, wanted)
             return _pieces(found, path, wanted)
     with reading(path, MATLAB5):
-        if kind is MATLAB5:
+        if kind is MATLAB5 or not _may_be_v4(path):
             # Nested values are small; arrays of numbers are loaded once they are chosen.
             known = mat5.variables(path)
             found = {v.name: v if v.has_numbers else v.load() for v in known}
@@ -38,6 +38,15 @@ def read(path: Path, wanted: Wanted) -> Pieces:
         loaded = loadmat(path, appendmat=False)
         arrays = {n: a for n, a in loaded.items() if isinstance(a, np.ndarray)}
         return _pieces(arrays, path, wanted)
+
+
+def _may_be_v4(path: Path) -> bool:
+    """Tell whether a file may be v4, by the rule of SciPy: its first number is below 2**24.
+
+    On damaged files of v5 SciPy ends the process.
+    """
+    with path.open("rb") as stream:
+        return 0 in stream.read(4)
 
 
 def write(trajectories: Trajectories, path: Path) -> None:
