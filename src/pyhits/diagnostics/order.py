@@ -22,8 +22,10 @@ _FEWEST, _MOST_ASKED, _MOST_ROWS, _MOST_COORDINATES = 50, 1000, 20_000, 6
 #: neighbour, and of a row and the next. Above them the order tells nothing.
 _UNFOLLOWED, _FAR = 0.8, 0.8
 
-#: The same where the rows are in the order of one feature, and the others are looked at.
-_UNFOLLOWED_BY_OTHERS, _FAR_OF_OTHERS = 0.3, 0.3
+#: The same where the rows are in the order of one feature, and the others are looked at; and how
+#: many times farther the rows after two neighbours are from each other. A feature that only adds
+#: up, beside chaos that is sampled coarsely, parts them less than threefold.
+_UNFOLLOWED_BY_OTHERS, _FAR_OF_OTHERS, _PARTED_BY_OTHERS = 0.3, 0.3, 6.0
 
 #: The same where the rows after two neighbours are farther from each other than the neighbours are
 #: by this factor: few strands of a curve, row by row in turn. Chaos and noise stay far below it.
@@ -70,7 +72,11 @@ class _Order(NamedTuple):
     @property
     def is_by_one_feature(self) -> bool:
         """Whether the rows, in the order of one feature, follow each other in no other one."""
-        far = self.step >= _FAR_OF_OTHERS and self.following >= _UNFOLLOWED_BY_OTHERS
+        far = (
+            self.step >= _FAR_OF_OTHERS
+            and self.following >= _UNFOLLOWED_BY_OTHERS
+            and self.parted >= _PARTED_BY_OTHERS
+        )
         in_turn = self.following >= _UNFOLLOWED_BY_STRANDS and self.parted >= _PARTED
         return self.on_curves and (far or in_turn)
 

@@ -63,6 +63,8 @@ def units(
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     step = max(1, len(states) // _MOST_ROWS)
     x = np.asarray(states[::step], dtype=np.float64)
+    if len(x) < _SPREAD_ROWS and ((x >= low) & (x <= high)).all():
+        return []
     width = np.maximum(high - low, 1e-5 * np.maximum(np.abs(low), np.abs(high)))
     excess = np.maximum(np.maximum(low - x, x - high) / np.where(width > 0, width, np.inf), 0)
     far = np.median(excess, axis=0) > (_FAR_ONE if len(x) == 1 else _FAR)
