@@ -60,7 +60,7 @@ def test_a_forecast_that_does_not_fit_says_how_large_it_is(model: HiTS, n_steps:
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda m: m.forecast([1.0, 0.0], t=[0.0, 1e30]),
+        lambda m: m.forecast([1.0, 0.0], t=[0.0, 1e16]),
         lambda m: m.forecast([1.0, 0.0], 2**63, interval=0.9),
         lambda m: m.forecast([[1.0, 0.0]], 2**63, out="never.npy"),
         lambda m: m.forecast([1.0, 0.0], 2**63, tol=1e-3),

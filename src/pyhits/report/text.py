@@ -93,7 +93,8 @@ def describe(model: HiTS) -> str:
     ]
     if not selection.path:
         hows = {"speed": "by speed", "accuracy": "the best that there was time to try"}
-        how = hows.get(str(model.select), "as asked")
+        is_coupled = model.recipe_.windows == "coupled"
+        how = "as asked" if is_coupled else hows.get(str(model.select), "as asked")
         lines.append(f"  {selection.error:>10.3e}  {_range(selection.step_sizes)}, {how}")
     if selection.best:
         lines += [

@@ -149,10 +149,10 @@ def _check_region(region: Region, d: int) -> None:
         raise ValueError("the region of its training data has no size")
     arrays = (region.low, region.high, region.scale, region.points)
     # Beyond that, distances in units of the scale overflow.
-    sound = all((np.abs(array) < LARGEST_MAGNITUDE).all() for array in arrays)
+    with np.errstate(over="ignore", invalid="ignore"):
+        spans = (*arrays, (region.high - region.low) / region.scale)
     if (
-        not sound
-        or (region.scale * LARGEST_MAGNITUDE < 1).any()
+        not all((np.abs(array) < LARGEST_MAGNITUDE).all() for array in spans)
         or (region.low > region.high).any()
     ):
         raise ValueError("the region of its training data is not finite")
