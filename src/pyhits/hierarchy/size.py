@@ -8,6 +8,9 @@ from pyhits.io.limits import in_words, memory
 #: Part of the memory that a result and what it is made of may take.
 _PART = 0.5
 
+#: Bytes that any process has that could load PyTorch: the system is not asked about so few.
+_ALWAYS_THERE = 1 << 26
+
 #: Bytes that are only too many, however many more there would be.
 _MOST = 10**300
 
@@ -47,8 +50,10 @@ def check_size(
     """
     result = n * (n_steps + 1 if n_times is None else n_times) * d * itemsize
     work = (n_steps + 1) * d * _FLOAT64
-    available = memory()
     needed = float(min(work + (0 if to_file else result), _MOST))
+    if needed <= _ALWAYS_THERE:
+        return
+    available = memory()
     if needed <= _PART * available:
         return
     times = "" if n_times is None else f" at {n_times} time(s)"
