@@ -38,10 +38,10 @@ from benchmarks.problem import SCALES, Problem, training_data, van_der_pol
 from benchmarks.record import Record
 from benchmarks.tables import print_bars, print_table
 from benchmarks.timing import THREADS, repeat
-from pyhits.atomic import write_bytes
 from pyhits.hierarchy import cost, ranges
 from pyhits.hierarchy.knots import Knots
 from pyhits.hierarchy.steps import Steps
+from pyhits.util.atomic import write_bytes
 
 NAME = "adaptive"
 

@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 
 import pyhits
-from pyhits import metrics
-from pyhits.atomic import write_bytes
-from pyhits.baselines import LSTM
+from pyhits.evaluation import metrics
+from pyhits.paper.rivals import LSTM
 from pyhits.training.parallel import n_cores
+from pyhits.util.atomic import write_bytes
 
 #: Rows to learn from, to forecast, and a period; systems taken, evenly from dysts's list.
 N_TRAIN, N_AHEAD, PERIOD, N_SYSTEMS = 1000, 200, 100, 40

@@ -14,7 +14,7 @@ import scipy.io
 import xarray as xr
 
 import pyhits
-from pyhits.trajectories import Trajectories
+from pyhits.data.trajectories import Trajectories
 
 _T = 0.1 * np.arange(40)
 _X = np.column_stack([np.sin(_T), np.cos(_T), np.sin(2 * _T)])
@@ -27,7 +27,7 @@ def samples(folder: Path) -> dict[str, tuple[str, bytes]]:
     def keep(name: str, path: Path) -> None:
         found[name] = (path.suffix, path.read_bytes())
 
-    for extension in pyhits.io.EXTENSIONS:
+    for extension in pyhits.data.files.EXTENSIONS:
         path = folder / f"ours{extension}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -43,7 +43,7 @@ def samples(folder: Path) -> dict[str, tuple[str, bytes]]:
 
 def _written(extension: str) -> Trajectories:
     """Return what the format can hold: films pictures, sounds one recording, others several."""
-    if extension in pyhits.io.FILMS:
+    if extension in pyhits.data.files.FILMS:
         pictures = 127 * (1 + np.sin(_T[:12, None] + np.arange(16 * 16) / 40))
         return Trajectories(pictures, 0.04, snapshot=(16, 16))
     if extension == ".wav":

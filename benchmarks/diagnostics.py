@@ -22,8 +22,8 @@ from benchmarks.odd_data import UNSOUND
 from benchmarks.signals import Maker
 from benchmarks.sound_data import SOUND, catalogued
 from pyhits import systems
-from pyhits.diagnostics import compare, examine
-from pyhits.trajectories import Trajectories
+from pyhits.data.diagnostics import compare, examine
+from pyhits.data.trajectories import Trajectories
 
 #: Noise on catalogued systems: standard deviations of 0, 1 and 2 %.
 LEVELS = (0.0, 1e-4, 4e-4)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import pyhits
-from pyhits.atomic import write_bytes
+from pyhits.util.atomic import write_bytes
 
 #: System: step, steps.
 SYSTEMS: dict[str, tuple[float, int]] = {

@@ -2,7 +2,7 @@
 
 ``u_t = -u u_x - u_xx - u_xxxx`` on (0, 16 pi), periodic, as in the paper's Section 3.2, from 256
 states on the attractor over one Lyapunov time, with snapshots of all points once a time unit. The
-data come from the solver that is timed: Fourier in space, ETDRK4 in time, of ``pyhits.sequences``,
+data come from the solver that is timed: Fourier in space, ETDRK4 in time, of ``pyhits.paper``,
 with the largest step that is accurate to about 1e-6 over a snapshot. PyHiTS's time holds the
 projection onto the POD modes and the way back to all points.
 
@@ -32,7 +32,7 @@ import pyhits
 from benchmarks.record import Record
 from benchmarks.tables import print_bars, print_table
 from benchmarks.timing import THREADS, compare, with_threads
-from pyhits.sequences.ks import POINTS, Solver
+from pyhits.paper.sequences.ks import POINTS, Solver
 
 NAME = "kuramoto-sivashinsky"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.signals import Maker, answer, ar1, noisy, rk4
-from pyhits.trajectories import Trajectories
+from pyhits.data.trajectories import Trajectories
 
 
 def epidemic(rng: np.random.Generator) -> Trajectories:

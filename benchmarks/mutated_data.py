@@ -25,8 +25,8 @@ import numpy as np
 import pyhits
 from benchmarks.data_samples import samples
 from benchmarks.mutation import Outcome, mutate_bytes, summary, try_files
+from pyhits.data.files import read_raw
 from pyhits.errors import PyHiTSError
-from pyhits.io import read_raw
 
 #: Bytes beyond which reading a file of some kilobytes takes too much memory.
 MOST_MEMORY = 256 << 20

@@ -31,8 +31,8 @@ import pyhits
 from benchmarks.mutation import Outcome, mutate_bytes, mutate_json, summary, try_files
 from pyhits.encoders import POD, Autoencoder, DelayEmbedding, Flatten
 from pyhits.errors import DivergenceError
-from pyhits.report.text import describe, facts
-from pyhits.serialise import read_tensors, strict, to_bytes
+from pyhits.evaluation.report.text import describe, facts
+from pyhits.modelfiles.serialise import read_tensors, strict, to_bytes
 from pyhits.training.tabulate import tabulate
 
 #: What may become of a file, beside a refusal: nothing was changed that matters; a sound model.

@@ -1,7 +1,7 @@
 """Data that a person would object to, by kind, drawn by seed; ``sound_data.py`` has the opposite.
 
 Each maker takes a generator and returns trajectories. Those whose name ends in ``*`` were left
-aside while the thresholds of :mod:`pyhits.diagnostics` were chosen.
+aside while the thresholds of :mod:`pyhits.data.diagnostics` were chosen.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.signals import Maker, ar1, lorenz, noisy, pendulum, piece, rk4
-from pyhits.trajectories import Trajectories
+from pyhits.data.trajectories import Trajectories
 
 
 def glued(kinds: tuple[int, ...], level: float = 0.0, columns: int | None = None) -> Maker:

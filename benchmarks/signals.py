@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pyhits.trajectories import Trajectories
+from pyhits.data.trajectories import Trajectories
 
 Maker = Callable[[np.random.Generator], Trajectories]
 

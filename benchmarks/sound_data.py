@@ -1,7 +1,7 @@
 """Sound data that look odd, drawn by seed: they must pass the checks in silence.
 
 Each maker takes a generator and returns trajectories. Those whose name ends in ``*`` were left
-aside while the thresholds of :mod:`pyhits.diagnostics` were chosen.
+aside while the thresholds of :mod:`pyhits.data.diagnostics` were chosen.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.more_sound_data import OTHERS
 from benchmarks.signals import Maker, answer, ar1, noisy, pendulum, piece, rk4, van_der_pol
 from pyhits import systems
-from pyhits.trajectories import Trajectories
+from pyhits.data.trajectories import Trajectories
 
 
 def catalogued(name: str, level: float) -> Maker:

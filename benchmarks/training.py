@@ -22,7 +22,13 @@ from benchmarks.record import Record
 from benchmarks.timing import THREADS, Timing, stopwatch, threads
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import FlowMap
-from pyhits.training import History, ScaleJob, WindowSampler, get_recipe, train_scale
+from pyhits.training import (
+    History,
+    ScaleJob,
+    WindowSampler,
+    get_recipe,
+    train_scale,
+)
 from pyhits.training.jobs import make_jobs
 from pyhits.training.parallel import TrainedScales, train_scales
 

@@ -20,10 +20,10 @@ from torch import Tensor
 
 import pyhits
 from pyhits.encoders import Standardise
+from pyhits.evaluation.metrics import masked_mse
 from pyhits.flowmaps import FlowMap, register
 from pyhits.hierarchy import Candidate, select
 from pyhits.hierarchy.forecast import forecast
-from pyhits.metrics import masked_mse
 from pyhits.training import WindowSampler
 
 

@@ -18,10 +18,10 @@ import pytest
 import torch
 
 import pyhits
+from pyhits.data.trajectories import Trajectories
 from pyhits.flowmaps import FlowMap, create, register
-from pyhits.study.sequences import data as sequence_data
-from pyhits.study.sequences import generate, problems
-from pyhits.trajectories import Trajectories
+from pyhits.paper.comparison import data as sequence_data
+from pyhits.paper.comparison import generate, problems
 
 
 def pytest_configure() -> None:

@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 
 import pyhits
-from pyhits import HiTS, Hybrid, PyHiTSError, Recipe, Trajectories
+from pyhits import (
+    HiTS,
+    Hybrid,
+    PyHiTSError,
+    Recipe,
+    Trajectories,
+)
 from pyhits.encoders import POD, DelayEmbedding, Flatten
 
 ODD: list[Any] = [

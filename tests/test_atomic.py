@@ -12,8 +12,8 @@ import pytest
 from conftest import circles
 
 import pyhits
-from pyhits.atomic import check_target, write_bytes
 from pyhits.errors import FileFormatError
+from pyhits.util.atomic import check_target, write_bytes
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes and links are those of POSIX")
 

@@ -14,19 +14,25 @@ from conftest import circles
 from sklearn.base import clone
 
 import pyhits
-from pyhits.baselines import LSTM, ClockworkRNN, EchoStateNetwork
-from pyhits.baselines.nets import ClockworkNet, LSTMNet, SequenceNet
-from pyhits.baselines.reservoir import (
+from pyhits.encoders import Standardise
+from pyhits.errors import (
+    ArgumentError,
+    DataError,
+    DivergenceError,
+    NotFittedError,
+    PyHiTSWarning,
+)
+from pyhits.numerics.ridge import Ridge
+from pyhits.paper.rivals import LSTM, ClockworkRNN, EchoStateNetwork
+from pyhits.paper.rivals.nets import ClockworkNet, LSTMNet, SequenceNet
+from pyhits.paper.rivals.reservoir import (
     Reservoir,
     paper_reservoir,
     sparse_inputs,
     sparse_matrix,
     spectral_radius,
 )
-from pyhits.baselines.ridge import Ridge
-from pyhits.baselines.segments import Segments
-from pyhits.encoders import Standardise
-from pyhits.errors import ArgumentError, DataError, DivergenceError, NotFittedError, PyHiTSWarning
+from pyhits.paper.rivals.segments import Segments
 
 #: Features, and units of LSTM, clockwork RNN (with its number of modules) and reservoir.
 PAPER = [
@@ -177,7 +183,7 @@ def test_segments_begin_with_the_memory_of_what_came_before() -> None:
 def test_ridge_solves_the_normal_equations(
     rows: int, units: int, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyhits.baselines.ridge._SMALL", limit)
+    monkeypatch.setattr("pyhits.numerics.ridge._SMALL", limit)
     rng = np.random.default_rng(0)
     states, targets = rng.standard_normal((rows, units)), rng.standard_normal((rows, 3))
     solver = Ridge(states, targets)
@@ -223,9 +229,9 @@ def test_spectral_radius_of_large_and_small_matrices(monkeypatch: pytest.MonkeyP
     assert np.abs(np.linalg.eigvals(dense)).max() == pytest.approx(0.9, rel=1e-10)
 
     def fails(*_: Any, **__: Any) -> None:
-        raise pyhits.baselines.reservoir.linalg.ArpackNoConvergence("no", [], [])
+        raise pyhits.paper.rivals.reservoir.linalg.ArpackNoConvergence("no", [], [])
 
-    monkeypatch.setattr("pyhits.baselines.reservoir.linalg.eigs", fails)
+    monkeypatch.setattr("pyhits.paper.rivals.reservoir.linalg.eigs", fails)
     assert spectral_radius(sparse) == pytest.approx(exact, rel=0.1)
     assert spectral_radius(0.0 * sparse) == 0.0
 
@@ -456,4 +462,4 @@ def test_settings_of_one_kind_are_checked() -> None:
 def test_scikit_learns_face(kind: str) -> None:
     model = small(kind, time_limit=3.0)
     assert clone(model).get_params() == model.get_params()
-    assert pyhits.baselines.LSTM is LSTM
+    assert pyhits.paper.rivals.LSTM is LSTM

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from pyhits import HiTS, Trajectories, systems
 from pyhits.baselines import Linear
 from pyhits.cli.app import app
-from pyhits.clock import Clock
 from pyhits.encoders import POD, Autoencoder, DelayEmbedding, Standardise
 from pyhits.encoders.embedding import choose_delays
 from pyhits.errors import ArgumentError, DataError
@@ -21,6 +20,7 @@ from pyhits.training import Recipe
 from pyhits.training.jobs import make_jobs
 from pyhits.training.parallel import n_workers
 from pyhits.training.size import training_bytes
+from pyhits.util.clock import Clock
 
 
 class Ticks:

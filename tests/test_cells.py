@@ -15,7 +15,7 @@ from pyhits.errors import ArgumentError
 from pyhits.flowmaps import CellMap, create
 from pyhits.flowmaps.cells import exponents
 from pyhits.hierarchy.engine import fill, sequential
-from pyhits.serialise import pack_flow_map, read_tensors, unpack_flow_map, write_tensors
+from pyhits.modelfiles.serialise import pack_flow_map, read_tensors, unpack_flow_map, write_tensors
 from pyhits.training.tabulate import Step, tabulate
 
 LOW, HIGH = np.full(2, -1.0), np.full(2, 1.0)

@@ -16,10 +16,8 @@ import pytest
 from conftest import circles, quick
 
 import pyhits
-from pyhits.errors import (
-    CheckpointError,
-)
-from pyhits.serialise import read_tensors, write_tensors
+from pyhits.errors import CheckpointError
+from pyhits.modelfiles.serialise import read_tensors, write_tensors
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
 

@@ -13,11 +13,11 @@ from conftest import circles, quick
 from sklearn.base import clone
 
 import pyhits
-from pyhits.choice import Chooser, choose_again
 from pyhits.errors import ArgumentError, PyHiTSWarning, TrainingError
+from pyhits.fit.choice import Chooser, choose_again
+from pyhits.fit.planning import Rollouts
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Candidate, Selection
-from pyhits.planning import Rollouts
 from pyhits.training import parallel
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]

@@ -24,8 +24,8 @@ from pyhits.cli.sentences import sentence
 from pyhits.cli.streams import Printable
 from pyhits.errors import InterruptedWarning, PyHiTSWarning, warn
 from pyhits.flowmaps.residual import ACTIVATIONS
-from pyhits.printable import printable
 from pyhits.training import recipe
+from pyhits.util.printable import printable
 
 RUNNER = CliRunner()
 posix = pytest.mark.skipif(os.name != "posix", reason="limits and streams are those of POSIX")

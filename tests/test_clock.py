@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from pyhits.clock import UNLIMITED, Clock, TimeIsUpError
+from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 
 
 class Hand:

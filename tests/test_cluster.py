@@ -429,7 +429,7 @@ def test_backends_that_cannot_be_used_are_named() -> None:
 
 def test_dask_is_imported_by_those_who_use_it() -> None:
     code = (
-        "import sys, pyhits.estimator, pyhits.training.parallel\n"
+        "import sys, pyhits.hits, pyhits.training.parallel\n"
         "assert not {'dask', 'distributed'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

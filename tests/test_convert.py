@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pyhits.column_choice import ColumnChoice
-from pyhits.convert import from_columns
+from pyhits.data.convert import from_columns
+from pyhits.data.tables.column_choice import ColumnChoice
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
-from pyhits.trajectories import Trajectories
 
 pandas = pytest.importorskip("pandas")
 xarray = pytest.importorskip("xarray")

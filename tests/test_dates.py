@@ -200,12 +200,15 @@ def test_errors_of_forecasts_are_said_in_the_steps_of_the_data(monthly):
 
 def test_figures_have_axes_of_dates(monthly):
     dates = np.array(MONTHS[:N], dtype="M8[D]")
-    figure = pyhits.plots.sample_trajectory(VALUES, VALUES, 1.0, ["x", "y"], dates=dates)
+    figure = pyhits.evaluation.plots.sample_trajectory(VALUES, VALUES, 1.0, ["x", "y"], dates=dates)
     figure.canvas.draw()
     labels = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
     assert any(label.startswith("195") for label in labels)
     result = monthly.evaluate(pyhits.repair(VALUES, times=dates).trajectories)
-    assert pyhits.plots.error_against_time(result, {}).axes[0].get_xlabel() == "time (months)"
+    assert (
+        pyhits.evaluation.plots.error_against_time(result, {}).axes[0].get_xlabel()
+        == "time (months)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,15 @@ from conftest import circles, quick
 from typer.testing import CliRunner
 
 import pyhits
-from pyhits import Trajectories, plots
+from pyhits import Trajectories
 from pyhits.cli.app import app
-from pyhits.encoders import POD, Chain, DelayEmbedding, Standardise, choose_delays
+from pyhits.encoders import (
+    POD,
+    Chain,
+    DelayEmbedding,
+    Standardise,
+    choose_delays,
+)
 from pyhits.encoders.chain import fresh, from_plain, links, to_plain
 from pyhits.encoders.embedding import (
     cao,
@@ -24,7 +30,8 @@ from pyhits.encoders.embedding import (
 )
 from pyhits.encoders.rollout import _columns, _terms, embedded, rollout_error
 from pyhits.errors import ArgumentError, NotFittedError
-from pyhits.report.text import describe
+from pyhits.evaluation import plots
+from pyhits.evaluation.report.text import describe
 
 T = np.arange(2000)[:, None]
 

@@ -17,7 +17,7 @@ from benchmarks.odd_data import UNSOUND
 from benchmarks.signals import lorenz, rk4
 from benchmarks.sound_data import SOUND, catalogued
 from pyhits import Trajectories, systems
-from pyhits.diagnostics import compare, examine, units
+from pyhits.data.diagnostics import compare, examine, units
 from pyhits.errors import PyHiTSWarning
 
 T = 0.05 * np.arange(400)
@@ -252,7 +252,7 @@ def test_a_fit_says_that_validation_repeats_training() -> None:
 
 
 def test_the_check_of_a_file_says_it(tmp_path: Path) -> None:
-    from pyhits.repairs.check import check
+    from pyhits.data.repair.check import check
 
     path = tmp_path / "glued.csv"
     np.savetxt(path, glued_waves(), delimiter=",", header="x,y", comments="")

@@ -11,7 +11,14 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from pyhits import Trajectories
-from pyhits.encoders import POD, Chain, DelayEmbedding, Encoder, Flatten, Standardise
+from pyhits.encoders import (
+    POD,
+    Chain,
+    DelayEmbedding,
+    Encoder,
+    Flatten,
+    Standardise,
+)
 from pyhits.encoders.chain import fresh, from_plain, links, to_plain
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 

@@ -14,7 +14,13 @@ from typer.testing import CliRunner
 import pyhits
 from pyhits import Trajectories
 from pyhits.cli.app import app
-from pyhits.encoders import POD, Autoencoder, Chain, Encoder, Flatten
+from pyhits.encoders import (
+    POD,
+    Autoencoder,
+    Chain,
+    Encoder,
+    Flatten,
+)
 from pyhits.encoders.chain import from_plain, links, split, to_plain
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 

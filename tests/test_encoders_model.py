@@ -14,13 +14,19 @@ from typer.testing import CliRunner
 import pyhits
 from pyhits import Trajectories
 from pyhits.cli.app import app
-from pyhits.encoders import POD, Chain, DelayEmbedding, Flatten, Standardise
+from pyhits.encoders import (
+    POD,
+    Chain,
+    DelayEmbedding,
+    Flatten,
+    Standardise,
+)
 from pyhits.encoders.chain import split
 from pyhits.errors import ArgumentError, DataError, FileFormatError
-from pyhits.export import export_model
-from pyhits.report.text import describe, facts
-from pyhits.save import FORMAT
-from pyhits.serialise import read_tensors, write_tensors
+from pyhits.evaluation.report.text import describe, facts
+from pyhits.modelfiles.export import export_model
+from pyhits.modelfiles.save import FORMAT
+from pyhits.modelfiles.serialise import read_tensors, write_tensors
 
 SHAPE = (5, 6)
 

@@ -16,12 +16,7 @@ from conftest import circles, quick
 from sklearn.base import clone
 
 import pyhits
-from pyhits.errors import (
-    ArgumentError,
-    DataError,
-    NotFittedError,
-    PyHiTSWarning,
-)
+from pyhits.errors import ArgumentError, DataError, NotFittedError, PyHiTSWarning
 from pyhits.flowmaps import ScaledNet, register
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]

@@ -21,9 +21,9 @@ import pyhits
 from pyhits.cli.app import app
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, FileFormatError, MissingExtraError, NotFittedError
-from pyhits.export import StepModule, export_model
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet, create
 from pyhits.hierarchy import Selection
+from pyhits.modelfiles.export import StepModule, export_model
 
 ROOT = Path(__file__).parent.parent
 

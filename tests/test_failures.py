@@ -14,9 +14,15 @@ import pytest
 from conftest import circles
 
 import pyhits
-from pyhits.baselines import EchoStateNetwork
-from pyhits.encoders import POD, Chain, DelayEmbedding, Encoder, Standardise
+from pyhits.encoders import (
+    POD,
+    Chain,
+    DelayEmbedding,
+    Encoder,
+    Standardise,
+)
 from pyhits.errors import DataError, NotFittedError
+from pyhits.paper.rivals import EchoStateNetwork
 
 SETTINGS: dict[str, Any] = {
     "step_sizes": [1, 2, 4], "flow_map": "polynomial", "polynomial_degree": 1, "encoder": [],

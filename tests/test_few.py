@@ -11,15 +11,21 @@ import torch
 
 import pyhits
 from pyhits import HiTS, Trajectories
-from pyhits.clock import Clock
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.flowmaps import KernelMap, PolynomialMap, create
 from pyhits.training import Recipe
 from pyhits.training.few import Search
-from pyhits.training.forms import NUGGETS, PENALTIES, Form, Regression, stretched
+from pyhits.training.forms import (
+    NUGGETS,
+    PENALTIES,
+    Form,
+    Regression,
+    stretched,
+)
 from pyhits.training.lags import choose_lags
 from pyhits.training.windows import WindowSampler
+from pyhits.util.clock import Clock
 
 
 def kernel_map(kernel: str, *, outputs: int = 1, seed: int = 0) -> KernelMap:
@@ -328,7 +334,7 @@ def test_float32_data_are_stepped_in_float64_between_the_steps() -> None:
 def test_an_interruption_of_the_last_solution_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from pyhits import refitting
+    from pyhits.fit import refitting
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

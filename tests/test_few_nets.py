@@ -13,7 +13,6 @@ import torch
 
 import pyhits
 from pyhits import HiTS, Trajectories
-from pyhits.clock import Clock
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import PolynomialMap, ScaledNet
 from pyhits.training import Recipe, few, nets
@@ -23,6 +22,7 @@ from pyhits.training.history import History
 from pyhits.training.jobs import make_jobs
 from pyhits.training.loop import train_scale
 from pyhits.training.run import ScaleJob
+from pyhits.util.clock import Clock
 
 
 def jumping(n: int = 600) -> np.ndarray:

@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet, ScaledNet, create, register
+from pyhits.flowmaps import (
+    FlowMap,
+    PolynomialMap,
+    ResidualNet,
+    ScaledNet,
+    create,
+    register,
+)
 from pyhits.flowmaps.polynomial import fit_polynomial, n_monomials
 
 

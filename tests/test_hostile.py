@@ -22,8 +22,8 @@ from typer.testing import CliRunner, Result
 
 import pyhits
 from pyhits.cli.app import app
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import PyHiTSError
-from pyhits.trajectories import Trajectories
 
 RUNNER = CliRunner()
 TINY = ["--max-steps", "3", "--hidden-sizes", "4", "--step-sizes", "1", "--n-jobs", "1", "-q"]

@@ -191,7 +191,7 @@ def test_chunks_and_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPa
     hybrid = pyhits.Hybrid(model, "rk4", system=TURN, step_sizes=[2, 8], dt=DT / 4)
     whole = hybrid.forecast(start, 101)
     between = hybrid.forecast(start, t=[0.0, 0.33, 2.5])
-    monkeypatch.setattr("pyhits.hierarchy.hybridrun._CHUNK_BYTES", 6000)
+    monkeypatch.setattr("pyhits.integrators.hybrid_run._CHUNK_BYTES", 6000)
     monkeypatch.setattr("pyhits.integrators.explicit._BLOCK", 14)
     np.testing.assert_allclose(hybrid.forecast(start, 101), whole, atol=1e-14)
     np.testing.assert_allclose(hybrid.forecast(start, t=[0.0, 0.33, 2.5]), between, atol=1e-14)

@@ -6,9 +6,9 @@ import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyhits.io import EXTENSIONS, read, write
-from pyhits.io.media import FILMS, SOUNDS
-from pyhits.trajectories import Trajectories
+from pyhits.data.files import EXTENSIONS, read, write
+from pyhits.data.files.media import FILMS, SOUNDS
+from pyhits.data.trajectories import Trajectories
 
 h5py = pytest.importorskip("h5py")
 pandas = pytest.importorskip("pandas")

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import scipy.io
 
+from pyhits.data.files import EXTENSIONS, read, write
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import (
     ArgumentError,
     DataError,
@@ -16,8 +18,6 @@ from pyhits.errors import (
     MissingExtraError,
     PyHiTSError,
 )
-from pyhits.io import EXTENSIONS, read, write
-from pyhits.trajectories import Trajectories
 
 h5py = pytest.importorskip("h5py")
 pandas = pytest.importorskip("pandas")

@@ -12,8 +12,8 @@ import scipy.io
 import scipy.sparse
 
 import pyhits
+from pyhits.data.files import mat5, read, write
 from pyhits.errors import DataError, FileFormatError, PyHiTSError, PyHiTSWarning
-from pyhits.io import mat5, read, write
 
 h5py = pytest.importorskip("h5py")
 

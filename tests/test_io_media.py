@@ -11,6 +11,10 @@ import pytest
 from scipy.io import wavfile
 
 import pyhits
+from pyhits.data.files import film as film_format
+from pyhits.data.files import limits
+from pyhits.data.files.media import FILMS
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import (
     ArgumentError,
     DataError,
@@ -18,10 +22,6 @@ from pyhits.errors import (
     MissingExtraError,
     PyHiTSWarning,
 )
-from pyhits.io import film as film_format
-from pyhits.io import limits
-from pyhits.io.media import FILMS
-from pyhits.trajectories import Trajectories
 
 COLOURS = np.array([[200, 30, 40], [20, 180, 60], [30, 60, 220], [240, 220, 20]])
 
@@ -338,7 +338,7 @@ def test_the_spread_is_numpys(monkeypatch):
     data = Trajectories(values, 1.0)
     exact = values.std(axis=0, dtype=np.float64)
     np.testing.assert_array_equal(data.spread(), exact)
-    monkeypatch.setattr("pyhits.trajectories._COLUMNS", 128)
+    monkeypatch.setattr("pyhits.data.trajectories._COLUMNS", 128)
     np.testing.assert_allclose(data.spread(), exact, rtol=1e-14)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.io
 
+from pyhits.data.files import limits, read, read_raw
 from pyhits.errors import DataError, FileFormatError
-from pyhits.io import limits, read, read_raw
 
 h5py = pytest.importorskip("h5py")
 xarray = pytest.importorskip("xarray")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from pyhits.data.files import read, write
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
-from pyhits.io import read, write
-from pyhits.trajectories import Trajectories
 
 BOM = "\ufeff"
 #: All of these hold the same table: t = 0, 0.5, 1 and two features.
@@ -181,7 +181,7 @@ def test_large_files_take_the_fast_path(tmp_path, monkeypatch):
     path = write(
         Trajectories(np.random.default_rng(0).standard_normal((50, 3))), tmp_path / "x.csv"
     )
-    monkeypatch.setattr("pyhits.io.rows._slow", None)
+    monkeypatch.setattr("pyhits.data.files.rows._slow", None)
     assert read(path).n_rows == 50
 
 

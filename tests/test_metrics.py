@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from conftest import circles, quick
 
-from pyhits import metrics
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import POD, DelayEmbedding, Standardise
 from pyhits.errors import ArgumentError, DataError
-from pyhits.trajectories import Trajectories
+from pyhits.evaluation import metrics
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.standard_normal((4, 300, 3))

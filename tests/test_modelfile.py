@@ -19,8 +19,8 @@ from conftest import circles, quick
 
 import pyhits
 from pyhits.errors import FileFormatError
-from pyhits.jsontext import parse
-from pyhits.serialise import read_tensors, strict, to_bytes
+from pyhits.modelfiles.jsontext import parse
+from pyhits.modelfiles.serialise import read_tensors, strict, to_bytes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

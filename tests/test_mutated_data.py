@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import pyhits
-from pyhits.io import EXTENSIONS
+from pyhits.data.files import EXTENSIONS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

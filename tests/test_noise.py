@@ -12,12 +12,18 @@ from conftest import quick
 
 import pyhits
 from pyhits import HiTS, Trajectories, systems
-from pyhits.clock import Clock
 from pyhits.errors import ArgumentError, DataError
 from pyhits.noise import denoise, noise_level
 from pyhits.noise.field import exponents
-from pyhits.noise.smooth import Window, choose_window, equal, leaves_noise, smooth
+from pyhits.noise.smooth import (
+    Window,
+    choose_window,
+    equal,
+    leaves_noise,
+    smooth,
+)
 from pyhits.training import get_recipe
+from pyhits.util.clock import Clock
 
 TIMES = np.arange(0, 60, 0.02)
 RNG = np.random.default_rng(0)

@@ -219,8 +219,8 @@ def test_chunks_change_rounding_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = hybrid.parareal(start, 100)
     # No jump is so close to the tolerance that rounding decides whether it is met.
     assert not (np.abs(whole.jumps / 1e-8 - 1) < 1e-3).any()
-    monkeypatch.setattr("pyhits.hierarchy.hybridrun._CHUNK_BYTES", 4000)
-    monkeypatch.setattr("pyhits.hierarchy.parareal._ROWS", 2)
+    monkeypatch.setattr("pyhits.integrators.hybrid_run._CHUNK_BYTES", 4000)
+    monkeypatch.setattr("pyhits.integrators.parareal._ROWS", 2)
     parts = hybrid.parareal(start, 100)
     # Twelve coarse steps of three terms, each stretching by 1.05, in up to twelve corrections.
     steps = 12 * 12 * 3 * 1.05**12

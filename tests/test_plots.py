@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import pyhits
-from pyhits import plots
 from pyhits.errors import ArgumentError, FileFormatError
+from pyhits.evaluation import plots
 from pyhits.hierarchy import Candidate, Selection
-from pyhits.progress import scale_bars
+from pyhits.util.progress import scale_bars
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
 

@@ -11,14 +11,14 @@ from typer.testing import CliRunner, Result
 
 import pyhits
 from pyhits.cli.app import app
+from pyhits.data.repair.check import check
+from pyhits.data.repair.grid import grid_step
+from pyhits.data.repair.outliers import find_outliers, outliers_of
+from pyhits.data.repair.resample import interpolate, left_out, uniform_grid
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
-from pyhits.repairs.check import check
-from pyhits.repairs.grid import grid_step
-from pyhits.repairs.outliers import find_outliers, outliers_of
-from pyhits.repairs.resample import interpolate, left_out, uniform_grid
 from pyhits.training.windows import WindowSampler
-from pyhits.trajectories import Trajectories
 
 RUNNER = CliRunner()
 TINY = ["--max-steps", "5", "--hidden-sizes", "4", "--step-sizes", "1,2", "--n-jobs", "1", "-q"]

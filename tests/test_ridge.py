@@ -17,18 +17,25 @@ from torch import nn
 from typer.testing import CliRunner, Result
 
 import pyhits
-from pyhits import plots
 from pyhits.cli.app import app
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, CheckpointError, PyHiTSWarning
+from pyhits.evaluation import plots
 from pyhits.flowmaps import ResidualNet
 from pyhits.hierarchy import engine
-from pyhits.training import RECIPES, Recipe, WindowSampler, loop, ridge, varpro
+from pyhits.training import (
+    RECIPES,
+    Recipe,
+    WindowSampler,
+    loop,
+    ridge,
+    varpro,
+)
 from pyhits.training.jobs import make_jobs
 from pyhits.training.loop import train_scale
 from pyhits.training.ridge import chains
 from pyhits.training.stacked import train_stacked
-from pyhits.trajectories import Trajectories
 
 
 @pytest.fixture(autouse=True)

@@ -15,11 +15,18 @@ from typer.testing import CliRunner
 
 import pyhits
 from pyhits.cli.app import app
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
-from pyhits.study import Budget, Cache, Study, reproduce
-from pyhits.study.figures.sampling import MEASURES, ratios
-from pyhits.training import Recipe, ScaleJob, WindowSampler, get_recipe, train_scale
+from pyhits.paper import Budget, Cache, Study, reproduce
+from pyhits.paper.figures.sampling import MEASURES, ratios
+from pyhits.training import (
+    Recipe,
+    ScaleJob,
+    WindowSampler,
+    get_recipe,
+    train_scale,
+)
 from pyhits.training import run as run_module
 from pyhits.training.jobs import make_jobs
 from pyhits.training.objective import Objective
@@ -35,7 +42,6 @@ from pyhits.training.sampling import (
 )
 from pyhits.training.stacked import train_stacked
 from pyhits.training.stages import prepare
-from pyhits.trajectories import Trajectories
 
 SMALL = Recipe(hidden_sizes=(16,), batch_size=64, max_steps=200, polynomial_degree=0)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from pyhits import sequences
 from pyhits.errors import ArgumentError, DataError, FileFormatError
-from pyhits.sequences import flower, ks, music, wake
+from pyhits.paper import sequences
+from pyhits.paper.sequences import flower, ks, music, wake
 
 
 @pytest.fixture(scope="module")

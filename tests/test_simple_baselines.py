@@ -11,7 +11,6 @@ from conftest import circles, rotation
 from sklearn.base import clone
 
 import pyhits
-from pyhits import metrics
 from pyhits.baselines import (
     DrivenLinear,
     DrivenPolynomial,
@@ -23,9 +22,10 @@ from pyhits.baselines import (
 )
 from pyhits.baselines.polynomial import monomials, n_terms
 from pyhits.baselines.seasonal import find_period
+from pyhits.data.times import NUMBERS
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, DivergenceError, NotFittedError
-from pyhits.timeaxis import NUMBERS
-from pyhits.trajectories import Trajectories
+from pyhits.evaluation import metrics
 
 KINDS = (Persistence, Mean, Linear, Polynomial, Seasonal)
 

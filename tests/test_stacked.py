@@ -12,9 +12,16 @@ import torch
 from conftest import circles
 
 from pyhits import systems
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import FlowMap, ResidualNet, register
-from pyhits.training import History, Recipe, ScaleJob, optimisers, train_scale
+from pyhits.training import (
+    History,
+    Recipe,
+    ScaleJob,
+    optimisers,
+    train_scale,
+)
 from pyhits.training import loop as loop_module
 from pyhits.training import run as run_module
 from pyhits.training.checkpoint import save_progress
@@ -22,7 +29,6 @@ from pyhits.training.jobs import make_jobs
 from pyhits.training.objective import Objective
 from pyhits.training.parallel import train_scales
 from pyhits.training.stacked import train_stacked
-from pyhits.trajectories import Trajectories
 
 SMALL = Recipe(
     hidden_sizes=(16, 16), batch_size=64, max_steps=200, polynomial_degree=0, optimizer="adam"

@@ -19,12 +19,7 @@ from test_cli import run
 
 import pyhits
 from pyhits.encoders import Standardise
-from pyhits.errors import (
-    ArgumentError,
-    CheckpointError,
-    DivergenceError,
-    FileFormatError,
-)
+from pyhits.errors import ArgumentError, CheckpointError, DivergenceError, FileFormatError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet
 from pyhits.hierarchy import stream
 from pyhits.hierarchy.forecast import Forecaster, forecast

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import pyhits
 from pyhits.cli.app import app
 from pyhits.errors import ArgumentError, FileFormatError
-from pyhits.study import (
+from pyhits.paper import (
     Budget,
     Cache,
     Result,
@@ -27,7 +27,7 @@ from pyhits.study import (
     register,
     reproduce,
 )
-from pyhits.study.budget import BUDGETS, get_budget
+from pyhits.paper.budget import BUDGETS, get_budget
 from pyhits.training.parallel import n_cores
 
 TINY = Budget(
@@ -215,7 +215,7 @@ def test_studies_of_ones_own(study: Study, tmp_path: Path) -> None:
         reproduce("own", study, tmp_path)
         assert json.loads((tmp_path / "own.json").read_text()) == [{"systems": 2}]
     finally:
-        from pyhits.study import registry
+        from pyhits.paper import registry
 
         del registry._entries["own"]
 
@@ -265,7 +265,7 @@ def test_nothing_of_the_study_is_imported_with_the_library() -> None:
     import subprocess
     import sys
 
-    code = "import pyhits, sys; print([m for m in sys.modules if m.startswith('pyhits.study')])"
+    code = "import pyhits, sys; print([m for m in sys.modules if m.startswith('pyhits.paper')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert pyhits.__version__

@@ -11,12 +11,12 @@ from conftest import circles
 
 import pyhits
 from pyhits.errors import ArgumentError
-from pyhits.study import Budget, Cache, Study, paper
-from pyhits.study.cache import default_folder, forget
-from pyhits.study.data import add_noise, make_data, seed_of
-from pyhits.study.figures import fig10
-from pyhits.study.fits import fit_or_load
-from pyhits.study.problems import OSCILLATOR, PROBLEMS, ROLES
+from pyhits.paper import Budget, Cache, Study, paper
+from pyhits.paper.cache import default_folder, forget
+from pyhits.paper.data import add_noise, make_data, seed_of
+from pyhits.paper.figures import fig10
+from pyhits.paper.fits import fit_or_load
+from pyhits.paper.problems import OSCILLATOR, PROBLEMS, ROLES
 
 SMALL = Budget("small", train=12, validation=5, test=4, n_steps=100, n_scales=3)
 FULL = Budget("full")

@@ -12,16 +12,24 @@ from conftest import quick
 from typer.testing import CliRunner
 
 from pyhits.cli.app import app
+from pyhits.data.files import write
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, FileFormatError
-from pyhits.io import write
-from pyhits.sequences import write_wav
-from pyhits.sequences.music import delay_vectors
-from pyhits.study import BUDGETS, Budget, Cache, Result, Study, paper, reproduce
-from pyhits.study.sequences import generate, media, score
-from pyhits.study.sequences.data import Coded, coded
-from pyhits.study.sequences.problems import MODELS, PROBLEMS, PROTOCOLS
-from pyhits.study.sequences.tables import counted
-from pyhits.trajectories import Trajectories
+from pyhits.paper import (
+    BUDGETS,
+    Budget,
+    Cache,
+    Result,
+    Study,
+    paper,
+    reproduce,
+)
+from pyhits.paper.comparison import generate, media, score
+from pyhits.paper.comparison.data import Coded, coded
+from pyhits.paper.comparison.problems import MODELS, PROBLEMS, PROTOCOLS
+from pyhits.paper.comparison.tables import counted
+from pyhits.paper.sequences import write_wav
+from pyhits.paper.sequences.music import delay_vectors
 
 LENGTHS = {"fluid": 40, "video": 40, "music": 314, "ks": 121}
 TOY = Budget("toy", sequence_seconds=0.1, small_sequences=True)
@@ -139,7 +147,7 @@ def test_what_was_generated_is_kept(study: Study, made: object) -> None:
     for damage in (b"damaged", bytes(content)):
         (folder / "states.npy").write_bytes(damage)
         third = generate.generated(Study(TOY, cache=study.cache), task)
-        # Generated anew, not read: linear algebra is equal to rounding, which an attractor amplifies.
+        # Generated anew: equal to rounding, which an attractor amplifies.
         assert third.states.shape == first.states.shape
         np.testing.assert_allclose(third.states[:5], first.states[:5], rtol=1e-5, atol=1e-7)
     assert about.exists()

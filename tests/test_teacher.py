@@ -10,12 +10,12 @@ import torch
 from conftest import circles
 
 from pyhits import systems
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import CellMap, PolynomialMap
 from pyhits.training import Recipe, WindowSampler, teacher, train_scale
 from pyhits.training.jobs import make_jobs
 from pyhits.training.teacher import TaughtWindows, teach
-from pyhits.trajectories import Trajectories
 
 
 def sampler(data: Trajectories, step_size: int) -> WindowSampler:

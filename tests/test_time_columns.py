@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import pyhits
+from pyhits.data.tables.time_names import TimeName, time_name
 from pyhits.errors import DataError, PyHiTSWarning
-from pyhits.time_names import TimeName, time_name
 
 pandas = pytest.importorskip("pandas")
 

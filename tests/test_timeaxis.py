@@ -5,9 +5,15 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import numpy as np
 import pytest
 
+from pyhits.data.times import (
+    NUMBERS,
+    TimeAxis,
+    is_clock,
+    is_date,
+    read_times,
+)
+from pyhits.data.times.calendars import day_number, year_month_day
 from pyhits.errors import ArgumentError, DataError
-from pyhits.timeaxis import NUMBERS, TimeAxis, is_clock, is_date, read_times
-from pyhits.timeaxis.calendars import day_number, year_month_day
 
 DAYS = [date(2020, 12, 20) + timedelta(days=k) for k in range(40)]
 MONTHS = [date(1949 + k // 12, k % 12 + 1, 1) for k in range(40)]

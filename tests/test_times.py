@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyhits.data.tables.time_names import is_time_name, is_trajectory_name
+from pyhits.data.times import is_date, read_times
+from pyhits.data.times.uniform import uniform_step
 from pyhits.errors import DataError
-from pyhits.time_names import is_time_name, is_trajectory_name
-from pyhits.timeaxis import is_date, read_times
-from pyhits.times import uniform_step
 
 
 @pytest.mark.parametrize("name", ["t", "time", "Time [s]", "Year", "# t", "t(ms)", "Date"])

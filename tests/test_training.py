@@ -16,10 +16,23 @@ import torch
 from conftest import circles, rotation
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import CheckpointError, DataError, TrainingError
-from pyhits.flowmaps import PolynomialMap, ResidualNet, ScaledNet, base, register
-from pyhits.training import History, Recipe, ScaleJob, WindowSampler, get_recipe
+from pyhits.flowmaps import (
+    PolynomialMap,
+    ResidualNet,
+    ScaledNet,
+    base,
+    register,
+)
+from pyhits.training import (
+    History,
+    Recipe,
+    ScaleJob,
+    WindowSampler,
+    get_recipe,
+)
 from pyhits.training import loop as loop_module
 from pyhits.training import run as run_module
 from pyhits.training.checkpoint import CheckpointFolder
@@ -27,7 +40,6 @@ from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.loop import train_scale
 from pyhits.training.parallel import train_scales
 from pyhits.training.stages import Stages
-from pyhits.trajectories import Trajectories
 
 SMALL = Recipe(hidden_sizes=(16,), batch_size=64, max_steps=200, polynomial_degree=0)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
-from pyhits.trajectories import Trajectories
 
 ragged_shapes = st.tuples(st.lists(st.integers(2, 9), min_size=1, max_size=5), st.integers(1, 4))
 

@@ -14,12 +14,13 @@ from scipy.stats import binom
 from typer.testing import CliRunner
 
 import pyhits
-from pyhits import Trajectories, calibrating
+from pyhits import Trajectories
 from pyhits.cli.app import app
 from pyhits.encoders import POD, DelayEmbedding, Flatten
 from pyhits.errors import ArgumentError, DataError, FileFormatError, PyHiTSWarning
-from pyhits.report.text import describe, facts
-from pyhits.serialise import read_tensors, write_tensors
+from pyhits.evaluation.report.text import describe, facts
+from pyhits.fit import calibrating
+from pyhits.modelfiles.serialise import read_tensors, write_tensors
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
-from pyhits.trajectories import Trajectories
-from pyhits.trust import conformal, rollouts
-from pyhits.trust.conformal import as_level, conformal_ranks, from_errors
-from pyhits.trust.result import basis
-from pyhits.trust.rollouts import (
+from pyhits.uncertainty import conformal, rollouts
+from pyhits.uncertainty.conformal import as_level, conformal_ranks, from_errors
+from pyhits.uncertainty.result import basis
+from pyhits.uncertainty.rollouts import (
     Source,
     alike,
     calibrate,

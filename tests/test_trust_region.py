@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import circles
 
-from pyhits.trajectories import Trajectories
-from pyhits.trust.region import Region, first_exit, margins
+from pyhits.data.trajectories import Trajectories
+from pyhits.uncertainty.region import Region, first_exit, margins
 
 
 def ring(n: int, seed: int, d: int = 2) -> Trajectories:

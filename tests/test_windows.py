@@ -9,12 +9,12 @@ from conftest import circles, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
 from pyhits.flowmaps import ResidualNet
 from pyhits.training import RECIPES, Recipe, WindowSampler, get_recipe
 from pyhits.training.optimisers import build, rate
-from pyhits.trajectories import Trajectories
 
 
 def identity(d: int = 2) -> Standardise:

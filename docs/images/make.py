@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib as mpl
 
 import pyhits
-from pyhits.plots import error_against_time
+from pyhits.evaluation.plots import error_against_time
 
 
 def main() -> None:

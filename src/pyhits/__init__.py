@@ -12,45 +12,46 @@ from typing import TYPE_CHECKING, Any
 from pyhits._version import __version__
 
 if TYPE_CHECKING:
-    from pyhits import baselines, encoders, flowmaps, integrators, sequences, systems
+    from pyhits import baselines, encoders, evaluation, flowmaps, integrators, paper, systems
+    from pyhits.data.files import read, write
+    from pyhits.data.repair import repair
+    from pyhits.data.repair.check import check
+    from pyhits.data.trajectories import Trajectories
     from pyhits.errors import PyHiTSError
-    from pyhits.estimator import HiTS
-    from pyhits.evaluation import Evaluation
-    from pyhits.export import export_model
-    from pyhits.hierarchy.parareal import Parareal
-    from pyhits.hybrid import Hybrid
-    from pyhits.io import read, write
-    from pyhits.repairs import repair
-    from pyhits.repairs.check import check
-    from pyhits.report import write_report
-    from pyhits.save import load
+    from pyhits.evaluation.evaluation import Evaluation
+    from pyhits.evaluation.report import write_report
+    from pyhits.hits import HiTS
+    from pyhits.integrators.hybrid import Hybrid
+    from pyhits.integrators.parareal import Parareal
+    from pyhits.modelfiles.export import export_model
+    from pyhits.modelfiles.save import load
     from pyhits.training import Recipe
-    from pyhits.trajectories import Trajectories
-    from pyhits.trust import Forecast
+    from pyhits.uncertainty import Forecast
 
 #: Public name: module that holds it, or None for a module of that name.
 _HOMES: dict[str, str | None] = {
-    "Evaluation": "pyhits.evaluation",
-    "Forecast": "pyhits.trust",
-    "HiTS": "pyhits.estimator",
-    "Hybrid": "pyhits.hybrid",
-    "Parareal": "pyhits.hierarchy.parareal",
+    "Evaluation": "pyhits.evaluation.evaluation",
+    "Forecast": "pyhits.uncertainty",
+    "HiTS": "pyhits.hits",
+    "Hybrid": "pyhits.integrators.hybrid",
+    "Parareal": "pyhits.integrators.parareal",
     "PyHiTSError": "pyhits.errors",
     "Recipe": "pyhits.training",
-    "Trajectories": "pyhits.trajectories",
+    "Trajectories": "pyhits.data.trajectories",
     "baselines": None,
-    "check": "pyhits.repairs.check",
+    "check": "pyhits.data.repair.check",
     "encoders": None,
-    "export_model": "pyhits.export",
+    "evaluation": None,
+    "export_model": "pyhits.modelfiles.export",
     "flowmaps": None,
     "integrators": None,
-    "load": "pyhits.save",
-    "read": "pyhits.io",
-    "repair": "pyhits.repairs",
-    "sequences": None,
+    "load": "pyhits.modelfiles.save",
+    "read": "pyhits.data.files",
+    "repair": "pyhits.data.repair",
+    "paper": None,
     "systems": None,
-    "write": "pyhits.io",
-    "write_report": "pyhits.report",
+    "write": "pyhits.data.files",
+    "write_report": "pyhits.evaluation.report",
 }
 
 __all__ = [
@@ -66,13 +67,14 @@ __all__ = [
     "baselines",
     "check",
     "encoders",
+    "evaluation",
     "export_model",
     "flowmaps",
     "integrators",
     "load",
+    "paper",
     "read",
     "repair",
-    "sequences",
     "systems",
     "write",
     "write_report",

@@ -10,15 +10,18 @@ from typing import Any, overload
 
 import numpy as np
 
-from pyhits import evidence, onset, planning
-from pyhits.checks import as_count, as_positive
-from pyhits.containers import as_recording, dates_of
-from pyhits.coordinates import Coordinates, Fitted
-from pyhits.diagnostics import units
+from pyhits.baselines.fitted import Rivals
+from pyhits.coordinates.coordinates import Coordinates, Fitted
+from pyhits.data.containers import as_recording, dates_of
+from pyhits.data.diagnostics import units
+from pyhits.data.times import TimeAxis
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.flatten import as_rows
 from pyhits.errors import ArgumentError, NotFittedError, warn
-from pyhits.evaluation import Evaluation, evaluate
+from pyhits.evaluation.evaluation import Evaluation, evaluate
+from pyhits.fit import evidence, planning
+from pyhits.fit.planning import as_trajectories
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Selection, chain
 from pyhits.hierarchy.adaptive import AdaptiveForecast, adaptive_forecast
@@ -37,14 +40,12 @@ from pyhits.hierarchy.starts import (
 )
 from pyhits.hierarchy.stream import ToFile
 from pyhits.inputs import Inputs, acting
-from pyhits.planning import as_trajectories
-from pyhits.progress import bar, say
-from pyhits.timeaxis import TimeAxis
-from pyhits.trajectories import Trajectories
-from pyhits.trust import Calibration, Forecast, Region
-from pyhits.trust.conformal import as_level
-from pyhits.trust.result import with_intervals
-from pyhits.trust.rivals import Rivals
+from pyhits.noise import onset
+from pyhits.uncertainty import Calibration, Forecast, Region
+from pyhits.uncertainty.conformal import as_level
+from pyhits.uncertainty.result import with_intervals
+from pyhits.util.checks import as_count, as_positive
+from pyhits.util.progress import bar, say
 
 #: Initial states of a forecast without intervals whose neighbours in the data are looked for.
 _LOOKED_AT = 256

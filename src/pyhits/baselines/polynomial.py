@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyhits.baselines.ridge import Ridge
 from pyhits.baselines.simple import Simple, same_shape
-from pyhits.checks import as_count
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
 from pyhits.hierarchy.divergence import DIVERGED
+from pyhits.numerics.ridge import Ridge
+from pyhits.util.checks import as_count
 
 #: Relative ridges tried, weakest first.
 _RIDGES = (1e-14, 1e-11, 1e-8, 1e-5)

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from pyhits.baselines.base import Baseline
+from pyhits.data.trajectories import default_names
 from pyhits.encoders import Standardise
-from pyhits.trajectories import default_names
 
 
 class Simple(Baseline):

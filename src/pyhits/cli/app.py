@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from pyhits._version import __version__
-from pyhits.cli import check, data, demo, export, forecast, model, reproduce
+from pyhits.cli import (
+    check,
+    data,
+    demo,
+    export,
+    forecast,
+    model,
+    reproduce,
+)
 
 app = typer.Typer(
     name="pyhits",

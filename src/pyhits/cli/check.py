@@ -57,7 +57,7 @@ def check(
 
     Example: pyhits check measured.csv
     """
-    from pyhits.repairs.check import check as look
+    from pyhits.data.repair.check import check as look
 
     found = look(
         data,

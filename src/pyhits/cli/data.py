@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from pyhits.atomic import check_target
-from pyhits.checks import as_seed
 from pyhits.cli.options import Out, numbers
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.errors import ArgumentError
-from pyhits.progress import bar, say
+from pyhits.util.atomic import check_target
+from pyhits.util.checks import as_seed
+from pyhits.util.progress import bar, say
 
 
 @command
@@ -89,7 +89,7 @@ def simulate(
     import numpy as np
 
     from pyhits import systems as catalogue
-    from pyhits.io import EXTENSIONS, write
+    from pyhits.data.files import EXTENSIONS, write
 
     check_target(out, EXTENSIONS)
     chosen = catalogue.get(system)

@@ -25,7 +25,7 @@ def demo(
 
     Example: pyhits demo --out demo
     """
-    from pyhits.demo import run_demo
+    from pyhits.cli.demonstration import run_demo
 
     result = run_demo(
         out,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyhits.checks import as_choice
 from pyhits.errors import ArgumentError
+from pyhits.util.checks import as_choice
 
 if TYPE_CHECKING:
     from pyhits.encoders import Encoder

@@ -10,7 +10,7 @@ from pyhits.cli.model import Model
 from pyhits.cli.models import load_model
 from pyhits.cli.options import Out
 from pyhits.cli.run import Debug, Quiet, command
-from pyhits.progress import say
+from pyhits.util.progress import say
 
 
 @command
@@ -34,7 +34,7 @@ def export(
 
     Example: pyhits export vdp.safetensors -o step.onnx
     """
-    from pyhits.export import export_model
+    from pyhits.modelfiles.export import export_model
 
     written = export_model(load_model(model), out, step_size=step_size, dense=dense, dtype=dtype)
     say(f"Step written to {written}", verbose=not quiet)

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyhits.atomic import check_not_read, check_target
-from pyhits.cli.hybrid import HybridDt, Integrator, MaxIterations, OfSystem, Tolerance, make_hybrid
+from pyhits.cli.hybrid import (
+    HybridDt,
+    Integrator,
+    MaxIterations,
+    OfSystem,
+    Tolerance,
+    make_hybrid,
+)
 from pyhits.cli.intervals import check_intervals, side_by_side, what_to_know
 from pyhits.cli.model import Device, Model
 from pyhits.cli.models import load_model
@@ -44,13 +50,14 @@ from pyhits.cli.options import (
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.cli.sentences import INTERRUPTED
 from pyhits.errors import ArgumentError, DataError
-from pyhits.progress import say
+from pyhits.util.atomic import check_not_read, check_target
+from pyhits.util.progress import say
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from pyhits.estimator import HiTS
-    from pyhits.timeaxis import TimeAxis
+    from pyhits.data.times import TimeAxis
+    from pyhits.hits import HiTS
 
 
 @command
@@ -152,11 +159,11 @@ def forecast(
         raise ArgumentError("--without-last goes with --after: --from starts at the beginning.")
     if denoise_start is not None and (after is None or hybrid is not None):
         raise ArgumentError("--denoise-start goes with --after, and without --hybrid.")
+    from pyhits.data.files import EXTENSIONS
+    from pyhits.data.files.media import FILMS, SOUNDS, the_only_one
+    from pyhits.fit.splitting import before_last, last_part
     from pyhits.hierarchy.sinks import SINKS
     from pyhits.hierarchy.starts import endings, histories
-    from pyhits.io import EXTENSIONS
-    from pyhits.io.media import FILMS, SOUNDS, the_only_one
-    from pyhits.splitting import before_last, last_part
 
     streamed = hybrid is None and out.suffix.lower() in SINKS
     check_not_read(out, recording)
@@ -256,9 +263,9 @@ def forecast(
 
 def _check_form(model: HiTS, out: Path) -> None:
     """Raise at once if what a model forecasts cannot be written to a sound or film."""
-    from pyhits.io.film import picture_shape
-    from pyhits.io.media import FILMS, SOUNDS
-    from pyhits.io.sound import rate_of
+    from pyhits.data.files.film import picture_shape
+    from pyhits.data.files.media import FILMS, SOUNDS
+    from pyhits.data.files.sound import rate_of
 
     if out.suffix.lower() in FILMS:
         picture_shape(model.snapshot_, out)
@@ -280,8 +287,8 @@ def _write(
     """Write forecasts that begin at ``start_times``, each cut where it diverged."""
     import numpy as np
 
-    from pyhits.io import write
-    from pyhits.trajectories import Trajectories
+    from pyhits.data.files import write
+    from pyhits.data.trajectories import Trajectories
 
     states = states.reshape(*states.shape[:2], -1)
     length = states.shape[1]
@@ -361,7 +368,7 @@ def evaluate(
 
     Example: pyhits evaluate film.safetensors film.mp4 --last 0.2
     """
-    from pyhits.splitting import last_part
+    from pyhits.fit.splitting import last_part
 
     if report is not None:
         check_target(report)
@@ -403,7 +410,7 @@ def evaluate(
         )
     print(json.dumps(result.as_dict()) if as_json else result)
     if report is not None:
-        from pyhits.report import write_report
+        from pyhits.evaluation.report import write_report
 
         title = f"{model.stem} on {data.name}"
         write_report(

@@ -10,8 +10,8 @@ from pyhits.cli.options import named_numbers
 from pyhits.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from pyhits.estimator import HiTS
-    from pyhits.hybrid import Hybrid
+    from pyhits.hits import HiTS
+    from pyhits.integrators.hybrid import Hybrid
 
 Integrator = Annotated[
     str | None,
@@ -68,8 +68,8 @@ def make_hybrid(
     for option, is_given in without.items():
         if is_given:
             raise ArgumentError(f"{option} does not go with --hybrid.")
-    from pyhits.hybrid import Hybrid
     from pyhits.integrators import names
+    from pyhits.integrators.hybrid import Hybrid
     from pyhits.systems import get
 
     if system is None:

@@ -11,15 +11,15 @@ from pyhits.errors import ArgumentError
 if TYPE_CHECKING:
     import numpy as np
 
-    from pyhits.estimator import HiTS
-    from pyhits.trust import Forecast
+    from pyhits.hits import HiTS
+    from pyhits.uncertainty import Forecast
 
 
 def check_intervals(model: HiTS, interval: float, n_steps: int, out: Path) -> None:
     """Raise an ArgumentError where intervals would not be finite, or have no place in the file."""
+    from pyhits.data.files.media import FILMS, SOUNDS
     from pyhits.hierarchy.sinks import SINKS
-    from pyhits.io.media import FILMS, SOUNDS
-    from pyhits.trust.conformal import as_level
+    from pyhits.uncertainty.conformal import as_level
 
     level = as_level(interval)
     if out.suffix.lower() in (*FILMS, *SOUNDS, *SINKS):

@@ -9,8 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from pyhits.atomic import check_target
-from pyhits.checks import check_row_length
 from pyhits.cli.encoders import EncoderTexts, parse_encoders, snapshot_of
 from pyhits.cli.limits import check_memory
 from pyhits.cli.models import load_model
@@ -52,7 +50,9 @@ from pyhits.cli.options import (
 )
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.errors import ArgumentError
-from pyhits.progress import say
+from pyhits.util.atomic import check_target
+from pyhits.util.checks import check_row_length
+from pyhits.util.progress import say
 
 Model = Annotated[Path, typer.Argument(help="Model file (.safetensors).")]
 Device = Annotated[str, typer.Option("--device", help="cpu, or cuda.")]
@@ -167,9 +167,9 @@ def fit(
     Example: pyhits fit film.mp4 --encoder pod=64 --encoder standardise=common
     --without-last 0.2 -o film.safetensors
     """
+    from pyhits.data.files.fields import field_shape
+    from pyhits.fit.settings import check_arguments
     from pyhits.inputs import attach
-    from pyhits.io.fields import field_shape
-    from pyhits.settings import check_arguments
 
     if out.suffix != ".safetensors":
         raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
@@ -252,8 +252,8 @@ def fit(
     if inputs:
         attach(train, inputs)  # looked at before what trains is imported, which takes seconds
     check_memory()
-    from pyhits.estimator import HiTS
-    from pyhits.splitting import last_part
+    from pyhits.fit.splitting import last_part
+    from pyhits.hits import HiTS
 
     if last is not None:
         say(f"Left out: {last_part(whole, rest, last)}.", verbose=not quiet)
@@ -362,11 +362,11 @@ def info(
     if plot is not None:
         check_target(plot)
     loaded = load_model(model)
-    from pyhits.report.text import describe, facts
+    from pyhits.evaluation.report.text import describe, facts
 
     print(json.dumps(facts(loaded), indent=2) if as_json else describe(loaded))
     if plot is not None:
-        from pyhits.plots import accuracy_front, save_figure, selection_path
+        from pyhits.evaluation.plots import accuracy_front, save_figure, selection_path
 
         draw = selection_path if loaded.selection_.path else accuracy_front
         save_figure(draw(loaded.selection_), plot)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyhits.cli.limits import check_memory
-from pyhits.header import check_file
+from pyhits.modelfiles.header import check_file
 
 if TYPE_CHECKING:
-    from pyhits.estimator import HiTS
+    from pyhits.hits import HiTS
 
 
 def load_model(path: Path, *, device: str = "cpu") -> HiTS:
@@ -23,6 +23,6 @@ def load_model(path: Path, *, device: str = "cpu") -> HiTS:
     path = path.expanduser()
     check_file(path, "a PyHiTS model file")
     check_memory()
-    from pyhits.save import load
+    from pyhits.modelfiles.save import load
 
     return load(path, device=device)

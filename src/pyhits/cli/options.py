@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pyhits.errors import ArgumentError
-from pyhits.progress import say
+from pyhits.util.progress import say
 
 if TYPE_CHECKING:
-    from pyhits.estimator import HiTS
-    from pyhits.repairs import Repaired
-    from pyhits.trajectories import Trajectories
+    from pyhits.data.repair import Repaired
+    from pyhits.data.trajectories import Trajectories
+    from pyhits.hits import HiTS
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
 Dt = Annotated[
@@ -254,7 +254,7 @@ class Mending:
 
     def __call__(self, path: Path, like: HiTS | None = None, **reading: Any) -> Trajectories:
         """Read and mend a file, to the step of a model if there is one, and say what was done."""
-        from pyhits.repairs import repair
+        from pyhits.data.repair import repair
 
         reading["gaps"] = self.gaps or "cut"
         reading["like"] = like
@@ -316,9 +316,9 @@ class Reading:
 
     def __call__(self, path: Path, like: HiTS | None = None) -> Trajectories:
         """Read trajectories, sounds and films as those that a model was trained on."""
-        from pyhits.io import FIELDS
-        from pyhits.io import read as read_file
-        from pyhits.io.media import FILMS, SOUNDS
+        from pyhits.data.files import FIELDS
+        from pyhits.data.files import read as read_file
+        from pyhits.data.files.media import FILMS, SOUNDS
 
         column = column_of(self.time_column)
         rate, mono, height, grey = self.rate, self.mono, self.height, self.grey

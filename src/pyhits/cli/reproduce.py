@@ -56,9 +56,9 @@ def reproduce(
 
     Example: pyhits reproduce table6 --budget quick
     """
-    from pyhits.study import Cache, Study
-    from pyhits.study import reproduce as make
-    from pyhits.study.registry import get
+    from pyhits.paper import Cache, Study
+    from pyhits.paper import reproduce as make
+    from pyhits.paper.registry import get
 
     if name != "all":
         get(name)

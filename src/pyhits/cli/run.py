@@ -16,7 +16,7 @@ import typer
 from pyhits.cli.sentences import INTERRUPTED, sentence
 from pyhits.cli.streams import Printable
 from pyhits.errors import InterruptedWarning, PyHiTSWarning
-from pyhits.printable import one_line
+from pyhits.util.printable import one_line
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any, TextIO
 
-from pyhits.printable import printable
+from pyhits.util.printable import printable
 
 
 def prepare() -> None:

@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyhits.checks import as_count, as_seed
-from pyhits.clock import UNLIMITED, Clock
+from pyhits.data.files.limits import in_words, memory
 from pyhits.encoders.base import Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.encoders.pod import POD
 from pyhits.errors import ArgumentError, DataError
-from pyhits.io.limits import in_words, memory
-from pyhits.schema import Many, Maybe, Record, Whole
-from pyhits.transaction import transactional
+from pyhits.modelfiles.schema import Many, Maybe, Record, Whole
+from pyhits.util.checks import as_count, as_seed
+from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.transaction import transactional
 
 #: Modes beyond the coordinates that the net's output lies in, unless said otherwise: so many times
 #: the coordinates, and so many at most.

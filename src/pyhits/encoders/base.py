@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Self, overload
 
 import numpy as np
 
-from pyhits.checks import as_numeric, suggest
-from pyhits.clock import Clock
+from pyhits.data.trajectories import Trajectories, default_names
 from pyhits.errors import ArgumentError, DataError, NotFittedError
-from pyhits.schema import Record
-from pyhits.trajectories import Trajectories, default_names
+from pyhits.modelfiles.schema import Record
+from pyhits.util.checks import as_numeric, suggest
+from pyhits.util.clock import Clock
 
 
 class Encoder(ABC):

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.checks import as_numeric
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import several
 from pyhits.errors import DataError
-from pyhits.trajectories import Trajectories
+from pyhits.util.checks import as_numeric
 
 
 class Blocks:

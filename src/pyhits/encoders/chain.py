@@ -14,8 +14,14 @@ from pyhits.encoders.flatten import Flatten
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
 from pyhits.errors import ArgumentError
-from pyhits.schema import Many, Named, Plain, Schema, Text
-from pyhits.transaction import copied
+from pyhits.modelfiles.schema import (
+    Many,
+    Named,
+    Plain,
+    Schema,
+    Text,
+)
+from pyhits.util.transaction import copied
 
 #: What an estimator's encoder is called that is to be chosen from the data.
 AUTO = "auto"

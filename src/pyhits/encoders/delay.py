@@ -7,14 +7,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyhits.checks import as_count, as_numeric
-from pyhits.clock import UNLIMITED, Clock
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import Encoder, several
 from pyhits.encoders.embedding import DelayChoice, choose_delays
 from pyhits.errors import ArgumentError, DataError, NotFittedError
-from pyhits.schema import Either, Maybe, Record, Text, Whole
-from pyhits.trajectories import Trajectories
-from pyhits.transaction import transactional
+from pyhits.modelfiles.schema import (
+    Either,
+    Maybe,
+    Record,
+    Text,
+    Whole,
+)
+from pyhits.util.checks import as_count, as_numeric
+from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.transaction import transactional
 
 #: A number of rows in model files, given or left to the fit.
 _ROWS = Whole(1, loose=True)
@@ -46,7 +52,7 @@ class DelayEmbedding(Encoder):
     n_delays_, lag_ : int
         What was given or chosen.
     choice_ : DelayChoice or None
-        The curves that a choice was made by, for :func:`pyhits.plots.delay_choice`.
+        The curves that a choice was made by, for :func:`pyhits.evaluation.plots.delay_choice`.
     """
 
     kind: ClassVar[str] = "delay"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyhits.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.encoders.pod import POD
 from pyhits.encoders.rollout import embedded, rollout_error
+from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 
 #: Coordinates looked at, at most: the leading ones of more features hold what there is to see.
 _COORDINATES = 6

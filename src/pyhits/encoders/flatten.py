@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyhits.checks import as_count
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import Encoder
 from pyhits.errors import ArgumentError, DataError
-from pyhits.schema import Many, Record, Whole
-from pyhits.trajectories import Trajectories
+from pyhits.modelfiles.schema import Many, Record, Whole
+from pyhits.util.checks import as_count
 
 
 class Flatten(Encoder):

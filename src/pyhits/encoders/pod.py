@@ -8,12 +8,18 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from pyhits.checks import as_count, as_seed, is_number
-from pyhits.clock import UNLIMITED, Clock
 from pyhits.encoders.base import Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.errors import ArgumentError, DataError
-from pyhits.schema import Flag, Maybe, Real, Record, Whole
+from pyhits.modelfiles.schema import (
+    Flag,
+    Maybe,
+    Real,
+    Record,
+    Whole,
+)
+from pyhits.util.checks import as_count, as_seed, is_number
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Up to so many snapshots or features all modes are computed, within max_bytes.
 _SMALL = 1024

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyhits.clock import UNLIMITED, Clock
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Past steps that L-BFGS keeps.
 _HISTORY = 20

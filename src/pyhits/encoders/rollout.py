@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pyhits.clock import UNLIMITED, Clock
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Degrees tried, and monomials at most: as many as flow maps have, which are to do as well.
 _DEGREES, _MOST_TERMS = (3, 2, 1), 256

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyhits.checks import as_numeric
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import Encoder, several
 from pyhits.errors import DataError
-from pyhits.schema import Flag, Record
-from pyhits.trajectories import Trajectories
+from pyhits.modelfiles.schema import Flag, Record
+from pyhits.util.checks import as_numeric
 
 
 class Standardise(Encoder):

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from pyhits.checks import as_count, shown, suggest
 from pyhits.errors import ArgumentError
-from pyhits.schema import Plain, Schema, Whole
+from pyhits.modelfiles.schema import Plain, Schema, Whole
+from pyhits.util.checks import as_count, shown, suggest
 
 #: Writes the states that a step from ``states`` (n, d) leads to into ``out`` (n, outputs * d), both
 #: contiguous.

@@ -10,11 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyhits.checks import as_count
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps.base import DIMENSION, MOST, FlowMap, StepInto, register
+from pyhits.flowmaps.base import (
+    DIMENSION,
+    MOST,
+    FlowMap,
+    StepInto,
+    register,
+)
 from pyhits.flowmaps.polynomial import DEGREE, _recursion, n_monomials
-from pyhits.schema import Many, Record, Schema, Whole
+from pyhits.modelfiles.schema import Many, Record, Schema, Whole
+from pyhits.util.checks import as_count
 
 #: Multiply-adds that take as long as finding a state's cell, and as one of its coefficients.
 _LOOKUP, _EACH = 2_000, 45

@@ -8,10 +8,17 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pyhits.checks import as_choice, as_count
-from pyhits.flowmaps.base import DIMENSION, MOST, OUTPUTS, FlowMap, StepInto, register
+from pyhits.flowmaps.base import (
+    DIMENSION,
+    MOST,
+    OUTPUTS,
+    FlowMap,
+    StepInto,
+    register,
+)
 from pyhits.flowmaps.polynomial import DEGREE, PolynomialMap
-from pyhits.schema import Record, Schema, Text, Whole
+from pyhits.modelfiles.schema import Record, Schema, Text, Whole
+from pyhits.util.checks import as_choice, as_count
 
 #: Keeps the derivative of a distance finite at a centre.
 _TINY = 1e-24

@@ -9,11 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyhits.checks import as_count
-from pyhits.clock import UNLIMITED, Clock
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps.base import DIMENSION, OUTPUTS, FlowMap, StepInto, register, spread_into
-from pyhits.schema import Record, Schema, Whole
+from pyhits.flowmaps.base import (
+    DIMENSION,
+    OUTPUTS,
+    FlowMap,
+    StepInto,
+    register,
+    spread_into,
+)
+from pyhits.modelfiles.schema import Record, Schema, Whole
+from pyhits.util.checks import as_count
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Columns from which on BLAS is as fast on a product with the coefficients from the right.
 _WIDE = 16

@@ -9,11 +9,25 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from pyhits.checks import as_choice, as_count
-from pyhits.flowmaps.base import DIMENSION, MOST, OUTPUTS, StepInto, register, spread_into
+from pyhits.flowmaps.base import (
+    DIMENSION,
+    MOST,
+    OUTPUTS,
+    StepInto,
+    register,
+    spread_into,
+)
 from pyhits.flowmaps.polynomial import DEGREE, PolynomialMap
 from pyhits.flowmaps.scaled import ScaledNet
-from pyhits.schema import Many, Maybe, Record, Schema, Text, Whole
+from pyhits.modelfiles.schema import (
+    Many,
+    Maybe,
+    Record,
+    Schema,
+    Text,
+    Whole,
+)
+from pyhits.util.checks import as_choice, as_count
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": nn.functional.gelu,

@@ -6,7 +6,13 @@ What steps is imported when it is first used: it takes torch, and checks of sett
 from typing import TYPE_CHECKING, Any
 
 from pyhits.hierarchy.cost import Cost, cost
-from pyhits.hierarchy.coupling import Candidate, Selection, fastest, ranges, select
+from pyhits.hierarchy.coupling import (
+    Candidate,
+    Selection,
+    fastest,
+    ranges,
+    select,
+)
 from pyhits.hierarchy.nesting import chain
 
 if TYPE_CHECKING:

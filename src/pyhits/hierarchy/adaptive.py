@@ -26,7 +26,7 @@ from pyhits.hierarchy.march import March, Path
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.refine import Refine
 from pyhits.hierarchy.steps import Steps
-from pyhits.progress import Advance
+from pyhits.util.progress import Advance
 
 #: Parts of the tolerance for the error that accumulates and for that of curves between states.
 _PATH, _BETWEEN = 0.5, 0.5

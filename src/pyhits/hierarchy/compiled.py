@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from pyhits.atomic import first_line
 from pyhits.errors import ArgumentError, MissingExtraError
 from pyhits.flowmaps import FlowMap
 from pyhits.flowmaps.base import StepInto
+from pyhits.util.atomic import first_line
 
 _Step = Callable[[FlowMap, Tensor], Tensor]
 

@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from pyhits.schema import Many, Maybe, Real, Record, Text, Whole
+from pyhits.modelfiles.schema import (
+    Many,
+    Maybe,
+    Real,
+    Record,
+    Text,
+    Whole,
+)
 
 #: Step sizes in model files.
 STEP_SIZE = Whole(1, 2**31 - 1)

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyhits.clock import UNLIMITED, Clock
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.steps import Steps, path
+from pyhits.util.clock import UNLIMITED, Clock
 
 
 def distance(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:

@@ -11,15 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyhits.checks import as_choice, as_count
 from pyhits.encoders import Encoder, Standardise
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.compiled import compiled
 from pyhits.hierarchy.divergence import Lost, find_divergence
-from pyhits.hierarchy.engine import InputsOf, fill, resolution, sequential, worthwhile_shares
+from pyhits.hierarchy.engine import (
+    InputsOf,
+    fill,
+    resolution,
+    sequential,
+    worthwhile_shares,
+)
 from pyhits.hierarchy.interpolate import METHODS, interpolate
 from pyhits.inputs import PER_INPUT, over_steps
-from pyhits.progress import Advance
+from pyhits.util.checks import as_choice, as_count
+from pyhits.util.progress import Advance
 
 #: Bytes of encoded states worked on at a time, beside the result.
 _CHUNK_BYTES = 32 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyhits.checks import as_choice
+from pyhits.util.checks import as_choice
 
 METHODS = ("cubic", "linear")
 

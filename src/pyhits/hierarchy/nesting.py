@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
-from pyhits.checks import as_count, shown
 from pyhits.errors import ArgumentError
+from pyhits.util.checks import as_count, shown
 
 #: Step sizes beyond it would overflow row numbers.
 _LARGEST_STEP = 1 << 40

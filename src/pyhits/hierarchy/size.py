@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pyhits.data.files.limits import in_words, memory
 from pyhits.errors import ArgumentError
-from pyhits.io.limits import in_words, memory
 
 #: Part of the memory that a result and what it is made of may take.
 _PART = 0.5

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyhits.checks import MOST_COUNT, as_numeric
+from pyhits.data.tables.time_names import is_trajectory_name
+from pyhits.data.trajectories import Trajectories, default_names
 from pyhits.encoders.base import several
 from pyhits.errors import ArgumentError, DataError
-from pyhits.time_names import is_trajectory_name
-from pyhits.trajectories import Trajectories, default_names
+from pyhits.util.checks import MOST_COUNT, as_numeric
 
 
 class Starts(NamedTuple):

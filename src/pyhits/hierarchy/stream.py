@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.atomic import first_line
+from pyhits.data.files.guard import as_path
 from pyhits.errors import ArgumentError, CheckpointError, DivergenceError, FileFormatError
 from pyhits.hierarchy.divergence import Lost
 from pyhits.hierarchy.forecast import PARTS, Forecaster
 from pyhits.hierarchy.sinks import SINKS, Sink
-from pyhits.io.guard import as_path
-from pyhits.progress import Advance, say
+from pyhits.util.atomic import first_line
+from pyhits.util.progress import Advance, say
 
 #: Version of the record beside a file; files with that of another are not continued.
 _FORMAT = 1

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyhits.checks import as_count, as_numeric, as_positive
 from pyhits.errors import DataError, DivergenceError
 from pyhits.integrators.righthandside import RightHandSide, Time
+from pyhits.util.checks import as_count, as_numeric, as_positive
 
 #: Bytes of one block of states, steps and components; results of any size go through such blocks.
 _BLOCK_BYTES = 64 << 20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyhits.checks import shown, suggest
 from pyhits.errors import ArgumentError
 from pyhits.integrators.base import Integrator
 from pyhits.integrators.explicit import RungeKutta
@@ -12,6 +11,7 @@ from pyhits.integrators.implicit import ImplicitRungeKutta
 from pyhits.integrators.scipysolver import SolveIVP
 from pyhits.integrators.simulator import Simulator
 from pyhits.integrators.tableaux import EXPLICIT, IMPLICIT
+from pyhits.util.checks import shown, suggest
 
 
 def names() -> list[str]:

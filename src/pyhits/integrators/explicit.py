@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyhits.checks import as_choice, as_count
 from pyhits.errors import ArgumentError
 from pyhits.integrators.base import Integrator
 from pyhits.integrators.righthandside import RightHandSide, Time, as_right_hand_side
 from pyhits.integrators.tableaux import EXPLICIT, Tableau
+from pyhits.util.checks import as_choice, as_count
 
 #: Numbers in one array of a block, as measured: the stages of larger blocks leave the cache,
 #: smaller ones spend the time on calls.

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyhits.checks import as_choice, as_count, as_positive
 from pyhits.errors import ArgumentError
 from pyhits.integrators.base import Integrator
 from pyhits.integrators.righthandside import RightHandSide, Time, as_right_hand_side
 from pyhits.integrators.tableaux import IMPLICIT, Tableau
+from pyhits.util.checks import as_choice, as_count, as_positive
 
 #: Newton iterations before a step is given up, and how often it is then halved.
 _MOST, _HALVINGS = 50, 20

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.checks import shown
 from pyhits.errors import ArgumentError
 from pyhits.systems import System, get
+from pyhits.util.checks import shown
 
 #: A time, or one a state: a float, or an array of shape ``(n,)``.
 Time = float | np.ndarray

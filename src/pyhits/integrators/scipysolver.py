@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.checks import as_choice, as_positive
 from pyhits.integrators.base import Integrator
 from pyhits.integrators.righthandside import RightHandSide, Time, as_right_hand_side
+from pyhits.util.checks import as_choice, as_positive
 
 METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.checks import shown
 from pyhits.errors import ArgumentError, PyHiTSError
 from pyhits.integrators.base import Integrator
 from pyhits.integrators.righthandside import Time
+from pyhits.util.checks import shown
 
 #: ``function(state, dt, n_steps)`` returns the states after each step, shape (n_steps, d).
 Simulate = Callable[[np.ndarray, float, int], Any]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import cpu_count
 
-from pyhits.clock import UNLIMITED, Clock, TimeIsUpError
+from pyhits.data.trajectories import Trajectories
 from pyhits.noise.field import PolynomialField
 from pyhits.noise.identify import (
     MOST_SPREADING,
@@ -20,9 +20,15 @@ from pyhits.noise.identify import (
 )
 from pyhits.noise.level import noise_level
 from pyhits.noise.shooting import Observations, spreading, step, substeps_needed
-from pyhits.noise.smooth import Window, choose_window, equal, leaves_noise, smooth
-from pyhits.progress import Advance
-from pyhits.trajectories import Trajectories
+from pyhits.noise.smooth import (
+    Window,
+    choose_window,
+    equal,
+    leaves_noise,
+    smooth,
+)
+from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
+from pyhits.util.progress import Advance
 
 #: Noise below the first part of a feature's standard deviation is left alone; above the second no
 #: motion is to be seen, and what looks like noise may be the motion of a map.

@@ -7,10 +7,16 @@ from math import comb
 
 import numpy as np
 
-from pyhits.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.noise.field import PolynomialField
-from pyhits.noise.shooting import Fit, Observations, refine, settle, spreading
-from pyhits.progress import Advance
+from pyhits.noise.shooting import (
+    Fit,
+    Observations,
+    refine,
+    settle,
+    spreading,
+)
+from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
+from pyhits.util.progress import Advance
 
 #: Highest degree of the field, and coefficients at most.
 _MOST_DEGREE, _MOST_COEFFICIENTS = 5, 200

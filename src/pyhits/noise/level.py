@@ -7,7 +7,7 @@ from math import comb, isfinite, sqrt
 
 import numpy as np
 
-from pyhits.trajectories import Trajectories
+from pyhits.data.trajectories import Trajectories
 
 #: Orders of the differences compared. A smooth motion vanishes from the higher ones, noise stays.
 _ORDERS = range(2, 11)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyhits.clock import UNLIMITED, Clock
 from pyhits.noise.field import PolynomialField
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Numbers in one block of sensitivities, which stay in a core's cache.
 _BLOCK = 40_000

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyhits.clock import UNLIMITED, Clock, TimeIsUpError
-from pyhits.trajectories import Trajectories
+from pyhits.data.trajectories import Trajectories
+from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 
 #: Degrees of the local polynomials; an odd degree has the weights of the even one below it.
 _DEGREES = (2, 4)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyhits.checks import as_count
 from pyhits.systems.system import System
+from pyhits.util.checks import as_count
 
 
 def rossler(t: float, x: np.ndarray, a: float, b: float, c: float) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyhits.checks import LARGEST_MAGNITUDE
 from pyhits.systems.divergence import divergence
+from pyhits.util.checks import LARGEST_MAGNITUDE
 
 if TYPE_CHECKING:
     from pyhits.systems.system import System

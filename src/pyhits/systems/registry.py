@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.checks import suggest
 from pyhits.errors import ArgumentError
-from pyhits.systems import chaotic, mechanical, paper, planar, stiff
+from pyhits.systems import (
+    chaotic,
+    mechanical,
+    paper,
+    planar,
+    stiff,
+)
 from pyhits.systems.system import System
 from pyhits.systems.validate import check_field
+from pyhits.util.checks import suggest
 
 _catalogue: dict[str, System] = {
     system.name: system

@@ -9,11 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.checks import as_count, as_generator, as_numeric, as_positive, suggest
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
 from pyhits.systems.simulate import simulate
 from pyhits.systems.validate import as_box, as_transient
-from pyhits.trajectories import Trajectories
+from pyhits.util.checks import (
+    as_count,
+    as_generator,
+    as_numeric,
+    as_positive,
+    suggest,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

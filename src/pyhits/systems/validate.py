@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyhits.checks import as_numeric
 from pyhits.errors import ArgumentError
+from pyhits.util.checks import as_numeric
 
 if TYPE_CHECKING:
     from pyhits.systems.system import System

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyhits import jsontext
-from pyhits.atomic import write_bytes
 from pyhits.errors import CheckpointError, FileFormatError
 from pyhits.flowmaps import FlowMap
-from pyhits.schema import Record
-from pyhits.serialise import (
+from pyhits.modelfiles import jsontext
+from pyhits.modelfiles.schema import Record
+from pyhits.modelfiles.serialise import (
     FLOW_MAP,
     TensorSpec,
     flow_map_specs,
@@ -26,6 +25,7 @@ from pyhits.serialise import (
     write_tensors,
 )
 from pyhits.training.history import HISTORY, History
+from pyhits.util.atomic import write_bytes
 
 #: What the file of a finished scale says.
 _FINISHED = Record({"map": FLOW_MAP, "history": HISTORY})

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyhits.clock import UNLIMITED, Clock
 from pyhits.errors import DataError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ScaledNet
 from pyhits.training.forms import Form, Regression, Steps, stretched
@@ -25,6 +24,7 @@ from pyhits.training.nets import NET, Rival, best_net, trained_again
 from pyhits.training.run import Progress, ScaleJob
 from pyhits.training.stages import describe
 from pyhits.training.windows import WindowSampler
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Windows that forms are compared on, and solved for in the end, at most.
 _N_SEARCH, _N_SOLVE = 1_000, 2_000

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pyhits.schema import Many, Maybe, Named, Plain, Real, Record, Text, Whole
+from pyhits.modelfiles.schema import (
+    Many,
+    Maybe,
+    Named,
+    Plain,
+    Real,
+    Record,
+    Text,
+    Whole,
+)
 
 #: Errors are infinite where nothing finite was found.
 _ERROR = Real(0.0, finite=False)

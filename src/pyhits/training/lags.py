@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pyhits.clock import UNLIMITED, Clock
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import DelayEmbedding, Standardise
 from pyhits.training.few import Search
 from pyhits.training.windows import WindowSampler
-from pyhits.trajectories import Trajectories
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Rows that are tried.
 _ROWS = (1, 2, 3)

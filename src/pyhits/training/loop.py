@@ -10,16 +10,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from pyhits.clock import Clock, TimeIsUpError
 from pyhits.errors import TrainingError
 from pyhits.flowmaps import FlowMap
 from pyhits.training.few import train_few
 from pyhits.training.history import History
 from pyhits.training.ridge import solve
-from pyhits.training.run import BLEW_UP, Progress, Run, ScaleJob, State, train
+from pyhits.training.run import (
+    BLEW_UP,
+    Progress,
+    Run,
+    ScaleJob,
+    State,
+    train,
+)
 from pyhits.training.stages import Stages, describe, prepare
 from pyhits.training.tabulate import MOST_FEATURES, tabulate
 from pyhits.training.teacher import TaughtWindows, teach
+from pyhits.util.clock import Clock, TimeIsUpError
 
 #: Fraction of the steps that two nets are trained for where it is open which is better.
 PILOT = 0.1

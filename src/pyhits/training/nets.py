@@ -7,12 +7,18 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from pyhits.clock import UNLIMITED, Clock
 from pyhits.flowmaps import PolynomialMap, ResidualNet, ScaledNet, create
 from pyhits.training.history import History
-from pyhits.training.run import Judge, Progress, Run, ScaleJob, train
+from pyhits.training.run import (
+    Judge,
+    Progress,
+    Run,
+    ScaleJob,
+    train,
+)
 from pyhits.training.stages import Stages, prepare
 from pyhits.training.windows import WindowSampler
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Optimiser steps, windows of each, and the learning rate: about two seconds a net. Small batches
 #: and a high rate forecast better here than more steps of large batches.

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from pyhits.clock import UNLIMITED, Clock
 from pyhits.errors import ArgumentError, InterruptedWarning, warn
 from pyhits.flowmaps import FlowMap, register
 from pyhits.training.checkpoint import CheckpointFolder
@@ -25,6 +24,7 @@ from pyhits.training.history import History
 from pyhits.training.loop import train_scale
 from pyhits.training.run import Progress, ScaleJob
 from pyhits.training.stacked import train_stacked
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Seconds that a scale is given where there are none left: one validation of a net, one form.
 _LEAST_TURN = 1e-9

@@ -7,9 +7,17 @@ import numbers
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from pyhits.checks import as_choice, as_count, as_positive, suggest
 from pyhits.errors import ArgumentError
-from pyhits.schema import Flag, Many, Maybe, Real, Record, Text, Whole
+from pyhits.modelfiles.schema import (
+    Flag,
+    Many,
+    Maybe,
+    Real,
+    Record,
+    Text,
+    Whole,
+)
+from pyhits.util.checks import as_choice, as_count, as_positive, suggest
 
 if TYPE_CHECKING:
     from pyhits.flowmaps import FlowMap

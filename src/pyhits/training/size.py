@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from pyhits.data.files.limits import in_words, memory
 from pyhits.errors import ArgumentError
-from pyhits.io.limits import in_words, memory
 from pyhits.training.recipe import Recipe
 
 #: Arrays of the size of a net's weights that training holds: weights, gradients, the best so far,

@@ -19,8 +19,21 @@ from pyhits.flowmaps import FlowMap, ResidualNet
 from pyhits.flowmaps.residual import ACTIVATIONS
 from pyhits.training import optimisers
 from pyhits.training.history import History
-from pyhits.training.loop import FACTORS, PILOT, Scale, alive, attempt, train_net
-from pyhits.training.run import BLEW_UP, Progress, Run, ScaleJob, advance
+from pyhits.training.loop import (
+    FACTORS,
+    PILOT,
+    Scale,
+    alive,
+    attempt,
+    train_net,
+)
+from pyhits.training.run import (
+    BLEW_UP,
+    Progress,
+    Run,
+    ScaleJob,
+    advance,
+)
 
 
 class Stack:

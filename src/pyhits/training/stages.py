@@ -8,13 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from pyhits.clock import UNLIMITED, Clock
-from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ResidualNet, ScaledNet, create
+from pyhits.flowmaps import (
+    CellMap,
+    FlowMap,
+    PolynomialMap,
+    ResidualNet,
+    ScaledNet,
+    create,
+)
 from pyhits.flowmaps.polynomial import fit_polynomial
 from pyhits.training.objective import side_by_side
 from pyhits.training.recipe import Recipe
 from pyhits.training.teacher import TaughtWindows
 from pyhits.training.windows import WindowSampler
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Windows that the increment's scale and the polynomial are fitted to, and errors measured on.
 _N_FIT, _N_HELD = 32_768, 8_192

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from pyhits.checks import as_count, as_positive
-from pyhits.clock import UNLIMITED, Clock
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import CellMap, PolynomialMap
 from pyhits.flowmaps.cells import exponents
 from pyhits.flowmaps.polynomial import n_monomials
+from pyhits.util.checks import as_count, as_positive
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Degree of the cells' polynomials by dimension; there are no others.
 _DEGREES = {1: 7, 2: 7, 3: 5}

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyhits.clock import UNLIMITED, Clock
 from pyhits.flowmaps import PolynomialMap
 from pyhits.flowmaps.polynomial import fit_polynomial
 from pyhits.training.sampling import focused, pick
 from pyhits.training.windows import WindowSampler
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: A teacher must come this close to the held-out windows: a mean squared error, relative to the
 #: increments. The first is good enough for the coarsest such step to be taken.

@@ -1,0 +1,105 @@
+"""The main job from end to end on the Van der Pol oscillator, in minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyhits import systems
+from pyhits.data.files import write
+from pyhits.data.trajectories import Trajectories
+from pyhits.evaluation.evaluation import Evaluation
+from pyhits.evaluation.report import write_report
+from pyhits.evaluation.report.text import describe
+from pyhits.hits import HiTS
+from pyhits.util.atomic import check_target
+from pyhits.util.checks import as_seed
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demonstration made.
+
+    Attributes
+    ----------
+    model : HiTS
+    evaluation : Evaluation
+        On trajectories that the model has not seen.
+    files : dict of str to Path
+        ``model``, ``forecast`` and ``report``.
+    """
+
+    model: HiTS
+    evaluation: Evaluation
+    files: dict[str, Path]
+
+
+def run_demo(
+    out: str | Path = "demo",
+    *,
+    n_trajectories: int = 400,
+    n_steps: int = 5120,
+    n_scales: int = 11,
+    max_steps: int = 8000,
+    seed: int = 0,
+    verbose: bool = True,
+    say: Callable[[str], None] = print,
+) -> DemoResult:
+    """Simulate, fit, forecast, evaluate, and write model, forecast and report to ``out``.
+
+    Parameters
+    ----------
+    out : path
+        Folder, made if it is missing.
+    n_trajectories, n_steps, n_scales, max_steps : int
+        Size of the training data (and twice a quarter of it to validate and test), scales trained,
+        and optimiser steps of each.
+    seed : int
+        Seeds data and training.
+    verbose : bool
+        Show training progress.
+    say : callable
+        Receives what is printed.
+    """
+    out = Path(out)
+    as_seed(seed, "seed")
+    check_target(out / "report.html")
+    system = systems.get("van-der-pol")
+    say(f"Simulating {n_trajectories} trajectories of the {system.title}.")
+    train, valid, test = (
+        system.simulate(count, n_steps, random_state=3 * seed + k)
+        for k, count in enumerate((n_trajectories, n_trajectories // 4, n_trajectories // 4))
+    )
+    model = HiTS(
+        [1 << k for k in range(n_scales)],
+        max_steps=max_steps,
+        random_state=seed,
+        verbose=verbose,
+    )
+    say(f"Training {n_scales} scales.")
+    model.fit(train, validation=valid)
+    say(describe(model))
+    evaluation = model.evaluate(test)
+    say("")
+    say(str(evaluation))
+    forecast = Trajectories(
+        model.forecast(test.initial_states, n_steps),
+        test.dt,
+        feature_names=test.feature_names,
+    )
+    files = {
+        "model": model.save(out / "van-der-pol.safetensors"),
+        "forecast": write(forecast, out / "forecast.npz"),
+        "report": write_report(
+            model,
+            test,
+            out / "report.html",
+            title="Van der Pol oscillator",
+            evaluation=evaluation,
+        ),
+    }
+    say("")
+    for name, path in files.items():
+        say(f"{name:<9} {path}")
+    return DemoResult(model, evaluation, files)

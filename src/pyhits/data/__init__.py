@@ -1,0 +1,1 @@
+"""Recorded data: trajectories, times, files, repair, diagnostics."""

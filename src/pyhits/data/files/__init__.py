@@ -1,0 +1,321 @@
+"""Files of trajectories: one ``read`` and one ``write``, the format told by the extension."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyhits.data.convert import Pieces, check_step, step_rounding, with_features
+from pyhits.data.files import (
+    archive,
+    film,
+    hdf5,
+    matlab,
+    netcdf,
+    parquet,
+    sound,
+    text,
+)
+from pyhits.data.files.choose import Wanted
+from pyhits.data.files.guard import as_path, existing_file
+from pyhits.data.files.limits import TOO_LARGE, in_words, memory
+from pyhits.data.files.media import FILMS, checked
+from pyhits.data.packing import as_shape
+from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import ArgumentError, DataError, FileFormatError
+from pyhits.util.atomic import replacing
+from pyhits.util.checks import as_positive, suggest
+
+__all__ = ["EXTENSIONS", "naming", "read", "read_raw", "write"]
+
+
+class _Format(NamedTuple):
+    read: Callable[[Path, Wanted], Pieces]
+    write: Callable[[Trajectories, Path], None]
+
+
+_TEXT = _Format(text.read, text.write)
+_HDF5 = _Format(hdf5.read, hdf5.write)
+_FORMATS = {
+    ".npz": _Format(archive.read_npz, archive.write_npz),
+    ".npy": _Format(archive.read_npy, archive.write_npy),
+    ".csv": _TEXT,
+    ".tsv": _TEXT,
+    ".txt": _TEXT,
+    ".dat": _TEXT,
+    ".parquet": _Format(parquet.read, parquet.write),
+    ".mat": _Format(matlab.read, matlab.write),
+    ".h5": _HDF5,
+    ".hdf5": _HDF5,
+    ".nc": _Format(netcdf.read, netcdf.write),
+    ".wav": _Format(sound.read, sound.write),
+    **dict.fromkeys(FILMS, _Format(film.read, film.write)),
+}
+
+_ARCHIVES = (".npz", ".mat", ".h5", ".hdf5", ".nc")
+
+#: The extensions of files that hold other files.
+_PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tgz", ".tar", ".7z")
+
+#: The extensions of text tables.
+TEXTS = (".csv", ".tsv", ".txt", ".dat")
+
+#: The extensions of files that may hold fields, arrays of three axes and more.
+FIELDS = (".npy", *_ARCHIVES)
+
+#: The extensions that :func:`read` and :func:`write` know.
+EXTENSIONS = tuple(_FORMATS)
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    dt: float | None = None,
+    variable: str | None = None,
+    time_column: str | int | None = None,
+    columns: Sequence[str | int] | None = None,
+    without_columns: Sequence[str | int] | None = None,
+    names: Sequence[str] | None = None,
+    header: bool | None = None,
+    decimal: str | None = None,
+    time_format: str | None = None,
+    time_zone: str | None = None,
+    like: Any = None,
+    feature_names: Sequence[str] | None = None,
+    snapshot: Sequence[int] | None = None,
+    rate: int | None = None,
+    mono: bool = False,
+    height: int | None = None,
+    grey: bool = False,
+    stretch: tuple[float, float] | None = None,
+) -> Trajectories:
+    """Read trajectories from a file.
+
+    Tables (.csv .tsv .txt .dat .parquet) hold one row a time. A column named ``t``, ``time [s]``,
+    ``Year`` ... is the time, one named ``trajectory`` or ``run`` numbers the trajectories, all
+    others are features. In a text table without a header the first of several columns is the time
+    if it increases uniformly over 3 rows or more.
+
+    Archives (.npz .mat .h5 .hdf5 .nc) hold named arrays: a vector ``t`` or ``time`` (or a scalar
+    ``dt``), and one array ``(time, feature)`` or ``(trajectory, time, feature)``. Data that lie
+    ``(feature, time)`` are transposed if the times say so. A .npy file is one such array.
+
+    Sounds (.wav) hold one feature a channel, between -1 and 1, in float64. Films (.mp4 .mov .avi
+    .mkv .webm .gif) hold one row a frame, ``height * width * 3`` numbers from 0 to 255 in float32,
+    and the rows carry that shape as ``snapshot``. Their ``dt`` is in seconds.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; its extension tells the format, see :data:`EXTENSIONS`.
+    dt : float, optional
+        Time between rows, in the user's unit, for files that carry no times. 1 if neither says.
+        Dates in the file count in seconds, months, business days ... one a step.
+    variable : str, optional
+        Name of the array that holds the data, where an archive holds several.
+    time_column : str or int, optional
+        Name of the times, or number of their column (from 0), where they are not recognised;
+        ``"none"`` if the file holds no times, or they are to be left aside.
+    columns : sequence of str or int, optional
+        The features to read, by name or number of their column (from 0), in this order. Times and
+        the column that numbers the trajectories are read as well.
+    without_columns : sequence of str or int, optional
+        Columns that are not read.
+    names : sequence of str, optional
+        Names of all columns of a table, or of those that are features, instead of its own.
+    header : bool, optional
+        Whether the first line of a text table holds names; found out by default.
+    decimal : {".", ","}, optional
+        What begins the decimals of the numbers of a text table; found out by default.
+    time_format : str, optional
+        How dates are written, where the column does not show it: ``"dayfirst"``, ``"monthfirst"``,
+        ``"yearfirst"``, or a pattern of ``strptime`` such as ``"%d.%m.%y %H:%M"`` (``%q`` is a
+        quarter). Numbers may be ``"s"``, ``"ms"``, ``"us"`` or ``"ns"`` since 1970, ``"excel"``,
+        ``"matlab"``, ``"julian"`` or ``"mjd"`` days, or ``"numbers"`` that are no dates.
+    time_zone : str, optional
+        Zone of dates that say none, such as ``"Europe/Berlin"``, whose clocks are set twice a year.
+    like : HiTS, optional
+        A fitted model, whose columns are read where no others are chosen: its features and inputs
+        by their names, and as the time, if none is recognised, what steps as it does.
+    feature_names : sequence of str, optional
+        One name a feature, instead of the file's own.
+    snapshot : sequence of int, optional
+        Shape of a field, such as ``(latitude, longitude)``: an array ``(time, *snapshot)`` or
+        ``(trajectory, time, *snapshot)`` is read as rows, which carry it. Films have their own.
+    rate : int, optional
+        Samples a second of a sound, if others than its own; what it cannot hold is filtered out.
+    mono : bool
+        Average a sound's channels.
+    height : int, optional
+        Rows of pixels to scale a film's frames to; its proportions stay.
+    grey : bool
+        Read a film without its colours, ``height * width`` numbers a frame.
+    stretch : tuple of float, optional
+        From when to when, in seconds, to read a sound or film; ``(2, 4.5)``.
+
+    Raises
+    ------
+    FileFormatError
+        The file is missing, empty, damaged, of another kind than its extension says, or of an
+        unknown kind.
+    DataError
+        What it holds cannot be used: gaps, text, uneven times, several arrays. Line or row and
+        column are named.
+    ArgumentError
+        ``dt`` contradicts the file's times, or a name that was asked for is not there.
+    MissingExtraError
+        The reader of this format is not installed; the message says how to install it.
+    """
+    dt = None if dt is None else as_positive(dt, "dt")
+    choice = ColumnChoice.checked(
+        columns, without_columns, names, time_column, time_format, time_zone, like
+    )
+    file = _existing(path, variable)
+    with naming(file):
+        shape = None if snapshot is None else as_shape(snapshot)
+        wanted = Wanted(variable, choice, header, decimal, rate, mono, height, grey, stretch, shape)
+        pieces = _pieces(file, dt, wanted)
+        return Trajectories(pieces, dt, feature_names=feature_names, snapshot=snapshot)
+
+
+def read_raw(
+    path: str | os.PathLike[str],
+    *,
+    dt: float | None = None,
+    variable: str | None = None,
+    choice: ColumnChoice = ALL_COLUMNS,
+    header: bool | None = None,
+    decimal: str | None = None,
+    snapshot: Sequence[int] | None = None,
+) -> Pieces:
+    """Return what a file holds as it is, gaps and uneven times included, to be mended.
+
+    Parameters and errors are those of :func:`read`, but for what is to be mended.
+    """
+    dt = None if dt is None else as_positive(dt, "dt")
+    file = _existing(path, variable)
+    with naming(file):
+        shape = None if snapshot is None else as_shape(snapshot)
+        wanted = Wanted(variable, choice, header, decimal, snapshot=shape, raw=True)
+        pieces = _pieces(file, dt, wanted)
+        pieces.snapshot = pieces.snapshot if shape is None else shape
+        return pieces
+
+
+@contextlib.contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Begin the messages about what a file holds with its name."""
+    try:
+        yield
+    except (ArgumentError, DataError) as error:
+        named = type(error)(f"{file}: {error}")
+        vars(named).update(vars(error))
+        raise named from error.__cause__
+    except FileFormatError as error:
+        if str(file) in str(error):
+            raise
+        raise FileFormatError(f"{file}: {error}") from error.__cause__
+    except MemoryError:
+        raise DataError(
+            f"{file} is too large: reading it takes more than the {in_words(memory())} of memory "
+            f"that this process may use. {TOO_LARGE}"
+        ) from None
+
+
+def _existing(path: Any, variable: Any) -> Path:
+    """Return a file that is there, once the names of what to read from it are sound."""
+    if variable is not None and not isinstance(variable, str):
+        raise ArgumentError(f"Expected variable to be the name of an array, got {variable!r}.")
+    file = existing_file(path)
+    _format(file)
+    if variable is not None and file.suffix.lower() not in _ARCHIVES:
+        raise ArgumentError(
+            f"variable={variable!r} was given, but {file} holds no named arrays; only "
+            f"{', '.join(_ARCHIVES)} files do."
+        )
+    return file
+
+
+def _pieces(file: Path, dt: float | None, wanted: Wanted) -> Pieces:
+    """Return what a file holds; a step that was given agrees with its own."""
+    is_text = file.suffix.lower() in TEXTS
+    for option in ("header", "decimal"):
+        if getattr(wanted, option) is not None and not is_text:
+            raise ArgumentError(f"{option} is for text tables, {', '.join(TEXTS)}.")
+    if wanted.decimal not in (None, ".", ","):
+        raise ArgumentError(f"Expected decimal to be '.' or ',', got {wanted.decimal!r}.")
+    pieces = _format(file).read(file, checked(wanted, file))
+    if wanted.choice and not pieces.are_chosen:
+        pieces = with_features(pieces, wanted.choice)
+    _check_step(dt, pieces)
+    return pieces
+
+
+def write(trajectories: Trajectories, path: str | os.PathLike[str]) -> Path:
+    """Write trajectories to a file, so that :func:`read` returns them as they were.
+
+    All formats keep every value; .npz, .mat, .h5, .nc and .parquet also the data type and the exact
+    ``dt``. Text tables give float64 and a ``dt`` to ten digits. A .npy file holds the values
+    alone. The file appears once it is written in full, and missing folders are made.
+
+    Sounds and films are other than the rest: .wav holds 16 bits a sample, clipped at -1 and 1.
+    Films hold whole numbers from 0 to 255, compressed so that the eye sees no difference; the
+    data need a ``snapshot``, ``(height, width)`` or ``(height, width, 3)``.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    FileFormatError
+        The extension is unknown, or the file cannot be written there.
+    DataError
+        The format cannot hold them: uneven lengths in .npy, a feature named as the time is in a
+        table, several trajectories or rows that are no pictures in a film.
+    MissingExtraError
+        The writer of this format is not installed.
+    """
+    if not isinstance(trajectories, Trajectories):
+        raise ArgumentError(
+            f"Expected Trajectories to write, got {type(trajectories).__name__}; wrap the data: "
+            "pyhits.Trajectories(data, dt)."
+        )
+    file = as_path(path)
+    form = _format(file)
+    with replacing(file) as temporary:
+        form.write(trajectories, temporary)
+    return file
+
+
+def _format(path: Path) -> _Format:
+    extension = path.suffix.lower()
+    if extension in _FORMATS:
+        return _FORMATS[extension]
+    if not extension:
+        known = ", ".join(EXTENSIONS)
+        raise FileFormatError(f"{path} has no extension to tell its format by. Known: {known}.")
+    if extension in _PACKED:
+        raise FileFormatError(f"{path} is compressed; unpack it first, so that it ends in .csv ...")
+    if extension == ".safetensors":
+        raise FileFormatError(
+            f"{path} is a model file, not data; pyhits info shows it. Known: "
+            f"{', '.join(EXTENSIONS)}."
+        )
+    raise FileFormatError(
+        f"{path} has an unknown extension {extension!r}{suggest(extension, EXTENSIONS)}"
+    )
+
+
+def _check_step(given: float | None, pieces: Pieces) -> None:
+    try:
+        check_step(given, pieces.dt, step_rounding(pieces))
+    except ArgumentError as error:
+        raise ArgumentError(
+            f'{error} Leave dt out, or pass time_column="none" if the file holds no times.'
+        ) from None

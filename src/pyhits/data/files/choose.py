@@ -1,0 +1,295 @@
+"""Which of a file's arrays is the data, which the time, and which way round they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyhits.data.convert import Pieces, from_columns, set_times, to_pieces
+from pyhits.data.files.records import columns as table_columns
+from pyhits.data.files.records import the_only_table
+from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
+from pyhits.data.tables.time_column import rise_of
+from pyhits.data.tables.time_names import is_count_name, is_time_name, time_name
+from pyhits.errors import ArgumentError, DataError, warn
+from pyhits.util.checks import as_numeric, as_positive, suggest
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the caller of :func:`pyhits.data.files.read` asked for.
+
+    Attributes
+    ----------
+    variable : str, optional
+        Name of the array that holds the data.
+    choice : ColumnChoice
+        Columns or features to read, their names, and the times: by name, by column (0-based), or
+        ``"none"``.
+    header : bool, optional
+        Whether the first line of a text table holds names; found out by default.
+    decimal : {".", ","}, optional
+        What begins the decimals of numbers in a text table; found out by default.
+    snapshot : tuple of int, optional
+        Shape of a field in an archive, whose last axes become one row.
+    rate : int, optional
+        Samples a second of a sound.
+    mono, grey : bool
+        One channel of a sound, or of a film.
+    height : int, optional
+        Of a film's frames.
+    stretch : tuple of float, optional
+        From when to when, in seconds, of a sound or film.
+    raw : bool
+        Take the data as they are, to be mended: missing values as NaN, times unchecked.
+    """
+
+    variable: str | None = None
+    choice: ColumnChoice = ALL_COLUMNS
+    header: bool | None = None
+    decimal: str | None = None
+    rate: int | None = None
+    mono: bool = False
+    height: int | None = None
+    grey: bool = False
+    stretch: tuple[float, float] | None = None
+    snapshot: tuple[int, ...] | None = None
+    raw: bool = False
+
+    @property
+    def time_column(self) -> str | int | None:
+        """The column of times that was asked for."""
+        return self.choice.time_column
+
+
+def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
+    """Pick data and time among named arrays and lay the data out ``(..., time, feature)``.
+
+    The time is a vector named ``t``, ``time`` ...; a scalar ``dt`` counts where there is none. The
+    data are the one other numeric array; vectors as long as one of its axes are grids, not data.
+    Where the times match the last axis only, the data are transposed.
+
+    Parameters
+    ----------
+    arrays : mapping
+        Name to array, or to anything with ``shape`` and ``dtype`` that numpy converts. Only those
+        that are picked are converted.
+
+    Raises
+    ------
+    ArgumentError
+        No array has the name that was asked for.
+    DataError
+        No array or several could be the data, or the times match no axis of it.
+    """
+    table = the_only_table(arrays, wanted.variable)
+    if table is not None:
+        columns = table_columns(np.asarray(arrays[table]).ravel())
+        where = f"the table {table!r}"
+        return from_columns(*columns, where=where, choice=wanted.choice, raw=wanted.raw)
+    time = _time_name(arrays, wanted)
+    name = _data_name(arrays, time, wanted.variable)
+    values = as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}", missing=wanted.raw)
+    values = _as_rows(values, wanted.snapshot)
+    if isinstance(wanted.time_column, int):
+        return _with_time_column(values, wanted.time_column, name, wanted)
+    if time is None:
+        pieces = to_pieces(values)
+        pieces.dt = scalar_step(arrays)
+        return pieces
+    times = np.asarray(arrays[time])
+    if times.ndim == 2 and min(times.shape) > 1:
+        if times.shape != values.shape[:2]:
+            raise DataError(_mismatch(times, time, values, name))
+        pieces = to_pieces(values.reshape(*times.shape, -1))
+        labels = [f"{time!r}, trajectory {k}" for k in range(len(times))]
+        set_times(
+            pieces,
+            list(times),
+            labels,
+            raw=wanted.raw,
+            name=base_name(time),
+            **wanted.choice.reading,
+        )
+        return pieces
+    pieces = to_pieces(_oriented(values, times, time, name))
+    facts = getattr(arrays[time], "attributes", {})
+    units = {name: _text(facts[name]) for name in ("units", "calendar") if name in facts}
+    reading = {**wanted.choice.reading, **units}
+    set_times(
+        pieces, [times.ravel()], [repr(time)], raw=wanted.raw, name=base_name(time), **reading
+    )
+    count = 1 if pieces.even is None else len(pieces.even)
+    if pieces.times is not None:
+        pieces.times *= count
+    if pieces.start_times is not None:
+        pieces.start_times = np.repeat(pieces.start_times, count)
+    return pieces
+
+
+def _as_rows(values: np.ndarray, snapshot: tuple[int, ...] | None) -> np.ndarray:
+    """Return fields whose last axes are a snapshot with these as one."""
+    if not snapshot or values.shape[-len(snapshot) :] != snapshot:
+        return values
+    return values.reshape(*values.shape[: -len(snapshot)], -1)
+
+
+def listing(arrays: Mapping[str, Any]) -> str:
+    """Return names and shapes for an error message."""
+    if not arrays:
+        return "nothing"
+    return ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+
+
+def named(arrays: Mapping[str, Any], name: str, option: str) -> str:
+    """Return ``name`` if there is an array of that name; otherwise suggest the nearest."""
+    if name in arrays:
+        return name
+    raise ArgumentError(f"There is no array {name!r} for {option}{suggest(name, list(arrays))}")
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def base_name(name: str) -> str:
+    """Return the last part of a name such as ``group/x``."""
+    return name.rsplit("/", 1)[-1]
+
+
+def _is_vector(array: Any) -> bool:
+    return len([n for n in array.shape if n > 1]) == 1
+
+
+def _time_name(arrays: Mapping[str, Any], wanted: Wanted) -> str | None:
+    """Return the name of the array of times, if there is one."""
+    if isinstance(wanted.time_column, int) or wanted.time_column == "none":
+        return None
+    if wanted.time_column is not None:
+        return named(arrays, wanted.time_column, "time_column")
+    leading = {tuple(a.shape[:2]) for a in arrays.values() if len(a.shape) > 2}
+    found = [
+        name
+        for name, array in arrays.items()
+        if is_time_name(base_name(name))
+        and array.dtype.kind in "fiuM"
+        and name != wanted.variable
+        and (_is_vector(array) or tuple(array.shape) in leading)
+    ]
+    found = found or _by_values(arrays, wanted)
+    if len(found) > 1 and wanted.variable is not None:
+        group = wanted.variable.rpartition("/")[0]
+        found = [name for name in found if name.rpartition("/")[0] == group] or found
+    if len(found) > 1:
+        raise DataError(
+            f"Several arrays look like the time: {listing({n: arrays[n] for n in found})}. Choose "
+            'one with time_column="name" (on the command line: --time-column name).'
+        )
+    if not found:
+        _say_texts(arrays)
+    return found[0] if found else None
+
+
+def _say_texts(arrays: Mapping[str, Any]) -> None:
+    """Warn of an array of texts whose name says time."""
+    for name, array in arrays.items():
+        if is_time_name(base_name(name)) and array.dtype.kind in "OSU" and _is_vector(array):
+            warn(
+                f"Array {name!r} holds texts, which are not read as times: without them a step is "
+                "dt. Write them as numbers or dates, or give dt (on the command line --dt)."
+            )
+
+
+def _by_values(arrays: Mapping[str, Any], wanted: Wanted) -> list[str]:
+    """Return vectors whose name may say time, and whose values rise as times do."""
+    others = {name: array for name, array in arrays.items() if name != wanted.variable}
+    numeric = [a for a in others.values() if a.dtype.kind in "fiu" and max(a.shape, default=0) > 1]
+    if wanted.variable is None and len(numeric) < 2:  # a lone vector is the data
+        return []
+    rank = {
+        name: time_name(base_name(name))
+        for name, array in others.items()
+        if array.dtype.kind in "fiuM" and _is_vector(array)
+    }
+    likely = sorted((name for name in rank if rank[name]), key=lambda name: -rank[name])
+    rising = []
+    for name in likely:
+        rise = rise_of(np.asarray(arrays[name]).ravel())
+        if rise.is_strict and not (rise.counts_rows and is_count_name(base_name(name))):
+            rising.append(name)
+    return [name for name in rising if rank[name] == rank[rising[0]]]
+
+
+def _data_name(arrays: Mapping[str, Any], time: str | None, variable: str | None) -> str:
+    if variable is not None:
+        return named(arrays, variable, "variable")
+    numeric = {
+        name: array
+        for name, array in arrays.items()
+        if name != time and array.dtype.kind in "fiuc" and any(n > 1 for n in array.shape)
+    }
+    axes = {n for array in numeric.values() if not _is_vector(array) for n in array.shape}
+    candidates = {
+        name: array
+        for name, array in numeric.items()
+        if not (_is_vector(array) and max(array.shape) in axes)
+    }
+    if not candidates:
+        # Truth values are masks where there is anything else.
+        candidates = {n: a for n, a in arrays.items() if a.dtype.kind == "b" and len(a.shape)}
+    if len(candidates) == 1:
+        return next(iter(candidates))
+    if not candidates:
+        raise DataError(
+            f"Expected an array of numbers, found {listing(arrays)}. Python objects and "
+            "texts are not read."
+        )
+    raise DataError(
+        f"Several arrays could be the data: {listing(candidates)}. Choose one with "
+        'variable="name" (on the command line: --variable name).'
+    )
+
+
+def _oriented(values: np.ndarray, times: np.ndarray, time: str, name: str) -> np.ndarray:
+    """Return data as ``(time, feature)`` or ``(trajectory, time, feature)``."""
+    n = times.size
+    axes = [k for k, length in enumerate(values.shape) if length == n]
+    if not axes:
+        raise DataError(_mismatch(times, time, values, name))
+    if values.ndim > 2 and 1 in axes:
+        return values.reshape(values.shape[0], n, -1)
+    return np.moveaxis(values, axes[0], 0).reshape(n, -1)
+
+
+def _mismatch(times: np.ndarray, time: str, values: np.ndarray, name: str) -> str:
+    return (
+        f"The times {time!r} have shape {times.shape}, which matches no axis of {name!r} "
+        f'{values.shape}. Choose other times with time_column="name", or none with '
+        'time_column="none".'
+    )
+
+
+def _with_time_column(values: np.ndarray, column: int, name: str, wanted: Wanted) -> Pieces:
+    """Take one column of ``(time, feature)`` data for the times."""
+    if values.ndim != 2 or not 0 <= column < values.shape[1]:
+        raise ArgumentError(
+            f"time_column={column} is no column of {name!r}, which has shape {values.shape}."
+        )
+    pieces = to_pieces(np.delete(values, column, axis=1))
+    label = f"column {column} of {name!r}"
+    set_times(pieces, [values[:, column]], [label], raw=wanted.raw, **wanted.choice.reading)
+    return pieces
+
+
+def scalar_step(arrays: Mapping[str, Any]) -> float | None:
+    """Return the scalar named ``dt``, if there is one."""
+    for name, array in arrays.items():
+        if base_name(name) == "dt" and array.dtype.kind in "fiu" and np.prod(array.shape) == 1:
+            try:
+                return as_positive(np.asarray(array).item(), "dt")
+            except ArgumentError as error:
+                raise DataError(f"The file's own step is wrong. {error}") from None
+    return None

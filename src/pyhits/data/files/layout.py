@@ -1,0 +1,134 @@
+"""The layout in which PyHiTS writes archives (.npz, .mat, .h5 and ragged .nc): packed rows."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyhits.data.convert import Pieces
+from pyhits.data.times import NUMBERS, TimeAxis
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import FileFormatError
+
+#: Raised whenever an older PyHiTS could not read what is written.
+FORMAT_VERSION = 1
+
+
+def to_arrays(trajectories: Trajectories) -> dict[str, np.ndarray]:
+    """Return trajectories as named arrays.
+
+    ``values`` ``(n_rows, n_features)``, ``lengths`` and ``start_times`` ``(n_trajectories,)``,
+    ``feature_names`` ``(n_features,)``, the scalars ``dt`` and ``pyhits`` (the format's version);
+    ``snapshot``, the shape that a row stands for, where it has one, and ``time_axis``, what the
+    times mean, where they are dates or have a name.
+    """
+    shape = trajectories.snapshot
+    axis = axis_text(trajectories)
+    return {
+        "pyhits": np.array(FORMAT_VERSION),
+        "values": trajectories.values,
+        "lengths": trajectories.lengths,
+        "dt": np.array(trajectories.dt),
+        "start_times": trajectories.start_times,
+        "feature_names": np.array(trajectories.feature_names, dtype=np.str_),
+        **({} if shape is None else {"snapshot": np.array(shape)}),
+        **({} if axis is None else {"time_axis": np.array([axis], dtype=np.str_)}),
+    }
+
+
+def is_ours(names: Any) -> bool:
+    """Tell whether a file with these names was written by PyHiTS."""
+    return "pyhits" in names
+
+
+def from_arrays(arrays: Mapping[str, Any], path: Path) -> Pieces:
+    """Return what :func:`to_arrays` wrote.
+
+    Raises
+    ------
+    FileFormatError
+        An array is missing, they contradict each other, or a newer PyHiTS wrote them.
+    """
+    try:
+        version = int(np.asarray(arrays["pyhits"]).item())
+        if version > FORMAT_VERSION:
+            raise FileFormatError(
+                f"{path} has format version {version}, but this PyHiTS reads up to "
+                f"{FORMAT_VERSION}: pip install --upgrade pyhits"
+            )
+        values = np.asarray(arrays["values"])
+        lengths = np.asarray(arrays["lengths"]).ravel().astype(np.int64)
+        starts = np.asarray(arrays["start_times"]).ravel().astype(np.float64)
+        dt = float(np.asarray(arrays["dt"]).item())
+        names = [_text(name) for name in np.asarray(arrays["feature_names"]).ravel()]
+        axis = as_axis(arrays.get("time_axis"))
+        shape = [int(n) for n in np.asarray(arrays.get("snapshot", ())).ravel()]
+    except KeyError as error:
+        missing = error.args[0]
+        raise FileFormatError(
+            f"{path} says that PyHiTS wrote it, but it holds no {missing!r}; write it again."
+        ) from None
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(
+            f"{path} says that PyHiTS wrote it, but its arrays are damaged: {error}."
+        ) from None
+    consistent = (
+        values.ndim == 2
+        and values.dtype.kind == "f"
+        and (lengths >= 0).all()
+        and lengths.sum() == len(values)
+        and len(starts) == len(lengths)
+        and len(names) == values.shape[1]
+        and 0 < dt < np.inf
+        and math.prod(shape or [values.shape[1]]) == values.shape[1]
+    )
+    if not consistent:
+        raise FileFormatError(
+            f"{path} says that PyHiTS wrote it, but its arrays contradict each other: values "
+            f"{values.shape}, {lengths.sum()} rows in {len(lengths)} trajectories, "
+            f"{len(starts)} start times, {len(names)} feature names, dt {dt:g}. Write it again."
+        )
+    pieces = Pieces(dt=dt, feature_names=names, start_times=starts, axis=axis)
+    pieces.snapshot = tuple(shape) or None
+    if len(lengths) and (lengths == lengths[0]).all():
+        pieces.even = values.reshape(len(lengths), -1, values.shape[1])
+    else:
+        pieces.arrays = np.split(values, np.cumsum(lengths)[:-1])
+    return pieces
+
+
+def axis_text(trajectories: Trajectories) -> str | None:
+    """Return what the times mean as a text for files; None for plain numbers without a name."""
+    plain = trajectories.axis.as_dict()
+    return json.dumps(plain) if plain else None
+
+
+def as_axis(stored: Any) -> TimeAxis:
+    """Return what :func:`axis_text` wrote.
+
+    Raises
+    ------
+    ValueError
+        It is damaged.
+    """
+    items = [] if stored is None else np.asarray(stored).ravel().tolist()
+    if not items:
+        return NUMBERS
+    plain = json.loads(_text(items[0]))
+    if not isinstance(plain, dict):
+        raise ValueError("its times are damaged")
+    return TimeAxis.from_dict(plain)
+
+
+def _text(name: Any) -> str:
+    """Return a name as text: HDF5 stores bytes, MATLAB an array with one or no text."""
+    if isinstance(name, bytes):
+        return name.decode()
+    if isinstance(name, np.ndarray):
+        return str(name.item()) if name.size else ""
+    return str(name)

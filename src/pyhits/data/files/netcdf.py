@@ -1,0 +1,162 @@
+"""NetCDF files through xarray: NetCDF4 with h5netcdf, classic NetCDF3 with scipy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyhits.data.convert import Pieces, to_pieces
+from pyhits.data.files.choose import Wanted, listing, named
+from pyhits.data.files.classic import check_header
+from pyhits.data.files.guard import (
+    HDF5,
+    NETCDF3,
+    Kind,
+    expect_kind,
+    need,
+    reading,
+)
+from pyhits.data.files.layout import axis_text, from_arrays, is_ours, to_arrays
+from pyhits.data.files.netcdf_values import check_contents, cleaned, gaps_of
+from pyhits.data.tables.time_names import is_time_name
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import ArgumentError, DataError
+
+NETCDF4 = Kind("a NetCDF file", ".nc")
+
+
+def read(path: Path, wanted: Wanted) -> Pieces:
+    """Read one variable, or all those of the same dimensions as features.
+
+    The dimension named ``time`` (or ``t`` ...) is the time, ``trajectory`` or ``run`` numbers the
+    trajectories, all others are flattened into features.
+    """
+    kind = expect_kind(path, HDF5, NETCDF3)
+    xarray = need("xarray", action="Reading .nc files", extra="netcdf")
+    if kind is HDF5:
+        need("h5netcdf", action="Reading .nc files", extra="netcdf")
+    engine = "h5netcdf" if kind is HDF5 else "scipy"
+    with reading(path, NETCDF4):
+        # xarray follows links, and h5netcdf prints what it cannot close in damaged files.
+        grouped = check_contents(path) if kind is HDF5 else []
+        if kind is NETCDF3:
+            check_header(path)
+    with reading(path, NETCDF4), _opened(xarray, path, engine) as dataset:
+        if is_ours(dataset.attrs):
+            return from_arrays(_own_arrays(dataset), path)
+        if grouped and not dataset.data_vars:
+            raise DataError(
+                f"All variables lie in groups ({', '.join(grouped[:5])}), which are not read from "
+                '.nc files. Copy the file to one that ends in .h5, and choose with variable="name" '
+                "(on the command line: --variable name)."
+            )
+        whole = _timed(_whole(dataset, path, kind, wanted), wanted)
+        return to_pieces(whole, raw=wanted.raw, choice=wanted.choice)
+
+
+def write(trajectories: Trajectories, path: Path) -> None:
+    """Write ``values`` with dimensions (trajectory, time, feature), or packed rows if ragged."""
+    xarray = need("xarray", action="Writing .nc files", extra="netcdf")
+    need("h5netcdf", action="Writing .nc files", extra="netcdf")
+    arrays = to_arrays(trajectories)
+    names = arrays["feature_names"].astype(object)
+    coordinates = {"feature": ("feature", names)}
+    variables: dict[str, Any] = {"start_times": ("trajectory", arrays["start_times"])}
+    if trajectories.is_even:
+        variables["values"] = (("trajectory", "time", "feature"), trajectories.to_array())
+        # Each trajectory's own times are start_times plus these.
+        coordinates["time"] = ("time", trajectories.dt * np.arange(trajectories.lengths[0]))
+    else:
+        variables["values"] = (("row", "feature"), arrays["values"])
+        variables["lengths"] = ("trajectory", arrays["lengths"])
+    attributes: dict[str, Any] = {"pyhits": int(arrays["pyhits"]), "dt": trajectories.dt}
+    if trajectories.snapshot is not None:
+        attributes["snapshot"] = arrays["snapshot"]
+    axis = axis_text(trajectories)
+    if axis is not None:
+        attributes["time_axis"] = axis
+    dataset = xarray.Dataset(variables, coordinates, attributes)
+    dataset.to_netcdf(path, engine="h5netcdf")
+
+
+def _opened(xarray: Any, path: Path, engine: str) -> Any:
+    """Open with times as the numbers that they are, which :func:`read_times` reads with units."""
+    return xarray.open_dataset(path, engine=engine, decode_times=False)
+
+
+def _own_arrays(dataset: Any) -> dict[str, Any]:
+    arrays = {"pyhits": dataset.attrs["pyhits"]}
+    for name in ("dt", "snapshot", "time_axis"):
+        if name in dataset.attrs:
+            arrays[name] = dataset.attrs[name]
+    if "feature" in dataset.coords:
+        arrays["feature_names"] = dataset["feature"].values
+    for name in ("values", "lengths", "start_times"):
+        if name in dataset:
+            arrays[name] = dataset[name].values
+    values = arrays.get("values")
+    if values is not None and values.ndim == 3:
+        arrays["lengths"] = np.full(values.shape[0], values.shape[1])
+        arrays["values"] = values.reshape(-1, values.shape[2])
+    return arrays
+
+
+def _chosen(dataset: Any, wanted: Wanted) -> Any:
+    """Return the variable asked for, or the dataset cut down to what belongs together."""
+    if wanted.variable is not None:
+        return dataset[named(dataset.variables, wanted.variable, "variable")]
+    found = {
+        str(name): dataset[name]
+        for name in dataset.data_vars
+        if dataset[name].dtype.kind in "fiu"
+        and dataset[name].ndim
+        and not _is_of_time(dataset, name)
+    }
+    timed = {name: array for name, array in found.items() if any(map(_is_time, array.dims))}
+    candidates = timed or found
+    if not candidates:
+        raise DataError(f"Expected a numeric variable, found {listing(dataset.variables)}.")
+    if len({array.dims for array in candidates.values()}) > 1:
+        raise DataError(
+            f"Several variables could be the data: {listing(candidates)}. Choose one with "
+            'variable="name" (on the command line: --variable name).'
+        )
+    return dataset[list(candidates)]
+
+
+def _whole(dataset: Any, path: Path, kind: Kind, wanted: Wanted) -> Any:
+    """Return what was chosen, with NaN for all that is missing."""
+    chosen = _chosen(dataset, wanted)
+    names = [str(n) for n in (chosen.data_vars if hasattr(chosen, "data_vars") else [chosen.name])]
+    gaps = gaps_of(path, names, raw=wanted.raw) if kind is HDF5 else {}
+    return cleaned(chosen, gaps)
+
+
+def _timed(data: Any, wanted: Wanted) -> Any:
+    """Give the dimension of ``time_column`` the name ``time``; for ``"none"`` drop the times."""
+    column = wanted.time_column
+    if column is None:
+        return data
+    if isinstance(column, int):
+        raise ArgumentError(
+            f"time_column={column} is a number; a .nc file needs the name of its time dimension."
+        )
+    if column == "none":
+        return data.drop_vars([name for name in data.coords if _is_time(name)])
+    dimensions = [str(d) for d in data.dims]
+    if column not in dimensions:
+        raise ArgumentError(f"No dimension {column!r} for time_column; there are {dimensions}.")
+    others = {d: f"{d}_" for d in dimensions if _is_time(d) and d != column}
+    return data.rename({**others, column: "time"})
+
+
+def _is_time(name: Any) -> bool:
+    return is_time_name(str(name))
+
+
+def _is_of_time(dataset: Any, name: Any) -> bool:
+    """Tell whether a variable holds dates, such as the bounds of the intervals of means."""
+    bounds = {str(dataset[c].attrs.get("bounds", "")) for c in dataset.coords}
+    return " since " in str(dataset[name].attrs.get("units", "")) or str(name) in bounds

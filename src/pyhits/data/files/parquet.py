@@ -1,0 +1,120 @@
+"""Parquet tables through pyarrow and pandas."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyhits.data.convert import Pieces, step_rounding
+from pyhits.data.files.choose import Wanted
+from pyhits.data.files.guard import PARQUET, expect_kind, need, reading
+from pyhits.data.files.layout import as_axis
+from pyhits.data.files.limits import expect_to_fit
+from pyhits.data.files.table import column_names
+from pyhits.data.tables.frames import from_frame
+from pyhits.data.times import TimeAxis
+from pyhits.data.times.uniform import same_step
+from pyhits.data.trajectories import Trajectories
+
+_STEP_KEY = b"pyhits"
+
+
+def read(path: Path, wanted: Wanted) -> Pieces:
+    """Read a table with one row a time; columns (or an index) of times and trajectories count."""
+    expect_kind(path, PARQUET)
+    parquet = need("pyarrow.parquet", action="Reading .parquet files", extra="parquet")
+    need("pandas", action="Reading .parquet files", extra="parquet")
+    with reading(path, PARQUET):
+        size = parquet.read_metadata(path)
+        what = f"A table of {size.num_rows} rows and {size.num_columns} columns"
+        expect_to_fit(8.0 * size.num_rows * size.num_columns, what)
+        table = parquet.read_table(path)
+        pieces = from_frame(
+            _flat(table).to_pandas(),
+            where="the table",
+            choice=wanted.choice,
+            raw=wanted.raw,
+        )
+        note = json.loads((table.schema.metadata or {}).get(_STEP_KEY, b"{}"))
+    own = float(note["dt"]) if "dt" in note else None
+    # The column of times gives the step to ten digits; what write() noted is exact.
+    if (
+        own is not None
+        and pieces.dt is not None
+        and same_step(own, pieces.dt, step_rounding(pieces))
+    ):
+        pieces.dt = own
+        if "time_axis" in note and len(note["start_times"]) == len(pieces.arrays):
+            pieces.axis = as_axis(json.dumps(note["time_axis"]))
+            pieces.start_times = np.array(note["start_times"])
+    return pieces
+
+
+def write(trajectories: Trajectories, path: Path) -> None:
+    """Write the columns trajectory (if several), t, and the features; the step goes beside them."""
+    parquet = need("pyarrow.parquet", action="Writing .parquet files", extra="parquet")
+    pyarrow = need("pyarrow", action="Writing .parquet files", extra="parquet")
+    count = len(trajectories)
+    axis = trajectories.axis
+    times = np.concatenate([trajectories.times(k) for k in range(count)])
+    is_numpy = axis.has_dates and axis.form not in ("texts", "digits", "epoch", "serial", "cf")
+    columns: list[Any] = [axis.at(times) if is_numpy and axis.zone is None else _plain(axis, times)]
+    if count > 1:
+        columns.insert(0, np.repeat(np.arange(count), trajectories.lengths))
+    columns += list(trajectories.values.T)
+    arrays = [
+        pyarrow.array(column if isinstance(column, list) else np.ascontiguousarray(column))
+        for column in columns
+    ]
+    table = pyarrow.table(arrays, names=column_names(trajectories))
+    note: dict[str, Any] = {"dt": trajectories.dt}
+    if axis.has_dates:
+        note |= {"time_axis": axis.as_dict(), "start_times": trajectories.start_times.tolist()}
+    parquet.write_table(table.replace_schema_metadata({_STEP_KEY: json.dumps(note)}), path)
+
+
+def _plain(axis: TimeAxis, times: np.ndarray) -> Any:
+    """Return times as a column of numbers or texts."""
+    return axis.labels(times) if axis.has_dates and axis.zone else axis.column(times)
+
+
+def _flat(table: Any) -> Any:
+    """Return a table whose structs and lists of one length are columns, ``p.x`` and ``p.0``.
+
+    Maps, and lists of several lengths, become texts, which are left out as any text is.
+    """
+    import pyarrow as pa
+    from pyarrow import types
+
+    while any(types.is_struct(column.type) for column in table.columns):
+        table = table.flatten()
+    names: list[str] = []
+    columns: list[Any] = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kind = column.type
+        if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+            entries = _entries(column)
+            names += [f"{name}.{k}" for k in range(len(entries))] or [name]
+            columns += entries or [pa.array(["a list"] * len(column))]
+        else:
+            names.append(name)
+            columns.append(pa.array(["a map"] * len(column)) if types.is_map(kind) else column)
+    flat = pa.Table.from_arrays(columns, names, metadata=table.schema.metadata)
+    return flat if names == table.column_names else _flat(flat)
+
+
+def _entries(column: Any) -> list[Any]:
+    """Return the columns of a column of lists, none if these are of several lengths."""
+    from pyarrow import compute
+
+    lengths = set(compute.unique(compute.list_value_length(column)).to_pylist()) - {None}
+    n = lengths.pop() if len(lengths) == 1 else 0
+    return [compute.list_element(column, k) for k in range(n)]
+
+
+def _step(table: Any) -> float | None:
+    note = (table.schema.metadata or {}).get(_STEP_KEY)
+    return None if note is None else float(json.loads(note)["dt"])

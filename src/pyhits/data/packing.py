@@ -1,0 +1,98 @@
+"""What trajectories are made of: packed rows, their lengths, starts and shape, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pyhits.errors import ArgumentError, DataError
+from pyhits.util.checks import (
+    LARGEST_MAGNITUDE,
+    as_count,
+    as_numeric,
+    is_number,
+    shown,
+)
+
+
+def pack(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Check that all arrays have the same features and stack them."""
+    if not arrays:
+        raise DataError("Expected at least one trajectory, got none.")
+    for k, a in enumerate(arrays):
+        if a.ndim != 2:
+            raise DataError(f"Trajectory {k} has shape {a.shape}; expected (time, feature).")
+        if a.shape[1] != arrays[0].shape[1]:
+            raise DataError(
+                f"Trajectory {k} has {a.shape[1]} features, trajectory 0 has "
+                f"{arrays[0].shape[1]}; all need the same."
+            )
+    if arrays[0].shape[1] == 0:
+        raise DataError("Expected at least one feature, got none.")
+    return np.ascontiguousarray(arrays[0]) if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def check_lengths(lengths: np.ndarray) -> None:
+    """Raise a DataError if there are none, or one of a single row."""
+    if len(lengths) == 0:
+        raise DataError("Expected at least one trajectory, got none.")
+    if (lengths < 2).any():
+        short = int(np.flatnonzero(lengths < 2)[0])
+        raise DataError(
+            f"Trajectory {short} has {lengths[short]} row(s); it takes at least 2 to show a step."
+        )
+
+
+def as_starts(starts: Any, n: int) -> np.ndarray:
+    """Return the time of each trajectory's first row, shape ``(n,)``."""
+    if starts is None:
+        return np.zeros(n)
+    array = np.asarray(as_numeric(starts, what="start_times"), dtype=np.float64)
+    if array.ndim > 1 or (array.ndim == 1 and len(array) != n) or not np.isfinite(array).all():
+        raise ArgumentError(f"Expected one finite start time for each of {n} trajectories.")
+    return np.array(np.broadcast_to(array, (n,)))
+
+
+def as_shape(shape: Any) -> tuple[int, ...]:
+    """Return the lengths of a snapshot's axes."""
+    if isinstance(shape, (str, bytes)) or not isinstance(shape, (Sequence, np.ndarray)):
+        raise ArgumentError(f"Expected snapshot as a shape, (20, 25), got {shape!r}.")
+    return tuple(as_count(n, "every length in snapshot") for n in shape)
+
+
+def as_snapshot(shape: Sequence[int] | None, n: int) -> tuple[int, ...] | None:
+    """Return the shape that a row of ``n`` numbers stands for, None where none is known."""
+    if shape is None:
+        return None
+    lengths = as_shape(shape)
+    if math.prod(lengths) != n:
+        raise ArgumentError(
+            f"Expected the shape of a snapshot of {n} numbers, got {lengths}, which holds "
+            f"{math.prod(lengths)}."
+        )
+    return lengths
+
+
+def as_noise_level(value: Any) -> float:
+    """Return ``value`` as a float of 0 or more."""
+    if not is_number(value) or not 0 <= value < LARGEST_MAGNITUDE:
+        raise ArgumentError(f"Expected a noise level of 0 or more, got {shown(value)}.")
+    return float(value)
+
+
+def as_fraction(value: Any) -> float:
+    """Return ``value`` as a float between 0 and 1."""
+    if not is_number(value) or not 0 < value < 1:
+        raise ArgumentError(f"Expected a fraction between 0 and 1, got {shown(value)}.")
+    return float(value)
+
+
+def take(values: np.ndarray, begin: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return ``counts[k]`` rows from row ``begin[k]`` on, for every k; one part is a view."""
+    if len(begin) == 1:
+        return values[begin[0] : begin[0] + counts[0]]
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(values[np.repeat(begin, counts) + within])

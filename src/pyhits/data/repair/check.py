@@ -1,0 +1,261 @@
+"""What is in a file: shape, step, ranges, gaps, outliers, and what to do about them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from pyhits.data.diagnostics import Finding, examine
+from pyhits.data.files import read
+from pyhits.data.files.fields import field_shape
+from pyhits.data.repair.costly import LostRows
+from pyhits.data.repair.repairing import repair
+from pyhits.data.repair.tell import outlier_notes
+from pyhits.data.times.notes import axis_notes
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import DataError, PyHiTSError, PyHiTSWarning
+
+#: Longest rows that a fit steps without modes; see ``pyhits fit``.
+_MOST_FEATURES = 64
+
+#: Rows below which a recording teaches little.
+_FEW_ROWS = 50
+
+#: How many times the rows there are without features that cost rows, so that it is better.
+_MANY_MORE = 2
+
+#: Features whose ranges are listed, at most.
+_MOST_LISTED = 40
+
+#: Said of data that nothing can be learned from.
+_MOTIONLESS = "Every feature is constant: there is no motion to learn."
+
+
+@dataclass(frozen=True)
+class Check:
+    """What :func:`check` found.
+
+    Attributes
+    ----------
+    data : Trajectories or None
+        What the file holds, mended if it had to be; None if it could not be.
+    problem : str or None
+        Why it cannot be used as it is.
+    notes : list of str
+        What stands out, and what the repair does.
+    suggestions : list of str
+        What to do.
+    findings : list of Finding
+        What a person would object to in the data; see :func:`pyhits.data.diagnostics.examine`.
+    """
+
+    data: Trajectories | None
+    problem: str | None = None
+    notes: list[str] = field(default_factory=list)
+    suggestions: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the file can be learned from as it is."""
+        return self.problem is None
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what was found as plain values."""
+        found = self.data
+        shape = (
+            {}
+            if found is None
+            else {
+                "trajectories": len(found),
+                "rows": found.n_rows,
+                "shortest": int(found.lengths.min()),
+                "longest": int(found.lengths.max()),
+                "dt": found.dt,
+                "step": found.axis.step_name(found.dt),
+                "features": list(found.feature_names),
+                "low": found.values.min(axis=0).astype(float).tolist(),
+                "high": found.values.max(axis=0).astype(float).tolist(),
+            }
+        )
+        return {
+            "usable": self.is_usable,
+            "problem": self.problem,
+            "notes": self.notes,
+            "suggestions": self.suggestions,
+            "findings": [finding.as_dict() for finding in self.findings],
+            **shape,
+        }
+
+    def __str__(self) -> str:
+        lines = [] if self.problem is None else [f"As it is: {self.problem}"]
+        if self.data is not None:
+            mended = "" if self.problem is None else "Repaired: "
+            table = self.data.summary().splitlines()
+            lines += [mended + table[0], *table[1 : _MOST_LISTED + 2]]
+            if len(table) > _MOST_LISTED + 2:
+                lines.append(f"... and {len(table) - _MOST_LISTED - 2} more features")
+        lines += [f"- {note}" for note in [*self.notes, *(f.message for f in self.findings)]]
+        advice = [*self.suggestions, *(f.advice for f in self.findings)]
+        lines += [f"> {suggestion}" for suggestion in dict.fromkeys(advice)]
+        return "\n".join(lines)
+
+
+def check(
+    path: str | os.PathLike[str],
+    *,
+    dt: float | None = None,
+    variable: str | None = None,
+    time_column: str | int | None = None,
+    columns: Sequence[str | int] | None = None,
+    without_columns: Sequence[str | int] | None = None,
+    names: Sequence[str] | None = None,
+    header: bool | None = None,
+    decimal: str | None = None,
+    time_format: str | None = None,
+    time_zone: str | None = None,
+    snapshot: Sequence[int] | None = None,
+    inputs: Sequence[str] = (),
+) -> Check:
+    """Find out what is in a file and whether it can be learned from.
+
+    Parameters
+    ----------
+    path, dt, variable, time_column, columns, without_columns, names, header, decimal, time_format,
+    time_zone, snapshot
+        As of :func:`pyhits.read`.
+    inputs : sequence of str
+        Names of features that are inputs: they may jump, and are not judged.
+
+    Raises
+    ------
+    FileFormatError, ArgumentError
+        The file cannot be read at all.
+    """
+    reading: dict[str, Any] = {
+        "dt": dt,
+        "variable": variable,
+        "time_column": time_column,
+        "columns": columns,
+        "without_columns": without_columns,
+        "names": names,
+        "header": header,
+        "decimal": decimal,
+        "time_format": time_format,
+        "time_zone": time_zone,
+        "snapshot": snapshot,
+    }
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", PyHiTSWarning)
+            data = read(path, **reading)
+    except DataError as error:
+        problem = str(error)
+    else:
+        notes_of_reading = [str(w.message) for w in said if issubclass(w.category, PyHiTSWarning)]
+        calendar = axis_notes(data.axis)
+        notes = [_span(data), *notes_of_reading, *calendar, *outlier_notes(data)]
+        return Check(data, None, notes, _suggestions(data, path), examine(data, inputs=inputs))
+    try:
+        mended = repair(path, **reading)
+    except DataError as error:
+        text = str(error)
+        notes = [] if text == problem else [f"A repair fails too: {text}"]
+        costly = error.costly if isinstance(error, LostRows) else []
+        found = Check(None, problem, notes, [])
+        return _without(costly, found, path, reading, inputs) if costly else found
+    suggestions = _suggestions(mended.trajectories, path)
+    if _MOTIONLESS not in suggestions:
+        suggestions.insert(
+            0,
+            f"{fit_command(path, reading, inputs)} --repair trains on the repaired data; "
+            "--gaps fill interpolates short gaps, --drop-outliers takes outliers as missing.",
+        )
+    found = Check(
+        mended.trajectories,
+        problem,
+        [_span(mended.trajectories), *mended.notes],
+        suggestions,
+        examine(mended.trajectories, inputs=inputs),
+    )
+    return _without(mended.costly, found, path, reading, inputs) if mended.costly else found
+
+
+def _without(
+    costly: list[str],
+    found: Check,
+    path: str | os.PathLike[str],
+    reading: dict[str, Any],
+    inputs: Sequence[str],
+) -> Check:
+    """Return what is found without features that cost rows, if that is much more."""
+    rest = {**reading, "without_columns": [*(reading["without_columns"] or ()), *costly]}
+    try:
+        other = check(path, **rest, inputs=inputs)
+    except PyHiTSError:
+        return found
+    n_rows = 0 if found.data is None else found.data.n_rows
+    if other.data is None or other.data.n_rows <= _MANY_MORE * n_rows:
+        return found
+    lost = [note for note in found.notes if "of the rows are lost" in note]
+    advice = other.suggestions
+    if other.is_usable:
+        advice = [f"{fit_command(path, rest, inputs)} trains on the other features.", *advice]
+    return replace(other, problem=found.problem, notes=[*lost, *other.notes], suggestions=advice)
+
+
+def fit_command(
+    path: str | os.PathLike[str], reading: dict[str, Any], inputs: Sequence[str] = ()
+) -> str:
+    """Return the command that fits a file that is read so, as a shell takes it.
+
+    Parameters
+    ----------
+    reading : dict
+        Arguments of :func:`pyhits.read`; what is None is left out.
+    """
+    words = ["pyhits", "fit", os.fspath(path), "-o", "model.safetensors"]
+    for name, value in reading.items():
+        option = f"--{name.replace('_', '-')}"
+        if name == "header" and value is not None:
+            words.append("--header" if value else "--no-header")
+        elif name == "snapshot" and value is not None:
+            words += [option, "x".join(map(str, value))]
+        elif value is not None:
+            listed = isinstance(value, (list, tuple))
+            words += [option, ",".join(map(str, value)) if listed else str(value)]
+    for name in inputs:
+        words += ["--input", name]
+    return shlex.join(words)
+
+
+def _span(data: Trajectories) -> str:
+    """Say from when to when the data go."""
+    first, last = data.span()
+    unknown = "" if data.dt_known else " (nothing says dt, so it is 1; give it with --dt)"
+    return f"Times from {first} to {last}, step {data.axis.step_name(data.dt)}{unknown}."
+
+
+def _suggestions(data: Trajectories, path: str | os.PathLike[str]) -> list[str]:
+    """Say what to do about data that can be read."""
+    found = []
+    shape = field_shape(data) if os.fspath(path).lower().endswith(".npy") else None
+    if shape is not None:
+        found.append(
+            f"Neighbours along the first axis are alike: if this is a field over time, read it "
+            f"with --snapshot {shape[0]}x{shape[1]} and --encoder pod=16."
+        )
+    elif data.n_features > _MOST_FEATURES:
+        found.append(f"{data.n_features} features are many: --encoder pod=16 steps modes of them.")
+    flat = int((np.ptp(data.values, axis=0) == 0).sum())
+    if flat == data.n_features:
+        found.append(_MOTIONLESS)
+    if data.n_rows < _FEW_ROWS:
+        found.append(f"{data.n_rows} rows are few; expect a rough model.")
+    return found

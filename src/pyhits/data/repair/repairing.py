@@ -1,0 +1,304 @@
+"""The face of the repairs: from what users hold to trajectories, with notes on what was done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from pyhits.data.convert import Pieces, check_step
+from pyhits.data.files import naming, read_raw
+from pyhits.data.files.guard import as_path
+from pyhits.data.repair.costly import LostRows, costly_features
+from pyhits.data.repair.grid import grid_step, places, usual_step
+from pyhits.data.repair.missing import empty_features, what_is_missing, without_infinite
+from pyhits.data.repair.order import in_order, merged, without_missing_times
+from pyhits.data.repair.outliers import Outlier, find_outliers
+from pyhits.data.repair.pieces import (
+    LONGEST_GAP,
+    SHORTEST,
+    Plan,
+    on_grid,
+    resampled,
+)
+from pyhits.data.repair.recording import (
+    Recording,
+    counted,
+    named_of,
+    raw_pieces,
+    recordings,
+    with_times,
+)
+from pyhits.data.repair.resample import METHODS
+from pyhits.data.repair.tell import outlier_note
+from pyhits.data.tables.column_choice import ColumnChoice
+from pyhits.data.times.notes import axis_notes
+from pyhits.data.times.uniform import same_step, step_error
+from pyhits.data.trajectories import Trajectories, default_names
+from pyhits.errors import ArgumentError, DataError
+from pyhits.util.checks import as_choice, as_names, as_positive
+
+#: Least share of a recording's rows that the grid's next row follows; others are resampled.
+_LEAST_ON_GRID = 0.5
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What :func:`repair` returns.
+
+    Attributes
+    ----------
+    trajectories : Trajectories
+    notes : list of str
+        What was found and done, one sentence each; empty if nothing was to be done.
+    outliers : list of Outlier
+        What stands out, by trajectory and row of the data given.
+    numbers : array of int, shape (n_trajectories,)
+        Of which trajectory of the data given each one is a piece, in order.
+    costly : list of str
+        Features that cost so many rows that it may be better to leave them out.
+    """
+
+    trajectories: Trajectories
+    notes: list[str]
+    outliers: list[Outlier]
+    numbers: np.ndarray
+    costly: list[str] = field(default_factory=list)
+
+
+def repair(
+    data: Any,
+    times: Any = None,
+    dt: float | None = None,
+    *,
+    resample: float | None = None,
+    method: str = "cubic",
+    gaps: str = "cut",
+    longest_gap: float = LONGEST_GAP,
+    repeated: str = "average",
+    disorder: str = "sort",
+    outliers: str = "keep",
+    variable: str | None = None,
+    time_column: str | int | None = None,
+    columns: Sequence[str | int] | None = None,
+    without_columns: Sequence[str | int] | None = None,
+    names: Sequence[str] | None = None,
+    header: bool | None = None,
+    decimal: str | None = None,
+    time_format: str | None = None,
+    time_zone: str | None = None,
+    like: Any = None,
+    feature_names: Sequence[str] | None = None,
+    snapshot: Sequence[int] | None = None,
+) -> Repaired:
+    """Make trajectories of recordings with uneven times, gaps, missing values or outliers.
+
+    Rows are put in order, missing values named and counted, recordings cut or filled where values
+    are missing, and resampled to one step where the times are on no uniform grid. Values that stay
+    are not changed unless the recording is resampled. Whatever is done is said in the notes.
+
+    Parameters
+    ----------
+    data : path, or anything that Trajectories accepts
+        NaN, infinity, None, masks and texts such as ``NA`` are missing values.
+    times : array, shape (n_rows,), or list of such, optional
+        Times of the rows, where the data carry none: numbers or dates, in any order.
+    dt : float, optional
+        Time between rows, where there are no times.
+    resample : float, optional
+        Step to resample to. By default only uneven recordings are resampled, to the median step.
+    method : {"cubic", "pchip", "linear"}
+        How values between rows are found: by a cubic spline (error of order 4 in the step), by
+        monotone cubic pieces, which overshoot nowhere, or by straight lines (order 2). Never
+        beyond the first row and the last.
+    gaps : {"cut", "fill"}
+        Where values are missing, cut the recording into several, or interpolate across gaps of up
+        to ``longest_gap`` and cut at longer ones.
+    longest_gap : float
+        Longest step between two known rows that is bridged, in median steps.
+    repeated : {"average", "refuse"}
+        What to do with rows of equal times.
+    disorder : {"sort", "refuse"}
+        What to do with times that decrease. Where they start anew, the recording is cut.
+    outliers : {"keep", "drop"}
+        Point outliers out, or take them for missing values too; see
+        :func:`pyhits.data.repair.outliers.find_outliers`.
+    variable, time_column, columns, without_columns, names, header, decimal, time_format, time_zone,
+    like, feature_names, snapshot
+        As of :func:`pyhits.read`.
+
+    Returns
+    -------
+    Repaired
+        Trajectories, notes, outliers.
+
+    Raises
+    ------
+    DataError
+        Nothing whole is left, or the data have no numbers or no shape that can be read.
+    ArgumentError
+    FileFormatError
+    """
+    plan = Plan(
+        None if resample is None else as_positive(resample, "resample"),
+        as_choice(method, "method", METHODS),
+        as_choice(gaps, "way with gaps", ("cut", "fill")),
+        as_positive(longest_gap, "longest_gap"),
+        as_choice(repeated, "way with repeated times", ("average", "refuse")),
+        as_choice(disorder, "way with disorder", ("sort", "refuse")),
+        as_choice(outliers, "way with outliers", ("keep", "drop")),
+    )
+    choice = ColumnChoice.checked(
+        columns, without_columns, names, time_column, time_format, time_zone, like
+    )
+    if dt is not None:
+        dt = as_positive(dt, "dt")
+    if not isinstance(data, (str, os.PathLike)):
+        for option, given in {"variable": variable, "header": header, "decimal": decimal}.items():
+            if given is not None:
+                raise ArgumentError(f"{option}={given!r} is for files; the data are in memory.")
+        pieces = raw_pieces(data, dt if times is None else None, choice)
+        return _mended(pieces, times, dt, plan, feature_names, snapshot, choice)
+    pieces = read_raw(
+        data,
+        dt=dt,
+        variable=variable,
+        choice=choice,
+        header=header,
+        decimal=decimal,
+        snapshot=snapshot,
+    )
+    pieces.dt = pieces.dt if pieces.dt is not None else dt
+    with naming(as_path(data)):
+        return _mended(pieces, times, dt, plan, feature_names, snapshot, choice)
+
+
+def _mended(
+    pieces: Pieces,
+    times: Any,
+    dt: float | None,
+    plan: Plan,
+    feature_names: Sequence[str] | None,
+    snapshot: Sequence[int] | None,
+    choice: ColumnChoice,
+) -> Repaired:
+    """Return raw pieces repaired as planned."""
+    pieces = pieces if times is None else with_times(pieces, times, **choice.reading)
+    given = recordings(pieces)
+    if not given:
+        raise DataError("Expected at least one trajectory, got none.")
+    if feature_names is not None:
+        feature_names = as_names(feature_names, "feature_names")
+    names = list(feature_names or pieces.feature_names or default_names(given[0].values.shape[1]))
+    notes = [*pieces.notes, *axis_notes(pieces.axis)]
+
+    given, names, dropped = empty_features(without_infinite(given, notes), names)
+    notes += dropped
+    ordered = _ordered(given, plan, notes)
+    found = find_outliers(
+        np.concatenate([r.values for r in ordered]),
+        [len(r) for r in ordered],
+        np.concatenate([r.times for r in ordered]),
+    )
+    if found:
+        notes.append(outlier_note(_where_given(found, ordered), names, dropped=plan.outliers))
+        if plan.outliers == "drop":
+            ordered = _without(ordered, found)
+    notes += what_is_missing(ordered, names)
+    costly, said = costly_features(ordered, names, plan.gaps)
+    notes += said
+
+    has_times = pieces.times is not None
+    usual = usual_step([r.times for r in ordered])
+    step = _step(ordered, usual) if has_times else pieces.dt or 1.0
+    starts = np.array([r.times[0] for r in ordered])
+    error = step_error(starts, np.array([len(r) for r in ordered]), pieces.axis)
+    if has_times:
+        check_step(dt, step or usual, error)
+    is_grid = plan.resample is None or (step and same_step(plan.resample, step, error))
+    if step is not None and is_grid:
+        parts = on_grid(ordered, step, plan, notes)
+    else:
+        step, parts = resampled(ordered, step, plan, notes)
+    if not parts:
+        raise LostRows(
+            f"No {SHORTEST} whole rows stand together after the repair. "
+            + " ".join(notes)
+            + (' gaps="fill" (--gaps fill) interpolates short gaps.' if plan.gaps == "cut" else ""),
+            costly,
+        )
+    if costly and not any(np.ptp(piece.values, axis=0).any() for piece in parts):
+        raise LostRows(
+            "Every feature is constant in the rows that are left after the repair. "
+            + " ".join(said),
+            costly,
+        )
+    shape = snapshot if snapshot is not None else pieces.snapshot
+    is_known = has_times or pieces.dt is not None or plan.resample is not None
+    mended = Trajectories(
+        Pieces([piece.values for piece in parts], dt=step if is_known else None),
+        feature_names=names,
+        start_times=[piece.start for piece in parts],
+        axis=pieces.axis,
+        snapshot=None if dropped else shape,
+    )
+    numbers = np.array([piece.number for piece in parts])
+    return Repaired(mended, notes, _where_given(found, ordered), numbers, costly)
+
+
+def _ordered(given: list[Recording], plan: Plan, notes: list[str]) -> list[Recording]:
+    """Return the recordings with times that are there, increase and do not repeat."""
+    ordered = []
+    for recording in given:
+        label = named_of(recording.number, len(given))
+        timed, said = without_missing_times(recording)
+        parts, more = in_order(timed, plan.disorder)
+        said += more
+        for part in parts:
+            once, more = merged(part, plan.repeated)
+            said += more
+            if len(once) > 1:
+                ordered.append(once)
+            else:
+                said.append(f"{counted(len(once), 'row')} left out, too few to show a step.")
+        notes += [label + text for text in said]
+    if not ordered:
+        raise DataError(f"There are no two rows with different times. {' '.join(notes)}")
+    return ordered
+
+
+def _step(recordings: list[Recording], usual: float) -> float | None:
+    """Return the step of the uniform grid on which all rows lie, None if there is none."""
+    times = [r.times for r in recordings]
+    smallest = min(float(np.diff(t).min()) for t in times)
+    for guess in (usual, smallest):
+        step = grid_step(times, guess)
+        if step is None:
+            continue
+        # One that steps twice as far as the others has no row beside another.
+        if all((np.diff(places(t, step)) == 1).mean() >= _LEAST_ON_GRID for t in times):
+            return step
+    return None
+
+
+def _where_given(found: list[Outlier], ordered: list[Recording]) -> list[Outlier]:
+    """Number outliers by the trajectories and rows of the data given."""
+    return [
+        replace(
+            outlier,
+            trajectory=ordered[outlier.trajectory].number,
+            row=int(ordered[outlier.trajectory].rows[outlier.row]),
+        )
+        for outlier in found
+    ]
+
+
+def _without(ordered: list[Recording], found: list[Outlier]) -> list[Recording]:
+    """Return the recordings with NaN in place of outliers."""
+    values = [r.values.copy() for r in ordered]
+    for outlier in found:
+        values[outlier.trajectory][outlier.row, outlier.feature] = np.nan
+    return [replace(r, values=v) for r, v in zip(ordered, values, strict=True)]

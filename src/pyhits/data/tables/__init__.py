@@ -1,0 +1,1 @@
+"""Columns of tables: names, times, choices; DataFrames and panels."""

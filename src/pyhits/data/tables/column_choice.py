@@ -1,0 +1,189 @@
+"""Which columns are read, and what they are called, as users say it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyhits.data.tables.time_names import plain_name
+from pyhits.data.times.values import check_format
+from pyhits.data.times.zones import check_zone
+from pyhits.errors import ArgumentError
+from pyhits.util.checks import suggest
+
+Column = str | int
+
+
+@dataclass(frozen=True)
+class ModelColumns:
+    """The columns that a model was fitted to.
+
+    Attributes
+    ----------
+    features, inputs : tuple of str
+        Names of its features, and of the inputs that act on them.
+    dt : float
+        Its step.
+    """
+
+    features: tuple[str, ...]
+    inputs: tuple[str, ...]
+    dt: float
+
+    @classmethod
+    def of(cls, model: Any) -> ModelColumns | None:
+        """Return the columns of a fitted model, None if they have no names.
+
+        Raises
+        ------
+        ArgumentError
+            It is no fitted model.
+        """
+        features = getattr(model, "feature_names_", None)
+        if features is None:
+            raise ArgumentError(f"Expected like to be a fitted model, got {model!r}.")
+        if tuple(features) == tuple(f"x{k}" for k in range(len(features))):
+            return None
+        inputs = getattr(model, "inputs_", None)
+        return cls(tuple(features), () if inputs is None else tuple(inputs.names), model.dt_)
+
+    def among(self, names: Sequence[str]) -> list[int] | None:
+        """Return the numbers of the columns so named, None if a feature is not there."""
+        if not all(name in names for name in self.features):
+            return None
+        inputs = [name for name in self.inputs if name in names]
+        return [list(names).index(name) for name in (*self.features, *inputs)]
+
+
+@dataclass(frozen=True)
+class ColumnChoice:
+    """Which columns of a table are read, and what they are called.
+
+    Attributes
+    ----------
+    columns : tuple of str or int, optional
+        The features to read, by name or number (from 0), in this order; all by default. Times and
+        trajectory numbers are read as well.
+    without_columns : tuple of str or int
+        Columns that are not read.
+    names : tuple of str, optional
+        Names of all columns, of the ``columns`` chosen, or of the features, instead of the table's
+        own.
+    time_column : str or int, optional
+        The column of times, where it is not recognised; ``"none"`` if there is none.
+    time_format, time_zone : str, optional
+        How its dates are written, and the zone of those that say none; see :func:`pyhits.read`.
+    like : ModelColumns, optional
+        Those that a model was fitted to; they are read where nothing else is chosen.
+    """
+
+    columns: tuple[Column, ...] | None = None
+    without_columns: tuple[Column, ...] = ()
+    names: tuple[str, ...] | None = None
+    time_column: Column | None = None
+    time_format: str | None = None
+    time_zone: str | None = None
+    like: ModelColumns | None = None
+
+    @classmethod
+    def checked(
+        cls,
+        columns: Any = None,
+        without_columns: Any = None,
+        names: Any = None,
+        time_column: Any = None,
+        time_format: str | None = None,
+        time_zone: str | None = None,
+        like: Any = None,
+    ) -> ColumnChoice:
+        """Return a choice as users give it.
+
+        Raises
+        ------
+        ArgumentError
+            A column is neither a name nor a number, or none are given.
+        """
+        if time_column is not None:
+            _check_column(time_column, "time_column")
+        return cls(
+            _listed(columns, "columns"),
+            _listed(without_columns, "without_columns") or (),
+            None if names is None else tuple(map(str, _listed(names, "names") or ())),
+            time_column,
+            check_format(time_format),
+            None if time_zone is None else check_zone(time_zone),
+            None if like is None else ModelColumns.of(like),
+        )
+
+    @property
+    def reading(self) -> dict[str, str | None]:
+        """How times are read, as :func:`~pyhits.data.times.read_times` takes it."""
+        return {"time_format": self.time_format, "time_zone": self.time_zone}
+
+    def __bool__(self) -> bool:
+        """Whether anything but the time is chosen."""
+        return self.columns is not None or bool(self.without_columns) or self.names is not None
+
+
+#: Every column, under its own name.
+ALL_COLUMNS = ColumnChoice()
+
+
+def _listed(given: Any, option: str) -> tuple[Column, ...] | None:
+    if given is None:
+        return None
+    single = isinstance(given, (str, int, np.integer)) or not isinstance(given, Iterable)
+    items = [given] if single else list(given)
+    if not items:
+        raise ArgumentError(f"Expected {option} to be one column or more, got none.")
+    return tuple(_check_column(item, option) for item in items)
+
+
+def _check_column(item: Any, option: str) -> Column:
+    if isinstance(item, (bool, np.bool_)) or not isinstance(item, (str, int, np.integer)):
+        raise ArgumentError(f"Expected {option} to be a name or a number, got {item!r}.")
+    return item if isinstance(item, str) else int(item)
+
+
+def column_numbers(
+    wanted: Sequence[Column], names: Sequence[str], where: str, option: str
+) -> list[int]:
+    """Return the numbers of the columns asked for; a text may list several, with commas."""
+    numbers: list[int] = []
+    for item in wanted:
+        parts: Sequence[Column] = [item]
+        if isinstance(item, str) and item not in names and "," in item:
+            parts = [part.strip() for part in item.split(",") if part.strip()]
+        for part in parts:
+            number = _number(part, names, where, option)
+            if number not in numbers:
+                numbers.append(number)
+    return numbers
+
+
+def _number(wanted: Column, names: Sequence[str], where: str, option: str) -> int:
+    if isinstance(wanted, str) and wanted not in names and wanted.isdigit():
+        wanted = int(wanted)
+    if isinstance(wanted, int):
+        if not 0 <= wanted < len(names):
+            raise ArgumentError(
+                f"{option}={wanted}, but the columns of {where} are 0 to {len(names) - 1}."
+            )
+        return wanted
+    if wanted in names:
+        return list(names).index(wanted)
+    plain = [plain_name(name) for name in names]
+    if plain.count(plain_name(wanted)) == 1:
+        return plain.index(plain_name(wanted))
+    raise ArgumentError(f"No column {wanted!r} in {where} for {option}{suggest(wanted, names)}")
+
+
+def column_number(wanted: Column, names: Sequence[str], where: str) -> int | None:
+    """Return the number of the column of times that was asked for, None for ``"none"``."""
+    wanted = _check_column(wanted, "time_column")
+    if wanted == "none" and wanted not in names:
+        return None
+    return _number(wanted, names, where, "time_column")

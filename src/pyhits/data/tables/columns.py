@@ -1,0 +1,276 @@
+"""Columns of a table: what they are called, which are read, and what each of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pyhits.data.tables.column_choice import ColumnChoice, column_number, column_numbers
+from pyhits.data.tables.time_column import find_time, holds_dates, rise_of
+from pyhits.data.tables.time_names import is_count_name, is_trajectory_name, time_name
+from pyhits.errors import ArgumentError, DataError
+from pyhits.util.printable import is_number
+
+#: Columns that a note lists, at most.
+_MOST_LISTED = 8
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What each column of a table is.
+
+    Attributes
+    ----------
+    names : list of str
+        One a column, none of them blank or there twice.
+    features : list of int
+        Numbers of the columns that are features, in order.
+    time, trajectory : int or None
+        Numbers of the columns of times and of trajectory numbers.
+    notes : list of str
+        What a user should know.
+    """
+
+    names: list[str]
+    features: list[int]
+    time: int | None = None
+    trajectory: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def assign_roles(
+    names: Sequence[str], columns: Sequence[Any], where: str, choice: ColumnChoice
+) -> Roles:
+    """Find out which columns are features, which the time, and which numbers the trajectories.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As they head the columns; blank, or there twice, they are replaced.
+    columns : sequence of array, each shape (n_rows,)
+    where : str
+        What holds them, for messages.
+
+    Raises
+    ------
+    ArgumentError
+        A column that was chosen is not there.
+    DataError
+        Several columns are times or number the trajectories, or no column is a feature.
+    """
+    n = len(names)
+    given, shown = choice.names, list(names)
+    if given is not None and len(given) == n:
+        shown, given = list(given), None
+    own, notes = distinct(shown)
+    gone = set(column_numbers(choice.without_columns, own, where, "without_columns"))
+    wanted = (
+        None if choice.columns is None else column_numbers(choice.columns, own, where, "columns")
+    )
+    like = None
+    if not choice and choice.like is not None:
+        like = wanted = choice.like.among(own)
+    left = [k for k in range(n) if k not in gone]
+    ids = [k for k in left if is_trajectory_name(own[k])]
+    if len(ids) > 1:
+        both = ", ".join(own[k] for k in ids)
+        raise DataError(
+            f"Several columns of {where} look like the trajectory: {both}. Leave all but one out "
+            "with without_columns=[...] (--without-columns)."
+        )
+    trajectory = ids[0] if ids else None
+    candidates = [k for k in left if k != trajectory]
+    blank = [own[k] if shown[k].strip() else "" for k in candidates]
+    starts = trajectory_starts(None if trajectory is None else columns[trajectory])
+    time, dropped, said = _time(blank, candidates, columns, own, where, choice, starts)
+    if like is not None and choice.like is not None and choice.time_column is None:
+        time = _time_beside(like, time, candidates, columns, starts, choice.like.dt)
+    features = [k for k in candidates if k != time and k not in dropped]
+    if wanted is None:
+        notes += said
+        features, texts = _numeric(features, columns, own, time)
+        notes += texts
+    else:
+        features = [k for k in wanted if k not in (time, trajectory)]
+    if not features:
+        raise DataError(f"No column of {where} holds a state: got only {', '.join(names)}.")
+    if given is not None:
+        targets = features if len(given) == len(features) else (wanted or [])
+        if len(given) != len(targets):
+            raise ArgumentError(
+                f"names gives {len(given)} names, but {where} has {n} columns, of which "
+                f"{len(features)} are features: {', '.join(own[k] for k in features)}."
+            )
+        for k, name in zip(targets, given, strict=True):
+            own[k] = name
+    return Roles(own, features, time, trajectory, notes)
+
+
+def _time(
+    names: list[str],
+    candidates: list[int],
+    columns: Sequence[Any],
+    own: list[str],
+    where: str,
+    choice: ColumnChoice,
+    starts: Sequence[int],
+) -> tuple[int | None, set[int], list[str]]:
+    """Return the column of times, those that only number the rows, and what is to be said."""
+    if choice.time_column is not None:
+        time = column_number(choice.time_column, own, where)
+        if time is None:
+            return None, set(), []
+        others = [(name, k) for name, k in zip(names, candidates, strict=True) if k != time]
+        return time, {k for name, k in others if _numbers_rows(name, columns[k])}, []
+    found = find_time(names, [columns[k] for k in candidates], starts, where)
+    time = None if found.number is None else candidates[found.number]
+    return time, {candidates[k] for k in found.row_numbers}, list(found.notes)
+
+
+def _numbers_rows(name: str, column: Any) -> bool:
+    """Tell whether a column counts the rows, and is named so."""
+    return (not name or is_count_name(name)) and rise_of(column).counts_rows
+
+
+def _time_beside(
+    like: Sequence[int],
+    found: int | None,
+    candidates: Sequence[int],
+    columns: Sequence[Any],
+    starts: Sequence[int],
+    dt: float,
+) -> int | None:
+    """Return the column of times beside the features of a model: one with its step, if need be."""
+    if found in like:
+        return None
+    if found is not None:
+        return found
+    for k in candidates:
+        if k in like:
+            continue
+        rise = rise_of(columns[k], starts)
+        if rise.is_even and abs(rise.step - dt) <= 1e-6 * dt:
+            return k
+    return None
+
+
+def _numeric(
+    features: list[int], columns: Sequence[Any], own: list[str], time: int | None
+) -> tuple[list[int], list[str]]:
+    """Leave out columns of text and of dates, and say so; if nothing else is there, keep them."""
+    texts = [k for k in features if _is_text(columns[k])]
+    kept = [k for k in features if k not in texts]
+    if not texts or not kept:
+        return features, []
+    timed = [own[k] for k in texts if time is None and time_name(own[k])][:1]
+    hint = (
+        f" {timed[0]!r} is named like a time: time_column={timed[0]!r} with time_format "
+        f"(--time-column {timed[0]!r} --time-format) says how its dates are written."
+        if timed
+        else ""
+    )
+    first = [f"{own[k]!r} ({_example(columns[k])})" for k in texts[:_MOST_LISTED]]
+    more = f" and {len(texts) - _MOST_LISTED} more" if len(texts) > _MOST_LISTED else ""
+    return kept, [
+        f"Left out, as they hold no numbers: {', '.join(first)}{more}. If a column names the "
+        f"trajectories, call it 'trajectory' (names=[...], --names).{hint}"
+    ]
+
+
+def _is_text(column: Any) -> bool:
+    """Tell whether a column holds texts or dates: less than half of what is there are numbers."""
+    array = np.asarray(column)
+    if array.dtype.kind in "mM":
+        return True
+    if array.dtype.kind not in "OSU":
+        return False
+    if holds_dates(array):
+        return True
+    known = [item for item in array[:1000].tolist() if isinstance(item, str) and item.strip()]
+    texts = sum(not is_number(item) for item in known)
+    return len(known) > 0 and 2 * texts > len(known) and 2 * texts > len(array[:1000])
+
+
+def _example(column: Any) -> str:
+    known = [str(item) for item in np.asarray(column)[:20].tolist() if str(item).strip()]
+    text = known[0] if known else ""
+    return repr(text if len(text) <= 20 else f"{text[:17]}...")
+
+
+def distinct(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return names of which none is blank or there twice, and what is to be said about them."""
+    tidy = [" ".join(name.splitlines()).strip() for name in names]
+    taken = set(tidy)
+    found: list[str] = []
+    blank, twice = [], []
+    seen: set[str] = set()
+    for k, name in enumerate(tidy):
+        own = name or f"column_{k}"
+        count = 0
+        while own in seen or (count and own in taken):
+            count += 1
+            own = f"{name or f'column_{k}'}.{count}"
+        if not name:
+            blank.append(own)
+        elif count:
+            twice.append(f"{name!r} to {own!r}")
+        seen.add(own)
+        found.append(own)
+    # The first column of pandas and R is without a name.
+    notes = []
+    if blank not in ([], [found[0]]):
+        rest = [name for name in blank if name != found[0]][:_MOST_LISTED]
+        notes.append(
+            f"Columns without a name are called {', '.join(map(repr, rest))}; names=[...] "
+            "(--names) gives others."
+        )
+    if twice:
+        notes.append(
+            f"Names that are there twice are changed: {', '.join(twice[:_MOST_LISTED])}; "
+            "names=[...] (--names) gives others, without_columns=[...] (--without-columns) leaves "
+            "columns out."
+        )
+    return found, notes
+
+
+def chosen_features(
+    choice: ColumnChoice, names: Sequence[str], where: str
+) -> tuple[list[int], list[str]]:
+    """Return the numbers and names of the features chosen among those of an array.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of all features.
+
+    Raises
+    ------
+    ArgumentError
+        A feature that was chosen is not there, none is left, or the names are not one a feature.
+    """
+    gone = column_numbers(choice.without_columns, names, where, "without_columns")
+    wanted: Sequence[int] = range(len(names))
+    if choice.columns is not None:
+        wanted = column_numbers(choice.columns, names, where, "columns")
+    kept = [k for k in wanted if k not in gone]
+    if not kept:
+        raise ArgumentError(f"No feature of {where} is left; there are {', '.join(names)}.")
+    own = list(names) if choice.names is None else list(choice.names)
+    if len(own) == len(names):
+        return kept, [own[k] for k in kept]
+    if len(own) == len(kept):
+        return kept, own
+    raise ArgumentError(f"names gives {len(own)} names for {len(names)} features of {where}.")
+
+
+def trajectory_starts(column: Any) -> list[int]:
+    """Return the first row of each trajectory, by the column that numbers them if there is one."""
+    if column is None:
+        return [0]
+    ids = np.asarray(column)
+    if ids.dtype.kind == "O":
+        ids = ids.astype(str)
+    return [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist()]

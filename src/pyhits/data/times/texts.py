@@ -1,0 +1,365 @@
+"""Dates as texts to ticks and back, by patterns that a whole column agrees on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pyhits.data.times.calendars import STANDARD, day_number, month_length, year_month_day
+from pyhits.data.times.formats import (
+    DAYFIRST,
+    MONTHFIRST,
+    MONTHS,
+    WEEKDAYS,
+    YEARFIRST,
+    Pattern,
+    compiled,
+    month_number,
+    patterns_of,
+)
+from pyhits.errors import DataError
+from pyhits.util.checks import shown
+
+#: Ticks of a second: dates of texts count in microseconds.
+MICRO = 10**6
+
+#: Years of two digits from this one on are of the century before.
+_CENTURY = 40
+
+_DIGITS = re.compile(r"\d")
+
+ORDERS = (DAYFIRST, MONTHFIRST, YEARFIRST)
+
+
+class Dated(NamedTuple):
+    """Dates that were read from texts.
+
+    Attributes
+    ----------
+    ticks : array of int64, shape (n,)
+        Microseconds since 1970; of UTC where ``zone`` is known.
+    zone : str or None
+        ``"UTC"`` or an offset such as ``"+01:00"``; None where no text has one.
+    pattern : str
+        To write others by.
+    """
+
+    ticks: np.ndarray
+    zone: str | None
+    pattern: str
+
+
+class Unreadable(DataError):
+    """A text is no date, or not of the pattern; ``row`` is its place."""
+
+    def __init__(self, row: int, why: str) -> None:
+        super().__init__(why)
+        self.row = row
+
+
+def read_texts(
+    texts: Sequence[str],
+    time_format: str | None,
+    is_regular: Callable[[np.ndarray], int],
+    calendar: str = STANDARD,
+) -> Dated:
+    """Read dates that are all there.
+
+    Day and month are told apart by the whole column: by numbers above 12, and else by which reading
+    makes regular steps.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    time_format : str or None
+        A pattern, or one of :data:`ORDERS`.
+    is_regular : callable
+        Rates ticks: the more, the more regular.
+
+    Raises
+    ------
+    Unreadable
+        A text is no date.
+    DataError
+        They may be read in several ways, or mix dates with and without a time zone.
+    """
+    shapes: dict[str, list[int]] = {}
+    stripped = [text.strip() for text in texts]
+    for row, text in enumerate(stripped):
+        shapes.setdefault(_DIGITS.sub("0", text), []).append(row)
+    groups = []
+    for rows in shapes.values():
+        sample = stripped[rows[0]]
+        given = _given(sample, time_format)
+        if not given:
+            raise Unreadable(rows[0], f"{shown(sample)}; {_expected(time_format)}")
+        groups.append((np.array(rows), given))
+    readings = {}
+    first_fault: Unreadable | None = None
+    for order in ORDERS:
+        if time_format in ORDERS and order != time_format:
+            continue
+        chosen = [(rows, _of_order(given, order)) for rows, given in groups]
+        if any(pattern is None for _, pattern in chosen):
+            continue
+        try:
+            found = _read(stripped, [(r, p.text) for r, p in chosen if p is not None], calendar)
+        except Unreadable as error:
+            first_fault = first_fault or error
+            continue
+        readings[order] = found
+    if not readings:
+        raise first_fault or Unreadable(0, f"{shown(stripped[0])}; {_expected(time_format)}")
+    return _decided(readings, stripped, is_regular)
+
+
+def _given(sample: str, time_format: str | None) -> list[Pattern]:
+    if time_format is None or time_format in ORDERS:
+        given = patterns_of(sample)
+        return [pattern for pattern in given if compiled(pattern.text).fullmatch(sample)]
+    return [Pattern(time_format, YEARFIRST)] if compiled(time_format).fullmatch(sample) else []
+
+
+def _expected(time_format: str | None) -> str:
+    if time_format is not None and time_format not in ORDERS:
+        return f"which is not written as time_format={time_format!r} (--time-format) says."
+    return (
+        "expected a number, or a date such as 2020-01-31T12:00:00. Say how it is written with "
+        "time_format, such as '%d.%m.%Y %H:%M' (--time-format)."
+    )
+
+
+def _of_order(given: list[Pattern], order: str) -> Pattern | None:
+    if len(given) == 1:
+        return given[0]
+    return next((pattern for pattern in given if pattern.order == order), None)
+
+
+def _decided(
+    readings: dict[str, Dated], texts: list[str], is_regular: Callable[[np.ndarray], int]
+) -> Dated:
+    """Return the one reading that makes sense of a column.
+
+    Raises
+    ------
+    DataError
+        Several do.
+    """
+    different: dict[str, Dated] = {}
+    for order, found in readings.items():
+        if not any(np.array_equal(found.ticks, other.ticks) for other in different.values()):
+            different[order] = found
+    if len(different) == 1:
+        return next(iter(different.values()))
+    if DAYFIRST in different and re.match(r"\d{1,2}\.\d{1,2}\.", texts[0]):
+        return different[DAYFIRST]  # nobody writes the month first with dots
+    if re.match(r"\d{8}", texts[0]) and YEARFIRST in different:
+        return different[YEARFIRST]
+    rates = {order: is_regular(found.ticks) for order, found in different.items()}
+    best = [order for order, rate in rates.items() if rate == max(rates.values())]
+    if len(best) == 1:
+        return different[best[0]]
+    # The first row may be the same date in all of them: 1/1/2020.
+    differ = np.any([different[k].ticks != different[best[0]].ticks for k in best[1:]], axis=0)
+    row = int(np.flatnonzero(differ)[0])
+    both = " or ".join(
+        f"{write_texts(different[order].ticks[row : row + 1], '%-d %B %Y')[0]} "
+        f'(time_format="{order}", --time-format {order})'
+        for order in best
+    )
+    raise DataError(f"The date {texts[row]!r} may be {both}. Say which.")
+
+
+def _read(texts: list[str], groups: list[tuple[np.ndarray, str]], calendar: str) -> Dated:
+    ticks = np.empty(len(texts), dtype=np.int64)
+    offsets = np.full(len(texts), np.nan)
+    short = False
+    written = ""
+    for rows, read_by in groups:
+        pattern = read_by
+        match = compiled(pattern).fullmatch(texts[rows[0]])
+        assert match is not None, "candidates match their sample"
+        points = _points([texts[row] for row in rows])
+        fields: dict[str, np.ndarray] = {}
+        for letter, text in match.groupdict().items():
+            a, b = match.span(letter)
+            short = short or (letter in "mdHIV" and b - a == 1)
+            if letter == "Z":
+                pattern = pattern.replace("%Z", text)
+            elif letter == "z" and text[0] in "+-" and ":" not in text:
+                pattern = pattern.replace("%z", "%-z" if len(text) > 3 else "%_z")
+            elif letter == "p" and text.islower():
+                pattern = pattern.replace("%p", "%-p")
+            if letter == "z" and text[0] in "+-":
+                fields["z"] = _offset(points[:, a:b], text)
+            elif letter in "zZ":
+                fields["z"] = np.zeros(len(rows))
+            elif letter in "bBaAp":
+                fields[letter] = np.full(len(rows), _word(letter, text, int(rows[0])))
+            else:
+                fields[letter] = _number(points[:, a:b])
+            if letter == "f":
+                fields["f"] = fields["f"] * 10.0 ** (6 - (b - a))
+        bad, ticks[rows] = _ticks(fields, calendar)
+        if bad.any():
+            row = int(rows[np.flatnonzero(bad)[0]])
+            raise Unreadable(row, f"{shown(texts[row])}, which is no date of the calendar.")
+        if "z" in fields:
+            offsets[rows] = fields["z"]
+        written = max(written, pattern, key=len)
+    known = np.isfinite(offsets)
+    if known.any() and not known.all():
+        raise DataError("The times mix dates, dates with a time zone, or numbers.")
+    zone = None
+    if known.any():
+        ticks -= (offsets * 60 * MICRO).astype(np.int64)
+        zone = offset_name(int(offsets[0])) if (offsets == offsets[0]).all() else "UTC"
+    if any("%B" in pattern or "%^B" in pattern for _, pattern in groups):
+        written = written.replace("%b", "%B").replace("%^b", "%^B")
+    if short:
+        written = re.sub(r"%([mdHIV])", r"%-\1", written)
+    return Dated(ticks, zone, written)
+
+
+def _points(texts: list[str]) -> np.ndarray:
+    """Return texts of one length as code points, shape ``(n, length)``."""
+    array = np.array(texts)
+    return array.view(np.uint32).reshape(len(texts), -1)
+
+
+def _number(points: np.ndarray) -> np.ndarray:
+    digits = points.astype(np.int64) - ord("0")
+    return np.asarray(digits @ 10 ** np.arange(digits.shape[1])[::-1])
+
+
+def _offset(points: np.ndarray, text: str) -> np.ndarray:
+    """Return offsets from UTC in minutes."""
+    minutes = _number(points[:, 1:3]) * 60
+    if len(text) > 3:
+        minutes = minutes + _number(points[:, -2:])
+    return np.asarray(minutes * (-1.0 if text[0] == "-" else 1.0))
+
+
+def _word(letter: str, text: str, row: int) -> int:
+    if letter == "p":
+        return int(text[0] in "pP")
+    if letter in "aA":
+        return 0
+    month = month_number(text)
+    if month is None:
+        raise Unreadable(row, f"{shown(text)}, which is no month in English; write 01 to 12.")
+    return month
+
+
+def _ticks(fields: dict[str, np.ndarray], calendar: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return which dates there are not, and the ticks of all."""
+    one = np.ones(len(next(iter(fields.values()))), dtype=np.int64)
+    year = fields.get("Y", 1970 * one)
+    if "y" in fields:
+        year = fields["y"] + np.where(fields["y"] < _CENTURY, 2000, 1900)
+    month = next((fields[k] for k in "mbB" if k in fields), one)
+    if "q" in fields:
+        month = 3 * fields["q"] - 2
+    day = fields.get("d", one)
+    bad = (month < 1) | (month > 12)
+    month = np.where(bad, 1, month)
+    bad |= (day < 1) | (day > month_length(year, month, calendar))
+    days = day_number(year, month, day, calendar)
+    if "j" in fields:
+        bad |= (fields["j"] < 1) | (fields["j"] > 366)
+        days = days + fields["j"] - 1
+    if "V" in fields:
+        week, year = fields["V"], fields.get("G", year)
+        january = day_number(year, one, 4 * one, calendar)
+        monday = january - (january + 3) % 7
+        bad |= (week < 1) | (week > 53)
+        days = monday + 7 * (week - 1) + fields.get("u", one) - 1
+    hour = fields.get("H", 0 * one)
+    if "I" in fields:
+        bad |= (fields["I"] < 1) | (fields["I"] > 12)
+        hour = fields["I"] % 12 + 12 * fields.get("p", 0)
+    elif "p" in fields:
+        hour = hour % 12 + 12 * fields["p"]
+    minute, second = fields.get("M", 0 * one), fields.get("S", 0 * one)
+    # 24:00 is the end of a day, a second of 60 a leap second.
+    bad |= (hour > 24) | (minute > 59) | (second > 60)
+    seconds = 86400 * days + 3600 * hour + 60 * minute + second
+    return bad, seconds * MICRO + np.rint(fields.get("f", 0 * one)).astype(np.int64)
+
+
+def offset_name(minutes: int) -> str:
+    """Return ``"UTC"`` or ``"+01:00"``."""
+    if minutes == 0:
+        return "UTC"
+    sign = "-" if minutes < 0 else "+"
+    return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def write_texts(
+    ticks: np.ndarray, pattern: str, *, calendar: str = STANDARD, offsets: np.ndarray | None = None
+) -> list[str]:
+    """Write dates by a pattern.
+
+    Parameters
+    ----------
+    ticks : array of int64, shape (n,)
+        Microseconds since 1970 of the clock on the wall.
+    offsets : array, shape (n,), optional
+        Minutes that this clock is ahead of UTC, for ``%z``.
+    """
+    days, rest = np.divmod(np.asarray(ticks, dtype=np.int64), 86400 * MICRO)
+    year, month, day = year_month_day(days, calendar)
+    seconds, micro = np.divmod(rest, MICRO)
+    thursday = days + 3 - (days + 3) % 7
+    iso_year = year_month_day(thursday, calendar)[0]
+    january = day_number(iso_year, np.ones_like(year), np.ones_like(year), calendar)
+    parts = {
+        "Y": (year, 4),
+        "y": (year % 100, 2),
+        "m": (month, 2),
+        "d": (day, 2),
+        "q": ((month + 2) // 3, 1),
+        "j": (days - day_number(year, np.ones_like(year), np.ones_like(year), calendar) + 1, 3),
+        "G": (iso_year, 4),
+        "V": ((thursday - january) // 7 + 1, 2),
+        "u": ((days + 3) % 7 + 1, 1),
+        "H": (seconds // 3600, 2),
+        "I": ((seconds // 3600 + 11) % 12 + 1, 2),
+        "M": (seconds // 60 % 60, 2),
+        "S": (seconds % 60, 2),
+    }
+    columns: list[list[str]] = []
+    at = 0
+    n = len(days)
+    for found in re.finditer(r"%(%|([-_^\d]?)([A-Za-z]))", pattern):
+        columns.append([pattern[at : found.start()]] * n)
+        at = found.end()
+        mark, letter = found[2] or "", found[3]
+        if letter in parts:
+            values, width = parts[letter]
+            width, fill = (1, "0") if mark == "-" else (width, " " if mark == "_" else "0")
+            columns.append([f"{value:{fill}>{width}d}" for value in values.tolist()])
+        elif letter == "f":
+            digits = int(mark) if mark.isdigit() else 6
+            columns.append([f"{value:06d}"[:digits].ljust(digits, "0") for value in micro.tolist()])
+        elif letter in ("b", "B", "a", "A"):
+            names = MONTHS if letter in "bB" else WEEKDAYS
+            which = month - 1 if letter in "bB" else (days + 3) % 7
+            words = [names[k].capitalize() for k in which.tolist()]
+            words = [word[:3] for word in words] if letter in "ba" else words
+            columns.append([word.upper() for word in words] if mark == "^" else words)
+        elif letter == "p":
+            halves = ("am", "pm") if mark == "-" else ("AM", "PM")
+            columns.append([halves[s >= 43200] for s in seconds.tolist()])
+        elif letter in ("z", "Z"):
+            ahead = [0] * n if offsets is None else [int(k) for k in offsets]
+            signs = ["+00:00" if k == 0 else offset_name(k) for k in ahead]
+            shortest = {"-": lambda sign: sign.replace(":", ""), "_": lambda sign: sign[:3]}
+            columns.append([shortest.get(mark, str)(sign) for sign in signs])
+        else:
+            columns.append(["%"] * n)
+    columns.append([pattern[at:]] * n)
+    return ["".join(row) for row in zip(*columns, strict=True)]

@@ -1,0 +1,145 @@
+"""Time axes: which column holds the time, whether it is uniform, and the step it gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyhits.data.times import TimeAxis, read_times
+from pyhits.data.times.clockchange import clock_change
+from pyhits.errors import DataError
+from pyhits.util.checks import BY_REPAIR
+
+#: Whole numbers from this one on may be dates that are not recognised, such as 200131.
+_LIKE_DATES = 10_000
+
+#: A time may be this far from the uniform grid, as a fraction of the step.
+UNIFORM_TOLERANCE = 1e-2
+
+
+def uniform_step(
+    times: Any, *, where: str = "the time column", axis: TimeAxis | None = None
+) -> tuple[float, float]:
+    """Check that times are uniform and return their step and their start.
+
+    Parameters
+    ----------
+    times : array, shape (n_rows,)
+        Increasing, uniform to :data:`UNIFORM_TOLERANCE` of a step; numbers, or dates of any kind
+        that :func:`pyhits.data.times.read_times` reads.
+    where : str
+        What holds them, for the error message.
+    axis : TimeAxis, optional
+        What the numbers mean, for the error message.
+
+    Returns
+    -------
+    dt, start : float
+        The step and the first time, in the unit of ``times``; of dates in seconds, or in the steps
+        of their calendar.
+
+    Raises
+    ------
+    DataError
+        A time is missing, repeated, out of order, or off the uniform grid; the row is named.
+    """
+    if axis is None and np.ndim(times) != 1:
+        raise DataError(f"Expected one time for every row in {where}, got shape {np.shape(times)}.")
+    if axis is None:
+        axis, (t,) = read_times(times, where=where)
+    else:
+        t = np.asarray(times, dtype=np.float64)
+    _check_order(t, axis, where)
+    steps = np.diff(t)
+    dt = float(t[-1] - t[0]) / (len(t) - 1)
+    resolution = 4 * float(np.finfo(np.float64).eps) * float(np.abs(t).max())
+    if isinstance(times, np.ndarray) and times.dtype == np.float32:
+        resolution = 2 * float(np.finfo(np.float32).eps) * float(np.abs(t).max())
+    resolution += 4 * clock_resolution(axis)
+    off = np.abs(t - (t[0] + dt * np.arange(len(t))))
+    if (off > UNIFORM_TOLERANCE * dt + resolution).any():
+        usual = float(np.median(steps))
+        row = int(np.argmax(np.abs(steps - usual))) + 1
+        on_grid = np.abs(steps / usual - np.rint(steps / usual)).max() < UNIFORM_TOLERANCE
+        hint = clock_change(axis, t) or (
+            f"{BY_REPAIR} cuts the recording where rows are missing; gaps='fill' (--gaps fill) "
+            "interpolates them."
+            if on_grid and axis.has_dates
+            else f"{BY_REPAIR} resamples the recording to one step, and cuts it where the gaps are "
+            "long."
+        )
+        if not axis.has_dates and axis.detail == "integers" and t.min() >= _LIKE_DATES:
+            hint = (
+                f"If they are dates, time_format (--time-format) says how they are written. {hint}"
+            )
+        place = f" ({axis.readable(t[row : row + 1])[0]})" if axis.has_dates else ""
+        raise DataError(
+            f"Times are not uniform: between rows {row - 1} and {row}{place} of {where} the step "
+            f"is {_said(axis, steps[row - 1])}, elsewhere {_said(axis, usual)}. {hint}"
+        )
+    return shortest_number(dt, resolution / (len(t) - 1)), float(t[0])
+
+
+def _check_order(t: np.ndarray, axis: TimeAxis, where: str) -> None:
+    """Raise a DataError unless there are times for two rows or more, and they increase."""
+    if not np.isfinite(t).all():
+        row = int(np.flatnonzero(~np.isfinite(t))[0])
+        what = "missing" if axis.has_dates else t[row]
+        raise DataError(f"The time in row {row} of {where} is {what}; give every row a time.")
+    if len(t) < 2:
+        raise DataError(f"Expected at least 2 rows in {where}, got {len(t)}.")
+    steps = np.diff(t)
+    if (steps > 0).all():
+        return
+    row = int(np.flatnonzero(steps <= 0)[0]) + 1
+    kind = "repeats" if steps[row - 1] == 0 else "comes before"
+    before, here = axis.readable(t[[row - 1, row]])
+    hint = clock_change(axis, t)
+    raise DataError(
+        f"Times must increase, but row {row} of {where} ({here}) {kind} row {row - 1} ({before}). "
+        + (f"{hint} " if hint else "")
+        + "Sort the rows, drop the repeated ones, or name the column that numbers the trajectories "
+        f"'trajectory'. {BY_REPAIR} sorts rows and averages repeated ones."
+    )
+
+
+def _said(axis: TimeAxis, step: float) -> str:
+    return axis.step_name(step) if axis.has_dates else f"{step:.6g}"
+
+
+def shortest_number(value: float, error: float) -> float:
+    """Return the number of fewest digits, ten at most, that is no farther away than the error.
+
+    The mean step of times that a clock shows, 1.7e9 s and the like, has digits that nobody wrote.
+    """
+    found = (float(f"{value:.{digits}g}") for digits in range(1, 10))
+    near = (number for number in found if abs(number - value) <= error)
+    return next(near, float(f"{value:.10g}"))
+
+
+def step_error(start_times: np.ndarray, lengths: np.ndarray, axis: TimeAxis) -> float:
+    """Return how far off a step may be that is the mean of times of this size, in float64.
+
+    Parameters
+    ----------
+    start_times : array, shape (n,)
+    lengths : array of int, shape (n,)
+        Rows of each trajectory.
+    axis : TimeAxis
+        What the numbers mean.
+    """
+    rounding = np.spacing(np.abs(np.asarray(start_times))) + clock_resolution(axis)
+    return float((4 * rounding / np.maximum(lengths - 1, 1)).max(initial=0.0))
+
+
+def clock_resolution(axis: TimeAxis) -> float:
+    """Return what one digit is worth of numbers since 1970 as float64 holds them, in seconds."""
+    if axis.form != "epoch" or axis.origin is None:
+        return 0.0
+    return float(max(np.spacing(abs(float(axis.origin))), 1.0)) / axis.second
+
+
+def same_step(given: float, own: float, error: float = 0.0) -> bool:
+    """Whether two steps are one, to 1e-6 of it and what rounding of their times has done."""
+    return abs(given - own) <= 1e-6 * own + error

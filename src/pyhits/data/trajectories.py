@@ -1,0 +1,513 @@
+"""The one container for data: one or many trajectories, even or ragged, with one ``dt``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from pyhits.data.convert import Pieces, check_step, to_pieces
+from pyhits.data.packing import (
+    as_fraction,
+    as_noise_level,
+    as_snapshot,
+    as_starts,
+    check_lengths,
+    pack,
+    take,
+)
+from pyhits.data.recordings import recording_numbers, rows_before
+from pyhits.data.tables.column_choice import ColumnChoice
+from pyhits.data.times import TimeAxis
+from pyhits.data.times.uniform import step_error
+from pyhits.errors import ArgumentError, DataError, warn
+from pyhits.util.checks import (
+    as_count,
+    as_generator,
+    as_names,
+    as_numeric,
+    as_positive,
+    check_finite,
+    shown,
+)
+
+#: Features whose statistics are taken together.
+_COLUMNS = 1 << 14
+
+
+class Trajectories:
+    """One or many trajectories sampled with one step ``dt``.
+
+    Rows are kept in one packed array, one trajectory below the other, so that uneven lengths cost
+    nothing and windows are drawn with plain index arithmetic. A C-contiguous float array given as
+    ``(trajectory, time, feature)`` is not copied.
+
+    Parameters
+    ----------
+    data : array, list of arrays, DataFrame, xarray object, torch tensor or Trajectories
+        ``(time, feature)``, ``(trajectory, time, feature)``, or a list of ``(time, feature)``. A
+        1-D array is one feature. A DataFrame's column (or index) of times gives ``dt``; a column
+        named ``trajectory`` cuts it into trajectories.
+    dt : float, optional
+        Time between rows, in the user's unit. Taken from the data's times where they carry some,
+        otherwise 1.
+    feature_names : sequence of str, optional
+        One name a feature; ``x0, x1, ...`` where none are known.
+    start_times : float or sequence of float, optional
+        Time of each trajectory's first row; 0 by default.
+    snapshot : sequence of int, optional
+        Shape that each row stands for, ``(height, width, 3)`` for a film in colours. Films that
+        were read carry theirs; parts of the data keep it.
+    axis : TimeAxis, optional
+        What ``start_times`` and ``dt`` mean, where they are no plain numbers; data with dates carry
+        their own.
+    time_format, time_zone : str, optional
+        How dates are written, and their zone, as of :func:`pyhits.read`.
+
+    Raises
+    ------
+    DataError
+        NaN, infinities, text, uneven times, a trajectory of one row, mixed dimensions. The message
+        names trajectory, row and column.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+    start_times: np.ndarray
+    feature_names: tuple[str, ...]
+    dt: float
+    #: Whether the data or the caller said ``dt``; where neither did, it is 1.
+    dt_known: bool
+    #: What ``start_times`` and ``dt`` mean: numbers, seconds since a date, steps of a calendar.
+    axis: TimeAxis
+    #: Shape that each row stands for, where it is known.
+    snapshot: tuple[int, ...] | None = None
+
+    def __init__(
+        self,
+        data: Any,
+        dt: float | None = None,
+        *,
+        feature_names: Sequence[str] | None = None,
+        start_times: float | Sequence[float] | np.ndarray | None = None,
+        snapshot: Sequence[int] | None = None,
+        axis: TimeAxis | None = None,
+        time_format: str | None = None,
+        time_zone: str | None = None,
+    ) -> None:
+        if isinstance(data, Trajectories):
+            own = data.dt if data.dt_known else None
+            check_step(dt, own, step_error(data.start_times, data.lengths, data.axis))
+            names = list(data.feature_names)
+            pieces = Pieces(list(data), None, own or dt, names, data.start_times, data.snapshot)
+            pieces.axis = data.axis
+        else:
+            choice = ColumnChoice.checked(time_format=time_format, time_zone=time_zone)
+            pieces = to_pieces(data, dt, choice=choice)
+            for note in pieces.notes:
+                warn(note)
+        self.axis = pieces.axis if axis is None else axis
+        self.dt_known = pieces.dt is not None
+        self.dt = as_positive(pieces.dt if pieces.dt is not None else 1.0, "dt")
+        lengths = np.array([len(a) for a in pieces.arrays], dtype=np.int64)
+        if pieces.even is not None:
+            n, length, d = pieces.even.shape
+            lengths = np.full(n, length, dtype=np.int64)
+            values = np.ascontiguousarray(pieces.even).reshape(n * length, d)
+        else:
+            values = pack(pieces.arrays)
+        self.offsets = np.concatenate([[0], np.cumsum(lengths)])
+        self.feature_names = _names(
+            feature_names if feature_names is not None else pieces.feature_names, values.shape[1]
+        )
+        check_lengths(lengths)
+        check_finite(values, self.offsets, self.feature_names, what="The data")
+        self.values = values.view()
+        self.values.flags.writeable = False
+        starts = start_times if start_times is not None else pieces.start_times
+        self.start_times = as_starts(starts, len(lengths))
+        self.snapshot = as_snapshot(
+            snapshot if snapshot is not None else pieces.snapshot, values.shape[1]
+        )
+
+    @classmethod
+    def _from_packed(
+        cls,
+        values: np.ndarray,
+        lengths: np.ndarray,
+        like: Trajectories,
+        start_times: np.ndarray | None = None,
+    ) -> Trajectories:
+        """Wrap rows that are known to be sound, with the step and names of ``like``."""
+        new = cls.__new__(cls)
+        new.dt = like.dt
+        new.dt_known = like.dt_known
+        new.axis = like.axis
+        new.feature_names = like.feature_names
+        new.snapshot = like.snapshot
+        new.values = values.view()
+        new.values.flags.writeable = False
+        new.offsets = np.concatenate([[0], np.cumsum(lengths)])
+        new.start_times = np.zeros(len(lengths)) if start_times is None else start_times
+        return new
+
+    # What it holds
+
+    def __len__(self) -> int:
+        """Return the number of trajectories."""
+        return len(self.offsets) - 1
+
+    @property
+    def n_trajectories(self) -> int:
+        """Number of trajectories."""
+        return len(self)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features (state variables)."""
+        return int(self.values.shape[1])
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of rows of each trajectory, shape ``(n_trajectories,)``."""
+        return np.diff(self.offsets)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of all trajectories together."""
+        return int(self.offsets[-1])
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all trajectories have the same number of rows."""
+        return bool((self.lengths == self.lengths[0]).all())
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the rows, float32 or float64."""
+        return self.values.dtype
+
+    @property
+    def initial_states(self) -> np.ndarray:
+        """First row of each trajectory, shape ``(n_trajectories, n_features)``."""
+        return np.asarray(self.values[self.offsets[:-1]])
+
+    def times(self, trajectory: int = 0) -> np.ndarray:
+        """Times of one trajectory's rows, shape ``(n_rows_of_it,)``, in the unit of ``dt``."""
+        k = self._number(trajectory)
+        return np.asarray(self.start_times[k] + self.dt * np.arange(int(self.lengths[k])))
+
+    def _number(self, trajectory: Any) -> int:
+        """Return the number of a trajectory from 0 on; those below 0 count from the end."""
+        n = len(self)
+        k = as_count(trajectory, "the number of a trajectory", least=-n)
+        if k >= n:
+            raise ArgumentError(f"There is no trajectory {k}, there are {n}, from 0 on.")
+        return k % n
+
+    @property
+    def recordings(self) -> np.ndarray:
+        """Number of the recording that each trajectory is a piece of, shape ``(n_trajectories,)``.
+
+        A trajectory that begins after the one before it has ended goes on with its recording.
+        """
+        return recording_numbers(self.start_times, self.lengths, self.dt)
+
+    def dates(self, trajectory: int = 0) -> np.ndarray:
+        """Dates of one trajectory's rows, datetime64; its times where they are plain numbers."""
+        return self.axis.at(self.times(trajectory))
+
+    def to_array(self) -> np.ndarray:
+        """Return the rows as ``(trajectory, time, feature)``, without a copy.
+
+        Raises
+        ------
+        DataError
+            The trajectories are ragged; take them one by one, or ``cut`` them.
+        """
+        if not self.is_even:
+            lengths = self.lengths
+            raise DataError(
+                f"Trajectories have {lengths.min()} to {lengths.max()} rows and do not fit one "
+                "array; iterate over them, or cut them with .cut(n_rows)."
+            )
+        return self.values.reshape(len(self), -1, self.n_features)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Iterate over the trajectories, each ``(time, feature)``, without copies."""
+        for k in range(len(self)):
+            yield self[k]
+
+    @overload
+    def __getitem__(self, key: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, key: slice | Sequence[int] | np.ndarray) -> Trajectories: ...
+    def __getitem__(
+        self, key: int | slice | Sequence[int] | np.ndarray
+    ) -> np.ndarray | Trajectories:
+        """Return one trajectory as an array, or several as Trajectories."""
+        if isinstance(key, (int, np.integer)):
+            k = int(key) + (len(self) if key < 0 else 0)
+            if not 0 <= k < len(self):
+                raise IndexError(f"Trajectory {key} of {len(self)}.")
+            return self.values[self.offsets[k] : self.offsets[k + 1]]
+        chosen = np.arange(len(self))[key]
+        if len(chosen) == 0:
+            raise DataError(f"No trajectory of {len(self)} was selected.")
+        if len(chosen) == chosen[-1] - chosen[0] + 1 and (np.diff(chosen) == 1).all():
+            values = self.values[self.offsets[chosen[0]] : self.offsets[chosen[-1] + 1]]
+        else:
+            values = np.concatenate([self[int(k)] for k in chosen])
+        return self._from_packed(values, self.lengths[chosen], self, self.start_times[chosen])
+
+    def __eq__(self, other: object) -> bool:
+        """Compare step, names, starts, the rows' shape and every value."""
+        return (
+            isinstance(other, Trajectories)
+            and self.dt == other.dt
+            and self.feature_names == other.feature_names
+            and self.snapshot == other.snapshot
+            and np.array_equal(self.offsets, other.offsets)
+            and self._starts_with(other)
+            and self.dtype == other.dtype
+            and np.array_equal(self.values, other.values)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _starts_with(self, other: Trajectories) -> bool:
+        """Whether the trajectories begin at the same times, which step alike."""
+        if len(self) != len(other) or not self.axis.same_steps(other.axis):
+            return False
+        if self.axis.is_plain or other.axis.is_plain:
+            both = self.axis.is_plain and other.axis.is_plain
+            return both and np.array_equal(self.start_times, other.start_times)
+        starts = self.axis.labels_utc(self.start_times), other.axis.labels_utc(other.start_times)
+        return starts[0] == starts[1]
+
+    def __repr__(self) -> str:
+        low, high = int(self.lengths.min()), int(self.lengths.max())
+        rows = f"{low}" if low == high else f"{low}-{high}"
+        features = f"{self.n_features} features"
+        if self.snapshot is not None:
+            features = f"{' x '.join(map(str, self.snapshot))} numbers"
+        step = f"dt={self.dt:g}"
+        if self.axis.has_dates:
+            first, last = self.span()
+            step = f"step {self.axis.step_name(self.dt)} from {first} to {last}"
+        return f"Trajectories({len(self)} x {rows} rows x {features}, {step}, {self.dtype})"
+
+    def span(self) -> tuple[str, str]:
+        """Return the first time and the last, as texts for people."""
+        ends = self.start_times + self.dt * (self.lengths - 1)
+        first, last = self.axis.readable([self.start_times.min(), ends.max()])
+        return first, last
+
+    # Parts of it
+
+    def split(
+        self, fraction: float = 0.2, *, random_state: int | None = 0
+    ) -> tuple[Trajectories, Trajectories]:
+        """Split by trajectory: return the rest and a random ``fraction`` of the trajectories."""
+        held = round(as_fraction(fraction) * len(self))
+        held = min(max(held, 1), len(self) - 1)
+        if held < 1:
+            raise DataError("One trajectory cannot be split by trajectory; use split_time.")
+        order = as_generator(random_state).permutation(len(self))
+        return self[np.sort(order[held:])], self[np.sort(order[:held])]
+
+    def split_time(
+        self, last: float | np.integer[Any] = 0.2, *, overlap: int = 1
+    ) -> tuple[Trajectories, Trajectories]:
+        """Split by time: return the beginnings, and the last part of each recording.
+
+        Trajectories that follow each other in time are pieces of one recording, as gaps leave them
+        (:attr:`recordings`): its last part is the last by time, whatever the pieces. Trajectories
+        that begin at the same time, or in any other order, are each split by itself.
+
+        Where a trajectory is cut, the last row of its beginning is also the first row of its rest,
+        so that a forecast of the rest can start where the beginning ends. Both keep at least 2
+        rows.
+
+        Parameters
+        ----------
+        last : float or int
+            Share of each recording's rows that the last part takes, or how many rows.
+        overlap : int
+            Rows that end a beginning and start its rest: as many as a forecast starts from. Whole
+            trajectories in the last part that have no more rows are left out of it.
+
+        Raises
+        ------
+        DataError
+            A recording is too short; its trajectory is named.
+        """
+        lengths, overlap = self.lengths, as_count(overlap, "overlap")
+        head = rows_before(lengths, self.recordings, last, overlap)
+        begins = np.where(head > 0, head - overlap, 0)
+        rest = np.where(head < lengths, lengths - begins, 0)
+        rest[(head == 0) & (lengths <= overlap)] = 0
+        if not rest.any():
+            raise DataError(
+                f"The last part has no trajectory of more than {overlap} rows, which a forecast "
+                "starts from; take a larger part."
+            )
+        first, second = np.flatnonzero(head), np.flatnonzero(rest)
+        return (
+            self._from_packed(
+                take(self.values, self.offsets[first], head[first]),
+                head[first],
+                self,
+                self.start_times[first],
+            ),
+            self._from_packed(
+                take(self.values, self.offsets[second] + begins[second], rest[second]),
+                rest[second],
+                self,
+                self.start_times[second] + self.dt * begins[second],
+            ),
+        )
+
+    def select(self, names: Sequence[str]) -> Trajectories:
+        """Return a copy with these features, in this order."""
+        names = as_names(names, "names")
+        place = {name: k for k, name in enumerate(self.feature_names)}
+        missing = [name for name in names if name not in place]
+        if missing or not names:
+            raise ArgumentError(
+                f"There is no feature {missing[0] if missing else ''!r}; there are "
+                f"{', '.join(self.feature_names)}."
+            )
+        columns = [place[name] for name in names]
+        values = np.ascontiguousarray(self.values[:, columns])
+        new = self._from_packed(values, self.lengths, self, self.start_times)
+        new.feature_names = _names(names, len(names))
+        new.snapshot = None
+        return new
+
+    def with_dt(self, dt: float) -> Trajectories:
+        """Return the same rows, without a copy, with the step ``dt``."""
+        new = self._from_packed(self.values, self.lengths, self, self.start_times)
+        new.dt, new.dt_known = as_positive(dt, "dt"), True
+        return new
+
+    def with_values(self, values: np.ndarray) -> Trajectories:
+        """Return other rows of the same shape ``(n_rows, n_features)``, cut and named as these.
+
+        Raises
+        ------
+        DataError
+            The shape differs, or a row is not finite.
+        """
+        values = as_numeric(values, what="The data")
+        if values.shape != self.values.shape:
+            raise DataError(f"Expected rows of shape {self.values.shape}, got {values.shape}.")
+        check_finite(values, self.offsets, self.feature_names, what="The data")
+        return self._from_packed(values, self.lengths, self, self.start_times)
+
+    def cut(self, n_rows: int, start: int = 0) -> Trajectories:
+        """Return rows ``start`` to ``start + n_rows`` of every trajectory."""
+        n_rows, start = as_count(n_rows, "n_rows", least=2), as_count(start, "start", least=0)
+        if (self.lengths < start + n_rows).any():
+            raise DataError(
+                f"Rows {start} to {start + n_rows} were asked for, but the shortest trajectory "
+                f"has {self.lengths.min()} rows."
+            )
+        lengths = np.full(len(self), n_rows)
+        values = take(self.values, self.offsets[:-1] + start, lengths)
+        return self._from_packed(values, lengths, self, self.start_times + start * self.dt)
+
+    def add_noise(self, level: float, *, random_state: int | None = None) -> Trajectories:
+        """Return a copy with Gaussian measurement noise, as in the paper's Appendix B.2.
+
+        Parameters
+        ----------
+        level : float
+            Variance of the noise as a fraction of each feature's variance: 0.01 is the paper's
+            "1 %". The variance of a feature is taken over time and averaged over trajectories.
+        """
+        level = as_noise_level(level)
+        rng = as_generator(random_state)
+        noise = rng.standard_normal(self.values.shape)
+        noise *= np.sqrt(level * self.mean_variance())
+        noise += self.values
+        return self._from_packed(
+            noise.astype(self.dtype, copy=False), self.lengths, self, self.start_times
+        )
+
+    # Facts about it
+
+    def mean_variance(self) -> np.ndarray:
+        """Variance of each feature over time, averaged over the trajectories; ``(n_features,)``."""
+        counts = self.lengths[:, None]
+        begin = self.offsets[:-1]
+        means = np.add.reduceat(self.values, begin, axis=0, dtype=np.float64) / counts
+        centred = self.values - np.repeat(means, self.lengths, axis=0)
+        squares = np.add.reduceat(np.square(centred, out=centred), begin, axis=0)
+        return np.asarray((squares / counts).mean(axis=0))
+
+    def spread(self) -> np.ndarray:
+        """Standard deviation of each feature over all rows, float64; ``(n_features,)``."""
+        # Some columns at a time, so that films in float32 are never there in float64.
+        parts = np.split(self.values, range(_COLUMNS, self.n_features, _COLUMNS), axis=1)
+        return np.concatenate([part.std(axis=0, dtype=np.float64) for part in parts])
+
+    def summary(self) -> str:
+        """Return a table of the features: range, mean and standard deviation."""
+        mean, std = self.values.mean(0, dtype=np.float64), self.spread()
+        low, high = self.values.min(0), self.values.max(0)
+        width = max(7, *(len(n) for n in self.feature_names))
+        lines = [
+            repr(self),
+            f"{'feature':<{width}} {'min':>12} {'max':>12} {'mean':>12} {'std':>12}",
+        ]
+        lines += [
+            f"{name:<{width}} {low[k]:>12.5g} {high[k]:>12.5g} {mean[k]:>12.5g} {std[k]:>12.5g}"
+            + ("  constant" if low[k] == high[k] else "")
+            for k, name in enumerate(self.feature_names)
+        ]
+        return "\n".join(lines)
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the values, lengths and step; equal data give equal fingerprints."""
+        digest = hashlib.sha256(f"{self.dt!r} {self.n_features} {self.dtype}".encode())
+        digest.update(np.ascontiguousarray(self.offsets).data)
+        digest.update(np.ascontiguousarray(self.values).data)
+        return digest.hexdigest()
+
+    # Files
+
+    def save(self, path: str | Path) -> Path:
+        """Write to a file whose format follows from its extension; see :func:`pyhits.write`."""
+        from pyhits.data.files import write  # io is a client of this type
+
+        return write(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path, dt: float | None = None) -> Trajectories:
+        """Read a file of any known format; see :func:`pyhits.data.files.read`."""
+        from pyhits.data.files import read  # io is a client of this type
+
+        return read(path, dt=dt)
+
+
+def default_names(n: int) -> tuple[str, ...]:
+    """Return the names of features that nobody named."""
+    return tuple(f"x{k}" for k in range(n))
+
+
+def _names(names: Sequence[str] | None, n: int) -> tuple[str, ...]:
+    if names is None:
+        return default_names(n)
+    chosen = () if isinstance(names, str) else tuple(as_names(names, "feature_names"))
+    if len(chosen) != n:
+        raise ArgumentError(f"Expected {n} feature names, got {shown(names)}.")
+    if len(set(chosen)) != n:
+        raise ArgumentError(
+            f"Feature names repeat: {', '.join(chosen)}. Give each column its own name, in the "
+            "file or with feature_names."
+        )
+    return chosen

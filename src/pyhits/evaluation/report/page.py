@@ -1,0 +1,186 @@
+"""Gathers what the page shows, draws it, and fills the template."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyhits.data.diagnostics import examine
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import PyHiTSWarning
+from pyhits.evaluation import plots
+from pyhits.evaluation.evaluation import Evaluation
+from pyhits.evaluation.report.environment import environment
+from pyhits.fit.planning import padded
+from pyhits.hierarchy.starts import histories
+from pyhits.hits import HiTS
+from pyhits.uncertainty.result import basis
+from pyhits.util.atomic import write_bytes
+from pyhits.util.printable import printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Test trajectories drawn in the phase portrait.
+_PORTRAIT = 12
+
+#: Level of the intervals drawn.
+_LEVEL = 0.9
+
+
+def write_report(
+    model: HiTS,
+    test: Any,
+    path: str | Path,
+    *,
+    title: str = "PyHiTS report",
+    evaluation: Evaluation | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Path:
+    """Write one HTML page, figures inside, that needs no other file and no network.
+
+    Parameters
+    ----------
+    model : HiTS
+        Fitted.
+    test : Trajectories, or anything that Trajectories accepts
+        Data that the model has not seen.
+    path : path
+        The page; folders on the way are made.
+    title : str
+        Its heading.
+    evaluation : Evaluation, optional
+        The coupled model's, if it is known already; its horizon and its scales are the page's.
+    progress : callable, optional
+        Told in words what is being done.
+
+    Returns
+    -------
+    Path
+    """
+    from jinja2 import Environment, PackageLoader
+
+    say = progress or (lambda text: None)
+    data = model.as_data(test)
+    coupled = evaluation if evaluation is not None else model.evaluate(data)
+    single = {}
+    for size in model.flow_maps_:
+        say(f"evaluating step size {size} alone")
+        single[size] = model.evaluate(
+            data, n_steps=coupled.n_steps, step_sizes=[size], baselines=False
+        )
+    say("drawing")
+    page = Environment(
+        loader=PackageLoader("pyhits.evaluation.report"), autoescape=True
+    ).get_template("page.html.j2")
+    text = page.render(
+        title=title,
+        model=model,
+        data=data,
+        coupled=coupled,
+        single=single,
+        figures={
+            name: _svg(figure, name) for name, figure in _figures(model, data, coupled, single)
+        },
+        interval=_interval(model, data, coupled),
+        findings=_findings(model, data),
+        environment=environment(),
+        inf=float("inf"),
+        best_single=min(single.values(), key=lambda e: e.mse),
+    )
+    write_bytes(Path(path), printable(text).encode())
+    return Path(path)
+
+
+def _findings(model: HiTS, data: Trajectories) -> dict[str, list[str]]:
+    """Return what a person would object to in the training data and in the test data."""
+    inputs = () if model.inputs_ is None else model.inputs_.names
+    odd = [str(finding) for finding in examine(data, inputs=inputs)]
+    found = {"training data": list(model.data_.get("findings", [])), "test data": odd}
+    return {where: sentences for where, sentences in found.items() if sentences}
+
+
+def _figures(
+    model: HiTS, data: Any, coupled: Evaluation, single: dict[int, Evaluation]
+) -> list[tuple[str, Figure]]:
+    starts, data = histories(data[: min(_PORTRAIT, len(data))], model.start_rows_)
+    truth = padded(data)[:, : coupled.n_steps + 1]
+    forecast = model.forecast(
+        starts, truth.shape[1] - 1, step_sizes=coupled.step_sizes, on_divergence="return"
+    ).reshape(truth.shape)
+    first = min(int(data.lengths[0]), coupled.n_steps + 1)
+    band = None
+    if _is_calibrated(model, coupled):
+        assert model.calibration_ is not None
+        widths = model.calibration_.widths(np.arange(first, dtype=float), _LEVEL)
+        band = forecast[0, :first] - widths, forecast[0, :first] + widths
+    found = [
+        ("training", plots.training_curves(model.history_)),
+        ("selection", plots.selection_path(model.selection_)),
+        ("front", plots.accuracy_front(model.selection_)),
+        ("error", plots.error_against_time(coupled, single)),
+        ("portrait", plots.phase_portrait(truth, forecast, data.feature_names)),
+        (
+            "sample",
+            plots.sample_trajectory(
+                truth[0, :first],
+                forecast[0, :first],
+                data.dt,
+                data.feature_names,
+                band,
+                data.dates()[:first] if data.axis.has_dates else None,
+            ),
+        ),
+    ]
+    is_finite = np.isfinite(forecast[np.isfinite(truth)]).all()
+    if coupled.spectral_distance is not None and is_finite:
+        figure = plots.spectra_and_distributions(truth, forecast, data.dt, data.feature_names)
+        found.append(("spectra", figure))
+    return found
+
+
+def _is_calibrated(model: HiTS, coupled: Evaluation) -> bool:
+    """Whether intervals are known of the coupling that is shown."""
+    known = model.calibration_
+    return known is not None and known.step_sizes == coupled.step_sizes
+
+
+def _interval(model: HiTS, data: Trajectories, coupled: Evaluation) -> dict[str, Any]:
+    """Return what the page says of intervals: a note, their level and reach, and their coverage.
+
+    The coverage is the share of recorded values inside, up to where intervals are finite; None
+    where they never are.
+    """
+    if not _is_calibrated(model, coupled):
+        return {"note": "There are no prediction intervals: nothing was held out for them."}
+    assert model.calibration_ is not None
+    facts: dict[str, Any] = {"note": basis(model.calibration_, _LEVEL), "level": _LEVEL}
+    reach = min(coupled.n_steps, model.calibration_.reach(_LEVEL))
+    facts |= {"reach": reach, "whole": reach == coupled.n_steps, "coverage": None}
+    if reach:
+        starts, rest = histories(data, model.start_rows_)
+        truth = padded(rest)[:, 1 : reach + 1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PyHiTSWarning)
+            found = model.forecast(starts, reach, interval=_LEVEL, on_divergence="return")
+        low, high = (bound[:, 1:].reshape(truth.shape) for bound in (found.low, found.high))
+        known = np.isfinite(truth)
+        inside = (low <= truth) & (truth <= high)
+        facts |= {"coverage": float(inside[known].mean()), "outside": int(found.outside.sum())}
+    return facts
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """Return the figure as SVG text that can stand inside a page."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": f"pyhits-{name}", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,1 @@
+"""A fit, stage by stage."""

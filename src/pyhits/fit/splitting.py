@@ -1,0 +1,128 @@
+"""How data are split into a part to train on and a part to validate on, and what is said of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from pyhits.data.trajectories import Trajectories
+from pyhits.fit.planning import FEW_TRAJECTORIES, as_trajectories, in_same_steps, matched
+
+#: Rows of a recording whose end can be held out.
+_LEAST_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Split:
+    """The data of a fit, and how they were split.
+
+    Attributes
+    ----------
+    whole : Trajectories
+        All that was given to train on, what is held out included.
+    train : Trajectories
+        What is left to train on.
+    validation : Trajectories
+        What chooses; ``train`` itself if nothing was held out.
+    how : {"recordings", "time", "none", "given"}
+        Some of the recordings were held out; or the last part of each; or nothing; or validation
+        data were given.
+    note : str
+        What was held out, for people; empty if validation data were given.
+    """
+
+    whole: Trajectories
+    train: Trajectories
+    validation: Trajectories
+    how: Literal["recordings", "time", "none", "given"]
+    note: str = ""
+
+
+def split_data(
+    data: Any,
+    validation: Any,
+    dt: float | None,
+    *,
+    fraction: float,
+    seed: int,
+    reproduce: bool = False,
+) -> Split:
+    """Return the data of a fit, checked to match, and split.
+
+    Nothing is held out where the training data themselves are to be met (``reproduce``).
+
+    Raises
+    ------
+    DataError, ArgumentError
+        Data that cannot be used.
+    """
+    train = as_trajectories(data, dt)
+    if validation is not None:
+        given = as_trajectories(validation, dt, default_dt=train.dt)
+        given = in_same_steps(given, train.axis, "validation")
+        given = matched(given, train.dt, train.feature_names, "validation")
+        return Split(train, train, given, "given")
+    if reproduce:
+        note = "Validation: on the training data, which are to be met from their first rows."
+        return Split(train, train, train, "none", note)
+    return hold_out(train, fraction, seed)
+
+
+def hold_out(data: Trajectories, fraction: float, seed: int) -> Split:
+    """Hold out some of many recordings, the last part by time of few, or nothing of too little."""
+    numbers = data.recordings
+    n = int(numbers[-1]) + 1
+    if n >= FEW_TRAJECTORIES:
+        count = min(max(round(fraction * n), 1), n - 1)
+        chosen = np.random.default_rng(seed).permutation(n)[:count]
+        held = np.isin(numbers, chosen)
+        what = "trajectories" if n == len(data) else f"recordings, cut into {len(data)} pieces"
+        note = f"Validation: {count} of {n} {what}."
+        return Split(data, data[~held], data[held], "recordings", note)
+    if int(np.bincount(numbers, data.lengths).min()) >= _LEAST_ROWS:
+        train, rest = data.split_time(fraction)
+        note = f"Validation: {last_part(data, rest, fraction)}."
+        return Split(data, train, rest, "time", note)
+    note = (
+        "Validation: on the training data itself, as there are too few to hold some out; "
+        "errors will look better than they are."
+    )
+    return Split(data, data, data, "none", note)
+
+
+def last_part(data: Trajectories, rest: Trajectories, last: float) -> str:
+    """Return what :meth:`Trajectories.split_time` has split off, and from when to when, in words.
+
+    Parameters
+    ----------
+    data : Trajectories
+        The whole.
+    rest : Trajectories
+        Its last part.
+    last : float or int
+        A share of the rows, or how many.
+    """
+    n = int(data.recordings[-1]) + 1
+    size = f"{last:.0%}" if last < 1 else f"{last} rows"
+    what = "the recording" if n == 1 else "each trajectory"
+    if n < len(data):
+        what = f"{what if n == 1 else f'each of {n} recordings'} in {len(data)} pieces"
+    begins, ends = rest.start_times, rest.start_times + rest.dt * (rest.lengths - 1)
+    alike = n == 1 or (np.ptp(begins) == 0 and np.ptp(ends) == 0)
+    # Digits as far as the step goes, which a clock's many others would hide.
+    digits = max(0, 1 - math.floor(math.log10(rest.dt)))
+    limits = np.round([begins[0], ends[-1]], digits)
+    dates = data.axis.readable(limits)
+    times = f", {'' if data.axis.has_dates else 't = '}{' to '.join(dates)}" if alike else ""
+    return f"the last {size} of {what}{times}"
+
+
+def before_last(data: Trajectories, last: float) -> Trajectories:
+    """Return what each recording ends with before its last part: of several pieces the last."""
+    numbers = data.recordings
+    own = [data[np.flatnonzero(numbers == n)].split_time(last)[0] for n in range(numbers[-1] + 1)]
+    pieces = np.cumsum([len(part) for part in own]) - 1
+    return data.split_time(last)[0][pieces]

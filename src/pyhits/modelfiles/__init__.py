@@ -1,0 +1,1 @@
+"""Model files, whole or refused; and the exports of a model."""

@@ -1,0 +1,315 @@
+"""safetensors files with JSON metadata and a checksum: no pickle, no code, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyhits.errors import ArgumentError, FileFormatError
+from pyhits.flowmaps import FlowMap, create, family
+from pyhits.modelfiles import jsontext
+from pyhits.modelfiles.header import check_file, header_room
+from pyhits.modelfiles.schema import (
+    Named,
+    Plain,
+    Record,
+    SchemaError,
+    Text,
+)
+from pyhits.util.atomic import first_line, write_bytes
+from pyhits.util.checks import shown
+
+#: Metadata key that holds the JSON text; safetensors metadata are flat strings, in any order.
+_KEY = "pyhits"
+
+#: The text begins with the checksum of all else.
+_CHECKSUM = re.compile(r'\{"sha256": "([0-9a-f]{64})"(?:, )?')
+
+
+class TensorSpec(NamedTuple):
+    """What is known of a tensor before it is read: dtype as safetensors names it, and shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+#: Raises a ValueError if a file's plain values and tensors are not what is to be read; told whether
+#: there is a checksum.
+Check = Callable[[dict[str, Any], dict[str, TensorSpec], bool], None]
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Write tensors and metadata to ``path``; the old file stays until the new one is whole.
+
+    Raises
+    ------
+    ArgumentError
+        The metadata are longer than would be read again.
+    """
+    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    text = json.dumps(strict(metadata), allow_nan=False)
+    # The header is JSON that holds ours as a text: quotes are escaped once more.
+    size = len(text) + text.count('"') + text.count("\\") + 200 * (1 + len(plain))
+    if size > header_room(sum(v.nbytes for v in plain.values())):
+        raise ArgumentError(
+            f"Cannot write {path}: names, notes and histories take {size / 1e6:.0f} MB, too much "
+            "for one file; give shorter feature names, or none."
+        )
+    write_bytes(path, to_bytes(plain, text))
+
+
+def to_bytes(tensors: dict[str, Tensor], text: str) -> bytes:
+    """Return the file of tensors, on the CPU and contiguous, and of the JSON text of an object."""
+    from safetensors.torch import save  # imported when used: it is not needed to forecast
+
+    if text[0] == "{":
+        separator = "" if text[1] == "}" else ", "
+        text = f'{{"sha256": "{_checksum(text, tensors)}"{separator}{text[1:]}'
+    return save(tensors, metadata={_KEY: text})
+
+
+def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of metadata, and of names, dtypes, shapes and bytes of all tensors.
+
+    Nothing is copied: the hash reads the tensors where they lie, of files from the page cache.
+    """
+    digest = hashlib.sha256()
+    digest.update(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        about = [name, str(tensor.dtype), list(tensor.shape)]
+        digest.update(json.dumps(about).encode())
+        if tensor.numel():
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def strict(value: Any) -> Any:
+    """Return JSON values in which numbers that are not finite are text that ``float`` reads."""
+    if isinstance(value, dict):
+        return {k: strict(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(v) for v in value]
+    if isinstance(value, np.generic):
+        return strict(value.item())
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_tensors(
+    path: Path, *, what: str, check: Check | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`write_tensors` wrote: tensors, mapped from the file, and plain values.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What the file should be, for messages.
+    check : callable, optional
+        Called before any tensor is read. By default a file must have a checksum.
+
+    Raises
+    ------
+    FileFormatError
+        The file is missing, truncated, damaged, no safetensors file, or not from PyHiTS.
+    """
+    from safetensors import SafetensorError, safe_open  # as above
+
+    try:
+        check_file(path, what)
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            if _KEY not in metadata:
+                raise FileFormatError(
+                    f"{path} is a safetensors file, but not {what}: it has no PyHiTS metadata."
+                )
+            text = metadata[_KEY]
+            facts = jsontext.parse(text)
+            if not isinstance(facts, dict):
+                raise FileFormatError(f"{path} is not {what}: its metadata are no record.")
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            specs = {k: TensorSpec(s.get_dtype(), tuple(s.get_shape())) for k, s in slices.items()}
+            expected = _CHECKSUM.match(text)
+            facts.pop("sha256", None)
+            (check or _must_have_checksum)(facts, specs, expected is not None)
+            tensors = {name: file.get_tensor(name) for name in slices}
+        if expected and _checksum(f"{{{text[expected.end() :]}", tensors) != expected[1]:
+            raise ValueError("its content does not agree with its checksum")
+        return tensors, facts
+    except SafetensorError as error:
+        raise FileFormatError(
+            f"{path} is not {what}: it is truncated or of another kind ({first_line(error)})."
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(
+            f"{path} is damaged: {first_line(error)}. Take another copy of it, or make it again."
+        ) from None
+    except OSError as error:
+        if isinstance(error, FileFormatError):
+            raise
+        raise FileFormatError(f"Cannot read {path}: {error.strerror or error}.") from None
+
+
+def _must_have_checksum(_: dict[str, Any], __: dict[str, TensorSpec], has_checksum: bool) -> None:
+    if not has_checksum:
+        raise ValueError("it has lost its checksum")
+
+
+def same_names(expected: Mapping[str, Any], found: Mapping[str, Any], what: str) -> None:
+    """Raise a ValueError that names what is missing, or is there for nothing."""
+    for name in {*expected} ^ {*found}:
+        lacks = "lacks" if name in expected else "does not know"
+        raise ValueError(f"{what} {lacks} {name[:60]!r}")
+
+
+def pack_flow_map(flow_map: FlowMap, prefix: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return a flow map as named tensors and plain values."""
+    tensors = {f"{prefix}.{k}": v for k, v in flow_map.state_dict().items()}
+    if not flow_map.kind:
+        name = type(flow_map).__name__
+        raise FileFormatError(
+            f"A {name} cannot be written to a file: decorate its class with "
+            "pyhits.flowmaps.register('a name of yours')."
+        )
+    dtype = next((str(v.dtype) for v in tensors.values() if v.is_floating_point()), "torch.float32")
+    return tensors, {
+        "kind": flow_map.kind,
+        "config": flow_map.config(),
+        "dtype": dtype.removeprefix("torch."),
+    }
+
+
+#: What a file says of a flow map; the rest depends on its kind.
+FLOW_MAP = Record(
+    {
+        "kind": Text(1, 1000),
+        "config": Plain(),
+        "dtype": Text(choices=("float16", "bfloat16", "float32", "float64")),
+    }
+)
+
+#: Names of dtypes in safetensors files.
+_DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
+    torch.uint8: "U8", torch.bool: "BOOL", torch.complex64: "C64",
+}  # fmt: skip
+
+
+def flow_map_specs(
+    facts: dict[str, Any], found: Mapping[str, TensorSpec], dimension: int | None, where: str
+) -> dict[str, TensorSpec]:
+    """Return the tensors that a flow map's plain values call for.
+
+    Parameters
+    ----------
+    facts : dict
+        As :data:`FLOW_MAP` has it.
+    found : mapping of str to TensorSpec
+        The tensors that are there, by their names in the flow map. What would hold more numbers is
+        refused before it is built.
+    dimension : int or None
+        Variables that it must have, if that is known.
+    where : str
+        Place of ``facts``, for messages.
+
+    Raises
+    ------
+    SchemaError, ArgumentError
+    """
+    cls = family(facts["kind"])
+    config = facts["config"] = Named(Plain()).read(facts["config"], f"{where}.config")
+    config = facts["config"] = cls.schema.read(config, f"{where}.config")
+    if dimension is not None and config.get("dimension", dimension) != dimension:
+        raise SchemaError(
+            f"{where}.config.dimension: expected {dimension}, as many as the model has "
+            f"coordinates, got {shown(config['dimension'])}"
+        )
+    held = sum(math.prod(spec.shape) for spec in found.values())
+    needed = cls.n_stored(config)
+    if needed is not None and needed != held:
+        raise SchemaError(
+            f"{where}.config: a {facts['kind']} flow map of these sizes does not hold the {held} "
+            "numbers that the file does"
+        )
+    empty = _empty(facts["kind"], config).to(getattr(torch, facts["dtype"]))
+    return {
+        name: TensorSpec(_DTYPES.get(tensor.dtype, "unknown"), tuple(tensor.shape))
+        for name, tensor in empty.state_dict().items()
+    }
+
+
+def _empty(kind: str, config: dict[str, Any]) -> FlowMap:
+    """Return a flow map on the meta device, where nothing is allocated, or as it is if need be."""
+    try:
+        with torch.device("meta"):
+            return create(kind, config)
+    except (RuntimeError, NotImplementedError, TypeError):
+        if family(kind).n_stored(config) is not None:
+            raise
+        return create(kind, config)  # of a user's own, which may look at its tensors
+
+
+def unpack_flow_map(tensors: dict[str, Tensor], prefix: str, facts: dict[str, Any]) -> FlowMap:
+    """Rebuild a flow map from :func:`pack_flow_map`'s tensors and values.
+
+    Raises
+    ------
+    ValueError
+        Its numbers are none that it can step with.
+    """
+    flow_map = create(facts["kind"], facts["config"]).to(getattr(torch, facts["dtype"]))
+    start = f"{prefix}."
+    state = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+    flow_map.load_state_dict(state)
+    fault = flow_map.fault()
+    if fault is not None:
+        raise ValueError(f"{prefix}.{fault}")
+    return flow_map.eval()
+
+
+def pack_tree(tree: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:
+    """Return nested lists, tuples, dicts and numbers as JSON values, moving tensors out.
+
+    Used for optimiser states, whose layout is the optimiser's own.
+    """
+    if isinstance(tree, Tensor):
+        name = f"{prefix}.{len(tensors)}"
+        tensors[name] = tree
+        return {"tensor": name}
+    if isinstance(tree, dict):
+        return {"dict": [[k, pack_tree(v, prefix, tensors)] for k, v in tree.items()]}
+    if isinstance(tree, tuple):
+        return {"tuple": [pack_tree(v, prefix, tensors) for v in tree]}
+    if isinstance(tree, list):
+        return {"list": [pack_tree(v, prefix, tensors) for v in tree]}
+    if isinstance(tree, float):
+        return {"float": tree}
+    if tree is None or isinstance(tree, (bool, int, str)):
+        return {"value": tree}
+    raise TypeError(f"A {type(tree).__name__} cannot be kept in a checkpoint.")
+
+
+def unpack_tree(packed: Any, tensors: dict[str, Tensor]) -> Any:
+    """Undo :func:`pack_tree`."""
+    ((kind, content),) = packed.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "float":
+        return float(content)
+    if kind == "dict":
+        return {k: unpack_tree(v, tensors) for k, v in content}
+    if kind == "tuple":
+        return tuple(unpack_tree(v, tensors) for v in content)
+    if kind == "list":
+        return [unpack_tree(v, tensors) for v in content]
+    return content

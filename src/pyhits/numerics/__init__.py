@@ -1,0 +1,1 @@
+"""Numerics that several rooms use: ridge regression, bases of monomials, least squares."""

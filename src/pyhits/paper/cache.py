@@ -1,0 +1,141 @@
+"""What was computed before, found again by a hash of all that it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyhits.errors import FileFormatError
+from pyhits.util.atomic import check_target, replacing, write_bytes
+
+
+def default_folder() -> Path:
+    """Return the folder in which this platform keeps what can be made again."""
+    given = os.environ.get("XDG_CACHE_HOME")
+    if given:
+        return Path(given) / "pyhits"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "pyhits" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "pyhits"
+    return Path.home() / ".cache" / "pyhits"
+
+
+class Cache:
+    """A folder of entries, each a folder named after a hash of its settings.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Made when something is stored; by default :func:`default_folder`.
+
+    Raises
+    ------
+    FileFormatError
+        The folder cannot be written to.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = default_folder() if folder is None else Path(folder).expanduser()
+        check_target(self.folder / "settings.json")
+
+    def entry(self, kind: str, settings: Mapping[str, Any]) -> Path:
+        """Return the folder of what ``settings`` describe; made, with the settings in it.
+
+        Parameters
+        ----------
+        kind : str
+            Folder of like entries.
+        settings : mapping
+            Plain JSON values: everything that the content depends on, code versions included.
+        """
+        text = json.dumps(settings, sort_keys=True, indent=1)
+        name = hashlib.sha256(text.encode()).hexdigest()[:24]
+        path = self.folder / kind / name
+        about = path / "settings.json"
+        if not about.exists():
+            write_bytes(about, text.encode())
+        return path
+
+    def array(self, settings: Mapping[str, Any], make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return a stored array, or make and store it; a damaged one is made again."""
+        path = self.entry("arrays", settings) / "array.npy"
+        checksum = path.with_suffix(".sha256")
+        try:
+            return load_array(path, checksum.read_text(encoding="ascii"))
+        except (OSError, ValueError, EOFError):
+            array = make()
+        write_bytes(checksum, save_array(path, array).encode())
+        return array
+
+
+def save_array(path: Path, array: np.ndarray) -> str:
+    """Write an array as NumPy does; return the SHA-256 of the file."""
+    with replacing(path) as temporary:
+        np.save(temporary, array)
+        return file_checksum(temporary)
+
+
+def load_array(path: Path, checksum: object, *, mapped: bool = False) -> np.ndarray:
+    """Read what :func:`save_array` wrote, or map it.
+
+    Raises
+    ------
+    ValueError, OSError
+        The file is missing, or has changed since.
+    """
+    if file_checksum(path) != checksum:
+        raise ValueError(f"{path} has changed since it was written")
+    mode: Any = "r" if mapped else None
+    return np.asanyarray(np.load(path, mmap_mode=mode, allow_pickle=False))
+
+
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_facts(path: Path) -> dict[str, Any]:
+    """Read plain values that :func:`save_facts` wrote.
+
+    Raises
+    ------
+    ValueError, OSError
+        The file is missing, or has changed since.
+    """
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        facts = None
+    if not isinstance(facts, dict) or facts.pop("sha256", None) != _facts_checksum(facts):
+        raise ValueError(f"{path} has changed since it was written")
+    return facts
+
+
+def save_facts(path: Path, facts: dict[str, Any]) -> None:
+    """Write plain values with their SHA-256."""
+    plain = json.loads(json.dumps(facts))
+    write_bytes(path, json.dumps({"sha256": _facts_checksum(plain), **plain}).encode())
+
+
+def _facts_checksum(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def forget(folder: Path) -> None:
+    """Remove a folder of the cache, if it is there."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise FileFormatError(f"Cannot remove {folder}: {error.strerror}.") from None

@@ -1,0 +1,221 @@
+"""The sequences as models see them: a few modes of fields and films, rows of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyhits.data.files import read
+from pyhits.data.files.guard import existing_file
+from pyhits.encoders import POD
+from pyhits.errors import DataError
+from pyhits.paper import sequences
+from pyhits.paper.cache import (
+    file_checksum,
+    load_array,
+    load_facts,
+    save_array,
+    save_facts,
+)
+from pyhits.paper.comparison.problems import LAST, PROBLEMS, Problem
+from pyhits.paper.context import Study
+from pyhits.paper.sequences import Sequence
+from pyhits.paper.sequences.music import delay_vectors
+
+#: Raised whenever equal settings begin to give other data.
+VERSION = 1
+
+#: The paper's music and film: seconds, samples a second and delays; frames.
+_SECONDS, _RATE, _DELAYS, _FRAMES = 2.0, 1102, 128, 175
+
+#: A film is taken with at most so many rows of pixels, the paper's, and needs so many frames.
+_HEIGHT, _LEAST_FRAMES = 540, 30
+
+
+@dataclass(frozen=True)
+class Coded:
+    """One sequence in the coordinates that models are trained in.
+
+    Attributes
+    ----------
+    problem : Problem
+    values : array, shape (time, feature)
+        Float64: POD coefficients, or the snapshots themselves.
+    dt : float
+    facts : mapping
+        Of the sequence, as its maker tells them; ``source`` is a line for people.
+    modes : array, shape (feature, n_points), or None
+        Float32, of fields and films.
+    mean : array, shape (n_points,), or None
+    n_train : int
+        Rows that the ``forecast`` protocol trains on; the modes are those of these or of all rows.
+    """
+
+    problem: Problem
+    values: np.ndarray
+    dt: float
+    facts: Mapping[str, Any]
+    modes: np.ndarray | None
+    mean: np.ndarray | None
+
+    @property
+    def n_train(self) -> int:
+        """Rows that the ``forecast`` protocol trains on."""
+        return round((1 - LAST) * len(self.values))
+
+    @property
+    def variance(self) -> float:
+        """Mean square of the distance from the mean, per feature."""
+        return float(self.values.var(axis=0).mean())
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a snapshot."""
+        return tuple(self.facts.get("shape", (self.values.shape[1],)))
+
+    def decode(self, rows: np.ndarray, points: Any = slice(None)) -> np.ndarray:
+        """Return snapshots of coded rows ``(n, feature)``, at some of their points, float32."""
+        if self.modes is None or self.mean is None:
+            return np.asarray(rows[:, points], dtype=np.float32)
+        part = self.modes[:, points]
+        return np.asarray(rows.astype(np.float32) @ part + self.mean[points])
+
+
+def coded(study: Study, name: str, protocol: str) -> Coded:
+    """Return a sequence, from the cache or made and put there.
+
+    For ``forecast`` the modes are those of the first part alone.
+    """
+    partly = protocol == "forecast" and PROBLEMS[name].n_modes is not None
+    return study.once(("sequence", name, partly), lambda: _coded(study, PROBLEMS[name], partly))
+
+
+def settings(study: Study, problem: Problem, *, partly: bool = False) -> dict[str, Any]:
+    """Return all that a coded sequence depends on, as plain JSON values."""
+    own_file = _own_file(study, problem)
+    size = {}
+    if study.budget.small_sequences and own_file is None:
+        size = _SMALL.get(problem.name, {})
+    return {
+        "version": VERSION,
+        "sequence": problem.name,
+        "n_modes": problem.n_modes,
+        "size": {k: list(v) if isinstance(v, tuple) else v for k, v in size.items()},
+        "file": own_file,
+        "modes_of_first_part": partly,
+    }
+
+
+#: Sizes of ``quick``: coarser fields and smaller frames; the coded sequences keep theirs.
+_SMALL: dict[str, dict[str, Any]] = {
+    "fluid": {"n_radial": 80, "n_modes": 56, "step": 0.01, "shape": (80, 180)},
+    "video": {"height": 135, "width": 240},
+}
+
+
+def _own_file(study: Study, problem: Problem) -> str | None:
+    """Return a hash of the user's own file, where there is one."""
+    path = {"music": study.audio, "video": study.video}.get(problem.name)
+    if path is None:
+        return None
+    return study.once(("file", path), lambda: file_checksum(existing_file(path)))
+
+
+def _coded(study: Study, problem: Problem, partly: bool) -> Coded:
+    entry = study.cache.entry("sequences", settings(study, problem, partly=partly))
+    names = ("values", "modes", "mean") if problem.n_modes else ("values",)
+    try:
+        facts = load_facts(entry / "facts.json")
+        arrays = {name: _load(entry / f"{name}.npy", facts["arrays"][name]) for name in names}
+    except (OSError, ValueError, EOFError, KeyError):
+        sequence = study.once(("snapshots", problem.name), lambda: _snapshots(study, problem))
+        facts = {"dt": sequence.dt, **_plain(sequence.facts)}
+        arrays = _encode(sequence, problem, partly)
+        sums = {name: save_array(entry / f"{name}.npy", array) for name, array in arrays.items()}
+        save_facts(entry / "facts.json", {**facts, "arrays": sums})
+    return Coded(
+        problem, arrays["values"], facts["dt"], facts, arrays.get("modes"), arrays.get("mean")
+    )
+
+
+def _load(path: Path, checksum: object) -> np.ndarray:
+    """Map an array, which most tasks look at little of; values are read, since all do."""
+    return load_array(path, checksum, mapped=path.stem != "values")
+
+
+def _encode(sequence: Sequence, problem: Problem, partly: bool) -> dict[str, np.ndarray]:
+    rows = sequence.data
+    if problem.n_modes is None:
+        return {"values": np.asarray(rows, dtype=np.float64)}
+    first = rows[: round((1 - LAST) * len(rows))] if partly else rows
+    pod = POD(min(problem.n_modes, len(first) - 1)).fit(first)
+    return {
+        "values": pod.transform(rows),
+        "modes": pod.modes_.astype(np.float32),
+        "mean": pod.mean_.astype(np.float32),
+    }
+
+
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in facts.items()}
+
+
+def _snapshots(study: Study, problem: Problem) -> Sequence:
+    """Make a sequence, or read the user's own."""
+    study.say(f"{problem.label}: making the sequence.")
+    sizes = settings(study, problem)["size"]
+    if problem.name == "music" and study.audio is not None:
+        return _sound(study.audio)
+    if problem.name == "video" and study.video is not None:
+        return _film(study.video)
+    makers: dict[str, Callable[..., Sequence]] = {
+        "fluid": sequences.cylinder_wake,
+        "video": sequences.blooming_flower,
+        "music": sequences.fugue,
+        "ks": sequences.kuramoto_sivashinsky,
+    }
+    sequence = makers[problem.name](**sizes)
+    return Sequence(
+        sequence.name, sequence.data, sequence.dt, {**sequence.facts, "source": sequence.name}
+    )
+
+
+def _sound(path: Path) -> Sequence:
+    """Return the loudest two seconds of a recording, as the fugue is: delay vectors."""
+    samples = sequences.read_audio(path, rate=_RATE)
+    length = round(_SECONDS * _RATE)
+    if len(samples) < length:
+        raise DataError(
+            f"{path} lasts {len(samples) / _RATE:.3g} seconds; it takes {_SECONDS:g} or more."
+        )
+    power = np.concatenate([[0.0], np.cumsum(np.square(samples))])
+    begins = np.arange(0, len(samples) - length + 1, _RATE // 10)
+    begin = int(begins[np.argmax(power[begins + length] - power[begins])])
+    chosen = samples[begin : begin + length]
+    if not chosen.any():
+        raise DataError(f"{path} is silent.")
+    facts = {
+        "rate": _RATE,
+        "samples": length,
+        "start": begin / _RATE,
+        "source": f"{path.name} from {begin / _RATE:.4g} s, the loudest {_SECONDS:g} s",
+    }
+    return Sequence("recording", delay_vectors(chosen, _DELAYS), 1 / _RATE, facts)
+
+
+def _film(path: Path) -> Sequence:
+    """Return the first frames of a film."""
+    beginning = read(path, stretch=(0.0, 1.0))
+    high = beginning.snapshot is not None and beginning.snapshot[0] > _HEIGHT
+    # A frame more, as times are rounded; a long film is not read to its end.
+    data = read(path, stretch=(0.0, (_FRAMES + 1) * beginning.dt), height=_HEIGHT if high else None)
+    rows = data[0][:_FRAMES]
+    if len(rows) < _LEAST_FRAMES:
+        raise DataError(f"{path} has {len(rows)} frames; it takes {_LEAST_FRAMES} or more.")
+    shape = data.snapshot or (rows.shape[1],)
+    facts = {"shape": shape, "source": f"the first {len(rows)} frames of {path.name}"}
+    return Sequence("film", rows, 1.0, facts)

@@ -1,0 +1,90 @@
+"""Models that are fitted once: found in the cache, or fitted there and continued after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pyhits._version import __version__
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import CheckpointError, FileFormatError
+from pyhits.hits import HiTS
+from pyhits.modelfiles.save import load
+from pyhits.paper.cache import Cache, forget
+from pyhits.training.recipe import get_recipe
+
+#: Raised whenever equal settings and data begin to give other models.
+VERSION = 1
+
+#: Makes the data to train and to validate on.
+MakeData = Callable[[], tuple[Trajectories, Trajectories]]
+
+
+def fit_or_load(
+    cache: Cache,
+    settings: Mapping[str, Any],
+    data_settings: Mapping[str, Any],
+    make_data: MakeData,
+    *,
+    verbose: bool = False,
+) -> HiTS:
+    """Return a fitted model, from the cache if it is there.
+
+    Parameters
+    ----------
+    cache : Cache
+    settings : mapping
+        Arguments of :class:`~pyhits.HiTS`, plain JSON values.
+    data_settings : mapping
+        All that the data depend on, plain JSON values.
+    make_data : callable
+        Makes them; called if a fit is needed.
+    verbose : bool
+        Show progress on standard error.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C. Finished and unfinished scales are kept, and the next call continues from them.
+    """
+    path = _path(cache, settings, data_settings)
+    checkpoint = path.parent / "checkpoint"
+    try:
+        model = load(path)
+    except FileFormatError:  # missing, or damaged
+        train, held = make_data()
+        try:
+            model = _new(settings, verbose).fit(train, validation=held, checkpoint=checkpoint)
+        except CheckpointError:  # damaged, or left by another version
+            forget(checkpoint)
+            model = _new(settings, verbose).fit(train, validation=held, checkpoint=checkpoint)
+        if model.interrupted_:
+            raise KeyboardInterrupt from None
+        model.save(path)
+        forget(checkpoint)
+    model.set_params(verbose=False)
+    return model
+
+
+def is_stored(cache: Cache, settings: Mapping[str, Any], data_settings: Mapping[str, Any]) -> bool:
+    """Whether the cache holds this model; it may yet turn out to be damaged."""
+    return _path(cache, settings, data_settings).exists()
+
+
+def _path(cache: Cache, settings: Mapping[str, Any], data_settings: Mapping[str, Any]) -> Path:
+    entry = cache.entry("models", {"data": dict(data_settings), **_facts(settings)})
+    return entry / "model.safetensors"
+
+
+def _facts(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that a fit depends on but the data, defaults included."""
+    full = HiTS(**settings).get_params(deep=False)
+    fit = {k: v for k, v in full.items() if k not in ("verbose", "n_jobs", "device")}
+    recipe = asdict(get_recipe(fit["recipe"]))
+    return {"fit": fit, "recipe": recipe, "version": VERSION, "pyhits": __version__}
+
+
+def _new(settings: Mapping[str, Any], verbose: bool) -> HiTS:
+    return HiTS(**settings, verbose=verbose)

@@ -1,0 +1,193 @@
+"""Ways to draw training windows, compared at equal budget: what the nets come to."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+
+from pyhits.data.trajectories import Trajectories
+from pyhits.flowmaps import FlowMap
+from pyhits.hits import HiTS
+from pyhits.paper.context import Study
+from pyhits.paper.fits import fit_or_load
+from pyhits.paper.measure import errors
+from pyhits.paper.problems import OSCILLATOR
+from pyhits.training.parallel import n_cores
+from pyhits.training.recipe import SAMPLINGS
+from pyhits.util.progress import bar
+
+#: Step sizes compared, in multiples of ``dt``: fine, middle, coarse.
+STEP_SIZES = (4, 64, 512)
+
+#: Trajectories to train and validate on, at most; optimiser steps and seeds of whole budgets.
+_TRAIN, _VALIDATION, _STEPS, _SEEDS = 800, 40, 5000, 2
+
+#: Optimiser steps of a short budget, at most.
+_SHORT_STEPS = 600
+
+#: Times of each test trajectory at which a window begins, for the errors at all times.
+_TIMES = 64
+
+
+@dataclass(frozen=True)
+class Task:
+    """Nets of one system and one seed, under all samplings.
+
+    Attributes
+    ----------
+    system : str
+    seed : int
+        Of the weights and of the windows drawn; the data are the same for all.
+    steps : int
+        Optimiser steps a net.
+    step_sizes : tuple of int
+    """
+
+    system: str
+    seed: int
+    steps: int
+    step_sizes: tuple[int, ...]
+
+
+def compare(study: Study) -> list[dict[str, Any]]:
+    """Return one record for every system, step size, sampling and seed.
+
+    Nets are trained alone, without polynomials, taught windows and tables, on the same data, with
+    the same net, batches and number of steps; only ``sampling`` differs. PyHiTS's recipe is taken
+    whatever the study's.
+    """
+    budget = study.budget
+    whole = budget.max_steps is None
+    steps = _STEPS if budget.max_steps is None else min(_SHORT_STEPS, budget.max_steps)
+    sizes = tuple(s for s in STEP_SIZES if s in budget.step_sizes)
+    systems = (OSCILLATOR, *study.systems)
+    seeds = range(study.seed, study.seed + (_SEEDS if whole else 1))
+    tasks = [Task(system, seed, steps, sizes) for system in systems for seed in seeds]
+    alone = Study(
+        replace(
+            budget,
+            train=min(_TRAIN, budget.train or _TRAIN),
+            validation=min(_VALIDATION, budget.validation or _VALIDATION),
+        ),
+        recipe="pyhits",
+        seed=study.seed,
+        cache=study.cache,
+        systems=study.systems,
+    )
+    workers = min(n_cores(), len(tasks)) if whole or budget.side_by_side else 1
+    study.say(f"Training {len(tasks) * len(SAMPLINGS) * len(sizes)} nets of {steps} steps each.")
+    done: dict[int, list[dict[str, Any]]] = {}
+    with bar("samplings", verbose=study.verbose) as progress:
+        for k, records in Parallel(workers, return_as="generator_unordered")(
+            delayed(_in_turn)(k, alone, task) for k, task in enumerate(tasks)
+        ):
+            done[k] = records
+            if progress is not None:
+                progress(len(done), len(tasks))
+    return [record for k in range(len(tasks)) for record in done[k]]
+
+
+def _in_turn(k: int, study: Study, task: Task) -> tuple[int, list[dict[str, Any]]]:
+    """Return the task's number and its records, made in one thread: other tasks have the others."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return k, [record for name in SAMPLINGS for record in _records(study, task, name)]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _records(study: Study, task: Task, sampling: str) -> list[dict[str, Any]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # short trainings may leave couplings that diverge
+        model = _model(study, task, sampling)
+    test = study.data(task.system, "test").to_array()
+    return [
+        {
+            "system": task.system,
+            "step_size": size,
+            "sampling": sampling,
+            "seed": task.seed,
+            "steps": task.steps,
+            **one_step(model, size, test),
+            "rollout_mse": rollout(model, size, test),
+            "seconds": model.history_[size].seconds,
+        }
+        for size in task.step_sizes
+    ]
+
+
+def _model(study: Study, task: Task, sampling: str) -> HiTS:
+    settings = {
+        "step_sizes": list(task.step_sizes),
+        "polynomial_degree": 0,
+        "sampling": sampling,
+        "max_steps": task.steps,
+        "denoise": False,
+        "random_state": task.seed,
+        "n_jobs": 1,
+    }
+
+    def data(role: str) -> Trajectories:
+        return study.once((role, task.system), lambda: study.data(task.system, role))
+
+    train, held = data("train"), data("validation")
+    facts = {"train": train.fingerprint(), "validation": held.fingerprint()}
+    return fit_or_load(study.cache, settings, facts, lambda: (train, held))
+
+
+def one_step(model: HiTS, size: int, test: np.ndarray) -> dict[str, float]:
+    """Return errors of one step, mean squares over windows relative to those of the increments.
+
+    Parameters
+    ----------
+    model : HiTS
+    size : int
+        Step size.
+    test : array, shape (n, n_steps + 1, d)
+
+    Returns
+    -------
+    dict
+        ``error_all`` over windows that begin at any time, ``error_first`` over those that begin
+        where trajectories do.
+    """
+    states = model.encoder_.transform(test)
+    times = np.unique(np.linspace(0, states.shape[1] - 1 - size, _TIMES).astype(int))
+    found = {"error_all": times, "error_first": times[:1]}
+    flow_map = model.flow_maps_[size]
+    return {k: _relative(flow_map, states[:, t], states[:, t + size]) for k, t in found.items()}
+
+
+def _relative(flow_map: FlowMap, before: np.ndarray, after: np.ndarray) -> float:
+    d = before.shape[-1]
+    missed = _step(flow_map, before.reshape(-1, d)) - after.reshape(-1, d)
+    return float(np.square(missed).mean() / np.square(after - before).mean())
+
+
+def rollout(model: HiTS, size: int, test: np.ndarray) -> float:
+    """Return the mean squared error of stepping to the end of the test trajectories.
+
+    Over trajectories, components and the multiples of the step size, in the system's units: without
+    what interpolation would add. Infinite if a trajectory diverges.
+    """
+    states = model.encoder_.transform(test[:, 0])
+    truth = test[:, ::size]
+    reached = np.empty_like(truth)
+    for k in range(truth.shape[1]):
+        reached[:, k] = states
+        with np.errstate(over="ignore", invalid="ignore"):
+            states = _step(model.flow_maps_[size], states)
+    return errors(truth, model.encoder_.inverse_transform(reached)).mse
+
+
+@torch.inference_mode()
+def _step(flow_map: FlowMap, states: np.ndarray) -> np.ndarray:
+    """Return the states (n, d) one step later, float64."""
+    like = next(flow_map.buffers())
+    return np.asarray(flow_map(torch.from_numpy(states).to(like.dtype)).double().numpy())

@@ -1,0 +1,298 @@
+"""Split-conformal prediction: errors on held-out data, ranked, as the widths of intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyhits.errors import ArgumentError
+from pyhits.util.checks import shown
+
+#: Numbers kept of a calibration, at most: 4 MB in a model file. Beyond it features are pooled.
+MOST_SCORES = 1 << 20
+
+#: What rounding may add to (n + 1) * level, which is often meant to be whole.
+_ROUNDING = 1e-9
+
+#: Calibrations in nine of ten lie within these quantiles of the coverage that they give.
+_LUCK = (0.05, 0.95)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Errors of forecasts of held-out data, sorted: the widths of intervals at any level.
+
+    A score is ``|truth - forecast| / unit``. With n calibration rollouts the half width of an
+    interval of some level is the score of rank ``ceil((n + 1) * level)``: it then covers a fresh
+    rollout, exchangeable with those n, with that probability or more, whatever the errors'
+    distribution (Vovk, Gammerman, Shafer 2005; Lei et al. 2018, JASA 113, 1094, Theorem 2.2).
+
+    Where features are too many for that, their scores are pooled. An interval then covers the level
+    on average over the features: the rule of conformal risk control (Angelopoulos et al. 2024,
+    ICLR, Theorem 1), whose loss is the share of the features that are missed.
+
+    Attributes
+    ----------
+    steps : array of int, shape (k,)
+        Steps of ``dt`` since the initial state at which errors were measured, increasing.
+    counts : array of int, shape (k,)
+        Rollouts whose recordings reach each of the steps.
+    scores : array of float32, shape (m, k, g)
+        Sorted along the first axis; infinite where a forecast diverged, and beyond the counts. g is
+        the number of features, or 1 if they are pooled, m then being rollouts times ``pool``.
+    unit : array, shape (d,)
+        What scores are measured in, in the user's units.
+    pool : int
+        Features pooled of each rollout; 1 where every feature has its own widths.
+    step_sizes : tuple of int
+        The coupling that made the forecasts.
+    interpolation : str
+        The interpolation that made them.
+    worth : int or None
+        Where rollouts are overlapping stretches of the same recordings: about how many independent
+        ones tell as much, at the step at which they tell least. None where they do not overlap.
+    n_trained : int
+        How many of the rollouts are of training data, which the errors of the others are like.
+    cross_fitted : bool
+        Whether each rollout was forecast by flow maps fitted without it, to the other folds.
+    """
+
+    steps: np.ndarray
+    counts: np.ndarray
+    scores: np.ndarray
+    unit: np.ndarray
+    pool: int
+    step_sizes: tuple[int, ...]
+    interpolation: str
+    worth: int | None
+    n_trained: int = 0
+    cross_fitted: bool = False
+
+    @property
+    def n_rollouts(self) -> int:
+        """Rollouts that the calibration rests on, at the steps that most of them reach."""
+        return int(self.counts.max())
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether rollouts are overlapping stretches of the same recordings."""
+        return self.worth is not None
+
+    @property
+    def horizon(self) -> int:
+        """Last step at which errors were measured."""
+        return int(self.steps[-1])
+
+    @property
+    def highest_level(self) -> float:
+        """Highest level that there are rollouts enough for, where most of them reach."""
+        return self.n_rollouts / (self.n_rollouts + 1)
+
+    def quantiles(self, level: float) -> np.ndarray:
+        """Return the half widths at :attr:`steps`, in :attr:`unit`, shape ``(k, g)``.
+
+        They are infinite where the rollouts are too few for the level, or too many diverged.
+        """
+        ranks = conformal_ranks(self.counts, level, self.pool)
+        known = ranks <= self.counts * self.pool
+        taken = self.scores[np.where(known, ranks, 1) - 1, np.arange(len(ranks))]
+        return np.where(known[:, None], taken.astype(np.float64), np.inf)
+
+    def widths(self, positions: np.ndarray, level: float) -> np.ndarray:
+        """Return the half widths at any times, in the user's units, shape ``(m, d)``.
+
+        Between the calibrated steps they are interpolated linearly, from 0 at the initial state.
+        Beyond :meth:`reach` nothing is known: they are infinite.
+
+        Parameters
+        ----------
+        positions : array, shape (m,)
+            Times since the initial state, in multiples of ``dt``.
+        level : float
+        """
+        at = np.concatenate([[0], self.steps])
+        heights = self.quantiles(level)
+        heights = np.concatenate([np.zeros_like(heights[:1]), heights])
+        right = np.clip(np.searchsorted(at, positions), 1, len(at) - 1)
+        share = (positions - at[right - 1]) / (at[right] - at[right - 1])
+        # 0 times infinity is nothing here: at a step itself its neighbours do not count.
+        with np.errstate(invalid="ignore"):
+            left = np.where(share[:, None] < 1, (1 - share)[:, None] * heights[right - 1], 0.0)
+            between = left + np.where(share[:, None] > 0, share[:, None] * heights[right], 0.0)
+        between[positions > self.reach(level)] = np.inf
+        return np.asarray(between * self.unit)
+
+    def reach(self, level: float) -> int:
+        """Return the last step up to which intervals of this level are finite; 0 if none is."""
+        lost = ~np.isfinite(self.quantiles(level)).all(axis=1)
+        if not lost.any():
+            return self.horizon
+        first = int(lost.argmax())
+        return int(self.steps[first - 1]) if first else 0
+
+    def luck(self, level: float) -> tuple[float, float]:
+        """Return between which coverages nine in ten calibrations with so many rollouts lie.
+
+        Over the draw of the calibration data the coverage of one feature at one time has a beta
+        distribution (Vovk 2012, ACML, Proposition 2a). A level out of reach gives (1, 1).
+        """
+        from scipy.stats import beta  # takes a third of a second to import
+
+        n = self.n_rollouts
+        rank = int(conformal_ranks(np.array([n]), level)[0])
+        if rank > n:
+            return 1.0, 1.0
+        low, high = beta.ppf(_LUCK, rank, n + 1 - rank)
+        return float(low), float(high)
+
+    def shortfall(self, n_steps: int, level: float) -> str | None:
+        """Return why intervals are not finite up to a step, and what to do; None if they are."""
+        reach = self.reach(level)
+        if n_steps <= reach:
+            return None
+        if level > self.highest_level:
+            needed = math.ceil(level / (1 - level) - _ROUNDING)
+            most = math.floor(100 * self.highest_level) / 100
+            return (
+                f"Intervals of level {level:g} need {needed} calibration rollouts, there are "
+                f"{self.n_rollouts}: ask for {most:g} or less, or calibrate on more data."
+            )
+        if reach < self.horizon:
+            return (
+                f"Intervals of level {level:g} reach step {reach}: beyond it too many calibration "
+                "rollouts end or diverge. Ask for a lower level, or calibrate on more and longer "
+                "data."
+            )
+        return (
+            f"Intervals reach step {reach}, the last that was calibrated: nothing is known of the "
+            f"errors up to step {n_steps}. Calibrate on longer data."
+        )
+
+
+def conformal_ranks(counts: np.ndarray, level: float, pool: int = 1) -> np.ndarray:
+    """Return ``ceil((n + 1) * level * pool)`` for each number n of rollouts."""
+    return np.ceil((counts + 1) * level * pool - _ROUNDING).astype(np.int64)
+
+
+def as_level(level: object) -> float:
+    """Return the level of an interval as a float.
+
+    Raises
+    ------
+    ArgumentError
+        It is not between 0 and 1.
+    """
+    number = isinstance(level, (int, float, np.number)) and not isinstance(level, bool)
+    if not number or not 0 < level < 1:  # type: ignore[operator]
+        raise ArgumentError(
+            f"Expected interval to be a level between 0 and 1, such as 0.9, got {shown(level)}."
+        )
+    return float(level)  # type: ignore[arg-type]
+
+
+def from_errors(
+    errors: np.ndarray,
+    known: np.ndarray,
+    steps: np.ndarray,
+    unit: np.ndarray,
+    *,
+    step_sizes: Sequence[int] = (),
+    interpolation: str = "cubic",
+    first: np.ndarray | None = None,
+    worth: np.ndarray | None = None,
+    n_trained: int = 0,
+    cross_fitted: bool = False,
+) -> Calibration:
+    """Rank the errors of calibration rollouts.
+
+    Parameters
+    ----------
+    errors : array, shape (n, k, d)
+        ``|truth - forecast| / unit``, NaN or infinite where a forecast diverged. A ``unit`` that
+        differs between rollouts, such as an indicator of their difficulty, may be divided out.
+    known : array of bool, shape (n, k)
+        Whether the recording reaches the step.
+    steps : array of int, shape (k,)
+    unit : array, shape (d,)
+    first : array of bool, shape (n,), optional
+        Given where rollouts overlap: which begin at the first state of a trajectory. Transients may
+        make their errors larger than those of the many others, so no width is less than what they
+        alone would give, as far as their number goes.
+    worth : array, shape (k,), optional
+        Given with ``first``: about how many independent rollouts tell as much. Ranks are those of
+        so many, as far as they go: with few of them widths are nearer to the largest error.
+    n_trained, cross_fitted
+        For the record.
+    """
+    n, k, d = errors.shape
+    pool = 1
+    if errors.size > MOST_SCORES and d > 1:
+        pool = min(d, max(1, MOST_SCORES // (n * k)))
+        some = np.linspace(0, d - 1, pool).astype(int)
+        errors = errors[:, :, some].transpose(0, 2, 1).reshape(n * pool, k, 1)
+        known = np.repeat(known, pool, axis=0)
+        first = None if first is None else np.repeat(first, pool)
+    scores = np.where(known[:, :, None] & ~np.isnan(errors), errors, np.inf)
+    ranked = np.sort(scores, axis=0)
+    reached = known.sum(axis=0)
+    if first is not None:
+        alone = np.sort(scores[first], axis=0)
+        least = _no_less(ranked, reached, alone, known[first].sum(axis=0), pool)
+        if worth is not None:
+            ranked = _as_of_fewer(ranked, reached, worth, pool)
+        ranked = np.maximum(ranked, least)
+    return Calibration(
+        steps=np.asarray(steps, dtype=np.int64),
+        counts=reached // pool,
+        scores=ranked.astype(np.float32),
+        unit=np.asarray(unit, dtype=np.float64),
+        pool=pool,
+        step_sizes=tuple(int(s) for s in step_sizes),
+        interpolation=interpolation,
+        worth=None if first is None else _worth(reached // pool, worth),
+        n_trained=n_trained,
+        cross_fitted=cross_fitted,
+    )
+
+
+def _worth(counts: np.ndarray, worth: np.ndarray | None) -> int:
+    """Return the fewest independent rollouts that any step's are worth."""
+    return int(np.floor(np.min(counts if worth is None else worth)))
+
+
+def _as_of_fewer(
+    ranked: np.ndarray, reached: np.ndarray, worth: np.ndarray, pool: int
+) -> np.ndarray:
+    """Return sorted scores in the places that so many fewer independent ones would give them.
+
+    A rank r of n stands for a level r / (n + 1); of w independent scores that level has the rank
+    ``ceil((w + 1) * level)``, which is a share of them, and here the same share of the n.
+    """
+    ranks = np.arange(1, len(ranked) + 1)[:, None]
+    share = np.ceil((worth + 1) * ranks / (reached + pool) - _ROUNDING) / worth
+    places = np.ceil(np.minimum(share, 1) * reached - _ROUNDING).astype(np.int64)
+    places = np.where(ranks <= reached, np.maximum(places, ranks), ranks)
+    return np.asarray(ranked[np.maximum(places, 1) - 1, np.arange(len(reached))])
+
+
+def _no_less(
+    ranked: np.ndarray, reached: np.ndarray, alone: np.ndarray, few: np.ndarray, pool: int
+) -> np.ndarray:
+    """Return sorted scores raised to those that few rollouts alone have at the same levels.
+
+    Parameters
+    ----------
+    ranked, alone : array, shape (m, k, g) and (l, k, g)
+        Sorted along the first axis.
+    reached, few : array of int, shape (k,)
+        How many of each are known.
+    pool : int
+        Scores of one rollout at one step.
+    """
+    ranks = np.arange(1, len(ranked) + 1)[:, None]
+    same = np.ceil(ranks * (few + pool) / (reached + pool) - _ROUNDING).astype(np.int64)
+    floor = alone[np.clip(same, 1, np.maximum(few, 1)) - 1, np.arange(len(few))]
+    return np.asarray(np.where((few > 0)[:, None], np.maximum(ranked, floor), ranked))

@@ -1,0 +1,1 @@
+"""What every room uses: checks, the clock, progress, files written whole."""
