@@ -13,16 +13,11 @@ from conftest import rotation
 
 import pyhits
 from pyhits import HiTS, Trajectories
+from pyhits.coordinates.input_steps import over_packed_steps, over_steps
+from pyhits.coordinates.inputs import Inputs, acting, attach
 from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import fill, sequential
-from pyhits.inputs import (
-    Inputs,
-    acting,
-    attach,
-    over_packed_steps,
-    over_steps,
-)
 
 #: Step and the exact flow of a damped, driven oscillator over it: x' = A x + b u, u held.
 DT = 0.1

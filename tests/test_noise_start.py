@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 import pyhits
 from pyhits import Trajectories
 from pyhits.cli.app import app
+from pyhits.coordinates.starts import last_rows
 from pyhits.encoders import POD, DelayEmbedding
 from pyhits.errors import ArgumentError
-from pyhits.hierarchy.starts import last_rows
 from pyhits.noise import smooth_ends
 from pyhits.noise.start import ROWS
 

@@ -12,24 +12,8 @@ import numpy as np
 
 from pyhits.baselines.fitted import Rivals
 from pyhits.coordinates.coordinates import Coordinates, Fitted
-from pyhits.data.containers import as_recording, dates_of
-from pyhits.data.diagnostics import units
-from pyhits.data.times import TimeAxis
-from pyhits.data.trajectories import Trajectories
-from pyhits.encoders import Chain, Standardise
-from pyhits.encoders.flatten import as_rows
-from pyhits.errors import ArgumentError, NotFittedError, warn
-from pyhits.evaluation.evaluation import Evaluation, evaluate
-from pyhits.fit import evidence, planning
-from pyhits.fit.planning import as_trajectories
-from pyhits.flowmaps import FlowMap
-from pyhits.hierarchy import Selection, chain
-from pyhits.hierarchy.adaptive import AdaptiveForecast, adaptive_forecast
-from pyhits.hierarchy.disagreement import along as disagreement_along
-from pyhits.hierarchy.disagreement import pair
-from pyhits.hierarchy.forecast import Keep, forecast, in_memory
-from pyhits.hierarchy.size import check_size
-from pyhits.hierarchy.starts import (
+from pyhits.coordinates.inputs import Inputs, acting
+from pyhits.coordinates.starts import (
     Starts,
     as_states,
     endings,
@@ -38,8 +22,24 @@ from pyhits.hierarchy.starts import (
     last_rows,
     positions,
 )
+from pyhits.data.containers import as_recording, dates_of
+from pyhits.data.diagnostics import units
+from pyhits.data.matching import are_states_alone, as_trajectories, in_same_steps, matched
+from pyhits.data.times import TimeAxis
+from pyhits.data.trajectories import Trajectories
+from pyhits.encoders import Chain, Standardise
+from pyhits.encoders.flatten import as_rows
+from pyhits.errors import ArgumentError, NotFittedError, warn
+from pyhits.evaluation.evaluation import Evaluation, evaluate
+from pyhits.fit import evidence, planning
+from pyhits.flowmaps import FlowMap
+from pyhits.hierarchy import Selection, chain
+from pyhits.hierarchy.adaptive import AdaptiveForecast, adaptive_forecast
+from pyhits.hierarchy.disagreement import along as disagreement_along
+from pyhits.hierarchy.disagreement import pair
+from pyhits.hierarchy.forecast import Keep, forecast, in_memory
+from pyhits.hierarchy.size import check_size
 from pyhits.hierarchy.stream import ToFile
-from pyhits.inputs import Inputs, acting
 from pyhits.noise import onset
 from pyhits.uncertainty import Calibration, Forecast, Region
 from pyhits.uncertainty.conformal import as_level
@@ -716,12 +716,12 @@ class Stepping:
         self._check_fitted()
         flat = as_rows(data, self.snapshot_)
         trajectories = as_trajectories(flat, None, default_dt=self.dt_)
-        trajectories = planning.in_same_steps(trajectories, self.axis_, "given")
+        trajectories = in_same_steps(trajectories, self.axis_, "given")
         names = self.feature_names_
         if self.inputs_ is not None:
-            bare = not inputs and planning.are_states_alone(trajectories, names, self.inputs_.names)
+            bare = not inputs and are_states_alone(trajectories, names, self.inputs_.names)
             names = names if bare else (*names, *self.inputs_.names)
-        return planning.matched(trajectories, self.dt_, names, "given")
+        return matched(trajectories, self.dt_, names, "given")
 
     def _apart(self, data: Trajectories) -> tuple[Trajectories, np.ndarray | None]:
         """Return data without the inputs, and these in the user's units, ``(n_rows, k)``."""

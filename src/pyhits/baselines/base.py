@@ -9,13 +9,13 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from pyhits.coordinates.starts import as_states
+from pyhits.data.matching import as_trajectories, matched
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DivergenceError, NotFittedError
-from pyhits.fit.planning import as_trajectories, matched
 from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.hierarchy.size import check_size
-from pyhits.hierarchy.starts import as_states
 from pyhits.util.checks import as_choice, as_count, as_positive, as_seed
 from pyhits.util.transaction import transactional
 

@@ -9,10 +9,10 @@ import numpy as np
 from pyhits.baselines.base import blank_diverged
 from pyhits.baselines.polynomial import Polynomial, roll
 from pyhits.baselines.simple import same_shape
+from pyhits.coordinates.starts import as_states
 from pyhits.data.trajectories import default_names
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
-from pyhits.hierarchy.starts import as_states
 from pyhits.util.checks import as_choice, as_count
 
 

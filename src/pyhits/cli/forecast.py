@@ -159,11 +159,11 @@ def forecast(
         raise ArgumentError("--without-last goes with --after: --from starts at the beginning.")
     if denoise_start is not None and (after is None or hybrid is not None):
         raise ArgumentError("--denoise-start goes with --after, and without --hybrid.")
+    from pyhits.coordinates.starts import endings, histories
     from pyhits.data.files import EXTENSIONS
     from pyhits.data.files.media import FILMS, SOUNDS, the_only_one
     from pyhits.fit.splitting import before_last, last_part
     from pyhits.hierarchy.sinks import SINKS
-    from pyhits.hierarchy.starts import endings, histories
 
     streamed = hybrid is None and out.suffix.lower() in SINKS
     check_not_read(out, recording)

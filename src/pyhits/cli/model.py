@@ -167,9 +167,9 @@ def fit(
     Example: pyhits fit film.mp4 --encoder pod=64 --encoder standardise=common
     --without-last 0.2 -o film.safetensors
     """
+    from pyhits.coordinates.inputs import attach
     from pyhits.data.files.fields import field_shape
     from pyhits.fit.settings import check_arguments
-    from pyhits.inputs import attach
 
     if out.suffix != ".safetensors":
         raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyhits.coordinates.inputs import Inputs
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
 from pyhits.flowmaps import FlowMap
-from pyhits.inputs import Inputs
 
 
 @dataclass(frozen=True)

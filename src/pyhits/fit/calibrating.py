@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pyhits.coordinates.coordinates import Fitted, split_inputs
+from pyhits.data.matching import joined
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Autoencoder
 from pyhits.encoders.chain import links
@@ -135,8 +136,8 @@ def _folds(ready: Prepared) -> tuple[Fold, ...]:
     ):
         return ()
     if ready.noise is not None:
-        data = planning.joined([split.train, split.validation])
-        clean = planning.joined([ready.train, ready.held])
+        data = joined([split.train, split.validation])
+        clean = joined([ready.train, ready.held])
         is_other = links_of or not np.array_equal(clean.lengths, data.lengths)
         if is_other or numbers[-1] + 1 < len(data):
             return ()
@@ -299,7 +300,7 @@ class Calibrating(Stepping):
 
     def _source(self, parts: Sequence[Trajectories], fitted: Sequence[Fitted]) -> Source:
         """Return recordings and how they are forecast, each part by flow maps of its own."""
-        whole = parts[0] if len(parts) == 1 else planning.joined(parts)
+        whole = parts[0] if len(parts) == 1 else joined(parts)
         states, acting = split_inputs(whole, self.inputs_)
         ends = np.cumsum([part.n_rows for part in parts])
 

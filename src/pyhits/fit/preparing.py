@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyhits.coordinates.coordinates import later_rows
+from pyhits.coordinates.input_steps import PER_INPUT
+from pyhits.coordinates.inputs import Inputs, attach
 from pyhits.data.diagnostics import compare, examine
+from pyhits.data.matching import as_trajectories, matched
 from pyhits.data.repair.tell import outlier_notes
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.trajectories import Trajectories
@@ -27,7 +30,6 @@ from pyhits.errors import ArgumentError, DataError
 from pyhits.fit import planning
 from pyhits.fit.settings import check_selection, widths_by_scale
 from pyhits.fit.splitting import Split, split_data
-from pyhits.inputs import PER_INPUT, Inputs, attach
 from pyhits.noise import Denoised, denoise, noise_level
 from pyhits.training import Recipe
 from pyhits.training.lags import choose_lags
@@ -170,11 +172,11 @@ def prepare(
     if inputs is not None:
         _check_inputs(recipe)
         recipe = recipe.override(taught=0.0, tables=False)
-        X, names = attach(planning.as_trajectories(X, dt), inputs)
+        X, names = attach(as_trajectories(X, dt), inputs)
         dt = None
         if validation is not None:
-            others = planning.as_trajectories(validation, None, default_dt=X.dt)
-            validation = planning.matched(others, X.dt, X.feature_names, "validation")
+            others = as_trajectories(validation, None, default_dt=X.dt)
+            validation = matched(others, X.dt, X.feature_names, "validation")
     parted = split_data(
         X,
         validation,

@@ -9,8 +9,8 @@ import numpy as np
 
 from pyhits.baselines.fitted import Rivals
 from pyhits.coordinates.coordinates import Coordinates, Fitted
+from pyhits.data.matching import joined
 from pyhits.data.trajectories import Trajectories
-from pyhits.fit import planning
 from pyhits.fit.preparing import Prepared
 from pyhits.flowmaps import FlowMap, ScaledNet
 from pyhits.noise import Denoised, denoise
@@ -160,7 +160,7 @@ class _All:
 def _rows(ready: Prepared) -> Trajectories:
     """Return all rows as encoders are fitted to them: without noise if it was taken off before."""
     if ready.noise is not None and ready.preprocessor is None:
-        return planning.joined([ready.train, ready.held])
+        return joined([ready.train, ready.held])
     return ready.split.whole
 
 
@@ -173,7 +173,7 @@ def _encoded(ready: Prepared, coordinates: Coordinates, own: Coordinates, clock:
         encoded = coordinates.encode(ready.split.whole)
         return _All(encoded.states, coordinates.scaled(encoded), None)
     if coordinates is own or ready.preprocessor is None:
-        return _All(planning.joined([ready.train, ready.held]), None, ready.noise)
+        return _All(joined([ready.train, ready.held]), None, ready.noise)
     # In other coordinates the noise is another.
     noisy = coordinates.encode(ready.split.whole).states
     found = denoise(noisy, noisy, shortest=2 * max(ready.step_sizes), clock=clock)

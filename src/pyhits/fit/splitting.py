@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pyhits.data.matching import as_trajectories, in_same_steps, matched
 from pyhits.data.trajectories import Trajectories
-from pyhits.fit.planning import FEW_TRAJECTORIES, as_trajectories, in_same_steps, matched
+from pyhits.fit.planning import FEW_TRAJECTORIES
 
 #: Rows of a recording whose end can be held out.
 _LEAST_ROWS = 20

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.coordinates.input_steps import PER_INPUT, over_steps
 from pyhits.encoders import Encoder, Standardise
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.compiled import compiled
@@ -23,7 +24,6 @@ from pyhits.hierarchy.engine import (
     worthwhile_shares,
 )
 from pyhits.hierarchy.interpolate import METHODS, interpolate
-from pyhits.inputs import PER_INPUT, over_steps
 from pyhits.util.checks import as_choice, as_count
 from pyhits.util.progress import Advance
 
@@ -72,7 +72,7 @@ class Forecaster:
         Fitted. It stands between the user's states and those that ``encoder`` scales.
     inputs : array, shape (n, n_steps, k) or (1, n_steps, k), optional
         Scaled inputs that act on each trajectory, or on all of them alike; the flow maps take what
-        :func:`~pyhits.inputs.over_steps` tells of them as further features.
+        :func:`~pyhits.coordinates.input_steps.over_steps` tells of them as further features.
 
     Raises
     ------

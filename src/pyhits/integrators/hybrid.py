@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.coordinates.starts import as_states, positions
+from pyhits.data.matching import as_trajectories, matched
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.evaluation.evaluation import Evaluation, evaluate
-from pyhits.fit.planning import as_trajectories, matched
 from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.hierarchy.engine import resolution
 from pyhits.hierarchy.interpolate import METHODS, interpolate
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.size import check_size
-from pyhits.hierarchy.starts import as_states, positions
 from pyhits.hits import HiTS
 from pyhits.integrators import as_integrator
 from pyhits.integrators.between import Between

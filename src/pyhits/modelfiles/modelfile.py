@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.data.times.declared import TIME_AXIS
 from pyhits.encoders.chain import ENCODERS
 from pyhits.hierarchy.coupling import SELECTION, STEP_SIZE, STEP_SIZES
 from pyhits.hierarchy.interpolate import METHODS
-from pyhits.inputs import PER_INPUT
 from pyhits.modelfiles.schema import (
     Either,
     Flag,

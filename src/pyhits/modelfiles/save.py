@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from pyhits._version import __version__
+from pyhits.coordinates.input_steps import PER_INPUT
+from pyhits.coordinates.inputs import Inputs
 from pyhits.data.files.guard import as_path
 from pyhits.data.trajectories import default_names
 from pyhits.encoders import Chain, Standardise
@@ -23,7 +25,6 @@ from pyhits.fit.settings import check_settings
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Selection, chain, resolution
 from pyhits.hits import HiTS
-from pyhits.inputs import PER_INPUT, Inputs
 from pyhits.modelfiles.modelfile import SETTINGS, check_content
 from pyhits.modelfiles.schema import SchemaError
 from pyhits.modelfiles.serialise import (

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pyhits.coordinates.input_steps import over_packed_steps
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError
-from pyhits.inputs import over_packed_steps
 from pyhits.training.recipe import Recipe
 from pyhits.training.run import ScaleJob
 from pyhits.training.windows import WindowSampler

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyhits.coordinates.starts import histories
 from pyhits.data.diagnostics import examine
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import PyHiTSWarning
@@ -17,7 +18,6 @@ from pyhits.evaluation import plots
 from pyhits.evaluation.evaluation import Evaluation
 from pyhits.evaluation.report.environment import environment
 from pyhits.fit.planning import padded
-from pyhits.hierarchy.starts import histories
 from pyhits.hits import HiTS
 from pyhits.uncertainty.result import basis
 from pyhits.util.atomic import write_bytes
