@@ -23,6 +23,7 @@ MODULES = (
     "adaptive",
     "kuramoto_sivashinsky",
     "processes",
+    "windows",
     "training",
 )
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from conftest import circles, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
 from pyhits.flowmaps import ResidualNet
 from pyhits.training import RECIPES, Recipe, WindowSampler, get_recipe
+from pyhits.training.muon import Muon, orthogonalised
 from pyhits.training.optimisers import build, rate
 
 
@@ -62,11 +66,42 @@ def test_windows_stay_inside_their_trajectory(
     assert (windows.first()[0, :, 1] == 0).all()
 
 
-def test_all_windows_are_drawn_equally_often() -> None:
-    data = Trajectories([np.zeros((12, 1)), 100.0 + np.zeros((3, 1))])
-    windows = WindowSampler(data.values, data.offsets, identity(1), 1, seed=0)
-    share = (windows.draw(40_000, 0)[0] > 50).mean()
-    assert share == pytest.approx(2 / 13, abs=0.01)
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=300), seed=st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_every_number_finds_the_trajectory_that_its_window_lies_in(
+    lengths: list[int], seed: int
+) -> None:
+    """As they are counted out one after another, whatever trajectories are too short."""
+    lengths[0] = 40
+    offsets = np.cumsum([0, *lengths])
+    rows = np.repeat(np.arange(len(lengths)), lengths)[:, None].astype(float)
+    windows = WindowSampler(rows, offsets, identity(1), 3, seed=seed)
+    counts = np.maximum(np.array(lengths) - 3, 0)
+    owners = np.repeat(np.arange(len(lengths)), counts)
+    drawn = np.random.default_rng([seed, 3, 7]).integers(0, len(owners), 500)
+    np.testing.assert_array_equal(windows.draw(500, 7)[0, :, 0], owners[drawn])
+
+
+@pytest.mark.parametrize("n", [3, 800])
+def test_all_windows_are_drawn_equally_often(n: int) -> None:
+    lengths = np.random.default_rng(0).integers(1, 30, n)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    rows = np.arange(offsets[-1], dtype=float)[:, None]
+    windows = WindowSampler(rows, offsets, identity(1), 2, seed=0)
+    drawn = windows.draw(50 * windows.n_windows, 0)[0, :, 0].astype(int)
+    count = np.bincount(drawn, minlength=len(rows))
+    every = windows.all_rows()
+    assert count.sum() == count[every].sum()
+    assert chisquare(count[every]).pvalue > 0.01
+
+
+def test_samplers_travel_without_what_follows_from_their_fields() -> None:
+    data = circles(500, 4)
+    one = sampler(data, 1)
+    before = len(pickle.dumps(one))
+    drawn = one.draw(10, 0)
+    assert len(pickle.dumps(one)) == before
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(one)).draw(10, 0), drawn)
 
 
 def test_early_bias_favours_early_times() -> None:
@@ -153,3 +188,26 @@ def test_every_optimiser_descends(name: str) -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (9, 4), (4, 9)])
+def test_muon_steps_along_orthogonal_matrices(shape: tuple[int, int]) -> None:
+    gradient = torch.randn(shape, dtype=torch.float64)
+    values = torch.linalg.svdvals(orthogonalised(gradient))
+    assert values.min() > 0.5
+    assert values.max() < 1.3
+    u, _, vh = torch.linalg.svd(gradient, full_matrices=False)
+    product = u.T @ orthogonalised(gradient) @ vh.T
+    torch.testing.assert_close(product, torch.diag(product.diag()), atol=1e-10, rtol=0)
+
+
+def test_muon_leaves_vectors_to_adam() -> None:
+    one, other = (torch.nn.Parameter(torch.ones(7, dtype=torch.float64)) for _ in range(2))
+    muon = Muon([one], lr=1e-2)
+    adam = torch.optim.Adam([other], lr=1e-2, betas=(0.9, 0.95), eps=1e-10)
+    for _ in range(20):
+        one.grad = torch.randn(7, dtype=torch.float64)
+        other.grad = one.grad.clone()
+        muon.step()
+        adam.step()
+    torch.testing.assert_close(one, other, atol=1e-12, rtol=0)

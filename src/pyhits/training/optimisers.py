@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from pyhits.training.muon import Muon
 from pyhits.training.soap import Soap
 
 #: Optimisers that step parameters of several nets at once, stacked along axis 0.
@@ -36,18 +37,7 @@ def build(
         return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9)
     if name == "soap":
         return Soap(parameters, lr=learning_rate, batched=batched)
-    # A second of import time, so it waits until a fit begins.
-    import pytorch_optimizer
-
-    hidden = [p for p in parameters if p.ndim == 2]
-    rest = [p for p in parameters if p.ndim != 2]
-    muon: torch.optim.Optimizer = pytorch_optimizer.Muon(
-        [
-            {"params": hidden, "lr": learning_rate, "use_muon": True},
-            {"params": rest, "lr": learning_rate, "use_muon": False},
-        ]
-    )
-    return muon
+    return Muon(parameters, lr=learning_rate)
 
 
 def rate(fraction: float, step: int, schedule: str, warmup_steps: int = 200) -> float:

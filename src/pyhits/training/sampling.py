@@ -173,9 +173,8 @@ def pool(sampler: WindowSampler, n: int, number: int) -> np.ndarray:
     """
     if sampler.n_windows <= n:
         return sampler.all_rows()
-    evenly = replace(sampler, early_bias=1.0)
     first = _POOL_BATCH + 2 * number
-    drawn = evenly.rows(n // 2, first), sampler.rows(n - n // 2, first + 1)
+    drawn = sampler.rows(n // 2, first, early_bias=1.0), sampler.rows(n - n // 2, first + 1)
     return np.unique(np.concatenate(drawn))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,37 @@ from pyhits.errors import DataError
 
 #: Batch number of the windows that scales and held-out errors are measured on.
 _HELD_BATCH = 2**31 - 1
+
+
+class _Owners:
+    """Finds the owners of numbered things in a time that does not depend on how many owners are.
+
+    Parameters
+    ----------
+    ends : array, shape (n_owners,)
+        Number of things up to the last of each owner; not decreasing.
+    """
+
+    def __init__(self, ends: np.ndarray) -> None:
+        self._ends = ends
+        self.total = int(ends[-1])
+        # Buckets of 2**shift things, as many of them as owners at least. In one of them the search
+        # is among the owners from that of its first thing to that of the next bucket's first.
+        self._shift = max(0, (self.total // len(ends)).bit_length() - 1)
+        begins = np.arange(0, self.total + (1 << self._shift), 1 << self._shift)
+        owners = np.searchsorted(ends, np.minimum(begins, max(self.total - 1, 0)), side="right")
+        self._lowest = owners
+        self._rounds = int(np.diff(owners).max(initial=0)).bit_length()
+
+    def find(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the owner of each thing; ``numbers`` are from 0 to below ``total``."""
+        bucket = numbers >> self._shift
+        low, high = self._lowest.take(bucket), self._lowest.take(bucket + 1)
+        for _ in range(self._rounds):
+            middle = (low + high) >> 1
+            behind = self._ends.take(middle) <= numbers
+            low, high = np.where(behind, middle + 1, low), np.where(behind, high, middle)
+        return low
 
 
 @dataclass(frozen=True)
@@ -64,16 +96,24 @@ class WindowSampler:
     coarser: int | None = None
     n_inputs: int = 0
 
-    @property
+    @cached_property
     def counts(self) -> np.ndarray:
         """Number of windows that fit each trajectory, shape ``(n_trajectories,)``."""
         span = self.rollout_steps * self.step_size
         return np.asarray(np.maximum(np.diff(self.offsets) - span, 0))
 
+    @cached_property
+    def _owners(self) -> _Owners:
+        return _Owners(np.cumsum(self.counts))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone: what is derived from them is made anew in another process."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     @property
     def n_windows(self) -> int:
         """Number of different windows."""
-        return int(self.counts.sum()) if self.coarser is None else len(self._coupled_rows)
+        return self._owners.total if self.coarser is None else len(self._coupled_rows)
 
     def draw(self, n: int, batch: int) -> np.ndarray:
         """Return ``n`` windows, shape ``(rollout_steps * outputs + 1, n, d)``, encoded, float64.
@@ -92,20 +132,21 @@ class WindowSampler:
         """
         return self.gather(self.rows(n, batch))
 
-    def rows(self, n: int, batch: int) -> np.ndarray:
-        """Return the rows at which the windows of :meth:`draw` begin, shape ``(n,)``."""
-        counts = self.counts
+    def rows(self, n: int, batch: int, *, early_bias: float | None = None) -> np.ndarray:
+        """Return the rows at which the windows of :meth:`draw` begin, shape ``(n,)``.
+
+        ``early_bias`` is the sampler's by default.
+        """
+        bias = self.early_bias if early_bias is None else early_bias
         total = self.n_windows
         if total == 0:
             raise DataError(self.too_short())
         rng = np.random.default_rng([self.seed, self.step_size, batch])
         if self.coarser is not None:
             return self._coupled_rows[rng.integers(0, total, n)]
-        begins = np.cumsum(counts) - counts
-        trajectory = np.searchsorted(begins, rng.integers(0, total, n), side="right") - 1
-        # searchsorted lands on the last of several equal begins: those in front of it are empty.
-        time = (counts[trajectory] * rng.random(n) ** self.early_bias).astype(np.int64)
-        return np.asarray(self.offsets[trajectory] + time)
+        trajectory = self._owners.find(rng.integers(0, total, n))
+        time = (self.counts.take(trajectory) * rng.random(n) ** bias).astype(np.int64)
+        return np.asarray(self.offsets.take(trajectory) + time)
 
     def all_rows(self) -> np.ndarray:
         """Return the rows at which windows begin, all of them, shape ``(n_windows,)``."""
@@ -142,7 +183,7 @@ class WindowSampler:
 
     def states(self, rows: np.ndarray) -> np.ndarray:
         """Return the states in which windows begin, shape ``(n, d)``, encoded, float64."""
-        return np.asarray(self.encoder.transform(self.values[rows]))
+        return np.asarray(self.encoder.transform(self.values.take(rows, axis=0)))
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
         """Return the windows that begin at ``rows``; shape as ``draw``."""
@@ -152,7 +193,7 @@ class WindowSampler:
         if self.coarser is not None:
             ends = self.offsets[np.searchsorted(self.offsets, rows, side="right")]
             visited = np.minimum(visited, ends - 1)
-        windows = np.asarray(self.encoder.transform(self.values[visited]))
+        windows = np.asarray(self.encoder.transform(self.values.take(visited, axis=0)))
         if self.n_inputs:
             windows[1:, :, -self.n_inputs :] = windows[0, :, -self.n_inputs :]
         return windows

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from pyhits._version import __version__
 
-_PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pytorch-optimizer", "safetensors")
+_PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "safetensors")
 
 
 def environment() -> dict[str, str]:
