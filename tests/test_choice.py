@@ -13,9 +13,9 @@ from conftest import circles, quick
 from sklearn.base import clone
 
 import pyhits
+from pyhits.data.stretches import Stretches
 from pyhits.errors import ArgumentError, PyHiTSWarning, TrainingError
 from pyhits.fit.choice import Chooser, choose_again
-from pyhits.fit.planning import Rollouts
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Candidate, Selection
 from pyhits.training import parallel
@@ -123,8 +123,8 @@ def test_the_sample_of_the_front_is_bounded_by_the_work_it_makes(
 def test_where_nothing_is_stable_training_is_not_lost(
     oscillations: pyhits.Trajectories, monkeypatch: pytest.MonkeyPatch, select: str
 ) -> None:
-    def nowhere(chooser: Chooser, step_sizes: tuple[int, ...], rolled: Rollouts) -> np.ndarray:
-        return np.full_like(rolled.truth, np.nan)
+    def nowhere(chooser: Chooser, step_sizes: tuple[int, ...], chosen: Stretches) -> np.ndarray:
+        return np.full((len(chosen), chosen.n_steps + 1, 2), np.nan)
 
     monkeypatch.setattr(Chooser, "_ahead", nowhere)
     with pytest.warns(PyHiTSWarning, match="diverge on the validation data, over 200 steps"):

@@ -25,13 +25,14 @@ from pyhits.coordinates.starts import (
 from pyhits.data.containers import as_recording, dates_of
 from pyhits.data.diagnostics import units
 from pyhits.data.matching import are_states_alone, as_trajectories, in_same_steps, matched
+from pyhits.data.stretches import Stretches
 from pyhits.data.times import TimeAxis
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.flatten import as_rows
 from pyhits.errors import ArgumentError, NotFittedError, warn
 from pyhits.evaluation.evaluation import Evaluation, evaluate
-from pyhits.fit import evidence, planning
+from pyhits.fit import evidence
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Selection, chain
 from pyhits.hierarchy.adaptive import AdaptiveForecast, adaptive_forecast
@@ -652,12 +653,12 @@ class Stepping:
                 **self._acting(acting, len(starts), steps),
             )
 
-        rivals: dict[str, Any] = {}
+        simple: dict[str, Any] = {}
         if baselines and self.baselines_ is not None:
-            rivals = self.baselines_.forecasters(self.preprocessor_, starts, acting)
-        kept = None
+            simple = self.baselines_.forecasters(self.preprocessor_, starts, acting)
+        decoded = None
         if self.preprocessor_ is not None and self.preprocessor_.lossy:
-            kept = data.with_values(
+            decoded = data.with_values(
                 np.concatenate(
                     self.preprocessor_.inverse_transform(self.preprocessor_.transform(whole))
                 )
@@ -668,8 +669,8 @@ class Stepping:
             scale=self._spread(),
             n_steps=n_steps,
             step_sizes=sizes,
-            rivals=rivals,
-            kept=kept,
+            baselines=simple,
+            decoded=decoded,
             lyapunov=lyapunov,
         )
 
@@ -738,8 +739,8 @@ class Stepping:
         joined = self.as_data(data, inputs=False)
         if joined.n_features == len(self.feature_names_):
             return None
-        rows = planning.padded(joined)[:, self.start_rows_ - 1 :]
-        return planning.apart(rows, len(self.inputs_.names))[1]
+        inputs = joined.values[:, len(self.feature_names_) :]
+        return Stretches.whole(joined.offsets, self.start_rows_).gather_inputs(inputs)
 
     def _acting(self, inputs: Any, n: int, n_steps: int) -> dict[str, Any]:
         """Return the setting of a forecast that its inputs are, in the user's units."""

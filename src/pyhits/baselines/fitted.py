@@ -12,10 +12,10 @@ from pyhits.baselines.driven import DrivenLinear, DrivenPolynomial
 from pyhits.baselines.polynomial import MOST_TERMS, Linear, Polynomial, n_terms
 from pyhits.baselines.seasonal import Seasonal
 from pyhits.baselines.simple import Mean, Persistence, Simple
+from pyhits.data.matching import some_of, with_inputs
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Encoder
-from pyhits.evaluation.evaluation import Rival
-from pyhits.fit.planning import beside, evenly
+from pyhits.evaluation.evaluation import BaselineForecast
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: All that a model file may hold, by kind.
@@ -67,7 +67,10 @@ class Rivals:
         """
         joined, k = (train, held), 0
         if acting is not None:
-            joined, k = (beside(train, acting[0]), beside(held, acting[1])), acting[0].shape[1]
+            joined, k = (
+                (with_inputs(train, acting[0]), with_inputs(held, acting[1])),
+                acting[0].shape[1],
+            )
         d = joined[0].n_features
         is_small = n_terms(d, 2) <= MOST_TERMS
         made: list[Simple] = [Persistence(), Mean()]
@@ -96,7 +99,7 @@ class Rivals:
         preprocessor: Encoder | None,
         starts: np.ndarray,
         inputs: np.ndarray | None = None,
-    ) -> dict[str, Rival]:
+    ) -> dict[str, BaselineForecast]:
         """Return by kind what forecasts initial states ``(n, d)`` in the user's units.
 
         Parameters
@@ -107,7 +110,9 @@ class Rivals:
             What acts on them.
         """
         return {
-            kind: Rival(baseline.label, partial(_ahead, baseline, preprocessor, starts, inputs))
+            kind: BaselineForecast(
+                baseline.label, partial(_ahead, baseline, preprocessor, starts, inputs)
+            )
             for kind, baseline in self.fitted.items()
         }
 
@@ -141,7 +146,7 @@ def _some(data: Trajectories, share: float = 1.0) -> Trajectories:
     if data.n_rows <= most:
         return data
     count = max(1, len(data) * most // data.n_rows)
-    few = evenly(data, count)
+    few = some_of(data, count)
     if few.n_rows <= 2 * most:
         return few
     return Trajectories([rows[-most:] for rows in few], few.dt, feature_names=few.feature_names)

@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyhits.baselines.simple import Simple, same_shape
+from pyhits.data.stretches import Stretches, evenly
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
 from pyhits.hierarchy.divergence import DIVERGED
+from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.numerics.ridge import Ridge
 from pyhits.util.checks import as_count
 
@@ -246,12 +248,10 @@ def _windows(
 
 def _padded(held: Sequence[np.ndarray]) -> np.ndarray:
     """Return beginnings of some trajectories, ``(time, n, d)``, NaN beyond their ends."""
-    chosen = np.linspace(0, len(held) - 1, min(_CHECKS, len(held))).astype(int)
-    some = [held[k][: _CHECK_STEPS + 1] for k in chosen]
-    truth = np.full((max(map(len, some)), len(some), some[0].shape[1]), np.nan)
-    for k, rows in enumerate(some):
-        truth[: len(rows), k] = rows
-    return truth
+    some = [held[k][: _CHECK_STEPS + 1] for k in evenly(len(held), _CHECKS)]
+    offsets = np.concatenate([[0], np.cumsum([len(rows) for rows in some])])
+    truth = Stretches.whole(offsets).gather(np.concatenate(some))
+    return np.ascontiguousarray(truth.transpose(1, 0, 2))
 
 
 def _errors(
@@ -267,13 +267,13 @@ def _errors(
     ahead = np.empty((len(weights), len(truth) - 1, *truth.shape[1:]))
     given = np.nan_to_num(truth[1:, :, truth.shape[2] - n_inputs :])
     roll(ahead, truth[:1], weights, like, starter or like, given)
-    known = np.isfinite(truth[1:])
-    with np.errstate(invalid="ignore", over="ignore"):
-        squares = np.fmin(np.square(ahead - truth[1:]), _WORST)
-        lost = (~(np.abs(ahead) < DIVERGED).all(axis=(1, 3))).sum(axis=1)
-    return [
-        (int(n), float(square.mean(where=known))) for n, square in zip(lost, squares, strict=True)
-    ]
+    lost = (~(np.abs(ahead) < DIVERGED).all(axis=(1, 3))).sum(axis=1)
+    by_trajectory = truth[1:].transpose(1, 0, 2)
+    errors = (
+        ForecastErrors.of(by_trajectory, of_one.transpose(1, 0, 2), first=0, bound=_WORST).mse
+        for of_one in ahead
+    )
+    return list(zip(lost.tolist(), errors, strict=True))
 
 
 def roll(

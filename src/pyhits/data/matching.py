@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.stretches import evenly
 from pyhits.data.times import TimeAxis
 from pyhits.data.times.reading import again, joined_axes
 from pyhits.data.times.uniform import same_step, step_error
@@ -108,3 +109,15 @@ def joined(parts: Sequence[Trajectories]) -> Trajectories:
         start_times=np.concatenate([part.start_times for part in parts]),
         axis=parts[0].axis,
     )
+
+
+def with_inputs(data: Trajectories, inputs: np.ndarray) -> Trajectories:
+    """Return trajectories with inputs ``(n_rows, k)`` as their last features, without names."""
+    values = np.concatenate([data.values, inputs], axis=1)
+    pieces = np.split(values, data.offsets[1:-1])
+    return Trajectories(pieces, data.dt, start_times=data.start_times)
+
+
+def some_of(data: Trajectories, most: int) -> Trajectories:
+    """Return at most ``most`` of the trajectories, evenly chosen."""
+    return data if len(data) <= most else data[evenly(len(data), most)]

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pyhits.data.stretches import Stretches, evenly
 from pyhits.data.times import NUMBERS, TimeAxis
 from pyhits.data.trajectories import Trajectories
 from pyhits.evaluation import metrics
-from pyhits.fit.planning import Rollouts, padded
+from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.util.checks import as_positive
 
 #: A baseline is better if its error is below this part of the model's: less is a tie.
@@ -26,8 +27,8 @@ _FEATURES = 256
 Forecaster = Callable[[np.ndarray, int], np.ndarray]
 
 
-class Rival(NamedTuple):
-    """Another forecast to compare with: its name in tables, and what makes it."""
+class BaselineForecast(NamedTuple):
+    """A simple forecast to compare with: its name in tables, and what makes it."""
 
     label: str
     forecaster: Forecaster
@@ -273,8 +274,8 @@ def evaluate(
     scale: np.ndarray,
     n_steps: int | None = None,
     step_sizes: tuple[int, ...] = (),
-    rivals: Mapping[str, Rival] | None = None,
-    kept: Trajectories | None = None,
+    baselines: Mapping[str, BaselineForecast] | None = None,
+    decoded: Trajectories | None = None,
     lyapunov: float | None = None,
 ) -> Evaluation:
     """Forecast every trajectory from its first state and compare.
@@ -290,100 +291,93 @@ def evaluate(
         data. That of the test data would make noise of a feature that has settled count in full.
     n_steps : int, optional
         Horizon; by default to each trajectory's end.
-    rivals : mapping of str to Rival, optional
-        Baselines to measure beside it.
-    kept : Trajectories, optional
+    baselines : mapping of str to BaselineForecast, optional
+        Simple forecasts to compare with, by kind.
+    decoded : Trajectories, optional
         The rows of ``test`` as an encoder that loses something gives them back.
     lyapunov : float, optional
         Largest Lyapunov exponent, in units of one over that of ``dt``.
     """
     if lyapunov is not None:
         lyapunov = as_positive(lyapunov, "lyapunov")
-    truth = padded(test)
+    stretches = Stretches.whole(test.offsets)
     if n_steps is not None:
-        truth = truth[:, : n_steps + 1]
-    rolled = Rollouts(truth)
+        stretches = stretches.cut(n_steps)
+    truth, starts = stretches.gather(test.values), stretches.states(test.values)
     begin = time.perf_counter()
-    predicted = forecaster(rolled.initial_states, rolled.n_steps)
+    predicted = forecaster(starts, stretches.n_steps)
     seconds = time.perf_counter() - begin
-    own = _measured(truth, predicted, scale)
-    baselines = {}
-    for kind, rival in (rivals or {}).items():
-        theirs = rival.forecaster(rolled.initial_states, rolled.n_steps)
-        baselines[kind] = _measured(truth, theirs, scale).scores(rival.label, test.dt)
-    still = baselines.get("persistence")
+    own = _Errors.of(truth, predicted, scale)
+    scores = own.scores("hits", scale, test.dt)
+    theirs = _of_baselines(baselines or {}, truth, scale, test.dt)
+    still = theirs.get("persistence")
     if still is None:
-        still = _measured(truth, truth[:, :1], scale).scores("persistence", test.dt)
-    scores = own.scores("hits", test.dt)
+        still = _Errors.of(truth, truth[:, :1], scale).scores("persistence", scale, test.dt)
     return Evaluation(
         mse=scores.mse,
         nrmse=scores.nrmse,
         valid_time=scores.valid_time,
         valid_steps=own.valid_steps,
-        per_step_mse=own.per_step,
-        feature_mse=own.per_feature,
+        per_step_mse=own.squared.per_step,
+        feature_mse=own.squared.per_feature,
         persistence_mse=still.mse,
         persistence_nrmse=still.nrmse,
         seconds=seconds,
         n_trajectories=len(test),
-        n_steps=rolled.n_steps,
-        n_diverged=own.n_diverged,
+        n_steps=stretches.n_steps,
+        n_diverged=scores.n_diverged,
         dt=test.dt,
         step_sizes=tuple(step_sizes),
         feature_names=test.feature_names,
         smape=scores.smape,
-        baselines=baselines,
+        baselines=theirs,
         **_distances(truth[:, 1:], predicted[:, 1:], scale),
-        **_losses(truth, predicted, kept, scale),
+        **_losses(truth, predicted, decoded, scale),
         lyapunov=lyapunov,
         axis=test.axis,
         dates=test.span() if test.axis.has_dates else None,
     )
 
 
+def _of_baselines(
+    baselines: Mapping[str, BaselineForecast], truth: np.ndarray, scale: np.ndarray, dt: float
+) -> dict[str, Scores]:
+    """Return the errors of baselines by kind."""
+    starts, n_steps = np.ascontiguousarray(truth[:, 0]), truth.shape[1] - 1
+    return {
+        kind: _Errors.of(truth, baseline.forecaster(starts, n_steps), scale).scores(
+            baseline.label, scale, dt
+        )
+        for kind, baseline in baselines.items()
+    }
+
+
 class _Errors(NamedTuple):
     """Errors of one forecast; means are over what is known of the truth."""
 
-    per_feature: np.ndarray
-    per_step: np.ndarray
+    squared: ForecastErrors
     valid_steps: np.ndarray
-    n_diverged: int
     smape: float
-    scale: np.ndarray
 
-    def scores(self, label: str, dt: float) -> Scores:
+    @classmethod
+    def of(cls, truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> _Errors:
+        """Measure a forecast; ``predicted`` may have one row that stands for all times."""
+        return cls(
+            ForecastErrors.of(truth, predicted),
+            metrics.valid_steps(truth, predicted, scale),
+            metrics.smape(truth[:, 1:], np.broadcast_to(predicted, truth.shape)[:, 1:]),
+        )
+
+    def scores(self, label: str, scale: np.ndarray, dt: float) -> Scores:
         """Return them as one row of a table."""
         return Scores(
             label=label,
-            mse=float(self.per_feature.mean()),
-            nrmse=float(np.sqrt(np.mean(self.per_feature / self.scale**2))),
+            mse=self.squared.mse,
+            nrmse=float(np.sqrt(np.mean(self.squared.per_feature / scale**2))),
             smape=self.smape,
             valid_time=float(np.median(self.valid_steps) * dt),
-            n_diverged=self.n_diverged,
+            n_diverged=self.squared.n_diverged,
         )
-
-
-def _measured(truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> _Errors:
-    """Measure a forecast; ``predicted`` may have one row that stands for all times."""
-    known = np.isfinite(truth)
-    known[:, 0] = False
-    error = np.where(known, _squares(predicted, truth), 0.0)
-    lost = ~np.isfinite(error)
-    diverged = lost.reshape(len(error), -1).any(axis=1)
-    error[lost] = np.inf
-    # Sums over trajectories first: over a few features at a time they would take far longer.
-    sums, counts = error.sum(axis=0), known.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        per_feature = sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
-        per_step = sums.sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
-    return _Errors(
-        per_feature=per_feature,
-        per_step=per_step,
-        valid_steps=metrics.valid_steps(truth, predicted, scale),
-        n_diverged=int(diverged.sum()),
-        smape=metrics.smape(truth[:, 1:], np.broadcast_to(predicted, truth.shape)[:, 1:]),
-        scale=scale,
-    )
 
 
 def _distances(truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> dict[str, float]:
@@ -391,7 +385,7 @@ def _distances(truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> d
     if truth.shape[1] < metrics.SHORTEST_SEGMENT:
         return {}
     d = truth.shape[2]
-    some = np.unique(np.linspace(0, d - 1, min(d, _FEATURES)).astype(int))
+    some = evenly(d, _FEATURES)
     part = truth[:, :, some], predicted[:, :, some]
     return {
         "spectral_distance": metrics.spectral_distance(*part),
@@ -400,19 +394,13 @@ def _distances(truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> d
 
 
 def _losses(
-    truth: np.ndarray, predicted: np.ndarray, kept: Trajectories | None, scale: np.ndarray
+    truth: np.ndarray, predicted: np.ndarray, decoded: Trajectories | None, scale: np.ndarray
 ) -> dict[str, float]:
-    """Return the errors of an encoder and of stepping apart, if there is one."""
-    if kept is None:
+    """Return the errors of an encoder and those of stepping, if there is an encoder."""
+    if decoded is None:
         return {}
-    known = padded(kept)[:, : truth.shape[1]]
+    known = Stretches.whole(decoded.offsets).gather(decoded.values)[:, : truth.shape[1]]
     return {
         "reconstruction_nrmse": metrics.nrmse(truth[:, 1:], known[:, 1:], scale),
         "stepping_nrmse": metrics.nrmse(known[:, 1:], predicted[:, 1:], scale),
     }
-
-
-def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return squared differences in float64; ``a`` may not be finite."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray(np.square(np.subtract(a, b, dtype=np.float64)))

@@ -11,10 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from pyhits.errors import DataError
+from pyhits.numerics.forecast_errors import (
+    VALID_THRESHOLD,
+    ForecastErrors,
+    count_valid_steps,
+)
 from pyhits.util.checks import as_choice, as_positive
-
-#: A forecast is valid while its error, in standard deviations of the truth, stays below this.
-VALID_THRESHOLD = 0.4
 
 #: Frequencies with less than this part of the strongest one's energy are left out of spectra.
 _LEAST_ENERGY = 1e-6
@@ -22,9 +24,6 @@ _LEAST_ENERGY = 1e-6
 #: Rows of the segments that spectra in time are averaged over, at most and at least: enough of them
 #: tell a spectrum from its scatter, and shorter ones tell no frequencies apart.
 _LONGEST_SEGMENT, SHORTEST_SEGMENT = 256, 32
-
-#: Numbers compared at a time where nothing else bounds the memory.
-_AT_ONCE = 1 << 20
 
 _NOTHING = "There is nothing to compare: no value of the truth is finite."
 
@@ -53,13 +52,7 @@ def valid_steps(
         The number of steps recorded, for a trajectory whose error never passes; 0 where the first
         row is as wrong, as encoders and simple forecasts leave it.
     """
-    known = np.isfinite(truth).all(axis=2)
-    with np.errstate(invalid="ignore"):
-        error = np.sqrt(np.mean(np.square((forecast - truth) / scale), axis=2))
-    wrong = known & ~(error <= threshold)
-    ends = known.sum(axis=1) - 1
-    right = np.maximum(np.argmax(wrong, axis=1) - 1, 0)
-    return np.asarray(np.where(wrong.any(axis=1), right, ends))
+    return count_valid_steps(truth, forecast, scale, threshold)
 
 
 def valid_time(
@@ -91,29 +84,6 @@ def valid_time(
     return np.asarray(unit * valid_steps(truth, forecast, scale, threshold))
 
 
-def masked_mse(
-    truth: np.ndarray, forecast: np.ndarray, scale: np.ndarray, most: float | None = None
-) -> float:
-    """Mean squared error in units of ``scale``, where truth is known; infinite if diverged.
-
-    The initial states, which are given, do not count. With ``most`` no square counts for more, nor
-    does what diverged.
-    """
-    truth, forecast = truth[:, 1:], forecast[:, 1:]
-    known = np.isfinite(truth)
-    difference = np.subtract(forecast, truth, dtype=np.float64)
-    difference /= scale
-    np.square(difference, out=difference)
-    if most is not None:
-        # Of a number and none the minimum is the number.
-        np.fmin(difference, most, out=difference)
-    if known.all():
-        error = float(difference.mean())
-    else:
-        error = float(difference.mean(where=known)) if known.any() else np.inf
-    return error if np.isfinite(error) else np.inf
-
-
 def nrmse(truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray | None = None) -> float:
     """Root mean squared error in units of each feature's ``scale``; infinite if diverged.
 
@@ -128,14 +98,10 @@ def nrmse(truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray | None = N
     if scale is None:
         spread = np.sqrt(np.nanvar(np.where(pair.known, pair.truth, np.nan), axis=(0, 1)))
         scale = np.where(spread > 0, spread, 1.0)
-    with np.errstate(invalid="ignore", over="ignore"):
-        squares = np.square((pair.predicted - pair.truth) / scale)
-        mean = np.where(pair.known, squares, 0.0).sum(axis=(0, 1)) / pair.counts
-        error = float(np.sqrt(mean.mean()))
-    return error if np.isfinite(error) else np.inf
+    return ForecastErrors.of(pair.truth, pair.predicted, scale, first=0).rmse
 
 
-def smape(truth: np.ndarray, predicted: np.ndarray) -> float:
+def smape(truth: np.ndarray, predicted: np.ndarray, *, block: int = 1 << 20) -> float:
     """Symmetric mean absolute percentage error, from 0 to 200.
 
     The mean of ``200 |a - f| / (|a| + |f|)`` over all values a that are known and their forecasts
@@ -146,13 +112,15 @@ def smape(truth: np.ndarray, predicted: np.ndarray) -> float:
     ----------
     truth, predicted : array, shape (n, time, d) or (time, d)
         All rows count.
+    block : int
+        Numbers compared at a time.
     """
     a, f = (np.asarray(x).reshape(-1) for x in (truth, predicted))
     if np.shape(truth) != np.shape(predicted):
         raise _unlike(np.shape(truth), np.shape(predicted))
     total, count = 0.0, 0
-    for begin in range(0, len(a), _AT_ONCE):
-        part = slice(begin, begin + _AT_ONCE)
+    for begin in range(0, len(a), block):
+        part = slice(begin, begin + block)
         known = np.isfinite(a[part])
         true, own = (x[part][known].astype(np.float64) for x in (a, f))
         with np.errstate(invalid="ignore", over="ignore"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
+from pyhits.data.stretches import evenly
 from pyhits.errors import ArgumentError
 from pyhits.evaluation.metrics import power_spectra
 from pyhits.hierarchy.coupling import undominated
@@ -83,7 +84,7 @@ def _scale_colours(step_sizes: Sequence[int]) -> dict[int, Any]:
 
 def _thin(n: int) -> np.ndarray:
     """Return the indices, about ``_POINTS`` of them, at which a line of n points is drawn."""
-    return np.unique(np.linspace(0, n - 1, min(n, _POINTS)).astype(int))
+    return evenly(n, _POINTS)
 
 
 def training_curves(history: Mapping[int, History]) -> Figure:

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 
 from pyhits.coordinates.coordinates import Fitted, split_inputs
-from pyhits.data.matching import joined
+from pyhits.data.matching import joined, some_of
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Autoencoder
 from pyhits.encoders.chain import links
 from pyhits.errors import DataError
-from pyhits.fit import planning
 from pyhits.fit.preparing import Prepared
 from pyhits.flowmaps import ScaledNet
 from pyhits.stepping import Stepping
@@ -113,7 +112,7 @@ class Kept:
         if split.how == "none":
             return None
         most = affordable(int(split.train.lengths.max()))
-        trained = planning.evenly(split.train, most)
+        trained = some_of(split.train, most)
         if not all_seen:
             return cls(split.validation, trained)
         return cls(split.validation, trained, fitted, _folds(ready), unit)

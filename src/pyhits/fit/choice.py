@@ -8,11 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from pyhits.data.stretches import Stretches
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import InterruptedWarning, TrainingError, warn
-from pyhits.evaluation.metrics import masked_mse
-from pyhits.fit import planning
-from pyhits.fit.planning import Rollouts
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import (
     Candidate,
@@ -23,6 +21,7 @@ from pyhits.hierarchy import (
     ranges,
     select,
 )
+from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.util.progress import bar
 
@@ -56,8 +55,8 @@ class Chooser:
     forecast : callable
     flow_maps : mapping of int to FlowMap
         All trained scales.
-    held : Trajectories
-        Validation data.
+    validation : Trajectories
+        Data to compare couplings on, in the coordinates that ``forecast`` takes.
     scale : array, shape (d,)
         Standard deviations that errors are measured in.
     clock : Clock, optional
@@ -69,14 +68,14 @@ class Chooser:
         The scales were trained for forecasts from the first rows with all of them coupled: other
         rollouts and couplings are not measured.
     inputs : array, shape (n_rows, k), optional
-        What acts on the rows of ``held``; forecasts then take ``inputs``, ``(n, n_steps, k)``.
+        Inputs on the rows of ``validation``; forecasts then take ``inputs``, ``(n, n_steps, k)``.
     """
 
     def __init__(
         self,
         forecast: Forecast,
         flow_maps: Mapping[int, FlowMap],
-        held: Trajectories,
+        validation: Trajectories,
         scale: np.ndarray,
         *,
         clock: Clock = UNLIMITED,
@@ -91,15 +90,15 @@ class Chooser:
         self._verbose = verbose
         self._tried: list[Candidate] = []
         self._counts: dict[tuple[int, ...], int] = {}
-        whole = planning.rollouts(held, whole=reproduce, inputs=inputs)
-        self._whole = self._rolled = self._affordable(whole)
-        n, length, _ = self._rolled.truth.shape
+        self._values, self._inputs = validation.values, inputs
+        self._bound = np.inf
+        chosen = validation_stretches(validation.offsets, whole=reproduce)
+        self._whole = self._compared = self._affordable(chosen)
         sizes = chain(flow_maps)
         self._ranges = [tuple(sizes)] if reproduce else ranges(sizes)
         largest = max(flow_map.multiply_adds for flow_map in flow_maps.values())
         states = min(_FRONT_STATES, _FRONT_WORK / (len(self._ranges) * largest))
-        some = np.linspace(0, n - 1, min(n, max(1, int(states) // length))).astype(int)
-        self._sample = self._rolled[some]
+        self._sample = self._whole.at_most(max(1, int(states) // (self._whole.n_steps + 1)))
         #: Whether Ctrl-C has cut the choice short.
         self.interrupted = False
 
@@ -131,7 +130,7 @@ class Chooser:
             diverged = known if self._clock.is_over else self._diverged(selection.step_sizes)
         if diverged:
             warn(
-                f"{diverged} of {len(self._whole.truth)} forecasts with "
+                f"{diverged} of {len(self._whole)} forecasts with "
                 f"{list(selection.step_sizes)} diverge on the validation data, over "
                 f"{self._whole.n_steps} steps. Train longer, with more data, look for outliers, "
                 "or validate on shorter trajectories."
@@ -152,11 +151,11 @@ class Chooser:
         """
         whole = selection = select(sizes, self._measure)
         while selection.error > _LOST:
-            n_steps = self._rolled.n_steps // 2
+            n_steps = self._compared.n_steps // 2
             if n_steps < _SHORTEST:
-                self._rolled = self._whole
+                self._compared, self._bound = self._whole, np.inf
                 return whole
-            self._rolled = self._rolled.cut(n_steps)
+            self._compared, self._bound = self._compared.cut(n_steps), _MOST
             sizes = [size for size in sizes if size <= n_steps] or sizes[:1]
             selection = replace(select(sizes, self._measure), n_steps=n_steps)
         if selection.n_steps is None:
@@ -173,18 +172,18 @@ class Chooser:
             self._measure(step_sizes, self._whole)
         return self._counts[step_sizes]
 
-    def _affordable(self, rolled: Rollouts) -> Rollouts:
-        """Return as many of the rollouts, and as much of them, as there is time to compare on.
+    def _affordable(self, chosen: Stretches) -> Stretches:
+        """Return as many of the stretches, and as much of them, as there is time to compare on.
 
         A short forecast with the finest scale alone, which evaluates its flow map most often, says
         what one costs.
         """
         if not self._clock.is_limited:
-            return rolled
+            return chosen
         finest = (min(self._flow_maps),)
-        n, n_steps = len(rolled.truth), rolled.n_steps
-        rows = np.linspace(0, n - 1, min(n, _TIMED)).astype(int)
-        brief = rolled.cut(min(n_steps, max(_TIMED_STEPS, finest[0])))[rows]
+        n, n_steps = len(chosen), chosen.n_steps
+        few = chosen.at_most(_TIMED)
+        brief = few.cut(max(_TIMED_STEPS, finest[0]))
         self._ahead(finest, brief)  # what is set up once
         begin = self._clock.now()
         self._ahead(finest, brief)
@@ -194,15 +193,13 @@ class Chooser:
         # Steps of so many rollouts at once that each coupling may take.
         steps = self._clock.left / _SPARE / couplings / max(each, 1e-9)
         if steps < n_steps:
-            n_steps = min(n_steps, max(int(steps), 2 * _SHORTEST))
-            found = rolled.cut(n_steps)[rows]
+            found = few.cut(max(int(steps), 2 * _SHORTEST))
         else:
-            most = min(n, max(len(rows), int(len(rows) * steps / n_steps)))
-            found = rolled[np.linspace(0, n - 1, most).astype(int)]
-        if found.truth.shape != rolled.truth.shape:
+            found = chosen.at_most(max(len(few), int(len(few) * steps / n_steps)))
+        if len(found) < n or found.n_steps < n_steps:
             self._clock.cut(
-                f"the validation rollouts ({len(found.truth)} of {n}, over {n_steps} of "
-                f"{rolled.n_steps} steps)"
+                f"the validation rollouts ({len(found)} of {n}, over {found.n_steps} of "
+                f"{n_steps} steps)"
             )
         return found
 
@@ -242,9 +239,12 @@ class Chooser:
         )
         return selection
 
-    def _ahead(self, step_sizes: tuple[int, ...], rolled: Rollouts) -> np.ndarray:
-        acting = {} if rolled.inputs is None else {"inputs": rolled.inputs}
-        return self._forecast(rolled.initial_states, rolled.n_steps, step_sizes, **acting)
+    def _ahead(self, step_sizes: tuple[int, ...], chosen: Stretches) -> np.ndarray:
+        settings = {}
+        if self._inputs is not None:
+            settings["inputs"] = chosen.gather_inputs(self._inputs)
+        starts = chosen.states(self._values)
+        return self._forecast(starts, chosen.n_steps, step_sizes, **settings)
 
     def _measure_front(self, front: list[Candidate]) -> None:
         with bar("couplings", verbose=self._verbose) as progress:
@@ -256,30 +256,62 @@ class Chooser:
                 if progress is not None:
                     progress(len(front), len(self._ranges))
 
-    def _measure(self, step_sizes: tuple[int, ...], rolled: Rollouts | None = None) -> Candidate:
-        rolled = rolled or self._rolled
+    def _measure(self, step_sizes: tuple[int, ...], chosen: Stretches | None = None) -> Candidate:
+        chosen = chosen or self._compared
+        is_whole = chosen is self._whole
         if self._tried:
             self._clock.check()
         begin = self._clock.now()
-        predicted = self._ahead(step_sizes, rolled)
+        predicted = self._ahead(step_sizes, chosen)
         seconds = self._clock.now() - begin
-        most = None if rolled.n_steps == self._whole.n_steps else _MOST
-        error = masked_mse(rolled.truth, predicted, self._scale, most)
-        if rolled is self._whole:
-            lost = np.isfinite(rolled.truth) & ~np.isfinite(predicted)
-            self._counts[step_sizes] = int(lost.any(axis=(1, 2)).sum())
-        needs = cost({s: self._flow_maps[s] for s in step_sizes}, rolled.n_steps)
+        bound = np.inf if is_whole else self._bound
+        truth = chosen.gather(self._values)
+        errors = ForecastErrors.of(truth, predicted, self._scale, bound=bound)
+        if is_whole:
+            self._counts[step_sizes] = errors.n_diverged
+        n_steps = (chosen if is_whole else self._compared).n_steps
+        needs = cost({s: self._flow_maps[s] for s in step_sizes}, n_steps)
         candidate = Candidate(
             step_sizes,
-            error,
+            errors.mse,
             seconds,
             depth=needs.depth,
             evaluations=needs.evaluations,
             multiply_adds=needs.multiply_adds,
-            nominal_seconds=needs.seconds(len(rolled.truth)),
+            nominal_seconds=needs.seconds(len(chosen)),
         )
         self._tried.append(candidate)
         return candidate
+
+
+def validation_stretches(
+    offsets: np.ndarray, *, whole: bool = False, enough: int = 8, most_states: int = 2_000_000
+) -> Stretches:
+    """Choose the stretches on which couplings are compared.
+
+    Many trajectories are taken whole. One or a few long recordings are cut into overlapping
+    stretches of half their length, since a single rollout would decide by luck; unless they are to
+    be taken ``whole``.
+
+    Parameters
+    ----------
+    offsets : array of int, shape (n_trajectories + 1,)
+        Row at which each trajectory begins.
+    whole : bool
+    enough : int
+        Trajectories that are not cut.
+    most_states : int
+        States forecast for one coupling, at most.
+    """
+    lengths = np.diff(offsets)
+    n, longest = len(lengths), int(lengths.max())
+    if whole:
+        return Stretches.whole(offsets)
+    if n >= enough:
+        return Stretches.whole(offsets).at_most(max(enough, most_states // longest))
+    each = -(-2 * enough // n)
+    span = min(max(1, (longest - 1) // 2), max(1, most_states // (each * n)))
+    return Stretches.overlapping(offsets, span, each)
 
 
 def choose_again(

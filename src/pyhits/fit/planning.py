@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
@@ -23,12 +20,6 @@ _STEPS_PER_TRAJECTORY = 4
 
 #: Fewer trajectories than this are recordings, of which the end is held out.
 FEW_TRAJECTORIES = 5
-
-#: Fewer validation trajectories than this are cut into several rollouts.
-_FEW = 8
-
-#: States forecast for one candidate of the selection, at most.
-_MAX_STATES = 2_000_000
 
 
 def default_step_sizes(
@@ -85,106 +76,3 @@ def nets_note(
     if recipe.optimizer == "ridge":
         how = "the last layer by ridge regression"
     return f"Each scale: {which} where no polynomial is exact, {how}."
-
-
-def evenly(data: Trajectories, most: int) -> Trajectories:
-    """Return at most so many of the trajectories, evenly chosen."""
-    if len(data) <= most:
-        return data
-    return data[np.linspace(0, len(data) - 1, most).astype(int)]
-
-
-@dataclass(frozen=True)
-class Rollouts:
-    """Stretches of trajectories that forecasts are compared with.
-
-    Attributes
-    ----------
-    truth : array, shape (n, n_steps + 1, d)
-        Padded with NaN where a trajectory ends early.
-    inputs : array, shape (n, n_steps, k), or None
-        What acts on them; beyond a trajectory's end its last row.
-    """
-
-    truth: np.ndarray
-    inputs: np.ndarray | None = None
-
-    def __getitem__(self, some: np.ndarray) -> Rollouts:
-        """Return some of the stretches."""
-        return Rollouts(self.truth[some], None if self.inputs is None else self.inputs[some])
-
-    def cut(self, n_steps: int) -> Rollouts:
-        """Return their first steps."""
-        inputs = None if self.inputs is None else self.inputs[:, :n_steps]
-        return Rollouts(self.truth[:, : n_steps + 1], inputs)
-
-    @property
-    def initial_states(self) -> np.ndarray:
-        """First states, shape ``(n, d)``."""
-        return np.ascontiguousarray(self.truth[:, 0])
-
-    @property
-    def n_steps(self) -> int:
-        """Horizon in rows."""
-        return int(self.truth.shape[1]) - 1
-
-
-def padded(trajectories: Trajectories) -> np.ndarray:
-    """Return ``(n, time, d)``, padded with NaN where trajectories are uneven."""
-    if trajectories.is_even:
-        return trajectories.to_array()
-    lengths = trajectories.lengths
-    out = np.full(
-        (len(trajectories), int(lengths.max()), trajectories.n_features),
-        np.nan,
-        dtype=trajectories.dtype,
-    )
-    out[np.arange(out.shape[1]) < lengths[:, None]] = trajectories.values
-    return out
-
-
-def beside(trajectories: Trajectories, inputs: np.ndarray) -> Trajectories:
-    """Return trajectories with inputs ``(n_rows, k)`` as their last features, without names."""
-    values = np.concatenate([trajectories.values, inputs], axis=1)
-    pieces = np.split(values, trajectories.offsets[1:-1])
-    return Trajectories(pieces, trajectories.dt, start_times=trajectories.start_times)
-
-
-def apart(joined: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return padded states ``(n, time, d)`` and the inputs on their steps, ``(n, time - 1, k)``.
-
-    Where a trajectory has ended its last inputs are repeated: forecasts there do not count.
-    """
-    states, inputs = joined[..., :-k], joined[:, :-1, -k:]
-    rows = np.where(np.isfinite(inputs).all(axis=2), np.arange(inputs.shape[1]), 0)
-    last = np.maximum.accumulate(rows, axis=1)
-    return states, np.take_along_axis(inputs, last[..., None], axis=1)
-
-
-def rollouts(
-    trajectories: Trajectories, *, whole: bool = False, inputs: np.ndarray | None = None
-) -> Rollouts:
-    """Choose the stretches on which couplings are compared.
-
-    Many trajectories are taken whole. One or a few long recordings are cut into overlapping
-    stretches of half their length, since a single rollout would decide by luck; unless they are to
-    be taken ``whole``. Inputs ``(n_rows, k)`` are cut alike.
-    """
-    if inputs is not None:
-        joined = rollouts(beside(trajectories, inputs), whole=whole)
-        return Rollouts(*apart(joined.truth, inputs.shape[1]))
-    if whole:
-        return Rollouts(padded(trajectories))
-    if len(trajectories) >= _FEW:
-        length = int(trajectories.lengths.max())
-        most = max(_FEW, _MAX_STATES // length)
-        return Rollouts(padded(evenly(trajectories, most)))
-    each = -(-2 * _FEW // len(trajectories))
-    span = max(1, int(trajectories.lengths.max() - 1) // 2)
-    span = min(span, max(1, _MAX_STATES // (each * len(trajectories))))
-    pieces = []
-    for values in trajectories:
-        last = max(0, len(values) - 1 - span)
-        starts = np.unique(np.linspace(0, last, each).astype(int))
-        pieces += [values[start : start + span + 1] for start in starts]
-    return Rollouts(padded(Trajectories(pieces)))

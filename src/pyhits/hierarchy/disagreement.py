@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.data.stretches import Stretches, evenly
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.nesting import chain
@@ -174,10 +175,10 @@ def agreements(
     """
     rows = _like(flow_maps, values)
     per = torch.from_numpy(weights).to(rows)
-    left = np.concatenate([np.arange(n)[::-1] for n in lengths])
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
     found = {}
     for fine, coarse in itertools.pairwise(chain(flow_maps)):
-        starts = np.flatnonzero(left >= coarse)
+        starts = Stretches.anywhere(offsets, coarse).starts
         if len(starts) == 0:
             break
         most = min(_MEASURED, len(starts))
@@ -187,7 +188,7 @@ def agreements(
             if most < enough:
                 clock.cut("how far neighbouring scales agree")
                 break
-        starts = starts[np.linspace(0, len(starts) - 1, most).astype(int)]
+        starts = starts[evenly(len(starts), most)]
         states, truth = rows[starts], rows[starts + coarse]
         once = Steps(flow_maps[coarse], states)(states)
         composed = Steps(flow_maps[fine], states).several(states, coarse // fine)[:, -1]

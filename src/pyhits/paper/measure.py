@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.paper import paper
 from pyhits.paper.budget import Budget
 from pyhits.paper.context import Study
@@ -86,12 +87,8 @@ class Floor:
 
 def errors(truth: np.ndarray, states: np.ndarray) -> Errors:
     """Compare ``states`` with ``truth``, both of shape ``(n, n_steps + 1, d)``."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        squares = np.square(np.subtract(states, truth, dtype=np.float64))
-        lost = ~np.isfinite(squares).all(axis=(1, 2))
-        squares[~np.isfinite(squares)] = np.inf
-        per_step = squares.mean(axis=(0, 2))
-        return Errors(float(per_step[1:].mean()), per_step, int(lost.sum()))
+    found = ForecastErrors.of(truth, states, first=0)
+    return Errors(float(found.per_step[1:].mean()), found.per_step, found.n_diverged)
 
 
 def seconds(forecasts: Mapping[str, Forecast], budget: Budget) -> dict[str, float]:

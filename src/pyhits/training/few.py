@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.data.stretches import Stretches
 from pyhits.errors import DataError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ScaledNet
 from pyhits.training.forms import Form, Regression, Steps, stretched
@@ -428,16 +429,12 @@ def _rollouts(held: WindowSampler) -> tuple[Tensor, Tensor]:
     """
     size, lengths = held.step_size, np.diff(held.offsets)
     steps = min(_STEPS, max(1, int(np.median(lengths) - 1) // 2 // size))
-    counts = np.maximum(lengths - steps * size, 0)
-    if not counts.any():
-        steps, counts = 1, np.maximum(lengths - size, 0)
-    if not counts.any():
+    found = Stretches.anywhere(held.offsets, steps * size)
+    if len(found) == 0:
+        steps, found = 1, Stretches.anywhere(held.offsets, size)
+    if len(found) == 0:
         raise DataError(f"The validation data: {held.too_short()}")
-    owner = np.repeat(np.arange(len(counts)), counts)
-    number = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    rows = held.offsets[owner] + number
-    rows = rows[np.unique(np.linspace(0, len(rows) - 1, _ROLLOUTS).astype(int))]
-    visited = rows + size * np.arange(steps + 1)[:, None]
+    visited = found.at_most(_ROLLOUTS).starts + size * np.arange(steps + 1)[:, None]
     states = torch.from_numpy(np.asarray(held.encoder.transform(held.values[visited])))
     return states[0], states[1:]
 

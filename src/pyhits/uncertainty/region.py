@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.stretches import evenly
 from pyhits.data.trajectories import Trajectories
 
 #: How far beyond its recorded range a variable may lie, in parts of that range: fresh trajectories
@@ -245,11 +246,6 @@ def _tiny(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 def _some_rows(data: Trajectories) -> np.ndarray:
     """Return rows of some first states and of states spread over all data."""
     most = int(np.clip(_MOST_NUMBERS // data.n_features, _TREE, _MOST_POINTS))
-    first = data.offsets[:-1][_spread(len(data), most // 2)]
-    some = _spread(data.n_rows, most - len(first))
+    first = data.offsets[:-1][evenly(len(data), most // 2)]
+    some = evenly(data.n_rows, most - len(first))
     return np.unique(np.concatenate([first, some]))
-
-
-def _spread(n: int, most: int) -> np.ndarray:
-    """Return at most ``most`` indices below n, evenly."""
-    return np.linspace(0, n - 1, min(n, most)).astype(np.int64)

@@ -13,7 +13,8 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from pyhits.data.diagnostics.finding import Finding
-from pyhits.data.diagnostics.sample import Sample, evenly
+from pyhits.data.diagnostics.sample import Sample
+from pyhits.data.stretches import evenly
 
 #: Rows that it takes, rows whose neighbours are looked for, rows among which, and coordinates.
 _FEWEST, _MOST_ASKED, _MOST_ROWS, _MOST_COORDINATES = 50, 1000, 20_000, 6

@@ -13,7 +13,8 @@ from scipy.spatial import KDTree
 
 from pyhits.data.diagnostics.finding import Finding, place
 from pyhits.data.diagnostics.level_step import Change, count_turns, level_step
-from pyhits.data.diagnostics.sample import Sample, evenly
+from pyhits.data.diagnostics.sample import Sample
+from pyhits.data.stretches import evenly
 
 #: Rows that it takes, blocks of them, and the share of them on either side at least.
 _FEWEST, _BLOCKS, _SIDE = 200, 20, 0.2

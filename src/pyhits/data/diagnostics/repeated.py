@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from pyhits.data.diagnostics.finding import Finding, place
-from pyhits.data.diagnostics.sample import evenly
+from pyhits.data.stretches import evenly
 from pyhits.data.trajectories import Trajectories
 
 #: Rows in a row that are equal to such of the training data, and the share of them at least.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pyhits.data.stretches import evenly
 from pyhits.data.trajectories import Trajectories
 
 #: Features, trajectories and numbers that are looked at, at most; of long trajectories stretches.
@@ -121,8 +122,3 @@ class Sample:
         spread = rows.std(axis=0)
         width = np.where(width > 0, width, np.where(spread > 0, 3 * spread, 1.0))
         return replace(self, pieces=tuple((piece - middle) / width for piece in self.pieces))
-
-
-def evenly(n: int, most: int) -> np.ndarray:
-    """Return at most ``most`` indices below n, evenly."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyhits.coordinates.starts import histories
 from pyhits.data.diagnostics import examine
+from pyhits.data.stretches import Stretches
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import PyHiTSWarning
 from pyhits.evaluation import plots
 from pyhits.evaluation.evaluation import Evaluation
 from pyhits.evaluation.report.environment import environment
-from pyhits.fit.planning import padded
 from pyhits.hits import HiTS
 from pyhits.uncertainty.result import basis
 from pyhits.util.atomic import write_bytes
@@ -108,12 +107,16 @@ def _findings(model: HiTS, data: Trajectories) -> dict[str, list[str]]:
 def _figures(
     model: HiTS, data: Any, coupled: Evaluation, single: dict[int, Evaluation]
 ) -> list[tuple[str, Figure]]:
-    starts, data = histories(data[: min(_PORTRAIT, len(data))], model.start_rows_)
-    truth = padded(data)[:, : coupled.n_steps + 1]
+    history = model.start_rows_
+    shown = Stretches.whole(data.offsets, history)[:_PORTRAIT].cut(coupled.n_steps)
+    truth = shown.gather(data.values)
     forecast = model.forecast(
-        starts, truth.shape[1] - 1, step_sizes=coupled.step_sizes, on_divergence="return"
+        shown.histories(data.values, history),
+        truth.shape[1] - 1,
+        step_sizes=coupled.step_sizes,
+        on_divergence="return",
     ).reshape(truth.shape)
-    first = min(int(data.lengths[0]), coupled.n_steps + 1)
+    first = int(shown.lengths[0]) + 1
     band = None
     if _is_calibrated(model, coupled):
         assert model.calibration_ is not None
@@ -133,7 +136,7 @@ def _figures(
                 data.dt,
                 data.feature_names,
                 band,
-                data.dates()[:first] if data.axis.has_dates else None,
+                data.dates()[history - 1 : history - 1 + first] if data.axis.has_dates else None,
             ),
         ),
     ]
@@ -163,8 +166,9 @@ def _interval(model: HiTS, data: Trajectories, coupled: Evaluation) -> dict[str,
     reach = min(coupled.n_steps, model.calibration_.reach(_LEVEL))
     facts |= {"reach": reach, "whole": reach == coupled.n_steps, "coverage": None}
     if reach:
-        starts, rest = histories(data, model.start_rows_)
-        truth = padded(rest)[:, 1 : reach + 1]
+        stretches = Stretches.whole(data.offsets, model.start_rows_).cut(reach)
+        starts = stretches.histories(data.values, model.start_rows_)
+        truth = stretches.gather(data.values)[:, 1:]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PyHiTSWarning)
             found = model.forecast(starts, reach, interval=_LEVEL, on_divergence="return")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyhits.evaluation.metrics import histogram_distance, spectral_distance, valid_steps
+from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.paper.comparison.data import Coded
 from pyhits.paper.comparison.generate import truth
 
@@ -39,8 +40,7 @@ class Score:
 def score(found: Coded, protocol: str, states: np.ndarray) -> Score:
     """Compare generated rows, from the given one on, with the truth."""
     exact = truth(found, protocol)
-    mse = float(np.mean(np.square(states[1:] - exact[1:])))
-    mse = mse if np.isfinite(mse) else np.inf
+    mse = ForecastErrors.of(exact[None], states[None]).mse
     scale = np.full(exact.shape[1], np.sqrt(found.variance))
     valid = int(valid_steps(exact[None], states[None], scale)[0])
     if found.problem.lyapunov is None or protocol != "forecast":
