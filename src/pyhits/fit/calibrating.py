@@ -26,11 +26,12 @@ from pyhits.training.jobs import make_jobs
 from pyhits.uncertainty import Calibration
 from pyhits.uncertainty.result import basis
 from pyhits.uncertainty.rollouts import (
-    Source,
-    affordable,
+    DEFAULT_LIMITS,
+    ForecastData,
+    RolloutLimits,
     calibrate,
     calibration_steps,
-    stretches,
+    calibration_stretches,
 )
 from pyhits.util.clock import UNLIMITED, Clock
 from pyhits.util.transaction import transactional
@@ -111,7 +112,7 @@ class Kept:
         split = ready.split
         if split.how == "none":
             return None
-        most = affordable(int(split.train.lengths.max()))
+        most = DEFAULT_LIMITS.count(int(split.train.lengths.max()))
         trained = some_of(split.train, most)
         if not all_seen:
             return cls(split.validation, trained)
@@ -146,22 +147,22 @@ def _folds(ready: Prepared) -> tuple[Fold, ...]:
     return tuple(Fold(data[own], clean[~own]) for own in inside)
 
 
-def _affordable(source: Source, unit: np.ndarray, history: int, clock: Clock) -> int | None:
-    """Return how many states may be stepped through in time, by what a few take; None for all."""
+def _affordable(
+    source: ForecastData, unit: np.ndarray, history: int, clock: Clock
+) -> RolloutLimits:
+    """Return how many rollouts there is time for, by what a few take."""
     if not clock.is_limited:
-        return None
-    few = stretches(source.data, history).some(_TIMED)
-    if len(few.starts) == 0:
-        return None
-    few = replace(few, lengths=np.minimum(few.lengths, _TIMED_STEPS))
-    steps = calibration_steps(int(few.lengths.max()))
+        return DEFAULT_LIMITS
+    few = calibration_stretches(source.data.offsets, history).at_most(_TIMED).cut(_TIMED_STEPS)
+    if len(few) == 0:
+        return DEFAULT_LIMITS
     begin = clock.now()
-    source.errors(few, steps, unit, history)
-    each = (clock.now() - begin) / (len(few.starts) * int(steps[-1]))
-    found = int(clock.left / 2 / max(each, 1e-9))
-    if found < source.data.n_rows:
+    source.errors(few, calibration_steps(few.n_steps), unit, history)
+    each = (clock.now() - begin) / (len(few) * few.n_steps)
+    states = int(clock.left / 2 / max(each, 1e-9))
+    if states < source.data.n_rows:
         clock.cut("the rollouts that intervals rest on")
-    return max(found, 1)
+    return DEFAULT_LIMITS.within(max(states, 1))
 
 
 class Calibrating(Stepping):
@@ -236,22 +237,24 @@ class Calibrating(Stepping):
 
         Those of training data are ranked among the others where they are alike.
         """
-        settings: dict[str, Any] = {
-            "history": self.start_rows_,
-            "step_sizes": self.selection_.step_sizes,
-            "interpolation": self.interpolation,
-        }
+        history = self.start_rows_
         unit = self._spread() if kept.unit is None else kept.unit
         maps = self._fitted_without(kept.folds, clock.part(_FOR_FOLDS))
+        parts, fitted = [kept.held], [kept.fitted or Fitted(self.flow_maps_, self._coordinates)]
         if maps:
-            source = self._source([fold.data for fold in kept.folds], maps)
-            settings["most_states"] = _affordable(source, unit, self.start_rows_, clock)
-            return calibrate(source, unit, cross_fitted=True, **settings)
-        own = [kept.fitted or Fitted(self.flow_maps_, self._coordinates)]
-        source = self._source([kept.held], own)
-        settings["most_states"] = _affordable(source, unit, self.start_rows_, clock)
-        trained = None if kept.trained is None else self._source([kept.trained], own)
-        return calibrate(source, unit, trained=trained, **settings)
+            parts, fitted = [fold.data for fold in kept.folds], maps
+        source = self._source(parts, fitted)
+        trained = None
+        if not maps and kept.trained is not None:
+            trained = self._source([kept.trained], fitted)
+        limits = _affordable(source, unit, history, clock)
+        found = calibrate(source, unit, trained=trained, history=history, limits=limits)
+        return found and replace(
+            found,
+            step_sizes=self.selection_.step_sizes,
+            interpolation=self.interpolation,
+            cross_fitted=bool(maps),
+        )
 
     def _fitted_without(self, folds: Sequence[Fold], clock: Clock = UNLIMITED) -> list[Fitted]:
         """Return the coupled flow maps fitted without each of the folds; none if that is dear."""
@@ -297,7 +300,7 @@ class Calibrating(Stepping):
         }
         return Fitted(maps, coordinates)
 
-    def _source(self, parts: Sequence[Trajectories], fitted: Sequence[Fitted]) -> Source:
+    def _source(self, parts: Sequence[Trajectories], fitted: Sequence[Fitted]) -> ForecastData:
         """Return recordings and how they are forecast, each part by flow maps of its own."""
         whole = parts[0] if len(parts) == 1 else joined(parts)
         states, acting = split_inputs(whole, self.inputs_)
@@ -321,4 +324,4 @@ class Calibrating(Stepping):
                 found[own] = ahead if preprocessor is not None else ahead[:, steps]
             return found
 
-        return Source(states, forecast_at)
+        return ForecastData(states, forecast_at)

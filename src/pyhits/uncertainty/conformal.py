@@ -1,18 +1,15 @@
-"""Split-conformal prediction: errors on held-out data, ranked, as the widths of intervals."""
+"""Split-conformal prediction: errors on validation data, ranked, as the widths of intervals."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from pyhits.data.stretches import evenly
 from pyhits.errors import ArgumentError
 from pyhits.util.checks import shown
-
-#: Numbers kept of a calibration, at most: 4 MB in a model file. Beyond it features are pooled.
-MOST_SCORES = 1 << 20
 
 #: What rounding may add to (n + 1) * level, which is often meant to be whole.
 _ROUNDING = 1e-9
@@ -22,8 +19,62 @@ _LUCK = (0.05, 0.95)
 
 
 @dataclass(frozen=True, eq=False)
+class RolloutErrors:
+    """Errors of calibration rollouts.
+
+    Attributes
+    ----------
+    values : array, shape (n, k, d)
+        ``|truth - forecast| / unit``, NaN or infinite where a forecast diverged. A ``unit`` that
+        differs between rollouts, such as an indicator of their difficulty, may be divided out.
+    known : array of bool, shape (n, k)
+        Whether the recording reaches the step.
+    steps : array of int, shape (k,)
+        Steps since the initial state at which errors were measured, increasing.
+    leading : array of bool, shape (n,)
+        Which rollouts begin at the first state of a trajectory; the others overlap with these.
+    n_trained : int
+        How many of them are of training data.
+    """
+
+    values: np.ndarray
+    known: np.ndarray
+    steps: np.ndarray
+    leading: np.ndarray
+    n_trained: int = 0
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Rollouts that reach each step, shape ``(k,)``."""
+        return np.asarray(self.known.sum(axis=0))
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether rollouts are overlapping stretches of the same recordings."""
+        return not bool(self.leading.all())
+
+    def with_trained(self, others: RolloutErrors) -> RolloutErrors:
+        """Return these together with the errors of training data at the same steps."""
+        return RolloutErrors(
+            np.concatenate([self.values, others.values]),
+            np.concatenate([self.known, others.known]),
+            self.steps,
+            np.concatenate([self.leading, others.leading]),
+            len(others.values),
+        )
+
+    def pooled(self, pool: int) -> RolloutErrors:
+        """Return ``pool`` features of each rollout, evenly chosen, as rollouts of one feature."""
+        n, k, d = self.values.shape
+        some = self.values[:, :, evenly(d, pool)].transpose(0, 2, 1).reshape(n * pool, k, 1)
+        return RolloutErrors(
+            some, np.repeat(self.known, pool, 0), self.steps, np.repeat(self.leading, pool)
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Calibration:
-    """Errors of forecasts of held-out data, sorted: the widths of intervals at any level.
+    """Errors of forecasts of validation data, sorted: the widths of intervals at any level.
 
     A score is ``|truth - forecast| / unit``. With n calibration rollouts the half width of an
     interval of some level is the score of rank ``ceil((n + 1) * level)``: it then covers a fresh
@@ -57,7 +108,7 @@ class Calibration:
     n_trained : int
         How many of the rollouts are of training data, which the errors of the others are like.
     cross_fitted : bool
-        Whether each rollout was forecast by flow maps fitted without it, to the other folds.
+        Whether each rollout was forecast by flow maps fitted without it, to the other parts.
     """
 
     steps: np.ndarray
@@ -65,11 +116,61 @@ class Calibration:
     scores: np.ndarray
     unit: np.ndarray
     pool: int
-    step_sizes: tuple[int, ...]
-    interpolation: str
-    worth: int | None
+    step_sizes: tuple[int, ...] = ()
+    interpolation: str = "cubic"
+    worth: int | None = None
     n_trained: int = 0
     cross_fitted: bool = False
+
+    @classmethod
+    def from_errors(
+        cls,
+        errors: RolloutErrors,
+        unit: np.ndarray,
+        *,
+        worth: np.ndarray | None = None,
+        most_scores: int = 1 << 20,
+    ) -> Calibration:
+        """Rank the errors of calibration rollouts.
+
+        Where rollouts overlap, transients may make the errors of those that begin at the first
+        state of a trajectory larger than those of the many others: no width is then less than what
+        they alone would give, as far as their number goes.
+
+        Parameters
+        ----------
+        errors : RolloutErrors
+        unit : array, shape (d,)
+        worth : array, shape (k,), optional
+            About how many independent rollouts tell as much as overlapping ones. Ranks are those of
+            so many, as far as they go: with few of them widths are nearer to the largest error.
+        most_scores : int
+            Numbers kept, at most: 4 MB in a model file. Beyond it features are pooled.
+        """
+        n, k, d = errors.values.shape
+        pool, one = 1, errors
+        if errors.values.size > most_scores and d > 1:
+            pool = min(d, max(1, most_scores // (n * k)))
+            one = errors.pooled(pool)
+        reached = one.counts
+        scores = np.where(one.known[:, :, None] & ~np.isnan(one.values), one.values, np.inf)
+        ranked = np.sort(scores, axis=0)
+        if one.overlapping:
+            alone = np.sort(scores[one.leading], axis=0)
+            few = one.known[one.leading].sum(axis=0)
+            least = _no_less(ranked, reached, alone, few, pool)
+            if worth is not None:
+                ranked = _as_of_fewer(ranked, reached, worth, pool)
+            ranked = np.maximum(ranked, least)
+        return cls(
+            steps=np.asarray(errors.steps, dtype=np.int64),
+            counts=errors.counts,
+            scores=ranked.astype(np.float32),
+            unit=np.asarray(unit, dtype=np.float64),
+            pool=pool,
+            worth=_worth(errors.counts, worth) if errors.overlapping else None,
+            n_trained=errors.n_trained,
+        )
 
     @property
     def n_rollouts(self) -> int:
@@ -191,71 +292,6 @@ def as_level(level: object) -> float:
             f"Expected interval to be a level between 0 and 1, such as 0.9, got {shown(level)}."
         )
     return float(level)  # type: ignore[arg-type]
-
-
-def from_errors(
-    errors: np.ndarray,
-    known: np.ndarray,
-    steps: np.ndarray,
-    unit: np.ndarray,
-    *,
-    step_sizes: Sequence[int] = (),
-    interpolation: str = "cubic",
-    first: np.ndarray | None = None,
-    worth: np.ndarray | None = None,
-    n_trained: int = 0,
-    cross_fitted: bool = False,
-) -> Calibration:
-    """Rank the errors of calibration rollouts.
-
-    Parameters
-    ----------
-    errors : array, shape (n, k, d)
-        ``|truth - forecast| / unit``, NaN or infinite where a forecast diverged. A ``unit`` that
-        differs between rollouts, such as an indicator of their difficulty, may be divided out.
-    known : array of bool, shape (n, k)
-        Whether the recording reaches the step.
-    steps : array of int, shape (k,)
-    unit : array, shape (d,)
-    first : array of bool, shape (n,), optional
-        Given where rollouts overlap: which begin at the first state of a trajectory. Transients may
-        make their errors larger than those of the many others, so no width is less than what they
-        alone would give, as far as their number goes.
-    worth : array, shape (k,), optional
-        Given with ``first``: about how many independent rollouts tell as much. Ranks are those of
-        so many, as far as they go: with few of them widths are nearer to the largest error.
-    n_trained, cross_fitted
-        For the record.
-    """
-    n, k, d = errors.shape
-    pool = 1
-    if errors.size > MOST_SCORES and d > 1:
-        pool = min(d, max(1, MOST_SCORES // (n * k)))
-        some = np.linspace(0, d - 1, pool).astype(int)
-        errors = errors[:, :, some].transpose(0, 2, 1).reshape(n * pool, k, 1)
-        known = np.repeat(known, pool, axis=0)
-        first = None if first is None else np.repeat(first, pool)
-    scores = np.where(known[:, :, None] & ~np.isnan(errors), errors, np.inf)
-    ranked = np.sort(scores, axis=0)
-    reached = known.sum(axis=0)
-    if first is not None:
-        alone = np.sort(scores[first], axis=0)
-        least = _no_less(ranked, reached, alone, known[first].sum(axis=0), pool)
-        if worth is not None:
-            ranked = _as_of_fewer(ranked, reached, worth, pool)
-        ranked = np.maximum(ranked, least)
-    return Calibration(
-        steps=np.asarray(steps, dtype=np.int64),
-        counts=reached // pool,
-        scores=ranked.astype(np.float32),
-        unit=np.asarray(unit, dtype=np.float64),
-        pool=pool,
-        step_sizes=tuple(int(s) for s in step_sizes),
-        interpolation=interpolation,
-        worth=None if first is None else _worth(reached // pool, worth),
-        n_trained=n_trained,
-        cross_fitted=cross_fitted,
-    )
 
 
 def _worth(counts: np.ndarray, worth: np.ndarray | None) -> int:

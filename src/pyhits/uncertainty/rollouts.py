@@ -1,44 +1,26 @@
-"""Calibration rollouts: which stretches of held-out data are forecast, and how far."""
+"""Calibration rollouts: which stretches of validation data are forecast, and how far."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
+from pyhits.data.stretches import Stretches, evenly
 from pyhits.data.trajectories import Trajectories
-from pyhits.uncertainty.conformal import Calibration, from_errors
+from pyhits.numerics.forecast_errors import scaled_errors
+from pyhits.uncertainty.conformal import Calibration, RolloutErrors
 
 #: Forecasts starts over n_steps and returns the states at some steps, shape (n, k, d); the last
 #: argument is the rows of the data that the starts are.
 ForecastAt = Callable[[np.ndarray, int, np.ndarray, np.ndarray], np.ndarray]
 
-#: Fewer trajectories than this are cut into overlapping rollouts: one each would give no 90 %.
-_FEW = 9
-
-#: Rollouts of held-out trajectories from which on those of training trajectories are not looked at,
-#: and without which nothing tells whether they are alike.
-_ENOUGH, _TELLING = 1024, 4
-
 #: Parts of the horizon in each of which the errors of both are compared; and by how many standard
-#: deviations held-out errors may rank above and below those of training trajectories.
+#: deviations validation errors may rank above and below those of training trajectories.
 _COMPARED, _ABOVE, _BELOW = 4, 1.5, 2.0
-
-#: Overlapping rollouts, at most, and rollouts of any kind: more change widths by a percent.
-_MOST_OVERLAPPING, _MOST = 256, 2048
-
-#: States stepped through, at most, unless that leaves fewer rollouts than the second number.
-_MOST_STATES, _LEAST = 6_000_000, 64
-
-#: Rollouts that there are room for at least where time allows few states: they are shorter then;
-#: and the longest without such a limit.
-_FEWEST, _FARTHEST = 16, 1 << 62
-
-#: Numbers decoded, at most, as for films; and those held in memory at a time.
-_MOST_NUMBERS, _BATCH = 400_000_000, 1 << 24
 
 #: Features whose errors say how much overlapping rollouts have in common, at most.
 _RANKED = 8
@@ -51,30 +33,51 @@ _EVEN, _BY_RATIO = 40, 24
 
 
 @dataclass(frozen=True)
-class Stretches:
-    """Stretches of recordings that forecasts are compared with.
+class RolloutLimits:
+    """How many calibration rollouts there are, and how long they may be.
 
     Attributes
     ----------
-    starts : array of int, shape (n,)
-        Rows of the data that forecasts start from.
-    lengths : array of int, shape (n,)
-        Steps that each reaches.
-    first : array of bool, shape (n,), or None
-        Which begin at a trajectory's first state; None if all do, and so share no rows.
+    few : int
+        Fewer trajectories are cut into overlapping rollouts: one each would give no 90 %.
+    telling, enough : int
+        Rollouts of validation trajectories without which nothing tells whether those of training
+        trajectories are like them, and from which on the latter are not looked at.
+    overlapping, most : int
+        Overlapping rollouts, at most, and rollouts of any kind: more change widths by a percent.
+    least : int
+        Rollouts that there are, if there are so many, even of more than ``states``.
+    longest : int
+        Steps of a rollout, at most.
+    states : int
+        States stepped through in all, at most.
+    numbers, batch : int
+        Numbers decoded, at most, as for films; and those in memory at a time.
     """
 
-    starts: np.ndarray
-    lengths: np.ndarray
-    first: np.ndarray | None
+    few: int = 9
+    telling: int = 4
+    enough: int = 1024
+    overlapping: int = 256
+    most: int = 2048
+    least: int = 64
+    longest: int = 1 << 62
+    states: int = 6_000_000
+    numbers: int = 400_000_000
+    batch: int = 1 << 24
 
-    def some(self, most: int) -> Stretches:
-        """Return at most so many of them, evenly chosen."""
-        if len(self.starts) <= most:
+    def within(self, states: int | None) -> Self:
+        """Return the limits where time allows fewer states: several rollouts, shorter ones."""
+        if states is None or states >= self.states:
             return self
-        which = np.linspace(0, len(self.starts) - 1, most).astype(int)
-        first = None if self.first is None else self.first[which]
-        return Stretches(self.starts[which], self.lengths[which], first)
+        return replace(self, states=states, least=1, longest=max(1, states // 16))
+
+    def count(self, horizon: int) -> int:
+        """Return the number of rollouts of a horizon, at most."""
+        return int(np.clip(self.states // horizon, self.least, self.most))
+
+
+DEFAULT_LIMITS = RolloutLimits()
 
 
 def calibration_steps(horizon: int) -> np.ndarray:
@@ -84,7 +87,9 @@ def calibration_steps(horizon: int) -> np.ndarray:
     return np.unique(np.round(np.concatenate([even, ratio])).astype(np.int64))
 
 
-def stretches(data: Trajectories, history: int, most_states: int = _MOST_STATES) -> Stretches:
+def calibration_stretches(
+    offsets: np.ndarray, history: int = 1, limits: RolloutLimits = DEFAULT_LIMITS
+) -> Stretches:
     """Choose the calibration rollouts.
 
     Many trajectories give one rollout each, from its first state: fresh trajectories that start
@@ -94,55 +99,25 @@ def stretches(data: Trajectories, history: int, most_states: int = _MOST_STATES)
 
     Parameters
     ----------
-    data : Trajectories
+    offsets : array of int, shape (n_trajectories + 1,)
+        Row at which each trajectory begins.
     history : int
         Rows that a forecast starts from. Trajectories with no row beyond them are left out.
-    most_states : int
-        States stepped through, at most.
+    limits : RolloutLimits, optional
     """
-    whole = whole_stretches(data, history, most_states)
-    first, room = whole.starts, whole.lengths
-    if len(room) == 0:
+    whole = Stretches.whole(offsets, history)
+    if len(whole) == 0:
         return whole
-    if len(room) >= _FEW:
-        return whole.some(affordable(room.max(), most_states))
-    whole_room = data.lengths - history
-    room = whole_room[whole_room >= 1]
-    span = min(max(1, int(room.max()) // 2), _farthest(most_states))
-    most = min(affordable(span, most_states), _MOST_OVERLAPPING)
-    each = max(1, most // len(room))
-    starts, lengths = [], []
-    for begin, steps in zip(first, room, strict=True):
-        shifts = np.unique(np.linspace(0, max(0, steps - span), each).astype(int))
-        starts.append(begin + shifts)
-        lengths.append(np.minimum(span, steps - shifts))
-    begins = np.concatenate(starts)
-    return Stretches(begins, np.concatenate(lengths), np.isin(begins, first))
-
-
-def whole_stretches(data: Trajectories, history: int, most_states: int = _MOST_STATES) -> Stretches:
-    """Return every trajectory from its first state, but those with no row beyond ``history``.
-
-    Where few states are affordable they are cut, so that there are several.
-    """
-    room = np.minimum(data.lengths - history, _farthest(most_states))
-    first = data.offsets[:-1] + history - 1
-    return Stretches(first[room >= 1], room[room >= 1], None)
-
-
-def affordable(horizon: int, most_states: int = _MOST_STATES) -> int:
-    """Return how many rollouts of a horizon are stepped through, at most."""
-    least = _LEAST if most_states >= _MOST_STATES else 1
-    return int(np.clip(most_states // horizon, least, _MOST))
-
-
-def _farthest(most_states: int) -> int:
-    """Return the longest horizon of a rollout."""
-    return _FARTHEST if most_states >= _MOST_STATES else max(1, most_states // _FEWEST)
+    if len(whole) >= limits.few:
+        whole = whole.cut(limits.longest)
+        return whole.at_most(limits.count(whole.n_steps))
+    span = min(max(1, whole.n_steps // 2), limits.longest)
+    most = min(limits.count(span), limits.overlapping)
+    return Stretches.overlapping(offsets, span, max(1, most // len(whole)), history)
 
 
 @dataclass(frozen=True)
-class Source:
+class ForecastData:
     """Recordings, and what forecasts them.
 
     Attributes
@@ -156,140 +131,129 @@ class Source:
     forecast: ForecastAt
 
     def errors(
-        self, found: Stretches, steps: np.ndarray, unit: np.ndarray, history: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return ``|truth - forecast| / unit``, shape (n, k, d), and which are known, (n, k)."""
-        data, horizon = self.data, int(steps[-1])
-        starts, known = found.starts, steps <= found.lengths[:, None]
-        errors = np.empty((*known.shape, data.n_features), dtype=np.float32)
-        batch = max(1, _BATCH // ((horizon + 1) * data.n_features))
-        for begin in range(0, len(starts), batch):
-            part = slice(begin, begin + batch)
-            rows = np.where(known[part], starts[part, None] + steps, starts[part, None])
-            before = starts[part, None] + np.arange(1 - history, 1)
-            states = data.values[before]
-            begins = states[:, 0] if history == 1 else states
-            ahead = self.forecast(begins, horizon, steps, starts[part])
-            with np.errstate(invalid="ignore", over="ignore"):
-                difference = np.subtract(ahead, data.values[rows], dtype=np.float64)
-                difference /= unit
-                errors[part] = np.abs(difference, out=difference)
-        return errors, known
+        self,
+        stretches: Stretches,
+        steps: np.ndarray,
+        unit: np.ndarray,
+        history: int,
+        *,
+        batch: int = DEFAULT_LIMITS.batch,
+    ) -> RolloutErrors:
+        """Forecast some stretches.
+
+        Parameters
+        ----------
+        steps : array of int, shape (k,)
+            Steps at which errors are taken, increasing.
+        unit : array, shape (d,)
+        history : int
+            Rows that a forecast starts from.
+        batch : int
+            Numbers in memory at a time.
+        """
+        values, horizon = self.data.values, int(steps[-1])
+        known = steps <= stretches.lengths[:, None]
+        errors = np.empty((*known.shape, values.shape[1]), dtype=np.float32)
+        size = max(1, batch // ((horizon + 1) * values.shape[1]))
+        for begin in range(0, len(stretches), size):
+            part = slice(begin, begin + size)
+            own = stretches[part]
+            rows = own.starts[:, None] + np.where(known[part], steps, 0)
+            ahead = self.forecast(own.histories(values, history), horizon, steps, own.starts)
+            missed = scaled_errors(values[rows], ahead, unit)
+            errors[part] = np.abs(missed, out=missed)
+        return RolloutErrors(errors, known, steps, stretches.leading)
 
 
 def calibrate(
-    held: Source,
+    validation: ForecastData,
     unit: np.ndarray,
     *,
-    trained: Source | None = None,
+    trained: ForecastData | None = None,
     history: int = 1,
-    cross_fitted: bool = False,
-    step_sizes: Sequence[int] = (),
-    interpolation: str = "cubic",
-    most_states: int | None = None,
+    limits: RolloutLimits = DEFAULT_LIMITS,
 ) -> Calibration | None:
-    """Forecast held-out data and rank the errors.
+    """Forecast validation data and rank the errors.
 
     Parameters
     ----------
-    held : Source
+    validation : ForecastData
         Neither trained on nor, for the exact promise, used to choose anything.
     unit : array, shape (d,)
         Positive sizes that errors are measured in, such as the spread of each feature.
-    trained : Source, optional
+    trained : ForecastData, optional
         What was trained on. Its errors are ranked together with the others where these do not tell
         them apart: a model of few parameters and many windows errs alike on both, and more rollouts
         leave less to the luck of the draw.
     history : int
         Rows that a forecast starts from.
-    cross_fitted, step_sizes, interpolation
-        For the record; the last two are those of the forecasts.
-    most_states : int, optional
-        States stepped through, at most, where time is short.
+    limits : RolloutLimits, optional
 
     Returns
     -------
     Calibration or None
         None where no trajectory is long enough to be forecast.
     """
-    most = _MOST_STATES if most_states is None else min(most_states, _MOST_STATES)
-    facts: dict[str, Any] = {
-        "cross_fitted": cross_fitted,
-        "step_sizes": step_sizes,
-        "interpolation": interpolation,
-    }
     if trained is not None:
-        pooled = _pooled(held, trained, unit, history, most)
+        pooled = _pooled(validation, trained, unit, history, limits)
         if pooled is not None:
-            errors, known, steps, n_trained = pooled
-            return from_errors(errors, known, steps, unit, n_trained=n_trained, **facts)
-    found = stretches(held.data, history, most)
-    if len(found.starts) == 0:
+            return Calibration.from_errors(pooled, unit)
+    stretches = calibration_stretches(validation.data.offsets, history, limits)
+    if len(stretches) == 0:
         return None
-    steps = calibration_steps(int(found.lengths.max()))
-    found = found.some(max(1, _MOST_NUMBERS // (len(steps) * held.data.n_features)))
-    errors, known = held.errors(found, steps, unit, history)
-    worth = None if found.first is None else independent(errors, known, found.first)
-    return from_errors(errors, known, steps, unit, first=found.first, worth=worth, **facts)
+    steps = calibration_steps(stretches.n_steps)
+    most = max(1, limits.numbers // (len(steps) * validation.data.n_features))
+    stretches = stretches.at_most(most)
+    errors = validation.errors(stretches, steps, unit, history, batch=limits.batch)
+    worth = independent(errors) if errors.overlapping else None
+    return Calibration.from_errors(errors, unit, worth=worth)
 
 
 def _pooled(
-    held: Source, trained: Source, unit: np.ndarray, history: int, most_states: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | None:
-    """Return errors of held-out and training trajectories, if these are alike; else None.
-
-    They come with which are known, the steps, and the number of training trajectories.
-    """
-    first = [whole_stretches(source.data, history, most_states) for source in (held, trained)]
-    n_held, n_trained = (len(found.starts) for found in first)
-    if not _TELLING <= n_held < _ENOUGH or n_held + n_trained < _FEW or n_trained == 0:
+    validation: ForecastData,
+    trained: ForecastData,
+    unit: np.ndarray,
+    history: int,
+    limits: RolloutLimits,
+) -> RolloutErrors | None:
+    """Return errors of validation and training trajectories, if these are alike; else None."""
+    fresh, seen = (
+        Stretches.whole(source.data.offsets, history).cut(limits.longest)
+        for source in (validation, trained)
+    )
+    n = len(fresh)
+    if not limits.telling <= n < limits.enough or n + len(seen) < limits.few or len(seen) == 0:
         return None
-    steps = calibration_steps(max(int(found.lengths.max()) for found in first))
+    steps = calibration_steps(max(fresh.n_steps, seen.n_steps))
     most = min(
-        affordable(int(steps[-1]), most_states),
-        max(1, _MOST_NUMBERS // (len(steps) * held.data.n_features)),
+        limits.count(int(steps[-1])),
+        max(1, limits.numbers // (len(steps) * validation.data.n_features)),
     )
-    if n_held >= most:
+    if n >= most:
         return None
-    of_held, known_held = held.errors(first[0], steps, unit, history)
-    some = first[1].some(most - n_held)
-    of_trained, known_trained = trained.errors(some, steps, unit, history)
-    if not alike(of_held, known_held, of_trained, known_trained):
-        return None
-    return (
-        np.concatenate([of_held, of_trained]),
-        np.concatenate([known_held, known_trained]),
-        steps,
-        len(some.starts),
-    )
+    own = validation.errors(fresh, steps, unit, history, batch=limits.batch)
+    theirs = trained.errors(seen.at_most(most - n), steps, unit, history, batch=limits.batch)
+    return own.with_trained(theirs) if alike(own, theirs) else None
 
 
-def alike(
-    errors: np.ndarray, known: np.ndarray, others: np.ndarray, others_known: np.ndarray
-) -> bool:
+def alike(errors: RolloutErrors, others: RolloutErrors) -> bool:
     """Whether errors do not rank clearly above or below others, in any part of the horizon.
 
     The share of pairs in which one of ``errors`` is the larger (Mann and Whitney 1947), on average
-    over the steps of a part and over features, is held against the standard deviation that it has
-    at one step where both have the same distribution.
-
-    Parameters
-    ----------
-    errors, others : array, shape (n, k, d) and (m, k, d)
-    known, others_known : array of bool, shape (n, k) and (m, k)
+    over the steps of a part and over features, is measured in the standard deviation that it has at
+    one step where both have the same distribution.
     """
     from scipy.stats import rankdata  # takes a third of a second to import
 
-    d = errors.shape[2]
-    some = np.linspace(0, d - 1, min(d, _RANKED)).astype(int)
-    both = np.concatenate([errors[:, :, some], others[:, :, some]])
+    some = evenly(errors.values.shape[2], _RANKED)
+    both = np.concatenate([errors.values[:, :, some], others.values[:, :, some]])
     both = np.nan_to_num(both, nan=_WORST, posinf=_WORST)
-    reached = np.concatenate([known, others_known])
+    reached = np.concatenate([errors.known, others.known])
     # What is not known ranks last and is then left out of the sum.
     ranks = rankdata(np.where(reached[:, :, None], both, np.inf), axis=0)
-    n, m = known.sum(axis=0), others_known.sum(axis=0)
+    n, m = errors.counts, others.counts
     pairs = np.maximum(n * m, 1)
-    own = np.where(known[:, :, None], ranks[: len(known)], 0.0).sum(axis=0)
+    own = np.where(errors.known[:, :, None], ranks[: len(errors.known)], 0.0).sum(axis=0)
     above = (own.mean(axis=1) - n * (n + 1) / 2) / pairs - 0.5
     spread = np.sqrt((n + m + 1) / (12 * pairs))
     parts = np.array_split(np.where((n > 0) & (m > 0), above / spread, 0.0), _COMPARED)
@@ -297,32 +261,24 @@ def alike(
     return max(shifts) <= _ABOVE and min(shifts) >= -_BELOW
 
 
-def independent(errors: np.ndarray, known: np.ndarray, first: np.ndarray) -> np.ndarray:
+def independent(errors: RolloutErrors) -> np.ndarray:
     """Return about how many independent rollouts overlapping ones are worth, shape ``(k,)``.
 
     Their number over the integrated autocorrelation time of the errors' ranks, along the starts
     within each recording, summed up to where the correlation vanishes (Sokal 1997, Functional
-    Integration, 131).
-
-    Parameters
-    ----------
-    errors : array, shape (n, k, d)
-        Along the starts, recording after recording.
-    known : array of bool, shape (n, k)
-    first : array of bool, shape (n,)
-        Which begin a recording.
+    Integration, 131). Rollouts come along the starts, recording after recording.
     """
-    n, k, d = errors.shape
-    some = errors[:, :, np.linspace(0, d - 1, min(d, _RANKED)).astype(int)]
+    known = errors.known
+    n, k, d = errors.values.shape
     # Diverged ones are the worst that are known; beyond a recording's end is after all of them.
-    some = np.nan_to_num(some, nan=_WORST, posinf=_WORST)
+    some = np.nan_to_num(errors.values[:, :, evenly(d, _RANKED)], nan=_WORST, posinf=_WORST)
     ranks = np.where(known[:, :, None], some, np.inf).argsort(axis=0).argsort(axis=0)
-    reached = known.sum(axis=0)
+    reached = errors.counts
     centred = np.where(known[:, :, None], ranks - (reached[:, None] - 1) / 2, 0.0)
     size = next_fast_len(2 * n)
     products = np.zeros((n, k))
     pairs = np.zeros((n, k))
-    for part in np.split(np.arange(n), np.flatnonzero(first)[1:]):
+    for part in np.split(np.arange(n), np.flatnonzero(errors.leading)[1:]):
         spectrum = rfft(centred[part], size, axis=0)
         products += irfft(np.square(np.abs(spectrum)), size, axis=0)[:n].sum(axis=2)
         spectrum = rfft(known[part].astype(float), size, axis=0)

@@ -10,24 +10,39 @@ from scipy.stats import binom
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
-from pyhits.uncertainty import conformal, rollouts
-from pyhits.uncertainty.conformal import as_level, conformal_ranks, from_errors
+from pyhits.uncertainty.conformal import Calibration, RolloutErrors, as_level, conformal_ranks
 from pyhits.uncertainty.result import basis
 from pyhits.uncertainty.rollouts import (
-    Source,
+    ForecastData,
+    RolloutLimits,
     alike,
     calibrate,
     calibration_steps,
+    calibration_stretches,
     independent,
-    stretches,
 )
 
 
-def ranked(errors: np.ndarray, **settings: Any) -> conformal.Calibration:
-    """The calibration of errors (n, k, d) at steps 1, 2, ... in units of 1."""
-    n, k, d = errors.shape
-    known = settings.pop("known", np.ones((n, k), dtype=bool))
-    return from_errors(errors, known, np.arange(1, k + 1), np.ones(d), **settings)
+def rollout_errors(values: np.ndarray, **settings: Any) -> RolloutErrors:
+    """Errors (n, k, d) at steps 1, 2, ...; by default all known, without overlap."""
+    n, k, _ = values.shape
+    known = settings.get("known", np.ones((n, k), dtype=bool))
+    leading = settings.get("leading", np.ones(n, dtype=bool))
+    steps = settings.get("steps", np.arange(1, k + 1))
+    return RolloutErrors(values, known, steps, leading)
+
+
+def ranked(
+    values: np.ndarray,
+    *,
+    worth: np.ndarray | None = None,
+    most_scores: int = 1 << 20,
+    **settings: Any,
+) -> Calibration:
+    """The calibration of errors in units of 1."""
+    errors = rollout_errors(values, **settings)
+    unit = np.ones(values.shape[2])
+    return Calibration.from_errors(errors, unit, worth=worth, most_scores=most_scores)
 
 
 @pytest.mark.parametrize(
@@ -66,22 +81,19 @@ def test_fresh_errors_are_covered_as_often_as_promised(n: int, level: float) -> 
     assert low <= covered <= high
 
 
-def test_pooled_features_are_covered_on_average(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conformal, "MOST_SCORES", 1)
+def test_pooled_features_are_covered_on_average() -> None:
     rng = np.random.default_rng(3)
     n, d, repeats = 15, 6, 300
     shares = []
     for _ in range(repeats):
         # Errors of one trajectory's features have much in common.
         scores = np.abs(rng.standard_normal((n + 1, 1, d)) * rng.gamma(1.0, 1.0, (n + 1, 1, 1)))
-        known = from_errors(scores[:n], np.ones((n, 1), bool), np.array([1]), np.ones(d))
+        known = ranked(scores[:n], most_scores=1)
         assert known.pool == 1
         assert known.scores.shape == (n, 1, 1)
-        monkeypatch.setattr(conformal, "MOST_SCORES", n * d - 1)
-        pooled = from_errors(scores[:n], np.ones((n, 1), bool), np.array([1]), np.ones(d))
+        pooled = ranked(scores[:n], most_scores=n * d - 1)
         assert pooled.pool == d - 1
         shares.append((scores[n, 0] <= pooled.quantiles(0.8)[0, 0]).mean())
-        monkeypatch.setattr(conformal, "MOST_SCORES", 1)
     error = np.std(shares) / np.sqrt(repeats)
     assert 0.8 - 3 * error < np.mean(shares) < 0.8 + 1 / (n + 1) + 3 * error
 
@@ -114,7 +126,8 @@ def test_nothing_is_known_again_beyond_the_first_step_of_which_nothing_is() -> N
 
 def test_widths_are_interpolated_and_end_with_the_calibration() -> None:
     errors = np.tile(np.array([1.0, 3.0, np.inf])[None, :, None], (9, 1, 2))
-    known = from_errors(errors, np.ones((9, 3), bool), np.array([2, 4, 8]), np.array([1.0, 10.0]))
+    at_steps = rollout_errors(errors, steps=np.array([2, 4, 8]))
+    known = Calibration.from_errors(at_steps, np.array([1.0, 10.0]))
     at = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 4.5, 8.0, 9.0])
     widths = known.widths(at, 0.9)
     np.testing.assert_allclose(widths[:5, 0], [0, 0.5, 1, 2, 3])
@@ -180,7 +193,7 @@ def persistence(
 
 def test_many_trajectories_give_one_rollout_each() -> None:
     data = drifting([30] * 9 + [10])
-    found = calibrate(Source(data, persistence), np.array([2.0]))
+    found = calibrate(ForecastData(data, persistence), np.array([2.0]))
     assert found is not None
     assert not found.overlapping
     np.testing.assert_array_equal(found.counts, np.where(found.steps <= 9, 10, 9))
@@ -199,7 +212,7 @@ def test_first_states_alone_are_exchangeable_with_fresh_first_states() -> None:
     held, fresh = decays(400, 0), decays(400, 1).to_array()
     steps = np.array([5, 20])
     errors = np.abs(fresh[:, steps] - fresh[:, :1])[:, :, 0]
-    first = calibrate(Source(held, persistence), np.ones(1))
+    first = calibrate(ForecastData(held, persistence), np.ones(1))
     assert first is not None
     covered = (errors <= first.widths(steps.astype(float), 0.9)[:, 0]).mean(axis=0)
     assert (np.abs(covered - 0.9) < 4 * np.sqrt(2 * 0.09 / 400)).all()
@@ -213,7 +226,7 @@ def test_a_few_transients_are_no_narrower_than_their_first_states_would_have_it(
     steps, n, repeats = np.array([5, 20]), 6, 150
     shares = []
     for seed in range(repeats):
-        known = calibrate(Source(decays(n, seed), persistence), np.ones(1))
+        known = calibrate(ForecastData(decays(n, seed), persistence), np.ones(1))
         assert known is not None
         assert known.overlapping
         fresh = decays(40, 1000 + seed).to_array()
@@ -225,12 +238,12 @@ def test_a_few_transients_are_no_narrower_than_their_first_states_would_have_it(
     assert (covered < 0.95).all()
 
 
-def test_raised_scores_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_raised_scores_are_those_of_a_plain_loop() -> None:
     rng = np.random.default_rng(0)
     errors, first = rng.exponential(size=(30, 2, 3)), np.arange(30) < 4
     errors[first] *= 3
     every, alone = ranked(errors), ranked(errors[first])
-    both = ranked(errors, first=first)
+    both = ranked(errors, leading=first)
     for level in (0.3, 0.6, 0.79, 0.9):
         # Ranks of 30 are a little finer than the level asked for.
         rank = int(conformal_ranks(np.array([30]), level)[0])
@@ -238,17 +251,15 @@ def test_raised_scores_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatch
         np.testing.assert_array_equal(
             both.quantiles(level), np.maximum(every.quantiles(level), few)
         )
-    monkeypatch.setattr(conformal, "MOST_SCORES", 1)
-    pooled = ranked(errors, first=first)
+    pooled = ranked(errors, leading=first, most_scores=1)
     assert pooled.overlapping
     assert (np.diff(pooled.scores, axis=0) >= 0).all()
 
 
 def test_one_recording_is_cut_into_overlapping_rollouts_of_half_of_it() -> None:
     data = drifting([101])
-    found = stretches(data, 1)
-    assert found.first is not None
-    np.testing.assert_array_equal(found.first, np.arange(51) == 0)
+    found = calibration_stretches(data.offsets)
+    np.testing.assert_array_equal(found.leading, np.arange(51) == 0)
     assert (found.starts + found.lengths <= 100).all()
     np.testing.assert_array_equal(found.starts, np.arange(51))
     assert (found.lengths == 50).all()
@@ -265,7 +276,7 @@ def test_overlapping_rollouts_are_worth_their_number_over_the_correlation_time(
     for row in range(1, n):
         values[row] = memory * values[row - 1] + np.sqrt(1 - memory**2) * values[row]
     first = np.arange(n) == 0
-    worth = independent(values[:, :, None], np.ones((n, k), bool), first)
+    worth = independent(rollout_errors(values[:, :, None], leading=first))
     exact = n * (1 - memory) / (1 + memory)
     assert exact / 1.5 < np.median(worth) < 1.5 * exact
     assert (worth >= 1).all()
@@ -273,7 +284,7 @@ def test_overlapping_rollouts_are_worth_their_number_over_the_correlation_time(
     # Recordings side by side have nothing in common at their seams.
     both = np.concatenate([values[:, :30], values[:, 30:]])
     starts = np.concatenate([first, first])
-    double = independent(both[:, :, None], np.ones((2 * n, 30), bool), starts)
+    double = independent(rollout_errors(both[:, :, None], leading=starts))
     assert 1.2 * np.median(worth) < np.median(double) < 3 * np.median(worth)
 
 
@@ -283,14 +294,14 @@ def test_rollouts_that_are_worth_few_take_the_ranks_of_few() -> None:
     plain = ranked(errors)
     # At 0.8 rank 81 of 100 stands for a level of 81 / 101: ceil(20 * 0.802) = 17 of 19, and so on.
     for worth, level, rank in ((19, 0.8, 90), (9, 0.9, 100), (9, 0.4, 56), (100, 0.9, 91)):
-        few = ranked(errors, first=first, worth=np.array([worth]))
+        few = ranked(errors, leading=first, worth=np.array([worth]))
         assert few.worth == worth
         assert few.quantiles(level)[0, 0] == rank >= plain.quantiles(level)[0, 0]
 
 
 def test_delays_start_where_their_rows_end_and_short_trajectories_are_left_out() -> None:
     data = drifting([12] * 9 + [3])
-    found = stretches(data, 3)
+    found = calibration_stretches(data.offsets, 3)
     np.testing.assert_array_equal(found.starts, 12 * np.arange(9) + 2)
     assert (found.lengths == 9).all()
     seen = []
@@ -300,11 +311,11 @@ def test_delays_start_where_their_rows_end_and_short_trajectories_are_left_out()
         seen.append(states[:, :, 0])
         return persistence(states, n_steps, steps, begins)
 
-    known = calibrate(Source(data, spy), np.ones(1), history=3)
+    known = calibrate(ForecastData(data, spy), np.ones(1), history=3)
     np.testing.assert_array_equal(seen[0][1], [100, 101, 102])
     assert known is not None
     assert known.horizon == 9
-    assert calibrate(Source(drifting([3, 3]), persistence), np.ones(1), history=3) is None
+    assert calibrate(ForecastData(drifting([3, 3]), persistence), np.ones(1), history=3) is None
 
 
 # Rollouts of training data
@@ -317,8 +328,7 @@ def shares_of_pooled(n: int, others: int, ratio: float, repeats: int) -> float:
     for _ in range(repeats):
         # Errors that grow with time, each rollout by a factor of its own.
         own, their = (rng.lognormal(size=(m, 1, 1)) * np.ones((m, 12, 2)) for m in (n, others))
-        known = np.ones((n, 12), bool), np.ones((others, 12), bool)
-        count += alike(ratio * own, known[0], their, known[1])
+        count += alike(rollout_errors(ratio * own), rollout_errors(their))
     return count / repeats
 
 
@@ -333,17 +343,17 @@ def test_errors_of_one_distribution_are_mostly_alike_and_larger_ones_are_not() -
 def test_a_shift_in_one_part_of_the_horizon_is_enough_and_unknown_errors_say_nothing() -> None:
     rng = np.random.default_rng(1)
     errors, others = rng.lognormal(size=(60, 16, 1)), rng.lognormal(size=(60, 16, 1))
-    known = np.ones((60, 16), bool)
-    assert alike(errors, known, others, known)
+    theirs = rollout_errors(others)
+    assert alike(rollout_errors(errors), theirs)
     early = errors.copy()
     early[:, :4] *= 5
-    assert not alike(early, known, others, known)
-    ragged = known.copy()
+    assert not alike(rollout_errors(early), theirs)
+    ragged = np.ones((60, 16), bool)
     ragged[:, :4] = False
-    assert alike(early, ragged, others, known)
-    assert not alike(early, known, np.where(known[:, :, None], others, 0), known)
+    assert alike(rollout_errors(early, known=ragged), theirs)
+    assert not alike(rollout_errors(early), theirs)
     # Equal errors, as of a feature that never changes, are ties.
-    assert alike(np.zeros((9, 3, 2)), known[:9, :3], np.zeros((30, 3, 2)), known[:30, :3])
+    assert alike(rollout_errors(np.zeros((9, 3, 2))), rollout_errors(np.zeros((30, 3, 2))))
 
 
 def test_training_data_that_err_alike_take_luck_out_of_the_coverage() -> None:
@@ -353,7 +363,7 @@ def test_training_data_that_err_alike_take_luck_out_of_the_coverage() -> None:
     errors = np.abs(fresh[:, 20] - fresh[:, 0])[:, 0]
     for seed in range(60):
         held, train = (
-            Source(decays(n, seed + start), persistence) for n, start in ((20, 0), (180, 500))
+            ForecastData(decays(n, seed + start), persistence) for n, start in ((20, 0), (180, 500))
         )
         for found, trained in ((alone, None), (pooled, train)):
             known = calibrate(held, np.ones(1), trained=trained)
@@ -372,34 +382,33 @@ def test_training_data_that_were_learned_by_heart_do_not_count() -> None:
         right = train.values[begins[:, None] + np.minimum(steps, 59)]
         return right + 0.2 * (persistence(states, n_steps, steps, begins) - right)
 
-    plain = calibrate(Source(held, persistence), np.ones(1))
-    both = calibrate(Source(held, persistence), np.ones(1), trained=Source(train, by_heart))
+    plain = calibrate(ForecastData(held, persistence), np.ones(1))
+    both = calibrate(
+        ForecastData(held, persistence), np.ones(1), trained=ForecastData(train, by_heart)
+    )
     assert plain is not None
     assert both is not None
     assert both.n_trained == 0
     np.testing.assert_array_equal(plain.scores, both.scores)
 
 
-def test_pooled_rollouts_are_as_many_as_can_be_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    held, train = (Source(drifting([30] * n), persistence) for n in (20, 200))
+def test_pooled_rollouts_are_as_many_as_can_be_paid_for() -> None:
+    held, train = (ForecastData(drifting([30] * n), persistence) for n in (20, 200))
     known = calibrate(held, np.ones(1), trained=train)
     assert known is not None
     assert (known.n_rollouts, known.n_trained) == (220, 200)
-    monkeypatch.setattr(rollouts, "_MOST_STATES", 29 * 100)
-    known = calibrate(held, np.ones(1), trained=train)
+    limits = RolloutLimits(states=29 * 100)
+    known = calibrate(held, np.ones(1), trained=train, limits=limits)
     assert known is not None
     assert (known.n_rollouts, known.n_trained) == (100, 80)
     # Three held-out trajectories do not tell whether errors are alike.
-    known = calibrate(Source(drifting([30] * 3), persistence), np.ones(1), trained=train)
+    known = calibrate(ForecastData(drifting([30] * 3), persistence), np.ones(1), trained=train)
     assert known is not None
     assert known.n_trained == 0
 
 
 def test_a_level_beyond_the_rollouts_is_not_promised() -> None:
-    many, few = (
-        from_errors(np.ones((n, 1, 1)), np.ones((n, 1), bool), np.array([1]), np.ones(1))
-        for n in (20, 3)
-    )
+    many, few = (ranked(np.ones((n, 1, 1))) for n in (20, 3))
     assert "90%" in basis(many, 0.9)
     said = basis(few, 0.9)
     assert said.startswith("Intervals of level 0.9 need 9 calibration rollouts, there are 3")
