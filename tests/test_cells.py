@@ -13,9 +13,9 @@ from conftest import rotation
 
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import CellMap, create
-from pyhits.flowmaps.cells import exponents
 from pyhits.hierarchy.engine import fill, sequential
 from pyhits.modelfiles.serialise import pack_flow_map, read_tensors, unpack_flow_map, write_tensors
+from pyhits.numerics.basis import Monomials
 from pyhits.training.tabulate import Step, tabulate
 
 LOW, HIGH = np.full(2, -1.0), np.full(2, 1.0)
@@ -55,7 +55,7 @@ def sharp() -> CellMap:
 @pytest.mark.parametrize("dimension", [1, 2, 3])
 def test_a_polynomial_is_reproduced_exactly(dimension: int) -> None:
     rng = np.random.default_rng(1)
-    powers = exponents(dimension, 4)
+    powers = Monomials(dimension, 4).exponents
     weights = rng.standard_normal((len(powers), dimension))
 
     def step(x: np.ndarray) -> np.ndarray:
@@ -100,7 +100,7 @@ def test_refinement_goes_where_the_map_is_sharp(sharp: CellMap) -> None:
     )
     uniform = copy.deepcopy(smooth)
     nodes = _evaluation_points(5)
-    basis = (nodes[:, None] ** exponents(2, 5)).prod(axis=2)
+    basis = (nodes[:, None] ** Monomials(2, 5).exponents).prod(axis=2)
     half_lengths, centre = 1 / uniform.per_half.numpy(), uniform.centre.numpy()
     points = centre[:, None] + half_lengths[:, None] * nodes
     change = (step(points.reshape(-1, 2)) - points.reshape(-1, 2)).reshape(points.shape)

@@ -28,7 +28,7 @@ from pyhits.encoders.embedding import (
     mutual_information,
     usual_lag,
 )
-from pyhits.encoders.rollout import _columns, _terms, embedded, rollout_error
+from pyhits.encoders.rollout import embedded, rollout_error
 from pyhits.errors import ArgumentError, NotFittedError
 from pyhits.evaluation import plots
 from pyhits.evaluation.report.text import describe
@@ -131,14 +131,6 @@ def test_rollouts_of_a_polynomial_are_its_own_iterates():
     wave = np.sin(0.3 * T)
     one, two = (rollout_error([wave[:1500]], [wave[1500:]], m, 5, 5, 20) for m in (1, 2))
     assert two < 1e-4 < 0.5 < one <= 3
-    assert len(_columns(3)) + 1 == 20  # up to degree three
-    assert len(_columns(12)) + 1 == 91  # 455 cubic ones are too many
-    x = np.random.default_rng(0).standard_normal((5, 2))
-    terms = _terms(x, _columns(2))
-    np.testing.assert_allclose(
-        terms[:, [0, 1, 2, 4, 9]],
-        np.stack([np.ones(5), x[:, 0], x[:, 1], x[:, 0] * x[:, 1], x[:, 1] ** 3], axis=1),
-    )
 
 
 def test_more_delays_are_taken_where_they_step_on_better(lorenz):

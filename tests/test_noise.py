@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ import pyhits
 from pyhits import HiTS, Trajectories, systems
 from pyhits.errors import ArgumentError, DataError
 from pyhits.noise import denoise, noise_level
-from pyhits.noise.field import exponents
 from pyhits.noise.smooth import (
     Window,
     choose_window,
@@ -298,15 +296,6 @@ def test_many_features_are_smoothed(n: int) -> None:
     assert found is not None
     assert found.method == "window"
     assert len(found.note) < 400
-
-
-def test_terms_are_made_as_fast_as_they_are_many() -> None:
-    for dimension, degree in ((1, 5), (3, 4), (40, 2), (200, 1)):
-        powers = exponents(dimension, degree)
-        assert powers.shape == (comb(dimension + degree, degree), dimension)
-        assert len(np.unique(powers, axis=0)) == len(powers)
-        assert powers.sum(axis=1).tolist() == sorted(powers.sum(axis=1).tolist())
-        assert powers.sum(axis=1).max() == degree
 
 
 def test_trajectories_of_unequal_lengths_are_smoothed_each_by_itself() -> None:

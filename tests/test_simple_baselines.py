@@ -20,7 +20,6 @@ from pyhits.baselines import (
     Polynomial,
     Seasonal,
 )
-from pyhits.baselines.polynomial import monomials, n_terms
 from pyhits.baselines.seasonal import find_period
 from pyhits.data.times import NUMBERS
 from pyhits.data.trajectories import Trajectories
@@ -83,7 +82,7 @@ def test_a_linear_map_with_an_offset_is_found_again() -> None:
     # Squaring the map is stepping it.
     scaled = model.scaling_.transform(rows[:, 0])
     for _ in range(199):
-        scaled = scaled + monomials(scaled, 1) @ model.map_.weights
+        scaled = scaled + np.column_stack([np.ones(len(scaled)), scaled]) @ model.map_.weights
     np.testing.assert_allclose(model.scaling_.inverse_transform(scaled), ahead[:, -1], atol=1e-9)
 
 
@@ -118,22 +117,6 @@ def test_two_rows_serve_where_one_is_not_the_whole_state() -> None:
     again = Polynomial().set_state(1.0, **model.state())
     np.testing.assert_array_equal(again.forecast(wave[0], 50), model.forecast(wave[0], 50))
     assert Polynomial(max_lags=1).fit(wave).map_.lags == 1
-
-
-@pytest.mark.parametrize(("n", "degree"), [(1, 4), (2, 3), (4, 4), (5, 0), (3, 1)])
-def test_monomials_are_all_of_them_once(n: int, degree: int) -> None:
-    """At primes every monomial has a value of its own: a product of at most ``degree`` primes."""
-    primes = np.array([2.0, 3, 5, 7, 11])[:n]
-    values = monomials(primes, degree)
-    assert values.shape == (n_terms(n, degree),)
-    assert len(set(values)) == len(values)
-    for value in values:
-        factors, rest = 0, round(value)
-        for prime in primes.astype(int):
-            while rest % prime == 0:
-                rest, factors = rest // prime, factors + 1
-        assert rest == 1
-        assert factors <= degree
 
 
 @pytest.mark.parametrize("period", [7, 25, 60])

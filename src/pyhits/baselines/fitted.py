@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from pyhits.baselines.driven import DrivenLinear, DrivenPolynomial
-from pyhits.baselines.polynomial import MOST_TERMS, Linear, Polynomial, n_terms
+from pyhits.baselines.polynomial import MOST_TERMS, Linear, Polynomial
 from pyhits.baselines.seasonal import Seasonal
 from pyhits.baselines.simple import Mean, Persistence, Simple
 from pyhits.data.matching import some_of, with_inputs
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Encoder
 from pyhits.evaluation.evaluation import BaselineForecast
+from pyhits.numerics.basis import n_monomials
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: All that a model file may hold, by kind.
@@ -72,7 +73,7 @@ class Rivals:
                 acting[0].shape[1],
             )
         d = joined[0].n_features
-        is_small = n_terms(d, 2) <= MOST_TERMS
+        is_small = n_monomials(d, 2) <= MOST_TERMS
         made: list[Simple] = [Persistence(), Mean()]
         if is_small or d <= _MOST_LINEAR:
             made.append(DrivenLinear(k) if k else Linear())

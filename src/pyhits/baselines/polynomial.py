@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,6 +13,7 @@ from pyhits.data.stretches import Stretches, evenly
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
 from pyhits.hierarchy.divergence import DIVERGED
+from pyhits.numerics.basis import Monomials, n_monomials
 from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.numerics.ridge import Ridge
 from pyhits.util.checks import as_count
@@ -101,7 +101,7 @@ class Polynomial(Simple):
             (lags, degree)
             for lags in range(1, self.max_lags + 1)
             for degree in range(1, self.max_degree + 1)
-            if n_terms(lags * d, degree) <= MOST_TERMS
+            if n_monomials(lags * d, degree) <= MOST_TERMS
         ]
         return found or [(1, 1)]
 
@@ -110,11 +110,11 @@ class Polynomial(Simple):
         best: dict[int, tuple[tuple[int, float], StepMap]] = {}
         self.history_ = []
         for lags, degree in self._candidates(train[0].shape[1]):
-            windows = _windows(train, lags, n_terms(lags * train[0].shape[1], degree))
+            windows = _windows(train, lags, n_monomials(lags * train[0].shape[1], degree))
             if windows is None:
                 continue
             before, increments = windows
-            solver = Ridge(monomials(before, degree), increments)
+            solver = Ridge(_monomials(before, degree), increments)
             weights = np.stack([solver.solve(ridge) for ridge in _RIDGES])
             starter = best[1][1] if lags > 1 else None
             for ridge, error, some in zip(
@@ -161,7 +161,7 @@ class Polynomial(Simple):
         if not (1 <= lags <= 2 and 0 <= degree <= 4):
             raise ValueError("a baseline is of a degree or looks at rows that it cannot")
         d = self.n_features_in_
-        return StepMap(same_shape(weights, (n_terms(lags * d, degree), d)), lags, degree)
+        return StepMap(same_shape(weights, (n_monomials(lags * d, degree), d)), lags, degree)
 
 
 class Linear(Polynomial):
@@ -202,30 +202,10 @@ class Linear(Polynomial):
         return ahead[:, 1:, 1:]
 
 
-def n_terms(n_variables: int, degree: int) -> int:
-    """Return the number of monomials up to a degree, the constant included."""
-    return math.comb(n_variables + degree, degree)
-
-
-def monomials(states: np.ndarray, degree: int) -> np.ndarray:
-    """Return all monomials up to a degree, ``(..., n)`` to ``(..., n_terms)``, by degree.
-
-    Those of one degree are each variable times those of the degree below that begin with it or a
-    later one.
-    """
-    n = states.shape[-1]
-    parts = [np.ones((*states.shape[:-1], 1)), states][: degree + 1]
-    begins = np.arange(n)
-    for _ in range(2, degree + 1):
-        below = parts[-1]
-        parts.append(
-            np.concatenate(
-                [states[..., k : k + 1] * below[..., begins[k] :] for k in range(n)], axis=-1
-            )
-        )
-        sizes = below.shape[-1] - begins
-        begins = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    return np.concatenate(parts, axis=-1)
+def _monomials(states: np.ndarray, degree: int) -> np.ndarray:
+    """Return all monomials up to a degree, ``(..., n)`` to ``(..., n_monomials)``."""
+    basis = Monomials(states.shape[-1], degree)
+    return np.moveaxis(basis(np.moveaxis(states, -1, 0)), 0, -1)
 
 
 def _windows(
@@ -301,10 +281,10 @@ def roll(
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(n_steps):
             if len(past) < like.lags:
-                step = monomials(past[0], starter.degree) @ starter.weights
+                step = _monomials(past[0], starter.degree) @ starter.weights
             else:
                 before = past[0] if like.lags == 1 else np.concatenate(past, axis=-1)
-                step = monomials(before, like.degree) @ weights
+                step = _monomials(before, like.degree) @ weights
             ahead[:, k] = past[0] + step
             if given is not None and given.shape[2]:
                 ahead[:, k, :, -given.shape[2] :] = given[k]

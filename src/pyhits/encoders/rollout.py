@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pyhits.numerics.basis import Monomials, n_monomials
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Degrees tried, and monomials at most: as many as flow maps have, which are to do as well.
@@ -72,42 +73,19 @@ def rollout_error(
     x, y, z, end = (
         (rows - mean) / spread for rows in (known[some], later[some], starts[begin], ends[begin])
     )
-    columns = _columns(x.shape[1])
-    terms = _terms(x, columns)
+    basis = _basis(x.shape[1])
+    terms = basis(x.T).T
     normal = terms.T @ terms
     normal += _RIDGE * np.trace(normal) / len(normal) * np.eye(len(normal))
     weights = np.linalg.solve(normal, terms.T @ (y - x))
     for _ in range(horizon):
         clock.check()
-        z = np.clip(z + _terms(z, columns) @ weights, -_BOUND, _BOUND)
+        z = np.clip(z + basis(z.T).T @ weights, -_BOUND, _BOUND)
     error = np.sqrt(np.square(z - end)[:, :d].mean(axis=1))
     return float(np.sqrt(np.square(np.minimum(error, _LOST)).mean()))
 
 
-def _columns(n: int) -> list[tuple[int, int]]:
-    """Return how each monomial follows: the number of a lower one, and the coordinate to it.
-
-    Number 0 is 1. The highest degree that leaves them few enough.
-    """
-    for degree in _DEGREES:
-        found: list[tuple[int, int]] = []
-        before = [(0, 0)]  # the monomial's number, and the first coordinate that may follow
-        for _ in range(degree):
-            after = []
-            for number, least in before:
-                for k in range(least, n):
-                    found.append((number, k))
-                    after.append((len(found), k))
-            before = after
-        if len(found) < _MOST_TERMS:
-            break
-    return found
-
-
-def _terms(x: np.ndarray, columns: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Return all monomials of rows, ``(n, m)``."""
-    out = np.ones((len(columns) + 1, len(x)))
-    across = np.ascontiguousarray(x.T)
-    for number, (lower, k) in enumerate(columns, start=1):
-        np.multiply(out[lower], across[k], out=out[number])
-    return out.T
+def _basis(n: int) -> Monomials:
+    """Return the monomials of ``n`` coordinates, of the highest degree that leaves them few."""
+    fit = (degree for degree in _DEGREES if n_monomials(n, degree) <= _MOST_TERMS)
+    return Monomials(n, next(fit, _DEGREES[-1]))

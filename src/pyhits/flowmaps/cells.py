@@ -18,8 +18,9 @@ from pyhits.flowmaps.base import (
     StepInto,
     register,
 )
-from pyhits.flowmaps.polynomial import DEGREE, _recursion, n_monomials
+from pyhits.flowmaps.polynomial import DEGREE
 from pyhits.modelfiles.schema import Many, Record, Schema, Whole
+from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
 from pyhits.util.checks import as_count
 
 #: Multiply-adds that take as long as finding a state's cell, and as one of its coefficients.
@@ -28,17 +29,6 @@ _LOOKUP, _EACH = 2_000, 45
 #: Splits that a file may say lie between a box of the grid and a cell: halves of halves would be
 #: smaller than rounding.
 _MOST_SPLITS = 1_000
-
-
-def exponents(dimension: int, degree: int) -> np.ndarray:
-    """Return the powers in each monomial, in the order of a cell's; ``(n_terms, d)``."""
-    powers = np.zeros((n_monomials(dimension, degree), dimension), dtype=np.int64)
-    if degree > 0:
-        powers[1 : 1 + dimension] = np.eye(dimension, dtype=np.int64)
-    for first, last, variable, begin in _recursion(dimension, degree):
-        powers[begin : begin + last - first] = powers[first:last]
-        powers[begin : begin + last - first, variable] += 1
-    return powers
 
 
 @register("cells")
@@ -128,8 +118,8 @@ class CellMap(FlowMap):
         self.depth = as_count(depth, "depth", least=0)
         if len(self.grid) != dimension:
             raise ArgumentError(f"Expected {dimension} grid sizes, got {len(self.grid)}.")
-        self.n_terms = n_monomials(dimension, self.degree)
-        self._blocks = _recursion(dimension, self.degree)
+        self.basis = Monomials(dimension, self.degree)
+        self.n_terms = self.basis.size
         d, whole = dimension, torch.int32
         self.register_buffer("low", torch.full((d,), -torch.inf))
         self.register_buffer("high", torch.full((d,), torch.inf))
@@ -225,12 +215,7 @@ class CellMap(FlowMap):
         leaf = self.cells(states)
         # The centre is subtracted first: float32 loses nothing then, however small the cell.
         local = torch.clamp(states, self.low, self.high) - self.centre.index_select(0, leaf)
-        variables = (local * self.per_half.index_select(0, leaf)).T
-        terms = torch.cat([torch.ones_like(variables[:1]), variables])
-        for k in range(0, len(self._blocks), self.dimension):
-            blocks = self._blocks[k : k + self.dimension]
-            higher = [terms[first:last] * variables[j] for first, last, j, _ in blocks]
-            terms = torch.cat([terms, *higher])
+        terms = self.basis.of_tensor((local * self.per_half.index_select(0, leaf)).T)
         return torch.bmm(self.coefficients.index_select(0, leaf), terms.T[:, :, None])[:, :, 0]
 
     def stepper(self, max_rows: int) -> StepInto:
@@ -245,6 +230,7 @@ class CellMap(FlowMap):
         flat = self.coefficients.reshape(self.n_leaves, d * n_terms)
         first_box = torch.zeros_like(self.last_box)
         is_cell = self.leaf >= 0
+        monomials: dict[int, MonomialBuffer] = {}
 
         def step_into(states: Tensor, out: Tensor) -> None:
             n = len(states)
@@ -261,11 +247,10 @@ class CellMap(FlowMap):
             torch.index_select(self.leaf, 0, node, out=leaf)
             local -= torch.index_select(self.centre, 0, leaf, out=factor)
             local *= torch.index_select(self.per_half, 0, leaf, out=factor)
-            terms = by_term[: n * n_terms].view(n_terms, n)
-            terms[0] = 1
-            variables = terms[1 : 1 + d].copy_(local.T)
-            for first, last, j, begin in self._blocks:
-                torch.mul(terms[first:last], variables[j], out=terms[begin : begin + last - first])
+            if n not in monomials:
+                monomials[n] = self.basis.within(by_term[: n * n_terms].view(n_terms, n))
+            monomials[n].variables.copy_(local.T)
+            terms = monomials[n].fill()
             # Transposed into a buffer: the product of strided monomials takes twice as long.
             column = by_row[: n * n_terms].view(n, n_terms, 1)
             column[:, :, 0] = terms.T

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import comb
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,42 +18,15 @@ from pyhits.flowmaps.base import (
     spread_into,
 )
 from pyhits.modelfiles.schema import Record, Schema, Whole
+from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
 from pyhits.util.checks import as_count
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Columns from which on BLAS is as fast on a product with the coefficients from the right.
 _WIDE = 16
 
-
 #: What a file says of the degree of a polynomial.
 DEGREE = Whole(0, 10_000)
-
-
-def n_monomials(dimension: int, degree: int) -> int:
-    """Number of monomials of d variables up to a total degree, the constant included."""
-    return comb(dimension + degree, degree)
-
-
-def _recursion(dimension: int, degree: int) -> list[tuple[int, int, int, int]]:
-    """Return how the monomials follow from one another, as products of whole blocks.
-
-    Each entry ``(first, last, variable, begin)`` says: the rows from ``begin`` on are the rows
-    ``first:last`` times that variable. Row 0 is the constant, the next ones are the variables.
-    Working on blocks keeps the number of array operations at ``dimension * (degree - 1)``, however
-    many monomials there are.
-    """
-    blocks: list[tuple[int, int, int, int]] = []
-    # starts[j]: first row, in the previous degree, of the monomials free of variables before j.
-    starts = list(range(1, dimension + 1))
-    end = dimension + 1
-    for _ in range(degree - 1):
-        begin, next_starts = end, []
-        for j in range(dimension):
-            next_starts.append(begin)
-            blocks.append((starts[j], end, j, begin))
-            begin += end - starts[j]
-        starts, end = next_starts, begin
-    return blocks
 
 
 @register("polynomial")
@@ -82,9 +54,8 @@ class PolynomialMap(FlowMap):
     def __init__(self, dimension: int, degree: int, outputs: int = 1) -> None:
         super().__init__(dimension, outputs)
         self.degree = as_count(degree, "degree", least=0)
-        self._blocks = _recursion(dimension, self.degree)
-        n = n_monomials(dimension, self.degree)
-        self.register_buffer("coefficients", torch.zeros(outputs * dimension, n))
+        self.basis = Monomials(dimension, self.degree)
+        self.register_buffer("coefficients", torch.zeros(outputs * dimension, self.basis.size))
         self.register_buffer("low", torch.full((dimension,), -torch.inf))
         self.register_buffer("high", torch.full((dimension,), torch.inf))
 
@@ -116,22 +87,11 @@ class PolynomialMap(FlowMap):
         self.high.copy_(torch.from_numpy(high + pad))
 
     def monomials(self, states: Tensor) -> Tensor:
-        """Return all monomials, one a row: states ``(n, d)`` to ``(n_monomials, n)``.
-
-        They are joined, not written in place, so that autograd and exporters can follow.
-        """
-        ones = torch.ones_like(states[:, :1]).T
-        if self.degree == 0:
-            return ones
+        """Return all monomials, one a row: states ``(n, d)`` to ``(n_monomials, n)``."""
         variables = states.T
         if self.degree > 1:
             variables = torch.clamp(variables, self.low[:, None], self.high[:, None])
-        terms = torch.cat([ones, variables])
-        for k in range(0, len(self._blocks), self.dimension):
-            blocks = self._blocks[k : k + self.dimension]
-            higher = [terms[first:last] * variables[j] for first, last, j, _ in blocks]
-            terms = torch.cat([terms, *higher])
-        return terms
+        return self.basis.of_tensor(variables)
 
     def increment(self, states: Tensor) -> Tensor:
         """Return the changes of state at all outputs; ``(n, d)`` to ``(n, outputs * d)``."""
@@ -145,14 +105,14 @@ class PolynomialMap(FlowMap):
         buffer = self.coefficients.new_empty(n_terms * max_rows)
         change = self.coefficients.new_empty(n_changes * max_rows)
         low, high = self.low[:, None], self.high[:, None]
-        #: By number of rows: the monomials, and the views that make them. Few numbers occur.
-        views: dict[int, _Views] = {}
+        #: By number of rows. Few numbers occur.
+        monomials: dict[int, MonomialBuffer] = {}
 
         def step_into(states: Tensor, out: Tensor) -> None:
             n = len(states)
-            if n not in views:
-                views[n] = _Views(self, buffer[: n * n_terms].view(n_terms, n))
-            terms = views[n].make(states, low, high)
+            if n not in monomials:
+                monomials[n] = self.basis.within(buffer[: n * n_terms].view(n_terms, n))
+            terms = self._fill(monomials[n], states, low, high)
             # Coefficients from the left: BLAS is some 20 times slower on the transposed product.
             product = change[: n * n_changes].view(n_changes, n)
             torch.mm(self.coefficients, terms, out=product)
@@ -175,43 +135,26 @@ class PolynomialMap(FlowMap):
         factors = torch.cat([self.coefficients.T, copies])
         buffer = self.coefficients.new_empty(len(factors) * max_rows)
         low, high = self.low[:, None], self.high[:, None]
-        views: dict[int, _Views] = {}
+        monomials: dict[int, MonomialBuffer] = {}
 
         def step_into(states: Tensor, out: Tensor) -> None:
             n = len(states)
-            if n not in views:
-                views[n] = _Views(self, buffer[: n * len(factors)].view(len(factors), n))
-            terms = views[n].make(states, low, high)
+            if n not in monomials:
+                block = buffer[: n * len(factors)].view(len(factors), n)
+                monomials[n] = self.basis.within(block)
+            terms = self._fill(monomials[n], states, low, high)
             terms[n_terms : n_terms + d].copy_(states.T)
             torch.mm(terms.T, factors, out=out)
 
         return step_into
 
-
-class _Views:
-    """Views into one block of monomials, made once: on few rows, making them takes the time."""
-
-    def __init__(self, flow_map: PolynomialMap, terms: Tensor) -> None:
-        self.terms = terms
-        self.degree = flow_map.degree
-        # The monomials of degree 1 are the variables themselves; all others are made from them.
-        self.variables = terms[1 : 1 + flow_map.dimension] if flow_map.degree else terms[:0]
-        self.products = [
-            (terms[first:last], self.variables[variable], terms[begin : begin + last - first])
-            for first, last, variable, begin in flow_map._blocks
-        ]
-
-    def make(self, states: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        """Return the block, its first rows the monomials of ``states`` (n, d)."""
-        # The buffer is shared by all numbers of rows, so the constant is written each time.
-        self.terms[0].fill_(1)
+    def _fill(self, monomials: MonomialBuffer, states: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """Return the monomials of ``states`` (n, d), clamped where they have powers."""
         if self.degree == 1:
-            self.variables.copy_(states.T)
+            monomials.variables.copy_(states.T)
         elif self.degree > 1:
-            torch.clamp(states.T, low, high, out=self.variables)
-            for lower, variable, higher in self.products:
-                torch.mul(lower, variable, out=higher)
-        return self.terms
+            torch.clamp(states.T, low, high, out=monomials.variables)
+        return monomials.fill()
 
 
 #: Ridge penalties tried, relative to the largest singular value squared.

@@ -288,7 +288,7 @@ def _along(
 
 def _degree(field: PolynomialField) -> int:
     used = field.active.any(axis=1)
-    return int(field.powers[used].sum(axis=1).max(initial=0))
+    return int(field.basis.exponents[used].sum(axis=1).max(initial=0))
 
 
 def _block(data: Trajectories, sigma: np.ndarray, clock: Clock) -> int:

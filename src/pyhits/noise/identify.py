@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from pyhits.noise.shooting import (
     settle,
     spreading,
 )
+from pyhits.numerics.basis import n_monomials
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.util.progress import Advance
 
@@ -218,7 +218,7 @@ def identify(
     search, final = (
         min(work, _SPEED * clock.left / _ITERATIONS) for work in (_WORK_SEARCH, _WORK_FINAL)
     )
-    sample = _some(pieces, comb(d + degrees[-1], d) * d, search)
+    sample = _some(pieces, n_monomials(d, degrees[-1]) * d, search)
     best: Identified | None = None
     failures = 0
     try:
@@ -274,7 +274,7 @@ def _degrees(dimension: int, n_observed: int) -> list[int]:
     Terms are counted before any is made: of many variables there are more than memory holds.
     """
     most = min(_MOST_COEFFICIENTS, n_observed // _NUMBERS_EACH)
-    free = {k: comb(dimension + k, k) * dimension for k in range(1, _MOST_DEGREE + 1)}
+    free = {k: n_monomials(dimension, k) * dimension for k in range(1, _MOST_DEGREE + 1)}
     return [degree for degree, count in free.items() if count <= most]
 
 
@@ -325,7 +325,7 @@ def _regress(pieces: Pieces, field: PolynomialField) -> PolynomialField:
     """Fit the field to the slopes of the smoothed states."""
     sound = np.isfinite(pieces.slopes).all(axis=2)
     states, slopes = pieces.smoothed[sound], pieces.slopes[sound]
-    terms = field.terms(np.ascontiguousarray(states.T)).T
+    terms = field.basis(np.ascontiguousarray(states.T)).T
     size = np.linalg.norm(terms, axis=0)
     solution = np.linalg.lstsq(terms / size, slopes, rcond=_REGRESSED)[0] / size[:, None]
     return field.with_free(solution[field.active])

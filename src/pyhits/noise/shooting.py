@@ -225,7 +225,7 @@ def _settle(
     n_threads: int,
     clock: Clock,
 ) -> Fit:
-    fixed = PolynomialField(field.powers, field.coefficients, np.zeros_like(field.active))
+    fixed = PolynomialField(field.basis, field.coefficients, np.zeros_like(field.active))
     substeps = substeps_needed(field, observed)
     d = starts.shape[1]
     starts = starts.copy()

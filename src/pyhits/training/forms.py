@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyhits.flowmaps import FlowMap, KernelMap, PolynomialMap
 from pyhits.flowmaps.kernel import radial
-from pyhits.flowmaps.polynomial import n_monomials
+from pyhits.numerics.basis import n_monomials
 
 #: Penalties of polynomials, relative to the square of the largest singular value.
 PENALTIES = tuple(10.0**k for k in range(-15, 0, 2))

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps import CellMap, PolynomialMap
-from pyhits.flowmaps.cells import exponents
-from pyhits.flowmaps.polynomial import n_monomials
+from pyhits.flowmaps import CellMap
+from pyhits.numerics.basis import Monomials, n_monomials
 from pyhits.util.checks import as_count, as_positive
 from pyhits.util.clock import UNLIMITED, Clock
 
@@ -163,7 +162,8 @@ class _Fit:
     def make(cls, dimension: int, degree: int) -> _Fit:
         from scipy.linalg import qr  # imported when used: it is not needed to forecast
 
-        powers = exponents(dimension, degree)
+        monomials = Monomials(dimension, degree)
+        powers = monomials.exponents
         count = int(np.ceil(_OVERSAMPLING * len(powers)))
         line = np.polynomial.chebyshev.chebpts1(2 * degree + 2)
         nodes = np.array(list(itertools.product(line, repeat=dimension)))
@@ -177,14 +177,13 @@ class _Fit:
             left = np.setdiff1d(left, best)
         nodes = nodes[chosen]
         basis = _legendre(nodes, powers)
-        plain = PolynomialMap(dimension, degree).double().monomials(torch.from_numpy(nodes))
         total = powers.sum(axis=1)[:, None]
         return cls(
             degree,
             nodes,
             basis,
             np.linalg.pinv(basis),
-            np.linalg.lstsq(plain.numpy().T, basis, rcond=None)[0],
+            np.linalg.lstsq(monomials(nodes.T).T, basis, rcond=None)[0],
             np.where(total >= degree - 1, 1 - 0.25**powers, 0.0),
         )
 
