@@ -97,16 +97,16 @@ def test_bases_and_the_race_between_nets(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_taught_windows_are_focused_in_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "_LEAST_TAUGHT_STEPS", 0)
-    monkeypatch.setattr("pyhits.training.teacher._N_TAUGHT", 4096)
+    monkeypatch.setattr(loop_module, "_LEAST_SYNTHETIC_STEPS", 0)
+    monkeypatch.setattr("pyhits.training.synthetic._N_SYNTHETIC", 4096)
     foci: list[int] = []
-    original = run_module.TaughtWindows.focus_on
+    original = run_module.SyntheticWindows.focus_on
 
     def focus_on(self: Any, errors: torch.Tensor) -> None:
         foci.append(len(errors))
         original(self, errors)
 
-    monkeypatch.setattr(run_module.TaughtWindows, "focus_on", focus_on)
+    monkeypatch.setattr(run_module.SyntheticWindows, "focus_on", focus_on)
     data = systems.get("van-der-pol").simulate(60, 200, dt=0.02, random_state=0)
     jobs = make(data, [32, 64], replace(SMALL, polynomial_degree=9, max_steps=100, tables=False))
     together = stacked(jobs)

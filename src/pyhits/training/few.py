@@ -21,7 +21,7 @@ from pyhits.errors import DataError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ScaledNet
 from pyhits.training.forms import Form, Regression, Steps, stretched
 from pyhits.training.history import History
-from pyhits.training.nets import NET, Rival, best_net, trained_again
+from pyhits.training.nets import NET, TrainedNet, best_net, trained_again
 from pyhits.training.run import Progress, ScaleJob
 from pyhits.training.stages import describe
 from pyhits.training.windows import WindowSampler
@@ -108,7 +108,7 @@ def train_few(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap,
     clock = Clock.start(job.time_limit)
     search = Search(
         job.train,
-        job.held,
+        job.validation,
         job.recipe.flow_map,
         max_degree=job.recipe.polynomial_degree,
         history=history,
@@ -155,7 +155,7 @@ def rival(
     history: History,
     progress: Progress | None = None,
     clock: Clock = UNLIMITED,
-) -> Rival | None:
+) -> TrainedNet | None:
     """Return a net where it is asked for and closed forms leave something to gain.
 
     Its score is put into the history.
@@ -441,7 +441,7 @@ def _rollouts(held: WindowSampler) -> tuple[Tensor, Tensor]:
 
 def _measure(history: History, flow_map: FlowMap, job: ScaleJob) -> None:
     """Note the one-step errors of a flow map on the held-out windows."""
-    states, changes = _pairs(job.held, _N_SEARCH)
+    states, changes = _pairs(job.validation, _N_SEARCH)
     with torch.inference_mode():
         like = next(flow_map.buffers())
         after = flow_map.increment(torch.from_numpy(states).to(like.dtype)).double().numpy()

@@ -18,7 +18,7 @@ from pyhits.training.windows import WindowSampler
 
 def make_jobs(
     train: Trajectories,
-    held: Trajectories,
+    validation: Trajectories,
     encoder: Standardise,
     recipe: Recipe,
     step_sizes: Sequence[int],
@@ -34,7 +34,7 @@ def make_jobs(
 
     Parameters
     ----------
-    train, held : Trajectories
+    train, validation : Trajectories
         To train on, and to measure errors on.
     encoder : Standardise
         Fitted.
@@ -45,7 +45,7 @@ def make_jobs(
     hidden_sizes : mapping of int to sequence of int, optional
         Widths of hidden layers by step size, where they are not the recipe's.
     inputs : pair of arrays, shape (n_rows, k), optional
-        Scaled inputs that act on ``train`` and on ``held``.
+        Scaled inputs that act on ``train`` and on ``validation``.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def make_jobs(
     return [
         ScaleJob(
             sampler(train, "training", size, 0),
-            sampler(held, "validation", size, 1),
+            sampler(validation, "validation", size, 1),
             recipe.override(hidden_sizes=widths.get(size)),
             seed + size,
             dtype,
@@ -104,7 +104,7 @@ def beside(encoder: Standardise, n_inputs: int) -> Standardise:
 
 def fingerprint(
     train: Trajectories,
-    held: Trajectories,
+    validation: Trajectories,
     recipe: Recipe,
     seed: int,
     dtype: str,
@@ -118,7 +118,7 @@ def fingerprint(
 
     Of the other scales it does where windows are coupled.
     """
-    text = f"{train.fingerprint()} {held.fingerprint()} {recipe} {seed} {dtype} {dense}"
+    text = f"{train.fingerprint()} {validation.fingerprint()} {recipe} {seed} {dtype} {dense}"
     # Of the scaling that the recipe asks for, the recipe tells.
     if encoder is not None and repr(encoder) != repr(Standardise(recipe.standardise)):
         text += f" {encoder!r}"

@@ -24,8 +24,8 @@ from pyhits.training.run import (
     train,
 )
 from pyhits.training.stages import Stages, describe, prepare
+from pyhits.training.synthetic import SyntheticWindows, synthesise
 from pyhits.training.tabulate import MOST_FEATURES, tabulate
-from pyhits.training.teacher import TaughtWindows, teach
 from pyhits.util.clock import Clock, TimeIsUpError
 
 #: Fraction of the steps that two nets are trained for where it is open which is better.
@@ -34,18 +34,18 @@ PILOT = 0.1
 #: Parts of the learning rate that are tried until the error stays finite.
 FACTORS = (1.0, 0.3, 0.1)
 
-#: Trainings of fewer steps or seconds do without taught windows, which take some seconds to make;
-#: so do those whose polynomial stage has a smaller relative error.
-_LEAST_TAUGHT_STEPS, _LEAST_TAUGHT_SECONDS, _TAUGHT_ABOVE = 2000, 20.0, 1e-11
+#: Trainings of fewer steps or seconds do without synthetic windows, which take some seconds; so do
+#: those whose polynomial stage has a smaller relative error.
+_LEAST_SYNTHETIC_STEPS, _LEAST_SYNTHETIC_SECONDS, _SYNTHETIC_ABOVE = 2000, 20.0, 1e-11
 
 #: A table takes up to about half a minute. Refinement stops at the first relative mean squared
 #: error; below the second, which nets of coarse steps do not reach, none is trained.
 _LEAST_TABLE_SECONDS, _TABLE_TOLERANCE, _TABLE_SUFFICES = 60.0, 1e-11, 1e-7
 
-#: Parts of a scale's time after which the polynomial, its teaching and tables end.
-_FOR_POLYNOMIAL, _FOR_TEACHER, _FOR_TABLE = 0.15, 0.3, 0.65
+#: Parts of a scale's time after which the polynomial, synthetic windows and tables end.
+_FOR_POLYNOMIAL, _FOR_SYNTHETIC, _FOR_TABLE = 0.15, 0.3, 0.65
 
-#: Recorded states that tell a table where states occur, and the number of their batch.
+#: Recorded states that show a table where states occur, and the number of their batch.
 _N_POPULATION, _POPULATION_BATCH = 32_768, 2**30 - 1
 
 
@@ -93,22 +93,22 @@ class Scale:
 
     @classmethod
     def prepare(cls, job: ScaleJob, progress: Progress | None = None) -> Scale:
-        """Do what precedes the net: increments, polynomial, taught windows, table."""
+        """Do what precedes the net: increments, polynomial, synthetic windows, table."""
         clock = Clock.start(job.time_limit)
         dtype = getattr(torch, job.dtype)
         stages = prepare(
-            job.train, job.held, job.recipe, dtype, job.seed, clock.until(_FOR_POLYNOMIAL)
+            job.train, job.validation, job.recipe, dtype, job.seed, clock.until(_FOR_POLYNOMIAL)
         )
-        if _worth_teaching(job, stages):
-            degree, own = job.recipe.polynomial_degree, clock.until(_FOR_TEACHER)
+        if _worth_synthesising(job, stages):
+            degree, own = job.recipe.polynomial_degree, clock.until(_FOR_SYNTHETIC)
             with contextlib.suppress(TimeIsUpError):
-                stages.taught = teach(
-                    job.train, job.held, degree=degree, sigma=stages.sigma, clock=own
+                stages.synthetic = synthesise(
+                    job.train, job.validation, degree=degree, sigma=stages.sigma, clock=own
                 )
-        if stages.taught is not None and _worth_a_table(job, stages):
+        if stages.synthetic is not None and _worth_a_table(job, stages):
             own = clock.until(_FOR_TABLE)
             with contextlib.suppress(TimeIsUpError):
-                _tabulate(job, stages, stages.taught, progress, own)
+                _tabulate(job, stages, stages.synthetic, progress, own)
         job = _in_time(job, clock)
         history = History(job.step_size, n_windows=job.train.n_windows)
         history.polynomial_error = stages.polynomial_error
@@ -130,13 +130,13 @@ class Scale:
         return exact
 
     def contest(self) -> list[Scale]:
-        """Return the short trainings that decide between the net and its rival, if there is one."""
+        """Return the short trainings that decide between the two nets, if there is one."""
         stages, job = self.stages, self.job
         assert job.recipe.max_steps is not None
-        if stages.rival is None:
+        if stages.alternative is None:
             return []
         recipe = job.recipe.override(max_steps=max(1, round(PILOT * job.recipe.max_steps)))
-        nets = stages, replace(stages, net=stages.rival)
+        nets = stages, replace(stages, net=stages.alternative)
         briefs = (replace(job, recipe=recipe, checkpoint=None) for _ in nets)
         return [
             Scale(brief, s, History(job.step_size), self.clock.part(PILOT))
@@ -174,46 +174,46 @@ class Scale:
 
     def finish(self, flow_map: FlowMap) -> tuple[FlowMap, History]:
         """Complete the history of what was chosen."""
-        history, held = self.history, self.stages.held
+        history, validation = self.history, self.stages.validation
         history.flow_map = describe(flow_map)
         with torch.inference_mode():
-            states = torch.from_numpy(held[0]).to(getattr(torch, self.job.dtype))
+            states = torch.from_numpy(validation[0]).to(getattr(torch, self.job.dtype))
             predicted = flow_map.within(states).double().numpy()
-        truth = held[1 : 1 + flow_map.outputs].swapaxes(0, 1)
+        truth = validation[1 : 1 + flow_map.outputs].swapaxes(0, 1)
         history.one_step_mse = float(np.mean(np.square(predicted - truth)))
         history.seconds = max(self.clock.elapsed, history.seconds)
         return flow_map.eval(), history
 
 
-def _worth_teaching(job: ScaleJob, stages: Stages) -> bool:
+def _worth_synthesising(job: ScaleJob, stages: Stages) -> bool:
     """Whether a net will be trained, long enough to be short of recorded windows."""
     recipe = job.recipe
-    enough = (recipe.max_steps or 0) >= _LEAST_TAUGHT_STEPS
-    enough &= job.time_limit is None or job.time_limit >= _LEAST_TAUGHT_SECONDS
+    enough = (recipe.max_steps or 0) >= _LEAST_SYNTHETIC_STEPS
+    enough &= job.time_limit is None or job.time_limit >= _LEAST_SYNTHETIC_SECONDS
     possible = recipe.taught > 0 and recipe.polynomial_degree > 0 and recipe.windows == "anywhere"
-    return enough and possible and stages.polynomial_error > _TAUGHT_ABOVE
+    return enough and possible and stages.polynomial_error > _SYNTHETIC_ABOVE
 
 
 def _worth_a_table(job: ScaleJob, stages: Stages) -> bool:
-    few = stages.held.shape[-1] <= MOST_FEATURES
+    few = stages.validation.shape[-1] <= MOST_FEATURES
     return few and job.recipe.tables and (job.time_limit or math.inf) >= _LEAST_TABLE_SECONDS
 
 
 def _tabulate(
     job: ScaleJob,
     stages: Stages,
-    taught: TaughtWindows,
+    synthetic: SyntheticWindows,
     progress: Progress | None,
     clock: Clock,
 ) -> None:
-    """Tabulate what the teacher says, and measure the table as it will be stepped."""
+    """Tabulate the composed fine map, and measure the table as it will be stepped."""
     size = float(np.square(stages.sigma).mean())
     recorded = job.train.draw(_N_POPULATION, batch=_POPULATION_BATCH)[0]
     table = tabulate(
-        taught.step,
-        np.concatenate([taught.windows[0], recorded]),
-        taught.fine.low.numpy(),
-        taught.fine.high.numpy(),
+        synthetic.step,
+        np.concatenate([synthetic.windows[0], recorded]),
+        synthetic.fine.low.numpy(),
+        synthetic.fine.high.numpy(),
         tolerance=_TABLE_TOLERANCE * size,
         progress=alive(job, progress),
         clock=clock,

@@ -59,7 +59,7 @@ def _closed(scores: Mapping[str, float]) -> float:
 
 
 @dataclass
-class Rival:
+class TrainedNet:
     """A trained net.
 
     Attributes
@@ -82,7 +82,7 @@ def best_net(
     base: PolynomialMap | None = None,
     clock: Clock = UNLIMITED,
     progress: Progress | None = None,
-) -> Rival | None:
+) -> TrainedNet | None:
     """Return the better of a net alone and a net on top of a polynomial.
 
     Parameters
@@ -98,7 +98,7 @@ def best_net(
     clock : Clock, optional
         Of all nets; with too little time None is returned.
     """
-    best: Rival | None = None
+    best: TrainedNet | None = None
     bases = [None] if base is None else [None, base]
     for k, below in enumerate(bases):
         own = clock.part(1 / (len(bases) - k))
@@ -114,7 +114,7 @@ def best_net(
         if best is None or state.best_error < best.score:
             net = attempt.stages.net
             net.load_state_dict(state.best)
-            best = Rival(net.eval(), state.best_error)
+            best = TrainedNet(net.eval(), state.best_error)
             history.stopped_by = made.stopped_by
     return best
 
@@ -168,11 +168,13 @@ def _attempt(job: ScaleJob, base: PolynomialMap | None = None) -> _Attempt:
     )
     windows = replace(job.train, rollout_steps=n_steps)
     # The judge steps the held-out part; of its windows single steps alone are measured.
-    held = replace(job.held, rollout_steps=1)
-    stages = prepare(windows, held, recipe, getattr(torch, job.dtype), job.seed)
+    validation = replace(job.validation, rollout_steps=1)
+    stages = prepare(windows, validation, recipe, getattr(torch, job.dtype), job.seed)
     if base is not None:
         stages.net = _upon(base, stages.net, job.train)
-    return _Attempt(replace(job, train=windows, held=held, recipe=recipe, device="cpu"), stages)
+    return _Attempt(
+        replace(job, train=windows, validation=validation, recipe=recipe, device="cpu"), stages
+    )
 
 
 def _loss_steps(job: ScaleJob) -> int:

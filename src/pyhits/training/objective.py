@@ -98,7 +98,7 @@ class Objective:
         steps = [missed.square().mean(1) for missed in self._missed(inputs, targets)]
         return torch.stack(steps).mean(0)
 
-    def relative_error(self, held: tuple[Tensor, Tensor]) -> float:
+    def relative_error(self, validation: tuple[Tensor, Tensor]) -> float:
         """Return the loss relative to the mean square of the increments."""
         with torch.inference_mode():
-            return float(self(*held)) * self.to_relative
+            return float(self(*validation)) * self.to_relative

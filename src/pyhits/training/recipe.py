@@ -105,7 +105,7 @@ class Recipe:
         Steps p in the loss (paper, equation 9).
     taught : float
         Part of each batch that lies between the recorded windows, where a composed fine polynomial
-        is exact enough to label them (:mod:`pyhits.training.teacher`); 0 takes recorded ones alone.
+        is exact enough to label them (:mod:`pyhits.training.synthetic`); 0 takes none.
     tables : bool
         Tabulate coarse steps of up to three features, where taught windows are to be had, and train
         no net where the table is exact enough.

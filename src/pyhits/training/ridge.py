@@ -232,8 +232,8 @@ class _Judge:
     """Errors of several steps on held-out windows, in the arithmetic that the net steps in."""
 
     def __init__(self, job: ScaleJob, stages: Stages) -> None:
-        rows, self.inside = chains(job.held, _N_HELD, _MOST_NUMBERS)
-        self.truth = job.held.states(rows.ravel()).reshape(*rows.shape, -1)
+        rows, self.inside = chains(job.validation, _N_HELD, _MOST_NUMBERS)
+        self.truth = job.validation.states(rows.ravel()).reshape(*rows.shape, -1)
         self.dtype = stages.net.scale.dtype
         d = self.truth.shape[-1]
         self.size = float(np.square(stages.sigma[-d:]).mean()) or 1.0

@@ -22,7 +22,7 @@ from pyhits.training.objective import Objective
 from pyhits.training.recipe import Recipe
 from pyhits.training.sampling import Sampling, make_sampling
 from pyhits.training.stages import Stages
-from pyhits.training.teacher import TaughtWindows
+from pyhits.training.synthetic import SyntheticWindows
 from pyhits.training.windows import WindowSampler
 
 #: Batches drawn at once, for fewer and larger gathers, and the numbers in them at most.
@@ -44,7 +44,7 @@ class ScaleJob:
 
     Attributes
     ----------
-    train, held : WindowSampler
+    train, validation : WindowSampler
         Windows to train on, and to measure errors on.
     recipe : Recipe
         Resolved settings.
@@ -63,7 +63,7 @@ class ScaleJob:
     """
 
     train: WindowSampler
-    held: WindowSampler
+    validation: WindowSampler
     recipe: Recipe
     seed: int
     dtype: str = "float32"
@@ -130,14 +130,14 @@ class Run:
         self.state = State()
         self.over = False
         self.target = stages.relative_target(self.net.scale.dtype, recipe.target_error)
-        self.taught = copy.copy(stages.taught)
-        self._held = self.objective.tensors(stages.held)
-        if self.taught is not None:
-            self._taught = self.objective.tensors(self.taught.windows)
+        self.synthetic = copy.copy(stages.synthetic)
+        self._validation = self.objective.tensors(stages.validation)
+        if self.synthetic is not None:
+            self._synthetic = self.objective.tensors(self.synthetic.windows)
         self._first: tuple[Tensor, Tensor] | None = None
         if recipe.windows == "first":
             self._first = self.objective.tensors(job.train.first())
-        numbers = recipe.batch_size * len(stages.held) * stages.held.shape[-1]
+        numbers = recipe.batch_size * len(stages.validation) * stages.validation.shape[-1]
         #: Batches in a chunk, and steps between two validations.
         self.batches = max(1, min(_CHUNK, _MOST_NUMBERS // max(1, numbers)))
         self.every = max(1, min(500, self.max_steps // 20))
@@ -162,8 +162,8 @@ class Run:
             self.state = State(**values)
             self.net.load_state_dict(weights)
             optimiser.load_state_dict(optimiser_state)
-            if self.taught is not None and self.state.focus is not None:
-                self.taught.focus = self.state.focus
+            if self.synthetic is not None and self.state.focus is not None:
+                self.synthetic.focus = self.state.focus
             self.recorded.resume(self.state.pool, self.state.pool_focus)
 
     def check_in(self, step: int, seconds: float, optimiser: torch.optim.Optimizer) -> None:
@@ -179,10 +179,10 @@ class Run:
             self.progress(step, self.max_steps, state.best_error)
 
     def windows(self, chunk: int) -> tuple[Tensor, Tensor]:
-        """Return the windows of a chunk's batches on the device, the taught ones in each batch."""
+        """Return the windows of a chunk's batches on the device, synthetic ones in each."""
         if self._first is not None:
             return self._first
-        drawn = _draw(self.job.recipe, self.recorded, self.taught, self.batches, chunk)
+        drawn = _draw(self.job.recipe, self.recorded, self.synthetic, self.batches, chunk)
         return self.objective.tensors(drawn)
 
     def validate(self, step: int, seconds: float, loss: float, learning_rate: float) -> bool:
@@ -190,9 +190,9 @@ class Run:
         recipe, state, history = self.job.recipe, self.state, self.history
         state.step, state.seconds = step, seconds
         error = self._error()
-        if self.taught is not None:
-            self.taught.focus_on(self.objective.errors(*self._taught))
-            state.focus = self.taught.focus
+        if self.synthetic is not None:
+            self.synthetic.focus_on(self.objective.errors(*self._synthetic))
+            state.focus = self.synthetic.focus
         self.recorded.refresh(step // self.every, self._errors)
         state.pool, state.pool_focus = self.recorded.number, self.recorded.focus
         state.records.append(
@@ -233,7 +233,7 @@ class Run:
     def _error(self) -> float:
         if self.judge is not None:
             return self.judge(self.net)
-        return self.objective.relative_error(self._held)
+        return self.objective.relative_error(self._validation)
 
     def _errors(self, windows: np.ndarray) -> Tensor:
         return self.objective.errors(*self.objective.tensors(windows))
@@ -328,15 +328,15 @@ def train(run: Run) -> State:
 
 
 def _draw(
-    recipe: Recipe, sampling: Sampling, taught: TaughtWindows | None, batches: int, chunk: int
+    recipe: Recipe, sampling: Sampling, synthetic: SyntheticWindows | None, batches: int, chunk: int
 ) -> np.ndarray:
-    """Return the windows of the next batches, the taught ones at the end of each."""
+    """Return the windows of the next batches, the synthetic ones at the end of each."""
     size = recipe.batch_size or 1
-    if taught is None:
+    if synthetic is None:
         return sampling.draw(batches * size, chunk)
-    n_taught = round(recipe.taught * size)
-    recorded = sampling.draw(batches * (size - n_taught), chunk)
-    others = taught.draw(batches * n_taught, chunk)
+    n_synthetic = round(recipe.taught * size)
+    recorded = sampling.draw(batches * (size - n_synthetic), chunk)
+    others = synthetic.draw(batches * n_synthetic, chunk)
     d = recorded.shape[-1]
     parts = recorded.reshape(2, batches, -1, d), others.reshape(2, batches, -1, d)
     return np.concatenate(parts, axis=2).reshape(2, -1, d)

@@ -19,12 +19,12 @@ from pyhits.flowmaps import (
 from pyhits.flowmaps.polynomial import fit_polynomial
 from pyhits.training.objective import side_by_side
 from pyhits.training.recipe import Recipe
-from pyhits.training.teacher import TaughtWindows
+from pyhits.training.synthetic import SyntheticWindows
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Windows that the increment's scale and the polynomial are fitted to, and errors measured on.
-_N_FIT, _N_HELD = 32_768, 8_192
+_N_FIT, _N_VALIDATION = 32_768, 8_192
 
 #: Numbers in them at most, for states of many features.
 _MOST_NUMBERS = 4_000_000
@@ -60,14 +60,14 @@ class Stages:
         Its relative mean squared one-step error on held-out windows; infinite without one.
     net : ScaledNet
         Untrained, with its scale set and the polynomial as its base where that may be worth it.
-    rival : ScaledNet or None
+    alternative : ScaledNet or None
         The same without a base, where it is open which of them will be better.
-    held : array, shape (p * outputs + 1, n, d)
+    validation : array, shape (p * outputs + 1, n, d)
         Held-out windows that errors are measured on.
-    taught : TaughtWindows or None
-        Windows between the recorded ones, where a teacher can label them.
+    synthetic : SyntheticWindows or None
+        Windows between the recorded ones, where a composed fine map can label them.
     table : CellMap or None
-        The teacher's coarse step tabulated, in few dimensions.
+        The composed fine map tabulated, in few dimensions.
     table_error : float
         As ``polynomial_error``.
     """
@@ -76,9 +76,9 @@ class Stages:
     polynomial: PolynomialMap | None
     polynomial_error: float
     net: ScaledNet
-    rival: ScaledNet | None
-    held: np.ndarray
-    taught: TaughtWindows | None = None
+    alternative: ScaledNet | None
+    validation: np.ndarray
+    synthetic: SyntheticWindows | None = None
     table: CellMap | None = None
     table_error: float = np.inf
 
@@ -88,16 +88,16 @@ class Stages:
         Either the one-step mean squared error ``target`` is met, or it drowns in the rounding of
         the state or of the sums that make the increment.
         """
-        return _target(self.sigma[-self.held.shape[-1] :], dtype, target)
+        return _target(self.sigma[-self.validation.shape[-1] :], dtype, target)
 
     def one_step_error(self, flow_map: FlowMap) -> float:
         """Return the held-out error of one step, relative to the mean square of the increments."""
         with torch.inference_mode():
             like = next(flow_map.buffers())
-            states = torch.from_numpy(self.held[0]).to(like.device, like.dtype)
+            states = torch.from_numpy(self.validation[0]).to(like.device, like.dtype)
             after = flow_map.within(states).flatten(1).cpu().double().numpy()
         safe = np.where(self.sigma > 0, self.sigma, np.inf)
-        truth = side_by_side(self.held[1 : 1 + flow_map.outputs])
+        truth = side_by_side(self.validation[1 : 1 + flow_map.outputs])
         return float(np.mean(np.square((after - truth) / safe)))
 
 
@@ -114,7 +114,7 @@ def _ample(sigma: np.ndarray, dtype: torch.dtype, target: float) -> float:
 
 def prepare(
     train: WindowSampler,
-    held: WindowSampler,
+    validation: WindowSampler,
     recipe: Recipe,
     dtype: torch.dtype,
     seed: int,
@@ -123,7 +123,7 @@ def prepare(
     """Measure the increments, fit the polynomial stage, as far as time goes, and set up the net."""
     d = len(train.encoder.mean_)
     windows = train.spread(max(512, min(_N_FIT, _MOST_NUMBERS // d)))
-    held_windows = held.spread(max(256, min(_N_HELD, _MOST_NUMBERS // d)))
+    checked = validation.spread(max(256, min(_N_VALIDATION, _MOST_NUMBERS // d)))
     outputs = train.outputs
 
     def changes(of: np.ndarray) -> np.ndarray:
@@ -146,11 +146,11 @@ def prepare(
 
     polynomial, error, errors = None, np.inf, np.full(outputs * d, np.inf)
     if recipe.polynomial_degree > 0:
-        target = changes(held_windows) / safe * active
+        target = changes(checked) / safe * active
         polynomial, errors = fit_polynomial(
             windows[0],
             change / safe * active,
-            (held_windows[0], target),
+            (checked[0], target),
             max_degree=recipe.polynomial_degree,
             enough=_ample(sigma[-d:], dtype, recipe.target_error),
             dtype=dtype,
@@ -177,8 +177,8 @@ def prepare(
         return made
 
     base = polynomial if error < _BASE_HOPELESS else None
-    rival = net(None) if base is not None and error > _BASE_CERTAIN else None
-    return Stages(sigma, polynomial, error, net(base), rival, held_windows)
+    alternative = net(None) if base is not None and error > _BASE_CERTAIN else None
+    return Stages(sigma, polynomial, error, net(base), alternative, checked)
 
 
 def describe(flow_map: FlowMap) -> str:

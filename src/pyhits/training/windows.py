@@ -12,7 +12,7 @@ from pyhits.encoders import Standardise
 from pyhits.errors import DataError
 
 #: Batch number of the windows that scales and held-out errors are measured on.
-_HELD_BATCH = 2**31 - 1
+_VALIDATION_BATCH = 2**31 - 1
 
 
 class _Owners:
@@ -178,7 +178,7 @@ class WindowSampler:
     def spread(self, n: int) -> np.ndarray:
         """Return every window if there are at most ``n``, else ``n`` drawn ones; as ``draw``."""
         if self.n_windows > n:
-            return self.draw(n, batch=_HELD_BATCH)
+            return self.draw(n, batch=_VALIDATION_BATCH)
         return self.gather(self.all_rows())
 
     def states(self, rows: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Windows between the recorded ones: coarse steps taught by composing exact fine ones.
+"""Synthetic windows: states between recorded ones, stepped by composing an exact fine map.
 
 A coarse flow map is hard to learn where few trajectories begin, since a window of many steps soon
 leaves the transients behind. Where a polynomial of a fine step, composed with itself, meets the
@@ -20,15 +20,15 @@ from pyhits.training.sampling import focused, pick
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
 
-#: A teacher must come this close to the held-out windows: a mean squared error, relative to the
-#: increments. The first is good enough for the coarsest such step to be taken.
+#: A composed map must come this close to the validation windows: a mean squared error, relative to
+#: the increments. The first is good enough for the coarsest such step to be taken.
 _GOOD, _ACCEPTABLE = 1e-10, 1e-8
 
-#: Highest degree of a teacher: between the recorded states, higher ones are wild.
+#: Highest degree of a fine map: between the recorded states, higher ones are wild.
 _MOST_DEGREE = 9
 
-#: Windows that a teacher is fitted to and judged on, and states taught.
-_N_FIT, _N_HELD, _N_TAUGHT = 16_384, 2_048, 65_536
+#: Windows that a fine map is fitted to and judged on, and synthetic ones.
+_N_FIT, _N_VALIDATION, _N_SYNTHETIC = 16_384, 2_048, 65_536
 
 #: States that neighbours are looked up among, and neighbours that one new state lies between.
 _N_PILE, _N_NEAREST, _MOST_CORNERS = 2_048, 6, 3
@@ -48,19 +48,19 @@ _ROWS = 4_096
 
 
 @dataclass
-class TaughtWindows:
-    """Windows of one step that a teacher labelled.
+class SyntheticWindows:
+    """Windows of one coarse step, of a fine map composed with itself.
 
     Attributes
     ----------
     windows : array, shape (2, n, d)
         Encoded states and those one step later, float64.
     fine : PolynomialMap
-        The teacher: a finer step.
+        The fine map.
     times : int
         How often it is composed.
     error : float
-        Its error on held-out windows relative to the increments.
+        Error of the composed map on validation windows, relative to the increments.
     seed : int
         Batches are a function of the seed, their number and the focus.
     focus : Tensor, shape (n,)
@@ -75,7 +75,7 @@ class TaughtWindows:
     focus: Tensor
 
     def step(self, states: np.ndarray) -> np.ndarray:
-        """Return ``states`` (n, d) one coarse step later, as the teacher says."""
+        """Return ``states`` (n, d) one coarse step later, as the composed map has it."""
         return compose(self.fine, states, self.times)
 
     def draw(self, n: int, batch: int) -> np.ndarray:
@@ -90,24 +90,24 @@ class TaughtWindows:
             self.focus = focus
 
 
-def teach(
+def synthesise(
     train: WindowSampler,
-    held: WindowSampler,
+    validation: WindowSampler,
     *,
     degree: int,
     sigma: np.ndarray,
     clock: Clock = UNLIMITED,
-) -> TaughtWindows | None:
-    """Return taught windows of ``train``'s step size, or None where no teacher is good enough.
+) -> SyntheticWindows | None:
+    """Return windows of ``train``'s step size, or None where no composed map is good enough.
 
     Parameters
     ----------
-    train, held : WindowSampler
+    train, validation : WindowSampler
         Of the coarse step size.
     degree : int
-        Highest degree that the teacher may have.
+        Highest degree that the fine map may have.
     sigma : array, shape (d,)
-        Root mean square of the coarse increments, in which the teacher's error is measured.
+        Root mean square of the coarse increments, in which errors are measured.
     clock : Clock, optional
 
     Raises
@@ -117,68 +117,76 @@ def teach(
     if train.outputs > 1 or train.rollout_steps > 1:
         return None
     degree = min(degree, _MOST_DEGREE)
-    found = _choose(train, held, degree, np.where(sigma > 0, sigma, np.inf), clock)
-    if found is None:
+    chosen = _choose(train, validation, degree, np.where(sigma > 0, sigma, np.inf), clock)
+    if chosen is None:
         return None
-    error, fine, times = found
-    states = between(train, _N_TAUGHT, fine, clock)
+    error, fine, times = chosen
+    states = interpolated(train, _N_SYNTHETIC, fine, clock)
     after = compose(fine, states, times, clock)
     inside = ((after >= fine.low.numpy()) & (after <= fine.high.numpy())).all(axis=1)
     pair = np.stack([states[inside], after[inside]])
     if pair.shape[1] < _N_PILE:
         return None
     even = torch.linspace(0, 1, pair.shape[1] + 1, dtype=torch.float64)[1:]
-    return TaughtWindows(pair, fine, times, error, train.seed + 1_000_003, even)
+    return SyntheticWindows(pair, fine, times, error, train.seed + 1_000_003, even)
 
 
 def _choose(
-    train: WindowSampler, held: WindowSampler, degree: int, sigma: np.ndarray, clock: Clock
+    train: WindowSampler, validation: WindowSampler, degree: int, sigma: np.ndarray, clock: Clock
 ) -> tuple[float, PolynomialMap, int] | None:
-    """Return the error of a teacher, its polynomial, and how often it is composed.
+    """Return the error of a composed map, its polynomial, and how often it is composed.
 
     The coarsest polynomial that meets the held-out windows is taken if the next finer agrees with
     it between the recorded states as well, else the best of all.
     """
-    windows = held.spread(_N_HELD)
+    windows = validation.spread(_N_VALIDATION)
     probes: np.ndarray | None = None
     best: tuple[float, PolynomialMap, int] | None = None
     last: tuple[float, PolynomialMap, int] | None = None
-    said: np.ndarray | None = None
-    for size in _finer(train.step_size):
+    last_after: np.ndarray | None = None
+    for size in finer_sizes(train.step_size):
         times = train.step_size // size
-        fine = _fit(replace(train, step_size=size), replace(held, step_size=size), degree, clock)
+        fine = _fit(
+            replace(train, step_size=size), replace(validation, step_size=size), degree, clock
+        )
         error = _distance(compose(fine, windows[0], times, clock), windows[1], sigma)
         candidate = error, fine, times
         if best is None or error < best[0]:
             best = candidate
         if error > _GOOD:
             continue
-        probes = between(train, _N_HELD, fine, clock) if probes is None else probes
-        says = compose(fine, probes, times, clock)
-        if last is not None and said is not None and _distance(says, said, sigma) < _GOOD:
+        probes = interpolated(train, _N_VALIDATION, fine, clock) if probes is None else probes
+        after = compose(fine, probes, times, clock)
+        if (
+            last is not None
+            and last_after is not None
+            and _distance(after, last_after, sigma) < _GOOD
+        ):
             return last
-        last, said = candidate, says
+        last, last_after = candidate, after
     best = last or best
     return best if best is not None and best[0] <= _ACCEPTABLE else None
 
 
-def _distance(found: np.ndarray, wanted: np.ndarray, sigma: np.ndarray) -> float:
+def _distance(states: np.ndarray, wanted: np.ndarray, sigma: np.ndarray) -> float:
     """Return the mean squared difference in units of ``sigma``; infinite if it is no number."""
     with np.errstate(over="ignore", invalid="ignore"):
-        distance = float(np.mean(np.square((found - wanted) / sigma)))
+        distance = float(np.mean(np.square((states - wanted) / sigma)))
     return distance if np.isfinite(distance) else np.inf
 
 
-def _finer(size: int) -> list[int]:
-    """Return the divisors of a step size that a teacher may have, halving while it is even."""
+def finer_sizes(size: int) -> list[int]:
+    """Return the divisors of a step size that a fine map may have, halving while it is even."""
     times = [k for k in range(_LEAST_STEPS, min(size, _MOST_STEPS) + 1) if size % k == 0]
     powers = [k for k in times if k & (k - 1) == 0]
     return [size // k for k in powers or times]
 
 
-def _fit(train: WindowSampler, held: WindowSampler, degree: int, clock: Clock) -> PolynomialMap:
+def _fit(
+    train: WindowSampler, validation: WindowSampler, degree: int, clock: Clock
+) -> PolynomialMap:
     """Return the polynomial of a fine step, float64, in encoded coordinates."""
-    windows, checks = train.spread(_N_FIT), held.spread(_N_HELD)
+    windows, checks = train.spread(_N_FIT), validation.spread(_N_VALIDATION)
     change, target = windows[1] - windows[0], checks[1] - checks[0]
     size = np.sqrt(np.mean(np.square(change), axis=0))
     size[size == 0] = 1.0
@@ -207,20 +215,20 @@ def compose(
     return result
 
 
-def between(
+def interpolated(
     train: WindowSampler, n: int, fine: PolynomialMap, clock: Clock = UNLIMITED
 ) -> np.ndarray:
     """Return ``n`` states that lie between recorded ones near each other, shape ``(n, d)``.
 
     Every other pile of recorded states is of first states, where these are many. There are fewer if
-    most of them lie outside the teacher's bounds.
+    most of them lie outside the bounds of ``fine``.
     """
     from scipy.spatial import cKDTree  # imported when used: it is not needed to forecast
 
     rng = np.random.default_rng([train.seed, train.step_size, 1_000_003])
     first = train.first()[0]
     low, high = fine.low.numpy(), fine.high.numpy()
-    found: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
     count = 0
     pile_number = 0
     while count < n and pile_number <= _MOST_PILES * n // _N_PILE:
@@ -239,6 +247,6 @@ def between(
         weights = weights * (1 + (corners + 1) * beyond) - beyond
         states = np.einsum("nk,nkd->nd", weights, simplex)
         states = states[((states >= low) & (states <= high)).all(axis=1)]
-        found.append(states)
+        parts.append(states)
         count += len(states)
-    return np.concatenate(found)[:n]
+    return np.concatenate(parts)[:n]
