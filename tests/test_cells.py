@@ -13,10 +13,11 @@ from conftest import rotation
 
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import CellMap, create
+from pyhits.flowmaps.stored import pack_flow_map, unpack_flow_map
 from pyhits.hierarchy.engine import fill, sequential
-from pyhits.modelfiles.serialise import pack_flow_map, read_tensors, unpack_flow_map, write_tensors
 from pyhits.numerics.basis import Monomials
 from pyhits.training.tabulate import Step, tabulate
+from pyhits.util.tensorfile import read_tensors, write_tensors
 
 LOW, HIGH = np.full(2, -1.0), np.full(2, 1.0)
 

@@ -17,7 +17,7 @@ from conftest import circles, quick
 
 import pyhits
 from pyhits.errors import CheckpointError
-from pyhits.modelfiles.serialise import read_tensors, write_tensors
+from pyhits.util.tensorfile import read_tensors, write_tensors
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
 

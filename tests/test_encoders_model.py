@@ -26,7 +26,7 @@ from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.evaluation.report.text import describe, facts
 from pyhits.modelfiles.export import export_model
 from pyhits.modelfiles.save import FORMAT
-from pyhits.modelfiles.serialise import read_tensors, write_tensors
+from pyhits.util.tensorfile import read_tensors, write_tensors
 
 SHAPE = (5, 6)
 

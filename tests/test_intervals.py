@@ -20,7 +20,7 @@ from pyhits.encoders import POD, DelayEmbedding, Flatten
 from pyhits.errors import ArgumentError, DataError, FileFormatError, PyHiTSWarning
 from pyhits.evaluation.report.text import describe, facts
 from pyhits.fit import calibrating
-from pyhits.modelfiles.serialise import read_tensors, write_tensors
+from pyhits.util.tensorfile import read_tensors, write_tensors
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -19,8 +19,8 @@ from conftest import circles, quick
 
 import pyhits
 from pyhits.errors import FileFormatError
-from pyhits.modelfiles.jsontext import parse
-from pyhits.modelfiles.serialise import read_tensors, strict, to_bytes
+from pyhits.util.jsontext import parse
+from pyhits.util.tensorfile import read_tensors, strict, to_bytes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -18,7 +18,7 @@ from pyhits.cli.app import app
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, FileFormatError, PyHiTSWarning
 from pyhits.evaluation import plots
-from pyhits.modelfiles.serialise import read_tensors, write_tensors
+from pyhits.util.tensorfile import read_tensors, write_tensors
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 3.3, 101325.0, -1e-7])

@@ -17,7 +17,7 @@ from pyhits.encoders import POD
 from pyhits.errors import ArgumentError, FileFormatError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap
 from pyhits.modelfiles.save import FORMAT
-from pyhits.modelfiles.serialise import read_tensors, strict, write_tensors
+from pyhits.util.tensorfile import read_tensors, strict, write_tensors
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
 
@@ -184,6 +184,6 @@ def test_names_that_nobody_gave_are_left_out(
     assert "feature_names" not in written(
         quick(step_sizes=[1]).fit(oscillations.to_array(), dt=0.1)
     )
-    monkeypatch.setattr("pyhits.modelfiles.header._MOST_EVER", 30)
+    monkeypatch.setattr("pyhits.util.tensorheader._MOST_EVER", 30)
     with pytest.raises(ArgumentError, match="shorter feature names"):
         named.save(tmp_path / "m.safetensors")

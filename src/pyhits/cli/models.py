@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyhits.cli.limits import check_memory
-from pyhits.modelfiles.header import check_file
+from pyhits.util.tensorheader import check_file
 
 if TYPE_CHECKING:
     from pyhits.hits import HiTS

@@ -13,9 +13,9 @@ from pyhits.encoders.base import Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.encoders.pod import POD
 from pyhits.errors import ArgumentError, DataError
-from pyhits.modelfiles.schema import Many, Maybe, Record, Whole
 from pyhits.util.checks import as_count, as_seed
 from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.schema import Many, Maybe, Record, Whole
 from pyhits.util.transaction import transactional
 
 #: Modes beyond the coordinates that the net's output lies in, unless said otherwise: so many times

@@ -11,9 +11,9 @@ import numpy as np
 
 from pyhits.data.trajectories import Trajectories, default_names
 from pyhits.errors import ArgumentError, DataError, NotFittedError
-from pyhits.modelfiles.schema import Record
 from pyhits.util.checks import as_numeric, suggest
 from pyhits.util.clock import Clock
+from pyhits.util.schema import Record
 
 
 class Encoder(ABC):

@@ -14,7 +14,7 @@ from pyhits.encoders.flatten import Flatten
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
 from pyhits.errors import ArgumentError
-from pyhits.modelfiles.schema import (
+from pyhits.util.schema import (
     Many,
     Named,
     Plain,

@@ -11,15 +11,15 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import Encoder, several
 from pyhits.encoders.embedding import DelayChoice, choose_delays
 from pyhits.errors import ArgumentError, DataError, NotFittedError
-from pyhits.modelfiles.schema import (
+from pyhits.util.checks import as_count, as_numeric
+from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.schema import (
     Either,
     Maybe,
     Record,
     Text,
     Whole,
 )
-from pyhits.util.checks import as_count, as_numeric
-from pyhits.util.clock import UNLIMITED, Clock
 from pyhits.util.transaction import transactional
 
 #: A number of rows in model files, given or left to the fit.

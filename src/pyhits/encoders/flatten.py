@@ -10,8 +10,8 @@ import numpy as np
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import Encoder
 from pyhits.errors import ArgumentError, DataError
-from pyhits.modelfiles.schema import Many, Record, Whole
 from pyhits.util.checks import as_count
+from pyhits.util.schema import Many, Record, Whole
 
 
 class Flatten(Encoder):

@@ -11,15 +11,15 @@ from scipy.linalg import solve_triangular
 from pyhits.encoders.base import Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.errors import ArgumentError, DataError
-from pyhits.modelfiles.schema import (
+from pyhits.util.checks import as_count, as_seed, is_number
+from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.schema import (
     Flag,
     Maybe,
     Real,
     Record,
     Whole,
 )
-from pyhits.util.checks import as_count, as_seed, is_number
-from pyhits.util.clock import UNLIMITED, Clock
 
 #: Up to so many snapshots or features all modes are computed, within max_bytes.
 _SMALL = 1024

@@ -9,8 +9,8 @@ import numpy as np
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import Encoder, several
 from pyhits.errors import DataError
-from pyhits.modelfiles.schema import Flag, Record
 from pyhits.util.checks import as_numeric
+from pyhits.util.schema import Flag, Record
 
 
 class Standardise(Encoder):

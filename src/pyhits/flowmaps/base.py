@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pyhits.errors import ArgumentError
-from pyhits.modelfiles.schema import Plain, Schema, Whole
 from pyhits.util.checks import as_count, shown, suggest
+from pyhits.util.schema import Plain, Schema, Whole
 
 #: Writes the states that a step from ``states`` (n, d) leads to into ``out`` (n, outputs * d), both
 #: contiguous.

@@ -19,9 +19,9 @@ from pyhits.flowmaps.base import (
     register,
 )
 from pyhits.flowmaps.polynomial import DEGREE
-from pyhits.modelfiles.schema import Many, Record, Schema, Whole
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
 from pyhits.util.checks import as_count
+from pyhits.util.schema import Many, Record, Schema, Whole
 
 #: Multiply-adds that take as long as finding a state's cell, and as one of its coefficients.
 _LOOKUP, _EACH = 2_000, 45

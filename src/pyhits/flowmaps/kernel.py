@@ -17,8 +17,8 @@ from pyhits.flowmaps.base import (
     register,
 )
 from pyhits.flowmaps.polynomial import DEGREE, PolynomialMap
-from pyhits.modelfiles.schema import Record, Schema, Text, Whole
 from pyhits.util.checks import as_choice, as_count
+from pyhits.util.schema import Record, Schema, Text, Whole
 
 #: Keeps the derivative of a distance finite at a centre.
 _TINY = 1e-24

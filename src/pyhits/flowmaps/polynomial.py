@@ -17,10 +17,10 @@ from pyhits.flowmaps.base import (
     register,
     spread_into,
 )
-from pyhits.modelfiles.schema import Record, Schema, Whole
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
 from pyhits.util.checks import as_count
 from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.schema import Record, Schema, Whole
 
 #: Columns from which on BLAS is as fast on a product with the coefficients from the right.
 _WIDE = 16

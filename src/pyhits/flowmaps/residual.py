@@ -19,7 +19,8 @@ from pyhits.flowmaps.base import (
 )
 from pyhits.flowmaps.polynomial import DEGREE, PolynomialMap
 from pyhits.flowmaps.scaled import ScaledNet
-from pyhits.modelfiles.schema import (
+from pyhits.util.checks import as_choice, as_count
+from pyhits.util.schema import (
     Many,
     Maybe,
     Record,
@@ -27,7 +28,6 @@ from pyhits.modelfiles.schema import (
     Text,
     Whole,
 )
-from pyhits.util.checks import as_choice, as_count
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": nn.functional.gelu,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from pyhits.modelfiles.schema import (
+from pyhits.util.schema import (
     Many,
     Maybe,
     Real,

@@ -10,9 +10,13 @@ from typing import Any
 from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.data.times.declared import TIME_AXIS
 from pyhits.encoders.chain import ENCODERS
+from pyhits.flowmaps.stored import FLOW_MAP, flow_map_specs
 from pyhits.hierarchy.coupling import SELECTION, STEP_SIZE, STEP_SIZES
 from pyhits.hierarchy.interpolate import METHODS
-from pyhits.modelfiles.schema import (
+from pyhits.training.history import HISTORY
+from pyhits.training.recipe import RECIPE
+from pyhits.uncertainty.pack import TRUST
+from pyhits.util.schema import (
     Either,
     Flag,
     Many,
@@ -25,10 +29,7 @@ from pyhits.modelfiles.schema import (
     Text,
     Whole,
 )
-from pyhits.modelfiles.serialise import FLOW_MAP, TensorSpec, flow_map_specs
-from pyhits.training.history import HISTORY
-from pyhits.training.recipe import RECIPE
-from pyhits.uncertainty.pack import TRUST
+from pyhits.util.tensorfile import TensorSpec
 
 _COUNT, _YES = Whole(loose=True), Flag(loose=True)
 _WIDTHS = Many(Whole(1, loose=True), 0, 1000)

@@ -23,23 +23,16 @@ from pyhits.encoders.chain import from_plain, links, to_plain
 from pyhits.errors import ArgumentError, FileFormatError, warn
 from pyhits.fit.settings import check_settings
 from pyhits.flowmaps import FlowMap
+from pyhits.flowmaps.stored import pack_flow_map, unpack_flow_map
 from pyhits.hierarchy import Selection, chain, resolution
 from pyhits.hits import HiTS
 from pyhits.modelfiles.modelfile import SETTINGS, check_content
-from pyhits.modelfiles.schema import SchemaError
-from pyhits.modelfiles.serialise import (
-    TensorSpec,
-    pack_flow_map,
-    read_tensors,
-    same_names,
-    strict,
-    unpack_flow_map,
-    write_tensors,
-)
 from pyhits.training import History, Recipe
 from pyhits.uncertainty.pack import pack_trust, unpack_trust
 from pyhits.util.atomic import first_line
 from pyhits.util.checks import LARGEST_MAGNITUDE, as_positive, check_device
+from pyhits.util.schema import SchemaError
+from pyhits.util.tensorfile import TensorSpec, read_tensors, same_names, strict, write_tensors
 
 #: Version of the layout. Files of another one are refused, but for those of version 5, which differ
 #: in that they have no checksum.

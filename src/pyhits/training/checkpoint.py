@@ -11,21 +11,13 @@ from torch import Tensor
 
 from pyhits.errors import CheckpointError, FileFormatError
 from pyhits.flowmaps import FlowMap
-from pyhits.modelfiles import jsontext
-from pyhits.modelfiles.schema import Record
-from pyhits.modelfiles.serialise import (
-    FLOW_MAP,
-    TensorSpec,
-    flow_map_specs,
-    pack_flow_map,
-    pack_tree,
-    read_tensors,
-    unpack_flow_map,
-    unpack_tree,
-    write_tensors,
-)
+from pyhits.flowmaps.stored import FLOW_MAP, flow_map_specs, pack_flow_map, unpack_flow_map
 from pyhits.training.history import HISTORY, History
+from pyhits.util import jsontext
 from pyhits.util.atomic import write_bytes
+from pyhits.util.schema import Record
+from pyhits.util.tensorfile import TensorSpec, read_tensors, write_tensors
+from pyhits.util.tensortree import pack_tree, unpack_tree
 
 #: What the file of a finished scale says.
 _FINISHED = Record({"map": FLOW_MAP, "history": HISTORY})

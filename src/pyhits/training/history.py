@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pyhits.modelfiles.schema import (
+from pyhits.util.schema import (
     Many,
     Maybe,
     Named,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pyhits.errors import ArgumentError
-from pyhits.modelfiles.schema import (
+from pyhits.util.checks import as_choice, as_count, as_positive, suggest
+from pyhits.util.schema import (
     Flag,
     Many,
     Maybe,
@@ -17,7 +18,6 @@ from pyhits.modelfiles.schema import (
     Text,
     Whole,
 )
-from pyhits.util.checks import as_choice, as_count, as_positive, suggest
 
 if TYPE_CHECKING:
     from pyhits.flowmaps import FlowMap

@@ -11,7 +11,10 @@ from torch import Tensor
 from pyhits.baselines.fitted import KINDS, Rivals
 from pyhits.hierarchy.coupling import STEP_SIZE
 from pyhits.hierarchy.interpolate import METHODS
-from pyhits.modelfiles.schema import (
+from pyhits.uncertainty.conformal import Calibration
+from pyhits.uncertainty.region import Region
+from pyhits.util.checks import LARGEST_MAGNITUDE
+from pyhits.util.schema import (
     Flag,
     Many,
     Maybe,
@@ -20,10 +23,7 @@ from pyhits.modelfiles.schema import (
     Text,
     Whole,
 )
-from pyhits.modelfiles.serialise import same_names
-from pyhits.uncertainty.conformal import Calibration
-from pyhits.uncertainty.region import Region
-from pyhits.util.checks import LARGEST_MAGNITUDE
+from pyhits.util.tensorfile import same_names
 
 #: First part of the names of tensors.
 _PREFIX = "trust."

@@ -9,7 +9,7 @@ from pyhits.data.times.axis import TimeAxis
 from pyhits.data.times.calendars import CALENDARS
 from pyhits.data.times.frequency import ANCHORS
 from pyhits.data.times.texts import MICRO
-from pyhits.modelfiles.schema import (
+from pyhits.util.schema import (
     Either,
     Flag,
     Many,
