@@ -31,7 +31,8 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.flatten import as_rows
 from pyhits.errors import ArgumentError, NotFittedError, warn
-from pyhits.evaluation.evaluation import Evaluation, evaluate
+from pyhits.evaluation.evaluate import evaluate
+from pyhits.evaluation.evaluation import Evaluation
 from pyhits.fit import evidence
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Selection, chain

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from pyhits.baselines.simple import Mean, Persistence, Simple
 from pyhits.data.matching import some_of, with_inputs
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Encoder
-from pyhits.evaluation.evaluation import BaselineForecast
 from pyhits.numerics.basis import n_monomials
 from pyhits.util.clock import UNLIMITED, Clock
 
@@ -33,6 +32,17 @@ _MOST_ROWS, _MOST_NUMBERS, _SECONDS, _LEAST_SHARE = 200_000, 4_000_000, 2.0, 0.0
 
 #: Coordinates up to which a linear map is fitted: its matrix is decomposed.
 _MOST_LINEAR = 512
+
+
+#: Forecasts initial states (n, d) over n_steps: the result is (n, n_steps + 1, d).
+Forecaster = Callable[[np.ndarray, int], np.ndarray]
+
+
+class BaselineForecast(NamedTuple):
+    """A simple forecast to compare with: its name in tables, and what makes it."""
+
+    label: str
+    forecaster: Forecaster
 
 
 class Rivals:

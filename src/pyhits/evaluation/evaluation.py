@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from pyhits.data.stretches import Stretches, evenly
 from pyhits.data.times import NUMBERS, TimeAxis
-from pyhits.data.trajectories import Trajectories
-from pyhits.evaluation import metrics
-from pyhits.numerics.forecast_errors import ForecastErrors
-from pyhits.util.checks import as_positive
 
 #: A baseline is better if its error is below this part of the model's: less is a tie.
 _BETTER = 0.99
 #: Normalised error below which forecasts are right, and none is better.
 _EXACT = 1e-4
-#: Features, evenly chosen, whose spectra and distributions are compared.
-_FEATURES = 256
-
-#: Forecasts initial states (n, d) over n_steps: the result is (n, n_steps + 1, d).
-Forecaster = Callable[[np.ndarray, int], np.ndarray]
-
-
-class BaselineForecast(NamedTuple):
-    """A simple forecast to compare with: its name in tables, and what makes it."""
-
-    label: str
-    forecaster: Forecaster
 
 
 @dataclass(frozen=True)
@@ -265,142 +246,3 @@ class Evaluation:
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def evaluate(
-    forecaster: Forecaster,
-    test: Trajectories,
-    *,
-    scale: np.ndarray,
-    n_steps: int | None = None,
-    step_sizes: tuple[int, ...] = (),
-    baselines: Mapping[str, BaselineForecast] | None = None,
-    decoded: Trajectories | None = None,
-    lyapunov: float | None = None,
-) -> Evaluation:
-    """Forecast every trajectory from its first state and compare.
-
-    Parameters
-    ----------
-    forecaster : callable
-        Forecasts initial states over a number of steps; NaN where it diverged.
-    test : Trajectories
-        Even or ragged.
-    scale : array, shape (d,)
-        Size of each feature that errors are measured in: its standard deviation in the training
-        data. That of the test data would make noise of a feature that has settled count in full.
-    n_steps : int, optional
-        Horizon; by default to each trajectory's end.
-    baselines : mapping of str to BaselineForecast, optional
-        Simple forecasts to compare with, by kind.
-    decoded : Trajectories, optional
-        The rows of ``test`` as an encoder that loses something gives them back.
-    lyapunov : float, optional
-        Largest Lyapunov exponent, in units of one over that of ``dt``.
-    """
-    if lyapunov is not None:
-        lyapunov = as_positive(lyapunov, "lyapunov")
-    stretches = Stretches.whole(test.offsets)
-    if n_steps is not None:
-        stretches = stretches.cut(n_steps)
-    truth, starts = stretches.gather(test.values), stretches.states(test.values)
-    begin = time.perf_counter()
-    predicted = forecaster(starts, stretches.n_steps)
-    seconds = time.perf_counter() - begin
-    own = _Errors.of(truth, predicted, scale)
-    scores = own.scores("hits", scale, test.dt)
-    theirs = _of_baselines(baselines or {}, truth, scale, test.dt)
-    still = theirs.get("persistence")
-    if still is None:
-        still = _Errors.of(truth, truth[:, :1], scale).scores("persistence", scale, test.dt)
-    return Evaluation(
-        mse=scores.mse,
-        nrmse=scores.nrmse,
-        valid_time=scores.valid_time,
-        valid_steps=own.valid_steps,
-        per_step_mse=own.squared.per_step,
-        feature_mse=own.squared.per_feature,
-        persistence_mse=still.mse,
-        persistence_nrmse=still.nrmse,
-        seconds=seconds,
-        n_trajectories=len(test),
-        n_steps=stretches.n_steps,
-        n_diverged=scores.n_diverged,
-        dt=test.dt,
-        step_sizes=tuple(step_sizes),
-        feature_names=test.feature_names,
-        smape=scores.smape,
-        baselines=theirs,
-        **_distances(truth[:, 1:], predicted[:, 1:], scale),
-        **_losses(truth, predicted, decoded, scale),
-        lyapunov=lyapunov,
-        axis=test.axis,
-        dates=test.span() if test.axis.has_dates else None,
-    )
-
-
-def _of_baselines(
-    baselines: Mapping[str, BaselineForecast], truth: np.ndarray, scale: np.ndarray, dt: float
-) -> dict[str, Scores]:
-    """Return the errors of baselines by kind."""
-    starts, n_steps = np.ascontiguousarray(truth[:, 0]), truth.shape[1] - 1
-    return {
-        kind: _Errors.of(truth, baseline.forecaster(starts, n_steps), scale).scores(
-            baseline.label, scale, dt
-        )
-        for kind, baseline in baselines.items()
-    }
-
-
-class _Errors(NamedTuple):
-    """Errors of one forecast; means are over what is known of the truth."""
-
-    squared: ForecastErrors
-    valid_steps: np.ndarray
-    smape: float
-
-    @classmethod
-    def of(cls, truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> _Errors:
-        """Measure a forecast; ``predicted`` may have one row that stands for all times."""
-        return cls(
-            ForecastErrors.of(truth, predicted),
-            metrics.valid_steps(truth, predicted, scale),
-            metrics.smape(truth[:, 1:], np.broadcast_to(predicted, truth.shape)[:, 1:]),
-        )
-
-    def scores(self, label: str, scale: np.ndarray, dt: float) -> Scores:
-        """Return them as one row of a table."""
-        return Scores(
-            label=label,
-            mse=self.squared.mse,
-            nrmse=float(np.sqrt(np.mean(self.squared.per_feature / scale**2))),
-            smape=self.smape,
-            valid_time=float(np.median(self.valid_steps) * dt),
-            n_diverged=self.squared.n_diverged,
-        )
-
-
-def _distances(truth: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> dict[str, float]:
-    """Return the distances of spectra and distributions, if the rows are enough for spectra."""
-    if truth.shape[1] < metrics.SHORTEST_SEGMENT:
-        return {}
-    d = truth.shape[2]
-    some = evenly(d, _FEATURES)
-    part = truth[:, :, some], predicted[:, :, some]
-    return {
-        "spectral_distance": metrics.spectral_distance(*part),
-        "histogram_distance": metrics.histogram_distance(*part, scale[some]),
-    }
-
-
-def _losses(
-    truth: np.ndarray, predicted: np.ndarray, decoded: Trajectories | None, scale: np.ndarray
-) -> dict[str, float]:
-    """Return the errors of an encoder and those of stepping, if there is an encoder."""
-    if decoded is None:
-        return {}
-    known = Stretches.whole(decoded.offsets).gather(decoded.values)[:, : truth.shape[1]]
-    return {
-        "reconstruction_nrmse": metrics.nrmse(truth[:, 1:], known[:, 1:], scale),
-        "stepping_nrmse": metrics.nrmse(known[:, 1:], predicted[:, 1:], scale),
-    }

@@ -12,7 +12,8 @@ from pyhits.coordinates.starts import as_states, positions
 from pyhits.data.matching import as_trajectories, matched
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, NotFittedError
-from pyhits.evaluation.evaluation import Evaluation, evaluate
+from pyhits.evaluation.evaluate import evaluate
+from pyhits.evaluation.evaluation import Evaluation
 from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.hierarchy.engine import resolution
 from pyhits.hierarchy.interpolate import METHODS, interpolate
