@@ -134,7 +134,7 @@ class _Compared(NamedTuple):
             "feature_mse": errors.per_feature,
         }
 
-    def distances(self, predicted: np.ndarray) -> dict[str, float]:
+    def distances(self, predicted: np.ndarray) -> dict[str, Any]:
         """Return the distances of spectra and distributions, if rows are enough for spectra."""
         if self.n_steps < metrics.SHORTEST_SEGMENT:
             return {}
@@ -145,7 +145,7 @@ class _Compared(NamedTuple):
             "histogram_distance": metrics.histogram_distance(*pair, self.scale[some]),
         }
 
-    def losses(self, predicted: np.ndarray, decoded: Trajectories) -> dict[str, float]:
+    def losses(self, predicted: np.ndarray, decoded: Trajectories) -> dict[str, Any]:
         """Return the errors of an encoder, and those of stepping."""
         known = Stretches.whole(decoded.offsets).cut(self.n_steps).gather(decoded.values)[:, 1:]
         return {
