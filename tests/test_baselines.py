@@ -178,24 +178,6 @@ def test_segments_begin_with_the_memory_of_what_came_before() -> None:
 # Reservoirs and readouts
 
 
-@pytest.mark.parametrize(("rows", "units"), [(30, 50), (50, 30)])
-@pytest.mark.parametrize("limit", [1000, 1])
-def test_ridge_solves_the_normal_equations(
-    rows: int, units: int, limit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pyhits.numerics.ridge._SMALL", limit)
-    rng = np.random.default_rng(0)
-    states, targets = rng.standard_normal((rows, units)), rng.standard_normal((rows, 3))
-    solver = Ridge(states, targets)
-    for ridge in (1e-1, 1e-4):
-        absolute = ridge * np.linalg.norm(states, 2) ** 2
-        normal = states.T @ states + absolute * np.eye(units)
-        expected = np.linalg.solve(normal, states.T @ targets)
-        np.testing.assert_allclose(solver.solve(ridge), expected, rtol=1e-8, atol=1e-11)
-    expected = np.linalg.pinv(states) @ targets
-    np.testing.assert_allclose(solver.solve(0.0), expected, rtol=1e-7, atol=1e-10)
-
-
 def test_reservoir_and_readout_agree_with_reservoirpy() -> None:
     reservoirpy = pytest.importorskip("reservoirpy.nodes")
     rng = np.random.default_rng(3)
@@ -214,10 +196,11 @@ def test_reservoir_and_readout_agree_with_reservoirpy() -> None:
     states = ours.harvest(data[None])[0]
     np.testing.assert_allclose(states, theirs.run(data), atol=1e-12)
 
-    solver = Ridge(states[:-1], data[1:])
-    readout = reservoirpy.Ridge(ridge=1e-6 * solver.largest**2, fit_bias=False)
+    solver = Ridge(*(torch.from_numpy(rows) for rows in (states[:-1], data[1:])))
+    absolute = 1e-6 * float(solver.values.max()) ** 2
+    readout = reservoirpy.Ridge(ridge=absolute, fit_bias=False)
     readout.fit(states[:-1], data[1:])
-    np.testing.assert_allclose(states @ solver.solve(1e-6), readout.run(states), atol=1e-9)
+    np.testing.assert_allclose(states @ solver.solve(1e-6).numpy(), readout.run(states), atol=1e-9)
 
 
 def test_spectral_radius_of_large_and_small_matrices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from pyhits.baselines.simple import Simple, same_shape
 from pyhits.data.stretches import Stretches, evenly
@@ -114,8 +115,8 @@ class Polynomial(Simple):
             if windows is None:
                 continue
             before, increments = windows
-            solver = Ridge(_monomials(before, degree), increments)
-            weights = np.stack([solver.solve(ridge) for ridge in _RIDGES])
+            design = torch.from_numpy(_monomials(before, degree))
+            weights = Ridge(design, torch.from_numpy(increments)).path(_RIDGES).numpy()
             starter = best[1][1] if lags > 1 else None
             for ridge, error, some in zip(
                 _RIDGES,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from pyhits.numerics.basis import Monomials, n_monomials
+from pyhits.numerics.ridge import Ridge
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Degrees tried, and monomials at most: as many as flow maps have, which are to do as well.
@@ -74,10 +76,9 @@ def rollout_error(
         (rows - mean) / spread for rows in (known[some], later[some], starts[begin], ends[begin])
     )
     basis = _basis(x.shape[1])
-    terms = basis(x.T).T
-    normal = terms.T @ terms
-    normal += _RIDGE * np.trace(normal) / len(normal) * np.eye(len(normal))
-    weights = np.linalg.solve(normal, terms.T @ (y - x))
+    ridge = Ridge(torch.from_numpy(basis(x.T).T), torch.from_numpy(y - x), products=True)
+    squares = ridge.values.square()
+    weights = ridge.solve(_RIDGE * float(squares.mean() / squares.max())).numpy()
     for _ in range(horizon):
         clock.check()
         z = np.clip(z + basis(z.T).T @ weights, -_BOUND, _BOUND)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from pyhits.flowmaps.base import (
     spread_into,
 )
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
+from pyhits.numerics.ridge import Ridge
 from pyhits.util.checks import as_count
 from pyhits.util.clock import UNLIMITED, Clock
 from pyhits.util.schema import Record, Schema, Whole
@@ -157,8 +159,9 @@ class PolynomialMap(FlowMap):
         return monomials.fill()
 
 
-#: Ridge penalties tried, relative to the largest singular value squared.
-RIDGES = (0.0, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2)
+#: Penalties tried, relative to the largest singular value squared, and the part of that value below
+#: which directions are left out.
+_PENALTIES, _CUTOFF = (0.0, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2), 1e-13
 
 #: Part of the error of lower degrees that a higher one must fall below.
 _GAIN = 0.95
@@ -166,40 +169,42 @@ _GAIN = 0.95
 #: Degrees above the first must reach the second mean squared error.
 _TAME, _ALL_BUT_EXACT = 9, 1e-9
 
+#: Monomials of degrees above 1, at most, and rows that each monomial takes at least.
+_MOST_TERMS, _ROWS_EACH = 256, 3
+
 #: Multiply-adds a second of a decomposition, at least.
 _SPEED = 2e9
 
 #: Larger coefficients would not survive float32.
 _LARGEST_COEFFICIENT = 1e30
 
+#: States (n, d) and their increments (n, outputs * d), float64.
+Pairs = tuple[np.ndarray, np.ndarray]
+
 
 def fit_polynomial(
-    states: np.ndarray,
-    increments: np.ndarray,
-    validation: tuple[np.ndarray, np.ndarray],
+    train: Pairs,
+    validation: Pairs,
     *,
     max_degree: int = 17,
-    max_terms: int = 256,
     enough: float = 0.0,
     dtype: torch.dtype = torch.float64,
     clock: Clock = UNLIMITED,
 ) -> tuple[PolynomialMap, np.ndarray]:
-    """Fit polynomials of rising degree by ridge regression and keep the best on validation.
+    """Fit polynomials of rising degree by ridge regression and return the best on validation.
 
     A higher degree must gain some per cent, and one above 9 be all but exact: its large terms
-    cancel, and between the data it is the wilder one.
+    cancel, and between the data it is the wilder one. The number of monomials is at most a third of
+    the rows and, above degree 1, 256.
 
     Parameters
     ----------
-    states : array, shape (n, d)
-        Standardised states, float64.
-    increments : array, shape (n, outputs * d)
-        Their changes over one step, at each output, scaled to order one; float64.
+    train : pair of array, shapes (n, d) and (n, outputs * d)
+        Standardised states, and their changes over one step, at each output, scaled to order one;
+        float64.
     validation : pair of such arrays
-        Held-out states and increments that choose degree and penalty.
-    max_degree, max_terms : int
-        The degree rises while it is at most ``max_degree`` and the number of monomials is at most
-        a third of the rows and, above degree 1, ``max_terms``.
+        They choose degree and penalty.
+    max_degree : int
     enough : float
         Mean squared error on validation at which the degree need not rise further.
     dtype : torch.dtype
@@ -215,52 +220,53 @@ def fit_polynomial(
     residual : array, shape (outputs * d,)
         Its mean squared error on validation, each output and feature.
     """
-    d = states.shape[1]
-    if len(states) == 0 or len(states) != len(increments) or increments.shape[1] % d:
+    states, increments = (np.ascontiguousarray(a) for a in train)
+    n, d = states.shape
+    if n == 0 or n != len(increments) or increments.shape[1] % d:
         raise ArgumentError(f"Cannot fit to states {states.shape}, increments {increments.shape}.")
-    held_states, held = (torch.from_numpy(np.ascontiguousarray(a)) for a in validation)
-    x, y = (torch.from_numpy(np.ascontiguousarray(a)) for a in (states, increments))
     best: PolynomialMap | None = None
-    best_error = np.full(increments.shape[1], np.inf)
-    tame = best, best_error
+    error = np.full(increments.shape[1], np.inf)
+    tame = best, error
     for degree in range(max_degree + 1):
-        if best is not None and best_error.mean() <= enough:
-            break
-        to_beat = _GAIN * best_error.mean()
         if degree == _TAME + 1:
-            tame = best, best_error
+            tame = best, error
         terms = n_monomials(d, degree)
-        if (degree > 1 and terms > max_terms) or (degree > 0 and 3 * terms > len(states)):
+        too_many = (degree > 1 and terms > _MOST_TERMS) or (degree > 0 and _ROWS_EACH * terms > n)
+        if too_many or (best is not None and error.mean() <= enough):
             break
-        work = 2 * len(states) * terms * (terms + increments.shape[1])
+        work = 2 * n * terms * (terms + increments.shape[1])
         if best is not None and not clock.affords(work / _SPEED):
             clock.cut("polynomials of higher degree")
             break
         candidate = PolynomialMap(d, degree, increments.shape[1] // d).double()
         candidate.set_bounds(states)
-        design = candidate.monomials(x).T
-        scale = design.square().mean(0).sqrt_()
-        # A column of nothing but zeros or rounding, as a constant feature gives, has no say.
-        scale = torch.where(scale > 1e-30, scale, torch.inf)
-        q, r = torch.linalg.qr(design / scale)
-        u, s, vt = torch.linalg.svd(r)
-        projected = u.T @ (q.T @ y)
-        keep = (s > 1e-13 * s[0]).double()
-        # As it will be stepped: in the arithmetic to come, which rounds what cancels.
-        probe = PolynomialMap(d, degree).to(dtype)
-        probe.set_bounds(states)
-        test = probe.monomials(held_states.to(dtype))
-        for ridge in RIDGES:
-            weight = keep * s / (s * s + ridge * s[0] * s[0]).clamp(min=1e-300)
-            coefficients = (vt.T @ (weight[:, None] * projected)) / scale[:, None]
-            found = (coefficients.T.to(dtype) @ test).double()
-            error = (found - held.T).square().mean(1).numpy()
-            fits = float(coefficients.abs().max()) < _LARGEST_COEFFICIENT
-            if fits and error.mean() < min(to_beat, best_error.mean()):
-                candidate.coefficients.copy_(coefficients.T)
-                best, best_error = candidate, error
-    if best is not None and best.degree > _TAME and best_error.mean() > _ALL_BUT_EXACT:
-        best, best_error = tame
+        own = _solve_for(candidate, (states, increments), validation, dtype)
+        if own.mean() < _GAIN * error.mean():
+            best, error = candidate, own
+    if best is not None and best.degree > _TAME and error.mean() > _ALL_BUT_EXACT:
+        best, error = tame
     if best is None:
         raise ArgumentError("No polynomial has a finite error; are the states finite?")
-    return best, best_error
+    return best, error
+
+
+def _solve_for(
+    candidate: PolynomialMap, train: Pairs, validation: Pairs, dtype: torch.dtype
+) -> np.ndarray:
+    """Set the coefficients under the best penalty; return their mean squared errors."""
+    x, y = (torch.from_numpy(a) for a in train)
+    x_validation, y_validation = (torch.from_numpy(np.ascontiguousarray(a)) for a in validation)
+    # As it will be stepped: in the arithmetic to come, which rounds what cancels.
+    probe = copy.deepcopy(candidate).to(dtype)
+    terms = probe.monomials(x_validation.to(dtype))
+    best = np.full(y.shape[1], np.inf)
+    ridge = Ridge(candidate.monomials(x).T, y, scaled=True, cutoff=_CUTOFF)
+    for penalty in _PENALTIES:
+        coefficients = ridge.solve(penalty).T
+        found = (coefficients.to(dtype) @ terms).double()
+        error = (found - y_validation.T).square().mean(1).numpy()
+        fits = float(coefficients.abs().max()) < _LARGEST_COEFFICIENT
+        if fits and error.mean() < best.mean():
+            candidate.coefficients.copy_(coefficients)
+            best = error
+    return best

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from pyhits.noise.field import PolynomialField
 from pyhits.noise.shooting import (
@@ -15,6 +16,7 @@ from pyhits.noise.shooting import (
     spreading,
 )
 from pyhits.numerics.basis import n_monomials
+from pyhits.numerics.ridge import Ridge
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.util.progress import Advance
 
@@ -325,10 +327,11 @@ def _regress(pieces: Pieces, field: PolynomialField) -> PolynomialField:
     """Fit the field to the slopes of the smoothed states."""
     sound = np.isfinite(pieces.slopes).all(axis=2)
     states, slopes = pieces.smoothed[sound], pieces.slopes[sound]
-    terms = field.basis(np.ascontiguousarray(states.T)).T
-    size = np.linalg.norm(terms, axis=0)
-    solution = np.linalg.lstsq(terms / size, slopes, rcond=_REGRESSED)[0] / size[:, None]
-    return field.with_free(solution[field.active])
+    terms, rates = (
+        torch.from_numpy(a) for a in (field.basis(np.ascontiguousarray(states.T)).T, slopes)
+    )
+    solution = Ridge(terms, rates, scaled=True, cutoff=_REGRESSED).solve(0.0)
+    return field.with_free(solution.numpy()[field.active])
 
 
 def _finished(pieces: Pieces, found: Identified, n_threads: int, clock: Clock) -> Identified:

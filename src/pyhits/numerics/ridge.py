@@ -1,70 +1,122 @@
-"""Linear readouts by ridge regression, for many regularisations from one decomposition."""
+"""Ridge regression: one decomposition, a path of penalties."""
 
 from __future__ import annotations
 
-import numpy as np
-from scipy import linalg
+from collections.abc import Iterable, Sequence
 
-#: Up to so many rows or units, whichever are fewer, the states themselves are decomposed.
-_SMALL = 1000
+import torch
+from torch import Tensor
+
+#: Rows up to which the design itself is decomposed; of more it is reduced to a triangle first.
+_DIRECT_ROWS = 2_000
+
+#: Root mean square of a column that holds nothing but zeros or rounding.
+_NOTHING = 1e-30
 
 
 class Ridge:
-    """Ridge regression of targets on states, without intercept, in float64.
+    """Ridge regression of targets on a design, without intercept, for many penalties.
 
-    Minimises ``|H W - Y|^2 + ridge * s^2 |W|^2``, where s is the largest singular value of H. One
-    decomposition serves all values of the ridge: of H itself where it is small, which also solves
-    without any ridge to full precision, otherwise of the smaller of its two Gram matrices.
+    Minimises ``|H W - Y|^2 + penalty * s^2 |W|^2``, where s is the largest singular value of H. One
+    decomposition serves all penalties. By torch, whose one thread gives equal bits in any number of
+    processes.
 
     Parameters
     ----------
-    states : array, shape (rows, n_units)
-        H.
-    targets : array, shape (rows, d)
-        Y.
-    exact : bool
-        Decompose the states themselves, whatever their size.
+    design : Tensor, shape (rows, terms)
+        H, float64.
+    targets : Tensor, shape (rows, m)
+        Y, float64.
+    scaled : bool
+        Bring the columns to a mean square of one first: penalty and cutoff are then on coefficients
+        of such columns. One of nothing but rounding, as a constant feature gives, has no say.
+    cutoff : float, optional
+        Directions with singular values below this part of the largest are left out. By default
+        those that rounding hides, only where the penalty is 0: that is the pseudo-inverse.
+    products : bool
+        Decompose the products of the columns, or of the rows where these are fewer: several times
+        faster, and half as many digits.
+
+    Attributes
+    ----------
+    values : Tensor, shape (min(rows, terms),)
+        Singular values of the design, scaled where that was asked for; in no order.
     """
 
-    def __init__(self, states: np.ndarray, targets: np.ndarray, *, exact: bool = False) -> None:
-        rows, units = states.shape
-        self.states = states
-        self.dual = rows < units
-        if exact or min(rows, units) <= _SMALL:
-            left, values, right = linalg.svd(states, full_matrices=False, check_finite=False)
-            self.power = 1
-            self.basis, self.inner = right.T, left.T @ targets
+    def __init__(
+        self,
+        design: Tensor,
+        targets: Tensor,
+        *,
+        scaled: bool = False,
+        cutoff: float | None = None,
+        products: bool = False,
+    ) -> None:
+        rows, terms = design.shape
+        self._size = design.new_ones(terms)
+        if scaled:
+            size = design.square().mean(dim=0).sqrt()
+            self._size = torch.where(size > _NOTHING, size, torch.inf)
+            design = design / self._size
+        rounding = max(rows, terms) * torch.finfo(design.dtype).eps
+        if products:
+            rounding = rounding**0.5
+            self._decompose_products(design, targets)
         else:
-            gram = states @ states.T if self.dual else states.T @ states
-            squares, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False, driver="evd")
-            values = np.sqrt(np.maximum(squares, 0.0))
-            self.power = 2
-            if self.dual:
-                self.basis, self.inner = vectors, vectors.T @ targets
-            else:
-                self.basis, self.inner = vectors, vectors.T @ (states.T @ targets)
-        self.values = values
-        self.largest = float(values.max()) or 1.0
+            self._decompose(design, targets)
+        self._square = self.values.max().square()
+        self._cutoff, self._rounding = cutoff, rounding
 
-    def solve(self, ridge: float) -> np.ndarray:
-        """Return W, shape (n_units, d).
+    def _decompose(self, design: Tensor, targets: Tensor) -> None:
+        if len(design) > max(_DIRECT_ROWS, 2 * design.shape[1]):
+            q, design = torch.linalg.qr(design)
+            targets = q.T @ targets
+        left, self.values, right = torch.linalg.svd(design, full_matrices=False)
+        self._directions, self._inner = right.T, left.T @ targets
+        self._numerator = self.values
 
-        Parameters
-        ----------
-        ridge : float
-            Relative to the square of the largest singular value. 0 is the pseudo-inverse:
-            directions below rounding are left out.
+    def _decompose_products(self, design: Tensor, targets: Tensor) -> None:
+        by_rows = len(design) < design.shape[1]
+        squares, vectors = torch.linalg.eigh(design @ design.T if by_rows else design.T @ design)
+        self.values = squares.clamp(min=0).sqrt()
+        self._numerator = torch.ones_like(self.values)
+        if by_rows:
+            self._directions, self._inner = design.T @ vectors, vectors.T @ targets
+        else:
+            self._directions, self._inner = vectors, vectors.T @ (design.T @ targets)
+
+    @classmethod
+    def of_blocks(cls, blocks: Iterable[tuple[Tensor, Tensor]]) -> Ridge:
+        """Return the regression of designs and targets that come block by block of rows.
+
+        No more than one block is held, beside as many rows as there are columns.
         """
-        values = self.values / self.largest
-        floor = np.finfo(float).eps * max(self.states.shape)
-        squares = np.square(values) + ridge
-        known = values > (floor if self.power == 1 else np.sqrt(floor))
-        if ridge > 0:
-            known = squares > 0
-        if self.power == 1:
-            factors = np.divide(values, squares, out=np.zeros_like(values), where=known)
-            return np.asarray(self.basis @ (factors[:, None] * self.inner)) / self.largest
-        factors = np.divide(1.0, squares, out=np.zeros_like(values), where=known)
-        inner = self.basis @ (factors[:, None] * self.inner)
-        weights = self.states.T @ inner if self.dual else inner
-        return np.asarray(weights) / self.largest**2
+        reduced: Tensor | None = None
+        n_targets = 0
+        for design, targets in blocks:
+            block, n_targets = torch.hstack([design, targets]), targets.shape[1]
+            reduced = block if reduced is None else torch.vstack([reduced, block])
+            if len(reduced) > reduced.shape[1]:
+                reduced = torch.linalg.qr(reduced, mode="r")[1]
+        if reduced is None:
+            raise ValueError("Expected one block of rows at least, got none.")
+        return cls(reduced[:, :-n_targets], reduced[:, -n_targets:])
+
+    def path(self, penalties: Sequence[float]) -> Tensor:
+        """Return W under each penalty, shape ``(len(penalties), terms, m)``.
+
+        Penalties are relative to the square of the largest singular value.
+        """
+        penalty = torch.tensor(penalties, dtype=self.values.dtype)[:, None]
+        least = torch.where(penalty > 0, 0.0, self._rounding)
+        if self._cutoff is not None:
+            least = torch.full_like(penalty, self._cutoff)
+        counts = self.values > least * self._square.sqrt()
+        squares = self.values.square() + penalty * self._square
+        weights = torch.where(counts, self._numerator / squares.clamp(min=1e-300), 0.0)
+        solved: Tensor = self._directions @ (weights[:, :, None] * self._inner)
+        return solved / self._size[:, None]
+
+    def solve(self, penalty: float) -> Tensor:
+        """Return W under one penalty, shape ``(terms, m)``."""
+        return self.path([penalty])[0]

@@ -14,6 +14,7 @@ from torch import Tensor
 from pyhits.flowmaps import FlowMap, KernelMap, PolynomialMap
 from pyhits.flowmaps.kernel import radial
 from pyhits.numerics.basis import n_monomials
+from pyhits.numerics.ridge import Ridge
 
 #: Penalties of polynomials, relative to the square of the largest singular value.
 PENALTIES = tuple(10.0**k for k in range(-15, 0, 2))
@@ -181,17 +182,8 @@ class Regression:
         if degree not in self._polynomials:
             empty = PolynomialMap(self.states.shape[1], degree, self.outputs).double()
             empty.set_bounds(self.states.numpy(), margin=_MARGIN)
-            design = empty.monomials(self.states).T
-            size = design.square().mean(dim=0).sqrt()
-            # A column of nothing but zeros or rounding, as a constant feature gives, has no say.
-            size = torch.where(size > 1e-30, size, torch.inf)
-            left, values, right = torch.linalg.svd(design / size, full_matrices=False)
-            squares = values.square()
-            weights = torch.stack(
-                [values / (squares + p * squares[0]).clamp(min=1e-300) for p in PENALTIES]
-            )
-            solved = right.T @ (weights[:, :, None] * (left.T @ self.changes))
-            self._polynomials[degree] = empty, (solved / size[:, None]).mT.contiguous()
+            ridge = Ridge(empty.monomials(self.states).T, self.changes, scaled=True)
+            self._polynomials[degree] = empty, ridge.path(PENALTIES).mT.contiguous()
         return self._polynomials[degree]
 
 

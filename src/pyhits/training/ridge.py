@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from pyhits.flowmaps import FlowMap, ResidualNet, create
 from pyhits.flowmaps.residual import ACTIVATIONS
+from pyhits.numerics.ridge import Ridge
 from pyhits.training.objective import Objective
 from pyhits.training.run import Progress, ScaleJob, State
 from pyhits.training.stages import Stages
@@ -189,23 +190,11 @@ def _draw_hidden(net: ResidualNet, gain: float, size: float, seed: list[int]) ->
 
 
 def _solutions(net: ResidualNet, inputs: Tensor, targets: Tensor) -> Iterator[tuple[float, Tensor]]:
-    """Yield penalties and the last layer's weights under each, ``(h + 1, m d)``, bias last.
-
-    By torch, whose one thread gives equal bits in any number of processes.
-    """
-    n_targets = targets.shape[1]
-    reduced = inputs.new_empty(0, 0)
-    for k in range(0, len(inputs), _ROWS):
-        block = torch.hstack([_features(net, inputs[k : k + _ROWS]), targets[k : k + _ROWS]])
-        reduced = block if k == 0 else torch.vstack([reduced, block])
-        if len(reduced) > reduced.shape[1]:
-            reduced = torch.linalg.qr(reduced, mode="r")[1]
-    left, singular, right = torch.linalg.svd(reduced[:, :-n_targets], full_matrices=False)
-    projected = left.T @ reduced[:, -n_targets:]
-    top = float(singular[0]) or 1.0
+    """Yield penalties and the last layer's weights under each, ``(h + 1, m d)``, bias last."""
+    blocks = zip(torch.split(inputs, _ROWS), torch.split(targets, _ROWS), strict=True)
+    ridge = Ridge.of_blocks((_features(net, states), changes) for states, changes in blocks)
     for penalty in PENALTIES:
-        damped = singular / (singular.square() + penalty * top**2)
-        yield penalty, right.T @ (damped[:, None] * projected)
+        yield penalty, ridge.solve(penalty)
 
 
 @torch.inference_mode()

@@ -148,8 +148,7 @@ def prepare(
     if recipe.polynomial_degree > 0:
         target = changes(checked) / safe * active
         polynomial, errors = fit_polynomial(
-            windows[0],
-            change / safe * active,
+            (windows[0], change / safe * active),
             (checked[0], target),
             max_degree=recipe.polynomial_degree,
             enough=_ample(sigma[-d:], dtype, recipe.target_error),

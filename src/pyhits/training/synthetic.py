@@ -191,7 +191,7 @@ def _fit(
     size = np.sqrt(np.mean(np.square(change), axis=0))
     size[size == 0] = 1.0
     fine, _ = fit_polynomial(
-        windows[0], change / size, (checks[0], target / size), max_degree=degree, clock=clock
+        (windows[0], change / size), (checks[0], target / size), max_degree=degree, clock=clock
     )
     fine.coefficients.mul_(torch.from_numpy(size)[:, None])
     return fine

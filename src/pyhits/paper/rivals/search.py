@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from pyhits.numerics.ridge import Ridge
 from pyhits.paper.rivals.reservoir import Reservoir, sparse_inputs, sparse_matrix
@@ -14,6 +15,9 @@ from pyhits.paper.rivals.reservoir import Reservoir, sparse_inputs, sparse_matri
 #: Relative ridges tried; those below rounding of a Gram matrix where the states are decomposed.
 RIDGES = (1e-4, 1e-6, 1e-8, 1e-10, 1e-12, 1e-13, 1e-14)
 _TINY_RIDGES = (1e-16, 1e-18, 1e-20, 1e-24, 0.0)
+
+#: Rows or units, whichever are fewer, up to which the states themselves are decomposed.
+_DIRECT = 1_000
 
 #: Steps between two looks at which forecasts still compete; one with so many times the error of the
 #: best does not, once its mean squared error is above the second number.
@@ -119,11 +123,12 @@ class Search:
         states = reservoir.harvest(self.rows[:, :-1])[known]
         adds = candidate is not None and candidate.increments
         targets = (self.rows[:, 1:] - self.rows[:, :-1] if adds else self.rows[:, 1:])[known]
-        solver = Ridge(states, targets, exact=candidate is None)
+        products = candidate is not None and min(states.shape) > _DIRECT
+        solver = Ridge(*(torch.from_numpy(a) for a in (states, targets)), products=products)
         ridges: tuple[float, ...] = (0.0,)
         if candidate is not None:
-            ridges = RIDGES + (_TINY_RIDGES if solver.power == 1 else ())
-        readouts = np.stack([solver.solve(ridge).T for ridge in ridges])
+            ridges = RIDGES + (() if products else _TINY_RIDGES)
+        readouts = solver.path(ridges).mT.numpy()
         del solver, states
         errors, reach = self._race(reservoir, readouts, adds=adds)
         k = int(np.lexsort((-reach, errors))[0])
