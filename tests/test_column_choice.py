@@ -95,7 +95,7 @@ def test_a_column_that_costs_rows_is_named_with_the_way_out(logged):
         assert pyhits.read(logged, without_columns="half", time_column="position").n_features == 3
     notes = " ".join(pyhits.repair(logged).notes)
     assert "75% of the rows are lost, 30 of 120 are whole: 'half' lacks 75%." in notes
-    assert '--without-columns "half") leaves it out and keeps 120.' in notes
+    assert "--without-columns half) leaves it out and keeps 120." in notes
 
 
 def test_a_column_that_is_rarely_there_may_be_filled(tmp_path):
@@ -212,3 +212,23 @@ def test_headers_and_decimals_on_the_command_line(tmp_path):
         assert f"{rows} rows x 2" in run("check", path, option).stdout
     path.write_text("".join(f"{k % 7},{k * k % 10}\n" for k in range(60)))
     assert "1 features" in run("check", path, "--decimal", ",").stdout
+
+
+def test_names_with_commas_are_quoted_as_in_csv_files(tmp_path):
+    rows = np.random.default_rng(0).random((20, 3))
+    path = tmp_path / "a.csv"
+    lines = [f"{k / 10},{a},{b},{c}" for k, (a, b, c) in enumerate(rows)]
+    path.write_text('t,"x, in mm",y,z\n' + "\n".join(lines) + "\n")
+    for columns in ('"x, in mm",z', ['"x, in mm"', "z"], ["x, in mm", "z"]):
+        assert pyhits.read(path, columns=columns).feature_names == ("x, in mm", "z")
+    assert pyhits.read(path, without_columns='"x, in mm"').feature_names == ("y", "z")
+    renamed = pyhits.read(path, names='t,"a, b",c,d')
+    assert renamed.feature_names == ("a, b", "c", "d")
+
+
+def test_unknown_options_of_reading_are_refused_with_a_suggestion(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("t,x\n0,1\n1,3\n2,2\n")
+    for look in (pyhits.repair, pyhits.check):
+        with pytest.raises(ArgumentError, match="no option 'colums'; did you mean 'columns'"):
+            look(path, colums="x")

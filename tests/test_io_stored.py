@@ -472,9 +472,25 @@ def test_tables_larger_than_memory(tmp_path, monkeypatch):
         read(path)
 
 
-def test_times_written_as_texts_are_said_to_be_left_out(tmp_path):
-    path = tmp_path / "texts.npz"
+@pytest.mark.parametrize("kind", ["U", "S", "O"])
+def test_dates_written_as_texts_are_times(tmp_path, kind):
     days = np.datetime_as_string(np.datetime64("2024-01-01") + np.arange(5))
-    np.savez(path, x=np.arange(10.0).reshape(5, 2) ** 2, time=days)
+    x = np.arange(10.0).reshape(5, 2) ** 2
+    if kind == "O":
+        h5py = pytest.importorskip("h5py")
+        path = tmp_path / "texts.h5"
+        with h5py.File(path, "w") as file:
+            file["x"] = x
+            file.create_dataset("date", data=days.tolist(), dtype=h5py.string_dtype())
+    else:
+        path = tmp_path / "texts.npz"
+        np.savez(path, x=x, date=days.astype(kind))
+    data = pyhits.read(path)
+    assert (data.dt, data.span()) == (86400.0, ("2024-01-01", "2024-01-05"))
+
+
+def test_texts_that_are_no_dates_are_said_to_be_left_out(tmp_path):
+    path = tmp_path / "texts.npz"
+    np.savez(path, x=np.arange(10.0).reshape(5, 2) ** 2, time=np.array(list("abcde")))
     with pytest.warns(PyHiTSWarning, match="'time' holds texts"):
         assert pyhits.read(path).dt == 1.0

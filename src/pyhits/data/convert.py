@@ -286,7 +286,7 @@ def set_times(
     Parameters
     ----------
     times : list of array, Series or index, each shape (n_rows,)
-        Of each trajectory.
+        Of each trajectory, or one vector for all.
     labels : list of str
         What holds them, for messages.
     name : str, optional
@@ -306,8 +306,10 @@ def set_times(
     axis, found = read_times(every, lengths, where=where, name=name, **reading)
     pieces.axis = axis
     pieces.notes += midnight_note(axis, found)
+    n = len(pieces.arrays) if pieces.even is None else len(pieces.even)
+    common = n if len(found) == 1 else 1
     if raw:
-        pieces.times = found
+        pieces.times = found * common
         return
     if axis.has_dates and all(len(t) > 1 and (np.diff(t) < 0).all() for t in found):
         _turn(pieces)
@@ -318,8 +320,8 @@ def set_times(
     steps = [
         uniform_step(t, where=label, axis=axis) for t, label in zip(found, labels, strict=True)
     ]
-    pieces.start_times = np.array([start for _, start in steps])
-    error = step_error(pieces.start_times, np.array(lengths), axis)
+    pieces.start_times = np.repeat([start for _, start in steps], common)
+    error = step_error(pieces.start_times, np.array(lengths * common), axis)
     pieces.dt = _common_step([dt for dt, _ in steps], 2 * error)
 
 
@@ -403,20 +405,8 @@ def _from_xarray(
     elif not rest and array.name is not None:
         pieces.feature_names = [str(array.name)]
     if time[0] in array.coords:
-        count = values.shape[0] if runs else 1
         axis = array.coords[time[0]]
-        set_times(
-            pieces,
-            [axis.values],
-            [f"coordinate {time[0]!r}"],
-            raw=raw,
-            name=time[0],
-            units=axis.attrs.get("units"),
-            calendar=axis.attrs.get("calendar"),
-            **(reading or {}),
-        )
-        if pieces.times is not None:
-            pieces.times *= count
-        if pieces.start_times is not None:
-            pieces.start_times = np.repeat(pieces.start_times, count)
+        units = {name: axis.attrs.get(name) for name in ("units", "calendar")}
+        label = [f"coordinate {time[0]!r}"]
+        set_times(pieces, [axis.values], label, raw=raw, name=time[0], **units, **(reading or {}))
     return pieces

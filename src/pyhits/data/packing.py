@@ -46,13 +46,25 @@ def check_lengths(lengths: np.ndarray) -> None:
         )
 
 
-def as_starts(starts: Any, n: int) -> np.ndarray:
-    """Return the time of each trajectory's first row, shape ``(n,)``."""
+def as_starts(starts: Any, n: int, dt: float) -> np.ndarray:
+    """Return the time of each trajectory's first row, shape ``(n,)``.
+
+    Raises
+    ------
+    ArgumentError
+        They are not one each, or so large that float64 cannot tell a step ``dt`` from there on.
+    """
     if starts is None:
         return np.zeros(n)
     array = np.asarray(as_numeric(starts, what="start_times"), dtype=np.float64)
-    if array.ndim > 1 or (array.ndim == 1 and len(array) != n) or not np.isfinite(array).all():
+    is_one_each = array.ndim == 0 or (array.ndim == 1 and len(array) == n)
+    if not is_one_each or not np.isfinite(array).all():
         raise ArgumentError(f"Expected one finite start time for each of {n} trajectories.")
+    if (np.spacing(np.abs(array)) > 0.5 * dt).any():
+        raise ArgumentError(
+            f"Expected start times from which float64 can tell steps of {dt:g}, got "
+            f"{np.abs(array).max():g}; count from a later time."
+        )
     return np.array(np.broadcast_to(array, (n,)))
 
 

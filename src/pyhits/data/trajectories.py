@@ -128,7 +128,7 @@ class Trajectories:
         self.values = values.view()
         self.values.flags.writeable = False
         starts = start_times if start_times is not None else pieces.start_times
-        self.start_times = as_starts(starts, len(lengths))
+        self.start_times = as_starts(starts, len(lengths), self.dt)
         self.snapshot = as_snapshot(
             snapshot if snapshot is not None else pieces.snapshot, values.shape[1]
         )
@@ -289,16 +289,20 @@ class Trajectories:
         return starts[0] == starts[1]
 
     def __repr__(self) -> str:
+        step = f"dt={self.dt:g}"
+        if self.axis.has_dates:
+            first, last = self.span()
+            step = f"step {self.axis.step_name(self.dt)} from {first} to {last}"
+        return f"Trajectories({self.size_name()}, {step}, {self.dtype})"
+
+    def size_name(self) -> str:
+        """Return how many there are of what: ``"3 x 50-60 rows x 2 features"``."""
         low, high = int(self.lengths.min()), int(self.lengths.max())
         rows = f"{low}" if low == high else f"{low}-{high}"
         features = f"{self.n_features} features"
         if self.snapshot is not None:
             features = f"{' x '.join(map(str, self.snapshot))} numbers"
-        step = f"dt={self.dt:g}"
-        if self.axis.has_dates:
-            first, last = self.span()
-            step = f"step {self.axis.step_name(self.dt)} from {first} to {last}"
-        return f"Trajectories({len(self)} x {rows} rows x {features}, {step}, {self.dtype})"
+        return f"{len(self)} x {rows} rows x {features}"
 
     def span(self) -> tuple[str, str]:
         """Return the first time and the last, as texts for people."""

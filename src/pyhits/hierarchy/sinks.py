@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.files.guard import need
 from pyhits.errors import ArgumentError
 from pyhits.util.atomic import write_bytes
+from pyhits.util.extras import need
 
 #: Places, and bytes at each, by which a finished file is known again.
 _PLACES, _SAMPLE = 64, 4096

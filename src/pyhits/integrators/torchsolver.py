@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyhits.data.files.guard import need
 from pyhits.errors import ArgumentError, PyHiTSError
 from pyhits.integrators.base import Integrator
 from pyhits.integrators.righthandside import Time, as_right_hand_side
 from pyhits.util.checks import as_positive
+from pyhits.util.extras import need
 
 
 class TorchDiffEq(Integrator):

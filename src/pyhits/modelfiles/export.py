@@ -22,13 +22,14 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from pyhits._version import __version__
-from pyhits.data.files.guard import as_path, need
+from pyhits.data.files.guard import as_path
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, NotFittedError
 from pyhits.flowmaps import FlowMap
 from pyhits.hits import HiTS
 from pyhits.util.atomic import check_target, first_line, replacing, write_bytes
 from pyhits.util.checks import as_choice, as_count
+from pyhits.util.extras import need
 
 #: Extensions that can be written: an ONNX graph, and a program of torch.export.
 EXTENSIONS = (".onnx", ".pt2")

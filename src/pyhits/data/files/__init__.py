@@ -19,22 +19,20 @@ from pyhits.data.files import (
     sound,
     text,
 )
-from pyhits.data.files.choose import Wanted
 from pyhits.data.files.guard import as_path, existing_file
 from pyhits.data.files.limits import TOO_LARGE, in_words, memory
-from pyhits.data.files.media import FILMS, checked
-from pyhits.data.packing import as_shape
-from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
+from pyhits.data.files.media import FILMS
+from pyhits.data.files.reading import ARCHIVES, Reading
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.util.atomic import replacing
-from pyhits.util.checks import as_positive, suggest
+from pyhits.util.checks import suggest
 
 __all__ = ["EXTENSIONS", "naming", "read", "read_raw", "write"]
 
 
 class _Format(NamedTuple):
-    read: Callable[[Path, Wanted], Pieces]
+    read: Callable[[Path, Reading], Pieces]
     write: Callable[[Trajectories, Path], None]
 
 
@@ -56,16 +54,11 @@ _FORMATS = {
     **dict.fromkeys(FILMS, _Format(film.read, film.write)),
 }
 
-_ARCHIVES = (".npz", ".mat", ".h5", ".hdf5", ".nc")
-
 #: The extensions of files that hold other files.
 _PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tgz", ".tar", ".7z")
 
-#: The extensions of text tables.
-TEXTS = (".csv", ".tsv", ".txt", ".dat")
-
 #: The extensions of files that may hold fields, arrays of three axes and more.
-FIELDS = (".npy", *_ARCHIVES)
+FIELDS = (".npy", *ARCHIVES)
 
 #: The extensions that :func:`read` and :func:`write` know.
 EXTENSIONS = tuple(_FORMATS)
@@ -170,40 +163,51 @@ def read(
     MissingExtraError
         The reader of this format is not installed; the message says how to install it.
     """
-    dt = None if dt is None else as_positive(dt, "dt")
-    choice = ColumnChoice.checked(
-        columns, without_columns, names, time_column, time_format, time_zone, like
+    reading = Reading.of(
+        dt=dt,
+        variable=variable,
+        time_column=time_column,
+        columns=columns,
+        without_columns=without_columns,
+        names=names,
+        header=header,
+        decimal=decimal,
+        time_format=time_format,
+        time_zone=time_zone,
+        like=like,
+        snapshot=snapshot,
+        rate=rate,
+        mono=mono,
+        height=height,
+        grey=grey,
+        stretch=stretch,
     )
-    file = _existing(path, variable)
-    with naming(file):
-        shape = None if snapshot is None else as_shape(snapshot)
-        wanted = Wanted(variable, choice, header, decimal, rate, mono, height, grey, stretch, shape)
-        pieces = _pieces(file, dt, wanted)
-        return Trajectories(pieces, dt, feature_names=feature_names, snapshot=snapshot)
+    with naming(as_path(path)):
+        pieces = _pieces(path, reading)
+        return Trajectories(
+            pieces, reading.dt, feature_names=feature_names, snapshot=reading.snapshot
+        )
 
 
-def read_raw(
-    path: str | os.PathLike[str],
-    *,
-    dt: float | None = None,
-    variable: str | None = None,
-    choice: ColumnChoice = ALL_COLUMNS,
-    header: bool | None = None,
-    decimal: str | None = None,
-    snapshot: Sequence[int] | None = None,
-) -> Pieces:
-    """Return what a file holds as it is, gaps and uneven times included, to be mended.
+def _pieces(path: str | os.PathLike[str], reading: Reading) -> Pieces:
+    """Return what a file holds; of ``raw`` ones as it is, gaps and uneven times included.
 
-    Parameters and errors are those of :func:`read`, but for what is to be mended.
+    Errors are those of :func:`read`, but for what is to be mended.
     """
-    dt = None if dt is None else as_positive(dt, "dt")
-    file = _existing(path, variable)
-    with naming(file):
-        shape = None if snapshot is None else as_shape(snapshot)
-        wanted = Wanted(variable, choice, header, decimal, snapshot=shape, raw=True)
-        pieces = _pieces(file, dt, wanted)
-        pieces.snapshot = pieces.snapshot if shape is None else shape
-        return pieces
+    file = existing_file(path)
+    form = _format(file)
+    reading.expect_to_suit(file)
+    pieces = form.read(file, reading)
+    if reading.choice and not pieces.are_chosen:
+        pieces = with_features(pieces, reading.choice)
+    _check_step(reading.dt, pieces)
+    return pieces
+
+
+def read_raw(path: str | os.PathLike[str], **options: Any) -> Pieces:
+    """Return what a file holds as it is, to be mended; options as of :func:`read`."""
+    with naming(as_path(path)):
+        return _pieces(path, Reading.of(**options).to_be_mended())
 
 
 @contextlib.contextmanager
@@ -211,48 +215,17 @@ def naming(file: Path) -> Iterator[None]:
     """Begin the messages about what a file holds with its name."""
     try:
         yield
-    except (ArgumentError, DataError) as error:
+    except (ArgumentError, DataError, FileFormatError) as error:
+        if str(file) in str(error):
+            raise
         named = type(error)(f"{file}: {error}")
         vars(named).update(vars(error))
         raise named from error.__cause__
-    except FileFormatError as error:
-        if str(file) in str(error):
-            raise
-        raise FileFormatError(f"{file}: {error}") from error.__cause__
     except MemoryError:
         raise DataError(
             f"{file} is too large: reading it takes more than the {in_words(memory())} of memory "
             f"that this process may use. {TOO_LARGE}"
         ) from None
-
-
-def _existing(path: Any, variable: Any) -> Path:
-    """Return a file that is there, once the names of what to read from it are sound."""
-    if variable is not None and not isinstance(variable, str):
-        raise ArgumentError(f"Expected variable to be the name of an array, got {variable!r}.")
-    file = existing_file(path)
-    _format(file)
-    if variable is not None and file.suffix.lower() not in _ARCHIVES:
-        raise ArgumentError(
-            f"variable={variable!r} was given, but {file} holds no named arrays; only "
-            f"{', '.join(_ARCHIVES)} files do."
-        )
-    return file
-
-
-def _pieces(file: Path, dt: float | None, wanted: Wanted) -> Pieces:
-    """Return what a file holds; a step that was given agrees with its own."""
-    is_text = file.suffix.lower() in TEXTS
-    for option in ("header", "decimal"):
-        if getattr(wanted, option) is not None and not is_text:
-            raise ArgumentError(f"{option} is for text tables, {', '.join(TEXTS)}.")
-    if wanted.decimal not in (None, ".", ","):
-        raise ArgumentError(f"Expected decimal to be '.' or ',', got {wanted.decimal!r}.")
-    pieces = _format(file).read(file, checked(wanted, file))
-    if wanted.choice and not pieces.are_chosen:
-        pieces = with_features(pieces, wanted.choice)
-    _check_step(dt, pieces)
-    return pieces
 
 
 def write(trajectories: Trajectories, path: str | os.PathLike[str]) -> Path:

@@ -11,10 +11,11 @@ from typing import IO, Any
 import numpy as np
 
 from pyhits.data.convert import Pieces
-from pyhits.data.files.choose import Wanted, choose
-from pyhits.data.files.guard import NPY, NPZ, expect_kind, reading
+from pyhits.data.files.choose import choose
+from pyhits.data.files.guard import NPY, NPZ, expect_kind, parsing
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays
 from pyhits.data.files.limits import array_bytes, expect_to_fit
+from pyhits.data.files.reading import Reading
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 
@@ -27,14 +28,14 @@ _PICKLED = (
 _DENSEST = 1100
 
 
-def read_npz(path: Path, wanted: Wanted) -> Pieces:
+def read_npz(path: Path, wanted: Reading) -> Pieces:
     """Read named arrays; only those that are used are unpacked, and no Python objects."""
     expect_kind(path, NPZ)
-    with reading(path, NPZ), np.load(path, allow_pickle=False) as archive:
+    with parsing(path, NPZ), np.load(path, allow_pickle=False) as archive:
         members = [_Member(archive, info) for info in archive.zip.infolist() if _is_array(info)]
         arrays = {member.name: member for member in members}
         if is_ours(arrays):
-            return from_arrays(arrays, path)
+            return from_arrays(arrays, path, wanted.time_column)
         return choose(arrays, wanted)
 
 
@@ -44,7 +45,7 @@ def write_npz(trajectories: Trajectories, path: Path) -> None:
         np.savez(stream, allow_pickle=False, **to_arrays(trajectories))
 
 
-def read_npy(path: Path, wanted: Wanted) -> Pieces:
+def read_npy(path: Path, wanted: Reading) -> Pieces:
     """Read one array: ``(time,)``, ``(time, feature)`` or ``(trajectory, time, feature)``."""
     expect_kind(path, NPY)
     if isinstance(wanted.time_column, str) and wanted.time_column != "none":
@@ -52,7 +53,7 @@ def read_npy(path: Path, wanted: Wanted) -> Pieces:
             f"A .npy file has no names, so there is no {wanted.time_column!r}; give the number of "
             "the column that holds the time."
         )
-    with reading(path, NPY):
+    with parsing(path, NPY):
         with path.open("rb") as stream:
             shape, dtype = _header(stream)
             there = path.stat().st_size - stream.tell()

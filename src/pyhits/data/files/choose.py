@@ -3,80 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pyhits.data.convert import Pieces, from_columns, set_times, to_pieces
+from pyhits.data.files.reading import Reading
 from pyhits.data.files.records import columns as table_columns
 from pyhits.data.files.records import the_only_table
-from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
-from pyhits.data.tables.time_column import rise_of
+from pyhits.data.files.steps import add_step, says_step, step_beside
+from pyhits.data.tables.time_column import holds_dates, rise_of
 from pyhits.data.tables.time_names import is_count_name, is_time_name, time_name
 from pyhits.errors import ArgumentError, DataError, warn
-from pyhits.util.checks import as_numeric, as_positive, suggest
+from pyhits.util.checks import as_numeric, suggest
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What the caller of :func:`pyhits.data.files.read` asked for.
-
-    Attributes
-    ----------
-    variable : str, optional
-        Name of the array that holds the data.
-    choice : ColumnChoice
-        Columns or features to read, their names, and the times: by name, by column (0-based), or
-        ``"none"``.
-    header : bool, optional
-        Whether the first line of a text table holds names; found out by default.
-    decimal : {".", ","}, optional
-        What begins the decimals of numbers in a text table; found out by default.
-    snapshot : tuple of int, optional
-        Shape of a field in an archive, whose last axes become one row.
-    rate : int, optional
-        Samples a second of a sound.
-    mono, grey : bool
-        One channel of a sound, or of a film.
-    height : int, optional
-        Of a film's frames.
-    stretch : tuple of float, optional
-        From when to when, in seconds, of a sound or film.
-    raw : bool
-        Take the data as they are, to be mended: missing values as NaN, times unchecked.
-    """
-
-    variable: str | None = None
-    choice: ColumnChoice = ALL_COLUMNS
-    header: bool | None = None
-    decimal: str | None = None
-    rate: int | None = None
-    mono: bool = False
-    height: int | None = None
-    grey: bool = False
-    stretch: tuple[float, float] | None = None
-    snapshot: tuple[int, ...] | None = None
-    raw: bool = False
-
-    @property
-    def time_column(self) -> str | int | None:
-        """The column of times that was asked for."""
-        return self.choice.time_column
-
-
-def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
+def choose(
+    arrays: Mapping[str, Any], wanted: Reading, facts: Mapping[str, Any] | None = None
+) -> Pieces:
     """Pick data and time among named arrays and lay the data out ``(..., time, feature)``.
 
-    The time is a vector named ``t``, ``time`` ...; a scalar ``dt`` counts where there is none. The
-    data are the one other numeric array; vectors as long as one of its axes are grids, not data.
-    Where the times match the last axis only, the data are transposed.
+    The time is a vector named ``t``, ``time`` ...; where there is none a ``dt`` counts, or a rate
+    such as ``Fs``. The data are the one other numeric array; vectors as long as one of its axes are
+    grids, not data. Where the times match the last axis only, the data are transposed.
 
     Parameters
     ----------
     arrays : mapping
         Name to array, or to anything with ``shape`` and ``dtype`` that numpy converts. Only those
         that are picked are converted.
+    facts : mapping, optional
+        What the file says of itself.
 
     Raises
     ------
@@ -85,49 +42,50 @@ def choose(arrays: Mapping[str, Any], wanted: Wanted) -> Pieces:
     DataError
         No array or several could be the data, or the times match no axis of it.
     """
+    pieces, used = _laid_out(arrays, wanted)
+    has_times = pieces.dt is not None or pieces.times is not None
+    if not has_times and wanted.time_column != "none":
+        beside = {**(facts or {}), **_attributes(arrays[used[0]]), **arrays}
+        beside = {name: value for name, value in beside.items() if name not in used}
+        add_step(pieces, step_beside(beside, used[0].rpartition("/")[0], wanted.dt))
+    return pieces
+
+
+def _laid_out(arrays: Mapping[str, Any], wanted: Reading) -> tuple[Pieces, list[str]]:
+    """Return data and times that were picked, and the names of the arrays that hold them."""
     table = the_only_table(arrays, wanted.variable)
     if table is not None:
         columns = table_columns(np.asarray(arrays[table]).ravel())
         where = f"the table {table!r}"
-        return from_columns(*columns, where=where, choice=wanted.choice, raw=wanted.raw)
+        made = from_columns(*columns, where=where, choice=wanted.choice, raw=wanted.raw)
+        return made, [table]
     time = _time_name(arrays, wanted)
     name = _data_name(arrays, time, wanted.variable)
     values = as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}", missing=wanted.raw)
     values = _as_rows(values, wanted.snapshot)
     if isinstance(wanted.time_column, int):
-        return _with_time_column(values, wanted.time_column, name, wanted)
+        return _with_time_column(values, wanted.time_column, name, wanted), [name]
     if time is None:
-        pieces = to_pieces(values)
-        pieces.dt = scalar_step(arrays)
-        return pieces
+        return to_pieces(values), [name]
     times = np.asarray(arrays[time])
     if times.ndim == 2 and min(times.shape) > 1:
         if times.shape != values.shape[:2]:
             raise DataError(_mismatch(times, time, values, name))
         pieces = to_pieces(values.reshape(*times.shape, -1))
-        labels = [f"{time!r}, trajectory {k}" for k in range(len(times))]
-        set_times(
-            pieces,
-            list(times),
-            labels,
-            raw=wanted.raw,
-            name=base_name(time),
-            **wanted.choice.reading,
-        )
-        return pieces
-    pieces = to_pieces(_oriented(values, times, time, name))
-    facts = getattr(arrays[time], "attributes", {})
+        vectors, labels = list(times), [f"{time!r}, trajectory {k}" for k in range(len(times))]
+    else:
+        pieces = to_pieces(_oriented(values, times, time, name))
+        vectors, labels = [times.ravel()], [repr(time)]
+    facts = _attributes(arrays[time])
     units = {name: _text(facts[name]) for name in ("units", "calendar") if name in facts}
-    reading = {**wanted.choice.reading, **units}
-    set_times(
-        pieces, [times.ravel()], [repr(time)], raw=wanted.raw, name=base_name(time), **reading
-    )
-    count = 1 if pieces.even is None else len(pieces.even)
-    if pieces.times is not None:
-        pieces.times *= count
-    if pieces.start_times is not None:
-        pieces.start_times = np.repeat(pieces.start_times, count)
-    return pieces
+    reading = {**wanted.times, **units}
+    set_times(pieces, vectors, labels, raw=wanted.raw, name=base_name(time), **reading)
+    return pieces, [name, time]
+
+
+def _attributes(array: Any) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = getattr(array, "attributes", {})
+    return found
 
 
 def _as_rows(values: np.ndarray, snapshot: tuple[int, ...] | None) -> np.ndarray:
@@ -145,9 +103,20 @@ def listing(arrays: Mapping[str, Any]) -> str:
 
 
 def named(arrays: Mapping[str, Any], name: str, option: str) -> str:
-    """Return ``name`` if there is an array of that name; otherwise suggest the nearest."""
+    """Return the array of that name, in whichever group; otherwise suggest the nearest.
+
+    Raises
+    ------
+    ArgumentError
+        There is none, or several groups have one.
+    """
     if name in arrays:
         return name
+    found = [other for other in arrays if base_name(other) == name or other == name.strip("/")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ArgumentError(f"Several arrays are {name!r} for {option}: {', '.join(found)}.")
     raise ArgumentError(f"There is no array {name!r} for {option}{suggest(name, list(arrays))}")
 
 
@@ -164,7 +133,7 @@ def _is_vector(array: Any) -> bool:
     return len([n for n in array.shape if n > 1]) == 1
 
 
-def _time_name(arrays: Mapping[str, Any], wanted: Wanted) -> str | None:
+def _time_name(arrays: Mapping[str, Any], wanted: Reading) -> str | None:
     """Return the name of the array of times, if there is one."""
     if isinstance(wanted.time_column, int) or wanted.time_column == "none":
         return None
@@ -175,9 +144,9 @@ def _time_name(arrays: Mapping[str, Any], wanted: Wanted) -> str | None:
         name
         for name, array in arrays.items()
         if is_time_name(base_name(name))
-        and array.dtype.kind in "fiuM"
         and name != wanted.variable
         and (_is_vector(array) or tuple(array.shape) in leading)
+        and _may_be_times(arrays, name)
     ]
     found = found or _by_values(arrays, wanted)
     if len(found) > 1 and wanted.variable is not None:
@@ -188,22 +157,38 @@ def _time_name(arrays: Mapping[str, Any], wanted: Wanted) -> str | None:
             f"Several arrays look like the time: {listing({n: arrays[n] for n in found})}. Choose "
             'one with time_column="name" (on the command line: --time-column name).'
         )
-    if not found:
-        _say_texts(arrays)
     return found[0] if found else None
 
 
-def _say_texts(arrays: Mapping[str, Any]) -> None:
-    """Warn of an array of texts whose name says time."""
-    for name, array in arrays.items():
-        if is_time_name(base_name(name)) and array.dtype.kind in "OSU" and _is_vector(array):
-            warn(
-                f"Array {name!r} holds texts, which are not read as times: without them a step is "
-                "dt. Write them as numbers or dates, or give dt (on the command line --dt)."
-            )
+def _may_be_times(arrays: Mapping[str, Any], name: str) -> bool:
+    """Tell whether an array is of numbers or dates, one a row; say what is not."""
+    array = arrays[name]
+    if array.dtype.kind in "OSU":
+        if holds_dates(np.asarray(array).ravel()):
+            return True
+        warn(
+            f"Array {name!r} holds texts, which are not read as times: without them a step is dt. "
+            "Write them as numbers or dates, or give dt (on the command line --dt)."
+        )
+        return False
+    rows = [max(a.shape[:2], default=0) for n, a in arrays.items() if n != name and _is_numeric(a)]
+    if array.dtype.kind != "M" and np.prod(array.shape) == 2 and min(rows, default=2) > 2:
+        first, last = np.asarray(array).ravel().tolist()
+        hint = f"; as the first and the last, dt={(last - first) / (rows[0] - 1):.6g} says so"
+        warn(
+            f"Array {name!r} holds 2 numbers, {first:g} and {last:g}, which are no times of "
+            f"{rows[0]} rows, and is not used{hint if len(rows) == 1 and last > first else ''}. "
+            "Give dt (--dt)."
+        )
+        return False
+    return array.dtype.kind in "fiuM"
 
 
-def _by_values(arrays: Mapping[str, Any], wanted: Wanted) -> list[str]:
+def _is_numeric(array: Any) -> bool:
+    return array.dtype.kind in "fiuc" and any(n > 1 for n in array.shape)
+
+
+def _by_values(arrays: Mapping[str, Any], wanted: Reading) -> list[str]:
     """Return vectors whose name may say time, and whose values rise as times do."""
     others = {name: array for name, array in arrays.items() if name != wanted.variable}
     numeric = [a for a in others.values() if a.dtype.kind in "fiu" and max(a.shape, default=0) > 1]
@@ -212,7 +197,7 @@ def _by_values(arrays: Mapping[str, Any], wanted: Wanted) -> list[str]:
     rank = {
         name: time_name(base_name(name))
         for name, array in others.items()
-        if array.dtype.kind in "fiuM" and _is_vector(array)
+        if array.dtype.kind in "fiuMOSU" and _is_vector(array) and max(array.shape) > 2
     }
     likely = sorted((name for name in rank if rank[name]), key=lambda name: -rank[name])
     rising = []
@@ -229,7 +214,7 @@ def _data_name(arrays: Mapping[str, Any], time: str | None, variable: str | None
     numeric = {
         name: array
         for name, array in arrays.items()
-        if name != time and array.dtype.kind in "fiuc" and any(n > 1 for n in array.shape)
+        if name != time and _is_numeric(array) and not says_step(name)
     }
     axes = {n for array in numeric.values() if not _is_vector(array) for n in array.shape}
     candidates = {
@@ -272,7 +257,7 @@ def _mismatch(times: np.ndarray, time: str, values: np.ndarray, name: str) -> st
     )
 
 
-def _with_time_column(values: np.ndarray, column: int, name: str, wanted: Wanted) -> Pieces:
+def _with_time_column(values: np.ndarray, column: int, name: str, wanted: Reading) -> Pieces:
     """Take one column of ``(time, feature)`` data for the times."""
     if values.ndim != 2 or not 0 <= column < values.shape[1]:
         raise ArgumentError(
@@ -280,16 +265,5 @@ def _with_time_column(values: np.ndarray, column: int, name: str, wanted: Wanted
         )
     pieces = to_pieces(np.delete(values, column, axis=1))
     label = f"column {column} of {name!r}"
-    set_times(pieces, [values[:, column]], [label], raw=wanted.raw, **wanted.choice.reading)
+    set_times(pieces, [values[:, column]], [label], raw=wanted.raw, **wanted.times)
     return pieces
-
-
-def scalar_step(arrays: Mapping[str, Any]) -> float | None:
-    """Return the scalar named ``dt``, if there is one."""
-    for name, array in arrays.items():
-        if base_name(name) == "dt" and array.dtype.kind in "fiu" and np.prod(array.shape) == 1:
-            try:
-                return as_positive(np.asarray(array).item(), "dt")
-            except ArgumentError as error:
-                raise DataError(f"The file's own step is wrong. {error}") from None
-    return None

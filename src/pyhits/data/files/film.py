@@ -5,25 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pyhits.data.convert import Pieces
-from pyhits.data.files.choose import Wanted
 from pyhits.data.files.guard import (
     BINARY,
     FILM,
     WAV,
     expect_kind,
-    need,
-    reading,
+    parsing,
 )
 from pyhits.data.files.limits import expect_to_fit
 from pyhits.data.files.media import beyond, the_only_one
+from pyhits.data.files.reading import Reading
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, FileFormatError, warn
+from pyhits.util.extras import need
 
 #: Encoders for each extension, the first that this FFmpeg has; pictures too good to tell apart.
 _CODECS = {
@@ -52,11 +53,15 @@ _SMALLER = (
 #: more of it, so that a header which says so is damaged. FFmpeg counts up to the last.
 _MOST_UNASKED, _PER_BYTE, _MOST = 1_000_000, 1_000, 2**31 - 1
 
+#: Numbers that any film may come to, and those for each byte of a larger one: still pictures cost
+#: a codec next to nothing, but nobody records them for their own sake.
+_NUMBERS_UNASKED, _NUMBERS_PER_BYTE = 50_000_000, 15_000
+
 #: BT.601 as the container states it, and colours from 16 to 235.
 _BT601, _LIMITED = 5, 1
 
 
-def read(path: Path, wanted: Wanted) -> Pieces:
+def read(path: Path, wanted: Reading) -> Pieces:
     """Read frames in float32, flattened, and their shape; ``dt`` is that between frames.
 
     Memory holds the result and, beside it, a fourth as much.
@@ -67,7 +72,7 @@ def read(path: Path, wanted: Wanted) -> Pieces:
     # Frames are decoded as soon as a film is opened, so they are bounded before that.
     most = min(max(_MOST_UNASKED, _PER_BYTE * path.stat().st_size), _MOST)
     bound = {"max_pixels": str(most)}
-    with reading(path, FILM), av.open(str(path), options=bound) as film:
+    with parsing(path, FILM), av.open(str(path), options=bound) as film:
         if not film.streams.video:
             raise FileFormatError(f"There are no pictures in {path}.")
         stream = film.streams.video[0]
@@ -80,14 +85,15 @@ def read(path: Path, wanted: Wanted) -> Pieces:
             )
         frames: list[Any] = []
         times: list[float] = []
-        _check_memory(1, 3 * (stream.width or 0) * (stream.height or 0))
+        check = partial(_check_size, n_bytes=path.stat().st_size)
+        check(1, 3 * (stream.width or 0) * (stream.height or 0))
         announced = _announced(stream, wanted)
         for time, frame in _stretch(film, stream, wanted):
             frames.append(_picture(frame, wanted))
             times.append(time)
             if len(frames) == 1 or len(frames) > announced:
                 # Some films do not say how many there are, or too few.
-                _check_memory(max(announced, len(frames)), frames[0].size)
+                check(max(announced, len(frames)), frames[0].size)
         average = stream.average_rate
         seconds = 0.0 if stream.duration is None else float(stream.duration * stream.time_base)
     if not frames:
@@ -170,7 +176,7 @@ def picture_shape(snapshot: tuple[int, ...] | None, path: Path) -> tuple[int, ..
     return snapshot
 
 
-def _stretch(film: Any, stream: Any, wanted: Wanted) -> Iterator[tuple[float, Any]]:
+def _stretch(film: Any, stream: Any, wanted: Reading) -> Iterator[tuple[float, Any]]:
     """Yield the frames that were asked for and their times since the film's begin, in seconds."""
     begin, end = (0.0, math.inf) if wanted.stretch is None else wanted.stretch
     origin = float((stream.start_time or 0) * stream.time_base)
@@ -188,7 +194,7 @@ def _stretch(film: Any, stream: Any, wanted: Wanted) -> Iterator[tuple[float, An
             yield max(0.0, time), frame
 
 
-def _picture(frame: Any, wanted: Wanted) -> np.ndarray:
+def _picture(frame: Any, wanted: Reading) -> np.ndarray:
     """Return a frame as it is to be seen: upright, scaled, in colours or grey; uint8."""
     turns = round(frame.rotation / 90) % 4
     size: dict[str, Any] = {}
@@ -201,12 +207,26 @@ def _picture(frame: Any, wanted: Wanted) -> np.ndarray:
     return np.rot90(picture, turns) if turns else picture
 
 
-def _check_memory(count: int, size: int) -> None:
-    """Raise a DataError if so many frames cannot be held, in float32 beside their bytes."""
-    expect_to_fit(5 * size * count, f"A film of {count} frames of {size} numbers", _SMALLER)
+def _check_size(count: int, size: int, n_bytes: int) -> None:
+    """Raise a DataError if frames do not fit into memory, or are more than a file of bytes holds.
+
+    Parameters
+    ----------
+    count, size : int
+        Frames, and numbers of one, in float32 beside their bytes.
+    n_bytes : int
+        Of the file.
+    """
+    what = f"A film of {count} frames of {size} numbers"
+    expect_to_fit(5 * size * count, what, _SMALLER)
+    if size * count > max(_NUMBERS_UNASKED, _NUMBERS_PER_BYTE * n_bytes):
+        raise DataError(
+            f"{what} and more is said to come of {n_bytes} bytes: still pictures, or a damaged "
+            f"file. {_SMALLER}"
+        )
 
 
-def _announced(stream: Any, wanted: Wanted) -> int:
+def _announced(stream: Any, wanted: Reading) -> int:
     """Return how many frames there will be, as far as the film says; 0 if it does not."""
     count = int(stream.frames)
     if wanted.stretch is not None and stream.average_rate:

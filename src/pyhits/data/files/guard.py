@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyhits.errors import ArgumentError, FileFormatError, MissingExtraError, PyHiTSError
+from pyhits.errors import ArgumentError, FileFormatError, PyHiTSError
 from pyhits.util.atomic import first_line
 
 
@@ -110,7 +109,7 @@ def expect_kind(path: Path, *allowed: Kind) -> Kind:
 
 
 @contextlib.contextmanager
-def reading(path: Path, kind: Kind) -> Iterator[None]:
+def parsing(path: Path, kind: Kind) -> Iterator[None]:
     """Turn whatever a reader raises on a damaged file into a FileFormatError."""
     try:
         yield
@@ -121,18 +120,3 @@ def reading(path: Path, kind: Kind) -> Iterator[None]:
             f"{path} cannot be read as {kind.label}: {first_line(error)}. It may be truncated or "
             "damaged; write or copy it again."
         ) from error
-
-
-def need(module: str, *, action: str, extra: str) -> Any:
-    """Import an optional package, or say which extra installs it.
-
-    Parameters
-    ----------
-    action : str
-        What it is for, as the beginning of a sentence: ``"Reading .h5 files"``.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        name = module.split(".")[0]
-        raise MissingExtraError(f'{action} needs {name}: pip install "pyhits[{extra}]"') from None

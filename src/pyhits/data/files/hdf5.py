@@ -11,35 +11,38 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.convert import Pieces
-from pyhits.data.files.choose import Wanted, choose
+from pyhits.data.files.choose import choose
 from pyhits.data.files.conventions import decoded, filled
 from pyhits.data.files.guard import (
     HDF5,
     MATLAB73,
     expect_kind,
-    need,
-    reading,
+    parsing,
 )
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays
 from pyhits.data.files.limits import array_bytes, expect_to_fit
+from pyhits.data.files.reading import Reading
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, FileFormatError
 from pyhits.util.checks import BY_REPAIR
+from pyhits.util.extras import need
 
 #: How NetCDF marks a dataset that is the name of a dimension, and holds nothing.
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 
 
-def read(path: Path, wanted: Wanted) -> Pieces:
+def read(path: Path, wanted: Reading) -> Pieces:
     """Read one dataset and its times; only these are loaded."""
     expect_kind(path, HDF5, MATLAB73)
     h5py = need("h5py", action=f"Reading {path.suffix} files", extra="hdf5")
-    with reading(path, HDF5), h5py.File(path, "r") as file:
+    with parsing(path, HDF5), h5py.File(path, "r") as file:
         found = datasets(file, raw=wanted.raw)
         if is_ours(found):
-            return from_arrays(found, path)
-        check_links(file, found, wanted)
-        return choose(found, wanted)
+            return from_arrays(found, path, wanted.time_column)
+        said = check_links(file, found, wanted)
+        pieces = choose(found, wanted, dict(file.attrs))
+    pieces.notes += said
+    return pieces
 
 
 def write(trajectories: Trajectories, path: Path) -> None:
@@ -126,8 +129,14 @@ def links(file: Any) -> dict[str, str]:
     return found
 
 
-def check_links(file: Any, found: Collection[str], wanted: Wanted) -> None:
-    """Raise a DataError if what was asked for is a link, or if there is nothing but links."""
+def check_links(file: Any, found: Collection[str], wanted: Reading) -> list[str]:
+    """Return what to say of links to other files, which are not followed.
+
+    Raises
+    ------
+    DataError
+        What was asked for is a link, or there is nothing but links.
+    """
     known = links(file)
     for name in (wanted.variable, wanted.time_column):
         plain = str(name).strip("/")
@@ -142,6 +151,11 @@ def check_links(file: Any, found: Collection[str], wanted: Wanted) -> None:
             f"The file holds only links ({name!r} to {target}), which are not followed. Read the "
             "file that holds the data."
         )
+    outside = [f"{name!r} to {target}" for name, target in known.items() if "another" in target]
+    if not outside:
+        return []
+    more = f", and {len(outside) - 1} more" if len(outside) > 1 else ""
+    return [f"Links to other files are not followed: {outside[0]}{more}."]
 
 
 def check_stored(dataset: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from pyhits.data.convert import Pieces
 from pyhits.data.times import NUMBERS, TimeAxis
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import FileFormatError
+from pyhits.errors import ArgumentError, FileFormatError
 
 #: Raised whenever an older PyHiTS could not read what is written.
 FORMAT_VERSION = 1
@@ -46,28 +46,35 @@ def is_ours(names: Any) -> bool:
     return "pyhits" in names
 
 
-def from_arrays(arrays: Mapping[str, Any], path: Path) -> Pieces:
-    """Return what :func:`to_arrays` wrote.
+def from_arrays(
+    arrays: Mapping[str, Any], path: Path, time_column: str | int | None = None
+) -> Pieces:
+    """Return what :func:`to_arrays` wrote; without its times for a ``time_column`` of ``"none"``.
 
     Raises
     ------
     FileFormatError
         An array is missing, they contradict each other, or a newer PyHiTS wrote them.
+    ArgumentError
+        Other times are asked for than those in the file.
     """
+    if time_column not in (None, "none"):
+        raise ArgumentError(
+            f"time_column={time_column!r} was given, but PyHiTS wrote this file with its own "
+            'times; time_column="none" leaves them aside.'
+        )
     try:
-        version = int(np.asarray(arrays["pyhits"]).item())
-        if version > FORMAT_VERSION:
-            raise FileFormatError(
-                f"{path} has format version {version}, but this PyHiTS reads up to "
-                f"{FORMAT_VERSION}: pip install --upgrade pyhits"
-            )
+        _check_version(arrays, path)
         values = np.asarray(arrays["values"])
         lengths = np.asarray(arrays["lengths"]).ravel().astype(np.int64)
-        starts = np.asarray(arrays["start_times"]).ravel().astype(np.float64)
-        dt = float(np.asarray(arrays["dt"]).item())
-        names = [_text(name) for name in np.asarray(arrays["feature_names"]).ravel()]
-        axis = as_axis(arrays.get("time_axis"))
+        pieces = Pieces(
+            dt=float(np.asarray(arrays["dt"]).item()),
+            feature_names=[_text(name) for name in np.asarray(arrays["feature_names"]).ravel()],
+            start_times=np.asarray(arrays["start_times"]).ravel().astype(np.float64),
+            axis=as_axis(arrays.get("time_axis")),
+        )
         shape = [int(n) for n in np.asarray(arrays.get("snapshot", ())).ravel()]
+        pieces.snapshot = tuple(shape) or None
     except KeyError as error:
         missing = error.args[0]
         raise FileFormatError(
@@ -77,6 +84,29 @@ def from_arrays(arrays: Mapping[str, Any], path: Path) -> Pieces:
         raise FileFormatError(
             f"{path} says that PyHiTS wrote it, but its arrays are damaged: {error}."
         ) from None
+    _check_consistent(values, lengths, pieces, path)
+    if len(lengths) and (lengths == lengths[0]).all():
+        pieces.even = values.reshape(len(lengths), -1, values.shape[1])
+    else:
+        pieces.arrays = np.split(values, np.cumsum(lengths)[:-1])
+    if time_column == "none":
+        pieces.dt, pieces.start_times, pieces.axis = None, None, NUMBERS
+    return pieces
+
+
+def _check_version(arrays: Mapping[str, Any], path: Path) -> None:
+    version = int(np.asarray(arrays["pyhits"]).item())
+    if version > FORMAT_VERSION:
+        raise FileFormatError(
+            f"{path} has format version {version}, but this PyHiTS reads up to "
+            f"{FORMAT_VERSION}: pip install --upgrade pyhits"
+        )
+
+
+def _check_consistent(values: np.ndarray, lengths: np.ndarray, pieces: Pieces, path: Path) -> None:
+    """Raise a FileFormatError if arrays contradict each other."""
+    starts, names, dt = pieces.start_times, pieces.feature_names or [], pieces.dt or 0.0
+    assert starts is not None, "they were read"
     consistent = (
         values.ndim == 2
         and values.dtype.kind == "f"
@@ -85,7 +115,7 @@ def from_arrays(arrays: Mapping[str, Any], path: Path) -> Pieces:
         and len(starts) == len(lengths)
         and len(names) == values.shape[1]
         and 0 < dt < np.inf
-        and math.prod(shape or [values.shape[1]]) == values.shape[1]
+        and math.prod(pieces.snapshot or [values.shape[1]]) == values.shape[1]
     )
     if not consistent:
         raise FileFormatError(
@@ -93,13 +123,6 @@ def from_arrays(arrays: Mapping[str, Any], path: Path) -> Pieces:
             f"{values.shape}, {lengths.sum()} rows in {len(lengths)} trajectories, "
             f"{len(starts)} start times, {len(names)} feature names, dt {dt:g}. Write it again."
         )
-    pieces = Pieces(dt=dt, feature_names=names, start_times=starts, axis=axis)
-    pieces.snapshot = tuple(shape) or None
-    if len(lengths) and (lengths == lengths[0]).all():
-        pieces.even = values.reshape(len(lengths), -1, values.shape[1])
-    else:
-        pieces.arrays = np.split(values, np.cumsum(lengths)[:-1])
-    return pieces
 
 
 def axis_text(trajectories: Trajectories) -> str | None:

@@ -9,33 +9,35 @@ import numpy as np
 
 from pyhits.data.convert import Pieces
 from pyhits.data.files import mat5, mat73
-from pyhits.data.files.choose import Wanted
 from pyhits.data.files.guard import (
     BINARY,
     HDF5,
     MATLAB5,
     MATLAB73,
     expect_kind,
-    need,
-    reading,
+    parsing,
 )
 from pyhits.data.files.hdf5 import check_links
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays
 from pyhits.data.files.nested import Flat, pieces
+from pyhits.data.files.reading import Reading
 from pyhits.data.trajectories import Trajectories
+from pyhits.util.extras import need
 
 
-def read(path: Path, wanted: Wanted) -> Pieces:
+def read(path: Path, wanted: Reading) -> Pieces:
     """Read MATLAB variables; structs and cells by their fields, ``run/x``."""
     # v4 has no signature.
     kind = expect_kind(path, MATLAB5, MATLAB73, HDF5, BINARY)
     if kind in (HDF5, MATLAB73):
         h5py = need("h5py", action="Reading MATLAB v7.3 .mat files", extra="hdf5")
-        with reading(path, MATLAB73), h5py.File(path, "r") as file:
+        with parsing(path, MATLAB73), h5py.File(path, "r") as file:
             found = mat73.variables(file, raw=wanted.raw)
-            check_links(file, found, wanted)
-            return _pieces(found, path, wanted)
-    with reading(path, MATLAB5):
+            said = check_links(file, found, wanted)
+            made = _pieces(found, path, wanted)
+        made.notes += said
+        return made
+    with parsing(path, MATLAB5):
         if kind is MATLAB5 or not _may_be_v4(path):
             # Nested values are small; arrays of numbers are loaded once they are chosen.
             known = mat5.variables(path)
@@ -66,14 +68,14 @@ def write(trajectories: Trajectories, path: Path) -> None:
     savemat(path, arrays, appendmat=False)
 
 
-def _pieces(variables: dict[str, Any], path: Path, wanted: Wanted) -> Pieces:
+def _pieces(variables: dict[str, Any], path: Path, wanted: Reading) -> Pieces:
     if is_ours(variables):
         names = variables.get("feature_names")
         if isinstance(names, list):  # a cell
             cell = np.empty(len(names), dtype=object)
             cell[:] = names
             variables = {**variables, "feature_names": cell}
-        return from_arrays(variables, path)
+        return from_arrays(variables, path, wanted.time_column)
     flat = Flat()
     for name, value in variables.items():
         flat.add(name, [value])

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.convert import Pieces, set_times, to_pieces
-from pyhits.data.files.choose import Wanted, base_name, choose, scalar_step
+from pyhits.data.files.choose import base_name, choose
 from pyhits.data.files.mat5 import Foreign, Struct
+from pyhits.data.files.reading import Reading
+from pyhits.data.files.steps import add_step, step_beside
 from pyhits.data.tables.time_names import is_time_name
 from pyhits.errors import DataError, warn
 from pyhits.util.checks import as_numeric
@@ -53,6 +55,8 @@ class Flat:
             self.add(name, values[0])
         elif any(isinstance(value, Foreign) for value in values):
             self.foreign[name] = next(v.kind for v in values if isinstance(v, Foreign))
+        elif len(values) > 1 and all(map(_is_text, values)):
+            self.arrays[name] = np.array(["".join(value.tolist()) for value in values])
         elif values and all(isinstance(value, Struct) for value in values):
             for key in values[0].fields:
                 parts = [part for value in values for part in value.fields.get(key, [])]
@@ -64,7 +68,7 @@ class Flat:
                 self.lists[name] = [flat_vector(value) for value in values]
 
 
-def pieces(flat: Flat, wanted: Wanted) -> Pieces:
+def pieces(flat: Flat, wanted: Reading) -> Pieces:
     """Return data and times among what MATLAB nests.
 
     Raises
@@ -80,7 +84,7 @@ def pieces(flat: Flat, wanted: Wanted) -> Pieces:
     if name is None and flat.foreign and not any(map(_is_data, flat.arrays.values())):
         raise DataError(_foreign(*next(iter(flat.foreign.items()))))
     found = (
-        choose(_nearest(flat.arrays, wanted), wanted)
+        choose(_nearest(flat.arrays, wanted), wanted, flat.arrays)
         if name is None
         else _from_lists(flat, name, wanted)
     )
@@ -95,6 +99,11 @@ def flat_vector(array: Any) -> Any:
     """Return an array, but ``(n,)`` if it is a vector, which MATLAB keeps as ``(1, n)``."""
     is_vector = len(array.shape) == 2 and min(array.shape) == 1 and max(array.shape) > 1
     return _Vector(array) if is_vector else array
+
+
+def _is_text(value: Any) -> bool:
+    """Tell whether a value is one text, or an empty one."""
+    return isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.size < 2
 
 
 class _Vector:
@@ -129,7 +138,7 @@ def _is_data(array: Any) -> bool:
     return array.dtype.kind in "fiuc" and any(n > 1 for n in array.shape)
 
 
-def _nearest(arrays: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+def _nearest(arrays: dict[str, Any], wanted: Reading) -> dict[str, Any]:
     """Return the arrays to choose from: fields only where no variable is an array of numbers."""
     top = {name: array for name, array in arrays.items() if "/" not in name}
     times = _time_names(top)
@@ -140,7 +149,7 @@ def _nearest(arrays: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
     return {**top, **{name: arrays[name] for name in (*clocks, *asked)}}
 
 
-def _list_name(flat: Flat, wanted: Wanted) -> str | None:
+def _list_name(flat: Flat, wanted: Reading) -> str | None:
     """Return the name of the list that holds the data, if it is not an array that does.
 
     Raises
@@ -172,7 +181,7 @@ def _time_names(names: Iterable[str]) -> list[str]:
     return [name for name in names if is_time_name(base_name(name))]
 
 
-def _from_lists(flat: Flat, name: str, wanted: Wanted) -> Pieces:
+def _from_lists(flat: Flat, name: str, wanted: Reading) -> Pieces:
     """Return one trajectory an element, with its own times, or those that are common to all."""
     arrays = [
         as_numeric(np.asarray(value), what=f"Element {k} of {name!r}", missing=wanted.raw)
@@ -186,7 +195,8 @@ def _from_lists(flat: Flat, name: str, wanted: Wanted) -> Pieces:
     clock = _clock(flat, wanted, name)
     if clock is None:
         found = to_pieces([a[:, None] if a.ndim == 1 else a for a in arrays], raw=wanted.raw)
-        found.dt = scalar_step(flat.arrays)
+        if wanted.time_column != "none":
+            add_step(found, step_beside(flat.arrays, name.rpartition("/")[0], wanted.dt))
         return found
     times = flat.lists.get(clock) or [flat.arrays[clock]] * len(arrays)
     axes = [np.asarray(t).ravel() for t in times]
@@ -199,7 +209,7 @@ def _from_lists(flat: Flat, name: str, wanted: Wanted) -> Pieces:
     return found
 
 
-def _clock(flat: Flat, wanted: Wanted, name: str) -> str | None:
+def _clock(flat: Flat, wanted: Reading, name: str) -> str | None:
     """Return the name of the times that belong to a list."""
     if wanted.time_column == "none":
         return None

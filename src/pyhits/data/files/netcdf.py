@@ -8,58 +8,63 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.convert import Pieces, to_pieces
-from pyhits.data.files.choose import Wanted, listing, named
+from pyhits.data.files.choose import listing, named
 from pyhits.data.files.classic import check_header
 from pyhits.data.files.guard import (
     HDF5,
     NETCDF3,
     Kind,
     expect_kind,
-    need,
-    reading,
+    parsing,
 )
 from pyhits.data.files.layout import axis_text, from_arrays, is_ours, to_arrays
 from pyhits.data.files.netcdf_values import check_contents, cleaned, gaps_of
+from pyhits.data.files.reading import Reading
+from pyhits.data.files.steps import add_step, step_beside
+from pyhits.data.tables.time_column import holds_dates
 from pyhits.data.tables.time_names import is_time_name
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
+from pyhits.util.extras import need
 
 NETCDF4 = Kind("a NetCDF file", ".nc")
 
 
-def read(path: Path, wanted: Wanted) -> Pieces:
+def read(path: Path, wanted: Reading) -> Pieces:
     """Read one variable, or all those of the same dimensions as features.
 
     The dimension named ``time`` (or ``t`` ...) is the time, ``trajectory`` or ``run`` numbers the
     trajectories, all others are flattened into features.
     """
     kind = expect_kind(path, HDF5, NETCDF3)
-    xarray = need("xarray", action="Reading .nc files", extra="netcdf")
-    if kind is HDF5:
-        need("h5netcdf", action="Reading .nc files", extra="netcdf")
+    modules = ("xarray", "h5netcdf", "h5py") if kind is HDF5 else ("xarray",)
+    xarray = need(*modules, action="Reading .nc files", extra="netcdf")
     engine = "h5netcdf" if kind is HDF5 else "scipy"
-    with reading(path, NETCDF4):
+    with parsing(path, NETCDF4):
         # xarray follows links, and h5netcdf prints what it cannot close in damaged files.
         grouped = check_contents(path) if kind is HDF5 else []
         if kind is NETCDF3:
             check_header(path)
-    with reading(path, NETCDF4), _opened(xarray, path, engine) as dataset:
+    with parsing(path, NETCDF4), _opened(xarray, path, engine) as dataset:
         if is_ours(dataset.attrs):
-            return from_arrays(_own_arrays(dataset), path)
+            return from_arrays(_own_arrays(dataset), path, wanted.time_column)
         if grouped and not dataset.data_vars:
             raise DataError(
                 f"All variables lie in groups ({', '.join(grouped[:5])}), which are not read from "
                 '.nc files. Copy the file to one that ends in .h5, and choose with variable="name" '
                 "(on the command line: --variable name)."
             )
-        whole = _timed(_whole(dataset, path, kind, wanted), wanted)
-        return to_pieces(whole, raw=wanted.raw, choice=wanted.choice)
+        whole = _timed(_with_dates(_whole(dataset, path, kind, wanted), dataset), wanted)
+        pieces = to_pieces(whole, raw=wanted.raw, choice=wanted.choice)
+        if pieces.dt is None and pieces.times is None and wanted.time_column != "none":
+            add_step(pieces, step_beside(_facts(dataset, whole), given=wanted.dt))
+    return pieces
 
 
 def write(trajectories: Trajectories, path: Path) -> None:
     """Write ``values`` with dimensions (trajectory, time, feature), or packed rows if ragged."""
-    xarray = need("xarray", action="Writing .nc files", extra="netcdf")
-    need("h5netcdf", action="Writing .nc files", extra="netcdf")
+    modules = ("xarray", "h5netcdf", "h5py")
+    xarray = need(*modules, action="Writing .nc files", extra="netcdf")
     arrays = to_arrays(trajectories)
     names = arrays["feature_names"].astype(object)
     coordinates = {"feature": ("feature", names)}
@@ -103,7 +108,7 @@ def _own_arrays(dataset: Any) -> dict[str, Any]:
     return arrays
 
 
-def _chosen(dataset: Any, wanted: Wanted) -> Any:
+def _chosen(dataset: Any, wanted: Reading) -> Any:
     """Return the variable asked for, or the dataset cut down to what belongs together."""
     if wanted.variable is not None:
         return dataset[named(dataset.variables, wanted.variable, "variable")]
@@ -126,7 +131,7 @@ def _chosen(dataset: Any, wanted: Wanted) -> Any:
     return dataset[list(candidates)]
 
 
-def _whole(dataset: Any, path: Path, kind: Kind, wanted: Wanted) -> Any:
+def _whole(dataset: Any, path: Path, kind: Kind, wanted: Reading) -> Any:
     """Return what was chosen, with NaN for all that is missing."""
     chosen = _chosen(dataset, wanted)
     names = [str(n) for n in (chosen.data_vars if hasattr(chosen, "data_vars") else [chosen.name])]
@@ -134,7 +139,7 @@ def _whole(dataset: Any, path: Path, kind: Kind, wanted: Wanted) -> Any:
     return cleaned(chosen, gaps)
 
 
-def _timed(data: Any, wanted: Wanted) -> Any:
+def _timed(data: Any, wanted: Reading) -> Any:
     """Give the dimension of ``time_column`` the name ``time``; for ``"none"`` drop the times."""
     column = wanted.time_column
     if column is None:
@@ -150,6 +155,30 @@ def _timed(data: Any, wanted: Wanted) -> Any:
         raise ArgumentError(f"No dimension {column!r} for time_column; there are {dimensions}.")
     others = {d: f"{d}_" for d in dimensions if _is_time(d) and d != column}
     return data.rename({**others, column: "time"})
+
+
+def _with_dates(data: Any, dataset: Any) -> Any:
+    """Give a dimension without coordinates the times that a variable of its own holds."""
+    own = [data.name] if hasattr(data, "name") else list(data.data_vars)
+    for dim in map(str, data.dims):
+        if dim in data.coords:
+            continue
+        for name in map(str, dataset.variables):
+            times = dataset[name]
+            if times.dims != (dim,) or name in own:
+                continue
+            if (_is_time(name) and times.dtype.kind in "fiu") or holds_dates(times.values):
+                values = (dim, times.values, times.attrs)
+                return data.drop_vars(name, errors="ignore").assign_coords({dim: values})
+    return data
+
+
+def _facts(dataset: Any, chosen: Any) -> dict[str, Any]:
+    """Return attributes, and variables of one number, by their names."""
+    single = {
+        str(name): dataset[name].values for name in dataset.variables if dataset[name].size == 1
+    }
+    return {**dataset.attrs, **chosen.attrs, **single}
 
 
 def _is_time(name: Any) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.files.conventions import beyond, default_fill, filled
-from pyhits.data.files.guard import need
 from pyhits.data.files.hdf5 import check_stored, is_dimension, links, unwritten
 from pyhits.data.files.limits import array_bytes, expect_to_fit
 from pyhits.errors import DataError
@@ -22,7 +21,8 @@ def gaps_of(path: Path, names: list[str], *, raw: bool) -> dict[str, np.ndarray]
     DataError
         Something was never written, and is not to be mended.
     """
-    h5py = need("h5py", action="Reading .nc files", extra="netcdf")
+    import h5py
+
     found = {}
     with h5py.File(path, "r") as file:
         for name in names:
@@ -42,7 +42,8 @@ def check_contents(path: Path) -> list[str]:
     DataError
         There are links to other files, or arrays whose numbers lie in them; xarray follows both.
     """
-    h5py = need("h5py", action="Reading .nc files", extra="netcdf")
+    import h5py
+
     grouped: list[str] = []
 
     def look(name: str, item: Any) -> None:

@@ -9,25 +9,25 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.convert import Pieces, step_rounding
-from pyhits.data.files.choose import Wanted
-from pyhits.data.files.guard import PARQUET, expect_kind, need, reading
+from pyhits.data.files.guard import PARQUET, expect_kind, parsing
 from pyhits.data.files.layout import as_axis
 from pyhits.data.files.limits import expect_to_fit
+from pyhits.data.files.reading import Reading
 from pyhits.data.files.table import column_names
 from pyhits.data.tables.frames import from_frame
 from pyhits.data.times import TimeAxis
 from pyhits.data.times.uniform import same_step
 from pyhits.data.trajectories import Trajectories
+from pyhits.util.extras import need
 
 _STEP_KEY = b"pyhits"
 
 
-def read(path: Path, wanted: Wanted) -> Pieces:
+def read(path: Path, wanted: Reading) -> Pieces:
     """Read a table with one row a time; columns (or an index) of times and trajectories count."""
     expect_kind(path, PARQUET)
-    parquet = need("pyarrow.parquet", action="Reading .parquet files", extra="parquet")
-    need("pandas", action="Reading .parquet files", extra="parquet")
-    with reading(path, PARQUET):
+    parquet = need("pyarrow.parquet", "pandas", action="Reading .parquet files", extra="parquet")
+    with parsing(path, PARQUET):
         size = parquet.read_metadata(path)
         what = f"A table of {size.num_rows} rows and {size.num_columns} columns"
         expect_to_fit(8.0 * size.num_rows * size.num_columns, what)
@@ -55,8 +55,9 @@ def read(path: Path, wanted: Wanted) -> Pieces:
 
 def write(trajectories: Trajectories, path: Path) -> None:
     """Write the columns trajectory (if several), t, and the features; the step goes beside them."""
-    parquet = need("pyarrow.parquet", action="Writing .parquet files", extra="parquet")
-    pyarrow = need("pyarrow", action="Writing .parquet files", extra="parquet")
+    parquet = need("pyarrow.parquet", "pandas", action="Writing .parquet files", extra="parquet")
+    import pyarrow as pa
+
     count = len(trajectories)
     axis = trajectories.axis
     times = np.concatenate([trajectories.times(k) for k in range(count)])
@@ -66,10 +67,10 @@ def write(trajectories: Trajectories, path: Path) -> None:
         columns.insert(0, np.repeat(np.arange(count), trajectories.lengths))
     columns += list(trajectories.values.T)
     arrays = [
-        pyarrow.array(column if isinstance(column, list) else np.ascontiguousarray(column))
+        pa.array(column if isinstance(column, list) else np.ascontiguousarray(column))
         for column in columns
     ]
-    table = pyarrow.table(arrays, names=column_names(trajectories))
+    table = pa.table(arrays, names=column_names(trajectories))
     note: dict[str, Any] = {"dt": trajectories.dt}
     if axis.has_dates:
         note |= {"time_axis": axis.as_dict(), "start_times": trajectories.start_times.tolist()}
@@ -113,8 +114,3 @@ def _entries(column: Any) -> list[Any]:
     lengths = set(compute.unique(compute.list_value_length(column)).to_pylist()) - {None}
     n = lengths.pop() if len(lengths) == 1 else 0
     return [compute.list_element(column, k) for k in range(n)]
-
-
-def _step(table: Any) -> float | None:
-    note = (table.schema.metadata or {}).get(_STEP_KEY)
-    return None if note is None else float(json.loads(note)["dt"])

@@ -13,6 +13,7 @@ from pyhits.data.files.cells import Cells, as_cells
 from pyhits.data.files.dialect import shortened
 from pyhits.data.files.lines import NO_NUMBER, NOT_AVAILABLE, holds_any
 from pyhits.data.files.sheet import Sheet
+from pyhits.data.tables.column_choice import as_list, for_shell
 from pyhits.data.tables.columns import Roles
 from pyhits.errors import DataError, FileFormatError
 from pyhits.util.checks import BY_REPAIR, is_missing
@@ -284,8 +285,8 @@ def _costly(roles: Roles, table: Table, lacking: list[int], n_rows: int) -> str:
     more = f" and {len(many) - _MOST_LISTED} more columns" if len(many) > _MOST_LISTED else ""
     return (
         f"Of {n_rows} rows lack: {shown}{more}. without_columns={names} "
-        f'(--without-columns "{",".join(names)}") reads the other columns; {BY_REPAIR} keeps '
-        "these, and cuts the recording where they lack a value, or fills short gaps."
+        f"(--without-columns {for_shell(as_list(names))}) reads the other columns; {BY_REPAIR} "
+        "keeps these, and cuts the recording where they lack a value, or fills short gaps."
     )
 
 

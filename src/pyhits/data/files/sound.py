@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from pyhits.data.convert import Pieces
-from pyhits.data.files.choose import Wanted
-from pyhits.data.files.guard import WAV, expect_kind, reading
+from pyhits.data.files.guard import WAV, expect_kind, parsing
 from pyhits.data.files.limits import expect_to_fit
 from pyhits.data.files.media import stretch_of, the_only_one
+from pyhits.data.files.reading import Reading
 from pyhits.data.files.riff import Header, header, samples
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, FileFormatError, warn
@@ -23,16 +23,16 @@ _FULL = 1 << 15
 _MOST_CHANNELS = 64
 
 
-def read(path: Path, wanted: Wanted) -> Pieces:
+def read(path: Path, wanted: Reading) -> Pieces:
     """Read the samples in float64, ``dt`` in seconds, at another rate if one is asked for."""
     expect_kind(path, WAV)
-    with reading(path, WAV):
+    with parsing(path, WAV):
         found = header(path)
-    first, last = stretch_of(wanted, _length(path, found), found.rate)
+    first, last = stretch_of(wanted.stretch, _length(path, found), found.rate)
     rate = found.rate if wanted.rate is None else wanted.rate
     channels = 1 if wanted.mono else found.channels
     _check_size(path, last - first, found, rate)
-    with reading(path, WAV):
+    with parsing(path, WAV):
         sound = as_float(samples(path, found, first, last))
     if wanted.mono:
         sound = sound.mean(axis=1, keepdims=True)
@@ -81,7 +81,7 @@ def rate_of(dt: float, channels: int) -> int:
 
 def load(path: Path) -> tuple[int, np.ndarray]:
     """Return rate and samples as they are stored, ``(n,)`` or ``(n, channels)``."""
-    with reading(path, WAV):
+    with parsing(path, WAV):
         found = header(path)
         sound = samples(path, found, 0, found.there)
     return found.rate, sound[:, 0] if found.channels == 1 else sound

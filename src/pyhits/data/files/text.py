@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pyhits.data.convert import Pieces, from_columns
-from pyhits.data.files.choose import Wanted
-from pyhits.data.files.guard import TEXT, expect_kind, reading
+from pyhits.data.files.guard import TEXT, expect_kind, parsing
+from pyhits.data.files.reading import Reading
 from pyhits.data.files.rows import check_whole, read_table
 from pyhits.data.files.sheet import Sheet, sniff
 from pyhits.data.files.table import column_names
@@ -21,13 +21,13 @@ from pyhits.errors import DataError, warn
 from pyhits.util.checks import BY_REPAIR
 
 
-def read(path: Path, wanted: Wanted) -> Pieces:
+def read(path: Path, wanted: Reading) -> Pieces:
     """Read a table with one row a time, with or without a header.
 
     Without a header the first of several columns is the time if it increases uniformly.
     """
     expect_kind(path, TEXT)
-    with reading(path, TEXT):
+    with parsing(path, TEXT):
         choice = wanted.choice
         sheet = sniff(path, header=wanted.header, decimal=wanted.decimal, names=choice.names)
         if sheet.names is not None and choice.names == tuple(sheet.names):

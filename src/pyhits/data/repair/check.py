@@ -14,9 +14,11 @@ import numpy as np
 from pyhits.data.diagnostics import Finding, examine
 from pyhits.data.files import read
 from pyhits.data.files.fields import field_shape
+from pyhits.data.files.reading import Reading
 from pyhits.data.repair.costly import LostRows
 from pyhits.data.repair.repairing import repair
 from pyhits.data.repair.tell import outlier_notes
+from pyhits.data.tables.column_choice import as_list
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, PyHiTSError, PyHiTSWarning
@@ -98,7 +100,8 @@ class Check:
         if self.data is not None:
             mended = "" if self.problem is None else "Repaired: "
             table = self.data.summary().splitlines()
-            lines += [mended + table[0], *table[1 : _MOST_LISTED + 2]]
+            lines.append(f"{mended}{self.data.size_name()}, {self.data.dtype}")
+            lines += table[1 : _MOST_LISTED + 2]
             if len(table) > _MOST_LISTED + 2:
                 lines.append(f"... and {len(table) - _MOST_LISTED - 2} more features")
         lines += [f"- {note}" for note in [*self.notes, *(f.message for f in self.findings)]]
@@ -110,80 +113,58 @@ class Check:
 def check(
     path: str | os.PathLike[str],
     *,
-    dt: float | None = None,
-    variable: str | None = None,
-    time_column: str | int | None = None,
-    columns: Sequence[str | int] | None = None,
-    without_columns: Sequence[str | int] | None = None,
-    names: Sequence[str] | None = None,
-    header: bool | None = None,
-    decimal: str | None = None,
-    time_format: str | None = None,
-    time_zone: str | None = None,
-    snapshot: Sequence[int] | None = None,
     inputs: Sequence[str] = (),
+    **reading: Any,
 ) -> Check:
     """Find out what is in a file and whether it can be learned from.
 
     Parameters
     ----------
-    path, dt, variable, time_column, columns, without_columns, names, header, decimal, time_format,
-    time_zone, snapshot
-        As of :func:`pyhits.read`.
+    path : str or path
     inputs : sequence of str
         Names of features that are inputs: they may jump, and are not judged.
+    **reading
+        How the file is read: any option of :func:`pyhits.read`.
 
     Raises
     ------
     FileFormatError, ArgumentError
         The file cannot be read at all.
     """
-    reading: dict[str, Any] = {
-        "dt": dt,
-        "variable": variable,
-        "time_column": time_column,
-        "columns": columns,
-        "without_columns": without_columns,
-        "names": names,
-        "header": header,
-        "decimal": decimal,
-        "time_format": time_format,
-        "time_zone": time_zone,
-        "snapshot": snapshot,
-    }
+    Reading.of(**reading)
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", PyHiTSWarning)
             data = read(path, **reading)
     except DataError as error:
-        problem = str(error)
-    else:
-        notes_of_reading = [str(w.message) for w in said if issubclass(w.category, PyHiTSWarning)]
-        calendar = axis_notes(data.axis)
-        notes = [_span(data), *notes_of_reading, *calendar, *outlier_notes(data)]
-        return Check(data, None, notes, _suggestions(data, path), examine(data, inputs=inputs))
+        return _of_repair(path, str(error), reading, inputs)
+    notes = [str(w.message) for w in said if issubclass(w.category, PyHiTSWarning)]
+    notes = [*_of_times(data), *notes, *outlier_notes(data)]
+    return Check(data, None, notes, _suggestions(data, path), examine(data, inputs=inputs))
+
+
+def _of_repair(
+    path: str | os.PathLike[str], problem: str, reading: dict[str, Any], inputs: Sequence[str]
+) -> Check:
+    """Return what a repair makes of a file that cannot be used as it is."""
     try:
         mended = repair(path, **reading)
     except DataError as error:
-        text = str(error)
-        notes = [] if text == problem else [f"A repair fails too: {text}"]
+        notes = [] if str(error) == problem else [f"A repair fails too: {error}"]
         costly = error.costly if isinstance(error, LostRows) else []
-        found = Check(None, problem, notes, [])
+        found = Check(None, problem, notes)
         return _without(costly, found, path, reading, inputs) if costly else found
-    suggestions = _suggestions(mended.trajectories, path)
+    data = mended.trajectories
+    suggestions = _suggestions(data, path)
     if _MOTIONLESS not in suggestions:
-        suggestions.insert(
-            0,
+        command = (
             f"{fit_command(path, reading, inputs)} --repair trains on the repaired data; "
-            "--gaps fill interpolates short gaps, --drop-outliers takes outliers as missing.",
+            "--gaps fill interpolates short gaps, --drop-outliers takes outliers as missing."
         )
-    found = Check(
-        mended.trajectories,
-        problem,
-        [_span(mended.trajectories), *mended.notes],
-        suggestions,
-        examine(mended.trajectories, inputs=inputs),
-    )
+        suggestions.insert(0, command)
+    known = set(axis_notes(data.axis))
+    notes = [*_of_times(data), *(note for note in mended.notes if note not in known)]
+    found = Check(data, problem, notes, suggestions, examine(data, inputs=inputs))
     return _without(mended.costly, found, path, reading, inputs) if mended.costly else found
 
 
@@ -195,7 +176,7 @@ def _without(
     inputs: Sequence[str],
 ) -> Check:
     """Return what is found without features that cost rows, if that is much more."""
-    rest = {**reading, "without_columns": [*(reading["without_columns"] or ()), *costly]}
+    rest = {**reading, "without_columns": [*_listed(reading.get("without_columns")), *costly]}
     try:
         other = check(path, **rest, inputs=inputs)
     except PyHiTSError:
@@ -225,21 +206,33 @@ def fit_command(
         option = f"--{name.replace('_', '-')}"
         if name == "header" and value is not None:
             words.append("--header" if value else "--no-header")
-        elif name == "snapshot" and value is not None:
-            words += [option, "x".join(map(str, value))]
-        elif value is not None:
-            listed = isinstance(value, (list, tuple))
-            words += [option, ",".join(map(str, value)) if listed else str(value)]
+        elif value is True:
+            words.append(option)
+        elif value is not None and value is not False:
+            words += [option, _as_option(name, value)]
     for name in inputs:
         words += ["--input", name]
     return shlex.join(words)
 
 
-def _span(data: Trajectories) -> str:
-    """Say from when to when the data go."""
+def _as_option(name: str, value: Any) -> str:
+    """Return the value of an option as the command line takes it."""
+    if name == "snapshot":
+        return "x".join(map(str, value))
+    return as_list(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [] if value is None else [value]
+
+
+def _of_times(data: Trajectories) -> list[str]:
+    """Say from when to when the data go, and once how they step."""
     first, last = data.span()
+    calendar = axis_notes(data.axis)
+    step = "" if calendar else f", step {data.axis.step_name(data.dt)}"
     unknown = "" if data.dt_known else " (nothing says dt, so it is 1; give it with --dt)"
-    return f"Times from {first} to {last}, step {data.axis.step_name(data.dt)}{unknown}."
+    return [f"Times from {first} to {last}{step}{unknown}.", *calendar]
 
 
 def _suggestions(data: Trajectories, path: str | os.PathLike[str]) -> list[str]:

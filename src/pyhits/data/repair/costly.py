@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pyhits.data.repair.recording import Recording
+from pyhits.data.tables.column_choice import as_list, for_shell
 from pyhits.errors import DataError
 
 #: Share of the rows whose loss is said.
@@ -76,7 +77,7 @@ def costly_features(
     if listed:
         n_kept = int((~rest.any(axis=1)).sum())
         note += (
-            f' without_columns={listed!r} (--without-columns "{",".join(listed)}") leaves '
+            f" without_columns={listed!r} (--without-columns {for_shell(as_list(listed))}) leaves "
             f"{'it' if len(costly) == 1 else 'them'} out and keeps {n_kept}."
         )
     if gaps == "cut" and longest <= _LONGEST:

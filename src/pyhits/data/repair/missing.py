@@ -9,6 +9,7 @@ import numpy as np
 
 from pyhits.data.repair.gaps import alike
 from pyhits.data.repair.recording import Recording, counted, listed, named_of
+from pyhits.data.tables.column_choice import as_list, for_shell
 from pyhits.errors import DataError
 
 #: Notes on missing values, at most; the others are counted.
@@ -110,7 +111,7 @@ def _at_another_rate(hole: np.ndarray, names: Sequence[str]) -> str:
     return (
         f" {'It was' if one else 'They were'} recorded in one row of {usual}: gaps='fill' with "
         f"longest_gap={usual} (--gaps fill --longest-gap {usual}) interpolates between, and "
-        f"without_columns={shown!r} (--without-columns {','.join(shown)!r}) leaves "
+        f"without_columns={shown!r} (--without-columns {for_shell(as_list(shown))}) leaves "
         f"{'it' if one else 'them'} out."
     )
 

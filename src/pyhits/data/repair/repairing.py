@@ -12,6 +12,7 @@ import numpy as np
 from pyhits.data.convert import Pieces, check_step
 from pyhits.data.files import naming, read_raw
 from pyhits.data.files.guard import as_path
+from pyhits.data.files.reading import Reading
 from pyhits.data.repair.costly import LostRows, costly_features
 from pyhits.data.repair.grid import grid_step, places, usual_step
 from pyhits.data.repair.missing import empty_features, what_is_missing, without_infinite
@@ -34,7 +35,6 @@ from pyhits.data.repair.recording import (
 )
 from pyhits.data.repair.resample import METHODS
 from pyhits.data.repair.tell import outlier_note
-from pyhits.data.tables.column_choice import ColumnChoice
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.times.uniform import same_step, step_error
 from pyhits.data.trajectories import Trajectories, default_names
@@ -81,18 +81,8 @@ def repair(
     repeated: str = "average",
     disorder: str = "sort",
     outliers: str = "keep",
-    variable: str | None = None,
-    time_column: str | int | None = None,
-    columns: Sequence[str | int] | None = None,
-    without_columns: Sequence[str | int] | None = None,
-    names: Sequence[str] | None = None,
-    header: bool | None = None,
-    decimal: str | None = None,
-    time_format: str | None = None,
-    time_zone: str | None = None,
-    like: Any = None,
     feature_names: Sequence[str] | None = None,
-    snapshot: Sequence[int] | None = None,
+    **reading: Any,
 ) -> Repaired:
     """Make trajectories of recordings with uneven times, gaps, missing values or outliers.
 
@@ -126,9 +116,10 @@ def repair(
     outliers : {"keep", "drop"}
         Point outliers out, or take them for missing values too; see
         :func:`pyhits.data.repair.outliers.find_outliers`.
-    variable, time_column, columns, without_columns, names, header, decimal, time_format, time_zone,
-    like, feature_names, snapshot
-        As of :func:`pyhits.read`.
+    feature_names : sequence of str, optional
+        One name a feature, instead of the data's own.
+    **reading
+        How a file, and times, are read: any option of :func:`pyhits.read`.
 
     Returns
     -------
@@ -151,42 +142,29 @@ def repair(
         as_choice(disorder, "way with disorder", ("sort", "refuse")),
         as_choice(outliers, "way with outliers", ("keep", "drop")),
     )
-    choice = ColumnChoice.checked(
-        columns, without_columns, names, time_column, time_format, time_zone, like
-    )
-    if dt is not None:
-        dt = as_positive(dt, "dt")
-    if not isinstance(data, (str, os.PathLike)):
-        for option, given in {"variable": variable, "header": header, "decimal": decimal}.items():
-            if given is not None:
-                raise ArgumentError(f"{option}={given!r} is for files; the data are in memory.")
-        pieces = raw_pieces(data, dt if times is None else None, choice)
-        return _mended(pieces, times, dt, plan, feature_names, snapshot, choice)
-    pieces = read_raw(
-        data,
-        dt=dt,
-        variable=variable,
-        choice=choice,
-        header=header,
-        decimal=decimal,
-        snapshot=snapshot,
-    )
-    pieces.dt = pieces.dt if pieces.dt is not None else dt
-    with naming(as_path(data)):
-        return _mended(pieces, times, dt, plan, feature_names, snapshot, choice)
+    how = Reading.of(dt=dt, **reading)
+    if isinstance(data, (str, os.PathLike)):
+        pieces = read_raw(data, dt=dt, **reading)
+        pieces.dt = pieces.dt if pieces.dt is not None else how.dt
+        with naming(as_path(data)):
+            return _mended(pieces, times, how, plan, feature_names)
+    for option in ("variable", "header", "decimal", "rate", "mono", "height", "grey", "stretch"):
+        given = getattr(how, option)
+        if given not in (None, False) or (option == "header" and given is not None):
+            raise ArgumentError(f"{option}={given!r} is for files; the data are in memory.")
+    pieces = raw_pieces(data, how.dt if times is None else None, how.choice)
+    return _mended(pieces, times, how, plan, feature_names)
 
 
 def _mended(
     pieces: Pieces,
     times: Any,
-    dt: float | None,
+    how: Reading,
     plan: Plan,
     feature_names: Sequence[str] | None,
-    snapshot: Sequence[int] | None,
-    choice: ColumnChoice,
 ) -> Repaired:
     """Return raw pieces repaired as planned."""
-    pieces = pieces if times is None else with_times(pieces, times, **choice.reading)
+    pieces = pieces if times is None else with_times(pieces, times, **how.times)
     given = recordings(pieces)
     if not given:
         raise DataError("Expected at least one trajectory, got none.")
@@ -217,7 +195,7 @@ def _mended(
     starts = np.array([r.times[0] for r in ordered])
     error = step_error(starts, np.array([len(r) for r in ordered]), pieces.axis)
     if has_times:
-        check_step(dt, step or usual, error)
+        check_step(how.dt, step or usual, error)
     is_grid = plan.resample is None or (step and same_step(plan.resample, step, error))
     if step is not None and is_grid:
         parts = on_grid(ordered, step, plan, notes)
@@ -236,7 +214,7 @@ def _mended(
             + " ".join(said),
             costly,
         )
-    shape = snapshot if snapshot is not None else pieces.snapshot
+    shape = how.snapshot or pieces.snapshot
     is_known = has_times or pieces.dt is not None or plan.resample is not None
     mended = Trajectories(
         Pieces([piece.values for piece in parts], dt=step if is_known else None),

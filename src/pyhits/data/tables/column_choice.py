@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -109,9 +111,9 @@ class ColumnChoice:
         if time_column is not None:
             _check_column(time_column, "time_column")
         return cls(
-            _listed(columns, "columns"),
-            _listed(without_columns, "without_columns") or (),
-            None if names is None else tuple(map(str, _listed(names, "names") or ())),
+            None if columns is None else _listed(columns, "columns"),
+            () if without_columns is None else _listed(without_columns, "without_columns"),
+            None if names is None else _as_names(names),
             time_column,
             check_format(time_format),
             None if time_zone is None else check_zone(time_zone),
@@ -132,14 +134,36 @@ class ColumnChoice:
 ALL_COLUMNS = ColumnChoice()
 
 
-def _listed(given: Any, option: str) -> tuple[Column, ...] | None:
-    if given is None:
-        return None
+def _listed(given: Any, option: str) -> tuple[Column, ...]:
     single = isinstance(given, (str, int, np.integer)) or not isinstance(given, Iterable)
     items = [given] if single else list(given)
     if not items:
         raise ArgumentError(f"Expected {option} to be one column or more, got none.")
     return tuple(_check_column(item, option) for item in items)
+
+
+def _as_names(given: Any) -> tuple[str, ...]:
+    """Return names; one text lists them, as in a CSV file."""
+    return tuple(map(str, _listed(listed_in(given) if isinstance(given, str) else given, "names")))
+
+
+def listed_in(text: str) -> list[str]:
+    """Return the names in a text such as ``t,x`` or ``t,"x, in mm"``, quoted where with commas."""
+    rows = csv.reader([text], skipinitialspace=True)
+    return [part.strip() for row in rows for part in row if part.strip()]
+
+
+def as_list(names: Iterable[str]) -> str:
+    """Return names as :func:`listed_in` takes them."""
+    texts = (str(name) for name in names)
+    return ",".join(f'"{t.replace(chr(34), 2 * chr(34))}"' if "," in t else t for t in texts)
+
+
+def for_shell(text: str) -> str:
+    """Return a text as a shell takes it for one word."""
+    if text.isidentifier() or text.isdigit():
+        return text
+    return shlex.quote(text) if '"' in text else f'"{text}"'
 
 
 def _check_column(item: Any, option: str) -> Column:
@@ -151,12 +175,12 @@ def _check_column(item: Any, option: str) -> Column:
 def column_numbers(
     wanted: Sequence[Column], names: Sequence[str], where: str, option: str
 ) -> list[int]:
-    """Return the numbers of the columns asked for; a text may list several, with commas."""
+    """Return the numbers of the columns asked for; a text may list several, as in a CSV file."""
     numbers: list[int] = []
     for item in wanted:
         parts: Sequence[Column] = [item]
-        if isinstance(item, str) and item not in names and "," in item:
-            parts = [part.strip() for part in item.split(",") if part.strip()]
+        if isinstance(item, str) and item not in names:
+            parts = listed_in(item)
         for part in parts:
             number = _number(part, names, where, option)
             if number not in numbers:

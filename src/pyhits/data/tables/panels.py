@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.tables.column_choice import as_list, for_shell
 from pyhits.data.tables.time_column import rise_of
 from pyhits.errors import DataError
 
@@ -49,7 +50,7 @@ def refuse_panel(names: Sequence[str], columns: Sequence[Any], time: int, where:
             continue
         stand_together = np.count_nonzero(np.diff(ids)) == len(counts) - 1
         called = ["trajectory" if j == k else name for j, name in enumerate(names)]
-        option = f'names={called!r} (--names "{",".join(called)}")'
+        option = f"names={called!r} (--names {for_shell(as_list(called))})"
         sort = "" if stand_together else "sort the rows by it and "
         raise DataError(
             f"Each time of {where} stands in several rows, one for each value of {names[k]!r}: "

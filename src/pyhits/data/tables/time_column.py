@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.tables.column_choice import as_list, for_shell
 from pyhits.data.tables.time_names import TimeName, is_count_name, is_trajectory_name, time_name
 from pyhits.data.times import is_clock, is_date, read_times
 from pyhits.data.times.uniform import UNIFORM_TOLERANCE
@@ -117,6 +118,7 @@ def holds_dates(column: np.ndarray) -> bool:
     if column.dtype.kind not in "OSU":
         return False
     known = [item for item in column[:100].tolist() if item is not None and item == item][:5]
+    known = [item.decode(errors="replace") if isinstance(item, bytes) else item for item in known]
     return bool(known) and all(
         hasattr(item, "isoformat")
         or hasattr(item, "to_timestamp")
@@ -167,7 +169,7 @@ def find_time(
         listed = ", ".join(names[k] for k in found)
         raise DataError(
             f"Several columns of {where} look like the time: {listed}. Choose one with "
-            f"time_column={names[found[0]]!r} (--time-column {_quoted(names[found[0]])}); the "
+            f"time_column={names[found[0]]!r} (--time-column {for_shell(names[found[0]])}); the "
             "others are then features."
         )
     return TimeColumn(found[0], row_numbers, _second_clocks(names, rises, found[0], row_numbers))
@@ -196,7 +198,7 @@ def _pointed_out(
         if k in row_numbers:
             continue
         name = names[k] or f"column {k}"
-        option = f"time_column={names[k] or k!r} (--time-column {_quoted(names[k] or str(k))})"
+        option = f"time_column={names[k] or k!r} (--time-column {for_shell(names[k] or str(k))})"
         if naming[k] is TimeName.LIKELY and rise.n_rows > 1:
             notes.append(
                 f"{name!r} is named like a time, but does not rise from row to row: it is read as "
@@ -229,13 +231,8 @@ def _second_clocks(
     return (
         f"{names[time]!r} is the time; {', '.join(map(repr, others))} counts on with it and is "
         f"read as a feature. without_columns={others!r} "
-        f"(--without-columns {_quoted(','.join(others))}) leaves it out.",
+        f"(--without-columns {for_shell(as_list(others))}) leaves it out.",
     )
-
-
-def _quoted(text: str) -> str:
-    """Return a text as a shell takes it for one word."""
-    return text if text.isidentifier() or text.isdigit() else f'"{text}"'
 
 
 def is_index_of_times(name: str, values: np.ndarray, n_levels: int) -> bool:

@@ -25,16 +25,17 @@ class TimeName(IntEnum):
     SURE = 3
 
 
-def _words(text: str) -> frozenset[str]:
+def frozen_words(text: str) -> frozenset[str]:
+    """Return the words of a text."""
     return frozenset(text.split())
 
 
-_SURE = _words(
+_SURE = frozen_words(
     "t time times timestamp timestamps date dates datetime datetimes year years second seconds"
 )
 
 #: Words for time, by language where they are not English.
-_TIMES = _words(
+_TIMES = frozen_words(
     "t time times timestamp timestamps timestep date dates datetime datetimes dteday clock "
     "walltime simtime systime localtime unixtime elapsedtime timepoint timepoints dateandtime "
     "laufzeit messzeit versuchszeit "
@@ -47,12 +48,12 @@ _TIMES = _words(
 )
 
 #: Words that are times only by their values: ``temps`` and ``tempo`` mean other things too.
-_UNSURE_TIMES = _words(
+_UNSURE_TIMES = frozen_words(
     "temps tempo data epoch epochs ts ds dt elapsed jd mjd bjd hjd julian julianday juliandate "
     "tow sow"
 )
 
-_UNITS = _words(
+_UNITS = frozen_words(
     "s sec secs second seconds sekunde sekunden seconde secondes segundo segundos secondi "
     "ms msec msecs milli millis millisec millisecond milliseconds "
     "us usec usecs \u00b5s \u03bcs micros microsec microsecond microseconds "
@@ -70,9 +71,9 @@ _UNITS = _words(
 )
 
 #: Units that stand for too many other things to mean time by themselves.
-_LETTERS = _words("s h d ps fs an a mon mo")
+_LETTERS = frozen_words("s h d ps fs an a mon mo")
 
-_COUNTS = _words(
+_COUNTS = frozen_words(
     "index indices idx frame frames frameno framenumber step steps tick ticks sample samples "
     "sampleno row rows rownum rowname rownames rowid iteration iterations iter iters "
     "cycle cycles generation generations "
@@ -81,7 +82,7 @@ _COUNTS = _words(
 )
 
 #: Words that go with those for time without changing what they say.
-_QUALIFIERS = _words(
+_QUALIFIERS = frozen_words(
     "elapsed since start started end ended of the in from at to and on rel relative abs absolute "
     "local utc gmt est cet pst ist jst ut tt tai gps unix posix epoch julian gregorian iso iso8601 "
     "rfc system sys sim simulation simulated model physical real wall world universal standard "
@@ -94,7 +95,7 @@ _QUALIFIERS = _words(
 )
 
 #: What was done at some time: ``recorded_at``.
-_DEEDS = _words(
+_DEEDS = frozen_words(
     "created updated recorded observed measured logged received captured acquired reported started"
 )
 
@@ -135,7 +136,7 @@ def time_name(name: str) -> TimeName:
 def _of_one(word: str) -> TimeName:
     if word in _TIMES:
         return TimeName.COUNT if word in _UNITS else TimeName.LIKELY
-    if word in _UNSURE_TIMES or word in _COUNTS or word in _words("utc gmt unix posix"):
+    if word in _UNSURE_TIMES or word in _COUNTS or word in frozen_words("utc gmt unix posix"):
         return TimeName.COUNT
     return TimeName.COUNT if word in _UNITS and word not in _LETTERS else TimeName.NO
 

@@ -1,0 +1,161 @@
+"""How a file is read: every option of :func:`pyhits.read`, checked, in one object."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyhits.data.files.media import FILMS, SOUNDS
+from pyhits.data.packing import as_shape
+from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
+from pyhits.errors import ArgumentError
+from pyhits.util.checks import as_count, as_positive, suggest
+
+#: Extensions of text tables, and of files of named arrays.
+TEXTS = (".csv", ".tsv", ".txt", ".dat")
+ARCHIVES = (".npz", ".mat", ".h5", ".hdf5", ".nc")
+
+#: Which files an option is for, where it is not for all.
+_FOR = {
+    "header": TEXTS,
+    "decimal": TEXTS,
+    "rate": SOUNDS,
+    "mono": SOUNDS,
+    "height": FILMS,
+    "grey": FILMS,
+    "stretch": (*SOUNDS, *FILMS),
+}
+
+_OF_COLUMNS = tuple(f.name for f in fields(ColumnChoice))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the caller of :func:`pyhits.read` asked for; see there.
+
+    Attributes
+    ----------
+    choice : ColumnChoice
+        Columns or features to read, their names, and the times.
+    raw : bool
+        Take the data as they are, to be mended: missing values as NaN, times unchecked.
+    """
+
+    dt: float | None = None
+    variable: str | None = None
+    choice: ColumnChoice = field(default=ALL_COLUMNS)
+    header: bool | None = None
+    decimal: str | None = None
+    snapshot: tuple[int, ...] | None = None
+    rate: int | None = None
+    mono: bool = False
+    height: int | None = None
+    grey: bool = False
+    stretch: tuple[float, float] | None = None
+    raw: bool = False
+
+    @classmethod
+    def of(cls, **options: Any) -> Reading:
+        """Return the options of :func:`pyhits.read`, checked.
+
+        Raises
+        ------
+        ArgumentError
+            An option is unknown, or a value of the wrong kind.
+        """
+        own = [f.name for f in fields(cls) if f.name not in ("choice", "raw")]
+        for name in options:
+            if name not in (*own, *_OF_COLUMNS):
+                known = [*own, *_OF_COLUMNS]
+                raise ArgumentError(f"There is no option {name!r}{suggest(name, known)}")
+        given = {name: options[name] for name in own if options.get(name) is not None}
+        checked = {name: _CHECKS[name](value) for name, value in given.items()}
+        of_columns = {name: options.get(name) for name in _OF_COLUMNS}
+        return cls(choice=ColumnChoice.checked(**of_columns), **checked)
+
+    @property
+    def time_column(self) -> str | int | None:
+        """The column of times that was asked for."""
+        return self.choice.time_column
+
+    @property
+    def times(self) -> dict[str, str | None]:
+        """How times are read, as :func:`~pyhits.data.times.read_times` takes it."""
+        return self.choice.reading
+
+    def expect_to_suit(self, file: Path) -> None:
+        """Raise an ArgumentError if an option does not go with the kind of file."""
+        extension = file.suffix.lower()
+        if self.variable is not None and extension not in ARCHIVES:
+            raise ArgumentError(
+                f"variable={self.variable!r} was given, but {file} holds no named arrays; only "
+                f"{', '.join(ARCHIVES)} files do."
+            )
+        for option, extensions in _FOR.items():
+            if getattr(self, option) not in (None, False) and extension not in extensions:
+                raise ArgumentError(
+                    f"{option} is for {', '.join(extensions)} files, and {file} is none of them."
+                )
+        if extension in (*SOUNDS, *FILMS) and self.time_column not in (None, "none"):
+            raise ArgumentError(
+                f"There are no columns in {file}, so time_column={self.time_column!r} is not "
+                'there; only time_column="none" makes sense, which leaves its rate aside.'
+            )
+
+    def to_be_mended(self) -> Reading:
+        """Return the same, of data as they are."""
+        return replace(self, raw=True)
+
+
+def _as_name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ArgumentError(f"Expected variable to be the name of an array, got {value!r}.")
+    return value
+
+
+def _as_switch(name: str) -> Any:
+    def check(value: Any) -> bool:
+        if not isinstance(value, (bool, np.bool_)):
+            raise ArgumentError(f"Expected {name} to be True or False, got {value!r}.")
+        return bool(value)
+
+    return check
+
+
+def _as_decimal(value: Any) -> str:
+    if value not in (".", ","):
+        raise ArgumentError(f"Expected decimal to be '.' or ',', got {value!r}.")
+    return str(value)
+
+
+def _as_stretch(value: Any) -> tuple[float, float]:
+    """Return ``(from, to)`` in seconds."""
+    pair = tuple(value) if isinstance(value, (Sequence, np.ndarray)) else ()
+    if len(pair) != 2 or not all(isinstance(x, numbers.Real) for x in pair):
+        raise ArgumentError(f"Expected stretch as two times in seconds, (2, 4.5), got {value!r}.")
+    first, last = float(pair[0]), float(pair[1])
+    if not (0 <= first < last and math.isfinite(last)):
+        raise ArgumentError(
+            f"Expected a stretch from an earlier to a later time of 0 or more, got {value!r}."
+        )
+    return first, last
+
+
+_CHECKS: dict[str, Any] = {
+    "dt": lambda value: as_positive(value, "dt"),
+    "variable": _as_name,
+    "header": _as_switch("header"),
+    "decimal": _as_decimal,
+    "snapshot": as_shape,
+    "rate": lambda value: as_count(value, "rate"),
+    "mono": _as_switch("mono"),
+    "height": lambda value: as_count(value, "height"),
+    "grey": _as_switch("grey"),
+    "stretch": _as_stretch,
+}
