@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import numpy as np
 
 from pyhits.baselines.base import Baseline
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError, InterruptedWarning, warn
 from pyhits.paper.rivals.reservoir import paper_reservoir
-from pyhits.paper.rivals.search import Candidate, Search
+from pyhits.paper.rivals.search import Search
 from pyhits.util.checks import as_choice, as_count
-from pyhits.util.progress import bar
-
-#: Candidates where neither their number nor the time is given.
-_N_CANDIDATES = 20
-
-#: Part of the search that is at random, and units beyond which that is about so many only.
-_EXPLORES, _SCREENED = 0.5, 1000
+from pyhits.util.progress import Advance, bar
 
 #: Mean squared error at which the search ends: rounding is all that is left.
 _ROUNDING = 1e-24
@@ -104,56 +95,32 @@ class EchoStateNetwork(Baseline):
                 f"The shortest trajectory has {shortest} rows; a washout of {self.washout} takes "
                 f"at least {self.washout + 2}."
             )
-        n_units, d = int(self.n_units), train[0].shape[1]
-        self.n_parameters_ = n_units * d
         rng = np.random.default_rng(seed)
+        search = Search(train, held, int(self.n_units), int(self.washout))
         if self.recipe == "paper":
-            search = Search(train, held, int(self.washout), np.inf)
-            search.consider(None, paper_reservoir(n_units, d, rng))
+            search.consider(None, paper_reservoir(search.n_units, search.dimension, rng))
         else:
-            search = Search(train, held, int(self.washout), self._begin + self._limit())
+            if self.time_limit is not None:
+                search.deadline = self._begin + self.time_limit
             with bar("reservoirs", verbose=self.verbose) as progress:
-                self._search(search, rng, d, progress)
+                self._search(search, rng, progress)
+        self.n_parameters_ = search.n_units * search.dimension
         self.candidate_, self.reservoir_ = search.candidate, search.reservoir
         self.readout_, self.ridge_ = search.readout, search.ridge
         self.history_ = search.history
 
-    def _limit(self) -> float:
-        return np.inf if self.time_limit is None else float(self.time_limit)
-
-    def _search(self, search: Search, rng: np.random.Generator, d: int, progress: Any) -> None:
-        """Try candidates: first at random, later two in three near the best.
-
-        Large reservoirs take long each: the random part is then about smaller ones.
-        """
-        n_units = int(self.n_units)
-        most = self.n_candidates
-        if most is None:
-            most = _N_CANDIDATES if self.time_limit is None else 1 << 30
-        screen = search if n_units <= _SCREENED else search.again()
-        longest = 0.0
+    def _search(self, search: Search, rng: np.random.Generator, progress: Advance | None) -> None:
+        """Try candidates as long as there is time for one more; Ctrl-C ends this early."""
+        most = self.n_candidates or (20 if self.time_limit is None else 1 << 30)
         try:
-            for k in range(int(most)):
-                begin, done = time.perf_counter(), k / most
+            for k in range(most):
+                done = k / most
                 if self.time_limit is not None:
                     done = max(done, 1 - self._left() / self.time_limit)
                 if progress is not None:
                     progress(int(1000 * min(done, 1.0)), 1000)
-                stage, candidate = search, Candidate.draw(rng)
-                if k == 0:
-                    candidate = Candidate()
-                elif done < _EXPLORES and self._left() > 2 * longest:
-                    stage = screen
-                elif screen is not search and screen.candidate is not None:
-                    # The best of the small ones, once.
-                    candidate, screen = screen.candidate, search
-                elif search.candidate is not None and rng.random() < 2 / 3:
-                    candidate = search.candidate.vary(rng)
-                units = n_units if stage is search else _SCREENED
-                stage.consider(candidate, candidate.reservoir(units, d))
-                if stage is search:
-                    longest = max(longest, time.perf_counter() - begin)
-                if self._left() < 0.7 * longest or search.best_error < _ROUNDING:
+                search.step(rng, done)
+                if self._left() < 0.7 * search.longest or search.error < _ROUNDING:
                     break
         except KeyboardInterrupt:
             if not search.history:

@@ -1,22 +1,19 @@
-"""The recurrent nets: what a step does to the state and the memory."""
+"""LSTM and clockwork RNN as torch modules: they read recorded rows, or are fed their own states."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pyhits.paper.rivals.backward import ClockworkRoll, LSTMRoll
-
-#: The recurrent state of n sequences: tensors of shape (n, hidden_size).
+#: The recurrent state of n sequences: tensors of shape (n, hidden_size), the hidden units first.
 Memory = tuple[Tensor, ...]
 
-#: ``step(states (n, d), memory, times) -> (next states (n, d), memory)``; the times are one int for
-#: all or shape (n,).
-Step = Callable[[Tensor, Memory, "int | np.ndarray"], tuple[Tensor, Memory]]
+#: Of the first row: one for all sequences, or one each, shape (n,).
+Times = int | np.ndarray
 
 
 class SequenceNet(nn.Module, ABC):
@@ -26,7 +23,7 @@ class SequenceNet(nn.Module, ABC):
     ----------
     dimension, hidden_size : int
     increments : array, shape (d,), optional
-        Standard deviation of the increments: the readout then gives the increment in these units.
+        Root mean square of the increments: the readout then gives the increment in these units.
         Without, it gives the next state itself.
     """
 
@@ -35,8 +32,8 @@ class SequenceNet(nn.Module, ABC):
     #: Tensors that the memory of a sequence is made of.
     n_memories: int
 
-    #: Part of a training in which reading recorded rows pays, before the net is fed its own states.
-    teach: float
+    #: Share of a training under teacher forcing, before the net is fed its own states.
+    forced: float
 
     def __init__(
         self, dimension: int, hidden_size: int, increments: np.ndarray | None = None
@@ -49,50 +46,39 @@ class SequenceNet(nn.Module, ABC):
         self.readout = nn.Linear(hidden_size, dimension)
 
     @abstractmethod
-    def stepper(self) -> Step:
-        """Return the step for the weights as they are now; what steps share is computed once."""
+    def read(self, rows: Tensor, memory: Memory, times: Times = 0) -> tuple[Tensor, Memory]:
+        """Read true rows ``(n, time, d)``, the first at ``times``.
+
+        Returns
+        -------
+        predicted : Tensor, shape (n, time, d)
+            The next row of each.
+        memory : Memory
+            After the last.
+        """
+
+    @abstractmethod
+    def generate(
+        self, state: Tensor, memory: Memory, n_steps: int, times: Times = 0
+    ) -> tuple[Tensor, Memory]:
+        """Feed the net its own states; return them, ``(n, n_steps, d)``, and the memory."""
 
     def empty(self, n: int) -> Memory:
         """Return the memory of n sequences that have seen nothing."""
         like = self.readout.weight
         return tuple(like.new_zeros(n, self.hidden_size) for _ in range(self.n_memories))
 
-    def read(
-        self, rows: Tensor, memory: Memory, times: int | np.ndarray = 0
-    ) -> tuple[Tensor, Memory]:
-        """Read true rows; return the predicted next of each, and the memory after the last.
-
-        Parameters
-        ----------
-        rows : Tensor, shape (n, time, d)
-        """
-        step, predicted = self.stepper(), []
-        for k in range(rows.shape[1]):
-            state, memory = step(rows[:, k], memory, times + k)
-            predicted.append(state)
-        return torch.stack(predicted, dim=1), memory
-
-    def generate(
-        self, state: Tensor, memory: Memory, n_steps: int, times: int | np.ndarray = 0
-    ) -> tuple[Tensor, Memory]:
-        """Feed the net its own states; return them, ``(n, n_steps, d)``, and the memory."""
-        step, states = self.stepper(), []
-        for k in range(n_steps):
-            state, memory = step(state, memory, times + k)
-            states.append(state)
-        return torch.stack(states, dim=1), memory
-
     def next_state(self, states: Tensor, hidden: Tensor) -> Tensor:
-        """Return the states that follow, from the hidden layer after reading ``states``."""
+        """Return the states that follow, from the hidden units after reading ``states``."""
         out: Tensor = self.readout(hidden)
         return torch.addcmul(states, out, self.increments) if self.adds else out
 
 
 class LSTMNet(SequenceNet):
-    """One layer of long short-term memory (Hochreiter and Schmidhuber 1997), as torch has it."""
+    """One layer of long short-term memory (Hochreiter and Schmidhuber 1997), torch's."""
 
     n_memories = 2
-    teach = 0.4
+    forced = 0.4
 
     def __init__(
         self, dimension: int, hidden_size: int, increments: np.ndarray | None = None
@@ -100,43 +86,21 @@ class LSTMNet(SequenceNet):
         super().__init__(dimension, hidden_size, increments)
         self.layer = nn.LSTM(dimension, hidden_size, batch_first=True)
 
-    def stepper(self) -> Step:
-        """Return the step; its times do not matter."""
-        weights = _weights(self.layer)
-
-        def step(states: Tensor, memory: Memory, _: int | np.ndarray) -> tuple[Tensor, Memory]:
-            hidden, cell = torch.lstm_cell(states, memory, *weights)
-            return self.next_state(states, hidden), (hidden, cell)
-
-        return step
-
-    def read(
-        self, rows: Tensor, memory: Memory, times: int | np.ndarray = 0
-    ) -> tuple[Tensor, Memory]:
-        """Read true rows all in one call of torch's layer."""
+    def read(self, rows: Tensor, memory: Memory, times: Times = 0) -> tuple[Tensor, Memory]:
+        """As in the base class; times do not matter."""
         hidden, (last, cell) = self.layer(rows, (memory[0][None], memory[1][None]))
         return self.next_state(rows, hidden), (last[0], cell[0])
 
     def generate(
-        self, state: Tensor, memory: Memory, n_steps: int, times: int | np.ndarray = 0
+        self, state: Tensor, memory: Memory, n_steps: int, times: Times = 0
     ) -> tuple[Tensor, Memory]:
-        """As in the base class; gradients reach the weights alone."""
-        if not torch.is_grad_enabled():
-            return super().generate(state, memory, n_steps, times)
-        inputs, recurrent, first, second = _weights(self.layer)
-        out = self.readout
-        states, hidden, cell = LSTMRoll.apply(  # type: ignore[no-untyped-call]
-            state,
-            *memory,
-            torch.cat([inputs, recurrent], dim=1),
-            first + second,
-            out.weight,
-            out.bias,
-            self.increments,
-            self.adds,
-            n_steps,
-        )
-        return states, (hidden, cell)
+        """As in the base class; times do not matter."""
+        weights, states = tuple(self.layer.parameters()), []
+        for _ in range(n_steps):
+            memory = torch.lstm_cell(state, memory, *weights)
+            state = self.next_state(state, memory[0])
+            states.append(state)
+        return torch.stack(states, dim=1), memory
 
 
 class ClockworkNet(SequenceNet):
@@ -144,19 +108,19 @@ class ClockworkNet(SequenceNet):
 
     Hidden units come in modules of equal size, the fastest first. Module i computes its new state
     at times that its period divides, and keeps it otherwise. It sees the input, itself and the
-    slower modules, so the recurrent matrix is block upper triangular. Only the rows of modules that
-    move are computed.
+    slower modules, so the recurrent matrix is block upper triangular. Modules slower than the
+    slowest that moves are not computed.
 
     Parameters
     ----------
+    dimension, hidden_size, increments
+        As in :class:`SequenceNet`.
     periods : sequence of int
         One a module, rising.
-    mask : bool
-        False leaves the connections from faster to slower modules in.
     """
 
     n_memories = 1
-    teach = 0.6
+    forced = 0.6
     mask: Tensor
 
     def __init__(
@@ -166,19 +130,14 @@ class ClockworkNet(SequenceNet):
         increments: np.ndarray | None = None,
         *,
         periods: Sequence[int],
-        mask: bool = True,
     ) -> None:
         super().__init__(dimension, hidden_size, increments)
         self.periods = np.array(periods)
+        self.size = hidden_size // len(periods)
         self.layer = nn.RNN(dimension, hidden_size, batch_first=True)
-        size = hidden_size // len(periods)
-        blocks = np.ones((len(periods), len(periods)))
-        if mask:
-            blocks = np.triu(blocks)
-        dense = np.kron(blocks, np.ones((size, size)))
+        blocks = np.triu(np.ones((len(periods), len(periods))))
+        dense = np.kron(blocks, np.ones((self.size, self.size)))
         self.register_buffer("mask", torch.tensor(dense, dtype=torch.float64), persistent=False)
-        #: Rows of each set of modules that moves together: a slice if they are the first ones.
-        self._rows: dict[bytes, slice | Tensor] = {}
         with torch.no_grad():
             # As if the masked weights were not there: a unit's sum has the size it would have.
             fan_in = self.mask.sum(dim=1, keepdim=True)
@@ -189,91 +148,59 @@ class ClockworkNet(SequenceNet):
         """Recurrent weights that are never used."""
         return int((self.mask == 0).sum())
 
-    def stepper(self) -> Step:
-        """Return the step; modules move by the times it is given."""
-        weights, bias = self._weights()
-        parts: dict[int, tuple[Tensor, Tensor]] = {}
-
-        def step(states: Tensor, memory: Memory, times: int | np.ndarray) -> tuple[Tensor, Memory]:
-            (hidden,) = memory
-            rows, stays = self._moves(times)
-            key = rows.stop if isinstance(rows, slice) else -id(rows)
-            if key not in parts:
-                parts[key] = weights[rows].T, bias[rows]
-            matrix, offset = parts[key]
-            new = torch.tanh(torch.addmm(offset, torch.cat([states, hidden], dim=1), matrix))
-            if stays is not None:
-                new = torch.where(stays, hidden[:, rows], new)
-            if isinstance(rows, slice):
-                hidden = torch.cat([new, hidden[:, rows.stop :]], dim=1)
-            else:
-                hidden = hidden.index_copy(1, rows, new)
-            return self.next_state(states, hidden), (hidden,)
-
-        return step
-
-    def read(
-        self, rows: Tensor, memory: Memory, times: int | np.ndarray = 0
-    ) -> tuple[Tensor, Memory]:
-        """As in the base class; gradients reach the weights alone."""
-        if not torch.is_grad_enabled():
-            return super().read(rows, memory, times)
-        return self._roll(rows, memory, rows.shape[1], times)
+    def read(self, rows: Tensor, memory: Memory, times: Times = 0) -> tuple[Tensor, Memory]:
+        """As in the base class; what the inputs add is one product for all rows."""
+        inputs, recurrent, bias = self._weights()
+        driven = (rows @ inputs.T + bias).unbind(dim=1)
+        fastest = self._fastest(recurrent)
+        (hidden,), all_hidden = memory, []
+        for k in range(rows.shape[1]):
+            end, stays = self._moves(times + k)
+            sums = torch.addmm(driven[k][:, :end], hidden, fastest[end])
+            hidden = _moved(hidden, sums, stays)
+            all_hidden.append(hidden)
+        return self.next_state(rows, torch.stack(all_hidden, dim=1)), (hidden,)
 
     def generate(
-        self, state: Tensor, memory: Memory, n_steps: int, times: int | np.ndarray = 0
+        self, state: Tensor, memory: Memory, n_steps: int, times: Times = 0
     ) -> tuple[Tensor, Memory]:
-        """As in the base class; gradients reach the weights alone."""
-        if not torch.is_grad_enabled():
-            return super().generate(state, memory, n_steps, times)
-        return self._roll(state[:, None], memory, n_steps, times)
+        """As in the base class."""
+        inputs, recurrent, bias = self._weights()
+        fastest = self._fastest(torch.cat([inputs, recurrent], dim=1))
+        (hidden,), states = memory, []
+        for k in range(n_steps):
+            end, stays = self._moves(times + k)
+            sums = torch.addmm(bias[:end], torch.cat([state, hidden], dim=1), fastest[end])
+            hidden = _moved(hidden, sums, stays)
+            state = self.next_state(state, hidden)
+            states.append(state)
+        return torch.stack(states, dim=1), (hidden,)
 
-    def _roll(
-        self, rows: Tensor, memory: Memory, n_steps: int, times: int | np.ndarray
-    ) -> tuple[Tensor, Memory]:
-        weights, bias = self._weights()
-        states, hidden = ClockworkRoll.apply(  # type: ignore[no-untyped-call]
-            rows,
-            memory[0],
-            weights,
-            bias,
-            self.readout.weight,
-            self.readout.bias,
-            self.increments,
-            self.adds,
-            n_steps,
-            lambda k: self._moves(times + k),
-        )
-        return states, (hidden,)
+    def _weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the weights of inputs and, masked, of hidden units, and the bias."""
+        inputs, recurrent, first, second = self.layer.parameters()
+        return inputs, recurrent * self.mask, first + second
 
-    def _weights(self) -> tuple[Tensor, Tensor]:
-        """Return the weights of inputs and, masked, of hidden units, (h, d + h), and the bias."""
-        inputs, recurrent, first, second = _weights(self.layer)
-        return torch.cat([inputs, recurrent * self.mask], dim=1), first + second
+    def _fastest(self, weights: Tensor) -> dict[int, Tensor]:
+        """Return the transposed weights of the fastest modules, by their number of units."""
+        return {k: weights[:k].T for k in range(0, self.hidden_size + 1, self.size)}
 
-    def _moves(self, times: int | np.ndarray) -> tuple[slice | Tensor, Tensor | None]:
-        """Return the units that move at these times, and which of them stay in which sequence."""
+    def _moves(self, times: Times) -> tuple[int, Tensor | None]:
+        """Return how many units are computed, and where, ``(n, units)``, they stay, if anywhere."""
         moves = np.atleast_1d(times)[:, None] % self.periods == 0
-        anywhere = moves.any(axis=0)
-        size = self.hidden_size // len(self.periods)
-        stays = None
-        if len(moves) > 1 and not (moves == anywhere).all():
-            stays = torch.from_numpy(np.repeat(~moves[:, anywhere], size, axis=1))
-        key = anywhere.tobytes()
-        if key not in self._rows:
-            n = int(anywhere.sum())
-            if anywhere[:n].all():
-                self._rows[key] = slice(0, n * size)
-            else:
-                self._rows[key] = torch.from_numpy(np.flatnonzero(np.repeat(anywhere, size)))
-        return self._rows[key], stays
+        n = int(np.flatnonzero(moves.any(axis=0)).max(initial=-1)) + 1
+        stays = ~moves[:, :n]
+        if not stays.any():
+            return n * self.size, None
+        return n * self.size, torch.from_numpy(np.repeat(stays, self.size, axis=1))
 
 
-def _weights(layer: nn.LSTM | nn.RNN) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the weights and the two biases of a layer of torch."""
-    names = "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"
-    inputs, recurrent, first, second = (layer.get_parameter(name) for name in names)
-    return inputs, recurrent, first, second
+def _moved(hidden: Tensor, sums: Tensor, stays: Tensor | None) -> Tensor:
+    """Return the hidden units after the first of them have got new sums, but where they stay."""
+    new, end = torch.tanh(sums), sums.shape[1]
+    if stays is not None:
+        new = torch.where(stays, hidden[:, :end], new)
+    return torch.cat([new, hidden[:, end:]], dim=1)
 
 
 def increment_scale(rows: Sequence[np.ndarray]) -> np.ndarray:

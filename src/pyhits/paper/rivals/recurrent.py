@@ -12,22 +12,15 @@ import torch
 from pyhits.baselines.base import Baseline
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, InterruptedWarning, TrainingError, warn
-from pyhits.paper.rivals import relay, whole
-from pyhits.paper.rivals.keeper import Keeper
+from pyhits.paper.rivals.early_stopping import BestWeights, Limits
 from pyhits.paper.rivals.nets import ClockworkNet, LSTMNet, SequenceNet, increment_scale
+from pyhits.paper.rivals.training import Trainer, train_on_batch
 from pyhits.util.checks import as_count, shown
 from pyhits.util.progress import bar
 
-#: Optimiser steps where neither their number nor the time is given.
-_STEPS = {"pyhits": 4000, "paper": 10_000}
-
-#: Increments are predicted where their mean square is this part of the variance or less. Otherwise,
-#: as in sampled music, the state before says little, and nets predict states.
-_SMOOTH = 0.25
-
 
 class _Recurrent(Baseline):
-    """What the recurrent nets share; see :class:`LSTM` for the parameters."""
+    """What the recurrent nets have in common; see :class:`LSTM` for the parameters."""
 
     hidden_size: int
     max_steps: int | None
@@ -45,36 +38,41 @@ class _Recurrent(Baseline):
 
     def _train(self, train: list[np.ndarray], held: list[np.ndarray], seed: int) -> None:
         paper = self.recipe == "paper"
-        d = train[0].shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            net = self._net(d, None if paper else _increments(train))
+            net = self._net(train[0].shape[1], None if paper else _increments(train))
         net.to(getattr(torch, self.dtype))
-        n_steps = self.max_steps
-        if n_steps is None:
-            n_steps = _STEPS[self.recipe] if paper or self.time_limit is None else 1 << 60
+        limits = Limits(self._n_steps(), self._begin, self.time_limit)
         with bar(type(self).__name__, verbose=self.verbose) as progress:
-            keeper = Keeper(net, held, int(n_steps), self._begin, self.time_limit, progress)
+            best = BestWeights(net, held, limits, progress)
             try:
                 if paper:
-                    whole.train(net, train, keeper)
+                    train_on_batch(net, train, best)
                 else:
-                    relay.train(net, train, keeper, seed)
+                    Trainer(net, train, best, seed).run()
             except KeyboardInterrupt:
-                if keeper.best is None:
+                if best.weights is None:
                     raise
                 warn(
-                    f"Training was interrupted after {keeper.step} steps: kept the best so far.",
+                    f"Training was interrupted after {best.step} steps: kept the best so far.",
                     InterruptedWarning,
                 )
-        if keeper.best is None:
+        if best.weights is None:
             raise TrainingError(
                 "The loss was never finite; look for outliers in the data, or scale them."
             )
-        net.load_state_dict(keeper.best)
+        net.load_state_dict(best.weights)
         self.net_ = net.eval().requires_grad_(False)
         self.n_parameters_ = sum(p.numel() for p in net.parameters())
-        self.history_ = keeper.history
+        self.history_ = best.history
+
+    def _n_steps(self) -> int:
+        """Return the optimiser steps at most; without a number, as many as the time allows."""
+        if self.max_steps is not None:
+            return int(self.max_steps)
+        if self.recipe == "paper":
+            return 10_000
+        return 4000 if self.time_limit is None else 1 << 60
 
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         net = self.net_
@@ -88,11 +86,15 @@ class _Recurrent(Baseline):
         return states.double().numpy()
 
 
-def _increments(train: list[np.ndarray]) -> np.ndarray | None:
-    """Return the increments' standard deviations, or None if states move too far for these."""
+def _increments(train: list[np.ndarray], smooth_below: float = 0.25) -> np.ndarray | None:
+    """Return the increments' root mean squares, or None if states move too far for these.
+
+    Increments are predicted where their mean square is a quarter of the variance or less.
+    Otherwise, as in sampled music, the state before says little, and nets predict states.
+    """
     increments = increment_scale(train)
     spread = float(np.mean(np.var(np.concatenate(train), axis=0)))
-    smooth = float(np.mean(np.square(increments))) < _SMOOTH * spread
+    smooth = float(np.mean(np.square(increments))) < smooth_below * spread
     return increments if smooth else None
 
 
@@ -104,12 +106,11 @@ class LSTM(_Recurrent):
     hidden_size : int
         h units: ``4 (d h + h^2 + 2 h) + h d + d`` parameters.
     recipe : {"pyhits", "paper"}
-        ``"pyhits"`` predicts increments, of data that are smooth in time. It is taught on the
-        recorded rows, then fed its own states over longer and longer segments, all side by side, by
-        SOAP (large nets by Adam) with a falling learning rate, and keeps the weights with the
-        smallest error of a forecast. ``"paper"`` is what the authors
-        did: the recorded rows as one batch, the next state, Adam at 1e-3, the weights with the
-        smallest loss.
+        ``"pyhits"`` predicts increments of data that are smooth in time. It is trained under
+        teacher forcing first, then in closed loops over longer and longer segments, by SOAP (large
+        nets by Adam) with a falling learning rate, and keeps the weights with the smallest error of
+        a forecast. ``"paper"`` is what the authors did: the recorded rows as one batch, the next
+        state, Adam at 1e-3, the weights with the smallest loss.
     time_limit : float, optional
         Seconds for the whole fit. Results then depend on the machine.
     max_steps : int, optional

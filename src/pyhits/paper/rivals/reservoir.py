@@ -1,22 +1,15 @@
-"""Random reservoirs: their matrices, and their states along given rows or their own forecasts."""
+"""Random reservoirs: their matrices, and their states along given rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse import linalg
-
-#: Matrices up to these sizes are decomposed densely: dense ones, and sparse ones.
-_DENSE, _SPARSE = 1500, 200
-
-#: Multiplications of the estimate where Arnoldi's iteration does not converge.
-_N_POWERS = 200
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reservoir:
     """The fixed part of an echo state network (Jaeger 2001).
 
@@ -35,44 +28,92 @@ class Reservoir:
     bias: np.ndarray
     leak: float
 
-    @property
-    def n_units(self) -> int:
-        """Number of units."""
-        return len(self.bias)
-
-    def harvest(self, rows: np.ndarray, state: np.ndarray | None = None) -> np.ndarray:
-        """Return the states after each of the rows that are read, from zero where none is given.
-
-        Parameters
-        ----------
-        rows : array, shape (n, time, d)
-        state : array, shape (n, n_units), optional
-
-        Returns
-        -------
-        array, shape (n, time, n_units)
-        """
-        n, length, d = rows.shape
-        driven = np.asarray((self.inputs @ rows.reshape(-1, d).T).T).reshape(n, length, -1)
-        driven += self.bias
-        x = np.zeros((self.n_units, n)) if state is None else state.T
-        for k in range(length):
-            x = self._move(x, driven[:, k].T)
-            driven[:, k] = x.T
-        return driven
+    def harvest(self, rows: np.ndarray) -> np.ndarray:
+        """Return the states ``(n, time, n_units)`` after each of ``(n, time, d)``, from zero."""
+        x = np.zeros((len(self.bias), len(rows)))
+        states = np.empty((*rows.shape[:2], len(x)))
+        for k in range(rows.shape[1]):
+            x = self.move(x, rows[:, k].T)
+            states[:, k] = x.T
+        return states
 
     def move(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Read one row each: ``(n_units, n)`` and ``(d, n)`` give ``(n_units, n)``."""
-        return self._move(x, self.inputs @ rows + self.bias[:, None])
-
-    def _move(self, x: np.ndarray, driven: np.ndarray) -> np.ndarray:
         new = self.recurrent @ x
-        new += driven
+        new += self.inputs @ rows
+        new += self.bias[:, None]
         np.tanh(new, out=new)
-        if self.leak < 1:
-            new *= self.leak
-            new += (1 - self.leak) * x
-        return np.asarray(new)
+        return np.asarray(new if self.leak == 1 else self.leak * new + (1 - self.leak) * x)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Settings of one reservoir.
+
+    Attributes
+    ----------
+    radius, leak : float
+        Spectral radius and leak.
+    input_scale, bias_scale : float
+        Standard deviations of the driven and the constant part of a unit's sum.
+    degree, input_degree : int
+        Recurrent connections and features that a unit sees.
+    increments : bool
+        Whether the readout gives increments instead of states.
+    seed : int
+        Of the matrices.
+    """
+
+    radius: float = 0.9
+    leak: float = 1.0
+    input_scale: float = 0.5
+    bias_scale: float = 0.3
+    degree: int = 10
+    input_degree: int = 10
+    increments: bool = True
+    seed: int = 0
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Candidate:
+        """Return random settings."""
+
+        def between(low: float, high: float) -> float:
+            return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+        return cls(
+            radius=float(rng.uniform(0.05, 1.3)),
+            leak=between(0.03, 1.0) if rng.random() < 0.6 else 1.0,
+            input_scale=between(0.003, 3.0),
+            bias_scale=between(0.03, 2.0),
+            degree=int(rng.choice([3, 10, 30])),
+            input_degree=int(rng.choice([1, 3, 10, 100])),
+            increments=bool(rng.random() < 0.5),
+            seed=int(rng.integers(1 << 31)),
+        )
+
+    def vary(self, rng: np.random.Generator) -> Candidate:
+        """Return settings near these."""
+        near = np.exp(0.3 * rng.standard_normal(4))
+        return replace(
+            self,
+            radius=min(float(self.radius * near[0]), 1.5),
+            leak=min(float(self.leak * near[1]), 1.0) if self.leak < 1 else 1.0,
+            input_scale=float(self.input_scale * near[2]),
+            bias_scale=float(self.bias_scale * near[3]),
+            seed=int(rng.integers(1 << 31)),
+        )
+
+    def reservoir(self, n_units: int, dimension: int) -> Reservoir:
+        """Return the reservoir; its matrices are sparse."""
+        rng = np.random.default_rng(self.seed)
+        recurrent = _sparse(n_units, n_units, self.degree, rng)
+        inputs = _sparse(n_units, dimension, self.input_degree, rng)
+        return Reservoir(
+            self.radius / (spectral_radius(recurrent) or 1.0) * recurrent,
+            self.input_scale * np.sqrt(3 / min(self.input_degree, dimension)) * inputs,
+            self.bias_scale * rng.standard_normal(n_units),
+            self.leak,
+        )
 
 
 def paper_reservoir(n_units: int, dimension: int, rng: np.random.Generator) -> Reservoir:
@@ -83,53 +124,33 @@ def paper_reservoir(n_units: int, dimension: int, rng: np.random.Generator) -> R
     return Reservoir(recurrent, inputs, np.zeros(n_units), 1.0)
 
 
-def sparse_matrix(n_units: int, degree: int, rng: np.random.Generator) -> Any:
-    """Return a sparse random matrix of spectral radius 1, ``degree`` entries a row."""
-    degree = min(degree, n_units)
-    rows = np.repeat(np.arange(n_units), degree)
-    columns = rng.integers(0, n_units, n_units * degree)
-    values = rng.uniform(-1, 1, n_units * degree)
-    matrix = sparse.csr_array((values, (rows, columns)), shape=(n_units, n_units))
-    radius = spectral_radius(matrix)
-    return matrix / radius if radius > 0 else matrix
+def _sparse(n_rows: int, n_columns: int, degree: int, rng: np.random.Generator) -> Any:
+    """Return a matrix with ``degree`` entries a row, uniform between -1 and 1."""
+    degree = min(degree, n_columns)
+    if 10 * degree < n_columns:  # two entries in one place are rare then; they add up
+        columns = rng.integers(0, n_columns, (n_rows, degree))
+    else:
+        columns = np.argsort(rng.random((n_rows, n_columns)), axis=1)[:, :degree]
+    rows, values = np.repeat(np.arange(n_rows), degree), rng.uniform(-1, 1, n_rows * degree)
+    return sparse.csr_array((values, (rows, columns.ravel())), shape=(n_rows, n_columns))
 
 
-def sparse_inputs(n_units: int, dimension: int, degree: int, rng: np.random.Generator) -> Any:
-    """Return input weights of unit variance a sum: each unit sees ``degree`` features."""
-    degree = min(degree, dimension)
-    rows = np.repeat(np.arange(n_units), degree)
-    columns = np.argsort(rng.random((n_units, dimension)), axis=1)[:, :degree].ravel()
-    values = rng.uniform(-1, 1, n_units * degree) * np.sqrt(3 / degree)
-    return sparse.csr_array((values, (rows, columns)), shape=(n_units, dimension))
-
-
-def spectral_radius(matrix: Any) -> float:
+def spectral_radius(matrix: Any, n_powers: int = 200) -> float:
     """Return the largest absolute eigenvalue.
 
-    Small matrices are decomposed; of large ones Arnoldi's iteration finds it, and where that does
-    not converge, the growth of powers: right to a few per cent for random matrices.
+    Small matrices are decomposed. Of large ones the growth of powers tells it, right to a few per
+    cent for random matrices.
     """
     n = matrix.shape[0]
-    if n <= (_SPARSE if sparse.issparse(matrix) else _DENSE):
+    if n <= (200 if sparse.issparse(matrix) else 1500):
         dense = matrix.toarray() if sparse.issparse(matrix) else matrix
         return float(np.abs(np.linalg.eigvals(dense)).max())
-    start = np.random.default_rng(0).standard_normal(n)
-    # Products with large dense matrices take a tenth of a second each.
-    maxiter = 30 if sparse.issparse(matrix) else 4
-    try:
-        found = linalg.eigs(
-            matrix, k=1, ncv=60, tol=1e-3, maxiter=maxiter, v0=start, return_eigenvectors=False
-        )
-        return float(np.abs(found[0]))
-    except linalg.ArpackError:
-        pass
-    logs = 0.0
-    for k in range(_N_POWERS):
-        start = matrix @ start
-        norm = float(np.linalg.norm(start))
-        if norm == 0:
+    vector, growth = np.random.default_rng(0).standard_normal(n), np.ones(n_powers)
+    for k in range(n_powers):
+        vector = matrix @ vector
+        growth[k] = np.linalg.norm(vector)
+        if growth[k] == 0:
             return 0.0
-        start /= norm
-        # The first half aligns the vector.
-        logs += np.log(norm) if k >= _N_POWERS // 2 else 0.0
-    return float(np.exp(logs / (_N_POWERS - _N_POWERS // 2)))
+        vector /= growth[k]
+    # The first half aligns the vector.
+    return float(np.exp(np.log(growth[n_powers // 2 :]).mean()))
