@@ -40,7 +40,7 @@ from benchmarks.tables import print_bars, print_table
 from benchmarks.timing import THREADS, repeat
 from pyhits.hierarchy import cost, ranges
 from pyhits.hierarchy.knots import Knots
-from pyhits.hierarchy.steps import Steps
+from pyhits.hierarchy.stepper import Stepper
 from pyhits.util.atomic import write_bytes
 
 NAME = "adaptive"
@@ -190,7 +190,7 @@ def by_change_of_state(model: pyhits.HiTS, problem: Problem, change: float) -> P
     """
     n_steps, sizes = problem.n_steps, sorted(model.flow_maps_)
     now = torch.from_numpy(model.encoder_.transform(problem.initial_states))
-    steps = [Steps(model.flow_maps_[size], now) for size in sizes]
+    steps = [Stepper({size: model.flow_maps_[size]}).step for size in sizes]
     times, states, tried, level = [0], [now], 0, len(sizes) - 1
     with torch.inference_mode():
         while times[-1] < n_steps:

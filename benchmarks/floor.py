@@ -15,7 +15,7 @@ from benchmarks.models import HIDDEN, work
 from benchmarks.record import Record
 from benchmarks.timing import THREADS, compare, threads
 from pyhits.flowmaps import FlowMap, ResidualNet
-from pyhits.hierarchy.engine import block_rows
+from pyhits.hierarchy.batching import USUAL
 
 NAME = "machine"
 
@@ -23,7 +23,8 @@ NAME = "machine"
 def block() -> tuple[int, int]:
     """Return rows and width of the products that a forecast of planar nets consists of."""
     with threads(1):  # as each of the engine's shares has
-        return block_rows(ResidualNet(2, HIDDEN), torch.empty(0)), HIDDEN[0]
+        bytes_each = ResidualNet(2, HIDDEN).width * torch.float32.itemsize
+        return USUAL.block_rows(bytes_each, torch.get_num_threads()), HIDDEN[0]
 
 
 def floor(

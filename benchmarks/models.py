@@ -16,7 +16,7 @@ from benchmarks.timing import THREADS, compare
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet, ScaledNet
 from pyhits.hierarchy import resolution
-from pyhits.hierarchy.engine import stages
+from pyhits.hierarchy.stages import stages
 
 #: Shape of the nets in the plain hierarchy and in the dense one.
 HIDDEN = (64, 64, 64)
@@ -94,7 +94,7 @@ def work(flow_maps: Mapping[int, FlowMap], n_trajectories: int, n_steps: int) ->
     finest = resolution(flow_maps)
     maps = {size // finest: flow_map for size, flow_map in flow_maps.items()}
     each = {size: multiply_adds(flow_map) for size, flow_map in maps.items()}
-    plan = stages(maps, -(-n_steps // finest))
+    plan = stages({size: f.outputs for size, f in maps.items()}, -(-n_steps // finest))
     return float(n_trajectories * sum(stage.columns * each[stage.size] for stage in plan))
 
 

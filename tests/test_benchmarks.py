@@ -27,7 +27,7 @@ from benchmarks.scaling import largest_slope
 from benchmarks.timing import Timing, compare, repeat, threads
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import FlowMap, PolynomialMap
-from pyhits.hierarchy.engine import sequential
+from pyhits.hierarchy import Stepper, sequential
 
 
 def rotating(angle: float) -> PolynomialMap:
@@ -59,8 +59,7 @@ def test_the_published_algorithm_computes_what_algorithm_1_defines(sizes, n_step
     found = published.forecast(start, maps, n_steps)
     assert found.shape == (3, n_steps + 1, 2)
     known = np.arange(0, n_steps + 1, sizes[0])
-    coarse = {s // sizes[0]: m for s, m in maps.items()}
-    sequential(states[:, : len(known)], coarse)
+    sequential(states[:, : len(known)], Stepper(maps))
     np.testing.assert_allclose(found[:, known], states[:, : len(known)], atol=1e-12)
     # Between known states it is linear, as published.
     middle = 0.5 * (found[:, known[:-1]] + found[:, known[1:]])

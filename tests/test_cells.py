@@ -14,7 +14,7 @@ from conftest import rotation
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import CellMap, create
 from pyhits.flowmaps.stored import pack_flow_map, unpack_flow_map
-from pyhits.hierarchy.engine import fill, sequential
+from pyhits.hierarchy import Stepper, sequential
 from pyhits.numerics.basis import Monomials
 from pyhits.training.tabulate import Step, tabulate
 from pyhits.util.tensorfile import read_tensors, write_tensors
@@ -248,8 +248,9 @@ def test_cells_couple() -> None:
     states = torch.zeros(50, 33, 2, dtype=torch.float64)
     states[:, 0] = torch.from_numpy(square(50, seed=8))
     slow = states.clone()
-    fill(states, maps)
-    sequential(slow, maps)
+    stepper = Stepper(maps)
+    stepper.fill(states)
+    sequential(slow, stepper)
     torch.testing.assert_close(states, slow, atol=1e-12, rtol=1e-12)
     exact = spiral(0.2 * 32)(states[:, 0].numpy())
     np.testing.assert_allclose(states[:, 32], exact, atol=1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -15,18 +16,19 @@ from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DivergenceError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet
 from pyhits.hierarchy import (
+    Batching,
     Candidate,
+    Hierarchy,
     Selection,
+    Stepper,
     chain,
     cost,
     fastest,
-    fill,
     ranges,
     resolution,
     select,
     sequential,
 )
-from pyhits.hierarchy.engine import worthwhile_shares
 from pyhits.hierarchy.forecast import forecast
 from pyhits.hierarchy.interpolate import interpolate
 
@@ -99,8 +101,9 @@ def test_dense_hierarchies_equal_their_definition(
     both = [torch.full((n, n_steps + 1, 2), torch.nan, dtype=torch.float64) for _ in range(2)]
     for states in both:
         states[:, 0] = start
-    fill(both[0], maps, rows_per_block=rows)
-    sequential(both[1], maps)
+    stepper = Stepper(maps, rows_per_block=rows)
+    stepper.fill(both[0])
+    sequential(both[1], stepper)
     torch.testing.assert_close(both[0], both[1], atol=1e-12, rtol=0)
 
 
@@ -145,8 +148,7 @@ def test_costs_are_those_of_the_forecast() -> None:
         for n_steps in (16, 64, 100):
             flow_maps: dict[int, FlowMap] = {s: Counted(o) for s, o in maps.items()}
             finest = resolution(flow_maps)
-            fill(torch.zeros(1, -(-n_steps // finest) + 1, 2),
-                 {s // finest: f for s, f in flow_maps.items()})  # fmt: skip
+            Stepper(flow_maps).rollout(torch.zeros(1, 2), -(-n_steps // finest))
             found = cost(flow_maps, n_steps)
             assert found.evaluations == sum(f.rows for f in flow_maps.values())
             assert found.depth == sum(f.calls for f in flow_maps.values())
@@ -174,15 +176,15 @@ def test_every_row_comes_from_the_coarsest_step_that_divides_it() -> None:
             change[:, self.slot] = 1
             return change
 
-    states = torch.zeros(1, 24, 2)
-    fill(states, {1: Count(0), 6: Count(1)})
+    states = Stepper({1: Count(0), 6: Count(1)}).rollout(torch.zeros(1, 2), 23)
     rows = np.arange(24)
     np.testing.assert_array_equal(states[0, :, 1].numpy(), rows // 6)
     np.testing.assert_array_equal(states[0, :, 0].numpy(), rows % 6)
 
 
-def test_threads_and_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyhits.hierarchy.forecast.worthwhile_shares", lambda *_: 2)
+def test_threads_and_blocks_do_not_change_the_result() -> None:
+    everywhere = Batching(shared_work=1, shared_rows=(1, 1), shared_steps=1)
+    assert Stepper({1: PolynomialMap(2, 1)}, batching=everywhere).shares(9, 100) == 18
     net = seeded(ResidualNet(2, (8,)), 0)
     maps = {1: net, 4: net, 16: net}
     start = np.random.default_rng(0).standard_normal((9, 2)).astype(np.float32)
@@ -191,7 +193,7 @@ def test_threads_and_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyP
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            results.append(forecast(start, maps, identity(), 100))
+            results.append(forecast(start, maps, identity(), 100, batching=everywhere))
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -201,12 +203,12 @@ def test_threads_and_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyP
 def test_batches_are_shared_among_threads_only_where_steps_have_rows_enough() -> None:
     net = seeded(ResidualNet(2, (64, 64, 64)), 0)
     one_by_one, coupled = {1: net}, {1: net, 16: net, 256: net}
-    assert worthwhile_shares(one_by_one, 100, 5120) == 1
-    assert worthwhile_shares(one_by_one, 100_000, 5120) > 1
-    assert worthwhile_shares(coupled, 1, 256) == 1
-    assert worthwhile_shares(coupled, 100, 5120) > 1
+    assert Stepper(one_by_one).shares(100, 5120) == 1
+    assert Stepper(one_by_one).shares(100_000, 5120) > 1
+    assert Stepper(coupled).shares(1, 256) == 1
+    assert Stepper(coupled).shares(100, 5120) > 1
     polynomial = {1: PolynomialMap(2, 3)}
-    assert worthwhile_shares(polynomial, 1000, 5120) == 1
+    assert Stepper(polynomial).shares(1000, 5120) == 1
 
 
 def test_step_sizes_must_nest() -> None:
@@ -221,8 +223,8 @@ def test_step_sizes_must_nest() -> None:
     ):
         with pytest.raises(ArgumentError, match=message):
             chain(bad)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="finest step size to fill with must be 1"):
-        fill(torch.zeros(1, 5, 2), exact_maps([2]))
+    with pytest.raises(ArgumentError, match="lies inside the step of 8"):
+        Stepper({2: PolynomialMap(2, 1), 8: PolynomialMap(2, 1, 4)})
 
 
 @pytest.mark.parametrize(("method", "order"), [("linear", 2), ("cubic", 4)])
@@ -285,11 +287,11 @@ def test_divergence_of_a_coarse_scale_counts_in_dt() -> None:
     assert caught.value.step == 3 * 14
 
 
-def test_forecasts_larger_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forecasts_larger_than_a_chunk() -> None:
     start = np.random.default_rng(0).standard_normal((11, 2))
     whole = forecast(start, exact_maps([1, 4]), identity(), 50)
-    monkeypatch.setattr("pyhits.hierarchy.forecast._CHUNK_BYTES", 3 * 51 * 2 * 8)
-    parts = forecast(start, exact_maps([1, 4]), identity(), 50)
+    small = Batching(chunk_bytes=3 * 51 * 2 * 8)
+    parts = forecast(start, exact_maps([1, 4]), identity(), 50, batching=small)
     np.testing.assert_allclose(parts, whole, atol=1e-14)
 
 
@@ -370,6 +372,55 @@ def test_a_selection_survives_json() -> None:
 
 def test_sequential_is_the_plain_definition() -> None:
     states = torch.ones(1, 8, 2, dtype=torch.float64)
-    sequential(states, exact_maps([1, 4]))
+    sequential(states, Stepper(exact_maps([1, 4])))
     wanted = exact(np.ones((1, 2)), 0.1 * np.arange(8))[0]
     np.testing.assert_allclose(states[0].numpy(), wanted, atol=1e-12)
+
+
+# What is made once
+
+
+def test_a_stepper_is_made_once_and_anew_where_weights_have_changed() -> None:
+    hierarchy = Hierarchy({1: seeded(ResidualNet(2, (8,)), 0), 4: seeded(ResidualNet(2, (8,)), 1)})
+    start = torch.ones(3, 2)
+    before = hierarchy.stepper([4, 1])
+    assert before.sizes == (1, 4)
+    assert hierarchy.stepper() is before
+    assert hierarchy.stepper([1]) is not before
+    whole = before.rollout(start, 12)
+    torch.testing.assert_close(before.rollout(start, 12), whole, rtol=0, atol=0)
+    net = hierarchy.flow_maps[4]
+    with torch.no_grad():
+        next(net.parameters()).mul_(2.0)
+    changed = hierarchy.stepper([1, 4]).rollout(start, 12)
+    fresh = Stepper(hierarchy.flow_maps).rollout(start, 12)
+    torch.testing.assert_close(changed, fresh, rtol=0, atol=0)
+    assert not torch.equal(changed, whole)
+    again = pickle.loads(pickle.dumps(hierarchy)).stepper([1, 4]).rollout(start, 12)
+    torch.testing.assert_close(again, fresh, rtol=0, atol=0)
+    with pytest.raises(ArgumentError, match="Step size 2 was not trained; there are 1, 4"):
+        hierarchy.stepper([1, 2])
+
+
+@given(rows=st.lists(st.integers(1, 40), min_size=1, max_size=4), n_steps=st.integers(0, 50))
+@settings(max_examples=30, deadline=None)
+def test_buffers_that_are_used_again_change_no_bit(rows: list[int], n_steps: int) -> None:
+    polynomial = PolynomialMap(2, 3)
+    polynomial.coefficients.normal_(0, 0.01, generator=torch.Generator().manual_seed(0))
+    maps: dict[int, FlowMap] = {1: polynomial, 4: seeded(ResidualNet(2, (8,)), 1)}
+    used = Stepper(maps)
+    for n in rows:
+        start = torch.from_numpy(0.1 * np.random.default_rng(n).standard_normal((n, 2))).float()
+        fresh = Stepper(maps).rollout(start, n_steps)
+        assert torch.equal(used.rollout(start, n_steps), fresh)
+
+
+def test_one_step_is_that_of_the_coarsest_scale() -> None:
+    dense = seeded(ResidualNet(2, (8,), outputs=4), 0)
+    stepper = Stepper({4: dense})
+    start = torch.ones(3, 2)
+    assert stepper.spacing == 1
+    inside = dense.within(start)
+    torch.testing.assert_close(stepper.within(start), inside)
+    torch.testing.assert_close(stepper.step(start), inside[:, -1])
+    torch.testing.assert_close(stepper.steps(start, 3), stepper.rollout(start, 12)[:, 4::4])

@@ -17,7 +17,7 @@ from pyhits.coordinates.input_steps import over_packed_steps, over_steps
 from pyhits.coordinates.inputs import Inputs, acting, attach
 from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap
-from pyhits.hierarchy import fill, sequential
+from pyhits.hierarchy import Stepper, sequential
 
 #: Step and the exact flow of a damped, driven oscillator over it: x' = A x + b u, u held.
 DT = 0.1
@@ -106,9 +106,11 @@ def test_the_hierarchy_integrates_any_input(sizes: list[int]) -> None:
     def inputs(size: int) -> torch.Tensor:
         return torch.cat([told[size], told[size][:, -1:]], dim=1)
 
-    for method in (fill, sequential):
-        states = torch.zeros(5, 30, 3, dtype=torch.float64)
-        method(states, maps, inputs=inputs)
+    stepper = Stepper(maps)
+    in_turn = torch.zeros(5, 30, 3, dtype=torch.float64)
+    sequential(in_turn, stepper, inputs)
+    at_once = stepper.rollout(torch.zeros(5, 1, dtype=torch.float64), 29, inputs)
+    for states in (in_turn, at_once):
         assert np.allclose(states[..., 0].numpy(), exact, atol=1e-12)
 
 

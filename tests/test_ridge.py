@@ -23,7 +23,7 @@ from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, CheckpointError, PyHiTSWarning
 from pyhits.evaluation import plots
 from pyhits.flowmaps import ResidualNet
-from pyhits.hierarchy import engine
+from pyhits.hierarchy.stages import stages
 from pyhits.training import (
     RECIPES,
     Recipe,
@@ -90,7 +90,7 @@ def test_coupled_windows_are_what_algorithm_1_evaluates(
     )
     visited: dict[int, set[tuple[int, int]]] = {size: set() for size in sizes}
     for k, n in enumerate(lengths):
-        for stage in engine.stages(maps, n - 1):
+        for stage in stages({size: net.outputs for size, net in maps.items()}, n - 1):
             begins = stage.begin + stage.every * np.arange(stage.columns)
             visited[stage.size] |= {(k, int(t)) for t in begins}
     for size, coarser in zip(sizes, [*sizes[1:], 0], strict=True):

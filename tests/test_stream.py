@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ import pyhits
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, CheckpointError, DivergenceError, FileFormatError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet
-from pyhits.hierarchy import stream
-from pyhits.hierarchy.forecast import Forecaster, forecast
+from pyhits.hierarchy import Batching, Stepper
+from pyhits.hierarchy.forecast import Fill, Forecaster, forecast
 from pyhits.hierarchy.stream import ToFile
 
 zarr = pytest.importorskip("zarr")
@@ -36,11 +37,8 @@ def model() -> pyhits.HiTS:
     return quick(step_sizes=[1, 4], select="all", polynomial_degree=1).fit(circles(20, 60))
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks of 8 trajectories of 41 states, and blocks of 8 or 16."""
-    monkeypatch.setattr("pyhits.hierarchy.forecast._CHUNK_BYTES", 8 * 41 * 2 * 4)
-    monkeypatch.setattr(stream, "_BLOCK_BYTES", 8 * 41 * 2 * 4)
+#: Chunks of 8 trajectories of 41 states, and blocks of 8 or 16.
+SMALL = Batching(chunk_bytes=8 * 41 * 2 * 4, file_bytes=8 * 41 * 2 * 4)
 
 
 class Stop:
@@ -64,11 +62,14 @@ def plain() -> Standardise:
     return Standardise().set_statistics(np.array([0.1, -0.2]), np.array([1.5, 0.5]))
 
 
+def in_memory(starts: np.ndarray = STARTS, n_steps: int = 40, **settings: Any) -> Any:
+    return forecast(starts, nets(), plain(), n_steps, **{"batching": SMALL} | settings)
+
+
 def to_file(path: Path, after: int | None = None, **settings: Any) -> Any:
-    keep = ToFile(path, 0.1, ("x", "y"), verbose=False)
+    keep = ToFile(path, 0.1, ("x", "y"), verbose=settings.pop("verbose", False))
     progress = None if after is None else Stop(after)
-    starts = settings.pop("starts", STARTS)
-    return forecast(starts, nets(), plain(), 40, keep=keep, progress=progress, **settings)
+    return in_memory(keep=keep, progress=progress, **settings)
 
 
 def left(folder: Path) -> list[str]:
@@ -80,7 +81,7 @@ def left(folder: Path) -> list[str]:
     "settings",
     [
         {"n_steps": 40},
-        {"t": [0.5, 0.0, 3.21]},
+        {"n_steps": 33, "at": np.array([5.0, 0.0, 32.1])},
         {"n_steps": 40, "step_sizes": [4]},
         {"n_steps": 13, "step_sizes": [4], "interpolation": "linear"},
         {"n_steps": 9, "method": "sequential"},
@@ -89,13 +90,13 @@ def left(folder: Path) -> list[str]:
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_files_equal_memory_to_the_last_bit(
-    tmp_path: Path, model: pyhits.HiTS, extension: str, settings: dict[str, Any], dtype: type
+    tmp_path: Path, extension: str, settings: dict[str, Any], dtype: type
 ) -> None:
     """53 trajectories leave a ragged last block."""
     starts = STARTS.astype(dtype)
-    whole = model.forecast(starts, **settings)
+    whole = in_memory(starts, **settings)
     path = tmp_path / "deep" / f"f.{extension}"
-    found = model.forecast(starts, **settings, out=path)
+    found = to_file(path, starts=starts, **settings)
     assert found.dtype == dtype
     assert found.shape == whole.shape
     np.testing.assert_array_equal(found[:], whole)
@@ -109,15 +110,13 @@ def test_files_equal_memory_to_the_last_bit(
         np.testing.assert_array_equal(zarr.open(path, mode="r")[:], whole)
 
 
-def test_threads_write_what_they_return(
-    tmp_path: Path, model: pyhits.HiTS, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pyhits.hierarchy.forecast.worthwhile_shares", lambda *_: 2)
+def test_threads_write_what_they_return(tmp_path: Path) -> None:
+    shared = replace(SMALL, shared_work=1, shared_rows=(1, 1), shared_steps=1)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        whole = model.forecast(STARTS, 40)
-        np.testing.assert_array_equal(model.forecast(STARTS, 40, out=tmp_path / "f.npy"), whole)
+        whole = in_memory(batching=shared)
+        np.testing.assert_array_equal(to_file(tmp_path / "f.npy", batching=shared), whole)
     finally:
         torch.set_num_threads(before)
 
@@ -144,17 +143,28 @@ def test_what_a_file_says_of_itself(tmp_path: Path, model: pyhits.HiTS) -> None:
 
 def test_zarr_chunks_lie_within_blocks(tmp_path: Path) -> None:
     array = to_file(tmp_path / "f.zarr")
-    forecaster = Forecaster(nets(), plain(), 40)
+    forecaster = Forecaster(Stepper(nets(), batching=SMALL), plain(), 40)
     assert forecaster.chunk == 8
     assert array.chunks == (2, 41, 2)
 
 
+def counted(at: list[int], stop: int | None = None) -> Fill:
+    """Fill in as forecasts do, note where chunks begin, and stop at that of a number."""
+    stepper = Stepper(nets())
+
+    def fill(states: torch.Tensor, first: int) -> None:
+        if len(at) == stop:
+            raise KeyboardInterrupt
+        at.append(first)
+        stepper.fill(states)
+
+    return fill
+
+
 @pytest.mark.parametrize("extension", EXTENSIONS)
-def test_a_stopped_forecast_continues(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str
-) -> None:
+def test_a_stopped_forecast_continues(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"f.{extension}"
-    whole = forecast(STARTS, nets(), plain(), 40)
+    whole = in_memory()
     with pytest.raises(KeyboardInterrupt):
         to_file(path, after=24)
     assert not path.exists()
@@ -162,43 +172,23 @@ def test_a_stopped_forecast_continues(
     assert 24 <= record["complete"] < 53
     assert record["complete"] % 8 == 0
     stepped: list[int] = []
-    share = Forecaster._share
-
-    def watched(self: Forecaster, starts: np.ndarray, out: np.ndarray, first: int) -> Any:
-        stepped.append(first)
-        return share(self, starts, out, first)
-
-    monkeypatch.setattr(Forecaster, "_share", watched)
-    found = to_file(path)
+    found = to_file(path, fill=counted(stepped))
     assert stepped == list(range(record["complete"], 53, 8))
     np.testing.assert_array_equal(found[:], whole)
     assert not (tmp_path / f"f.{extension}.part").exists()
     stepped.clear()
-    np.testing.assert_array_equal(to_file(path)[:], whole)
+    np.testing.assert_array_equal(to_file(path, fill=counted(stepped))[:], whole)
     assert stepped == []
 
 
-def test_ctrl_c_says_what_is_complete(
-    tmp_path: Path, model: pyhits.HiTS, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    share, calls = Forecaster._share, []
-
-    def interrupted(self: Forecaster, *arguments: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return share(self, *arguments)
-
-    loud = pyhits.HiTS(verbose=True)
-    loud.__dict__.update({**model.__dict__, "verbose": True})
-    with monkeypatch.context() as patch:
-        patch.setattr(Forecaster, "_share", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            loud.forecast(STARTS, 40, out=tmp_path / "f.npy")
+def test_ctrl_c_says_what_is_complete(tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "f.npy"
+    with pytest.raises(KeyboardInterrupt):
+        to_file(path, verbose=True, fill=counted([], stop=3))
     said = capsys.readouterr().err
     assert "Stopped: 24 of 53 trajectories of this forecast are in" in said
     assert "call again with the same arguments to continue" in said
-    loud.forecast(STARTS, 40, out=tmp_path / "f.npy")
+    to_file(path, verbose=True)
     assert "Continuing: 24 of 53" in capsys.readouterr().err
 
 
@@ -207,14 +197,11 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_stream
-from pyhits.hierarchy import forecast, stream
-forecast._CHUNK_BYTES = stream._BLOCK_BYTES = 8 * 41 * 2 * 4
 def slow(done, total):
     print(done, flush=True)
     time.sleep(0.5)
-keep = stream.ToFile(Path(sys.argv[2]), 0.1, ("x", "y"), verbose=False)
-forecast.forecast(test_stream.STARTS, test_stream.nets(), test_stream.plain(), 40, keep=keep,
-                  progress=slow)
+keep = test_stream.ToFile(Path(sys.argv[2]), 0.1, ("x", "y"), verbose=False)
+test_stream.in_memory(keep=keep, progress=slow)
 """
 
 
@@ -230,7 +217,7 @@ def test_a_killed_process_leaves_what_it_finished(tmp_path: Path, extension: str
         os.kill(process.pid, signal.SIGKILL)
     record = json.loads((tmp_path / f"f.{extension}.json").read_text())
     assert 16 <= record["complete"] < 53
-    np.testing.assert_array_equal(to_file(path)[:], forecast(STARTS, nets(), plain(), 40))
+    np.testing.assert_array_equal(to_file(path)[:], in_memory())
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
@@ -318,7 +305,7 @@ def test_a_full_disk_keeps_what_is_complete(tmp_path: Path) -> None:
             to_file(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    np.testing.assert_array_equal(to_file(path), forecast(STARTS, nets(), plain(), 40))
+    np.testing.assert_array_equal(to_file(path), in_memory())
 
 
 def test_too_little_room_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,7 +341,7 @@ def test_divergence_is_recorded(tmp_path: Path, extension: str) -> None:
     starts[[20, 50]] = 1.0
     encoder = Standardise().set_statistics(np.zeros(2), np.ones(2))
     keep = ToFile(tmp_path / f"f.{extension}", 0.1, ("x", "y"), verbose=False)
-    settings = {"keep": keep, "on_divergence": "raise"}
+    settings = {"keep": keep, "on_divergence": "raise", "batching": SMALL}
     for _ in range(2):
         with pytest.raises(DivergenceError, match="trajectory 20 diverged at step 14"):
             forecast(starts, blowing_up(), encoder, 40, **settings)

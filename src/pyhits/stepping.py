@@ -40,6 +40,7 @@ from pyhits.hierarchy.adaptive import AdaptiveForecast, adaptive_forecast
 from pyhits.hierarchy.disagreement import along as disagreement_along
 from pyhits.hierarchy.disagreement import pair
 from pyhits.hierarchy.forecast import Keep, forecast, in_memory
+from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.hierarchy.size import check_size
 from pyhits.hierarchy.stream import ToFile
 from pyhits.noise import onset
@@ -291,9 +292,10 @@ class Stepping:
         with bar("forecasting", verbose=self.verbose) as progress:
             result = adaptive_forecast(
                 states,
-                {s: self.flow_maps_[s].to(self.device) for s in chain(sizes)},
+                self._hierarchy,
                 self.encoder_,
                 n_steps,
+                step_sizes=sizes,
                 tol=tol,
                 at=at,
                 on_divergence=on_divergence,
@@ -580,18 +582,18 @@ class Stepping:
         **settings: Any,
     ) -> np.ndarray:
         self._check_trained(step_sizes)
-        maps = self.flow_maps_ if fitted is None else fitted.maps
+        hierarchy = self._hierarchy if fitted is None else Hierarchy(fitted.maps)
         coordinates = self._coordinates if fitted is None else fitted.coordinates
         if inputs is not None:
             assert coordinates.inputs is not None
             settings["inputs"] = coordinates.inputs.scaled(inputs)
-        stepped = {s: maps[s].to(self.device) for s in step_sizes}
         with bar("forecasting", verbose=self.verbose and not quiet) as progress:
             return forecast(
                 states,
-                stepped,
+                hierarchy,
                 coordinates.encoder,
                 n_steps,
+                step_sizes=step_sizes,
                 interpolation=interpolation or self.interpolation,
                 on_divergence=on_divergence,
                 device=self.device,
@@ -674,6 +676,14 @@ class Stepping:
             decoded=decoded,
             lyapunov=lyapunov,
         )
+
+    @property
+    def _hierarchy(self) -> Hierarchy:
+        """The flow maps, with what was made to step them."""
+        known: Hierarchy | None = self.__dict__.get("_prepared")
+        if known is None or known.flow_maps is not self.flow_maps_:
+            known = self._prepared = Hierarchy(self.flow_maps_)
+        return known
 
     @property
     def _coordinates(self) -> Coordinates:

@@ -3,8 +3,10 @@
 What steps is imported when it is first used: it takes torch, and checks of settings do not.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pyhits.hierarchy.batching import Batching
 from pyhits.hierarchy.cost import Cost, cost
 from pyhits.hierarchy.coupling import (
     Candidate,
@@ -14,28 +16,32 @@ from pyhits.hierarchy.coupling import (
     select,
 )
 from pyhits.hierarchy.nesting import chain
+from pyhits.hierarchy.stages import resolution
 
 if TYPE_CHECKING:
-    from pyhits.hierarchy.engine import fill, resolution, sequential
+    from pyhits.hierarchy.hierarchy import Hierarchy
+    from pyhits.hierarchy.stepper import Stepper, sequential
 
 __all__ = [
+    "Batching",
     "Candidate",
     "Cost",
+    "Hierarchy",
     "Selection",
+    "Stepper",
     "chain",
     "cost",
     "fastest",
-    "fill",
     "ranges",
     "resolution",
     "select",
     "sequential",
 ]
 
+_WITH_TORCH = {"Hierarchy": "hierarchy", "Stepper": "stepper", "sequential": "stepper"}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in ("fill", "resolution", "sequential"):
+    if name not in _WITH_TORCH:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pyhits.hierarchy import engine
-
-    return getattr(engine, name)
+    return getattr(import_module(f"pyhits.hierarchy.{_WITH_TORCH[name]}"), name)

@@ -9,7 +9,7 @@ way; where it is above the tolerance, that trajectory is stepped once more and m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,11 @@ from pyhits.errors import ArgumentError, warn
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.disagreement import Agreement
 from pyhits.hierarchy.divergence import DIVERGED
-from pyhits.hierarchy.forecast import Forecaster, in_memory
+from pyhits.hierarchy.forecast import Forecaster, in_memory, take_stepper
+from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.hierarchy.march import March, Path
-from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.refine import Refine
-from pyhits.hierarchy.steps import Steps
+from pyhits.hierarchy.stepper import Stepper
 from pyhits.util.progress import Advance
 
 #: Parts of the tolerance for the error that accumulates and for that of curves between states.
@@ -90,12 +90,13 @@ class _Part:
     evaluations: np.ndarray
 
 
-@dataclass
-class AdaptiveForecaster(Forecaster):
-    """Steps any number of initial states forward to a tolerance, chunk by chunk.
+class AdaptiveFill:
+    """Fills in states to a tolerance, and keeps what it took.
 
     Parameters
     ----------
+    stepper : Stepper
+        The scales to choose from.
     tol : float
         Largest error, at any time, that is aimed at: a root mean square over features, in units of
         their spread.
@@ -109,61 +110,68 @@ class AdaptiveForecaster(Forecaster):
     agreement : mapping of int to Agreement
         What the disagreement of a scale is worth, by step size, where it was measured
         (:func:`~pyhits.hierarchy.disagreement.agreements`).
+
+    Raises
+    ------
+    ArgumentError
+        There are no two scales, or one but the finest is dense.
     """
 
-    tol: float = 1e-4
-    weights: np.ndarray = field(default_factory=lambda: np.ones(1))
-    longest: int = 1
-    known: Mapping[int, float] = field(default_factory=dict)
-    agreement: Mapping[int, Agreement] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check that there are scales to choose from."""
-        super().__post_init__()
-        self._sizes = chain(self._maps)
-        if len(self._sizes) == 1:
+    def __init__(
+        self,
+        stepper: Stepper,
+        tol: float,
+        weights: np.ndarray,
+        longest: int = 1,
+        known: Mapping[int, float] | None = None,
+        agreement: Mapping[int, Agreement] | None = None,
+    ) -> None:
+        sizes, spacing = stepper.sizes, stepper.spacing
+        if len(sizes) == 1:
             raise ArgumentError(
                 "A tolerance chooses between scales, but there is only step size "
-                f"{self._sizes[0] * self._finest}; fit, or name, several step sizes."
+                f"{sizes[0]}; fit, or name, several step sizes."
             )
-        dense = [s for s in self._sizes[1:] if self._maps[s].outputs > 1]
+        dense = [s for s in sizes[1:] if stepper.flow_maps[s].outputs > 1]
         if dense:
             raise ArgumentError(
                 f"With a tolerance only the finest flow map may be dense, but that of step size "
-                f"{dense[0] * self._finest} is; leave the finer ones out."
+                f"{dense[0]} is; leave the finer ones out."
             )
+        self.spacing, self.tol, self.longest = spacing, tol, longest
+        self._sizes = [s // spacing for s in sizes]
+        self._weights = torch.from_numpy(weights).to(stepper.device, stepper.dtype)
+        self._steps = [stepper.scale(s) for s in sizes]
+        self._errors = [_PEAK * (known or {}).get(s, np.inf) for s in sizes]
+        self._agreement = [(agreement or {}).get(s, Agreement()) for s in sizes]
         self._parts: dict[int, _Part] = {}
 
-    def _fill(self, states: Tensor, first: int) -> None:
+    def __call__(self, states: Tensor, first: int) -> None:
         """Fill in all states after the first, in place, and keep what it took."""
         n, length, _ = states.shape
-        weights = torch.from_numpy(self.weights).to(states.device, states.dtype)
-        steps = [Steps(self._maps[s], states, self.rows_per_block) for s in self._sizes]
         knots = torch.zeros((n, length), dtype=torch.bool, device=states.device)
         knots[:, 0] = True
         ready = torch.zeros_like(knots)
-        errors = [_PEAK * self.known.get(s * self._finest, np.inf) for s in self._sizes]
         # What no scale meets is not chased: the best known is all there is.
-        least = min(errors)
+        least = min(self._errors)
         reachable = max(self.tol, least) if np.isfinite(least) else self.tol
         # A tolerance may be beyond the numbers of the states, which it then allows all.
         reachable = min(reachable, torch.finfo(states.dtype).max)
-        trusted = [e if e <= reachable else np.inf for e in errors]
-        agreement = [self.agreement.get(s * self._finest, Agreement()) for s in self._sizes]
-        march = March(steps, self._sizes, weights, trusted, agreement)
+        trusted = [e if e <= reachable else np.inf for e in self._errors]
+        march = March(self._steps, self._sizes, self._weights, trusted, self._agreement)
         path = self._careful(march, states, knots, ready, goal=_PATH * reachable)
         starts, level = self._sound(path, states, knots)
         left = length - 1 - path.end
         sound = knots[torch.arange(n, device=knots.device), path.end]
         rest = (sound & (left > 0) & (left < self._sizes[0])).nonzero()[:, 0]
         refine = Refine(
-            steps,
+            self._steps,
             self._sizes,
-            weights,
-            longest=self.longest // self._finest,
+            self._weights,
+            longest=self.longest // self.spacing,
             tolerance=_BETWEEN * reachable,
             trusted=np.isfinite(trusted).tolist(),
-            agreement=agreement,
+            agreement=self._agreement,
         )
         filled = refine(
             states,
@@ -172,7 +180,7 @@ class AdaptiveForecaster(Forecaster):
             torch.cat([level, torch.zeros_like(rest)]),
             torch.cat([starts, rest * length + path.end[rest]]),
         )
-        self._keep(path, path.evaluations + filled, first)
+        self._keep(path, path.evaluations + filled, first, length)
 
     def _sound(self, path: Path, states: Tensor, knots: Tensor) -> tuple[Tensor, Tensor]:
         """Return where the steps of a path begin, and their scales; blank what diverged.
@@ -217,11 +225,11 @@ class AdaptiveForecaster(Forecaster):
             who = who[helped & (again.error > goal)]
         return path
 
-    def _keep(self, path: Path, evaluations: Tensor, first: int) -> None:
+    def _keep(self, path: Path, evaluations: Tensor, first: int, length: int) -> None:
         """Keep what the trajectories from ``first`` on took, by trajectory and in order."""
         n = len(path.error)
-        order = torch.argsort(path.trajectory * (self._n_filled + 1) + path.begin)
-        sizes = torch.tensor(self._sizes, device=order.device)[path.level[order]] * self._finest
+        order = torch.argsort(path.trajectory * (length + 1) + path.begin)
+        sizes = torch.tensor(self._sizes, device=order.device)[path.level[order]] * self.spacing
         each = torch.bincount(path.trajectory, minlength=n).cumsum(0)[:-1].cpu().numpy()
         self._parts[first] = _Part(
             np.split(sizes.cpu().numpy(), each),
@@ -230,7 +238,7 @@ class AdaptiveForecaster(Forecaster):
             evaluations.cpu().numpy(),
         )
 
-    def told(self, states: np.ndarray) -> AdaptiveForecast:
+    def result(self, states: np.ndarray) -> AdaptiveForecast:
         """Return the forecast that was made last, with what it took."""
         parts = [self._parts[first] for first in sorted(self._parts)]
         error = np.concatenate([part.error for part in parts])
@@ -247,10 +255,11 @@ class AdaptiveForecaster(Forecaster):
 
 def adaptive_forecast(
     initial_states: np.ndarray,
-    flow_maps: Mapping[int, FlowMap],
+    flow_maps: Mapping[int, FlowMap] | Hierarchy,
     encoder: Standardise,
     n_steps: int,
     *,
+    tol: float = 1e-4,
     progress: Advance | None = None,
     **settings: Any,
 ) -> AdaptiveForecast:
@@ -260,18 +269,28 @@ def adaptive_forecast(
     ----------
     initial_states : array, shape (n, d), or (n, history, d) with delays
         In the user's units; the result has their dtype.
-    flow_maps, encoder, n_steps, **settings
-        As in :class:`AdaptiveForecaster`.
+    flow_maps : mapping of int to FlowMap, or Hierarchy
+        The scales to choose from, by step size.
+    encoder, n_steps
+        As in :class:`~pyhits.hierarchy.forecast.Forecaster`.
+    tol : float
+        Largest error that is aimed at, at any time.
     progress : callable, optional
-        Told how many trajectories of how many are done.
+        Called with how many trajectories of how many are done.
+    **settings
+        As in :func:`~pyhits.hierarchy.forecast.forecast` and :class:`AdaptiveFill`.
 
     Warns
     -----
     PyHiTSWarning
         The indicated error of some trajectories is above the tolerance.
     """
-    forecaster = AdaptiveForecaster(flow_maps, encoder, n_steps, **settings)
-    result = forecaster.told(in_memory(forecaster, initial_states, progress))
+    weights = settings.pop("weights", np.ones(len(encoder.mean_)))
+    about = {k: settings.pop(k) for k in ("longest", "known", "agreement") if k in settings}
+    stepper, rest = take_stepper(flow_maps, settings)
+    fill = AdaptiveFill(stepper, tol, weights, **about)
+    forecaster = Forecaster(stepper, encoder, n_steps, fill=fill, **rest)
+    result = fill.result(in_memory(forecaster, initial_states, progress))
     above = np.flatnonzero(result.error > result.tol)
     # Of those that diverged more is said, or asked for, elsewhere.
     above = above[np.isfinite(result.states[above]).all(axis=(1, 2))]

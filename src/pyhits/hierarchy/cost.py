@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from pyhits.flowmaps import FlowMap
+from pyhits.hierarchy.stages import resolution, stages
 
 #: A plain machine: seconds that one stage takes however little it does, and multiply-adds a second.
 _SECONDS_PER_STAGE, _MULTIPLY_ADDS_PER_SECOND = 5e-5, 5e10
+
+
+class HasCost(Protocol):
+    """A flow map, as far as costs depend on it."""
+
+    outputs: int
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one evaluation."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +46,14 @@ class Cost:
         return self.depth * _SECONDS_PER_STAGE + work
 
 
-def cost(flow_maps: Mapping[int, FlowMap], n_steps: int) -> Cost:
+def cost(flow_maps: Mapping[int, HasCost], n_steps: int) -> Cost:
     """Return the cost of forecasting ``n_steps`` with coupled ``flow_maps``, by step size."""
-    from pyhits.hierarchy.engine import resolution, stages  # torch, which no result takes
-
     finest = resolution(flow_maps)
-    maps = {size // finest: flow_map for size, flow_map in flow_maps.items()}
-    taken = list(stages(maps, -(-n_steps // finest)))
+    outputs = {size // finest: flow_maps[size].outputs for size in flow_maps}
+    taken = list(stages(outputs, -(-n_steps // finest)))
+    work = {size // finest: flow_map.multiply_adds for size, flow_map in flow_maps.items()}
     return Cost(
         depth=len(taken),
         evaluations=sum(stage.columns for stage in taken),
-        multiply_adds=sum(stage.columns * maps[stage.size].multiply_adds for stage in taken),
+        multiply_adds=sum(stage.columns * work[stage.size] for stage in taken),
     )

@@ -18,7 +18,8 @@ from pyhits.data.stretches import Stretches, evenly
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.nesting import chain
-from pyhits.hierarchy.steps import Steps, path
+from pyhits.hierarchy.stepper import Stepper
+from pyhits.numerics.rollout import last
 from pyhits.util.clock import UNLIMITED, Clock
 
 
@@ -63,9 +64,15 @@ def disagreement(
         The step sizes are equal or do not nest.
     """
     chain((fine, coarse))
-    once = Steps(flow_maps[coarse], states)(states)
-    composed = Steps(flow_maps[fine], states).several(states, coarse // fine)[:, -1]
-    return distance(once, composed, weights)
+    return distance(*_both(states, flow_maps, coarse, fine), weights)
+
+
+def _both(
+    states: Tensor, flow_maps: Mapping[int, FlowMap], coarse: int, fine: int
+) -> tuple[Tensor, Tensor]:
+    """Return the end of one coarse step from each state, and of the fine ones that make it up."""
+    composed = last(Stepper({fine: flow_maps[fine]}).step, states, coarse // fine)
+    return Stepper({coarse: flow_maps[coarse]}).step(states), composed
 
 
 @torch.inference_mode()
@@ -92,9 +99,9 @@ def along(
     array, shape (n, count)
     """
     starts = _like(flow_maps, states)
-    reached = path(starts, Steps(flow_maps[coarse], starts), count)[:, :-1]
+    steps = Stepper({coarse: flow_maps[coarse]}).steps(starts, count - 1)
     found = disagreement(
-        reached.reshape(-1, starts.shape[1]),
+        torch.cat([starts[:, None], steps], dim=1).reshape(-1, starts.shape[1]),
         flow_maps,
         coarse,
         fine,
@@ -190,8 +197,7 @@ def agreements(
                 break
         starts = starts[evenly(len(starts), most)]
         states, truth = rows[starts], rows[starts + coarse]
-        once = Steps(flow_maps[coarse], states)(states)
-        composed = Steps(flow_maps[fine], states).several(states, coarse // fine)[:, -1]
+        once, composed = _both(states, flow_maps, coarse, fine)
         wrong = distance(composed, truth, per).double().cpu().numpy()
         apart = distance(once, composed, per).double().cpu().numpy()
         # Below rounding there is nothing to compare.
@@ -207,7 +213,7 @@ def agreements(
 def _affordable(states: Tensor, flow_map: FlowMap, n_steps: int, clock: Clock) -> int:
     """Return how many states there is time to step so often, by what one step of a few takes."""
     begin = clock.now()
-    Steps(flow_map, states)(states)
+    Stepper({flow_map.outputs: flow_map}).step(states)
     each = (clock.now() - begin) / len(states)
     return int(clock.left / 2 / max(each * n_steps, 1e-9))
 

@@ -14,30 +14,22 @@ from torch import Tensor
 from pyhits.coordinates.input_steps import PER_INPUT, over_steps
 from pyhits.encoders import Encoder, Standardise
 from pyhits.flowmaps import FlowMap
-from pyhits.hierarchy.compiled import compiled
+from pyhits.hierarchy.decode import decode_into
 from pyhits.hierarchy.divergence import Lost, find_divergence
-from pyhits.hierarchy.engine import (
-    InputsOf,
-    fill,
-    resolution,
-    sequential,
-    worthwhile_shares,
-)
+from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.hierarchy.interpolate import METHODS, interpolate
-from pyhits.util.checks import as_choice, as_count
+from pyhits.hierarchy.stepper import InputsOf, Stepper, sequential
+from pyhits.util.checks import as_choice
 from pyhits.util.progress import Advance
-
-#: Bytes of encoded states worked on at a time, beside the result.
-_CHUNK_BYTES = 32 << 20
 
 #: Chunks of trajectories are multiples of it, so that a file may store a fourth of one together.
 PARTS = 4
 
-#: Multiply-adds of a flow map from which torch's own threads are of use within one step.
-_WIDE = 100_000
+#: Fills in all states after the first, in place; the number says which trajectory is the first.
+Fill = Callable[[Tensor, int], None]
 
-#: Numbers decoded with one row of constants, which stay in a core's cache.
-_PERIOD = 1 << 12
+#: Settings of :func:`forecast` that are those of its stepper.
+_OF_THE_STEPPER = ("step_sizes", "device", "compile", "rows_per_block", "batching")
 
 
 @dataclass
@@ -49,9 +41,8 @@ class Forecaster:
 
     Parameters
     ----------
-    flow_maps : mapping of int to FlowMap
-        By step size; each divides the next coarser. States between those that the finest fills in
-        are interpolated.
+    stepper : Stepper
+        The coupled scales. States between those that the finest fills in are interpolated.
     encoder : Standardise
         Fitted.
     n_steps : int
@@ -63,59 +54,43 @@ class Forecaster:
         Algorithm 1, or its plain sequential definition.
     on_divergence : {"raise", "return"}
         Raise a DivergenceError, or return NaN from the diverged step on.
-    device : str
-    rows_per_block : int, optional
-        States that a flow map steps at once; by default chosen from the shapes.
-    compile : bool
-        Step with code that torch compiles for the device.
     preprocessor : Encoder, optional
         Fitted. It stands between the user's states and those that ``encoder`` scales.
     inputs : array, shape (n, n_steps, k) or (1, n_steps, k), optional
         Scaled inputs that act on each trajectory, or on all of them alike; the flow maps take what
         :func:`~pyhits.coordinates.input_steps.over_steps` tells of them as further features.
+    fill : callable, optional
+        What fills in the states, in place of Algorithm 1.
 
     Raises
     ------
     ArgumentError
-        An option is unknown, or the step sizes do not nest.
-    MissingExtraError
-        There is no compiler.
+        An option is unknown.
     """
 
-    flow_maps: Mapping[int, FlowMap]
+    stepper: Stepper
     encoder: Standardise
     n_steps: int
     at: np.ndarray | None = None
     interpolation: str = "cubic"
     method: str = "vectorised"
     on_divergence: str = "raise"
-    device: str = "cpu"
-    rows_per_block: int | None = None
-    compile: bool = False
     preprocessor: Encoder | None = None
     inputs: np.ndarray | None = None
+    fill: Fill | None = None
 
     def __post_init__(self) -> None:
         """Check the options, and count the states to fill in."""
         as_choice(self.on_divergence, "on_divergence", ("raise", "return"))
         as_choice(self.interpolation, "interpolation", METHODS)
         as_choice(self.method, "method", ("vectorised", "sequential"))
-        if self.rows_per_block is not None:
-            self.rows_per_block = as_count(self.rows_per_block, "rows_per_block")
-        finest = resolution(self.flow_maps)
-        self._finest = finest
-        self._maps: Mapping[int, FlowMap] = {
-            size // finest: flow_map for size, flow_map in self.flow_maps.items()
-        }
-        self._dtype = _dtype(self._maps)
-        if self.compile:
-            self._maps = compiled(self._maps, self.device)
-        self._n_filled = -(-self.n_steps // finest) + 1
+        spacing = self.stepper.spacing
+        self._n_filled = -(-self.n_steps // spacing) + 1
         self._positions: np.ndarray | None = None
         if self.at is not None:
-            self._positions = self.at / finest
-        elif finest > 1:
-            self._positions = np.arange(self.n_steps + 1) / finest
+            self._positions = self.at / spacing
+        elif spacing > 1:
+            self._positions = np.arange(self.n_steps + 1) / spacing
 
     @property
     def n_times(self) -> int:
@@ -123,23 +98,23 @@ class Forecaster:
         return self.n_steps + 1 if self.at is None else len(self.at)
 
     @property
-    def _n_told(self) -> int:
-        """Numbers that a step is told about inputs."""
+    def _n_inputs(self) -> int:
+        """Numbers that a step takes of the inputs."""
         return 0 if self.inputs is None else PER_INPUT * self.inputs.shape[-1]
 
     @property
     def chunk(self) -> int:
         """Trajectories stepped at once."""
         d = len(self.encoder.mean_)
-        bytes_each = self._dtype.itemsize * (d + self._n_told) * self._n_filled
+        bytes_each = self.stepper.dtype.itemsize * (d + self._n_inputs) * self._n_filled
         if self._positions is not None:
             # A spline's four coefficients an interval, and its values, all in float64.
             bytes_each += 8 * d * (5 * self._n_filled + 2 * self.n_times)
         if self.preprocessor is not None:
             # The coordinates at all times, and what is decoded of them in float64.
             bytes_each += 8 * (d + self.preprocessor.n_features_in_) * self.n_times
-        size = max(1, _CHUNK_BYTES // bytes_each)
-        if self.device != "cpu":
+        size = max(1, self.stepper.batching.chunk_bytes // bytes_each)
+        if self.stepper.device.type != "cpu":
             size *= 8
         return size if size < PARTS else size // PARTS * PARTS
 
@@ -162,7 +137,7 @@ class Forecaster:
         first : int
             Number of the first trajectory, for what is said of diverged ones.
         progress : callable, optional
-            Told how many trajectories of how many are done.
+            Called with how many trajectories of how many are done.
 
         Raises
         ------
@@ -173,18 +148,15 @@ class Forecaster:
         found: list[Lost | None] = []
         for begin in range(0, n, chunk):
             part = slice(begin, begin + chunk)
-            found.append(self._step(initial_states[part], out[part], first + begin))
+            found.append(self._chunk(initial_states[part], out[part], first + begin))
             if progress is not None:
                 progress(min(n, begin + chunk), n)
         return Lost.together(found)
 
-    def _step(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
+    def _chunk(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
         """Forecast one chunk, its trajectories shared among threads from beginning to end."""
-        threads = torch.get_num_threads() if self.device == "cpu" else 1
-        worthwhile = worthwhile_shares(self._maps, len(starts), self._n_filled - 1)
-        shares = max(1, min(threads, len(starts) // 2, worthwhile))
-        wide = max(flow_map.multiply_adds for flow_map in self._maps.values()) >= _WIDE
-        if threads == 1 or (shares == 1 and wide and not self.compile):
+        shares = self._shares(len(starts))
+        if shares == 0:
             lost = self._share(starts, out, first)
         else:
 
@@ -192,7 +164,7 @@ class Forecaster:
                 begin, end = int(part[0]), int(part[-1]) + 1
                 return self._share(starts[begin:end], out[begin:end], first + begin)
 
-            # As in the engine; it finds one thread of torch's in each of these and starts no more.
+            # The stepper finds one thread of torch's in each of these and starts no more.
             with ThreadPoolExecutor(
                 shares, initializer=torch.set_num_threads, initargs=(1,)
             ) as pool:
@@ -201,6 +173,18 @@ class Forecaster:
         if lost is not None and self.on_divergence == "raise":
             raise lost.error()
         return lost
+
+    def _shares(self, n: int) -> int:
+        """Return among how many threads to divide trajectories; 0 to step in this one."""
+        stepper = self.stepper
+        threads = torch.get_num_threads() if stepper.device.type == "cpu" else 1
+        if threads == 1:
+            return 0
+        steps = self._n_filled - 1
+        shares = max(1, min(threads, n // 2, stepper.shares(n, steps * stepper.spacing)))
+        # Of little, and within wide steps, torch makes what it can of its threads by itself.
+        plain = stepper.is_wide or n * steps <= stepper.batching.shared_rows[0]
+        return 0 if shares == 1 and plain and not stepper.is_compiled else shares
 
     def _share(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
         if self.preprocessor is None:
@@ -212,64 +196,70 @@ class Forecaster:
         if lost is not None and self.on_divergence == "raise":
             return lost
         out[:] = self.preprocessor.inverse_transform(coordinates)
-        self._keep_starts(rows[:, -1], out)
+        self._restore_starts(rows[:, -1], out)
         return lost
 
     @torch.inference_mode()
     def _scaled(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
         n, d = starts.shape
-        result = torch.from_numpy(out)
+        result, stepper = torch.from_numpy(out), self.stepper
         # Where nothing lies between, states are filled in where they are to be in the end.
-        in_place = self._positions is None and self.device == "cpu" and result.dtype == self._dtype
-        in_place &= self.inputs is None
+        in_place = self._positions is None and result.dtype == stepper.dtype
+        in_place &= stepper.device.type == "cpu" and self.inputs is None
         states = result
         if not in_place:
-            shape = (n, self._n_filled, d + self._n_told)
-            states = torch.empty(shape, dtype=self._dtype, device=self.device)
+            shape = (n, self._n_filled, d + self._n_inputs)
+            states = torch.empty(shape, dtype=stepper.dtype, device=stepper.device)
         begin = torch.from_numpy(self.encoder.transform(starts))
-        states[:, 0, :d] = begin.to(self.device, self._dtype)
+        states[:, 0, :d] = begin.to(stepper.device, stepper.dtype)
         self._fill(states, first)
         if self.inputs is not None:
             states = states[:, :, :d].contiguous()
-        lost = find_divergence(states, first, self._finest, blank=self.on_divergence == "return")
-        if lost is not None and self.on_divergence == "raise":
+        blank = self.on_divergence == "return"
+        lost = find_divergence(states, first, stepper.spacing, blank=blank)
+        if lost is not None and not blank:
             return lost
         if self._positions is not None:
             between = interpolate(states.cpu().numpy(), self._positions, self.interpolation)
             states = torch.from_numpy(between)
         elif states.device.type not in ("cpu", "cuda"):
             states = states.cpu()  # other devices know no float64
-        _decode(states, self.encoder, result)
-        self._keep_starts(starts, out)
+        decode_into(states, self.encoder, result)
+        self._restore_starts(starts, out)
         return lost
 
     def _fill(self, states: Tensor, first: int) -> None:
         """Fill in all states after the first, in place; ``first`` numbers the trajectories."""
-        told = None if self.inputs is None else self._told(first, len(states))
+        if self.fill is not None:
+            self.fill(states, first)
+            return
+        inputs = None if self.inputs is None else self._inputs_of(first, len(states))
         if self.method == "vectorised":
-            fill(states, self._maps, rows_per_block=self.rows_per_block, inputs=told)
+            self.stepper.fill(states, inputs)
         else:
-            sequential(states, self._maps, inputs=told)
+            sequential(states, self.stepper, inputs)
 
-    def _told(self, first: int, n: int) -> InputsOf:
-        """Return what is told about the inputs of ``n`` trajectories from ``first`` on."""
+    def _inputs_of(self, first: int, n: int) -> InputsOf:
+        """Return the inputs of steps of any size, of ``n`` trajectories from ``first`` on."""
         assert self.inputs is not None
-        acting = self.inputs if len(self.inputs) == 1 else self.inputs[first : first + n]
+        own = self.inputs if len(self.inputs) == 1 else self.inputs[first : first + n]
+        stepper = self.stepper
 
-        def told(size: int) -> Tensor:
-            rows = over_steps(acting, size * self._finest)[:, :: self._finest]
+        def inputs_of(size: int) -> Tensor:
+            rows = over_steps(own, size)[:, :: stepper.spacing]
             rows = rows[:, : self._n_filled]
             lacking = self._n_filled - rows.shape[1]
             rows = np.concatenate([rows, np.repeat(rows[:, -1:], lacking, axis=1)], axis=1)
-            each = torch.from_numpy(rows).to(self.device, self._dtype)
+            each = torch.from_numpy(rows).to(stepper.device, stepper.dtype)
             return each.expand(n, -1, -1)
 
-        return told
+        return inputs_of
 
-    def _keep_starts(self, starts: np.ndarray, out: np.ndarray) -> None:
+    def _restore_starts(self, starts: np.ndarray, out: np.ndarray) -> None:
         """Make the initial states the user's own numbers, not their round trips."""
         rows = [0] if self.at is None else np.flatnonzero(self.at == 0)
-        out[:, rows] = starts[:, None]
+        if len(rows):
+            out[:, rows] = starts[:, None]
 
 
 #: Takes a forecast's chunks as they are made, and returns the array that holds them in the end.
@@ -288,7 +278,7 @@ def in_memory(
 
 def forecast(
     initial_states: np.ndarray,
-    flow_maps: Mapping[int, FlowMap],
+    flow_maps: Mapping[int, FlowMap] | Hierarchy,
     encoder: Standardise,
     n_steps: int,
     *,
@@ -302,56 +292,34 @@ def forecast(
     ----------
     initial_states : array, shape (n, d), or (n, history, d) with delays
         In the user's units; the result has their dtype.
-    flow_maps, encoder, n_steps, **settings
+    flow_maps : mapping of int to FlowMap, or Hierarchy
+        By step size. A hierarchy keeps what it has made to step for the next forecast.
+    encoder, n_steps
         As in :class:`Forecaster`.
     keep : callable
         What becomes of the states: an array in memory, or a file
-        (:class:`~pyhits.hierarchy.stream.ToFile`).
+        (:class:`~pyhits.hierarchy.to_file.ToFile`).
     progress : callable, optional
-        Told how many trajectories of how many are done.
+        Called with how many trajectories of how many are done.
+    **settings
+        As in :meth:`Hierarchy.stepper` and :class:`Forecaster`.
 
     Returns
     -------
     array, shape (n, n_steps + 1, d) or (n, m, d)
         Row 0 is the initial state.
     """
-    forecaster = Forecaster(flow_maps, encoder, n_steps, **settings)
+    stepper, rest = take_stepper(flow_maps, settings)
+    forecaster = Forecaster(stepper, encoder, n_steps, **rest)
     states: np.ndarray = keep(forecaster, initial_states, progress)
     return states
 
 
-def _dtype(flow_maps: Mapping[int, FlowMap]) -> torch.dtype:
-    for flow_map in flow_maps.values():
-        for tensor in (*flow_map.parameters(), *flow_map.buffers()):
-            if tensor.is_floating_point():
-                return tensor.dtype
-    return torch.float32
-
-
-def _decode(states: Tensor, encoder: Standardise, out: Tensor) -> None:
-    """Write states in the user's units into ``out``; contiguous, of equal shape, maybe the same.
-
-    The arithmetic is float64 where states or result are; ``states`` are used up.
-    """
-    if out.device == states.device and out.dtype == torch.promote_types(out.dtype, states.dtype):
-        work = out if out.data_ptr() == states.data_ptr() else out.copy_(states)
-    else:
-        # What comes from between the steps need not lie in a row.
-        work = states.to(torch.promote_types(out.dtype, states.dtype)).contiguous()
-    d = states.shape[-1]
-    # One constant for each of many numbers: no loops over a handful of features.
-    period = d * max(1, min(_PERIOD // d, work.numel() // d))
-    scale, mean = (
-        torch.from_numpy(statistic).repeat(period // d)
-        for statistic in (encoder.scale_, encoder.mean_)
-    )
-    # A large mean is added last, and what float32 cuts off from it first: no digit is lost.
-    large = mean.to(work.dtype)
-    small, scale, large = (c.to(work.device, work.dtype) for c in (mean - large, scale, large))
-    flat = work.view(-1)
-    whole = len(flat) // period * period
-    for part in (flat[:whole].view(-1, period), flat[whole:]):
-        k = part.shape[-1]
-        torch.addcmul(small[:k], part, scale[:k], out=part).add_(large[:k])
-    if work is not out:
-        out.copy_(work)
+def take_stepper(
+    flow_maps: Mapping[int, FlowMap] | Hierarchy, settings: dict[str, Any]
+) -> tuple[Stepper, dict[str, Any]]:
+    """Return the stepper that some of the settings are of, and the other settings."""
+    hierarchy = flow_maps if isinstance(flow_maps, Hierarchy) else Hierarchy(flow_maps)
+    rest = {name: value for name, value in settings.items() if name not in _OF_THE_STEPPER}
+    how = {name: value for name, value in settings.items() if name in _OF_THE_STEPPER}
+    return hierarchy.stepper(**how), rest

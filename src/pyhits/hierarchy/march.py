@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pyhits.hierarchy.disagreement import Agreement, distance
 from pyhits.hierarchy.divergence import DIVERGED
-from pyhits.hierarchy.steps import Steps
+from pyhits.hierarchy.stepper import Stepper
 
 #: A step is tried one scale coarser where the last one was indicated this much better than asked.
 _ROOM = 0.25
@@ -87,7 +87,7 @@ class March:
 
     Parameters
     ----------
-    steps : sequence of Steps
+    steps : sequence of Stepper
         The scales, finest first.
     sizes : sequence of int
         Their step sizes; each divides the next.
@@ -101,7 +101,7 @@ class March:
 
     def __init__(
         self,
-        steps: Sequence[Steps],
+        steps: Sequence[Stepper],
         sizes: Sequence[int],
         weights: Tensor,
         trusted: Sequence[float],
@@ -210,7 +210,7 @@ class _Run:
     def _try(self, level: int, who: Tensor) -> None:
         """Try a step of one scale with the trajectories ``who``."""
         march = self.march
-        now, step = self.now[who], march.steps[level]
+        now, step = self.now[who], march.steps[level].step
         known = self.known[who]
         ends = self.first[who]
         if not bool(known.all()):
@@ -229,7 +229,7 @@ class _Run:
         """Compare a step with finer ones, and take it or refuse it."""
         march = self.march
         size, ratio = march.sizes[level], march.sizes[level] // march.sizes[level - 1]
-        inside = march.steps[level - 1].several(self.now[who], ratio)
+        inside = march.steps[level - 1].steps(self.now[who], ratio)
         self.evaluations[who] += ratio
         indicated = march.apart(level, ends, inside[:, -1])
         indicated = torch.where(indicated.isfinite(), indicated, torch.inf)
@@ -291,7 +291,7 @@ class _Run:
             # Where both paths start together the step is known.
             coarse, apart = ends.clone(), (self.coarse[who] != self.now[who]).any(dim=1)
             if bool(apart.any()):
-                coarse[apart] = march.steps[level](self.coarse[who[apart]])
+                coarse[apart] = march.steps[level].step(self.coarse[who[apart]])
             self.evaluations[who] += apart.long()
             known = march.apart(level, coarse, reached)
         if indicated is None:

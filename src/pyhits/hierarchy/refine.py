@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyhits.hierarchy.disagreement import Agreement, distance
 from pyhits.hierarchy.knots import Knots
-from pyhits.hierarchy.steps import Steps
+from pyhits.hierarchy.stepper import Stepper
 
 #: What the error of a curve is expected to be divided by when its intervals are: half of what the
 #: division before has gained, within these bounds. Six nodes gain 2**6 from halves in the end.
@@ -58,7 +58,7 @@ class Refine:
 
     def __init__(
         self,
-        steps: Sequence[Steps],
+        steps: Sequence[Stepper],
         sizes: Sequence[int],
         weights: Tensor,
         *,
@@ -70,6 +70,7 @@ class Refine:
         self.steps, self.sizes, self.weights = steps, list(sizes), weights
         self.longest, self.tolerance, self.trusted = longest, tolerance, list(trusted)
         self.agreement = list(agreement)
+        self.outputs = self.sizes[0] // self.steps[0].spacing
 
     def __call__(
         self, states: Tensor, knots: Tensor, ready: Tensor, level: Tensor, starts: Tensor
@@ -122,7 +123,7 @@ class Refine:
                 known[inside] = True
                 parts = parts[again]
                 waiting[fine] = torch.cat([waiting[fine], parts.view(-1)])
-        if self.steps[0].outputs > 1:
+        if self.outputs > 1:
             self._dense(flat, known, waiting[0], length)
             count(waiting[0], 1)
         Knots(states, knots).fill_gaps()
@@ -137,7 +138,7 @@ class Refine:
         part = self.sizes[fine]
         ratio = size // part
         sure = self.trusted[fine] or fine == 0
-        several = self.steps[fine].several(flat[begin], ratio - 1 if sure else ratio)
+        several = self.steps[fine].steps(flat[begin], ratio - 1 if sure else ratio)
         offsets = part * torch.arange(1, ratio, device=begin.device)
         flat[begin[:, None] + offsets] = several[:, : ratio - 1]
         if sure:
@@ -175,8 +176,8 @@ class Refine:
 
     def _dense(self, flat: Tensor, known: Tensor, begin: Tensor, length: int) -> None:
         """Write what a dense finest scale returns inside its steps."""
-        spacing = self.sizes[0] // self.steps[0].outputs
-        offsets = spacing * torch.arange(1, self.steps[0].outputs + 1, device=begin.device)
+        spacing = self.sizes[0] // self.outputs
+        offsets = spacing * torch.arange(1, self.outputs + 1, device=begin.device)
         rows = begin[:, None] + offsets
         # The last step may reach beyond the horizon; a state that is known already is kept.
         wanted = rows < (begin // length + 1)[:, None] * length

@@ -24,9 +24,6 @@ from pyhits.util.progress import Advance, say
 #: Version of the record beside a file; files with that of another are not continued.
 _FORMAT = 1
 
-#: Bytes of states computed before they are written, about.
-_BLOCK_BYTES = 32 << 20
-
 
 @dataclass
 class ToFile:
@@ -180,7 +177,7 @@ def fingerprints(forecaster: Forecaster, initial_states: np.ndarray) -> dict[str
     What changes the states by rounding alone is left out: device, threads, block sizes, compiling.
     """
     maps = hashlib.sha256()
-    for size, flow_map in sorted(forecaster.flow_maps.items()):
+    for size, flow_map in sorted(forecaster.stepper.flow_maps.items()):
         maps.update(f"{size} {type(flow_map).__name__} {flow_map.config()}".encode())
         for name, tensor in flow_map.state_dict().items():
             values = tensor.detach().cpu().contiguous().numpy()
@@ -196,7 +193,7 @@ def fingerprints(forecaster: Forecaster, initial_states: np.ndarray) -> dict[str
     return {
         "initial states": _digest(shape + states.tobytes()),
         "weights": maps.hexdigest(),
-        "step sizes": sorted(int(size) for size in forecaster.flow_maps),
+        "step sizes": list(forecaster.stepper.sizes),
         "n_steps": forecaster.n_steps,
         "times": None if forecaster.at is None else _digest(forecaster.at.tobytes()),
         "inputs": None if forecaster.inputs is None else _digest(forecaster.inputs.tobytes()),
@@ -215,7 +212,9 @@ def _write(
     """Compute block after block, each while the one before is being written."""
     n, done = len(initial_states), int(record["complete"])
     bytes_each = sink.shape[1] * sink.shape[2] * sink.dtype.itemsize
-    size = forecaster.chunk * max(1, _BLOCK_BYTES // (forecaster.chunk * bytes_each))
+    size = forecaster.chunk * max(
+        1, forecaster.stepper.batching.file_bytes // (forecaster.chunk * bytes_each)
+    )
     free = shutil.disk_usage(sink.path.parent).free
     if free < (n - done) * bytes_each:
         raise OSError(

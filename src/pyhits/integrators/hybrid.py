@@ -15,10 +15,10 @@ from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.evaluation.evaluate import evaluate
 from pyhits.evaluation.evaluation import Evaluation
 from pyhits.hierarchy.divergence import DIVERGED
-from pyhits.hierarchy.engine import resolution
 from pyhits.hierarchy.interpolate import METHODS, interpolate
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.size import check_size
+from pyhits.hierarchy.stages import resolution
 from pyhits.hits import HiTS
 from pyhits.integrators import as_integrator
 from pyhits.integrators.between import Between

@@ -10,8 +10,8 @@ import numpy as np
 
 from pyhits.errors import ArgumentError, DivergenceError, warn
 from pyhits.hierarchy.divergence import Lost
-from pyhits.hierarchy.engine import resolution
 from pyhits.hierarchy.forecast import forecast
+from pyhits.hierarchy.stages import resolution
 from pyhits.integrators.between import Between
 from pyhits.integrators.parareal import Bounds, CoarsePropagator, Parareal, Sweeps
 from pyhits.util.checks import as_choice, as_count, as_positive

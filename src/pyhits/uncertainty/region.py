@@ -105,6 +105,10 @@ class Region:
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the box, its margins included; two arrays of shape ``(d,)``."""
+        return self._bounds
+
+    @cached_property
+    def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
         return margins(self.low, self.high)
 
     @cached_property

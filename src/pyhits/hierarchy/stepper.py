@@ -1,0 +1,295 @@
+"""Algorithm 1: coarse steps first, every finer scale filling in between them, vectorised."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from pyhits.flowmaps import FlowMap
+from pyhits.hierarchy.batching import USUAL, Batching
+from pyhits.hierarchy.nesting import chain
+from pyhits.hierarchy.stages import resolution, stages
+from pyhits.numerics.rollout import iterate
+from pyhits.util.checks import as_count
+
+#: Returns the inputs of steps of a size, in multiples of ``dt``, that begin at each state of a
+#: rollout; (n, length, k).
+InputsOf = Callable[[int], Tensor]
+
+#: States of a device other than a CPU that are stepped at once.
+_ROWS_OF_A_DEVICE = 1 << 20
+
+
+class Stepper:
+    """Coupled flow maps that step any number of states; the rollout of the library.
+
+    The buffers that it steps in are made once and used again. It may be called from several threads
+    at once.
+
+    Parameters
+    ----------
+    flow_maps : mapping of int to FlowMap
+        By step size in multiples of ``dt``; each divides the next coarser. They are not to be
+        changed afterwards.
+    rows_per_block : int, optional
+        States that a flow map steps at once; by default chosen from the shapes.
+    batching : Batching
+    compiled : mapping of int to FlowMap, optional
+        The same flow maps with compiled code, which steps in their place.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Step sizes, finest first.
+    spacing : int
+        Of the states that it fills in, in multiples of ``dt``.
+    dtype, device
+        Of the states.
+    is_wide : bool
+        Whether torch's own threads are of use within one of its steps.
+
+    Raises
+    ------
+    ArgumentError
+        As :func:`~pyhits.hierarchy.stages.resolution`.
+    """
+
+    def __init__(
+        self,
+        flow_maps: Mapping[int, FlowMap],
+        *,
+        rows_per_block: int | None = None,
+        batching: Batching = USUAL,
+        compiled: Mapping[int, FlowMap] | None = None,
+    ) -> None:
+        self.flow_maps = {size: flow_maps[size] for size in chain(flow_maps)}
+        self.sizes = tuple(self.flow_maps)
+        self._stepped = self.flow_maps if compiled is None else compiled
+        self.spacing = resolution(self.flow_maps)
+        self.batching = batching
+        self._compiled = compiled
+        self.rows_per_block = rows_per_block
+        if rows_per_block is not None:
+            self.rows_per_block = as_count(rows_per_block, "rows_per_block")
+        self.dtype, self.device = _kind(self.flow_maps)
+        #: Step size in multiples of the spacing, and outputs of each scale, coarsest first.
+        self.outputs = {s // self.spacing: self.flow_maps[s].outputs for s in self.sizes[::-1]}
+        #: Multiply-adds of one evaluation of each scale.
+        self.work = {size: f.multiply_adds for size, f in self.flow_maps.items()}
+        item = self.dtype.itemsize
+        self._bytes_each = {size: f.width * item for size, f in self.flow_maps.items()}
+        self.is_wide = max(self.work.values()) >= batching.wide_work
+        self._free: dict[tuple[int, int], list[_Blocks]] = {}
+
+    @torch.inference_mode()
+    def step(self, states: Tensor) -> Tensor:
+        """Return the states one step of the coarsest scale later; ``(n, d)`` to ``(n, d)``."""
+        return self.within(states)[:, -1]
+
+    @torch.inference_mode()
+    def steps(self, states: Tensor, count: int) -> Tensor:
+        """Return the states after 1, 2, ... ``count`` steps of the coarsest scale.
+
+        ``(n, d)`` to ``(n, count, d)``.
+        """
+        found = states.new_empty((len(states), count, states.shape[1]))
+        for k, later in enumerate(iterate(self.step, states, count)):
+            found[:, k] = later
+        return found
+
+    @torch.inference_mode()
+    def within(self, states: Tensor) -> Tensor:
+        """Return all states of one step of the coarsest scale; ``(n, d)`` to ``(n, m, d)``.
+
+        It is its flow map's own step: finer scales take no part.
+        """
+        n, d = states.shape
+        size = self.sizes[-1]
+        out = states.new_empty((n, 1, self.flow_maps[size].outputs, d))
+        self._take(size, states[:, None], out)
+        return out[:, 0]
+
+    @torch.inference_mode()
+    def rollout(self, states: Tensor, n_steps: int, inputs: InputsOf | None = None) -> Tensor:
+        """Return the states of ``n_steps`` steps of :attr:`spacing` each.
+
+        Parameters
+        ----------
+        states : Tensor, shape (n, d)
+            Of the flow maps' dtype, on their device.
+        n_steps : int
+        inputs : callable, optional
+            As in :meth:`fill`.
+
+        Returns
+        -------
+        Tensor, shape (n, n_steps + 1, d)
+            The first are ``states``.
+        """
+        n, d = states.shape
+        width = next(iter(self.flow_maps.values())).dimension
+        out = states.new_empty((n, n_steps + 1, width))
+        out[:, 0, :d] = states
+        self.fill(out, inputs)
+        return out[:, :, :d]
+
+    @torch.inference_mode()
+    def fill(self, states: Tensor, inputs: InputsOf | None = None) -> None:
+        """Fill in all states after the first, in place (paper, Algorithm 1).
+
+        Parameters
+        ----------
+        states : Tensor, shape (n, n_steps + 1, d)
+            States :attr:`spacing` apart. ``states[:, 0]`` holds the initial states; everything else
+            is overwritten. Contiguous.
+        inputs : callable, optional
+            The inputs of the steps of a size; the last columns of ``states`` are room for them.
+        """
+        n, length, n_states = states.shape
+        along, row, item = states.stride()
+        for size, same in itertools.groupby(stages(self.outputs, length - 1), lambda s: s.size):
+            if inputs is not None:
+                n_states = _write_inputs(states, inputs(size * self.spacing))
+            spacing = size // self.outputs[size]
+            for stage in same:
+                source = states[:, stage.begin :: stage.every][:, : stage.columns]
+                target = states.as_strided(
+                    (n, stage.columns, stage.count, n_states),
+                    (along, stage.every * row, spacing * row, item),
+                    states.storage_offset() + (stage.begin + spacing) * row,
+                )
+                self._take(size * self.spacing, source, target)
+
+    def scale(self, size: int) -> Stepper:
+        """Return a stepper of one of the scales, of the same settings."""
+        return Stepper(
+            {size: self.flow_maps[size]},
+            rows_per_block=self.rows_per_block,
+            batching=self.batching,
+            compiled=self._compiled,
+        )
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether its code holds for one thread alone."""
+        return self._compiled is not None
+
+    def shares(self, n_trajectories: int, n_steps: int) -> int:
+        """Return among how many threads trajectories of ``n_steps`` x ``dt`` may be divided."""
+        coarser, depth = n_steps, 0
+        for size in self.sizes[::-1]:
+            depth += -(-coarser // size)
+            coarser = size // self.flow_maps[size].outputs
+        in_all = n_trajectories * n_steps // self.spacing
+        # The finest fills in most states.
+        return self.batching.shares(self.work[self.sizes[0]], in_all // max(1, depth), in_all)
+
+    def _take(self, size: int, source: Tensor, target: Tensor) -> None:
+        """Step ``source``, a view ``(n, k, d)``, into ``target``, a view ``(n, k, count, d)``.
+
+        A narrower ``target`` takes the first features alone.
+        """
+        flow_map, bytes_each = self._stepped[size], self._bytes_each[size]
+        if self.rows_per_block is not None:
+            most = self.rows_per_block
+        elif self.device.type != "cpu":
+            most = _ROWS_OF_A_DEVICE
+        else:
+            most = self.batching.block_rows(bytes_each, torch.get_num_threads())
+        n, k = source.shape[:2]
+        rows = min(most, 1 << (n * k - 1).bit_length())
+        if rows * bytes_each > self.batching.kept_bytes:
+            _Blocks(flow_map, rows, source)(source, target)
+            return
+        free = self._free.setdefault((size, rows), [])
+        try:
+            blocks = free.pop()
+        except IndexError:  # the first, or others step in theirs
+            blocks = _Blocks(flow_map, rows, source)
+        blocks(source, target)
+        free.append(blocks)
+
+
+class _Blocks:
+    """Steps a strided set of states in blocks of contiguous rows."""
+
+    def __init__(self, flow_map: FlowMap, rows: int, like: Tensor) -> None:
+        self.d, self.outputs = like.shape[-1], flow_map.outputs
+        self.rows = rows
+        self.step = flow_map.stepper(rows)
+        self.before = like.new_empty(rows * self.d)
+        self.after = like.new_empty(rows * self.d * self.outputs)
+        #: By shape of a block; few occur, and on few rows, making views takes the time.
+        self.views: dict[tuple[int, int], tuple[Tensor, ...]] = {}
+
+    def __call__(self, source: Tensor, target: Tensor) -> None:
+        n, k, _ = source.shape
+        if n * k <= self.rows:
+            self._block(source, target)
+            return
+        columns = min(k, self.rows)
+        together = max(1, self.rows // columns)
+        for i in range(0, n, together):
+            for j in range(0, k, columns):
+                part = slice(i, i + together), slice(j, j + columns)
+                self._block(source[part], target[part])
+
+    def _block(self, source: Tensor, target: Tensor) -> None:
+        n, k, d = source.shape
+        if (n, k) not in self.views:
+            self.views[n, k] = self._views(n, k)
+        before, states, after, inside = self.views[n, k]
+        states.copy_(source)
+        self.step(before, after)
+        count, width = target.shape[2:]
+        if count < self.outputs or width < d:
+            inside = inside[:, :, :count, :width]
+        target.copy_(inside)
+
+    def _views(self, n: int, k: int) -> tuple[Tensor, ...]:
+        """Return the buffers as rows and as blocks ``(n, k, ...)``, before and after a step."""
+        rows, d = n * k, self.d
+        before = self.before[: rows * d].view(rows, d)
+        after = self.after[: rows * d * self.outputs].view(rows, self.outputs * d)
+        return before, before.view(n, k, d), after, after.view(n, k, self.outputs, d)
+
+
+def _write_inputs(states: Tensor, inputs: Tensor) -> int:
+    """Write inputs into the last columns of all states; return how many columns come before."""
+    n_states = states.shape[2] - inputs.shape[2]
+    states[:, :, n_states:] = inputs
+    return n_states
+
+
+@torch.inference_mode()
+def sequential(states: Tensor, stepper: Stepper, inputs: InputsOf | None = None) -> None:
+    """Fill in all states after the first one after another: what Algorithm 1 computes, defined.
+
+    State ``i`` comes from the coarsest flow map that reaches it, from the last multiple of its step
+    size before i. This is the slow reference of :meth:`Stepper.fill`.
+    """
+    sizes = list(stepper.outputs)
+    spacing = {size: size // outputs for size, outputs in stepper.outputs.items()}
+    given = {} if inputs is None else {s: inputs(s * stepper.spacing) for s in sizes}
+    n_states = states.shape[2] - (given[sizes[0]].shape[2] if given else 0)
+    for i in range(1, states.shape[1]):
+        size = next(s for s in sizes if i % spacing[s] == 0)
+        start = (i - 1) // size * size
+        if given:
+            states[:, start, n_states:] = given[size][:, start]
+        after = stepper.flow_maps[size * stepper.spacing].within(states[:, start])[
+            :, (i - start) // spacing[size] - 1
+        ]
+        states[:, i, :n_states] = after[:, :n_states]
+
+
+def _kind(flow_maps: Mapping[int, FlowMap]) -> tuple[torch.dtype, torch.device]:
+    """Return dtype and device of the states that flow maps step."""
+    for flow_map in flow_maps.values():
+        for tensor in (*flow_map.parameters(), *flow_map.buffers()):
+            if tensor.is_floating_point():
+                return tensor.dtype, tensor.device
+    return torch.float32, torch.device("cpu")
