@@ -19,6 +19,7 @@ import torch
 
 import pyhits
 from pyhits.evaluation.report.text import facts
+from pyhits.policies import arguments
 
 SYSTEMS = ("van-der-pol", "hyperbolic", "cubic", "hopf", "lorenz")
 PAPER = {
@@ -39,7 +40,9 @@ def measure(name: str, settings: dict[str, object]) -> dict[str, object]:
     region = [[-2, 2], [-2, 2]] if name == "van-der-pol" else None
     test = system.simulate(n_trajectories=320, n_steps=5120, random_state=3, region=region)
     simulated = time.perf_counter() - begin
-    model = pyhits.HiTS([2**k for k in range(11)], random_state=0, **settings)
+    model = pyhits.HiTS(
+        **arguments(step_sizes=[2**k for k in range(11)], random_state=0, **settings)
+    )
     begin = time.perf_counter()
     model.fit(train, validation=valid)
     fitted = time.perf_counter() - begin

@@ -136,8 +136,8 @@ def fitted(quick: bool) -> pyhits.HiTS:
     """Return eleven scales in float64; quick mode fits fewer, on fewer data."""
     model = pyhits.HiTS(
         SCALES[::2] if quick else SCALES,
-        dtype="float64",
-        target_error=TARGET,
+        flow_map=pyhits.Auto(dtype="float64"),
+        training=pyhits.Training(target_error=TARGET),
         n_jobs=1 if quick else THREADS,
         random_state=0,
         verbose=False,

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import pyhits
+from pyhits.policies import arguments
 from pyhits.util.atomic import write_bytes
 
 #: System: step, steps.
@@ -69,7 +70,7 @@ def measure(name: str, *, n_fit: int = N_FIT, n_other: int = N_FRESH) -> dict[st
         for seed, n in enumerate((n_fit, n_other, n_other), start=1)
     )
     begin = time.perf_counter()
-    model = pyhits.HiTS(**SETTINGS, n_jobs=1, verbose=False).fit(train)
+    model = pyhits.HiTS(**arguments(**SETTINGS, n_jobs=1, verbose=False)).fit(train)
     seconds = time.perf_counter() - begin
     assert model.calibration_ is not None
     by_itself, n_own = coverage(model, fresh), model.calibration_.n_rollouts
@@ -96,7 +97,7 @@ def measure_recording(name: str, *, n_rows: int = N_ROWS) -> dict[str, Any]:
         n_trajectories=1, n_steps=3 * n_rows - 1, dt=RECORDED[name], random_state=1
     )
     train, later = whole.cut(n_rows), whole[0][n_rows:]
-    model = pyhits.HiTS(**SETTINGS, n_jobs=1, verbose=False).fit(train)
+    model = pyhits.HiTS(**arguments(**SETTINGS, n_jobs=1, verbose=False)).fit(train)
     assert model.calibration_ is not None
     horizon = model.calibration_.reach(LEVEL)
     starts = np.arange(0, len(later) - horizon, APART)

@@ -151,12 +151,10 @@ def fit(quick: bool) -> tuple[pyhits.HiTS, Projection]:
     copies = [data, *(moved(data, rng) for _ in range(n_copies - 1))]
     model = pyhits.HiTS(
         [1],
-        recipe=pyhits.Recipe(standardise=False),
-        hidden_sizes=(256, 256, 256),
-        polynomial_degree=0,
-        early_bias=1.0,
-        batch_size=512,
-        max_steps=max_steps,
+        flow_map=pyhits.Nets((256, 256, 256), polynomial_degree=0),
+        training=pyhits.Training(
+            standardise=False, early_bias=1.0, batch_size=512, max_steps=max_steps
+        ),
         random_state=0,
         verbose=False,
     )

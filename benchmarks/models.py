@@ -35,10 +35,9 @@ def plain(quick: bool) -> pyhits.HiTS:
     """
     model = pyhits.HiTS(
         SCALES,
-        hidden_sizes=HIDDEN,
-        polynomial_degree=0,
-        max_steps=150 if quick else 1500,
-        select="all",
+        flow_map=pyhits.Nets(HIDDEN, polynomial_degree=0),
+        training=pyhits.Training(max_steps=150 if quick else 1500),
+        selection="all",
         n_jobs=1 if quick else THREADS,
         random_state=0,
         verbose=False,
@@ -55,9 +54,8 @@ def dense(quick: bool) -> pyhits.HiTS:
     sizes = [s for s in SCALES if s >= OUTPUTS]
     model = pyhits.HiTS(
         [OUTPUTS, 64, 256, 1024] if quick else sizes,
-        dense=OUTPUTS,
-        polynomial_degree=DEGREE,
-        target_error=ONE_STEP_ERROR,
+        flow_map=pyhits.Auto(dense=OUTPUTS, polynomial_degree=DEGREE),
+        training=pyhits.Training(target_error=ONE_STEP_ERROR),
         n_jobs=THREADS,
         random_state=0,
         verbose=False,

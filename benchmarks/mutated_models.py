@@ -32,6 +32,7 @@ from benchmarks.mutation import Outcome, mutate_bytes, mutate_json, summary, try
 from pyhits.encoders import POD, Autoencoder, DelayEmbedding, Flatten
 from pyhits.errors import DivergenceError
 from pyhits.evaluation.report.text import describe, facts
+from pyhits.policies import arguments
 from pyhits.training.tabulate import tabulate
 from pyhits.util.tensorfile import read_tensors, strict, to_bytes
 
@@ -51,7 +52,9 @@ def _waves(n: int, length: int, d: int, seed: int = 0) -> np.ndarray:
 def _hits(**settings: Any) -> pyhits.HiTS:
     few = {"max_steps": 20, "hidden_sizes": (6,), "flow_map": "residual"}
     values: dict[str, Any] = {"n_jobs": 1, "random_state": 0, "verbose": False}
-    return pyhits.HiTS(**values, **(settings if "flow_map" in settings else few | settings))
+    return pyhits.HiTS(
+        **arguments(**values, **settings if "flow_map" in settings else few | settings)
+    )
 
 
 def _polynomial() -> pyhits.HiTS:

@@ -46,10 +46,9 @@ def _cold_fit(n_jobs: int, steps: int) -> pyhits.HiTS:
     get_reusable_executor().shutdown(wait=True)
     model = pyhits.HiTS(
         _SIZES,
-        polynomial_degree=0,
-        hidden_sizes=(64, 64, 64),
-        max_steps=steps,
-        select="all",
+        flow_map=pyhits.Nets((64, 64, 64), polynomial_degree=0),
+        training=pyhits.Training(max_steps=steps),
+        selection="all",
         n_jobs=n_jobs,
         random_state=0,
         verbose=False,

@@ -79,10 +79,8 @@ def _compare(train: np.ndarray, truth: np.ndarray, n_few: int) -> list[Record]:
     times = np.linspace(0, HORIZON, n_outputs + 1)
     model = pyhits.HiTS(
         [n_outputs],
-        dense=n_outputs,
-        polynomial_degree=9,
-        early_bias=20.0,
-        max_steps=1,
+        flow_map=pyhits.Auto(dense=n_outputs, polynomial_degree=9),
+        training=pyhits.Training(early_bias=20.0, max_steps=1),
         n_jobs=1,
         random_state=0,
         verbose=False,

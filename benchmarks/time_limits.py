@@ -24,6 +24,7 @@ import torch
 
 from pyhits import HiTS, Trajectories, systems
 from pyhits.encoders import POD, Standardise
+from pyhits.policies import arguments
 
 #: What a fit may take beyond its limit: this part of it, and seconds.
 PART, SECONDS = 0.15, 2.0
@@ -106,7 +107,7 @@ def measure(name: str, case: Case, limit: float, *, stages: bool = False) -> boo
     begin, cpu = time.perf_counter(), _cpu()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = HiTS(time_limit=limit, random_state=0, verbose=False, **case.settings)
+        model = HiTS(**arguments(time_limit=limit, random_state=0, verbose=False, **case.settings))
         model.fit(case.data, inputs=case.inputs)
     wall, cpu = time.perf_counter() - begin, _cpu() - cpu
     kept = wall <= (1 + PART) * limit + SECONDS

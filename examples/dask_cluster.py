@@ -40,7 +40,11 @@ def run(folder: Path) -> pyhits.Evaluation:
     test = system.simulate(n_trajectories=12, n_steps=512, random_state=2)
 
     model = pyhits.HiTS(
-        [1, 4, 16, 64], polynomial_degree=3, max_steps=150, random_state=0, verbose=False
+        [1, 4, 16, 64],
+        flow_map=pyhits.Nets(polynomial_degree=3),
+        training=pyhits.Training(max_steps=150),
+        random_state=0,
+        verbose=False,
     )
     with local_cluster() as cluster, Client(cluster) as client, joblib.parallel_config("dask"):
         print(f"{len(client.ncores())} workers")

@@ -25,7 +25,9 @@ def run() -> pyhits.Parareal:
     """Learn coarse steps, fill in with the simulator, correct, and return what that took."""
     train = SYSTEM.simulate(n_trajectories=80, n_steps=600, random_state=1)
     test = SYSTEM.simulate(n_trajectories=4, n_steps=500, random_state=2)
-    model = pyhits.HiTS([10, 50], max_steps=500, n_jobs=1, random_state=0, verbose=False)
+    model = pyhits.HiTS(
+        [10, 50], training=pyhits.Training(max_steps=500), n_jobs=1, random_state=0, verbose=False
+    )
     model.fit(train)
 
     # One call for each of 4 x 10 intervals; n_jobs=-1 runs them on all cores.

@@ -109,7 +109,13 @@ def run(folder: Path) -> float:
     print(f"coupled {chosen.step_sizes}: {found:.2e} on fresh trajectories")
 
     # A fitted HiTS takes maps of any registered family, and with them saves and loads.
-    model = pyhits.HiTS([1, 4, 16], max_steps=1, polynomial_degree=2, n_jobs=1, verbose=False)
+    model = pyhits.HiTS(
+        [1, 4, 16],
+        flow_map=pyhits.Nets(polynomial_degree=2),
+        training=pyhits.Training(max_steps=1),
+        n_jobs=1,
+        verbose=False,
+    )
     model.fit(train, validation=held)
     model.flow_maps_, model.encoder_, model.selection_ = maps, encoder, chosen
     again = pyhits.load(model.save(folder / "pendulum.safetensors"))

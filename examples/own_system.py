@@ -42,7 +42,13 @@ def run() -> pyhits.Evaluation:
     # From here on it is like any other: pyhits.systems.get("selkov").
     train = system.simulate(n_trajectories=30, random_state=1)
     test = system.simulate(n_trajectories=16, random_state=2)
-    model = pyhits.HiTS([1, 4, 16, 64], max_steps=200, n_jobs=1, random_state=0, verbose=False)
+    model = pyhits.HiTS(
+        [1, 4, 16, 64],
+        training=pyhits.Training(max_steps=200),
+        n_jobs=1,
+        random_state=0,
+        verbose=False,
+    )
     evaluation = model.fit(train).evaluate(test)
     print(evaluation)
     return evaluation

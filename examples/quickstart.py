@@ -25,7 +25,13 @@ def run(folder: Path) -> pyhits.Evaluation:
     print(train)
 
     # Left to themselves, step sizes, net and training length follow from the data.
-    model = pyhits.HiTS([1, 4, 16, 64], max_steps=300, n_jobs=1, random_state=0, verbose=False)
+    model = pyhits.HiTS(
+        [1, 4, 16, 64],
+        training=pyhits.Training(max_steps=300),
+        n_jobs=1,
+        random_state=0,
+        verbose=False,
+    )
     model.fit(train)
     for step_size, history in model.history_.items():
         print(f"step size {step_size:>3}: {history.flow_map}, {history.validation_error:.1e}")

@@ -22,6 +22,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.flowmaps import FlowMap, create, register
 from pyhits.paper.comparison import data as sequence_data
 from pyhits.paper.comparison import generate, problems
+from pyhits.policies import CLOSED_FORMS, arguments
 
 
 def pytest_configure() -> None:
@@ -99,8 +100,10 @@ def seeded(net: FlowMap, seed: int) -> FlowMap:
 
 
 def quick(**settings: Any) -> pyhits.HiTS:
-    values = {"max_steps": 60, "hidden_sizes": (8,), "n_jobs": 1, "random_state": 0}
-    return pyhits.HiTS(**{**values, "verbose": False, **settings})
+    values = {"max_steps": 60, "n_jobs": 1, "random_state": 0}
+    if settings.get("flow_map") not in CLOSED_FORMS:
+        values["hidden_sizes"] = (8,)
+    return pyhits.HiTS(**arguments(**{**values, "verbose": False, **settings}))
 
 
 @register("test-drift")
@@ -135,9 +138,13 @@ def fitted(pendulum: tuple[Trajectories, Trajectories, Trajectories]) -> pyhits.
     """A quickly trained model with nets in its coarse scales."""
     train, valid, _ = pendulum
     model = pyhits.HiTS(
-        [1, 2, 4, 8, 16], max_steps=600, hidden_sizes=(32, 32), random_state=0, n_jobs=1,
+        [1, 2, 4, 8, 16],
+        flow_map=pyhits.Nets((32, 32)),
+        training=pyhits.Training(max_steps=600),
+        random_state=0,
+        n_jobs=1,
         verbose=False,
-    )  # fmt: skip
+    )
     return model.fit(train, validation=valid)
 
 

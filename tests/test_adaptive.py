@@ -368,7 +368,9 @@ def test_scales_that_cannot_be_chosen_between_are_refused():
 
 @pytest.fixture(scope="module")
 def fitted() -> pyhits.HiTS:
-    model = pyhits.HiTS([1, 2, 4, 8, 16], random_state=0, dtype="float64", verbose=False)
+    model = pyhits.HiTS(
+        [1, 2, 4, 8, 16], flow_map=pyhits.Auto(dtype="float64"), random_state=0, verbose=False
+    )
     return model.fit(circles(12, 200, dt=0.05), validation=circles(4, 200, dt=0.05, seed=1))
 
 

@@ -17,10 +17,11 @@ from pyhits import (
     HiTS,
     Hybrid,
     PyHiTSError,
-    Recipe,
     Trajectories,
 )
 from pyhits.encoders import POD, DelayEmbedding, Flatten
+from pyhits.policies import Auto, Best, ClosedForms, Coupling, HoldOut, Nets, Training
+from pyhits.training import Recipe
 
 ODD: list[Any] = [
     2**70,
@@ -54,7 +55,13 @@ def data() -> Trajectories:
 
 @pytest.fixture(scope="module")
 def model(data: Trajectories) -> HiTS:
-    quick = HiTS(hidden_sizes=(4,), step_sizes=(1, 4), max_steps=2, n_jobs=1, verbose=False)
+    quick = HiTS(
+        flow_map=Nets((4,)),
+        training=Training(max_steps=2),
+        step_sizes=(1, 4),
+        n_jobs=1,
+        verbose=False,
+    )
     return quick.fit(data)
 
 
@@ -96,8 +103,9 @@ def test_odd_numbers_for_reading(tmp_path: Path, data: Trajectories) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_odd_numbers_for_settings(data: Trajectories) -> None:
-    for name in inspect.signature(Recipe).parameters:
-        takes_or_refuses(Recipe, name)
+    for policy in (Recipe, Auto, Best, ClosedForms, Coupling, HoldOut, Nets, Training):
+        for name in inspect.signature(policy).parameters:
+            takes_or_refuses(policy, name)
     # A fit of a single row ends before it trains.
     one = data.cut(2)[:1]
     for name in inspect.signature(HiTS).parameters:
@@ -124,7 +132,7 @@ def test_odd_numbers_for_models(tmp_path: Path, data: Trajectories, model: HiTS)
     for name in ("n_steps", "tol", "interval", "rows_per_block", "step_sizes", "interpolation"):
         takes_or_refuses(partial(model.forecast, start), name, n_steps=3)
     takes_or_refuses(model.evaluate, "n_steps", "step_sizes", "lyapunov", test=data)
-    takes_or_refuses(model.couple, "select", "tolerance", select="speed")
+    takes_or_refuses(model.couple, "selection")
     takes_or_refuses(model.save, "path")
     system = pyhits.systems.get("van-der-pol")
     hybrid = partial(Hybrid, model, system)

@@ -16,6 +16,7 @@ from pyhits.encoders import POD, Autoencoder, DelayEmbedding, Standardise
 from pyhits.encoders.embedding import choose_delays
 from pyhits.errors import ArgumentError, DataError
 from pyhits.hierarchy.size import check_size
+from pyhits.policies import arguments
 from pyhits.training import Recipe
 from pyhits.training.jobs import make_jobs
 from pyhits.training.parallel import n_workers
@@ -126,7 +127,7 @@ def test_long_rows_are_fitted_to_as_modes() -> None:
 @pytest.mark.parametrize("settings", [{"hidden_sizes": (10**6, 10**6)}, {"batch_size": 10**14}])
 def test_nets_and_batches_that_do_not_fit_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError, match=r"this process may use .*take less"):
-        HiTS(verbose=False, **settings).fit(circle())
+        HiTS(**arguments(verbose=False, **settings)).fit(circle())
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_nets_and_batches_that_do_not_fit_are_refused(settings: dict[str, Any]) 
 )
 def test_absurd_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises((ArgumentError, DataError)):
-        HiTS(verbose=False, **settings).fit(circle())
+        HiTS(**arguments(verbose=False, **settings)).fit(circle())
 
 
 def test_memory_is_told_from_the_weights() -> None:
@@ -198,14 +199,23 @@ def test_modes_in_a_hurry_are_those_of_fewer_passes() -> None:
     [
         {},
         {"flow_map": "residual", "hidden_sizes": (8,)},
-        {"flow_map": "residual", "hidden_sizes": (8,), "select": "speed"},
+        {"flow_map": "residual", "hidden_sizes": (8,), "selection": "speed"},
         {"encoder": "auto"},
-        {"recipe": "reproduce", "hidden_sizes": (8,)},
+        {"training": "reproduce", "hidden_sizes": (8,)},
     ],
 )
 @pytest.mark.parametrize("n", [1, 12])
 def test_next_to_no_time_still_gives_a_model(settings: dict[str, Any], n: int) -> None:
-    model = HiTS([1, 2, 4], time_limit=1e-6, random_state=0, n_jobs=1, verbose=False, **settings)
+    model = HiTS(
+        **arguments(
+            step_sizes=[1, 2, 4],
+            time_limit=1e-6,
+            random_state=0,
+            n_jobs=1,
+            verbose=False,
+            **settings,
+        )
+    )
     data = circle(100, n)
     model.fit(data)
     assert model.selection_.step_sizes
@@ -235,8 +245,8 @@ def test_without_a_limit_nothing_is_cut_short(model: HiTS) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("flow_map", [None, "residual"])
-def test_a_fit_spends_about_its_limit(flow_map: str | None) -> None:
+@pytest.mark.parametrize("flow_map", ["auto", "residual"])
+def test_a_fit_spends_about_its_limit(flow_map: str) -> None:
     # In CPU seconds of one process, which a loaded machine does not make more.
     data = systems.get("van-der-pol").simulate(10, n_steps=300, random_state=0)
     begin = time.process_time()

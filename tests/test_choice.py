@@ -18,18 +18,19 @@ from pyhits.errors import ArgumentError, PyHiTSWarning, TrainingError
 from pyhits.fit.choice import Chooser, choose_again
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Candidate, Selection
+from pyhits.policies import Coupling
 from pyhits.training import parallel
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
 
 
 def test_all_scales_on_request(oscillations: pyhits.Trajectories) -> None:
-    model = quick(step_sizes=[1, 2, 8], select="all").fit(oscillations)
+    model = quick(step_sizes=[1, 2, 8], selection="all").fit(oscillations)
     assert model.selection_.step_sizes == (1, 2, 8)
     assert model.selection_.path == []
-    model = quick(step_sizes=[1, 2, 8], select=[1, 8]).fit(oscillations)
+    model = quick(step_sizes=[1, 2, 8], selection=[1, 8]).fit(oscillations)
     assert model.selection_.step_sizes == (1, 8)
-    model = quick(step_sizes=[1, 2, 8], select=[1, 4])
+    model = quick(step_sizes=[1, 2, 8], selection=[1, 4])
     with pytest.raises(ArgumentError, match=r"4 cannot be selected; there are 1, 2, 8\."):
         model.fit(oscillations)
     assert not hasattr(model, "flow_maps_"), "it must be said before training, not after"
@@ -41,12 +42,12 @@ def test_speed_takes_the_cheapest_within_the_tolerance(
     front = fitted.selection_.front
     assert {c.step_sizes for c in front} >= {(1,), (1, 16), (2, 4, 8)}
     tolerance = sorted(c.error for c in front)[len(front) // 2]
-    model = clone(fitted).set_params(select="speed", tolerance=tolerance)
+    model = clone(fitted).set_params(selection=Coupling("speed", tolerance=tolerance))
     model.fit(pendulum[0], validation=pendulum[1])
     assert model.selection_.error <= tolerance
     cheaper = [c for c in front if c.nominal_seconds < _nominal(front, model) * 0.999]
     assert all(c.error > 0.5 * tolerance for c in cheaper)
-    model.set_params(tolerance=1e-30, step_sizes=[8, 16], max_steps=50)
+    model.set_params(selection__tolerance=1e-30, step_sizes=[8, 16], training__max_steps=50)
     with pytest.warns(PyHiTSWarning, match=r"No coupling has a validation error within"):
         model.fit(pendulum[0], validation=pendulum[1])
 
@@ -58,20 +59,20 @@ def _nominal(front: list[Candidate], model: pyhits.HiTS) -> float:
 def test_scales_are_coupled_anew(fitted: pyhits.HiTS, pendulum: Split, tmp_path: Path) -> None:
     model = pyhits.load(fitted.save(tmp_path / "m.safetensors"))
     assert model.selection_ == fitted.selection_
-    assert model.couple("speed", tolerance=1e3).selection_.step_sizes == (16,)
+    assert model.couple(Coupling("speed", tolerance=1e3)).selection_.step_sizes == (16,)
     assert model.couple([1, 16]).selection_.step_sizes == (1, 16)
     assert np.isfinite(model.selection_.error)
     assert model.couple("accuracy").selection_ == fitted.selection_
     measured = model.couple("all", validation=pendulum[2]).selection_
     assert measured.step_sizes == (1, 2, 4, 8, 16)
     with pytest.raises(TrainingError, match="within the tolerance of 1e-30"):
-        model.couple("speed", tolerance=1e-30)
+        model.couple(Coupling("speed", tolerance=1e-30))
     with pytest.raises(ArgumentError, match="3 cannot be selected"):
         model.couple([3])
-    with pytest.raises(ArgumentError, match="Unknown select"):
+    with pytest.raises(ArgumentError, match="Unknown selection"):
         model.couple("quick")
     assert model.selection_ == measured, "a refused choice must leave the model as it was"
-    assert (model.select, model.tolerance) == ("all", 1e3)
+    assert model.selection == Coupling("all", tolerance=1e3)
     assert model.forecast(pendulum[2].initial_states, 3).shape == (12, 4, 2)
 
 
@@ -88,7 +89,7 @@ def test_an_interrupted_fit_couples_what_was_asked_for_and_finished(
     monkeypatch.setattr(parallel, "_train_one", interrupted)
     for asked, taken in (([2, 4], (2,)), ([4], (1, 2))):
         with pytest.warns(PyHiTSWarning, match="interrupted"):
-            model = quick(step_sizes=[1, 2, 4], select=asked).fit(oscillations)
+            model = quick(step_sizes=[1, 2, 4], selection=asked).fit(oscillations)
         assert set(model.selection_.step_sizes) <= set(taken)
 
 
@@ -128,7 +129,7 @@ def test_where_nothing_is_stable_training_is_not_lost(
 
     monkeypatch.setattr(Chooser, "_ahead", nowhere)
     with pytest.warns(PyHiTSWarning, match="diverge on the validation data, over 200 steps"):
-        model = quick(step_sizes=[1, 2], select=select).fit(oscillations)
+        model = quick(step_sizes=[1, 2], selection=select).fit(oscillations)
     assert model.selection_.step_sizes == (1,)
     assert list(model.flow_maps_) == [1, 2]
 

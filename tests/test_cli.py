@@ -171,7 +171,7 @@ def test_version() -> None:
         (["fit", "nowhere.npz", "-o", "x.safetensors"], 2, "nowhere.npz"),
         (["fit", "TEST", "-o", "x.safetensors", "--step-sizes", "1,a"], 2, "whole numbers"),
         (["fit", "TEST", "-o", "x.safetensors", "--step-sizes", "2,3"], 2, "does not divide"),
-        (["fit", "TEST", "-o", "x.safetensors", "--recipe", "papr"], 2, "did you mean 'paper'"),
+        (["fit", "TEST", "-o", "x.safetensors", "--training", "papr"], 2, "did you mean 'paper'"),
         (["fit", "TEST", "-o", "x.safetensors", "--dt", "-1"], 2, "positive number"),
         (["fit", "TEST", "-o", "x.safetensors", "--dt", "0.2"], 2, "own times step by 0.1"),
         (["fit", "NAN", "-o", "x.safetensors"], 1, "line 5"),
@@ -185,10 +185,14 @@ def test_version() -> None:
         (["info", "nowhere.safetensors"], 2, "There is no file"),
         (["forecast", "MODEL", "--from", "TEST", "-o", "x.npz"], 2, "Missing option '--steps'"),
         (["forecast", "MODEL", "--from", "TEST", "-o", "x.npz", "--steps", "0"], 2, "at least 1"),
-        (["couple", "MODEL", "-o", "x.safetensors"], 2, "Missing option '--select'"),
-        (["couple", "MODEL", "-o", "x.npz", "--select", "all"], 2, "end in .safetensors"),
-        (["couple", "MODEL", "-o", "x.safetensors", "--select", "8"], 2, "8 cannot be selected"),
-        (["couple", "MODEL", "-o", "x.safetensors", "--select", "quick"], 2, "Unknown select"),
+        (["couple", "MODEL", "-o", "x.safetensors"], 2, "Missing option '--selection'"),
+        (["couple", "MODEL", "-o", "x.npz", "--selection", "all"], 2, "end in .safetensors"),
+        (["couple", "MODEL", "-o", "x.safetensors", "--selection", "8"], 2, "8 cannot be selected"),
+        (
+            ["couple", "MODEL", "-o", "x.safetensors", "--selection", "quick"],
+            2,
+            "Unknown selection",
+        ),
         (["fit", "TEST", "-o", "x.safetensors", "--dense", "0"], 2, "dense"),
         (["evaluate", "MODEL", "WIDE"], 1, "have 3 features, the training data 2"),
         (["evaluate", "MODEL", "TEST", "--step-sizes", "8"], 2, "8 was not trained"),
@@ -221,14 +225,14 @@ def test_misuse_exits_with_two_and_one_sentence(
 
 def test_couple_writes_another_choice(files: Path, tmp_path: Path) -> None:
     out = tmp_path / "fast.safetensors"
-    arguments = ["--select", "speed", "--tolerance", "1e6", "--validation", files / "test.npz"]
+    arguments = ["--selection", "speed", "--tolerance", "1e6", "--validation", files / "test.npz"]
     done = run("couple", files / "m.safetensors", *arguments, "-o", out)
     assert done.exit_code == 0, done.output
     model = pyhits.load(out)
-    assert model.select == "speed"
+    assert model.selection.how == "speed"
     assert "Coupled step sizes" in done.stderr
     assert len(model.selection_.step_sizes) == 1
-    assert run("couple", out, "--select", "1", "-o", out).exit_code == 0
+    assert run("couple", out, "--selection", "1", "-o", out).exit_code == 0
     assert pyhits.load(out).selection_.step_sizes == (1,)
     assert "by speed" not in run("info", out).stdout
     assert run("info", out, "--plot", tmp_path / "front.svg").exit_code == 0

@@ -19,12 +19,12 @@ from conftest import circles, quick
 from typer.testing import CliRunner
 
 import pyhits
+from pyhits import policies
 from pyhits.cli.app import app
 from pyhits.cli.sentences import sentence
 from pyhits.cli.streams import Printable
 from pyhits.errors import InterruptedWarning, PyHiTSWarning, warn
 from pyhits.flowmaps.residual import ACTIVATIONS
-from pyhits.training import recipe
 from pyhits.util.printable import printable
 
 RUNNER = CliRunner()
@@ -285,9 +285,9 @@ def test_refusals_import_nothing_that_trains(command: list[str], tmp_path: Path)
 
 def test_names_of_settings_are_those_that_there_are() -> None:
     """They stand beside the recipe, which is checked without importing torch."""
-    assert tuple(ACTIVATIONS) == recipe.ACTIVATIONS
+    assert tuple(ACTIVATIONS) == policies.ACTIVATIONS
     with pytest.raises(pyhits.errors.ArgumentError, match="Unknown activation"):
-        pyhits.Recipe(activation="sigmoid")
+        pyhits.Nets(activation="sigmoid")
 
 
 def test_too_many_open_files_are_said_to_be_that():

@@ -167,7 +167,7 @@ def test_a_model_finds_its_columns_again(logged, tmp_path):
         [
             "couple",
             out,
-            "--select",
+            "--selection",
             "all",
             "--validation",
             logged,

@@ -16,10 +16,13 @@ from pyhits.errors import ArgumentError
 TURN = np.array([[0.9, 0.2, 0.0], [-0.2, 0.9, 0.1], [0.0, 0.0, 0.8]])
 PUSH = np.array([0.0, 0.0, 0.3])
 
-COMBINATIONS = list(itertools.product(
-    [False, True], [(), ("delays",), ("modes",), ("modes", "delays")],
-    [[120], [70, 50, 61], [40, 35, 30, 50, 45, 41]],
-))  # fmt: skip
+COMBINATIONS = list(
+    itertools.product(
+        [False, True],
+        [(), ("delays",), ("modes",), ("modes", "delays")],
+        [[120], [70, 50, 61], [40, 35, 30, 50, 45, 41]],
+    )
+)
 
 
 def recorded(lengths: list[int], with_inputs: bool, seed: int = 0) -> pyhits.Trajectories:
@@ -39,9 +42,14 @@ def recorded(lengths: list[int], with_inputs: bool, seed: int = 0) -> pyhits.Tra
 def fitted(with_inputs: bool, encoders: tuple[str, ...], lengths: list[int]) -> pyhits.HiTS:
     made: dict[str, Encoder] = {"modes": POD(3), "delays": DelayEmbedding(3)}
     model = pyhits.HiTS(
-        [1, 2, 4], flow_map="polynomial", polynomial_degree=1, encoder=[made[e] for e in encoders],
-        denoise=False, random_state=0, n_jobs=1, verbose=False,
-    )  # fmt: skip
+        [1, 2, 4],
+        flow_map=pyhits.ClosedForms("polynomial", polynomial_degree=1),
+        encoder=[made[e] for e in encoders],
+        noise=False,
+        random_state=0,
+        n_jobs=1,
+        verbose=False,
+    )
     return model.fit(recorded(lengths, with_inputs), inputs=["u"] if with_inputs else None)
 
 
@@ -76,8 +84,9 @@ def test_every_combination_answers_every_question(
     # Go on from the rows before: the inputs of later steps are given.
     before = pyhits.Trajectories(
         [rows[: lost + 1, :3] for rows in fresh] if lost else [rows[:2, :3] for rows in fresh],
-        0.1, feature_names=["a", "b", "c"],
-    )  # fmt: skip
+        0.1,
+        feature_names=["a", "b", "c"],
+    )
     first = max(lost, 1)
     later: dict[str, Any] = {}
     if with_inputs:

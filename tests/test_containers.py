@@ -23,7 +23,7 @@ def _frame(index: Any = None) -> pd.DataFrame:
 
 def _after(data: Any, steps: int = 2) -> Any:
     model = pyhits.HiTS(
-        flow_map="polynomial", encoder=[], denoise=False, n_jobs=1, verbose=False
+        flow_map="polynomial", encoder=[], noise=False, n_jobs=1, verbose=False
     ).fit(data)
     return model.forecast_from(data, steps)
 

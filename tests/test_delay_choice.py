@@ -288,7 +288,7 @@ def test_one_variable_of_lorenz_is_forecast_better_with_its_past(lorenz):
     data = lorenz.select(["x"])
     train, test = data[:5], data[5:]
     alone, delayed = (
-        quick(step_sizes=[1, 2], encoder=e, select=[1, 2], dtype="float64").fit(train)
+        quick(step_sizes=[1, 2], encoder=e, selection=[1, 2], dtype="float64").fit(train)
         for e in ([], "auto")
     )
     assert len(delayed.coordinate_names_) >= 3

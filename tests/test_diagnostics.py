@@ -223,7 +223,7 @@ def test_larger_motion_is_no_other_unit(factor: float) -> None:
 def test_fits_forecasts_and_evaluations_say_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = pyhits.HiTS([1], flow_map="polynomial", denoise=False)
+    model = pyhits.HiTS([1], flow_map="polynomial", noise=False)
     model.fit(glued_waves())
     said = [note for note in model.notes_ if "several recordings" in note]
     assert len(said) == 1
@@ -233,7 +233,7 @@ def test_fits_forecasts_and_evaluations_say_it(
     path = pyhits.write_report(model, WAVE, tmp_path / "page.html")
     assert "What stands out in the data" in path.read_text()
 
-    model = pyhits.HiTS([1], flow_map="polynomial", denoise=False, verbose=False).fit(WAVE)
+    model = pyhits.HiTS([1], flow_map="polynomial", noise=False, verbose=False).fit(WAVE)
     assert model.data_["findings"] == []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -246,7 +246,7 @@ def test_fits_forecasts_and_evaluations_say_it(
 
 def test_a_fit_says_that_validation_repeats_training() -> None:
     wave = np.column_stack([np.sin(T), np.sin(np.sqrt(2) * T)])
-    model = pyhits.HiTS([1], flow_map="polynomial", denoise=False, verbose=False)
+    model = pyhits.HiTS([1], flow_map="polynomial", noise=False, verbose=False)
     model.fit(wave, validation=wave[200:])
     assert any("repeat training data exactly" in note for note in model.notes_)
 

@@ -23,10 +23,11 @@ from pyhits.encoders import (
 )
 from pyhits.errors import DataError, NotFittedError
 from pyhits.paper.rivals import EchoStateNetwork
+from pyhits.policies import arguments
 
 SETTINGS: dict[str, Any] = {
     "step_sizes": [1, 2, 4], "flow_map": "polynomial", "polynomial_degree": 1, "encoder": [],
-    "denoise": False, "random_state": 0, "n_jobs": 1, "verbose": False,
+    "noise": False, "random_state": 0, "n_jobs": 1, "verbose": False,
 }  # fmt: skip
 
 
@@ -77,7 +78,7 @@ ACTIONS: dict[str, Callable[[pyhits.HiTS], Any]] = {
 def test_a_model_is_the_old_one_or_a_whole_new_one_wherever_it_fails(
     name: str, error: type[BaseException], tmp_path: Path
 ) -> None:
-    model = pyhits.HiTS(**SETTINGS).fit(circles(6, 60))
+    model = pyhits.HiTS(**arguments(**SETTINGS)).fit(circles(6, 60))
     act = ACTIONS[name]
     begin = bytes_of(model, tmp_path)
     attributes = dict(vars(model))
@@ -111,9 +112,11 @@ def test_nothing_of_an_earlier_fit_joins_the_next(tmp_path: Path) -> None:
     for k in range(199):
         x[k + 1] = 0.9 * x[k] + 0.1 * drive[k]
     x[:, 1] += 0.1 * np.arange(200)
-    model = pyhits.HiTS(**{**SETTINGS, "encoder": [DelayEmbedding(2)]}).fit(x, inputs=drive)
+    model = pyhits.HiTS(**arguments(**{**SETTINGS, "encoder": [DelayEmbedding(2)]})).fit(
+        x, inputs=drive
+    )
     model.set_params(encoder=[])
-    fresh = pyhits.HiTS(**SETTINGS).fit(wide())
+    fresh = pyhits.HiTS(**arguments(**SETTINGS)).fit(wide())
     for again in (model, pyhits.load(model.save(tmp_path / "a.safetensors"))):
         again.set_params(verbose=False).fit(wide())
         assert vars(again).keys() == vars(fresh).keys()
@@ -126,7 +129,7 @@ def test_nothing_of_an_earlier_fit_joins_the_next(tmp_path: Path) -> None:
 
 
 def test_a_refused_fit_leaves_an_unfitted_estimator_unfitted() -> None:
-    model = pyhits.HiTS(**{**SETTINGS, "encoder": [POD(9)]})
+    model = pyhits.HiTS(**arguments(**{**SETTINGS, "encoder": [POD(9)]}))
     with pytest.raises(DataError, match="9 modes"):
         model.fit(wide())
     with pytest.raises(NotFittedError):

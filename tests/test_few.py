@@ -14,6 +14,7 @@ from pyhits import HiTS, Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.flowmaps import KernelMap, PolynomialMap, create
+from pyhits.policies import arguments
 from pyhits.training import Recipe
 from pyhits.training.few import Search
 from pyhits.training.forms import (
@@ -210,7 +211,7 @@ def rotation(n: int = 300, angle: float = 0.21) -> np.ndarray:
 
 def fit(data: object, **settings: object) -> HiTS:
     usual = {"flow_map": "closed", "verbose": False, "random_state": 0, "n_jobs": 1}
-    return HiTS(**usual | settings).fit(data)
+    return HiTS(**arguments(**usual | settings)).fit(data)
 
 
 def test_few_points_are_left_to_closed_forms() -> None:

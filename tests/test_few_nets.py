@@ -15,6 +15,7 @@ import pyhits
 from pyhits import HiTS, Trajectories
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import PolynomialMap, ScaledNet
+from pyhits.policies import arguments
 from pyhits.training import Recipe, few, nets
 from pyhits.training.few import Search
 from pyhits.training.forms import PENALTIES, Form, Regression
@@ -66,7 +67,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fit(data: object, **settings: object) -> HiTS:
-    return HiTS(**{"verbose": False, "random_state": 0, "n_jobs": 1} | settings).fit(data)
+    return HiTS(**arguments(**{"verbose": False, "random_state": 0, "n_jobs": 1} | settings)).fit(
+        data
+    )
 
 
 def by_hand(flow_map: ScaledNet, fold: few._Fold) -> float:
@@ -185,9 +188,11 @@ def test_a_net_upon_a_polynomial_learns_what_that_leaves() -> None:
 def test_coupled_nets_are_trained_again_with_the_held_out_part() -> None:
     data = Trajectories(jumping(400), 1.0)
     head, tail = data.split_time(0.2)
-    settings = {"encoder": [], "denoise": False, "step_sizes": [1, 2], "select": [2]}
+    settings = {"encoder": [], "noise": False, "step_sizes": [1, 2], "selection": [2]}
     whole = fit(data, **settings)
-    told = HiTS(**settings, verbose=False, random_state=0, n_jobs=1).fit(head, validation=tail)
+    told = HiTS(**arguments(**settings, verbose=False, random_state=0, n_jobs=1)).fit(
+        head, validation=tail
+    )
     assert whole.history_[1].scores == told.history_[1].scores
     same = {}
     for size, flow_map in whole.flow_maps_.items():
@@ -264,7 +269,7 @@ def test_inputs_act_on_nets_too() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_fits_with_nets_are_saved_and_noted(tmp_path: Path) -> None:
-    model = fit(jumping(400), step_sizes=[1, 2], encoder=[], denoise=False)
+    model = fit(jumping(400), step_sizes=[1, 2], encoder=[], noise=False)
     assert model.recipe_.flow_map == "best"
     assert model.dtype_ == "float64"
     assert all(isinstance(m, ScaledNet) for m in model.flow_maps_.values())

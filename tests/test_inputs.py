@@ -18,6 +18,7 @@ from pyhits.coordinates.inputs import Inputs, acting, attach
 from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Stepper, sequential
+from pyhits.policies import arguments
 
 #: Step and the exact flow of a damped, driven oscillator over it: x' = A x + b u, u held.
 DT = 0.1
@@ -43,7 +44,7 @@ def signal(n: int, seed: int = 0) -> np.ndarray:
 def fit(data: Any, **settings: Any) -> HiTS:
     fitting = {k: settings.pop(k) for k in ("inputs", "validation", "dt") if k in settings}
     defaults = {"verbose": False, "random_state": 0, "n_jobs": 1}
-    return HiTS(**defaults | settings).fit(data, **fitting)
+    return HiTS(**arguments(**defaults | settings)).fit(data, **fitting)
 
 
 # What steps are told
@@ -364,7 +365,7 @@ def test_what_inputs_of_data_cannot_be(inputs: Any, message: str) -> None:
 
 def test_settings_that_have_no_meaning_with_inputs() -> None:
     states, u = driven(signal(60), np.zeros(2)), signal(60)
-    for settings in ({"recipe": "reproduce"}, {"recipe": "paper"}, {"rollout_steps": 3}):
+    for settings in ({"training": "reproduce"}, {"training": "paper"}, {"rollout_steps": 3}):
         with pytest.raises(ArgumentError, match="nputs"):
             fit(states, inputs=u, **settings)
 

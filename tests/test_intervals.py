@@ -20,6 +20,7 @@ from pyhits.encoders import POD, DelayEmbedding, Flatten
 from pyhits.errors import ArgumentError, DataError, FileFormatError, PyHiTSWarning
 from pyhits.evaluation.report.text import describe, facts
 from pyhits.fit import calibrating
+from pyhits.policies import arguments
 from pyhits.util.tensorfile import read_tensors, write_tensors
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -85,8 +86,8 @@ def test_a_fit_keeps_errors_of_the_trajectories_that_it_held_out(model: pyhits.H
 
 
 def kernel(data: Trajectories) -> pyhits.HiTS:
-    settings = {"flow_map": "kernel", "step_sizes": [1, 4], "select": [1]}
-    return pyhits.HiTS(**settings, random_state=0, n_jobs=1, verbose=False).fit(data)
+    settings = {"flow_map": "kernel", "step_sizes": [1, 4], "selection": [1]}
+    return pyhits.HiTS(**arguments(**settings, random_state=0, n_jobs=1, verbose=False)).fit(data)
 
 
 def test_every_trajectory_is_forecast_by_closed_forms_that_have_not_seen_it() -> None:
@@ -139,9 +140,9 @@ def test_folds_that_cannot_be_fitted_leave_the_held_out_part() -> None:
         for seed in range(100)
         if [len(part[-1]) for part in data.split(0.1, random_state=seed)] == [201, 201]
     )
-    settings = {"flow_map": "polynomial", "step_sizes": [1, 32], "select": [1, 32]}
+    settings = {"flow_map": "polynomial", "step_sizes": [1, 32], "selection": [1, 32]}
     found = pyhits.HiTS(
-        **settings, validation_fraction=0.1, random_state=seed, n_jobs=1, verbose=False
+        **arguments(**settings, validation=0.1, random_state=seed, n_jobs=1, verbose=False)
     ).fit(data)
     assert found.calibration_ is not None
     assert not found.calibration_.cross_fitted
@@ -162,7 +163,7 @@ def test_copies_and_pickles_leave_the_data_behind(model: pyhits.HiTS) -> None:
 def test_intervals_hold_noisy_recordings() -> None:
     """Noise is taken off before training, yet intervals are of what is recorded."""
     noisy = circles(100, 60).add_noise(0.01, random_state=0)
-    found = quick(step_sizes=[1, 4], denoise=True).fit(noisy)
+    found = quick(step_sizes=[1, 4], noise=True).fit(noisy)
     assert found.noise_.min() > 0
     assert found.calibration_ is not None
     assert (found.calibration_.widths(np.arange(1.0, 61.0), 0.9) > found.noise_).all()
@@ -187,7 +188,7 @@ def test_nothing_held_out_means_no_intervals(data: str) -> None:
     if data == "too few":
         found = quick(step_sizes=[1]).fit(circles(3, 12))
     else:
-        found = quick(step_sizes=[1], recipe="reproduce", time_limit=0.3).fit(circles(1, 20))
+        found = quick(step_sizes=[1], training="reproduce", time_limit=0.3).fit(circles(1, 20))
     assert found.calibration_ is None
     assert any(note.startswith("Intervals: none") for note in found.notes_)
     start = circles(1, 20)[0][7]

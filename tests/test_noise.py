@@ -337,7 +337,7 @@ def test_a_fit_takes_noise_off(tmp_path: Path) -> None:
     model = fit(data)
     assert model.noise_ == pytest.approx(np.sqrt(0.01 * clean.mean_variance()), rel=0.05)
     assert any("4 terms" in note for note in model.notes_)
-    without = fit(data, denoise=False)
+    without = fit(data, noise=False)
     assert not without.noise_.any()
     assert model.evaluate(test).mse < 1e-2 * without.evaluate(test).mse
     assert model.evaluate(test).mse < 1e-3
@@ -347,7 +347,7 @@ def test_a_fit_takes_noise_off(tmp_path: Path) -> None:
 
 def test_clean_data_are_trained_on_as_they_are() -> None:
     clean, _ = noisy("van-der-pol", 4)
-    a, b = fit(clean), fit(clean, denoise=False)
+    a, b = fit(clean), fit(clean, noise=False)
     x = clean.initial_states
     assert np.array_equal(a.forecast(x, 50), b.forecast(x, 50))
 
@@ -358,7 +358,7 @@ def test_the_paper_knows_no_filter() -> None:
 
 def test_settings_are_checked() -> None:
     with pytest.raises(ArgumentError, match="denoise to be True or False, got 'yes'"):
-        fit(noisy("hyperbolic", 5)[1], denoise="yes")
+        fit(noisy("hyperbolic", 5)[1], noise="yes")
 
 
 def test_other_rows_must_have_the_same_shape() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 import pyhits
 from pyhits.encoders import POD, Autoencoder, DelayEmbedding, Standardise
+from pyhits.policies import arguments
 
 SETTINGS: dict[str, Any] = {
-    "step_sizes": [1, 2, 4], "flow_map": "polynomial", "polynomial_degree": 1, "denoise": False,
+    "step_sizes": [1, 2, 4], "flow_map": "polynomial", "polynomial_degree": 1, "noise": False,
     "random_state": 0, "n_jobs": 1, "verbose": False,
 }  # fmt: skip
 
@@ -31,7 +32,7 @@ def left_over(encoder: Any, rows: np.ndarray) -> float:
 
 def test_modes_are_fitted_to_all_rows_and_lose_less_of_the_last() -> None:
     rows = drifting()[:400]
-    model = pyhits.HiTS(**SETTINGS, encoder=[POD(6)]).fit(rows)
+    model = pyhits.HiTS(**arguments(**SETTINGS, encoder=[POD(6)])).fit(rows)
     chain = model.preprocessor_
     assert chain is not None
     whole, part = POD(6).fit(rows), POD(6).fit(rows[:320])
@@ -54,7 +55,9 @@ def test_modes_are_fitted_to_all_rows_and_lose_less_of_the_last() -> None:
 
 def test_choices_stay_and_what_is_learned_is_learned_again() -> None:
     rows = drifting()[:400]
-    by_energy = pyhits.HiTS(**SETTINGS, encoder=[POD(energy=0.95), DelayEmbedding(2)]).fit(rows)
+    by_energy = pyhits.HiTS(
+        **arguments(**SETTINGS, encoder=[POD(energy=0.95), DelayEmbedding(2)])
+    ).fit(rows)
     assert by_energy.preprocessor_ is not None
     modes, delays = by_energy.preprocessor_.encoders
     first = POD(energy=0.95).fit(rows[:320])
@@ -62,7 +65,7 @@ def test_choices_stay_and_what_is_learned_is_learned_again() -> None:
     assert (modes.n_modes, modes.energy, delays.n_delays_) == (None, 0.95, 2)
     np.testing.assert_allclose(modes.mean_, rows.mean(axis=0))
     net = Autoencoder(2, hidden_sizes=(4,), n_modes=3, max_steps=5)
-    model = pyhits.HiTS(**SETTINGS, encoder=[net]).fit(rows)
+    model = pyhits.HiTS(**arguments(**SETTINGS, encoder=[net])).fit(rows)
     assert model.preprocessor_ is not None
     fresh = POD(3).fit(rows)
     np.testing.assert_allclose(model.preprocessor_.encoders[0].pod_.mean_, fresh.mean_)
@@ -77,7 +80,7 @@ def test_scaling_and_inputs_are_those_of_all_rows(encoder: list[Any]) -> None:
     x = np.zeros((200, 2))
     for k in range(199):
         x[k + 1] = [0.9 * x[k, 0] + 0.2 * x[k, 1], 0.8 * x[k, 1] + 0.1 * u[k, 0]]
-    model = pyhits.HiTS(**SETTINGS, encoder=encoder).fit(x, inputs=u)
+    model = pyhits.HiTS(**arguments(**SETTINGS, encoder=encoder)).fit(x, inputs=u)
     lost = len(encoder)
     np.testing.assert_allclose(model.encoder_.mean_[:2], x[lost:].mean(axis=0))
     assert model.inputs_ is not None
@@ -88,7 +91,7 @@ def test_scaling_and_inputs_are_those_of_all_rows(encoder: list[Any]) -> None:
 def test_nets_that_are_kept_keep_their_coordinates() -> None:
     rows = drifting()[:400]
     settings = {**SETTINGS, "flow_map": "residual", "max_steps": 5, "hidden_sizes": (4,)}
-    model = pyhits.HiTS(**settings, encoder=[POD(3)]).fit(rows)
+    model = pyhits.HiTS(**arguments(**settings, encoder=[POD(3)])).fit(rows)
     assert model.preprocessor_ is not None
     part = POD(3).fit(rows[:320])
     np.testing.assert_allclose(model.preprocessor_.transform(rows), part.transform(rows), atol=1e-8)
@@ -102,7 +105,7 @@ def test_trajectories_are_forecast_by_modes_fitted_without_them() -> None:
     runs = [rng.uniform(0.5, 2) * (np.cos(0.3 * k + a) * base[0] + np.sin(0.3 * k + a) * base[1])
             for a in rng.uniform(0, 6, 11)]  # fmt: skip
     runs.append(np.cos(0.3 * k) * base[2] + np.sin(0.3 * k) * base[3])
-    model = pyhits.HiTS(**SETTINGS, encoder=[POD(4)]).fit(runs)
+    model = pyhits.HiTS(**arguments(**SETTINGS, encoder=[POD(4)])).fit(runs)
     known = model.calibration_
     assert known is not None
     assert known.cross_fitted

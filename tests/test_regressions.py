@@ -55,16 +55,18 @@ def test_settings_may_be_numpy_scalars(tmp_path: Path) -> None:
         rollout_steps=1.0, polynomial_degree=2.0, verbose=np.bool_(False),
     ).fit(circles(9, 40))  # fmt: skip
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
-    assert again.max_steps == 5
+    assert again.training.max_steps == 5
 
 
-def test_a_loaded_model_keeps_its_recipe(tmp_path: Path) -> None:
+def test_a_loaded_model_keeps_its_training(tmp_path: Path) -> None:
     data = circles(9, 40)
     named = pyhits.load(quick(step_sizes=[1]).fit(data).save(tmp_path / "a.safetensors"))
-    assert named.recipe == "pyhits"
-    own = pyhits.Recipe(learning_rate=1e-2)
-    kept = pyhits.load(quick(step_sizes=[1], recipe=own).fit(data).save(tmp_path / "b.safetensors"))
-    assert kept.recipe == own
+    assert named.training == pyhits.Training(max_steps=60)
+    own = pyhits.Training(learning_rate=1e-2, schedule="constant", max_steps=60)
+    kept = pyhits.load(
+        quick(step_sizes=[1], training=own).fit(data).save(tmp_path / "b.safetensors")
+    )
+    assert kept.training == own
 
 
 def test_names_are_text_in_reports_and_figures(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_interrupting_the_choice_of_scales_keeps_them(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"validation_fraction": "a"}, "validation_fraction"),
+        ({"validation": "a"}, "fraction"),
         ({"target_error": "a"}, "target_error"),
         ({"random_state": 2**32}, "less than 2\\*\\*32"),
         ({"step_sizes": [10**20]}, "longer than any recording"),

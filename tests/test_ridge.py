@@ -24,6 +24,7 @@ from pyhits.errors import ArgumentError, CheckpointError, PyHiTSWarning
 from pyhits.evaluation import plots
 from pyhits.flowmaps import ResidualNet
 from pyhits.hierarchy.stages import stages
+from pyhits.policies import arguments
 from pyhits.training import (
     RECIPES,
     Recipe,
@@ -53,8 +54,10 @@ def song(n_rows: int, d: int = 6, seed: int = 0) -> Trajectories:
 
 
 def memory(step_sizes: Any = (1, 4, 16), **changes: Any) -> pyhits.HiTS:
-    values = {"recipe": "reproduce", "dtype": "float64", "n_jobs": 1, "random_state": 0}
-    return pyhits.HiTS(list(step_sizes), **{**values, "verbose": False, **changes})
+    values = {"training": "reproduce", "dtype": "float64", "n_jobs": 1, "random_state": 0}
+    return pyhits.HiTS(
+        **arguments(step_sizes=list(step_sizes), **{**values, "verbose": False, **changes})
+    )
 
 
 def normalised(model: pyhits.HiTS, data: Trajectories) -> float:
@@ -392,7 +395,7 @@ def test_stacks_leave_closed_forms_alone() -> None:
 )
 def test_ridge_goes_with_the_other_settings(changes: dict[str, Any]) -> None:
     data = circles(12, 60)
-    values: dict[str, Any] = {"optimizer": "ridge", "recipe": "pyhits", **changes}
+    values: dict[str, Any] = {"optimizer": "ridge", "training": "pyhits", **changes}
     model = memory([1, 4], **values).fit(data)
     assert model.evaluate(data).nrmse < 1e-3
     assert "ridge regression" in " ".join(model.notes_)
@@ -415,7 +418,7 @@ def test_nothing_is_held_out() -> None:
     assert [c.step_sizes for c in model.selection_.front] == [(1, 4, 16)]
     model.couple([1, 4])
     assert model.couple("accuracy").selection_.step_sizes == (1, 4, 16)
-    given = memory(hidden_sizes=(64,), select=[1, 16]).fit(data, validation=data)
+    given = memory(hidden_sizes=(64,), selection=[1, 16]).fit(data, validation=data)
     assert given.selection_.step_sizes == (1, 16)
     assert not any("Validation" in note or "Coupled" in note for note in given.notes_)
 
@@ -472,7 +475,7 @@ def test_a_sequence_is_reproduced_on_the_command_line(tmp_path: Path) -> None:
     song(50).save(tmp_path / "x.csv")
     model = tmp_path / "m.safetensors"
     options = ["--step-sizes", "1,4", "--dtype", "float64", "--n-jobs", 1, "-o", model]
-    units = ["--recipe", "reproduce", "--hidden-sizes", 100]
+    units = ["--training", "reproduce", "--hidden-sizes", 100]
     done = run("fit", tmp_path / "x.csv", *units, *options)
     assert done.exit_code == 0, done.output
     assert "Validation: on the training data, which are to be met" in done.stderr

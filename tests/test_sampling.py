@@ -20,6 +20,7 @@ from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
 from pyhits.paper import Budget, Cache, Study, reproduce
 from pyhits.paper.figures.sampling import MEASURES, ratios
+from pyhits.policies import SAMPLINGS
 from pyhits.training import (
     Recipe,
     ScaleJob,
@@ -30,7 +31,6 @@ from pyhits.training import (
 from pyhits.training import run as run_module
 from pyhits.training.jobs import make_jobs
 from pyhits.training.objective import Objective
-from pyhits.training.recipe import SAMPLINGS
 from pyhits.training.sampling import (
     Density,
     Residual,
@@ -291,7 +291,7 @@ def test_unknown_samplings_are_refused_with_a_suggestion() -> None:
     with pytest.raises(ArgumentError, match="Unknown sampling 'latest'"):
         quick(sampling="latest").fit(circles(5, 40))
     with pytest.raises(ArgumentError, match=r"nothing to choose from.* windows='anywhere'"):
-        quick(recipe="paper", sampling="density").fit(circles(5, 40))
+        quick(training="paper", sampling="density").fit(circles(5, 40))
 
 
 def test_models_keep_their_sampling(tmp_path: Path) -> None:

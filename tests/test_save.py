@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 import pyhits
 from pyhits.encoders import POD
 from pyhits.errors import ArgumentError, FileFormatError, PyHiTSWarning
+from pyhits.fit.settings import Settings
 from pyhits.flowmaps import FlowMap
 from pyhits.modelfiles.save import FORMAT
 from pyhits.util.tensorfile import read_tensors, strict, write_tensors
@@ -37,10 +38,7 @@ def test_save_then_load_is_bit_equal(fitted: pyhits.HiTS, pendulum: Split, tmp_p
     assert (again.dt_, again.data_, again.notes_) == (fitted.dt_, fitted.data_, fitted.notes_)
     twice = again.save(tmp_path / "twice.safetensors")
     assert twice.read_bytes() == path.read_bytes()
-    refit = {k: v for k, v in again.get_params().items() if k not in ("recipe", "hidden_sizes")}
-    assert refit == {
-        k: v for k, v in fitted.get_params().items() if k not in ("recipe", "hidden_sizes")
-    }
+    assert Settings.of(again) == Settings.of(fitted)
 
 
 def test_float64_models_stay_float64(oscillations: pyhits.Trajectories, tmp_path: Path) -> None:
@@ -118,7 +116,7 @@ def test_rows_of_millions_of_numbers(tmp_path: Path) -> None:
     """The header of a file holds 100 MB, fewer than a few lists of the features' numbers take."""
     shape = np.random.default_rng(0).standard_normal(2_000_000, dtype=np.float32)
     rows = np.sin(np.arange(6, dtype=np.float32))[:, None] * shape
-    model = quick(step_sizes=[1], encoder=POD(1), recipe="reproduce").fit(rows, dt=0.1)
+    model = quick(step_sizes=[1], encoder=POD(1), training="reproduce").fit(rows, dt=0.1)
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
     assert again.feature_names_ == model.feature_names_
     assert again.data_ == model.data_
@@ -167,8 +165,8 @@ def test_settings_that_no_file_may_hold_are_refused_when_saving(
     model = pyhits.load(fitted.save(tmp_path / "m.safetensors"))
     with pytest.raises(ArgumentError, match="time_limit"):
         model.set_params(time_limit="soon").save(tmp_path / "m.safetensors")
-    model.set_params(time_limit=None, max_steps=1e3).save(tmp_path / "m.safetensors")
-    assert pyhits.load(tmp_path / "m.safetensors").max_steps == 1000
+    model.set_params(time_limit=None, training__max_steps=1e3).save(tmp_path / "m.safetensors")
+    assert pyhits.load(tmp_path / "m.safetensors").training.max_steps == 1000
 
 
 def test_names_that_nobody_gave_are_left_out(

@@ -17,10 +17,11 @@ import pyhits
 from pyhits import Trajectories
 from pyhits.cli.app import app
 from pyhits.errors import DataError
+from pyhits.policies import arguments
 
 SETTINGS: dict[str, Any] = {
     "step_sizes": [1, 2, 4], "flow_map": "polynomial", "polynomial_degree": 1, "encoder": [],
-    "denoise": False, "random_state": 0, "n_jobs": 1, "verbose": False,
+    "noise": False, "random_state": 0, "n_jobs": 1, "verbose": False,
 }  # fmt: skip
 
 #: Seconds since 1970, the same in milliseconds and in nanoseconds.
@@ -97,7 +98,9 @@ def test_a_fit_does_not_depend_on_when_the_clock_began(clock: float, spread: flo
     data, late = (
         Trajectories(list(circles(10, 40)), dt, start_times=begin + starts) for begin in (0, clock)
     )
-    models = [pyhits.HiTS(**SETTINGS, validation_fraction=0.5).fit(some) for some in (data, late)]
+    models = [
+        pyhits.HiTS(**arguments(**SETTINGS, validation=0.5)).fit(some) for some in (data, late)
+    ]
     errors = [model.evaluate(data).mse for model in models]
     assert errors[1] == errors[0] < 1e-15
     assert models[0].calibration_.n_rollouts == models[1].calibration_.n_rollouts
@@ -113,7 +116,7 @@ def test_files_of_a_clock_have_one_step(clock: float, step: float, tmp_path: Pat
         table = np.column_stack([t, np.sin(np.arange(n)), np.cos(np.arange(n))])
         np.savetxt(tmp_path / f"{k}.csv", table, delimiter=",", header="t,x,y", comments="")
         tables.append(pyhits.read(tmp_path / f"{k}.csv"))
-    model = pyhits.HiTS(**SETTINGS).fit(tables[0])
+    model = pyhits.HiTS(**arguments(**SETTINGS)).fit(tables[0])
     assert model.evaluate(tables[1]).mse < 1e-15
     repaired = pyhits.repair(tmp_path / "1.csv").trajectories
     assert (len(repaired), repaired.n_rows) == (1, 90)
@@ -124,7 +127,7 @@ def test_files_of_a_clock_have_one_step(clock: float, step: float, tmp_path: Pat
 
 
 def test_times_of_a_forecast_are_kept_apart_however_late() -> None:
-    model = pyhits.HiTS(**SETTINGS).fit(circles(10, 40))
+    model = pyhits.HiTS(**arguments(**SETTINGS)).fit(circles(10, 40))
     t = np.array([1e6, 1e6 + 4e-4]) * model.dt_
     states = model.forecast(circles(1, 4).initial_states[0], t=t)
     assert np.abs(states[1] - states[0]).max() > 0
@@ -132,17 +135,17 @@ def test_times_of_a_forecast_are_kept_apart_however_late() -> None:
 
 def test_what_was_held_out_is_said_with_its_times() -> None:
     data = in_pieces([60, 80, 60], [10, 10, 10], start=1.7e9)
-    model = pyhits.HiTS(**SETTINGS).fit(data)
+    model = pyhits.HiTS(**arguments(**SETTINGS)).fit(data)
     note = (
         "Validation: the last 20% of the recording in 3 pieces, t = 1700000017.9 to 1700000021.9."
     )
     assert note in model.notes_
-    one = pyhits.HiTS(**SETTINGS).fit(data[:1])
+    one = pyhits.HiTS(**arguments(**SETTINGS)).fit(data[:1])
     assert (
         "Validation: the last 20% of the recording, t = 1700000004.7 to 1700000005.9." in one.notes_
     )
     many = in_pieces([30] * 49, [10] * 49)
-    model = pyhits.HiTS(**SETTINGS).fit(many)
+    model = pyhits.HiTS(**arguments(**SETTINGS)).fit(many)
     assert any("the last 20% of the recording in 49 pieces" in note for note in model.notes_)
 
 

@@ -34,7 +34,7 @@ STARTS = np.random.default_rng(0).uniform(-1, 1, (53, 2)).astype(np.float32)
 @pytest.fixture(scope="module")
 def model() -> pyhits.HiTS:
     """Exact on circles, by polynomials alone."""
-    return quick(step_sizes=[1, 4], select="all", polynomial_degree=1).fit(circles(20, 60))
+    return quick(step_sizes=[1, 4], selection="all", polynomial_degree=1).fit(circles(20, 60))
 
 
 #: Chunks of 8 trajectories of 41 states, and blocks of 8 or 16.
@@ -252,7 +252,9 @@ def test_other_forecasts_are_refused(
 def test_other_weights_are_refused_and_replaced(tmp_path: Path, model: pyhits.HiTS) -> None:
     path = tmp_path / "f.npy"
     model.forecast(STARTS, 20, out=path)
-    other = quick(step_sizes=[1, 4], select="all", polynomial_degree=1).fit(circles(20, 60, seed=5))
+    other = quick(step_sizes=[1, 4], selection="all", polynomial_degree=1).fit(
+        circles(20, 60, seed=5)
+    )
     with pytest.raises(CheckpointError, match="other weights"):
         other.forecast(STARTS, 20, out=path)
     replaced = other.forecast(STARTS, 20, out=path, overwrite=True)

@@ -17,6 +17,7 @@ from pyhits.paper.data import add_noise, make_data, seed_of
 from pyhits.paper.figures import fig10
 from pyhits.paper.fits import fit_or_load
 from pyhits.paper.problems import OSCILLATOR, PROBLEMS, ROLES
+from pyhits.policies import arguments
 
 SMALL = Budget("small", train=12, validation=5, test=4, n_steps=100, n_scales=3)
 FULL = Budget("full")
@@ -216,7 +217,7 @@ def test_a_killed_fit_continues(tmp_path: Path) -> None:
     file.unlink()
     checkpoint = file.parent / "checkpoint"
     train, held = data_for_fits()
-    model = pyhits.HiTS(**SETTINGS, verbose=False)
+    model = pyhits.HiTS(**arguments(**SETTINGS, verbose=False))
     model.fit(train, validation=held, checkpoint=checkpoint)
     (checkpoint / "scale-000004.safetensors").unlink()
     resumed = fit_or_load(cache, SETTINGS, {"data": 1}, data_for_fits)
@@ -226,7 +227,9 @@ def test_a_killed_fit_continues(tmp_path: Path) -> None:
     np.testing.assert_array_equal(resumed.forecast(start, 20), whole.forecast(start, 20))
     # Another version's checkpoint is no use: it is dropped.
     file.unlink()
-    pyhits.HiTS(**SETTINGS, verbose=False).fit(held, validation=train, checkpoint=checkpoint)
+    pyhits.HiTS(**arguments(**SETTINGS, verbose=False)).fit(
+        held, validation=train, checkpoint=checkpoint
+    )
     fresh = fit_or_load(cache, SETTINGS, {"data": 1}, data_for_fits)
     np.testing.assert_array_equal(fresh.forecast(start, 20), whole.forecast(start, 20))
     assert not checkpoint.exists()
@@ -260,7 +263,7 @@ def test_a_fit_whose_couplings_were_compared_over_fewer_steps_is_whole(tmp_path:
 
     settings = {
         "step_sizes": [1, 2, 4, 64], "flow_map": "polynomial", "polynomial_degree": 2,
-        "encoder": None, "denoise": False, "random_state": 0, "n_jobs": 1,
+        "encoder": None, "noise": False, "random_state": 0, "n_jobs": 1,
     }  # fmt: skip
     made = (chaotic(6, 200, 0), chaotic(10, 140, 1))
     model = fit_or_load(Cache(tmp_path), settings, {"data": 2}, lambda: made)

@@ -47,7 +47,7 @@ def test_clocks_go_on_over_midnight(
 def test_forecasts_go_on_by_the_same_clock(tmp_path: Path) -> None:
     path = _table(tmp_path / "clock.csv", _clock(80, "10:00", "10min", "%H:%M"))
     data = pyhits.read(path)
-    model = pyhits.HiTS(flow_map="polynomial", encoder=[], denoise=False, n_jobs=1).fit(data)
+    model = pyhits.HiTS(flow_map="polynomial", encoder=[], noise=False, n_jobs=1).fit(data)
     later = model.forecast_from(data, 6)
     frame = pd.read_csv(path)
     after = model.forecast_from(frame, 6)

@@ -26,7 +26,11 @@ def main() -> None:
         system.simulate(n, 2048, random_state=seed) for seed, n in enumerate((100, 30, 30))
     )
     model = pyhits.HiTS(
-        [1, 8, 64, 256], max_steps=2000, hidden_sizes=(64, 64), random_state=0, n_jobs=1
+        [1, 8, 64, 256],
+        flow_map=pyhits.Nets((64, 64)),
+        training=pyhits.Training(max_steps=2000),
+        random_state=0,
+        n_jobs=1,
     )
     model.fit(train, validation=validation)
     coupled = model.evaluate(test)

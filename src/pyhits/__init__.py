@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 from pyhits._version import __version__
 
 if TYPE_CHECKING:
-    from pyhits import baselines, encoders, evaluation, flowmaps, integrators, paper, systems
+    from pyhits import (
+        baselines,
+        encoders,
+        evaluation,
+        flowmaps,
+        integrators,
+        paper,
+        policies,
+        systems,
+    )
     from pyhits.data.files import read, write
     from pyhits.data.repair import repair
     from pyhits.data.repair.check import check
@@ -25,18 +34,24 @@ if TYPE_CHECKING:
     from pyhits.integrators.parareal import Parareal
     from pyhits.modelfiles.export import export_model
     from pyhits.modelfiles.save import load
-    from pyhits.training import Recipe
+    from pyhits.policies import Auto, Best, ClosedForms, Coupling, HoldOut, Nets, Training
     from pyhits.uncertainty import Forecast
 
 #: Public name: module that holds it, or None for a module of that name.
 _HOMES: dict[str, str | None] = {
+    "Auto": "pyhits.policies",
+    "Best": "pyhits.policies",
+    "ClosedForms": "pyhits.policies",
+    "Coupling": "pyhits.policies",
     "Evaluation": "pyhits.evaluation.evaluation",
     "Forecast": "pyhits.uncertainty",
     "HiTS": "pyhits.hits",
+    "HoldOut": "pyhits.policies",
     "Hybrid": "pyhits.integrators.hybrid",
+    "Nets": "pyhits.policies",
     "Parareal": "pyhits.integrators.parareal",
     "PyHiTSError": "pyhits.errors",
-    "Recipe": "pyhits.training",
+    "Training": "pyhits.policies",
     "Trajectories": "pyhits.data.trajectories",
     "baselines": None,
     "check": "pyhits.data.repair.check",
@@ -46,22 +61,29 @@ _HOMES: dict[str, str | None] = {
     "flowmaps": None,
     "integrators": None,
     "load": "pyhits.modelfiles.save",
+    "paper": None,
+    "policies": None,
     "read": "pyhits.data.files",
     "repair": "pyhits.data.repair",
-    "paper": None,
     "systems": None,
     "write": "pyhits.data.files",
     "write_report": "pyhits.evaluation.report",
 }
 
 __all__ = [
+    "Auto",
+    "Best",
+    "ClosedForms",
+    "Coupling",
     "Evaluation",
     "Forecast",
     "HiTS",
+    "HoldOut",
     "Hybrid",
+    "Nets",
     "Parareal",
     "PyHiTSError",
-    "Recipe",
+    "Training",
     "Trajectories",
     "__version__",
     "baselines",
@@ -73,6 +95,7 @@ __all__ = [
     "integrators",
     "load",
     "paper",
+    "policies",
     "read",
     "repair",
     "systems",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -20,19 +21,29 @@ from pyhits.fit.calibrating import Calibrating, Kept
 from pyhits.fit.choice import Chooser, choose_again
 from pyhits.fit.preparing import UNTIL, UNTIL_SEEN, Prepared, prepare
 from pyhits.fit.refitting import baselines_of_all, fit_to_all, region_of_all, renewed
-from pyhits.fit.settings import as_time_limit, check_selection, check_settings, widths_by_scale
-from pyhits.training import Recipe
+from pyhits.fit.settings import Settings, check_selection, widths_by_scale
+from pyhits.policies import (
+    POLICIES,
+    Coupling,
+    FlowMapPolicy,
+    HoldOut,
+    Training,
+    as_coupling,
+    as_flow_map,
+    place_of,
+)
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.jobs import fingerprint, make_jobs
 from pyhits.training.nets import nets_taken
 from pyhits.training.parallel import train_scales, warn_interrupted
 from pyhits.uncertainty import Calibration, Region
 from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.policy import NamedArguments
 from pyhits.util.progress import bar, say, scale_bars
 from pyhits.util.transaction import transactional
 
 
-class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
+class HiTS(NamedArguments, Calibrating, BaseEstimator):  # type: ignore[misc]
     """A hierarchical time-stepper (Liu, Kutz, Brunton 2020).
 
     One flow map is trained for each step size; cross-validation chooses which of them to couple;
@@ -44,72 +55,38 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
     step_sizes : sequence of int, optional
         Step sizes in multiples of ``dt``, each dividing the next coarser. By default powers of two
         as far as the trajectories allow, at most 1024.
-    dense : int
-        States that the finest flow map returns from one evaluation: it then steps ``dense`` times
-        as far, fills in everything inside that step, and stands in for all step sizes up to it. A
-        forecast takes so many times fewer evaluations; 1 is the paper's plain hierarchy.
-    recipe : {"pyhits", "paper", "reproduce"} or Recipe
-        Training settings; ``"paper"`` is Appendix A.1, ``"reproduce"`` learns to generate the
-        training data from their first rows and nothing else (Section 3.2). The settings below
-        override it one by one.
-    flow_map : str, optional
-        ``"residual"`` or another registered family of nets; ``"polynomial"`` or ``"kernel"``,
-        closed forms that are solved for; ``"closed"``, of each scale the closed form that steps the
-        held-out part best; ``"best"``, small nets among the candidates where closed forms do
-        poorly. By default ``"best"`` for few points (4000 rows of 64 features), if nothing is said
-        about nets, and residual nets else. Closed forms are solved for again with all the data,
-        once everything is chosen.
+    flow_map : FlowMapPolicy or str
+        What approximates the flow map of each scale: :class:`~pyhits.Nets`,
+        :class:`~pyhits.ClosedForms`, :class:`~pyhits.Best` or :class:`~pyhits.Auto`; as texts
+        ``"residual"`` or another registered family of nets, ``"closed"``, ``"polynomial"`` or
+        ``"kernel"``, ``"best"``, ``"auto"``.
     encoder : Encoder, list of Encoder, or "auto", optional
         What stands between the user's rows and the flow maps, such as ``[POD(22),
         Standardise(common=True)]`` or ``DelayEmbedding(5)``. :meth:`fit` fits copies of it to the
-        training data. If the last is no Standardise, the recipe's is added. ``"auto"`` takes delays
+        training data. If the last is no Standardise, one is added. ``"auto"`` takes delays
         if the data say that they help, of POD modes where there are more than 32 features. By
         default there is none, but for recordings (fewer than five trajectories, of few features)
         whose rows do not tell the next: a state is then several of them. ``encoder=[]`` is none for
         certain.
-    hidden_sizes : sequence of int, or mapping of int to such, optional
-        Widths of the hidden layers: of all nets, or by step size.
-    activation : {"gelu", "silu", "tanh", "relu"}, optional
-    polynomial_degree : int, optional
-        Highest degree of the closed-form first stage of each scale; 0 leaves it out.
-    optimizer : {"soap", "adam", "adamw", "muon", "sgd", "ridge"}, optional
-        ``"ridge"`` draws the hidden layers and solves for the last: seconds, and exact where there
-        are fewer windows than hidden units.
-    learning_rate : float, optional
-    batch_size, max_steps, rollout_steps : int, optional
-        Windows a step, optimiser steps a scale, steps p in the loss (equation 9).
-    sampling : {"early", "uniform", "density", "residual"}, optional
-        How windows are drawn for the nets: by ``early_bias``; every window equally often; evenly
-        over the region visited; where the net's error is.
-    early_bias : float, optional
-        Windows start at ``T u**early_bias``, u uniform: 1 draws uniformly over time, 3 favours
-        transients.
-    denoise : bool, optional
-        Take white noise off the data first, where they carry any; by default the recipe decides,
-        and ``"pyhits"`` does. With an encoder it is taken off the encoded data, and left there if
-        they hold delays.
-    target_error : float, optional
-        One-step mean squared error at which a scale's training stops.
-    time_limit : float, optional
-        Seconds for the whole fit. Results then depend on the machine.
-    validation_fraction : float
-        Part of the data held out where no validation data are given; nothing is where the training
-        data themselves are to be met, as by the recipe ``"reproduce"``.
-    select : {"accuracy", "speed", "all"} or sequence of int
-        Which scales to couple: by the paper's greedy rule; the cheapest coupling whose validation
-        error is within ``tolerance``; all; or those given. Where windows are coupled, as those of
-        the recipe ``"reproduce"``, ``"accuracy"`` means all.
-    tolerance : float
-        Mean squared error, in standardised coordinates, that ``"speed"`` allows.
-    interpolation : {"cubic", "linear"}
-        Between the finest coupled steps where these are coarser than ``dt``; the paper is linear.
-    dtype : {"float32", "float64"}, optional
-        Arithmetic of the flow maps; by default float64 for closed forms, float32 for nets.
+    training : Training or {"pyhits", "paper", "reproduce"}
+        How flow maps are trained; a text names a preset of :class:`~pyhits.Training`.
+    selection : Coupling, {"accuracy", "speed", "all"} or sequence of int
+        Which scales are coupled, and how states between coarse steps are found:
+        :class:`~pyhits.Coupling`.
+    noise : bool or "auto"
+        Take white noise off the data first, where they carry any; by default the training preset
+        decides, and ``"pyhits"`` does. With an encoder it is taken off the encoded data, and left
+        there if they hold delays.
+    validation : HoldOut or float
+        What chooses weights and scales where :meth:`fit` is given no validation data: the fraction
+        of the data that is held out, :class:`~pyhits.HoldOut`.
     device : str
         ``"cpu"``, ``"cuda"`` or any torch device.
     n_jobs : int, optional
         Processes that train scales side by side; by default one a core, one alone for little work.
         The result is the same.
+    time_limit : float, optional
+        Seconds for the whole fit. Results then depend on the machine.
     random_state : int, optional
         Equal seeds give bit-equal models on one machine with one number of threads.
     verbose : bool
@@ -166,60 +143,57 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         self,
         step_sizes: Sequence[int] | None = None,
         *,
-        dense: int = 1,
-        recipe: str | Recipe = "pyhits",
-        flow_map: str | None = None,
+        flow_map: FlowMapPolicy | str = "auto",
         encoder: Encoder | Sequence[Encoder] | str | None = None,
-        hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]] | None = None,
-        activation: str | None = None,
-        polynomial_degree: int | None = None,
-        optimizer: str | None = None,
-        learning_rate: float | None = None,
-        batch_size: int | None = None,
-        max_steps: int | None = None,
-        rollout_steps: int | None = None,
-        sampling: str | None = None,
-        early_bias: float | None = None,
-        denoise: bool | None = None,
-        target_error: float | None = None,
-        time_limit: float | None = None,
-        validation_fraction: float = 0.2,
-        select: str | Sequence[int] = "accuracy",
-        tolerance: float = 1e-6,
-        interpolation: str = "cubic",
-        dtype: str | None = None,
+        training: Training | str = "pyhits",
+        selection: Coupling | str | Sequence[int] = "accuracy",
+        noise: bool | str = "auto",
+        validation: HoldOut | float = 0.2,
         device: str = "cpu",
         n_jobs: int | None = None,
+        time_limit: float | None = None,
         random_state: int | None = None,
         verbose: bool = True,
     ) -> None:
         self.step_sizes = step_sizes
-        self.dense = dense
-        self.recipe = recipe
         self.flow_map = flow_map
         self.encoder = encoder
-        self.hidden_sizes = hidden_sizes
-        self.activation = activation
-        self.polynomial_degree = polynomial_degree
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_steps = max_steps
-        self.rollout_steps = rollout_steps
-        self.sampling = sampling
-        self.early_bias = early_bias
-        self.denoise = denoise
-        self.target_error = target_error
-        self.time_limit = time_limit
-        self.validation_fraction = validation_fraction
-        self.select = select
-        self.tolerance = tolerance
-        self.interpolation = interpolation
-        self.dtype = dtype
+        self.training = training
+        self.selection = selection
+        self.noise = noise
+        self.validation = validation
         self.device = device
         self.n_jobs = n_jobs
+        self.time_limit = time_limit
         self.random_state = random_state
         self.verbose = verbose
+
+    @classmethod
+    def _place_of(cls, name: str) -> str | None:
+        return place_of(name)
+
+    @property
+    def dense(self) -> int:  # type: ignore[override]
+        """States that the finest flow map returns from one evaluation."""
+        return as_flow_map(self.flow_map).dense
+
+    @property
+    def interpolation(self) -> str:  # type: ignore[override]
+        """How states between the finest coupled steps are found."""
+        return as_coupling(self.selection).interpolation
+
+    def set_params(self, **params: Any) -> Self:
+        """Set arguments, and single values of policies, as in ``training__max_steps=100``."""
+        deep: dict[str, dict[str, Any]] = {}
+        for name in list(params):
+            argument, _, value = name.partition("__")
+            if value and argument in POLICIES:
+                deep.setdefault(argument, {})[value] = params.pop(name)
+        super().set_params(**params)
+        for argument, values in deep.items():
+            policy = POLICIES[argument](getattr(self, argument))
+            setattr(self, argument, replace(policy, **values))
+        return self
 
     # Fitting
 
@@ -266,20 +240,21 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         ------
         DataError, ArgumentError, CheckpointError, TrainingError
         """
-        clock = Clock.start(as_time_limit(self.time_limit))
+        settings = Settings.of(self)
+        clock = Clock.start(settings.time_limit)
         if y is not None:
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
-        recipe, n_jobs, seed = check_settings(self, with_checkpoint=checkpoint is not None)
+        seed = settings.seed(with_checkpoint=checkpoint is not None)
         self._forget()
-        ready = prepare(self, X, validation, dt, inputs, recipe, seed=seed, clock=clock)
+        ready = prepare(settings, X, validation, dt, inputs, seed=seed, clock=clock)
         recipe, notes, sizes = ready.recipe, ready.notes, ready.step_sizes
         train, held, encoder = ready.train, ready.held, ready.encoder
         for note in notes:
             say(note, verbose=self.verbose)
 
         encoder.fit(train.values)
-        dtype = self.dtype or ready.dtype
-        widths = widths_by_scale(self.hidden_sizes, sizes)
+        dtype = settings.dtype or ready.dtype
+        widths = widths_by_scale(settings.hidden_sizes, sizes)
         acting = ready.scaled()
         jobs = make_jobs(
             train,
@@ -307,7 +282,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         with scale_bars(sizes, verbose=self.verbose) as watch, clock.stage("training"):
             trained = train_scales(
                 jobs,
-                n_jobs=n_jobs,
+                n_jobs=settings.n_jobs,
                 folder=folder,
                 watch=watch,
                 clock=clock.until(until["training"]),
@@ -344,7 +319,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         short = [s for s, h in self.history_.items() if h.stopped_by == "time"]
         if short:
             clock.cut(f"the training of step sizes {', '.join(map(str, short))}")
-        asked = self._askable(finished)
+        asked = self._askable(settings.selection.how, finished)
         how = self._how_to_select(asked)
         if how is not asked:
             note = "Coupled: all scales, since each was trained for the rows that it steps then."
@@ -354,7 +329,7 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             chooser = self._chooser(
                 held, clock.until(until["choice"]), acting=ready.acting.get("held")
             )
-            self.selection_ = chooser.choose(how, self.tolerance)
+            self.selection_ = chooser.choose(how, settings.selection.tolerance)
         if chooser.interrupted:
             self.interrupted_ = (*self.interrupted_, "choice")
         if self.selection_.n_steps is not None:
@@ -447,15 +422,13 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
         self.__dict__.update(changed)
 
     @transactional
-    def couple(
-        self, select: str | Sequence[int], *, tolerance: float | None = None, validation: Any = None
-    ) -> HiTS:
+    def couple(self, selection: Coupling | str | Sequence[int], *, validation: Any = None) -> HiTS:
         """Choose anew which scales to couple, without training.
 
         Parameters
         ----------
-        select, tolerance
-            As in the constructor; what is not given stays.
+        selection : Coupling, {"accuracy", "speed", "all"} or sequence of int
+            As in the constructor; of a text or step sizes the other values stay.
         validation : Trajectories, or anything that Trajectories accepts, optional
             Data to choose on; by default what was measured in :meth:`fit` decides.
 
@@ -465,26 +438,26 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
             Itself.
         """
         self._check_fitted()
-        tolerance = self.tolerance if tolerance is None else tolerance
-        check_selection(select, tolerance, self.flow_maps_)
-        how = self._how_to_select(select)
+        if not isinstance(selection, Coupling):
+            selection = replace(as_coupling(self.selection), how=selection)
+        check_selection(selection, self.flow_maps_)
+        how, tolerance = self._how_to_select(selection.how), selection.tolerance
         kept = self._kept
         if validation is not None:
             kept = Kept(self.as_data(validation))
             encoded = self._coordinates.encode(kept.held)
             chooser = self._chooser(encoded.states, acting=encoded.inputs)
-            selection = chooser.choose(how, tolerance)
+            chosen = chooser.choose(how, tolerance)
             if self.inputs_ is None:
                 self.data_ = {
                     **self.data_,
                     "agreement": evidence.measured(self, encoded.states),
                 }
         else:
-            selection = choose_again(self.selection_, list(self.flow_maps_), how, tolerance)
-        self.selection_ = selection
-        self.set_params(select=select, tolerance=tolerance)
+            chosen = choose_again(self.selection_, list(self.flow_maps_), how, tolerance)
+        self.selection_, self.selection = chosen, selection
         known = self.calibration_
-        if validation is not None or (known and known.step_sizes != selection.step_sizes):
+        if validation is not None or (known and known.step_sizes != chosen.step_sizes):
             self._calibrate(kept)
             if self.calibration_ is None:
                 warn(
@@ -493,16 +466,15 @@ class HiTS(Calibrating, BaseEstimator):  # type: ignore[misc]
                 )
         return self
 
-    def _askable(self, finished: Sequence[int]) -> str | Sequence[int]:
+    def _askable(self, how: str | Sequence[int], finished: Sequence[int]) -> str | Sequence[int]:
         """Return how to select among the scales that an interruption has left."""
-        if isinstance(self.select, str):
-            return self.select
-        return [size for size in self.select if size in finished] or "accuracy"
+        if isinstance(how, str):
+            return how
+        return [size for size in how if size in finished] or "accuracy"
 
-    def _how_to_select(self, select: str | Sequence[int]) -> str | Sequence[int]:
+    def _how_to_select(self, how: str | Sequence[int]) -> str | Sequence[int]:
         """Return ``"all"`` for ``"accuracy"`` where no other coupling was trained for."""
-        is_coupled = self.recipe_.windows == "coupled"
-        return "all" if is_coupled and isinstance(select, str) and select == "accuracy" else select
+        return "all" if self.recipe_.windows == "coupled" and how == "accuracy" else how
 
     def _chooser(
         self,

@@ -13,6 +13,7 @@ from pyhits.evaluation.evaluation import Evaluation
 from pyhits.evaluation.report import write_report
 from pyhits.evaluation.report.text import describe
 from pyhits.hits import HiTS
+from pyhits.policies import Training
 from pyhits.util.atomic import check_target
 from pyhits.util.checks import as_seed
 
@@ -73,7 +74,7 @@ def run_demo(
     )
     model = HiTS(
         [1 << k for k in range(n_scales)],
-        max_steps=max_steps,
+        training=Training(max_steps=max_steps),
         random_state=seed,
         verbose=verbose,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -222,6 +222,7 @@ def forecast(
         _write(states, loaded, mixed.dt, begin, out, axis=data.axis, verbose=not quiet)
         return
     data = loaded.as_data(data, inputs=False)
+    begins: Any
     acting = None if inputs is None else read_file(inputs, dt, table=chosen.of_inputs())
     if after is None:
         begin, begins = histories(data, loaded.start_rows_)[1].start_times, loaded.forecast

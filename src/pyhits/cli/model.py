@@ -30,7 +30,7 @@ from pyhits.cli.options import (
     Reading,
     Repair,
     Resample,
-    Select,
+    Selection,
     Snapshot,
     StepSizes,
     Stretch,
@@ -92,10 +92,10 @@ def fit(
     dense: Annotated[
         int, typer.Option("--dense", help="States the finest flow map returns from one evaluation.")
     ] = 1,
-    recipe: Annotated[
+    training: Annotated[
         str,
         typer.Option(
-            "--recipe",
+            "--training",
             help="pyhits; paper; or reproduce, which meets the data from their first rows alone.",
         ),
     ] = "pyhits",
@@ -135,7 +135,7 @@ def fit(
         float | None, typer.Option("--time-limit", help="Seconds for the whole fit.")
     ] = None,
     validation_fraction: Annotated[float, typer.Option("--validation-fraction")] = 0.2,
-    select: Select = "accuracy",
+    selection: Selection = "accuracy",
     tolerance: Tolerance = 1e-6,
     interpolation: Annotated[
         str, typer.Option("--interpolation", help="cubic, or linear.")
@@ -169,17 +169,18 @@ def fit(
     """
     from pyhits.coordinates.inputs import attach
     from pyhits.data.files.fields import field_shape
-    from pyhits.fit.settings import check_arguments
+    from pyhits.fit.settings import Settings
+    from pyhits.policies import arguments
 
     if out.suffix != ".safetensors":
         raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
     check_target(out)
     last = part(without_last, "--without-last")
     encoders = parse_encoders(encoder)
-    arguments: dict[str, Any] = {
+    options: dict[str, Any] = {
         "step_sizes": whole_numbers(step_sizes, "--step-sizes"),
         "dense": dense,
-        "recipe": recipe,
+        "training": training,
         "flow_map": flow_map,
         "encoder": encoders,
         "hidden_sizes": widths(hidden_sizes),
@@ -192,11 +193,11 @@ def fit(
         "rollout_steps": rollout_steps,
         "sampling": sampling,
         "early_bias": early_bias,
-        "denoise": denoise,
+        "noise": denoise,
         "target_error": target_error,
         "time_limit": time_limit,
-        "validation_fraction": validation_fraction,
-        "select": how_to_select(select),
+        "validation": validation_fraction,
+        "selection": how_to_select(selection),
         "tolerance": tolerance,
         "interpolation": interpolation,
         "dtype": dtype,
@@ -205,7 +206,8 @@ def fit(
         "random_state": seed,
         "verbose": not quiet,
     }
-    check_arguments(**arguments)
+    settled = arguments(**options)
+    Settings(**settled)
     shape = shape_of(snapshot) or snapshot_of(encoders)
     mending = Mending(repair, resample, gaps, longest_gap, drop_outliers, quiet)
     reading = Reading(
@@ -257,7 +259,7 @@ def fit(
 
     if last is not None:
         say(f"Left out: {last_part(whole, rest, last)}.", verbose=not quiet)
-    model = HiTS(**arguments)
+    model = HiTS(**settled)
     model.fit(train, validation=held, inputs=inputs or None, checkpoint=checkpoint)
     model.save(out)
     say(f"Model written to {out}", verbose=not quiet)
@@ -295,7 +297,7 @@ def with_modes(encoder: Any) -> bool:
 def couple(
     model: Model,
     out: Out,
-    select: Select,
+    selection: Selection,
     tolerance: Tolerance = 1e-6,
     validation: Annotated[
         Path | None,
@@ -316,7 +318,7 @@ def couple(
 ) -> None:
     """Choose anew which scales of a model are coupled, without training.
 
-    Example: pyhits couple vdp.safetensors --select speed --tolerance 1e-4 -o fast.safetensors
+    Example: pyhits couple vdp.safetensors --selection speed --tolerance 1e-4 -o fast.safetensors
     """
 
     if out.suffix != ".safetensors":
@@ -335,7 +337,10 @@ def couple(
             time_zone=time_zone,
             table=TableOptions(columns, without_columns, names, header, decimal),
         )
-    loaded.couple(how_to_select(select), tolerance=tolerance, validation=data)
+    from pyhits.policies import as_coupling
+
+    how = replace(as_coupling(loaded.selection), how=how_to_select(selection), tolerance=tolerance)
+    loaded.couple(how, validation=data)
     loaded.save(out)
     chosen = ", ".join(map(str, loaded.selection_.step_sizes))
     say(

@@ -117,13 +117,13 @@ DropOutliers = Annotated[
     typer.Option("--drop-outliers", help="Take outliers as missing values; implies --repair."),
 ]
 
-Select = Annotated[
+Selection = Annotated[
     str,
-    typer.Option("--select", help="accuracy, speed, all, or the step sizes, such as 1,16."),
+    typer.Option("--selection", help="accuracy, speed, all, or the step sizes, such as 1,16."),
 ]
 Tolerance = Annotated[
     float,
-    typer.Option("--tolerance", help="Validation error that --select speed allows."),
+    typer.Option("--tolerance", help="Validation error that --selection speed allows."),
 ]
 
 Parameters = Annotated[
@@ -134,7 +134,7 @@ Parameters = Annotated[
 
 def how_to_select(text: str) -> str | list[int]:
     """Read ``"speed"``, or ``"1,16"``."""
-    listed = whole_numbers(text, "--select") if text[:1].isdigit() else None
+    listed = whole_numbers(text, "--selection") if text[:1].isdigit() else None
     return text if listed is None else listed
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from pyhits.encoders.chain import (
 from pyhits.encoders.flatten import as_rows
 from pyhits.errors import ArgumentError, DataError
 from pyhits.fit import planning
-from pyhits.fit.settings import check_selection, widths_by_scale
+from pyhits.fit.settings import Settings, check_selection, widths_by_scale
 from pyhits.fit.splitting import Split, split_data
 from pyhits.noise import Denoised, denoise, noise_level
 from pyhits.training import Recipe
@@ -37,9 +37,6 @@ from pyhits.training.size import check_training_size
 from pyhits.util.checks import check_row_length
 from pyhits.util.clock import Clock
 from pyhits.util.progress import bar, say
-
-if TYPE_CHECKING:
-    from pyhits.hits import HiTS
 
 #: Constant features that a note names, at most.
 _MOST_NAMES = 20
@@ -136,12 +133,11 @@ class Prepared:
 
 
 def prepare(
-    model: HiTS,
+    settings: Settings,
     X: Any,
     validation: Any,
     dt: float | None,
     inputs: Any,
-    recipe: Recipe,
     *,
     seed: int,
     clock: Clock,
@@ -150,12 +146,9 @@ def prepare(
 
     Parameters
     ----------
-    model : HiTS
-        Its settings are read.
+    settings : Settings
     X, validation, dt, inputs
         As in :meth:`HiTS.fit`.
-    recipe : Recipe
-        With what is still open.
     clock : Clock
         Of the whole fit.
 
@@ -164,14 +157,15 @@ def prepare(
     DataError, ArgumentError
         Data or settings cannot be used.
     """
-    snapshot, preprocessor, encoder = split(model.encoder, recipe.standardise)
+    recipe, selection = settings.recipe, settings.selection
+    snapshot, preprocessor, encoder = split(settings.encoder, recipe.standardise)
     if snapshot is None and isinstance(X, Trajectories):
         snapshot = X.snapshot
     X, validation = as_rows(X, snapshot), as_rows(validation, snapshot)
     names: tuple[str, ...] = ()
     if inputs is not None:
         _check_inputs(recipe)
-        recipe = recipe.override(taught=0.0, tables=False)
+        recipe = recipe.override(synthetic=0.0, tables=False)
         X, names = attach(as_trajectories(X, dt), inputs)
         dt = None
         if validation is not None:
@@ -181,7 +175,7 @@ def prepare(
         X,
         validation,
         dt,
-        fraction=model.validation_fraction,
+        fraction=settings.validation.fraction,
         seed=seed,
         reproduce=recipe.windows == "coupled",
     )
@@ -202,17 +196,17 @@ def prepare(
             f"Expected snapshots of shape {snapshot}, got rows of {train.n_features} features."
         )
     given = train
-    if isinstance(model.encoder, str) and model.encoder == AUTO:
+    if isinstance(settings.encoder, str) and settings.encoder == AUTO:
         _, preprocessor, encoder = split(automatic(train.n_features), recipe.standardise)
     if preprocessor is not None:
         with clock.stage("encoders"):
             preprocessor.fit_in_time(train, clock.until(UNTIL["encoders"]))
         notes += preprocessor.notes()
         preprocessor = without_idle(preprocessor)
-    elif model.encoder is None and not names:
+    elif settings.encoder is None and not names:
         with clock.stage("delays"):
             preprocessor = _needed_delays(
-                train, held, recipe, notes, clock.until(UNTIL["delays"]), verbose=model.verbose
+                train, held, recipe, notes, clock.until(UNTIL["delays"]), verbose=settings.verbose
             )
     if preprocessor is not None:
         lost = preprocessor.history - 1
@@ -225,30 +219,32 @@ def prepare(
             f"Encoded: {given.n_features} features as {train.n_features} coordinates, by "
             f"{', '.join(map(repr, preprocessor.encoders))}."
         )
-    _check_size(model, recipe, train, PER_INPUT * len(names))
+    _check_size(settings, recipe, train, PER_INPUT * len(names))
     sizes: list[int] | None = None
-    if model.step_sizes is not None:
-        sizes = planning.dense_step_sizes(model.step_sizes, model.dense)
-        check_selection(model.select, model.tolerance, sizes)
-        widths_by_scale(model.hidden_sizes, sizes)
+    if settings.step_sizes is not None:
+        sizes = planning.dense_step_sizes(settings.step_sizes, settings.dense)
+        check_selection(selection, sizes)
+        widths_by_scale(settings.hidden_sizes, sizes)
     seen, unseen = train, held
     with clock.stage("noise"):
-        noise = _without_noise(model, train, held, preprocessor, sizes, recipe, notes, clock, names)
+        noise = _without_noise(
+            settings, train, held, preprocessor, sizes, recipe, notes, clock, names
+        )
     if noise is not None:
         train, held = noise.train, noise.held
         notes.append(noise.note)
     recipe = recipe.resolve(train.n_features + PER_INPUT * len(names), len(train), train.n_rows)
     few = recipe.is_closed and len(train) < planning.FEW_TRAJECTORIES
-    if few and noise is None and preprocessor is None and model.encoder is None and not names:
+    if few and noise is None and preprocessor is None and settings.encoder is None and not names:
         with (
-            bar("rows of a state", verbose=model.verbose) as progress,
+            bar("rows of a state", verbose=settings.verbose) as progress,
             clock.stage("rows of a state"),
         ):
             lags = choose_lags(
                 train,
                 held,
                 recipe.flow_map,
-                sizes[0] if sizes else model.dense,
+                sizes[0] if sizes else settings.dense,
                 clock=clock.until(UNTIL["rows of a state"]),
                 progress=progress,
             )
@@ -258,14 +254,14 @@ def prepare(
             train, held = preprocessor.transform(train), preprocessor.transform(held)
             seen, unseen = train, held
     if sizes is None:
-        sizes = planning.default_step_sizes(train, held, recipe.rollout_steps, model.dense)
+        sizes = planning.default_step_sizes(train, held, recipe.rollout_steps, settings.dense)
         notes.append(
             f"Step sizes: {', '.join(map(str, sizes))} (x dt = {given.axis.step_name(train.dt)})."
         )
-        check_selection(model.select, model.tolerance, sizes)
-    if model.dense > 1:
-        notes.append(f"The flow map of step size {sizes[0]} returns {model.dense} states.")
-    widths = widths_by_scale(model.hidden_sizes, sizes)
+        check_selection(selection, sizes)
+    if settings.dense > 1:
+        notes.append(f"The flow map of step size {sizes[0]} returns {settings.dense} states.")
+    widths = widths_by_scale(settings.hidden_sizes, sizes)
     notes.append(planning.nets_note(recipe, train.n_features, sizes, widths))
     low, high = train.values.min(axis=0), train.values.max(axis=0)
     flat = [train.feature_names[k] for k in np.flatnonzero(low == high)]
@@ -301,20 +297,22 @@ def _findings(parted: Split, inputs: Sequence[str]) -> list[str]:
     return [str(finding) for finding in found]
 
 
-def _check_size(model: HiTS, recipe: Recipe, train: Trajectories, n_told: int) -> None:
+def _check_size(settings: Settings, recipe: Recipe, train: Trajectories, n_told: int) -> None:
     """Raise an ArgumentError where states are too long, or nets too wide, for the memory."""
     n_features = train.n_features + n_told
     resolved = recipe.resolve(n_features, len(train), train.n_rows)
-    as_they_are = model.encoder is not None and not links(model.encoder)
-    asked = as_they_are or model.hidden_sizes is not None
+    as_they_are = settings.encoder is not None and not links(settings.encoder)
+    asked = as_they_are or settings.hidden_sizes is not None
     check_row_length(n_features, is_field=train.snapshot is not None, asked=asked)
-    for hidden in (resolved.hidden_sizes or (), *widths_by_scale(model.hidden_sizes).values()):
+    own = settings.hidden_sizes
+    by_scale = own.values() if isinstance(own, Mapping) else ()
+    for hidden in (resolved.hidden_sizes or (), *by_scale):
         check_training_size(
             resolved,
             n_features,
             hidden,
-            model.dense,
-            8 if model.dtype == "float64" else 4,
+            settings.dense,
+            8 if settings.dtype == "float64" else 4,
         )
 
 
@@ -361,7 +359,7 @@ def _check_inputs(recipe: Recipe) -> None:
     if recipe.windows != "anywhere":
         raise ArgumentError(
             f"Inputs take windows from anywhere, not windows={recipe.windows!r}: choose "
-            "recipe='pyhits'."
+            "training='pyhits'."
         )
     if recipe.rollout_steps > 1:
         raise ArgumentError(
@@ -370,7 +368,7 @@ def _check_inputs(recipe: Recipe) -> None:
 
 
 def _without_noise(
-    model: HiTS,
+    settings: Settings,
     train: Trajectories,
     held: Trajectories,
     preprocessor: Chain | None,
@@ -389,7 +387,7 @@ def _without_noise(
     if names:
         notes.append("Noise is left, if there is any: inputs move the states, too.")
         return None
-    with bar("noise", verbose=model.verbose) as progress:
+    with bar("noise", verbose=settings.verbose) as progress:
         return denoise(
             train,
             held,

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyhits.errors import ArgumentError
 from pyhits.hierarchy import chain
-from pyhits.hierarchy.interpolate import METHODS
-from pyhits.training import Recipe, get_recipe
-from pyhits.util.checks import (
-    as_choice,
-    as_count,
-    as_positive,
-    as_seed,
-    check_device,
+from pyhits.policies import (
+    Best,
+    Coupling,
+    FlowMapPolicy,
+    HoldOut,
+    Nets,
+    Training,
+    as_coupling,
+    as_flow_map,
+    as_noise,
+    as_training,
+    as_validation,
 )
+from pyhits.training import Recipe
+from pyhits.util.checks import as_count, as_positive, as_seed, check_device
+from pyhits.util.policy import Check, Policy, setting
 
 if TYPE_CHECKING:
     from pyhits.hits import HiTS
 
 
-def check_selection(
-    select: str | Sequence[int], tolerance: float, step_sizes: Iterable[int] | None = None
-) -> None:
-    """Check how scales are to be chosen, and among ``step_sizes`` if these are known."""
-    as_positive(tolerance, "tolerance")
-    if isinstance(select, str):
-        as_choice(select, "select", ("accuracy", "speed", "all"))
+def check_selection(selection: Coupling, step_sizes: Iterable[int] | None = None) -> None:
+    """Check how scales are to be chosen among ``step_sizes``, if these are known."""
+    if isinstance(selection.how, str):
         return
-    asked = chain(select)
+    asked = chain(selection.how)
     known = asked if step_sizes is None else sorted(step_sizes)
     missing = [size for size in asked if size not in known]
     if missing:
@@ -43,99 +47,108 @@ def check_selection(
 
 
 def widths_by_scale(
-    hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]] | None,
-    step_sizes: Iterable[int] | None = None,
+    hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]] | None, step_sizes: Iterable[int]
 ) -> dict[int, tuple[int, ...]]:
-    """Return the widths that are given for single step sizes, each of which must be learned.
-
-    Without ``step_sizes``, which may still follow from the data, only the values are checked.
-    """
+    """Return the widths that are given for single step sizes, each of which must be learned."""
     if not isinstance(hidden_sizes, Mapping):
         return {}
-    widths: dict[int, tuple[int, ...]] = {}
-    for given, layers in hidden_sizes.items():
-        size = as_count(given, "a step size of hidden_sizes")
-        checked = Recipe().override(hidden_sizes=layers).hidden_sizes
-        if checked is None:
-            raise ArgumentError(f"hidden_sizes has no widths for step size {size}; leave it out.")
-        widths[size] = checked
-    known = None if step_sizes is None else sorted(step_sizes)
-    unknown = [size for size in widths if known is not None and size not in known]
-    if known is not None and unknown:
+    known = sorted(step_sizes)
+    unknown = [size for size in hidden_sizes if size not in known]
+    if unknown:
         raise ArgumentError(
             f"hidden_sizes has an entry for step size {unknown[0]}; there are "
             f"{', '.join(map(str, known))}."
         )
-    return widths
+    return {size: tuple(layers) for size, layers in hidden_sizes.items()}
 
 
-def check_arguments(**arguments: Any) -> None:
-    """Check arguments of :class:`~pyhits.HiTS`, all of them, before what trains is imported.
+def _n_jobs(value: Any, name: str) -> int:
+    return -1 if value == -1 else as_count(value, name)
+
+
+def _device(value: Any, _: str) -> str:
+    check_device(value)
+    return str(value)
+
+
+def _checked(make: Callable[[Any], Any]) -> Check:
+    return lambda value, _: make(value)
+
+
+def _as_it_is(value: Any, _: str) -> Any:
+    return value
+
+
+@dataclass(frozen=True, repr=False)
+class Settings(Policy):
+    """The arguments of :class:`~pyhits.HiTS`, checked, before any data are looked at.
+
+    Its parameters and defaults are those of ``HiTS``; shorthand becomes policies.
 
     Raises
     ------
     ArgumentError
-        As :meth:`HiTS.fit` would.
+        One of them cannot be used, or not with another.
     """
-    check_settings(cast("HiTS", SimpleNamespace(**arguments)), with_checkpoint=False)
+
+    step_sizes: Sequence[int] | None = setting(None, _as_it_is)
+    flow_map: FlowMapPolicy = setting("auto", _checked(as_flow_map))
+    encoder: Any = setting(None, _as_it_is)
+    training: Training = setting("pyhits", _checked(as_training))
+    selection: Coupling = setting("accuracy", _checked(as_coupling))
+    noise: bool | None = setting("auto", _checked(as_noise))
+    validation: HoldOut = setting(0.2, _checked(as_validation))
+    device: str = setting("cpu", _device)
+    n_jobs: int | None = setting(None, _n_jobs)
+    time_limit: float | None = setting(None, as_positive)
+    random_state: int | None = setting(None, as_seed)
+    verbose: bool = setting(True, _as_it_is)
+
+    def __post_init__(self) -> None:
+        """Check what must fit together, too."""
+        super().__post_init__()
+        _check_dense(self.flow_map, self.recipe)
+        check_selection(self.selection)
+
+    @classmethod
+    def of(cls, model: HiTS) -> Settings:
+        """Return the settings of an estimator."""
+        return cls(**model.get_params(deep=False))
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What policies for training, flow maps and noise say, with what is still open."""
+        return Recipe.of(self.training, self.flow_map, self.noise)
+
+    def seed(self, *, with_checkpoint: bool) -> int:
+        """Return the seed: a new one where none is given, but 0 for fits that are continued."""
+        if self.random_state is not None:
+            return self.random_state
+        return 0 if with_checkpoint else int(np.random.SeedSequence().generate_state(1)[0])
+
+    @property
+    def dense(self) -> int:
+        """States that the finest flow map returns from one evaluation."""
+        return self.flow_map.dense
+
+    @property
+    def dtype(self) -> str | None:
+        """Arithmetic of the flow maps, if it is asked for."""
+        return self.flow_map.dtype
+
+    @property
+    def hidden_sizes(self) -> Sequence[int] | Mapping[int, Sequence[int]] | None:
+        """Widths of hidden layers, if they are asked for."""
+        return self.flow_map.hidden_sizes if isinstance(self.flow_map, (Nets, Best)) else None
 
 
-def as_time_limit(value: Any) -> float | None:
-    """Return ``time_limit`` as a positive number of seconds, or None."""
-    return None if value is None else as_positive(value, "time_limit")
+def _check_dense(flow_map: FlowMapPolicy, recipe: Recipe) -> None:
+    """Raise an ArgumentError if nets cannot return several states."""
+    if flow_map.dense == 1 or recipe.is_closed or recipe.flow_map == "auto":
+        return
+    from pyhits.flowmaps import family  # torch, for dense flow maps alone
 
-
-def check_settings(model: HiTS, *, with_checkpoint: bool) -> tuple[Recipe, int | None, int]:
-    """Check the constructor's values; return the recipe, the processes and the seed."""
-    recipe = get_recipe(model.recipe).override(
-        flow_map=model.flow_map,
-        hidden_sizes=None if isinstance(model.hidden_sizes, Mapping) else model.hidden_sizes,
-        activation=model.activation,
-        polynomial_degree=model.polynomial_degree,
-        optimizer=model.optimizer,
-        learning_rate=model.learning_rate,
-        batch_size=model.batch_size,
-        max_steps=model.max_steps,
-        rollout_steps=model.rollout_steps,
-        sampling=model.sampling,
-        early_bias=model.early_bias,
-        denoise=model.denoise,
-        target_error=model.target_error,
-    )
-    nets = ("hidden_sizes", "activation", "optimizer", "learning_rate", "batch_size", "max_steps")
-    asked = any(getattr(model, name) is not None for name in nets) or model.dtype == "float32"
-    if recipe.flow_map == "auto" and asked:
-        # Whoever says how nets are trained wants nets, and so does who wants their arithmetic.
-        recipe = recipe.override(flow_map="residual")
-    if recipe.is_closed and model.dtype == "float32":
+    if "outputs" not in inspect.signature(family(recipe.flow_map)).parameters:
         raise ArgumentError(
-            f"flow_map={recipe.flow_map!r} is solved for and stepped in float64, since large terms "
-            "cancel; leave dtype out."
+            f"The flow map {recipe.flow_map!r} cannot be dense: its constructor takes no outputs."
         )
-    widths_by_scale(model.hidden_sizes)
-    if as_count(model.dense, "dense") > 1:
-        from pyhits.flowmaps import family  # torch, for dense flow maps alone
-
-        is_net = not recipe.is_closed and recipe.flow_map != "auto"
-        if is_net and "outputs" not in inspect.signature(family(recipe.flow_map)).parameters:
-            raise ArgumentError(
-                f"The flow map {recipe.flow_map!r} cannot be dense: its constructor takes no "
-                "outputs."
-            )
-    if model.dtype is not None:
-        as_choice(model.dtype, "dtype", ("float32", "float64"))
-    check_selection(model.select, model.tolerance)
-    as_choice(model.interpolation, "interpolation", METHODS)
-    if not 0 < as_positive(model.validation_fraction, "validation_fraction") < 1:
-        raise ArgumentError(
-            f"Expected validation_fraction between 0 and 1, got {model.validation_fraction!r}."
-        )
-    as_time_limit(model.time_limit)
-    check_device(model.device)
-    n_jobs = model.n_jobs
-    if n_jobs is not None:
-        n_jobs = -1 if n_jobs == -1 else as_count(n_jobs, "n_jobs")
-    if model.random_state is not None:
-        return recipe, n_jobs, as_seed(model.random_state)
-    seed = 0 if with_checkpoint else int(np.random.SeedSequence().generate_state(1)[0])
-    return recipe, n_jobs, seed

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,18 +19,18 @@ from pyhits.data.trajectories import default_names
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.chain import from_plain, links, to_plain
 from pyhits.errors import ArgumentError, FileFormatError, warn
-from pyhits.fit.settings import check_settings
+from pyhits.fit.settings import Settings
 from pyhits.flowmaps import FlowMap
 from pyhits.flowmaps.stored import pack_flow_map, unpack_flow_map
 from pyhits.hierarchy import Selection, chain, resolution
 from pyhits.hits import HiTS
-from pyhits.modelfiles.modelfile import SETTINGS, check_content
+from pyhits.modelfiles.modelfile import check_content
+from pyhits.modelfiles.settings import settings_from_plain, settings_to_plain
 from pyhits.training import History, Recipe
 from pyhits.uncertainty.pack import pack_trust, unpack_trust
 from pyhits.util.atomic import first_line
 from pyhits.util.checks import LARGEST_MAGNITUDE, as_positive, check_device
-from pyhits.util.schema import SchemaError
-from pyhits.util.tensorfile import TensorSpec, read_tensors, same_names, strict, write_tensors
+from pyhits.util.tensorfile import TensorSpec, read_tensors, same_names, write_tensors
 
 #: Version of the layout. Files of another one are refused, but for those of version 5, which differ
 #: in that they have no checksum.
@@ -103,8 +101,8 @@ def save_model(model: HiTS, path: str | Path) -> Path:
             "standardise": model.encoder_.enabled,
             "common_scale": model.encoder_.common,
             **encoding,
-            "settings": _settings(model),
-            "recipe": asdict(model.recipe_),
+            "settings": settings_to_plain(model),
+            "recipe": model.recipe_.as_dict(),
             "data": data,
             "trust": trust,
             "notes": model.notes_,
@@ -113,28 +111,6 @@ def save_model(model: HiTS, path: str | Path) -> Path:
         },
     )
     return path
-
-
-def _settings(model: HiTS) -> dict[str, Any]:
-    """Return the estimator's arguments as JSON values."""
-    settings: dict[str, Any] = model.get_params(deep=False)
-    if isinstance(model.recipe, Recipe):
-        settings["recipe"] = asdict(model.recipe)
-    if settings["step_sizes"] is not None:
-        settings["step_sizes"] = [int(s) for s in settings["step_sizes"]]
-    if not isinstance(settings["select"], str):
-        settings["select"] = [int(s) for s in settings["select"]]
-    if settings["hidden_sizes"] is not None:
-        settings["hidden_sizes"] = _plain_widths(settings["hidden_sizes"])
-    if settings["encoder"] is not None and not isinstance(settings["encoder"], str):
-        settings["encoder"] = to_plain(links(model.encoder))
-    settings["device"] = "cpu"
-    try:
-        # They may have been set since the fit; a file that holds them would be refused.
-        SETTINGS.read(strict(settings), "")
-    except SchemaError as error:
-        raise ArgumentError(f"The setting {error}; a model with it cannot be saved.") from None
-    return settings
 
 
 def load(path: str | Path, *, device: str = "cpu") -> HiTS:
@@ -199,15 +175,8 @@ def _check_facts(
 
 
 def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str) -> HiTS:
-    settings = dict(facts["settings"])
-    if isinstance(settings.get("recipe"), dict):
-        settings["recipe"] = Recipe(**settings["recipe"])
-    if isinstance(settings.get("hidden_sizes"), dict):
-        settings["hidden_sizes"] = {int(k): v for k, v in settings["hidden_sizes"].items()}
-    if settings.get("encoder") is not None and not isinstance(settings["encoder"], str):
-        settings["encoder"] = from_plain(settings["encoder"])
-    model = HiTS(**{**settings, "device": device})
-    check_settings(model, with_checkpoint=False)
+    model = HiTS(**{**settings_from_plain(facts["settings"]), "device": device})
+    Settings.of(model)
     model.encoder_ = Standardise(
         facts["standardise"], common=facts.get("common_scale", False)
     ).set_statistics(tensors["encoder.mean"].numpy(), tensors["encoder.scale"].numpy())
@@ -229,7 +198,7 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
     if "inputs" in facts:
         names = tuple(str(name) for name in facts["inputs"])
         model.inputs_ = Inputs(names, *(tensors[f"inputs.{n}"].numpy() for n in _OF_INPUTS))
-    model.recipe_ = Recipe(**facts["recipe"])
+    model.recipe_ = Recipe.from_dict(facts["recipe"])
     model.dt_ = float(facts["dt"])
     data = dict(facts["data"])
     for name in _BY_COLUMN:
@@ -326,10 +295,3 @@ def _check_data(model: HiTS) -> None:
         k = 0 if model.inputs_ is None else len(model.inputs_.names)
         if any(of.n_inputs not in (0, k) for of in model.baselines_.fitted.values()):
             raise ValueError("trust.baselines: they take other inputs")
-
-
-def _plain_widths(hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]]) -> Any:
-    """Return widths of hidden layers as JSON values; step sizes become texts."""
-    if isinstance(hidden_sizes, Mapping):
-        return {str(int(size)): [int(w) for w in of] for size, of in hidden_sizes.items()}
-    return [int(w) for w in hidden_sizes]

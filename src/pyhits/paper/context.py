@@ -118,7 +118,7 @@ class Study:
         common = {"step_sizes": problem.step_sizes(budget), "random_state": self.seed}
         if (recipe or self.recipe) == "paper":
             return common | {
-                "recipe": "paper",
+                "training": "paper",
                 "hidden_sizes": list(problem.hidden_sizes),
                 "rollout_steps": problem.rollout_steps,
                 "max_steps": problem.paper_steps(budget),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pyhits._version import __version__
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import CheckpointError, FileFormatError
+from pyhits.fit.settings import Settings
 from pyhits.hits import HiTS
 from pyhits.modelfiles.save import load
+from pyhits.modelfiles.settings import settings_to_plain
 from pyhits.paper.cache import Cache, forget
-from pyhits.training.recipe import get_recipe
+from pyhits.policies import arguments
 
 #: Raised whenever equal settings and data begin to give other models.
 VERSION = 1
@@ -80,11 +81,12 @@ def _path(cache: Cache, settings: Mapping[str, Any], data_settings: Mapping[str,
 
 def _facts(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that a fit depends on but the data, defaults included."""
-    full = HiTS(**settings).get_params(deep=False)
-    fit = {k: v for k, v in full.items() if k not in ("verbose", "n_jobs", "device")}
-    recipe = asdict(get_recipe(fit["recipe"]))
+    model = _new(settings, verbose=False)
+    fit = settings_to_plain(model)
+    fit = {k: v for k, v in fit.items() if k not in ("verbose", "n_jobs", "device")}
+    recipe = Settings.of(model).recipe.as_dict()
     return {"fit": fit, "recipe": recipe, "version": VERSION, "pyhits": __version__}
 
 
 def _new(settings: Mapping[str, Any], verbose: bool) -> HiTS:
-    return HiTS(**settings, verbose=verbose)
+    return HiTS(**arguments(**settings), verbose=verbose)

@@ -17,8 +17,8 @@ from pyhits.paper.context import Study
 from pyhits.paper.fits import fit_or_load
 from pyhits.paper.measure import errors
 from pyhits.paper.problems import OSCILLATOR
+from pyhits.policies import SAMPLINGS
 from pyhits.training.parallel import n_cores
-from pyhits.training.recipe import SAMPLINGS
 from pyhits.util.progress import bar
 
 #: Step sizes compared, in multiples of ``dt``: fine, middle, coarse.
@@ -128,7 +128,7 @@ def _model(study: Study, task: Task, sampling: str) -> HiTS:
         "polynomial_degree": 0,
         "sampling": sampling,
         "max_steps": task.steps,
-        "denoise": False,
+        "noise": False,
         "random_state": task.seed,
         "n_jobs": 1,
     }

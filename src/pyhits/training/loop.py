@@ -190,7 +190,9 @@ def _worth_synthesising(job: ScaleJob, stages: Stages) -> bool:
     recipe = job.recipe
     enough = (recipe.max_steps or 0) >= _LEAST_SYNTHETIC_STEPS
     enough &= job.time_limit is None or job.time_limit >= _LEAST_SYNTHETIC_SECONDS
-    possible = recipe.taught > 0 and recipe.polynomial_degree > 0 and recipe.windows == "anywhere"
+    possible = (
+        recipe.synthetic > 0 and recipe.polynomial_degree > 0 and recipe.windows == "anywhere"
+    )
     return enough and possible and stages.polynomial_error > _SYNTHETIC_ABOVE
 
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import numbers
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pyhits.errors import ArgumentError
-from pyhits.util.checks import as_choice, as_count, as_positive, suggest
+from pyhits.policies import (
+    CLOSED_FORMS,
+    Best,
+    FlowMapPolicy,
+    Nets,
+    Training,
+    as_widths,
+    refuse_float32,
+)
+from pyhits.util.checks import as_choice, suggest
 from pyhits.util.schema import (
     Flag,
     Many,
@@ -24,17 +33,10 @@ if TYPE_CHECKING:
 
 #: Values of ``flow_map`` for which closed forms are solved for and chosen among by rollouts; with
 #: the last small nets are candidates too.
-CLOSED = ("closed", "polynomial", "kernel", "best")
+CLOSED = (*CLOSED_FORMS, "best")
 
 #: Rows and features up to which ``auto`` takes closed forms.
 FEW_ROWS, FEW_FEATURES = 4_000, 64
-
-ACTIVATIONS = ("gelu", "silu", "tanh", "relu")
-SAMPLINGS = ("uniform", "early", "density", "residual")
-#: Hidden layers of a net, at most: of more, no gradient comes through.
-_MOST_LAYERS = 256
-
-OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd", "ridge")
 
 #: Counts, flags and widths in files, as people may give them.
 _COUNT, _YES = Whole(loose=True), Flag(loose=True)
@@ -67,64 +69,28 @@ RECIPE = Record(
 )
 
 
+#: How each value is checked: as the field of its name of a policy.
+_CHECKS = {one.name: one.metadata["check"] for of in (Nets, Training) for one in fields(of)}
+_CHECKS["hidden_sizes"] = as_widths
+
+#: Names of values in files, where they differ.
+_NAMES = {"taught": "synthetic"}
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """Settings that train one flow map.
+    """Settings that train one flow map: those of :class:`Nets` and :class:`Training` in one.
 
-    ``None`` means: chosen from the size of the data when fitting begins (:func:`resolve`).
+    What is None follows from the size of the data when fitting begins (:meth:`resolve`).
 
     Attributes
     ----------
     denoise : bool
         Take white noise off the data first, where they carry any (:mod:`pyhits.noise`).
-    standardise : bool
-        Train on standardised states, and on increments divided by their root mean square.
     flow_map : str
-        Registered family of nets; ``residual`` is fully connected. The next two settings are its.
-        Or ``polynomial``, ``kernel``, or ``closed``: closed forms alone, in the last case of the
-        family that rollouts prefer (:mod:`pyhits.training.few`). Or ``best``: these and, where they
-        do poorly, small residual nets of ``hidden_sizes`` and ``activation``, judged alike; other
-        settings of nets then have no say. ``auto`` is ``best`` for few points, else ``residual``.
-    hidden_sizes : tuple of int
-        Widths of the hidden layers.
-    activation : str
-        One of ``gelu``, ``silu``, ``tanh``, ``relu``.
-    polynomial_degree : int
-        Highest degree of the closed-form first stage; 0 leaves it out.
-    windows : {"anywhere", "first", "coupled"}
-        Train on windows from anywhere in the trajectories; on the first of each alone; or on those
-        that forecasts from the first rows evaluate when all scales are coupled.
-    sampling : {"early", "uniform", "density", "residual"}
-        How windows from anywhere are drawn for nets: by ``early_bias``; every window equally
-        often; evenly over the region visited; where the net's error is
-        (:mod:`pyhits.training.sampling`).
-    early_bias : float
-        Windows start at ``T u**early_bias``; see :class:`~pyhits.training.windows.WindowSampler`.
-        Closed forms are fitted to windows drawn so, whatever ``sampling`` says.
-    rollout_steps : int
-        Steps p in the loss (paper, equation 9).
-    taught : float
-        Part of each batch that lies between the recorded windows, where a composed fine polynomial
-        is exact enough to label them (:mod:`pyhits.training.synthetic`); 0 takes none.
-    tables : bool
-        Tabulate coarse steps of up to three features, where taught windows are to be had, and train
-        no net where the table is exact enough.
-    optimizer : str
-        One of ``soap``, ``adam``, ``adamw``, ``muon``, ``sgd``; or ``ridge``, which leaves the
-        hidden layers as they are drawn and solves for the last (:mod:`pyhits.training.ridge`).
-    learning_rate : float
-        Peak learning rate.
-    schedule : {"cosine", "constant"}
-        Warm-up then cosine to zero, or constant.
-    batch_size : int
-        Windows a step; 0 takes all first windows at once.
-    max_steps : int
-        Optimiser steps.
-    target_error : float
-        Stop when the one-step mean squared error, in the coordinates trained in, is below it.
-    patience : float
-        Stop after this fraction of the steps (1000 at least) without a better held-out error; 0
-        never does.
+        Registered family of nets; or ``polynomial``, ``kernel`` or ``closed``, closed forms alone
+        (:mod:`pyhits.training.few`); or ``best``, these and small residual nets; ``auto`` is
+        ``best`` for few points, else ``residual``.
     """
 
     denoise: bool = True
@@ -137,7 +103,7 @@ class Recipe:
     sampling: str = "early"
     early_bias: float | None = None
     rollout_steps: int = 1
-    taught: float = 0.5
+    synthetic: float = 0.5
     tables: bool = True
     optimizer: str = "soap"
     learning_rate: float = 3e-3
@@ -152,11 +118,12 @@ class Recipe:
         # Torch is imported for families of a user's own alone.
         if not self.is_closed and self.flow_map not in ("auto", "residual"):
             self._check_family()
-        as_choice(self.activation, "activation", ACTIVATIONS)
-        as_choice(self.optimizer, "optimizer", OPTIMIZERS)
-        as_choice(self.schedule, "schedule", ("cosine", "constant"))
-        as_choice(self.windows, "windows", ("anywhere", "first", "coupled"))
-        as_choice(self.sampling, "sampling", SAMPLINGS)
+        if not isinstance(self.denoise, bool):
+            raise ArgumentError(f"Expected denoise to be True or False, got {self.denoise!r}.")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name in _CHECKS and not (value is None and one.default is None):
+                object.__setattr__(self, one.name, _CHECKS[one.name](value, one.name))
         if self.windows != "anywhere" and self.sampling != "early":
             raise ArgumentError(
                 f"With windows={self.windows!r} there is nothing to choose from, so "
@@ -167,42 +134,44 @@ class Recipe:
                 f"optimizer='ridge' solves for the last layer of a residual net, got "
                 f"flow_map={self.flow_map!r}."
             )
-        if not isinstance(self.denoise, bool):
-            raise ArgumentError(f"Expected denoise to be True or False, got {self.denoise!r}.")
-        as_positive(self.learning_rate, "learning_rate")
-        if self.hidden_sizes is not None:
-            try:
-                sizes = tuple(as_count(w, "a hidden size") for w in self.hidden_sizes)
-            except TypeError:
-                raise ArgumentError(
-                    f"Expected hidden_sizes to be widths such as (64, 64), got "
-                    f"{self.hidden_sizes!r}."
-                ) from None
-            if len(sizes) > _MOST_LAYERS:
-                raise ArgumentError(
-                    f"Expected at most {_MOST_LAYERS} hidden layers, got {len(sizes)}."
-                )
-            object.__setattr__(self, "hidden_sizes", sizes)
-        counts = ("batch_size", 0), ("max_steps", 1), ("rollout_steps", 1), ("polynomial_degree", 0)
-        for name, least in counts:
-            if getattr(self, name) is not None or name not in ("batch_size", "max_steps"):
-                object.__setattr__(self, name, as_count(getattr(self, name), name, least=least))
         if self.windows == "coupled" and self.rollout_steps > 1:
             raise ArgumentError(
                 f"windows='coupled' holds single steps, got rollout_steps={self.rollout_steps}; "
                 "leave it out, or set windows='anywhere'."
             )
-        if self.early_bias is not None:
-            as_positive(self.early_bias, "early_bias")
-        is_number = isinstance(self.target_error, numbers.Real)
-        if not (is_number and self.target_error >= 0):
-            raise ArgumentError(f"Expected target_error of 0 or more, got {self.target_error!r}.")
-        is_number = isinstance(self.taught, numbers.Real)
-        if not (is_number and 0 <= self.taught < 1):
-            raise ArgumentError(f"Expected taught from 0 to below 1, got {self.taught!r}.")
-        is_number = isinstance(self.patience, numbers.Real)
-        if not (is_number and 0 <= self.patience <= 1):
-            raise ArgumentError(f"Expected patience from 0 to 1, got {self.patience!r}.")
+
+    @classmethod
+    def of(cls, training: Training, flow_map: FlowMapPolicy, denoise: bool | None) -> Recipe:
+        """Return what policies say, and their preset where they say nothing.
+
+        Whoever says how nets are trained wants nets, and so does who wants their arithmetic.
+        """
+        given = {k: v for k, v in training.given().items() if k != "preset"}
+        recipe = RECIPES[training.preset].override(
+            denoise=denoise, flow_map=None if flow_map.kind == "auto" else flow_map.kind,
+            polynomial_degree=flow_map.polynomial_degree, **given,
+        )  # fmt: skip
+        if isinstance(flow_map, (Nets, Best)):
+            widths = flow_map.hidden_sizes
+            recipe = recipe.override(
+                hidden_sizes=None if isinstance(widths, Mapping) else widths,
+                activation=flow_map.activation,
+            )
+        if recipe.flow_map == "auto" and (training.is_about_nets or flow_map.dtype == "float32"):
+            recipe = recipe.override(flow_map="residual")
+        if recipe.is_closed:
+            refuse_float32(recipe.flow_map, flow_map.dtype)
+        return recipe
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """Return the recipe that :meth:`as_dict` wrote."""
+        return cls(**{_NAMES.get(name, name): value for name, value in values.items()})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the values by the names that they have in files."""
+        files = {name: in_file for in_file, name in _NAMES.items()}
+        return {files.get(name, name): value for name, value in asdict(self).items()}
 
     @property
     def is_closed(self) -> bool:
@@ -285,7 +254,7 @@ RECIPES = {
         sampling="early",
         early_bias=1.0,
         rollout_steps=5,
-        taught=0.0,
+        synthetic=0.0,
         tables=False,
         optimizer="adam",
         learning_rate=1e-3,
@@ -302,7 +271,7 @@ RECIPES = {
         polynomial_degree=0,
         windows="coupled",
         early_bias=1.0,
-        taught=0.0,
+        synthetic=0.0,
         tables=False,
         optimizer="ridge",
     ),

@@ -334,7 +334,7 @@ def _draw(
     size = recipe.batch_size or 1
     if synthetic is None:
         return sampling.draw(batches * size, chunk)
-    n_synthetic = round(recipe.taught * size)
+    n_synthetic = round(recipe.synthetic * size)
     recorded = sampling.draw(batches * (size - n_synthetic), chunk)
     others = synthetic.draw(batches * n_synthetic, chunk)
     d = recorded.shape[-1]

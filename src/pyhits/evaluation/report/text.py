@@ -7,6 +7,7 @@ from typing import Any
 
 from pyhits.hierarchy import Candidate, Selection
 from pyhits.hits import HiTS
+from pyhits.policies import as_coupling
 from pyhits.util.printable import printable
 
 #: More names than these are not written out.
@@ -93,8 +94,8 @@ def describe(model: HiTS) -> str:
     ]
     if not selection.path:
         hows = {"speed": "by speed", "accuracy": "the best that there was time to try"}
-        is_coupled = model.recipe_.windows == "coupled"
-        how = "as asked" if is_coupled else hows.get(str(model.select), "as asked")
+        asked = "all" if model.recipe_.windows == "coupled" else as_coupling(model.selection).how
+        how = hows.get(str(asked), "as asked")
         lines.append(f"  {selection.error:>10.3e}  {_range(selection.step_sizes)}, {how}")
     if selection.best:
         lines += [

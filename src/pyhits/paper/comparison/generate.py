@@ -21,8 +21,8 @@ from pyhits.paper.cache import load_array, load_facts, save_array, save_facts
 from pyhits.paper.comparison.data import Coded, coded, settings
 from pyhits.paper.comparison.problems import PROBLEMS, VALIDATION, Problem
 from pyhits.paper.context import Study
+from pyhits.policies import Training, arguments
 from pyhits.training.parallel import n_cores
-from pyhits.training.recipe import get_recipe
 from pyhits.util.progress import bar
 
 #: Raised whenever equal settings begin to give other results.
@@ -226,7 +226,7 @@ def _hits(study: Study, task: Task, found: Coded, limit: float | None) -> tuple[
     common: dict[str, Any] = {
         "hidden_sizes": {size: [widths[size]] for size in sizes},
         "encoder": Standardise(common=True),
-        "validation_fraction": VALIDATION,
+        "validation": VALIDATION,
         "time_limit": limit,
         "n_jobs": 1,
         "random_state": study.seed,
@@ -235,17 +235,16 @@ def _hits(study: Study, task: Task, found: Coded, limit: float | None) -> tuple[
     if task.recipe == "paper":
         # As the authors' code has it for sequences: three steps in the loss, windows from all over
         # the sequence in batches of a hundred, 10,000 of them.
-        recipe = get_recipe("paper").override(
-            windows="anywhere", rollout_steps=rollout, batch_size=100, max_steps=10_000
+        common["training"] = Training(
+            "paper", windows="anywhere", rollout_steps=rollout, batch_size=100, max_steps=10_000
         )
-        common["recipe"] = recipe
     elif task.protocol == "reproduce":
-        common |= {"recipe": "reproduce", "dtype": "float64"}
+        common |= {"training": "reproduce", "dtype": "float64"}
     else:
         common |= {"optimizer": "ridge", "dtype": "float64"}
     if task.protocol == "forecast":
-        return HiTS(sizes, **common).fit(given, dt=found.dt), given
-    model = HiTS(sizes, select="all", **common)
+        return HiTS(**arguments(step_sizes=sizes, **common)).fit(given, dt=found.dt), given
+    model = HiTS(**arguments(step_sizes=sizes, selection="all", **common))
     return model.fit(given, validation=given, dt=found.dt), given
 
 

@@ -13,7 +13,7 @@ from pyhits.paper.figures import style
 from pyhits.paper.output import Result, Table, number
 from pyhits.paper.problems import PROBLEMS
 from pyhits.paper.sampling import compare
-from pyhits.training.recipe import SAMPLINGS
+from pyhits.policies import SAMPLINGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,452 @@
+"""What users settle about a fit: frozen objects with checked values, and texts as shorthand.
+
+    HiTS(flow_map=Nets((64, 64)), training=Training(max_steps=2000), selection="speed")
+
+Each argument of :class:`~pyhits.HiTS` named in :data:`POLICIES` takes one of these objects or its
+shorthand. The command line's options are their fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from pyhits.errors import ArgumentError
+from pyhits.util.checks import as_choice, as_count, as_positive, is_number, shown
+from pyhits.util.policy import Check, Policy, setting
+
+__all__ = [
+    "POLICIES",
+    "Auto",
+    "Best",
+    "ClosedForms",
+    "Coupling",
+    "FlowMapPolicy",
+    "HoldOut",
+    "Nets",
+    "Training",
+    "arguments",
+    "as_coupling",
+    "as_flow_map",
+    "as_noise",
+    "as_training",
+    "as_validation",
+]
+
+PRESETS = ("pyhits", "paper", "reproduce")
+OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd", "ridge")
+SAMPLINGS = ("uniform", "early", "density", "residual")
+ACTIVATIONS = ("gelu", "silu", "tanh", "relu")
+CLOSED_FORMS = ("closed", "polynomial", "kernel")
+DTYPES = ("float32", "float64")
+INTERPOLATIONS = ("cubic", "linear")
+
+#: Hidden layers of a net, at most: of more, no gradient comes through.
+_MOST_LAYERS = 256
+
+
+def _one_of(choices: Iterable[str]) -> Check:
+    return lambda value, name: as_choice(value, name, choices)
+
+
+def _count(least: int = 1) -> Check:
+    return lambda value, name: as_count(value, name, least=least)
+
+
+def _between(low: float, high: float, words: str) -> Check:
+    """Return a check for numbers from ``low`` to ``high``; words that end in "below" exclude it."""
+
+    def check(value: Any, name: str) -> Any:
+        inside = is_number(value) and low <= value <= high
+        if not inside or (value == high and "below" in words):
+            raise ArgumentError(f"Expected {name} {words}, got {value!r}.")
+        return value
+
+    return check
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)) and not (type(value) is int and value in (0, 1)):
+        raise ArgumentError(f"Expected {name} to be True or False, got {shown(value)}.")
+    return bool(value)
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise ArgumentError(f"Expected {name} to be a name, got {shown(value)}.")
+    return value
+
+
+def as_widths(value: Any, name: str = "hidden_sizes") -> tuple[int, ...]:
+    """Return widths of hidden layers as a tuple.
+
+    Raises
+    ------
+    ArgumentError
+        They are none, or too many.
+    """
+    try:
+        sizes = tuple(as_count(width, "a hidden size") for width in value)
+    except TypeError:
+        raise ArgumentError(
+            f"Expected {name} to be widths such as (64, 64), got {value!r}."
+        ) from None
+    if len(sizes) > _MOST_LAYERS:
+        raise ArgumentError(f"Expected at most {_MOST_LAYERS} hidden layers, got {len(sizes)}.")
+    return sizes
+
+
+def _widths_by_scale(value: Any, name: str) -> Any:
+    if not isinstance(value, Mapping):
+        return as_widths(value, name)
+    widths = {}
+    for given, layers in value.items():
+        size = as_count(given, f"a step size of {name}")
+        if layers is None:
+            raise ArgumentError(f"{name} has no widths for step size {size}; leave it out.")
+        widths[size] = as_widths(layers, name)
+    return widths
+
+
+def _how(value: Any, name: str) -> Any:
+    if isinstance(value, str):
+        return as_choice(value, "selection", ("accuracy", "speed", "all"))
+    if not isinstance(value, Iterable):
+        raise ArgumentError(
+            f"Expected selection to be 'accuracy', 'speed', 'all' or step sizes, got {value!r}."
+        )
+    return tuple(as_count(size, "a step size") for size in value)
+
+
+@dataclass(frozen=True, repr=False)
+class Training(Policy):
+    """How flow maps are trained. What is left ``None`` is as in the preset.
+
+    Parameters
+    ----------
+    preset : {"pyhits", "paper", "reproduce"}
+        Where the values come from that are not given, those of nets and noise, too: ``"paper"`` is
+        Appendix A.1; ``"reproduce"`` learns to generate the training data from their first rows and
+        nothing else (Section 3.2).
+    optimizer : {"soap", "adam", "adamw", "muon", "sgd", "ridge"}
+        ``"ridge"`` draws the hidden layers and solves for the last: seconds, and exact where there
+        are fewer windows than hidden units.
+    learning_rate : float
+        Peak of the learning rate.
+    schedule : {"cosine", "constant"}
+        Warm-up, then cosine to zero; or a constant learning rate.
+    batch_size : int
+        Windows a step; 0 takes all first windows at once.
+    max_steps : int
+        Optimiser steps a scale, at most.
+    rollout_steps : int
+        Steps p in the loss (equation 9).
+    target_error : float
+        One-step mean squared error at which a scale's training stops.
+    patience : float
+        Fraction of the steps without a better validation error after which training stops; 0 never
+        does.
+    windows : {"anywhere", "first", "coupled"}
+        Windows of the trajectories to train on: from anywhere; the first of each; or those that
+        forecasts from the first rows evaluate when all scales are coupled.
+    sampling : {"early", "uniform", "density", "residual"}
+        How windows are drawn for the nets: by ``early_bias``; every window equally often; evenly
+        over the region visited; where the net's error is.
+    early_bias : float
+        Windows start at ``T u**early_bias``, u uniform: 1 draws uniformly over time, 3 favours
+        transients. Closed forms are fitted to windows drawn so, whatever ``sampling`` says.
+    synthetic : float
+        Part of each batch that lies between the recorded windows, where a composed fine polynomial
+        is exact enough to label them.
+    tables : bool
+        Tabulate coarse steps of up to three features, where that is exact enough.
+    standardise : bool
+        Train on standardised states, and on increments divided by their root mean square.
+    """
+
+    preset: str = setting("pyhits", _one_of(PRESETS))
+    optimizer: str | None = setting(None, _one_of(OPTIMIZERS))
+    learning_rate: float | None = setting(None, as_positive)
+    schedule: str | None = setting(None, _one_of(("cosine", "constant")))
+    batch_size: int | None = setting(None, _count(0))
+    max_steps: int | None = setting(None, _count())
+    rollout_steps: int | None = setting(None, _count())
+    target_error: float | None = setting(None, _between(0, float("inf"), "of 0 or more"))
+    patience: float | None = setting(None, _between(0, 1, "from 0 to 1"))
+    windows: str | None = setting(None, _one_of(("anywhere", "first", "coupled")))
+    sampling: str | None = setting(None, _one_of(SAMPLINGS))
+    early_bias: float | None = setting(None, as_positive)
+    synthetic: float | None = setting(None, _between(0, 1, "from 0 to below 1"))
+    tables: bool | None = setting(None, _flag)
+    standardise: bool | None = setting(None, _flag)
+
+    @property
+    def is_about_nets(self) -> bool:
+        """Whether something is said that only nets have."""
+        values = (self.optimizer, self.learning_rate, self.batch_size, self.max_steps)
+        return any(value is not None for value in values)
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class FlowMapPolicy(Policy):
+    """What approximates the flow map of each scale; see its subclasses.
+
+    Parameters
+    ----------
+    polynomial_degree : int, optional
+        Highest degree of polynomials: of the first stage before nets, where 0 leaves it out, and of
+        closed forms.
+    dense : int
+        States that the finest flow map returns from one evaluation: it then steps ``dense`` times
+        as far, fills in everything inside that step, and stands in for all step sizes up to it. A
+        forecast takes so many times fewer evaluations; 1 is the paper's plain hierarchy.
+    dtype : {"float32", "float64"}, optional
+        Arithmetic of the flow maps; by default float64 for closed forms, float32 for nets.
+    """
+
+    polynomial_degree: int | None = setting(None, _count(0))
+    dense: int = setting(1, _count())
+    dtype: str | None = setting(None, _one_of(DTYPES))
+
+    @property
+    def kind(self) -> str:
+        """What a recipe calls it."""
+        return "auto"
+
+
+@dataclass(frozen=True, repr=False)
+class Auto(FlowMapPolicy):
+    """:class:`Best` for few points (4000 rows of 64 features), else :class:`Nets`.
+
+    Where the training policy says something about nets, they are nets.
+    """
+
+
+@dataclass(frozen=True, repr=False)
+class Nets(FlowMapPolicy):
+    """One net a scale, after a polynomial in closed form.
+
+    Parameters
+    ----------
+    hidden_sizes : sequence of int, or mapping of int to such, optional
+        Widths of the hidden layers: of all nets, or by step size.
+    activation : {"gelu", "silu", "tanh", "relu"}, optional
+        Of the hidden layers.
+    family : str
+        ``"residual"``, or another registered family.
+    polynomial_degree, dense, dtype
+        See :class:`FlowMapPolicy`.
+    """
+
+    hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]] | None = setting(
+        None, _widths_by_scale
+    )
+    activation: str | None = setting(None, _one_of(ACTIVATIONS))
+    family: str = setting("residual", _text)
+
+    @property
+    def kind(self) -> str:
+        """The family."""
+        return self.family
+
+
+@dataclass(frozen=True, repr=False)
+class ClosedForms(FlowMapPolicy):
+    """Flow maps that are solved for, in float64, and solved for again with all the data.
+
+    Parameters
+    ----------
+    form : {"closed", "polynomial", "kernel"}
+        ``"closed"`` is of each scale the form that steps the validation data best.
+    polynomial_degree, dense, dtype
+        See :class:`FlowMapPolicy`.
+    """
+
+    form: str = setting("closed", _one_of(CLOSED_FORMS))
+
+    @property
+    def kind(self) -> str:
+        """The form."""
+        return self.form
+
+    def __post_init__(self) -> None:
+        """Refuse arithmetic in which large terms would not cancel."""
+        super().__post_init__()
+        refuse_float32(self.kind, self.dtype)
+
+
+@dataclass(frozen=True, repr=False)
+class Best(FlowMapPolicy):
+    """Closed forms and, where they do poorly, small nets, judged alike by rollouts.
+
+    Parameters
+    ----------
+    hidden_sizes, activation
+        Of the nets, as in :class:`Nets`.
+    polynomial_degree, dense, dtype
+        See :class:`FlowMapPolicy`.
+    """
+
+    hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]] | None = setting(
+        None, _widths_by_scale
+    )
+    activation: str | None = setting(None, _one_of(ACTIVATIONS))
+
+    @property
+    def kind(self) -> str:
+        """``best``."""
+        return "best"
+
+    def __post_init__(self) -> None:
+        """Refuse arithmetic in which large terms would not cancel."""
+        super().__post_init__()
+        refuse_float32(self.kind, self.dtype)
+
+
+def refuse_float32(kind: str, dtype: str | None) -> None:
+    """Raise an ArgumentError if closed forms are to be solved for in float32."""
+    if dtype == "float32":
+        raise ArgumentError(
+            f"flow_map={kind!r} is solved for and stepped in float64, since large terms "
+            "cancel; leave dtype out."
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Coupling(Policy):
+    """Which of the trained scales forecasts couple.
+
+    Parameters
+    ----------
+    how : {"accuracy", "speed", "all"} or sequence of int
+        By the paper's greedy rule; the cheapest coupling whose validation error is within
+        ``tolerance``; all scales; or those given. Where windows are coupled, as by the training
+        preset ``"reproduce"``, ``"accuracy"`` means all.
+    tolerance : float
+        Mean squared error, in standardised coordinates, that ``"speed"`` allows.
+    interpolation : {"cubic", "linear"}
+        Between the finest coupled steps where these are coarser than ``dt``; the paper is linear.
+    """
+
+    how: str | Sequence[int] = setting("accuracy", _how)
+    tolerance: float = setting(1e-6, as_positive)
+    interpolation: str = setting("cubic", _one_of(INTERPOLATIONS))
+
+
+def _fraction(value: Any, name: str) -> float:
+    if not 0 < as_positive(value, name) < 1:
+        raise ArgumentError(f"Expected {name} between 0 and 1, got {value!r}.")
+    return float(value)
+
+
+@dataclass(frozen=True, repr=False)
+class HoldOut(Policy):
+    """Leave a part of the training data out of training, to choose weights and scales on.
+
+    Parameters
+    ----------
+    fraction : float
+        Of the trajectories, or of the rows of few recordings. Nothing is left out where validation
+        data are given, nor where the training data themselves are to be met, as by the training
+        preset ``"reproduce"``.
+    """
+
+    fraction: float = setting(0.2, _fraction)
+
+
+def as_training(value: Any) -> Training:
+    """Return a training policy; a text names a preset."""
+    return value if isinstance(value, Training) else Training(as_choice(value, "training", PRESETS))
+
+
+def as_flow_map(value: Any) -> FlowMapPolicy:
+    """Return a policy for flow maps; a text names a kind, a closed form, or a family of nets."""
+    if isinstance(value, FlowMapPolicy):
+        return value
+    kind = _text(value, "flow_map")
+    if kind in CLOSED_FORMS:
+        return ClosedForms(kind)
+    return {"auto": Auto(), "best": Best()}.get(kind) or Nets(family=kind)
+
+
+def as_coupling(value: Any) -> Coupling:
+    """Return a policy for coupling; otherwise it is said how."""
+    return value if isinstance(value, Coupling) else Coupling(value)
+
+
+def as_validation(value: Any) -> HoldOut:
+    """Return a policy for validation; a number is the fraction that is held out."""
+    return value if isinstance(value, HoldOut) else HoldOut(value)
+
+
+def as_noise(value: Any) -> bool | None:
+    """Return whether noise is taken off, None where the training preset says so."""
+    if isinstance(value, str) and value == "auto":
+        return None
+    if not isinstance(value, bool):
+        raise ArgumentError(f"Expected noise to be True, False or 'auto', got {shown(value)}.")
+    return value
+
+
+#: Arguments of :class:`~pyhits.HiTS` that are policies: what makes one of a shorthand.
+POLICIES: dict[str, Callable[[Any], Policy]] = {
+    "flow_map": as_flow_map,
+    "training": as_training,
+    "selection": as_coupling,
+    "validation": as_validation,
+}
+
+_CLASSES: dict[str, tuple[type[Policy], ...]] = {
+    "flow_map": (Auto, Nets, ClosedForms, Best),
+    "training": (Training,),
+    "selection": (Coupling,),
+    "validation": (HoldOut,),
+}
+
+
+def place_of(name: str) -> str | None:
+    """Return where a setting is said that :class:`~pyhits.HiTS` itself does not take."""
+    for argument, classes in _CLASSES.items():
+        for policy in classes:
+            if name in (one.name for one in fields(policy)):
+                return f"; say {argument}={policy.__name__}({name}=...)."
+    return None
+
+
+def arguments(**settings: Any) -> dict[str, Any]:
+    """Return the arguments of :class:`~pyhits.HiTS` for settings that are named one by one.
+
+    The settings are arguments of ``HiTS`` and fields of its policies:
+    ``arguments(flow_map="best", dense=4, max_steps=100)`` is
+    ``{"flow_map": Best(dense=4), "training": Training(max_steps=100)}``. Those that are None are
+    not given. Widths or an activation without a flow map are those of :class:`Nets`.
+
+    Raises
+    ------
+    ArgumentError
+        A setting is not one of the policy that is asked for.
+    """
+    settings = {name: value for name, value in settings.items() if value is not None}
+    homes = {
+        one.name: argument
+        for argument, classes in _CLASSES.items()
+        for policy in classes
+        for one in fields(policy)
+    }
+    found = {name: value for name, value in settings.items() if name not in homes}
+    for argument, make in POLICIES.items():
+        own = {name: value for name, value in settings.items() if homes.get(name) == argument}
+        if not own:
+            continue
+        if argument == "flow_map" and settings.get(argument, "auto") == "auto":
+            about_nets = own.keys() & {one.name for one in fields(Nets)} - {
+                one.name for one in fields(FlowMapPolicy)
+            }
+            found[argument] = Nets(**own) if about_nets else Auto(**own)
+        else:
+            base = make(settings[argument]) if argument in settings else _CLASSES[argument][0]()
+            found[argument] = replace(base, **own)
+    return found

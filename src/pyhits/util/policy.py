@@ -1,0 +1,83 @@
+"""Settings as frozen objects: each with its checks, said once; unknown names refused."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Self
+
+from pyhits.errors import ArgumentError
+from pyhits.util.checks import suggest
+
+
+class NamedArguments:
+    """A class whose constructor refuses unknown names in a sentence that says what is meant."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make an object, if ``__init__`` takes all the names that are given.
+
+        Raises
+        ------
+        ArgumentError
+            It does not; the nearest name is suggested.
+        """
+        parameters = inspect.signature(cls).parameters if kwargs else {}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            for name in kwargs:
+                if name not in parameters:
+                    known = suggest(name, list(parameters))
+                    where = cls._place_of(name) or known
+                    raise ArgumentError(f"Unknown argument {name!r} of {cls.__name__}{where}")
+        return super().__new__(cls)
+
+    @classmethod
+    def _place_of(cls, name: str) -> str | None:
+        """Return the end of the sentence that says where an unknown name belongs, if anywhere."""
+        return None
+
+
+Check = Callable[[Any, str], Any]
+
+
+def setting(default: Any, check: Check, **metadata: Any) -> Any:
+    """Return a field of a policy.
+
+    Parameters
+    ----------
+    default
+        Its value where none is given. Where that is None, None is a value, and not checked.
+    check : callable
+        Takes the value and the name; returns the value in its usual form, or raises an
+        ArgumentError.
+    """
+    return field(default=default, metadata={"check": check, **metadata})
+
+
+@dataclass(frozen=True, repr=False)
+class Policy(NamedArguments):
+    """How one thing is to be done: a frozen object of plain values, each checked when it is made.
+
+    Two are equal if their values are. ``dataclasses.replace`` returns one with other values.
+    """
+
+    def __post_init__(self) -> None:
+        """Check all values and bring them into their usual form."""
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if not (value is None and one.default is None):
+                object.__setattr__(self, one.name, one.metadata["check"](value, one.name))
+
+    def __repr__(self) -> str:
+        """Show what differs from the defaults."""
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.given().items())})"
+
+    def given(self) -> dict[str, Any]:
+        """Return the values that differ from their defaults, by name."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        defaults = {one.name: one.default for one in fields(self)}
+        return {
+            name: value
+            for name, value in values.items()
+            if defaults[name] is MISSING or value != defaults[name]
+        }
