@@ -223,7 +223,7 @@ def test_next_to_no_time_still_gives_a_model(settings: dict[str, Any], n: int) -
     (note,) = [note for note in model.notes_ if note.startswith("The time limit")]
     assert "has cut short" in note
     assert model.baselines_ is not None
-    assert {"persistence", "mean"} <= model.baselines_.fitted.keys()
+    assert {"persistence", "mean"} <= model.baselines_.by_kind.keys()
     assert model.evaluate(data).baselines
 
 

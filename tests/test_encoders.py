@@ -201,7 +201,7 @@ def test_chains_unfold() -> None:
     class Own(Standardise):
         pass
 
-    with pytest.raises(ArgumentError, match="not PyHiTS's own"):
+    with pytest.raises(ArgumentError, match="is not registered as encoder"):
         to_plain([Own()])
 
 

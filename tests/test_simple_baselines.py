@@ -57,7 +57,7 @@ def test_all_have_the_face_of_the_others(kind: Any) -> None:
     assert model.n_parameters_ >= 0
     with pytest.raises(DataError, match="Expected initial states"):
         model.forecast([1.0, 2.0, 3.0], 3)
-    again = kind().set_state(model.dt_, **model.state())
+    again = kind.from_stored(model.plain(), model.state())
     np.testing.assert_array_equal(again.forecast(data.initial_states, 20), many)
     assert again.label == model.label
     assert again.n_parameters_ == model.n_parameters_
@@ -114,7 +114,7 @@ def test_two_rows_serve_where_one_is_not_the_whole_state() -> None:
     assert "2 rows" in model.label
     np.testing.assert_allclose(model.forecast_from(wave[:150], 49), wave[149:199], atol=1e-5)
     assert model.forecast(wave[0], 10).shape == (11, 1)
-    again = Polynomial().set_state(1.0, **model.state())
+    again = Polynomial.from_stored({"dt": 1.0}, model.state())
     np.testing.assert_array_equal(again.forecast(wave[0], 50), model.forecast(wave[0], 50))
     assert Polynomial(max_lags=1).fit(wave).map_.lags == 1
 
@@ -192,7 +192,7 @@ def test_what_inputs_do_is_found_and_followed(bend: float, kind: type[DrivenPoly
         model.forecast(test[:, 0, :1], 59, inputs=test[:, :10, 1:]),
         model.forecast(test[:, 0, :1], 59, inputs=held),
     )
-    again = kind(1).set_state(1.0, **model.state())
+    again = kind.from_stored({"dt": 1.0}, model.state())
     np.testing.assert_array_equal(again.forecast(test[:, 0, :1], 59, inputs=test[:, :, 1:]), ahead)
 
 
@@ -208,11 +208,11 @@ def test_driven_baselines_refuse_what_does_not_fit() -> None:
         model.forecast(np.zeros((2, 2)), 5, inputs=np.zeros((2, 5, 1)))
     with pytest.raises((ArgumentError, DataError)):
         model.forecast(np.full((2, 1), np.nan), 5, inputs=np.zeros((2, 5, 1)))
-    with pytest.raises(ArgumentError, match="with what acts on them"):
+    with pytest.raises(ArgumentError, match="with the inputs that follow"):
         model.forecast_from(driven(1, 0)[0], 5)
     assert model.forecast([0.3], 5, inputs=np.zeros((5, 1))).shape == (6, 1)
     with pytest.raises(ValueError, match="more inputs than features"):
-        DrivenLinear(1).set_state(1.0, **model.state() | {"inputs": np.array([2])})
+        DrivenLinear.from_stored({"dt": 1.0}, model.state() | {"inputs": np.array([2])})
 
 
 def test_smape_is_its_formula() -> None:

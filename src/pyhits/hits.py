@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from pyhits.baselines.fitted import Rivals
+from pyhits.baselines.fitted import FittedBaselines
 from pyhits.coordinates.coordinates import Fitted, split_inputs
 from pyhits.data.times import TimeAxis
 from pyhits.data.trajectories import Trajectories
@@ -124,7 +124,7 @@ class HiTS(NamedArguments, Calibrating, BaseEstimator):  # type: ignore[misc]
         the model is older than they are.
     region_ : Region or None
         Where the training data lie.
-    baselines_ : Rivals or None
+    baselines_ : FittedBaselines or None
         Simple baselines fitted to the same data, for :meth:`evaluate`.
     seconds_ : float
         How long the fit took.
@@ -136,7 +136,7 @@ class HiTS(NamedArguments, Calibrating, BaseEstimator):  # type: ignore[misc]
 
     calibration_: Calibration | None = None
     region_: Region | None = None
-    baselines_: Rivals | None = None
+    baselines_: FittedBaselines | None = None
     interrupted_: tuple[str, ...] = ()
 
     def __init__(
@@ -344,7 +344,7 @@ class HiTS(NamedArguments, Calibrating, BaseEstimator):  # type: ignore[misc]
         try:
             with clock.stage("baselines"):
                 self.region_ = Region.of(ready.seen, ready.unseen, self.encoder_.scale_)
-                self.baselines_ = Rivals.fit(
+                self.baselines_ = FittedBaselines.fit(
                     train, held, ready.on_rows(), clock=clock.until(until["baselines"])
                 )
             with clock.stage("intervals"):

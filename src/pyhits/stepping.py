@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from pyhits.baselines.fitted import Rivals
+from pyhits.baselines.fitted import FittedBaselines
 from pyhits.coordinates.coordinates import Coordinates, Fitted
 from pyhits.coordinates.inputs import Inputs, acting
 from pyhits.coordinates.starts import (
@@ -75,7 +75,7 @@ class Stepping:
     noise_: np.ndarray
     calibration_: Calibration | None
     region_: Region | None
-    baselines_: Rivals | None
+    baselines_: FittedBaselines | None
     preprocessor_: Chain | None = None
     #: Shape of the user's snapshots, where the encoder begins with a Flatten.
     snapshot_: tuple[int, ...] | None = None

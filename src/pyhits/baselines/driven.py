@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pyhits.baselines.base import blank_diverged
 from pyhits.baselines.polynomial import Polynomial, roll
-from pyhits.baselines.simple import same_shape
+from pyhits.baselines.simple import BASELINES, same_shape
 from pyhits.coordinates.starts import as_states
 from pyhits.data.trajectories import default_names
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import as_choice, as_count
+from pyhits.util.stored import Array
 
 
+@BASELINES.register
 class DrivenPolynomial(Polynomial):
-    """A polynomial of the last state and of what acts on it.
+    """A polynomial of the last state and of the inputs.
 
     The last features of the training data are inputs: row i of them acts from row i to the next.
 
@@ -32,6 +35,10 @@ class DrivenPolynomial(Polynomial):
     """
 
     kind: ClassVar[str] = "driven polynomial"
+    arrays: ClassVar[Mapping[str, Array]] = {
+        **Polynomial.arrays,
+        "inputs": Array(1, ("I64",)),
+    }
     max_lags = 1
 
     def __init__(
@@ -54,7 +61,7 @@ class DrivenPolynomial(Polynomial):
         inputs: Any = None,
         on_divergence: str = "raise",
     ) -> np.ndarray:
-        """Step forward from states while inputs act.
+        """Step forward from states, with inputs.
 
         Parameters
         ----------
@@ -81,18 +88,18 @@ class DrivenPolynomial(Polynomial):
         as_choice(on_divergence, "on_divergence", ("raise", "return"))
         k, d = self.n_inputs, self.n_features_in_ - self.n_inputs
         states, single = as_states(initial_states, self.feature_names_[:d])
-        told = np.asarray(inputs, dtype=np.float64)
-        told = told[None] if single and told.ndim == 2 else told
-        if told.ndim != 3 or told.shape[::2] != (len(states), k) or told.shape[1] == 0:
+        values = np.asarray(inputs, dtype=np.float64)
+        values = values[None] if single and values.ndim == 2 else values
+        if values.ndim != 3 or values.shape[::2] != (len(states), k) or values.shape[1] == 0:
             raise ArgumentError(
-                f"Expected inputs of shape ({len(states)}, rows, {k}), got {told.shape}."
+                f"Expected inputs of shape ({len(states)}, rows, {k}), got {values.shape}."
             )
-        if not np.isfinite(told).all():
+        if not np.isfinite(values).all():
             raise DataError("The inputs hold NaN or infinity; fill or leave out such rows.")
-        told = told[:, np.minimum(np.arange(n_steps + 1), told.shape[1] - 1)]
-        first = self.scaling_.transform(np.concatenate([states, told[:, 0]], axis=1))
+        values = values[:, np.minimum(np.arange(n_steps + 1), values.shape[1] - 1)]
+        first = self.scaling_.transform(np.concatenate([states, values[:, 0]], axis=1))
         mean, scale = self.scaling_.mean_[d:], self.scaling_.scale_[d:]
-        given = ((told[:, 1:] - mean) / scale).transpose(1, 0, 2)
+        given = ((values[:, 1:] - mean) / scale).transpose(1, 0, 2)
         ahead = np.empty((n_steps, *first.shape))
         roll(ahead[None], first[None], self.map_.weights[None], self.map_, self.map_, given)
         scaled = ahead.transpose(1, 0, 2)
@@ -105,9 +112,9 @@ class DrivenPolynomial(Polynomial):
     def forecast_from(
         self, recording: Any, n_steps: int, *, on_divergence: str = "raise"
     ) -> np.ndarray:
-        """Refuse: a recording does not tell what acts after its end."""
+        """Refuse: a recording does not hold the inputs after its end."""
         raise ArgumentError(
-            f"{type(self).__name__} goes on from states, with what acts on them: "
+            f"{type(self).__name__} goes on from states, with the inputs that follow: "
             "forecast(recording[-1:, :d], n_steps, inputs=...)."
         )
 
@@ -122,6 +129,7 @@ class DrivenPolynomial(Polynomial):
         super()._set_learned(arrays)
 
 
+@BASELINES.register
 class DrivenLinear(DrivenPolynomial):
     """``x' = A x + B u + c`` by ridge regression: dynamic mode decomposition with control.
 
@@ -129,6 +137,7 @@ class DrivenLinear(DrivenPolynomial):
     """
 
     kind: ClassVar[str] = "driven linear"
+    cost = 2
     max_degree = 1
 
     def __init__(self, n_inputs: int = 1, *, scaling: Standardise | None = None) -> None:

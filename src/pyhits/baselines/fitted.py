@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from pyhits.baselines.driven import DrivenLinear, DrivenPolynomial
 from pyhits.baselines.polynomial import MOST_TERMS, Linear, Polynomial
 from pyhits.baselines.seasonal import Seasonal
-from pyhits.baselines.simple import Mean, Persistence, Simple
+from pyhits.baselines.simple import BASELINES, Mean, Persistence, SimpleBaseline
 from pyhits.data.matching import some_of, with_inputs
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Encoder
 from pyhits.numerics.basis import n_monomials
 from pyhits.util.clock import UNLIMITED, Clock
-
-#: All that a model file may hold, by kind.
-KINDS: dict[str, type[Simple]] = {
-    kind.kind: kind
-    for kind in (
-        Persistence, Mean, Linear, Polynomial, DrivenLinear, DrivenPolynomial, Seasonal,
-    )
-}  # fmt: skip
+from pyhits.util.schema import Many, Schema
+from pyhits.util.stored import Stored, TensorSpec, check_arrays, under
 
 #: Rows that they learn from, and numbers in these, at most; the seconds that they take at worst,
 #: and the part of these that one is not begun without.
@@ -45,57 +39,48 @@ class BaselineForecast(NamedTuple):
     forecaster: Forecaster
 
 
-class Rivals:
+class FittedBaselines(Stored):
     """Simple baselines fitted to a model's training data, in the coordinates of its flow maps.
 
     Parameters
     ----------
-    fitted : mapping of str to Simple
-        By kind. Left out are those that as many coordinates would make slow.
+    by_kind : mapping of str to SimpleBaseline
+        Left out are those that as many coordinates would make slow.
     """
 
-    def __init__(self, fitted: Mapping[str, Simple]) -> None:
-        self.fitted = dict(fitted)
+    schema: ClassVar[Schema] = Many(BASELINES.kinds, unique=True)
+
+    def __init__(self, by_kind: Mapping[str, SimpleBaseline]) -> None:
+        self.by_kind = dict(by_kind)
 
     @classmethod
     def fit(
         cls,
         train: Trajectories,
-        held: Trajectories,
-        acting: tuple[np.ndarray, np.ndarray] | None = None,
+        validation: Trajectories,
+        inputs: tuple[np.ndarray, np.ndarray] | None = None,
         *,
         clock: Clock = UNLIMITED,
-    ) -> Rivals:
-        """Fit all that are affordable to (part of) the data; ``held`` chooses.
+    ) -> FittedBaselines:
+        """Fit all that are affordable to (part of) the data; ``validation`` chooses.
 
         Parameters
         ----------
-        train, held : Trajectories
-        acting : pair of array, shape (n_rows, k), optional
+        train, validation : Trajectories
+        inputs : pair of array, shape (n_rows, k), optional
             Inputs on the rows of both: the linear map and the polynomial then see them, too.
         clock : Clock, optional
             They learn from as many rows as it affords, and what it does not afford is left out.
         """
-        joined, k = (train, held), 0
-        if acting is not None:
-            joined, k = (
-                (with_inputs(train, acting[0]), with_inputs(held, acting[1])),
-                acting[0].shape[1],
-            )
-        d = joined[0].n_features
-        is_small = n_monomials(d, 2) <= MOST_TERMS
-        made: list[Simple] = [Persistence(), Mean()]
-        if is_small or d <= _MOST_LINEAR:
-            made.append(DrivenLinear(k) if k else Linear())
-        if is_small:
-            # Forecasts start from one encoded state: a polynomial has no more rows to look at.
-            made.append(DrivenPolynomial(k) if k else Polynomial(max_lags=1))
-        made.insert(2, Seasonal())
+        joined = train, validation
+        if inputs is not None:
+            joined = with_inputs(train, inputs[0]), with_inputs(validation, inputs[1])
+        made = _affordable(joined[0].n_features, 0 if inputs is None else inputs[0].shape[1])
         fitted = {}
-        for baseline in made:
-            seen, checks = joined if baseline.n_inputs else (train, held)
+        for baseline in sorted(made, key=lambda one: one.cost):
+            seen, checks = joined if baseline.n_inputs else (train, validation)
             share = min(1.0, clock.left / _SECONDS)
-            if isinstance(baseline, (Persistence, Mean)):
+            if baseline.cost == 0:
                 share = max(share, _LEAST_SHARE)
             elif share < _LEAST_SHARE:
                 clock.cut(f"the baseline {baseline.kind!r}")
@@ -103,7 +88,46 @@ class Rivals:
             fitted[baseline.kind] = baseline.fit(
                 _some(seen, share), validation=_some(checks, share)
             )
-        return cls({kind: fitted[kind] for kind in KINDS if kind in fitted})
+        return cls({one.kind: fitted[one.kind] for one in made if one.kind in fitted})
+
+    def plain(self) -> dict[str, Any]:
+        """Return their kinds, and the step of the training data."""
+        steps = {baseline.dt_ for baseline in self.by_kind.values()}
+        return {"kinds": list(self.by_kind), "dt": max(steps, default=1.0)}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the arrays of all, with names that begin with their kinds."""
+        return {
+            f"{kind}.{name}": array
+            for kind, baseline in self.by_kind.items()
+            for name, array in baseline.state().items()
+        }
+
+    @classmethod
+    def check_state(
+        cls, plain: Mapping[str, Any], found: Mapping[str, TensorSpec], where: str = ""
+    ) -> None:
+        """Compare the arrays of every baseline with those that there may be."""
+        rest = dict(found)
+        for kind in plain["kinds"]:
+            own = under(f"{kind}.", found)
+            BASELINES[kind].check_state({}, own, f"{where}{kind}.")
+            for name in own:
+                del rest[f"{kind}.{name}"]
+        check_arrays({}, rest, where)
+
+    @classmethod
+    def from_stored(
+        cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]
+    ) -> FittedBaselines:
+        """Return fitted baselines; a ValueError if what was learned does not fit together."""
+        about = {"dt": plain["dt"]}
+        return cls(
+            {
+                kind: BASELINES[kind].from_stored(about, under(f"{kind}.", state))
+                for kind in plain["kinds"]
+            }
+        )
 
     def forecasters(
         self,
@@ -124,12 +148,24 @@ class Rivals:
             kind: BaselineForecast(
                 baseline.label, partial(_ahead, baseline, preprocessor, starts, inputs)
             )
-            for kind, baseline in self.fitted.items()
+            for kind, baseline in self.by_kind.items()
         }
 
 
+def _affordable(d: int, n_inputs: int) -> list[SimpleBaseline]:
+    """Return the baselines, not yet fitted, that ``d`` coordinates, inputs included, leave fast."""
+    is_small = n_monomials(d, 2) <= MOST_TERMS
+    made: list[SimpleBaseline] = [Persistence(), Mean()]
+    if is_small or d <= _MOST_LINEAR:
+        made.append(DrivenLinear(n_inputs) if n_inputs else Linear())
+    if is_small:
+        # Forecasts start from one encoded state: a polynomial has no more rows to look at.
+        made.append(DrivenPolynomial(n_inputs) if n_inputs else Polynomial(max_lags=1))
+    return [*made, Seasonal()]
+
+
 def _ahead(
-    baseline: Simple,
+    baseline: SimpleBaseline,
     preprocessor: Encoder | None,
     starts: np.ndarray,
     inputs: np.ndarray | None,

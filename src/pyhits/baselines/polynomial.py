@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from pyhits.baselines.simple import Simple, same_shape
+from pyhits.baselines.simple import BASELINES, SimpleBaseline, same_shape
 from pyhits.data.stretches import Stretches, evenly
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
@@ -18,6 +18,7 @@ from pyhits.numerics.basis import Monomials, n_monomials
 from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.numerics.ridge import Ridge
 from pyhits.util.checks import as_count
+from pyhits.util.stored import Array
 
 #: Relative ridges tried, weakest first.
 _RIDGES = (1e-14, 1e-11, 1e-8, 1e-5)
@@ -51,7 +52,8 @@ class StepMap:
     degree: int
 
 
-class Polynomial(Simple):
+@BASELINES.register
+class Polynomial(SimpleBaseline):
     """Polynomial vector autoregression (Gauthier et al. 2021, Nat. Commun. 12, 5564).
 
     The increment from one row to the next is a polynomial in the last one or two rows. Degree, rows
@@ -75,6 +77,11 @@ class Polynomial(Simple):
     """
 
     kind: ClassVar[str] = "polynomial"
+    arrays: ClassVar[Mapping[str, Array]] = {
+        "map|starter": Array(2),
+        "shape|starter_shape": Array(1, ("I64",)),
+    }
+    cost = 3
 
     def __init__(
         self, *, max_degree: int = 4, max_lags: int = 2, scaling: Standardise | None = None
@@ -106,8 +113,8 @@ class Polynomial(Simple):
         ]
         return found or [(1, 1)]
 
-    def _train(self, train: list[np.ndarray], held: list[np.ndarray], seed: int) -> None:
-        checks = _padded(held)
+    def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
+        checks = _beginnings(validation)
         best: dict[int, tuple[tuple[int, float], StepMap]] = {}
         self.history_ = []
         for lags, degree in self._candidates(train[0].shape[1]):
@@ -165,6 +172,7 @@ class Polynomial(Simple):
         return StepMap(same_shape(weights, (n_monomials(lags * d, degree), d)), lags, degree)
 
 
+@BASELINES.register
 class Linear(Polynomial):
     """A linear one-step map with a constant, by least squares: dynamic mode decomposition.
 
@@ -173,6 +181,7 @@ class Linear(Polynomial):
     """
 
     kind: ClassVar[str] = "linear"
+    cost = 2
     max_degree = 1
     max_lags = 1
 
@@ -227,9 +236,9 @@ def _windows(
     return states[some], after[some]
 
 
-def _padded(held: Sequence[np.ndarray]) -> np.ndarray:
+def _beginnings(validation: Sequence[np.ndarray]) -> np.ndarray:
     """Return beginnings of some trajectories, ``(time, n, d)``, NaN beyond their ends."""
-    some = [held[k][: _CHECK_STEPS + 1] for k in evenly(len(held), _CHECKS)]
+    some = [validation[k][: _CHECK_STEPS + 1] for k in evenly(len(validation), _CHECKS)]
     offsets = np.concatenate([[0], np.cumsum([len(rows) for rows in some])])
     truth = Stretches.whole(offsets).gather(np.concatenate(some))
     return np.ascontiguousarray(truth.transpose(1, 0, 2))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
-from pyhits.baselines.simple import Simple, same_shape
+from pyhits.baselines.simple import BASELINES, SimpleBaseline, same_shape
+from pyhits.util.stored import Array
 
 #: Correlation that a period must have with the next, and the part of the best that is as good.
 _LEAST, _AS_GOOD = 0.3, 0.9
@@ -20,7 +21,8 @@ _MOST, _MOST_ROWS = 64, 1 << 16
 _MOST_NUMBERS = 1 << 20
 
 
-class Seasonal(Simple):
+@BASELINES.register
+class Seasonal(SimpleBaseline):
     """The forecast that the last period repeats itself.
 
     The period is the first lag at which the training data's autocorrelation has a peak that is
@@ -37,6 +39,8 @@ class Seasonal(Simple):
     """
 
     kind: ClassVar[str] = "seasonal"
+    arrays: ClassVar[Mapping[str, Array]] = {"template": Array(2)}
+    cost = 1
 
     @property
     def label(self) -> str:
@@ -45,7 +49,7 @@ class Seasonal(Simple):
             return f"{self.kind} (no period found)"
         return f"{self.kind} (period {self.period_ * self.dt_:.4g})"
 
-    def _train(self, train: list[np.ndarray], held: list[np.ndarray], seed: int) -> None:
+    def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
         most = max(1, _MOST_NUMBERS // train[0].shape[1])
         self.period_ = find_period(train, most)
         long = [rows for rows in train if len(rows) >= self.period_]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -9,10 +10,14 @@ import numpy as np
 from pyhits.baselines.base import Baseline
 from pyhits.data.trajectories import default_names
 from pyhits.encoders import Standardise
+from pyhits.util.stored import Array, Family, Stored, TensorSpec, check_arrays, same_names
 
 
-class Simple(Baseline):
-    """A baseline that is fitted in closed form: fast, deterministic, and saved as plain arrays.
+class SimpleBaseline(Stored, Baseline):
+    """A baseline that is fitted in closed form: fast, deterministic, and stored in model files.
+
+    A subclass is decorated with ``@BASELINES.register``, has a ``kind``, and declares as ``arrays``
+    what it learns beside the scaling.
 
     Parameters
     ----------
@@ -20,13 +25,13 @@ class Simple(Baseline):
         By default ``Standardise()``.
     """
 
-    #: Name in tables and model files.
-    kind: ClassVar[str] = ""
+    #: How long its fit takes beside others': cheap ones are fitted first where time is short.
+    cost: ClassVar[int] = 0
 
     #: Last features that are given at every step, not forecast.
     n_inputs: int = 0
 
-    # Settings that only trained rivals choose.
+    # Settings that only trained baselines choose.
     recipe = "pyhits"
     time_limit = None
     dtype = "float64"
@@ -48,45 +53,60 @@ class Simple(Baseline):
     def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
         """Set what :meth:`_learned` returns; raise a ValueError if it does not fit together."""
 
+    def plain(self) -> dict[str, Any]:
+        """Return the step of the training data."""
+        return {"dt": self.dt_}
+
     def state(self) -> dict[str, np.ndarray]:
-        """Return what was learned, as named arrays that :meth:`set_state` takes."""
+        """Return what was learned."""
         return {"mean": self.scaling_.mean_, "scale": self.scaling_.scale_, **self._learned()}
 
-    def set_state(self, dt: float, **arrays: np.ndarray) -> Self:
-        """Set what was learned, as a loaded model does; returns itself.
+    @classmethod
+    def check_state(
+        cls, plain: Mapping[str, Any], found: Mapping[str, TensorSpec], where: str = ""
+    ) -> None:
+        """Compare the arrays of a file with those that there may be."""
+        check_arrays({**Standardise.arrays, **cls.arrays}, found, where)
 
-        Raises
-        ------
-        ValueError
-            The arrays do not fit together.
-        """
-        self.scaling_ = Standardise().set_state(mean=arrays["mean"], scale=arrays["scale"])
-        self.n_features_in_ = len(arrays["mean"])
-        self.feature_names_ = default_names(self.n_features_in_)
-        self.dt_ = dt
-        self.history_, self.n_parameters_, self.train_seconds_ = [], 0, 0.0
-        self._set_learned(arrays)
-        return self
+    @classmethod
+    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Self:
+        """Return a fitted baseline; a ValueError if what was learned does not fit together."""
+        baseline = cls()
+        baseline.scaling_ = Standardise().set_state(mean=state["mean"], scale=state["scale"])
+        baseline.n_features_in_ = len(state["mean"])
+        baseline.feature_names_ = default_names(baseline.n_features_in_)
+        baseline.dt_ = plain["dt"]
+        baseline.history_, baseline.n_parameters_, baseline.train_seconds_ = [], 0, 0.0
+        baseline._set_learned(dict(state))
+        same_names(baseline.state(), state, f"the baseline {cls.kind!r}")
+        return baseline
 
 
-class Persistence(Simple):
+#: All simple baselines, by kind: those that a model file may hold.
+BASELINES: Family[SimpleBaseline] = Family("baseline")
+
+
+@BASELINES.register
+class Persistence(SimpleBaseline):
     """The forecast that nothing changes: the last state, again and again."""
 
     kind: ClassVar[str] = "persistence"
 
-    def _train(self, train: list[np.ndarray], held: list[np.ndarray], seed: int) -> None:
+    def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
         self.n_parameters_, self.history_ = 0, []
 
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         return np.repeat(rows[:, -1:], n_steps, axis=1)
 
 
-class Mean(Simple):
+@BASELINES.register
+class Mean(SimpleBaseline):
     """The forecast of the training data's mean, whatever the state."""
 
     kind: ClassVar[str] = "mean"
+    arrays: ClassVar[Mapping[str, Array]] = {"value": Array()}
 
-    def _train(self, train: list[np.ndarray], held: list[np.ndarray], seed: int) -> None:
+    def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
         self.mean_ = np.concatenate(train).mean(axis=0)
         self.n_parameters_, self.history_ = len(self.mean_), []
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pyhits.data.files.limits import in_words, memory
-from pyhits.encoders.base import Encoder
+from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.encoders.pod import POD
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import as_count, as_seed
 from pyhits.util.clock import UNLIMITED, Clock
 from pyhits.util.schema import Many, Maybe, Record, Whole
+from pyhits.util.stored import Array
 from pyhits.util.transaction import transactional
 
 #: Modes beyond the coordinates that the net's output lies in, unless said otherwise: so many times
@@ -42,6 +43,7 @@ _FOR_MODES = 0.5
 _DECAY = 1e-7
 
 
+@ENCODERS.register
 class Autoencoder(Encoder):
     """Encode fields as POD coefficients, and decode them on a curved manifold.
 
@@ -83,6 +85,13 @@ class Autoencoder(Encoder):
     """
 
     kind: ClassVar[str] = "autoencoder"
+    arrays: ClassVar[Mapping[str, Array]] = {
+        **POD.arrays,
+        r"weight\.\d+": Array(2, ("F64", "F32")),
+        r"bias\.\d+": Array(1, ("F64", "F32")),
+        "scales": Array(2),
+        "energies": Array(),
+    }
     schema: ClassVar[Record] = Record(
         {
             "n_components": Whole(1, loose=True),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, Self, overload
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, overload
 
 import numpy as np
 
@@ -13,25 +13,21 @@ from pyhits.data.trajectories import Trajectories, default_names
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.util.checks import as_numeric, suggest
 from pyhits.util.clock import Clock
-from pyhits.util.schema import Record
+from pyhits.util.stored import Family, Stored, same_names
 
 
-class Encoder(ABC):
+class Encoder(Stored, ABC):
     """A reversible map from the user's rows to the coordinates that flow maps work in.
 
     A subclass fits itself, maps arrays of shape ``(..., time, n_features_in_)`` in ``_encode`` and
-    back in ``_decode``, and says in ``state`` what it has learned. Its constructor only stores;
+    back in ``_decode``, and says in ``state`` what it has learned. To be known to model files it is
+    decorated with ``@ENCODERS.register``, has a ``kind``, and declares its constructor's arguments
+    as ``schema`` and what it learns as ``arrays``. Its constructor only stores;
     what is fitted ends in an underscore. ``clone`` and pipelines of scikit-learn take it.
 
     Training processes load encoders, so this does without scikit-learn's own base class: importing
     that takes them a second each.
     """
-
-    #: Name in model files.
-    kind: ClassVar[str] = ""
-
-    #: The constructor's arguments in model files.
-    schema: ClassVar[Record] = Record({})
 
     n_features_in_: int
 
@@ -69,6 +65,22 @@ class Encoder(ABC):
         ValueError
             The arrays do not fit together.
         """
+
+    def plain(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return self.get_params()
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Return an unfitted encoder from what :meth:`plain` has returned."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
+
+    @classmethod
+    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Self:
+        """Return a fitted encoder; a ValueError if what was learned does not fit together."""
+        encoder = cls.from_plain(plain).set_state(**state)
+        same_names(encoder.state(), state, f"the encoder {cls.kind!r}")
+        return encoder
 
     @property
     def n_features_out_(self) -> int:
@@ -236,3 +248,7 @@ class Encoder(ABC):
 def several(X: Any) -> bool:
     """Whether ``X`` is a list of arrays, each with rows of its own."""
     return isinstance(X, (list, tuple)) and len(X) > 0 and all(np.ndim(x) >= 2 for x in X)
+
+
+#: All encoders that model files may hold.
+ENCODERS: Family[Encoder] = Family("encoder")

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pyhits.encoders.autoencoder import Autoencoder
-from pyhits.encoders.base import Encoder
+from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.encoders.delay import DelayEmbedding
 from pyhits.encoders.flatten import Flatten
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
 from pyhits.errors import ArgumentError
-from pyhits.util.schema import (
-    Many,
-    Named,
-    Plain,
-    Schema,
-    Text,
-)
+from pyhits.util.schema import Many
+from pyhits.util.stored import TensorSpec, check_arrays, under
 from pyhits.util.transaction import copied
 
 #: What an estimator's encoder is called that is to be chosen from the data.
@@ -113,6 +108,10 @@ class Chain(Encoder):
             names = list(encoder.get_feature_names_out(names))
         return names
 
+    def plain(self) -> dict[str, Any]:
+        """Return what all links are."""
+        return {"encoders": to_plain(links(self))}
+
     def state(self) -> dict[str, np.ndarray]:
         """Return the arrays of all links, those of link k beginning with ``k.``."""
         return {
@@ -125,13 +124,29 @@ class Chain(Encoder):
         """Set what :meth:`state` returns; a ValueError if the links do not fit together."""
         encoders = links(self)
         for k, encoder in enumerate(encoders):
-            start = f"{k}."
-            own = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
-            encoder.set_state(**own)
+            encoder.set_state(**under(f"{k}.", arrays))
             if k and encoder.n_features_in_ != encoders[k - 1].n_features_out_:
                 raise ValueError("its encoders do not fit together")
         self.n_features_in_ = encoders[0].n_features_in_
         return self
+
+    @classmethod
+    def check_state(
+        cls, plain: Mapping[str, Any], found: Mapping[str, TensorSpec], where: str = ""
+    ) -> None:
+        """Compare the arrays of every link with what it may have."""
+        rest = dict(found)
+        for k, link in enumerate(plain["encoders"]):
+            own = under(f"{k}.", found)
+            ENCODERS[link["kind"]].check_state(link, own, f"{where}{k}.")
+            for name in own:
+                del rest[f"{k}.{name}"]
+        check_arrays({}, rest, where)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Chain:
+        """Return an unfitted chain."""
+        return cls(from_plain(plain["encoders"]))
 
 
 def automatic(n_features: int) -> list[Encoder]:
@@ -214,40 +229,20 @@ def split(
     return snapshot, Chain(given) if given else None, scaling
 
 
-_KINDS: dict[str, type[Encoder]] = {
-    encoder.kind: encoder for encoder in (Standardise, POD, DelayEmbedding, Flatten, Autoencoder)
-}
+#: What :func:`to_plain` returns, in model files.
+CHAIN = Many(ENCODERS.schema, 0, 100)
 
 
 def to_plain(encoders: Sequence[Encoder]) -> list[dict[str, Any]]:
     """Return what encoders are, without what they have learned, as JSON values."""
-    unknown = [link for link in encoders if _KINDS.get(link.kind) is not type(link)]
-    if unknown:
-        raise ArgumentError(f"{unknown[0]!r} cannot be written to a file: it is not PyHiTS's own.")
-    return [{"kind": link.kind, **link.get_params()} for link in encoders]
+    return [ENCODERS.plain(link) for link in encoders]
 
 
-class _OfKind(Schema):
-    """An encoder in a model file: its kind, and what its constructor takes."""
-
-    def read(self, value: Any, where: str) -> dict[str, Any]:
-        """Return the values."""
-        named = Named(Plain()).read(value, where)
-        kind = Text(choices=tuple(_KINDS)).read(named.pop("kind", None), f"{where}.kind")
-        return {"kind": kind, **_KINDS[kind].schema.read(named, where)}
-
-
-#: What :func:`to_plain` returns, in model files.
-ENCODERS = Many(_OfKind(), 0, 100)
-
-
-def from_plain(values: Sequence[dict[str, Any]]) -> list[Encoder]:
+def from_plain(values: Sequence[Mapping[str, Any]]) -> list[Encoder]:
     """Return new encoders from :func:`to_plain`'s values."""
     return [
-        _KINDS[v["kind"]](
-            **{k: tuple(x) if isinstance(x, list) else x for k, x in v.items() if k != "kind"}
-        )
-        for v in values
+        ENCODERS[one["kind"]].from_plain({k: v for k, v in one.items() if k != "kind"})
+        for one in values
     ]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pyhits.data.trajectories import Trajectories
-from pyhits.encoders.base import Encoder, several
+from pyhits.encoders.base import ENCODERS, Encoder, several
 from pyhits.encoders.embedding import DelayChoice, choose_delays
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.util.checks import as_count, as_numeric
@@ -20,6 +20,7 @@ from pyhits.util.schema import (
     Text,
     Whole,
 )
+from pyhits.util.stored import Array
 from pyhits.util.transaction import transactional
 
 #: A number of rows in model files, given or left to the fit.
@@ -29,6 +30,7 @@ _COUNT = Either(
 )
 
 
+@ENCODERS.register
 class DelayEmbedding(Encoder):
     """Put each row beside the rows before it (Takens 1981), the newest first.
 
@@ -56,6 +58,10 @@ class DelayEmbedding(Encoder):
     """
 
     kind: ClassVar[str] = "delay"
+    arrays: ClassVar[Mapping[str, Array]] = {
+        "n_features|delays|choice": Array(1, ("I64",)),
+        "information|e1|errors": Array(),
+    }
     schema: ClassVar[Record] = Record({"n_delays": _COUNT, "lag": Maybe(_COUNT)})
 
     choice_: DelayChoice | None = None

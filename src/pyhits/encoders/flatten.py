@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyhits.data.trajectories import Trajectories
-from pyhits.encoders.base import Encoder
+from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import as_count
 from pyhits.util.schema import Many, Record, Whole
 
 
+@ENCODERS.register
 class Flatten(Encoder):
     """Lay out snapshots of a shape as rows, and give rows that shape again.
 

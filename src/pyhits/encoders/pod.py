@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from pyhits.encoders.base import Encoder
+from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import as_count, as_seed, is_number
@@ -20,6 +20,7 @@ from pyhits.util.schema import (
     Record,
     Whole,
 )
+from pyhits.util.stored import Array
 
 #: Up to so many snapshots or features all modes are computed, within max_bytes.
 _SMALL = 1024
@@ -40,6 +41,7 @@ _NEARLY_DEPENDENT = 1e-5
 _PASSES, _CONVERGED = 20, 1e-12
 
 
+@ENCODERS.register
 class POD(Encoder):
     """Project fields on the orthonormal modes that hold most of their variance (Lumley 1967).
 
@@ -77,6 +79,10 @@ class POD(Encoder):
     """
 
     kind: ClassVar[str] = "pod"
+    arrays: ClassVar[Mapping[str, Array]] = {
+        "modes": Array(2),
+        "mean|singular_values|energy": Array(),
+    }
     schema: ClassVar[Record] = Record(
         {
             "n_modes": Maybe(Whole(1, loose=True)),

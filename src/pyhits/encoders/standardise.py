@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pyhits.data.trajectories import Trajectories
-from pyhits.encoders.base import Encoder, several
+from pyhits.encoders.base import ENCODERS, Encoder, several
 from pyhits.errors import DataError
 from pyhits.util.checks import as_numeric
 from pyhits.util.schema import Flag, Record
+from pyhits.util.stored import Array
 
 
+@ENCODERS.register
 class Standardise(Encoder):
     """Map each feature to zero mean and unit standard deviation, and back.
 
@@ -36,6 +39,7 @@ class Standardise(Encoder):
     """
 
     kind: ClassVar[str] = "standardise"
+    arrays: ClassVar[Mapping[str, Array]] = {"mean|scale": Array()}
     schema: ClassVar[Record] = Record({"enabled": Flag(loose=True), "common": Flag(loose=True)})
 
     def __init__(self, enabled: bool = True, *, common: bool = False) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pyhits.baselines.fitted import Rivals
+from pyhits.baselines.fitted import FittedBaselines
 from pyhits.coordinates.coordinates import Coordinates, Fitted
 from pyhits.data.matching import joined
 from pyhits.data.trajectories import Trajectories
@@ -137,15 +137,15 @@ def region_of_all(ready: Prepared, coordinates: Coordinates) -> Region:
     return Region.of(seen, unseen, coordinates.encoder.scale_, whole)
 
 
-def baselines_of_all(ready: Prepared, again: Refitted, clock: Clock) -> Rivals:
+def baselines_of_all(ready: Prepared, again: Refitted, clock: Clock) -> FittedBaselines:
     """Return the baselines in coordinates that were fitted to all data."""
     if again.noise is not None:
-        return Rivals.fit(again.states, again.states, None, clock=clock)
+        return FittedBaselines.fit(again.states, again.states, None, clock=clock)
     parts = [
         again.fitted.coordinates.encode(part)
         for part in (ready.split.train, ready.split.validation)
     ]
-    return Rivals.fit(parts[0].states, parts[1].states, ready.on_rows(), clock=clock)
+    return FittedBaselines.fit(parts[0].states, parts[1].states, ready.on_rows(), clock=clock)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pyhits.errors import FileFormatError
 from pyhits.flowmaps.base import FlowMap, create, family
 from pyhits.util.checks import shown
 from pyhits.util.schema import Named, Plain, Record, SchemaError, Text
-from pyhits.util.tensorfile import TensorSpec
+from pyhits.util.stored import TensorSpec
 
 
 def pack_flow_map(flow_map: FlowMap, prefix: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -30,7 +30,8 @@ from pyhits.training import History, Recipe
 from pyhits.uncertainty.pack import pack_trust, unpack_trust
 from pyhits.util.atomic import first_line
 from pyhits.util.checks import LARGEST_MAGNITUDE, as_positive, check_device
-from pyhits.util.tensorfile import TensorSpec, read_tensors, same_names, write_tensors
+from pyhits.util.stored import TensorSpec, same_names
+from pyhits.util.tensorfile import read_tensors, write_tensors
 
 #: Version of the layout. Files of another one are refused, but for those of version 5, which differ
 #: in that they have no checksum.
@@ -293,5 +294,5 @@ def _check_data(model: HiTS) -> None:
         raise ValueError("data.agreement: it is of other step sizes")
     if model.baselines_ is not None:
         k = 0 if model.inputs_ is None else len(model.inputs_.names)
-        if any(of.n_inputs not in (0, k) for of in model.baselines_.fitted.values()):
+        if any(of.n_inputs not in (0, k) for of in model.baselines_.by_kind.values()):
             raise ValueError("trust.baselines: they take other inputs")

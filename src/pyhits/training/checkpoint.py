@@ -16,7 +16,8 @@ from pyhits.training.history import HISTORY, History
 from pyhits.util import jsontext
 from pyhits.util.atomic import write_bytes
 from pyhits.util.schema import Record
-from pyhits.util.tensorfile import TensorSpec, read_tensors, write_tensors
+from pyhits.util.stored import TensorSpec
+from pyhits.util.tensorfile import read_tensors, write_tensors
 from pyhits.util.tensortree import pack_tree, unpack_tree
 
 #: What the file of a finished scale says.

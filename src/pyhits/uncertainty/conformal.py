@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pyhits.data.stretches import evenly
 from pyhits.errors import ArgumentError
+from pyhits.hierarchy.coupling import STEP_SIZE
+from pyhits.hierarchy.interpolate import METHODS
 from pyhits.util.checks import shown
+from pyhits.util.schema import Flag, Many, Maybe, Record, Schema, Text, Whole
+from pyhits.util.stored import Stored, TensorSpec, check_specs
 
 #: What rounding may add to (n + 1) * level, which is often meant to be whole.
 _ROUNDING = 1e-9
@@ -73,7 +79,7 @@ class RolloutErrors:
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class Calibration(Stored):
     """Errors of forecasts of validation data, sorted: the widths of intervals at any level.
 
     A score is ``|truth - forecast| / unit``. With n calibration rollouts the half width of an
@@ -110,6 +116,16 @@ class Calibration:
     cross_fitted : bool
         Whether each rollout was forecast by flow maps fitted without it, to the other parts.
     """
+
+    schema: ClassVar[Schema] = Record(
+        {
+            "pool": Whole(1),
+            "step_sizes": Many(STEP_SIZE),
+            "interpolation": Text(choices=tuple(METHODS)),
+            "worth": Maybe(Whole()),
+        },
+        {"n_trained": Whole(), "cross_fitted": Flag()},
+    )
 
     steps: np.ndarray
     counts: np.ndarray
@@ -271,6 +287,60 @@ class Calibration:
             f"Intervals reach step {reach}, the last that was calibrated: nothing is known of the "
             f"errors up to step {n_steps}. Calibrate on longer data."
         )
+
+    def plain(self) -> dict[str, Any]:
+        """Return what is no array."""
+        return {
+            "pool": self.pool,
+            "step_sizes": list(self.step_sizes),
+            "interpolation": self.interpolation,
+            "worth": self.worth,
+            "n_trained": self.n_trained,
+            "cross_fitted": self.cross_fitted,
+        }
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the arrays."""
+        return {name: getattr(self, name) for name in ("steps", "counts", "scores", "unit")}
+
+    @classmethod
+    def check_state(
+        cls, plain: Mapping[str, Any], found: Mapping[str, TensorSpec], where: str = ""
+    ) -> None:
+        """Compare arrays with each other's lengths."""
+        k, d = (found[name].shape[:1] if name in found else () for name in ("steps", "unit"))
+        scores = found.get("scores", TensorSpec("F32", ())).shape
+        kept = (scores[0], *k, scores[2]) if len(scores) == 3 else (1, *k, *d)
+        expected = {
+            "steps": TensorSpec("I64", k or (1,)),
+            "counts": TensorSpec("I64", k or (1,)),
+            "scores": TensorSpec("F32", kept),
+            "unit": TensorSpec("F64", d or (1,)),
+        }
+        check_specs(expected, found, where)
+
+    @classmethod
+    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Calibration:
+        """Return a calibration; a ValueError if it cannot be one."""
+        about: dict[str, Any] = {**plain, "step_sizes": tuple(plain["step_sizes"]), **state}
+        found = cls(**about)
+        found._check()
+        return found
+
+    def _check(self) -> None:
+        scores, k = self.scores, len(self.steps)
+        groups = len(self.unit) if self.pool == 1 and scores.shape[-1] > 1 else 1
+        if scores.shape[1:] != (k, groups):
+            raise ValueError("its calibration does not fit together")
+        increasing = k > 0 and (np.diff(self.steps, prepend=0) > 0).all()
+        if not increasing or self.counts.min() < 1 or self.counts.max() * self.pool > len(scores):
+            raise ValueError("its calibration counts what it does not hold")
+        if not 0 <= self.n_trained <= self.n_rollouts:
+            raise ValueError("its calibration counts more training rollouts than there are")
+        if np.isnan(scores).any() or (scores < 0).any() or (scores[1:] < scores[:-1]).any():
+            raise ValueError("its calibration is not sorted")
+        if not (np.isfinite(self.unit).all() and (self.unit > 0).all()):
+            raise ValueError("its calibration is of other features")
 
 
 def conformal_ranks(counts: np.ndarray, level: float, pool: int = 1) -> np.ndarray:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pyhits.data.stretches import evenly
-from pyhits.data.trajectories import Trajectories
+from pyhits.data.trajectories import Trajectories, default_names
+from pyhits.util.checks import LARGEST_MAGNITUDE
+from pyhits.util.schema import Real, Record, Schema
+from pyhits.util.stored import Stored, TensorSpec, check_specs
 
 #: How far beyond its recorded range a variable may lie, in parts of that range: fresh trajectories
 #: often pass the extremes of the recorded ones by a little.
@@ -34,7 +38,7 @@ _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
-class Region:
+class Region(Stored):
     """Where the training data lie, in coordinates of the model.
 
     A state is outside if a variable is beyond its recorded range by a tenth of it, or if the state
@@ -55,6 +59,8 @@ class Region:
     radius : float
         Largest distance to the nearest of them that is not outside.
     """
+
+    schema: ClassVar[Schema] = Record({"radius": Real(positive=True)})
 
     names: tuple[str, ...]
     low: np.ndarray
@@ -102,6 +108,46 @@ class Region:
             points,
             max(least, _SLACK * farthest),
         )
+
+    def plain(self) -> dict[str, Any]:
+        """Return the radius; the names are those of the model's coordinates."""
+        return {"radius": self.radius}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the arrays."""
+        return {name: getattr(self, name) for name in ("low", "high", "scale", "points")}
+
+    @classmethod
+    def check_state(
+        cls, plain: Mapping[str, Any], found: Mapping[str, TensorSpec], where: str = ""
+    ) -> None:
+        """Compare arrays with each other's lengths."""
+        low = found.get("low", TensorSpec("F64", ())).shape[:1] or (1,)
+        points = found.get("points", TensorSpec("F32", ())).shape[:1] or (1,)
+        expected = {name: TensorSpec("F64", low) for name in ("low", "high", "scale")}
+        check_specs(expected | {"points": TensorSpec("F32", points + low)}, found, where)
+
+    @classmethod
+    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Region:
+        """Return a region of variables without names; a ValueError if it cannot be one."""
+        found = cls(default_names(len(state["low"])), **state, radius=float(plain["radius"]))
+        found._check()
+        return found
+
+    def _check(self) -> None:
+        if not len(self.points):
+            raise ValueError("the region of its training data holds no states")
+        if not (self.scale > 0).all():
+            raise ValueError("the region of its training data has no size")
+        arrays = self.state().values()
+        # Beyond that, distances in units of the scale overflow.
+        with np.errstate(over="ignore", invalid="ignore"):
+            spans = (*arrays, (self.high - self.low) / self.scale)
+        if (
+            not all((np.abs(array) < LARGEST_MAGNITUDE).all() for array in spans)
+            or (self.low > self.high).any()
+        ):
+            raise ValueError("the region of its training data is not finite")
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the box, its margins included; two arrays of shape ``(d,)``."""

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from pyhits.errors import ArgumentError, FileFormatError
 from pyhits.util import jsontext
 from pyhits.util.atomic import first_line, write_bytes
+from pyhits.util.stored import TensorSpec
 from pyhits.util.tensorheader import check_file, header_room
 
 #: Metadata key that holds the JSON text; safetensors metadata are flat strings, in any order.
@@ -24,13 +25,6 @@ _KEY = "pyhits"
 
 #: The text begins with the checksum of all else.
 _CHECKSUM = re.compile(r'\{"sha256": "([0-9a-f]{64})"(?:, )?')
-
-
-class TensorSpec(NamedTuple):
-    """What is known of a tensor before it is read: dtype as safetensors names it, and shape."""
-
-    dtype: str
-    shape: tuple[int, ...]
 
 
 #: Raises a ValueError if a file's plain values and tensors are not what is to be read; told whether
@@ -153,10 +147,3 @@ def read_tensors(
 def _must_have_checksum(_: dict[str, Any], __: dict[str, TensorSpec], has_checksum: bool) -> None:
     if not has_checksum:
         raise ValueError("it has lost its checksum")
-
-
-def same_names(expected: Mapping[str, Any], found: Mapping[str, Any], what: str) -> None:
-    """Raise a ValueError that names what is missing, or is there for nothing."""
-    for name in {*expected} ^ {*found}:
-        lacks = "lacks" if name in expected else "does not know"
-        raise ValueError(f"{what} {lacks} {name[:60]!r}")

@@ -33,7 +33,7 @@ def facts(model: HiTS) -> dict[str, Any]:
             "highest_level": model.calibration_.highest_level,
             "overlapping": model.calibration_.overlapping,
         },
-        "baselines": [] if model.baselines_ is None else list(model.baselines_.fitted),
+        "baselines": [] if model.baselines_ is None else list(model.baselines_.by_kind),
         "dtype": model.dtype_,
         "data": model.data_,
         "notes": model.notes_,

@@ -1,0 +1,218 @@
+"""What goes into files: one protocol for all parts of a model, and the classes of a family by kind.
+
+An object says what it is in plain values, which its class declares as a schema, and what it has
+learned in named arrays, which its class declares, too. Both are checked before anything is built
+from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+
+import numpy as np
+
+from pyhits.errors import ArgumentError
+from pyhits.util.checks import shown, suggest
+from pyhits.util.schema import Named, Plain, Record, Schema, SchemaError, wrong
+
+
+class TensorSpec(NamedTuple):
+    """What is known of a tensor before it is read: dtype as safetensors names it, and shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} of shape {self.shape}"
+
+
+@dataclass(frozen=True)
+class Array:
+    """What an array may be before it is read.
+
+    Attributes
+    ----------
+    axes : int
+        Number of axes.
+    dtypes : tuple of str
+        As safetensors names them.
+    """
+
+    axes: int = 1
+    dtypes: tuple[str, ...] = ("F64",)
+
+
+class Stored:
+    """An object that files hold.
+
+    A subclass declares ``schema`` and ``arrays``, and writes :meth:`plain`, :meth:`state` and
+    :meth:`from_stored`.
+    """
+
+    #: Name of the class in files, where a file says of which class of a family an object is.
+    kind: ClassVar[str] = ""
+
+    #: What :meth:`plain` returns.
+    schema: ClassVar[Schema] = Record({})
+
+    #: What :meth:`state` may return; names are regular expressions.
+    arrays: ClassVar[Mapping[str, Array]] = {}
+
+    def plain(self) -> dict[str, Any]:
+        """Return what the object is as JSON values."""
+        return {}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what it has learned."""
+        return {}
+
+    @classmethod
+    def check_state(
+        cls, plain: Mapping[str, Any], found: Mapping[str, TensorSpec], where: str = ""
+    ) -> None:
+        """Compare the arrays of a file, before they are read, with what :meth:`plain` calls for.
+
+        Parameters
+        ----------
+        plain : mapping
+            As ``schema`` has it.
+        found : mapping of str to TensorSpec
+        where : str
+            What the names in the file begin with, for messages.
+
+        Raises
+        ------
+        SchemaError
+            An array is none that there may be.
+        """
+        check_arrays(cls.arrays, found, where)
+
+    @classmethod
+    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Self:
+        """Build an object from what :meth:`plain` and :meth:`state` have returned.
+
+        Raises
+        ------
+        ValueError
+            They do not fit together.
+        """
+        raise NotImplementedError(f"{cls.__name__} does not say how it is built.")
+
+
+def check_arrays(
+    declared: Mapping[str, Array], found: Mapping[str, TensorSpec], where: str = ""
+) -> None:
+    """Raise a SchemaError for arrays that nothing declares, or declares otherwise."""
+    for name, spec in found.items():
+        array = next((a for pattern, a in declared.items() if re.fullmatch(pattern, name)), None)
+        if array is None:
+            raise SchemaError(f"there is a tensor {(where + name)[:80]!r} that nothing asks for")
+        if spec.dtype not in array.dtypes or len(spec.shape) != array.axes:
+            kind = " or ".join(array.dtypes)
+            raise SchemaError(
+                f"the tensor {where}{name} is {spec}, expected {kind} of {array.axes} axes"
+            )
+
+
+def check_specs(
+    expected: Mapping[str, TensorSpec], found: Mapping[str, TensorSpec], where: str = ""
+) -> None:
+    """Raise a SchemaError unless tensors are exactly those that are expected."""
+    for name, spec in expected.items():
+        if name not in found:
+            raise SchemaError(f"the tensor {where}{name} is missing")
+        if found[name] != spec:
+            raise SchemaError(f"the tensor {where}{name} is {found[name]}, expected {spec}")
+    for name in found:
+        if name not in expected:
+            raise SchemaError(f"there is a tensor {(where + name)[:80]!r} that nothing asks for")
+
+
+def same_names(expected: Mapping[str, Any], found: Mapping[str, Any], what: str) -> None:
+    """Raise a ValueError that names what is missing, or is there for nothing."""
+    for name in {*expected} ^ {*found}:
+        lacks = "lacks" if name in expected else "does not know"
+        raise ValueError(f"{what} {lacks} {name[:60]!r}")
+
+
+S = TypeVar("S", bound=Stored)
+
+
+class Family(Generic[S]):
+    """Classes that stand for each other, by their kind, such as all encoders.
+
+    A class joins by ``@FAMILY.register``; files then know it, and nothing else is touched.
+
+    Parameters
+    ----------
+    what : str
+        What one of them is, for messages.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._classes: dict[str, type[S]] = {}
+
+    def register(self, cls: type[S]) -> type[S]:
+        """Make a class known under its ``kind``; a class decorator."""
+        known = self._classes.get(cls.kind)
+        if not cls.kind or (known is not None and known.__qualname__ != cls.__qualname__):
+            raise ArgumentError(f"{cls.__name__} has no kind of its own: {cls.kind!r}.")
+        self._classes[cls.kind] = cls
+        return cls
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __getitem__(self, kind: str) -> type[S]:
+        """Return the class of a kind; an ArgumentError names those that there are."""
+        if not isinstance(kind, str) or kind not in self._classes:
+            hint = suggest(str(kind), sorted(self._classes))
+            raise ArgumentError(f"Unknown {self.what} {shown(kind)}{hint}")
+        return self._classes[kind]
+
+    def plain(self, one: S) -> dict[str, Any]:
+        """Return an object as JSON values, its kind among them."""
+        if self._classes.get(one.kind) is not type(one):
+            raise ArgumentError(
+                f"{one!r} cannot be written to a file: its class is not registered as {self.what}."
+            )
+        return {"kind": one.kind, **one.plain()}
+
+    @property
+    def kinds(self) -> Schema:
+        """One of the kinds, in a file."""
+        return _Kind(self)
+
+    @property
+    def schema(self) -> Schema:
+        """What :meth:`plain` returns, in a file."""
+        return _OfKind(self)
+
+
+@dataclass(frozen=True)
+class _Kind(Schema):
+    family: Family[Any]
+
+    def read(self, value: Any, where: str) -> str:
+        if not isinstance(value, str) or value not in self.family:
+            raise wrong(where, f"one of {', '.join(self.family)}", value)
+        return value
+
+
+@dataclass(frozen=True)
+class _OfKind(Schema):
+    family: Family[Any]
+
+    def read(self, value: Any, where: str) -> dict[str, Any]:
+        named = Named(Plain()).read(value, where)
+        kind = _Kind(self.family).read(named.pop("kind", None), f"{where}.kind")
+        return {"kind": kind, **self.family[kind].schema.read(named, where)}
+
+
+def under(prefix: str, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what has names that begin with a prefix, by the rest of the names."""
+    return {k.removeprefix(prefix): v for k, v in named.items() if k.startswith(prefix)}
