@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyhits.numerics.basis import Monomials, n_monomials
+from pyhits.numerics.leastsq import GaussNewton, NormalEquations
 from pyhits.numerics.ridge import Ridge
+
+Function = Callable[[np.ndarray], np.ndarray]
 
 # Monomials
 
@@ -163,3 +167,120 @@ def test_directions_below_the_cutoff_are_left_out() -> None:
         expected = np.linalg.pinv(design.numpy(), rcond=rcond) @ targets.numpy()
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-8)
     assert not Ridge(torch.zeros(5, 2).double(), targets[:5]).path((0.0, 1e-3)).any()
+
+
+# Damped Gauss-Newton steps
+
+
+class Residuals:
+    """Least squares of a function with its Jacobian, one problem a row; counts what is asked."""
+
+    def __init__(self, function: Function, jacobian: Function) -> None:
+        self.function, self.jacobian = function, jacobian
+        self.asked, self.linearised = 0, 0
+
+    def costs(self, x: np.ndarray, which: np.ndarray) -> np.ndarray:
+        self.asked += 1
+        with np.errstate(all="ignore"):
+            return np.asarray(np.square(self.function(x)).sum(axis=1))
+
+    def linearise(self, x: np.ndarray, which: np.ndarray) -> NormalEquations:
+        self.linearised += 1
+        slopes, residual = self.jacobian(x), self.function(x)
+        across = slopes.transpose(0, 2, 1)
+        return NormalEquations(across @ slopes, -(across @ residual[:, :, None])[..., 0])
+
+
+def rosenbrock() -> Residuals:
+    """Residuals 10 (y - x^2) and 1 - x, which vanish at (1, 1)."""
+
+    def function(x: np.ndarray) -> np.ndarray:
+        return np.stack([10 * (x[:, 1] - x[:, 0] ** 2), 1 - x[:, 0]], axis=1)
+
+    def jacobian(x: np.ndarray) -> np.ndarray:
+        ten, zero = np.full(len(x), 10.0), np.zeros(len(x))
+        rows = [[-20 * x[:, 0], ten], [zero - 1, zero]]
+        return np.stack([np.stack(row, axis=1) for row in rows], axis=1)
+
+    return Residuals(function, jacobian)
+
+
+def test_steps_converge_quadratically_where_nothing_is_left() -> None:
+    """The intersection of a circle and a hyperbola."""
+
+    def function(x: np.ndarray) -> np.ndarray:
+        return np.stack([(x**2).sum(axis=1) - 4, x[:, 0] * x[:, 1] - 1], axis=1)
+
+    def jacobian(x: np.ndarray) -> np.ndarray:
+        return np.stack([2 * x, x[:, ::-1]], axis=1)
+
+    start = np.array([[2.05, 0.4]])
+    exact = np.array([np.sqrt(2 + np.sqrt(3)), np.sqrt(2 - np.sqrt(3))])
+    problem = Residuals(function, jacobian)
+    errors = [
+        np.abs(GaussNewton(damping=1e-12, max_steps=k)(problem, start).x - exact).max()
+        for k in (1, 2, 3)
+    ]
+    order = np.log(errors[2] / errors[1]) / np.log(errors[1] / errors[0])
+    assert order == pytest.approx(2, abs=0.25), errors
+
+
+@pytest.mark.parametrize("settings", [{}, {"least_damping": 1e-9}])
+def test_many_problems_are_solved_as_each_alone(settings: dict[str, float]) -> None:
+    starts = np.random.default_rng(0).uniform(-3, 3, (50, 2))
+    solver = GaussNewton(relative_gain=1e-9, enough=1e-24, **settings)  # type: ignore[arg-type]
+    together = solver(rosenbrock(), starts)
+    np.testing.assert_allclose(together.x, 1.0, atol=1e-9)
+    for start, x, cost in zip(starts, together.x, together.costs, strict=True):
+        alone = solver(rosenbrock(), start[None])
+        np.testing.assert_allclose(alone.x[0], x, rtol=1e-12)
+        assert alone.costs[0] == pytest.approx(cost, abs=1e-24)
+
+
+def test_the_sum_of_squares_never_grows() -> None:
+    start = np.array([[-1.2, 1.0]])
+    trials = range(0, 90, 3)
+    costs = [GaussNewton(max_trials=k)(rosenbrock(), start).costs[0] for k in trials]
+    assert costs[0] == pytest.approx(24.2)
+    assert (np.diff(costs) <= 0).all()
+    assert costs[-1] < 1e-20
+
+
+def test_a_linear_problem_with_noise_ends_at_least_squares() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((9, 30, 4)), rng.standard_normal((9, 30))
+    problems = Residuals(
+        lambda x: np.einsum("kij,kj->ki", a, x) - b, lambda x: a
+    )  # fmt: skip
+    solved = GaussNewton(damping=1e-3, relative_gain=1e-14)(problems, np.zeros((9, 4)))
+    for k in range(9):
+        expected = np.linalg.lstsq(a[k], b[k], rcond=None)
+        np.testing.assert_allclose(solved.x[k], expected[0], rtol=1e-6)
+        assert solved.costs[k] == pytest.approx(float(expected[1][0]), rel=1e-12)
+
+
+def test_what_is_not_finite_is_not_stepped_into() -> None:
+    """The root of log(x) from afar: an undamped step would leave the function's domain."""
+    problems = Residuals(np.log, lambda x: (1 / x)[:, :, None])
+    starts = np.array([[20.0], [-1.0], [0.1]])
+    with np.errstate(invalid="ignore"):
+        solved = GaussNewton(enough=1e-20)(problems, starts)
+    np.testing.assert_allclose(solved.x[[0, 2]], 1.0, atol=1e-9)
+    assert solved.x[1] == -1.0
+    assert np.isinf(solved.costs[1])
+
+
+def test_a_search_ends_where_it_leads_nowhere() -> None:
+    flat = Residuals(lambda x: 1 + 0 * x, lambda x: 0 * x[:, :, None])
+    assert GaussNewton()(flat, np.ones((1, 1))).x == 1
+    assert flat.asked <= 2
+    # Derivatives of the wrong sign: every step is refused, and linearised once.
+    wrong = Residuals(lambda x: x - 3, lambda x: -np.ones((len(x), 1, 1)))
+    assert GaussNewton(most_damping=1e2)(wrong, np.zeros((1, 1))).x == 0
+    assert (wrong.linearised, wrong.asked) == (1, 1 + 6)
+    slow = Residuals(lambda x: 1 + np.exp(-x), lambda x: -np.exp(-x)[:, :, None])
+    GaussNewton(damping=1e3, least_damping=1e3, patience=5)(slow, np.zeros((1, 1)))
+    assert slow.asked == 1 + 5
+    stopped = rosenbrock()
+    GaussNewton()(stopped, np.zeros((1, 2)), stop=lambda: stopped.asked > 3)
+    assert stopped.asked == 4

@@ -5,20 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pyhits.noise.equations import SegmentEquations, eliminate, solve
 from pyhits.noise.field import PolynomialField
 from pyhits.noise.identify import _without_idle
-from pyhits.noise.shooting import (
-    Fit,
-    Observations,
-    _Normal,
-    _schur,
-    _solve,
-    refine,
-    settle,
-    spreading,
-    step,
-    substeps_needed,
-)
+from pyhits.noise.observations import Observations, spreading, step, substeps_needed
+from pyhits.noise.shooting import ShootingFit, fit_field, fit_initial_states
 
 RNG = np.random.default_rng(0)
 
@@ -139,7 +130,7 @@ def test_initial_states_are_found_again() -> None:
     truth = van_der_pol()
     starts = RNG.uniform(-2, 2, (50, 2))
     observed = observe(truth, starts, 30, sigma=1e-4)
-    fit = settle(truth, starts + 0.1 * RNG.standard_normal(starts.shape), observed)
+    fit = fit_initial_states(truth, starts + 0.1 * RNG.standard_normal(starts.shape), observed)
     assert np.abs(fit.starts - starts).max() < 1e-4
     assert fit.followed(observed).all()
 
@@ -149,7 +140,7 @@ def test_field_and_initial_states_are_found_again() -> None:
     starts = RNG.uniform(-2, 2, (60, 2))
     observed = observe(truth, starts, 25, sigma=1e-4)
     wrong = truth.with_free(truth.free + 0.02 * RNG.standard_normal(truth.free.size))
-    fit = refine(wrong, starts + 0.02 * RNG.standard_normal(starts.shape), observed)
+    fit = fit_field(wrong, starts + 0.02 * RNG.standard_normal(starts.shape), observed)
     assert np.abs(fit.field.free - truth.free).max() < 1e-4
     sound = fit.followed(observed)
     assert sound.mean() > 0.9
@@ -181,11 +172,11 @@ def test_one_step_solves_the_normal_equations_of_all_unknowns() -> None:
         axis=1,
     )
     move = -np.linalg.solve(jacobian.T @ jacobian, jacobian.T @ residuals(here))
-    normal = _Normal.of(truth, starts, observed, 1)
-    change, moves = _solve([normal], np.array(0.0), p, 2)
+    normal = SegmentEquations.of(truth, starts, observed, 1)
+    change, moves = solve([normal], np.array(0.0), p, 2)
     assert change == pytest.approx(move[n:], rel=1e-4, abs=1e-7)
     assert moves[0].ravel() == pytest.approx(move[:n], rel=1e-4, abs=1e-7)
-    precision = _schur([normal], np.array(0.0), p, 2)[0]
+    precision = eliminate([normal], np.array(0.0), p, 2)[0]
     covariance = np.linalg.inv(jacobian.T @ jacobian)[n:, n:]
     assert np.linalg.inv(precision) == pytest.approx(covariance, rel=1e-3, abs=1e-8)
 
@@ -195,7 +186,7 @@ def test_threads_change_nothing() -> None:
     starts = RNG.uniform(-2, 2, (3000, 2))
     observed = observe(truth, starts, 6, noise=True)
     wrong = truth.with_free(truth.free + 0.01)
-    one, two = (refine(wrong, starts, observed, n_threads=n) for n in (1, 2))
+    one, two = (fit_field(wrong, starts, observed, n_threads=n) for n in (1, 2))
     assert np.array_equal(one.field.free, two.field.free)
     assert np.array_equal(one.starts, two.starts)
 
@@ -205,7 +196,7 @@ def test_a_segment_that_ends_early_counts_with_what_it_has() -> None:
     starts = RNG.uniform(-2, 2, (10, 2))
     observed = observe(truth, starts, 20, sigma=1e-4)
     observed.states[3, 5:] = np.nan
-    fit = settle(truth, starts + 0.01, observed)
+    fit = fit_initial_states(truth, starts + 0.01, observed)
     assert np.abs(fit.starts - starts).max() < 1e-4
     assert observed.count == 10 * 20 * 2 - 15 * 2
 
@@ -216,7 +207,7 @@ def test_a_segment_that_diverges_is_left_out() -> None:
     observed = observe(truth, starts, 20, sigma=1e-3)
     begin = starts.copy()
     begin[7] = 1e6
-    fit = refine(truth.with_free(truth.free + 0.01), begin, observed)
+    fit = fit_field(truth.with_free(truth.free + 0.01), begin, observed)
     assert np.isinf(fit.misfits[7])
     assert np.abs(fit.field.free - truth.free).max() < 1e-3
     assert not fit.followed(observed)[7]
@@ -234,7 +225,7 @@ def test_a_term_left_out_costs_what_the_others_cannot_take_over() -> None:
     values = f.free.copy()
     values[[2, 5]] = 1e-4
     f = f.with_free(values)
-    found = _without_idle(Fit(f, np.zeros((1, 2)), np.zeros(1), precision), price=1e-3)
+    found = _without_idle(ShootingFit(f, np.zeros((1, 2)), np.zeros(1), precision), price=1e-3)
     kept = found.active[f.active]
     assert not kept[[2, 5]].any()
     free = np.linalg.solve(precision[np.ix_(kept, kept)], precision[kept] @ values)

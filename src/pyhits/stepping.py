@@ -43,7 +43,7 @@ from pyhits.hierarchy.forecast import Keep, forecast, in_memory
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.hierarchy.size import check_size
 from pyhits.hierarchy.stream import ToFile
-from pyhits.noise import onset
+from pyhits.noise import initial_state
 from pyhits.uncertainty import Calibration, Forecast, Region
 from pyhits.uncertainty.conformal import as_level
 from pyhits.uncertainty.result import with_intervals
@@ -539,15 +539,17 @@ class Stepping:
         single = is_single(rows)
         if denoise_start:
             self._check_without_inputs("denoise_start")
-        smooth = onset.is_smoothed(denoise_start, self.noise_, self.start_rows_)
+        smooth = initial_state.is_estimated(denoise_start, self.noise_, self.start_rows_)
         if isinstance(rows, np.ndarray) and rows.ndim > 1:
             # Earlier rows do not count: neither their gaps nor their size in float64.
-            rows = last_rows(rows, max(2, self.start_rows_), onset.MOST_ROWS if smooth else 0)
+            rows = last_rows(
+                rows, max(2, self.start_rows_), initial_state.ROWS[-1] if smooth else 0
+            )
         data, _ = self._apart(self.as_data(rows, inputs=False))
         starts = endings(data, self.start_rows_)
         single = single and len(starts.times) == 1
         if smooth:
-            found, note = onset.smoothed(
+            found, note = initial_state.last_rows_without_noise(
                 data,
                 lambda x, n: self._forecast(x, n, self.selection_.step_sizes, quiet=True),
                 self.preprocessor_,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyhits.noise.denoise import Denoised, denoise
+from pyhits.noise.initial_state import InitialStates, estimate_initial_states
 from pyhits.noise.level import noise_level
-from pyhits.noise.start import Ends, smooth_ends
 
-__all__ = ["Denoised", "Ends", "denoise", "noise_level", "smooth_ends"]
+__all__ = ["Denoised", "InitialStates", "denoise", "estimate_initial_states", "noise_level"]

@@ -19,7 +19,7 @@ from pyhits.noise.identify import (
     identify,
 )
 from pyhits.noise.level import noise_level
-from pyhits.noise.shooting import Observations, spreading, step, substeps_needed
+from pyhits.noise.observations import Observations, spreading, step, substeps_needed
 from pyhits.noise.smooth import (
     Window,
     choose_window,

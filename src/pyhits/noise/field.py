@@ -69,6 +69,10 @@ class PolynomialField:
         """Return the field with every coefficient free."""
         return PolynomialField(self.basis, self.coefficients, np.ones_like(self.active))
 
+    def with_none_free(self) -> PolynomialField:
+        """Return the field with every coefficient fixed."""
+        return PolynomialField(self.basis, self.coefficients, np.zeros_like(self.active))
+
     def without(self, dropped: np.ndarray) -> PolynomialField:
         """Return the field with more coefficients fixed at 0; ``dropped`` bool, shape ``(p,)``."""
         active = self.active.copy()

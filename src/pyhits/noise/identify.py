@@ -8,13 +8,8 @@ import numpy as np
 import torch
 
 from pyhits.noise.field import PolynomialField
-from pyhits.noise.shooting import (
-    Fit,
-    Observations,
-    refine,
-    settle,
-    spreading,
-)
+from pyhits.noise.observations import Observations, spreading
+from pyhits.noise.shooting import ShootingFit, fit_field, fit_initial_states
 from pyhits.numerics.basis import n_monomials
 from pyhits.numerics.ridge import Ridge
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
@@ -145,7 +140,7 @@ class Identified:
 
     Attributes
     ----------
-    fit : Fit
+    fit : ShootingFit
     length : int
         Blocks of a segment.
     score : float
@@ -155,13 +150,13 @@ class Identified:
         to explain.
     """
 
-    fit: Fit
+    fit: ShootingFit
     length: int
     score: float
     misfit: float
 
     @classmethod
-    def of(cls, fit: Fit, length: int, observed: Observations) -> Identified:
+    def of(cls, fit: ShootingFit, length: int, observed: Observations) -> Identified:
         """Judge a fit; its score is infinite where a segment cannot be followed."""
         segments = int(np.isfinite(observed.states).any(axis=(1, 2)).sum())
         free = int(fit.field.active.sum()) + segments * observed.states.shape[2]
@@ -254,13 +249,15 @@ def follow(
     *,
     n_threads: int = 1,
     clock: Clock = UNLIMITED,
-) -> Fit:
-    """Fit the initial states of all segments of ``length`` blocks to the field as it is."""
+) -> ShootingFit:
+    """ShootingFit the initial states of all segments of ``length`` blocks to the field as it is."""
     starts: np.ndarray | None = None
     before = 0
     for now in pieces.lengths(length):
         begin = pieces.starts(now, starts, before)
-        fit = settle(field, begin, pieces.segments(now), n_threads=n_threads, clock=clock)
+        fit = fit_initial_states(
+            field, begin, pieces.segments(now), n_threads=n_threads, clock=clock
+        )
         starts, before = fit.starts, now
     return fit
 
@@ -293,11 +290,11 @@ def _some(pieces: Pieces, p: int, work: float) -> Pieces:
 
 
 def _of_degree(pieces: Pieces, degree: int, n_threads: int, clock: Clock) -> Identified:
-    """Fit a field with all terms up to a degree to the shortest segments."""
+    """ShootingFit a field with all terms up to a degree to the shortest segments."""
     field = _regress(pieces, PolynomialField.zero(pieces.smoothed.shape[2], degree))
     length = pieces.lengths()[0]
     observed = pieces.segments(length)
-    fit = refine(field, pieces.starts(length), observed, n_threads=n_threads, clock=clock)
+    fit = fit_field(field, pieces.starts(length), observed, n_threads=n_threads, clock=clock)
     return Identified.of(fit, length, observed)
 
 
@@ -311,11 +308,13 @@ def _lengthened(pieces: Pieces, found: Identified, n_threads: int, clock: Clock)
             break
         field = _without_idle(best.fit, float(np.log(observed.count)))
         now = Identified.of(
-            refine(field, begin, observed, n_threads=n_threads, clock=clock), length, observed
+            fit_field(field, begin, observed, n_threads=n_threads, clock=clock), length, observed
         )
         if not now.score < best.score:
-            begin = settle(field, begin, observed, n_threads=n_threads, clock=clock).starts
-            again = refine(field, begin, observed, n_threads=n_threads, clock=clock)
+            begin = fit_initial_states(
+                field, begin, observed, n_threads=n_threads, clock=clock
+            ).starts
+            again = fit_field(field, begin, observed, n_threads=n_threads, clock=clock)
             now = Identified.of(again, length, observed)
         if not now.score < best.score:
             break
@@ -324,7 +323,7 @@ def _lengthened(pieces: Pieces, found: Identified, n_threads: int, clock: Clock)
 
 
 def _regress(pieces: Pieces, field: PolynomialField) -> PolynomialField:
-    """Fit the field to the slopes of the smoothed states."""
+    """ShootingFit the field to the slopes of the smoothed states."""
     sound = np.isfinite(pieces.slopes).all(axis=2)
     states, slopes = pieces.smoothed[sound], pieces.slopes[sound]
     terms, rates = (
@@ -335,18 +334,20 @@ def _regress(pieces: Pieces, field: PolynomialField) -> PolynomialField:
 
 
 def _finished(pieces: Pieces, found: Identified, n_threads: int, clock: Clock) -> Identified:
-    """Fit all terms again, to more trajectories, and leave out those that are not needed.
+    """ShootingFit all terms again, to more trajectories, and leave out those that are not needed.
 
     Over segments so long that a chaotic field loses them, shorter ones are taken.
     """
     for length in reversed(pieces.lengths(found.length)):
         start = follow(found.field, pieces, length, n_threads=n_threads, clock=clock).starts
         observed = pieces.segments(length)
-        fit = refine(found.field.with_all_free(), start, observed, n_threads=n_threads, clock=clock)
+        fit = fit_field(
+            found.field.with_all_free(), start, observed, n_threads=n_threads, clock=clock
+        )
         for _ in range(_ROUNDS):
             field = _without_idle(fit, float(np.log(observed.count)))
             fewer = int(field.active.sum()) < int(fit.field.active.sum())
-            fit = refine(field, fit.starts, observed, n_threads=n_threads, clock=clock)
+            fit = fit_field(field, fit.starts, observed, n_threads=n_threads, clock=clock)
             if not fewer:
                 break
         finished = Identified.of(fit, length, observed)
@@ -355,7 +356,7 @@ def _finished(pieces: Pieces, found: Identified, n_threads: int, clock: Clock) -
     return found
 
 
-def _without_idle(fit: Fit, price: float) -> PolynomialField:
+def _without_idle(fit: ShootingFit, price: float) -> PolynomialField:
     """Fix terms at 0, one after the other, while the sum of squares grows by less than ``price``.
 
     To second order fixing coefficient i costs ``c_i**2 / C_ii``, C being their covariance, and

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pyhits.flowmaps.residual import ACTIVATIONS
+from pyhits.numerics.leastsq import GaussNewton
 
 #: Unknowns of the linear system at most, and where there are more of them than hidden weights;
 #: steps at most; and the part of the targets' squares that counts as nothing.
@@ -32,9 +35,9 @@ _MOST_WORK = 1e12
 #: Steps in which the squares of what is missed must fall to half, or the search ends.
 _PATIENCE = 30
 
-#: Damping relative to the system's mean diagonal: at first, and what ends the search; and how many
-#: times the largest weight a change may be.
-_DAMPING, _MOST_DAMPING, _MOST_CHANGE = 1e-3, 1e6, 1e6
+#: Damping of the first step, relative to the system's mean diagonal, and how many times the largest
+#: weight a change may be.
+_DAMPING, _MOST_CHANGE = 1e-3, 1e6
 
 #: Windows times hidden weights up to which units that could meet the targets anyhow are fitted too,
 #: so that small weights do.
@@ -86,32 +89,21 @@ def fit_hidden(
     with_one = _with_one(inputs)
     weights = torch.hstack([layer.weight.detach(), layer.bias.detach()[:, None]])
     weights = gentle(weights, activation, with_one, targets, deadline)
-    damping, growth = _DAMPING, 2.0
-    missed, jacobian, last = left_over(weights, activation, with_one, targets)
-    sizes: list[float] = []
-    most = min(_MOST_STEPS, 1 + int(_MOST_WORK / missed.numel() ** 3)) if missed.numel() else 0
-    for _ in range(most):
-        size = float(missed.square().sum())
-        if size <= _NOTHING * total or damping > _MOST_DAMPING:
-            break
-        sizes.append(size)
-        stalled = len(sizes) > _PATIENCE and size > 0.5 * sizes[-1 - _PATIENCE]
-        if stalled or (deadline is not None and time.perf_counter() > deadline):
-            break
-        change, predicted = least_change(jacobian, last, missed, damping)
-        # Nothing is gained where units do not answer to their weights, as where relu is flat.
-        gained = 0.0
-        if predicted < size and change.abs().max() < _MOST_CHANGE * weights.abs().max():
-            found = left_over(weights + change, activation, with_one, targets)
-            gained = (size - float(found[0].square().sum())) / (size - predicted)
-        if gained > 0:
-            # Nielsen's rule (1999): the better the linear model, the less damping.
-            weights, (missed, jacobian, last) = weights + change, found
-            damping *= max(1 / 3, 1 - (2 * gained - 1) ** 3)
-            growth = 2.0
-        else:
-            damping *= growth
-            growth *= 2
+    missed = HiddenWeights(activation, with_one, targets)
+    unknowns = missed.n_missed(len(weights))
+    solver = GaussNewton(
+        damping=_DAMPING,
+        by_ratio=True,
+        max_trials=min(_MOST_STEPS, 1 + int(_MOST_WORK / max(unknowns, 1) ** 3)),
+        enough=_NOTHING * total,
+        patience=_PATIENCE,
+    )
+
+    def late() -> bool:
+        return deadline is not None and time.perf_counter() > deadline
+
+    solved = solver(missed, weights.numpy().reshape(1, -1), stop=late)
+    weights = torch.from_numpy(solved.x).view_as(weights)
     with torch.no_grad():
         layer.weight.copy_(weights[:, :-1])
         layer.bias.copy_(weights[:, -1])
@@ -165,6 +157,72 @@ def gentle(
             search.step(closure)  # type: ignore[no-untyped-call]
     found = weights.detach()
     return found if bool(torch.isfinite(found).all()) else start
+
+
+class HiddenWeights:
+    """Least squares in hidden weights, shape ``(1, h * (d + 1))``, of what no last layer can meet.
+
+    Parameters
+    ----------
+    activation : str
+    with_one : Tensor, shape (n, d + 1)
+        Inputs, and a one.
+    targets : Tensor, shape (n, m)
+    """
+
+    def __init__(self, activation: str, with_one: Tensor, targets: Tensor) -> None:
+        self.activation, self.with_one, self.targets = activation, with_one, targets
+        self._last: tuple[np.ndarray, MissedTargets] | None = None
+
+    def n_missed(self, n_units: int) -> int:
+        """Return how many numbers of the targets so many units and a constant leave."""
+        return max(0, len(self.with_one) - n_units - 1) * self.targets.shape[1]
+
+    def costs(self, x: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """Return the sum of squares that is missed, ``(1,)``."""
+        if not np.isfinite(x).all():
+            return np.array([np.inf])
+        return np.array([float(self._at(x).missed.square().sum())])
+
+    def linearise(self, x: np.ndarray, which: np.ndarray) -> MissedTargets:
+        """Return what is missed as a linear function of the weights."""
+        return self._at(x)
+
+    def _at(self, x: np.ndarray) -> MissedTargets:
+        # What was tried last is mostly where the next step begins.
+        if self._last is None or not np.array_equal(self._last[0], x):
+            weights = torch.from_numpy(x).view(-1, self.with_one.shape[1])
+            found = left_over(weights, self.activation, self.with_one, self.targets)
+            self._last = x, MissedTargets(weights, *found)
+        return self._last[1]
+
+
+@dataclass(frozen=True)
+class MissedTargets:
+    """What no last layer can meet, linear in the hidden weights.
+
+    Attributes
+    ----------
+    weights : Tensor, shape (h, d + 1)
+    missed, jacobian, last
+        As :func:`left_over` returns them.
+    """
+
+    weights: Tensor
+    missed: Tensor
+    jacobian: Tensor
+    last: Tensor
+
+    def step(self, damping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the damped change of the weights, ``(1, h * (d + 1))``, and what it should leave.
+
+        Not finite where units do not answer to their weights, as where relu is flat.
+        """
+        change, left = least_change(self.jacobian, self.last, self.missed, float(damping[0]))
+        sound = left < float(self.missed.square().sum())
+        if not (sound and change.abs().max() < _MOST_CHANGE * self.weights.abs().max()):
+            change = torch.full_like(change, torch.nan)
+        return change.numpy().reshape(1, -1), np.array([left])
 
 
 def left_over(

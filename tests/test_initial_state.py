@@ -15,8 +15,8 @@ from pyhits.cli.app import app
 from pyhits.coordinates.starts import last_rows
 from pyhits.encoders import POD, DelayEmbedding
 from pyhits.errors import ArgumentError
-from pyhits.noise import smooth_ends
-from pyhits.noise.start import ROWS
+from pyhits.noise import estimate_initial_states
+from pyhits.noise.initial_state import ROWS
 
 TURN = rotation(0.1)
 
@@ -42,21 +42,21 @@ def recordings(
 def test_ends_have_the_error_that_theory_says():
     sigma = np.array([0.03, 0.03])
     noisy, last = recordings([70] * 400, sigma)
-    ends = smooth_ends(turning, noisy, sigma, np.ones(2))
+    ends = estimate_initial_states(turning, noisy, sigma, np.ones(2))
     # A rotation keeps errors as they are: 64 rows of two numbers tell the two of a state.
     full = ends.rows == 64
     assert full.mean() > 0.9
     error = np.sqrt(np.mean(np.square(ends.states[full] - last[full])))
     assert error == pytest.approx(0.03 / np.sqrt(64), rel=0.1)
-    again = smooth_ends(turning, noisy[:3], sigma, np.ones(2))
+    again = estimate_initial_states(turning, noisy[:3], sigma, np.ones(2))
     np.testing.assert_allclose(again.states, ends.states[:3], rtol=1e-9)
 
 
 def test_coordinates_count_by_their_own_noise():
     sigma = np.array([0.1, 0.01])
     noisy, last = recordings([40] * 200, sigma)
-    weighted = smooth_ends(turning, noisy, sigma, np.ones(2))
-    alike = smooth_ends(turning, noisy, np.array([0.1, 0.1]), np.ones(2))
+    weighted = estimate_initial_states(turning, noisy, sigma, np.ones(2))
+    alike = estimate_initial_states(turning, noisy, np.array([0.1, 0.1]), np.ones(2))
     one, other = (np.median(np.square(e.states - last)) for e in (weighted, alike))
     # Each row tells (1 / 0.01 + 1 / 0.0001) / 2 of each coordinate, as the motion turns them.
     error = 1 / (32 * (100 + 10_000) / 2)
@@ -68,14 +68,14 @@ def test_ragged_recordings_and_short_ones():
     sigma = np.full(2, 0.03)
     noisy, last = recordings([300, 5, 20, 2, 8], sigma)
     noisy[3] = noisy[3][1:]
-    ends = smooth_ends(turning, noisy, sigma, np.ones(2))
+    ends = estimate_initial_states(turning, noisy, sigma, np.ones(2))
     assert ends.rows[0] == ROWS[-1]
     np.testing.assert_array_equal(ends.rows[[1, 3]], 0)
     np.testing.assert_array_equal(ends.states[[1, 3]], np.stack([noisy[k][-1] for k in (1, 3)]))
     assert ends.rows[2] == 16
     assert ends.rows[4] == 8
     np.testing.assert_allclose(ends.states[[0, 2, 4]], last[[0, 2, 4]], atol=0.04)
-    alone = smooth_ends(turning, noisy[2:3], sigma, np.ones(2))
+    alone = estimate_initial_states(turning, noisy[2:3], sigma, np.ones(2))
     np.testing.assert_allclose(alone.states[0], ends.states[2], rtol=1e-9)
 
 
@@ -90,7 +90,7 @@ def test_rows_that_the_model_does_not_follow_stay():
         return np.full((len(states), n_steps + 1, 2), np.nan)
 
     for stepper in (wrong, lost):
-        ends = smooth_ends(stepper, noisy, sigma, np.ones(2))
+        ends = estimate_initial_states(stepper, noisy, sigma, np.ones(2))
         np.testing.assert_array_equal(ends.rows, 0)
         np.testing.assert_array_equal(ends.states, np.stack([x[-1] for x in noisy]))
 
@@ -106,14 +106,14 @@ def test_a_model_a_little_wrong_is_followed_over_fewer_rows():
             out.append(out[-1] @ slow.T)
         return np.stack(out, axis=1)
 
-    ends = smooth_ends(drifting, noisy, sigma, np.ones(2))
+    ends = estimate_initial_states(drifting, noisy, sigma, np.ones(2))
     assert 16 <= np.median(ends.rows) < 256
     assert np.sqrt(np.mean(np.square(ends.states - last))) < 0.5 * 0.03
 
 
 def test_clean_recordings_stay():
     clean, last = recordings([100] * 5, np.zeros(2))
-    ends = smooth_ends(turning, clean, np.full(2, 0.03), np.ones(2))
+    ends = estimate_initial_states(turning, clean, np.full(2, 0.03), np.ones(2))
     np.testing.assert_array_equal(ends.states, last)
     np.testing.assert_array_equal(ends.rows, 0)
 

@@ -1,4 +1,4 @@
-"""The state at the end of a noisy recording: the one that the model's own steps explain best."""
+"""Initial states of forecasts from noisy recordings: those that the model's own steps explain."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyhits.data.trajectories import Trajectories
+from pyhits.encoders import Encoder
+from pyhits.errors import ArgumentError
+from pyhits.noise.level import noise_level
+from pyhits.numerics.leastsq import GaussNewton, NormalEquations
+
 #: Rows that a start is fitted to, ever more of them while the model follows; the last is the most.
 ROWS = (8, 16, 32, 64, 128, 256)
 
 #: Rows that a fit begins with: the recorded state is then near enough for Gauss-Newton steps.
 _FIRST_ROWS = 4
 
-#: Iterations of each fit, and the relative gain that ends them.
-_ITERATIONS, _CONVERGED = 6, 1e-3
-
-#: Damping of the first step, and that beyond which a state stays.
-_DAMPING, _MOST_DAMPING = 1e-6, 1e3
+#: Steps of each fit.
+_SOLVER = GaussNewton(damping=1e-6, most_damping=1e3, max_trials=6, relative_gain=1e-3)
 
 #: Differences for the derivatives: this part of the noise, and of the scale at least, which is
 #: large beside the rounding of float32 and small beside anything that bends.
@@ -35,18 +38,18 @@ _CLEAN = 0.25
 
 #: Standard deviations by which the ends of a longer and a shorter fit may differ. Beyond, the model
 #: no longer follows (Lepski 1991, Theory Prob. Appl. 35, 454).
-_APART = 3.0
+_AGREEING = 3.0
 
 #: Numbers of one simulation for derivatives, at most; it has one trajectory at least.
 _AT_ONCE = 1 << 23
 
 #: Steps states (n, d) over a number of steps: (n, n_steps + 1, d), NaN where it diverges.
-Stepper = Callable[[np.ndarray, int], np.ndarray]
+StepStates = Callable[[np.ndarray, int], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Ends:
-    """States at the ends of recordings.
+class InitialStates:
+    """States at the ends of recordings, where forecasts begin.
 
     Attributes
     ----------
@@ -70,9 +73,9 @@ class Ends:
         return f"Start{which}: fitted to the last {over} rows, as noise lies on them."
 
 
-def smooth_ends(
-    stepper: Stepper, recordings: list[np.ndarray], sigma: np.ndarray, scale: np.ndarray
-) -> Ends:
+def estimate_initial_states(
+    stepper: StepStates, recordings: list[np.ndarray], sigma: np.ndarray, scale: np.ndarray
+) -> InitialStates:
     """Return the last states of recordings without their noise.
 
     The state some rows before the end is chosen so that the model, stepped on from it, fits the
@@ -101,13 +104,13 @@ def smooth_ends(
     size = max(1, _AT_ONCE // ((d + 1) * d * most))
     for begin in range(0, n, size):
         part = slice(begin, begin + size)
-        _fit_ends(_Fit(stepper, weight, move), known[part], states[part], used[part])
-    return Ends(states, used)
+        _fill(_Model(stepper, weight, move), known[part], states[part], used[part])
+    return InitialStates(states, used)
 
 
 @dataclass(frozen=True)
-class _Fit:
-    """Fits initial states to the rows after them.
+class _Model:
+    """A model whose solutions are fitted to rows.
 
     Attributes
     ----------
@@ -118,76 +121,31 @@ class _Fit:
         Differences of the coordinates for derivatives.
     """
 
-    stepper: Stepper
+    stepper: StepStates
     weight: np.ndarray
     move: np.ndarray
 
-    def misfits(self, starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return each start's sum of squared residuals; infinite where it diverges."""
-        return self._misfits(self.stepper(starts, rows.shape[1] - 1), rows)
-
-    def _misfits(self, found: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore", over="ignore"):
-            total = np.square((found - rows) * self.weight).sum(axis=(1, 2))
-        return np.where(np.isfinite(total), total, np.inf)
-
-    def derivatives(self, starts: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows that starts lead to, and their derivatives ``(n, rows, d, d)``."""
-        n, d = starts.shape
-        beside = np.concatenate([starts[:, None], starts[:, None] + np.diag(self.move)], axis=1)
-        found = self.stepper(beside.reshape(-1, d), n_rows - 1).reshape(n, d + 1, n_rows, d)
+    def derivatives(self, states: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows that states lead to, and their derivatives ``(n, rows, d, d)``."""
+        n, d = states.shape
+        moved = np.concatenate([states[:, None], states[:, None] + np.diag(self.move)], axis=1)
+        found = self.stepper(moved.reshape(-1, d), n_rows - 1).reshape(n, d + 1, n_rows, d)
         with np.errstate(invalid="ignore", over="ignore"):
             slopes = (found[:, 1:] - found[:, :1]) / self.move[:, None, None]
         return found[:, 0], slopes.transpose(0, 2, 3, 1)
 
-    def __call__(self, starts: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return better starts ``(n, d)``, and their sums of squared residuals ``(n,)``."""
-        starts = starts.copy()
-        misfits = self.misfits(starts, rows)
-        damping = np.full(len(starts), _DAMPING)
-        going = np.flatnonzero(np.isfinite(misfits))
-        for _ in range(_ITERATIONS):
-            if len(going) == 0:
-                break
-            found, slopes = self.derivatives(starts[going], rows.shape[1])
-            steps = self._steps(found, slopes, rows[going], damping[going])
-            trial = starts[going] + steps
-            now = self.misfits(trial, rows[going])
-            before = misfits[going]
-            better = now < before
-            starts[going[better]] = trial[better]
-            misfits[going[better]] = now[better]
-            damping[going] *= np.where(better, 0.1, 10.0)
-            gained = better & (before - now > _CONVERGED * before)
-            again = ~better & (damping[going] < _MOST_DAMPING)
-            going = going[gained | again]
-        return starts, misfits
-
-    def _steps(
-        self, found: np.ndarray, slopes: np.ndarray, rows: np.ndarray, damping: np.ndarray
-    ) -> np.ndarray:
-        """Return damped Gauss-Newton steps ``(n, d)``; 0 where derivatives are not finite."""
-        own, gradient = self._normal(slopes, rows - found)
-        sound = np.isfinite(own).all(axis=(1, 2)) & np.isfinite(gradient).all(axis=1)
-        steps = np.zeros_like(gradient)
-        matrix = own[sound]
-        diagonal = np.einsum("njj->nj", matrix)
-        diagonal += damping[sound, None] * diagonal + 1e-12 * diagonal.max(axis=1, keepdims=True)
-        steps[sound] = np.linalg.solve(matrix, gradient[sound, :, None])[..., 0]
-        return steps
-
-    def _normal(self, slopes: np.ndarray, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return normal matrices ``(n, d, d)`` and gradients ``(n, d)``."""
+    def equations(self, slopes: np.ndarray, residual: np.ndarray) -> NormalEquations:
+        """Return the normal equations of rows ``(n, rows, d)`` less those that are reached."""
         n, n_rows, d, _ = slopes.shape
         with np.errstate(invalid="ignore", over="ignore"):
             weighted = (slopes * self.weight[:, None]).reshape(n, n_rows * d, d)
             across = weighted.transpose(0, 2, 1)
             left = (residual * self.weight).reshape(n, n_rows * d, 1)
-            return across @ weighted, (across @ left)[..., 0]
+            return NormalEquations(across @ weighted, (across @ left)[..., 0])
 
     def spread(self, slopes: np.ndarray) -> np.ndarray:
         """Return standard deviations of the last states, ``(n, d)``; infinite if unknown."""
-        own, _ = self._normal(slopes, np.zeros(slopes.shape[:3]))
+        own = self.equations(slopes, np.zeros(slopes.shape[:3])).matrix
         out = np.full(own.shape[:2], np.inf)
         sound = np.isfinite(own).all(axis=(1, 2))
         last = slopes[sound, -1]
@@ -196,7 +154,25 @@ class _Fit:
         return out
 
 
-def _fit_ends(fit: _Fit, known: np.ndarray, states: np.ndarray, used: np.ndarray) -> None:
+@dataclass(frozen=True)
+class _FirstStates:
+    """Least squares in the states that lead to given rows, ``(n, rows, d)``."""
+
+    model: _Model
+    rows: np.ndarray
+
+    def costs(self, x: np.ndarray, which: np.ndarray) -> np.ndarray:
+        found = self.model.stepper(x, self.rows.shape[1] - 1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            residual = (found - self.rows[which]) * self.model.weight
+            return np.asarray(np.square(residual).sum(axis=(1, 2)))
+
+    def linearise(self, x: np.ndarray, which: np.ndarray) -> NormalEquations:
+        found, slopes = self.model.derivatives(x, self.rows.shape[1])
+        return self.model.equations(slopes, self.rows[which] - found)
+
+
+def _fill(model: _Model, known: np.ndarray, states: np.ndarray, used: np.ndarray) -> None:
     """Fill in ``states`` and ``used`` of some recordings, over ever more rows."""
     going = np.arange(len(known))
     within = np.full(states.shape, np.inf)
@@ -206,20 +182,75 @@ def _fit_ends(fit: _Fit, known: np.ndarray, states: np.ndarray, used: np.ndarray
         if len(going) == 0:
             return
         rows = known[going, -n_rows:]
-        starts, length = rows[:, 0], _FIRST_ROWS
+        first, length = rows[:, 0], _FIRST_ROWS
         while length <= n_rows:
-            starts, misfits = fit(starts, rows[:, :length])
-            length *= 2
+            solved = _SOLVER(_FirstStates(model, rows[:, :length]), first)
+            first, length = solved.x, 2 * length
         free = (n_rows - 1) * d
-        mean = misfits / free
+        mean = solved.costs / free
         follows = mean <= _LEFT + _SCATTER * np.sqrt(2 / free)
         if n_rows == ROWS[0]:
             follows &= mean >= _CLEAN
-        found, slopes = fit.derivatives(starts, n_rows)
+        found, slopes = model.derivatives(first, n_rows)
         with np.errstate(invalid="ignore"):
-            near = np.abs(found[:, -1] - states[going]) <= _APART * within[going]
+            near = np.abs(found[:, -1] - states[going]) <= _AGREEING * within[going]
         follows &= near.all(axis=1) & np.isfinite(found[:, -1]).all(axis=1)
-        kept = going[follows]
-        states[kept], used[kept] = found[follows, -1], n_rows
-        within[kept] = fit.spread(slopes[follows])
-        going = kept
+        going = going[follows]
+        states[going], used[going] = found[follows, -1], n_rows
+        within[going] = model.spread(slopes[follows])
+
+
+def is_estimated(asked: bool | None, noise: np.ndarray, n_rows: int) -> bool:
+    """Return whether initial states are to be estimated: as asked, or where training found noise.
+
+    Raises
+    ------
+    ArgumentError
+        It was asked for, and the model starts from more rows than one.
+    """
+    if asked and n_rows > 1:
+        raise ArgumentError(
+            "denoise_start=True goes without delays, whose rows repeat the noise of others; smooth "
+            "the recording first."
+        )
+    return bool((noise > 0).any()) if asked is None else bool(asked)
+
+
+def last_rows_without_noise(
+    data: Trajectories,
+    stepper: StepStates,
+    preprocessor: Encoder | None,
+    noise: np.ndarray,
+    scale: np.ndarray,
+) -> tuple[np.ndarray, str]:
+    """Return the last rows of recordings without the noise on them, and a sentence on it.
+
+    Parameters
+    ----------
+    data : Trajectories
+        In the user's units.
+    stepper : callable
+        Steps coordinates.
+    preprocessor : Encoder, optional
+        Between the user's rows and the coordinates.
+    noise, scale : array, shape (n_coordinates,)
+        Noise that training found, which counts where the recordings do not say theirs, and the size
+        of the coordinates.
+
+    Returns
+    -------
+    states : array, shape (n, d)
+    note : str
+    """
+    last = data.values[data.offsets[1:] - 1]
+    if int(data.lengths.max()) > ROWS[-1]:
+        names = data.feature_names
+        data = Trajectories([x[-ROWS[-1] :] for x in data], data.dt, feature_names=names)
+    encoded = data if preprocessor is None else preprocessor.transform(data)
+    own = noise_level(encoded)
+    sigma = np.where(np.isfinite(own), own, noise)
+    if not (sigma > 0).any():
+        return last, "Start: as recorded; no noise can be told from the motion."
+    found = estimate_initial_states(stepper, [x.astype(np.float64) for x in encoded], sigma, scale)
+    states = found.states if preprocessor is None else preprocessor.inverse_transform(found.states)
+    return np.where(found.rows[:, None] > 0, states, last).astype(last.dtype), found.note()
