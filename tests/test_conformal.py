@@ -10,7 +10,8 @@ from scipy.stats import binom
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
-from pyhits.uncertainty.conformal import Calibration, RolloutErrors, as_level, conformal_ranks
+from pyhits.uncertainty.conformal import Calibration, as_level
+from pyhits.uncertainty.ranking import RolloutErrors, conformal_ranks
 from pyhits.uncertainty.result import basis
 from pyhits.uncertainty.rollouts import (
     ForecastData,

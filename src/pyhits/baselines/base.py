@@ -1,4 +1,4 @@
-"""What all rivals share: how they take data, and how they forecast from states and recordings."""
+"""What all baselines share: how they take data, and forecast from states and recordings."""
 
 from __future__ import annotations
 
@@ -56,11 +56,9 @@ class Baseline(BaseEstimator, ABC):  # type: ignore[misc]
     dt_: float
     n_features_in_: int
 
-    # What a subclass writes
-
     @abstractmethod
-    def _train(self, train: list[np.ndarray], held: list[np.ndarray], seed: int) -> None:
-        """Learn from scaled trajectories, each ``(time, d)``; ``held`` chooses."""
+    def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
+        """Learn from scaled trajectories, each ``(time, d)``; ``validation`` chooses."""
 
     @abstractmethod
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
@@ -79,8 +77,6 @@ class Baseline(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _check(self) -> None:
         """Check the settings that the subclass adds."""
-
-    # The face
 
     @transactional
     def fit(
@@ -111,28 +107,16 @@ class Baseline(BaseEstimator, ABC):  # type: ignore[misc]
         begin = time.perf_counter()
         if y is not None:
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
-        as_choice(self.recipe, "recipe", RECIPES)
-        as_choice(self.dtype, "dtype", ("float32", "float64"))
-        if self.time_limit is not None:
-            as_positive(self.time_limit, "time_limit")
-        if self.scaling is not None and not isinstance(self.scaling, Standardise):
-            raise ArgumentError(f"Expected scaling to be a Standardise, got {self.scaling!r}.")
-        self._check()
-        if self.random_state is None:
-            seed = int(np.random.SeedSequence().generate_state(1)[0])
-        else:
-            seed = as_seed(self.random_state)
+        self._check_settings()
         train = as_trajectories(X, dt)
-        held = train
-        if validation is not None:
-            held = as_trajectories(validation, dt, default_dt=train.dt)
-            held = matched(held, train.dt, train.feature_names, "validation")
-        scaling = self._scaling(train)
         self._begin = begin
-        self.scaling_ = scaling
-        scaled = [scaling.transform(rows) for rows in train]
-        checks = scaled if held is train else [scaling.transform(rows) for rows in held]
-        self._train(scaled, checks, seed)
+        self.scaling_ = self._scaling(train)
+        scaled = checks = [self.scaling_.transform(rows) for rows in train]
+        if validation is not None:
+            given = as_trajectories(validation, dt, default_dt=train.dt)
+            given = matched(given, train.dt, train.feature_names, "validation")
+            checks = [self.scaling_.transform(rows) for rows in given]
+        self._train(scaled, checks, self._seed())
         self.dt_ = train.dt
         self.feature_names_ = train.feature_names
         self.n_features_in_ = train.n_features
@@ -196,8 +180,6 @@ class Baseline(BaseEstimator, ABC):  # type: ignore[misc]
         several = isinstance(recording, (list, tuple, Trajectories)) or np.ndim(recording) > 2
         return ahead if several and not _is_one(recording) else ahead[0]
 
-    # Inside
-
     def _ahead(self, read: list[np.ndarray], n_steps: int, on_divergence: str) -> np.ndarray:
         """Forecast from recordings, those of one length at once; ``(n, n_steps + 1, d)``."""
         n_steps = as_count(n_steps, "n_steps", most=None)
@@ -215,6 +197,21 @@ class Baseline(BaseEstimator, ABC):  # type: ignore[misc]
         ahead[:, 0] = [rows[-1] for rows in read]
         ahead[:, 1:] = self.scaling_.inverse_transform(scaled)
         return ahead
+
+    def _check_settings(self) -> None:
+        as_choice(self.recipe, "recipe", RECIPES)
+        as_choice(self.dtype, "dtype", ("float32", "float64"))
+        if self.time_limit is not None:
+            as_positive(self.time_limit, "time_limit")
+        if self.scaling is not None and not isinstance(self.scaling, Standardise):
+            raise ArgumentError(f"Expected scaling to be a Standardise, got {self.scaling!r}.")
+        self._check()
+
+    def _seed(self) -> int:
+        """Return the seed of a training, drawn where none was given."""
+        if self.random_state is None:
+            return int(np.random.SeedSequence().generate_state(1)[0])
+        return as_seed(self.random_state)
 
     def _as_data(self, data: Any) -> Trajectories:
         trajectories = as_trajectories(data, None, default_dt=self.dt_)

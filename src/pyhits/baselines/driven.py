@@ -86,17 +86,9 @@ class DrivenPolynomial(Polynomial):
         self._check_fitted()
         n_steps = as_count(n_steps, "n_steps")
         as_choice(on_divergence, "on_divergence", ("raise", "return"))
-        k, d = self.n_inputs, self.n_features_in_ - self.n_inputs
+        d = self.n_features_in_ - self.n_inputs
         states, single = as_states(initial_states, self.feature_names_[:d])
-        values = np.asarray(inputs, dtype=np.float64)
-        values = values[None] if single and values.ndim == 2 else values
-        if values.ndim != 3 or values.shape[::2] != (len(states), k) or values.shape[1] == 0:
-            raise ArgumentError(
-                f"Expected inputs of shape ({len(states)}, rows, {k}), got {values.shape}."
-            )
-        if not np.isfinite(values).all():
-            raise DataError("The inputs hold NaN or infinity; fill or leave out such rows.")
-        values = values[:, np.minimum(np.arange(n_steps + 1), values.shape[1] - 1)]
+        values = self._inputs(inputs, len(states), n_steps, single)
         first = self.scaling_.transform(np.concatenate([states, values[:, 0]], axis=1))
         mean, scale = self.scaling_.mean_[d:], self.scaling_.scale_[d:]
         given = ((values[:, 1:] - mean) / scale).transpose(1, 0, 2)
@@ -108,6 +100,18 @@ class DrivenPolynomial(Polynomial):
         found[:, 0] = states
         found[:, 1:] = self.scaling_.inverse_transform(scaled)[..., :d]
         return found[0] if single else found
+
+    def _inputs(self, inputs: Any, n: int, n_steps: int, single: bool) -> np.ndarray:
+        """Return the inputs on all rows of a forecast, ``(n, n_steps + 1, k)``; the last stays."""
+        values = np.asarray(inputs, dtype=np.float64)
+        values = values[None] if single and values.ndim == 2 else values
+        if values.ndim != 3 or values.shape[::2] != (n, self.n_inputs) or values.shape[1] == 0:
+            raise ArgumentError(
+                f"Expected inputs of shape ({n}, rows, {self.n_inputs}), got {values.shape}."
+            )
+        if not np.isfinite(values).all():
+            raise DataError("The inputs hold NaN or infinity; fill or leave out such rows.")
+        return values[:, np.minimum(np.arange(n_steps + 1), values.shape[1] - 1)]
 
     def forecast_from(
         self, recording: Any, n_steps: int, *, on_divergence: str = "raise"

@@ -9,73 +9,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyhits.data.stretches import evenly
 from pyhits.errors import ArgumentError
 from pyhits.hierarchy.coupling import STEP_SIZE
 from pyhits.hierarchy.interpolate import METHODS
+from pyhits.uncertainty.ranking import ROUNDING, RolloutErrors, conformal_ranks, ranked_scores
 from pyhits.util.checks import shown
 from pyhits.util.schema import Flag, Many, Maybe, Record, Schema, Text, Whole
 from pyhits.util.stored import Stored, TensorSpec, check_specs
 
-#: What rounding may add to (n + 1) * level, which is often meant to be whole.
-_ROUNDING = 1e-9
-
 #: Calibrations in nine of ten lie within these quantiles of the coverage that they give.
 _LUCK = (0.05, 0.95)
-
-
-@dataclass(frozen=True, eq=False)
-class RolloutErrors:
-    """Errors of calibration rollouts.
-
-    Attributes
-    ----------
-    values : array, shape (n, k, d)
-        ``|truth - forecast| / unit``, NaN or infinite where a forecast diverged. A ``unit`` that
-        differs between rollouts, such as an indicator of their difficulty, may be divided out.
-    known : array of bool, shape (n, k)
-        Whether the recording reaches the step.
-    steps : array of int, shape (k,)
-        Steps since the initial state at which errors were measured, increasing.
-    leading : array of bool, shape (n,)
-        Which rollouts begin at the first state of a trajectory; the others overlap with these.
-    n_trained : int
-        How many of them are of training data.
-    """
-
-    values: np.ndarray
-    known: np.ndarray
-    steps: np.ndarray
-    leading: np.ndarray
-    n_trained: int = 0
-
-    @property
-    def counts(self) -> np.ndarray:
-        """Rollouts that reach each step, shape ``(k,)``."""
-        return np.asarray(self.known.sum(axis=0))
-
-    @property
-    def overlapping(self) -> bool:
-        """Whether rollouts are overlapping stretches of the same recordings."""
-        return not bool(self.leading.all())
-
-    def with_trained(self, others: RolloutErrors) -> RolloutErrors:
-        """Return these together with the errors of training data at the same steps."""
-        return RolloutErrors(
-            np.concatenate([self.values, others.values]),
-            np.concatenate([self.known, others.known]),
-            self.steps,
-            np.concatenate([self.leading, others.leading]),
-            len(others.values),
-        )
-
-    def pooled(self, pool: int) -> RolloutErrors:
-        """Return ``pool`` features of each rollout, evenly chosen, as rollouts of one feature."""
-        n, k, d = self.values.shape
-        some = self.values[:, :, evenly(d, pool)].transpose(0, 2, 1).reshape(n * pool, k, 1)
-        return RolloutErrors(
-            some, np.repeat(self.known, pool, 0), self.steps, np.repeat(self.leading, pool)
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,44 +90,26 @@ class Calibration(Stored):
         worth: np.ndarray | None = None,
         most_scores: int = 1 << 20,
     ) -> Calibration:
-        """Rank the errors of calibration rollouts.
-
-        Where rollouts overlap, transients may make the errors of those that begin at the first
-        state of a trajectory larger than those of the many others: no width is then less than what
-        they alone would give, as far as their number goes.
+        """Rank the errors of calibration rollouts; see :func:`ranked_scores`.
 
         Parameters
         ----------
         errors : RolloutErrors
         unit : array, shape (d,)
         worth : array, shape (k,), optional
-            About how many independent rollouts tell as much as overlapping ones. Ranks are those of
-            so many, as far as they go: with few of them widths are nearer to the largest error.
+            About how many independent rollouts tell as much as overlapping ones.
         most_scores : int
             Numbers kept, at most: 4 MB in a model file. Beyond it features are pooled.
         """
-        n, k, d = errors.values.shape
-        pool, one = 1, errors
-        if errors.values.size > most_scores and d > 1:
-            pool = min(d, max(1, most_scores // (n * k)))
-            one = errors.pooled(pool)
-        reached = one.counts
-        scores = np.where(one.known[:, :, None] & ~np.isnan(one.values), one.values, np.inf)
-        ranked = np.sort(scores, axis=0)
-        if one.overlapping:
-            alone = np.sort(scores[one.leading], axis=0)
-            few = one.known[one.leading].sum(axis=0)
-            least = _no_less(ranked, reached, alone, few, pool)
-            if worth is not None:
-                ranked = _as_of_fewer(ranked, reached, worth, pool)
-            ranked = np.maximum(ranked, least)
+        scores, pool = ranked_scores(errors, worth, most_scores)
+        independent = errors.counts if worth is None else worth
         return cls(
             steps=np.asarray(errors.steps, dtype=np.int64),
             counts=errors.counts,
-            scores=ranked.astype(np.float32),
+            scores=scores.astype(np.float32),
             unit=np.asarray(unit, dtype=np.float64),
             pool=pool,
-            worth=_worth(errors.counts, worth) if errors.overlapping else None,
+            worth=int(np.floor(independent.min())) if errors.overlapping else None,
             n_trained=errors.n_trained,
         )
 
@@ -271,7 +196,7 @@ class Calibration(Stored):
         if n_steps <= reach:
             return None
         if level > self.highest_level:
-            needed = math.ceil(level / (1 - level) - _ROUNDING)
+            needed = math.ceil(level / (1 - level) - ROUNDING)
             most = math.floor(100 * self.highest_level) / 100
             return (
                 f"Intervals of level {level:g} need {needed} calibration rollouts, there are "
@@ -343,11 +268,6 @@ class Calibration(Stored):
             raise ValueError("its calibration is of other features")
 
 
-def conformal_ranks(counts: np.ndarray, level: float, pool: int = 1) -> np.ndarray:
-    """Return ``ceil((n + 1) * level * pool)`` for each number n of rollouts."""
-    return np.ceil((counts + 1) * level * pool - _ROUNDING).astype(np.int64)
-
-
 def as_level(level: object) -> float:
     """Return the level of an interval as a float.
 
@@ -362,43 +282,3 @@ def as_level(level: object) -> float:
             f"Expected interval to be a level between 0 and 1, such as 0.9, got {shown(level)}."
         )
     return float(level)  # type: ignore[arg-type]
-
-
-def _worth(counts: np.ndarray, worth: np.ndarray | None) -> int:
-    """Return the fewest independent rollouts that any step's are worth."""
-    return int(np.floor(np.min(counts if worth is None else worth)))
-
-
-def _as_of_fewer(
-    ranked: np.ndarray, reached: np.ndarray, worth: np.ndarray, pool: int
-) -> np.ndarray:
-    """Return sorted scores in the places that so many fewer independent ones would give them.
-
-    A rank r of n stands for a level r / (n + 1); of w independent scores that level has the rank
-    ``ceil((w + 1) * level)``, which is a share of them, and here the same share of the n.
-    """
-    ranks = np.arange(1, len(ranked) + 1)[:, None]
-    share = np.ceil((worth + 1) * ranks / (reached + pool) - _ROUNDING) / worth
-    places = np.ceil(np.minimum(share, 1) * reached - _ROUNDING).astype(np.int64)
-    places = np.where(ranks <= reached, np.maximum(places, ranks), ranks)
-    return np.asarray(ranked[np.maximum(places, 1) - 1, np.arange(len(reached))])
-
-
-def _no_less(
-    ranked: np.ndarray, reached: np.ndarray, alone: np.ndarray, few: np.ndarray, pool: int
-) -> np.ndarray:
-    """Return sorted scores raised to those that few rollouts alone have at the same levels.
-
-    Parameters
-    ----------
-    ranked, alone : array, shape (m, k, g) and (l, k, g)
-        Sorted along the first axis.
-    reached, few : array of int, shape (k,)
-        How many of each are known.
-    pool : int
-        Scores of one rollout at one step.
-    """
-    ranks = np.arange(1, len(ranked) + 1)[:, None]
-    same = np.ceil(ranks * (few + pool) / (reached + pool) - _ROUNDING).astype(np.int64)
-    floor = alone[np.clip(same, 1, np.maximum(few, 1)) - 1, np.arange(len(few))]
-    return np.asarray(np.where((few > 0)[:, None], np.maximum(ranked, floor), ranked))

@@ -12,7 +12,8 @@ from scipy.fft import irfft, next_fast_len, rfft
 from pyhits.data.stretches import Stretches, evenly
 from pyhits.data.trajectories import Trajectories
 from pyhits.numerics.forecast_errors import scaled_errors
-from pyhits.uncertainty.conformal import Calibration, RolloutErrors
+from pyhits.uncertainty.conformal import Calibration
+from pyhits.uncertainty.ranking import RolloutErrors
 
 #: Forecasts starts over n_steps and returns the states at some steps, shape (n, k, d); the last
 #: argument is the rows of the data that the starts are.

@@ -1,0 +1,148 @@
+"""Errors of calibration rollouts, and their ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyhits.data.stretches import evenly
+
+#: What rounding may add to (n + 1) * level, which is often meant to be whole.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class RolloutErrors:
+    """Errors of calibration rollouts.
+
+    Attributes
+    ----------
+    values : array, shape (n, k, d)
+        ``|truth - forecast| / unit``, NaN or infinite where a forecast diverged. A ``unit`` that
+        differs between rollouts, such as an indicator of their difficulty, may be divided out.
+    known : array of bool, shape (n, k)
+        Whether the recording reaches the step.
+    steps : array of int, shape (k,)
+        Steps since the initial state at which errors were measured, increasing.
+    leading : array of bool, shape (n,)
+        Which rollouts begin at the first state of a trajectory; the others overlap with these.
+    n_trained : int
+        How many of them are of training data.
+    """
+
+    values: np.ndarray
+    known: np.ndarray
+    steps: np.ndarray
+    leading: np.ndarray
+    n_trained: int = 0
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Rollouts that reach each step, shape ``(k,)``."""
+        return np.asarray(self.known.sum(axis=0))
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether rollouts are overlapping stretches of the same recordings."""
+        return not bool(self.leading.all())
+
+    def with_trained(self, others: RolloutErrors) -> RolloutErrors:
+        """Return these together with the errors of training data at the same steps."""
+        return RolloutErrors(
+            np.concatenate([self.values, others.values]),
+            np.concatenate([self.known, others.known]),
+            self.steps,
+            np.concatenate([self.leading, others.leading]),
+            len(others.values),
+        )
+
+    def pooled(self, pool: int) -> RolloutErrors:
+        """Return ``pool`` features of each rollout, evenly chosen, as rollouts of one feature."""
+        n, k, d = self.values.shape
+        some = self.values[:, :, evenly(d, pool)].transpose(0, 2, 1).reshape(n * pool, k, 1)
+        return RolloutErrors(
+            some, np.repeat(self.known, pool, 0), self.steps, np.repeat(self.leading, pool)
+        )
+
+
+def conformal_ranks(counts: np.ndarray, level: float, pool: int = 1) -> np.ndarray:
+    """Return ``ceil((n + 1) * level * pool)`` for each number n of rollouts."""
+    return np.ceil((counts + 1) * level * pool - ROUNDING).astype(np.int64)
+
+
+def ranked_scores(
+    errors: RolloutErrors, worth: np.ndarray | None = None, most: int = 1 << 20
+) -> tuple[np.ndarray, int]:
+    """Sort errors, pooled over features where they are too many.
+
+    Where rollouts overlap, transients may make the errors of those that begin at the first state of
+    a trajectory larger than those of the many others: no score is then less than what they alone
+    would give, as far as their number goes.
+
+    Parameters
+    ----------
+    errors : RolloutErrors
+    worth : array, shape (k,), optional
+        About how many independent rollouts tell as much as overlapping ones. Ranks are those of so
+        many, as far as they go: with few of them widths are nearer to the largest error.
+    most : int
+        Numbers kept, at most.
+
+    Returns
+    -------
+    scores : array, shape (m, k, g)
+    pool : int
+        Features pooled of each rollout.
+    """
+    n, k, d = errors.values.shape
+    pool = 1
+    if errors.values.size > most and d > 1:
+        pool = min(d, max(1, most // (n * k)))
+        errors = errors.pooled(pool)
+    reached, leading = errors.counts, errors.leading
+    known = errors.known[:, :, None] & ~np.isnan(errors.values)
+    scores = np.where(known, errors.values, np.inf)
+    ranked = np.sort(scores, axis=0)
+    if errors.overlapping:
+        alone = np.sort(scores[leading], axis=0)
+        least = _no_less(ranked, reached, alone, errors.known[leading].sum(axis=0), pool)
+        if worth is not None:
+            ranked = _as_of_fewer(ranked, reached, worth, pool)
+        ranked = np.maximum(ranked, least)
+    return ranked, pool
+
+
+def _as_of_fewer(
+    ranked: np.ndarray, reached: np.ndarray, worth: np.ndarray, pool: int
+) -> np.ndarray:
+    """Return sorted scores in the places that so many fewer independent ones would give them.
+
+    A rank r of n stands for a level r / (n + 1); of w independent scores that level has the rank
+    ``ceil((w + 1) * level)``, which is a share of them, and here the same share of the n.
+    """
+    ranks = np.arange(1, len(ranked) + 1)[:, None]
+    share = np.ceil((worth + 1) * ranks / (reached + pool) - ROUNDING) / worth
+    places = np.ceil(np.minimum(share, 1) * reached - ROUNDING).astype(np.int64)
+    places = np.where(ranks <= reached, np.maximum(places, ranks), ranks)
+    return np.asarray(ranked[np.maximum(places, 1) - 1, np.arange(len(reached))])
+
+
+def _no_less(
+    ranked: np.ndarray, reached: np.ndarray, alone: np.ndarray, few: np.ndarray, pool: int
+) -> np.ndarray:
+    """Return sorted scores raised to those that few rollouts alone have at the same levels.
+
+    Parameters
+    ----------
+    ranked, alone : array, shape (m, k, g) and (l, k, g)
+        Sorted along the first axis.
+    reached, few : array of int, shape (k,)
+        How many of each are known.
+    pool : int
+        Scores of one rollout at one step.
+    """
+    ranks = np.arange(1, len(ranked) + 1)[:, None]
+    same = np.ceil(ranks * (few + pool) / (reached + pool) - ROUNDING).astype(np.int64)
+    floor = alone[np.clip(same, 1, np.maximum(few, 1)) - 1, np.arange(len(few))]
+    return np.asarray(np.where((few > 0)[:, None], np.maximum(ranked, floor), ranked))
