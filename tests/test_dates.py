@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import circles, quick
 from typer.testing import CliRunner, Result
@@ -151,7 +153,10 @@ def test_options_say_how_dates_are_written(tmp_path):
     assert "--time-format dayfirst" in " ".join(done.output.split())
     done = run("check", both, "--time-format", "monthfirst")
     assert done.exit_code == 0, done.output
-    assert "step 1 month from 1/1/1981 to 9/1/1981" in " ".join(done.output.split())
+    assert (
+        "Times from 1/1/1981 to 9/1/1981. - Rows are dated by a calendar: one step is one month."
+        in " ".join(done.output.split())
+    )
     assert pyhits.read(both, time_format="dayfirst").dt == 86400
     wall = ["2020-10-25 01:00", "2020-10-25 02:00", "2020-10-25 02:00", "2020-10-25 03:00"]
     local = table(tmp_path / "b.csv", wall, "time")
@@ -330,3 +335,38 @@ def test_a_repaired_week_of_business_days_is_gone_on_from(tmp_path):
     assert done.exit_code == 0, done.output
     rows = (tmp_path / "out.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows[1:]] == days[4:7]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Sydney"])
+@pytest.mark.parametrize("freq", ["h", "D"])
+def test_offsets_that_change_with_the_clock_stay_what_they_were(tmp_path, zone, freq):
+    times = pd.date_range("2020-01-01", periods=2000 if freq == "h" else 300, freq=freq, tz=zone)
+    texts = [moment.isoformat() for moment in times]
+    path = tmp_path / "a.csv"
+    values = np.sin(np.arange(len(texts)))
+    path.write_text("time,x\n" + "".join(f"{t},{v}\n" for t, v in zip(texts, values, strict=True)))
+    data = pyhits.read(path)
+    assert data.axis.labels(data.times()) == texts
+    following = data.axis.labels(data.times()[-1:] + data.dt)
+    assert following == [(times[-1] + times.freq).isoformat()]
+
+
+def test_offsets_of_no_zone_are_of_utc_and_a_zone_may_be_given(tmp_path):
+    path = tmp_path / "a.csv"
+    lines = [f"2020-01-01T{k:02d}:00:00{'+01:00' if k % 2 else '+02:00'}" for k in range(6)]
+    path.write_text("time,x\n" + "".join(f"{text},{k * k}\n" for k, text in enumerate(lines)))
+    with pytest.raises(DataError, match="Times must increase"):
+        pyhits.read(path)
+    path.write_text("time,x\n" + "".join(f"2020-01-0{k}T00:00:00Z,{k * k}\n" for k in range(1, 9)))
+    assert pyhits.read(path, time_zone="Asia/Tokyo").span()[0] == "2020-01-01T09:00:00+09:00"
+
+
+def test_periods_of_business_days_do_not_warn_twice():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        index = pd.period_range("2020-01-01", periods=50, freq="B")
+    frame = pd.DataFrame({"x": np.sin(np.arange(50.0))}, index=index)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = pyhits.Trajectories(frame)
+        assert len(data.axis.column(data.times())) == 50

@@ -363,3 +363,14 @@ def test_a_film_is_fitted_and_forecast_in_its_shape(tmp_path):
     flat = pyhits.HiTS([1, 2], encoder=pyhits.encoders.Flatten((8, 11, 3)))
     with pytest.raises(DataError, match=r"shape \(8, 11, 3\), got rows of 288"):
         flat.fit(film)
+
+
+def test_still_pictures_take_no_more_memory_than_their_bytes_answer_for(tmp_path):
+    pytest.importorskip("av")
+    picture = b"\x21\xf9\x04\x00\x0a\x00\x00\x00\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\x00"
+    screen = (2000).to_bytes(2, "little") + (1500).to_bytes(2, "little") + b"\xf0\0\0" + bytes(6)
+    path = tmp_path / "still.gif"
+    path.write_bytes(b"GIF89a" + screen + 140 * picture + b"\x3b")
+    with pytest.raises(DataError, match=r"frames of 9000000 numbers and more .* 3240 bytes"):
+        pyhits.read(path)
+    assert pyhits.read(path, height=30).n_features == 30 * 40 * 3

@@ -190,3 +190,15 @@ def test_a_column_of_zeros_is_read(tmp_path) -> None:
     rows = np.column_stack([0.1 * np.arange(30), np.sin(np.arange(30.0)), np.zeros(30)])
     np.savetxt(path, rows)
     np.testing.assert_array_equal(read(path).values, rows[:, 1:])
+
+
+def test_tables_are_written_like_the_one_that_was_read(tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_text("t;x\n" + "".join(f"0,{k};{k},5\n" for k in range(9)))
+    data = read(source)
+    written = write(data, tmp_path / "b.csv", like=source)
+    assert written.read_text().splitlines()[:3] == ["t;x", "0,0;0,5", "0,1;1,5"]
+    assert read(written) == data
+    plain = write(data, tmp_path / "c.csv")
+    assert plain.read_text().splitlines()[1] == "0.0,0.5"
+    assert read(write(data, tmp_path / "d.npz", like=source)) == data

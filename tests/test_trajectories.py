@@ -236,6 +236,7 @@ def test_unusable_data_are_refused(data, match):
         ({"feature_names": ["a", "a"]}, "repeat"),
         ({"start_times": [1, 2]}, "start time for each of 1"),
         ({"start_times": np.inf}, "finite start time"),
+        ({"start_times": [1e308]}, "from which float64 can tell steps of 1, got 1e\\+308"),
     ],
 )
 def test_unusable_arguments_are_refused(arguments, match):

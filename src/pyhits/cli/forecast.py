@@ -208,6 +208,7 @@ def forecast(
         data = before_last(whole, last) if mending else whole.split_time(last)[0]
         left_out = last_part(whole, whole.split_time(last)[1], last)
         say(f"Left out: {left_out}.", verbose=not quiet)
+    written: dict[str, Any] = {"like": recording, "verbose": not quiet}
     if mixed is not None:
         data = loaded.as_data(data)
         ends = None if after is None else endings(data, 1)
@@ -219,7 +220,7 @@ def forecast(
             on_divergence=on_divergence,
         )
         begin = data.start_times if ends is None else ends.times
-        _write(states, loaded, mixed.dt, begin, out, axis=data.axis, verbose=not quiet)
+        _write(states, loaded, mixed.dt, begin, out, axis=data.axis, **written)
         return
     data = loaded.as_data(data, inputs=False)
     begins: Any
@@ -253,13 +254,11 @@ def forecast(
         return
     if interval is not None:
         bounded, labels = side_by_side(states, loaded.feature_names_)
-        _write(
-            bounded, loaded, loaded.dt_, begin, out, axis=data.axis, names=labels, verbose=not quiet
-        )
+        _write(bounded, loaded, loaded.dt_, begin, out, axis=data.axis, names=labels, **written)
         for sentence in what_to_know(states):
             say(sentence, verbose=not quiet)
         return
-    _write(states, loaded, loaded.dt_, begin, out, axis=data.axis, verbose=not quiet)
+    _write(states, loaded, loaded.dt_, begin, out, axis=data.axis, **written)
 
 
 def _check_form(model: HiTS, out: Path) -> None:
@@ -283,6 +282,7 @@ def _write(
     *,
     axis: TimeAxis,
     names: tuple[str, ...] | None = None,
+    like: Path,
     verbose: bool,
 ) -> None:
     """Write forecasts that begin at ``start_times``, each cut where it diverged."""
@@ -306,7 +306,7 @@ def _write(
         snapshot=model.snapshot_ if names is None else None,
         axis=axis,
     )
-    write(result, out)
+    write(result, out, like=like)
     for k in np.flatnonzero(rows < length):
         say(f"Trajectory {k} diverged at step {rows[k]}; it is cut there.", verbose=verbose)
     say(f"{result} written to {out}", verbose=verbose)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 
 from pyhits.errors import FileFormatError, PyHiTSError
+from pyhits.util.surroundings import address_space
 
 #: What the libraries that PyHiTS computes with take the number of their threads from.
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -18,19 +18,9 @@ _SCARCE = 8 << 30
 _TORCH = 1.2e9
 
 
-def _address_space() -> float:
-    """Return the limit on address space in bytes, infinite without one."""
-    try:
-        import resource  # POSIX alone
-    except ImportError:
-        return math.inf
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return math.inf if limit == resource.RLIM_INFINITY else float(limit)
-
-
 def check_memory() -> None:
     """Raise a PyHiTSError where PyTorch could not be loaded: it would end the process."""
-    limit = _address_space()
+    limit = address_space()
     if limit < _TORCH:
         raise PyHiTSError(
             f"There is not enough memory: its limit is {limit / 1e9:.1f} GB (ulimit -v), and what "
@@ -44,7 +34,7 @@ def spare_threads() -> None:
     OpenBLAS reserves tens of MB for each core as soon as it is loaded, and ends the process, or
     waits for ever, where that fails. Numbers of threads that the user has set stay.
     """
-    if _address_space() > _SCARCE:
+    if address_space() > _SCARCE:
         return
     for name in _THREADS:
         os.environ.setdefault(name, "1")

@@ -14,10 +14,13 @@ from pyhits.errors import ArgumentError
 from pyhits.systems.simulate import simulate
 from pyhits.systems.validate import as_box, as_transient
 from pyhits.util.checks import (
+    LARGEST_MAGNITUDE,
     as_count,
     as_generator,
     as_numeric,
     as_positive,
+    is_number,
+    shown,
     suggest,
 )
 
@@ -164,14 +167,18 @@ class System:
         Raises
         ------
         ArgumentError
-            The system has no parameter of that name.
+            The system has no parameter of that name, or a value is no finite number.
         """
-        for name in parameters:
+        for name, value in parameters.items():
             if name not in self.parameters:
                 known = (
                     suggest(name, list(self.parameters)) if self.parameters else "; it has none."
                 )
                 raise ArgumentError(f"Unknown parameter {name!r} of {self.name}{known}")
+            if not is_number(value) or not abs(value) < LARGEST_MAGNITUDE:
+                raise ArgumentError(
+                    f"Expected a finite number for the parameter {name!r}, got {shown(value)}."
+                )
         merged = {**self.parameters, **parameters}
         if merged == self.parameters:
             return self

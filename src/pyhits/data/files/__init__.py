@@ -22,7 +22,7 @@ from pyhits.data.files import (
 from pyhits.data.files.guard import as_path, existing_file
 from pyhits.data.files.limits import TOO_LARGE, in_words, memory
 from pyhits.data.files.media import FILMS
-from pyhits.data.files.reading import ARCHIVES, Reading
+from pyhits.data.files.reading import ARCHIVES, TEXTS, Reading
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.util.atomic import replacing
@@ -228,7 +228,12 @@ def naming(file: Path) -> Iterator[None]:
         ) from None
 
 
-def write(trajectories: Trajectories, path: str | os.PathLike[str]) -> Path:
+def write(
+    trajectories: Trajectories,
+    path: str | os.PathLike[str],
+    *,
+    like: str | os.PathLike[str] | None = None,
+) -> Path:
     """Write trajectories to a file, so that :func:`read` returns them as they were.
 
     All formats keep every value; .npz, .mat, .h5, .nc and .parquet also the data type and the exact
@@ -238,6 +243,13 @@ def write(trajectories: Trajectories, path: str | os.PathLike[str]) -> Path:
     Sounds and films are other than the rest: .wav holds 16 bits a sample, clipped at -1 and 1.
     Films hold whole numbers from 0 to 255, compressed so that the eye sees no difference; the
     data need a ``snapshot``, ``(height, width)`` or ``(height, width, 3)``.
+
+    Parameters
+    ----------
+    trajectories : Trajectories
+    path : str or path
+    like : str or path, optional
+        A text table: another is written with its separator and its decimals.
 
     Returns
     -------
@@ -261,8 +273,13 @@ def write(trajectories: Trajectories, path: str | os.PathLike[str]) -> Path:
         )
     file = as_path(path)
     form = _format(file)
+    model = None if like is None else existing_file(like)
+    both_are_texts = model is not None and {model.suffix.lower(), file.suffix.lower()} <= {*TEXTS}
     with replacing(file) as temporary:
-        form.write(trajectories, temporary)
+        if both_are_texts:
+            text.write(trajectories, temporary, model)
+        else:
+            form.write(trajectories, temporary)
     return file
 
 

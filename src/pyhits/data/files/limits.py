@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.errors import DataError
+from pyhits.util.surroundings import address_space
 
 #: Where Linux keeps the limit of a container's memory, by the version of its control groups.
 _CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -27,12 +28,7 @@ def memory() -> float:
     for name in _CONTAINER:
         with contextlib.suppress(OSError, ValueError):  # "max" is no number
             limits.append(float(Path(name).read_text()))
-    with contextlib.suppress(ImportError):  # there is none on Windows
-        import resource
-
-        own = resource.getrlimit(resource.RLIMIT_AS)[0]
-        limits += [float(own)] if own != resource.RLIM_INFINITY else []
-    return min(limits)
+    return min([*limits, address_space()])
 
 
 def expect_to_fit(n_bytes: float, what: str, advice: str = TOO_LARGE) -> None:

@@ -44,12 +44,11 @@ def read(path: Path, wanted: Reading) -> Pieces:
     return pieces
 
 
-def write(trajectories: Trajectories, path: Path) -> None:
+def write(trajectories: Trajectories, path: Path, like: Path | None = None) -> None:
     """Write the columns trajectory (if several), the times, and the features, each value in full.
 
-    Times stand under the name, and dates in the form, that they came in.
-
-    Separated by commas in .csv, by tabs otherwise.
+    Times stand under the name, and dates in the form, that they came in. Separated by commas in
+    .csv, by tabs otherwise; as in the table ``like``, and with its decimals, if there is one.
     """
     names = column_names(trajectories)
     unfit = [name for name in names if name != name.strip() or len(name.splitlines()) != 1]
@@ -58,7 +57,11 @@ def write(trajectories: Trajectories, path: Path) -> None:
             f"The feature {unfit[0]!r} cannot head a column: blank, or with spaces at its ends or "
             "a line break. Rename it, or write .npz instead."
         )
-    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
+    delimiter, decimal = "," if path.suffix.lower() == ".csv" else "\t", "."
+    if like is not None:
+        dialect = sniff(like).dialect
+        delimiter = dialect.delimiter if dialect.delimiter not in (None, "\n") else delimiter
+        decimal = dialect.style.decimal if delimiter != dialect.style.decimal else "."
     # Without quotes these two would begin a comment.
     comments = any(character in name for name in names for character in "#%")
     with path.open("w", encoding="utf-8", newline="") as stream:
@@ -71,10 +74,14 @@ def write(trajectories: Trajectories, path: Path) -> None:
         for k, values in enumerate(trajectories):
             lead = f"{k}{delimiter}" if len(trajectories) > 1 else ""
             times = trajectories.axis.labels(trajectories.times(k))
+            if decimal != "." and not trajectories.axis.has_dates:
+                times = [time.replace(".", decimal) for time in times]
             if any(delimiter in time for time in times):
                 times = [f'"{time}"' for time in times]
             for t, row in zip(times, values.tolist(), strict=True):
-                stream.write(lead + delimiter.join([t, *map(repr, row)]) + "\n")
+                numbers = delimiter.join(map(repr, row))
+                numbers = numbers if decimal == "." else numbers.replace(".", decimal)
+                stream.write(f"{lead}{t}{delimiter}{numbers}\n")
 
 
 def _time(sheet: Sheet, columns: list[np.ndarray], *, raw: bool) -> int | None:

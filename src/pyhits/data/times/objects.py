@@ -9,6 +9,7 @@ import numpy as np
 from pyhits.data.times.calendars import calendar_named, day_number, year_month_day
 from pyhits.data.times.numbers import cf_ticks
 from pyhits.data.times.texts import MICRO
+from pyhits.data.times.values import periods_of_days_at_work
 from pyhits.data.times.zones import to_utc
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def as_objects(axis: TimeAxis, times: np.ndarray) -> Any:
     if axis.form == "period":
         import pandas as pd
 
-        return pd.PeriodIndex(pd.DatetimeIndex(axis.at(times)), freq=axis.detail)
+        with periods_of_days_at_work():
+            return pd.PeriodIndex(pd.DatetimeIndex(axis.at(times)), freq=axis.detail)
     if axis.zone is not None:
         import pandas as pd
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -95,11 +96,12 @@ def read_times(
     if found.form == "texts" and is_clock_pattern(found.detail) and (found.ticks != NOTHING).all():
         clocks = [over_midnight(t, DAY * found.second) for t in _cut(found.ticks, bounds)]
         found.ticks = np.concatenate(clocks)
-    if time_zone is not None and found.zone is None:
-        found.zone = time_zone
-        for part in _cut(found.ticks, bounds):
+    if time_zone is not None:
+        for part in _cut(found.ticks, bounds) if found.zone is None else []:
             known = part != NOTHING
             part[known] = to_utc(part[known], time_zone, found.second)
+        found.zone = time_zone
+        found.detail = re.sub(r"(Z|UTC|GMT)$", "%z", found.detail)
     axis, ticks = _along(found, bounds, name)
     # Seconds since 1970 stay the numbers that they are, to the last digit.
     times = found.numbers if axis.is_plain and found.numbers is not None else _times(axis, ticks)

@@ -20,6 +20,7 @@ from pyhits.data.times.formats import (
     month_number,
     patterns_of,
 )
+from pyhits.data.times.zones import zone_of
 from pyhits.errors import DataError
 from pyhits.util.checks import shown
 
@@ -42,7 +43,8 @@ class Dated(NamedTuple):
     ticks : array of int64, shape (n,)
         Microseconds since 1970; of UTC where ``zone`` is known.
     zone : str or None
-        ``"UTC"`` or an offset such as ``"+01:00"``; None where no text has one.
+        ``"UTC"``, an offset such as ``"+01:00"``, or a zone whose offsets change as those of the
+        texts do; None where no text has one.
     pattern : str
         To write others by.
     """
@@ -216,7 +218,8 @@ def _read(texts: list[str], groups: list[tuple[np.ndarray, str]], calendar: str)
     zone = None
     if known.any():
         ticks -= (offsets * 60 * MICRO).astype(np.int64)
-        zone = offset_name(int(offsets[0])) if (offsets == offsets[0]).all() else "UTC"
+        is_one = (offsets == offsets[0]).all()
+        zone = offset_name(int(offsets[0])) if is_one else zone_of(ticks, offsets, MICRO)
     if any("%B" in pattern or "%^B" in pattern for _, pattern in groups):
         written = written.replace("%b", "%B").replace("%^b", "%^B")
     if short:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from pyhits.data.times.formats import expanded
 from pyhits.data.times.numbers import SERIAL, UNITS, as_dates
 from pyhits.data.times.texts import MICRO, ORDERS, Unreadable, read_texts
 from pyhits.data.times.timeofday import read_clock
+from pyhits.data.times.zones import zone_of
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import is_missing, shown
 
@@ -147,8 +149,9 @@ def _of_pandas(values: Any) -> Moments | None:
     if kind == "PeriodDtype":
         import pandas as pd  # the user's objects are of it
 
-        start = pd.PeriodIndex(values).to_timestamp()
-        found = _of_datetime64(np.asarray(start), "period")
+        with periods_of_days_at_work():
+            start = np.asarray(pd.PeriodIndex(values).to_timestamp())
+        found = _of_datetime64(start, "period")
         found.detail = re.sub(r"period\[(.*)\]", r"\1", str(dtype))
         return found
     if kind == "DatetimeTZDtype":
@@ -160,6 +163,14 @@ def _of_pandas(values: Any) -> Moments | None:
         found.zone = zone
         return found
     return None
+
+
+@contextlib.contextmanager
+def periods_of_days_at_work() -> Iterator[None]:
+    """Let pandas not warn of periods of business days, which are the user's."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Period.*is deprecated", FutureWarning)
+        yield
 
 
 def _seconds(array: np.ndarray) -> np.ndarray:
@@ -191,7 +202,8 @@ def _of_objects(
     elif all(hasattr(item, "calendar") and hasattr(item, "dayofyr") for item in there):
         found = _of_cftime(there)
     elif all(type(item).__name__ == "Period" for item in there):
-        stamps = np.array([item.to_timestamp().to_datetime64() for item in there])
+        with periods_of_days_at_work():
+            stamps = np.array([item.to_timestamp().to_datetime64() for item in there])
         found = _of_datetime64(stamps, "period")
         found.detail = str(there[0].freqstr)
     elif all(isinstance(item, date) for item in there):
@@ -255,8 +267,10 @@ def _of_datetimes(items: list[Any]) -> Moments:
     if zones[0] is not None:
         utc = [item.astimezone(UTC).replace(tzinfo=None) for item in items]
         names = {str(getattr(zone, "key", zone)) for zone in zones}
-        name = names.pop() if len(names) == 1 else "UTC"
         found = _of_datetime64(np.array([np.datetime64(item) for item in utc]), "objects")
+        ahead = np.array([item.utcoffset().total_seconds() / 60 for item in items])
+        assert found.ticks is not None, "dates are ticks"
+        name = names.pop() if len(names) == 1 else zone_of(found.ticks, ahead, found.second)
         found.zone = name.removeprefix("UTC") if re.match(r"UTC[+-]", name) else name
         return found
     stamps = np.array([np.datetime64(item) for item in items]).astype("M8[us]")

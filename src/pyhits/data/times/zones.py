@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -9,6 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from pyhits.errors import ArgumentError
+
+#: A zone for each way in which clocks are set.
+_ZONES = (
+    "Europe/Berlin", "Europe/London", "Europe/Helsinki", "America/New_York", "America/Chicago",
+    "America/Denver", "America/Los_Angeles", "America/Halifax", "America/Anchorage",
+    "Australia/Sydney", "Australia/Adelaide", "Pacific/Auckland", "America/Santiago",
+    "Asia/Jerusalem", "America/St_Johns", "Atlantic/Azores", "Africa/Cairo", "Europe/Chisinau",
+)  # fmt: skip
 
 _EPOCH = datetime(1970, 1, 1)
 
@@ -35,6 +44,29 @@ def zone_named(name: str) -> tzinfo:
         raise ArgumentError(
             f"Unknown time zone {name!r}; expected a name such as Europe/Berlin, or UTC, +01:00."
         ) from None
+
+
+def zone_of(ticks: np.ndarray, minutes: np.ndarray, second: int) -> str:
+    """Return a zone whose clock is ahead as dates with changing offsets say, else ``"UTC"``.
+
+    Parameters
+    ----------
+    ticks : array of int64, shape (n,)
+        Of UTC.
+    minutes : array, shape (n,)
+        How far each date is ahead of UTC.
+    """
+    order = np.argsort(ticks, kind="stable")
+    changes = np.flatnonzero(np.diff(minutes[order])) + 1
+    if len(changes) > 2 * (1 + (ticks[order[-1]] - ticks[order[0]]) // (10**7 * second)):
+        return "UTC"  # no clock is set so often
+    evenly = np.linspace(0, len(ticks) - 1, 50).astype(np.int64)
+    at = order[np.unique(np.concatenate([evenly, changes, changes - 1]))]
+    for name in _ZONES:
+        with contextlib.suppress(ArgumentError):  # not every system has all of them
+            if (ahead_of_utc(ticks[at], name, second) == minutes[at]).all():
+                return name
+    return "UTC"
 
 
 def check_zone(name: str) -> str:
