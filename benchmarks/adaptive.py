@@ -39,7 +39,7 @@ from benchmarks.record import Record
 from benchmarks.tables import print_bars, print_table
 from benchmarks.timing import THREADS, repeat
 from pyhits.hierarchy import cost, ranges
-from pyhits.hierarchy.knots import Knots
+from pyhits.hierarchy.nodes import Nodes
 from pyhits.hierarchy.stepper import Stepper
 from pyhits.util.atomic import write_bytes
 
@@ -176,7 +176,7 @@ def through_curves(model: pyhits.HiTS, problem: Problem, point: Point) -> Point:
     known[:, :: sizes[0]] = True
     curves = states.clone()
     curves[~known] = torch.nan
-    Knots(curves, known).fill_gaps()
+    Nodes(curves, known).fill_gaps()
     # Behind the last state of the hierarchy, and for fewer than six of them, splines stay.
     curves = torch.where(curves.isnan(), states, curves)
     return measured(model, problem, curves.numpy(), point.evaluations, f"{point.what}, curves")

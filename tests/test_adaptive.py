@@ -22,7 +22,7 @@ from pyhits.hierarchy import cost
 from pyhits.hierarchy.adaptive import AdaptiveForecast, adaptive_forecast
 from pyhits.hierarchy.disagreement import Agreement, agreements, disagreement, pair
 from pyhits.hierarchy.forecast import forecast
-from pyhits.hierarchy.knots import NODES, Knots
+from pyhits.hierarchy.nodes import N_NODES, Nodes
 
 DT = 0.02
 
@@ -124,23 +124,23 @@ def test_the_pair_to_compare_is_the_coarsest_and_the_next_finer():
 # Curves between known states
 
 
-def test_curves_are_exact_for_polynomials_on_uneven_knots_of_several_trajectories():
+def test_curves_are_exact_for_polynomials_on_uneven_nodes_of_several_trajectories():
     rng = np.random.default_rng(0)
     rows = np.arange(41.0) / 10
-    coefficients = rng.standard_normal((3, 2, NODES))
-    truth = np.einsum("ndp,tp->ntd", coefficients, rows[:, None] ** np.arange(NODES))
+    coefficients = rng.standard_normal((3, 2, N_NODES))
+    truth = np.einsum("ndp,tp->ntd", coefficients, rows[:, None] ** np.arange(N_NODES))
     known = rng.random((3, 41)) < 0.4
     known[:, [0, 1, 2, 38, 39, 40]] = True
     states = torch.from_numpy(np.where(known[..., None], truth, np.nan))
-    Knots(states, torch.from_numpy(known)).fill_gaps()
+    Nodes(states, torch.from_numpy(known)).fill_gaps()
     np.testing.assert_allclose(states, truth, atol=1e-7)
 
 
-def test_curves_need_six_knots():
+def test_curves_need_six_nodes():
     known = torch.zeros(2, 9, dtype=torch.bool)
     known[0, ::2], known[1, [0, 1, 2, 3, 4, 5, 8]] = True, True
     states = torch.ones(2, 9, 1).double()
-    Knots(states, known).fill_gaps()
+    Nodes(states, known).fill_gaps()
     assert states[0, 1::2].isnan().all()
     torch.testing.assert_close(states[1], torch.ones(9, 1).double())
 
@@ -194,7 +194,7 @@ def test_a_finer_scale_that_is_wrong_is_not_filled_in_with():
     assert (largest(found.states, exact(starts(5), 640)) < 1e-5).all()
 
 
-def test_trusted_scales_are_taken_uncompared_until_one_is_found_wrong():
+def test_validated_scales_are_taken_uncompared_until_one_is_found_wrong():
     """Known to be good on validation data, wrong on a trajectory from elsewhere: x > 10."""
     maps = turns([1, 8, 64], {64: lambda x: torch.where(x[:, :1].abs() > 10, 0.1, 0.0) * x})
     known = {1: 1e-12, 8: 1e-12, 64: 1e-12}

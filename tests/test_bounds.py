@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from pyhits import HiTS, Trajectories, systems
 from pyhits.baselines import Linear
 from pyhits.cli.app import app
+from pyhits.data.memory_use import check_size
 from pyhits.encoders import POD, Autoencoder, DelayEmbedding, Standardise
 from pyhits.encoders.embedding import choose_delays
 from pyhits.errors import ArgumentError, DataError
-from pyhits.hierarchy.size import check_size
 from pyhits.policies import arguments
 from pyhits.training import Recipe
 from pyhits.training.jobs import make_jobs

@@ -24,7 +24,7 @@ from pyhits.errors import ArgumentError, CheckpointError, DivergenceError, FileF
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet
 from pyhits.hierarchy import Batching, Stepper
 from pyhits.hierarchy.forecast import Fill, Forecaster, forecast
-from pyhits.hierarchy.stream import ToFile
+from pyhits.hierarchy.to_file import ToFile
 
 zarr = pytest.importorskip("zarr")
 EXTENSIONS = ("npy", "zarr")
@@ -386,7 +386,7 @@ import numpy as np
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import PolynomialMap
 from pyhits.hierarchy.forecast import forecast
-from pyhits.hierarchy.stream import ToFile
+from pyhits.hierarchy.to_file import ToFile
 starts = np.random.default_rng(0).uniform(-1, 1, (20_000, 2)).astype(np.float32)
 encoder = Standardise().set_statistics(np.zeros(2), np.ones(2))
 begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

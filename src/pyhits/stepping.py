@@ -25,6 +25,7 @@ from pyhits.coordinates.starts import (
 from pyhits.data.containers import as_recording, dates_of
 from pyhits.data.diagnostics import units
 from pyhits.data.matching import are_states_alone, as_trajectories, in_same_steps, matched
+from pyhits.data.memory_use import check_size
 from pyhits.data.stretches import Stretches
 from pyhits.data.times import TimeAxis
 from pyhits.data.trajectories import Trajectories
@@ -41,8 +42,7 @@ from pyhits.hierarchy.disagreement import along as disagreement_along
 from pyhits.hierarchy.disagreement import pair
 from pyhits.hierarchy.forecast import Keep, forecast, in_memory
 from pyhits.hierarchy.hierarchy import Hierarchy
-from pyhits.hierarchy.size import check_size
-from pyhits.hierarchy.stream import ToFile
+from pyhits.hierarchy.to_file import ToFile
 from pyhits.noise import initial_state
 from pyhits.uncertainty import Calibration, Forecast, Region
 from pyhits.uncertainty.conformal import as_level
@@ -288,7 +288,6 @@ class Stepping:
         n_steps, at = self._times(n_steps, t)
         self._check_size(states, n_steps, at)
         sizes = list(self.flow_maps_) if step_sizes is None else step_sizes
-        self._check_trained(sizes)
         with bar("forecasting", verbose=self.verbose) as progress:
             result = adaptive_forecast(
                 states,
@@ -583,7 +582,6 @@ class Stepping:
         fitted: Fitted | None = None,
         **settings: Any,
     ) -> np.ndarray:
-        self._check_trained(step_sizes)
         hierarchy = self._hierarchy if fitted is None else Hierarchy(fitted.maps)
         coordinates = self._coordinates if fitted is None else fitted.coordinates
         if inputs is not None:

@@ -11,11 +11,11 @@ from sklearn.base import BaseEstimator
 
 from pyhits.coordinates.starts import as_states
 from pyhits.data.matching import as_trajectories, matched
+from pyhits.data.memory_use import check_size
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DivergenceError, NotFittedError
 from pyhits.hierarchy.divergence import DIVERGED
-from pyhits.hierarchy.size import check_size
 from pyhits.util.checks import as_choice, as_count, as_positive, as_seed
 from pyhits.util.transaction import transactional
 

@@ -163,12 +163,12 @@ def forecast(
     from pyhits.data.files import EXTENSIONS
     from pyhits.data.files.media import FILMS, SOUNDS, the_only_one
     from pyhits.fit.splitting import before_last, last_part
-    from pyhits.hierarchy.sinks import SINKS
+    from pyhits.hierarchy.writers import WRITERS
 
-    streamed = hybrid is None and out.suffix.lower() in SINKS
+    streamed = hybrid is None and out.suffix.lower() in WRITERS
     check_not_read(out, recording)
     if not streamed:
-        check_target(out, EXTENSIONS if hybrid else (*EXTENSIONS, *SINKS))
+        check_target(out, EXTENSIONS if hybrid else (*EXTENSIONS, *WRITERS))
     loaded = load_model(model, device=device).set_params(verbose=not quiet)
     sizes = whole_numbers(step_sizes, "--step-sizes")
     mixed = make_hybrid(

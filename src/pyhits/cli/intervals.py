@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def check_intervals(model: HiTS, interval: float, n_steps: int, out: Path) -> None:
     """Raise an ArgumentError where intervals would not be finite, or have no place in the file."""
     from pyhits.data.files.media import FILMS, SOUNDS
-    from pyhits.hierarchy.sinks import SINKS
+    from pyhits.hierarchy.writers import WRITERS
     from pyhits.uncertainty.conformal import as_level
 
     level = as_level(interval)
-    if out.suffix.lower() in (*FILMS, *SOUNDS, *SINKS):
+    if out.suffix.lower() in (*FILMS, *SOUNDS, *WRITERS):
         raise ArgumentError(
             f"--interval writes columns beside the states, for which {out.suffix} has no place; "
             "write .csv, .npz, .nc or .parquet."

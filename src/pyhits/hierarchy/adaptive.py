@@ -1,15 +1,16 @@
 """Forecasts to a tolerance: coarse steps where they are good, finer ones where they are needed.
 
 Each trajectory takes, at every state, the coarsest scale whose indicated error is small enough
-(:mod:`~pyhits.hierarchy.march`), and finer scales fill in between where a curve through the states
-would not do (:mod:`~pyhits.hierarchy.refine`). The error that has accumulated is measured along the
-way; where it is above the tolerance, that trajectory is stepped once more and more carefully.
+(:mod:`~pyhits.hierarchy.adaptive_steps`), and finer scales fill in between where a curve through
+the states would not do (:mod:`~pyhits.hierarchy.refine`). The error that has accumulated is
+measured along the way; where it is above the tolerance, that trajectory is stepped once more and
+more carefully.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ from torch import Tensor
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, warn
 from pyhits.flowmaps import FlowMap
+from pyhits.hierarchy.adaptive_steps import AdaptiveSteps, StepsTaken
 from pyhits.hierarchy.disagreement import Agreement
 from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.hierarchy.forecast import Forecaster, in_memory, take_stepper
 from pyhits.hierarchy.hierarchy import Hierarchy
-from pyhits.hierarchy.march import March, Path
-from pyhits.hierarchy.refine import Refine
+from pyhits.hierarchy.refine import Refinement
+from pyhits.hierarchy.scales import PartialStates, Scales
 from pyhits.hierarchy.stepper import Stepper
 from pyhits.util.progress import Advance
 
@@ -139,102 +141,97 @@ class AdaptiveFill:
                 f"{dense[0]} is; leave the finer ones out."
             )
         self.spacing, self.tol, self.longest = spacing, tol, longest
-        self._sizes = [s // spacing for s in sizes]
-        self._weights = torch.from_numpy(weights).to(stepper.device, stepper.dtype)
-        self._steps = [stepper.scale(s) for s in sizes]
-        self._errors = [_PEAK * (known or {}).get(s, np.inf) for s in sizes]
-        self._agreement = [(agreement or {}).get(s, Agreement()) for s in sizes]
+        self._scales = Scales(
+            [stepper.scale(s) for s in sizes],
+            [s // spacing for s in sizes],
+            torch.from_numpy(weights).to(stepper.device, stepper.dtype),
+            [_PEAK * (known or {}).get(s, np.inf) for s in sizes],
+            [(agreement or {}).get(s, Agreement()) for s in sizes],
+        )
         self._parts: dict[int, _Part] = {}
 
     def __call__(self, states: Tensor, first: int) -> None:
         """Fill in all states after the first, in place, and keep what it took."""
         n, length, _ = states.shape
-        knots = torch.zeros((n, length), dtype=torch.bool, device=states.device)
-        knots[:, 0] = True
-        ready = torch.zeros_like(knots)
+        filled = PartialStates.of(states)
         # What no scale meets is not chased: the best known is all there is.
-        least = min(self._errors)
+        least = min(self._scales.errors)
         reachable = max(self.tol, least) if np.isfinite(least) else self.tol
         # A tolerance may be beyond the numbers of the states, which it then allows all.
         reachable = min(reachable, torch.finfo(states.dtype).max)
-        trusted = [e if e <= reachable else np.inf for e in self._errors]
-        march = March(self._steps, self._sizes, self._weights, trusted, self._agreement)
-        path = self._careful(march, states, knots, ready, goal=_PATH * reachable)
-        starts, level = self._sound(path, states, knots)
-        left = length - 1 - path.end
-        sound = knots[torch.arange(n, device=knots.device), path.end]
-        rest = (sound & (left > 0) & (left < self._sizes[0])).nonzero()[:, 0]
-        refine = Refine(
-            self._steps,
-            self._sizes,
-            self._weights,
+        errors = [e if e <= reachable else np.inf for e in self._scales.errors]
+        scales = replace(self._scales, errors=errors)
+        taken = self._careful(scales, filled, goal=_PATH * reachable)
+        starts, level = self._sound(taken, filled)
+        left = length - 1 - taken.end
+        sound = filled.nodes[torch.arange(n, device=states.device), taken.end]
+        rest = (sound & (left > 0) & (left < scales.sizes[0])).nonzero()[:, 0]
+        refine = Refinement(
+            scales,
+            filled,
             longest=self.longest // self.spacing,
             tolerance=_BETWEEN * reachable,
-            trusted=np.isfinite(trusted).tolist(),
-            agreement=self._agreement,
         )
-        filled = refine(
-            states,
-            knots,
-            ready,
+        used = refine(
             torch.cat([level, torch.zeros_like(rest)]),
-            torch.cat([starts, rest * length + path.end[rest]]),
+            torch.cat([starts, rest * length + taken.end[rest]]),
         )
-        self._keep(path, path.evaluations + filled, first, length)
+        self._keep(taken, taken.evaluations + used, first, length)
 
-    def _sound(self, path: Path, states: Tensor, knots: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where the steps of a path begin, and their scales; blank what diverged.
+    def _sound(self, taken: StepsTaken, filled: PartialStates) -> tuple[Tensor, Tensor]:
+        """Return where the steps begin, and their scales; blank what diverged.
 
         Curves run through neighbours, so nothing that is not finite may be one.
         """
+        states = filled.states
         n, length, _ = states.shape
-        size = torch.tensor(self._sizes, device=states.device)[path.level]
+        size = torch.tensor(self._scales.sizes, device=states.device)[taken.level]
         everyone = torch.arange(n, device=states.device)
-        lost = ~(states[everyone, path.end].abs() < DIVERGED).all(dim=1)
-        last = lost[path.trajectory] & (path.begin + size == path.end[path.trajectory])
-        who, rows = path.trajectory[last], torch.arange(length, device=states.device)
-        after = rows > path.begin[last, None]
+        lost = ~(states[everyone, taken.end].abs() < DIVERGED).all(dim=1)
+        last = lost[taken.trajectory] & (taken.begin + size == taken.end[taken.trajectory])
+        who, rows = taken.trajectory[last], torch.arange(length, device=states.device)
+        after = rows > taken.begin[last, None]
         states[who] = torch.where(after[..., None], torch.nan, states[who])
-        knots[who] &= ~after
-        return (path.trajectory * length + path.begin)[~last], path.level[~last]
+        filled.nodes[who] &= ~after
+        return (taken.trajectory * length + taken.begin)[~last], taken.level[~last]
 
     @staticmethod
-    def _careful(
-        march: March, states: Tensor, knots: Tensor, ready: Tensor, *, goal: float
-    ) -> Path:
-        """March all trajectories, and those above the goal again while that helps."""
+    def _careful(scales: Scales, filled: PartialStates, *, goal: float) -> StepsTaken:
+        """Step all trajectories, and those above the goal again while that helps."""
+        states = filled.states
         n = len(states)
         everyone = torch.arange(n, device=states.device)
         allowed = torch.full((n,), _FIRST * goal, dtype=states.dtype, device=states.device)
-        path = march(states, everyone, allowed, knots, ready)
-        goal = max([goal, *(e for e in march.trusted if np.isfinite(e))])
-        who = (path.error > goal).nonzero()[:, 0]
+        step = AdaptiveSteps(scales, filled)
+        taken = step(everyone, allowed)
+        goal = max([goal, *(e for e in scales.errors if np.isfinite(e))])
+        who = (taken.error > goal).nonzero()[:, 0]
         for _ in range(1, _ATTEMPTS):
             if len(who) == 0:
                 break
-            before = states[who], knots[who], ready[who]
-            knots[who, 1:], ready[who] = False, False
-            allowed[who] *= (_CAREFUL * goal / path.error[who]).clamp(max=_CAREFUL)
-            again = march(states, who, allowed[who], knots, ready)
-            path.evaluations[who] += again.evaluations
-            better = again.error < path.error[who]
-            worse = who[~better]
-            states[worse], knots[worse], ready[worse] = (part[~better] for part in before)
-            helped = better & (again.error < _CAREFUL * path.error[who])
-            path = path.replaced(again, who, better)
+            before = filled[who]
+            filled.forget(who)
+            allowed[who] *= (_CAREFUL * goal / taken.error[who]).clamp(max=_CAREFUL)
+            again = step(who, allowed[who])
+            taken.evaluations[who] += again.evaluations
+            better = again.error < taken.error[who]
+            filled[who[~better]] = before[~better]
+            helped = better & (again.error < _CAREFUL * taken.error[who])
+            taken = taken.replaced(again, who, better)
             who = who[helped & (again.error > goal)]
-        return path
+        return taken
 
-    def _keep(self, path: Path, evaluations: Tensor, first: int, length: int) -> None:
+    def _keep(self, taken: StepsTaken, evaluations: Tensor, first: int, length: int) -> None:
         """Keep what the trajectories from ``first`` on took, by trajectory and in order."""
-        n = len(path.error)
-        order = torch.argsort(path.trajectory * (length + 1) + path.begin)
-        sizes = torch.tensor(self._sizes, device=order.device)[path.level[order]] * self.spacing
-        each = torch.bincount(path.trajectory, minlength=n).cumsum(0)[:-1].cpu().numpy()
+        n = len(taken.error)
+        order = torch.argsort(taken.trajectory * (length + 1) + taken.begin)
+        rows = torch.tensor(self._scales.sizes, device=order.device)
+        sizes = rows[taken.level[order]] * self.spacing
+        each = torch.bincount(taken.trajectory, minlength=n).cumsum(0)[:-1].cpu().numpy()
         self._parts[first] = _Part(
             np.split(sizes.cpu().numpy(), each),
-            np.split(path.indicated[order].double().cpu().numpy(), each),
-            path.error.double().cpu().numpy(),
+            np.split(taken.indicated[order].double().cpu().numpy(), each),
+            taken.error.double().cpu().numpy(),
             evaluations.cpu().numpy(),
         )
 

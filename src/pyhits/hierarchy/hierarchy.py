@@ -79,10 +79,6 @@ class Hierarchy:
                 f"Step size {missing[0]} was not trained; there are "
                 f"{', '.join(map(str, self.flow_maps))}."
             )
-        # What stepped on another device has its flow maps moved away.
-        same = [k for k in list(self._steppers) if k[1] == device][1 - _KEPT :]
-        for other in set(self._steppers).difference(same):
-            self._steppers.pop(other, None)
         maps = {s: self.flow_maps[s].to(device) for s in sizes}
         stepper = Stepper(
             maps,
@@ -90,8 +86,16 @@ class Hierarchy:
             batching=batching,
             compiled=compiled(maps, device) if compile else None,
         )
-        self._steppers[key] = _Prepared.of(stepper, maps)
+        self._keep(key, _Prepared.of(stepper, maps))
         return stepper
+
+    def _keep(self, key: tuple[Any, ...], prepared: _Prepared) -> None:
+        """Keep a stepper, and some of those made lately for the same device."""
+        # What stepped on another has its flow maps moved away.
+        same = [k for k in list(self._steppers) if k[1] == key[1]][1 - _KEPT :]
+        for other in set(self._steppers).difference(same):
+            self._steppers.pop(other, None)
+        self._steppers[key] = prepared
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be made again."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from pyhits.coordinates.starts import as_states, positions
 from pyhits.data.matching import as_trajectories, matched
+from pyhits.data.memory_use import check_size
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.evaluation.evaluate import evaluate
@@ -17,7 +18,6 @@ from pyhits.evaluation.evaluation import Evaluation
 from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.hierarchy.interpolate import METHODS, interpolate
 from pyhits.hierarchy.nesting import chain
-from pyhits.hierarchy.size import check_size
 from pyhits.hierarchy.stages import resolution
 from pyhits.hits import HiTS
 from pyhits.integrators import as_integrator

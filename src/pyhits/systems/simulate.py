@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyhits.data.memory_use import check_size
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DivergenceError
-from pyhits.hierarchy.size import check_size
 from pyhits.systems import explicit, implicit
 from pyhits.systems.validate import as_transient, check_field
 from pyhits.util.checks import as_count, as_numeric, as_positive

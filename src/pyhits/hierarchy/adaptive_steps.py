@@ -1,32 +1,25 @@
 """The coarse path of an adaptive forecast: at every state the coarsest scale that is good there.
 
 The error of a step is indicated by what it differs from the steps of the next finer scale that
-make it up. The finer ones are kept, so nothing is computed in vain. Beside the accepted path runs a
-second one that takes the coarse steps alone: how far the two lie apart is the error that has
-accumulated. Scales that are known to be good enough take most of their steps uncompared.
+make it up. The finer ones are kept, so nothing is computed in vain. A second path takes the coarse
+steps alone: its distance from the accepted one is the error that has accumulated. Scales that are
+known to be good enough take most of their steps uncompared.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pyhits.hierarchy.disagreement import Agreement, distance
 from pyhits.hierarchy.divergence import DIVERGED
-from pyhits.hierarchy.stepper import Stepper
+from pyhits.hierarchy.scales import PartialStates, Scales
 
 #: A step is tried one scale coarser where the last one was indicated this much better than asked.
 _ROOM = 0.25
 
-#: From a trusted scale only one at least so many times coarser is tried that is not: comparing a
-#: step takes about four evaluations.
-_WORTH = 8
-
-#: One in so many steps of a trusted scale is compared, the first among them.
+#: One in so many steps of a validated scale is compared, the first among them.
 _SAMPLE = 16
 
 #: So many of its steps the best scale goes on for where none is good enough, before finer ones are
@@ -35,7 +28,7 @@ _PATIENCE = 16
 
 
 @dataclass
-class Path:
+class StepsTaken:
     """Steps taken by ``n`` trajectories, in no order.
 
     Attributes
@@ -61,8 +54,8 @@ class Path:
     end: Tensor
     evaluations: Tensor
 
-    def replaced(self, other: Path, who: Tensor, better: Tensor) -> Path:
-        """Return the path with those of ``who`` that are ``better`` taken from ``other``.
+    def replaced(self, other: StepsTaken, who: Tensor, better: Tensor) -> StepsTaken:
+        """Return the steps with those of ``who`` that are ``better`` taken from ``other``.
 
         Evaluations stay what they are.
         """
@@ -71,7 +64,7 @@ class Path:
         old, new = ~gone[self.trajectory], better[other.trajectory]
         error, end = self.error.clone(), self.end.clone()
         error[who[better]], end[who[better]] = other.error[better], other.end[better]
-        return Path(
+        return StepsTaken(
             torch.cat([self.trajectory[old], who[other.trajectory[new]]]),
             torch.cat([self.begin[old], other.begin[new]]),
             torch.cat([self.level[old], other.level[new]]),
@@ -82,104 +75,58 @@ class Path:
         )
 
 
-class March:
+class AdaptiveSteps:
     """Steps trajectories along, each at its own pace, all that try the same scale at once.
 
     Parameters
     ----------
-    steps : sequence of Stepper
-        The scales, finest first.
-    sizes : sequence of int
-        Their step sizes; each divides the next.
-    weights : Tensor, shape (d,)
-        One over the spread of each coordinate.
-    trusted : sequence of float
-        The error of a forecast with each scale where it is known to be small enough, else infinity.
-    agreement : sequence of Agreement
-        What the disagreement of each scale with finer steps is worth.
+    scales : Scales
+    filled : PartialStates
+        What the steps visit is written there.
     """
 
-    def __init__(
-        self,
-        steps: Sequence[Stepper],
-        sizes: Sequence[int],
-        weights: Tensor,
-        trusted: Sequence[float],
-        agreement: Sequence[Agreement],
-    ) -> None:
-        self.steps, self.sizes, self.weights = steps, list(sizes), weights
-        self.trusted, self.agreement = list(trusted), list(agreement)
-        known = [math.isfinite(error) for error in trusted]
-        self.coarser = [self._coarser(level, known) for level in range(len(sizes))]
-        self.finer = [self._finer(level, known) for level in range(len(sizes))]
+    def __init__(self, scales: Scales, filled: PartialStates) -> None:
+        self.scales, self.filled = scales, filled
 
-    def apart(self, level: int, coarse: Tensor, fine: Tensor) -> Tensor:
-        """Return the error that the distance of two solutions indicates; ``(n, d)`` to ``(n,)``."""
-        ratio, least = self.agreement[level]
-        return (ratio * distance(coarse, fine, self.weights)).clamp(min=least)
-
-    def _coarser(self, level: int, known: list[bool]) -> int:
-        """Return the scale to try after a good step of a trusted ``level``."""
-        worth = _WORTH * self.sizes[level]
-        above = range(level + 1, len(self.sizes))
-        return next((k for k in above if known[k] or self.sizes[k] >= worth), level)
-
-    def _finer(self, level: int, known: list[bool]) -> int:
-        """Return the scale to try where ``level`` is not good enough."""
-        sure = max((k for k in range(level) if known[k]), default=0)
-        worth = known[sure] and self.sizes[level - 1] < _WORTH * self.sizes[sure]
-        return sure if worth else max(level - 1, 0)
-
-    def __call__(
-        self, states: Tensor, chosen: Tensor, allowed: Tensor, knots: Tensor, ready: Tensor
-    ) -> Path:
-        """March the ``chosen`` trajectories from their first row, and write what they visit.
+    def __call__(self, chosen: Tensor, allowed: Tensor) -> StepsTaken:
+        """Step the ``chosen`` trajectories from their first row to the last.
 
         Parameters
         ----------
-        states : Tensor, shape (n, n_rows, d)
         chosen : Tensor of int, shape (m,)
         allowed : Tensor, shape (m,)
             The sum of indicated errors over the horizon that each may have.
-        knots, ready : Tensor of bool, shape (n, n_rows)
-            Set where accepted steps end, and where the finer steps inside them do.
 
         Returns
         -------
-        Path
+        StepsTaken
             Of the chosen, numbered as in ``chosen``.
         """
-        run = _Run(self, states, chosen, allowed, knots, ready)
-        while run.goes_on():
+        attempt = _Attempt(self.scales, self.filled, chosen, allowed)
+        while attempt.goes_on():
             pass
-        return run.path()
+        return attempt.taken()
 
 
-class _Run:
-    """One march under way."""
+class _Attempt:
+    """Trajectories on their way from the first row to the last."""
 
     def __init__(
-        self,
-        march: March,
-        states: Tensor,
-        chosen: Tensor,
-        allowed: Tensor,
-        knots: Tensor,
-        ready: Tensor,
+        self, scales: Scales, filled: PartialStates, chosen: Tensor, allowed: Tensor
     ) -> None:
-        self.march, self.states, self.chosen = march, states, chosen
-        self.knots, self.ready = knots, ready
+        self.scales, self.filled, self.chosen = scales, filled, chosen
+        states = filled.states
         device, m = states.device, len(chosen)
         self.horizon = states.shape[1] - 1
-        self.sizes = torch.tensor(march.sizes, device=device)
+        self.sizes = torch.tensor(scales.sizes, device=device)
         self.rate = allowed / self.horizon
         self.at = torch.zeros(m, dtype=torch.int64, device=device)
         self.now = states[chosen, 0]
         self.coarse = self.now.clone()
-        self.level = torch.full((m,), len(march.sizes) - 1, device=device)
-        self.trust = torch.tensor([math.isfinite(e) for e in march.trusted], device=device)
-        self.trusting = torch.ones(m, dtype=torch.bool, device=device)
-        self.unseen = torch.zeros_like(self.at)  # trusted steps since one was compared
+        self.level = torch.full((m,), len(scales.sizes) - 1, device=device)
+        self.validated = torch.tensor(scales.validated, device=device)
+        self.relying = torch.ones(m, dtype=torch.bool, device=device)  # on what validation shows
+        self.unseen = torch.zeros_like(self.at)  # validated steps since one was compared
         self.wait = self.at.clone()  # row before which nothing coarser is tried
         self.pause = torch.ones_like(self.at)
         self.until = self.at.clone()  # row before which the best scale goes on, good or not
@@ -191,12 +138,12 @@ class _Run:
         self.error = torch.zeros(m, dtype=states.dtype, device=device)
         self.evaluations = self.at.clone()
         nothing = self.at[:0]
-        self.taken = [(nothing, nothing, nothing, self.error[:0])]
+        self.record = [(nothing, nothing, nothing, self.error[:0])]
 
     def goes_on(self) -> bool:
         """Try one step of every trajectory; return whether there are any left."""
         left = (self.horizon - self.at).contiguous()
-        self.active &= left >= self.march.sizes[0]
+        self.active &= left >= self.scales.sizes[0]
         if not bool(self.active.any()):
             return False
         fits = torch.searchsorted(self.sizes, left, right=True) - 1
@@ -209,14 +156,14 @@ class _Run:
 
     def _try(self, level: int, who: Tensor) -> None:
         """Try a step of one scale with the trajectories ``who``."""
-        march = self.march
-        now, step = self.now[who], march.steps[level].step
+        scales = self.scales
+        now, step = self.now[who], scales.steppers[level].step
         known = self.known[who]
         ends = self.first[who]
         if not bool(known.all()):
             ends[~known] = step(now[~known])
         self.evaluations[who] += (~known).long()
-        blind = self.trusting[who] & self.trust[level] & (self.unseen[who] > 0)
+        blind = self.relying[who] & self.validated[level] & (self.unseen[who] > 0)
         if level == 0:
             blind = torch.ones_like(blind)
         sure = who[blind]
@@ -227,38 +174,38 @@ class _Run:
 
     def _compare(self, level: int, who: Tensor, ends: Tensor) -> None:
         """Compare a step with finer ones, and take it or refuse it."""
-        march = self.march
-        size, ratio = march.sizes[level], march.sizes[level] // march.sizes[level - 1]
-        inside = march.steps[level - 1].steps(self.now[who], ratio)
+        scales = self.scales
+        size, ratio = scales.sizes[level], scales.sizes[level] // scales.sizes[level - 1]
+        inside = scales.steppers[level - 1].steps(self.now[who], ratio)
         self.evaluations[who] += ratio
-        indicated = march.apart(level, ends, inside[:, -1])
+        indicated = scales.indicated_error(level, ends, inside[:, -1])
         indicated = torch.where(indicated.isfinite(), indicated, torch.inf)
         rate = indicated / size
         better = rate < self.best[who]
         self.best[who] = torch.where(better, rate, self.best[who])
         self.best_level[who] = torch.where(better, level, self.best_level[who])
         good = (rate <= self.rate[who]) | (self.at[who] < self.until[who])
-        # The sum over a horizon is known to be small where a scale is trusted; one step alone must
-        # not use up all that is allowed.
-        trusted = self.trusting[who] & self.trust[level]
-        good |= trusted & (indicated <= self.rate[who] * self.horizon)
-        self.trusting[who] &= good | ~trusted
-        # What is trusted steps itself; elsewhere the finer steps are the better ones.
-        itself = good & trusted
+        # The sum over a horizon is known to be small where a scale is validated; one step alone
+        # must not use up all that is allowed.
+        relied = self.relying[who] & self.validated[level]
+        good |= relied & (indicated <= self.rate[who] * self.horizon)
+        self.relying[who] &= good | ~relied
+        # What is validated steps itself; elsewhere the finer steps are the better ones.
+        itself = good & relied
         if bool(itself.any()):
             self._accept(level, who[itself], ends[itself], ends[itself, None], indicated[itself])
-        other = good & ~trusted
+        other = good & ~relied
         if bool(other.any()):
             self._accept(level, who[other], ends[other], inside[other], indicated[other])
         self._refuse(level, who[~good], inside[~good, 0])
 
     def _refuse(self, level: int, who: Tensor, first: Tensor) -> None:
         """Go one scale finer; below the finest pair, back to what was best."""
-        march, trusting = self.march, self.trusting[who]
-        size = march.sizes[level]
+        scales, relying = self.scales, self.relying[who]
+        size = scales.sizes[level]
         self.wait[who] = torch.maximum(self.wait[who], self.at[who] + size * self.pause[who])
-        below = torch.where(trusting, march.finer[level], level - 1)
-        sure = trusting & self.trust[below]
+        below = torch.where(relying, scales.finer(level), level - 1)
+        sure = relying & self.validated[below]
         self.pause[who] = torch.where(sure, 2 * self.pause[who], self.pause[who])
         self.first[who], self.known[who] = first, below == level - 1
         self.level[who] = below
@@ -274,34 +221,34 @@ class _Run:
 
         Without ``indicated`` it was not compared, and the coarse path goes along with it.
         """
-        march, begin = self.march, self.at[who]
-        size, count = march.sizes[level], inside.shape[1]
+        scales, begin = self.scales, self.at[who]
+        size, count = scales.sizes[level], inside.shape[1]
         rows = begin[:, None] + size // count * torch.arange(1, count + 1, device=who.device)
         along = self.chosen[who]
-        self.states[along[:, None], rows] = inside
-        self.ready[along[:, None], rows] = True
-        self.knots[along, rows[:, -1]] = True
+        self.filled.states[along[:, None], rows] = inside
+        self.filled.ready[along[:, None], rows] = True
+        self.filled.nodes[along, rows[:, -1]] = True
         reached = inside[:, -1]
         if count == 1:
             coarse = reached + (self.coarse[who] - self.now[who])
-            known = torch.full_like(self.error[who], march.trusted[level])
+            known = torch.full_like(self.error[who], scales.errors[level])
             known = torch.where(known.isfinite(), known, 0.0)
             self.unseen[who] = (self.unseen[who] + 1) % _SAMPLE
         else:
             # Where both paths start together the step is known.
-            coarse, apart = ends.clone(), (self.coarse[who] != self.now[who]).any(dim=1)
-            if bool(apart.any()):
-                coarse[apart] = march.steps[level].step(self.coarse[who[apart]])
-            self.evaluations[who] += apart.long()
-            known = march.apart(level, coarse, reached)
+            coarse, differ = ends.clone(), (self.coarse[who] != self.now[who]).any(dim=1)
+            if bool(differ.any()):
+                coarse[differ] = scales.steppers[level].step(self.coarse[who[differ]])
+            self.evaluations[who] += differ.long()
+            known = scales.indicated_error(level, coarse, reached)
         if indicated is None:
             indicated = torch.full_like(known, torch.nan)
         self.coarse[who], self.now[who], self.at[who] = coarse, reached, begin + size
         self.error[who] = torch.maximum(self.error[who], known)
-        self.taken.append((who, begin, torch.full_like(who, level), indicated))
+        self.record.append((who, begin, torch.full_like(who, level), indicated))
         room = ~(indicated / size > _ROOM * self.rate[who]) & (self.at[who] >= self.wait[who])
-        sure = self.trusting[who] & self.trust[level]
-        above = torch.where(sure, march.coarser[level], min(level + 1, len(march.sizes) - 1))
+        sure = self.relying[who] & self.validated[level]
+        above = torch.where(sure, scales.coarser(level), min(level + 1, len(scales.sizes) - 1))
         self.level[who] = torch.where(room, above, level)
         if count > 1:
             self.pause[who] = 1
@@ -309,7 +256,7 @@ class _Run:
         self.best[who] = torch.inf
         self.active[who] &= (reached.abs() < DIVERGED).all(dim=1)
 
-    def path(self) -> Path:
+    def taken(self) -> StepsTaken:
         """Return what was done."""
-        who, begin, level, indicated = (torch.cat(part) for part in zip(*self.taken, strict=True))
-        return Path(who, begin, level, indicated, self.error, self.at, self.evaluations)
+        who, begin, level, indicated = (torch.cat(part) for part in zip(*self.record, strict=True))
+        return StepsTaken(who, begin, level, indicated, self.error, self.at, self.evaluations)

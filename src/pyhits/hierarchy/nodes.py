@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-#: Known states that a polynomial runs through. Its error falls by 2**6 when the spacing is halved;
+#: Nodes that a polynomial runs through. Its error falls by 2**6 when the spacing is halved;
 #: more would oscillate near the ends of a trajectory and where spacings change.
-NODES = 6
+N_NODES = 6
 
-#: Numbers of divided differences held at once.
-_HELD = 1 << 22
+#: Numbers of divided differences at once.
+_AT_ONCE = 1 << 22
 
 
-class Knots:
+class Nodes:
     """Known rows of many trajectories, and what lies between them.
 
     Parameters
@@ -46,11 +46,11 @@ class Knots:
         Returns
         -------
         Tensor, shape (k, m, d)
-            NaN in trajectories of fewer than ``NODES`` known rows.
+            NaN in trajectories of fewer than ``N_NODES`` known rows.
         """
         k, m, d = len(starts), len(offsets), self.flat.shape[1]
         found = self.flat.new_empty((k, m, d))
-        block = max(1, _HELD // (d * max(NODES, m)))
+        block = max(1, _AT_ONCE // (d * max(N_NODES, m)))
         at = (offsets / size).to(self.flat.dtype)
         for i in range(0, k, block):
             found[i : i + block] = self._newton(starts[i : i + block], size, at)
@@ -61,23 +61,23 @@ class Knots:
         along = starts // self.length
         begin, end = self._begin[along], self._end[along]
         place = torch.searchsorted(self.rows, starts.contiguous())
-        first = torch.minimum(torch.maximum(place - (NODES // 2 - 1), begin), end - NODES)
-        few = first < begin
-        nodes = torch.maximum(first, begin)[:, None] + torch.arange(NODES, device=starts.device)
+        first = torch.minimum(torch.maximum(place - (N_NODES // 2 - 1), begin), end - N_NODES)
+        lacking = first < begin
+        nodes = torch.maximum(first, begin)[:, None] + torch.arange(N_NODES, device=starts.device)
         nodes = self.rows[nodes.clamp(max=len(self.rows) - 1)]
         times = (nodes - starts[:, None]).to(at.dtype) / size
         differences = self.flat[nodes]
-        for order in range(1, NODES):
+        for order in range(1, N_NODES):
             step = (times[:, order:] - times[:, :-order])[..., None]
             differences[:, order:] = (
                 differences[:, order:] - differences[:, order - 1 : -1]
             ) / step
         values = differences[:, -1, None].expand(-1, len(at), -1)
-        for node in range(NODES - 2, -1, -1):
+        for node in range(N_NODES - 2, -1, -1):
             values = differences[:, node, None] + values * (at - times[:, node, None])[..., None]
-        if bool(few.any()):
+        if bool(lacking.any()):
             values = values.clone()
-            values[few] = torch.nan
+            values[lacking] = torch.nan
         return values
 
     def fill_gaps(self) -> None:

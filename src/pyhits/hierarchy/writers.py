@@ -25,7 +25,7 @@ _PLACES, _SAMPLE = 64, 4096
 _CHUNK_BYTES = 64 << 20
 
 
-class Sink(ABC):
+class Writer(ABC):
     """A file that grows by whole trajectories, and the record that says how far it is.
 
     Until it is finished the states are in ``<path>.part``; the record is ``<path>.json``.
@@ -104,7 +104,7 @@ class Sink(ABC):
         """Return the finished file as an array that is read where it is used."""
 
 
-class NpySink(Sink):
+class NpyWriter(Writer):
     """One array in NumPy's format, written plainly: pages of a map would fill the memory."""
 
     def create(self, rows: int) -> None:
@@ -151,7 +151,7 @@ class NpySink(Sink):
         return stream.getvalue()
 
 
-class ZarrSink(Sink):
+class ZarrWriter(Writer):
     """One uncompressed Zarr array in chunks of trajectories; its record ends up in its attributes.
 
     Raises
@@ -228,7 +228,7 @@ class ZarrSink(Sink):
 
 
 #: The extensions that can be written block by block.
-SINKS: dict[str, type[Sink]] = {".npy": NpySink, ".zarr": ZarrSink}
+WRITERS: dict[str, type[Writer]] = {".npy": NpyWriter, ".zarr": ZarrWriter}
 
 
 def _seal(path: Path) -> str:

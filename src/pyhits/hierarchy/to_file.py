@@ -17,7 +17,7 @@ from pyhits.data.files.guard import as_path
 from pyhits.errors import ArgumentError, CheckpointError, DivergenceError, FileFormatError
 from pyhits.hierarchy.divergence import Lost
 from pyhits.hierarchy.forecast import PARTS, Forecaster
-from pyhits.hierarchy.sinks import SINKS, Sink
+from pyhits.hierarchy.writers import WRITERS, Writer
 from pyhits.util.atomic import first_line
 from pyhits.util.progress import Advance, say
 
@@ -74,24 +74,24 @@ class ToFile:
             Zarr is not installed.
         """
         path = as_path(self.path)
-        if path.suffix.lower() not in SINKS:
-            raise ArgumentError(f"Expected {str(path)!r} to end in {' or '.join(SINKS)}.")
+        if path.suffix.lower() not in WRITERS:
+            raise ArgumentError(f"Expected {str(path)!r} to end in {' or '.join(WRITERS)}.")
         shape = (len(initial_states), forecaster.n_times, initial_states.shape[-1])
-        sink = SINKS[path.suffix.lower()](path, shape, initial_states.dtype)
+        writer = WRITERS[path.suffix.lower()](path, shape, initial_states.dtype)
         asked = self._record(forecaster, initial_states)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            record = self._found(sink, asked)
+            record = self._found(writer, asked)
             if record["diverged"] is not None and forecaster.on_divergence == "raise":
                 raise Lost(**record["diverged"]).error()
-            if not sink.is_finished(record):
-                self._fill(sink, record, forecaster, initial_states, progress)
-                sink.finish(record)
+            if not writer.is_finished(record):
+                self._fill(writer, record, forecaster, initial_states, progress)
+                writer.finish(record)
                 if record["diverged"] is not None:
                     lost = Lost(**record["diverged"])
                     text = f"{lost.n_lost:,} trajectories diverged, the first {lost.trajectory}"
                     say(f"{text} at step {lost.step}: NaN from there on.", verbose=self.verbose)
-            return sink.open()
+            return writer.open()
         except FileFormatError:
             raise
         except OSError as error:
@@ -117,41 +117,41 @@ class ToFile:
             | {"dt, names or times": _digest(json.dumps(facts).encode())},
         }
 
-    def _found(self, sink: Sink, asked: dict[str, Any]) -> dict[str, Any]:
+    def _found(self, writer: Writer, asked: dict[str, Any]) -> dict[str, Any]:
         """Return the record to go on from; refuse or delete what is not of this forecast."""
-        record = sink.read_record()
+        record = writer.read_record()
         others = _differences(record, asked)
         if not others and (
-            sink.is_finished(record)
-            or (not sink.path.exists() and sink.reopen(int(record["complete"])))
+            writer.is_finished(record)
+            or (not writer.path.exists() and writer.reopen(int(record["complete"])))
         ):
             return record
-        there = next((path for path in (sink.part, sink.path) if path.exists()), None)
-        if there is None and (not sink.record_file.exists() or "pyhits" in record):
+        there = next((path for path in (writer.part, writer.path) if path.exists()), None)
+        if there is None and (not writer.record_file.exists() or "pyhits" in record):
             return asked
         if not self.overwrite:
             raise CheckpointError(
-                f"{there or sink.record_file} is not of this forecast ("
+                f"{there or writer.record_file} is not of this forecast ("
                 f"{', '.join(others) or 'it has changed since'}): delete it, give another path, or "
                 "replace it with overwrite=True (--overwrite)."
             )
-        sink.remove()
+        writer.remove()
         return asked
 
     def _fill(
         self,
-        sink: Sink,
+        writer: Writer,
         record: dict[str, Any],
         forecaster: Forecaster,
         initial_states: np.ndarray,
         progress: Advance | None,
     ) -> None:
         """Write the missing trajectories; whatever stops it, say what is there."""
-        where = f"of this forecast are in {sink.part}"
+        where = f"of this forecast are in {writer.part}"
         try:
             if record["complete"]:
                 say(f"Continuing: {_state(record)} {where}.", verbose=self.verbose)
-            _write(sink, record, forecaster, initial_states, progress)
+            _write(writer, record, forecaster, initial_states, progress)
         except KeyboardInterrupt:
             say(
                 f"Stopped: {_state(record)} {where}; call again with the same arguments to "
@@ -161,12 +161,12 @@ class ToFile:
             raise
         except DivergenceError as error:
             record["diverged"] = Lost(error.trajectory, error.step, 1)._asdict()
-            sink.write_record(record)
+            writer.write_record(record)
             say(f"Stopped: {_state(record)} {where}.", verbose=self.verbose)
             raise
         except OSError as error:
             raise FileFormatError(
-                f"Cannot write {sink.part}: {first_line(error).rstrip('.')}. {_state(record)} "
+                f"Cannot write {writer.part}: {first_line(error).rstrip('.')}. {_state(record)} "
                 f"{where}; make room and call again with the same arguments to continue."
             ) from error
 
@@ -203,7 +203,7 @@ def fingerprints(forecaster: Forecaster, initial_states: np.ndarray) -> dict[str
 
 
 def _write(
-    sink: Sink,
+    writer: Writer,
     record: dict[str, Any],
     forecaster: Forecaster,
     initial_states: np.ndarray,
@@ -211,11 +211,11 @@ def _write(
 ) -> None:
     """Compute block after block, each while the one before is being written."""
     n, done = len(initial_states), int(record["complete"])
-    bytes_each = sink.shape[1] * sink.shape[2] * sink.dtype.itemsize
+    bytes_each = writer.shape[1] * writer.shape[2] * writer.dtype.itemsize
     size = forecaster.chunk * max(
         1, forecaster.stepper.batching.file_bytes // (forecaster.chunk * bytes_each)
     )
-    free = shutil.disk_usage(sink.path.parent).free
+    free = shutil.disk_usage(writer.path.parent).free
     if free < (n - done) * bytes_each:
         raise OSError(
             f"{(n - done) * bytes_each / 1e6:,.1f} MB are to be written, {free / 1e6:,.1f} MB free"
@@ -224,27 +224,27 @@ def _write(
     # What stopped an earlier call lies ahead, and is found again.
     lost = Lost(**lost) if lost is not None and lost["trajectory"] < done else None
     if not done:
-        sink.create(rows=size // PARTS if size % PARTS == 0 else size)
+        writer.create(rows=size // PARTS if size % PARTS == 0 else size)
 
     def save(begin: int, block: np.ndarray, lost: Lost | None) -> None:
-        sink.write(begin, block)
+        writer.write(begin, block)
         record["complete"] = begin + len(block)
         record["diverged"] = None if lost is None else lost._asdict()
-        sink.write_record(record)
+        writer.write_record(record)
 
     def wait(written: Future[None]) -> None:
         written.result()
         if progress is not None:
             progress(record["complete"], n)
 
-    with ThreadPoolExecutor(1) as writer:
-        written = writer.submit(sink.write_record, record)
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(writer.write_record, record)
         for begin in range(done, n, size):
             part = initial_states[begin : begin + size]
-            block = np.empty((len(part), *sink.shape[1:]), dtype=sink.dtype)
+            block = np.empty((len(part), *writer.shape[1:]), dtype=writer.dtype)
             lost = Lost.together([lost, forecaster(part, block, first=begin)])
             wait(written)
-            written = writer.submit(save, begin, block, lost)
+            written = pool.submit(save, begin, block, lost)
         wait(written)
 
 
