@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.numerics.basis import Monomials, n_monomials
 from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.numerics.ridge import Ridge
+from pyhits.numerics.rollout import iterate
 from pyhits.util.checks import as_count
 from pyhits.util.stored import Array
 
@@ -286,16 +287,25 @@ def roll(
     given : array, shape (n_steps, n, k), optional
         The last k features at every step.
     """
-    maps, n_steps = len(weights), ahead.shape[1]
-    past: list[Any] = [np.broadcast_to(row, (maps, *row.shape)) for row in rows[-like.lags :][::-1]]
+    d, lags = ahead.shape[-1], like.lags
+    known = [np.broadcast_to(row, (len(weights), *row.shape)) for row in rows[-lags:][::-1]]
+    inputs = None if given is None or not given.shape[2] else given
+    begin = lags - len(known)
+
+    def start(row: np.ndarray) -> np.ndarray:
+        return np.asarray(row + _monomials(row, starter.degree) @ starter.weights)
+
+    def step(past: np.ndarray) -> np.ndarray:
+        now = past[..., :d]
+        later = now + _monomials(past, like.degree) @ weights
+        return later if lags == 1 else np.concatenate([later, past[..., :-d]], axis=-1)
+
     with np.errstate(over="ignore", invalid="ignore"):
-        for k in range(n_steps):
-            if len(past) < like.lags:
-                step = _monomials(past[0], starter.degree) @ starter.weights
-            else:
-                before = past[0] if like.lags == 1 else np.concatenate(past, axis=-1)
-                step = _monomials(before, like.degree) @ weights
-            ahead[:, k] = past[0] + step
-            if given is not None and given.shape[2]:
-                ahead[:, k, :, -given.shape[2] :] = given[k]
-            past = [ahead[:, k], *past][: like.lags]
+        for k, row in enumerate(iterate(start, known[0], begin, inputs=inputs)):
+            ahead[:, k] = row
+            known.insert(0, row)
+        past = known[0] if lags == 1 else np.concatenate(known, axis=-1)
+        rest = None if inputs is None else inputs[begin:]
+        states = iterate(step, past, ahead.shape[1] - begin, inputs=rest)
+        for k, past in enumerate(states, start=begin):
+            ahead[:, k] = past[..., :d]

@@ -9,6 +9,7 @@ import torch
 
 from pyhits.numerics.basis import Monomials, n_monomials
 from pyhits.numerics.ridge import Ridge
+from pyhits.numerics.rollout import last_state
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Degrees tried, and monomials at most: as many as flow maps have, which are to do as well.
@@ -79,10 +80,12 @@ def rollout_error(
     ridge = Ridge(torch.from_numpy(basis(x.T).T), torch.from_numpy(y - x), products=True)
     squares = ridge.values.square()
     weights = ridge.solve(_RIDGE * float(squares.mean() / squares.max())).numpy()
-    for _ in range(horizon):
-        clock.check()
-        z = np.clip(z + basis(z.T).T @ weights, -_BOUND, _BOUND)
-    error = np.sqrt(np.square(z - end)[:, :d].mean(axis=1))
+
+    def step(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(np.clip(rows + basis(rows.T).T @ weights, -_BOUND, _BOUND))
+
+    reached = last_state(step, z, horizon, clock=clock)
+    error = np.sqrt(np.square(reached - end)[:, :d].mean(axis=1))
     return float(np.sqrt(np.square(np.minimum(error, _LOST)).mean()))
 
 

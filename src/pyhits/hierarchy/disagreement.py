@@ -19,7 +19,7 @@ from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.stepper import Stepper
-from pyhits.numerics.rollout import last
+from pyhits.numerics.rollout import last_state
 from pyhits.util.clock import UNLIMITED, Clock
 
 
@@ -71,7 +71,7 @@ def _both(
     states: Tensor, flow_maps: Mapping[int, FlowMap], coarse: int, fine: int
 ) -> tuple[Tensor, Tensor]:
     """Return the end of one coarse step from each state, and of the fine ones that make it up."""
-    composed = last(Stepper({fine: flow_maps[fine]}).step, states, coarse // fine)
+    composed = last_state(Stepper({fine: flow_maps[fine]}).step, states, coarse // fine)
     return Stepper({coarse: flow_maps[coarse]}).step(states), composed
 
 

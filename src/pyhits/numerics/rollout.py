@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
+
+from pyhits.util.clock import UNLIMITED, Clock
 
 State = TypeVar("State")
 
 
-def iterate(step: Callable[[State], State], state: State, n_steps: int) -> Iterator[State]:
+class Rows(Protocol):
+    """An array or a tensor, as a sequence along its first axis."""
+
+    def __getitem__(self, k: int, /) -> Any:
+        """Return one of them."""
+
+
+def iterate(
+    step: Callable[[State], State],
+    state: State,
+    n_steps: int,
+    *,
+    inputs: Rows | None = None,
+    clock: Clock = UNLIMITED,
+) -> Iterator[State]:
     """Yield the states after 1, 2, ... ``n_steps`` steps.
 
     Parameters
@@ -18,14 +34,28 @@ def iterate(step: Callable[[State], State], state: State, n_steps: int) -> Itera
     state : array or Tensor
         What ``step`` takes.
     n_steps : int
+    inputs : array or Tensor, shape (n_steps, ..., k), optional
+        What the last features of each new state are replaced by, in place: what the next step takes
+        besides the state itself.
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
     """
-    for _ in range(n_steps):
+    for k in range(n_steps):
+        clock.check()
         state = step(state)
+        if inputs is not None:
+            new: Any = state
+            new[..., new.shape[-1] - inputs[k].shape[-1] :] = inputs[k]
         yield state
 
 
-def last(step: Callable[[State], State], state: State, n_steps: int) -> State:
+def last_state(
+    step: Callable[[State], State], state: State, n_steps: int, *, clock: Clock = UNLIMITED
+) -> State:
     """Return the state after ``n_steps`` steps; parameters are those of :func:`iterate`."""
-    for state in iterate(step, state, n_steps):  # noqa: B007, B020
+    for state in iterate(step, state, n_steps, clock=clock):  # noqa: B007, B020
         pass
     return state

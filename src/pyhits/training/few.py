@@ -19,6 +19,7 @@ from torch import Tensor
 from pyhits.data.stretches import Stretches
 from pyhits.errors import DataError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ScaledNet
+from pyhits.numerics.rollout import iterate
 from pyhits.training.forms import Form, Regression, Steps, stretched
 from pyhits.training.history import History
 from pyhits.training.nets import NET, TrainedNet, best_net, trained_again
@@ -357,16 +358,14 @@ class _Fold:
 
     def rate(self, steps: Steps, n: int) -> list[float]:
         """Return the scores of ``n`` flow maps that step together."""
-        states = self.starts.expand(n, *self.starts.shape)
+        starts = self.starts.expand(n, *self.starts.shape)
         total = torch.zeros(n, dtype=torch.float64)
         own = self.starts.shape[1] - self.n_inputs
-        for truth in self.truth:
-            states = steps(states)
+        # The next step takes the inputs of its own time.
+        inputs = self.truth[..., own:] if self.n_inputs else None
+        rollout = iterate(steps, starts, len(self.truth), inputs=inputs)
+        for states, truth in zip(rollout, self.truth, strict=True):
             errors = (states - truth)[..., :own].square().mean(dim=2).sqrt()
-            if self.n_inputs:
-                # The next step is told what acts on it.
-                told = truth[:, own:].expand(n, -1, -1)
-                states = torch.cat([states[..., :own], told], dim=2)
             total += errors.nan_to_num(nan=_LOST).clamp(max=_LOST).mean(dim=1)
         scores: list[float] = (total / len(self.truth)).tolist()
         return scores

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyhits.flowmaps import ScaledNet
 from pyhits.flowmaps.base import StepInto
+from pyhits.numerics.rollout import iterate
 
 #: Windows whose errors are computed at once.
 _ROWS = 4096
@@ -80,11 +81,9 @@ class Objective:
 
     def _missed(self, inputs: Tensor, targets: Tensor) -> Iterator[Tensor]:
         """Yield by how much each step misses its target, ``(n, outputs * d)``, in sigmas."""
-        states = inputs
-        for target in targets:
-            inside = self.net.within(states).flatten(1)
-            yield (inside - target) * self.per_sigma
-            states = inside[:, -self.net.dimension :]
+        rollout = iterate(lambda x: self.net.within(x[:, -1]), inputs[:, None], len(targets))
+        for inside, target in zip(rollout, targets, strict=True):
+            yield (inside.flatten(1) - target) * self.per_sigma
 
     def errors(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return each window's part of the loss, shape ``(n,)``: its mean is the loss."""

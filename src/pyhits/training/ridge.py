@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from pyhits.flowmaps import FlowMap, ResidualNet, create
 from pyhits.flowmaps.residual import ACTIVATIONS
 from pyhits.numerics.ridge import Ridge
+from pyhits.numerics.rollout import iterate
 from pyhits.training.objective import Objective
 from pyhits.training.run import Progress, ScaleJob, State
 from pyhits.training.stages import Stages
@@ -241,8 +242,9 @@ class _Judge:
         states = torch.from_numpy(np.concatenate([self.truth[0], self.moved])).to(self.dtype)
         total, grown, count, first = 0.0, 0.0, 0, math.inf
         with torch.inference_mode(), np.errstate(over="ignore", invalid="ignore"):
-            for k in range(1, len(self.truth), net.outputs):
-                within = net.within(states)
+            n_steps = -(-(len(self.truth) - 1) // net.outputs)
+            rollout = iterate(lambda x: net.within(x[:, -1]), states[:, None], n_steps)
+            for k, within in zip(range(1, len(self.truth), net.outputs), rollout, strict=True):
                 part = slice(k, k + net.outputs)
                 truth, inside = self.truth[part], self.inside[part]
                 found = within.double().numpy().swapaxes(0, 1)[: len(truth)]
@@ -255,7 +257,6 @@ class _Judge:
                     first = total / (max(count, 1) * self.size)
                 if not math.isfinite(total):
                     break
-                states = within[:, -1]
         total += grown * _ARRIVING[self.dtype] / _PERTURBED[self.dtype]
         error = total / (max(count, 1) * self.size)
         return (error if math.isfinite(error) else math.inf), first

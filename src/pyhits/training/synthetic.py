@@ -16,6 +16,8 @@ from torch import Tensor
 
 from pyhits.flowmaps import PolynomialMap
 from pyhits.flowmaps.polynomial import fit_polynomial
+from pyhits.hierarchy import Stepper
+from pyhits.numerics.rollout import last_state
 from pyhits.training.sampling import focused, pick
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
@@ -202,17 +204,9 @@ def compose(
     flow_map: PolynomialMap, states: np.ndarray, times: int, clock: Clock = UNLIMITED
 ) -> np.ndarray:
     """Return ``states`` (n, d) after ``times`` steps, float64; a TimeIsUpError if that is late."""
-    result = np.empty_like(states)
-    step = flow_map.stepper(_ROWS)
-    for begin in range(0, len(states), _ROWS):
-        here = torch.from_numpy(states[begin : begin + _ROWS].copy())
-        there = torch.empty_like(here)
-        for _ in range(times):
-            clock.check()
-            step(here, there)
-            here, there = there, here
-        result[begin : begin + _ROWS] = here.numpy()
-    return result
+    step = Stepper({1: flow_map}, rows_per_block=_ROWS).step
+    found = last_state(step, torch.from_numpy(states), times, clock=clock)
+    return found.numpy()
 
 
 def interpolated(
