@@ -13,53 +13,66 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import circles, quick
 
-import pyhits
 from pyhits.errors import CheckpointError
+from pyhits.training import ScaleJob
+from pyhits.training.checkpoint import load_progress
+from pyhits.training.parallel import train_scales
 from pyhits.util.tensorfile import read_tensors, write_tensors
 
-Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
+#: Two scales of nets that hesitate from their 40th evaluation on, where it is asked for, so that
+#: they are killed in the middle however busy the machine is.
+_FIT = """
+import os, sys, time
+import numpy as np
+from pyhits.data.trajectories import Trajectories
+from pyhits.encoders import Standardise
+from pyhits.flowmaps import ResidualNet, register
+from pyhits.training import Recipe
+from pyhits.training.checkpoint import CheckpointFolder
+from pyhits.training.jobs import Tuning, make_jobs
+from pyhits.training.parallel import train_scales
 
+@register("test-hesitant")
+class Hesitant(ResidualNet):
+    evaluations = 0
 
-_KILLED = """
-import sys, numpy as np, pyhits
-sys.path.insert(0, sys.argv[2])
-from conftest import circles
-data = circles(20, 100)
-model = pyhits.HiTS([1, 2, 4], max_steps=1500, hidden_sizes=(16,), polynomial_degree=0,
-                    random_state=0, n_jobs=2, verbose=False)
+    def __init__(self, dimension, base_degree=None):
+        super().__init__(dimension, (16,), "gelu", base_degree)
+
+    def config(self):
+        return {"dimension": self.dimension, "base_degree": None}
+
+    def net(self, states):
+        self.evaluations += 1
+        if "PYHITS_HESITATE" in os.environ and self.evaluations > 40:
+            time.sleep(0.05)
+        return super().net(states)
+
+def make(path):
+    angle = np.arange(20)[:, None] + 0.1 * np.arange(101)
+    data = Trajectories(np.stack([np.cos(angle), np.sin(angle)], axis=2), 0.1)
+    recipe = Recipe(flow_map="test-hesitant", polynomial_degree=0, max_steps=400, synthetic=0.0)
+    encoder = Standardise().fit(data.values)
+    jobs = make_jobs(data, data, encoder, recipe.resolve(2, 20, 2000), [1, 4], seed=0)
+    folder = CheckpointFolder(path, "key")
+    for job in jobs:
+        job.checkpoint, job.checkpoint_seconds = folder.progress_file(job.step_size), 0.0
+        job.tuning = Tuning(chunk=4)
+    return jobs, folder
+
 if __name__ == "__main__":
-    model.fit(data, checkpoint=sys.argv[1])
+    jobs, folder = make(sys.argv[1])
+    train_scales(jobs, n_jobs=2, folder=folder)
 """
 
 
-def test_sigkill_in_the_middle_and_again(tmp_path: Path) -> None:
-    """A fit killed by SIGKILL, with its workers, continues and ends with the same model."""
-    script = tmp_path / "fit.py"
-    script.write_text(_KILLED)
-    folder = tmp_path / "checkpoint"
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(folder), str(Path(__file__).parent)],
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and not list(folder.glob("scale-*")):
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    data = circles(20, 100)
-    settings: dict[str, Any] = {
-        "step_sizes": [1, 2, 4], "max_steps": 1500, "hidden_sizes": (16,), "polynomial_degree": 0,
-    }  # fmt: skip
-    resumed = quick(**settings).fit(data, checkpoint=folder)
-    expected = quick(**settings).fit(data)
-    np.testing.assert_array_equal(
-        resumed.forecast(data.initial_states, 40, step_sizes=[1, 2, 4]),
-        expected.forecast(data.initial_states, 40, step_sizes=[1, 2, 4]),
-    )
-    with pytest.raises(CheckpointError, match="other data or other settings"):
-        quick(**{**settings, "max_steps": 10}).fit(data, checkpoint=folder)
+def _step_reached(job: ScaleJob) -> int:
+    assert job.checkpoint is not None
+    progress = load_progress(job.checkpoint, 1.0)
+    return 0 if progress is None else int(progress[0]["step"])
 
 
 def _children(pid: int) -> set[int]:
@@ -74,29 +87,49 @@ def _children(pid: int) -> set[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
-def test_workers_do_not_outlive_a_killed_fit(tmp_path: Path) -> None:
+def test_killed_fits_leave_no_process_and_continue_to_the_same_model(tmp_path: Path) -> None:
+    """SIGKILL ends the fit and one of its workers; the other one ends by itself."""
     script = tmp_path / "fit.py"
-    script.write_text(_KILLED.replace("max_steps=1500", "max_steps=10_000_000"))
-    folder = tmp_path / "checkpoint"
+    script.write_text(_FIT)
+    exec(_FIT, module := {"__name__": "fit"})
+    make: Any = module["make"]
+    jobs, folder = make(tmp_path / "checkpoint")
     process = subprocess.Popen(
-        [sys.executable, str(script), str(folder), str(Path(__file__).parent)],
+        [sys.executable, str(script), str(folder.path)],
+        env=os.environ | {"PYHITS_HESITATE": "1"},
         start_new_session=True,
     )
     try:
         deadline = time.monotonic() + 300
-        while time.monotonic() < deadline and not list(folder.glob("scale-*.part.*")):
-            time.sleep(0.1)
+        while time.monotonic() < deadline and min(map(_step_reached, jobs)) == 0:
+            time.sleep(0.02)
         workers = _children(process.pid)
         assert len(workers) >= 2
         process.kill()
+        os.kill(max(workers), signal.SIGKILL)
         process.wait()
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and any(Path(f"/proc/{w}").exists() for w in workers):
-            time.sleep(0.1)
+            time.sleep(0.05)
         assert not any(Path(f"/proc/{w}").exists() for w in workers)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+    assert 0 < min(map(_step_reached, jobs)) < 400
+    resumed = train_scales(jobs, n_jobs=1, folder=folder).flow_maps
+    expected = train_scales(make(tmp_path / "anew")[0], n_jobs=1).flow_maps
+    for size, flow_map in expected.items():
+        for mine, its in zip(
+            resumed[size].state_dict().values(), flow_map.state_dict().values(), strict=True
+        ):
+            assert torch.equal(mine, its)
+
+
+def test_folders_of_other_fits_are_refused(tmp_path: Path) -> None:
+    data, settings = circles(20, 60), {"step_sizes": [1], "polynomial_degree": 0, "max_steps": 20}
+    quick(**settings).fit(data, checkpoint=tmp_path)
+    with pytest.raises(CheckpointError, match="other data or other settings"):
+        quick(**{**settings, "max_steps": 10}).fit(data, checkpoint=tmp_path)
 
 
 def test_a_changed_bit_of_a_finished_scale_trains_it_again(tmp_path: Path) -> None:

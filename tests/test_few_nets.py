@@ -20,9 +20,8 @@ from pyhits.training import Recipe, few, nets
 from pyhits.training.few import Search
 from pyhits.training.forms import PENALTIES, Form, Regression
 from pyhits.training.history import History
-from pyhits.training.jobs import make_jobs
+from pyhits.training.jobs import ScaleJob, Tuning, make_jobs
 from pyhits.training.loop import train_scale
-from pyhits.training.run import ScaleJob
 from pyhits.util.clock import Clock
 
 
@@ -175,7 +174,7 @@ def test_a_net_upon_a_polynomial_learns_what_that_leaves() -> None:
     changes = windows[1] - windows[0]
     base = Regression(windows[0], changes).solve(Form(2, 1e-9))
     assert isinstance(base, PolynomialMap)
-    alone, upon = (nets._attempt(job, below).stages.net for below in (None, base))
+    alone, upon = (nets.prepared(job, below)[1].net for below in (None, base))
     states = torch.from_numpy(windows[0])
     left = torch.from_numpy(changes) - base.increment(states)
     assert torch.allclose(upon.scale, left.square().mean(0).sqrt(), rtol=1e-12)
@@ -204,7 +203,7 @@ def test_coupled_nets_are_trained_again_with_the_held_out_part() -> None:
 
 def test_fitting_again_without_time_keeps_the_net() -> None:
     job = scale(jumping(400))
-    net = nets._attempt(job).stages.net
+    net = nets.prepared(job)[1].net
     assert few.fit_again(job, net, History(1), clock=Clock.start(0.1)) is net
 
 
@@ -214,7 +213,7 @@ def test_a_net_upon_a_polynomial_is_fitted_again_as_such() -> None:
     form = Form(2, PENALTIES[3])
     first = few.solve(job.train, form)
     assert isinstance(first, PolynomialMap)
-    net = nets._attempt(job, first).stages.net
+    net = nets.prepared(job, first)[1].net
     again = few.fit_again(job, net, History(1, form=form.as_dict()))
     assert isinstance(again, ScaledNet)
     assert again.base is not None
@@ -230,17 +229,17 @@ def test_a_constant_feature_is_left_alone() -> None:
     base = Regression(windows[0], windows[1] - windows[0]).solve(Form(1, 1e-9))
     assert isinstance(base, PolynomialMap)
     for below in (None, base):
-        assert nets._attempt(job, below).stages.net.scale[3] == 0
+        assert nets.prepared(job, below)[1].net.scale[3] == 0
 
 
 def test_the_loss_spans_as_many_steps_as_windows_allow() -> None:
     job = scale(jumping(250))
-    assert nets._attempt(job).job.train.rollout_steps == 4
+    assert nets.prepared(job)[0].train.rollout_steps == 4
     short = np.arange(0, len(job.train.values) + 1, 5)
     pieces = replace(job, train=replace(job.train, offsets=short))
-    assert nets._attempt(pieces).job.train.rollout_steps == 2
+    assert nets.prepared(pieces)[0].train.rollout_steps == 2
     told = replace(job, train=replace(job.train, n_inputs=1))
-    assert nets._attempt(told).job.train.rollout_steps == 1
+    assert nets.prepared(told)[0].train.rollout_steps == 1
 
 
 @pytest.mark.usefixtures("quick")
@@ -297,11 +296,8 @@ def test_notes_say_that_no_net_won_or_was_tried() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_killed_training_goes_on_where_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pyhits.training.run._CHUNK", 8)
-    job = scale(jumping(400))
+def test_a_killed_training_goes_on_where_it_was(tmp_path: Path) -> None:
+    job = replace(scale(jumping(400)), tuning=Tuning(chunk=8))
     whole, _ = train_scale(job)
     part = tmp_path / "part.safetensors"
     kept = replace(job, checkpoint=part, checkpoint_seconds=0.0)

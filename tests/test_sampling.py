@@ -29,7 +29,7 @@ from pyhits.training import (
     train_scale,
 )
 from pyhits.training import run as run_module
-from pyhits.training.jobs import make_jobs
+from pyhits.training.jobs import Tuning, make_jobs
 from pyhits.training.objective import Objective
 from pyhits.training.sampling import (
     Density,
@@ -202,7 +202,7 @@ def test_batches_are_a_function_of_seed_number_and_focus(name: str, d: int) -> N
 @pytest.mark.parametrize("p", [1, 3])
 def test_the_errors_of_windows_are_the_parts_of_the_loss(p: int) -> None:
     scale = job(circles(10, 30), replace(SMALL, rollout_steps=p))
-    stages = prepare(scale.train, scale.validation, scale.recipe, torch.float64, 0)
+    stages = prepare(replace(scale, dtype="float64"))
     objective = Objective(stages.net.double(), stages.sigma, "cpu", p)
     tensors = objective.tensors(scale.train.draw(5000, 0))
     errors = objective.errors(*tensors)
@@ -215,13 +215,10 @@ def test_the_errors_of_windows_are_the_parts_of_the_loss(p: int) -> None:
 
 @pytest.mark.parametrize("name", SAMPLINGS)
 @pytest.mark.parametrize("p", [1, 2])
-def test_a_killed_training_resumes_bit_equal(
-    name: str, p: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_training_resumes_bit_equal(name: str, p: int, tmp_path: Path) -> None:
     """Stopped between two refreshes, it draws what the uninterrupted one would have drawn."""
-    monkeypatch.setattr(run_module, "_CHUNK", 16)
     recipe = replace(SMALL, sampling=name, rollout_steps=p, early_bias=2.0)
-    whole = job(settling(20, 60, 2), recipe)
+    whole = replace(job(settling(20, 60, 2), recipe), tuning=Tuning(chunk=16))
     expected, _ = train_scale(whole)
     part = tmp_path / "part.safetensors"
     stopped = replace(whole, checkpoint=part, checkpoint_seconds=0.0)
@@ -258,7 +255,7 @@ def test_samplings_train_other_nets_and_residual_follows_the_errors() -> None:
     assert not any(same(a, b) for k, a in enumerate(nets) for b in nets[:k])
     recipe = replace(SMALL, sampling="residual", early_bias=3.0)
     scale = job(settling(40, 200, 2), recipe)
-    stages = prepare(scale.train, scale.validation, scale.recipe, torch.float32, 0)
+    stages = prepare(scale)
     run = run_module.Run(scale, stages, 1.0, pyhits.training.History(2), None)
     run.validate(run.every, 0.0, 1.0, 1e-3)
     assert isinstance(run.recorded, Residual)
@@ -274,7 +271,7 @@ def test_the_paper_takes_first_windows_whatever_is_drawn_elsewhere() -> None:
     short = paper.override(hidden_sizes=(8,), max_steps=20)
     data = circles(20, 20)
     scale = job(data, short, 1)
-    stages = prepare(scale.train, scale.validation, scale.recipe, torch.float32, 0)
+    stages = prepare(scale)
     run = run_module.Run(scale, stages, 1.0, pyhits.training.History(1), None)
     inputs, targets = run.windows(5)
     assert inputs.shape == (20, 2)

@@ -22,10 +22,9 @@ from pyhits.training import (
     optimisers,
     train_scale,
 )
-from pyhits.training import loop as loop_module
 from pyhits.training import run as run_module
 from pyhits.training.checkpoint import save_progress
-from pyhits.training.jobs import make_jobs
+from pyhits.training.jobs import Tuning, make_jobs
 from pyhits.training.objective import Objective
 from pyhits.training.parallel import train_scales
 from pyhits.training.stacked import train_stacked
@@ -85,10 +84,10 @@ def test_a_stack_trains_as_its_scales_alone(optimizer: str) -> None:
         assert_same(train_scale(job), trained, rtol=1e-6)
 
 
-def test_bases_and_the_race_between_nets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyhits.training.stages._BASE_CERTAIN", 0.0)
+def test_bases_and_the_race_between_nets() -> None:
     recipe = replace(SMALL, polynomial_degree=5, max_steps=600, learning_rate=1e-2)
-    jobs = make(sine_flow(), [1, 4, 16], recipe)
+    tuning = Tuning(base_certain=0.0)
+    jobs = [replace(job, tuning=tuning) for job in make(sine_flow(), [1, 4, 16], recipe)]
     together = stacked(jobs)
     kinds = {history.flow_map for _, history in together}
     assert kinds == {"polynomial (degree 5) + net", "net"}
@@ -96,9 +95,7 @@ def test_bases_and_the_race_between_nets(monkeypatch: pytest.MonkeyPatch) -> Non
         assert_same(train_scale(job), trained, rtol=1e-5)
 
 
-def test_taught_windows_are_focused_in_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "_LEAST_SYNTHETIC_STEPS", 0)
-    monkeypatch.setattr("pyhits.training.synthetic._N_SYNTHETIC", 4096)
+def test_synthetic_windows_are_focused_in_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     foci: list[int] = []
     original = run_module.SyntheticWindows.focus_on
 
@@ -108,7 +105,9 @@ def test_taught_windows_are_focused_in_a_stack(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(run_module.SyntheticWindows, "focus_on", focus_on)
     data = systems.get("van-der-pol").simulate(60, 200, dt=0.02, random_state=0)
-    jobs = make(data, [32, 64], replace(SMALL, polynomial_degree=9, max_steps=100, tables=False))
+    tuning = Tuning(synthetic_steps=0, n_synthetic=4096)
+    recipe = replace(SMALL, polynomial_degree=9, max_steps=100, tables=False)
+    jobs = [replace(job, tuning=tuning) for job in make(data, [32, 64], recipe)]
     together = stacked(jobs)
     assert foci
     for job, trained in zip(jobs, together, strict=True):

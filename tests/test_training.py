@@ -36,10 +36,9 @@ from pyhits.training import (
 from pyhits.training import loop as loop_module
 from pyhits.training import run as run_module
 from pyhits.training.checkpoint import CheckpointFolder
-from pyhits.training.jobs import fingerprint, make_jobs
+from pyhits.training.jobs import Tuning, fingerprint, make_jobs
 from pyhits.training.loop import train_scale
 from pyhits.training.parallel import train_scales
-from pyhits.training.stages import Stages
 
 SMALL = Recipe(hidden_sizes=(16,), batch_size=64, max_steps=200, polynomial_degree=0)
 
@@ -170,20 +169,19 @@ def test_a_short_race_decides_on_the_polynomial_stage(
 ) -> None:
     """Where it is open whether a base helps, both nets train briefly and the better goes on."""
     errors: list[tuple[bool, int]] = []
-    original = loop_module._run
+    original = loop_module.train
 
-    def run(job: ScaleJob, stages: Stages, *rest: Any) -> Any:
-        has_base = stages.net.base is not None
-        assert job.recipe.max_steps is not None
-        errors.append((has_base, job.recipe.max_steps))
-        state = original(job, stages, *rest)
-        if job.recipe.max_steps < 200:
+    def train(run: run_module.Run) -> Any:
+        has_base = run.net.base is not None
+        errors.append((has_base, run.max_steps))
+        state = original(run)
+        if run.max_steps < 200:
             state.best_error = 0.0 if has_base == (better == "base") else 1.0
         return state
 
-    monkeypatch.setattr(loop_module, "_run", run)
-    monkeypatch.setattr("pyhits.training.stages._BASE_CERTAIN", 0.0)
-    train_scale(jobs(sine_flow(), [1], replace(SMALL, polynomial_degree=5))[0])
+    monkeypatch.setattr(loop_module, "train", train)
+    (job,) = jobs(sine_flow(), [1], replace(SMALL, polynomial_degree=5))
+    train_scale(replace(job, tuning=Tuning(base_certain=0.0)))
     assert errors[:2] == [(True, 20), (False, 20)]
     assert errors[2] == (better == "base", 200)
 

@@ -16,8 +16,7 @@ from pyhits.flowmaps import FlowMap, ScaledNet
 from pyhits.noise import Denoised, denoise
 from pyhits.training.few import fit_again
 from pyhits.training.history import History
-from pyhits.training.jobs import make_jobs
-from pyhits.training.run import ScaleJob
+from pyhits.training.jobs import ScaleJob, make_jobs
 from pyhits.uncertainty import Region
 from pyhits.util.clock import Clock
 from pyhits.util.progress import Advance

@@ -10,12 +10,12 @@ from pyhits.training.history import History
 from pyhits.training.recipe import RECIPES, Recipe, get_recipe
 
 if TYPE_CHECKING:
+    from pyhits.training.jobs import ScaleJob
     from pyhits.training.loop import train_scale
-    from pyhits.training.run import ScaleJob
     from pyhits.training.windows import WindowSampler
 
 #: Names that are imported when they are first used, and the module of each.
-_HOMES = {"train_scale": "loop", "ScaleJob": "run", "WindowSampler": "windows"}
+_HOMES = {"train_scale": "loop", "ScaleJob": "jobs", "WindowSampler": "windows"}
 
 __all__ = [
     "RECIPES",

@@ -25,8 +25,8 @@ import numpy as np
 from pyhits.errors import TrainingError
 from pyhits.flowmaps import FlowMap, register
 from pyhits.training.history import History
+from pyhits.training.jobs import ScaleJob
 from pyhits.training.parallel import train_alone
-from pyhits.training.run import ScaleJob
 
 #: Arrays of more bytes are scattered, not sent with each scale.
 _LARGE = 4096

@@ -22,8 +22,8 @@ from pyhits.flowmaps import FlowMap, PolynomialMap, ScaledNet
 from pyhits.numerics.rollout import iterate
 from pyhits.training.forms import Form, Regression, Steps, stretched
 from pyhits.training.history import History
+from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.nets import NET, TrainedNet, best_net, trained_again
-from pyhits.training.run import Progress, ScaleJob
 from pyhits.training.stages import describe
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock

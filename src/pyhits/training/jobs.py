@@ -1,19 +1,101 @@
-"""From data and settings to one training job a scale."""
+"""Training jobs, one a scale: what they hold, and how they follow from data and settings."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from pyhits.coordinates.input_steps import over_packed_steps
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError
 from pyhits.training.recipe import Recipe
-from pyhits.training.run import ScaleJob
 from pyhits.training.windows import WindowSampler
+
+#: ``progress(step, total, validation_error)``.
+Progress = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What no recipe says about nets: measured once on the paper's systems.
+
+    Attributes
+    ----------
+    chunk : int
+        Batches drawn at once, for fewer and larger gathers.
+    base_certain, base_hopeless : float
+        Below the first relative error a polynomial is the base of a net, above the second the net
+        learns better alone. Between them a short training of both decides.
+    synthetic_steps, synthetic_seconds : int and float
+        Trainings of fewer steps or seconds do without synthetic windows, which take some seconds;
+    synthetic_above : float
+        so do those whose polynomial has a smaller relative error.
+    n_synthetic : int
+        Synthetic windows.
+    """
+
+    chunk: int = 64
+    base_certain: float = 3e-7
+    base_hopeless: float = 1e-2
+    synthetic_steps: int = 2000
+    synthetic_seconds: float = 20.0
+    synthetic_above: float = 1e-11
+    n_synthetic: int = 65_536
+
+
+@dataclass
+class ScaleJob:
+    """All that one scale's training needs; plain values and arrays, so that it travels.
+
+    Attributes
+    ----------
+    train, validation : WindowSampler
+        Windows to train on, and to measure errors on.
+    recipe : Recipe
+        Resolved settings.
+    seed : int
+        Seeds the weights; the samplers hold their own.
+    dtype : str
+        ``float32`` or ``float64``.
+    device : str
+        A torch device.
+    time_limit : float, optional
+        Seconds; the learning rate reaches zero then. The result depends on the machine.
+    checkpoint : Path, optional
+        File in which progress is kept.
+    checkpoint_seconds : float
+        Time between two writings of it.
+    tuning : Tuning, optional
+        What no recipe says.
+    """
+
+    train: WindowSampler
+    validation: WindowSampler
+    recipe: Recipe
+    seed: int
+    dtype: str = "float32"
+    device: str = "cpu"
+    time_limit: float | None = None
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = 5.0
+    tuning: Tuning = Tuning()
+
+    @property
+    def step_size(self) -> int:
+        """Rows per step."""
+        return self.train.step_size
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The dtype, as torch has it."""
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
 
 
 def make_jobs(

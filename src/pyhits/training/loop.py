@@ -14,15 +14,9 @@ from pyhits.errors import TrainingError
 from pyhits.flowmaps import FlowMap
 from pyhits.training.few import train_few
 from pyhits.training.history import History
+from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.ridge import solve
-from pyhits.training.run import (
-    BLEW_UP,
-    Progress,
-    Run,
-    ScaleJob,
-    State,
-    train,
-)
+from pyhits.training.run import BLEW_UP, Run, State, train
 from pyhits.training.stages import Stages, describe, prepare
 from pyhits.training.synthetic import SyntheticWindows, synthesise
 from pyhits.training.tabulate import MOST_FEATURES, tabulate
@@ -33,10 +27,6 @@ PILOT = 0.1
 
 #: Parts of the learning rate that are tried until the error stays finite.
 FACTORS = (1.0, 0.3, 0.1)
-
-#: Trainings of fewer steps or seconds do without synthetic windows, which take some seconds; so do
-#: those whose polynomial stage has a smaller relative error.
-_LEAST_SYNTHETIC_STEPS, _LEAST_SYNTHETIC_SECONDS, _SYNTHETIC_ABOVE = 2000, 20.0, 1e-11
 
 #: A table takes up to about half a minute. Refinement stops at the first relative mean squared
 #: error; below the second, which nets of coarse steps do not reach, none is trained.
@@ -95,15 +85,16 @@ class Scale:
     def prepare(cls, job: ScaleJob, progress: Progress | None = None) -> Scale:
         """Do what precedes the net: increments, polynomial, synthetic windows, table."""
         clock = Clock.start(job.time_limit)
-        dtype = getattr(torch, job.dtype)
-        stages = prepare(
-            job.train, job.validation, job.recipe, dtype, job.seed, clock.until(_FOR_POLYNOMIAL)
-        )
+        stages = prepare(job, clock.until(_FOR_POLYNOMIAL))
         if _worth_synthesising(job, stages):
-            degree, own = job.recipe.polynomial_degree, clock.until(_FOR_SYNTHETIC)
             with contextlib.suppress(TimeIsUpError):
                 stages.synthetic = synthesise(
-                    job.train, job.validation, degree=degree, sigma=stages.sigma, clock=own
+                    job.train,
+                    job.validation,
+                    degree=job.recipe.polynomial_degree,
+                    sigma=stages.sigma,
+                    n=job.tuning.n_synthetic,
+                    clock=clock.until(_FOR_SYNTHETIC),
                 )
         if stages.synthetic is not None and _worth_a_table(job, stages):
             own = clock.until(_FOR_TABLE)
@@ -116,7 +107,7 @@ class Scale:
 
     def closed_form(self) -> FlowMap | None:
         """Return the polynomial or the table if it leaves nothing to learn."""
-        stages, dtype = self.stages, getattr(torch, self.job.dtype)
+        stages, dtype = self.stages, self.job.torch_dtype
         target = stages.relative_target(dtype, self.job.recipe.target_error)
         exact: FlowMap
         if stages.polynomial is not None and stages.polynomial_error <= target:
@@ -163,7 +154,7 @@ class Scale:
             return stages.table
         if polynomial is not None and not error < stages.polynomial_error:
             history.validation_error = stages.polynomial_error
-            return polynomial.to(getattr(torch, self.job.dtype))
+            return polynomial.to(self.job.torch_dtype)
         if math.isfinite(error):
             history.validation_error = error
             return stages.net
@@ -177,7 +168,7 @@ class Scale:
         history, validation = self.history, self.stages.validation
         history.flow_map = describe(flow_map)
         with torch.inference_mode():
-            states = torch.from_numpy(validation[0]).to(getattr(torch, self.job.dtype))
+            states = torch.from_numpy(validation[0]).to(self.job.torch_dtype)
             predicted = flow_map.within(states).double().numpy()
         truth = validation[1 : 1 + flow_map.outputs].swapaxes(0, 1)
         history.one_step_mse = float(np.mean(np.square(predicted - truth)))
@@ -187,13 +178,13 @@ class Scale:
 
 def _worth_synthesising(job: ScaleJob, stages: Stages) -> bool:
     """Whether a net will be trained, long enough to be short of recorded windows."""
-    recipe = job.recipe
-    enough = (recipe.max_steps or 0) >= _LEAST_SYNTHETIC_STEPS
-    enough &= job.time_limit is None or job.time_limit >= _LEAST_SYNTHETIC_SECONDS
+    recipe, tuning = job.recipe, job.tuning
+    enough = (recipe.max_steps or 0) >= tuning.synthetic_steps
+    enough &= job.time_limit is None or job.time_limit >= tuning.synthetic_seconds
     possible = (
         recipe.synthetic > 0 and recipe.polynomial_degree > 0 and recipe.windows == "anywhere"
     )
-    return enough and possible and stages.polynomial_error > _SYNTHETIC_ABOVE
+    return enough and possible and stages.polynomial_error > tuning.synthetic_above
 
 
 def _worth_a_table(job: ScaleJob, stages: Stages) -> bool:
@@ -220,7 +211,7 @@ def _tabulate(
         progress=alive(job, progress),
         clock=clock,
     )
-    stages.table = table.to(getattr(torch, job.dtype))
+    stages.table = table.to(job.torch_dtype)
     stages.table_error = stages.one_step_error(stages.table)
 
 
@@ -256,9 +247,8 @@ def attempt(
     for factor in factors:
         if scale.clock.is_over and state.best:
             break
-        tried = _run(
-            _in_time(scale.job, scale.clock), scale.stages, factor, scale.history, progress
-        )
+        job = _in_time(scale.job, scale.clock)
+        tried = train(Run(job, scale.stages, factor, scale.history, progress))
         if tried.best_error < state.best_error:
             state = tried
         if scale.history.stopped_by != BLEW_UP:
@@ -269,14 +259,3 @@ def attempt(
 def _in_time(job: ScaleJob, clock: Clock) -> ScaleJob:
     """Return the job with the seconds that its clock has left."""
     return replace(job, time_limit=max(clock.left, 1e-9)) if clock.is_limited else job
-
-
-def _run(
-    job: ScaleJob,
-    stages: Stages,
-    factor: float,
-    history: History,
-    progress: Progress | None,
-) -> State:
-    """Train once, from the start or from where the checkpoint left off."""
-    return train(Run(job, stages, factor, history, progress))

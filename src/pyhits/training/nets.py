@@ -9,13 +9,8 @@ import torch
 
 from pyhits.flowmaps import PolynomialMap, ResidualNet, ScaledNet, create
 from pyhits.training.history import History
-from pyhits.training.run import (
-    Judge,
-    Progress,
-    Run,
-    ScaleJob,
-    train,
-)
+from pyhits.training.jobs import Progress, ScaleJob
+from pyhits.training.run import Judge, Run, train
 from pyhits.training.stages import Stages, prepare
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
@@ -104,17 +99,12 @@ def best_net(
         own = clock.part(1 / (len(bases) - k))
         if own.left < _LEAST_SECONDS:
             break
-        attempt = _attempt(job, below)
         made = History(job.step_size)
-        attempt.job.time_limit = own.left if own.is_limited else None
-        run = Run(attempt.job, attempt.stages, 1.0, made, progress, judge)
-        state = train(run)
+        net = _trained(job, below, made, own, progress, judge)
         done = len(history.records)
-        history.records += [record | {"step": done + record["step"]} for record in state.records]
-        if best is None or state.best_error < best.score:
-            net = attempt.stages.net
-            net.load_state_dict(state.best)
-            best = TrainedNet(net.eval(), state.best_error)
+        history.records += [record | {"step": done + record["step"]} for record in made.records]
+        if net is not None and (best is None or net.score < best.score):
+            best = net
             history.stopped_by = made.stopped_by
     return best
 
@@ -131,27 +121,31 @@ def trained_again(
     """
     if clock.left < _LEAST_SECONDS:
         return None
-    attempt = _attempt(job, base)
-    attempt.job.time_limit = clock.left if clock.is_limited else None
-    run = Run(attempt.job, attempt.stages, 1.0, History(job.step_size), None)
-    state = train(run)
+    again = _trained(job, base, History(job.step_size), clock)
+    return None if again is None else again.net
+
+
+def _trained(
+    job: ScaleJob,
+    base: PolynomialMap | None,
+    history: History,
+    clock: Clock,
+    progress: Progress | None = None,
+    judge: Judge | None = None,
+) -> TrainedNet | None:
+    """Return a trained net; None where no error was finite. The history receives its records."""
+    job, stages = prepared(job, base)
+    job.time_limit = clock.left if clock.is_limited else None
+    state = train(Run(job, stages, 1.0, history, progress, judge))
+    history.records = state.records
     if not state.best:
         return None
-    net = attempt.stages.net
-    net.load_state_dict(state.best)
-    return net.eval()
+    stages.net.load_state_dict(state.best)
+    return TrainedNet(stages.net.eval(), state.best_error)
 
 
-@dataclass
-class _Attempt:
-    """What one net is trained with."""
-
-    job: ScaleJob
-    stages: Stages
-
-
-def _attempt(job: ScaleJob, base: PolynomialMap | None = None) -> _Attempt:
-    """Return a net alone, or one that learns what a polynomial leaves."""
+def prepared(job: ScaleJob, base: PolynomialMap | None = None) -> tuple[ScaleJob, Stages]:
+    """Return what trains a net alone, or one that learns what a polynomial leaves."""
     # Of a single step the base is evaluated once a window, not once a window and batch.
     n_steps = _loss_steps(job) if base is None else 1
     recipe = job.recipe.override(
@@ -169,12 +163,11 @@ def _attempt(job: ScaleJob, base: PolynomialMap | None = None) -> _Attempt:
     windows = replace(job.train, rollout_steps=n_steps)
     # The judge steps the held-out part; of its windows single steps alone are measured.
     validation = replace(job.validation, rollout_steps=1)
-    stages = prepare(windows, validation, recipe, getattr(torch, job.dtype), job.seed)
+    job = replace(job, train=windows, validation=validation, recipe=recipe, device="cpu")
+    stages = prepare(job)
     if base is not None:
         stages.net = _upon(base, stages.net, job.train)
-    return _Attempt(
-        replace(job, train=windows, validation=validation, recipe=recipe, device="cpu"), stages
-    )
+    return job, stages
 
 
 def _loss_steps(job: ScaleJob) -> int:

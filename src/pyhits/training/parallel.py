@@ -21,8 +21,8 @@ from pyhits.flowmaps import FlowMap, register
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.few import may_try_nets
 from pyhits.training.history import History
+from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.loop import train_scale
-from pyhits.training.run import Progress, ScaleJob
 from pyhits.training.stacked import train_stacked
 from pyhits.util.clock import UNLIMITED, Clock
 

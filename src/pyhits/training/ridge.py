@@ -23,8 +23,9 @@ from pyhits.flowmaps import FlowMap, ResidualNet, create
 from pyhits.flowmaps.residual import ACTIVATIONS
 from pyhits.numerics.ridge import Ridge
 from pyhits.numerics.rollout import iterate
+from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.objective import Objective
-from pyhits.training.run import Progress, ScaleJob, State
+from pyhits.training.run import State
 from pyhits.training.stages import Stages
 from pyhits.training.varpro import fit_hidden, is_little, is_possible
 from pyhits.training.windows import WindowSampler

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -18,64 +17,21 @@ from pyhits.flowmaps import ScaledNet
 from pyhits.training import optimisers
 from pyhits.training.checkpoint import load_progress, save_progress
 from pyhits.training.history import History
+from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.objective import Objective
 from pyhits.training.recipe import Recipe
 from pyhits.training.sampling import Sampling, make_sampling
 from pyhits.training.stages import Stages
 from pyhits.training.synthetic import SyntheticWindows
-from pyhits.training.windows import WindowSampler
 
-#: Batches drawn at once, for fewer and larger gathers, and the numbers in them at most.
-_CHUNK, _MOST_NUMBERS = 64, 8_000_000
+#: Numbers in the batches that are drawn at once, at most.
+_MOST_NUMBERS = 8_000_000
 
 #: ``History.stopped_by`` of a training whose error was not finite.
 BLEW_UP = "not finite"
 
-#: ``progress(step, total, validation_error)``.
-Progress = Callable[[int, int, float], None]
-
 #: What a net is judged by in place of its loss on the held-out windows.
 Judge = Callable[[ScaledNet], float]
-
-
-@dataclass
-class ScaleJob:
-    """All that one scale's training needs; plain values and arrays, so that it travels.
-
-    Attributes
-    ----------
-    train, validation : WindowSampler
-        Windows to train on, and to measure errors on.
-    recipe : Recipe
-        Resolved settings.
-    seed : int
-        Seeds the weights; the samplers hold their own.
-    dtype : str
-        ``float32`` or ``float64``.
-    device : str
-        A torch device.
-    time_limit : float, optional
-        Seconds; the learning rate reaches zero then. The result depends on the machine.
-    checkpoint : Path, optional
-        File in which progress is kept.
-    checkpoint_seconds : float
-        Time between two writings of it.
-    """
-
-    train: WindowSampler
-    validation: WindowSampler
-    recipe: Recipe
-    seed: int
-    dtype: str = "float32"
-    device: str = "cpu"
-    time_limit: float | None = None
-    checkpoint: Path | None = None
-    checkpoint_seconds: float = 5.0
-
-    @property
-    def step_size(self) -> int:
-        """Rows per step."""
-        return self.train.step_size
 
 
 @dataclass
@@ -139,7 +95,7 @@ class Run:
             self._first = self.objective.tensors(job.train.first())
         numbers = recipe.batch_size * len(stages.validation) * stages.validation.shape[-1]
         #: Batches in a chunk, and steps between two validations.
-        self.batches = max(1, min(_CHUNK, _MOST_NUMBERS // max(1, numbers)))
+        self.batches = max(1, min(job.tuning.chunk, _MOST_NUMBERS // max(1, numbers)))
         self.every = max(1, min(500, self.max_steps // 20))
         self.recorded = Sampling(job.train)
         if recipe.windows == "anywhere":

@@ -19,6 +19,7 @@ from pyhits.flowmaps import FlowMap, ResidualNet
 from pyhits.flowmaps.residual import ACTIVATIONS
 from pyhits.training import optimisers
 from pyhits.training.history import History
+from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.loop import (
     FACTORS,
     PILOT,
@@ -27,13 +28,7 @@ from pyhits.training.loop import (
     attempt,
     train_net,
 )
-from pyhits.training.run import (
-    BLEW_UP,
-    Progress,
-    Run,
-    ScaleJob,
-    advance,
-)
+from pyhits.training.run import BLEW_UP, Run, advance
 
 
 class Stack:

@@ -17,10 +17,9 @@ from pyhits.flowmaps import (
     create,
 )
 from pyhits.flowmaps.polynomial import fit_polynomial
+from pyhits.training.jobs import ScaleJob
 from pyhits.training.objective import side_by_side
-from pyhits.training.recipe import Recipe
 from pyhits.training.synthetic import SyntheticWindows
-from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Windows that the increment's scale and the polynomial are fitted to, and errors measured on.
@@ -29,13 +28,8 @@ _N_FIT, _N_VALIDATION = 32_768, 8_192
 #: Numbers in them at most, for states of many features.
 _MOST_NUMBERS = 4_000_000
 
-#: Below the first relative error a polynomial stage is kept, above the second the net learns better
-#: alone, as measured on the paper's systems. Between them a short training of both decides.
-_BASE_CERTAIN, _BASE_HOPELESS = 3e-7, 1e-2
-
 #: One-step mean squared error, in standardised coordinates, that rounding of the state hides.
 ROUNDING_FLOOR = {torch.float32: 1e-15, torch.float64: 1e-30}
-
 
 #: Relative mean squared error that the rounding inside a flow map's own sums leaves.
 _EVALUATION_FLOOR = {torch.float32: 3e-13, torch.float64: 1e-27}
@@ -112,72 +106,85 @@ def _ample(sigma: np.ndarray, dtype: torch.dtype, target: float) -> float:
     return max(_AMPLE * _target(sigma, dtype, target), _ROUNDED * _EVALUATION_FLOOR[dtype])
 
 
-def prepare(
-    train: WindowSampler,
-    validation: WindowSampler,
-    recipe: Recipe,
-    dtype: torch.dtype,
-    seed: int,
-    clock: Clock = UNLIMITED,
-) -> Stages:
+def prepare(job: ScaleJob, clock: Clock = UNLIMITED) -> Stages:
     """Measure the increments, fit the polynomial stage, as far as time goes, and set up the net."""
-    d = len(train.encoder.mean_)
-    windows = train.spread(max(512, min(_N_FIT, _MOST_NUMBERS // d)))
-    checked = validation.spread(max(256, min(_N_VALIDATION, _MOST_NUMBERS // d)))
-    outputs = train.outputs
+    d = len(job.train.encoder.mean_)
+    windows = job.train.spread(max(512, min(_N_FIT, _MOST_NUMBERS // d)))
+    validation = job.validation.spread(max(256, min(_N_VALIDATION, _MOST_NUMBERS // d)))
+    sigma = _increment_scale(job, windows)
+    polynomial, errors = None, np.full(len(sigma), np.inf)
+    if job.recipe.polynomial_degree > 0:
+        polynomial, errors = _fit_base(job, windows, validation, sigma, clock)
+    error = float(errors.mean())
+    base = polynomial if error < job.tuning.base_hopeless else None
+    is_open = base is not None and error > job.tuning.base_certain
+    alternative = _net(job, sigma) if is_open else None
+    return Stages(sigma, polynomial, error, _net(job, sigma, base, errors), alternative, validation)
 
-    def changes(of: np.ndarray) -> np.ndarray:
-        return side_by_side(of[1 : 1 + outputs] - of[0])
 
-    change = changes(windows)
-    size = np.sqrt(np.mean(np.square(change), axis=0))
-    if not recipe.standardise:
+def _changes(job: ScaleJob, windows: np.ndarray) -> np.ndarray:
+    """Return the increments of the first step at each output, shape ``(n, outputs * d)``."""
+    return side_by_side(windows[1 : 1 + job.train.outputs] - windows[0])
+
+
+def _increment_scale(job: ScaleJob, windows: np.ndarray) -> np.ndarray:
+    """Return ``sigma`` of :class:`Stages`."""
+    size = np.sqrt(np.mean(np.square(_changes(job, windows)), axis=0))
+    if not job.recipe.standardise:
         size = np.ones_like(size)
-    # Nothing but rounding: such a feature is kept exactly constant.
+    # Nothing but rounding: such a feature stays exactly constant.
     sigma = np.where(size > 1e-12, size, 0.0)
-    if train.encoder.common and recipe.standardise:
+    if job.train.encoder.common and job.recipe.standardise:
         # Small features stay small in their changes too, or their errors would count the most.
-        at_output = sigma.reshape(outputs, d)
+        at_output = sigma.reshape(job.train.outputs, -1)
         changing = at_output > 0
         mean = np.square(at_output).sum(axis=1) / np.maximum(changing.sum(axis=1), 1)
         sigma = (changing * np.sqrt(mean)[:, None]).ravel()
-    safe = np.where(sigma > 0, sigma, 1.0)
-    active = (sigma > 0).astype(float)
+    return sigma
 
-    polynomial, error, errors = None, np.inf, np.full(outputs * d, np.inf)
-    if recipe.polynomial_degree > 0:
-        target = changes(checked) / safe * active
-        polynomial, errors = fit_polynomial(
-            (windows[0], change / safe * active),
-            (checked[0], target),
-            max_degree=recipe.polynomial_degree,
-            enough=_ample(sigma[-d:], dtype, recipe.target_error),
-            dtype=dtype,
-            clock=clock,
-        )
-        error = float(errors.mean())
-        polynomial.coefficients.mul_(torch.from_numpy(sigma)[:, None])
 
-    def net(base: PolynomialMap | None) -> ScaledNet:
-        config: dict[str, Any] = {"dimension": d, "base_degree": base.degree if base else None}
-        if outputs > 1:
-            config["outputs"] = outputs
-        if recipe.flow_map == ResidualNet.kind:
-            config |= {"hidden_sizes": recipe.hidden_sizes, "activation": recipe.activation}
-        made = create(recipe.flow_map, config, seed=seed).to(dtype)
-        assert isinstance(made, ScaledNet)
-        scale = sigma
-        if base is not None and made.base is not None:
-            made.base.load_state_dict(base.state_dict())
-            # The net learns what the base leaves at each output, brought to order one again.
-            left = np.sqrt(errors.reshape(outputs, d).mean(axis=1))
-            scale = sigma * np.repeat(np.maximum(left, 1e-12), d)
-        made.scale.copy_(torch.from_numpy(scale))
-        return made
+def _fit_base(
+    job: ScaleJob, windows: np.ndarray, validation: np.ndarray, sigma: np.ndarray, clock: Clock
+) -> tuple[PolynomialMap, np.ndarray]:
+    """Return the polynomial of one step, float64, and its relative error of each increment."""
+    dtype, d = job.torch_dtype, windows.shape[-1]
+    safe, active = np.where(sigma > 0, sigma, 1.0), (sigma > 0).astype(float)
+    polynomial, errors = fit_polynomial(
+        (windows[0], _changes(job, windows) / safe * active),
+        (validation[0], _changes(job, validation) / safe * active),
+        max_degree=job.recipe.polynomial_degree,
+        enough=_ample(sigma[-d:], dtype, job.recipe.target_error),
+        dtype=dtype,
+        clock=clock,
+    )
+    polynomial.coefficients.mul_(torch.from_numpy(sigma)[:, None])
+    return polynomial, errors
 
-    base = polynomial if error < _BASE_HOPELESS else None
-    alternative = net(None) if base is not None and error > _BASE_CERTAIN else None
-    return Stages(sigma, polynomial, error, net(base), alternative, checked)
+
+def _net(
+    job: ScaleJob,
+    sigma: np.ndarray,
+    base: PolynomialMap | None = None,
+    errors: np.ndarray | None = None,
+) -> ScaledNet:
+    """Return an untrained net, alone or with a base that leaves relative ``errors``."""
+    recipe, outputs = job.recipe, job.train.outputs
+    d = len(sigma) // outputs
+    config: dict[str, Any] = {"dimension": d, "base_degree": base.degree if base else None}
+    if outputs > 1:
+        config["outputs"] = outputs
+    if recipe.flow_map == ResidualNet.kind:
+        config |= {"hidden_sizes": recipe.hidden_sizes, "activation": recipe.activation}
+    net = create(recipe.flow_map, config, seed=job.seed).to(job.torch_dtype)
+    assert isinstance(net, ScaledNet)
+    scale = sigma
+    if base is not None and errors is not None and net.base is not None:
+        net.base.load_state_dict(base.state_dict())
+        # The net learns what the base leaves at each output, brought to order one again.
+        left = np.sqrt(errors.reshape(outputs, d).mean(axis=1))
+        scale = sigma * np.repeat(np.maximum(left, 1e-12), d)
+    net.scale.copy_(torch.from_numpy(scale))
+    return net
 
 
 def describe(flow_map: FlowMap) -> str:

@@ -29,8 +29,8 @@ _GOOD, _ACCEPTABLE = 1e-10, 1e-8
 #: Highest degree of a fine map: between the recorded states, higher ones are wild.
 _MOST_DEGREE = 9
 
-#: Windows that a fine map is fitted to and judged on, and synthetic ones.
-_N_FIT, _N_VALIDATION, _N_SYNTHETIC = 16_384, 2_048, 65_536
+#: Windows that a fine map is fitted to and judged on.
+_N_FIT, _N_VALIDATION = 16_384, 2_048
 
 #: States that neighbours are looked up among, and neighbours that one new state lies between.
 _N_PILE, _N_NEAREST, _MOST_CORNERS = 2_048, 6, 3
@@ -98,6 +98,7 @@ def synthesise(
     *,
     degree: int,
     sigma: np.ndarray,
+    n: int = 65_536,
     clock: Clock = UNLIMITED,
 ) -> SyntheticWindows | None:
     """Return windows of ``train``'s step size, or None where no composed map is good enough.
@@ -110,6 +111,8 @@ def synthesise(
         Highest degree that the fine map may have.
     sigma : array, shape (d,)
         Root mean square of the coarse increments, in which errors are measured.
+    n : int, optional
+        Windows; there are fewer where states leave the bounds of the fine map.
     clock : Clock, optional
 
     Raises
@@ -123,7 +126,7 @@ def synthesise(
     if chosen is None:
         return None
     error, fine, times = chosen
-    states = interpolated(train, _N_SYNTHETIC, fine, clock)
+    states = interpolated(train, n, fine, clock)
     after = compose(fine, states, times, clock)
     inside = ((after >= fine.low.numpy()) & (after <= fine.high.numpy())).all(axis=1)
     pair = np.stack([states[inside], after[inside]])
