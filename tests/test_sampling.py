@@ -296,7 +296,7 @@ def test_models_keep_their_sampling(tmp_path: Path) -> None:
     model = quick(step_sizes=[1, 2], sampling="density", polynomial_degree=0).fit(data)
     assert model.recipe_.sampling == "density"
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
-    assert again.sampling == again.recipe_.sampling == "density"
+    assert again.training.sampling == again.recipe_.sampling == "density"
     other = quick(step_sizes=[1, 2], sampling="uniform", polynomial_degree=0).fit(data)
     assert not same(model.flow_maps_[1], other.flow_maps_[1])
 
@@ -308,7 +308,7 @@ def test_the_command_line_takes_a_sampling(tmp_path: Path) -> None:
     asked = ["fit", str(tmp_path / "d.npz"), "-o", str(out), "--quiet", *options, "--sampling"]
     done = CliRunner().invoke(app, [*asked, "residual"])
     assert done.exit_code == 0, done.output
-    assert pyhits.load(out).sampling == "residual"
+    assert pyhits.load(out).training.sampling == "residual"
     refused = CliRunner().invoke(app, [*asked, "uniformly"])
     assert refused.exit_code != 0
     assert "did you mean 'uniform'" in refused.stderr
