@@ -403,3 +403,17 @@ def test_common_formats_need_no_extra(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
     for extension in (".npz", ".npy", ".csv", ".tsv", ".txt", ".dat", ".mat"):
         assert read(write(DATA, tmp_path / f"data{extension}")).n_rows == DATA.n_rows
+
+
+def test_a_heap_without_an_end_is_refused_before_hdf5_reads_it(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.random.default_rng(0).random((9, 2))
+        file["x"].attrs["units"] = "a text in the heap"
+    content = bytearray(path.read_bytes())
+    begin = content.find(b"GCOL") + 16
+    content[begin : begin + 64] = bytes(64)
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match="entry without a length"):
+        read(path)

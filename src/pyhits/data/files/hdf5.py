@@ -19,6 +19,7 @@ from pyhits.data.files.guard import (
     expect_kind,
     parsing,
 )
+from pyhits.data.files.heaps import check_heaps
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays
 from pyhits.data.files.limits import array_bytes, expect_to_fit
 from pyhits.data.files.reading import Reading
@@ -35,6 +36,8 @@ def read(path: Path, wanted: Reading) -> Pieces:
     """Read one dataset and its times; only these are loaded."""
     expect_kind(path, HDF5, MATLAB73)
     h5py = need("h5py", action=f"Reading {path.suffix} files", extra="hdf5")
+    with parsing(path, HDF5):
+        check_heaps(path)
     with parsing(path, HDF5), h5py.File(path, "r") as file:
         found = datasets(file, raw=wanted.raw)
         if is_ours(found):

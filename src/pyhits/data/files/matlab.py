@@ -18,6 +18,7 @@ from pyhits.data.files.guard import (
     parsing,
 )
 from pyhits.data.files.hdf5 import check_links
+from pyhits.data.files.heaps import check_heaps
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays
 from pyhits.data.files.nested import Flat, pieces
 from pyhits.data.files.reading import Reading
@@ -31,6 +32,8 @@ def read(path: Path, wanted: Reading) -> Pieces:
     kind = expect_kind(path, MATLAB5, MATLAB73, HDF5, BINARY)
     if kind in (HDF5, MATLAB73):
         h5py = need("h5py", action="Reading MATLAB v7.3 .mat files", extra="hdf5")
+        with parsing(path, MATLAB73):
+            check_heaps(path)
         with parsing(path, MATLAB73), h5py.File(path, "r") as file:
             found = mat73.variables(file, raw=wanted.raw)
             said = check_links(file, found, wanted)

@@ -17,6 +17,7 @@ from pyhits.data.files.guard import (
     expect_kind,
     parsing,
 )
+from pyhits.data.files.heaps import check_heaps
 from pyhits.data.files.layout import axis_text, from_arrays, is_ours, to_arrays
 from pyhits.data.files.netcdf_values import check_contents, cleaned, gaps_of
 from pyhits.data.files.reading import Reading
@@ -41,6 +42,8 @@ def read(path: Path, wanted: Reading) -> Pieces:
     xarray = need(*modules, action="Reading .nc files", extra="netcdf")
     engine = "h5netcdf" if kind is HDF5 else "scipy"
     with parsing(path, NETCDF4):
+        if kind is HDF5:
+            check_heaps(path)
         # xarray follows links, and h5netcdf prints what it cannot close in damaged files.
         grouped = check_contents(path) if kind is HDF5 else []
         if kind is NETCDF3:
