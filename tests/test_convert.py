@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyhits.data.convert import from_columns
+from pyhits.data.tables.assemble import from_columns
 from pyhits.data.tables.column_choice import ColumnChoice
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError

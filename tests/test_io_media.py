@@ -317,7 +317,7 @@ def test_fields_in_archives_are_read_as_rows(tmp_path):
     assert (data.snapshot, data.dt) == ((4, 5), pytest.approx(0.1))
     np.testing.assert_array_equal(data[0], field.reshape(10, 20))
     np.save(tmp_path / "a.npy", np.stack([field, field]))
-    assert pyhits.read(tmp_path / "a.npy", snapshot=[4, 5]).n_trajectories == 2
+    assert len(pyhits.read(tmp_path / "a.npy", snapshot=[4, 5])) == 2
     for wrong, message in (((4, 6), "which holds 24"), (5, "as a shape"), ("45", "as a shape")):
         with pytest.raises(ArgumentError, match=message):
             pyhits.read(tmp_path / "a.npz", snapshot=wrong)

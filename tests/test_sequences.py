@@ -44,7 +44,7 @@ def test_the_same_call_makes_the_same_numbers(make, n_features):
     np.testing.assert_array_equal(one.data, two.data)
     np.testing.assert_equal(dict(one.facts), dict(two.facts))
     trajectories = one.trajectories()
-    assert trajectories.n_trajectories == 1
+    assert len(trajectories) == 1
     assert trajectories.n_features == n_features
     assert trajectories.dt == one.dt
     assert trajectories.dt_known

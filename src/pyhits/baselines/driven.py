@@ -11,7 +11,7 @@ from pyhits.baselines.base import blank_diverged
 from pyhits.baselines.polynomial import Polynomial, roll
 from pyhits.baselines.simple import BASELINES, same_shape
 from pyhits.coordinates.starts import as_states
-from pyhits.data.trajectories import default_names
+from pyhits.data.packing import default_names
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import as_choice, as_count

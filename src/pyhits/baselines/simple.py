@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from pyhits.baselines.base import Baseline
-from pyhits.data.trajectories import default_names
+from pyhits.data.packing import default_names
 from pyhits.encoders import Standardise
 from pyhits.util.stored import Array, Family, Stored, TensorSpec, check_arrays, same_names
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pyhits.data.packing import default_names
 from pyhits.data.tables.time_names import is_trajectory_name
-from pyhits.data.trajectories import Trajectories, default_names
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import several
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import MOST_COUNT, as_numeric

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyhits.data.convert import is_of
+from pyhits.data.pieces import is_of
 from pyhits.data.tables.time_names import is_trajectory_name
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.packing import default_names
 from pyhits.data.stretches import evenly
 from pyhits.data.times import TimeAxis
 from pyhits.data.times.reading import again, joined_axes
 from pyhits.data.times.uniform import same_step, step_error
-from pyhits.data.trajectories import Trajectories, default_names
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError
 
 

@@ -12,14 +12,35 @@ from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import (
     LARGEST_MAGNITUDE,
     as_count,
+    as_names,
     as_numeric,
     is_number,
     shown,
 )
 
 
-def pack(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Check that all arrays have the same features and stack them."""
+def pack(
+    arrays: Sequence[np.ndarray], even: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows below each other and how many of each: of arrays, or of ``even`` ones in one.
+
+    Raises
+    ------
+    DataError
+        There are none, or of other features, or of a single row.
+    """
+    if even is not None:
+        n, length, d = even.shape
+        lengths = np.full(n, length, dtype=np.int64)
+        check_lengths(lengths)
+        return np.ascontiguousarray(even).reshape(n * length, d), lengths
+    lengths = np.array([len(a) for a in arrays], dtype=np.int64)
+    values = _stacked(arrays)
+    check_lengths(lengths)
+    return values, lengths
+
+
+def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
     if not arrays:
         raise DataError("Expected at least one trajectory, got none.")
     for k, a in enumerate(arrays):
@@ -35,6 +56,26 @@ def pack(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.ascontiguousarray(arrays[0]) if len(arrays) == 1 else np.concatenate(arrays)
 
 
+def default_names(n: int) -> tuple[str, ...]:
+    """Return the names of features that nobody named."""
+    return tuple(f"x{k}" for k in range(n))
+
+
+def feature_names_of(names: Sequence[str] | None, n: int) -> tuple[str, ...]:
+    """Return one name a feature, all different; ``x0, x1 ...`` where none are given."""
+    if names is None:
+        return default_names(n)
+    chosen = () if isinstance(names, str) else tuple(as_names(names, "feature_names"))
+    if len(chosen) != n:
+        raise ArgumentError(f"Expected {n} feature names, got {shown(names)}.")
+    if len(set(chosen)) != n:
+        raise ArgumentError(
+            f"Feature names repeat: {', '.join(chosen)}. Give each column its own name, in the "
+            "file or with feature_names."
+        )
+    return chosen
+
+
 def check_lengths(lengths: np.ndarray) -> None:
     """Raise a DataError if there are none, or one of a single row."""
     if len(lengths) == 0:
@@ -44,6 +85,14 @@ def check_lengths(lengths: np.ndarray) -> None:
         raise DataError(
             f"Trajectory {short} has {lengths[short]} row(s); it takes at least 2 to show a step."
         )
+
+
+def as_number(trajectory: Any, n: int) -> int:
+    """Return the number of one of ``n`` trajectories, from 0; those below 0 count from the end."""
+    k = as_count(trajectory, "the number of a trajectory", least=-n)
+    if k >= n:
+        raise ArgumentError(f"There is no trajectory {k}, there are {n}, from 0 on.")
+    return k % n
 
 
 def as_starts(starts: Any, n: int, dt: float) -> np.ndarray:

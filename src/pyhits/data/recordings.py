@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pyhits.data.packing import as_fraction
 from pyhits.errors import DataError
-from pyhits.util.checks import as_count
+from pyhits.util.checks import as_count, as_generator
 
 #: Fewest rows of a recording that can be split by time.
 _SHORTEST = 3
@@ -32,6 +32,65 @@ def recording_numbers(start_times: np.ndarray, lengths: np.ndarray, dt: float) -
     room = 0.5 * dt + 2 * np.spacing(np.maximum(np.abs(start_times), np.abs(ends)).max())
     goes_on = (start_times[1:] >= ends[:-1] - room) & (start_times[1:] > start_times[:-1])
     return np.concatenate([[0], np.cumsum(~goes_on)])
+
+
+def split_numbers(
+    n: int, fraction: float, random_state: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of most of ``n`` trajectories, and a random fraction of them.
+
+    Raises
+    ------
+    DataError
+        There is one alone.
+    """
+    count = min(max(round(as_fraction(fraction) * n), 1), n - 1)
+    if count < 1:
+        raise DataError("One trajectory cannot be split by trajectory; use split_time.")
+    order = as_generator(random_state).permutation(n)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+class RowsOf(NamedTuple):
+    """Rows of several trajectories that make a part of the data.
+
+    Attributes
+    ----------
+    trajectories, begins, counts : array of int, shape (n,)
+        Which trajectories, the first row of each, and how many.
+    """
+
+    trajectories: np.ndarray
+    begins: np.ndarray
+    counts: np.ndarray
+
+
+def parts_by_time(
+    lengths: np.ndarray, numbers: np.ndarray, last: float | np.integer[Any], overlap: int
+) -> tuple[RowsOf, RowsOf]:
+    """Return the rows of the beginnings, and of the last part of each recording.
+
+    Parameters are those of :func:`rows_before`.
+
+    Raises
+    ------
+    DataError
+        A recording is too short, or the last part is.
+    """
+    head = rows_before(lengths, numbers, last, overlap)
+    begins = np.where(head > 0, head - overlap, 0)
+    rest = np.where(head < lengths, lengths - begins, 0)
+    rest[(head == 0) & (lengths <= overlap)] = 0
+    if not rest.any():
+        raise DataError(
+            f"The last part has no trajectory of more than {overlap} rows, which a forecast "
+            "starts from; take a larger part."
+        )
+    first, second = np.flatnonzero(head), np.flatnonzero(rest)
+    return (
+        RowsOf(first, np.zeros(len(first), dtype=np.int64), head[first]),
+        RowsOf(second, begins[second], rest[second]),
+    )
 
 
 def rows_before(

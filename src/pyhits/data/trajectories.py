@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,20 +10,21 @@ from typing import Any, overload
 
 import numpy as np
 
-from pyhits.data.convert import Pieces, check_step, to_pieces
+from pyhits.data.convert import to_pieces
 from pyhits.data.packing import (
-    as_fraction,
     as_noise_level,
+    as_number,
     as_snapshot,
     as_starts,
-    check_lengths,
+    feature_names_of,
     pack,
     take,
 )
-from pyhits.data.recordings import recording_numbers, rows_before
+from pyhits.data.pieces import Pieces
+from pyhits.data.recordings import RowsOf, parts_by_time, recording_numbers, split_numbers
+from pyhits.data.summary import feature_table, mean_variance, spread
 from pyhits.data.tables.column_choice import ColumnChoice
 from pyhits.data.times import TimeAxis
-from pyhits.data.times.uniform import step_error
 from pyhits.errors import ArgumentError, DataError, warn
 from pyhits.util.checks import (
     as_count,
@@ -31,11 +33,7 @@ from pyhits.util.checks import (
     as_numeric,
     as_positive,
     check_finite,
-    shown,
 )
-
-#: Features whose statistics are taken together.
-_COLUMNS = 1 << 14
 
 
 class Trajectories:
@@ -70,8 +68,7 @@ class Trajectories:
     Raises
     ------
     DataError
-        NaN, infinities, text, uneven times, a trajectory of one row, mixed dimensions. The message
-        names trajectory, row and column.
+        NaN, infinities, text, uneven times, one row alone, mixed dimensions; the place is named.
     """
 
     values: np.ndarray
@@ -98,32 +95,19 @@ class Trajectories:
         time_format: str | None = None,
         time_zone: str | None = None,
     ) -> None:
-        if isinstance(data, Trajectories):
-            own = data.dt if data.dt_known else None
-            check_step(dt, own, step_error(data.start_times, data.lengths, data.axis))
-            names = list(data.feature_names)
-            pieces = Pieces(list(data), None, own or dt, names, data.start_times, data.snapshot)
-            pieces.axis = data.axis
-        else:
-            choice = ColumnChoice.checked(time_format=time_format, time_zone=time_zone)
-            pieces = to_pieces(data, dt, choice=choice)
-            for note in pieces.notes:
-                warn(note)
+        choice = ColumnChoice.checked(time_format=time_format, time_zone=time_zone)
+        given = data.as_pieces() if isinstance(data, Trajectories) else data
+        pieces = to_pieces(given, dt, choice=choice)
+        for note in pieces.notes:
+            warn(note)
         self.axis = pieces.axis if axis is None else axis
         self.dt_known = pieces.dt is not None
         self.dt = as_positive(pieces.dt if pieces.dt is not None else 1.0, "dt")
-        lengths = np.array([len(a) for a in pieces.arrays], dtype=np.int64)
-        if pieces.even is not None:
-            n, length, d = pieces.even.shape
-            lengths = np.full(n, length, dtype=np.int64)
-            values = np.ascontiguousarray(pieces.even).reshape(n * length, d)
-        else:
-            values = pack(pieces.arrays)
+        values, lengths = pack(pieces.arrays, pieces.even)
         self.offsets = np.concatenate([[0], np.cumsum(lengths)])
-        self.feature_names = _names(
+        self.feature_names = feature_names_of(
             feature_names if feature_names is not None else pieces.feature_names, values.shape[1]
         )
-        check_lengths(lengths)
         check_finite(values, self.offsets, self.feature_names, what="The data")
         self.values = values.view()
         self.values.flags.writeable = False
@@ -133,37 +117,28 @@ class Trajectories:
             snapshot if snapshot is not None else pieces.snapshot, values.shape[1]
         )
 
-    @classmethod
-    def _from_packed(
-        cls,
-        values: np.ndarray,
-        lengths: np.ndarray,
-        like: Trajectories,
-        start_times: np.ndarray | None = None,
+    def as_pieces(self) -> Pieces:
+        """Return the trajectories one by one, and what they say of themselves."""
+        own = self.dt if self.dt_known else None
+        names = list(self.feature_names)
+        pieces = Pieces(list(self), None, own, names, self.start_times, self.snapshot)
+        pieces.axis = self.axis
+        return pieces
+
+    def _like(
+        self, values: np.ndarray, lengths: np.ndarray, start_times: np.ndarray
     ) -> Trajectories:
-        """Wrap rows that are known to be sound, with the step and names of ``like``."""
-        new = cls.__new__(cls)
-        new.dt = like.dt
-        new.dt_known = like.dt_known
-        new.axis = like.axis
-        new.feature_names = like.feature_names
-        new.snapshot = like.snapshot
+        """Wrap rows that are known to be sound, with the step and names of these."""
+        new = copy.copy(self)
         new.values = values.view()
         new.values.flags.writeable = False
         new.offsets = np.concatenate([[0], np.cumsum(lengths)])
-        new.start_times = np.zeros(len(lengths)) if start_times is None else start_times
+        new.start_times = start_times
         return new
-
-    # What it holds
 
     def __len__(self) -> int:
         """Return the number of trajectories."""
         return len(self.offsets) - 1
-
-    @property
-    def n_trajectories(self) -> int:
-        """Number of trajectories."""
-        return len(self)
 
     @property
     def n_features(self) -> int:
@@ -197,16 +172,8 @@ class Trajectories:
 
     def times(self, trajectory: int = 0) -> np.ndarray:
         """Times of one trajectory's rows, shape ``(n_rows_of_it,)``, in the unit of ``dt``."""
-        k = self._number(trajectory)
+        k = as_number(trajectory, len(self))
         return np.asarray(self.start_times[k] + self.dt * np.arange(int(self.lengths[k])))
-
-    def _number(self, trajectory: Any) -> int:
-        """Return the number of a trajectory from 0 on; those below 0 count from the end."""
-        n = len(self)
-        k = as_count(trajectory, "the number of a trajectory", least=-n)
-        if k >= n:
-            raise ArgumentError(f"There is no trajectory {k}, there are {n}, from 0 on.")
-        return k % n
 
     @property
     def recordings(self) -> np.ndarray:
@@ -261,7 +228,7 @@ class Trajectories:
             values = self.values[self.offsets[chosen[0]] : self.offsets[chosen[-1] + 1]]
         else:
             values = np.concatenate([self[int(k)] for k in chosen])
-        return self._from_packed(values, self.lengths[chosen], self, self.start_times[chosen])
+        return self._like(values, self.lengths[chosen], self.start_times[chosen])
 
     def __eq__(self, other: object) -> bool:
         """Compare step, names, starts, the rows' shape and every value."""
@@ -271,22 +238,12 @@ class Trajectories:
             and self.feature_names == other.feature_names
             and self.snapshot == other.snapshot
             and np.array_equal(self.offsets, other.offsets)
-            and self._starts_with(other)
+            and self.axis.same_moments(self.start_times, other.axis, other.start_times)
             and self.dtype == other.dtype
             and np.array_equal(self.values, other.values)
         )
 
     __hash__ = None  # type: ignore[assignment]
-
-    def _starts_with(self, other: Trajectories) -> bool:
-        """Whether the trajectories begin at the same times, which step alike."""
-        if len(self) != len(other) or not self.axis.same_steps(other.axis):
-            return False
-        if self.axis.is_plain or other.axis.is_plain:
-            both = self.axis.is_plain and other.axis.is_plain
-            return both and np.array_equal(self.start_times, other.start_times)
-        starts = self.axis.labels_utc(self.start_times), other.axis.labels_utc(other.start_times)
-        return starts[0] == starts[1]
 
     def __repr__(self) -> str:
         step = f"dt={self.dt:g}"
@@ -299,9 +256,8 @@ class Trajectories:
         """Return how many there are of what: ``"3 x 50-60 rows x 2 features"``."""
         low, high = int(self.lengths.min()), int(self.lengths.max())
         rows = f"{low}" if low == high else f"{low}-{high}"
-        features = f"{self.n_features} features"
-        if self.snapshot is not None:
-            features = f"{' x '.join(map(str, self.snapshot))} numbers"
+        shape = "" if self.snapshot is None else " x ".join(map(str, self.snapshot))
+        features = f"{shape} numbers" if shape else f"{self.n_features} features"
         return f"{len(self)} x {rows} rows x {features}"
 
     def span(self) -> tuple[str, str]:
@@ -310,18 +266,12 @@ class Trajectories:
         first, last = self.axis.readable([self.start_times.min(), ends.max()])
         return first, last
 
-    # Parts of it
-
     def split(
         self, fraction: float = 0.2, *, random_state: int | None = 0
     ) -> tuple[Trajectories, Trajectories]:
         """Split by trajectory: return the rest and a random ``fraction`` of the trajectories."""
-        held = round(as_fraction(fraction) * len(self))
-        held = min(max(held, 1), len(self) - 1)
-        if held < 1:
-            raise DataError("One trajectory cannot be split by trajectory; use split_time.")
-        order = as_generator(random_state).permutation(len(self))
-        return self[np.sort(order[held:])], self[np.sort(order[:held])]
+        rest, chosen = split_numbers(len(self), fraction, random_state)
+        return self[rest], self[chosen]
 
     def split_time(
         self, last: float | np.integer[Any] = 0.2, *, overlap: int = 1
@@ -349,31 +299,14 @@ class Trajectories:
         DataError
             A recording is too short; its trajectory is named.
         """
-        lengths, overlap = self.lengths, as_count(overlap, "overlap")
-        head = rows_before(lengths, self.recordings, last, overlap)
-        begins = np.where(head > 0, head - overlap, 0)
-        rest = np.where(head < lengths, lengths - begins, 0)
-        rest[(head == 0) & (lengths <= overlap)] = 0
-        if not rest.any():
-            raise DataError(
-                f"The last part has no trajectory of more than {overlap} rows, which a forecast "
-                "starts from; take a larger part."
-            )
-        first, second = np.flatnonzero(head), np.flatnonzero(rest)
-        return (
-            self._from_packed(
-                take(self.values, self.offsets[first], head[first]),
-                head[first],
-                self,
-                self.start_times[first],
-            ),
-            self._from_packed(
-                take(self.values, self.offsets[second] + begins[second], rest[second]),
-                rest[second],
-                self,
-                self.start_times[second] + self.dt * begins[second],
-            ),
-        )
+        parts = parts_by_time(self.lengths, self.recordings, last, as_count(overlap, "overlap"))
+        first, second = map(self._part, parts)
+        return first, second
+
+    def _part(self, part: RowsOf) -> Trajectories:
+        begins = self.offsets[part.trajectories] + part.begins
+        starts = self.start_times[part.trajectories] + self.dt * part.begins
+        return self._like(take(self.values, begins, part.counts), part.counts, starts)
 
     def select(self, names: Sequence[str]) -> Trajectories:
         """Return a copy with these features, in this order."""
@@ -387,14 +320,14 @@ class Trajectories:
             )
         columns = [place[name] for name in names]
         values = np.ascontiguousarray(self.values[:, columns])
-        new = self._from_packed(values, self.lengths, self, self.start_times)
-        new.feature_names = _names(names, len(names))
+        new = self._like(values, self.lengths, self.start_times)
+        new.feature_names = feature_names_of(names, len(names))
         new.snapshot = None
         return new
 
     def with_dt(self, dt: float) -> Trajectories:
         """Return the same rows, without a copy, with the step ``dt``."""
-        new = self._from_packed(self.values, self.lengths, self, self.start_times)
+        new = self._like(self.values, self.lengths, self.start_times)
         new.dt, new.dt_known = as_positive(dt, "dt"), True
         return new
 
@@ -410,7 +343,7 @@ class Trajectories:
         if values.shape != self.values.shape:
             raise DataError(f"Expected rows of shape {self.values.shape}, got {values.shape}.")
         check_finite(values, self.offsets, self.feature_names, what="The data")
-        return self._from_packed(values, self.lengths, self, self.start_times)
+        return self._like(values, self.lengths, self.start_times)
 
     def cut(self, n_rows: int, start: int = 0) -> Trajectories:
         """Return rows ``start`` to ``start + n_rows`` of every trajectory."""
@@ -422,7 +355,7 @@ class Trajectories:
             )
         lengths = np.full(len(self), n_rows)
         values = take(self.values, self.offsets[:-1] + start, lengths)
-        return self._from_packed(values, lengths, self, self.start_times + start * self.dt)
+        return self._like(values, lengths, self.start_times + start * self.dt)
 
     def add_noise(self, level: float, *, random_state: int | None = None) -> Trajectories:
         """Return a copy with Gaussian measurement noise, as in the paper's Appendix B.2.
@@ -438,42 +371,20 @@ class Trajectories:
         noise = rng.standard_normal(self.values.shape)
         noise *= np.sqrt(level * self.mean_variance())
         noise += self.values
-        return self._from_packed(
-            noise.astype(self.dtype, copy=False), self.lengths, self, self.start_times
-        )
-
-    # Facts about it
+        noise = noise.astype(self.dtype, copy=False)
+        return self._like(noise, self.lengths, self.start_times)
 
     def mean_variance(self) -> np.ndarray:
         """Variance of each feature over time, averaged over the trajectories; ``(n_features,)``."""
-        counts = self.lengths[:, None]
-        begin = self.offsets[:-1]
-        means = np.add.reduceat(self.values, begin, axis=0, dtype=np.float64) / counts
-        centred = self.values - np.repeat(means, self.lengths, axis=0)
-        squares = np.add.reduceat(np.square(centred, out=centred), begin, axis=0)
-        return np.asarray((squares / counts).mean(axis=0))
+        return mean_variance(self.values, self.offsets)
 
     def spread(self) -> np.ndarray:
         """Standard deviation of each feature over all rows, float64; ``(n_features,)``."""
-        # Some columns at a time, so that films in float32 are never there in float64.
-        parts = np.split(self.values, range(_COLUMNS, self.n_features, _COLUMNS), axis=1)
-        return np.concatenate([part.std(axis=0, dtype=np.float64) for part in parts])
+        return spread(self.values)
 
     def summary(self) -> str:
         """Return a table of the features: range, mean and standard deviation."""
-        mean, std = self.values.mean(0, dtype=np.float64), self.spread()
-        low, high = self.values.min(0), self.values.max(0)
-        width = max(7, *(len(n) for n in self.feature_names))
-        lines = [
-            repr(self),
-            f"{'feature':<{width}} {'min':>12} {'max':>12} {'mean':>12} {'std':>12}",
-        ]
-        lines += [
-            f"{name:<{width}} {low[k]:>12.5g} {high[k]:>12.5g} {mean[k]:>12.5g} {std[k]:>12.5g}"
-            + ("  constant" if low[k] == high[k] else "")
-            for k, name in enumerate(self.feature_names)
-        ]
-        return "\n".join(lines)
+        return "\n".join([repr(self), *feature_table(self.values, self.feature_names)])
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the values, lengths and step; equal data give equal fingerprints."""
@@ -482,36 +393,8 @@ class Trajectories:
         digest.update(np.ascontiguousarray(self.values).data)
         return digest.hexdigest()
 
-    # Files
-
     def save(self, path: str | Path) -> Path:
         """Write to a file whose format follows from its extension; see :func:`pyhits.write`."""
-        from pyhits.data.files import write  # io is a client of this type
+        from pyhits.data.files import write  # which writes this type
 
         return write(self, path)
-
-    @classmethod
-    def load(cls, path: str | Path, dt: float | None = None) -> Trajectories:
-        """Read a file of any known format; see :func:`pyhits.data.files.read`."""
-        from pyhits.data.files import read  # io is a client of this type
-
-        return read(path, dt=dt)
-
-
-def default_names(n: int) -> tuple[str, ...]:
-    """Return the names of features that nobody named."""
-    return tuple(f"x{k}" for k in range(n))
-
-
-def _names(names: Sequence[str] | None, n: int) -> tuple[str, ...]:
-    if names is None:
-        return default_names(n)
-    chosen = () if isinstance(names, str) else tuple(as_names(names, "feature_names"))
-    if len(chosen) != n:
-        raise ArgumentError(f"Expected {n} feature names, got {shown(names)}.")
-    if len(set(chosen)) != n:
-        raise ArgumentError(
-            f"Feature names repeat: {', '.join(chosen)}. Give each column its own name, in the "
-            "file or with feature_names."
-        )
-    return chosen

@@ -9,7 +9,8 @@ from typing import Any, Self, overload
 
 import numpy as np
 
-from pyhits.data.trajectories import Trajectories, default_names
+from pyhits.data.packing import default_names
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.util.checks import as_numeric, suggest
 from pyhits.util.clock import Clock

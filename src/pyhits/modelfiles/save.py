@@ -15,7 +15,7 @@ from pyhits._version import __version__
 from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.coordinates.inputs import Inputs
 from pyhits.data.files.guard import as_path
-from pyhits.data.trajectories import default_names
+from pyhits.data.packing import default_names
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.chain import from_plain, links, to_plain
 from pyhits.errors import ArgumentError, FileFormatError, warn

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pyhits.data.packing import default_names
 from pyhits.data.stretches import evenly
-from pyhits.data.trajectories import Trajectories, default_names
+from pyhits.data.trajectories import Trajectories
 from pyhits.util.checks import LARGEST_MAGNITUDE
 from pyhits.util.schema import Real, Record, Schema
 from pyhits.util.stored import Stored, TensorSpec, check_specs

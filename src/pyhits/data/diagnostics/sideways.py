@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pyhits.data.diagnostics.finding import Finding
-from pyhits.data.trajectories import Trajectories, default_names
+from pyhits.data.packing import default_names
+from pyhits.data.trajectories import Trajectories
 
 #: Columns a row from which data may lie on their side; below so many columns they may not.
 _COLUMNS_A_ROW, _FEWEST_COLUMNS = 5, 30

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pyhits.data.convert import Pieces, check_step, step_rounding, with_features
 from pyhits.data.files import (
     archive,
     film,
@@ -23,6 +22,7 @@ from pyhits.data.files.guard import as_path, existing_file
 from pyhits.data.files.limits import TOO_LARGE, in_words, memory
 from pyhits.data.files.media import FILMS
 from pyhits.data.files.reading import ARCHIVES, TEXTS, Reading
+from pyhits.data.pieces import Pieces, check_step, step_rounding, with_features
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.util.atomic import replacing

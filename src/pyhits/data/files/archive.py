@@ -10,12 +10,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from pyhits.data.convert import Pieces
 from pyhits.data.files.choose import choose
 from pyhits.data.files.guard import NPY, NPZ, expect_kind, parsing
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays
 from pyhits.data.files.limits import array_bytes, expect_to_fit
 from pyhits.data.files.reading import Reading
+from pyhits.data.pieces import Pieces
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 

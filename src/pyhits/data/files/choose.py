@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.convert import Pieces, from_columns, set_times, to_pieces
+from pyhits.data.convert import to_pieces
 from pyhits.data.files.reading import Reading
 from pyhits.data.files.records import columns as table_columns
 from pyhits.data.files.records import the_only_table
 from pyhits.data.files.steps import add_step, says_step, step_beside
+from pyhits.data.pieces import Pieces, set_times
+from pyhits.data.tables.assemble import from_columns
 from pyhits.data.tables.time_column import holds_dates, rise_of
 from pyhits.data.tables.time_names import is_count_name, is_time_name, time_name
 from pyhits.errors import ArgumentError, DataError, warn

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.convert import Pieces
 from pyhits.data.files.guard import (
     BINARY,
     FILM,
@@ -22,6 +21,7 @@ from pyhits.data.files.guard import (
 from pyhits.data.files.limits import expect_to_fit
 from pyhits.data.files.media import beyond, the_only_one
 from pyhits.data.files.reading import Reading
+from pyhits.data.pieces import Pieces
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, FileFormatError, warn
 from pyhits.util.extras import need

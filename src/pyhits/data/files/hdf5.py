@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.convert import Pieces
 from pyhits.data.files.choose import choose
 from pyhits.data.files.conventions import decoded, filled
 from pyhits.data.files.guard import (
@@ -23,6 +22,7 @@ from pyhits.data.files.heaps import check_heaps
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays
 from pyhits.data.files.limits import array_bytes, expect_to_fit
 from pyhits.data.files.reading import Reading
+from pyhits.data.pieces import Pieces
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, FileFormatError
 from pyhits.util.checks import BY_REPAIR

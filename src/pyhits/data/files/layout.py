@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.convert import Pieces
+from pyhits.data.pieces import Pieces
 from pyhits.data.times import NUMBERS, TimeAxis
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, FileFormatError

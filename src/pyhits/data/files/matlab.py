@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.convert import Pieces
 from pyhits.data.files import mat5, mat73
 from pyhits.data.files.guard import (
     BINARY,
@@ -22,6 +21,7 @@ from pyhits.data.files.heaps import check_heaps
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays
 from pyhits.data.files.nested import Flat, pieces
 from pyhits.data.files.reading import Reading
+from pyhits.data.pieces import Pieces
 from pyhits.data.trajectories import Trajectories
 from pyhits.util.extras import need
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.convert import Pieces, set_times, to_pieces
+from pyhits.data.convert import to_pieces
 from pyhits.data.files.choose import base_name, choose
 from pyhits.data.files.mat5 import Foreign, Struct
 from pyhits.data.files.reading import Reading
 from pyhits.data.files.steps import add_step, step_beside
+from pyhits.data.pieces import Pieces, set_times
 from pyhits.data.tables.time_names import is_time_name
 from pyhits.errors import DataError, warn
 from pyhits.util.checks import as_numeric

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.convert import Pieces, to_pieces
+from pyhits.data.convert import to_pieces
 from pyhits.data.files.choose import listing, named
 from pyhits.data.files.classic import check_header
 from pyhits.data.files.guard import (
@@ -22,6 +22,7 @@ from pyhits.data.files.layout import axis_text, from_arrays, is_ours, to_arrays
 from pyhits.data.files.netcdf_values import check_contents, cleaned, gaps_of
 from pyhits.data.files.reading import Reading
 from pyhits.data.files.steps import add_step, step_beside
+from pyhits.data.pieces import Pieces
 from pyhits.data.tables.time_column import holds_dates
 from pyhits.data.tables.time_names import is_time_name
 from pyhits.data.trajectories import Trajectories

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.convert import Pieces
+from pyhits.data.pieces import Pieces
 from pyhits.data.tables.time_names import frozen_words, plain_name
 from pyhits.data.times.uniform import same_step
 from pyhits.errors import DataError

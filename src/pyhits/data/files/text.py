@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pyhits.data.convert import Pieces, from_columns
 from pyhits.data.files.guard import TEXT, expect_kind, parsing
 from pyhits.data.files.reading import Reading
 from pyhits.data.files.rows import check_whole, read_table
 from pyhits.data.files.sheet import Sheet, sniff
 from pyhits.data.files.table import column_names
+from pyhits.data.pieces import Pieces
+from pyhits.data.tables.assemble import from_columns
 from pyhits.data.tables.time_column import LEAST_ROWS, holds_dates, rise_of
 from pyhits.data.tables.time_names import TimeName, time_name
 from pyhits.data.trajectories import Trajectories

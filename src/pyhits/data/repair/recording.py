@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.convert import Pieces, set_times, to_pieces, with_features
+from pyhits.data.convert import to_pieces
+from pyhits.data.pieces import Pieces, set_times, with_features
 from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
 from pyhits.data.tables.frames import from_frame, is_frame
 from pyhits.data.times import NUMBERS, TimeAxis
@@ -109,10 +110,7 @@ def raw_pieces(data: Any, dt: float | None, choice: ColumnChoice = ALL_COLUMNS) 
         pieces.dt = dt if pieces.times is None else None
         return pieces
     if isinstance(data, Trajectories):
-        own = data.dt if data.dt_known else None
-        names = list(data.feature_names)
-        pieces = Pieces(list(data), None, own, names, data.start_times, data.snapshot)
-        pieces.axis = data.axis
+        pieces = data.as_pieces()
         return to_pieces(with_features(pieces, choice) if choice else pieces, dt)
     pieces = to_pieces(data, dt, raw=True)
     return with_features(pieces, choice) if choice else pieces

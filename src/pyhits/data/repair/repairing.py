@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.convert import Pieces, check_step
 from pyhits.data.files import naming, read_raw
 from pyhits.data.files.guard import as_path
 from pyhits.data.files.reading import Reading
+from pyhits.data.packing import default_names
+from pyhits.data.pieces import Pieces, check_step
 from pyhits.data.repair.costly import LostRows, costly_features
 from pyhits.data.repair.grid import grid_step, places, usual_step
 from pyhits.data.repair.missing import empty_features, what_is_missing, without_infinite
@@ -37,7 +38,7 @@ from pyhits.data.repair.resample import METHODS
 from pyhits.data.repair.tell import outlier_note
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.times.uniform import same_step, step_error
-from pyhits.data.trajectories import Trajectories, default_names
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import as_choice, as_names, as_positive
 

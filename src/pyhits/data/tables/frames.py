@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.convert import Pieces, from_columns, is_of
+from pyhits.data.pieces import Pieces, is_of
+from pyhits.data.tables.assemble import from_columns
 from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
 from pyhits.data.tables.time_column import index_levels, index_note, is_index_of_times
 from pyhits.data.tables.time_names import TimeName, is_trajectory_name, time_name

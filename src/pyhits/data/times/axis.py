@@ -116,6 +116,14 @@ class TimeAxis:
         own, theirs = _bare(self.step), _bare(other.step)
         return own == theirs or (own is not None and theirs is not None and own.unit == theirs.unit)
 
+    def same_moments(self, starts: np.ndarray, other: TimeAxis, theirs: np.ndarray) -> bool:
+        """Whether times along this axis are those along another, which steps alike."""
+        if len(starts) != len(theirs) or not self.same_steps(other):
+            return False
+        if self.is_plain or other.is_plain:
+            return self.is_plain and other.is_plain and np.array_equal(starts, theirs)
+        return self.labels_utc(starts) == other.labels_utc(theirs)
+
     def without_holidays(self) -> TimeAxis:
         """Return it without the days of the recording that had no row."""
         return replace(self, step=_bare(self.step))
