@@ -20,10 +20,11 @@ from benchmarks import chaos
 from pyhits import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.noise import denoise
-from pyhits.training import Recipe, few
+from pyhits.training import Recipe, closed
 from pyhits.training.history import History
-from pyhits.training.jobs import make_jobs
+from pyhits.training.jobs import ScaleJob, make_jobs
 from pyhits.training.nets import NET
+from pyhits.training.search import Search
 
 #: Rows to fit to, and those with the ones that choose.
 N_FIT, N_KNOWN = 640, 800
@@ -45,24 +46,24 @@ def compare(rows: np.ndarray, step_size: int, noise: float) -> tuple[float, floa
     scaling = Standardise().fit(fitted.values)
     recipe = Recipe(flow_map="best").resolve(rows.shape[1], 1, N_KNOWN)
 
-    def job(train: Trajectories, held: Trajectories) -> few.ScaleJob:
+    def job(train: Trajectories, held: Trajectories) -> ScaleJob:
         return make_jobs(train, held, scaling, recipe, [step_size], seed=0, dtype="float64")[0]
 
     first, again, last = job(fitted, choosing), job(known, known), job(fitted, later)
-    search = few.Search(first.train, first.held)
+    search = Search(first.train, first.validation)
     form = search.run()
     history = History(step_size)
-    net = few.rival(first, search, form, history)
-    if net is None or net.score >= few.HOPELESS:
+    net = closed.competing_net(first, search, form, history)
+    if net is None or net.score >= closed.HOPELESS:
         return None
-    closed = History(step_size, form=form.form.as_dict())
+    solved = History(step_size, form=form.form.as_dict())
     below = search.best["polynomial"].form.as_dict() if net.net.base is not None else {}
-    judge = few.Search(last.train, last.held, "polynomial").judge
+    judge = Search(last.train, last.validation, "polynomial").judge
     scores = [
-        judge(few.fit_again(again, chosen, known_as))
+        judge(closed.fit_again(again, chosen, known_as))
         for chosen, known_as in (
             (net.net, History(step_size, form=below)),
-            (few.solve(first.train, form.form), closed),
+            (closed.solve(first.train, form.form), solved),
         )
     ]
     return history.scores[NET] / form.score, scores[0] / scores[1]

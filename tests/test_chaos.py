@@ -54,10 +54,10 @@ def test_other_recordings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_nets_are_compared_on_rows_that_chose_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pyhits.training import few, nets
+    from pyhits.training import closed, nets
 
     monkeypatch.setattr(nets, "_STEPS", 20)
-    monkeypatch.setattr(few, "HOPELESS", np.inf)
+    monkeypatch.setattr(closed, "HOPELESS", np.inf)
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((1000, 2))
     np.savez(tmp_path / "some.npz", noise=noise, exact=wave(1000))

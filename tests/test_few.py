@@ -13,18 +13,16 @@ import pyhits
 from pyhits import HiTS, Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
-from pyhits.flowmaps import KernelMap, PolynomialMap, create
+from pyhits.flowmaps import FlowMap, KernelMap, PolynomialMap, create, register
+from pyhits.flowmaps import base as base_module
+from pyhits.flowmaps import form as form_module
+from pyhits.flowmaps.form import Form, Increments, Steps, Trials, closed_form
+from pyhits.flowmaps.kernel import KernelForm
+from pyhits.flowmaps.polynomial import PolynomialForm
 from pyhits.policies import arguments
 from pyhits.training import Recipe
-from pyhits.training.few import Search
-from pyhits.training.forms import (
-    NUGGETS,
-    PENALTIES,
-    Form,
-    Regression,
-    stretched,
-)
 from pyhits.training.lags import choose_lags
+from pyhits.training.search import Search
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import Clock
 
@@ -79,38 +77,38 @@ def test_derivatives_are_finite_at_a_centre(kernel: str) -> None:
     assert torch.isfinite(state.grad).all()
 
 
-def regression(n: int = 200, outputs: int = 1) -> Regression:
+def regression(n: int = 200, outputs: int = 1) -> Increments:
     rng = np.random.default_rng(0)
     states = rng.standard_normal((n, 2))
     change = 0.1 * np.stack([states[:, 1], -states[:, 0] + states[:, 0] ** 3], axis=1)
-    return Regression(states, np.concatenate([change / outputs] * outputs, axis=1))
+    return Increments(states, np.concatenate([change / outputs] * outputs, axis=1))
 
 
 def test_a_polynomial_is_recovered() -> None:
     data = regression()
-    flow_map = data.solve(Form(3, PENALTIES[0]))
+    flow_map = PolynomialForm(3, PolynomialForm.penalties[0]).solve(data)
     assert isinstance(flow_map, PolynomialMap)
     assert torch.allclose(flow_map.increment(data.states), data.changes, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize(
-    "form", [Form(4), Form(1, kernel="matern", whitening=1.0, stretch=(1.0, 2.0))]
+    "form", [PolynomialForm(4), KernelForm(1, whitening=1.0, stretch=(1.0, 2.0))]
 )
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_families_step_as_their_forms_do(form: Form, outputs: int) -> None:
     data = regression(outputs=outputs)
-    forms, steps = data.family(form)
+    forms, steps = form.candidates(data, near=False)
     states = torch.randn(5, 2, dtype=torch.float64)
     together = steps(states.expand(len(forms), 5, 2))
     for stepped, each in zip(together, forms, strict=True):
-        assert torch.allclose(stepped, data.solve(each)(states), rtol=0, atol=1e-7)
+        assert torch.allclose(stepped, each.solve(data)(states), rtol=0, atol=1e-7)
 
 
 def test_kernels_interpolate_as_the_penalty_vanishes() -> None:
     data = regression()
     errors = []
-    for penalty in NUGGETS[1:]:
-        flow_map = data.solve(Form(1, penalty, "matern"))
+    for penalty in KernelForm.penalties[1:]:
+        flow_map = KernelForm(1, penalty).solve(data)
         errors.append(float((flow_map.increment(data.states) - data.changes).abs().max()))
     assert errors == sorted(errors)
     assert errors[0] < 1e-6
@@ -119,25 +117,26 @@ def test_kernels_interpolate_as_the_penalty_vanishes() -> None:
 def test_whitened_kernels_do_not_depend_on_units() -> None:
     data = regression()
     turned = torch.tensor([[3.0, 1.0], [-40.0, 0.5]], dtype=torch.float64)
-    other = Regression((data.states @ turned).numpy(), data.changes.numpy())
-    form = Form(0, 1e-7, "gaussian", whitening=1.0)
-    mine, its = data.solve(form), other.solve(form)
+    other = Increments((data.states @ turned).numpy(), data.changes.numpy())
+    form = KernelForm(0, 1e-7, "gaussian", whitening=1.0)
+    mine, its = form.solve(data), form.solve(other)
     new = torch.randn(9, 2, dtype=torch.float64)
     assert torch.allclose(mine.increment(new), its.increment(new @ turned), rtol=0, atol=1e-6)
 
 
 def test_a_matrix_that_rounding_makes_singular_is_still_solved() -> None:
     states = np.linspace(0, 1e-6, 300)[:, None] + 1.0
-    data = Regression(states, 0 * states + 1.0)
-    flow_map = data.solve(Form(0, NUGGETS[0], "gaussian", length=4.0))
+    data = Increments(states, 0 * states + 1.0)
+    form = KernelForm(0, KernelForm.penalties[0], "gaussian", length=4.0)
+    flow_map = form.solve(data)
     assert torch.isfinite(flow_map.increment(data.states)).all()
-    assert data.family(Form(0, kernel="gaussian", length=4.0))[0]
+    assert form.candidates(data, near=False)[0]
 
 
 def test_single_axes_are_stretched() -> None:
-    form = stretched(stretched(Form(1, kernel="matern"), 1, 3.0, 3), 1, 2.0, 3)
+    form = KernelForm(1).stretched(1, 3.0, 3).stretched(1, 2.0, 3)
     assert form.stretch == (1.0, 6.0, 1.0)
-    assert Form.from_dict(form.as_dict() | {"score": 1.0}) == form
+    assert KernelForm.from_dict(form.as_dict() | {"score": 1.0}) == form
 
 
 def samplers(data: Trajectories, size: int = 1) -> tuple[WindowSampler, WindowSampler]:
@@ -161,10 +160,10 @@ def folded(n: int = 400) -> Trajectories:
 def test_rollouts_prefer_kernels_to_polynomials_at_kinks() -> None:
     search = Search(*samplers(folded()))
     found = search.run()
-    assert found.form.kernel
+    assert isinstance(found.form, KernelForm)
     assert search.best["kernel"].score < 0.3 * search.best["polynomial"].score
-    assert Search(*samplers(folded()), "polynomial").run().form.kernel == ""
-    assert Search(*samplers(folded()), "kernel").run().form.kernel
+    assert Search(*samplers(folded()), "polynomial").run().form.kind == "polynomial"
+    assert Search(*samplers(folded()), "kernel").run().form.kind == "kernel"
 
 
 def test_nothing_is_judged_on_what_it_was_fitted_to() -> None:
@@ -172,16 +171,16 @@ def test_nothing_is_judged_on_what_it_was_fitted_to() -> None:
     noise = Trajectories(rng.standard_normal((40, 2)), 1.0)
     same = WindowSampler(noise.values, noise.offsets, Standardise().fit(noise.values), 1)
     assert Search(same, same).run().score > 0.5
-    assert len(Search(same, same).folds) == 4
+    assert len(Search(same, same).comparisons) == 4
 
 
 def test_few_windows_are_judged_on_blocks_too() -> None:
-    assert len(Search(*samplers(folded(100))).folds) == 5
-    assert len(Search(*samplers(folded(400))).folds) == 1
+    assert len(Search(*samplers(folded(100))).comparisons) == 5
+    assert len(Search(*samplers(folded(400))).comparisons) == 1
     ragged = Trajectories([rotation(n) for n in (9, 30, 2, 17)], 1.0)
     whole = WindowSampler(ragged.values, ragged.offsets, Standardise().fit(ragged.values), 2)
     search = Search(whole, whole)
-    assert sum(len(fold.starts) for fold in search.folds) >= 8
+    assert sum(len(one.starts) for one in search.comparisons) >= 8
     assert search.run().score < 1e-8
 
 
@@ -258,6 +257,66 @@ def test_families_are_asked_for_by_name(family: str, tmp_path: Path) -> None:
     states = folded().values[:5]
     assert np.array_equal(loaded.forecast(states, 20), model.forecast(states, 20))
     assert loaded.history_[1].form == model.history_[1].form
+
+
+class ParabolaMap(FlowMap):
+    """A family of one's own: increments are multiples of the states' squares."""
+
+    factors: torch.Tensor
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__(dimension)
+        self.register_buffer("factors", torch.zeros(dimension))
+
+    def increment(self, states: torch.Tensor) -> torch.Tensor:
+        return self.factors * states**2
+
+
+class ParabolaForm(Form):
+    """Its closed form, which has nothing to be chosen by."""
+
+    @classmethod
+    def search(cls, trials: Trials) -> None:
+        trials(cls())
+
+    def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:
+        flow_map = self.solve(data)
+        return [self], lambda states: states + flow_map.increment(states)
+
+    def solve(self, data: Increments) -> ParabolaMap:
+        squares = data.states**2
+        solved = ParabolaMap(data.dimension).double()
+        solved.factors.copy_((squares * data.changes).sum(0) / squares.square().sum(0))
+        return solved
+
+
+@pytest.fixture
+def parabolas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register the family for one test."""
+    for module, registry in ((form_module, "_FORMS"), (base_module, "_KINDS")):
+        monkeypatch.setattr(module, registry, dict(getattr(module, registry)))
+    closed_form("parabola")(ParabolaForm)
+    register("parabola")(ParabolaMap)
+
+
+@pytest.mark.usefixtures("parabolas")
+def test_a_family_of_one_s_own_takes_part_wherever_closed_forms_do(tmp_path: Path) -> None:
+    states = np.full((120, 1), 0.9)
+    for k in range(1, 120):
+        states[k] = states[k - 1] - 0.1 * states[k - 1] ** 2
+    head, tail = Trajectories(states, 1.0).split_time(0.2)
+    units = Standardise().set_statistics(np.zeros(1), np.ones(1))
+    pair = [WindowSampler(d.values, d.offsets, units, 1) for d in (head, tail)]
+    every = Search(*pair)
+    every.run()
+    alone = Search(*pair, "parabola")
+    assert alone.run().score == every.best["parabola"].score < 1e-14
+    assert set(alone.best) == {"parabola"}
+    assert {"parabola", "polynomial"} <= set(every.best)
+    model = fit(states, step_sizes=[1, 2], flow_map="parabola", encoder=[])
+    assert model.history_[1].flow_map == "parabola"
+    loaded = pyhits.load(model.save(tmp_path / "model.safetensors"))
+    assert np.array_equal(loaded.forecast(states[:2], 20), model.forecast(states[:2], 20))
 
 
 def test_the_held_out_part_is_solved_for_too() -> None:

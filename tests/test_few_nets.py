@@ -15,13 +15,14 @@ import pyhits
 from pyhits import HiTS, Trajectories
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import PolynomialMap, ScaledNet
+from pyhits.flowmaps.form import Increments
+from pyhits.flowmaps.polynomial import PolynomialForm
 from pyhits.policies import arguments
-from pyhits.training import Recipe, few, nets
-from pyhits.training.few import Search
-from pyhits.training.forms import PENALTIES, Form, Regression
+from pyhits.training import Recipe, closed, nets
 from pyhits.training.history import History
 from pyhits.training.jobs import ScaleJob, Tuning, make_jobs
 from pyhits.training.loop import train_scale
+from pyhits.training.search import LOST, Comparison, Search
 from pyhits.util.clock import Clock
 
 
@@ -60,9 +61,9 @@ def scale(data: np.ndarray, size: int = 1, dense: int = 1, **settings: object) -
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nets win after a few steps."""
     monkeypatch.setattr(nets, "_STEPS", 40)
-    monkeypatch.setattr(few, "_NEAR_EXACT", 0.0)
-    monkeypatch.setattr(few, "_NET_HANDICAP", np.inf)
-    monkeypatch.setattr(few, "HOPELESS", np.inf)
+    monkeypatch.setattr(closed, "_NEAR_EXACT", 0.0)
+    monkeypatch.setattr(closed, "_NET_HANDICAP", np.inf)
+    monkeypatch.setattr(closed, "HOPELESS", np.inf)
 
 
 def fit(data: object, **settings: object) -> HiTS:
@@ -71,7 +72,7 @@ def fit(data: object, **settings: object) -> HiTS:
     )
 
 
-def by_hand(flow_map: ScaledNet, fold: few._Fold) -> float:
+def by_hand(flow_map: ScaledNet, fold: Comparison) -> float:
     """Return the mean error of the rollouts of a fold, one rollout and one state at a time."""
     errors = []
     for k, start in enumerate(fold.starts):
@@ -79,7 +80,7 @@ def by_hand(flow_map: ScaledNet, fold: few._Fold) -> float:
         for truth in fold.truth:
             state = flow_map(state)
             error = float((state[0] - truth[k]).square().mean().sqrt().detach())
-            errors.append(min(error, few._LOST))
+            errors.append(min(error, LOST))
     return float(np.mean(errors))
 
 
@@ -94,12 +95,14 @@ def test_a_net_is_taken_where_it_steps_better_than_closed_forms() -> None:
     assert history.stopped_by == "steps"
     search = Search(job.train, job.validation, "polynomial")
     assert history.scores["net"] == search.judge(flow_map)
-    assert by_hand(flow_map, search.folds[0]) == pytest.approx(history.scores["net"], rel=1e-6)
+    assert by_hand(flow_map, search.comparisons[0]) == pytest.approx(
+        history.scores["net"], rel=1e-6
+    )
 
 
 def test_closed_forms_stay_where_a_net_is_no_better(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nets, "_STEPS", 5)
-    monkeypatch.setattr(few, "_NET_HANDICAP", 0.5)
+    monkeypatch.setattr(closed, "_NET_HANDICAP", 0.5)
     job = scale(jumping(400))
     flow_map, history = train_scale(job)
     other, alone = train_scale(replace(job, recipe=replace(job.recipe, flow_map="closed")))
@@ -115,7 +118,7 @@ def test_the_judge_of_nets_is_that_of_closed_forms() -> None:
     job = scale(jumping(400))
     search = Search(job.train, job.validation)
     found = search.run()
-    again = search.judge(search.regression.solve(found.form))
+    again = search.judge(found.form.solve(search.data))
     assert again == pytest.approx(found.score, rel=1e-6)
 
 
@@ -123,8 +126,8 @@ def test_nets_are_not_taken_where_rollouts_are_lost(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(nets, "_STEPS", 5)
     noise = np.random.default_rng(0).standard_normal((300, 2))
     _, history = train_scale(scale(noise, polynomial_degree=0))
-    assert history.scores["net"] > few.HOPELESS
-    assert history.scores["net"] < few._NET_HANDICAP * history.scores["polynomial"]
+    assert history.scores["net"] > closed.HOPELESS
+    assert history.scores["net"] < closed._NET_HANDICAP * history.scores["polynomial"]
     assert history.stopped_by == "closed form"
 
 
@@ -139,13 +142,13 @@ def test_nets_cost_nothing_where_they_cannot_win(monkeypatch: pytest.MonkeyPatch
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a net was trained")
 
-    monkeypatch.setattr(few, "best_net", refuse)
+    monkeypatch.setattr(closed, "best_net", refuse)
     t = 0.2 * np.arange(500)
     exact = train_scale(scale(np.stack([np.cos(t), np.sin(t), np.cos(t + 1)], axis=1)))[1]
-    assert min(exact.scores.values()) < few._NEAR_EXACT
+    assert min(exact.scores.values()) < closed._NEAR_EXACT
     # Too few steps in the training part; and too few windows to hold out one part alone.
-    assert min(train_scale(scale(jumping(400), 4))[1].scores.values()) > few._NEAR_EXACT
-    assert min(train_scale(scale(jumping(150)))[1].scores.values()) > few._NEAR_EXACT
+    assert min(train_scale(scale(jumping(400), 4))[1].scores.values()) > closed._NEAR_EXACT
+    assert min(train_scale(scale(jumping(150)))[1].scores.values()) > closed._NEAR_EXACT
 
 
 @pytest.mark.usefixtures("quick")
@@ -172,7 +175,7 @@ def test_a_net_upon_a_polynomial_learns_what_that_leaves() -> None:
     job = scale(jumping(400))
     windows = job.train.spread(2000)
     changes = windows[1] - windows[0]
-    base = Regression(windows[0], changes).solve(Form(2, 1e-9))
+    base = PolynomialForm(2, 1e-9).solve(Increments(windows[0], changes))
     assert isinstance(base, PolynomialMap)
     alone, upon = (nets.prepared(job, below)[1].net for below in (None, base))
     states = torch.from_numpy(windows[0])
@@ -204,17 +207,17 @@ def test_coupled_nets_are_trained_again_with_the_held_out_part() -> None:
 def test_fitting_again_without_time_keeps_the_net() -> None:
     job = scale(jumping(400))
     net = nets.prepared(job)[1].net
-    assert few.fit_again(job, net, History(1), clock=Clock.start(0.1)) is net
+    assert closed.fit_again(job, net, History(1), clock=Clock.start(0.1)) is net
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_net_upon_a_polynomial_is_fitted_again_as_such() -> None:
     job = scale(jumping(400))
-    form = Form(2, PENALTIES[3])
-    first = few.solve(job.train, form)
+    form = PolynomialForm(2, PolynomialForm.penalties[3])
+    first = closed.solve(job.train, form)
     assert isinstance(first, PolynomialMap)
     net = nets.prepared(job, first)[1].net
-    again = few.fit_again(job, net, History(1, form=form.as_dict()))
+    again = closed.fit_again(job, net, History(1, form=form.as_dict()))
     assert isinstance(again, ScaledNet)
     assert again.base is not None
     assert torch.equal(again.base.coefficients, first.coefficients)
@@ -226,7 +229,7 @@ def test_a_constant_feature_is_left_alone() -> None:
     data = np.column_stack([jumping(300), np.full(300, 7.25)])
     job = scale(data)
     windows = job.train.spread(2000)
-    base = Regression(windows[0], windows[1] - windows[0]).solve(Form(1, 1e-9))
+    base = PolynomialForm(1, 1e-9).solve(Increments(windows[0], windows[1] - windows[0]))
     assert isinstance(base, PolynomialMap)
     for below in (None, base):
         assert nets.prepared(job, below)[1].net.scale[3] == 0

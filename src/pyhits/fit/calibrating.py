@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import torch
 
 from pyhits.coordinates.coordinates import Fitted, split_inputs
 from pyhits.data.matching import joined, some_of
@@ -19,8 +18,7 @@ from pyhits.fit.preparing import Prepared
 from pyhits.flowmaps import ScaledNet
 from pyhits.stepping import Stepping
 from pyhits.training import Recipe
-from pyhits.training.few import solve
-from pyhits.training.forms import Form
+from pyhits.training.closed import fit_again
 from pyhits.training.history import History
 from pyhits.training.jobs import make_jobs
 from pyhits.uncertainty import Calibration
@@ -291,10 +289,8 @@ class Calibrating(Stepping):
             dtype=self.dtype_,
             inputs=None if scaled is None else (scaled, scaled),
         )
-        dtype = getattr(torch, self.dtype_)
-        forms = {size: Form.from_dict(self.history_[size].form) for size in coupled}
         maps = {
-            job.step_size: solve(job.train, forms[job.step_size], dtype)
+            (size := job.step_size): fit_again(job, self.flow_maps_[size], self.history_[size])
             for job in jobs
             if job.step_size in coupled
         }

@@ -14,7 +14,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.fit.preparing import Prepared
 from pyhits.flowmaps import FlowMap, ScaledNet
 from pyhits.noise import Denoised, denoise
-from pyhits.training.few import fit_again
+from pyhits.training.closed import fit_again
 from pyhits.training.history import History
 from pyhits.training.jobs import ScaleJob, make_jobs
 from pyhits.uncertainty import Region

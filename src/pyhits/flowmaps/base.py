@@ -107,6 +107,15 @@ class FlowMap(nn.Module):
         return max(self.n_parameters, self.outputs * self.dimension)
 
     @property
+    def parts(self) -> str:
+        """What it is made of, for people."""
+        return self.kind
+
+    def describe(self) -> str:
+        """Return what it is made of, and how many states it returns if these are several."""
+        return self.parts + (f", {self.outputs} outputs" if self.outputs > 1 else "")
+
+    @property
     def n_parameters(self) -> int:
         """Number of trained numbers."""
         return sum(p.numel() for p in self.parameters())

@@ -148,6 +148,11 @@ class CellMap(FlowMap):
         """Multiply-adds that would take as long as one evaluation, which mostly fetches numbers."""
         return _LOOKUP + _EACH * self.dimension * self.n_terms
 
+    @property
+    def parts(self) -> str:
+        """What it is made of, for people."""
+        return f"table ({self.n_leaves} cells of degree {self.degree})"
+
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return super().config() | {

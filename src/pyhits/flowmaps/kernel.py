@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -16,7 +18,8 @@ from pyhits.flowmaps.base import (
     StepInto,
     register,
 )
-from pyhits.flowmaps.polynomial import DEGREE, PolynomialMap
+from pyhits.flowmaps.form import Form, Increments, Steps, Trials, closed_form
+from pyhits.flowmaps.polynomial import DEGREE, PolynomialForm, PolynomialMap
 from pyhits.util.checks import as_choice, as_count
 from pyhits.util.schema import Record, Schema, Text, Whole
 
@@ -113,6 +116,11 @@ class KernelMap(FlowMap):
         numbers = self.centres.numel() + self.weights.numel() + self.metric.numel()
         return int(numbers + self.base.multiply_adds)
 
+    @property
+    def parts(self) -> str:
+        """What it is made of, for people."""
+        return f"{self.base.parts} + {self.kernel} kernel"
+
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         own = {"n_centres": self.n_centres, "kernel": self.kernel}
@@ -140,3 +148,192 @@ class KernelMap(FlowMap):
             out.addmm_(radial(self.kernel, states @ self.metric, self.centres), self.weights)
 
         return step_into
+
+
+#: The penalty of the polynomial below, which the kernel corrects anyway.
+_BASE_PENALTY = 1e-11
+
+#: Principal axes shorter than this part of the longest are rounding, and not stretched further.
+_SHORTEST_AXIS = 1e-6
+
+#: Degrees of the polynomial below, and its share of the states, at most.
+_BASE_DEGREES, _BASE_SHARE = (1, 2, 3), 0.2
+
+#: Lengths, powers of the principal axes, and kernels, in the order of their trial.
+_LENGTHS, _WHITENINGS, _KERNELS = (
+    (0.25, 0.5, 1.0, 2.0, 4.0),
+    (0.0, 0.5, 1.0),
+    ("matern", "gaussian"),
+)
+
+#: Factors by which single axes of the best kernel are stretched, passes over them, the part of the
+#: score that a stretch must reach, and the most axes.
+_FACTORS, _PASSES, _GAIN, _MOST_AXES = (3.0, 1 / 3), 2, 0.97, 12
+
+#: Multiply-adds of the principal axes, over the cube of the dimension.
+_AXES = 10
+
+
+@closed_form("kernel")
+@dataclass(frozen=True)
+class KernelForm(Form):
+    """Kernel ridge regression on a polynomial; its penalty is for each state that is fitted.
+
+    Attributes
+    ----------
+    degree : int
+        Of the polynomial below.
+    kernel : {"gaussian", "matern"}
+    length : float
+        Length of the kernel, where states are 1 apart from their mean in the root mean square.
+    whitening : float
+        Power of the principal axes' lengths that distances are divided by: 0 takes states as they
+        are, 1 makes all axes equally long.
+    stretch : tuple of float
+        Weight of each principal axis in distances; empty for equal ones.
+    """
+
+    penalties: ClassVar[tuple[float, ...]] = tuple(10.0**k for k in range(-13, 0, 2))
+
+    kernel: str = "matern"
+    length: float = 1.0
+    whitening: float = 0.0
+    stretch: tuple[float, ...] = ()
+
+    @classmethod
+    def work(cls, dimension: int) -> float:
+        """Return the multiply-adds of the principal axes."""
+        return float(_AXES * dimension**3)
+
+    @classmethod
+    def search(cls, trials: Trials) -> None:
+        """Try one property after the other, from the best so far, then single axes."""
+        data = trials.data
+        allowed = [degree for degree in _BASE_DEGREES if degree <= trials.max_degree]
+        degrees = [k for k in allowed if PolynomialForm.affords(data, k, _BASE_SHARE)]
+        trials(cls(degrees[0] if degrees else 0, whitening=_WHITENINGS[-1]), near=False)
+        before = math.inf
+        for _ in range(_PASSES):
+            cls._vary(trials, "length", _LENGTHS)
+            cls._vary(trials, "whitening", _WHITENINGS)
+            cls._vary(trials, "degree", degrees)
+            cls._vary(trials, "kernel", _KERNELS)
+            cls._vary(trials, "length", _LENGTHS)
+            if trials.score > _GAIN * before:
+                break
+            before = trials.score
+        if data.dimension <= _MOST_AXES:
+            cls._stretch(trials)
+
+    @classmethod
+    def _vary(cls, trials: Trials, name: str, values: Sequence[object]) -> None:
+        """Try other values of one property of the best form."""
+        best = trials.best
+        if isinstance(best, cls):
+            for value in values:
+                if value != getattr(best, name):
+                    trials(replace(best, **{name: value}))  # type: ignore[arg-type]
+
+    @classmethod
+    def _stretch(cls, trials: Trials) -> None:
+        """Stretch single axes of the best form as long as that gains."""
+        for _ in range(_PASSES):
+            before = trials.score
+            for axis in range(trials.data.dimension):
+                best = trials.best
+                if not isinstance(best, cls):
+                    return
+                for factor in _FACTORS:
+                    if trials(best.stretched(axis, factor, trials.data.dimension), gain=_GAIN):
+                        break
+            if trials.score > _GAIN * before:
+                break
+
+    def stretched(self, axis: int, factor: float, dimension: int) -> KernelForm:
+        """Return the form in which one principal axis counts ``factor`` times as much."""
+        weights = list(self.stretch or (1.0,) * dimension)
+        weights[axis] *= factor
+        return replace(self, stretch=tuple(weights))
+
+    def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:
+        """Return the form with all penalties, or those next to its own, that can be solved for."""
+        problem = _KernelProblem.of(self, data)
+        tried = self.penalties
+        if near:
+            own = self.penalties.index(self.penalty)
+            tried = self.penalties[max(0, own - 1) : own + 2]
+        solved = {penalty: problem.solve(penalty) for penalty in tried}
+        found = {penalty: weights for penalty, weights in solved.items() if weights is not None}
+        if not found:
+            found = {self.penalties[-1]: torch.zeros_like(problem.left)}
+        last = torch.stack([*found.values()])[:, :, -data.dimension :]
+
+        def steps(states: Tensor) -> Tensor:
+            flat = states.flatten(0, 1)
+            functions = radial(self.kernel, flat @ problem.metric, problem.centres)
+            change = problem.base.increment(flat)[:, -data.dimension :].view(states.shape)
+            return states + change + torch.bmm(functions.view(*states.shape[:2], -1), last)
+
+        return [replace(self, penalty=penalty) for penalty in found], steps
+
+    def solve(self, data: Increments) -> KernelMap:
+        """Return the kernel map, float64."""
+        problem = _KernelProblem.of(self, data)
+        weights = None
+        # With more states than it was chosen on, a matrix may be too near to singular.
+        for penalty in self.penalties[self.penalties.index(self.penalty) :]:
+            weights = problem.solve(penalty)
+            if weights is not None:
+                break
+        solved = KernelMap(data.dimension, len(data), self.kernel, self.degree, data.outputs)
+        solved = solved.double()
+        solved.base.load_state_dict(problem.base.state_dict())
+        solved.metric.copy_(problem.metric)
+        solved.centres.copy_(problem.centres)
+        if weights is not None:
+            solved.weights.copy_(weights)
+        return solved
+
+    def metric(self, data: Increments) -> Tensor:
+        """Return the metric ``(d, d)`` of distances, the length included."""
+        axes, lengths = data.once((self.kind, "axes"), lambda: _principal_axes(data))
+        metric = axes / lengths**self.whitening
+        spread = ((data.states - data.mean) @ metric).square().sum(dim=1).mean().sqrt()
+        metric = metric / spread.clamp(min=1e-300)
+        if self.stretch:
+            metric = metric * torch.tensor(self.stretch, dtype=torch.float64)
+        return metric / self.length
+
+
+@dataclass(frozen=True)
+class _KernelProblem:
+    """What is solved for: metric, centres in it, kernel matrix, and what the base leaves."""
+
+    base: PolynomialMap
+    metric: Tensor
+    centres: Tensor
+    matrix: Tensor
+    left: Tensor
+
+    @classmethod
+    def of(cls, form: KernelForm, data: Increments) -> _KernelProblem:
+        base = PolynomialForm(form.degree, _BASE_PENALTY).solve(data)
+        metric = form.metric(data)
+        centres = data.states @ metric
+        left = data.changes - base.increment(data.states)
+        return cls(base, metric, centres, radial(form.kernel, centres, centres), left)
+
+    def solve(self, penalty: float) -> Tensor | None:
+        """Return the weights of kernel ridge regression; None where rounding forbids them."""
+        shifted = self.matrix.clone()
+        shifted.diagonal().add_(len(shifted) * penalty)
+        factor, failed = torch.linalg.cholesky_ex(shifted)
+        return None if int(failed) else torch.cholesky_solve(self.left, factor)
+
+
+def _principal_axes(data: Increments) -> tuple[Tensor, Tensor]:
+    """Return the principal axes of the states, one a column, and their lengths."""
+    centred = data.states - data.mean
+    squares, axes = torch.linalg.eigh(centred.T @ centred / len(centred))
+    lengths = squares.clamp(min=0).sqrt()
+    return axes, lengths.clamp(min=max(_SHORTEST_AXIS * float(lengths.max()), 1e-300))

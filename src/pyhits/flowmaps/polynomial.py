@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from pyhits.flowmaps.base import (
     register,
     spread_into,
 )
+from pyhits.flowmaps.form import Form, Increments, Steps, Trials, closed_form
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
 from pyhits.numerics.ridge import Ridge
 from pyhits.util.checks import as_count
@@ -70,6 +72,11 @@ class PolynomialMap(FlowMap):
     def multiply_adds(self) -> int:
         """Multiply-adds of one evaluation: making each monomial, and its coefficients."""
         return int(self.coefficients.numel() + self.coefficients.shape[1])
+
+    @property
+    def parts(self) -> str:
+        """What it is made of, for people."""
+        return f"polynomial (degree {self.degree})"
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -270,3 +277,63 @@ def _solve_for(
             candidate.coefficients.copy_(coefficients)
             best = error
     return best
+
+
+#: Degrees of closed forms for few points; monomials at most, alone and as a share of the states.
+_DEGREES, _MOST_OF_FEW, _SHARE = range(7), 260, 0.6
+
+#: They hold this far beyond the states they were fitted to, in their range, on each side: few
+#: points leave much of a system's region unseen.
+_MARGIN = 1.0
+
+
+@closed_form("polynomial")
+@dataclass(frozen=True)
+class PolynomialForm(Form):
+    """A polynomial for few points; penalties as those of :class:`~pyhits.numerics.ridge.Ridge`."""
+
+    penalties: ClassVar[tuple[float, ...]] = tuple(10.0**k for k in range(-15, 0, 2))
+
+    @classmethod
+    def affords(cls, data: Increments, degree: int, share: float = _SHARE) -> bool:
+        """Whether a degree has few monomials, at most ``share`` of the states."""
+        return n_monomials(data.dimension, degree) <= min(_MOST_OF_FEW, share * len(data))
+
+    @classmethod
+    def search(cls, trials: Trials) -> None:
+        """Try rising degrees."""
+        for degree in range(min(trials.max_degree, _DEGREES[-1]) + 1):
+            if degree and not cls.affords(trials.data, degree):
+                break
+            trials(cls(degree))
+            if trials.settled:
+                break
+
+    def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:
+        """Return the form with all penalties, and how they step."""
+        empty, coefficients = self._solutions(data)
+        last = coefficients[:, -empty.dimension :]
+
+        def steps(states: Tensor) -> Tensor:
+            terms = empty.monomials(states.flatten(0, 1)).view(-1, *states.shape[:2])
+            return states + torch.einsum("rdt,trn->rnd", last, terms)
+
+        return [replace(self, penalty=penalty) for penalty in self.penalties], steps
+
+    def solve(self, data: Increments) -> PolynomialMap:
+        """Return the polynomial, float64."""
+        empty, coefficients = self._solutions(data)
+        solved = copy.deepcopy(empty)
+        solved.coefficients.copy_(coefficients[self.penalties.index(self.penalty)])
+        return solved
+
+    def _solutions(self, data: Increments) -> tuple[PolynomialMap, Tensor]:
+        """Return an empty polynomial, and coefficients ``(penalties, outputs * d, terms)``."""
+
+        def make() -> tuple[PolynomialMap, Tensor]:
+            empty = PolynomialMap(data.dimension, self.degree, data.outputs).double()
+            empty.set_bounds(data.states.numpy(), margin=_MARGIN)
+            ridge = Ridge(empty.monomials(data.states).T, data.changes, scaled=True)
+            return empty, ridge.path(self.penalties).mT.contiguous()
+
+        return data.once((self.kind, self.degree), make)

@@ -71,6 +71,8 @@ class ResidualNet(ScaledNet):
         OUTPUTS,
     )
 
+    settings: ClassVar[tuple[str, ...]] = ("hidden_sizes", "activation")
+
     layers: nn.ModuleList
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +37,9 @@ class ScaledNet(FlowMap):
         The first stage.
     """
 
+    #: Settings of training that the constructor takes.
+    settings: ClassVar[tuple[str, ...]] = ()
+
     scale: Tensor
 
     def __init__(self, dimension: int, base_degree: int | None = None, outputs: int = 1) -> None:
@@ -50,6 +53,11 @@ class ScaledNet(FlowMap):
     def multiply_adds(self) -> int:
         """Multiply-adds of one evaluation, those of the base included."""
         return super().multiply_adds + (0 if self.base is None else self.base.multiply_adds)
+
+    @property
+    def parts(self) -> str:
+        """What it is made of, for people."""
+        return "net" if self.base is None else f"{self.base.parts} + net"
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -62,7 +62,7 @@ class History:
     one_step_mse : float
         Held-out one-step mean squared error in the coordinates trained in.
     form : dict
-        Of a closed form for few points: what was chosen (:class:`pyhits.training.forms.Form`), and
+        Of a closed form for few points: what was chosen (:class:`pyhits.flowmaps.form.Form`), and
         its score in rollouts; of a net the polynomial below it, empty without one.
     scores : dict
         Of few points: the best score in rollouts of each family tried, ``polynomial``, ``kernel``

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import DelayEmbedding, Standardise
-from pyhits.training.few import Search
+from pyhits.training.search import Search
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
 

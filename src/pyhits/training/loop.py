@@ -12,12 +12,12 @@ import torch
 
 from pyhits.errors import TrainingError
 from pyhits.flowmaps import FlowMap
-from pyhits.training.few import train_few
+from pyhits.training.closed import fit_closed_form
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.ridge import solve
 from pyhits.training.run import BLEW_UP, Run, State, train
-from pyhits.training.stages import Stages, describe, prepare
+from pyhits.training.stages import Stages, prepare
 from pyhits.training.synthetic import SyntheticWindows, synthesise
 from pyhits.training.tabulate import MOST_FEATURES, tabulate
 from pyhits.util.clock import Clock, TimeIsUpError
@@ -56,7 +56,7 @@ def train_scale(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMa
         No trajectory is long enough for the step size.
     """
     if job.recipe.is_closed:
-        return train_few(job, progress)
+        return fit_closed_form(job, progress)
     scale = Scale.prepare(job, progress)
     return scale.finish(scale.closed_form() or train_net(scale, progress))
 
@@ -166,7 +166,7 @@ class Scale:
     def finish(self, flow_map: FlowMap) -> tuple[FlowMap, History]:
         """Complete the history of what was chosen."""
         history, validation = self.history, self.stages.validation
-        history.flow_map = describe(flow_map)
+        history.flow_map = flow_map.describe()
         with torch.inference_mode():
             states = torch.from_numpy(validation[0]).to(self.job.torch_dtype)
             predicted = flow_map.within(states).double().numpy()

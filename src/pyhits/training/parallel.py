@@ -19,7 +19,7 @@ import torch
 from pyhits.errors import ArgumentError, InterruptedWarning, warn
 from pyhits.flowmaps import FlowMap, register
 from pyhits.training.checkpoint import CheckpointFolder
-from pyhits.training.few import may_try_nets
+from pyhits.training.closed import may_try_nets
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.loop import train_scale

@@ -89,7 +89,7 @@ class Recipe:
         Take white noise off the data first, where they carry any (:mod:`pyhits.noise`).
     flow_map : str
         Registered family of nets; or ``polynomial``, ``kernel`` or ``closed``, closed forms alone
-        (:mod:`pyhits.training.few`); or ``best``, these and small residual nets; ``auto`` is
+        (:mod:`pyhits.training.closed`); or ``best``, these and small residual nets; ``auto`` is
         ``best`` for few points, else ``residual``.
     """
 
@@ -176,7 +176,11 @@ class Recipe:
     @property
     def is_closed(self) -> bool:
         """Whether closed forms are solved for and chosen by rollouts."""
-        return self.flow_map in CLOSED
+        if self.flow_map in (*CLOSED, "auto", "residual"):
+            return self.flow_map in CLOSED
+        from pyhits.flowmaps.form import closed_forms  # torch, which no recipe takes
+
+        return self.flow_map in closed_forms()
 
     @property
     def with_nets(self) -> bool:

@@ -8,14 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pyhits.flowmaps import (
-    CellMap,
-    FlowMap,
-    PolynomialMap,
-    ResidualNet,
-    ScaledNet,
-    create,
-)
+from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ScaledNet, create, family
 from pyhits.flowmaps.polynomial import fit_polynomial
 from pyhits.training.jobs import ScaleJob
 from pyhits.training.objective import side_by_side
@@ -173,8 +166,9 @@ def _net(
     config: dict[str, Any] = {"dimension": d, "base_degree": base.degree if base else None}
     if outputs > 1:
         config["outputs"] = outputs
-    if recipe.flow_map == ResidualNet.kind:
-        config |= {"hidden_sizes": recipe.hidden_sizes, "activation": recipe.activation}
+    net_family = family(recipe.flow_map)
+    assert issubclass(net_family, ScaledNet)
+    config |= {name: getattr(recipe, name) for name in net_family.settings}
     net = create(recipe.flow_map, config, seed=job.seed).to(job.torch_dtype)
     assert isinstance(net, ScaledNet)
     scale = sigma
@@ -185,15 +179,3 @@ def _net(
         scale = sigma * np.repeat(np.maximum(left, 1e-12), d)
     net.scale.copy_(torch.from_numpy(scale))
     return net
-
-
-def describe(flow_map: FlowMap) -> str:
-    """Return what a flow map is made of, as :class:`History` says it."""
-    if isinstance(flow_map, CellMap):
-        return f"table ({flow_map.n_leaves} cells of degree {flow_map.degree})"
-    base = flow_map.base if isinstance(flow_map, ScaledNet) else flow_map
-    parts = [f"polynomial (degree {base.degree})"] if isinstance(base, PolynomialMap) else []
-    if isinstance(flow_map, ScaledNet):
-        parts.append("net")
-    dense = f", {flow_map.outputs} outputs" if flow_map.outputs > 1 else ""
-    return " + ".join(parts) + dense

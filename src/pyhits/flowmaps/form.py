@@ -1,0 +1,165 @@
+"""Closed forms: flow maps that are solved for, not trained; what a family of them provides."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyhits.errors import ArgumentError
+from pyhits.flowmaps.base import FlowMap
+
+#: Steps many states at once with each of several flow maps; ``(r, n, d)`` to ``(r, n, d)``.
+Steps = Callable[[Tensor], Tensor]
+
+_Any = TypeVar("_Any")
+_FormClass = TypeVar("_FormClass", bound="type[Form]")
+
+
+class Increments:
+    """States and their changes over one step, to which closed forms are fitted.
+
+    Parameters
+    ----------
+    states : array, shape (n, d)
+        Encoded, float64.
+    changes : array, shape (n, outputs * d)
+
+    Attributes
+    ----------
+    states, changes : Tensor
+    dimension, outputs : int
+    """
+
+    def __init__(self, states: np.ndarray, changes: np.ndarray) -> None:
+        self.states = torch.from_numpy(np.ascontiguousarray(states, dtype=np.float64))
+        self.changes = torch.from_numpy(np.ascontiguousarray(changes, dtype=np.float64))
+        self.dimension = states.shape[1]
+        self.outputs = changes.shape[1] // states.shape[1]
+        self._made: dict[Hashable, Any] = {}
+
+    def __len__(self) -> int:
+        """Return the number of states."""
+        return len(self.states)
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """Mean state, shape ``(d,)``."""
+        return self.states.mean(dim=0)
+
+    def once(self, key: Hashable, make: Callable[[], _Any]) -> _Any:
+        """Return what ``make`` returned when it was first called under this key."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: _Any = self._made[key]
+        return made
+
+
+@dataclass(frozen=True)
+class Form(ABC):
+    """A closed form: a flow map, all but the numbers that are solved for.
+
+    A family subclasses it with what it is chosen by, and is registered by :func:`closed_form`: it
+    then takes part wherever closed forms do. Its flow map must be registered under the same name.
+
+    Attributes
+    ----------
+    degree : int
+        Of the polynomial, or of that below what corrects it.
+    penalty : float
+        On the numbers that are solved for.
+    """
+
+    kind: ClassVar[str] = ""
+
+    degree: int = 0
+    penalty: float = 0.0
+
+    @classmethod
+    def work(cls, dimension: int) -> float:
+        """Return the multiply-adds before the first form is tried; families go by that."""
+        return 0.0
+
+    @classmethod
+    @abstractmethod
+    def search(cls, trials: Trials) -> None:
+        """Try forms of the family, from the cheap and likely ones on."""
+
+    @abstractmethod
+    def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:
+        """Return the form with the penalties that are worth trying, and how they step.
+
+        ``near`` leaves out those that are far from its own.
+        """
+
+    @abstractmethod
+    def solve(self, data: Increments) -> FlowMap:
+        """Return the flow map that fits the increments best, float64."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Form:
+        """Rebuild from :meth:`as_dict`; what else is there is left out."""
+        names = {field.name for field in fields(cls)}
+        plain: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names
+        }
+        return cls(**plain)
+
+
+class Trials(Protocol):
+    """What a family's search is given: it fits forms, steps them and remembers the best."""
+
+    @property
+    def data(self) -> Increments:
+        """What forms are fitted to."""
+
+    @property
+    def max_degree(self) -> int:
+        """Highest degree that may be tried."""
+
+    @property
+    def best(self) -> Form | None:
+        """The best form of this family so far."""
+
+    @property
+    def score(self) -> float:
+        """Its mean error in rollouts; infinite without one."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether a form is exact, or time is over."""
+
+    def __call__(self, form: Form, *, near: bool = True, gain: float = 1.0) -> bool:
+        """Try a form with penalties near its own; return whether it is the best by ``gain``."""
+
+
+_FORMS: dict[str, type[Form]] = {}
+
+
+def closed_form(kind: str) -> Callable[[_FormClass], _FormClass]:
+    """Return a class decorator that registers a family of closed forms under ``kind``."""
+
+    def add(cls: _FormClass) -> _FormClass:
+        known = _FORMS.get(kind)
+        if known is not None and known.__qualname__ != cls.__qualname__:
+            raise ArgumentError(f"Closed forms named {kind!r} are registered already.")
+        cls.kind = kind
+        _FORMS[kind] = cls
+        return cls
+
+    return add
+
+
+def closed_forms() -> dict[str, type[Form]]:
+    """Return all families of closed forms by name, in the order of their registration."""
+    return dict(_FORMS)

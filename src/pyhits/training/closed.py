@@ -1,0 +1,161 @@
+"""Flow maps for few points: closed forms of several families, chosen by rollouts.
+
+With some hundred to some thousand points a net alone loses to a regression that is solved for.
+Which one does best differs from system to system, and one-step errors do not tell: so forms of
+several families are fitted to the training part and stepped through the validation part, from many
+of its states at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from pyhits.flowmaps import FlowMap, PolynomialMap, ScaledNet
+from pyhits.flowmaps.form import Form, closed_forms
+from pyhits.training.history import History
+from pyhits.training.jobs import Progress, ScaleJob
+from pyhits.training.nets import NET, TrainedNet, best_net, trained_again
+from pyhits.training.search import FEW_WINDOWS, N_SEARCH, ScoredForm, Search, increments
+from pyhits.training.windows import WindowSampler
+from pyhits.util.clock import UNLIMITED, Clock
+
+#: Windows that the form chosen is solved for in the end, at most.
+_N_SOLVE = 2_000
+
+#: Part of a scale's time that its search has; the rest is for nets, and to solve for the best form.
+_FOR_SEARCH = 0.5
+
+#: Score below which closed forms do well enough that no net is tried; and steps that the training
+#: part must be long in all, since nets of fewer did not win.
+_NEAR_EXACT, _LEAST_STEPS = 0.02, 100
+
+#: Multiple of the best closed form's score that a net may have. That score is the best of some
+#: hundred, so it flatters: on rows that chose neither, nets up to the multiple mostly err less
+#: (benchmarks/few_nets.py). And the score from which on rollouts are about lost, whatever steps
+#: them, so that nets have nothing to show.
+_NET_HANDICAP, HOPELESS = 1.5, 0.8
+
+#: Multiple of the best closed form's score up to which a polynomial is a net's base.
+_SENSIBLE = 2.0
+
+
+def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap, History]:
+    """Return the flow map of one scale in the family that rollouts of the validation part prefer.
+
+    Raises
+    ------
+    DataError
+        No trajectory is long enough for the step size.
+    """
+    history = History(job.step_size, n_windows=job.train.n_windows, stopped_by="closed form")
+    clock = Clock.start(job.time_limit)
+    search = Search(
+        job.train,
+        job.validation,
+        job.recipe.flow_map,
+        max_degree=job.recipe.polynomial_degree,
+        history=history,
+        progress=progress,
+        clock=clock.part(_FOR_SEARCH),
+    )
+    best = search.run()
+    history.scores = {family: scored.score for family, scored in search.best.items()}
+    net = competing_net(job, search, best, history, progress, clock)
+    flow_map: FlowMap
+    if net is not None and net.score < min(_NET_HANDICAP * best.score, HOPELESS):
+        flow_map = net.net
+        if net.net.base is not None:
+            history.form = search.best["polynomial"].form.as_dict()
+    else:
+        history.stopped_by = "closed form"
+        data = search.data if clock.is_over else increments(job.train, _N_SOLVE)
+        flow_map = best.form.solve(data).to(getattr(torch, job.dtype)).eval()
+        history.form = best.form.as_dict() | {"score": best.score}
+    history.flow_map = flow_map.describe()
+    _measure(history, flow_map, job)
+    if search.clock.shortened:
+        history.stopped_by = "time"
+    history.seconds = clock.elapsed
+    return flow_map, history
+
+
+def may_try_nets(job: ScaleJob) -> bool:
+    """Whether nets are asked for, and there is enough to train one on."""
+    few = job.train.n_windows <= FEW_WINDOWS
+    long = len(job.train.values) >= _LEAST_STEPS * job.step_size
+    return job.recipe.with_nets and long and not few
+
+
+def competing_net(
+    job: ScaleJob,
+    search: Search,
+    best: ScoredForm,
+    history: History,
+    progress: Progress | None = None,
+    clock: Clock = UNLIMITED,
+) -> TrainedNet | None:
+    """Return a net where it is asked for and closed forms leave something to gain.
+
+    Its score is put into the history.
+    """
+    if len(search.comparisons) > 1 or not may_try_nets(job) or best.score < _NEAR_EXACT:
+        return None
+    polynomial, base = search.best.get("polynomial"), None
+    if polynomial is not None and polynomial.score < _SENSIBLE * best.score:
+        solved = polynomial.form.solve(search.data)
+        base = solved if isinstance(solved, PolynomialMap) and solved.degree > 0 else None
+    net = best_net(job, search.judge, history, base=base, clock=clock, progress=progress)
+    if net is not None:
+        history.scores[NET] = net.score
+    return net
+
+
+def fit_again(
+    job: ScaleJob, chosen: FlowMap, history: History, *, clock: Clock = UNLIMITED
+) -> FlowMap:
+    """Return the flow map that was chosen for a scale, fitted to all the windows of a job.
+
+    Parameters
+    ----------
+    chosen : FlowMap
+        Returned as it is where there is no time to train another net.
+    history : History
+        Of its choice.
+    clock : Clock, optional
+        That of this scale.
+    """
+    if isinstance(chosen, ScaledNet):
+        base = solve(job.train, form_of(PolynomialMap.kind, history.form)) if history.form else None
+        assert base is None or isinstance(base, PolynomialMap)
+        return trained_again(job, base, clock=clock) or chosen
+    if not history.form:
+        return chosen
+    return solve(job.train, form_of(chosen.kind, history.form), getattr(torch, job.dtype))
+
+
+def form_of(kind: str, values: dict[str, Any]) -> Form:
+    """Return the form of a family that its flow map's history says."""
+    return closed_forms()[kind].from_dict(values)
+
+
+def solve(windows: WindowSampler, form: Form, dtype: torch.dtype = torch.float64) -> FlowMap:
+    """Return a form fitted to all windows, or to as many evenly chosen ones as are affordable."""
+    return form.solve(increments(windows, _N_SOLVE)).to(dtype).eval()
+
+
+def _measure(history: History, flow_map: FlowMap, job: ScaleJob) -> None:
+    """Note the one-step errors of a flow map on the validation windows."""
+    data = increments(job.validation, N_SEARCH)
+    changes = data.changes.numpy()
+    with torch.inference_mode():
+        like = next(flow_map.buffers())
+        after = flow_map.increment(data.states.to(like.dtype)).double().numpy()
+    squares = np.square(after - changes)
+    size = np.square(changes).mean(axis=0)
+    history.one_step_mse = float(squares.mean())
+    changing = size > 0
+    relative = squares.mean(axis=0)[changing] / size[changing]
+    history.validation_error = float(relative.mean()) if changing.any() else 0.0

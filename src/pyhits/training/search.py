@@ -1,0 +1,319 @@
+"""The search for closed forms: fitted to one part of the data, stepped through another."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyhits.data.stretches import Stretches
+from pyhits.errors import DataError
+from pyhits.flowmaps import FlowMap
+from pyhits.flowmaps.form import Form, Increments, Steps, closed_forms
+from pyhits.training.history import History
+from pyhits.training.jobs import Progress
+from pyhits.training.windows import WindowSampler
+from pyhits.util.clock import UNLIMITED, Clock
+
+#: Windows that forms are compared on, at most.
+N_SEARCH = 1_000
+
+#: Highest degree, of polynomials and of those below kernels.
+_MOST_DEGREE = 6
+
+#: Rollouts of the validation part and steps of each, at most; a state's error counts up to so many
+#: standard deviations: beyond, a forecast is lost, and how far does not matter.
+_ROLLOUTS, _STEPS, LOST = 12, 100, 2.0**0.5
+
+#: Multiply-adds a second, at least.
+_SPEED = 2e9
+
+#: Forms that a search usually tries.
+_USUAL = 60
+
+#: Windows up to which blocks of the training part are left out in turn as well; how many blocks;
+#: and windows that must be left to fit to.
+FEW_WINDOWS, _BLOCKS, _LEAST_WINDOWS = 200, 4, 3
+
+#: Score below which rounding decides, and no form is better than another.
+_EXACT = 1e-12
+
+
+@dataclass(frozen=True)
+class ScoredForm:
+    """A form and how well it steps.
+
+    Attributes
+    ----------
+    form : Form
+    score : float
+        Mean error of the rollouts in standard deviations, each error at most 1.4 of them.
+    """
+
+    form: Form
+    score: float
+
+
+class Search:
+    """Tries forms of one scale, the cheap families first, and remembers the best of each.
+
+    Parameters
+    ----------
+    train, validation : WindowSampler
+        To fit to, and to step through.
+    families : str
+        ``closed`` or ``best`` for all of them, or the name of one.
+    max_degree : int
+        Of polynomials, at most; below kernels too.
+    history : History
+        Receives one record a form.
+    progress : callable, optional
+    clock : Clock, optional
+        The search ends with it, but for one form at least.
+
+    Attributes
+    ----------
+    best : dict of str to ScoredForm
+        By the name of the family.
+    comparisons : list of Comparison
+    """
+
+    def __init__(
+        self,
+        train: WindowSampler,
+        validation: WindowSampler,
+        families: str = "closed",
+        *,
+        max_degree: int = _MOST_DEGREE,
+        history: History | None = None,
+        progress: Progress | None = None,
+        clock: Clock = UNLIMITED,
+    ) -> None:
+        self.comparisons = [Comparison(*pair) for pair in _splits(train, validation)]
+        self.data = self.comparisons[0].data
+        known = closed_forms()
+        chosen = known if families not in known else {families: known[families]}
+        self.families = sorted(chosen.values(), key=lambda of: of.work(self.data.dimension))
+        self.max_degree = min(max_degree, _MOST_DEGREE)
+        self.history = history or History(train.step_size)
+        self.progress = progress
+        self.clock = clock
+        self.begin = clock.now()
+        self.best: dict[str, ScoredForm] = {}
+
+    def run(self) -> ScoredForm:
+        """Return the best form of all families asked for."""
+        for family in self.families:
+            if self.settled:
+                break
+            if self.best and not self.clock.affords(family.work(self.data.dimension) / _SPEED):
+                self.clock.cut("the search for closed forms")
+                break
+            family.search(FamilyTrials(self, family.kind))
+        return min(self.best.values(), key=lambda scored: scored.score)
+
+    def judge(self, flow_map: FlowMap) -> float:
+        """Return the score of a flow map that was fitted to the training part."""
+        with torch.inference_mode():
+            return self.comparisons[0].rate(lambda states: flow_map(states[0])[None], 1)[0]
+
+    @property
+    def settled(self) -> bool:
+        """Whether a form is exact, or time is over."""
+        exact = any(scored.score < _EXACT for scored in self.best.values())
+        return exact or self._is_late()
+
+    def _is_late(self) -> bool:
+        """Whether time is over, and there is a form."""
+        late = bool(self.best) and self.clock.is_over
+        if late:
+            self.clock.cut("the search for closed forms")
+        return late
+
+    def trial(self, form: Form, *, near: bool, gain: float) -> bool:
+        """Fit and step a form with penalties near its own; return whether it is its family's best.
+
+        A better one than the best so far has a score below ``gain`` times that.
+        """
+        if self._is_late():
+            return False
+        errors: dict[Form, list[float]] = {}
+        for comparison in self.comparisons:
+            for one, error in comparison.scores(form, near=near).items():
+                errors.setdefault(one, []).append(error)
+        # What cannot be solved for in one of the comparisons is lost there.
+        n = len(self.comparisons)
+        scores = {one: (sum(own) + LOST * (n - len(own))) / n for one, own in errors.items()}
+        chosen = min(scores, key=lambda one: scores[one])
+        known = self.best.get(form.kind)
+        better = known is None or scores[chosen] < gain * known.score
+        if better:
+            self.best[form.kind] = ScoredForm(chosen, scores[chosen])
+        self._record(chosen, scores[chosen])
+        return better
+
+    def _record(self, form: Form, score: float) -> None:
+        tried = len(self.history.records) + 1
+        self.history.records.append(
+            {
+                "step": tried,
+                "seconds": self.clock.now() - self.begin,
+                "validation_error": score,
+                "penalty": form.penalty,
+            }
+        )
+        if self.progress is not None:
+            best = min(scored.score for scored in self.best.values())
+            self.progress(tried, max(tried + 1, _USUAL), best)
+
+
+@dataclass(frozen=True)
+class FamilyTrials:
+    """The trials of one family in a search; see :class:`~pyhits.flowmaps.form.Trials`."""
+
+    search: Search
+    kind: str
+
+    @property
+    def data(self) -> Increments:
+        """What forms are fitted to."""
+        return self.search.data
+
+    @property
+    def max_degree(self) -> int:
+        """Highest degree that may be tried."""
+        return self.search.max_degree
+
+    @property
+    def best(self) -> Form | None:
+        """The best form of the family so far."""
+        return self.search.best[self.kind].form if self.kind in self.search.best else None
+
+    @property
+    def score(self) -> float:
+        """Its score; infinite without one."""
+        return self.search.best[self.kind].score if self.kind in self.search.best else math.inf
+
+    @property
+    def settled(self) -> bool:
+        """Whether a form of any family is exact, or time is over."""
+        return self.search.settled
+
+    def __call__(self, form: Form, *, near: bool = True, gain: float = 1.0) -> bool:
+        """Try a form; return whether it is the best of its family by ``gain``."""
+        return self.search.trial(form, near=near, gain=gain)
+
+
+class Comparison:
+    """A part of the data to fit forms to, and another to step them through.
+
+    Attributes
+    ----------
+    data : Increments
+    starts : Tensor, shape (n, d)
+    truth : Tensor, shape (steps, n, d)
+    n_inputs : int
+    """
+
+    def __init__(self, train: WindowSampler, validation: WindowSampler) -> None:
+        self.data = increments(train, N_SEARCH)
+        self.starts, self.truth = _rollouts(validation)
+        self.n_inputs = validation.n_inputs
+
+    @torch.inference_mode()
+    def scores(self, form: Form, *, near: bool) -> dict[Form, float]:
+        """Return the score of a form with each of the penalties that are worth trying."""
+        forms, steps = form.candidates(self.data, near=near)
+        return dict(zip(forms, self.rate(steps, len(forms)), strict=True))
+
+    def rate(self, steps: Steps, n: int) -> list[float]:
+        """Return the scores of ``n`` flow maps that step together."""
+        states = self.starts.expand(n, *self.starts.shape)
+        total = torch.zeros(n, dtype=torch.float64)
+        own = self.starts.shape[1] - self.n_inputs
+        for truth in self.truth:
+            states = steps(states)
+            errors = (states - truth)[..., :own].square().mean(dim=2).sqrt()
+            if self.n_inputs:
+                # The next step takes the inputs that were recorded.
+                inputs = truth[:, own:].expand(n, -1, -1)
+                states = torch.cat([states[..., :own], inputs], dim=2)
+            total += errors.nan_to_num(nan=LOST).clamp(max=LOST).mean(dim=1)
+        scores: list[float] = (total / len(self.truth)).tolist()
+        return scores
+
+
+def increments(windows: WindowSampler, most: int) -> Increments:
+    """Return states and their changes at all outputs, of evenly chosen windows."""
+    rows = windows.all_rows()
+    if len(rows) > most:
+        rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
+    found = windows.gather(rows)
+    changes = found[1 : 1 + windows.outputs] - found[0]
+    return Increments(found[0], changes.swapaxes(0, 1).reshape(len(rows), -1))
+
+
+def _splits(
+    train: WindowSampler, validation: WindowSampler
+) -> list[tuple[WindowSampler, WindowSampler]]:
+    """Return what to fit to and what to step through: validation data, and blocks of few rows.
+
+    Without validation data, blocks of the training data stand in: a kernel meets every row that it
+    was fitted to.
+    """
+    shapes = train.values.shape, validation.values.shape
+    same = shapes[0] == shapes[1] and np.array_equal(train.values, validation.values)
+    splits = [] if same else [(train, validation)]
+    if same or train.n_windows <= FEW_WINDOWS:
+        splits += _blocks(train)
+    return splits or [(train, validation)]
+
+
+def _blocks(data: WindowSampler) -> list[tuple[WindowSampler, WindowSampler]]:
+    """Return the data without each of some blocks of rows, and that block."""
+    edges = np.linspace(0, len(data.values), _BLOCKS + 1).astype(int)
+    blocks = []
+    for low, high in itertools.pairwise(edges):
+        inside, outside = [], []
+        for begin, end in itertools.pairwise(data.offsets):
+            # A block starts from the row before it.
+            inside.append((max(begin, low - 1), min(end, high)))
+            outside += [(begin, min(end, low)), (max(begin, high), end)]
+        rest, block = _part(data, outside), _part(data, inside)
+        if rest is not None and block is not None and rest.n_windows >= _LEAST_WINDOWS:
+            blocks.append((rest, block))
+    return blocks
+
+
+def _part(data: WindowSampler, spans: Sequence[tuple[int, int]]) -> WindowSampler | None:
+    """Return the windows of some spans of rows, None if there are none."""
+    span = data.rollout_steps * data.step_size
+    long = [(begin, end) for begin, end in spans if end - begin > span]
+    if not long:
+        return None
+    values = np.concatenate([data.values[begin:end] for begin, end in long])
+    lengths = [end - begin for begin, end in long]
+    return replace(data, values=values, offsets=np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def _rollouts(validation: WindowSampler) -> tuple[Tensor, Tensor]:
+    """Return states to start from ``(n, d)``, and those to be met, ``(steps, n, d)``.
+
+    Starts are spread over all trajectories; each rollout spans up to half of its trajectory.
+    """
+    size, lengths = validation.step_size, np.diff(validation.offsets)
+    steps = min(_STEPS, max(1, int(np.median(lengths) - 1) // 2 // size))
+    stretches = Stretches.anywhere(validation.offsets, steps * size)
+    if len(stretches) == 0:
+        steps, stretches = 1, Stretches.anywhere(validation.offsets, size)
+    if len(stretches) == 0:
+        raise DataError(f"The validation data: {validation.too_short()}")
+    visited = stretches.at_most(_ROLLOUTS).starts + size * np.arange(steps + 1)[:, None]
+    rows = validation.encoder.transform(validation.values[visited])
+    states = torch.from_numpy(np.asarray(rows))
+    return states[0], states[1:]
