@@ -2,6 +2,7 @@
 
 from pyhits.flowmaps.base import FlowMap, create, family, register
 from pyhits.flowmaps.cells import CellMap
+from pyhits.flowmaps.form import Form, Increments, Trials, closed_form
 from pyhits.flowmaps.kernel import KernelMap
 from pyhits.flowmaps.polynomial import PolynomialMap
 from pyhits.flowmaps.residual import ResidualNet
@@ -10,10 +11,14 @@ from pyhits.flowmaps.scaled import ScaledNet
 __all__ = [
     "CellMap",
     "FlowMap",
+    "Form",
+    "Increments",
     "KernelMap",
     "PolynomialMap",
     "ResidualNet",
     "ScaledNet",
+    "Trials",
+    "closed_form",
     "create",
     "family",
     "register",
