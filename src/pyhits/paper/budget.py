@@ -82,7 +82,7 @@ BUDGETS = {
         repeats=3,
         timing_seconds=0.1,
         grid=80,
-        sequence_seconds=5.0,
+        sequence_seconds=7.5,
         small_sequences=True,
         side_by_side=True,
     ),

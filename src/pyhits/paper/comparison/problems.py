@@ -62,7 +62,7 @@ PROBLEMS = {
             (1, 4, 16, 64),
             (256, 64, 16, 4),
             {"lstm": 49, "esn": 700, "cwrnn": 104},
-            seconds=30.0,
+            seconds=45.0,
             n_modes=22,
         ),
         Problem(
@@ -71,7 +71,7 @@ PROBLEMS = {
             (1, 4, 16, 64),
             (128, 64, 32, 16),
             {"lstm": 56, "esn": 490, "cwrnn": 124},
-            seconds=30.0,
+            seconds=45.0,
             n_modes=64,
         ),
         Problem(
@@ -80,7 +80,7 @@ PROBLEMS = {
             (1, 5, 25, 125, 625),
             (2048, 1024, 512, 256, 128),
             {"lstm": 430, "esn": 8000, "cwrnn": 900},
-            seconds=90.0,
+            seconds=135.0,
         ),
         # Edson, Bunder, Mattner, Roberts (2019): about 0.09 for lengths of 50 and more.
         Problem(
@@ -89,7 +89,7 @@ PROBLEMS = {
             (1, 6, 36, 216, 1296),
             (2048, 1024, 512, 256, 128),
             {"lstm": 740, "esn": 7950, "cwrnn": 1570},
-            seconds=150.0,
+            seconds=225.0,
             lyapunov=0.09,
         ),
     )
