@@ -6,7 +6,6 @@ import dataclasses
 import os
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 # One thread for linear algebra, here and in every process that a test starts: tests that run side
@@ -20,8 +19,7 @@ import torch
 import pyhits
 from pyhits.data.trajectories import Trajectories
 from pyhits.flowmaps import FlowMap, create, register
-from pyhits.paper.comparison import data as sequence_data
-from pyhits.paper.comparison import generate, problems
+from pyhits.paper.comparison.problems import SEQUENCE_PROBLEMS, SequenceProblem
 from pyhits.policies import CLOSED_FORMS, arguments
 
 
@@ -148,27 +146,24 @@ def fitted(pendulum: tuple[Trajectories, Trajectories, Trajectories]) -> pyhits.
     return model.fit(train, validation=valid)
 
 
-@pytest.fixture(scope="module")
-def toy_sequences() -> Iterator[None]:
-    """The sequence study on small sequences with small models, in this process."""
-    small = {
+@pytest.fixture(scope="session")
+def toy_sequences() -> tuple[SequenceProblem, ...]:
+    """The four sequences, small, with small models."""
+    units = {"lstm": 6, "esn": 40, "cwrnn": 8}
+    changes: dict[str, dict[str, Any]] = {
         "fluid": {"step_sizes": (1, 4), "hidden_sizes": (64, 16), "n_modes": 4},
         "video": {"step_sizes": (1, 4), "hidden_sizes": (32, 16), "n_modes": 4},
         "music": {"step_sizes": (1, 5), "hidden_sizes": (512, 128)},
         "ks": {"step_sizes": (1, 6), "hidden_sizes": (256, 64)},
     }
-    units = {"lstm": 6, "esn": 40, "cwrnn": 8}
-    sizes = {
+    sizes: dict[str, dict[str, Any]] = {
         "fluid": {"shape": (12, 27), "n_radial": 24, "n_modes": 12, "start": 0.0, "dt": 0.1,
                   "n_snapshots": 40, "reynolds": 20.0, "step": 0.02},
         "video": {"n_frames": 40, "height": 18, "width": 32},
         "music": {"seconds": 0.4},
         "ks": {"n_snapshots": 121, "n_points": 32},
     }  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:
-        for name, values in small.items():
-            problem = dataclasses.replace(problems.PROBLEMS[name], units=units, **values)
-            patch.setitem(problems.PROBLEMS, name, problem)
-        patch.setattr(sequence_data, "_SMALL", sizes)
-        patch.setattr(generate, "n_cores", lambda: 1)
-        yield
+    return tuple(
+        dataclasses.replace(problem, units=units, small=sizes[name], **changes[name])
+        for name, problem in SEQUENCE_PROBLEMS.items()
+    )

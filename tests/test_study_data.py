@@ -11,7 +11,7 @@ from conftest import circles
 
 import pyhits
 from pyhits.errors import ArgumentError
-from pyhits.paper import Budget, Cache, Study, paper
+from pyhits.paper import Budget, Cache, Study, printed
 from pyhits.paper.cache import default_folder, forget
 from pyhits.paper.data import add_noise, make_data, seed_of
 from pyhits.paper.figures import fig10
@@ -44,24 +44,26 @@ SETTINGS = {
     ],
 )
 def test_errors_of_the_paper(noise: float, system: str, scheme: str, value: float) -> None:
-    assert paper.MSE[noise][system][scheme] == value
+    assert printed.MSE[noise][system][scheme] == value
 
 
 def test_tables_of_the_paper_are_whole() -> None:
-    for table in paper.MSE.values():
-        assert set(table) == set(paper.SYSTEMS) == set(paper.CHOSEN) == set(paper.HIDDEN_SIZES)
-        assert all(tuple(column) == paper.SCHEMES for column in table.values())
+    for table in printed.MSE.values():
+        assert (
+            set(table) == set(printed.SYSTEMS) == set(printed.CHOSEN) == set(printed.HIDDEN_SIZES)
+        )
+        assert all(tuple(column) == printed.SCHEMES for column in table.values())
     # Sums of the columns of Tables 5 and 9, added up by hand.
     tables = {"hyperbolic": (19.32, 9.10), "lorenz": (79.70, 16.62)}
     for system, (learned, classical) in tables.items():
-        seconds = paper.SECONDS[system]
-        assert sum(seconds[s] for s in paper.SCHEMES) == pytest.approx(learned)
-        assert sum(seconds[s] for s in paper.CLASSICAL_SCHEMES) == pytest.approx(classical)
-    assert paper.SECONDS["cubic"]["multiscale"] == 6.73
+        seconds = printed.SECONDS[system]
+        assert sum(seconds[s] for s in printed.SCHEMES) == pytest.approx(learned)
+        assert sum(seconds[s] for s in printed.CLASSICAL_SCHEMES) == pytest.approx(classical)
+    assert printed.SECONDS["cubic"]["multiscale"] == 6.73
     # The paper's claim that its coupled model is never beaten has one exception, as printed.
     beaten = {
         (noise, system)
-        for noise, table in paper.MSE.items()
+        for noise, table in printed.MSE.items()
         for system, column in table.items()
         if column["multiscale"] > min(column.values())
     }
@@ -69,7 +71,7 @@ def test_tables_of_the_paper_are_whole() -> None:
 
 
 def test_problems_are_those_of_table_2() -> None:
-    counts = {name: PROBLEMS[name].counts for name in paper.SYSTEMS}
+    counts = {name: PROBLEMS[name].counts for name in printed.SYSTEMS}
     assert counts == {
         "hyperbolic": (1600, 320, 320),
         "cubic": (3200, 320, 320),
@@ -77,7 +79,7 @@ def test_problems_are_those_of_table_2() -> None:
         "hopf": (3200, 320, 320),
         "lorenz": (6400, 640, 640),
     }
-    for name in paper.SYSTEMS:
+    for name in printed.SYSTEMS:
         problem = PROBLEMS[name]
         assert problem.dt == (0.0005 if name == "lorenz" else 0.01)
         assert problem.step_sizes(FULL) == [2**k for k in range(11)]
@@ -162,24 +164,35 @@ def test_increments_are_those_of_the_flow() -> None:
 def test_arrays_are_made_once_and_again_if_damaged(tmp_path: Path) -> None:
     cache, calls = Cache(tmp_path), []
 
-    def make() -> np.ndarray:
+    def make() -> tuple[dict[str, np.ndarray], dict[str, object]]:
         calls.append(1)
-        return np.arange(3.0)
+        return {"numbers": np.arange(3.0)}, {"shape": (3,)}
 
-    for _ in range(2):
-        np.testing.assert_array_equal(cache.array({"a": 1}, make), np.arange(3.0))
+    def check(kind: str = "some", **settings: int) -> None:
+        arrays, facts = cache.arrays(kind, settings, make)
+        np.testing.assert_array_equal(arrays["numbers"], np.arange(3.0))
+        assert (list(arrays), facts) == (["numbers"], {"shape": [3]})
+
+    assert not cache.has("some", {"a": 1})
+    check(a=1)
+    check(a=1)
+    assert cache.has("some", {"a": 1})
     assert len(calls) == 1
-    (file,) = tmp_path.glob("arrays/*/array.npy")
-    content = file.read_bytes()
-    other = content[:-1] + bytes([content[-1] ^ 1])  # a sound array of other numbers
-    for damage in (b"", b"nonsense", content[:-4], other):
-        file.write_bytes(damage)
-        np.testing.assert_array_equal(cache.array({"a": 1}, make), np.arange(3.0))
-    assert len(calls) == 5
-    cache.array({"a": 2}, make)
-    assert len(list(tmp_path.glob("arrays/*"))) == 2
-    about = json.loads((file.parent / "settings.json").read_text())
-    assert about == {"a": 1}
+    (file,) = tmp_path.glob("some/*/numbers.npy")
+    for damaged in (file, file.with_name("facts.json")):
+        content = damaged.read_bytes()
+        other = (
+            content[:-2] + bytes([content[-2] ^ 1]) + content[-1:]
+        )  # sound, but of other numbers
+        for damage in (b"", b"nonsense", content[:-4], other):
+            damaged.write_bytes(damage)
+            check(a=1)
+    assert len(calls) == 9
+    check(a=2)
+    check("other", a=1)
+    assert len(calls) == 11
+    assert len(list(tmp_path.glob("some/*"))) == 2
+    assert json.loads((file.parent / "settings.json").read_text()) == {"a": 1}
 
 
 def data_for_fits() -> tuple[pyhits.Trajectories, pyhits.Trajectories]:

@@ -16,17 +16,21 @@ from pyhits.data.files import write
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.paper import (
-    BUDGETS,
     Budget,
     Cache,
     Result,
     Study,
-    paper,
+    printed,
     reproduce,
 )
 from pyhits.paper.comparison import generate, media, score
 from pyhits.paper.comparison.data import Coded, coded
-from pyhits.paper.comparison.problems import MODELS, PROBLEMS, PROTOCOLS
+from pyhits.paper.comparison.problems import (
+    MODELS,
+    PROTOCOLS,
+    SEQUENCE_PROBLEMS,
+    SequenceProblem,
+)
 from pyhits.paper.comparison.tables import counted
 from pyhits.paper.sequences import write_wav
 from pyhits.paper.sequences.music import delay_vectors
@@ -46,8 +50,12 @@ PROMISED = {
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, toy_sequences: None) -> Study:
-    return Study(TOY, cache=Cache(tmp_path_factory.mktemp("cache")))
+def study(
+    tmp_path_factory: pytest.TempPathFactory, toy_sequences: tuple[SequenceProblem, ...]
+) -> Study:
+    return Study(
+        TOY, cache=Cache(tmp_path_factory.mktemp("cache")), sequences=toy_sequences, n_jobs=1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +65,13 @@ def made(study: Study, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[s
 
 
 def coded_rows(values: np.ndarray, name: str = "ks") -> Coded:
-    return Coded(PROBLEMS[name], values, 0.1, {"source": "here"}, None, None)
+    return Coded(SEQUENCE_PROBLEMS[name], values, 0.1, {"source": "here"}, None, None)
 
 
 def test_parameters_are_those_of_table_3() -> None:
     features = {"fluid": 22, "video": 64, "music": 128, "ks": 512}
     for name, d in features.items():
-        assert counted(PROBLEMS[name], d) == paper.PARAMETERS[name]
+        assert counted(SEQUENCE_PROBLEMS[name], d) == printed.PARAMETERS[name]
 
 
 def test_table_1_has_the_promised_records(made: tuple[dict[str, Result], Path]) -> None:
@@ -75,20 +83,22 @@ def test_table_1_has_the_promised_records(made: tuple[dict[str, Result], Path]) 
     for protocol in PROTOCOLS:
         found = [(r["sequence"], r["model"]) for r in records if r["protocol"] == protocol]
         models = [*MODELS, *(["persistence"] if protocol == "forecast" else [])]
-        assert found == [(name, model) for name in paper.SEQUENCES for model in models]
+        assert found == [(name, model) for name in printed.SEQUENCES for model in models]
     for record in records:
         if record["protocol"] == "reproduce":
-            assert record["paper_mse"] == paper.SEQUENCE_MSE[record["sequence"]][record["model"]]
+            assert record["paper_mse"] == printed.SEQUENCE_MSE[record["sequence"]][record["model"]]
             assert record["train_seconds"] > 0
             assert record["parameters"] > 0
 
 
-@pytest.mark.parametrize("name", paper.SEQUENCES)
+@pytest.mark.parametrize("name", printed.SEQUENCES)
 def test_the_hierarchy_reproduces_every_sequence(
-    name: str, tmp_path: Path, toy_sequences: None
+    name: str, tmp_path: Path, toy_sequences: tuple[SequenceProblem, ...]
 ) -> None:
     unhurried = Study(
-        Budget("toy", sequence_seconds=3.0, small_sequences=True), cache=Cache(tmp_path)
+        Budget("toy", sequence_seconds=3.0, small_sequences=True),
+        cache=Cache(tmp_path),
+        sequences=toy_sequences,
     )
     one = generate.best(unhurried, name, "reproduce", "hits")
     found = coded(unhurried, name, "reproduce")
@@ -135,22 +145,30 @@ def test_modes_of_a_forecast_have_not_seen_its_end(study: Study) -> None:
     assert missed[0] < missed[1]
 
 
-def test_what_was_generated_is_kept(study: Study, made: object) -> None:
-    again = Study(TOY, cache=study.cache)
+def test_what_was_generated_is_kept(
+    study: Study, made: object, toy_sequences: tuple[SequenceProblem, ...]
+) -> None:
+    def fresh() -> Study:
+        return Study(TOY, cache=study.cache, sequences=toy_sequences)
+
     task = generate.Task("ks", "reproduce", "esn", "pyhits")
-    first, second = (generate.generated(s, task) for s in (study, again))
+    first, second = (generate.generated(s, task) for s in (study, fresh()))
     assert np.array_equal(first.states, second.states)
     assert (first.seconds, first.parameters) == (second.seconds, second.parameters)
-    folder, about = generate._entry(study, task)
-    content = bytearray((folder / "states.npy").read_bytes())
+    files = [
+        path
+        for path in study.cache.folder.glob("generated/*/states.npy")
+        if np.array_equal(np.load(path), first.states, equal_nan=True)
+    ]
+    assert len(files) == 1
+    content = bytearray(files[0].read_bytes())
     content[-1] ^= 1
     for damage in (b"damaged", bytes(content)):
-        (folder / "states.npy").write_bytes(damage)
-        third = generate.generated(Study(TOY, cache=study.cache), task)
+        files[0].write_bytes(damage)
+        third = generate.generated(fresh(), task)
         # Generated anew: equal to rounding, which an attractor amplifies.
         assert third.states.shape == first.states.shape
         np.testing.assert_allclose(third.states[:5], first.states[:5], rtol=1e-5, atol=1e-7)
-    assert about.exists()
 
 
 def test_scores_by_hand() -> None:
@@ -176,58 +194,76 @@ def test_scores_by_hand() -> None:
 
 
 def test_own_files_take_the_place_of_ours(
-    tmp_path: Path, toy_sequences: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, toy_sequences: tuple[SequenceProblem, ...]
 ) -> None:
-    monkeypatch.setitem(BUDGETS, "quick", TOY)
     rate = 4408
     t = np.arange(4 * rate) / rate
     sound = 0.5 * np.sin(2 * np.pi * 110 * t) * (t > 1.5)
-    write_wav(tmp_path / "song.wav", sound, rate)
-    cache = tmp_path / "cache"
-    runner = CliRunner()
-    options = ["reproduce", "table1", "--budget", "quick", "--sequence", "music", "-q"]
-    options += ["--audio", str(tmp_path / "song.wav"), "--cache", str(cache)]
-    done = runner.invoke(app, [*options, "-o", str(tmp_path)])
-    assert done.exit_code == 0, done.output
-    assert "song.wav from" in done.output.replace("\n", " ")
-    study = Study("quick", cache=Cache(cache), audio=tmp_path / "song.wav")
-    found = coded(study, "music", "reproduce")
-    assert found.values.shape == (2077, 128)
-    assert found.facts["start"] >= 1.4
+    song = tmp_path / "song.wav"
+    write_wav(song, sound, rate)
+    music = [one for one in toy_sequences if one.name == "music"]
+
+    def own() -> Study:
+        return Study(TOY, cache=Cache(tmp_path / "c"), audio=song, sequences=music, n_jobs=1)
+
+    result = reproduce("table1", own(), tmp_path)["table1"]
+    assert "song.wav from" in " ".join(result.notes)
+    assert {record["sequence"] for record in result.records} == {"music"}
+    first = coded(own(), "music", "reproduce")
+    assert first.values.shape == (2077, 128)
+    assert first.facts["start"] >= 1.4
     # Another recording is another sequence.
-    write_wav(tmp_path / "song.wav", 0.5 * sound, rate)
-    other = coded(
-        Study("quick", cache=Cache(cache), audio=tmp_path / "song.wav"), "music", "reproduce"
+    write_wav(song, 0.5 * sound, rate)
+    assert coded(own(), "music", "reproduce").variance == pytest.approx(
+        first.variance / 4, rel=0.01
     )
-    assert other.variance == pytest.approx(found.variance / 4, rel=0.01)
 
 
-def test_own_film(tmp_path: Path, toy_sequences: None) -> None:
+def test_the_command_takes_own_files(tmp_path: Path) -> None:
+    write_wav(tmp_path / "song.wav", np.zeros(4408), 1102)
+    runner, options = CliRunner(), ["reproduce", "table4", "--sequence", "music", "-q"]
+    options += ["--cache", str(tmp_path / "cache"), "-o", str(tmp_path)]
+    done = runner.invoke(app, [*options, "--audio", str(tmp_path / "song.wav")])
+    assert done.exit_code == 0, done.output
+    assert {r["sequence"] for r in json.loads((tmp_path / "table4.json").read_text())} == {"music"}
+    refused = runner.invoke(app, [*options, "--audio", str(tmp_path / "none.wav")])
+    assert refused.exit_code != 0
+    assert "none.wav" in refused.output.replace("\n", "")
+
+
+def test_own_film(tmp_path: Path, toy_sequences: tuple[SequenceProblem, ...]) -> None:
     pytest.importorskip("av")
     frames = np.random.default_rng(0).uniform(0, 255, (30, 16 * 24 * 3)).astype(np.float32)
     write(Trajectories(frames, 0.04, snapshot=(16, 24, 3)), tmp_path / "film.mp4")
-    study = Study(TOY, cache=Cache(tmp_path / "cache"), video=tmp_path / "film.mp4")
+    study = Study(
+        TOY,
+        cache=Cache(tmp_path / "cache"),
+        video=tmp_path / "film.mp4",
+        sequences=toy_sequences,
+    )
     found = coded(study, "video", "reproduce")
     assert found.shape == (16, 24, 3)
     assert found.values.shape == (30, 4)
 
 
 def test_the_papers_recipe_trains_on_the_whole_sequence(
-    tmp_path: Path, toy_sequences: None
+    tmp_path: Path, toy_sequences: tuple[SequenceProblem, ...]
 ) -> None:
-    paper_study = Study(TOY, recipe="paper", cache=Cache(tmp_path), sequences=("ks", "video"))
+    chosen = [one for one in toy_sequences if one.name in ("ks", "video")]
+    paper_study = Study(TOY, recipe="paper", cache=Cache(tmp_path), sequences=chosen)
     assert {task.recipe for task in generate.tasks(paper_study, PROTOCOLS)} == {"paper"}
     for name in paper_study.sequences:
-        found = coded(paper_study, name, "reproduce")
+        one = coded(paper_study, name, "reproduce")
         task = generate.Task(name, "reproduce", "hits", "paper")
-        model, _ = generate._hits(paper_study, task, found, 0.2)
-        rows = len(found.values)
+        model, _ = generate.fit_hierarchy(paper_study, task, one, 0.2)
+        rows = len(one.values)
         assert {h.n_windows for h in model.history_.values()} == {
             rows - 3 * size for size in model.flow_maps_
         }
         for protocol in PROTOCOLS:
             states = generate.best(paper_study, name, protocol, "hits").states
-            assert states.shape == generate.truth(found, protocol).shape
+            truth = generate.truth(coded(paper_study, name, protocol), protocol)
+            assert states.shape == truth.shape
 
 
 def test_torchs_generator_is_left_alone() -> None:
@@ -252,10 +288,14 @@ def test_bad_requests_are_refused(tmp_path: Path) -> None:
         coded(study, "music", "reproduce")
 
 
-def test_a_film_of_a_few_frames_is_refused(tmp_path: Path, toy_sequences: None) -> None:
+def test_a_film_of_a_few_frames_is_refused(
+    tmp_path: Path, toy_sequences: tuple[SequenceProblem, ...]
+) -> None:
     pytest.importorskip("av")
     frames = np.zeros((5, 16 * 16 * 3), np.float32) + 100 * np.arange(5)[:, None] / 5
     write(Trajectories(frames, 0.04, snapshot=(16, 16, 3)), tmp_path / "film.mp4")
-    study = Study(TOY, cache=Cache(tmp_path / "c"), video=tmp_path / "film.mp4")
+    study = Study(
+        TOY, cache=Cache(tmp_path / "c"), video=tmp_path / "film.mp4", sequences=toy_sequences
+    )
     with pytest.raises(DataError, match=r"film\.mp4 has 5 frames"):
         coded(study, "video", "reproduce")

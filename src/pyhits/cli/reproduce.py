@@ -58,11 +58,11 @@ def reproduce(
     """
     from pyhits.paper import Cache, Study
     from pyhits.paper import reproduce as make
+    from pyhits.paper.printed import SEQUENCES
     from pyhits.paper.registry import get
 
     if name != "all":
         get(name)
-    chosen = {"sequences": tuple(sequence)} if sequence else {}
     study = Study(
         budget,
         recipe=recipe,
@@ -71,6 +71,6 @@ def reproduce(
         audio=audio,
         video=video,
         verbose=not quiet,
-        **chosen,
+        sequences=sequence or SEQUENCES,
     )
     make(name, study, out)

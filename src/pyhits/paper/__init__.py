@@ -5,10 +5,10 @@
 
 from pyhits.paper.budget import BUDGETS, Budget
 from pyhits.paper.cache import Cache
-from pyhits.paper.context import Study
 from pyhits.paper.output import Result, Table
 from pyhits.paper.registry import get, names, register
 from pyhits.paper.run import reproduce
+from pyhits.paper.study import Study
 
 __all__ = [
     "BUDGETS",

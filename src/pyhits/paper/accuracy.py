@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyhits.paper.context import Study
 from pyhits.paper.measure import (
     Measured,
     floor,
@@ -16,6 +15,7 @@ from pyhits.paper.measure import (
 )
 from pyhits.paper.output import Result, Table, beside, number
 from pyhits.paper.problems import PROBLEMS
+from pyhits.paper.study import Study
 
 
 def table6(study: Study) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pyhits.paper import paper
+from pyhits.paper import printed
 from pyhits.util.checks import as_choice
 
 
@@ -88,7 +88,7 @@ BUDGETS = {
     ),
     "standard": Budget("standard"),
     "paper": Budget(
-        "paper", paper_steps=paper.MAX_STEPS, recipe="paper", sequence_seconds=math.inf
+        "paper", paper_steps=printed.MAX_STEPS, recipe="paper", sequence_seconds=math.inf
     ),
 }
 

@@ -65,37 +65,57 @@ class Cache:
             write_bytes(about, text.encode())
         return path
 
-    def array(self, settings: Mapping[str, Any], make: Callable[[], np.ndarray]) -> np.ndarray:
-        """Return a stored array, or make and store it; a damaged one is made again."""
-        path = self.entry("arrays", settings) / "array.npy"
-        checksum = path.with_suffix(".sha256")
+    def has(self, kind: str, settings: Mapping[str, Any]) -> bool:
+        """Whether :meth:`arrays` finds something; it may yet turn out to be damaged."""
+        return (self.entry(kind, settings) / "facts.json").exists()
+
+    def arrays(
+        self,
+        kind: str,
+        settings: Mapping[str, Any],
+        make: Callable[[], tuple[Mapping[str, np.ndarray], Mapping[str, Any]]],
+        mapped: tuple[str, ...] = (),
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return stored arrays and facts, or make and store them; damaged ones are made again.
+
+        Parameters
+        ----------
+        kind, settings
+            As in :meth:`entry`.
+        make : callable
+            Returns arrays by name, and plain JSON values.
+        mapped : tuple of str
+            Arrays of which little is looked at: they are mapped, not read.
+        """
+        folder = self.entry(kind, settings)
         try:
-            return load_array(path, checksum.read_text(encoding="ascii"))
-        except (OSError, ValueError, EOFError):
-            array = make()
-        write_bytes(checksum, save_array(path, array).encode())
-        return array
+            facts = _load_facts(folder / "facts.json")
+            return {
+                name: _load_array(folder / f"{name}.npy", checksum, mapped=name in mapped)
+                for name, checksum in facts.pop("arrays").items()
+            }, facts
+        except (OSError, ValueError, EOFError, KeyError):
+            arrays, made = make()
+        sums = {name: _save_array(folder / f"{name}.npy", a) for name, a in arrays.items()}
+        facts = json.loads(json.dumps({**made, "arrays": sums}))
+        content = {"sha256": _facts_checksum(facts), **facts}
+        write_bytes(folder / "facts.json", json.dumps(content).encode())
+        facts.pop("arrays")
+        return dict(arrays), facts
 
 
-def save_array(path: Path, array: np.ndarray) -> str:
+def _save_array(path: Path, array: np.ndarray) -> str:
     """Write an array as NumPy does; return the SHA-256 of the file."""
     with replacing(path) as temporary:
         np.save(temporary, array)
         return file_checksum(temporary)
 
 
-def load_array(path: Path, checksum: object, *, mapped: bool = False) -> np.ndarray:
-    """Read what :func:`save_array` wrote, or map it.
-
-    Raises
-    ------
-    ValueError, OSError
-        The file is missing, or has changed since.
-    """
+def _load_array(path: Path, checksum: object, *, mapped: bool) -> np.ndarray:
+    """Read an array, or map it; raise a ValueError if its file has changed since."""
     if file_checksum(path) != checksum:
         raise ValueError(f"{path} has changed since it was written")
-    mode: Any = "r" if mapped else None
-    return np.asanyarray(np.load(path, mmap_mode=mode, allow_pickle=False))
+    return np.asanyarray(np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False))
 
 
 def file_checksum(path: Path) -> str:
@@ -104,14 +124,8 @@ def file_checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_facts(path: Path) -> dict[str, Any]:
-    """Read plain values that :func:`save_facts` wrote.
-
-    Raises
-    ------
-    ValueError, OSError
-        The file is missing, or has changed since.
-    """
+def _load_facts(path: Path) -> dict[str, Any]:
+    """Read plain values; raise a ValueError if they have changed since."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
@@ -119,12 +133,6 @@ def load_facts(path: Path) -> dict[str, Any]:
     if not isinstance(facts, dict) or facts.pop("sha256", None) != _facts_checksum(facts):
         raise ValueError(f"{path} has changed since it was written")
     return facts
-
-
-def save_facts(path: Path, facts: dict[str, Any]) -> None:
-    """Write plain values with their SHA-256."""
-    plain = json.loads(json.dumps(facts))
-    write_bytes(path, json.dumps({"sha256": _facts_checksum(plain), **plain}).encode())
 
 
 def _facts_checksum(facts: dict[str, Any]) -> str:

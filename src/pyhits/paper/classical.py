@@ -12,9 +12,9 @@ import numpy as np
 from pyhits.errors import DivergenceError, PyHiTSWarning
 from pyhits.integrators import RungeKutta
 from pyhits.integrators.hybrid import Hybrid
-from pyhits.paper.context import Study
 from pyhits.paper.measure import Errors, Forecast, errors, seconds
 from pyhits.paper.problems import PROBLEMS
+from pyhits.paper.study import Study
 from pyhits.systems import System
 
 #: RK 0 to RK 4 step by 1, 2, 4, 8 and 16 times ``dt``.

@@ -9,7 +9,7 @@ from scipy.integrate import odeint
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.paper.budget import Budget
-from pyhits.paper.problems import PROBLEMS, ROLES, Problem
+from pyhits.paper.problems import PROBLEMS, ROLES, SystemProblem
 from pyhits.systems import System
 from pyhits.util.checks import as_choice, as_seed
 
@@ -17,12 +17,12 @@ from pyhits.util.checks import as_choice, as_seed
 VERSION = 1
 
 
-def make_data(problem: Problem, role: str, budget: Budget, seed: int = 0) -> Trajectories:
+def make_data(problem: SystemProblem, role: str, budget: Budget, seed: int = 0) -> Trajectories:
     """Return clean trajectories of one data set.
 
     Parameters
     ----------
-    problem : Problem
+    problem : SystemProblem
     role : {"train", "validation", "test"}
         The three are independent. With one seed, the first trajectories are the same for any
         number of them.
@@ -44,12 +44,12 @@ def make_data(problem: Problem, role: str, budget: Budget, seed: int = 0) -> Tra
     )
 
 
-def pieces(problem: Problem, starts: np.ndarray, budget: Budget) -> Trajectories:
+def pieces(problem: SystemProblem, starts: np.ndarray, budget: Budget) -> Trajectories:
     """Return the trajectories that begin in the states ``starts`` of shape ``(n, d)``."""
     return problem.system.simulate(initial_states=starts, n_steps=budget.n_steps, dt=problem.dt)
 
 
-def long_trajectory(problem: Problem, role: str, budget: Budget, seed: int = 0) -> np.ndarray:
+def long_trajectory(problem: SystemProblem, role: str, budget: Budget, seed: int = 0) -> np.ndarray:
     """Return where the pieces of a data set's one long trajectory begin, shape ``(n, d)``."""
     start = problem.system.sample(1, seed_of(problem, role, seed))[0]
     length = problem.dt * budget.n_steps
@@ -108,7 +108,7 @@ def add_noise(
     return data.add_noise(level if of == "variance" else level**2, random_state=random_state)
 
 
-def seed_of(problem: Problem, role: str, seed: int, purpose: str = "states") -> int:
+def seed_of(problem: SystemProblem, role: str, seed: int, purpose: str = "states") -> int:
     """Return the seed of one purpose, ``states`` or ``noise``; no two of a study are the same."""
     index = list(PROBLEMS).index(problem.name) if problem.name in PROBLEMS else len(PROBLEMS)
     which = (as_seed(seed), index, ROLES.index(role), ("states", "noise").index(purpose))

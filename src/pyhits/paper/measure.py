@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from pyhits.numerics.forecast_errors import ForecastErrors
-from pyhits.paper import paper
+from pyhits.paper import printed
 from pyhits.paper.budget import Budget
-from pyhits.paper.context import Study
 from pyhits.paper.problems import PROBLEMS
+from pyhits.paper.study import Study
 
 #: What is timed.
 Forecast = Callable[[], Any]
@@ -199,4 +199,4 @@ def scale_names(chosen: tuple[int, ...]) -> str:
 
 def paper_mse(noise: float, name: str, scheme: str) -> float | None:
     """Return what the paper's Tables 6 to 8 say, where they say something."""
-    return paper.MSE.get(noise, {}).get(name, {}).get(scheme)
+    return printed.MSE.get(noise, {}).get(name, {}).get(scheme)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyhits import systems
-from pyhits.paper import paper
+from pyhits.paper import printed
 from pyhits.paper.budget import Budget
 from pyhits.systems import System
 from pyhits.util.checks import as_choice
@@ -15,7 +15,7 @@ ROLES = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Problem:
+class SystemProblem:
     """One system of the study.
 
     Initial states are uniform in the region of :class:`~pyhits.systems.System`, which is that of
@@ -70,7 +70,7 @@ class Problem:
     def paper_steps(self, budget: Budget) -> int:
         """Return the optimiser steps a scale of the paper's recipe; a small system gets more."""
         more = 10 if self.name == OSCILLATOR else 1
-        return min(more * budget.paper_steps, paper.MAX_STEPS)
+        return min(more * budget.paper_steps, printed.MAX_STEPS)
 
 
 #: The system of Section 2.1 and Figure 2.
@@ -80,7 +80,7 @@ PROBLEMS = {
     problem.name: problem
     for problem in (
         # Section 2.1 says neither how long the test trajectories are nor how wide the nets.
-        Problem(
+        SystemProblem(
             OSCILLATOR,
             "Harmonic oscillator",
             (r"\dot x = y", r"\dot y = -x"),
@@ -89,31 +89,31 @@ PROBLEMS = {
             (128, 128, 128),
             rollout_steps=1,
         ),
-        Problem(
+        SystemProblem(
             "hyperbolic",
             "Hyperbolic fixed point",
             (r"\dot x = -0.05\, x", r"\dot y = -(y - x^2)"),
             0.01,
             (1600, 320, 320),
-            paper.HIDDEN_SIZES["hyperbolic"],
+            printed.HIDDEN_SIZES["hyperbolic"],
         ),
-        Problem(
+        SystemProblem(
             "cubic",
             "Cubic oscillator",
             (r"\dot x = -0.1\, x^3 + 2 y^3", r"\dot y = -2 x^3 - 0.1\, y^3"),
             0.01,
             (3200, 320, 320),
-            paper.HIDDEN_SIZES["cubic"],
+            printed.HIDDEN_SIZES["cubic"],
         ),
-        Problem(
+        SystemProblem(
             "van-der-pol",
             "Van der Pol oscillator",
             (r"\dot x = y", r"\dot y = 2 (1 - x^2)\, y - x"),
             0.01,
             (3200, 320, 320),
-            paper.HIDDEN_SIZES["van-der-pol"],
+            printed.HIDDEN_SIZES["van-der-pol"],
         ),
-        Problem(
+        SystemProblem(
             "hopf",
             "Hopf normal form",
             (
@@ -123,15 +123,15 @@ PROBLEMS = {
             ),
             0.01,
             (3200, 320, 320),
-            paper.HIDDEN_SIZES["hopf"],
+            printed.HIDDEN_SIZES["hopf"],
         ),
-        Problem(
+        SystemProblem(
             "lorenz",
             "Lorenz system",
             (r"\dot x = 10 (y - x)", r"\dot y = x (28 - z) - y", r"\dot z = x y - \frac{8}{3} z"),
             0.0005,
             (6400, 640, 640),
-            paper.HIDDEN_SIZES["lorenz"],
+            printed.HIDDEN_SIZES["lorenz"],
             cut_off=5.0,
         ),
     )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from pyhits.paper.context import Study
 from pyhits.paper.output import Result
+from pyhits.paper.study import Study
 from pyhits.util.checks import as_choice
 
 #: Makes the result of one study.
@@ -51,7 +51,7 @@ def register(name: str, title: str, source: str | Make) -> None:
     title : str
     source : str or callable
         A function, or where to find it as ``module:function``, that takes a
-        :class:`~pyhits.paper.context.Study` and returns a :class:`~pyhits.paper.output.Result`.
+        :class:`~pyhits.paper.study.Study` and returns a :class:`~pyhits.paper.output.Result`.
     """
     _entries[name] = Entry(title, source)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pyhits.paper import registry
-from pyhits.paper.context import Study
 from pyhits.paper.output import Result, show, write, write_index
+from pyhits.paper.study import Study
 from pyhits.util.atomic import check_target
 
 

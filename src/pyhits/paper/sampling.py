@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.flowmaps import FlowMap
 from pyhits.hits import HiTS
-from pyhits.paper.context import Study
 from pyhits.paper.fits import fit_or_load
 from pyhits.paper.measure import errors
 from pyhits.paper.problems import OSCILLATOR
+from pyhits.paper.study import Study
 from pyhits.policies import SAMPLINGS
-from pyhits.training.parallel import n_cores
-from pyhits.util.progress import bar
 
 #: Step sizes compared, in multiples of ``dt``: fine, middle, coarse.
 STEP_SIZES = (4, 64, 512)
@@ -35,7 +31,7 @@ _TIMES = 64
 
 
 @dataclass(frozen=True)
-class Task:
+class SamplingTask:
     """Nets of one system and one seed, under all samplings.
 
     Attributes
@@ -67,8 +63,8 @@ def compare(study: Study) -> list[dict[str, Any]]:
     sizes = tuple(s for s in STEP_SIZES if s in budget.step_sizes)
     systems = (OSCILLATOR, *study.systems)
     seeds = range(study.seed, study.seed + (_SEEDS if whole else 1))
-    tasks = [Task(system, seed, steps, sizes) for system in systems for seed in seeds]
-    alone = Study(
+    tasks = [SamplingTask(system, seed, steps, sizes) for system in systems for seed in seeds]
+    smaller = Study(
         replace(
             budget,
             train=min(_TRAIN, budget.train or _TRAIN),
@@ -78,34 +74,20 @@ def compare(study: Study) -> list[dict[str, Any]]:
         seed=study.seed,
         cache=study.cache,
         systems=study.systems,
+        verbose=study.verbose,
     )
-    workers = min(n_cores(), len(tasks)) if whole or budget.side_by_side else 1
+    workers = min(study.n_jobs, len(tasks)) if whole or budget.side_by_side else 1
     study.say(f"Training {len(tasks) * len(SAMPLINGS) * len(sizes)} nets of {steps} steps each.")
-    done: dict[int, list[dict[str, Any]]] = {}
-    with bar("samplings", verbose=study.verbose) as progress:
-        for k, records in Parallel(workers, return_as="generator_unordered")(
-            delayed(_in_turn)(k, alone, task) for k, task in enumerate(tasks)
-        ):
-            done[k] = records
-            if progress is not None:
-                progress(len(done), len(tasks))
-    return [record for k in range(len(tasks)) for record in done[k]]
+    made = smaller.side_by_side(_records, tasks, "samplings", workers)
+    return [record for records in made for record in records]
 
 
-def _in_turn(k: int, study: Study, task: Task) -> tuple[int, list[dict[str, Any]]]:
-    """Return the task's number and its records, made in one thread: other tasks have the others."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return k, [record for name in SAMPLINGS for record in _records(study, task, name)]
-    finally:
-        torch.set_num_threads(threads)
+def _records(study: Study, task: SamplingTask) -> list[dict[str, Any]]:
+    return [record for name in SAMPLINGS for record in _records_of(study, task, name)]
 
 
-def _records(study: Study, task: Task, sampling: str) -> list[dict[str, Any]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # short trainings may leave couplings that diverge
-        model = _model(study, task, sampling)
+def _records_of(study: Study, task: SamplingTask, sampling: str) -> list[dict[str, Any]]:
+    model = _model(study, task, sampling)
     test = study.data(task.system, "test").to_array()
     return [
         {
@@ -122,7 +104,7 @@ def _records(study: Study, task: Task, sampling: str) -> list[dict[str, Any]]:
     ]
 
 
-def _model(study: Study, task: Task, sampling: str) -> HiTS:
+def _model(study: Study, task: SamplingTask, sampling: str) -> HiTS:
     settings = {
         "step_sizes": list(task.step_sizes),
         "polynomial_degree": 0,

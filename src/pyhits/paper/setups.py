@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyhits.paper import paper
-from pyhits.paper.context import Study
+from pyhits.paper import printed
 from pyhits.paper.measure import scale_names
 from pyhits.paper.output import Result, Table
 from pyhits.paper.problems import PROBLEMS, ROLES
+from pyhits.paper.study import Study
 
 
 def table2(study: Study) -> Result:
@@ -48,7 +48,7 @@ def _record(study: Study, name: str) -> dict[str, Any]:
         "paper_hidden_sizes": list(problem.hidden_sizes),
         "nets": sum("net" in history.flow_map for history in model.history_.values()),
         "scales": scale_names(model.selection_.step_sizes),
-        "paper_scales": paper.CHOSEN[name],
+        "paper_scales": printed.CHOSEN[name],
         "step_sizes": list(model.selection_.step_sizes),
         "fit_seconds": model.seconds_,
     }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyhits.paper import paper
+from pyhits.paper import printed
 from pyhits.paper.classical import TOLERANCE, Solved, classical
-from pyhits.paper.context import Study
 from pyhits.paper.measure import Measured, learned, multiscale, threads
 from pyhits.paper.output import Result, Table, beside, number
 from pyhits.paper.problems import PROBLEMS
+from pyhits.paper.study import Study
 
 #: One scheme of either kind.
 Scheme = Measured | Solved
@@ -59,7 +59,7 @@ def time_record(one: Scheme) -> dict[str, Any]:
         "scheme": one.scheme,
         "seconds": one.seconds,
         "mse": one.errors.mse,
-        "paper_seconds": paper.SECONDS[one.system].get(one.scheme),
+        "paper_seconds": printed.SECONDS[one.system].get(one.scheme),
         "threads": threads(),
         "diverged": one.errors.diverged,
     }
@@ -81,7 +81,7 @@ def _times_table(found: dict[str, dict[str, Scheme]]) -> Table:
         [
             scheme,
             *(
-                beside(found[name][scheme].seconds, paper.SECONDS[name].get(scheme), ".3g")
+                beside(found[name][scheme].seconds, printed.SECONDS[name].get(scheme), ".3g")
                 for name in found
             ),
         ]
@@ -97,7 +97,7 @@ def _gain_table(found: dict[str, dict[str, Scheme]]) -> Table:
     for k, hybrid in _hybrids(found):
         cells = []
         for name, schemes in found.items():
-            theirs = paper.SECONDS[name]
+            theirs = printed.SECONDS[name]
             cells.append(
                 beside(
                     schemes[f"rk-{k}"].seconds / schemes[hybrid].seconds,

@@ -14,17 +14,11 @@ from pyhits.data.files.guard import existing_file
 from pyhits.encoders import POD
 from pyhits.errors import DataError
 from pyhits.paper import sequences
-from pyhits.paper.cache import (
-    file_checksum,
-    load_array,
-    load_facts,
-    save_array,
-    save_facts,
-)
-from pyhits.paper.comparison.problems import LAST, PROBLEMS, Problem
-from pyhits.paper.context import Study
+from pyhits.paper.cache import file_checksum
+from pyhits.paper.comparison.problems import LAST, SequenceProblem
 from pyhits.paper.sequences import Sequence
 from pyhits.paper.sequences.music import delay_vectors
+from pyhits.paper.study import Study
 
 #: Raised whenever equal settings begin to give other data.
 VERSION = 1
@@ -42,7 +36,7 @@ class Coded:
 
     Attributes
     ----------
-    problem : Problem
+    problem : SequenceProblem
     values : array, shape (time, feature)
         Float64: POD coefficients, or the snapshots themselves.
     dt : float
@@ -55,7 +49,7 @@ class Coded:
         Rows that the ``forecast`` protocol trains on; the modes are those of these or of all rows.
     """
 
-    problem: Problem
+    problem: SequenceProblem
     values: np.ndarray
     dt: float
     facts: Mapping[str, Any]
@@ -90,16 +84,15 @@ def coded(study: Study, name: str, protocol: str) -> Coded:
 
     For ``forecast`` the modes are those of the first part alone.
     """
-    partly = protocol == "forecast" and PROBLEMS[name].n_modes is not None
-    return study.once(("sequence", name, partly), lambda: _coded(study, PROBLEMS[name], partly))
+    problem = study.sequence_problem(name)
+    partly = protocol == "forecast" and problem.n_modes is not None
+    return study.once(("sequence", name, partly), lambda: _coded(study, problem, partly))
 
 
-def settings(study: Study, problem: Problem, *, partly: bool = False) -> dict[str, Any]:
+def settings(study: Study, problem: SequenceProblem, *, partly: bool = False) -> dict[str, Any]:
     """Return all that a coded sequence depends on, as plain JSON values."""
     own_file = _own_file(study, problem)
-    size = {}
-    if study.budget.small_sequences and own_file is None:
-        size = _SMALL.get(problem.name, {})
+    size = problem.small if study.budget.small_sequences and own_file is None else {}
     return {
         "version": VERSION,
         "sequence": problem.name,
@@ -110,14 +103,7 @@ def settings(study: Study, problem: Problem, *, partly: bool = False) -> dict[st
     }
 
 
-#: Sizes of ``quick``: coarser fields and smaller frames; the coded sequences keep theirs.
-_SMALL: dict[str, dict[str, Any]] = {
-    "fluid": {"n_radial": 80, "n_modes": 56, "step": 0.01, "shape": (80, 180)},
-    "video": {"height": 135, "width": 240},
-}
-
-
-def _own_file(study: Study, problem: Problem) -> str | None:
+def _own_file(study: Study, problem: SequenceProblem) -> str | None:
     """Return a hash of the user's own file, where there is one."""
     path = {"music": study.audio, "video": study.video}.get(problem.name)
     if path is None:
@@ -125,29 +111,19 @@ def _own_file(study: Study, problem: Problem) -> str | None:
     return study.once(("file", path), lambda: file_checksum(existing_file(path)))
 
 
-def _coded(study: Study, problem: Problem, partly: bool) -> Coded:
-    entry = study.cache.entry("sequences", settings(study, problem, partly=partly))
-    names = ("values", "modes", "mean") if problem.n_modes else ("values",)
-    try:
-        facts = load_facts(entry / "facts.json")
-        arrays = {name: _load(entry / f"{name}.npy", facts["arrays"][name]) for name in names}
-    except (OSError, ValueError, EOFError, KeyError):
+def _coded(study: Study, problem: SequenceProblem, partly: bool) -> Coded:
+    def make() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         sequence = study.once(("snapshots", problem.name), lambda: _snapshots(study, problem))
-        facts = {"dt": sequence.dt, **_plain(sequence.facts)}
-        arrays = _encode(sequence, problem, partly)
-        sums = {name: save_array(entry / f"{name}.npy", array) for name, array in arrays.items()}
-        save_facts(entry / "facts.json", {**facts, "arrays": sums})
-    return Coded(
-        problem, arrays["values"], facts["dt"], facts, arrays.get("modes"), arrays.get("mean")
-    )
+        return _encode(sequence, problem, partly), {"dt": sequence.dt, **sequence.facts}
+
+    about = settings(study, problem, partly=partly)
+    arrays, facts = study.cache.arrays("sequences", about, make, mapped=("modes", "mean"))
+    values, modes, mean = (arrays.get(name) for name in ("values", "modes", "mean"))
+    assert values is not None
+    return Coded(problem, values, facts["dt"], facts, modes, mean)
 
 
-def _load(path: Path, checksum: object) -> np.ndarray:
-    """Map an array, which most tasks look at little of; values are read, since all do."""
-    return load_array(path, checksum, mapped=path.stem != "values")
-
-
-def _encode(sequence: Sequence, problem: Problem, partly: bool) -> dict[str, np.ndarray]:
+def _encode(sequence: Sequence, problem: SequenceProblem, partly: bool) -> dict[str, np.ndarray]:
     rows = sequence.data
     if problem.n_modes is None:
         return {"values": np.asarray(rows, dtype=np.float64)}
@@ -160,11 +136,7 @@ def _encode(sequence: Sequence, problem: Problem, partly: bool) -> dict[str, np.
     }
 
 
-def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in facts.items()}
-
-
-def _snapshots(study: Study, problem: Problem) -> Sequence:
+def _snapshots(study: Study, problem: SequenceProblem) -> Sequence:
     """Make a sequence, or read the user's own."""
     study.say(f"{problem.label}: making the sequence.")
     sizes = settings(study, problem)["size"]

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 
 from pyhits._version import __version__
 from pyhits.encoders import Standardise
 from pyhits.hits import HiTS
 from pyhits.paper import rivals
-from pyhits.paper.cache import load_array, load_facts, save_array, save_facts
 from pyhits.paper.comparison.data import Coded, coded, settings
-from pyhits.paper.comparison.problems import PROBLEMS, VALIDATION, Problem
-from pyhits.paper.context import Study
+from pyhits.paper.comparison.problems import VALIDATION
+from pyhits.paper.study import Study
 from pyhits.policies import Training, arguments
-from pyhits.training.parallel import n_cores
-from pyhits.util.progress import bar
 
 #: Raised whenever equal settings begin to give other results.
 VERSION = 1
@@ -122,47 +117,41 @@ def generated(study: Study, task: Task) -> Generated:
 
 def prepare(study: Study, protocols: Iterable[str]) -> None:
     """Train what is not in the cache yet, one model a core."""
-    todo = [task for task in tasks(study, protocols) if not _entry(study, task)[1].exists()]
+    todo = [
+        task for task in tasks(study, protocols) if not study.cache.has(_KIND, _about(study, task))
+    ]
     if not todo:
         return
     for task in todo:
         coded(study, task.sequence, task.protocol)
-    seconds = sum(_seconds(study, PROBLEMS[task.sequence]) for task in todo)
-    workers = min(n_cores(), len(todo))
+    seconds = sum(_seconds(study, task) for task in todo)
+    workers = min(study.n_jobs, len(todo))
     if math.isfinite(seconds):
         study.say(
             f"Training {len(todo)} models of sequences, {workers} at a time: up to "
             f"{seconds / workers / 60:.0f} minutes."
         )
-    alone = study.alone()
     # The longest first, so that no core waits for them at the end.
-    todo.sort(key=lambda task: -PROBLEMS[task.sequence].seconds)
-    with bar("training", verbose=study.verbose) as progress:
-        found = Parallel(workers, return_as="generator_unordered")(
-            delayed(_in_worker)(alone, task) for task in todo
-        )
-        for done, _ in enumerate(found, start=1):
-            if progress is not None:
-                progress(done, len(todo))
+    todo.sort(key=lambda task: -study.sequence_problem(task.sequence).seconds)
+    study.side_by_side(_generated, todo, "training", workers)
 
 
-def _in_worker(study: Study, task: Task) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nobody would see whose they are
-        _generated(study, task)
-
-
-def _seconds(study: Study, problem: Problem) -> float:
+def _seconds(study: Study, task: Task) -> float:
+    """Return the time that a model is given for its training."""
     given = study.budget.sequence_seconds
-    return problem.seconds if given is None else given
+    return study.sequence_problem(task.sequence).seconds if given is None else given
 
 
-def _entry(study: Study, task: Task) -> tuple[Any, Any]:
-    """Return the cache's folder of a task, and the file that is written last."""
-    problem = PROBLEMS[task.sequence]
-    seconds = _seconds(study, problem)
+#: Folder of the cache.
+_KIND = "generated"
+
+
+def _about(study: Study, task: Task) -> dict[str, Any]:
+    """Return all that depends on, as plain JSON values."""
+    problem = study.sequence_problem(task.sequence)
+    seconds = _seconds(study, task)
     partly = task.protocol == "forecast" and problem.n_modes is not None
-    about = {
+    return {
         "task": asdict(task),
         "data": settings(study, problem, partly=partly),
         "step_sizes": list(problem.step_sizes),
@@ -173,33 +162,24 @@ def _entry(study: Study, task: Task) -> tuple[Any, Any]:
         "version": VERSION,
         "pyhits": __version__,
     }
-    folder = study.cache.entry("generated", about)
-    return folder, folder / "facts.json"
 
 
 def _generated(study: Study, task: Task) -> Generated:
-    folder, about = _entry(study, task)
-    try:
-        facts = load_facts(about)
-        states = load_array(folder / "states.npy", facts["states"])
-    except (OSError, ValueError, EOFError, KeyError):
-        states, facts = _make(study, task)
-        facts["states"] = save_array(folder / "states.npy", states)
-        save_facts(about, facts)
-    return Generated(task, states, facts["parameters"], facts["seconds"], facts["detail"])
+    arrays, facts = study.cache.arrays(_KIND, _about(study, task), lambda: _make(study, task))
+    return Generated(task, arrays["states"], **facts)
 
 
-def _make(study: Study, task: Task) -> tuple[np.ndarray, dict[str, Any]]:
+def _make(study: Study, task: Task) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Train in one thread, as every model does, and generate."""
     found = coded(study, task.sequence, task.protocol)
-    seconds = _seconds(study, found.problem)
+    seconds = _seconds(study, task)
     limit = seconds if math.isfinite(seconds) else None
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     begin = time.perf_counter()
     try:
         if task.model == "hits":
-            model, given = _hits(study, task, found, limit)
+            model, given = fit_hierarchy(study, task, found, limit)
         else:
             model, given = _rival(study, task, found, limit)
         took = time.perf_counter() - begin
@@ -212,10 +192,12 @@ def _make(study: Study, task: Task) -> tuple[np.ndarray, dict[str, Any]]:
     finally:
         torch.set_num_threads(threads)
     facts = {"parameters": _parameters(model), "seconds": took, "detail": _detail(model, task)}
-    return np.asarray(states, dtype=np.float64), facts
+    return {"states": np.asarray(states, dtype=np.float64)}, facts
 
 
-def _hits(study: Study, task: Task, found: Coded, limit: float | None) -> tuple[HiTS, np.ndarray]:
+def fit_hierarchy(
+    study: Study, task: Task, found: Coded, limit: float | None
+) -> tuple[HiTS, np.ndarray]:
     """Fit a hierarchy with the nets of Table 4, as many of them as the data are long enough for."""
     problem, values = found.problem, found.values
     given = values if task.protocol == "reproduce" else values[: found.n_train]

@@ -16,8 +16,8 @@ from pyhits.errors import PyHiTSWarning
 from pyhits.paper.comparison.data import Coded, coded
 from pyhits.paper.comparison.generate import best, truth
 from pyhits.paper.comparison.problems import MODELS
-from pyhits.paper.context import Study
 from pyhits.paper.sequences import write_wav
+from pyhits.paper.study import Study
 
 #: Frames a second, and rows of pixels of one picture at most.
 _RATE, _MOST_ROWS = 25, 300

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 #: Models of Table 1, in its order, by name with their labels.
 MODELS = {"hits": "HiTS", "lstm": "LSTM", "esn": "ESN", "cwrnn": "CW-RNN"}
@@ -17,7 +19,7 @@ LAST, VALIDATION = 0.2, 0.2
 
 
 @dataclass(frozen=True)
-class Problem:
+class SequenceProblem:
     """One sequence and the models for it.
 
     Parameters
@@ -37,6 +39,8 @@ class Problem:
         POD modes.
     lyapunov : float, optional
         Largest Lyapunov exponent, where the sequence is chaotic.
+    small : mapping
+        Arguments that make a small sequence, for small budgets: coarser fields, smaller frames.
     """
 
     name: str
@@ -47,16 +51,17 @@ class Problem:
     seconds: float
     n_modes: int | None = None
     lyapunov: float | None = None
+    small: Mapping[str, Any] = field(default_factory=dict)
 
     def parameters(self, n_features: int) -> int:
         """Return the trained numbers of all nets of HiTS, for Table 3."""
         return sum(h * n_features * 2 + h + n_features for h in self.hidden_sizes)
 
 
-PROBLEMS = {
+SEQUENCE_PROBLEMS = {
     problem.name: problem
     for problem in (
-        Problem(
+        SequenceProblem(
             "fluid",
             "Fluid flow",
             (1, 4, 16, 64),
@@ -64,8 +69,9 @@ PROBLEMS = {
             {"lstm": 49, "esn": 700, "cwrnn": 104},
             seconds=45.0,
             n_modes=22,
+            small={"n_radial": 80, "n_modes": 56, "step": 0.01, "shape": (80, 180)},
         ),
-        Problem(
+        SequenceProblem(
             "video",
             "Video frame",
             (1, 4, 16, 64),
@@ -73,8 +79,9 @@ PROBLEMS = {
             {"lstm": 56, "esn": 490, "cwrnn": 124},
             seconds=45.0,
             n_modes=64,
+            small={"height": 135, "width": 240},
         ),
-        Problem(
+        SequenceProblem(
             "music",
             "Music data",
             (1, 5, 25, 125, 625),
@@ -83,7 +90,7 @@ PROBLEMS = {
             seconds=135.0,
         ),
         # Edson, Bunder, Mattner, Roberts (2019): about 0.09 for lengths of 50 and more.
-        Problem(
+        SequenceProblem(
             "ks",
             "KS equation",
             (1, 6, 36, 216, 1296),

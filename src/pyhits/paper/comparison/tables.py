@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pyhits.paper import paper
+from pyhits.paper import printed
 from pyhits.paper.comparison import media
 from pyhits.paper.comparison.data import coded
 from pyhits.paper.comparison.generate import best, prepare
-from pyhits.paper.comparison.problems import MODELS, PROBLEMS, PROTOCOLS, Problem
+from pyhits.paper.comparison.problems import MODELS, PROTOCOLS, SequenceProblem
 from pyhits.paper.comparison.score import Score, persistence, score
-from pyhits.paper.context import Study
 from pyhits.paper.output import Result, Table, beside, number
 from pyhits.paper.rivals.nets import ClockworkNet, LSTMNet
+from pyhits.paper.study import Study
 
 #: Not a model: the last given row, held.
 PERSISTENCE = "persistence"
@@ -40,16 +40,16 @@ def table1(study: Study) -> Result:
 def _record(study: Study, name: str, protocol: str, model: str) -> dict[str, Any]:
     found = coded(study, name, protocol)
     one = best(study, name, protocol, model)
-    papers = paper.SEQUENCE_MSE[name][model] if protocol == "reproduce" else None
+    papers = printed.SEQUENCE_MSE[name][model] if protocol == "reproduce" else None
     return {
         "sequence": name,
         "model": model,
         "protocol": protocol,
-        **_scored(found.dt, PROBLEMS[name], score(found, protocol, one.states)),
+        **_scored(found.dt, study.sequence_problem(name), score(found, protocol, one.states)),
         "paper_mse": papers,
         "variance": found.variance,
         "parameters": one.parameters,
-        "paper_parameters": paper.PARAMETERS[name][model],
+        "paper_parameters": printed.PARAMETERS[name][model],
         "train_seconds": one.seconds,
         "threads": 1,
         "recipe": one.task.recipe,
@@ -63,7 +63,7 @@ def _persistence_record(study: Study, name: str) -> dict[str, Any]:
         "sequence": name,
         "model": PERSISTENCE,
         "protocol": "forecast",
-        **_scored(found.dt, PROBLEMS[name], persistence(found, "forecast")),
+        **_scored(found.dt, study.sequence_problem(name), persistence(found, "forecast")),
         "paper_mse": None,
         "variance": found.variance,
         "parameters": 0,
@@ -71,7 +71,7 @@ def _persistence_record(study: Study, name: str) -> dict[str, Any]:
     }
 
 
-def _scored(dt: float, problem: Problem, scored: Score) -> dict[str, Any]:
+def _scored(dt: float, problem: SequenceProblem, scored: Score) -> dict[str, Any]:
     values = asdict(scored) | {"valid_time": dt * scored.valid_steps}
     if problem.lyapunov is not None:
         values["valid_lyapunov_times"] = problem.lyapunov * dt * scored.valid_steps
@@ -88,7 +88,7 @@ def _reproduced(study: Study, records: list[dict[str, Any]]) -> Table:
     for name in study.sequences:
         found = [_pick(records, name, "reproduce", model) for model in MODELS]
         cells = [beside(r["mse"], r["paper_mse"], ".2e") for r in found]
-        rows.append([PROBLEMS[name].label, *cells])
+        rows.append([study.sequence_problem(name).label, *cells])
     title = "Reproduced from the first row: integrated L2 error, ours (the paper's)"
     return Table(title, ["sequence", *MODELS.values()], rows)
 
@@ -101,7 +101,7 @@ def _normalised(study: Study, records: list[dict[str, Any]]) -> Table:
             f"{number(r['normalised_mse'])}, {r['train_seconds']:.0f} s, {r['recipe']}"
             for r in found
         ]
-        rows.append([PROBLEMS[name].label, *cells])
+        rows.append([study.sequence_problem(name).label, *cells])
     title = "The same over the sequence's variance; seconds of training on one core; recipe"
     return Table(title, ["sequence", *MODELS.values()], rows)
 
@@ -114,8 +114,8 @@ def _forecast(study: Study, records: list[dict[str, Any]]) -> Table:
         ahead = len(coded(study, name, "forecast").values)
         ahead -= coded(study, name, "forecast").n_train
         cells = [f"{number(r['normalised_mse'])}, {r['valid_steps']}" for r in found]
-        rows.append([f"{PROBLEMS[name].label}, {ahead} rows", *cells])
-        if PROBLEMS[name].lyapunov is not None:
+        rows.append([f"{study.sequence_problem(name).label}, {ahead} rows", *cells])
+        if study.sequence_problem(name).lyapunov is not None:
             distances = [
                 f"{number(r['spectral_distance'], '.2f')}, {number(r['histogram_distance'], '.2f')}"
                 for r in found
@@ -133,7 +133,7 @@ def _notes(study: Study, records: list[dict[str, Any]]) -> list[str]:
             found = {m: _pick(records, name, protocol, m)["mse"] for m in MODELS}
             winner = min(found, key=lambda m: found[m])
             if winner != "hits":
-                lost.append(f"{PROBLEMS[name].label} ({MODELS[winner]})")
+                lost.append(f"{study.sequence_problem(name).label} ({MODELS[winner]})")
         notes.append(
             f"{what}: a rival is more accurate than HiTS on {', '.join(lost)}."
             if lost
@@ -143,14 +143,15 @@ def _notes(study: Study, records: list[dict[str, Any]]) -> list[str]:
     for name in study.sequences:
         ours = _pick(records, name, "forecast", "hits")["mse"]
         if _pick(records, name, "forecast", PERSISTENCE)["mse"] < ours:
-            still.append(PROBLEMS[name].label)
+            still.append(study.sequence_problem(name).label)
     if still:
         notes.append(f"Standing still is a better forecast than HiTS's on {', '.join(still)}.")
     for name in study.sequences:
-        of = coded(study, name, "reproduce")
+        one = coded(study, name, "reproduce")
+        n, d = one.values.shape
         notes.append(
-            f"{PROBLEMS[name].label}: {of.facts['source']}, {of.values.shape[0]} rows of "
-            f"{of.values.shape[1]} features, variance {of.variance:.4g} a feature."
+            f"{one.problem.label}: {one.facts['source']}, {n} rows of {d} features, variance "
+            f"{one.variance:.4g} a feature."
         )
     return notes
 
@@ -160,18 +161,18 @@ def table3(study: Study) -> Result:
     records: list[dict[str, Any]] = []
     rows = []
     for name in study.sequences:
-        counts = counted(PROBLEMS[name], _FEATURES[name])
+        counts = counted(study.sequence_problem(name), _FEATURES[name])
         records += [
             {
                 "sequence": name,
                 "model": model,
                 "parameters": counts[model],
-                "paper_parameters": paper.PARAMETERS[name][model],
+                "paper_parameters": printed.PARAMETERS[name][model],
             }
             for model in MODELS
         ]
-        cells = [f"{counts[model]} ({paper.PARAMETERS[name][model]})" for model in MODELS]
-        rows.append([PROBLEMS[name].label, *cells])
+        cells = [f"{counts[model]} ({printed.PARAMETERS[name][model]})" for model in MODELS]
+        rows.append([study.sequence_problem(name).label, *cells])
     title = "Trained parameters, ours (the paper's)"
     note = (
         "The CW-RNN's are counted as the paper does, with the connections from fast to slow "
@@ -184,7 +185,7 @@ def table3(study: Study) -> Result:
 _FEATURES = {"fluid": 22, "video": 64, "music": 128, "ks": 512}
 
 
-def counted(problem: Problem, n_features: int) -> dict[str, int]:
+def counted(problem: SequenceProblem, n_features: int) -> dict[str, int]:
     """Return the parameters of the four models of a sequence, by model."""
     units = problem.units
     nets = {
@@ -202,7 +203,7 @@ def table4(study: Study) -> Result:
     """Return Table 4: the nets of HiTS and their step sizes."""
     records, rows = [], []
     for name in study.sequences:
-        problem, d = PROBLEMS[name], _FEATURES[name]
+        problem, d = study.sequence_problem(name), _FEATURES[name]
         pairs = list(zip(problem.step_sizes, problem.hidden_sizes, strict=True))
         records += [
             {"sequence": name, "step_size": size, "architecture": [d, width, d]}

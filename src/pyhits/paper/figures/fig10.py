@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.paper.context import Study
 from pyhits.paper.figures import style
 from pyhits.paper.output import Result, Table
 from pyhits.paper.problems import PROBLEMS
+from pyhits.paper.study import Study
 
 #: Multiples of the step whose increments are drawn; the records hold all of 1 to 64.
 _DRAWN = (1, 2, 4, 8, 16, 32, 64)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyhits.paper.context import Study
 from pyhits.paper.figures import style
 from pyhits.paper.measure import Measured, learned, never_beaten, scale_names
 from pyhits.paper.output import Result, Table, number
 from pyhits.paper.problems import OSCILLATOR
+from pyhits.paper.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

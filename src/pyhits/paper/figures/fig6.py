@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyhits.paper import paper
+from pyhits.paper import printed
 from pyhits.paper.classical import Solved, classical
-from pyhits.paper.context import Study
 from pyhits.paper.figures import style
 from pyhits.paper.measure import Measured, learned
 from pyhits.paper.output import Result, Table, number
 from pyhits.paper.problems import PROBLEMS
+from pyhits.paper.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,14 +68,14 @@ def _record(panel: str, one: Measured | Solved) -> dict[str, Any]:
             }
         return record
     return record | {
-        "paper_seconds": paper.SECONDS[one.system].get(one.scheme),
-        "paper_mse": paper.MSE[0.0][one.system].get(one.scheme),
+        "paper_seconds": printed.SECONDS[one.system].get(one.scheme),
+        "paper_mse": printed.MSE[0.0][one.system].get(one.scheme),
     }
 
 
 def _learned(axis: Axes, name: str, found: dict[str, Measured]) -> None:
-    seconds, errors = paper.SECONDS[name], paper.MSE[0.0][name]
-    names = [s for s in paper.SCHEMES if s != "multiscale"]
+    seconds, errors = printed.SECONDS[name], printed.MSE[0.0][name]
+    names = [s for s in printed.SCHEMES if s != "multiscale"]
     axis.plot(
         [seconds[s] for s in names], [errors[s] for s in names],
         "o-", color=style.TRUTH, markersize=2.5, linewidth=0.8, label="the paper's single scales",
@@ -146,8 +146,8 @@ def _table(study: Study) -> Table:
                 PROBLEMS[name].label,
                 f"{number(coupled.errors.mse)} in {coupled.seconds:.3g} s",
                 f"{number(best.errors.mse)} in {best.seconds:.3g} s ({best.scheme})",
-                f"{number(paper.MSE[0.0][name]['multiscale'])} in "
-                f"{paper.SECONDS[name]['multiscale']:g} s",
+                f"{number(printed.MSE[0.0][name]['multiscale'])} in "
+                f"{printed.SECONDS[name]['multiscale']:g} s",
             ]
         )
     header = ["system", "coupled", "best single scale", "the paper's coupled"]

@@ -9,11 +9,11 @@ import numpy as np
 from pyhits.paper.comparison import media
 from pyhits.paper.comparison.data import Coded, coded
 from pyhits.paper.comparison.generate import best, prepare
-from pyhits.paper.comparison.problems import MODELS, PROBLEMS
+from pyhits.paper.comparison.problems import MODELS
 from pyhits.paper.comparison.score import score
-from pyhits.paper.context import Study
 from pyhits.paper.figures import style
 from pyhits.paper.output import Result, Table, number
+from pyhits.paper.study import Study
 
 #: Points of a drawn line, times of a drawn image.
 _POINTS = 600
@@ -64,7 +64,7 @@ def make(study: Study) -> Result:
             if column:
                 upper.set(yticks=[], ylabel="")
                 lower.set(yticklabels=[], ylabel="")
-        rows.append([PROBLEMS[name].label, *(number(errors[m]) for m in MODELS)])
+        rows.append([study.sequence_problem(name).label, *(number(errors[m]) for m in MODELS)])
     figure.supxlabel(
         "above each panel: mean squared error over the sequence's variance; grey: exact",
         fontsize=style.LETTERS,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyhits.paper import paper
+from pyhits.paper import printed
 from pyhits.paper.accuracy import error_record
-from pyhits.paper.context import Study
 from pyhits.paper.figures import style
 from pyhits.paper.figures.fig6 import draw_scales, finish
 from pyhits.paper.measure import Measured, learned
 from pyhits.paper.output import Result, Table, beside
 from pyhits.paper.problems import PROBLEMS
+from pyhits.paper.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ def make(study: Study) -> Result:
 
     Forecasts start from clean states and are compared with the clean truth.
     """
-    levels = list(paper.MSE)
+    levels = list(printed.MSE)
     study.prepare(levels)
     figure, axes = style.new_figure(4.6, nrows=2, ncols=3)
     records: list[dict[str, Any]] = []
@@ -55,7 +55,7 @@ def make(study: Study) -> Result:
 
 
 def _cell(name: str, noise: float, found: dict[str, Measured]) -> str:
-    return beside(found["multiscale"].errors.mse, paper.MSE[noise][name]["multiscale"])
+    return beside(found["multiscale"].errors.mse, printed.MSE[noise][name]["multiscale"])
 
 
 def _draw(axis: Axes, found: dict[float, dict[str, Measured]]) -> None:

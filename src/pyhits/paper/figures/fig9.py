@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyhits.paper.classical import Solved, classical
-from pyhits.paper.context import Study
 from pyhits.paper.figures import style
 from pyhits.paper.measure import Measured, multiscale
 from pyhits.paper.output import Result, Table, number
 from pyhits.paper.problems import PROBLEMS
+from pyhits.paper.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

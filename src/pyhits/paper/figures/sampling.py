@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyhits.paper.context import Study
 from pyhits.paper.figures import style
 from pyhits.paper.output import Result, Table, number
 from pyhits.paper.problems import PROBLEMS
 from pyhits.paper.sampling import compare
+from pyhits.paper.study import Study
 from pyhits.policies import SAMPLINGS
 
 if TYPE_CHECKING:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from joblib import Parallel, delayed
 
 from pyhits.data.files.guard import existing_file
 from pyhits.data.trajectories import Trajectories
 from pyhits.hits import HiTS
-from pyhits.paper import data, paper
+from pyhits.paper import data, printed
 from pyhits.paper.budget import Budget, get_budget
 from pyhits.paper.cache import Cache
+from pyhits.paper.comparison.problems import SEQUENCE_PROBLEMS, SequenceProblem
 from pyhits.paper.fits import fit_or_load, is_stored
-from pyhits.paper.problems import PROBLEMS, Problem
+from pyhits.paper.problems import PROBLEMS, SystemProblem
 from pyhits.training.parallel import n_cores
 from pyhits.training.recipe import RECIPES
-from pyhits.util.checks import as_choice, as_seed
+from pyhits.util.checks import as_choice, as_count, as_seed
 from pyhits.util.progress import bar, say
 
 _Made = TypeVar("_Made")
+_Task = TypeVar("_Task")
 
 
 class Study:
@@ -40,10 +44,12 @@ class Study:
     cache : Cache, optional
     systems : sequence of str
         Which of the five systems to study.
-    sequences : sequence of str
-        Which of the four sequences to generate.
+    sequences : sequence of str or SequenceProblem
+        Which of the four sequences to generate; or others, or with other models.
     audio, video : path, optional
         A recording, in a WAV file, and a film in place of the project's own.
+    n_jobs : int, optional
+        Models trained at a time, each in a process of its own; by default one a core.
     verbose : bool
         Show progress on standard error.
 
@@ -62,22 +68,41 @@ class Study:
         recipe: str | None = None,
         seed: int = 0,
         cache: Cache | None = None,
-        systems: tuple[str, ...] = paper.SYSTEMS,
-        sequences: tuple[str, ...] = paper.SEQUENCES,
+        systems: tuple[str, ...] = printed.SYSTEMS,
+        sequences: Sequence[str | SequenceProblem] = printed.SEQUENCES,
         audio: str | Path | None = None,
         video: str | Path | None = None,
+        n_jobs: int | None = None,
         verbose: bool = False,
     ) -> None:
         self.budget = get_budget(budget)
         self.recipe = as_choice(recipe or self.budget.recipe, "recipe", RECIPES)
         self.seed = as_seed(seed, "seed")
         self.cache = Cache() if cache is None else cache
-        self.systems = tuple(as_choice(name, "system", paper.SYSTEMS) for name in systems)
-        self.sequences = tuple(as_choice(n, "sequence", paper.SEQUENCES) for n in sequences)
+        self.systems = tuple(as_choice(name, "system", printed.SYSTEMS) for name in systems)
+        self._sequences = {
+            problem.name: problem
+            for problem in (
+                SEQUENCE_PROBLEMS[as_choice(one, "sequence", SEQUENCE_PROBLEMS)]
+                if isinstance(one, str)
+                else one
+                for one in sequences
+            )
+        }
         self.audio = None if audio is None else existing_file(audio)
         self.video = None if video is None else existing_file(video)
+        self.n_jobs = n_cores() if n_jobs is None else as_count(n_jobs, "n_jobs")
         self.verbose = verbose
         self._made: dict[Any, Any] = {}
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Names of the sequences to generate."""
+        return tuple(self._sequences)
+
+    def sequence_problem(self, name: str) -> SequenceProblem:
+        """Return what is asked of a sequence."""
+        return self._sequences[name]
 
     def once(self, key: tuple[Any, ...], make: Callable[[], _Made]) -> _Made:
         """Return what was made for ``key``, making it the first time."""
@@ -145,31 +170,35 @@ class Study:
             for name in self.systems
             if not is_stored(self.cache, self.settings(name, noise), self._fit_data(name, noise))
         ]
-        workers = min(n_cores(), len(todo))
+        workers = min(self.n_jobs, len(todo))
         if workers < 2 or not self.budget.side_by_side:
             return
         self.say(f"Fitting {len(todo)} models, {workers} at a time.")
-        alone = self.alone()
-        with bar("fitting", verbose=self.verbose) as progress:
-            found = Parallel(workers, return_as="generator_unordered")(
-                delayed(_fit_in_worker)(alone, *one) for one in todo
-            )
-            for done, _ in enumerate(found, start=1):
-                if progress is not None:
-                    progress(done, len(todo))
+        self.side_by_side(_fit, todo, "fitting", workers)
 
-    def alone(self) -> Study:
-        """Return a silent study with the same settings, for other processes."""
-        return Study(
-            self.budget,
-            recipe=self.recipe,
-            seed=self.seed,
-            cache=self.cache,
-            systems=self.systems,
-            sequences=self.sequences,
-            audio=self.audio,
-            video=self.video,
-        )
+    def side_by_side(
+        self,
+        call: Callable[[Study, _Task], _Made],
+        tasks: Sequence[_Task],
+        label: str,
+        workers: int,
+    ) -> list[_Made]:
+        """Return ``call(study, task)`` of each task, made by processes of one thread each.
+
+        The study that they are given is a silent copy of this one. With one worker all is made in
+        this process.
+        """
+        alone = copy.copy(self)
+        alone.verbose, alone._made = False, {}
+        made: dict[int, _Made] = {}
+        with bar(label, verbose=self.verbose) as progress:
+            for k, one in Parallel(workers, return_as="generator_unordered")(
+                delayed(_in_one_thread)(call, alone, k, task) for k, task in enumerate(tasks)
+            ):
+                made[k] = one
+                if progress is not None:
+                    progress(len(made), len(tasks))
+        return [made[k] for k in range(len(tasks))]
 
     def _fit_data(self, name: str, noise: float) -> dict[str, Any]:
         """Return all that the data of a fit depend on."""
@@ -187,16 +216,18 @@ class Study:
             verbose=self.verbose,
         )
 
-    def _clean(self, problem: Problem, role: str) -> Trajectories:
+    def _clean(self, problem: SystemProblem, role: str) -> Trajectories:
         if problem.cut_off == 0:
             return data.make_data(problem, role, self.budget, self.seed)
-        starts = self.cache.array(
-            self._facts(problem, role),
-            lambda: data.long_trajectory(problem, role, self.budget, self.seed),
-        )
-        return data.pieces(problem, starts, self.budget)
+        about = self._facts(problem, role)
 
-    def _facts(self, problem: Problem, role: str, noise: float = 0.0) -> dict[str, Any]:
+        def make() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+            return {"starts": data.long_trajectory(problem, role, self.budget, self.seed)}, {}
+
+        arrays, _ = self.cache.arrays("starts", about, make)
+        return data.pieces(problem, arrays["starts"], self.budget)
+
+    def _facts(self, problem: SystemProblem, role: str, noise: float = 0.0) -> dict[str, Any]:
         """Return all that a data set depends on, as plain JSON values."""
         system = problem.system
         return {
@@ -214,9 +245,20 @@ class Study:
         }
 
 
-def _fit_in_worker(study: Study, name: str, noise: float) -> None:
-    """Fit a model into the cache, in one thread: the other cores have their own."""
+def _fit(study: Study, task: tuple[str, float]) -> None:
+    """Fit a model into the cache."""
+    study.model(*task)
+
+
+def _in_one_thread(
+    call: Callable[[Study, _Task], _Made], study: Study, k: int, task: _Task
+) -> tuple[int, _Made]:
+    """Return the task's number and what was made, in one thread: other tasks have the others."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nobody would see whose they are
-        study.model(name, noise)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nobody would see whose they are
+            return k, call(study, task)
+    finally:
+        torch.set_num_threads(threads)
