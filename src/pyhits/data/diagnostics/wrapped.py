@@ -78,21 +78,25 @@ def _in_column(sample: Sample, k: int) -> Finding | None:
         return None
     if not _goes_on(steps, turn, usual):
         return None
+    return _finding(sample, k, is_long, turn)
+
+
+def _finding(sample: Sample, k: int, is_long: list[np.ndarray], turn: float) -> Finding:
+    """Return what to say of a feature that wraps, with the first place where it does."""
     piece = next(j for j, m in enumerate(is_long) if m.any())
-    number, row = (
-        sample.trajectories[piece],
-        sample.first_rows[piece] + int(is_long[piece].argmax()),
-    )
-    name, at = sample.names[k], place(number, row + 1, sample.n_trajectories)
-    x = columns[piece][row - sample.first_rows[piece] :]
+    row = int(is_long[piece].argmax())
+    number, first = sample.trajectories[piece], sample.first_rows[piece]
+    name, at = sample.names[k], place(number, first + row + 1, sample.n_trajectories)
+    x = sample.pieces[piece][row : row + 2, k]
+    count = sum(int(m.sum()) for m in is_long)
     return Finding(
         "wrapped",
         f"{name!r} wraps: it jumps from {x[0]:.4g} to {x[1]:.4g} at {at} as an angle does that "
-        f"starts again after a turn of {turn:.6g} ({n_long} such jumps).",
+        f"starts again after a turn of {turn:.6g} ({count} such jumps).",
         f"Put its cosine and sine in its place (cos and sin of 2 pi {name} / {turn:.6g}), or "
         f"unwrap it: numpy.unwrap(x, period={turn:.6g}).",
         number,
-        row + 1,
+        first + row + 1,
         (name,),
     )
 

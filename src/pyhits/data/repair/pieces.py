@@ -144,11 +144,23 @@ def resampled(
             parts += [
                 Piece(recording.number, begin + dt * i, values[i:j]) for i, j in found.tolist()
             ]
-    error = missed.share()
+    notes += _on_interpolation(missed.share(), dt, usual, plan)
+    gaps = int((steps > longest).sum())
+    if gaps:
+        notes.append(
+            f"{counted(gaps, 'gap')} longer than {longest:.4g} (up to {steps.max():.4g}) not "
+            "bridged: the recording is cut there."
+        )
+    notes += _on_pieces(recordings, parts, dt, lost)
+    return dt, parts
+
+
+def _on_interpolation(error: float, dt: float, usual: float, plan: Plan) -> list[str]:
+    """Say how rows were resampled, and how well that gives back those there are."""
     said = f"Resampled to the step {dt:g} by {plan.method} interpolation"
     if error > 0:
         said += f"; every other row gives back those between to {error:.2g} of the spread"
-    notes.append(f"{said}.")
+    notes = [f"{said}."]
     if error > _DOUBTFUL:
         notes.append(
             "Rows are too far apart for that interpolation to be trusted: what happens between "
@@ -159,14 +171,7 @@ def resampled(
             f"The new step is longer than the rows' own, {usual:.4g}: nothing is averaged, so "
             "noise stays and fast motion is aliased."
         )
-    gaps = int((steps > longest).sum())
-    if gaps:
-        notes.append(
-            f"{counted(gaps, 'gap')} longer than {longest:.4g} (up to {steps.max():.4g}) not "
-            "bridged: the recording is cut there."
-        )
-    notes += _on_pieces(recordings, parts, dt, lost)
-    return dt, parts
+    return notes
 
 
 class _Missed:

@@ -22,6 +22,7 @@ from pyhits.data.repair.outliers import Outlier, find_outliers
 from pyhits.data.repair.pieces import (
     LONGEST_GAP,
     SHORTEST,
+    Piece,
     Plan,
     on_grid,
     resampled,
@@ -158,11 +159,7 @@ def repair(
 
 
 def _mended(
-    pieces: Pieces,
-    times: Any,
-    how: Reading,
-    plan: Plan,
-    feature_names: Sequence[str] | None,
+    pieces: Pieces, times: Any, how: Reading, plan: Plan, feature_names: Sequence[str] | None
 ) -> Repaired:
     """Return raw pieces repaired as planned."""
     pieces = pieces if times is None else with_times(pieces, times, **how.times)
@@ -173,35 +170,60 @@ def _mended(
         feature_names = as_names(feature_names, "feature_names")
     names = list(feature_names or pieces.feature_names or default_names(given[0].values.shape[1]))
     notes = [*pieces.notes, *axis_notes(pieces.axis)]
-
     given, names, dropped = empty_features(without_infinite(given, notes), names)
     notes += dropped
-    ordered = _ordered(given, plan, notes)
+    ordered, outliers = _outliers(_ordered(given, plan, notes), names, plan, notes)
+    notes += what_is_missing(ordered, names)
+    costly, said = costly_features(ordered, names, plan.gaps)
+    notes += said
+    step, parts = _in_pieces(ordered, pieces, how.dt, plan, notes)
+    _expect_rows(parts, plan, costly, said, notes)
+    is_known = pieces.times is not None or pieces.dt is not None or plan.resample is not None
+    mended = Trajectories(
+        Pieces([piece.values for piece in parts], dt=step if is_known else None),
+        feature_names=names,
+        start_times=[piece.start for piece in parts],
+        axis=pieces.axis,
+        snapshot=None if dropped else how.snapshot or pieces.snapshot,
+    )
+    return Repaired(mended, notes, outliers, np.array([piece.number for piece in parts]), costly)
+
+
+def _outliers(
+    ordered: list[Recording], names: list[str], plan: Plan, notes: list[str]
+) -> tuple[list[Recording], list[Outlier]]:
+    """Return recordings without what stands out if that is planned, and where it was given."""
     found = find_outliers(
         np.concatenate([r.values for r in ordered]),
         [len(r) for r in ordered],
         np.concatenate([r.times for r in ordered]),
     )
+    where = _where_given(found, ordered)
     if found:
-        notes.append(outlier_note(_where_given(found, ordered), names, dropped=plan.outliers))
-        if plan.outliers == "drop":
-            ordered = _without(ordered, found)
-    notes += what_is_missing(ordered, names)
-    costly, said = costly_features(ordered, names, plan.gaps)
-    notes += said
+        notes.append(outlier_note(where, names, dropped=plan.outliers))
+    return (_without(ordered, found) if plan.outliers == "drop" else ordered), where
 
+
+def _in_pieces(
+    ordered: list[Recording], pieces: Pieces, dt: float | None, plan: Plan, notes: list[str]
+) -> tuple[float, list[Piece]]:
+    """Return the step, and whole pieces on its grid: as the rows lie, or resampled."""
     has_times = pieces.times is not None
     usual = usual_step([r.times for r in ordered])
     step = _step(ordered, usual) if has_times else pieces.dt or 1.0
     starts = np.array([r.times[0] for r in ordered])
     error = step_error(starts, np.array([len(r) for r in ordered]), pieces.axis)
     if has_times:
-        check_step(how.dt, step or usual, error)
-    is_grid = plan.resample is None or (step and same_step(plan.resample, step, error))
-    if step is not None and is_grid:
-        parts = on_grid(ordered, step, plan, notes)
-    else:
-        step, parts = resampled(ordered, step, plan, notes)
+        check_step(dt, step or usual, error)
+    if step is not None and (plan.resample is None or same_step(plan.resample, step, error)):
+        return step, on_grid(ordered, step, plan, notes)
+    return resampled(ordered, step, plan, notes)
+
+
+def _expect_rows(
+    parts: list[Piece], plan: Plan, costly: list[str], said: list[str], notes: list[str]
+) -> None:
+    """Raise an error where nothing is left that moves, with the features that cost it."""
     if not parts:
         raise LostRows(
             f"No {SHORTEST} whole rows stand together after the repair. "
@@ -215,17 +237,6 @@ def _mended(
             + " ".join(said),
             costly,
         )
-    shape = how.snapshot or pieces.snapshot
-    is_known = has_times or pieces.dt is not None or plan.resample is not None
-    mended = Trajectories(
-        Pieces([piece.values for piece in parts], dt=step if is_known else None),
-        feature_names=names,
-        start_times=[piece.start for piece in parts],
-        axis=pieces.axis,
-        snapshot=None if dropped else shape,
-    )
-    numbers = np.array([piece.number for piece in parts])
-    return Repaired(mended, notes, _where_given(found, ordered), numbers, costly)
 
 
 def _ordered(given: list[Recording], plan: Plan, notes: list[str]) -> list[Recording]:

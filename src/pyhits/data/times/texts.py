@@ -314,18 +314,53 @@ def write_texts(
         Minutes that this clock is ahead of UTC, for ``%z``.
     """
     days, rest = np.divmod(np.asarray(ticks, dtype=np.int64), 86400 * MICRO)
-    year, month, day = year_month_day(days, calendar)
     seconds, micro = np.divmod(rest, MICRO)
+    month = year_month_day(days, calendar)[1]
+    numbers = _numbers_of(days, seconds, calendar)
+    n, at = len(days), 0
+    columns: list[list[str]] = []
+    for found in re.finditer(r"%(%|([-_^\d]?)([A-Za-z]))", pattern):
+        columns.append([pattern[at : found.start()]] * n)
+        at = found.end()
+        mark, letter = found[2] or "", found[3]
+        if letter in numbers:
+            values, width = numbers[letter]
+            width, fill = (1, "0") if mark == "-" else (width, " " if mark == "_" else "0")
+            columns.append([f"{value:{fill}>{width}d}" for value in values.tolist()])
+        elif letter == "f":
+            digits = int(mark) if mark.isdigit() else 6
+            columns.append([f"{value:06d}"[:digits].ljust(digits, "0") for value in micro.tolist()])
+        elif letter in ("b", "B"):
+            columns.append(_named(MONTHS, month - 1, letter == "b", mark))
+        elif letter in ("a", "A"):
+            columns.append(_named(WEEKDAYS, (days + 3) % 7, letter == "a", mark))
+        elif letter == "p":
+            halves = ("am", "pm") if mark == "-" else ("AM", "PM")
+            columns.append([halves[s >= 43200] for s in seconds.tolist()])
+        elif letter in ("z", "Z"):
+            columns.append(_signs(offsets, n, mark))
+        else:
+            columns.append(["%"] * n)
+    columns.append([pattern[at:]] * n)
+    return ["".join(row) for row in zip(*columns, strict=True)]
+
+
+def _numbers_of(
+    days: np.ndarray, seconds: np.ndarray, calendar: str
+) -> dict[str, tuple[np.ndarray, int]]:
+    """Return the numbers in dates and their digits, by directive."""
+    year, month, day = year_month_day(days, calendar)
+    one = np.ones_like(year)
     thursday = days + 3 - (days + 3) % 7
     iso_year = year_month_day(thursday, calendar)[0]
-    january = day_number(iso_year, np.ones_like(year), np.ones_like(year), calendar)
-    parts = {
+    january = day_number(iso_year, one, one, calendar)
+    return {
         "Y": (year, 4),
         "y": (year % 100, 2),
         "m": (month, 2),
         "d": (day, 2),
         "q": ((month + 2) // 3, 1),
-        "j": (days - day_number(year, np.ones_like(year), np.ones_like(year), calendar) + 1, 3),
+        "j": (days - day_number(year, one, one, calendar) + 1, 3),
         "G": (iso_year, 4),
         "V": ((thursday - january) // 7 + 1, 2),
         "u": ((days + 3) % 7 + 1, 1),
@@ -334,35 +369,18 @@ def write_texts(
         "M": (seconds // 60 % 60, 2),
         "S": (seconds % 60, 2),
     }
-    columns: list[list[str]] = []
-    at = 0
-    n = len(days)
-    for found in re.finditer(r"%(%|([-_^\d]?)([A-Za-z]))", pattern):
-        columns.append([pattern[at : found.start()]] * n)
-        at = found.end()
-        mark, letter = found[2] or "", found[3]
-        if letter in parts:
-            values, width = parts[letter]
-            width, fill = (1, "0") if mark == "-" else (width, " " if mark == "_" else "0")
-            columns.append([f"{value:{fill}>{width}d}" for value in values.tolist()])
-        elif letter == "f":
-            digits = int(mark) if mark.isdigit() else 6
-            columns.append([f"{value:06d}"[:digits].ljust(digits, "0") for value in micro.tolist()])
-        elif letter in ("b", "B", "a", "A"):
-            names = MONTHS if letter in "bB" else WEEKDAYS
-            which = month - 1 if letter in "bB" else (days + 3) % 7
-            words = [names[k].capitalize() for k in which.tolist()]
-            words = [word[:3] for word in words] if letter in "ba" else words
-            columns.append([word.upper() for word in words] if mark == "^" else words)
-        elif letter == "p":
-            halves = ("am", "pm") if mark == "-" else ("AM", "PM")
-            columns.append([halves[s >= 43200] for s in seconds.tolist()])
-        elif letter in ("z", "Z"):
-            ahead = [0] * n if offsets is None else [int(k) for k in offsets]
-            signs = ["+00:00" if k == 0 else offset_name(k) for k in ahead]
-            shortest = {"-": lambda sign: sign.replace(":", ""), "_": lambda sign: sign[:3]}
-            columns.append([shortest.get(mark, str)(sign) for sign in signs])
-        else:
-            columns.append(["%"] * n)
-    columns.append([pattern[at:]] * n)
-    return ["".join(row) for row in zip(*columns, strict=True)]
+
+
+def _named(names: Sequence[str], which: np.ndarray, short: bool, mark: str) -> list[str]:
+    """Return the names of months or days of the week, short or in full, in capitals for ``^``."""
+    words = [names[k].capitalize()[: 3 if short else None] for k in which.tolist()]
+    return [word.upper() for word in words] if mark == "^" else words
+
+
+def _signs(offsets: np.ndarray | None, n: int, mark: str) -> list[str]:
+    """Return offsets from UTC: ``+01:00``, for ``-`` ``+0100``, for ``_`` ``+01``."""
+    ahead = [0] * n if offsets is None else [int(k) for k in offsets]
+    signs = ["+00:00" if k == 0 else offset_name(k) for k in ahead]
+    if mark == "-":
+        return [sign.replace(":", "") for sign in signs]
+    return [sign[:3] for sign in signs] if mark == "_" else signs
