@@ -19,7 +19,7 @@ from pyhits.noise.identify import (
     identify,
 )
 from pyhits.noise.level import noise_level
-from pyhits.noise.observations import Observations, spreading, step, substeps_needed
+from pyhits.noise.observations import Observations, advance, spreading, substeps_needed
 from pyhits.noise.smooth import (
     Window,
     choose_window,
@@ -379,8 +379,7 @@ def _solutions(
             for row in range(span):
                 clock.check()
                 rows[part, row] = x.T
-                for _ in range(substeps):
-                    x = step(field, x, data.dt / substeps)
+                x = advance(field, x, data.dt / substeps, substeps)
 
     with ThreadPoolExecutor(n_threads) as pool:
         blocks = -(-len(rows) // _ROWS_AT_ONCE)

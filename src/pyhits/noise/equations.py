@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from pyhits.noise.field import PolynomialField
 from pyhits.noise.observations import Observations
 from pyhits.numerics.leastsq import damped
+from pyhits.numerics.rollout import last_state
 
 #: Least eigenvalue of the scaled normal matrix, relative to the largest, that a step follows.
 _RANK = 1e-11
@@ -47,8 +49,8 @@ class SegmentEquations:
         shared, shared_gradient = np.zeros((p, p)), np.zeros(p)
         with np.errstate(all="ignore"):
             for states, h in observed.intervals(substeps):
-                for _ in range(substeps if h else 0):
-                    x, z = _step_with(field, x, z, h)
+                step = partial(_step_with, field, h)
+                x, z = last_state(step, (x, z), substeps if h else 0)
                 for a in range(d):
                     known = np.isfinite(states[a])
                     weight = known / observed.sigma[a]
@@ -63,9 +65,10 @@ class SegmentEquations:
 
 
 def _step_with(
-    field: PolynomialField, x: np.ndarray, z: np.ndarray, h: float
+    field: PolynomialField, h: float, state: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Step states and their sensitivities together."""
+    x, z = state
     a, az = field.slopes(x, z)
     b, bz = field.slopes(x + 0.5 * h * a, z + 0.5 * h * az)
     c, cz = field.slopes(x + 0.5 * h * b, z + 0.5 * h * bz)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyhits.noise.field import PolynomialField
+from pyhits.numerics.rollout import last_state
 
 #: Sum of squares of a segment that is taken for diverged.
 _DIVERGED = 1e12
@@ -66,6 +67,11 @@ def step(field: PolynomialField, states: np.ndarray, h: float) -> np.ndarray:
     return np.asarray(states + h / 6 * (a + 2 * (b + c) + e))
 
 
+def advance(field: PolynomialField, states: np.ndarray, h: float, n_steps: int) -> np.ndarray:
+    """Return states ``(d, n)`` after ``n_steps`` steps of ``h``; the same where ``h`` is 0."""
+    return last_state(lambda x: step(field, x, h), states, n_steps if h else 0)
+
+
 def substeps_needed(
     field: PolynomialField, observed: Observations, *, enough: float = _INTEGRATED
 ) -> int:
@@ -78,17 +84,14 @@ def substeps_needed(
     states = states[np.isfinite(states).all(axis=1)]
     begin = np.ascontiguousarray(states[:: max(1, len(states) // 4096)].T)
 
-    def advance(n: int) -> np.ndarray:
-        x = begin
-        for _ in range(n):
-            x = step(field, x, observed.spacing / n)
-        return x
+    def after(n: int) -> np.ndarray:
+        return advance(field, begin, observed.spacing / n, n)
 
     n = 1
     with np.errstate(all="ignore"):
-        coarse = advance(n)
+        coarse = after(n)
         while n < _MOST_SUBSTEPS:
-            fine = advance(2 * n)
+            fine = after(2 * n)
             error = np.abs(fine - coarse) / observed.sigma[:, None]
             if not np.nanmax(error) > enough:
                 break
@@ -108,8 +111,7 @@ def spreading(field: PolynomialField, starts: np.ndarray, observed: Observations
     x = np.concatenate([starts, starts + nearby]).T
     with np.errstate(all="ignore"):
         for _, h in observed.intervals(substeps):
-            for _ in range(substeps if h else 0):
-                x = step(field, x, h)
+            x = advance(field, x, h, substeps)
         a, b = np.split(x, 2, axis=1)
         grown = np.linalg.norm(b - a, axis=0) / _DISTANCE
     return float(np.median(np.nan_to_num(grown, nan=np.inf)))
@@ -126,8 +128,7 @@ def misfits(
     total = np.zeros(len(starts))
     with np.errstate(all="ignore"):
         for states, h in observed.intervals(substeps):
-            for _ in range(substeps if h else 0):
-                x = step(field, x, h)
+            x = advance(field, x, h, substeps)
             residual = (states - x) / observed.sigma[:, None]
             total += np.where(np.isnan(states), 0.0, np.square(residual)).sum(axis=0)
     total[~(total < _DIVERGED)] = np.inf
