@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -114,14 +115,14 @@ class PolynomialMap(FlowMap):
         buffer = self.coefficients.new_empty(n_terms * max_rows)
         change = self.coefficients.new_empty(n_changes * max_rows)
         low, high = self.low[:, None], self.high[:, None]
-        #: By number of rows. Few numbers occur.
-        monomials: dict[int, MonomialBuffer] = {}
+
+        @lru_cache(maxsize=64)  # few numbers of rows occur
+        def monomials(n: int) -> MonomialBuffer:
+            return self.basis.within(buffer[: n * n_terms].view(n_terms, n))
 
         def step_into(states: Tensor, out: Tensor) -> None:
             n = len(states)
-            if n not in monomials:
-                monomials[n] = self.basis.within(buffer[: n * n_terms].view(n_terms, n))
-            terms = self._fill(monomials[n], states, low, high)
+            terms = self._fill(monomials(n), states, low, high)
             # Coefficients from the left: BLAS is some 20 times slower on the transposed product.
             product = change[: n * n_changes].view(n_changes, n)
             torch.mm(self.coefficients, terms, out=product)
@@ -144,14 +145,13 @@ class PolynomialMap(FlowMap):
         factors = torch.cat([self.coefficients.T, copies])
         buffer = self.coefficients.new_empty(len(factors) * max_rows)
         low, high = self.low[:, None], self.high[:, None]
-        monomials: dict[int, MonomialBuffer] = {}
+
+        @lru_cache(maxsize=64)
+        def monomials(n: int) -> MonomialBuffer:
+            return self.basis.within(buffer[: n * len(factors)].view(len(factors), n))
 
         def step_into(states: Tensor, out: Tensor) -> None:
-            n = len(states)
-            if n not in monomials:
-                block = buffer[: n * len(factors)].view(len(factors), n)
-                monomials[n] = self.basis.within(block)
-            terms = self._fill(monomials[n], states, low, high)
+            terms = self._fill(monomials(len(states)), states, low, high)
             terms[n_terms : n_terms + d].copy_(states.T)
             torch.mm(terms.T, factors, out=out)
 

@@ -15,7 +15,8 @@ class Batching:
         Bytes that one layer of a block may take, as measured: larger ones leave the caches, smaller
         ones spend the time on calls.
     kept_bytes : int
-        Bytes of one layer of a block up to which its buffers are kept for the next call.
+        Bytes of one layer of a block up to which all buffers are kept for the next call; of larger
+        ones those of one thread.
     chunk_bytes : int
         Bytes of encoded states worked on at a time, beside the result.
     file_bytes : int

@@ -16,7 +16,7 @@ from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.stepper import Stepper
 
 #: Steppers kept of one hierarchy.
-_KEPT = 8
+_KEPT = 4
 
 
 @dataclass(frozen=True)

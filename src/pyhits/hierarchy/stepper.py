@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -109,7 +111,8 @@ class Stepper:
         n, d = states.shape
         size = self.sizes[-1]
         out = states.new_empty((n, 1, self.flow_maps[size].outputs, d))
-        self._take(size, states[:, None], out)
+        with self._blocks(size, n) as blocks:
+            blocks(states[:, None], out)
         return out[:, 0]
 
     @torch.inference_mode()
@@ -150,18 +153,20 @@ class Stepper:
         """
         n, length, n_states = states.shape
         along, row, item = states.stride()
-        for size, same in itertools.groupby(stages(self.outputs, length - 1), lambda s: s.size):
+        for size, group in itertools.groupby(stages(self.outputs, length - 1), lambda s: s.size):
             if inputs is not None:
                 n_states = _write_inputs(states, inputs(size * self.spacing))
-            spacing = size // self.outputs[size]
-            for stage in same:
-                source = states[:, stage.begin :: stage.every][:, : stage.columns]
-                target = states.as_strided(
-                    (n, stage.columns, stage.count, n_states),
-                    (along, stage.every * row, spacing * row, item),
-                    states.storage_offset() + (stage.begin + spacing) * row,
-                )
-                self._take(size * self.spacing, source, target)
+            spacing, first = size // self.outputs[size], next(group)
+            # None of a size takes more columns than the first.
+            with self._blocks(size * self.spacing, n * first.columns) as blocks:
+                for stage in itertools.chain([first], group):
+                    source = states[:, stage.begin :: stage.every][:, : stage.columns]
+                    target = states.as_strided(
+                        (n, stage.columns, stage.count, n_states),
+                        (along, stage.every * row, spacing * row, item),
+                        states.storage_offset() + (stage.begin + spacing) * row,
+                    )
+                    blocks(source, target)
 
     def scale(self, size: int) -> Stepper:
         """Return a stepper of one of the scales, of the same settings."""
@@ -187,43 +192,45 @@ class Stepper:
         # The finest fills in most states.
         return self.batching.shares(self.work[self.sizes[0]], in_all // max(1, depth), in_all)
 
-    def _take(self, size: int, source: Tensor, target: Tensor) -> None:
-        """Step ``source``, a view ``(n, k, d)``, into ``target``, a view ``(n, k, count, d)``.
-
-        A narrower ``target`` takes the first features alone.
-        """
-        flow_map, bytes_each = self._stepped[size], self._bytes_each[size]
+    @contextmanager
+    def _blocks(self, size: int, n_states: int) -> Iterator[_Blocks]:
+        """Lend buffers of one scale that step so many states, or as many as fit into caches."""
+        bytes_each = self._bytes_each[size]
         if self.rows_per_block is not None:
             most = self.rows_per_block
         elif self.device.type != "cpu":
             most = _ROWS_OF_A_DEVICE
         else:
             most = self.batching.block_rows(bytes_each, torch.get_num_threads())
-        n, k = source.shape[:2]
-        rows = min(most, 1 << (n * k - 1).bit_length())
-        if rows * bytes_each > self.batching.kept_bytes:
-            _Blocks(flow_map, rows, source)(source, target)
-            return
+        rows = min(most, 1 << max(0, n_states - 1).bit_length())
         free = self._free.setdefault((size, rows), [])
         try:
             blocks = free.pop()
         except IndexError:  # the first, or others step in theirs
-            blocks = _Blocks(flow_map, rows, source)
-        blocks(source, target)
-        free.append(blocks)
+            blocks = _Blocks(self._stepped[size], rows, self.dtype, self.device)
+        yield blocks
+        # Of large ones, of which each thread has its own, one is enough.
+        if not free or rows * bytes_each <= self.batching.kept_bytes:
+            free.append(blocks)
 
 
 class _Blocks:
-    """Steps a strided set of states in blocks of contiguous rows."""
+    """Steps a strided set of states in blocks of contiguous rows.
 
-    def __init__(self, flow_map: FlowMap, rows: int, like: Tensor) -> None:
-        self.d, self.outputs = like.shape[-1], flow_map.outputs
+    It takes ``source``, a view ``(n, k, d)``, into ``target``, a view ``(n, k, count, d)``. A
+    narrower ``target`` takes the first features alone.
+    """
+
+    def __init__(
+        self, flow_map: FlowMap, rows: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.d, self.outputs = flow_map.dimension, flow_map.outputs
         self.rows = rows
         self.step = flow_map.stepper(rows)
-        self.before = like.new_empty(rows * self.d)
-        self.after = like.new_empty(rows * self.d * self.outputs)
-        #: By shape of a block; few occur, and on few rows, making views takes the time.
-        self.views: dict[tuple[int, int], tuple[Tensor, ...]] = {}
+        self.before = torch.empty(rows * self.d, dtype=dtype, device=device)
+        self.after = torch.empty(rows * self.d * self.outputs, dtype=dtype, device=device)
+        # Few shapes occur, and on few rows making views takes the time.
+        self.views = lru_cache(maxsize=64)(self._views)
 
     def __call__(self, source: Tensor, target: Tensor) -> None:
         n, k, _ = source.shape
@@ -239,9 +246,7 @@ class _Blocks:
 
     def _block(self, source: Tensor, target: Tensor) -> None:
         n, k, d = source.shape
-        if (n, k) not in self.views:
-            self.views[n, k] = self._views(n, k)
-        before, states, after, inside = self.views[n, k]
+        before, states, after, inside = self.views(n, k)
         states.copy_(source)
         self.step(before, after)
         count, width = target.shape[2:]
