@@ -13,7 +13,7 @@ from conftest import rotation
 
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import CellMap, create
-from pyhits.flowmaps.stored import pack_flow_map, unpack_flow_map
+from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.hierarchy import Stepper, sequential
 from pyhits.numerics.basis import Monomials
 from pyhits.training.tabulate import Step, tabulate
@@ -227,10 +227,10 @@ def test_where_the_step_fails_nothing_is_learned() -> None:
 
 
 def test_files_keep_every_bit(sharp: CellMap, tmp_path: Path) -> None:
-    tensors, facts = pack_flow_map(sharp, "map")
-    write_tensors(tmp_path / "map.safetensors", tensors, facts)
-    read, metadata = read_tensors(tmp_path / "map.safetensors", what="a flow map")
-    again = unpack_flow_map(read, "map", metadata)
+    path = tmp_path / "map.safetensors"
+    write_tensors(path, sharp.state(), FLOW_MAPS.plain(sharp))
+    read, about = read_tensors(path, what="a flow map")
+    again = FLOW_MAPS.from_stored(about, read)
     states = torch.from_numpy(square(100))
     assert again.config() == sharp.config()
     assert torch.equal(again(states), sharp(states))

@@ -24,7 +24,7 @@ import pyhits
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, PyHiTSWarning, TrainingError
 from pyhits.flowmaps import FlowMap, ScaledNet, register
-from pyhits.flowmaps import base as base_module
+from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.training import Recipe, ScaleJob
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.jobs import make_jobs
@@ -174,7 +174,7 @@ def test_one_scale_at_a_time_in_processes_of_several_threads() -> None:
 
 
 def test_a_family_that_workers_cannot_import(dask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base_module, "_KINDS", dict(base_module._KINDS))
+    monkeypatch.setattr(FLOW_MAPS, "classes", dict(FLOW_MAPS.classes))
 
     @register("test-local")
     class Local(ScaledNet):
@@ -343,7 +343,7 @@ def test_scales_of_dead_workers_are_trained_again(
     dask: Any, victims: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With both workers go the data, which are scattered again."""
-    monkeypatch.setattr(base_module, "_KINDS", dict(base_module._KINDS))
+    monkeypatch.setattr(FLOW_MAPS, "classes", dict(FLOW_MAPS.classes))
     parent, folder = os.getpid(), str(tmp_path)
 
     @register("test-mortal")
@@ -372,7 +372,7 @@ def test_scales_of_dead_workers_are_trained_again(
 
 def test_a_scale_that_kills_its_workers(dask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask.cluster.scheduler, "allowed_failures", 0)
-    monkeypatch.setattr(base_module, "_KINDS", dict(base_module._KINDS))
+    monkeypatch.setattr(FLOW_MAPS, "classes", dict(FLOW_MAPS.classes))
 
     @register("test-deadly")
     class Deadly(ScaledNet):

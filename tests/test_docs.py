@@ -15,7 +15,7 @@ import typer.main
 import pyhits
 from pyhits import flowmaps, systems
 from pyhits.cli.app import app
-from pyhits.flowmaps import base
+from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.systems import registry
 from pyhits.training import Recipe, parallel
 
@@ -80,7 +80,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(parallel, "n_cores", lambda: 1)
     monkeypatch.setattr(distributed, "LocalCluster", in_threads)
     monkeypatch.setattr(registry, "_catalogue", dict(registry._catalogue))
-    monkeypatch.setattr(base, "_KINDS", dict(base._KINDS))
+    monkeypatch.setattr(FLOW_MAPS, "classes", dict(FLOW_MAPS.classes))
     monkeypatch.chdir(tmp_path)
     t = np.arange(0, 40, 0.1)
     table = np.column_stack([t, np.sin(t), np.cos(t)])

@@ -86,7 +86,7 @@ def test_own_system(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_own_flow_map(run: Run, tmp_path: Path) -> None:
     """Its model file holds maps of a family that PyHiTS does not know."""
-    from pyhits.flowmaps import base
+    from pyhits.flowmaps.base import FLOW_MAPS
 
     printed = run("own_flow_map.py")
     found = re.search(r"^coupled .*: (\S+) on fresh", printed, re.MULTILINE)
@@ -94,7 +94,7 @@ def test_own_flow_map(run: Run, tmp_path: Path) -> None:
     assert float(found[1]) < 1e-3
     path = tmp_path / "out" / "pendulum.safetensors"
     assert {m.kind for m in pyhits.load(path).flow_maps_.values()} == {"example-cosines"}
-    del base._KINDS["example-cosines"]
+    del FLOW_MAPS.classes["example-cosines"]
     with pytest.raises(pyhits.PyHiTSError, match="example-cosines"):
         pyhits.load(path)
 

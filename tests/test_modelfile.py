@@ -84,7 +84,7 @@ HOSTILE = [
     ("scales.0.map.config.outputs", 2**40, "does not hold the"),
     ("scales.0.map.config.activation", [], "activation: expected one of"),
     ("scales.0.map.config", None, "config: expected an object"),
-    ("scales.0.map.kind", "pickle", "Unknown flow map"),
+    ("scales.0.map.kind", "pickle", r"scales\[0\]\.map\.kind: expected one of"),
     ("scales.0.map.dtype", "Tensor", "dtype: expected one of"),
     ("scales.0.step_size", True, r"scales\[0\]\.step_size: expected a whole number"),
     ("scales.0.step_size", 0, r"scales\[0\]\.step_size: expected a whole number"),

@@ -108,7 +108,7 @@ def test_a_users_flow_map_couples_and_saves(fitted: pyhits.HiTS, tmp_path: Path)
         pass
 
     model.flow_maps_[1] = Unnamed(2)
-    with pytest.raises(FileFormatError, match="register"):
+    with pytest.raises(ArgumentError, match="register"):
         model.save(tmp_path / "no.safetensors")
 
 

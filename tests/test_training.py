@@ -23,9 +23,9 @@ from pyhits.flowmaps import (
     PolynomialMap,
     ResidualNet,
     ScaledNet,
-    base,
     register,
 )
+from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.training import (
     History,
     Recipe,
@@ -344,7 +344,7 @@ def test_a_scale_is_trained_in_one_thread(n_jobs: int) -> None:
             flow_maps = train_scales(work, n_jobs=n_jobs).flow_maps
             around = [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
     finally:
-        del base._KINDS["test-threads"]
+        del FLOW_MAPS.classes["test-threads"]
     assert [int(m.most) for m in flow_maps.values()] == [1, 1]
     assert set(around) == {3}
 

@@ -138,7 +138,7 @@ class Chain(Encoder):
         rest = dict(found)
         for k, link in enumerate(plain["encoders"]):
             own = under(f"{k}.", found)
-            ENCODERS[link["kind"]].check_state(link, own, f"{where}{k}.")
+            ENCODERS.check_state(link, own, f"{where}{k}.")
             for name in own:
                 del rest[f"{k}.{name}"]
         check_arrays({}, rest, where)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from pyhits.errors import ArgumentError
-from pyhits.util.checks import as_count, shown, suggest
-from pyhits.util.schema import Plain, Schema, Whole
+from pyhits.util.checks import as_count
+from pyhits.util.schema import Plain, Record, Schema, SchemaError, Text, Whole
+from pyhits.util.stored import Family, Stored, TensorSpec, check_specs
+from pyhits.util.tensorfile import tensor_spec
 
 #: Writes the states that a step from ``states`` (n, d) leads to into ``out`` (n, outputs * d), both
 #: contiguous.
 StepInto = Callable[[Tensor, Tensor], None]
 
 
-class FlowMap(nn.Module):
+class FlowMap(nn.Module, Stored):
     """One step forward in time: ``x + increment(x)`` (paper, equation 7).
 
     A dense flow map returns, from one evaluation, ``outputs`` states at equally spaced times inside
@@ -34,8 +37,6 @@ class FlowMap(nn.Module):
     outputs : int
         Number of states m inside one step; 1 is the end of the step alone.
     """
-
-    kind: ClassVar[str] = ""
 
     #: What :meth:`config` returns, for files: without bounds for families of a user's own.
     schema: ClassVar[Schema] = Plain()
@@ -73,6 +74,62 @@ class FlowMap(nn.Module):
         None where a family does not say: it is then built on torch's meta device to know.
         """
         return None
+
+    @classmethod
+    def plain_schema(cls) -> Schema:
+        """Return what :meth:`plain` returns; of the arguments no more is known than ``schema``."""
+        return Record({"config": cls.schema, "dtype": Text(choices=_FLOATS)})
+
+    def plain(self) -> dict[str, Any]:
+        """Return the constructor's arguments, and the dtype."""
+        floating = (t for t in self.state_dict().values() if t.is_floating_point())
+        dtype = next((t.dtype for t in floating), torch.float32)
+        return {"config": self.config(), "dtype": str(dtype).removeprefix("torch.")}
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all tensors by name."""
+        return dict(self.state_dict())
+
+    @classmethod
+    def check_state(
+        cls, plain: Mapping[str, Any], found: Mapping[str, TensorSpec], where: str = ""
+    ) -> None:
+        """Compare tensors with those of a map of these arguments.
+
+        What would hold other numbers than there are is refused before it is built; then it is built
+        where nothing is allocated.
+        """
+        there = sum(math.prod(spec.shape) for spec in found.values())
+        needed = cls.n_stored(plain["config"])
+        if needed is not None and needed != there:
+            raise SchemaError(
+                f"{where.rstrip('.')}: a {cls.kind} flow map of these sizes does not hold the "
+                f"{there} numbers that the file does"
+            )
+        empty = cls._empty(plain["config"]).to(getattr(torch, plain["dtype"]))
+        tensors = empty.state_dict().items()
+        check_specs({name: tensor_spec(tensor) for name, tensor in tensors}, found, where)
+
+    @classmethod
+    def _empty(cls, config: dict[str, Any]) -> FlowMap:
+        """Return a flow map on the meta device, or as it is if need be."""
+        try:
+            with torch.device("meta"):
+                return create(cls.kind, config)
+        except (RuntimeError, NotImplementedError, TypeError):
+            if cls.n_stored(config) is not None:
+                raise
+            return create(cls.kind, config)  # of a user's own, which may look at its tensors
+
+    @classmethod
+    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, Tensor]) -> Self:
+        """Return a flow map; a ValueError if its numbers are none that it can step with."""
+        flow_map = create(cls.kind, plain["config"]).to(getattr(torch, plain["dtype"]))
+        flow_map.load_state_dict(state)
+        fault = flow_map.fault()
+        if fault is not None:
+            raise ValueError(fault)
+        return cast(Self, flow_map.eval())
 
     def fault(self) -> str | None:
         """Return which of its tensors holds numbers that it cannot step with; None if none does."""
@@ -134,7 +191,15 @@ MOST = 2**40
 DIMENSION: dict[str, Schema] = {"dimension": Whole(1, MOST)}
 OUTPUTS: dict[str, Schema] = {"outputs": Whole(1, MOST)}
 
-_KINDS: dict[str, type[FlowMap]] = {}
+#: Dtypes of flow maps in files.
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+#: All flow maps that can be trained and stored.
+FLOW_MAPS: Family[FlowMap] = Family(
+    "flow map",
+    "A family of your own must be registered (pyhits.flowmaps.register) before it is trained, "
+    "saved or loaded.",
+)
 _Class = TypeVar("_Class", bound=type[FlowMap])
 
 
@@ -142,11 +207,11 @@ def register(kind: str) -> Callable[[_Class], _Class]:
     """Return a class decorator that makes a flow map known under ``kind``, for model files."""
 
     def add(cls: _Class) -> _Class:
-        known = _KINDS.get(kind)
+        known = FLOW_MAPS.classes.get(kind)
         if known is not None and known.__qualname__ != cls.__qualname__:
             raise ArgumentError(f"A flow map named {kind!r} is registered already.")
         cls.kind = kind
-        _KINDS[kind] = cls
+        FLOW_MAPS.register(cls)
         return cls
 
     return add
@@ -154,12 +219,7 @@ def register(kind: str) -> Callable[[_Class], _Class]:
 
 def family(kind: str) -> type[FlowMap]:
     """Return the class registered under ``kind``."""
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise ArgumentError(
-            f"Unknown flow map {shown(kind)}{suggest(str(kind), sorted(_KINDS))} A family of "
-            "your own must be registered (pyhits.flowmaps.register) before it is trained or loaded."
-        )
-    return _KINDS[kind]
+    return FLOW_MAPS[kind]
 
 
 def create(kind: str, config: dict[str, Any], *, seed: int = 0) -> FlowMap:

@@ -10,7 +10,7 @@ from pyhits.baselines.fitted import FittedBaselines
 from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.data.times.declared import TIME_AXIS
 from pyhits.encoders.chain import CHAIN, Chain
-from pyhits.flowmaps.stored import FLOW_MAP, flow_map_specs
+from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.hierarchy.coupling import SELECTION, STEP_SIZE, STEP_SIZES
 from pyhits.hierarchy.interpolate import METHODS
 from pyhits.training.history import HISTORY
@@ -74,7 +74,7 @@ SETTINGS = Record(
     },
 )
 
-_SCALE = Record({"step_size": STEP_SIZE, "map": FLOW_MAP, "history": HISTORY})
+_SCALE = Record({"step_size": STEP_SIZE, "map": FLOW_MAPS.schema, "history": HISTORY})
 
 #: What is known of the errors; files call it ``trust``.
 _UNCERTAINTY = Record(
@@ -163,8 +163,13 @@ def _parts(facts: dict[str, Any], d: int, n: int) -> Iterator[tuple[str, _CheckP
                 f"scales[{number}].step_size: {size} is there twice, or of another scale"
             )
         seen.add(size)
-        where = f"scales[{number}].map"
-        yield f"scale.{size}.", _flow_map(scale["map"], n + PER_INPUT * k, where)
+        dimension = scale["map"]["config"].get("dimension", n + PER_INPUT * k)
+        if dimension != n + PER_INPUT * k:
+            raise SchemaError(
+                f"scales[{number}].map.config.dimension: expected {n + PER_INPUT * k}, as many as "
+                f"the model has coordinates, got {dimension}"
+            )
+        yield f"scale.{size}.", partial(FLOW_MAPS.check_state, scale["map"])
     uncertainty = facts.get("trust", {})
     if "calibration" in uncertainty:
         yield "trust.calibration.", _of_length("unit", d, Calibration, uncertainty["calibration"])
@@ -187,15 +192,6 @@ def _of_length(name: str, length: int, cls: type[Stored], plain: dict[str, Any])
         cls.check_state(plain, found, where)
         if found[name].shape != (length,):
             raise SchemaError(f"the tensor {where}{name} is {found[name]}, of other features")
-
-    return check
-
-
-def _flow_map(facts: dict[str, Any], dimension: int, place: str) -> _CheckPart:
-    """Return the check of a flow map's tensors."""
-
-    def check(found: Mapping[str, TensorSpec], where: str) -> None:
-        check_specs(flow_map_specs(facts, found, dimension, place), found, where)
 
     return check
 

@@ -21,7 +21,7 @@ from pyhits.encoders.chain import from_plain, links, to_plain
 from pyhits.errors import ArgumentError, FileFormatError, warn
 from pyhits.fit.settings import Settings
 from pyhits.flowmaps import FlowMap
-from pyhits.flowmaps.stored import pack_flow_map, unpack_flow_map
+from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.hierarchy import Selection, chain, resolution
 from pyhits.hits import HiTS
 from pyhits.modelfiles.modelfile import check_content
@@ -30,8 +30,8 @@ from pyhits.training import History, Recipe
 from pyhits.uncertainty.pack import pack_trust, unpack_trust
 from pyhits.util.atomic import first_line
 from pyhits.util.checks import LARGEST_MAGNITUDE, as_positive, check_device
-from pyhits.util.stored import TensorSpec, same_names
-from pyhits.util.tensorfile import read_tensors, write_tensors
+from pyhits.util.stored import TensorSpec, same_names, under
+from pyhits.util.tensorfile import as_tensors, read_tensors, write_tensors
 
 #: Version of the layout. Files of another one are refused, but for those of version 5, which differ
 #: in that they have no checksum.
@@ -85,8 +85,8 @@ def save_model(model: HiTS, path: str | Path) -> Path:
             tensors[f"inputs.{name}"] = torch.from_numpy(getattr(model.inputs_, name).copy())
     scales = []
     for size, flow_map in model.flow_maps_.items():
-        packed, facts = pack_flow_map(flow_map, f"scale.{size}")
-        tensors |= packed
+        tensors |= as_tensors(flow_map.state(), f"scale.{size}.")
+        facts = FLOW_MAPS.plain(flow_map)
         scales.append({"step_size": size, "map": facts, "history": model.history_[size].as_dict()})
     packed, trust = pack_trust(model.calibration_, model.region_, model.baselines_)
     tensors |= packed
@@ -212,7 +212,9 @@ def _build(tensors: dict[str, torch.Tensor], facts: dict[str, Any], device: str)
     model.history_ = {}
     for scale in facts["scales"]:
         size = int(scale["step_size"])
-        model.flow_maps_[size] = unpack_flow_map(tensors, f"scale.{size}", scale["map"])
+        model.flow_maps_[size] = FLOW_MAPS.from_stored(
+            scale["map"], under(f"scale.{size}.", tensors)
+        )
         model.history_[size] = History.from_dict(scale["history"])
     model.selection_ = Selection.from_dict(facts["selection"])
     model.data_ = data

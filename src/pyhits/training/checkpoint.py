@@ -11,17 +11,17 @@ from torch import Tensor
 
 from pyhits.errors import CheckpointError, FileFormatError
 from pyhits.flowmaps import FlowMap
-from pyhits.flowmaps.stored import FLOW_MAP, flow_map_specs, pack_flow_map, unpack_flow_map
+from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.training.history import HISTORY, History
 from pyhits.util import jsontext
 from pyhits.util.atomic import write_bytes
 from pyhits.util.schema import Record
-from pyhits.util.stored import TensorSpec
-from pyhits.util.tensorfile import read_tensors, write_tensors
+from pyhits.util.stored import TensorSpec, under
+from pyhits.util.tensorfile import as_tensors, read_tensors, write_tensors
 from pyhits.util.tensortree import pack_tree, unpack_tree
 
 #: What the file of a finished scale says.
-_FINISHED = Record({"map": FLOW_MAP, "history": HISTORY})
+_FINISHED = Record({"map": FLOW_MAPS.schema, "history": HISTORY})
 
 
 def save_progress(
@@ -100,10 +100,8 @@ class CheckpointFolder:
 
     def save(self, step_size: int, flow_map: FlowMap, history: History) -> None:
         """Keep a finished scale, and drop its unfinished state."""
-        tensors, facts = pack_flow_map(flow_map, "map")
-        write_tensors(
-            self._finished_file(step_size), tensors, {"map": facts, "history": history.as_dict()}
-        )
+        about = {"map": FLOW_MAPS.plain(flow_map), "history": history.as_dict()}
+        write_tensors(self._finished_file(step_size), as_tensors(flow_map.state(), "map."), about)
         self.progress_file(step_size).unlink(missing_ok=True)
 
     def load(self, step_size: int) -> tuple[FlowMap, History] | None:
@@ -115,7 +113,7 @@ class CheckpointFolder:
             tensors, facts = read_tensors(path, what="a finished scale", check=_check_finished)
             if facts["history"]["step_size"] != step_size:
                 return None
-            flow_map = unpack_flow_map(tensors, "map", facts["map"])
+            flow_map = FLOW_MAPS.from_stored(facts["map"], under("map.", tensors))
         except (FileFormatError, ValueError):
             return None  # damaged from outside, or of another version: it is trained anew
         return flow_map, History.from_dict(facts["history"])
@@ -128,6 +126,7 @@ def _check_finished(
     if not has_checksum:
         raise ValueError("it has no checksum")
     facts.update(_FINISHED.read(facts, ""))
-    own = {name.removeprefix("map."): spec for name, spec in found.items()}
-    if flow_map_specs(facts["map"], own, None, "map") != own:
-        raise ValueError("its tensors are others than its flow map has")
+    own = under("map.", found)
+    if len(own) < len(found):
+        raise ValueError("it has tensors that nothing asks for")
+    FLOW_MAPS.check_state(facts["map"], own, "map.")

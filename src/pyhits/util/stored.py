@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
-import numpy as np
-
 from pyhits.errors import ArgumentError
 from pyhits.util.checks import shown, suggest
 from pyhits.util.schema import Named, Plain, Record, Schema, SchemaError, wrong
@@ -65,9 +63,14 @@ class Stored:
         """Return what the object is as JSON values."""
         return {}
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Return what it has learned."""
+    def state(self) -> Mapping[str, Any]:
+        """Return what it has learned: arrays, or tensors, by name."""
         return {}
+
+    @classmethod
+    def plain_schema(cls) -> Schema:
+        """Return what :meth:`plain` returns."""
+        return cls.schema
 
     @classmethod
     def check_state(
@@ -91,7 +94,7 @@ class Stored:
         check_arrays(cls.arrays, found, where)
 
     @classmethod
-    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Self:
+    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, Any]) -> Self:
         """Build an object from what :meth:`plain` and :meth:`state` have returned.
 
         Raises
@@ -150,37 +153,54 @@ class Family(Generic[S]):
     ----------
     what : str
         What one of them is, for messages.
+    hint : str
+        What to do where a kind is not known.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, hint: str = "") -> None:
         self.what = what
-        self._classes: dict[str, type[S]] = {}
+        self.hint = f" {hint}" if hint else ""
+        #: Classes by kind.
+        self.classes: dict[str, type[S]] = {}
 
     def register(self, cls: type[S]) -> type[S]:
         """Make a class known under its ``kind``; a class decorator."""
-        known = self._classes.get(cls.kind)
+        known = self.classes.get(cls.kind)
         if not cls.kind or (known is not None and known.__qualname__ != cls.__qualname__):
             raise ArgumentError(f"{cls.__name__} has no kind of its own: {cls.kind!r}.")
-        self._classes[cls.kind] = cls
+        self.classes[cls.kind] = cls
         return cls
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._classes)
+        return iter(self.classes)
 
     def __getitem__(self, kind: str) -> type[S]:
         """Return the class of a kind; an ArgumentError names those that there are."""
-        if not isinstance(kind, str) or kind not in self._classes:
-            hint = suggest(str(kind), sorted(self._classes))
-            raise ArgumentError(f"Unknown {self.what} {shown(kind)}{hint}")
-        return self._classes[kind]
+        if not isinstance(kind, str) or kind not in self.classes:
+            hint = suggest(str(kind), sorted(self.classes))
+            raise ArgumentError(f"Unknown {self.what} {shown(kind)}{hint}{self.hint}")
+        return self.classes[kind]
 
     def plain(self, one: S) -> dict[str, Any]:
         """Return an object as JSON values, its kind among them."""
-        if self._classes.get(one.kind) is not type(one):
+        known = self.classes.get(one.kind)
+        # A class that was defined anew, as in a notebook, has replaced its own.
+        if known is None or known.__qualname__ != type(one).__qualname__:
             raise ArgumentError(
-                f"{one!r} cannot be written to a file: its class is not registered as {self.what}."
+                f"A {type(one).__name__} cannot be written to a file: its class is not registered "
+                f"as {self.what}.{self.hint}"
             )
         return {"kind": one.kind, **one.plain()}
+
+    def check_state(
+        self, plain: Mapping[str, Any], found: Mapping[str, TensorSpec], where: str = ""
+    ) -> None:
+        """Compare arrays with what the class of the kind in ``plain`` calls for."""
+        self[plain["kind"]].check_state(_without_kind(plain), found, where)
+
+    def from_stored(self, plain: Mapping[str, Any], state: Mapping[str, Any]) -> S:
+        """Build an object of the kind in ``plain``."""
+        return self[plain["kind"]].from_stored(_without_kind(plain), state)
 
     @property
     def kinds(self) -> Schema:
@@ -199,7 +219,8 @@ class _Kind(Schema):
 
     def read(self, value: Any, where: str) -> str:
         if not isinstance(value, str) or value not in self.family:
-            raise wrong(where, f"one of {', '.join(self.family)}", value)
+            error = wrong(where, f"one of {', '.join(self.family)}", value)
+            raise SchemaError(f"{error}.{self.family.hint}" if self.family.hint else str(error))
         return value
 
 
@@ -210,7 +231,11 @@ class _OfKind(Schema):
     def read(self, value: Any, where: str) -> dict[str, Any]:
         named = Named(Plain()).read(value, where)
         kind = _Kind(self.family).read(named.pop("kind", None), f"{where}.kind")
-        return {"kind": kind, **self.family[kind].schema.read(named, where)}
+        return {"kind": kind, **self.family[kind].plain_schema().read(named, where)}
+
+
+def _without_kind(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in plain.items() if name != "kind"}
 
 
 def under(prefix: str, named: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from pyhits.errors import ArgumentError, FileFormatError
 from pyhits.util import jsontext
 from pyhits.util.atomic import first_line, write_bytes
-from pyhits.util.stored import TensorSpec
+from pyhits.util.stored import TensorSpec, under
 from pyhits.util.tensorheader import check_file, header_room
 
 #: Metadata key that holds the JSON text; safetensors metadata are flat strings, in any order.
@@ -147,3 +147,31 @@ def read_tensors(
 def _must_have_checksum(_: dict[str, Any], __: dict[str, TensorSpec], has_checksum: bool) -> None:
     if not has_checksum:
         raise ValueError("it has lost its checksum")
+
+
+#: Names of dtypes in safetensors files.
+_DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
+    torch.uint8: "U8", torch.bool: "BOOL", torch.complex64: "C64",
+}  # fmt: skip
+
+
+def tensor_spec(tensor: Tensor) -> TensorSpec:
+    """Return what a file would say of a tensor."""
+    return TensorSpec(_DTYPES.get(tensor.dtype, "unknown"), tuple(tensor.shape))
+
+
+def as_tensors(state: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
+    """Return named arrays or tensors as tensors, with names that begin with a prefix."""
+    return {
+        prefix + name: value
+        if isinstance(value, Tensor)
+        else torch.from_numpy(np.array(value, order="C"))
+        for name, value in state.items()
+    }
+
+
+def as_arrays(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, np.ndarray]:
+    """Return the tensors whose names begin with a prefix as arrays, by the rest of the names."""
+    return {name: tensor.numpy() for name, tensor in under(prefix, tensors).items()}
