@@ -150,7 +150,7 @@ def measured(
     model: pyhits.HiTS, problem: Problem, states: np.ndarray, evaluations: Any, what: str
 ) -> Point:
     """Return the point of a solution."""
-    error = np.square((states - problem.truth) / np.array(model.data_["std"])).mean(axis=2)
+    error = np.square((states - problem.truth) / model.summary_.std).mean(axis=2)
     largest = np.sqrt(error).max(axis=1)
     largest = np.where(np.isfinite(largest), largest, np.inf)
     return Point(float(np.mean(evaluations)), float(largest.max()), float(np.median(largest)), what)
@@ -189,7 +189,7 @@ def by_change_of_state(model: pyhits.HiTS, problem: Problem, change: float) -> P
     A spline runs through the uneven times.
     """
     n_steps, sizes = problem.n_steps, sorted(model.flow_maps_)
-    now = torch.from_numpy(model.encoder_.transform(problem.initial_states))
+    now = torch.from_numpy(model.scaling_.transform(problem.initial_states))
     steps = [Stepper({size: model.flow_maps_[size]}).step for size in sizes]
     times, states, tried, level = [0], [now], 0, len(sizes) - 1
     with torch.inference_mode():
@@ -207,7 +207,7 @@ def by_change_of_state(model: pyhits.HiTS, problem: Problem, change: float) -> P
             times.append(times[-1] + sizes[level])
             states.append(now)
     curve = CubicSpline(times, torch.stack(states, dim=1).numpy(), axis=1)
-    whole = model.encoder_.inverse_transform(curve(np.arange(n_steps + 1)))
+    whole = model.scaling_.inverse_transform(curve(np.arange(n_steps + 1)))
     return measured(model, problem, whole, tried, f"change {change:.2g}")
 
 

@@ -33,7 +33,7 @@ def run(quick: bool, out: Path) -> list[Record]:
     problem = van_der_pol()
     model = models.plain(quick)
     maps, starts = models.coupled(model), problem.initial_states
-    encoded = torch.from_numpy(model.encoder_.transform(starts)).float()
+    encoded = torch.from_numpy(model.scaling_.transform(starts)).float()
     n, n_steps = len(starts), problem.n_steps
 
     def ours() -> np.ndarray:
@@ -43,11 +43,11 @@ def run(quick: bool, out: Path) -> list[Record]:
         return published.forecast(encoded, maps, n_steps)
 
     forecasts = ours(), as_published()
-    difference = np.nanmax(np.abs(model.encoder_.transform(forecasts[0]) - forecasts[1]))
+    difference = np.nanmax(np.abs(model.scaling_.transform(forecasts[0]) - forecasts[1]))
 
     def whole_batch() -> np.ndarray:
         return forecast(
-            starts, maps, model.encoder_, n_steps, on_divergence="return", rows_per_block=1 << 40
+            starts, maps, model.scaling_, n_steps, on_divergence="return", rows_per_block=1 << 40
         )
 
     functions: dict[tuple[str, int], Callable[[], object]] = {}

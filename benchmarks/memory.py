@@ -68,7 +68,7 @@ def measure(who: str, path: str, n: int = 320, n_steps: int = 5120) -> dict[str,
     def forecast(states: np.ndarray, steps: int) -> np.ndarray:
         if who == "PyHiTS":
             return model.forecast(states, steps, on_divergence="return")
-        encoded = torch.from_numpy(model.encoder_.transform(states)).float()
+        encoded = torch.from_numpy(model.scaling.transform(states)).float()
         return published.forecast(encoded, maps, steps)
 
     with threads(THREADS):

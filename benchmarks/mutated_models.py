@@ -126,7 +126,7 @@ KINDS: dict[str, Callable[[], pyhits.HiTS]] = {
 
 def rows_of(model: pyhits.HiTS) -> np.ndarray:
     """Return rows in the range of a model's data, shape ``(2, start_rows + 12, d)``."""
-    low, high = np.array(model.data_["low"]), np.array(model.data_["high"])
+    low, high = model.summary_.low, model.summary_.high
     share = np.random.default_rng(0).uniform(size=(2, model.start_rows_ + 12, len(low)))
     return np.asarray(low + (high - low) * share)
 

@@ -108,16 +108,10 @@ def run(folder: Path) -> float:
     found = error(test, chosen.step_sizes)
     print(f"coupled {chosen.step_sizes}: {found:.2e} on fresh trajectories")
 
-    # A fitted HiTS takes maps of any registered family, and with them saves and loads.
-    model = pyhits.HiTS(
-        [1, 4, 16],
-        flow_map=pyhits.Nets(polynomial_degree=2),
-        training=pyhits.Training(max_steps=1),
-        n_jobs=1,
-        verbose=False,
+    # A model of maps of any registered family forecasts, evaluates, is saved and loaded.
+    model = pyhits.TimeStepper.from_flow_maps(
+        maps, train, scaling=encoder, step_sizes=chosen.step_sizes
     )
-    model.fit(train, validation=held)
-    model.flow_maps_, model.encoder_, model.selection_ = maps, encoder, chosen
     again = pyhits.load(model.save(folder / "pendulum.safetensors"))
     assert np.array_equal(
         again.forecast(test.initial_states, 512), model.forecast(test.initial_states, 512)

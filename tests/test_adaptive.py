@@ -377,7 +377,7 @@ def fitted() -> pyhits.HiTS:
 def test_a_model_steps_to_a_tolerance(fitted: pyhits.HiTS):
     test = circles(3, 160, dt=0.05, seed=2)
     truth = test.to_array()
-    spread = np.array(fitted.data_["std"])
+    spread = fitted.summary_.std
     for tol in (1e-2, 1e-4, 1e-6):
         states = fitted.forecast(test, 160, tol=tol)
         assert states.dtype == truth.dtype
@@ -413,7 +413,7 @@ def test_disagreements_of_a_model(fitted: pyhits.HiTS):
     apart = fitted.predict(states, step_size=16) - fitted.predict(
         fitted.predict(states, step_size=8), step_size=8
     )
-    expected = np.sqrt(np.square(apart / np.array(fitted.data_["std"])).mean(axis=1))
+    expected = np.sqrt(np.square(apart / fitted.summary_.std).mean(axis=1))
     np.testing.assert_allclose(found.ravel(), expected, atol=1e-13)
     assert fitted.disagreement(start[0], 100).ndim == 1
     with pytest.raises(ArgumentError, match="not trained"):
@@ -428,7 +428,7 @@ def test_saved_models_step_to_a_tolerance_bit_for_bit(fitted: pyhits.HiTS, tmp_p
     first, second = (m.adaptive_forecast(start, 150, tol=1e-5) for m in (fitted, loaded))
     np.testing.assert_array_equal(first.states, second.states)
     np.testing.assert_array_equal(first.evaluations, second.evaluations)
-    assert loaded.data_["agreement"] == fitted.data_["agreement"]
+    assert loaded.agreement == fitted.agreement_
 
 
 @pytest.mark.parametrize(

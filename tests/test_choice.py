@@ -58,10 +58,10 @@ def _nominal(front: list[Candidate], model: pyhits.HiTS) -> float:
 
 def test_scales_are_coupled_anew(fitted: pyhits.HiTS, pendulum: Split, tmp_path: Path) -> None:
     model = pyhits.load(fitted.save(tmp_path / "m.safetensors"))
-    assert model.selection_ == fitted.selection_
-    assert model.couple(Coupling("speed", tolerance=1e3)).selection_.step_sizes == (16,)
+    assert model.selection == fitted.selection_
+    assert model.coupled(Coupling("speed", tolerance=1e3)).selection.step_sizes == (16,)
     assert model.couple([1, 16]).selection_.step_sizes == (1, 16)
-    assert np.isfinite(model.selection_.error)
+    assert np.isfinite(model.selection.error)
     assert model.couple("accuracy").selection_ == fitted.selection_
     measured = model.couple("all", validation=pendulum[2]).selection_
     assert measured.step_sizes == (1, 2, 4, 8, 16)
@@ -71,8 +71,8 @@ def test_scales_are_coupled_anew(fitted: pyhits.HiTS, pendulum: Split, tmp_path:
         model.couple([3])
     with pytest.raises(ArgumentError, match="Unknown selection"):
         model.couple("quick")
-    assert model.selection_ == measured, "a refused choice must leave the model as it was"
-    assert model.selection == Coupling("all", tolerance=1e3)
+    assert model.selection == measured, "a refused choice must leave the model as it was"
+    assert model.coupling == Coupling("all", tolerance=1e3)
     assert model.forecast(pendulum[2].initial_states, 3).shape == (12, 4, 2)
 
 

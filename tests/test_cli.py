@@ -91,7 +91,7 @@ def test_a_recording_without_times_takes_the_models_step(files: Path, tmp_path: 
     out = tmp_path / "m.safetensors"
     done = run("fit", table, "--dt", 0.1, "-o", out, "--max-steps", 20, "--n-jobs", 1)
     assert done.exit_code == 0, done.output
-    assert pyhits.load(out).dt_ == 0.1
+    assert pyhits.load(out).dt == 0.1
 
 
 def test_info_shows_the_selection(files: Path, tmp_path: Path) -> None:
@@ -231,9 +231,9 @@ def test_couple_writes_another_choice(files: Path, tmp_path: Path) -> None:
     model = pyhits.load(out)
     assert model.selection.how == "speed"
     assert "Coupled step sizes" in done.stderr
-    assert len(model.selection_.step_sizes) == 1
+    assert len(model.selection.step_sizes) == 1
     assert run("couple", out, "--selection", "1", "-o", out).exit_code == 0
-    assert pyhits.load(out).selection_.step_sizes == (1,)
+    assert pyhits.load(out).selection.step_sizes == (1,)
     assert "by speed" not in run("info", out).stdout
     assert run("info", out, "--plot", tmp_path / "front.svg").exit_code == 0
 

@@ -108,7 +108,7 @@ def test_hold_out_and_evaluate_the_rest(tmp_path):
     head = round(0.8 * 201)
     kept, _ = data.split_time(0.2)
     trained = pyhits.read(tmp_path / "x.csv").split_time(0.2)[0].split_time(0.2)[0]
-    assert loaded.data_["n_rows"] == trained.n_rows
+    assert loaded.summary.n_rows == trained.n_rows
     result = run("evaluate", model, tmp_path / "x.csv", "--last", 0.2, "--json")
     values = json.loads(result.stdout)
     assert values["n_steps"] == 201 - head

@@ -84,7 +84,7 @@ def test_an_interrupted_fit_exits_with_130_and_keeps_what_was_finished(
     else:
         assert "interrupted: kept step sizes [1], left out [2, 4]" in done.output
         assert f"Model written to {out}" in done.output
-        assert list(pyhits.load(out).flow_maps_) == [1]
+        assert list(pyhits.load(out).flow_maps) == [1]
 
 
 def test_a_whole_fit_exits_with_0(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_command_that_check_names_trains_a_model(
     quick = ["--flow-map", "polynomial", "--encoder", "none", "--no-denoise", "-q"]
     result = CliRunner().invoke(app, [*words, *quick])
     assert result.exit_code == 0, result.output
-    assert pyhits.load("model.safetensors").feature_names_ == ("x", "y z")
+    assert pyhits.load("model.safetensors").feature_names == ("x", "y z")
 
 
 def test_a_repair_that_leaves_nothing_that_moves_is_refused(tmp_path: Path) -> None:

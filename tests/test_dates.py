@@ -49,7 +49,7 @@ def test_models_and_their_files_keep_what_times_mean(monthly, tmp_path):
     assert monthly.dt_ == 1
     assert any("one step is one month" in note for note in monthly.notes_)
     monthly.save(tmp_path / "m.safetensors")
-    assert pyhits.load(tmp_path / "m.safetensors").axis_ == monthly.axis_
+    assert pyhits.load(tmp_path / "m.safetensors").axis == monthly.axis_
     assert quick(step_sizes=[1]).fit(circles(3, 30)).axis_.unit == ""
 
 

@@ -311,7 +311,7 @@ def test_a_model_chooses_says_so_and_keeps_it(tmp_path: Path):
     assert "DelayEmbedding" in describe(model)
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
     assert again.encoder == "auto"
-    assert again.start_rows_ == model.start_rows_ > 1
+    assert again.start_rows == model.start_rows_ > 1
     late = circles(3, 200, seed=5).select(["x"])
     past, rest = late.split_time(60, overlap=1)
     ahead = model.forecast_from(past, 60)
@@ -324,7 +324,7 @@ def test_a_model_chooses_says_so_and_keeps_it(tmp_path: Path):
 def test_a_model_without_need_of_delays_is_that_without_an_encoder():
     data = circles(8, 120)
     plain, automatic = (quick(step_sizes=[1, 4], encoder=e).fit(data) for e in (None, "auto"))
-    assert automatic.preprocessor_ is None
+    assert automatic.encoder_ is None
     assert automatic.start_rows_ == 1
     starts = data.initial_states
     np.testing.assert_array_equal(automatic.forecast(starts, 50), plain.forecast(starts, 50))
@@ -336,8 +336,8 @@ def test_fields_get_modes_first():
     patterns = np.linalg.qr(np.random.default_rng(9).standard_normal((40, 2)))[0].T
     whole = quick(step_sizes=[1], encoder="auto").fit(circle @ patterns, dt=0.1)
     assert whole.coordinate_names_ == ("mode 1", "mode 2")
-    assert whole.encoder_.common
-    assert isinstance(links(whole.preprocessor_)[0], POD)
+    assert whole.scaling_.common
+    assert isinstance(links(whole.encoder_)[0], POD)
     half = quick(step_sizes=[1], encoder="auto").fit(circle[..., :1] @ patterns[:1], dt=0.1)
     assert len(half.coordinate_names_) == 2
     assert half.coordinate_names_[0] == "mode 1(t)"
@@ -428,5 +428,5 @@ def test_none_on_the_command_line_takes_rows_as_they_are(tmp_path: Path):
         done = CliRunner().invoke(app, [*command, *more])
         assert done.exit_code == 0, done.output
         loaded = pyhits.load(tmp_path / "m.safetensors")
-        assert (loaded.start_rows_ > 1) == bool(said)
+        assert (loaded.start_rows > 1) == bool(said)
         assert said in describe(loaded)

@@ -227,14 +227,14 @@ def test_fits_forecasts_and_evaluations_say_it(
     model.fit(glued_waves())
     said = [note for note in model.notes_ if "several recordings" in note]
     assert len(said) == 1
-    assert said == model.data_["findings"]
+    assert said == model.summary_.findings
     assert said[0] in capsys.readouterr().err
-    assert pyhits.load(model.save(tmp_path / "m.safetensors")).data_["findings"] == said
+    assert pyhits.load(model.save(tmp_path / "m.safetensors")).summary.findings == said
     path = pyhits.write_report(model, WAVE, tmp_path / "page.html")
     assert "What stands out in the data" in path.read_text()
 
     model = pyhits.HiTS([1], flow_map="polynomial", noise=False, verbose=False).fit(WAVE)
-    assert model.data_["findings"] == []
+    assert model.summary_.findings == ()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.evaluate(WAVE)

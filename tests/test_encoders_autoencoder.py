@@ -182,7 +182,7 @@ def test_a_model_steps_on_the_manifold(tmp_path: Path):
         quick(step_sizes=[1, 4], encoder=encoder).fit(data)
         for encoder in (Autoencoder(2, (32, 32)), POD(2))
     )
-    assert curved.encoder_.common
+    assert curved.scaling_.common
     assert split(Autoencoder(4), True)[2].common
     assert any(note.startswith("Autoencoder: 2 coordinates keep 9") for note in curved.notes_)
     found, modes = curved.evaluate(test), flat.evaluate(test)
@@ -191,7 +191,7 @@ def test_a_model_steps_on_the_manifold(tmp_path: Path):
     again = pyhits.load(curved.save(tmp_path / "m.safetensors"))
     starts = test.initial_states
     np.testing.assert_array_equal(again.forecast(starts, 30), curved.forecast(starts, 30))
-    assert again.preprocessor_.notes() == curved.preprocessor_.notes()
+    assert again.encoder.notes() == curved.encoder_.notes()
 
 
 def test_on_the_command_line_and_for_films(tmp_path: Path):

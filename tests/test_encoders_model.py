@@ -25,7 +25,7 @@ from pyhits.encoders.chain import split
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.evaluation.report.text import describe, facts
 from pyhits.modelfiles.export import export_model
-from pyhits.modelfiles.save import FORMAT
+from pyhits.modelfiles.modelfile import FORMAT
 from pyhits.util.tensorfile import read_tensors, write_tensors
 
 SHAPE = (5, 6)
@@ -73,7 +73,7 @@ def test_fields_come_out_as_fields(of_fields: pyhits.HiTS) -> None:
 
 def test_fields_that_diverge_are_named_or_blanked(of_fields: pyhits.HiTS) -> None:
     starts = fields(3, 9, seed=1).initial_states
-    starts[1] += 1e7 * of_fields.preprocessor_.encoders[0].modes_[0]
+    starts[1] += 1e7 * of_fields.encoder_.encoders[0].modes_[0]
     with pytest.raises(pyhits.PyHiTSError, match="trajectory 1 diverged at step 0"):
         of_fields.forecast(starts, 20)
     states = of_fields.forecast(starts, 20, on_divergence="return")
@@ -89,9 +89,9 @@ def test_what_a_fitted_model_says(of_fields: pyhits.HiTS, of_signals: pyhits.HiT
     assert of_fields.coordinate_names_ == ("mode 1", "mode 2")
     assert of_fields.feature_names_[29] == "x29"
     assert all(flow_map.dimension == 2 for flow_map in of_fields.flow_maps_.values())
-    assert len(set(of_fields.encoder_.scale_)) == 1
+    assert len(set(of_fields.scaling_.scale_)) == 1
     assert of_fields.notes_[1] == "Encoded: 30 features as 2 coordinates, by POD(n_modes=2)."
-    assert of_fields.data_["low"][0] > 40
+    assert of_fields.summary_.low[0] > 40
     assert of_signals.coordinate_names_ == ("x(t)", "x(t - 3 dt)")
     assert (of_fields.start_rows_, of_signals.start_rows_) == (1, 4)
     assert any("Noise is left" in note for note in of_signals.notes_)
@@ -141,7 +141,7 @@ def test_models_are_saved_with_their_encoders(
     test = fields(3, 50, seed=1) if which == "of_fields" else signals(3, 50, seed=1)
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
     np.testing.assert_array_equal(again.forecast(test, 40), model.forecast(test, 40))
-    assert again.coordinate_names_ == model.coordinate_names_
+    assert again.coordinate_names == model.coordinate_names_
     assert repr(Chain(again.encoder)) == repr(
         Chain(model.encoder if isinstance(model.encoder, list) else [model.encoder])
     )
@@ -188,12 +188,12 @@ def test_a_scaling_alone_is_the_flow_maps_own(tmp_path: Path) -> None:
     start = data.initial_states
     np.testing.assert_array_equal(same.forecast(start, 50), plain.forecast(start, 50))
     common = quick(step_sizes=[1, 4], encoder=Standardise(common=True)).fit(data)
-    assert common.preprocessor_ is None
-    assert len(set(common.encoder_.scale_)) == 1
+    assert common.encoder_ is None
+    assert len(set(common.scaling_.scale_)) == 1
     path = common.save(tmp_path / "m.safetensors")
     assert read_tensors(path, what="a model")[1]["format"] == FORMAT
     again = pyhits.load(path)
-    assert again.encoder_.common
+    assert again.scaling.common
     np.testing.assert_array_equal(again.forecast(start, 50), common.forecast(start, 50))
 
 
@@ -239,7 +239,7 @@ def test_films_keep_their_shape(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.forecast(shown[:, 0], 40), states)
     pyhits.write_report(again, shown, tmp_path / "r.html")
     one = quick(step_sizes=[1], encoder=[Flatten(SHAPE), POD(2)]).fit([film[0], film[1, :50]])
-    assert one.snapshot_ == SHAPE
+    assert one.coordinates_.snapshot == SHAPE
 
 
 def test_delays_of_modes_and_clones() -> None:

@@ -58,7 +58,7 @@ def test_quickstart(run: Run, tmp_path: Path) -> None:
     assert mse(printed) < 1e-6
     assert printed.endswith("The model file forecasts the same.\n")
     model = pyhits.load(tmp_path / "out" / "van-der-pol.safetensors")
-    assert list(model.flow_maps_) == [1, 4, 16, 64]
+    assert list(model.flow_maps) == [1, 4, 16, 64]
 
 
 def test_own_recording(run: Run, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_own_flow_map(run: Run, tmp_path: Path) -> None:
     assert found is not None
     assert float(found[1]) < 1e-3
     path = tmp_path / "out" / "pendulum.safetensors"
-    assert {m.kind for m in pyhits.load(path).flow_maps_.values()} == {"example-cosines"}
+    assert {m.kind for m in pyhits.load(path).flow_maps.values()} == {"example-cosines"}
     del FLOW_MAPS.classes["example-cosines"]
     with pytest.raises(pyhits.PyHiTSError, match="example-cosines"):
         pyhits.load(path)

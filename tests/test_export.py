@@ -22,7 +22,6 @@ from pyhits.cli.app import app
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, FileFormatError, MissingExtraError, NotFittedError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet, create
-from pyhits.hierarchy import Selection
 from pyhits.modelfiles.export import StepModule, export_model
 
 ROOT = Path(__file__).parent.parent
@@ -64,16 +63,15 @@ FAMILIES: dict[str, Callable[[], FlowMap]] = {
 }
 
 
-def holding(flow_maps: dict[int, FlowMap]) -> pyhits.HiTS:
+def holding(
+    flow_maps: dict[int, FlowMap], mean: np.ndarray = MEAN, scale: np.ndarray = SCALE
+) -> pyhits.TimeStepper:
     """A model of flow maps that were made, not trained."""
-    model = pyhits.HiTS(verbose=False)
-    model.encoder_ = Standardise().set_statistics(MEAN, SCALE)
-    model.flow_maps_ = flow_maps
-    model.dt_ = 0.1
-    model.feature_names_ = ("p", "v")
-    model.n_features_in_ = 2
-    model.selection_ = Selection((min(flow_maps),), 0.0)
-    return model
+    rows = mean + scale * np.array([[-1.0, -1.0], [1.0, 1.0]])
+    data = pyhits.Trajectories(rows, 0.1, feature_names=["p", "v"])
+    scaling = Standardise().set_statistics(mean, scale)
+    finest = [min(flow_maps)]
+    return pyhits.TimeStepper.from_flow_maps(flow_maps, data, scaling=scaling, step_sizes=finest)
 
 
 def states(n: int) -> np.ndarray:
@@ -250,7 +248,7 @@ def test_a_dense_step_gives_its_end_alone_where_asked(tmp_path: Path) -> None:
     path = export_model(model, tmp_path / "step.pt2", dense=False)
     after = load(path)(torch.from_numpy(states(7))).detach().numpy()
     np.testing.assert_allclose(after, model.predict(states(7)), atol=1e-5)
-    inside = StepModule(model.flow_maps_[4], model.encoder_)(torch.from_numpy(states(7)))
+    inside = StepModule(model.flow_maps_[4], model.scaling_)(torch.from_numpy(states(7)))
     assert inside.shape == (7, 4, 2)
     np.testing.assert_array_equal(inside[:, -1].detach().numpy(), after)
 
@@ -356,7 +354,6 @@ def test_a_missing_package_is_named(
 
 
 def test_data_beyond_float32_need_float64(tmp_path: Path) -> None:
-    model = holding({1: drift()})
-    model.encoder_.set_statistics(np.array([1e50, 0.0]), np.array([1e48, 1.0]))
+    model = holding({1: drift()}, np.array([1e50, 0.0]), np.array([1e48, 1.0]))
     with pytest.raises(ArgumentError, match="dtype='float64'"):
         export_model(model, tmp_path / "step.pt2", dtype="float32")

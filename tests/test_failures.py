@@ -99,7 +99,7 @@ def test_a_model_is_the_old_one_or_a_whole_new_one_wherever_it_fails(
             outcomes.append("whole")
             model.save(tmp_path / "whole.safetensors")
             read = pyhits.load(tmp_path / "whole.safetensors")
-            states = np.full((1, read.n_features_in_), 0.5)
+            states = np.full((1, read.n_features_in), 0.5)
             np.testing.assert_array_equal(model.forecast(states, 5), read.forecast(states, 5))
             model = pyhits.load(path)
             attributes = dict(vars(model))
@@ -120,7 +120,7 @@ def test_nothing_of_an_earlier_fit_joins_the_next(tmp_path: Path) -> None:
     for again in (model, pyhits.load(model.save(tmp_path / "a.safetensors"))):
         again.set_params(verbose=False).fit(wide())
         assert vars(again).keys() == vars(fresh).keys()
-        assert again.notes_ == fresh.notes_
+        assert again.notes == fresh.notes_
         read = pyhits.load(again.save(tmp_path / "b.safetensors"))
         for model in (again, read):
             np.testing.assert_array_equal(

@@ -256,7 +256,7 @@ def test_families_are_asked_for_by_name(family: str, tmp_path: Path) -> None:
     loaded = pyhits.load(model.save(tmp_path / "model.safetensors"))
     states = folded().values[:5]
     assert np.array_equal(loaded.forecast(states, 20), model.forecast(states, 20))
-    assert loaded.history_[1].form == model.history_[1].form
+    assert loaded.history[1].form == model.history_[1].form
 
 
 class ParabolaMap(FlowMap):

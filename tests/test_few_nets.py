@@ -279,7 +279,7 @@ def test_fits_with_nets_are_saved_and_noted(tmp_path: Path) -> None:
     assert f"step size 1 ({model.history_[1].scores['net']:.2g} for " in note
     loaded = pyhits.load(model.save(tmp_path / "model.safetensors"))
     assert np.array_equal(loaded.forecast(jumping(5), 20), model.forecast(jumping(5), 20))
-    assert loaded.history_[1].scores == model.history_[1].scores
+    assert loaded.history[1].scores == model.history_[1].scores
 
 
 @pytest.mark.usefixtures("quick")

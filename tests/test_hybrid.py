@@ -37,19 +37,16 @@ def fitted_with(
     scale: float = 1.0,
     selected: tuple[int, ...] | None = None,
     feature_names: tuple[str, ...] | None = None,
-) -> pyhits.HiTS:
+) -> pyhits.TimeStepper:
     """A model made of flow maps that are known."""
-    model = pyhits.HiTS(verbose=False)
-    model.flow_maps_ = maps
-    model.dt_ = dt
-    model.feature_names_ = feature_names or tuple("xyzuvw"[:dimension])
-    model.encoder_ = Standardise().set_statistics(
-        np.full(dimension, mean), np.full(dimension, scale)
+    low, high = mean - scale, mean + scale
+    data = pyhits.Trajectories(
+        np.repeat([[low], [high]], dimension, axis=1),
+        dt,
+        feature_names=feature_names or "xyzuvw"[:dimension],
     )
-    model.selection_ = Selection(selected or tuple(sorted(maps)), 0.0)
-    low, high, std = (np.full(dimension, v) for v in (mean - scale, mean + scale, scale))
-    model.data_ = {"low": low.tolist(), "high": high.tolist(), "std": std.tolist()}
-    return model
+    scaling = Standardise().set_statistics(np.full(dimension, mean), np.full(dimension, scale))
+    return pyhits.TimeStepper.from_flow_maps(maps, data, scaling=scaling, step_sizes=selected)
 
 
 def linear_map(matrix: np.ndarray) -> PolynomialMap:
@@ -59,7 +56,7 @@ def linear_map(matrix: np.ndarray) -> PolynomialMap:
     return flow_map
 
 
-def exact_model(step_sizes: list[int], dt: float = DT, **settings: Any) -> pyhits.HiTS:
+def exact_model(step_sizes: list[int], dt: float = DT, **settings: Any) -> pyhits.TimeStepper:
     """Exact flow maps of the harmonic oscillator."""
     return fitted_with({s: linear_map(rotation(s * dt)) for s in step_sizes}, dt=dt, **settings)
 

@@ -158,7 +158,7 @@ def noisy_case(request) -> tuple[pyhits.HiTS, Trajectories, Trajectories, Trajec
 def test_forecasts_from_noisy_recordings_are_five_times_as_good(noisy_case):
     model, _, noisy, rest = noisy_case
     assert (model.noise_ > 0).all()
-    truth, scale = rest.to_array(), np.array(model.data_["std"])
+    truth, scale = rest.to_array(), model.summary_.std
     smooth, raw = (
         model.forecast_from(noisy, 80, denoise_start=how, on_divergence="return")
         for how in (None, False)

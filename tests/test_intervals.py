@@ -55,7 +55,7 @@ def test_fresh_trajectories_are_covered_as_often_as_promised(
     fresh = circles(400, 60, seed=6)
     found = calibrated.forecast(fresh, 60, interval=level, on_divergence="return")
     shares = inside(found, fresh.to_array())[:, 1:].mean(axis=0)
-    calibration = calibrated.calibration_
+    calibration = calibrated.calibration
     assert calibration is not None
     low, high = (binom.ppf(q, 400, level) / 400 for q in (1e-5, 1 - 1e-5))
     room = 4 * np.sqrt(level * (1 - level) / 400)
@@ -99,8 +99,8 @@ def test_every_trajectory_is_forecast_by_closed_forms_that_have_not_seen_it() ->
     assert calibration.cross_fitted
     assert calibration.n_rollouts == 15
     assert "15 trajectories, each forecast by flow maps fitted without it" in found.notes_[-1]
-    assert found._kept is not None
-    folds = found._kept.folds
+    assert found.held_out_ is not None
+    folds = found.held_out_.folds
     rows = {row.tobytes() for row in data.values}
     for fold in folds:
         own, others = ({r.tobytes() for r in d.values} for d in (fold.data, fold.train))
@@ -154,8 +154,8 @@ def test_copies_and_pickles_leave_the_data_behind(model: pyhits.HiTS) -> None:
     import pickle
 
     for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        assert model._kept is not None
-        assert again._kept is None
+        assert model.held_out_ is not None
+        assert again.held_out_ is None
         assert again.notes_ == model.notes_
         np.testing.assert_array_equal(again.forecast([1.0, 0.0], 9), model.forecast([1.0, 0.0], 9))
 
@@ -361,16 +361,16 @@ def test_coupling_anew_calibrates_anew(model: pyhits.HiTS, tmp_path: Path) -> No
     assert (fitted.calibration_.n_rollouts, fitted.calibration_.n_trained) == (100, 80)
     again = pyhits.load(path).set_params(verbose=False)
     again.couple(model.selection_.step_sizes)
-    assert again.calibration_ is not None
+    assert again.calibration is not None
     with pytest.warns(PyHiTSWarning, match="those of another coupling"):
         again.couple(other)
-    assert again.calibration_ is None
-    assert again.notes_[-1].startswith("Intervals: none")
+    assert again.calibration is None
+    assert again.notes[-1].startswith("Intervals: none")
     again.couple(other, validation=circles(30, 40, seed=2))
-    assert "by 30 held-out" in again.notes_[-1]
-    assert sum(note.startswith("Intervals") for note in again.notes_) == 1
-    assert again.calibration_ is not None
-    assert (again.calibration_.n_rollouts, again.calibration_.horizon) == (30, 40)
+    assert "by 30 held-out" in again.notes[-1]
+    assert sum(note.startswith("Intervals") for note in again.notes) == 1
+    assert again.calibration is not None
+    assert (again.calibration.n_rollouts, again.calibration.horizon) == (30, 40)
 
 
 def test_a_loaded_model_knows_the_same_to_the_last_bit(model: pyhits.HiTS, tmp_path: Path) -> None:

@@ -353,7 +353,7 @@ def test_a_film_is_fitted_and_forecast_in_its_shape(tmp_path):
         [1, 2], encoder=[pyhits.encoders.POD(2), common], n_jobs=1, random_state=0, verbose=False
     )
     model.fit(film)
-    assert model.snapshot_ == (8, 12, 3)
+    assert model.coordinates_.snapshot == (8, 12, 3)
     states = model.forecast(pictures[0].astype(np.float32), 30)
     assert states.shape == (31, 8, 12, 3)
     np.testing.assert_allclose(states, pictures[:31], atol=1.0)

@@ -155,9 +155,9 @@ def test_an_evaluation_tells_what_the_encoder_loses_from_what_stepping_does():
     model = quick(step_sizes=[1, 4], encoder=POD(2)).fit(fields(20, 60))
     test = fields(3, 80, seed=5)
     found = model.evaluate(test)
-    pod = model.preprocessor_
+    pod = model.encoder_
     kept = pod.inverse_transform(pod.transform(test.to_array()))
-    scale, truth = np.array(model.data_["std"]), test.to_array()
+    scale, truth = model.summary_.std, test.to_array()
     states = model.forecast(test, 80)
     assert found.reconstruction_nrmse == pytest.approx(
         metrics.nrmse(truth[:, 1:], kept[:, 1:], scale)

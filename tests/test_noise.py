@@ -342,7 +342,7 @@ def test_a_fit_takes_noise_off(tmp_path: Path) -> None:
     assert model.evaluate(test).mse < 1e-2 * without.evaluate(test).mse
     assert model.evaluate(test).mse < 1e-3
     model.save(tmp_path / "m.safetensors")
-    assert np.array_equal(pyhits.load(tmp_path / "m.safetensors").noise_, model.noise_)
+    assert np.array_equal(pyhits.load(tmp_path / "m.safetensors").noise, model.noise_)
 
 
 def test_clean_data_are_trained_on_as_they_are() -> None:

@@ -47,7 +47,7 @@ def defect(hybrid: pyhits.Hybrid, states: np.ndarray) -> float:
     for j in range(coarse.shape[1] - 1):
         time = hybrid.dt * hybrid.ratio * j
         ends = hybrid.integrator(coarse[:, j], hybrid.dt, hybrid.ratio, t=time)[:, -1]
-        worst = max(worst, np.abs((ends - coarse[:, j + 1]) / hybrid.model.encoder_.scale_).max())
+        worst = max(worst, np.abs((ends - coarse[:, j + 1]) / hybrid.model.scaling.scale_).max())
     return worst
 
 

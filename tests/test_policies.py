@@ -7,18 +7,15 @@ import json
 import pickle
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import circles, quick
 from sklearn.base import clone
 
-import pyhits
 from pyhits import Auto, Best, ClosedForms, Coupling, HiTS, HoldOut, Nets, Training
 from pyhits.errors import ArgumentError
 from pyhits.fit.settings import Settings
-from pyhits.modelfiles.settings import settings_from_plain, settings_to_plain
 from pyhits.policies import POLICIES, arguments
 from pyhits.training import Recipe, get_recipe
 
@@ -151,57 +148,8 @@ def test_recipes_come_of_policies_and_their_preset() -> None:
         recipe(selection=[1, 3, 4])
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"flow_map": Auto(dense=2, dtype="float64"), "noise": True},
-        {"flow_map": Nets({1: (8, 8), 4: (3,)}, "tanh", polynomial_degree=0), "validation": 0.5},
-        {"flow_map": ClosedForms("kernel", polynomial_degree=3), "selection": [1, 4]},
-        {"training": Training("paper", schedule="cosine", synthetic=0.1, tables=True), "n_jobs": 2},
-        {"selection": Coupling("speed", tolerance=1e-3, interpolation="linear"), "encoder": []},
-    ],
-)
-def test_files_hold_all_settings(settings: dict[str, Any]) -> None:
-    model = HiTS([1, 4], **settings)
-    plain = json.loads(json.dumps(settings_to_plain(model)))
-    assert Settings.of(HiTS(**settings_from_plain(plain))) == Settings.of(model)
-
-
-def test_settings_of_older_files_are_read(tmp_path: Path) -> None:
-    """Before there were policies, files held each setting, or a whole recipe."""
-    old = {
-        "step_sizes": [1, 4], "dense": 1, "recipe": "paper", "flow_map": None, "encoder": None,
-        "hidden_sizes": {"1": [8], "4": [3]}, "activation": None, "polynomial_degree": 2,
-        "optimizer": None, "learning_rate": None, "batch_size": None, "max_steps": 9,
-        "rollout_steps": None, "sampling": None, "early_bias": None, "denoise": False,
-        "target_error": None, "time_limit": None, "validation_fraction": 0.3, "select": "speed",
-        "tolerance": 1e-3, "interpolation": "linear", "dtype": "float64", "device": "cpu",
-        "n_jobs": None, "random_state": 3, "verbose": False,
-    }  # fmt: skip
-    assert settings_from_plain(old) == {
-        "step_sizes": [1, 4],
-        "flow_map": Nets({1: (8,), 4: (3,)}, polynomial_degree=2, dtype="float64"),
-        "training": Training("paper", max_steps=9),
-        "selection": Coupling("speed", tolerance=1e-3, interpolation="linear"),
-        "noise": False,
-        "validation": 0.3,
-        "device": "cpu",
-        "random_state": 3,
-        "verbose": False,
-    }
-    closed = settings_from_plain(old | {"flow_map": "closed", "hidden_sizes": [8]})
-    assert closed["flow_map"] == ClosedForms(polynomial_degree=2, dtype="float64")
-    whole = {"taught": 0.25, "schedule": "constant", "flow_map": "residual", "max_steps": None}
-    read = settings_from_plain(old | {"recipe": whole})
-    assert read["training"] == Training(synthetic=0.25, schedule="constant", max_steps=9)
-    model = quick(step_sizes=[1], flow_map="polynomial").fit(circles(5, 20))
-    again = pyhits.load(model.save(tmp_path / "m.safetensors"))
-    assert Settings.of(again) == Settings.of(model)
-
-
 def test_coupling_anew_keeps_what_is_not_said() -> None:
     model = quick(step_sizes=[1, 2], flow_map="polynomial", interpolation="linear", tolerance=1e-2)
     model.fit(circles(9, 40)).couple("all")
-    assert model.selection == Coupling("all", tolerance=1e-2, interpolation="linear")
-    assert model.couple(Coupling([2])).selection == Coupling((2,))
+    assert model.coupling_ == Coupling("all", tolerance=1e-2, interpolation="linear")
+    assert model.couple(Coupling([2])).coupling_ == Coupling((2,))

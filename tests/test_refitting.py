@@ -33,15 +33,15 @@ def left_over(encoder: Any, rows: np.ndarray) -> float:
 def test_modes_are_fitted_to_all_rows_and_lose_less_of_the_last() -> None:
     rows = drifting()[:400]
     model = pyhits.HiTS(**arguments(**SETTINGS, encoder=[POD(6)])).fit(rows)
-    chain = model.preprocessor_
+    chain = model.encoder_
     assert chain is not None
     whole, part = POD(6).fit(rows), POD(6).fit(rows[:320])
     np.testing.assert_allclose(chain.transform(rows), whole.transform(rows), atol=1e-8)
     assert left_over(chain, rows[320:]) < 0.2 * left_over(part, rows[320:])
     scaling = Standardise(common=True).fit(chain.transform(rows))
-    np.testing.assert_allclose(model.encoder_.scale_, scaling.scale_)
-    assert model.data_["n_rows"] == 400
-    np.testing.assert_array_equal(model.data_["high"], rows.max(axis=0))
+    np.testing.assert_allclose(model.scaling_.scale_, scaling.scale_)
+    assert model.summary_.n_rows == 400
+    np.testing.assert_array_equal(model.summary_.high, rows.max(axis=0))
     assert any("by the encoder as well" in note for note in model.notes_)
     # The errors that intervals rest on are of modes that had not seen what was held out.
     assert model.calibration_ is not None
@@ -58,19 +58,19 @@ def test_choices_stay_and_what_is_learned_is_learned_again() -> None:
     by_energy = pyhits.HiTS(
         **arguments(**SETTINGS, encoder=[POD(energy=0.95), DelayEmbedding(2)])
     ).fit(rows)
-    assert by_energy.preprocessor_ is not None
-    modes, delays = by_energy.preprocessor_.encoders
+    assert by_energy.encoder_ is not None
+    modes, delays = by_energy.encoder_.encoders
     first = POD(energy=0.95).fit(rows[:320])
     assert modes.n_features_out_ == first.n_features_out_
     assert (modes.n_modes, modes.energy, delays.n_delays_) == (None, 0.95, 2)
     np.testing.assert_allclose(modes.mean_, rows.mean(axis=0))
     net = Autoencoder(2, hidden_sizes=(4,), n_modes=3, max_steps=5)
     model = pyhits.HiTS(**arguments(**SETTINGS, encoder=[net])).fit(rows)
-    assert model.preprocessor_ is not None
+    assert model.encoder_ is not None
     fresh = POD(3).fit(rows)
-    np.testing.assert_allclose(model.preprocessor_.encoders[0].pod_.mean_, fresh.mean_)
+    np.testing.assert_allclose(model.encoder_.encoders[0].pod_.mean_, fresh.mean_)
     said = [note for note in model.notes_ if note.startswith("Autoencoder")]
-    assert said == model.preprocessor_.notes()
+    assert said == model.encoder_.notes()
 
 
 @pytest.mark.parametrize("encoder", [[], [DelayEmbedding(2)]])
@@ -82,7 +82,7 @@ def test_scaling_and_inputs_are_those_of_all_rows(encoder: list[Any]) -> None:
         x[k + 1] = [0.9 * x[k, 0] + 0.2 * x[k, 1], 0.8 * x[k, 1] + 0.1 * u[k, 0]]
     model = pyhits.HiTS(**arguments(**SETTINGS, encoder=encoder)).fit(x, inputs=u)
     lost = len(encoder)
-    np.testing.assert_allclose(model.encoder_.mean_[:2], x[lost:].mean(axis=0))
+    np.testing.assert_allclose(model.scaling_.mean_[:2], x[lost:].mean(axis=0))
     assert model.inputs_ is not None
     assert (model.inputs_.low, model.inputs_.high) == (u[lost:].min(), u[lost:].max())
     assert model.evaluate(np.hstack([x, u])).mse < 1e-12
@@ -92,9 +92,9 @@ def test_nets_that_are_kept_keep_their_coordinates() -> None:
     rows = drifting()[:400]
     settings = {**SETTINGS, "flow_map": "residual", "max_steps": 5, "hidden_sizes": (4,)}
     model = pyhits.HiTS(**arguments(**settings, encoder=[POD(3)])).fit(rows)
-    assert model.preprocessor_ is not None
+    assert model.encoder_ is not None
     part = POD(3).fit(rows[:320])
-    np.testing.assert_allclose(model.preprocessor_.transform(rows), part.transform(rows), atol=1e-8)
+    np.testing.assert_allclose(model.encoder_.transform(rows), part.transform(rows), atol=1e-8)
 
 
 def test_trajectories_are_forecast_by_modes_fitted_without_them() -> None:

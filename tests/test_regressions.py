@@ -214,7 +214,7 @@ def test_time_columns_by_number(tmp_path: Path) -> None:
     options = ["--time-column", "2", "--max-steps", "5", "--n-jobs", "1", "-o", str(out)]
     done = CliRunner().invoke(app, ["fit", str(tmp_path / "plain.txt"), *options])
     assert done.exit_code == 0, done.output
-    assert pyhits.load(out).dt_ == 0.5
+    assert pyhits.load(out).dt == 0.5
 
 
 def test_a_figure_that_cannot_be_written_leaves_nothing(

@@ -559,7 +559,7 @@ def test_fit_evaluate_and_forecast_repair(messy: Path, tmp_path: Path) -> None:
     assert (done.exit_code, pyhits.read(out).start_times.tolist()) == (0, [0])
     again = run("fit", messy, *filled, "--resample", "0.2", "-o", model, *TINY)
     assert again.exit_code == 0, again.output
-    assert pyhits.load(model).dt_ == 0.2
+    assert pyhits.load(model).dt == 0.2
 
 
 def test_evaluation_resamples_to_the_step_of_the_model(tmp_path: Path) -> None:
@@ -604,11 +604,11 @@ def test_fields_in_one_array_are_found_out(tmp_path: Path) -> None:
     done = run("fit", path, "--encoder", "pod=4", "-o", model, *[a for a in TINY if a != "-q"])
     assert done.exit_code == 0, done.output
     assert "--snapshot none reads 90 trajectories" in done.stderr
-    assert pyhits.load(model).snapshot_ == (6, 5)
+    assert pyhits.load(model).coordinates.snapshot == (6, 5)
     assert run("evaluate", model, path, "--last", "0.2").exit_code == 0
     assert "--snapshot 6x5" in run("check", path).stdout
     run("fit", path, "--encoder", "pod=4", "--snapshot", "none", "-o", model, *TINY)
-    assert pyhits.load(model).n_features_in_ == 5
+    assert pyhits.load(model).n_features_in == 5
     runs = pyhits.systems.get("van-der-pol").simulate(60, 40, random_state=0)
     runs.save(tmp_path / "runs.npy")
     assert "--snapshot" not in run("check", tmp_path / "runs.npy").stdout

@@ -339,7 +339,7 @@ def test_seeds_and_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     again = pyhits.load(path)
     assert again.hidden_sizes == {1: [8], 4: [8, 8]}
     np.testing.assert_array_equal(again.forecast(start, 17), one.forecast(start, 17))
-    assert again.history_ == one.history_
+    assert again.history == one.history_
     assert again.save(tmp_path / "n.safetensors").read_bytes() == path.read_bytes()
 
 
@@ -414,7 +414,7 @@ def test_nothing_is_held_out() -> None:
     model = memory(hidden_sizes=(64,)).fit(data)
     assert model.notes_[0].startswith("Validation: on the training data, which are to be met")
     assert any(note.startswith("Coupled: all scales") for note in model.notes_)
-    assert (model.data_["n_rows"], model.history_[1].n_windows) == (80, 60)
+    assert (model.summary_.n_rows, model.history_[1].n_windows) == (80, 60)
     assert [c.step_sizes for c in model.selection_.front] == [(1, 4, 16)]
     model.couple([1, 4])
     assert model.couple("accuracy").selection_.step_sizes == (1, 4, 16)
@@ -456,9 +456,9 @@ def test_reports_and_figures_know_records_of_solutions(tmp_path: Path) -> None:
     model = memory(hidden_sizes=(64,)).fit(data)
     model.history_[1].records[0]["validation_error"] = math.inf
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
-    assert again.history_ == model.history_
-    plots.training_curves(again.history_).savefig(tmp_path / "c.png")
-    plots.accuracy_front(again.selection_).savefig(tmp_path / "f.png")
+    assert again.history == model.history_
+    plots.training_curves(again.history).savefig(tmp_path / "c.png")
+    plots.accuracy_front(again.selection).savefig(tmp_path / "f.png")
     assert (
         "Coupled: all scales" in pyhits.write_report(again, data, tmp_path / "r.html").read_text()
     )

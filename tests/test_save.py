@@ -13,14 +13,19 @@ from conftest import Drift, quick
 from safetensors.torch import save_file
 
 import pyhits
+from pyhits.data.trained_on import Summary
 from pyhits.encoders import POD
 from pyhits.errors import ArgumentError, FileFormatError, PyHiTSWarning
-from pyhits.fit.settings import Settings
 from pyhits.flowmaps import FlowMap
-from pyhits.modelfiles.save import FORMAT
+from pyhits.modelfiles.modelfile import FORMAT
 from pyhits.util.tensorfile import read_tensors, strict, write_tensors
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
+
+
+def assert_same_summary(a: Summary, b: Summary) -> None:
+    for name, value in vars(a).items():
+        np.testing.assert_array_equal(value, getattr(b, name))
 
 
 def test_save_then_load_is_bit_equal(fitted: pyhits.HiTS, pendulum: Split, tmp_path: Path) -> None:
@@ -32,19 +37,22 @@ def test_save_then_load_is_bit_equal(fitted: pyhits.HiTS, pendulum: Split, tmp_p
             again.forecast(start, 60, step_sizes=sizes),
             fitted.forecast(start, 60, step_sizes=sizes),
         )
-    assert again.selection_ == fitted.selection_
-    assert again.history_ == fitted.history_
-    assert again.feature_names_ == ("x", "y")
-    assert (again.dt_, again.data_, again.notes_) == (fitted.dt_, fitted.data_, fitted.notes_)
+    assert again.selection == fitted.selection_
+    assert again.history == fitted.history_
+    assert again.feature_names == ("x", "y")
+    assert (again.dt, again.notes) == (fitted.dt_, fitted.notes_)
+    assert_same_summary(again.summary, fitted.summary_)
+    assert again.agreement == fitted.agreement_
     twice = again.save(tmp_path / "twice.safetensors")
     assert twice.read_bytes() == path.read_bytes()
-    assert Settings.of(again) == Settings.of(fitted)
+    assert again.fitted_by == fitted.stepper_.fitted_by
+    assert "step_sizes=[1, 2, 4, 8, 16]" in again.fitted_by
 
 
 def test_float64_models_stay_float64(oscillations: pyhits.Trajectories, tmp_path: Path) -> None:
     model = quick(step_sizes=[1, 2], dtype="float64", polynomial_degree=0).fit(oscillations)
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
-    assert next(again.flow_maps_[1].parameters()).dtype == torch.float64
+    assert next(again.flow_maps[1].parameters()).dtype == torch.float64
     start = oscillations.initial_states
     np.testing.assert_array_equal(again.forecast(start, 9), model.forecast(start, 9))
 
@@ -53,7 +61,7 @@ def test_a_model_file_holds_no_code(fitted: pyhits.HiTS, tmp_path: Path) -> None
     path = fitted.save(tmp_path / "m.safetensors")
     tensors, facts = read_tensors(path, what="a model")
     assert facts["format"] == FORMAT
-    assert facts["data"]["fingerprint"] == fitted.data_["fingerprint"]
+    assert facts["data"]["fingerprint"] == fitted.summary_.fingerprint
     assert [s["step_size"] for s in facts["scales"]] == [1, 2, 4, 8, 16]
     assert b"pickle" not in path.read_bytes()
     assert all(torch.is_tensor(t) for t in tensors.values())
@@ -97,17 +105,17 @@ def test_bad_model_files(fitted: pyhits.HiTS, tmp_path: Path) -> None:
 
 def test_a_users_flow_map_couples_and_saves(fitted: pyhits.HiTS, tmp_path: Path) -> None:
     model = pyhits.load(fitted.save(tmp_path / "m.safetensors"))
-    model.flow_maps_[1] = Drift(2)
+    model.flow_maps[1] = Drift(2)
     found = model.forecast(np.zeros((3, 2)), 4, step_sizes=[1])
-    steps = np.arange(5)[:, None] * 0.5 * model.encoder_.scale_
+    steps = np.arange(5)[:, None] * 0.5 * model.scaling.scale_
     np.testing.assert_allclose(found, np.broadcast_to(steps, (3, 5, 2)), atol=1e-5)
     again = pyhits.load(model.save(tmp_path / "own.safetensors"))
-    assert isinstance(again.flow_maps_[1], Drift)
+    assert isinstance(again.flow_maps[1], Drift)
 
     class Unnamed(FlowMap):
         pass
 
-    model.flow_maps_[1] = Unnamed(2)
+    model.flow_maps[1] = Unnamed(2)
     with pytest.raises(ArgumentError, match="register"):
         model.save(tmp_path / "no.safetensors")
 
@@ -118,8 +126,8 @@ def test_rows_of_millions_of_numbers(tmp_path: Path) -> None:
     rows = np.sin(np.arange(6, dtype=np.float32))[:, None] * shape
     model = quick(step_sizes=[1], encoder=POD(1), training="reproduce").fit(rows, dt=0.1)
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
-    assert again.feature_names_ == model.feature_names_
-    assert again.data_ == model.data_
+    assert again.feature_names == model.feature_names_
+    assert_same_summary(again.summary, model.summary_)
     np.testing.assert_array_equal(again.forecast(rows[:1], 2), model.forecast(rows[:1], 2))
 
 
@@ -174,7 +182,7 @@ def test_names_that_nobody_gave_are_left_out(
 ) -> None:
     def written(model: pyhits.HiTS) -> dict[str, Any]:
         path = model.save(tmp_path / "m.safetensors")
-        assert pyhits.load(path).feature_names_ == model.feature_names_
+        assert pyhits.load(path).feature_names == model.feature_names_
         return read_tensors(path, what="a model")[1]
 
     named = quick(step_sizes=[1]).fit(oscillations)

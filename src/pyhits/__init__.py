@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from pyhits.integrators.hybrid import Hybrid
     from pyhits.integrators.parareal import Parareal
     from pyhits.modelfiles.export import export_model
-    from pyhits.modelfiles.save import load
+    from pyhits.modelfiles.load import load
     from pyhits.policies import Auto, Best, ClosedForms, Coupling, HoldOut, Nets, Training
+    from pyhits.timestepper import TimeStepper
     from pyhits.uncertainty import Forecast
 
 #: Public name: module that holds it, or None for a module of that name.
@@ -51,6 +52,7 @@ _HOMES: dict[str, str | None] = {
     "Nets": "pyhits.policies",
     "Parareal": "pyhits.integrators.parareal",
     "PyHiTSError": "pyhits.errors",
+    "TimeStepper": "pyhits.timestepper",
     "Training": "pyhits.policies",
     "Trajectories": "pyhits.data.trajectories",
     "baselines": None,
@@ -60,7 +62,7 @@ _HOMES: dict[str, str | None] = {
     "export_model": "pyhits.modelfiles.export",
     "flowmaps": None,
     "integrators": None,
-    "load": "pyhits.modelfiles.save",
+    "load": "pyhits.modelfiles.load",
     "paper": None,
     "policies": None,
     "read": "pyhits.data.files",
@@ -83,6 +85,7 @@ __all__ = [
     "Nets",
     "Parareal",
     "PyHiTSError",
+    "TimeStepper",
     "Training",
     "Trajectories",
     "__version__",

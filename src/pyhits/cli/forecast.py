@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pyhits.data.times import TimeAxis
-    from pyhits.hits import HiTS
+    from pyhits.timestepper import TimeStepper
 
 
 @command
@@ -169,7 +169,7 @@ def forecast(
     check_not_read(out, recording)
     if not streamed:
         check_target(out, EXTENSIONS if hybrid else (*EXTENSIONS, *WRITERS))
-    loaded = load_model(model, device=device).set_params(verbose=not quiet)
+    loaded = load_model(model, device=device, verbose=not quiet)
     sizes = whole_numbers(step_sizes, "--step-sizes")
     mixed = make_hybrid(
         loaded,
@@ -226,9 +226,10 @@ def forecast(
     begins: Any
     acting = None if inputs is None else read_file(inputs, dt, table=chosen.of_inputs())
     if after is None:
-        begin, begins = histories(data, loaded.start_rows_)[1].start_times, loaded.forecast
+        begin = histories(data, loaded.start_rows)[1].start_times
+        begins = loaded.forecast
     else:
-        begin = endings(data, loaded.start_rows_).times
+        begin = endings(data, loaded.start_rows).times
         begins = partial(loaded.forecast_from, denoise_start=denoise_start)
     try:
         states = begins(
@@ -253,29 +254,29 @@ def forecast(
         say(f"{' x '.join(map(str, states.shape))} states written to {out}", verbose=not quiet)
         return
     if interval is not None:
-        bounded, labels = side_by_side(states, loaded.feature_names_)
-        _write(bounded, loaded, loaded.dt_, begin, out, axis=data.axis, names=labels, **written)
+        bounded, labels = side_by_side(states, loaded.feature_names)
+        _write(bounded, loaded, loaded.dt, begin, out, axis=data.axis, names=labels, **written)
         for sentence in what_to_know(states):
             say(sentence, verbose=not quiet)
         return
-    _write(states, loaded, loaded.dt_, begin, out, axis=data.axis, **written)
+    _write(states, loaded, loaded.dt, begin, out, axis=data.axis, **written)
 
 
-def _check_form(model: HiTS, out: Path) -> None:
+def _check_form(model: TimeStepper, out: Path) -> None:
     """Raise at once if what a model forecasts cannot be written to a sound or film."""
     from pyhits.data.files.film import picture_shape
     from pyhits.data.files.media import FILMS, SOUNDS
     from pyhits.data.files.sound import rate_of
 
     if out.suffix.lower() in FILMS:
-        picture_shape(model.snapshot_, out)
+        picture_shape(model.coordinates.snapshot, out)
     if out.suffix.lower() in SOUNDS:
-        rate_of(model.dt_, model.n_features_in_)
+        rate_of(model.dt, model.n_features_in)
 
 
 def _write(
     states: np.ndarray,
-    model: HiTS,
+    model: TimeStepper,
     dt: float,
     start_times: np.ndarray,
     out: Path,
@@ -301,9 +302,9 @@ def _write(
     result = Trajectories(
         pieces,
         dt,
-        feature_names=names or model.feature_names_,
+        feature_names=names or model.feature_names,
         start_times=start_times[kept],
-        snapshot=model.snapshot_ if names is None else None,
+        snapshot=model.coordinates.snapshot if names is None else None,
         axis=axis,
     )
     write(result, out, like=like)
@@ -373,7 +374,7 @@ def evaluate(
 
     if report is not None:
         check_target(report)
-    loaded = load_model(model, device=device).set_params(verbose=not quiet)
+    loaded = load_model(model, device=device, verbose=not quiet)
     sizes = whole_numbers(step_sizes, "--step-sizes")
     mixed = make_hybrid(
         loaded,
@@ -401,7 +402,7 @@ def evaluate(
     )
     held = part(last, "--last")
     if held is not None:
-        whole, test = test, test.split_time(held, overlap=loaded.start_rows_)[1]
+        whole, test = test, test.split_time(held, overlap=loaded.start_rows)[1]
         say(f"Forecast: {last_part(whole, test, held)}.", verbose=not quiet)
     if mixed is None:
         result = loaded.evaluate(test, n_steps=steps, step_sizes=sizes, lyapunov=lyapunov)

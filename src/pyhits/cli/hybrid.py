@@ -10,8 +10,8 @@ from pyhits.cli.options import named_numbers
 from pyhits.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from pyhits.hits import HiTS
     from pyhits.integrators.hybrid import Hybrid
+    from pyhits.timestepper import TimeStepper
 
 Integrator = Annotated[
     str | None,
@@ -35,7 +35,7 @@ MaxIterations = Annotated[
 
 
 def make_hybrid(
-    model: HiTS,
+    model: TimeStepper,
     integrator: str | None,
     *,
     system: str | None,

@@ -11,11 +11,11 @@ from pyhits.errors import ArgumentError
 if TYPE_CHECKING:
     import numpy as np
 
-    from pyhits.hits import HiTS
+    from pyhits.timestepper import TimeStepper
     from pyhits.uncertainty import Forecast
 
 
-def check_intervals(model: HiTS, interval: float, n_steps: int, out: Path) -> None:
+def check_intervals(model: TimeStepper, interval: float, n_steps: int, out: Path) -> None:
     """Raise an ArgumentError where intervals would not be finite, or have no place in the file."""
     from pyhits.data.files.media import FILMS, SOUNDS
     from pyhits.hierarchy.writers import WRITERS
@@ -27,13 +27,13 @@ def check_intervals(model: HiTS, interval: float, n_steps: int, out: Path) -> No
             f"--interval writes columns beside the states, for which {out.suffix} has no place; "
             "write .csv, .npz, .nc or .parquet."
         )
-    if model.calibration_ is None:
+    if model.calibration is None:
         raise ArgumentError(
             "This model has no calibration, so there are no intervals: nothing was held out, or "
             "it was fitted by an older PyHiTS or coupled without data. pyhits couple --validation "
             "makes one."
         )
-    short = model.calibration_.shortfall(n_steps, level)
+    short = model.calibration.shortfall(n_steps, level)
     if short is not None:
         raise ArgumentError(short)
 

@@ -324,7 +324,7 @@ def couple(
     if out.suffix != ".safetensors":
         raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
     check_target(out)
-    loaded = load_model(model).set_params(verbose=not quiet)
+    loaded = load_model(model, verbose=not quiet)
     data = None
     if validation is not None:
         data = read(
@@ -337,14 +337,12 @@ def couple(
             time_zone=time_zone,
             table=TableOptions(columns, without_columns, names, header, decimal),
         )
-    from pyhits.policies import as_coupling
-
-    how = replace(as_coupling(loaded.selection), how=how_to_select(selection), tolerance=tolerance)
-    loaded.couple(how, validation=data)
+    how = replace(loaded.coupling, how=how_to_select(selection), tolerance=tolerance)
+    loaded = loaded.coupled(how, validation=data)
     loaded.save(out)
-    chosen = ", ".join(map(str, loaded.selection_.step_sizes))
+    chosen = ", ".join(map(str, loaded.selection.step_sizes))
     say(
-        f"Coupled step sizes {chosen}, validation error {loaded.selection_.error:.2e}; "
+        f"Coupled step sizes {chosen}, validation error {loaded.selection.error:.2e}; "
         f"model written to {out}",
         verbose=not quiet,
     )
@@ -373,6 +371,6 @@ def info(
     if plot is not None:
         from pyhits.evaluation.plots import accuracy_front, save_figure, selection_path
 
-        draw = selection_path if loaded.selection_.path else accuracy_front
-        save_figure(draw(loaded.selection_), plot)
+        draw = selection_path if loaded.selection.path else accuracy_front
+        save_figure(draw(loaded.selection), plot)
         say(f"Selection drawn to {plot}", verbose=not quiet)

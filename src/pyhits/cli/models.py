@@ -9,10 +9,10 @@ from pyhits.cli.limits import check_memory
 from pyhits.util.tensorheader import check_file
 
 if TYPE_CHECKING:
-    from pyhits.hits import HiTS
+    from pyhits.timestepper import TimeStepper
 
 
-def load_model(path: Path, *, device: str = "cpu") -> HiTS:
+def load_model(path: Path, *, device: str = "cpu", verbose: bool = False) -> TimeStepper:
     """Read a model; a file that is none is refused before what steps is imported.
 
     Raises
@@ -23,6 +23,6 @@ def load_model(path: Path, *, device: str = "cpu") -> HiTS:
     path = path.expanduser()
     check_file(path, "a PyHiTS model file")
     check_memory()
-    from pyhits.modelfiles.save import load
+    from pyhits.modelfiles.load import load
 
-    return load(path, device=device)
+    return load(path, device=device, verbose=verbose)

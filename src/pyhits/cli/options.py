@@ -14,7 +14,7 @@ from pyhits.util.progress import say
 if TYPE_CHECKING:
     from pyhits.data.repair import Repaired
     from pyhits.data.trajectories import Trajectories
-    from pyhits.hits import HiTS
+    from pyhits.timestepper import TimeStepper
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
 Dt = Annotated[
@@ -252,7 +252,7 @@ class Mending:
         values = (self.resample, self.gaps, self.longest_gap)
         return self.wanted or self.drop_outliers or any(value is not None for value in values)
 
-    def __call__(self, path: Path, like: HiTS | None = None, **reading: Any) -> Trajectories:
+    def __call__(self, path: Path, like: TimeStepper | None = None, **reading: Any) -> Trajectories:
         """Read and mend a file, to the step of a model if there is one, and say what was done."""
         from pyhits.data.repair import repair
 
@@ -264,10 +264,10 @@ class Mending:
         repaired = repair(path, resample=self.resample, **reading)
         own = repaired.trajectories
         # The steps of a calendar are not resampled; the model says whether they are its own.
-        in_seconds = own.axis.step is None and (like is None or like.axis_.step is None)
-        unlike = like is not None and own.dt_known and own.dt != like.dt_ and in_seconds
+        in_seconds = own.axis.step is None and (like is None or like.axis.step is None)
+        unlike = like is not None and own.dt_known and own.dt != like.dt and in_seconds
         if self.resample is None and like is not None and unlike:
-            repaired = repair(path, resample=like.dt_, **reading)
+            repaired = repair(path, resample=like.dt, **reading)
         for note in repaired.notes or ["Nothing to repair."]:
             say(f"Repair of {path.name}: {note}", verbose=not self.quiet)
         return own_pieces(repaired, self.keep)
@@ -314,7 +314,7 @@ class Reading:
     time_zone: str | None = None
     table: TableOptions = TableOptions()
 
-    def __call__(self, path: Path, like: HiTS | None = None) -> Trajectories:
+    def __call__(self, path: Path, like: TimeStepper | None = None) -> Trajectories:
         """Read trajectories, sounds and films as those that a model was trained on."""
         from pyhits.data.files import FIELDS
         from pyhits.data.files import read as read_file
@@ -324,8 +324,8 @@ class Reading:
         rate, mono, height, grey = self.rate, self.mono, self.height, self.grey
         extension = path.suffix.lower()
         if like is not None and extension in SOUNDS:
-            rate, mono = round(1 / like.dt_) or None, like.n_features_in_ == 1
-        snapshot = self.snapshot if like is None else like.snapshot_
+            rate, mono = round(1 / like.dt) or None, like.n_features_in == 1
+        snapshot = self.snapshot if like is None else like.coordinates.snapshot
         if extension in FILMS and like is not None and snapshot is not None:
             height, grey = snapshot[0], len(snapshot) == 2
         if extension not in FIELDS:
@@ -372,7 +372,7 @@ def read(
     time_column: str | None = None,
     *,
     stretch: str | None = None,
-    like: HiTS | None = None,
+    like: TimeStepper | None = None,
     mending: Mending | None = None,
     time_format: str | None = None,
     time_zone: str | None = None,

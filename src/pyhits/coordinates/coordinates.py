@@ -1,20 +1,25 @@
-"""The way from the user's rows to the states that flow maps step, inputs on the same rows."""
+"""The way from the user's rows to the states that flow maps step, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyhits.coordinates.inputs import Inputs
+from pyhits.coordinates.inputs import Inputs, acting
+from pyhits.coordinates.starts import InitialStates, Starts, as_states, endings, histories
+from pyhits.data.matching import are_states_alone, as_trajectories, in_same_steps, matched
+from pyhits.data.stretches import Stretches
+from pyhits.data.times import NUMBERS, TimeAxis
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
-from pyhits.flowmaps import FlowMap
+from pyhits.encoders.flatten import as_rows
+from pyhits.errors import ArgumentError, warn
 
 
-@dataclass(frozen=True)
-class Encoded:
+class Encoded(NamedTuple):
     """Encoded states, and the inputs that act on them.
 
     Attributes
@@ -28,77 +33,201 @@ class Encoded:
     inputs: np.ndarray | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Coordinates:
-    """What stands between the user's rows and the flow maps; all of it fitted to the same rows.
+    """Features, inputs, times, grid, encoder, scaling and history of a model: always together.
 
     Attributes
     ----------
-    preprocessor : Chain or None
+    feature_names : tuple of str
+        Of the user's states, without the inputs.
+    dt : float
+        Time step of the data.
+    scaling : Standardise
+        From encoded rows to states of order one, which the flow maps step.
+    encoder : Chain or None
         What comes before the scaling, such as modes or delays.
-    encoder : Standardise
-        The scaling.
     inputs : Inputs or None
-        Names and scaling of what acts on the system.
+        Names, scaling and range of what acts on the system.
+    axis : TimeAxis
+        What the times of the training data meant.
+    snapshot : tuple of int, or None
+        Shape of the user's snapshots, where rows are fields.
     """
 
-    preprocessor: Chain | None
-    encoder: Standardise
-    inputs: Inputs | None
+    feature_names: tuple[str, ...]
+    dt: float
+    scaling: Standardise
+    encoder: Chain | None = None
+    inputs: Inputs | None = None
+    axis: TimeAxis = NUMBERS
+    snapshot: tuple[int, ...] | None = None
+
+    @property
+    def n_features(self) -> int:
+        """Number of the user's features."""
+        return len(self.feature_names)
+
+    @property
+    def history(self) -> int:
+        """Rows that a forecast starts from: more than 1 with delays."""
+        return 1 if self.encoder is None else self.encoder.history
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the encoded coordinates."""
+        if self.encoder is None:
+            return self.feature_names
+        return tuple(self.encoder.get_feature_names_out(self.feature_names))
+
+    # The user's data in
+
+    def recorded(self, data: Any, *, inputs: bool = True) -> Trajectories:
+        """Return data as Trajectories with this step, and these features in their order.
+
+        Inputs come last, and may be lacking unless ``inputs``.
+
+        Raises
+        ------
+        DataError
+            Step or features are others than those of the training data.
+        """
+        given = as_trajectories(as_rows(data, self.snapshot), None, default_dt=self.dt)
+        given = in_same_steps(given, self.axis, "given")
+        names = self.feature_names
+        if self.inputs is not None:
+            bare = not inputs and are_states_alone(given, names, self.inputs.names)
+            names = names if bare else (*names, *self.inputs.names)
+        return matched(given, self.dt, names, "given")
+
+    def split(self, data: Trajectories) -> tuple[Trajectories, np.ndarray | None]:
+        """Return the states, and the inputs if data hold them as last features, ``(n_rows, k)``."""
+        if self.inputs is None or data.n_features == self.n_features:
+            return data, None
+        k = len(self.inputs.names)
+        return data.select(data.feature_names[:-k]), np.asarray(data.values[:, -k:])
 
     def encode(self, data: Trajectories) -> Encoded:
-        """Return states and inputs of data in the user's features, the inputs last.
+        """Return encoded states and the inputs on their rows.
 
         Where delays take the first rows of a trajectory, its first inputs go with them.
         """
-        states, inputs = split_inputs(data, self.inputs)
-        if self.preprocessor is None:
+        states, inputs = self.split(data)
+        if self.encoder is None:
             return Encoded(states, inputs)
         if inputs is not None:
-            inputs = later_rows(inputs, states, self.preprocessor.history - 1)
-        return Encoded(self.preprocessor.transform(states), inputs)
+            inputs = later_rows(inputs, states, self.history - 1)
+        return Encoded(self.encoder.transform(states), inputs)
 
-    def scaled(self, encoded: Encoded) -> np.ndarray | None:
+    def scaled_inputs(self, encoded: Encoded) -> np.ndarray | None:
         """Return the inputs as flow maps see them."""
         if self.inputs is None or encoded.inputs is None:
             return None
         return self.inputs.scaled(encoded.inputs)
 
+    def encode_starts(self, states: np.ndarray) -> np.ndarray:
+        """Return the coordinates of initial states; ``(n, d)`` or histories to ``(n, k)``."""
+        if self.encoder is None:
+            return states
+        rows = states if states.ndim == 3 else states[:, None]
+        return np.asarray(self.encoder.transform(rows)[:, -1])
+
+    # What forecasts start from
+
+    def starts(self, initial_states: Any) -> InitialStates:
+        """Return initial states in the user's units.
+
+        Parameters
+        ----------
+        initial_states : array, DataFrame, Trajectories or Starts
+            As :meth:`pyhits.HiTS.forecast` takes them.
+        """
+        times = None
+        if isinstance(initial_states, Trajectories):
+            states, _ = self.split(self.recorded(initial_states, inputs=False))
+            initial_states, rest = histories(states, self.history)
+            times = rest.start_times
+        elif isinstance(initial_states, Starts):
+            initial_states, times = initial_states
+        else:
+            initial_states = as_rows(initial_states, self.snapshot)
+        found, single = as_states(initial_states, self.feature_names, self.history)
+        return InitialStates(found, times, single)
+
+    def endings(self, data: Trajectories) -> Starts:
+        """Return what forecasts go on from: the last rows of each trajectory."""
+        return endings(self.split(data)[0], self.history)
+
+    def beginnings(self, data: Trajectories) -> tuple[np.ndarray, Trajectories]:
+        """Return what forecasts of trajectories start from, and the rows from that state on."""
+        return histories(self.split(data)[0], self.history)
+
+    # Inputs of forecasts
+
+    def inputs_of(self, data: Trajectories) -> np.ndarray | None:
+        """Return the inputs that trajectories hold, from the rows that forecasts start from on.
+
+        The shape is ``(n, time - 1, k)``; the last inputs of a trajectory that ends early are
+        repeated.
+        """
+        if self.inputs is None:
+            return None
+        states, inputs = self.split(self.recorded(data, inputs=False))
+        if inputs is None:
+            return None
+        return Stretches.whole(states.offsets, self.history).gather_inputs(inputs)
+
+    def check_inputs(self, inputs: Any, n: int, n_steps: int) -> np.ndarray | None:
+        """Return the inputs of a forecast in the user's units, ``(n or 1, n_steps, k)``.
+
+        Raises
+        ------
+        ArgumentError
+            They are missing, too few, or nobody asked for them.
+        """
+        if self.inputs is None:
+            if inputs is not None:
+                raise ArgumentError("This model was fitted without inputs; leave inputs=... out.")
+            return None
+        found = acting(inputs, self.inputs.names, n, n_steps)
+        beyond = self.inputs.outside(found)
+        if beyond:
+            warn(
+                f"The input {beyond[0]!r} leaves the range of the training data: nothing is "
+                "promised there."
+            )
+        return found
+
+    # The way back, and to other data
+
+    def shaped(self, states: np.ndarray) -> np.ndarray:
+        """Return states ``(..., d)`` with the shape of the user's snapshots as last axes."""
+        return (
+            states if self.snapshot is None else states.reshape(*states.shape[:-1], *self.snapshot)
+        )
+
+    def decoded(self, data: Trajectories) -> Trajectories | None:
+        """Return data encoded and decoded, where the encoder loses something; else None.
+
+        The first rows that delays take are left out.
+        """
+        if self.encoder is None or not self.encoder.lossy:
+            return None
+        states, _ = self.split(data)
+        decoded = np.concatenate(self.encoder.inverse_transform(self.encoder.transform(states)))
+        return self.beginnings(data)[1].with_values(decoded)
+
     def refitted(self, data: Trajectories) -> Coordinates:
         """Return coordinates of the same kind and number, fitted to other data, inputs last."""
-        states, _ = split_inputs(data, self.inputs)
-        chain = None if self.preprocessor is None else self.preprocessor.refitted(states)
-        same = Coordinates(chain, self.encoder, self.inputs)
+        states, _ = self.split(data)
+        encoder = None if self.encoder is None else self.encoder.refitted(states)
+        same = replace(self, encoder=encoder)
         encoded = same.encode(data)
         inputs = self.inputs
         if inputs is not None and encoded.inputs is not None:
             inputs = Inputs.of(inputs.names, encoded.inputs)
-        return Coordinates(chain, self.encoder.refitted(encoded.states.values), inputs)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """Flow maps, and the coordinates that they step in.
-
-    Attributes
-    ----------
-    maps : mapping of int to FlowMap
-        By step size.
-    coordinates : Coordinates
-    """
-
-    maps: Mapping[int, FlowMap]
-    coordinates: Coordinates
-
-
-def split_inputs(
-    data: Trajectories, inputs: Inputs | None
-) -> tuple[Trajectories, np.ndarray | None]:
-    """Return the states, and the inputs that are the last features of data, ``(n_rows, k)``."""
-    if inputs is None:
-        return data, None
-    k = len(inputs.names)
-    return data.select(data.feature_names[:-k]), np.asarray(data.values[:, -k:])
+        scaling = self.scaling.refitted(encoded.states.values)
+        return replace(same, scaling=scaling, inputs=inputs)
 
 
 def later_rows(values: np.ndarray, data: Trajectories, lost: int) -> np.ndarray:
@@ -107,3 +236,13 @@ def later_rows(values: np.ndarray, data: Trajectories, lost: int) -> np.ndarray:
         return values
     number = np.arange(data.n_rows) - np.repeat(data.offsets[:-1], data.lengths)
     return np.asarray(values[number >= lost])
+
+
+def split_features(
+    data: Trajectories, inputs: Sequence[str]
+) -> tuple[Trajectories, np.ndarray | None]:
+    """Return the states, and the inputs that are the last features of data, ``(n_rows, k)``."""
+    if not inputs:
+        return data, None
+    k = len(inputs)
+    return data.select(data.feature_names[:-k]), np.asarray(data.values[:, -k:])

@@ -29,6 +29,24 @@ class Starts(NamedTuple):
     times: np.ndarray
 
 
+class InitialStates(NamedTuple):
+    """Initial states as users give them.
+
+    Attributes
+    ----------
+    states : array, shape (n, d) or (n, history, d)
+        In the user's units.
+    times : array, shape (n,), or None
+        Of each, where they are known.
+    single : bool
+        Whether one was given, not several.
+    """
+
+    states: np.ndarray
+    times: np.ndarray | None
+    single: bool
+
+
 def as_states(
     initial_states: Any, feature_names: Sequence[str], history: int = 1
 ) -> tuple[np.ndarray, bool]:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from pyhits.data.stretches import Stretches
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import InterruptedWarning, TrainingError, warn
+from pyhits.fit.problem import Problem
+from pyhits.fit.settings import check_selection
 from pyhits.flowmaps import FlowMap
+from pyhits.forecasting.fitted import FittedModel
+from pyhits.forecasting.tolerance import measure_agreement
 from pyhits.hierarchy import (
     Candidate,
     Selection,
@@ -21,7 +27,9 @@ from pyhits.hierarchy import (
     ranges,
     select,
 )
+from pyhits.hierarchy.disagreement import Agreement
 from pyhits.numerics.forecast_errors import ForecastErrors
+from pyhits.policies import Coupling
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.util.progress import bar
 
@@ -42,6 +50,8 @@ _TIMED, _TIMED_STEPS, _SPARE = 8, 64, 1.5
 
 #: What may be given away in mean squared error, over shortened rollouts, for fewer that diverge.
 _STEADY = 2.0
+
+M = TypeVar("M", bound=FittedModel)
 
 #: Forecasts initial states (n, d) over n_steps with step sizes coupled: (n, n_steps + 1, d).
 Forecast = Callable[..., np.ndarray]
@@ -312,6 +322,82 @@ def validation_stretches(
     each = -(-2 * enough // n)
     span = min(max(1, (longest - 1) // 2), max(1, most_states // (each * n)))
     return Stretches.overlapping(offsets, span, each)
+
+
+def couple(model: M, problem: Problem, clock: Clock) -> M:
+    """Return the model with the scales coupled that serve best on the validation data."""
+    asked = _among(model.coupling.how, model.flow_maps)
+    how = _as_trained(asked, model)
+    if how is not asked:
+        model = model.noted(
+            "Coupled: all scales, since each was trained for the rows that it steps then."
+        )
+    inputs = None if problem.inputs is None else problem.inputs.validation
+    chooser = _chooser(model, problem.states.validation, inputs, clock)
+    model = replace(model, selection=chooser.choose(how, model.coupling.tolerance))
+    if chooser.interrupted:
+        model = replace(model, interrupted=(*model.interrupted, "choice"))
+    if model.selection.n_steps is not None:
+        model = model.noted(model.selection.note())
+    return model
+
+
+def couple_anew(
+    model: FittedModel, coupling: Coupling, data: Trajectories | None
+) -> tuple[Selection, Mapping[int, Agreement]]:
+    """Return another selection, and how scales agree, of a fitted model.
+
+    Parameters
+    ----------
+    coupling : Coupling
+    data : Trajectories or None
+        To choose on, in the user's features; None for what was measured in the fit.
+
+    Raises
+    ------
+    ArgumentError
+        A step size was not trained, or the sizes do not nest.
+    TrainingError
+        What the choice needs was not measured.
+    """
+    check_selection(coupling, model.flow_maps)
+    how, tolerance = _as_trained(coupling.how, model), coupling.tolerance
+    if data is None:
+        chosen = choose_again(model.selection, list(model.flow_maps), how, tolerance)
+        return chosen, model.agreement
+    states, inputs = model.coordinates.encode(data)
+    chosen = _chooser(model, states, inputs, UNLIMITED).choose(how, tolerance)
+    if inputs is not None:
+        return chosen, model.agreement
+    return chosen, measure_agreement(replace(model, selection=chosen), states)
+
+
+def _among(select: str | Sequence[int], trained: Mapping[int, FlowMap]) -> str | Sequence[int]:
+    """Return how to select among the scales that an interruption has left."""
+    if isinstance(select, str):
+        return select
+    return [size for size in select if size in trained] or "accuracy"
+
+
+def _as_trained(select: str | Sequence[int], model: FittedModel) -> str | Sequence[int]:
+    """Return ``"all"`` for ``"accuracy"`` where no other coupling was trained for."""
+    is_coupled = model.recipe.windows == "coupled"
+    return "all" if is_coupled and isinstance(select, str) and select == "accuracy" else select
+
+
+def _chooser(
+    model: FittedModel, encoded: Trajectories, inputs: np.ndarray | None, clock: Clock
+) -> Chooser:
+    return Chooser(
+        partial(model.maps.ahead, encoded=True),
+        model.flow_maps,
+        encoded,
+        model.coordinates.scaling.scale_,
+        clock=clock,
+        verbose=model.verbose,
+        reproduce=model.recipe.windows == "coupled",
+        inputs=inputs,
+    )
 
 
 def choose_again(

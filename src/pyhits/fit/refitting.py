@@ -2,59 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from pyhits.baselines.fitted import FittedBaselines
-from pyhits.coordinates.coordinates import Coordinates, Fitted
+from pyhits.coordinates.coordinates import Coordinates
 from pyhits.data.matching import joined
 from pyhits.data.trajectories import Trajectories
-from pyhits.fit.preparing import Prepared
+from pyhits.fit.problem import Problem
 from pyhits.flowmaps import FlowMap, ScaledNet
+from pyhits.forecasting.fitted import FittedModel
+from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.noise import Denoised, denoise
 from pyhits.training.closed import fit_again
 from pyhits.training.history import History
 from pyhits.training.jobs import ScaleJob, make_jobs
 from pyhits.uncertainty import Region
 from pyhits.util.clock import Clock
-from pyhits.util.progress import Advance
+from pyhits.util.progress import Advance, bar
+
+M = TypeVar("M", bound=FittedModel)
 
 #: Encoders are fitted again where there is time for so many times what they took before.
 _ENCODERS = 2.0
 
 
 @dataclass(frozen=True)
-class Refitted:
-    """What was fitted to all data.
+class AllRows:
+    """All data as flow maps are fitted to them.
 
     Attributes
     ----------
-    fitted : Fitted
     states : Trajectories
-        All data in its coordinates, noise taken off.
+        Encoded, noise taken off.
+    inputs : array, shape (n_rows, k), or None
+        Scaled.
     noise : Denoised or None
         What was taken off.
     """
 
-    fitted: Fitted
     states: Trajectories
+    inputs: np.ndarray | None
     noise: Denoised | None
 
 
-def fit_to_all(
-    ready: Prepared,
-    own: Fitted,
-    histories: Mapping[int, History],
-    coupled: Collection[int],
-    *,
-    dense: int,
-    dtype: str,
-    clock: Clock,
-    progress: Advance | None = None,
-) -> Refitted:
-    """Fit the forms that were chosen to all data, what was held out included.
+def refit(model: M, problem: Problem, clock: Clock) -> M:
+    """Return the model fitted to all data, what was held out included.
 
     Closed forms are solved for; nets are trained again where they are coupled, which takes seconds
     each. The encoders are fitted to all data, too, in the sizes that were chosen: unless a net is
@@ -62,48 +58,54 @@ def fit_to_all(
 
     Parameters
     ----------
-    ready : Prepared
-    own : Fitted
-        To the training part.
-    histories : mapping of int to History
-        Of the choice of each scale.
-    coupled : collection of int
-        Step sizes of the coupling.
-    dense, dtype
-        As the flow maps were fitted.
+    model : FittedModel
+        Fitted to the training part.
+    problem : Problem
     clock : Clock
         Of the whole fit.
-    progress : callable, optional
     """
-    nets = {size for size, flow_map in own.maps.items() if isinstance(flow_map, ScaledNet)}
-    again = nets & set(coupled)
-    ways = [own.coordinates]
-    # Nets that are kept know their own coordinates alone.
+    own = model.coordinates
+    nets = {s for s, flow_map in model.flow_maps.items() if isinstance(flow_map, ScaledNet)}
+    kept = nets - set(model.selection.step_sizes)
+    ways = [own]
     has_time = clock.affords(_ENCODERS * clock.seconds.get("encoders", 0.0))
-    if ready.split.how != "none" and nets == again and has_time and not clock.is_over:
-        ways.insert(0, own.coordinates.refitted(_rows(ready)))
-    for coordinates in ways:
-        data = _encoded(ready, coordinates, own.coordinates, clock)
-        jobs = make_jobs(
-            data.states,
-            data.states,
-            coordinates.encoder,
-            ready.recipe,
-            list(own.maps),
-            seed=0,
-            dense=dense,
-            dtype=dtype,
-            inputs=None if data.inputs is None else (data.inputs, data.inputs),
-        )
-        todo = [job for job in jobs if job.step_size not in nets - again]
-        maps = {**own.maps, **dict(_solved(todo, own.maps, histories, clock, progress))}
-        if coordinates is own.coordinates or all(
-            maps[job.step_size] is not own.maps[job.step_size] for job in todo
-        ):
-            break
-    if clock.is_limited and any(maps[job.step_size] is own.maps[job.step_size] for job in todo):
+    if problem.split.how != "none" and not kept and has_time and not clock.is_over:
+        ways.insert(0, own.refitted(_rows(problem)))
+    with bar("fitting to all rows", verbose=model.verbose) as progress:
+        for coordinates in ways:
+            data = _encoded(problem, coordinates, own, clock)
+            jobs = [job for job in _jobs(model, coordinates, data) if job.step_size not in kept]
+            solved = _solved(jobs, model.flow_maps, model.history, clock, progress)
+            maps = {**model.flow_maps, **dict(solved)}
+            is_done = all(maps[job.step_size] is not model.flow_maps[job.step_size] for job in jobs)
+            if coordinates is own or is_done:
+                break
+    if clock.is_limited and not is_done:
         clock.cut("the fit of what was chosen to the held-out part as well")
-    return Refitted(Fitted(maps, coordinates), data.states, data.noise)
+    if coordinates is own:
+        return replace(model, hierarchy=Hierarchy(maps))
+    return _in_other_coordinates(
+        replace(model, hierarchy=Hierarchy(maps), coordinates=coordinates),
+        problem,
+        data,
+        own,
+        clock,
+    )
+
+
+def _jobs(model: FittedModel, coordinates: Coordinates, data: AllRows) -> list[ScaleJob]:
+    """Return what is to be fitted to all rows, one job a scale."""
+    return make_jobs(
+        data.states,
+        data.states,
+        coordinates.scaling,
+        model.recipe,
+        list(model.flow_maps),
+        seed=0,
+        dense=model.dense,
+        dtype=model.dtype,
+        inputs=None if data.inputs is None else (data.inputs, data.inputs),
+    )
 
 
 def _solved(
@@ -127,67 +129,61 @@ def _solved(
             progress(done, len(jobs))
 
 
-def region_of_all(ready: Prepared, coordinates: Coordinates) -> Region:
-    """Return where all data lie, in coordinates that were fitted to them."""
-    split = ready.split
-    seen, unseen, whole = (
-        coordinates.encode(part).states for part in (split.train, split.validation, split.whole)
+def _renewed(model: M, problem: Problem, data: AllRows, own: Coordinates, clock: Clock) -> M:
+    """Return the model with all that follows from coordinates that were fitted to all rows."""
+    new, split = model.coordinates, problem.split
+    noise = np.zeros(data.states.n_features) if data.noise is None else data.noise.sigma
+    shown = data.states if problem.encoder is None else new.split(split.whole)[0]
+    seen, unseen, every = (
+        new.encode(part).states for part in (split.train, split.validation, split.whole)
     )
-    return Region.of(seen, unseen, coordinates.encoder.scale_, whole)
+    region = Region.of(seen, unseen, new.scaling.scale_, every) if model.region else None
+    baselines = model.baselines
+    if baselines is not None and problem.encoder is not None:
+        parts = (data.states, data.states) if data.noise is not None else (seen, unseen)
+        inputs = problem.inputs if data.noise is None else None
+        baselines = FittedBaselines.fit(*parts, inputs, clock=clock)
+    return replace(
+        model,
+        summary=model.summary.of_all(shown, noise),
+        region=region,
+        baselines=baselines,
+        notes=_renewed_notes(model.notes, own, new),
+    )
 
 
-def baselines_of_all(ready: Prepared, again: Refitted, clock: Clock) -> FittedBaselines:
-    """Return the baselines in coordinates that were fitted to all data."""
-    if again.noise is not None:
-        return FittedBaselines.fit(again.states, again.states, None, clock=clock)
-    parts = [
-        again.fitted.coordinates.encode(part)
-        for part in (ready.split.train, ready.split.validation)
-    ]
-    return FittedBaselines.fit(parts[0].states, parts[1].states, ready.on_rows(), clock=clock)
-
-
-@dataclass(frozen=True)
-class _All:
-    """All data as flow maps are fitted to them; the inputs scaled."""
-
-    states: Trajectories
-    inputs: np.ndarray | None
-    noise: Denoised | None
-
-
-def _rows(ready: Prepared) -> Trajectories:
+def _rows(problem: Problem) -> Trajectories:
     """Return all rows as encoders are fitted to them: without noise if it was taken off before."""
-    if ready.noise is not None and ready.preprocessor is None:
-        return joined([ready.train, ready.held])
-    return ready.split.whole
+    if problem.noise is not None and problem.encoder is None:
+        return joined(list(problem.states))
+    return problem.split.whole
 
 
-def _encoded(ready: Prepared, coordinates: Coordinates, own: Coordinates, clock: Clock) -> _All:
+def _encoded(problem: Problem, coordinates: Coordinates, own: Coordinates, clock: Clock) -> AllRows:
     """Return all data in some coordinates, without their noise."""
-    if ready.split.how == "none":
-        scaled = ready.scaled()
-        return _All(ready.train, None if scaled is None else scaled[0], ready.noise)
-    if ready.noise is None:
-        encoded = coordinates.encode(ready.split.whole)
-        return _All(encoded.states, coordinates.scaled(encoded), None)
-    if coordinates is own or ready.preprocessor is None:
-        return _All(joined([ready.train, ready.held]), None, ready.noise)
+    if problem.split.how == "none":
+        scaled = problem.scaled_inputs(own)
+        return AllRows(problem.states.train, scaled.train if scaled else None, problem.noise)
+    if problem.noise is None:
+        encoded = coordinates.encode(problem.split.whole)
+        return AllRows(encoded.states, coordinates.scaled_inputs(encoded), None)
+    if coordinates is own or problem.encoder is None:
+        return AllRows(joined(list(problem.states)), None, problem.noise)
     # In other coordinates the noise is another.
-    noisy = coordinates.encode(ready.split.whole).states
-    found = denoise(noisy, noisy, shortest=2 * max(ready.step_sizes), clock=clock)
+    noisy = coordinates.encode(problem.split.whole).states
+    found = denoise(noisy, noisy, shortest=2 * max(problem.step_sizes), clock=clock)
     if found is None:
-        return _All(noisy, None, None)
-    return _All(found.train, None, replace(found, held=found.train))
+        return AllRows(noisy, None, None)
+    return AllRows(found.train, None, replace(found, held=found.train))
 
 
-def renewed(notes: Sequence[str], own: Coordinates, again: Coordinates) -> list[str]:
+def _renewed_notes(notes: Sequence[str], own: Coordinates, again: Coordinates) -> tuple[str, ...]:
     """Return notes with what encoders that were fitted again say now, and that they were."""
     found = list(notes)
-    if own.preprocessor is not None and again.preprocessor is not None:
-        pairs = zip(own.preprocessor.notes(), again.preprocessor.notes(), strict=False)
+    if own.encoder is not None and again.encoder is not None:
+        pairs = zip(own.encoder.notes(), again.encoder.notes(), strict=False)
         now = dict(pairs)
         found = [now.get(note, note) for note in found]
         sentence = "In the end all rows were fitted to, by the encoder as well."
         found.insert(len(found) - 1, sentence)
-    return found
+    return tuple(found)

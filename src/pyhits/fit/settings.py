@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +28,6 @@ from pyhits.policies import (
 from pyhits.training import Recipe
 from pyhits.util.checks import as_count, as_positive, as_seed, check_device
 from pyhits.util.policy import Check, Policy, setting
-
-if TYPE_CHECKING:
-    from pyhits.hits import HiTS
 
 
 def check_selection(selection: Coupling, step_sizes: Iterable[int] | None = None) -> None:
@@ -111,7 +108,7 @@ class Settings(Policy):
         check_selection(self.selection)
 
     @classmethod
-    def of(cls, model: HiTS) -> Settings:
+    def of(cls, model: Any) -> Settings:
         """Return the settings of an estimator."""
         return cls(**model.get_params(deep=False))
 
@@ -120,7 +117,7 @@ class Settings(Policy):
         """What policies for training, flow maps and noise say, with what is still open."""
         return Recipe.of(self.training, self.flow_map, self.noise)
 
-    def seed(self, *, with_checkpoint: bool) -> int:
+    def draw_seed(self, *, with_checkpoint: bool) -> int:
         """Return the seed: a new one where none is given, but 0 for fits that are continued."""
         if self.random_state is not None:
             return self.random_state

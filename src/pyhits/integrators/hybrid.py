@@ -12,7 +12,7 @@ from pyhits.coordinates.starts import as_states, positions
 from pyhits.data.matching import as_trajectories, matched
 from pyhits.data.memory_use import check_size
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import ArgumentError, DataError, NotFittedError
+from pyhits.errors import ArgumentError, DataError
 from pyhits.evaluation.evaluate import evaluate
 from pyhits.evaluation.evaluation import Evaluation
 from pyhits.hierarchy.divergence import DIVERGED
@@ -25,6 +25,7 @@ from pyhits.integrators.between import Between
 from pyhits.integrators.hybrid_run import Run
 from pyhits.integrators.parareal import Bounds, Parareal
 from pyhits.integrators.righthandside import check_features
+from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.util.checks import as_choice, as_count, as_positive
 
 #: Most steps of the integrator in a learned one.
@@ -40,7 +41,7 @@ class Hybrid:
 
     Parameters
     ----------
-    model : HiTS
+    model : HiTS or TimeStepper
         Fitted.
     integrator : str, Integrator or callable
         A name such as ``"rk4"`` (:func:`pyhits.integrators.names`), with ``system``; an integrator
@@ -76,41 +77,36 @@ class Hybrid:
 
     def __init__(
         self,
-        model: HiTS,
+        model: HiTS | TimeStepper,
         integrator: Any,
         *,
         step_sizes: Sequence[int] | None = None,
         dt: float | None = None,
         system: Any = None,
     ) -> None:
-        if not isinstance(model, HiTS):
-            raise ArgumentError(f"Expected a fitted HiTS, got {type(model).__name__}.")
-        if not hasattr(model, "selection_"):
-            raise NotFittedError("This HiTS is not fitted yet; call fit with trajectories first.")
-        if model.inputs_ is not None:
+        stepper = as_stepper(model)
+        if stepper.inputs is not None:
             raise ArgumentError("Hybrids are not for models with inputs.")
-        if model.preprocessor_ is not None:
+        if stepper.encoder is not None:
             raise ArgumentError(
                 "A hybrid integrates the user's features, but this model steps encoded ones "
-                f"({', '.join(map(repr, model.preprocessor_.encoders))}); fit one without an "
+                f"({', '.join(map(repr, stepper.encoder.encoders))}); fit one without an "
                 "encoder, or on encoded data."
             )
-        self.model = model
+        self.model = stepper
         self.integrator = as_integrator(integrator, system)
-        self.dt = model.dt_ if dt is None else as_positive(dt, "dt")
-        self.step_sizes = tuple(_chosen(model, step_sizes))
-        spacing = resolution({size: model.flow_maps_[size] for size in self.step_sizes})
-        self.ratio = _ratio(spacing * model.dt_, self.dt)
+        self.dt = stepper.dt if dt is None else as_positive(dt, "dt")
+        self.step_sizes = tuple(_chosen(stepper, step_sizes))
+        spacing = resolution({size: stepper.flow_maps[size] for size in self.step_sizes})
+        self.ratio = _ratio(spacing * stepper.dt, self.dt)
         if step_sizes is None and self.ratio == 1:
             raise ArgumentError(
                 f"The coarsest step size that the model has selected, {self.step_sizes[0]}, leaves "
                 "nothing to integrate: give step_sizes=..., some of "
-                f"{', '.join(map(str, model.flow_maps_))}, or a smaller dt."
+                f"{', '.join(map(str, stepper.flow_maps))}, or a smaller dt."
             )
         self._between = Between(self.integrator, self.dt, self.ratio)
-        spread = np.asarray(model.data_["std"], dtype=np.float64)
-        scale = np.where(spread > 0, spread, 1.0)
-        self._bounds = Bounds(model.encoder_.mean_, scale, DIVERGED)
+        self._bounds = Bounds(stepper.scaling.mean_, stepper.summary.spread, DIVERGED)
         self._check_right_hand_side()
 
     def __repr__(self) -> str:
@@ -119,8 +115,8 @@ class Hybrid:
 
     def _check_right_hand_side(self) -> None:
         if self.integrator.right_hand_side is not None:
-            check_features(self.integrator.right_hand_side, self.model.feature_names_)
-        low, high = (np.asarray(self.model.data_[end], dtype=float) for end in ("low", "high"))
+            check_features(self.integrator.right_hand_side, self.model.feature_names)
+        low, high = self.model.summary.low, self.model.summary.high
         d = len(low)
         places = (1 + (np.arange((d + 1) * d).reshape(d + 1, d) * 7) % 11) / 12
         self.integrator.check(low + places * (high - low))
@@ -320,7 +316,7 @@ class Hybrid:
         )
 
     def _starts(self, initial_states: Any) -> tuple[np.ndarray, bool]:
-        names = self.model.feature_names_
+        names = self.model.feature_names
         if isinstance(initial_states, Trajectories):
             data = matched(initial_states, initial_states.dt, names, "given")
             initial_states = data.initial_states
@@ -328,8 +324,8 @@ class Hybrid:
 
     def _comparable(self, test: Any) -> tuple[Trajectories, int]:
         """Return the data's rows that forecasts hit, and every how many of their rows."""
-        data = as_trajectories(test, None, default_dt=self.model.dt_)
-        data = matched(data, data.dt, self.model.feature_names_, "given")
+        data = as_trajectories(test, None, default_dt=self.model.dt)
+        data = matched(data, data.dt, self.model.feature_names, "given")
         coarser, finer = _whole(self.dt / data.dt), _whole(data.dt / self.dt)
         if finer is not None:
             return data, finer
@@ -352,16 +348,16 @@ class Hybrid:
         return thinned, 1
 
 
-def _chosen(model: HiTS, step_sizes: Sequence[int] | None) -> list[int]:
+def _chosen(model: TimeStepper, step_sizes: Sequence[int] | None) -> list[int]:
     """Return the learned step sizes to use, finest first."""
     if step_sizes is None:
-        return [max(model.selection_.step_sizes)]
+        return [max(model.selection.step_sizes)]
     sizes = chain(step_sizes)
     for size in sizes:
-        if size not in model.flow_maps_:
+        if size not in model.flow_maps:
             raise ArgumentError(
                 f"Step size {size} was not trained; there are "
-                f"{', '.join(map(str, model.flow_maps_))}."
+                f"{', '.join(map(str, model.flow_maps))}."
             )
     return sizes
 

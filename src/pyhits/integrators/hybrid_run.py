@@ -18,7 +18,7 @@ from pyhits.util.checks import as_choice, as_count, as_positive
 from pyhits.util.progress import bar
 
 if TYPE_CHECKING:
-    from pyhits.hits import HiTS
+    from pyhits.timestepper import TimeStepper
 
 #: Bytes of coarse states, and of whatever else lies beside the result, worked on at a time.
 _CHUNK_BYTES = 32 << 20
@@ -36,7 +36,7 @@ class Run:
 
     Parameters
     ----------
-    model : HiTS
+    model : TimeStepper
     step_sizes : tuple of int
         Learned scales, finest first.
     between : Between
@@ -55,7 +55,7 @@ class Run:
     ArgumentError
     """
 
-    model: HiTS
+    model: TimeStepper
     step_sizes: tuple[int, ...]
     between: Between
     bounds: Bounds
@@ -79,7 +79,7 @@ class Run:
 
     def chunks(self, n: int, *, dense: bool = False) -> Iterator[slice]:
         """Yield which trajectories to compute together; ``dense`` if all steps are temporary."""
-        d = len(self.model.feature_names_)
+        d = len(self.model.feature_names)
         each = _COPIES * (self.q + 1) + (8 * (self.n_steps + 1) if dense else 0)
         size = max(1, _CHUNK_BYTES // (8 * d * each))
         with bar("forecasting", verbose=self.model.verbose) as progress:
@@ -108,12 +108,12 @@ class Run:
         begin = starts.astype(np.float64)
         if self.q == 0:
             return begin[:, None]
-        maps = {size: self.model.flow_maps_[size] for size in self.step_sizes}
+        maps = {size: self.model.flow_maps[size] for size in self.step_sizes}
         spacing = resolution(maps)
         coarse = forecast(
             begin,
             {size // spacing: flow_map.to(self.model.device) for size, flow_map in maps.items()},
-            self.model.encoder_,
+            self.model.scaling,
             self.q,
             on_divergence="return",
             device=self.model.device,
@@ -133,7 +133,7 @@ class Run:
             return between.march(out, states, i, j, between.ratio)
 
         assert self.tolerance is not None
-        propagator = CoarsePropagator(model.flow_maps_[self.step_sizes[0]], model.encoder_)
+        propagator = CoarsePropagator(model.flow_maps[self.step_sizes[0]], model.scaling)
         sweeps = Sweeps(coarse, fine, propagator, self.bounds, self.tolerance)
         sweeps.run(self.most)
         self.sweeps.append(sweeps)

@@ -24,9 +24,10 @@ from torch.export import Dim, ExportedProgram
 from pyhits._version import __version__
 from pyhits.data.files.guard import as_path
 from pyhits.encoders import Standardise
-from pyhits.errors import ArgumentError, NotFittedError
+from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
 from pyhits.hits import HiTS
+from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.util.atomic import check_target, first_line, replacing, write_bytes
 from pyhits.util.checks import as_choice, as_count
 from pyhits.util.extras import need
@@ -105,7 +106,7 @@ class StepModule(nn.Module):
 
 
 def export_model(
-    model: HiTS,
+    model: HiTS | TimeStepper,
     path: str | Path,
     *,
     step_size: int | None = None,
@@ -120,7 +121,7 @@ def export_model(
 
     Parameters
     ----------
-    model : HiTS
+    model : HiTS or TimeStepper
         Fitted.
     path : path
         ``.onnx``: an ONNX graph. ``.pt2``: a program for :func:`torch.export.load`. The file
@@ -153,38 +154,35 @@ def export_model(
     NotFittedError
         The model is not fitted.
     """
-    if not isinstance(model, HiTS):
-        raise ArgumentError(f"Expected a fitted HiTS, got a {type(model).__name__}.")
-    if not hasattr(model, "flow_maps_"):
-        raise NotFittedError("This HiTS is not fitted yet; call fit with trajectories first.")
-    if model.inputs_ is not None:
+    stepper = as_stepper(model)
+    if stepper.inputs is not None:
         raise ArgumentError("Models with inputs cannot be exported.")
-    if model.preprocessor_ is not None:
+    if stepper.encoder is not None:
         raise ArgumentError(
             "This model steps encoded coordinates, and its encoder "
-            f"({', '.join(map(repr, model.preprocessor_.encoders))}) cannot be exported; export a "
+            f"({', '.join(map(repr, stepper.encoder.encoders))}) cannot be exported; export a "
             "model fitted on encoded data."
         )
     path = as_path(path)
     suffix = path.suffix.lower()
-    size = min(model.flow_maps_) if step_size is None else as_count(step_size, "step_size")
-    if size not in model.flow_maps_:
+    size = min(stepper.flow_maps) if step_size is None else as_count(step_size, "step_size")
+    if size not in stepper.flow_maps:
         raise ArgumentError(
-            f"Step size {size} was not trained; there are {', '.join(map(str, model.flow_maps_))}."
+            f"Step size {size} was not trained; there are {', '.join(map(str, stepper.flow_maps))}."
         )
     check_target(path, EXTENSIONS)
     if suffix == ".onnx":
         for package in ("onnx", "onnxscript"):
             need(package, action="Writing .onnx files", extra="export")
-    step = StepModule(model.flow_maps_[size], model.encoder_, dense=dense, dtype=dtype)
+    step = StepModule(stepper.flow_maps[size], stepper.scaling, dense=dense, dtype=dtype)
     outputs = step.flow_map.outputs
     first = 1 if step.dense else outputs
     facts = {
         "pyhits_version": __version__,
-        "feature_names": list(model.feature_names_),
-        "dt": model.dt_,
+        "feature_names": list(stepper.feature_names),
+        "dt": stepper.dt,
         "step_size": size,
-        "times": [k * size / outputs * model.dt_ for k in range(first, outputs + 1)],
+        "times": [k * size / outputs * stepper.dt for k in range(first, outputs + 1)],
     }
     try:
         with _quiet():
@@ -192,7 +190,7 @@ def export_model(
             content = _onnx_bytes(program, facts) if suffix == ".onnx" else b""
     except Exception as error:  # tracers raise anything on code they cannot follow
         raise ArgumentError(
-            f"The {type(model.flow_maps_[size]).__name__} of step size {size} cannot be exported: "
+            f"The {type(stepper.flow_maps[size]).__name__} of step size {size} cannot be exported: "
             f"{first_line(error)}. Its increment must consist of tensor operations, none chosen by "
             "the values of the states."
         ) from error

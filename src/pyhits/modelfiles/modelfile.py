@@ -20,9 +20,7 @@ from pyhits.util.schema import (
     Either,
     Flag,
     Many,
-    Maybe,
     Named,
-    Plain,
     Real,
     Record,
     SchemaError,
@@ -31,47 +29,25 @@ from pyhits.util.schema import (
 )
 from pyhits.util.stored import Stored, TensorSpec, check_specs, under
 
-_COUNT, _YES = Whole(loose=True), Flag(loose=True)
-_WIDTHS = Many(Whole(1, loose=True), 0, 1000)
+#: Version of the layout, and the oldest that is read, which has no checksum.
+FORMAT, UNCHECKED = 7, 5
 
-#: The estimator's arguments, as their checks leave them.
-SETTINGS = Record(
-    {},
+#: What files hold of a model's training data by feature, of its noise by coordinate, and of its
+#: inputs by input.
+OF_DATA = ("low", "std", "high", "noise")
+OF_INPUTS = ("mean", "scale", "low", "high")
+
+#: What older files hold among all arguments of the estimator, and its name here.
+_OF_SETTINGS = {"select": "how", "tolerance": "tolerance", "interpolation": "interpolation"}
+
+_YES = Flag(loose=True)
+
+_COUPLING = Record(
     {
-        "step_sizes": Maybe(Many(STEP_SIZE)),
-        "dense": Whole(1, loose=True),
-        "recipe": Either({str: Text(1, 100), dict: RECIPE}, "a recipe's name, or a recipe"),
-        "flow_map": Maybe(Text(1, 1000)),
-        "encoder": Maybe(Either({str: Text(choices=("auto",)), list: CHAIN}, "encoders")),
-        "hidden_sizes": Maybe(Either({list: _WIDTHS, dict: Named(_WIDTHS)}, "widths")),
-        "activation": Maybe(Text(most=100)),
-        "polynomial_degree": Maybe(_COUNT),
-        "optimizer": Maybe(Text(most=100)),
-        "learning_rate": Maybe(Real(positive=True)),
-        "batch_size": Maybe(_COUNT),
-        "max_steps": Maybe(_COUNT),
-        "rollout_steps": Maybe(_COUNT),
-        "sampling": Maybe(Text(most=100)),
-        "early_bias": Maybe(Real(positive=True)),
-        "denoise": Maybe(_YES),
-        "target_error": Maybe(Real(0.0)),
-        "schedule": Text(most=100),
-        "patience": Real(),
-        "windows": Text(most=100),
-        "taught": Real(),
-        "tables": _YES,
-        "standardise": _YES,
-        "time_limit": Maybe(Real(positive=True)),
-        "validation_fraction": Real(0.0, 1.0, positive=True),
-        "select": Either({str: Text(1, 100), list: STEP_SIZES}, "a way to select, or step sizes"),
+        "how": Either({str: Text(1, 100), list: STEP_SIZES}, "a way to select, or step sizes"),
         "tolerance": Real(positive=True),
         "interpolation": Text(choices=tuple(METHODS)),
-        "dtype": Maybe(Text(choices=("float32", "float64"))),
-        "device": Text(1, 100),
-        "n_jobs": Maybe(Whole(-1, loose=True)),
-        "random_state": Maybe(_COUNT),
-        "verbose": Plain(),
-    },
+    }
 )
 
 _SCALE = Record({"step_size": STEP_SIZE, "map": FLOW_MAPS.schema, "history": HISTORY})
@@ -93,7 +69,7 @@ _MODEL = Record(
         "scales": Many(_SCALE, 1, 1000),
         "selection": SELECTION,
         "standardise": _YES,
-        "settings": SETTINGS,
+        "coupling": _COUPLING,
         "recipe": RECIPE,
         "data": Record(
             {"fingerprint": Text(1, 1000), "n_trajectories": Whole(1), "n_rows": Whole(1)},
@@ -115,6 +91,7 @@ _MODEL = Record(
         "inputs": Many(Text(), 1, unique=True),
         "trust": _UNCERTAINTY,
         "interrupted": Many(Text(1, 100), most=100),
+        "fitted_by": Text(most=10_000),
     },
 )
 
@@ -127,6 +104,9 @@ def check_content(facts: dict[str, Any], found: dict[str, TensorSpec]) -> None:
     ValueError
         Something is not as declared; its place is named.
     """
+    settings = facts.pop("settings", None)
+    if facts["format"] < FORMAT and isinstance(settings, dict):
+        facts["coupling"] = {ours: settings.get(name) for name, ours in _OF_SETTINGS.items()}
     facts.update(_MODEL.read(facts, ""))
     d, n = _length(found, "data.low"), _length(found, "encoder.mean")
     if len(facts.get("feature_names", ())) not in (0, d):

@@ -100,7 +100,7 @@ def _at_step(study: Study, name: str, every: int, k: int) -> tuple[Solved, Solve
     start, dt = test.initial_states, every * test.dt
     truth = test.to_array()[:, ::every]
     n_steps = truth.shape[1] - 1
-    coarsest = max(study.model(name).flow_maps_)
+    coarsest = max(study.model(name).flow_maps)
     hybrid = Hybrid(study.model(name), "rk4", step_sizes=[coarsest], dt=dt, system=system)
     settings: dict[str, Any] = {"n_steps": n_steps, "on_divergence": "return"}
     forecasts: dict[str, Forecast] = {

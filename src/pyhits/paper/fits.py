@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.errors import CheckpointError, FileFormatError
 from pyhits.fit.settings import Settings
 from pyhits.hits import HiTS
-from pyhits.modelfiles.save import load
-from pyhits.modelfiles.settings import settings_to_plain
+from pyhits.modelfiles.load import load
 from pyhits.paper.cache import Cache, forget
 from pyhits.policies import arguments
+from pyhits.timestepper import TimeStepper, as_stepper
 
 #: Raised whenever equal settings and data begin to give other models.
 VERSION = 1
@@ -30,7 +31,7 @@ def fit_or_load(
     make_data: MakeData,
     *,
     verbose: bool = False,
-) -> HiTS:
+) -> TimeStepper:
     """Return a fitted model, from the cache if it is there.
 
     Parameters
@@ -57,16 +58,15 @@ def fit_or_load(
     except FileFormatError:  # missing, or damaged
         train, held = make_data()
         try:
-            model = _new(settings, verbose).fit(train, validation=held, checkpoint=checkpoint)
+            model = _fitted(settings, verbose, train, held, checkpoint)
         except CheckpointError:  # damaged, or left by another version
             forget(checkpoint)
-            model = _new(settings, verbose).fit(train, validation=held, checkpoint=checkpoint)
-        if model.interrupted_:
+            model = _fitted(settings, verbose, train, held, checkpoint)
+        if model.interrupted:
             raise KeyboardInterrupt from None
         model.save(path)
         forget(checkpoint)
-    model.set_params(verbose=False)
-    return model
+    return replace(model, verbose=False)
 
 
 def is_stored(cache: Cache, settings: Mapping[str, Any], data_settings: Mapping[str, Any]) -> bool:
@@ -81,12 +81,17 @@ def _path(cache: Cache, settings: Mapping[str, Any], data_settings: Mapping[str,
 
 def _facts(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that a fit depends on but the data, defaults included."""
-    model = _new(settings, verbose=False)
-    fit = settings_to_plain(model)
-    fit = {k: v for k, v in fit.items() if k not in ("verbose", "n_jobs", "device")}
-    recipe = Settings.of(model).recipe.as_dict()
-    return {"fit": fit, "recipe": recipe, "version": VERSION, "pyhits": __version__}
+    own = Settings.of(HiTS(**arguments(**settings), n_jobs=1, verbose=False))
+    recipe = own.recipe.as_dict()
+    return {"fit": repr(own), "recipe": recipe, "version": VERSION, "pyhits": __version__}
 
 
-def _new(settings: Mapping[str, Any], verbose: bool) -> HiTS:
-    return HiTS(**arguments(**settings), verbose=verbose)
+def _fitted(
+    settings: Mapping[str, Any],
+    verbose: bool,
+    train: Trajectories,
+    held: Trajectories,
+    checkpoint: Path,
+) -> TimeStepper:
+    model = HiTS(**arguments(**settings), verbose=verbose)
+    return as_stepper(model.fit(train, validation=held, checkpoint=checkpoint))

@@ -139,9 +139,9 @@ def _learned(study: Study, name: str, noise: float, recipe: str | None) -> dict[
     test = study.data(name, "test")
     noisy = study.data(name, "test", noise)
     schemes: dict[str, tuple[int, ...]] = {
-        f"nnts-{k}": (size,) for k, size in enumerate(sorted(model.flow_maps_))
+        f"nnts-{k}": (size,) for k, size in enumerate(sorted(model.flow_maps))
     }
-    schemes["multiscale"] = model.selection_.step_sizes
+    schemes["multiscale"] = model.selection.step_sizes
     study.say(f"Forecasting {len(test)} test trajectories of {PROBLEMS[name].label}.")
 
     def forecast(starts: np.ndarray, step_sizes: tuple[int, ...]) -> np.ndarray:

@@ -10,12 +10,12 @@ import torch
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.flowmaps import FlowMap
-from pyhits.hits import HiTS
 from pyhits.paper.fits import fit_or_load
 from pyhits.paper.measure import errors
 from pyhits.paper.problems import OSCILLATOR
 from pyhits.paper.study import Study
 from pyhits.policies import SAMPLINGS
+from pyhits.timestepper import TimeStepper
 
 #: Step sizes compared, in multiples of ``dt``: fine, middle, coarse.
 STEP_SIZES = (4, 64, 512)
@@ -98,13 +98,13 @@ def _records_of(study: Study, task: SamplingTask, sampling: str) -> list[dict[st
             "steps": task.steps,
             **one_step(model, size, test),
             "rollout_mse": rollout(model, size, test),
-            "seconds": model.history_[size].seconds,
+            "seconds": model.history[size].seconds,
         }
         for size in task.step_sizes
     ]
 
 
-def _model(study: Study, task: SamplingTask, sampling: str) -> HiTS:
+def _model(study: Study, task: SamplingTask, sampling: str) -> TimeStepper:
     settings = {
         "step_sizes": list(task.step_sizes),
         "polynomial_degree": 0,
@@ -123,12 +123,12 @@ def _model(study: Study, task: SamplingTask, sampling: str) -> HiTS:
     return fit_or_load(study.cache, settings, facts, lambda: (train, held))
 
 
-def one_step(model: HiTS, size: int, test: np.ndarray) -> dict[str, float]:
+def one_step(model: TimeStepper, size: int, test: np.ndarray) -> dict[str, float]:
     """Return errors of one step, mean squares over windows relative to those of the increments.
 
     Parameters
     ----------
-    model : HiTS
+    model : TimeStepper
     size : int
         Step size.
     test : array, shape (n, n_steps + 1, d)
@@ -139,10 +139,10 @@ def one_step(model: HiTS, size: int, test: np.ndarray) -> dict[str, float]:
         ``error_all`` over windows that begin at any time, ``error_first`` over those that begin
         where trajectories do.
     """
-    states = model.encoder_.transform(test)
+    states = model.scaling.transform(test)
     times = np.unique(np.linspace(0, states.shape[1] - 1 - size, _TIMES).astype(int))
     found = {"error_all": times, "error_first": times[:1]}
-    flow_map = model.flow_maps_[size]
+    flow_map = model.flow_maps[size]
     return {k: _relative(flow_map, states[:, t], states[:, t + size]) for k, t in found.items()}
 
 
@@ -152,20 +152,20 @@ def _relative(flow_map: FlowMap, before: np.ndarray, after: np.ndarray) -> float
     return float(np.square(missed).mean() / np.square(after - before).mean())
 
 
-def rollout(model: HiTS, size: int, test: np.ndarray) -> float:
+def rollout(model: TimeStepper, size: int, test: np.ndarray) -> float:
     """Return the mean squared error of stepping to the end of the test trajectories.
 
     Over trajectories, components and the multiples of the step size, in the system's units: without
     what interpolation would add. Infinite if a trajectory diverges.
     """
-    states = model.encoder_.transform(test[:, 0])
+    states = model.scaling.transform(test[:, 0])
     truth = test[:, ::size]
     reached = np.empty_like(truth)
     for k in range(truth.shape[1]):
         reached[:, k] = states
         with np.errstate(over="ignore", invalid="ignore"):
-            states = _step(model.flow_maps_[size], states)
-    return errors(truth, model.encoder_.inverse_transform(reached)).mse
+            states = _step(model.flow_maps[size], states)
+    return errors(truth, model.scaling.inverse_transform(reached)).mse
 
 
 @torch.inference_mode()

@@ -14,13 +14,13 @@ from joblib import Parallel, delayed
 
 from pyhits.data.files.guard import existing_file
 from pyhits.data.trajectories import Trajectories
-from pyhits.hits import HiTS
 from pyhits.paper import data, printed
 from pyhits.paper.budget import Budget, get_budget
 from pyhits.paper.cache import Cache
 from pyhits.paper.comparison.problems import SEQUENCE_PROBLEMS, SequenceProblem
 from pyhits.paper.fits import fit_or_load, is_stored
 from pyhits.paper.problems import PROBLEMS, SystemProblem
+from pyhits.timestepper import TimeStepper
 from pyhits.training.parallel import n_cores
 from pyhits.training.recipe import RECIPES
 from pyhits.util.checks import as_choice, as_count, as_seed
@@ -126,7 +126,7 @@ class Study:
             return clean
         return data.add_noise(clean, noise, data.seed_of(problem, role, self.seed, "noise"))
 
-    def model(self, name: str, noise: float = 0.0, recipe: str | None = None) -> HiTS:
+    def model(self, name: str, noise: float = 0.0, recipe: str | None = None) -> TimeStepper:
         """Return the model of a system, fitted to noisy data, with all scales and their choice.
 
         Parameters
@@ -205,7 +205,7 @@ class Study:
         problem = PROBLEMS[name]
         return {role: self._facts(problem, role, noise) for role in ("train", "validation")}
 
-    def _model(self, name: str, noise: float, recipe: str) -> HiTS:
+    def _model(self, name: str, noise: float, recipe: str) -> TimeStepper:
         problem = PROBLEMS[name]
         self.say(f"{problem.label}, {100 * noise:g} % noise, recipe {recipe}.")
         return fit_or_load(

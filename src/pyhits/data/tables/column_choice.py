@@ -44,13 +44,14 @@ class ModelColumns:
         ArgumentError
             It is no fitted model.
         """
-        features = getattr(model, "feature_names_", None)
-        if features is None:
+        stepper = getattr(model, "stepper_", model)
+        features = getattr(stepper, "feature_names", None)
+        if features is None or not hasattr(stepper, "coordinates"):
             raise ArgumentError(f"Expected like to be a fitted model, got {model!r}.")
         if tuple(features) == tuple(f"x{k}" for k in range(len(features))):
             return None
-        inputs = getattr(model, "inputs_", None)
-        return cls(tuple(features), () if inputs is None else tuple(inputs.names), model.dt_)
+        inputs = stepper.inputs
+        return cls(tuple(features), () if inputs is None else tuple(inputs.names), stepper.dt)
 
     def among(self, names: Sequence[str]) -> list[int] | None:
         """Return the numbers of the columns so named, None if a feature is not there."""

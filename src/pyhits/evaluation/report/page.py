@@ -18,6 +18,7 @@ from pyhits.evaluation import plots
 from pyhits.evaluation.evaluation import Evaluation
 from pyhits.evaluation.report.environment import environment
 from pyhits.hits import HiTS
+from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.uncertainty.result import basis
 from pyhits.util.atomic import write_bytes
 from pyhits.util.printable import printable
@@ -33,7 +34,7 @@ _LEVEL = 0.9
 
 
 def write_report(
-    model: HiTS,
+    model: HiTS | TimeStepper,
     test: Any,
     path: str | Path,
     *,
@@ -45,7 +46,7 @@ def write_report(
 
     Parameters
     ----------
-    model : HiTS
+    model : HiTS or TimeStepper
         Fitted.
     test : Trajectories, or anything that Trajectories accepts
         Data that the model has not seen.
@@ -65,10 +66,11 @@ def write_report(
     from jinja2 import Environment, PackageLoader
 
     say = progress or (lambda text: None)
+    model = as_stepper(model)
     data = model.as_data(test)
     coupled = evaluation if evaluation is not None else model.evaluate(data)
     single = {}
-    for size in model.flow_maps_:
+    for size in model.flow_maps:
         say(f"evaluating step size {size} alone")
         single[size] = model.evaluate(
             data, n_steps=coupled.n_steps, step_sizes=[size], baselines=False
@@ -96,18 +98,18 @@ def write_report(
     return Path(path)
 
 
-def _findings(model: HiTS, data: Trajectories) -> dict[str, list[str]]:
+def _findings(model: TimeStepper, data: Trajectories) -> dict[str, list[str]]:
     """Return what a person would object to in the training data and in the test data."""
-    inputs = () if model.inputs_ is None else model.inputs_.names
+    inputs = () if model.inputs is None else model.inputs.names
     odd = [str(finding) for finding in examine(data, inputs=inputs)]
-    found = {"training data": list(model.data_.get("findings", [])), "test data": odd}
+    found = {"training data": list(model.summary.findings), "test data": odd}
     return {where: sentences for where, sentences in found.items() if sentences}
 
 
 def _figures(
-    model: HiTS, data: Any, coupled: Evaluation, single: dict[int, Evaluation]
+    model: TimeStepper, data: Any, coupled: Evaluation, single: dict[int, Evaluation]
 ) -> list[tuple[str, Figure]]:
-    history = model.start_rows_
+    history = model.start_rows
     shown = Stretches.whole(data.offsets, history)[:_PORTRAIT].cut(coupled.n_steps)
     truth = shown.gather(data.values)
     forecast = model.forecast(
@@ -119,13 +121,13 @@ def _figures(
     first = int(shown.lengths[0]) + 1
     band = None
     if _is_calibrated(model, coupled):
-        assert model.calibration_ is not None
-        widths = model.calibration_.widths(np.arange(first, dtype=float), _LEVEL)
+        assert model.calibration is not None
+        widths = model.calibration.widths(np.arange(first, dtype=float), _LEVEL)
         band = forecast[0, :first] - widths, forecast[0, :first] + widths
     found = [
-        ("training", plots.training_curves(model.history_)),
-        ("selection", plots.selection_path(model.selection_)),
-        ("front", plots.accuracy_front(model.selection_)),
+        ("training", plots.training_curves(model.history)),
+        ("selection", plots.selection_path(model.selection)),
+        ("front", plots.accuracy_front(model.selection)),
         ("error", plots.error_against_time(coupled, single)),
         ("portrait", plots.phase_portrait(truth, forecast, data.feature_names)),
         (
@@ -147,13 +149,13 @@ def _figures(
     return found
 
 
-def _is_calibrated(model: HiTS, coupled: Evaluation) -> bool:
+def _is_calibrated(model: TimeStepper, coupled: Evaluation) -> bool:
     """Whether intervals are known of the coupling that is shown."""
-    known = model.calibration_
+    known = model.calibration
     return known is not None and known.step_sizes == coupled.step_sizes
 
 
-def _interval(model: HiTS, data: Trajectories, coupled: Evaluation) -> dict[str, Any]:
+def _interval(model: TimeStepper, data: Trajectories, coupled: Evaluation) -> dict[str, Any]:
     """Return what the page says of intervals: a note, their level and reach, and their coverage.
 
     The coverage is the share of recorded values inside, up to where intervals are finite; None
@@ -161,13 +163,13 @@ def _interval(model: HiTS, data: Trajectories, coupled: Evaluation) -> dict[str,
     """
     if not _is_calibrated(model, coupled):
         return {"note": "There are no prediction intervals: nothing was held out for them."}
-    assert model.calibration_ is not None
-    facts: dict[str, Any] = {"note": basis(model.calibration_, _LEVEL), "level": _LEVEL}
-    reach = min(coupled.n_steps, model.calibration_.reach(_LEVEL))
+    assert model.calibration is not None
+    facts: dict[str, Any] = {"note": basis(model.calibration, _LEVEL), "level": _LEVEL}
+    reach = min(coupled.n_steps, model.calibration.reach(_LEVEL))
     facts |= {"reach": reach, "whole": reach == coupled.n_steps, "coverage": None}
     if reach:
-        stretches = Stretches.whole(data.offsets, model.start_rows_).cut(reach)
-        starts = stretches.histories(data.values, model.start_rows_)
+        stretches = Stretches.whole(data.offsets, model.start_rows).cut(reach)
+        starts = stretches.histories(data.values, model.start_rows)
         truth = stretches.gather(data.values)[:, 1:]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PyHiTSWarning)

@@ -7,47 +7,57 @@ from typing import Any
 
 from pyhits.hierarchy import Candidate, Selection
 from pyhits.hits import HiTS
-from pyhits.policies import as_coupling
+from pyhits.modelfiles.modelfile import OF_DATA
+from pyhits.modelfiles.write import describe_data
+from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.util.printable import printable
 
 #: More names than these are not written out.
 _MOST_NAMES = 40
 
 
-def facts(model: HiTS) -> dict[str, Any]:
+def facts(model: HiTS | TimeStepper) -> dict[str, Any]:
     """Return everything ``pyhits info`` shows as JSON values; what is infinite becomes None."""
+    stepper = as_stepper(model)
     values = {
-        "dt": model.dt_,
-        "feature_names": list(model.feature_names_),
-        "inputs": [] if model.inputs_ is None else list(model.inputs_.names),
-        "coordinate_names": list(model.coordinate_names_),
-        "step_sizes": list(model.flow_maps_),
-        "selection": model.selection_.as_dict(),
+        "dt": stepper.dt,
+        "feature_names": list(stepper.feature_names),
+        "inputs": [] if stepper.inputs is None else list(stepper.inputs.names),
+        "coordinate_names": list(stepper.coordinate_names),
+        "step_sizes": list(stepper.flow_maps),
+        "selection": stepper.selection.as_dict(),
         "calibration": None
-        if model.calibration_ is None
+        if stepper.calibration is None
         else {
-            "n_rollouts": model.calibration_.n_rollouts,
-            "n_trained": model.calibration_.n_trained,
-            "cross_fitted": model.calibration_.cross_fitted,
-            "horizon": model.calibration_.horizon,
-            "highest_level": model.calibration_.highest_level,
-            "overlapping": model.calibration_.overlapping,
+            "n_rollouts": stepper.calibration.n_rollouts,
+            "n_trained": stepper.calibration.n_trained,
+            "cross_fitted": stepper.calibration.cross_fitted,
+            "horizon": stepper.calibration.horizon,
+            "highest_level": stepper.calibration.highest_level,
+            "overlapping": stepper.calibration.overlapping,
         },
-        "baselines": [] if model.baselines_ is None else list(model.baselines_.by_kind),
-        "dtype": model.dtype_,
-        "data": model.data_,
-        "notes": model.notes_,
-        "seconds": model.seconds_,
+        "baselines": [] if stepper.baselines is None else list(stepper.baselines.by_kind),
+        "dtype": stepper.dtype,
+        "data": _summary(stepper),
+        "notes": stepper.notes,
+        "seconds": stepper.seconds,
+        "fitted_by": stepper.fitted_by,
         "scales": [
             {
                 **{k: v for k, v in history.as_dict().items() if k != "records"},
-                "n_parameters": model.flow_maps_[size].n_parameters,
+                "n_parameters": stepper.flow_maps[size].n_parameters,
             }
-            for size, history in model.history_.items()
+            for size, history in stepper.history.items()
         ],
     }
     plain: dict[str, Any] = _plain(values)
     return plain
+
+
+def _summary(model: TimeStepper) -> dict[str, Any]:
+    """Return what the model remembers of its training data."""
+    arrays = {name: getattr(model.summary, name).tolist() for name in OF_DATA}
+    return describe_data(model) | arrays
 
 
 def _plain(value: Any) -> Any:
@@ -58,43 +68,44 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def describe(model: HiTS) -> str:
+def describe(model: HiTS | TimeStepper) -> str:
     """Return the text that ``pyhits info`` prints."""
-    data = model.data_
+    stepper = as_stepper(model)
+    data = stepper.summary
     lines = [
-        f"features      {_names(model.feature_names_)}",
-        *([] if model.inputs_ is None else [f"inputs        {_names(model.inputs_.names)}"]),
+        f"features      {_names(stepper.feature_names)}",
+        *([] if stepper.inputs is None else [f"inputs        {_names(stepper.inputs.names)}"]),
         *(
             []
-            if model.preprocessor_ is None
+            if stepper.encoder is None
             else [
-                f"encoded by    {', '.join(map(repr, model.preprocessor_.encoders))}",
-                f"coordinates   {_names(model.coordinate_names_)}",
+                f"encoded by    {', '.join(map(repr, stepper.encoder.encoders))}",
+                f"coordinates   {_names(stepper.coordinate_names)}",
             ]
         ),
-        f"dt            {model.axis_.step_name(model.dt_)}",
-        f"trained on    {data['n_trajectories']} trajectories, {data['n_rows']} rows, "
-        f"in {model.seconds_:.0f} s, {model.dtype_}",
-        f"coupled       step sizes {', '.join(map(str, model.selection_.step_sizes))}",
-        f"intervals     {_intervals(model)}",
+        f"dt            {stepper.axis.step_name(stepper.dt)}",
+        f"trained on    {data.n_trajectories} trajectories, {data.n_rows} rows, "
+        f"in {stepper.seconds:.0f} s, {stepper.dtype}",
+        f"coupled       step sizes {', '.join(map(str, stepper.selection.step_sizes))}",
+        f"intervals     {_intervals(stepper)}",
         "",
         f"{'step size':>9}  {'relative error':>14}  {'windows':>9}  {'seconds':>7}  "
         f"{'stopped by':<11}  flow map",
     ]
-    for size, h in model.history_.items():
-        mark = "*" if size in model.selection_.step_sizes else " "
+    for size, h in stepper.history.items():
+        mark = "*" if size in stepper.selection.step_sizes else " "
         lines.append(
             f"{size:>8}{mark}  {h.validation_error:>14.2e}  {h.n_windows:>9}  {h.seconds:>7.1f}  "
             f"{h.stopped_by:<11}  {h.flow_map}"
         )
-    selection = model.selection_
+    selection = stepper.selection
     lines += ["", "* coupled, chosen on validation rollouts:"]
     lines += [
         f"  {c.error:>10.3e}  {_range(c.step_sizes)}{_mark(c, selection)}" for c in selection.path
     ]
     if not selection.path:
         hows = {"speed": "by speed", "accuracy": "the best that there was time to try"}
-        asked = "all" if model.recipe_.windows == "coupled" else as_coupling(model.selection).how
+        asked = "all" if stepper.recipe.windows == "coupled" else stepper.coupling.how
         how = hows.get(str(asked), "as asked")
         lines.append(f"  {selection.error:>10.3e}  {_range(selection.step_sizes)}, {how}")
     if selection.best:
@@ -108,12 +119,12 @@ def describe(model: HiTS) -> str:
             f"{_mark(c, selection)}"
             for c in selection.best
         ]
-    return printable("\n".join([*lines, "", *model.notes_]))
+    return printable("\n".join([*lines, "", *stepper.notes]))
 
 
-def _intervals(model: HiTS) -> str:
+def _intervals(model: TimeStepper) -> str:
     """Return what prediction intervals rest on, in a few words."""
-    known = model.calibration_
+    known = model.calibration
     if known is None:
         return "none: no held-out data were kept; calibrate on some"
     what = "held-out trajectories"

@@ -1,0 +1,59 @@
+"""What a model remembers of its training data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pyhits.data.trajectories import Trajectories
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """Size, extremes and noise of training data.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of all their numbers.
+    n_trajectories, n_rows : int
+    low, std, high : array, shape (d,)
+        Extremes and standard deviation of each feature, in the user's units.
+    noise : array, shape (n_coordinates,)
+        Standard deviation of the noise that was taken off, of the encoded data if they were.
+    findings : tuple of str
+        What a person would object to in them.
+    """
+
+    fingerprint: str
+    n_trajectories: int
+    n_rows: int
+    low: np.ndarray
+    std: np.ndarray
+    high: np.ndarray
+    noise: np.ndarray
+    findings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, data: Trajectories, noise: np.ndarray, findings: tuple[str, ...] = ()) -> Summary:
+        """Measure trajectories; ``noise`` was taken off before."""
+        return cls(
+            fingerprint=data.fingerprint(),
+            n_trajectories=len(data),
+            n_rows=data.n_rows,
+            low=data.values.min(axis=0).astype(np.float64),
+            std=data.spread().astype(np.float64),
+            high=data.values.max(axis=0).astype(np.float64),
+            noise=noise.astype(np.float64),
+            findings=findings,
+        )
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Standard deviation of each feature, 1 where it is 0; shape ``(d,)``."""
+        return np.where(self.std > 0, self.std, 1.0)
+
+    def of_all(self, data: Trajectories, noise: np.ndarray) -> Summary:
+        """Return the summary of other data with the same findings."""
+        return replace(Summary.of(data, noise), findings=self.findings)

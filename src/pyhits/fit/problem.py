@@ -1,0 +1,217 @@
+"""What a fit works on: the data as they are at each stage, and all that has been settled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from pyhits.coordinates.coordinates import Coordinates, split_features
+from pyhits.coordinates.inputs import Inputs, attach
+from pyhits.data.diagnostics import compare, examine
+from pyhits.data.matching import as_trajectories, matched
+from pyhits.data.repair.tell import outlier_notes
+from pyhits.data.times.notes import axis_notes
+from pyhits.data.trajectories import Trajectories
+from pyhits.encoders import Chain, Standardise
+from pyhits.encoders.chain import AUTO, automatic, split
+from pyhits.encoders.flatten import as_rows
+from pyhits.errors import ArgumentError, DataError
+from pyhits.fit.settings import Settings
+from pyhits.fit.splitting import Split, split_data
+from pyhits.noise import Denoised
+from pyhits.training import Recipe
+from pyhits.util.progress import say
+
+
+class Parts(NamedTuple):
+    """A quantity of the training data, and of the data that validate: these may be the same."""
+
+    train: Any
+    validation: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A fit before it trains; each stage returns it with what it has added.
+
+    Attributes
+    ----------
+    settings : Settings
+    seed : int
+    recipe : Recipe
+        With what the stages have settled.
+    split : Split
+        All data in the user's features, the inputs last, and how they were split.
+    given : Trajectories
+        Training data in the user's features, without inputs.
+    states : Parts of Trajectories
+        What flow maps are trained and measured on: encoded, noise taken off.
+    observed : Parts of Trajectories
+        The same with their noise.
+    input_names : tuple of str
+    inputs : Parts of array, shape (n_rows, k), or None
+        Inputs on the rows of ``states``, in the user's units.
+    encoder : Chain or None
+        Between the user's rows and the scaling.
+    scaling : Standardise
+        Not fitted before the last stage.
+    snapshot : tuple of int, or None
+        Shape of the user's snapshots.
+    noise : Denoised or None
+        What was taken off.
+    step_sizes : tuple of int
+        Empty until they are known.
+    notes, findings : tuple of str
+        What was chosen; and what a person would object to in the data, which is among the notes.
+    """
+
+    settings: Settings
+    seed: int
+    recipe: Recipe
+    split: Split
+    given: Trajectories
+    states: Parts
+    observed: Parts
+    input_names: tuple[str, ...]
+    inputs: Parts | None
+    encoder: Chain | None
+    scaling: Standardise
+    snapshot: tuple[int, ...] | None
+    noise: Denoised | None = None
+    step_sizes: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+
+    @property
+    def nothing_held_out(self) -> bool:
+        """Whether the training data themselves validate."""
+        return self.states.validation is self.states.train
+
+    @property
+    def fits_all_rows(self) -> bool:
+        """Whether all rows are fitted to in the end, the held-out part included."""
+        return self.recipe.is_closed and self.split.how != "given"
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """What stands between the user's rows and the flow maps; the scaling must be fitted."""
+        return Coordinates(
+            feature_names=self.given.feature_names,
+            dt=self.given.dt,
+            scaling=self.scaling,
+            encoder=self.encoder,
+            inputs=Inputs.of(self.input_names, self.inputs.train) if self.inputs else None,
+            axis=self.given.axis.steps_alone(),
+            snapshot=self.snapshot,
+        )
+
+    def scaled_inputs(self, coordinates: Coordinates) -> Parts | None:
+        """Return the inputs as flow maps see them; None without any."""
+        if self.inputs is None or coordinates.inputs is None:
+            return None
+        return Parts(*(coordinates.inputs.scaled(part) for part in self.inputs))
+
+    def with_states(self, train: Trajectories, validation: Trajectories, **changes: Any) -> Problem:
+        """Return the problem with other states, as they are observed."""
+        both = Parts(train, validation)
+        return replace(self, states=both, observed=both, **changes)
+
+    def noted(self, *notes: str) -> Problem:
+        """Return the problem with further notes, which are said."""
+        for note in notes:
+            say(note, verbose=self.settings.verbose)
+        return replace(self, notes=(*self.notes, *notes))
+
+
+def pose(
+    settings: Settings, seed: int, X: Any, validation: Any, dt: float | None, inputs: Any
+) -> Problem:
+    """Return the problem that data pose: checked, the inputs told from the states, split.
+
+    Parameters
+    ----------
+    settings : Settings
+    seed : int
+    X, validation, dt, inputs
+        As in :meth:`pyhits.HiTS.fit`.
+
+    Raises
+    ------
+    DataError, ArgumentError
+        Data or settings cannot be used.
+    """
+    recipe = settings.recipe
+    snapshot, encoder, scaling = split(settings.encoder, recipe.standardise)
+    if snapshot is None and isinstance(X, Trajectories):
+        snapshot = X.snapshot
+    X, validation = as_rows(X, snapshot), as_rows(validation, snapshot)
+    names: tuple[str, ...] = ()
+    if inputs is not None:
+        recipe = _for_inputs(recipe)
+        X, names = attach(as_trajectories(X, dt), inputs)
+        dt = None
+        if validation is not None:
+            others = as_trajectories(validation, None, default_dt=X.dt)
+            validation = matched(others, X.dt, X.feature_names, "validation")
+    parted = split_data(
+        X,
+        validation,
+        dt,
+        fraction=settings.validation.fraction,
+        seed=seed,
+        reproduce=recipe.windows == "coupled",
+    )
+    train, acting = split_features(parted.train, names)
+    held, held_acting = train, acting
+    if parted.validation is not parted.train:
+        held, held_acting = split_features(parted.validation, names)
+    if snapshot is not None and math.prod(snapshot) != train.n_features:
+        raise DataError(
+            f"Expected snapshots of shape {snapshot}, got rows of {train.n_features} features."
+        )
+    if isinstance(settings.encoder, str) and settings.encoder == AUTO:
+        _, encoder, scaling = split(automatic(train.n_features), recipe.standardise)
+    findings = _findings(parted, names)
+    said = (parted.note, *axis_notes(parted.whole.axis), *outlier_notes(parted.whole), *findings)
+    problem = Problem(
+        settings=settings,
+        seed=seed,
+        recipe=recipe,
+        split=parted,
+        given=train,
+        states=Parts(train, held),
+        observed=Parts(train, held),
+        input_names=names,
+        inputs=Parts(acting, held_acting) if names else None,
+        encoder=encoder,
+        scaling=scaling,
+        snapshot=snapshot,
+        findings=tuple(findings),
+    )
+    problem = problem.noted(*(note for note in said if note))
+    return problem.noted(f"Inputs: {', '.join(names)}.") if names else problem
+
+
+def _findings(parted: Split, inputs: Sequence[str]) -> list[str]:
+    """Return what a person would object to in the data of a fit."""
+    found = examine(parted.whole, inputs=inputs)
+    if parted.validation is not parted.train:
+        by_time = parted.how == "time"
+        found += compare(parted.train, parted.validation, inputs=inputs, continued=by_time)
+    return [str(finding) for finding in found]
+
+
+def _for_inputs(recipe: Recipe) -> Recipe:
+    """Return the recipe where inputs act; refuse settings that have no meaning then."""
+    if recipe.windows != "anywhere":
+        raise ArgumentError(
+            f"Inputs take windows from anywhere, not windows={recipe.windows!r}: choose "
+            "training='pyhits'."
+        )
+    if recipe.rollout_steps > 1:
+        raise ArgumentError(
+            f"With inputs the loss is of one step, got rollout_steps={recipe.rollout_steps}."
+        )
+    return recipe.override(synthetic=0.0, tables=False)

@@ -1,0 +1,152 @@
+"""A fit from beginning to end: a row of stages, all of them under one clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pyhits.baselines.fitted import FittedBaselines
+from pyhits.data.trained_on import Summary
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import InterruptedWarning, warn
+from pyhits.fit.calibrating import calibrated, held_out
+from pyhits.fit.choice import couple
+from pyhits.fit.preparing import prepare
+from pyhits.fit.problem import Problem, pose
+from pyhits.fit.refitting import refit
+from pyhits.fit.settings import Settings
+from pyhits.fit.shares import UNTIL, UNTIL_ALL
+from pyhits.fit.training import train
+from pyhits.forecasting.fitted import FittedModel
+from pyhits.forecasting.tolerance import measure_agreement
+from pyhits.hierarchy import Selection
+from pyhits.hierarchy.hierarchy import Hierarchy
+from pyhits.timestepper import TimeStepper
+from pyhits.training.nets import nets_taken
+from pyhits.training.parallel import TrainedScales
+from pyhits.uncertainty import Region
+from pyhits.util.clock import Clock
+from pyhits.util.progress import say
+
+M = TypeVar("M", bound=FittedModel)
+
+
+def fit_stepper(
+    settings: Settings,
+    X: Any,
+    *,
+    validation: Any = None,
+    dt: float | None = None,
+    inputs: Any = None,
+    checkpoint: str | Path | None = None,
+) -> TimeStepper:
+    """Fit a time-stepper; the arguments are those of :meth:`pyhits.HiTS.fit`."""
+    clock = Clock.start(settings.time_limit)
+    seed = settings.draw_seed(with_checkpoint=checkpoint is not None)
+    problem = prepare(pose(settings, seed, X, validation, dt, inputs), clock)
+    until = UNTIL_ALL if problem.fits_all_rows else UNTIL
+    with clock.stage("training"):
+        trained = train(problem, clock.until(until["training"]), checkpoint)
+    model = assemble(problem, trained, clock)
+    say("Choosing which scales to couple.", verbose=settings.verbose)
+    with clock.stage("choice of scales"):
+        model = couple(model, problem, clock.until(until["choice"]))
+    if problem.inputs is None:
+        with clock.stage("agreement of scales"):
+            found = measure_agreement(
+                model, problem.states.validation, clock.until(until["agreement"])
+            )
+        model = replace(model, agreement=found)
+    model = measure(model, problem, clock, until)
+    if problem.fits_all_rows:
+        model = fit_to_all(model, problem, clock)
+    return finish(model, clock)
+
+
+def assemble(problem: Problem, trained: TrainedScales, clock: Clock) -> TimeStepper:
+    """Return the model of trained scales, none of them coupled yet but the finest."""
+    settings, finished = problem.settings, sorted(trained.flow_maps)
+    history = {size: trained.histories[size] for size in finished}
+    short = [str(size) for size, one in history.items() if one.stopped_by == "time"]
+    if short:
+        clock.cut(f"the training of step sizes {', '.join(short)}")
+    # Without an encoder the data are those that noise was taken off.
+    states = problem.states.train
+    shown = states if problem.encoder is None else problem.given
+    model = TimeStepper(
+        coordinates=problem.coordinates,
+        hierarchy=Hierarchy({size: trained.flow_maps[size] for size in finished}),
+        selection=Selection((finished[0],), float("nan")),
+        recipe=problem.recipe,
+        history=history,
+        summary=Summary.of(shown, noise_of(problem, states), problem.findings),
+        coupling=settings.selection,
+        notes=problem.notes,
+        interrupted=("training",) if trained.interrupted else (),
+        fitted_by=repr(settings),
+        device=settings.device,
+        verbose=settings.verbose,
+    )
+    return model.noted(nets_taken(history)) if problem.recipe.with_nets else model
+
+
+def noise_of(problem: Problem, states: Trajectories) -> np.ndarray:
+    """Return the standard deviation of the noise that was taken off, by coordinate."""
+    return np.zeros(states.n_features) if problem.noise is None else problem.noise.sigma
+
+
+def measure(
+    model: TimeStepper, problem: Problem, clock: Clock, until: dict[str, float]
+) -> TimeStepper:
+    """Add the region of the data, the baselines and what intervals rest on.
+
+    Ctrl-C keeps what is there.
+    """
+    data = None
+    try:
+        with clock.stage("baselines"):
+            scale = model.coordinates.scaling.scale_
+            model = replace(model, region=Region.of(*problem.observed, scale))
+            limit = clock.until(until["baselines"])
+            baselines = FittedBaselines.fit(*problem.states, problem.inputs, clock=limit)
+            model = replace(model, baselines=baselines)
+        with clock.stage("intervals"):
+            data = held_out(problem, model)
+            model = calibrated(model, data, clock.until(until["intervals"]))
+    except KeyboardInterrupt:
+        model = interrupted(
+            replace(calibrated(model, None), held_out=data),
+            "calibration",
+            "the model is whole, but has no prediction intervals or baselines.",
+        )
+    say(model.notes[-1], verbose=model.verbose)
+    return model
+
+
+def fit_to_all(model: TimeStepper, problem: Problem, clock: Clock) -> TimeStepper:
+    """Fit what was chosen to all rows, the held-out part included; Ctrl-C keeps what is there."""
+    try:
+        with clock.stage("fit to all rows"):
+            return refit(model, problem, clock)
+    except KeyboardInterrupt:
+        what = "the model is whole, but its flow maps have not seen the held-out part."
+        return interrupted(model, "refit", what)
+
+
+def interrupted(model: M, stage: str, what: str) -> M:
+    """Return the model with a stage that Ctrl-C has ended, and warn of it."""
+    warn(f"Interrupted: {what}", InterruptedWarning)
+    return replace(model, interrupted=(*model.interrupted, stage))
+
+
+def finish(model: TimeStepper, clock: Clock) -> TimeStepper:
+    """Return the model with what its time limit has cut, and how long it took."""
+    shortened = clock.note()
+    if shortened is not None:
+        model = model.noted(shortened)
+    sizes = ", ".join(map(str, model.selection.step_sizes))
+    say(f"Coupled step sizes {sizes}; {clock.elapsed:.0f} s.", verbose=model.verbose)
+    return replace(model, seconds=clock.elapsed, stage_seconds=dict(clock.seconds))

@@ -1,0 +1,82 @@
+"""The stage that trains the flow maps of all step sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyhits.errors import TrainingError
+from pyhits.fit.problem import Problem
+from pyhits.fit.settings import widths_by_scale
+from pyhits.training.checkpoint import CheckpointFolder
+from pyhits.training.jobs import fingerprint, make_jobs
+from pyhits.training.parallel import TrainedScales, train_scales, warn_interrupted
+from pyhits.util.clock import Clock
+from pyhits.util.progress import scale_bars
+
+
+def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> TrainedScales:
+    """Train one flow map a step size.
+
+    Parameters
+    ----------
+    problem : Problem
+        Prepared.
+    clock : Clock
+        Of the training.
+    checkpoint : path, optional
+        Folder in which finished and unfinished scales are kept.
+
+    Raises
+    ------
+    TrainingError, CheckpointError
+    KeyboardInterrupt
+        Before any scale was finished; later ones end the training with what is.
+    """
+    settings, sizes = problem.settings, list(problem.step_sizes)
+    widths = widths_by_scale(settings.hidden_sizes, sizes)
+    inputs = problem.scaled_inputs(problem.coordinates)
+    jobs = make_jobs(
+        *problem.states,
+        problem.scaling,
+        problem.recipe,
+        sizes,
+        seed=problem.seed,
+        dense=settings.dense,
+        dtype=dtype_of(problem),
+        device=settings.device,
+        hidden_sizes=widths,
+        inputs=inputs,
+    )
+    folder = None
+    if checkpoint is not None:
+        key = fingerprint(
+            *problem.states,
+            problem.recipe,
+            problem.seed,
+            dtype_of(problem),
+            settings.dense,
+            problem.scaling,
+            widths,
+            sizes,
+            inputs,
+        )
+        folder = CheckpointFolder(checkpoint, key)
+        for job in jobs:
+            job.checkpoint = folder.progress_file(job.step_size)
+    with scale_bars(sizes, verbose=settings.verbose) as watch:
+        trained = train_scales(
+            jobs, n_jobs=settings.n_jobs, folder=folder, watch=watch, clock=clock
+        )
+    finished = sorted(trained.flow_maps)
+    if trained.interrupted:
+        if not finished:
+            raise KeyboardInterrupt
+        warn_interrupted(finished, [size for size in sizes if size not in trained.flow_maps])
+    elif not finished:
+        raise TrainingError("No scale was trained.")
+    return trained
+
+
+def dtype_of(problem: Problem) -> str:
+    """Return the arithmetic of the flow maps: as asked, or float64 for closed forms."""
+    return problem.settings.dtype or ("float64" if problem.recipe.is_closed else "float32")

@@ -1,0 +1,180 @@
+"""What a fit has found: the parts of a model, without what it does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from pyhits.baselines.fitted import FittedBaselines
+from pyhits.coordinates.coordinates import Coordinates
+from pyhits.coordinates.inputs import Inputs
+from pyhits.data.times import TimeAxis
+from pyhits.data.trained_on import Summary
+from pyhits.encoders import Chain, Standardise
+from pyhits.flowmaps import FlowMap
+from pyhits.forecasting.heldout import HeldOut
+from pyhits.forecasting.maps import FittedMaps
+from pyhits.hierarchy import Selection
+from pyhits.hierarchy.disagreement import Agreement
+from pyhits.hierarchy.hierarchy import Hierarchy
+from pyhits.policies import Coupling
+from pyhits.training.history import History
+from pyhits.training.recipe import Recipe
+from pyhits.uncertainty import Calibration, Region
+from pyhits.util.progress import say
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FittedModel:
+    """The parts of a fitted model.
+
+    Attributes
+    ----------
+    coordinates : Coordinates
+        Between the user's rows and the states of the flow maps.
+    hierarchy : Hierarchy
+        The flow maps of all trained scales.
+    selection : Selection
+        The coupled step sizes and every candidate on the way.
+    coupling : Coupling
+        How these were chosen, and how states between them are found.
+    recipe : Recipe
+        Training settings, with nothing left open.
+    history : mapping of int to History
+        How each scale's training went.
+    summary : Summary
+        What is remembered of the training data.
+    agreement : mapping of int to Agreement
+        What the disagreement of a scale with the next finer one is worth, where it was measured.
+    calibration : Calibration or None
+        Errors of forecasts of held-out data, for intervals; None where nothing was held out.
+    region : Region or None
+        Where the training data lie.
+    baselines : FittedBaselines or None
+        Simple baselines fitted to the same data, for evaluations.
+    notes : tuple of str
+        What was chosen on the user's behalf.
+    seconds : float
+        How long the fit took.
+    stage_seconds : mapping of str to float
+        How long each stage of it took; files do not hold it.
+    interrupted : tuple of str
+        Stages of the fit that Ctrl-C has cut short.
+    fitted_by : str
+        The estimator as it was called.
+    device : str
+        Where to step.
+    verbose : bool
+        Show progress, on standard error.
+    held_out : HeldOut or None
+        What errors are measured on when scales are coupled anew; neither files nor pickles hold it.
+    """
+
+    coordinates: Coordinates
+    hierarchy: Hierarchy
+    selection: Selection
+    recipe: Recipe
+    history: Mapping[int, History]
+    summary: Summary
+    coupling: Coupling = field(default_factory=Coupling)
+    agreement: Mapping[int, Agreement] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    region: Region | None = None
+    baselines: FittedBaselines | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    interrupted: tuple[str, ...] = ()
+    fitted_by: str = ""
+    device: str = "cpu"
+    verbose: bool = False
+    held_out: HeldOut | None = field(default=None, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickles hold: all but the held-out data."""
+        return {**self.__dict__, "held_out": None}
+
+    def noted(self, *notes: str) -> Self:
+        """Return the model with further notes, which are said."""
+        for note in notes:
+            say(note, verbose=self.verbose)
+        return replace(self, notes=(*self.notes, *notes))
+
+    @property
+    def interpolation(self) -> str:
+        """How states between the finest coupled steps are found."""
+        return self.coupling.interpolation
+
+    @property
+    def maps(self) -> FittedMaps:
+        """Flow maps in their coordinates."""
+        return FittedMaps(self.hierarchy, self.coordinates, self.interpolation, self.device)
+
+    @property
+    def flow_maps(self) -> Mapping[int, FlowMap]:
+        """The trained scales, by step size."""
+        return self.hierarchy.flow_maps
+
+    @property
+    def scaling(self) -> Standardise:
+        """From encoded rows to the states of the flow maps."""
+        return self.coordinates.scaling
+
+    @property
+    def encoder(self) -> Chain | None:
+        """What comes before the scaling."""
+        return self.coordinates.encoder
+
+    @property
+    def inputs(self) -> Inputs | None:
+        """What acts on the system."""
+        return self.coordinates.inputs
+
+    @property
+    def axis(self) -> TimeAxis:
+        """What the times of the training data meant: numbers, or dates and their steps."""
+        return self.coordinates.axis
+
+    @property
+    def dt(self) -> float:
+        """Time step of the data."""
+        return self.coordinates.dt
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the user's features."""
+        return self.coordinates.feature_names
+
+    @property
+    def coordinate_names(self) -> tuple[str, ...]:
+        """Names of the encoded coordinates."""
+        return self.coordinates.names
+
+    @property
+    def n_features_in(self) -> int:
+        """Number of the user's features."""
+        return self.coordinates.n_features
+
+    @property
+    def start_rows(self) -> int:
+        """Rows that a forecast starts from: more than 1 with delays."""
+        return self.coordinates.history
+
+    @property
+    def noise(self) -> np.ndarray:
+        """Standard deviation of the noise that was taken off, shape ``(n_coordinates,)``."""
+        return self.summary.noise
+
+    @property
+    def dense(self) -> int:
+        """States that the finest flow map returns from one evaluation."""
+        return self.flow_maps[min(self.flow_maps)].outputs
+
+    @property
+    def dtype(self) -> str:
+        """Arithmetic of the flow maps."""
+        first = next(iter(self.flow_maps.values()))
+        return str(next(iter(first.state_dict().values())).dtype).removeprefix("torch.")

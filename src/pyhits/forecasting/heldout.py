@@ -1,0 +1,51 @@
+"""What a fit keeps of its data to tell the errors of forecasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyhits.data.trajectories import Trajectories
+from pyhits.forecasting.maps import FittedMaps
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Recordings, and the data without them; both in the user's features, the inputs last.
+
+    Attributes
+    ----------
+    data : Trajectories
+        To forecast.
+    train : Trajectories
+        To fit to, without noise if that was taken off.
+    """
+
+    data: Trajectories
+    train: Trajectories
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Data that errors of forecasts are measured on, and what may forecast them.
+
+    Attributes
+    ----------
+    data : Trajectories
+        Not trained on; in the user's features, the inputs last.
+    trained : Trajectories or None
+        Some that were trained on, likewise.
+    maps : FittedMaps or None
+        Flow maps and encoders that have not seen ``data``; None for the model's own.
+    folds : tuple of Fold
+        For closed forms, which are fitted in a moment: all recordings, in parts.
+    unit : array, shape (d,), or None
+        Sizes that errors are measured in; None for the spread of the model's data.
+    """
+
+    data: Trajectories
+    trained: Trajectories | None = None
+    maps: FittedMaps | None = None
+    folds: tuple[Fold, ...] = ()
+    unit: np.ndarray | None = None

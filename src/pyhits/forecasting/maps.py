@@ -1,0 +1,101 @@
+"""Flow maps and the coordinates that they step in: forecasts of the user's states, unchecked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyhits.coordinates.coordinates import Coordinates
+from pyhits.errors import ArgumentError
+from pyhits.flowmaps import FlowMap
+from pyhits.hierarchy.forecast import forecast
+from pyhits.hierarchy.hierarchy import Hierarchy
+
+
+@dataclass(frozen=True, eq=False)
+class FittedMaps:
+    """Flow maps, and the coordinates that they step in.
+
+    Attributes
+    ----------
+    hierarchy : Hierarchy
+    coordinates : Coordinates
+    interpolation : {"cubic", "linear"}
+        Between the finest coupled steps.
+    device : str
+    """
+
+    hierarchy: Hierarchy
+    coordinates: Coordinates
+    interpolation: str = "cubic"
+    device: str = "cpu"
+
+    def ahead(
+        self,
+        states: np.ndarray,
+        n_steps: int,
+        step_sizes: Sequence[int],
+        *,
+        encoded: bool = False,
+        inputs: np.ndarray | None = None,
+        **settings: Any,
+    ) -> np.ndarray:
+        """Step states forward; diverged forecasts are NaN unless ``on_divergence`` is ``"raise"``.
+
+        Parameters
+        ----------
+        states : array, shape (n, d), or (n, history, d) with delays
+            In the user's units; or encoded, ``(n, k)``.
+        encoded : bool
+            Whether the states are those that the encoder returns: so is the result then.
+        inputs : array, shape (n, n_steps, k) or (1, n_steps, k), optional
+            In the user's units.
+        **settings
+            As :class:`pyhits.hierarchy.forecast.Forecaster` takes them.
+
+        Returns
+        -------
+        array, shape (n, n_steps + 1, d) or (n, m, d)
+
+        Raises
+        ------
+        ArgumentError
+            A step size was not trained.
+        """
+        own = self.coordinates
+        if inputs is not None:
+            assert own.inputs is not None
+            settings["inputs"] = own.inputs.scaled(inputs)
+        return forecast(
+            states,
+            self.hierarchy,
+            own.scaling,
+            n_steps,
+            **{
+                "step_sizes": step_sizes,
+                "on_divergence": "return",
+                "interpolation": self.interpolation,
+                "device": self.device,
+                "preprocessor": None if encoded else own.encoder,
+                **settings,
+            },
+        )
+
+    def on_device(self, step_sizes: Sequence[int]) -> dict[int, FlowMap]:
+        """Return the flow maps of some step sizes, where they are to step.
+
+        Raises
+        ------
+        ArgumentError
+            A step size was not trained.
+        """
+        maps = self.hierarchy.flow_maps
+        missing = [size for size in step_sizes if size not in maps]
+        if missing:
+            raise ArgumentError(
+                f"Step size {missing[0]} was not trained; there are {', '.join(map(str, maps))}."
+            )
+        return {size: maps[size].to(self.device) for size in step_sizes}

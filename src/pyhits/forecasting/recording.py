@@ -1,0 +1,82 @@
+"""Forecasts that go on from the end of a recording, in the form in which it came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pyhits.coordinates.starts import Starts, is_single, last_rows, positions
+from pyhits.data.containers import as_recording, dates_of
+from pyhits.data.trajectories import Trajectories
+from pyhits.encoders.flatten import as_rows
+from pyhits.errors import ArgumentError
+from pyhits.forecasting.fitted import FittedModel
+from pyhits.noise import initial_state
+from pyhits.uncertainty import Forecast
+from pyhits.util.progress import say
+
+#: Forecasts starts, as :meth:`pyhits.TimeStepper.forecast` does.
+Forecaster = Callable[..., np.ndarray | Forecast]
+
+
+def forecast_recording(
+    model: FittedModel,
+    forecast: Forecaster,
+    recording: Any,
+    n_steps: int | None,
+    *,
+    denoise_start: bool | None,
+    **options: Any,
+) -> Any:
+    """Go on from a recording's end; see :meth:`pyhits.TimeStepper.forecast_from`.
+
+    Parameters
+    ----------
+    forecast : callable
+        The model's own.
+    **options
+        Of that forecast.
+    """
+    own = model.coordinates
+    rows = as_rows(recording, own.snapshot)
+    single = is_single(rows)
+    if denoise_start and own.inputs is not None:
+        raise ArgumentError("denoise_start is not for models with inputs.")
+    smooth = initial_state.is_estimated(denoise_start, model.noise, own.history)
+    if isinstance(rows, np.ndarray) and rows.ndim > 1:
+        # Earlier rows do not count: neither their gaps nor their size in float64.
+        rows = last_rows(rows, max(2, own.history), initial_state.ROWS[-1] if smooth else 0)
+    data, _ = own.split(own.recorded(rows, inputs=False))
+    starts = own.endings(data)
+    single = single and len(starts.times) == 1
+    if smooth:
+        starts = Starts(_smoothed(model, data), starts.times)
+    states = forecast(starts, n_steps, **options)
+    begin = (data.axis, starts.times)
+    if isinstance(states, Forecast):
+        dated = replace(states, dates=dates_of(states.times, *begin))
+        return dated.first() if single else dated
+    if options.get("out") is not None:
+        return states
+    t = options.get("t")
+    steps = np.arange(states.shape[1]) if t is None else positions(t, own.dt)
+    return as_recording(
+        states[0] if single else states, recording, own.feature_names, own.dt * steps, *begin
+    )
+
+
+def _smoothed(model: FittedModel, data: Trajectories) -> np.ndarray:
+    """Return the last rows of recordings without the noise on them."""
+    own, coupled = model.coordinates, model.selection.step_sizes
+    found, note = initial_state.last_rows_without_noise(
+        data,
+        lambda states, n: model.maps.ahead(states, n, coupled, encoded=True),
+        own.encoder,
+        model.noise,
+        own.scaling.scale_,
+    )
+    say(note, verbose=model.verbose)
+    return found

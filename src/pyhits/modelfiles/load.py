@@ -1,0 +1,181 @@
+"""Reading model files: what they declare is checked before anything is built of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from pyhits._version import __version__
+from pyhits.coordinates.coordinates import Coordinates
+from pyhits.coordinates.inputs import Inputs
+from pyhits.data.packing import default_names
+from pyhits.data.times import TimeAxis
+from pyhits.data.trained_on import Summary
+from pyhits.encoders import Chain, Standardise
+from pyhits.encoders.chain import from_plain
+from pyhits.errors import ArgumentError, FileFormatError, warn
+from pyhits.flowmaps.base import FLOW_MAPS
+from pyhits.hierarchy import Selection
+from pyhits.hierarchy.disagreement import Agreement
+from pyhits.hierarchy.hierarchy import Hierarchy
+from pyhits.modelfiles.consistency import check_model
+from pyhits.modelfiles.modelfile import FORMAT, OF_DATA, OF_INPUTS, UNCHECKED, check_content
+from pyhits.policies import Coupling
+from pyhits.timestepper import TimeStepper
+from pyhits.training import History, Recipe
+from pyhits.uncertainty.pack import unpack_trust
+from pyhits.util.atomic import first_line
+from pyhits.util.checks import LARGEST_MAGNITUDE, check_device
+from pyhits.util.stored import TensorSpec, same_names, under
+from pyhits.util.tensorfile import read_tensors
+
+#: Curves of a choice of delays, which may be infinite.
+_CURVES = ("e1", "errors", "information")
+
+
+def load(path: str | Path, *, device: str = "cpu", verbose: bool = False) -> TimeStepper:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path : path
+    device : str
+        Where to forecast; a model trained on a GPU loads on a CPU.
+    verbose : bool
+        Show the progress of forecasts, on standard error.
+
+    Raises
+    ------
+    FileFormatError
+        The file is missing, truncated, of another kind, or of a newer version.
+    """
+    check_device(device)
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(f"Expected the path of a model file, got {path!r}.")
+    path = Path(path).expanduser()
+    tensors, facts = read_tensors(
+        path, what="a PyHiTS model file", check=partial(_check_facts, path)
+    )
+    if facts["format"] == UNCHECKED:
+        warn(
+            f"{path} is of a version that wrote no checksum: whether it has changed since cannot "
+            "be told. Save the model again to have one."
+        )
+    try:
+        with np.errstate(all="ignore"):
+            model = _build(tensors, facts)
+            check_model(model)
+    except MemoryError:
+        raise
+    # What was declared is there by now; how it fits together is for those who use it to say.
+    except Exception as error:
+        raise FileFormatError(f"{path} is damaged: {first_line(error)}.") from None
+    return replace(model, device=device, verbose=verbose)
+
+
+def _check_facts(
+    path: Path, facts: dict[str, Any], found: dict[str, TensorSpec], has_checksum: bool
+) -> None:
+    """Check what a file says, and that its tensors are those that this calls for."""
+    version = facts.get("format")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise FileFormatError(f"{path} is a PyHiTS file, but not a model.")
+    if version > FORMAT:
+        by = " ".join(str(facts.get("pyhits_version"))[:40].split())
+        raise FileFormatError(
+            f"{path} was written by PyHiTS {by}, in a layout newer than this version "
+            f"({__version__}) knows; upgrade pyhits to read it."
+        )
+    if version < UNCHECKED:
+        raise FileFormatError(
+            f"{path} is of layout {version}, which was never released and is not read any more; "
+            "fit the model again."
+        )
+    if version > UNCHECKED and not has_checksum:
+        raise ValueError("it has lost its checksum")
+    check_content(facts, found)
+
+
+def _build(tensors: dict[str, Tensor], facts: dict[str, Any]) -> TimeStepper:
+    """Return the model that tensors and plain values, checked one by one, are."""
+    coordinates = _coordinates(tensors, facts)
+    scales = {int(scale["step_size"]): scale for scale in facts["scales"]}
+    calibration, region, baselines = unpack_trust(
+        tensors,
+        facts.get("trust", {}),
+        coordinates.names,
+        coordinates.n_features,
+        coordinates.dt,
+    )
+    data = facts["data"]
+    return TimeStepper(
+        coordinates=coordinates,
+        hierarchy=Hierarchy(
+            {
+                size: FLOW_MAPS.from_stored(scale["map"], under(f"scale.{size}.", tensors))
+                for size, scale in scales.items()
+            }
+        ),
+        selection=Selection.from_dict(facts["selection"]),
+        recipe=Recipe.from_dict(facts["recipe"]),
+        history={s: History.from_dict(of["history"]) for s, of in scales.items()},
+        summary=_summary(tensors, data),
+        coupling=Coupling(**facts["coupling"]),
+        agreement={int(s): Agreement(*of) for s, of in data.get("agreement", {}).items()},
+        calibration=calibration,
+        region=region,
+        baselines=baselines,
+        notes=tuple(facts["notes"]),
+        seconds=float(facts["seconds"]),
+        fitted_by=facts.get("fitted_by", ""),
+        interrupted=tuple(facts.get("interrupted", ())),
+    )
+
+
+def _summary(tensors: dict[str, Tensor], data: dict[str, Any]) -> Summary:
+    return Summary(
+        fingerprint=data["fingerprint"],
+        n_trajectories=data["n_trajectories"],
+        n_rows=data["n_rows"],
+        findings=tuple(data.get("findings", ())),
+        **{name: tensors[f"data.{name}"].numpy() for name in OF_DATA},
+    )
+
+
+def _coordinates(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Coordinates:
+    scaling = Standardise(facts["standardise"], common=facts.get("common_scale", False))
+    inputs = snapshot = None
+    if "snapshot" in facts:
+        snapshot = tuple(int(n) for n in facts["snapshot"])
+    if "inputs" in facts:
+        names = tuple(str(name) for name in facts["inputs"])
+        inputs = Inputs(names, *(tensors[f"inputs.{n}"].numpy() for n in OF_INPUTS))
+    names = facts.get("feature_names", default_names(len(tensors["data.low"])))
+    return Coordinates(
+        feature_names=tuple(names),
+        dt=float(facts["dt"]),
+        scaling=scaling.set_statistics(
+            tensors["encoder.mean"].numpy(), tensors["encoder.scale"].numpy()
+        ),
+        encoder=_encoder(tensors, facts["preprocessor"]) if "preprocessor" in facts else None,
+        inputs=inputs,
+        axis=TimeAxis.from_dict(facts["data"].get("time_axis", {})),
+        snapshot=snapshot,
+    )
+
+
+def _encoder(tensors: dict[str, Tensor], links: list[dict[str, Any]]) -> Chain:
+    start = "preprocessor."
+    arrays = {k.removeprefix(start): t.numpy() for k, t in tensors.items() if k.startswith(start)}
+    encoder = Chain(from_plain(links)).set_state(**arrays)
+    same_names(encoder.state(), arrays, "its encoder")
+    sizes = {k.split(".")[-1]: np.abs(a).max(initial=0) for k, a in arrays.items()}
+    if any(size >= LARGEST_MAGNITUDE for k, size in sizes.items() if k not in _CURVES):
+        raise ValueError("its encoder holds numbers beyond those of any data")
+    return encoder
