@@ -167,16 +167,6 @@ def test_every_changed_byte_of_the_tensors_is_noticed(fitted: pyhits.HiTS, tmp_p
     pyhits.load(path)
 
 
-def test_settings_that_no_file_may_hold_are_refused_when_saving(
-    fitted: pyhits.HiTS, tmp_path: Path
-) -> None:
-    model = pyhits.load(fitted.save(tmp_path / "m.safetensors"))
-    with pytest.raises(ArgumentError, match="time_limit"):
-        model.set_params(time_limit="soon").save(tmp_path / "m.safetensors")
-    model.set_params(time_limit=None, training__max_steps=1e3).save(tmp_path / "m.safetensors")
-    assert pyhits.load(tmp_path / "m.safetensors").training.max_steps == 1000
-
-
 def test_names_that_nobody_gave_are_left_out(
     oscillations: pyhits.Trajectories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,15 +82,8 @@ def refit(model: M, problem: Problem, clock: Clock) -> M:
                 break
     if clock.is_limited and not is_done:
         clock.cut("the fit of what was chosen to the held-out part as well")
-    if coordinates is own:
-        return replace(model, hierarchy=Hierarchy(maps))
-    return _in_other_coordinates(
-        replace(model, hierarchy=Hierarchy(maps), coordinates=coordinates),
-        problem,
-        data,
-        own,
-        clock,
-    )
+    model = replace(model, hierarchy=Hierarchy(maps), coordinates=coordinates)
+    return model if coordinates is own else _renewed(model, problem, data, own, clock)
 
 
 def _jobs(model: FittedModel, coordinates: Coordinates, data: AllRows) -> list[ScaleJob]:
