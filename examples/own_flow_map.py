@@ -20,10 +20,10 @@ from torch import Tensor
 
 import pyhits
 from pyhits.encoders import Standardise
-from pyhits.evaluation.metrics import masked_mse
 from pyhits.flowmaps import FlowMap, register
 from pyhits.hierarchy import Candidate, select
 from pyhits.hierarchy.forecast import forecast
+from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.training import WindowSampler
 
 
@@ -99,7 +99,7 @@ def run(folder: Path) -> float:
             512,
             on_divergence="return",
         )
-        return masked_mse(data.to_array(), states, encoder.scale_)
+        return ForecastErrors.of(data.to_array(), states, encoder.scale_).mse
 
     # The paper's greedy rule on validation rollouts; the 0 would be the seconds they took.
     chosen = select(list(maps), lambda sizes: Candidate(sizes, error(held, sizes)))

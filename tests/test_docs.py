@@ -15,6 +15,7 @@ import typer.main
 import pyhits
 from pyhits import flowmaps, systems
 from pyhits.cli.app import app
+from pyhits.encoders import ENCODERS
 from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.systems import registry
 from pyhits.training import Recipe, parallel
@@ -37,7 +38,7 @@ RUN = (
     "adaptive",
     "inputs",
     "few-points",
-    "trust",
+    "uncertainty",
     "hybrid",
     "model-files",
     "extending",
@@ -80,7 +81,8 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(parallel, "n_cores", lambda: 1)
     monkeypatch.setattr(distributed, "LocalCluster", in_threads)
     monkeypatch.setattr(registry, "_catalogue", dict(registry._catalogue))
-    monkeypatch.setattr(FLOW_MAPS, "classes", dict(FLOW_MAPS.classes))
+    for family in (FLOW_MAPS, ENCODERS):
+        monkeypatch.setattr(family, "classes", dict(family.classes))
     monkeypatch.chdir(tmp_path)
     t = np.arange(0, 40, 0.1)
     table = np.column_stack([t, np.sin(t), np.cos(t)])

@@ -1,7 +1,7 @@
 """Reversible maps from the user's states to the coordinates that flow maps work in."""
 
 from pyhits.encoders.autoencoder import Autoencoder
-from pyhits.encoders.base import Encoder
+from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.encoders.chain import Chain
 from pyhits.encoders.delay import DelayEmbedding
 from pyhits.encoders.embedding import DelayChoice, choose_delays
@@ -10,6 +10,7 @@ from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
 
 __all__ = [
+    "ENCODERS",
     "POD",
     "Autoencoder",
     "Chain",
