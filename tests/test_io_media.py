@@ -14,6 +14,7 @@ import pyhits
 from pyhits.data.files import film as film_format
 from pyhits.data.files import limits
 from pyhits.data.files.media import FILMS
+from pyhits.data.summary import spread
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import (
     ArgumentError,
@@ -333,13 +334,12 @@ def test_split_time_by_rows_and_with_overlap():
         data.split_time(5, overlap=3)
 
 
-def test_the_spread_is_numpys(monkeypatch):
+def test_the_spread_is_numpys():
     values = np.random.default_rng(0).standard_normal((50, 300)).astype(np.float32)
     data = Trajectories(values, 1.0)
     exact = values.std(axis=0, dtype=np.float64)
     np.testing.assert_array_equal(data.spread(), exact)
-    monkeypatch.setattr("pyhits.data.trajectories._COLUMNS", 128)
-    np.testing.assert_allclose(data.spread(), exact, rtol=1e-14)
+    np.testing.assert_allclose(spread(values, at_once=128), exact, rtol=1e-14)
 
 
 @pytest.mark.usefixtures("av")

@@ -132,10 +132,8 @@ def set_times(
     ----------
     times : list of array, Series or index, each shape (n_rows,)
         Of each trajectory, or one vector for all.
-    labels : list of str
-        What holds them, for messages.
-    name : str, optional
-        Of the column or index that holds them.
+    labels, name : list of str and str
+        What holds them, for messages; the name of the column or index.
     **reading
         ``time_format``, ``time_zone``, ``units`` and ``calendar`` of
         :func:`~pyhits.data.times.read_times`.

@@ -121,18 +121,7 @@ def rows_before(
         A recording is too short; its first trajectory is named.
     """
     firsts = np.flatnonzero(np.diff(numbers, prepend=-1))
-    total = np.add.reduceat(lengths, firsts)
-    if (total < _SHORTEST).any():
-        short = int(np.flatnonzero(total < _SHORTEST)[0])
-        raise DataError(
-            f"Trajectory {firsts[short]} has {total[short]} rows; a split by time takes "
-            f"{_SHORTEST} or more."
-        )
-    if isinstance(last, (int, np.integer)) and last >= 1:
-        head = total - as_count(int(last), "last", most=2 * int(total.max()))
-    else:
-        head = np.round((1 - as_fraction(last)) * total).astype(int)
-        head = np.clip(head, 2, total - 1)
+    head = _of_recordings(np.add.reduceat(lengths, firsts), firsts, last)
     begins = np.cumsum(lengths) - lengths
     before = np.clip(head[numbers] - (begins - begins[firsts][numbers]), 0, lengths)
     least = max(2, overlap)
@@ -145,3 +134,25 @@ def rows_before(
             f"{least} or more."
         )
     return np.asarray(before)
+
+
+def _of_recordings(
+    total: np.ndarray, firsts: np.ndarray, last: float | np.integer[Any]
+) -> np.ndarray:
+    """Return how many rows of each recording lie before its last part.
+
+    Parameters
+    ----------
+    total, firsts : array of int, shape (n_recordings,)
+        Its rows, and the number of its first trajectory.
+    """
+    if (total < _SHORTEST).any():
+        short = int(np.flatnonzero(total < _SHORTEST)[0])
+        raise DataError(
+            f"Trajectory {firsts[short]} has {total[short]} rows; a split by time takes "
+            f"{_SHORTEST} or more."
+        )
+    if isinstance(last, (int, np.integer)) and last >= 1:
+        return np.asarray(total - as_count(int(last), "last", most=2 * int(total.max())))
+    head = np.round((1 - as_fraction(last)) * total).astype(int)
+    return np.asarray(np.clip(head, 2, total - 1))

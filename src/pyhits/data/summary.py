@@ -6,10 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-#: Features whose statistics are taken together.
-_COLUMNS = 1 << 14
-
-
 def mean_variance(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Return each feature's variance over time, averaged over the trajectories.
 
@@ -28,10 +24,10 @@ def mean_variance(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return np.asarray((squares / counts).mean(axis=0))
 
 
-def spread(values: np.ndarray) -> np.ndarray:
-    """Return each feature's standard deviation over all rows, float64."""
+def spread(values: np.ndarray, at_once: int = 1 << 14) -> np.ndarray:
+    """Return each feature's standard deviation over all rows, float64, so many features at once."""
     # Some columns at a time, so that films in float32 are never there in float64.
-    parts = np.split(values, range(_COLUMNS, values.shape[1], _COLUMNS), axis=1)
+    parts = np.split(values, range(at_once, values.shape[1], at_once), axis=1)
     return np.concatenate([part.std(axis=0, dtype=np.float64) for part in parts])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,22 +77,7 @@ def read(path: Path, wanted: Reading) -> Pieces:
         stream = film.streams.video[0]
         stream.thread_type = "AUTO"
         stream.codec_context.options = bound
-        if (stream.width or 0) * (stream.height or 0) > most:
-            raise FileFormatError(
-                f"{path} says that its frames are {stream.width} x {stream.height}, more than its "
-                f"{path.stat().st_size} bytes can hold; write or copy it again."
-            )
-        frames: list[Any] = []
-        times: list[float] = []
-        check = partial(_check_size, n_bytes=path.stat().st_size)
-        check(1, 3 * (stream.width or 0) * (stream.height or 0))
-        announced = _announced(stream, wanted)
-        for time, frame in _stretch(film, stream, wanted):
-            frames.append(_picture(frame, wanted))
-            times.append(time)
-            if len(frames) == 1 or len(frames) > announced:
-                # Some films do not say how many there are, or too few.
-                check(max(announced, len(frames)), frames[0].size)
+        frames, times = _decoded(film, stream, wanted, path, most)
         average = stream.average_rate
         seconds = 0.0 if stream.duration is None else float(stream.duration * stream.time_base)
     if not frames:
@@ -113,6 +97,36 @@ def read(path: Path, wanted: Reading) -> Pieces:
         start_times=np.array([times[0]]),
         snapshot=shape,
     )
+
+
+def _decoded(
+    film: Any, stream: Any, wanted: Reading, path: Path, most: int
+) -> tuple[list[Any], list[float]]:
+    """Return the pictures and their times, as long as they are no more than the file can hold.
+
+    Parameters
+    ----------
+    most : int
+        Pixels of a frame.
+    """
+    n_bytes = path.stat().st_size
+    width, height = stream.width or 0, stream.height or 0
+    if width * height > most:
+        raise FileFormatError(
+            f"{path} says that its frames are {width} x {height}, more than its {n_bytes} bytes "
+            "can hold; write or copy it again."
+        )
+    _check_size(1, 3 * width * height, n_bytes)
+    announced = _announced(stream, wanted)
+    frames: list[Any] = []
+    times: list[float] = []
+    for time, frame in _stretch(film, stream, wanted):
+        frames.append(_picture(frame, wanted))
+        times.append(time)
+        if len(frames) == 1 or len(frames) > announced:
+            # Some films do not say how many there are, or too few.
+            _check_size(max(announced, len(frames)), frames[0].size, n_bytes)
+    return frames, times
 
 
 def write(trajectories: Trajectories, path: Path) -> None:

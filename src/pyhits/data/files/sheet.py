@@ -76,14 +76,7 @@ def sniff(
 ) -> Sheet:
     """Find out the layout from the beginning of a file.
 
-    Parameters
-    ----------
-    header : bool, optional
-        Whether the first line holds names, where it is known.
-    decimal : {".", ","}, optional
-        What begins decimals, where it is known.
-    names : sequence of str, optional
-        Names that go before those of the header, if they are as many as there are columns.
+    Parameters are those of :func:`pyhits.read`.
 
     Raises
     ------
@@ -116,17 +109,27 @@ def sniff(
         given = fitted(fields, n, path, head, found, below)
     elif given is None and header is not False:
         given = commented_names(head.comments, dialect, n)
-    texts = [
-        k
-        for k in range(n)
-        if _holds_texts(
-            [row[k] for row in below[:50] if len(row) > k],
-            dialect,
-            is_label=given is not None and is_trajectory_name(given[k]),
-        )
-    ]
+    texts = _text_columns(below[:50], n, dialect, given)
     skipped = head.numbers[found.n_lines]
     return Sheet(head.encoding, dialect, given, fields, skipped, n, is_open, texts)
+
+
+def _text_columns(
+    rows: list[list[str]], n: int, dialect: Dialect, names: list[str] | None
+) -> list[int]:
+    """Return the columns whose first cells are dates or other texts."""
+    found = []
+    for k in range(n):
+        fields = [row[k] for row in rows if len(row) > k]
+        kinds = {kind_of(field, dialect.style) for field in fields}
+        if names is not None and is_trajectory_name(names[k]):  # it may be called anything
+            is_text = "text" in kinds or "date" in kinds
+        else:
+            cells = as_cells(fields, dialect.style)
+            is_text = "number" not in kinds and cells.values.dtype.kind != "f"
+        if is_text:
+            found.append(k)
+    return found
 
 
 def _has_open_end(names: list[str] | None, rows: list[list[str]]) -> bool:
@@ -135,15 +138,6 @@ def _has_open_end(names: list[str] | None, rows: list[list[str]]) -> bool:
     if n == 1 or not all(row[-1] == "" for row in rows):
         return False
     return len(rows) > 1 if names is None else names[-1] == "" or len(names) < n
-
-
-def _holds_texts(fields: list[str], dialect: Dialect, *, is_label: bool) -> bool:
-    """Tell whether the first cells of a column are dates or other texts."""
-    kinds = {kind_of(field, dialect.style) for field in fields}
-    if is_label:  # a trajectory may be called anything
-        return "text" in kinds or "date" in kinds
-    cells = as_cells(fields, dialect.style)
-    return "number" not in kinds and cells.values.dtype.kind != "f"
 
 
 def _is_quoted(line: str) -> bool:

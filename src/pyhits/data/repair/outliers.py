@@ -75,16 +75,9 @@ def find_outliers(
 ) -> list[Outlier]:
     """Point out values that their neighbours contradict.
 
-    A value is an outlier if it lies outside of all that its neighbours allow, the values before and
-    behind it and the straight lines through two rows on either side, by more than
-    :data:`THRESHOLD` times the larger of two robust spreads: that of the deviation from the line
-    between the neighbours over the whole feature, and over the rows nearby; and if what comes
-    behind goes on from what was before. So neither steps, nor spikes of more than one row, nor
-    bursts of fast motion are outliers. Up to three rows in a row
-    count if they are alike and lie outside of the feature's range; and marks for missing values,
-    such as -999 or 1e30, however often they stand there. The first and the last row of a
-    trajectory have neighbours on one side only and are not judged. A feature of whose rows more
-    than 2 % stand out moves so.
+    The rules are those of ``docs/data.md``, "Outliers": by more than :data:`THRESHOLD` times the
+    larger of two robust spreads, that of the deviation from the line between the neighbours over
+    the whole feature, and over the rows nearby.
 
     Parameters
     ----------

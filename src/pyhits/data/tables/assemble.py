@@ -55,30 +55,33 @@ def from_columns(
         as_numeric(columns[k], what=f"Column {names[k]!r} of {where}", missing=raw) for k in kept
     ]
     values = np.column_stack(parts)
-    bounds = [0, n_rows]
-    if roles.trajectory is not None:
-        ids = _trajectory_ids(columns[roles.trajectory], names[roles.trajectory], where)
-        bounds = [*trajectory_starts(ids), n_rows]
-        if len(bounds) - 1 != len(np.unique(ids)):
-            again = next(k for k in bounds[1:-1] if ids[k] in ids[:k])
-            raise DataError(
-                f"The rows of each trajectory must stand together in {where}, but trajectory "
-                f"{ids[again]!s} begins again in row {again}. Sort the rows by trajectory."
-            )
+    bounds = _bounds(columns, roles, n_rows, where)
     pairs = list(itertools.pairwise(bounds))
     pieces = Pieces([values[a:b] for a, b in pairs], feature_names=[names[k] for k in kept])
     pieces.notes, pieces.are_chosen = [*joined, *roles.notes], True
     if roles.time is not None:
-        times = columns[roles.time]
-        name = names[roles.time]
+        name, times = names[roles.time], columns[roles.time]
+        label = f"column {name!r} of {where}"
         several = len(pairs) > 1
-        labels = [
-            f"column {name!r} of {where}" + (f", trajectory {k}" if several else "")
-            for k in range(len(pairs))
-        ]
+        labels = [f"{label}, trajectory {k}" if several else label for k in range(len(pairs))]
         parts = [times[a:b] for a, b in pairs]
         set_times(pieces, parts, labels, raw=raw, name=name, **choice.reading)
     return pieces
+
+
+def _bounds(columns: list[np.ndarray], roles: Roles, n_rows: int, where: str) -> list[int]:
+    """Return where each trajectory begins, and where the last one ends."""
+    if roles.trajectory is None:
+        return [0, n_rows]
+    ids = _trajectory_ids(columns[roles.trajectory], roles.names[roles.trajectory], where)
+    bounds = [*trajectory_starts(ids), n_rows]
+    if len(bounds) - 1 != len(np.unique(ids)):
+        again = next(k for k in bounds[1:-1] if ids[k] in ids[:k])
+        raise DataError(
+            f"The rows of each trajectory must stand together in {where}, but trajectory "
+            f"{ids[again]!s} begins again in row {again}. Sort the rows by trajectory."
+        )
+    return bounds
 
 
 def _trajectory_ids(column: Any, name: str, where: str) -> np.ndarray:

@@ -70,18 +70,10 @@ def assign_roles(
     wanted = (
         None if choice.columns is None else column_numbers(choice.columns, own, where, "columns")
     )
-    like = None
-    if not choice and choice.like is not None:
-        like = wanted = choice.like.among(own)
+    like = choice.like.among(own) if choice.like is not None and not choice else None
+    wanted = wanted if like is None else like
     left = [k for k in range(n) if k not in gone]
-    ids = [k for k in left if is_trajectory_name(own[k])]
-    if len(ids) > 1:
-        both = ", ".join(own[k] for k in ids)
-        raise DataError(
-            f"Several columns of {where} look like the trajectory: {both}. Leave all but one out "
-            "with without_columns=[...] (--without-columns)."
-        )
-    trajectory = ids[0] if ids else None
+    trajectory = _trajectory(left, own, where)
     candidates = [k for k in left if k != trajectory]
     blank = [own[k] if shown[k].strip() else "" for k in candidates]
     starts = trajectory_starts(None if trajectory is None else columns[trajectory])
@@ -90,23 +82,45 @@ def assign_roles(
         time = _time_beside(like, time, candidates, columns, starts, choice.like.dt)
     features = [k for k in candidates if k != time and k not in dropped]
     if wanted is None:
-        notes += said
         features, texts = _numeric(features, columns, own, time)
-        notes += texts
+        notes += [*said, *texts]
     else:
         features = [k for k in wanted if k not in (time, trajectory)]
     if not features:
         raise DataError(f"No column of {where} holds a state: got only {', '.join(names)}.")
     if given is not None:
-        targets = features if len(given) == len(features) else (wanted or [])
-        if len(given) != len(targets):
-            raise ArgumentError(
-                f"names gives {len(given)} names, but {where} has {n} columns, of which "
-                f"{len(features)} are features: {', '.join(own[k] for k in features)}."
-            )
-        for k, name in zip(targets, given, strict=True):
-            own[k] = name
+        _rename(own, given, features, wanted, where)
     return Roles(own, features, time, trajectory, notes)
+
+
+def _trajectory(left: Sequence[int], own: Sequence[str], where: str) -> int | None:
+    """Return the column that numbers the trajectories, if there is one."""
+    found = [k for k in left if is_trajectory_name(own[k])]
+    if len(found) > 1:
+        both = ", ".join(own[k] for k in found)
+        raise DataError(
+            f"Several columns of {where} look like the trajectory: {both}. Leave all but one out "
+            "with without_columns=[...] (--without-columns)."
+        )
+    return found[0] if found else None
+
+
+def _rename(
+    own: list[str],
+    given: Sequence[str],
+    features: Sequence[int],
+    wanted: Sequence[int] | None,
+    where: str,
+) -> None:
+    """Give the features, or the columns that were chosen, the names that were given."""
+    targets = features if len(given) == len(features) else (wanted or [])
+    if len(given) != len(targets):
+        raise ArgumentError(
+            f"names gives {len(given)} names, but {where} has {len(own)} columns, of which "
+            f"{len(features)} are features: {', '.join(own[k] for k in features)}."
+        )
+    for k, name in zip(targets, given, strict=True):
+        own[k] = name
 
 
 def _time(

@@ -49,12 +49,8 @@ def read_times(
         Rows of each trajectory; by default all are of one.
     where, name : str
         What holds them, for messages; and the column's or index's name.
-    time_format : str, optional
-        How dates are written: a pattern of ``strptime``, ``"dayfirst"``, ``"monthfirst"``,
-        ``"yearfirst"``; ``"s"``, ``"ms"``, ``"us"`` or ``"ns"`` since 1970; ``"excel"``,
-        ``"matlab"``, ``"julian"`` or ``"mjd"`` days; ``"numbers"`` that are no dates.
-    time_zone : str, optional
-        Zone of dates that say none, such as ``"Europe/Berlin"``.
+    time_format, time_zone : str, optional
+        As of :func:`pyhits.read`.
     units, calendar : str, optional
         Of numbers, in the manner of CF: ``"days since 1850-01-01"``, ``"noleap"``.
 
@@ -86,13 +82,20 @@ def read_times(
         found = Moments(numbers) if ticks is None else _cf_moments(ticks, units, calendar)
     else:
         found = moments_of(values, name, time_format, is_regular, where)
-    if found.ticks is None:
-        assert found.numbers is not None, "times are numbers or ticks"
-        axis = TimeAxis(name=name, form=found.form, detail=found.detail)
+    if found.numbers is not None and found.ticks is None:
         parts = _cut(found.numbers, bounds)
         if found.form == "elapsed" and is_clock_pattern(found.detail):
             parts = [over_midnight(part) for part in parts]
-        return axis, parts
+        return TimeAxis(name=name, form=found.form, detail=found.detail), parts
+    axis, ticks = _along(_on_one_clock(found, bounds, time_zone), bounds, name)
+    # Seconds since 1970 stay the numbers that they are, to the last digit.
+    times = found.numbers if axis.is_plain and found.numbers is not None else _times(axis, ticks)
+    return axis, _cut(times, bounds)
+
+
+def _on_one_clock(found: Moments, bounds: np.ndarray | None, time_zone: str | None) -> Moments:
+    """Return dates that go on over midnight, and lie in the zone that was given for them."""
+    assert found.ticks is not None, "only ticks are of a clock"
     if found.form == "texts" and is_clock_pattern(found.detail) and (found.ticks != NOTHING).all():
         clocks = [over_midnight(t, DAY * found.second) for t in _cut(found.ticks, bounds)]
         found.ticks = np.concatenate(clocks)
@@ -102,10 +105,7 @@ def read_times(
             part[known] = to_utc(part[known], time_zone, found.second)
         found.zone = time_zone
         found.detail = re.sub(r"(Z|UTC|GMT)$", "%z", found.detail)
-    axis, ticks = _along(found, bounds, name)
-    # Seconds since 1970 stay the numbers that they are, to the last digit.
-    times = found.numbers if axis.is_plain and found.numbers is not None else _times(axis, ticks)
-    return axis, _cut(times, bounds)
+    return found
 
 
 def _cf_moments(ticks: np.ndarray, units: str, calendar: str | None) -> Moments:

@@ -88,17 +88,8 @@ def read_texts(
     DataError
         They may be read in several ways, or mix dates with and without a time zone.
     """
-    shapes: dict[str, list[int]] = {}
     stripped = [text.strip() for text in texts]
-    for row, text in enumerate(stripped):
-        shapes.setdefault(_DIGITS.sub("0", text), []).append(row)
-    groups = []
-    for rows in shapes.values():
-        sample = stripped[rows[0]]
-        given = _given(sample, time_format)
-        if not given:
-            raise Unreadable(rows[0], f"{shown(sample)}; {_expected(time_format)}")
-        groups.append((np.array(rows), given))
+    groups = _of_one_shape(stripped, time_format)
     readings = {}
     first_fault: Unreadable | None = None
     for order in ORDERS:
@@ -116,6 +107,23 @@ def read_texts(
     if not readings:
         raise first_fault or Unreadable(0, f"{shown(stripped[0])}; {_expected(time_format)}")
     return _decided(readings, stripped, is_regular)
+
+
+def _of_one_shape(
+    texts: list[str], time_format: str | None
+) -> list[tuple[np.ndarray, list[Pattern]]]:
+    """Return rows whose texts are alike but for their digits, and the patterns of each group."""
+    shapes: dict[str, list[int]] = {}
+    for row, text in enumerate(texts):
+        shapes.setdefault(_DIGITS.sub("0", text), []).append(row)
+    groups = []
+    for rows in shapes.values():
+        sample = texts[rows[0]]
+        given = _given(sample, time_format)
+        if not given:
+            raise Unreadable(rows[0], f"{shown(sample)}; {_expected(time_format)}")
+        groups.append((np.array(rows), given))
+    return groups
 
 
 def _given(sample: str, time_format: str | None) -> list[Pattern]:

@@ -59,26 +59,29 @@ def uniform_step(
     resolution += 4 * clock_resolution(axis)
     off = np.abs(t - (t[0] + dt * np.arange(len(t))))
     if (off > UNIFORM_TOLERANCE * dt + resolution).any():
-        usual = float(np.median(steps))
-        row = int(np.argmax(np.abs(steps - usual))) + 1
-        on_grid = np.abs(steps / usual - np.rint(steps / usual)).max() < UNIFORM_TOLERANCE
-        hint = clock_change(axis, t) or (
-            f"{BY_REPAIR} cuts the recording where rows are missing; gaps='fill' (--gaps fill) "
-            "interpolates them."
-            if on_grid and axis.has_dates
-            else f"{BY_REPAIR} resamples the recording to one step, and cuts it where the gaps are "
-            "long."
-        )
-        if not axis.has_dates and axis.detail == "integers" and t.min() >= _LIKE_DATES:
-            hint = (
-                f"If they are dates, time_format (--time-format) says how they are written. {hint}"
-            )
-        place = f" ({axis.readable(t[row : row + 1])[0]})" if axis.has_dates else ""
-        raise DataError(
-            f"Times are not uniform: between rows {row - 1} and {row}{place} of {where} the step "
-            f"is {_said(axis, steps[row - 1])}, elsewhere {_said(axis, usual)}. {hint}"
-        )
+        raise DataError(_not_uniform(t, steps, axis, where))
     return shortest_number(dt, resolution / (len(t) - 1)), float(t[0])
+
+
+def _not_uniform(t: np.ndarray, steps: np.ndarray, axis: TimeAxis, where: str) -> str:
+    """Say where times leave the uniform grid, and what to do."""
+    usual = float(np.median(steps))
+    row = int(np.argmax(np.abs(steps - usual))) + 1
+    on_grid = np.abs(steps / usual - np.rint(steps / usual)).max() < UNIFORM_TOLERANCE
+    hint = clock_change(axis, t) or (
+        f"{BY_REPAIR} cuts the recording where rows are missing; gaps='fill' (--gaps fill) "
+        "interpolates them."
+        if on_grid and axis.has_dates
+        else f"{BY_REPAIR} resamples the recording to one step, and cuts it where the gaps are "
+        "long."
+    )
+    if not axis.has_dates and axis.detail == "integers" and t.min() >= _LIKE_DATES:
+        hint = f"If they are dates, time_format (--time-format) says how they are written. {hint}"
+    place = f" ({axis.readable(t[row : row + 1])[0]})" if axis.has_dates else ""
+    return (
+        f"Times are not uniform: between rows {row - 1} and {row}{place} of {where} the step "
+        f"is {_said(axis, steps[row - 1])}, elsewhere {_said(axis, usual)}. {hint}"
+    )
 
 
 def _check_order(t: np.ndarray, axis: TimeAxis, where: str) -> None:
