@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+
 def mean_variance(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Return each feature's variance over time, averaged over the trajectories.
 
