@@ -16,6 +16,9 @@ from pyhits.errors import DataError
 #: Attributes with the values that stand for missing ones.
 _CODES = ("_FillValue", "missing_value", "FillValue", "fill_value", "MissingValue")
 
+#: Attributes with the range of sound values.
+_RANGES = ("valid_range", "valid_min", "valid_max")
+
 #: What NetCDF fills with where nothing was written and no attribute says otherwise, by type.
 _DEFAULT_FILLS = {
     "f4": 9.969209968386869e36,
@@ -46,21 +49,32 @@ def decoded(stored: np.ndarray, attributes: Mapping[str, Any], what: str) -> np.
     """
     if stored.dtype.kind not in "fiu":
         return stored
-    missing = coded(stored, attributes, what) | beyond(stored, attributes, what)
+    if _text(attributes.get("_Unsigned")) == "true" and stored.dtype.kind == "i":
+        stored = stored.view(stored.dtype.str.replace("i", "u"))
     scale = _number(attributes, "scale_factor", what)
     offset = _number(attributes, "add_offset", what)
+    is_packed = scale is not None or offset is not None
+    ranges = {name: attributes[name] for name in _RANGES if name in attributes}
+    # Ranges are those of packed numbers, unless they are of the type of what these stand for.
+    is_whole = is_packed and stored.dtype.kind in "iu"
+    of_values = {n: r for n, r in ranges.items() if is_whole and np.asarray(r).dtype.kind == "f"}
+    of_stored = {n: r for n, r in ranges.items() if n not in of_values}
+    missing = coded(stored, attributes, what) | beyond(stored, of_stored, what)
     if scale == 0:
         raise DataError(f"The attribute scale_factor of {what} is 0, which leaves nothing of it.")
-    if scale is None and offset is None and not missing.any():
+    if not is_packed and not missing.any():
         return stored
-    is_single = scale is None and offset is None and stored.dtype.itemsize <= 4
-    values: Any = stored.astype(
-        np.float32 if is_single and stored.dtype.kind == "f" else np.float64
-    )
+    is_single = not is_packed and stored.dtype.itemsize <= 4 and stored.dtype.kind == "f"
+    values: Any = stored.astype(np.float32 if is_single else np.float64)
     values[missing] = np.nan
-    if scale is not None:
-        values = values * scale
-    return np.asarray(values if offset is None else values + offset)
+    values = values * (1.0 if scale is None else scale) + (offset or 0.0)
+    values[beyond(values, of_values, what)] = np.nan
+    return np.asarray(values)
+
+
+def has_codes(attributes: Mapping[str, Any]) -> bool:
+    """Tell whether attributes say which numbers stand for missing ones, or how they are packed."""
+    return any(name in attributes for name in (*_CODES, "scale_factor", "add_offset"))
 
 
 def coded(stored: np.ndarray, attributes: Mapping[str, Any], what: str) -> np.ndarray:
@@ -136,3 +150,7 @@ def _numbers(attributes: Mapping[str, Any], name: str, what: str) -> np.ndarray:
             f"The attribute {name} of {what} is {found[:1].tolist()}, where a number is expected; "
             "correct or delete it."
         ) from None
+
+
+def _text(attribute: Any) -> str:
+    return attribute.decode() if isinstance(attribute, bytes) else str(attribute)

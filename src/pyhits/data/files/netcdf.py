@@ -91,8 +91,8 @@ def write(trajectories: Trajectories, path: Path) -> None:
 
 
 def _opened(xarray: Any, path: Path, engine: str) -> Any:
-    """Open with times as the numbers that they are, which :func:`read_times` reads with units."""
-    return xarray.open_dataset(path, engine=engine, decode_times=False)
+    """Open with numbers as they are stored; :mod:`.conventions` says what they mean."""
+    return xarray.open_dataset(path, engine=engine, decode_times=False, mask_and_scale=False)
 
 
 def _own_arrays(dataset: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which values of a NetCDF file are missing beyond what xarray masks, and which are not in it."""
+"""Which values of a NetCDF file are missing, and which are not in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.files.conventions import beyond, default_fill, filled
+from pyhits.data.files.conventions import decoded, default_fill, filled, has_codes
 from pyhits.data.files.hdf5 import check_stored, is_dimension, links, unwritten
 from pyhits.data.files.limits import array_bytes, expect_to_fit
 from pyhits.errors import DataError
@@ -65,51 +65,28 @@ def check_contents(path: Path) -> list[str]:
 
 
 def cleaned(data: Any, gaps: dict[str, np.ndarray]) -> Any:
-    """Return a DataArray or a Dataset with NaN for what is missing.
+    """Return a DataArray or a Dataset with numbers as they are meant, NaN for what is missing.
 
-    That is what lies beyond ``valid_range``, ``valid_min`` and ``valid_max``; what NetCDF filled
-    with where nothing was written; and ``gaps``.
+    That is what attributes say; what NetCDF filled with where nothing was written; and ``gaps``.
     """
+    coords = {name: (c.dims, _cleaned(c, None), c.attrs) for name, c in data.coords.items()}
     if not hasattr(data, "data_vars"):
-        return _cleaned(data, gaps.get(str(data.name)))
-    changed = {name: _cleaned(data[name], gaps.get(str(name))) for name in data.data_vars}
-    return data.assign(changed)
+        made = data.copy(data=_cleaned(data, gaps.get(str(data.name))))
+    else:
+        parts = {name: (data[name], gaps.get(str(name))) for name in data.data_vars}
+        made = data.assign({n: a.copy(data=_cleaned(a, lost)) for n, (a, lost) in parts.items()})
+    return made.assign_coords(coords)
 
 
-def _cleaned(array: Any, gaps: np.ndarray | None) -> Any:
+def _cleaned(array: Any, gaps: np.ndarray | None) -> np.ndarray:
     expect_to_fit(array_bytes(array.shape, array.dtype), f"Variable {array.name!r} {array.shape}")
-    values = array.values
-    if values.dtype.kind not in "fiu":
-        return array
-    missing = beyond(values, _unpacked_range(array), f"variable {array.name!r}")
-    stored = np.dtype(array.encoding.get("dtype", values.dtype))
-    if not {"_FillValue", "missing_value"} & set(array.encoding) and stored == values.dtype:
-        fill = default_fill(stored)
-        missing |= np.zeros(values.shape, bool) if fill is None else filled(values, fill)
+    stored = np.asarray(array.values)
+    values = decoded(stored, array.attrs, f"variable {array.name!r}")
+    fill = None if has_codes(array.attrs) else default_fill(stored.dtype)
+    missing = np.zeros(stored.shape, bool) if fill is None else filled(stored, fill)
     if gaps is not None:
         missing |= gaps
-    if not missing.any():
-        return array
-    kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
-    return array.copy(data=np.where(missing, kind.type(np.nan), values.astype(kind)))
-
-
-def _unpacked_range(array: Any) -> dict[str, Any]:
-    """Return the valid range in the units of the values; the file has it in those of packed ones.
-
-    Unless it is of another type, which the conventions take for that of the values.
-    """
-    names = [n for n in ("valid_range", "valid_min", "valid_max") if n in array.attrs]
-    found = {n: np.asarray(array.attrs[n]) for n in names}
-    scale, offset = (array.encoding.get(n) for n in ("scale_factor", "add_offset"))
-    packed = np.dtype(array.encoding.get("dtype", array.dtype)).kind
-    if scale is None and offset is None:
-        return found
-    scale, offset = (1.0 if scale is None else scale), (0.0 if offset is None else offset)
-    for name in names:
-        if found[name].dtype.kind in "iu" and packed in "iu":
-            found[name] = found[name] * scale + offset
-    if float(np.ravel(scale)[0]) < 0:
-        turned = {"valid_min": "valid_max", "valid_max": "valid_min", "valid_range": "valid_range"}
-        found = {turned[n]: found[n][::-1] if found[n].ndim else found[n] for n in found}
-    return found
+    if missing.any():
+        kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+        values = np.where(missing, kind.type(np.nan), values.astype(kind))
+    return values
