@@ -44,7 +44,7 @@ def as_recording(
     begins : array, shape (n,)
         Times of the recordings' ends along the axis.
     """
-    rows = _Rows(states, tuple(feature_names), times, axis, begins)
+    rows = _ForecastRows(states, tuple(feature_names), times, axis, begins)
     if isinstance(recording, (list, tuple)) and states.ndim == 3:
         made = [
             as_recording(rows, item, feature_names, times, axis, begins[k : k + 1])
@@ -66,7 +66,7 @@ def as_recording(
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _ForecastRows:
     """Rows of a forecast, and what their columns and times are.
 
     Attributes
@@ -104,7 +104,7 @@ class _Rows:
         return dict(zip(self.names, rows.T, strict=True))
 
 
-def _as_table(rows: _Rows, table: Any) -> Any:
+def _as_table(rows: _ForecastRows, table: Any) -> Any:
     """Return rows as a DataFrame of polars or a Table of pyarrow."""
     is_polars = is_of(table, "polars", "DataFrame")
     values = rows.columns()
@@ -121,7 +121,7 @@ def _as_table(rows: _Rows, table: Any) -> Any:
     return type(table)(made) if is_polars else type(table).from_pydict(made)
 
 
-def _as_dataset(rows: _Rows, dataset: Any) -> Any:
+def _as_dataset(rows: _ForecastRows, dataset: Any) -> Any:
     """Return rows as the variables of a Dataset, if each is one feature over time."""
     import xarray as xr
 
@@ -135,7 +135,7 @@ def _as_dataset(rows: _Rows, dataset: Any) -> Any:
     return xr.Dataset(variables, coords={dim: (dim, rows.stamps, own)}, attrs=dataset.attrs)
 
 
-def _as_frame(rows: _Rows, frame: Any) -> Any:
+def _as_frame(rows: _ForecastRows, frame: Any) -> Any:
     """Return rows in the columns of a frame, with times in a column or its index."""
     import pandas as pd
 
@@ -162,7 +162,7 @@ def _as_frame(rows: _Rows, frame: Any) -> Any:
     return result
 
 
-def _set_index(result: Any, rows: _Rows, frame: Any) -> None:
+def _set_index(result: Any, rows: _ForecastRows, frame: Any) -> None:
     """Give a frame the index that goes on from that of another, where it says times."""
     import pandas as pd
 
@@ -188,7 +188,7 @@ def _set_index(result: Any, rows: _Rows, frame: Any) -> None:
         result.index = pd.RangeIndex(last, last + m, name=names[0])
 
 
-def _numbering(labels: list[str], every: list[Any], rows: _Rows) -> list[int]:
+def _numbering(labels: list[str], every: list[Any], rows: _ForecastRows) -> list[int]:
     """Return the levels of an index that number the recordings."""
     found = [k for k, label in enumerate(labels) if is_trajectory_name(label)]
     n = rows.shape[0]
@@ -198,7 +198,7 @@ def _numbering(labels: list[str], every: list[Any], rows: _Rows) -> list[int]:
     return found
 
 
-def _as_data_array(rows: _Rows, array: Any) -> Any:
+def _as_data_array(rows: _ForecastRows, array: Any) -> Any:
     """Return rows with the dimensions of a DataArray, its other coordinates kept."""
     import xarray as xr
 

@@ -19,13 +19,13 @@ from pyhits.data.diagnostics.units import units
 from pyhits.data.diagnostics.wrapped import wrapped
 from pyhits.data.trajectories import Trajectories
 
-Check = Callable[[Sample], list[Finding]]
+Examination = Callable[[Sample], list[Finding]]
 
 #: Checks of single features. What they name, but for quantised ones, is left out of the rest.
-OF_FEATURES: tuple[Check, ...] = (wrapped, categories, quantised)
+OF_FEATURES: tuple[Examination, ...] = (wrapped, categories, quantised)
 
 #: Checks of the rows. The first to find anything is the last: what it says explains the others.
-OF_ROWS: tuple[Check, ...] = (shuffled, ordered, glued, growing, regime)
+OF_ROWS: tuple[Examination, ...] = (shuffled, ordered, glued, growing, regime)
 
 
 def examine(data: Any, *, inputs: Sequence[str] = ()) -> list[Finding]:

@@ -20,7 +20,7 @@ _SPACES = " \u00a0\u2009\u202f"
 #: Signs that stand for a minus: the hyphen of typesetters, dashes.
 _MINUS = str.maketrans({"\u2212": "-", "\u2013": "-", "\x96": "-", "\ufe63": "-", "\uff0d": "-"})
 
-Kind = Literal["missing", "number", "date", "text"]
+CellKind = Literal["missing", "number", "date", "text"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class NumberStyle:
 PLAIN = NumberStyle()
 
 
-def kind_of(text: str, style: NumberStyle = PLAIN) -> Kind:
+def kind_of(text: str, style: NumberStyle = PLAIN) -> CellKind:
     """Tell what a field is."""
     if is_missing(text):
         return "missing"

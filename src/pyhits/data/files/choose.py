@@ -11,7 +11,7 @@ from pyhits.data.convert import to_pieces
 from pyhits.data.files.reading import Reading
 from pyhits.data.files.records import columns as table_columns
 from pyhits.data.files.records import the_only_table
-from pyhits.data.files.steps import add_step, says_step, step_beside
+from pyhits.data.files.steps import says_step, set_step
 from pyhits.data.pieces import Pieces, set_times
 from pyhits.data.tables.assemble import from_columns
 from pyhits.data.tables.time_column import holds_dates, rise_of
@@ -47,9 +47,9 @@ def choose(
     pieces, used = _laid_out(arrays, wanted)
     has_times = pieces.dt is not None or pieces.times is not None
     if not has_times and wanted.time_column != "none":
-        beside = {**(facts or {}), **_attributes(arrays[used[0]]), **arrays}
-        beside = {name: value for name, value in beside.items() if name not in used}
-        add_step(pieces, step_beside(beside, used[0].rpartition("/")[0], wanted.dt))
+        said = {**(facts or {}), **_attributes(arrays[used[0]]), **arrays}
+        said = {name: value for name, value in said.items() if name not in used}
+        set_step(pieces, said, used[0].rpartition("/")[0], wanted.dt)
     return pieces
 
 

@@ -35,10 +35,10 @@ def check_header(path: Path) -> None:
                 f"{path} is a NetCDF file of the kind CDF-5, which is not read. Convert it: "
                 "nccopy -k nc4 in.nc out.nc"
             )
-        _Header(stream, path.stat().st_size, version).check()
+        _HeaderWalk(stream, path.stat().st_size, version).check()
 
 
-class _Header:
+class _HeaderWalk:
     def __init__(self, stream: BinaryIO, size: int, version: int) -> None:
         self._stream = stream
         self._size = size

@@ -14,7 +14,7 @@ from pyhits.util.atomic import first_line
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """A kind of file, told by the bytes it begins with."""
 
     label: str
@@ -22,22 +22,22 @@ class Kind:
     signatures: tuple[bytes, ...] = ()
 
 
-NPY = Kind("a NumPy .npy file", ".npy", (b"\x93NUMPY",))
-NPZ = Kind("a NumPy .npz (zip) file", ".npz", (b"PK\x03\x04", b"PK\x05\x06"))
-HDF5 = Kind("an HDF5 file", ".h5", (b"\x89HDF\r\n\x1a\n",))
-NETCDF3 = Kind("a classic NetCDF file", ".nc", (b"CDF\x01", b"CDF\x02", b"CDF\x05"))
-PARQUET = Kind("a Parquet file", ".parquet", (b"PAR1\x15",))
-MATLAB5 = Kind("a MATLAB .mat file", ".mat", (b"MATLAB 5.0 MAT-file",))
-MATLAB73 = Kind("a MATLAB v7.3 .mat file", ".mat", (b"MATLAB 7.3 MAT-file",))
-WAV = Kind("a WAV file", ".wav", (b"RIFF", b"RIFX", b"RF64"))
-FILM = Kind("a film", "", (b"GIF8", b"\x1aE\xdf\xa3"))
-TEXT = Kind("a text file", ".csv")
-BINARY = Kind("an unknown binary file", "")
+NPY = FileKind("a NumPy .npy file", ".npy", (b"\x93NUMPY",))
+NPZ = FileKind("a NumPy .npz (zip) file", ".npz", (b"PK\x03\x04", b"PK\x05\x06"))
+HDF5 = FileKind("an HDF5 file", ".h5", (b"\x89HDF\r\n\x1a\n",))
+NETCDF3 = FileKind("a classic NetCDF file", ".nc", (b"CDF\x01", b"CDF\x02", b"CDF\x05"))
+PARQUET = FileKind("a Parquet file", ".parquet", (b"PAR1\x15",))
+MATLAB5 = FileKind("a MATLAB .mat file", ".mat", (b"MATLAB 5.0 MAT-file",))
+MATLAB73 = FileKind("a MATLAB v7.3 .mat file", ".mat", (b"MATLAB 7.3 MAT-file",))
+WAV = FileKind("a WAV file", ".wav", (b"RIFF", b"RIFX", b"RF64"))
+FILM = FileKind("a film", "", (b"GIF8", b"\x1aE\xdf\xa3"))
+TEXT = FileKind("a text file", ".csv")
+BINARY = FileKind("an unknown binary file", "")
 _OTHERS = (
-    Kind("a gzip file (unpack it first)", "", (b"\x1f\x8b",)),
-    Kind("a PNG image", "", (b"\x89PNG",)),
-    Kind("a PDF document", "", (b"%PDF-",)),
-    Kind(
+    FileKind("a gzip file (unpack it first)", "", (b"\x1f\x8b",)),
+    FileKind("a PNG image", "", (b"\x89PNG",)),
+    FileKind("a PDF document", "", (b"%PDF-",)),
+    FileKind(
         "a Python pickle (PyHiTS never opens pickles)",
         "",
         (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
@@ -83,7 +83,7 @@ def as_path(path: Any) -> Path:
     return Path(path).expanduser()
 
 
-def kind_of(path: Path) -> Kind:
+def kind_of(path: Path) -> FileKind:
     """Tell the kind of a file from its first bytes."""
     with path.open("rb") as stream:
         head = stream.read(4096)
@@ -96,7 +96,7 @@ def kind_of(path: Path) -> Kind:
     return BINARY if is_binary else TEXT
 
 
-def expect_kind(path: Path, *allowed: Kind) -> Kind:
+def expect_kind(path: Path, *allowed: FileKind) -> FileKind:
     """Return the kind of a file, or say what it is instead of one of those ``allowed``."""
     found = kind_of(path)
     if found in allowed:
@@ -109,7 +109,7 @@ def expect_kind(path: Path, *allowed: Kind) -> Kind:
 
 
 @contextlib.contextmanager
-def parsing(path: Path, kind: Kind) -> Iterator[None]:
+def parsing(path: Path, kind: FileKind) -> Iterator[None]:
     """Turn whatever a reader raises on a damaged file into a FileFormatError."""
     try:
         yield

@@ -60,7 +60,7 @@ def write(trajectories: Trajectories, path: Path) -> None:
             file.create_dataset(name, data=array)
 
 
-class Stored:
+class StoredArray:
     """A dataset, loaded when NumPy converts it: as it is meant, with NaN where nothing is.
 
     Attributes
@@ -93,12 +93,12 @@ class Stored:
         return np.asarray(values, dtype=dtype)
 
 
-def datasets(file: Any, *, raw: bool = False) -> dict[str, Stored]:
+def datasets(file: Any, *, raw: bool = False) -> dict[str, StoredArray]:
     """Return every dataset by its name in the file; links are not followed.
 
     Those of types that NumPy does not know are left out.
     """
-    found: dict[str, Stored] = {}
+    found: dict[str, StoredArray] = {}
 
     def keep(name: str, item: Any) -> None:
         # Groups, named types and empty datasets have no shape.
@@ -107,7 +107,7 @@ def datasets(file: Any, *, raw: bool = False) -> dict[str, Stored]:
         if is_dimension(item):
             return
         with contextlib.suppress(TypeError):
-            found[name] = Stored(item, raw=raw)
+            found[name] = StoredArray(item, raw=raw)
 
     file.visititems(keep)
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyhits.data.files.cells import Kind, NumberStyle, kind_of
+from pyhits.data.files.cells import CellKind, NumberStyle, kind_of
 from pyhits.data.tables.time_names import TimeName, is_trajectory_name, time_name
 from pyhits.errors import DataError
 
@@ -29,7 +29,7 @@ _MOST_COLUMNS = 1000
 
 
 @dataclass(frozen=True)
-class Header:
+class HeaderLines:
     """Where the names stand.
 
     Attributes
@@ -52,7 +52,7 @@ def find_header(
     quoted: Sequence[bool],
     style: NumberStyle,
     wanted: bool | None = None,
-) -> Header:
+) -> HeaderLines:
     """Find the line of names among the first lines of a table.
 
     Parameters
@@ -71,7 +71,7 @@ def find_header(
     """
     n = Counter(len(row) for row in rows).most_common(1)[0][0]
     if wanted is False:
-        return Header(None, 0, n)
+        return HeaderLines(None, 0, n)
     below = rows[min(len(rows) - 1, max(1, len(rows) // 2), _MOST_LINES) :]
     kinds = _kinds([row for row in below if len(row) == n][-50:], n, style)
     last = next(
@@ -84,18 +84,18 @@ def find_header(
         full = [k for k in range(last) if _is_full(rows[k])]
         fitting = [k for k in full if len(rows[k]) == n]
         near = [k for k in full if abs(len(rows[k]) - n) == 1]
-        return Header((fitting or near or [last - 1])[0], last, n)
+        return HeaderLines((fitting or near or [last - 1])[0], last, n)
     if wanted or len(rows) == 1:
-        return Header(0 if wanted else None, 1 if wanted else 0, n)
+        return HeaderLines(0 if wanted else None, 1 if wanted else 0, n)
     if any(quoted) and quoted[0] and not any(quoted[1:]):
-        return Header(0, 1, n)
+        return HeaderLines(0, 1, n)
     table = [row for row in rows[1:] if len(row) == n]
     if len(rows[0]) == n and _is_header_of_numbers(rows[0], table, kinds, style):
-        return Header(0, 1, n)
-    return Header(None, 0, n)
+        return HeaderLines(0, 1, n)
+    return HeaderLines(None, 0, n)
 
 
-def _is_all_text(row: Sequence[str], kinds: Sequence[Kind], style: NumberStyle) -> bool:
+def _is_all_text(row: Sequence[str], kinds: Sequence[CellKind], style: NumberStyle) -> bool:
     return all(kind in ("text", "missing") for kind in kinds) and all(
         kind_of(field, style) in ("text", "missing") for field in row
     )
@@ -105,9 +105,9 @@ def _is_full(row: Sequence[str]) -> bool:
     return 2 * sum(bool(field) for field in row) >= len(row)
 
 
-def _kinds(rows: Sequence[Sequence[str]], n: int, style: NumberStyle) -> list[Kind]:
+def _kinds(rows: Sequence[Sequence[str]], n: int, style: NumberStyle) -> list[CellKind]:
     """Return what most fields of each column are, but for what is missing."""
-    found: list[Kind] = []
+    found: list[CellKind] = []
     for k in range(n):
         counts = Counter(kind_of(row[k], style) for row in rows)
         counts.pop("missing", None)
@@ -115,7 +115,7 @@ def _kinds(rows: Sequence[Sequence[str]], n: int, style: NumberStyle) -> list[Ki
     return found
 
 
-def _names(row: Sequence[str], kinds: Sequence[Kind], style: NumberStyle) -> bool:
+def _names(row: Sequence[str], kinds: Sequence[CellKind], style: NumberStyle) -> bool:
     """Tell whether a line above the data is none of them: of names, units, or a title."""
     own = [kind_of(field, style) for field in row]
     if len(row) != len(kinds) and own[0] == "text":
@@ -134,7 +134,10 @@ def _names(row: Sequence[str], kinds: Sequence[Kind], style: NumberStyle) -> boo
 
 
 def _is_header_of_numbers(
-    first: Sequence[str], rows: Sequence[Sequence[str]], kinds: Sequence[Kind], style: NumberStyle
+    first: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    kinds: Sequence[CellKind],
+    style: NumberStyle,
 ) -> bool:
     """Tell whether a line of numbers, all of them different, heads columns of numbers.
 
@@ -178,7 +181,7 @@ def _is_header_of_numbers(
 
 
 @dataclass(frozen=True)
-class _Fit:
+class _LineFit:
     """How well a first value fits those below it.
 
     Attributes
@@ -196,7 +199,7 @@ class _Fit:
     is_smooth: bool
 
 
-def _fit(value: float | None, below: Sequence[float | None]) -> _Fit | None:
+def _fit(value: float | None, below: Sequence[float | None]) -> _LineFit | None:
     """Compare a first value with those below it, by straight lines or as they are."""
     known = np.array([v for v in below if v is not None], dtype=np.float64)
     known = known[np.isfinite(known)]
@@ -208,7 +211,7 @@ def _fit(value: float | None, below: Sequence[float | None]) -> _Fit | None:
     rounding = max(1e-5 * max(spread, 1e-9 * abs(high)), np.finfo(np.float64).tiny)
     # Of two or three values over and over any may come first.
     is_one_of_few = len(np.unique(known)) <= min(3, len(known) // 4) and value in known
-    best = _Fit(max(low - value, value - high, 0.0) / (spread or 1.0), far, is_one_of_few)
+    best = _LineFit(max(low - value, value - high, 0.0) / (spread or 1.0), far, is_one_of_few)
     for order in (1, 2, 3):
         if len(known) < order + 4:
             break
@@ -217,7 +220,7 @@ def _fit(value: float | None, below: Sequence[float | None]) -> _Fit | None:
         smooth = float(np.median(jumps)) < _SMOOTH * float(known.std())
         ratio = own / (float(jumps.max()) + rounding)
         if smooth and not is_one_of_few and (not best.is_smooth or ratio > best.ratio):
-            best = _Fit(ratio, far, True)
+            best = _LineFit(ratio, far, True)
     return best
 
 
@@ -229,7 +232,7 @@ def _is_written_otherwise(first: str, below: Sequence[str]) -> bool:
 
 
 def _decide(
-    fits: Sequence[_Fit], written: bool, counts: bool, evenly: bool, first: Sequence[str]
+    fits: Sequence[_LineFit], written: bool, counts: bool, evenly: bool, first: Sequence[str]
 ) -> bool:
     """Decide on a first line that looks like names: rising whole numbers, or even steps."""
     smooth = [fit for fit in fits if fit.is_smooth]

@@ -33,7 +33,7 @@ _SAMPLE = 200
 
 
 @dataclass
-class Head:
+class FirstLines:
     """The beginning of a text file.
 
     Attributes
@@ -53,7 +53,7 @@ class Head:
     lines: list[str] = field(default_factory=list)
 
 
-def head_of(path: Path) -> Head:
+def head_of(path: Path) -> FirstLines:
     """Return the first lines of a file that have content.
 
     Raises
@@ -62,7 +62,7 @@ def head_of(path: Path) -> Head:
         The file holds no such line, or lines that no table has.
     """
     _check_lines(path)
-    head = Head(encoding_of(path))
+    head = FirstLines(encoding_of(path))
     n_characters = 0
     with path.open(encoding=head.encoding) as stream:
         for number, line in enumerate(stream):

@@ -105,7 +105,7 @@ class _Element(NamedTuple):
     data: memoryview
 
 
-class _Head(NamedTuple):
+class _MatrixHead(NamedTuple):
     kind: int
     flags: int
     shape: tuple[int, ...]
@@ -146,7 +146,9 @@ def variables(path: Path) -> list[Variable]:
     return found
 
 
-def _variable(path: Path, head: _Head, begin: int, size: int, order: str, packed: bool) -> Variable:
+def _variable(
+    path: Path, head: _MatrixHead, begin: int, size: int, order: str, packed: bool
+) -> Variable:
     dtype = np.dtype(_CLASSES.get(head.kind, "O"))
     if head.flags & 2 and dtype.kind in "iu":
         dtype = np.dtype(bool)
@@ -187,7 +189,7 @@ def _elements(data: memoryview, order: str) -> Iterator[_Element]:
         at = after
 
 
-def _head(parts: Iterator[_Element], order: str) -> _Head:
+def _head(parts: Iterator[_Element], order: str) -> _MatrixHead:
     """Return class, flags, shape and name, which every matrix begins with."""
     flags = bytes(_next(parts))
     if len(flags) < 8:
@@ -195,12 +197,12 @@ def _head(parts: Iterator[_Element], order: str) -> _Head:
     # The lowest bytes of a whole number.
     kind, bits = (flags[0], flags[1]) if order == "<" else (flags[3], flags[2])
     if kind == _OPAQUE:
-        return _Head(kind, bits, (), bytes(_next(parts)).decode("latin-1"))
+        return _MatrixHead(kind, bits, (), bytes(_next(parts)).decode("latin-1"))
     sizes = _next(parts)
     shape = tuple(np.frombuffer(sizes[: len(sizes) // 4 * 4], order + "i4").tolist())
     if len(shape) < 2 or min(shape) < 0:
         raise ValueError(f"a variable of the shape {shape}")
-    return _Head(kind, bits, shape, bytes(_next(parts)).decode("latin-1"))
+    return _MatrixHead(kind, bits, shape, bytes(_next(parts)).decode("latin-1"))
 
 
 def _next(parts: Iterator[_Element]) -> memoryview:
@@ -240,7 +242,7 @@ def _matrix(data: memoryview, order: str) -> tuple[str, Any]:
     return head.name, Foreign(f"class {head.kind}")
 
 
-def _numbers(parts: Iterator[_Element], head: _Head, order: str) -> np.ndarray:
+def _numbers(parts: Iterator[_Element], head: _MatrixHead, order: str) -> np.ndarray:
     """Return numbers in MATLAB's shape; they may be stored in fewer bytes than they have."""
     values = _stored(_any(parts), order)
     if head.flags & 8:
@@ -287,19 +289,26 @@ def _struct(parts: Iterator[_Element], count: int, data: memoryview, order: str)
     return Struct(fields)
 
 
-def _sparse(parts: Iterator[_Element], head: _Head, order: str) -> np.ndarray:
+def _sparse(parts: Iterator[_Element], head: _MatrixHead, order: str) -> np.ndarray:
     """Return a sparse matrix in full, if that fits."""
-    from scipy.sparse import csc_array
-
-    expect_to_fit(array_bytes(head.shape, "f8"), f"The sparse array {head.name!r} {head.shape}")
     rows, starts = _stored(_any(parts), order), _stored(_any(parts), order)
     part = _any(parts)
     # Truth values are single bytes, whatever is said of them.
     values = np.frombuffer(part.data, bool) if head.flags & 2 else _stored(part, order)
     if head.flags & 8:
         values = values + 1j * _stored(_any(parts), order)
+    return sparse_in_full(values, rows, starts, head.shape, head.name)
+
+
+def sparse_in_full(
+    values: np.ndarray, rows: np.ndarray, starts: np.ndarray, shape: tuple[int, ...], name: str
+) -> np.ndarray:
+    """Return a sparse matrix, kept column by column as MATLAB does, in full if that fits."""
+    from scipy.sparse import csc_array
+
+    expect_to_fit(array_bytes(shape, "f8"), f"The sparse array {name!r} {shape}")
     n = int(starts[-1]) if len(starts) else 0
-    matrix = csc_array((values[:n], rows[:n], starts), shape=head.shape)
+    matrix = csc_array((values[:n], rows[:n], starts), shape=shape)
     matrix.check_format()
     return np.asarray(matrix.toarray())
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.files.hdf5 import Stored, text_of
-from pyhits.data.files.mat5 import Foreign, Struct
+from pyhits.data.files.hdf5 import StoredArray, text_of
+from pyhits.data.files.mat5 import Foreign, Struct, sparse_in_full
 
 #: Structs and cells within each other, and values in all of them, beyond which a file is no data.
 _DEEPEST, _MOST = 20, 100_000
@@ -21,7 +21,7 @@ def variables(file: Any, *, raw: bool) -> dict[str, Any]:
 class Reversed:
     """A dataset with its axes in MATLAB's order; HDF5 holds them the other way round."""
 
-    def __init__(self, stored: Stored) -> None:
+    def __init__(self, stored: StoredArray) -> None:
         self._stored = stored
         self.shape = tuple(reversed(stored.shape))
         self.dtype = np.dtype(stored.dtype)
@@ -87,23 +87,18 @@ class _Reader:
                 return np.empty(0, dtype=np.str_)
             text = np.asarray(item[()]).astype("<u2").tobytes().decode("utf-16-le", "replace")
             return np.array([text] if item.size else [], dtype=np.str_)
-        return Reversed(Stored(item, raw=self._raw))
+        return Reversed(StoredArray(item, raw=self._raw))
 
     def _sparse(self, group: Any) -> np.ndarray:
         """Return a sparse matrix in full, if that fits."""
-        from scipy.sparse import csc_array
-
-        from pyhits.data.files.limits import expect_to_fit
-
-        starts = np.asarray(Stored(group["jc"]))
+        starts = np.asarray(StoredArray(group["jc"]))
         shape = (int(group.attrs["MATLAB_sparse"]), len(starts) - 1)
-        expect_to_fit(8.0 * shape[0] * shape[1], f"The sparse array {group.name!r} {shape}")
-        if "data" not in group:
-            return np.zeros(shape)
-        parts = (np.asarray(Stored(group["data"])), np.asarray(Stored(group["ir"])), starts)
-        matrix = csc_array(parts, shape=shape)
-        matrix.check_format()
-        return np.asarray(matrix.toarray())
+        empty = np.empty(0, np.int64)
+        values, rows = (
+            np.asarray(StoredArray(group[name])) if name in group else empty
+            for name in ("data", "ir")
+        )
+        return sparse_in_full(values, rows, starts, shape, group.name)
 
 
 class _Elements(list[Any]):

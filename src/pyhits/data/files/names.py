@@ -7,14 +7,18 @@ from pathlib import Path
 
 from pyhits.data.files.cells import kind_of
 from pyhits.data.files.dialect import Dialect, shortened, split_line
-from pyhits.data.files.header import Header
-from pyhits.data.files.lines import COMMENTS, Head
+from pyhits.data.files.header import HeaderLines
+from pyhits.data.files.lines import COMMENTS, FirstLines
 from pyhits.data.tables.time_names import is_time_name, is_trajectory_name
 from pyhits.errors import FileFormatError
 
 
 def header_fields(
-    head: Head, found: Header, dialect: Dialect, rows: list[list[str]], whole: list[list[str]]
+    head: FirstLines,
+    found: HeaderLines,
+    dialect: Dialect,
+    rows: list[list[str]],
+    whole: list[list[str]],
 ) -> list[str]:
     """Return the fields of the header.
 
@@ -33,7 +37,12 @@ def header_fields(
 
 
 def fitted(
-    names: list[str], n: int, path: Path, head: Head, found: Header, below: list[list[str]]
+    names: list[str],
+    n: int,
+    path: Path,
+    head: FirstLines,
+    found: HeaderLines,
+    below: list[list[str]],
 ) -> list[str]:
     """Return one name for each of ``n`` columns, from a header of as many fields or nearly so.
 

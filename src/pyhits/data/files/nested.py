@@ -12,7 +12,7 @@ from pyhits.data.convert import to_pieces
 from pyhits.data.files.choose import base_name, choose
 from pyhits.data.files.mat5 import Foreign, Struct
 from pyhits.data.files.reading import Reading
-from pyhits.data.files.steps import add_step, step_beside
+from pyhits.data.files.steps import set_step
 from pyhits.data.pieces import Pieces, set_times
 from pyhits.data.tables.time_names import is_time_name
 from pyhits.errors import DataError, warn
@@ -197,7 +197,7 @@ def _from_lists(flat: Flat, name: str, wanted: Reading) -> Pieces:
     if clock is None:
         found = to_pieces([a[:, None] if a.ndim == 1 else a for a in arrays], raw=wanted.raw)
         if wanted.time_column != "none":
-            add_step(found, step_beside(flat.arrays, name.rpartition("/")[0], wanted.dt))
+            set_step(found, flat.arrays, name.rpartition("/")[0], wanted.dt)
         return found
     times = flat.lists.get(clock) or [flat.arrays[clock]] * len(arrays)
     axes = [np.asarray(t).ravel() for t in times]

@@ -13,7 +13,7 @@ from pyhits.data.files.classic import check_header
 from pyhits.data.files.guard import (
     HDF5,
     NETCDF3,
-    Kind,
+    FileKind,
     expect_kind,
     parsing,
 )
@@ -21,7 +21,7 @@ from pyhits.data.files.heaps import check_heaps
 from pyhits.data.files.layout import axis_text, from_arrays, is_ours, to_arrays
 from pyhits.data.files.netcdf_values import check_contents, cleaned, gaps_of
 from pyhits.data.files.reading import Reading
-from pyhits.data.files.steps import add_step, step_beside
+from pyhits.data.files.steps import set_step
 from pyhits.data.pieces import Pieces
 from pyhits.data.tables.time_column import holds_dates
 from pyhits.data.tables.time_names import is_time_name
@@ -29,7 +29,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.extras import need
 
-NETCDF4 = Kind("a NetCDF file", ".nc")
+NETCDF4 = FileKind("a NetCDF file", ".nc")
 
 
 def read(path: Path, wanted: Reading) -> Pieces:
@@ -58,10 +58,10 @@ def read(path: Path, wanted: Reading) -> Pieces:
                 '.nc files. Copy the file to one that ends in .h5, and choose with variable="name" '
                 "(on the command line: --variable name)."
             )
-        whole = _timed(_with_dates(_whole(dataset, path, kind, wanted), dataset), wanted)
-        pieces = to_pieces(whole, raw=wanted.raw, choice=wanted.choice)
+        chosen = _timed(_with_dates(_with_gaps(dataset, path, kind, wanted), dataset), wanted)
+        pieces = to_pieces(chosen, raw=wanted.raw, choice=wanted.choice)
         if pieces.dt is None and pieces.times is None and wanted.time_column != "none":
-            add_step(pieces, step_beside(_facts(dataset, whole), given=wanted.dt))
+            set_step(pieces, _facts(dataset, chosen), given=wanted.dt)
     return pieces
 
 
@@ -135,7 +135,7 @@ def _chosen(dataset: Any, wanted: Reading) -> Any:
     return dataset[list(candidates)]
 
 
-def _whole(dataset: Any, path: Path, kind: Kind, wanted: Reading) -> Any:
+def _with_gaps(dataset: Any, path: Path, kind: FileKind, wanted: Reading) -> Any:
     """Return what was chosen, with NaN for all that is missing."""
     chosen = _chosen(dataset, wanted)
     names = [str(n) for n in (chosen.data_vars if hasattr(chosen, "data_vars") else [chosen.name])]

@@ -22,7 +22,7 @@ _UNKNOWN = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
-class Header:
+class SoundHeader:
     """How samples are stored.
 
     Attributes
@@ -54,7 +54,7 @@ class Header:
     there: int
 
 
-def header(path: Path) -> Header:
+def header(path: Path) -> SoundHeader:
     """Return what a WAV file says of its samples.
 
     Raises
@@ -90,7 +90,7 @@ def header(path: Path) -> Header:
     raise FileFormatError(f"{path} {missing}; it is truncated or damaged. Write or copy it again.")
 
 
-def samples(path: Path, found: Header, first: int, last: int) -> np.ndarray:
+def samples(path: Path, found: SoundHeader, first: int, last: int) -> np.ndarray:
     """Return samples ``first`` to ``last`` (exclusive) as stored, ``(n, channels)``.
 
     Those of 3, 5, 6 and 7 bytes fill the upper bytes of the next larger whole number.
@@ -122,7 +122,7 @@ def _form(data: bytes, order: str, path: Path) -> tuple[int, ...]:
 
 def _described(
     path: Path, form: tuple[int, ...], order: str, begin: int, length: int, size: int
-) -> Header:
+) -> SoundHeader:
     kind, channels, rate, frame, bits = form
     if kind not in (_PCM, _FLOAT):
         name = _COMPRESSED.get(kind, f"of the kind {kind:#06x}")
@@ -147,4 +147,4 @@ def _described(
     # What begins a stream says 0, or the largest number, where it cannot know.
     announced = None if length >= _UNKNOWN - frame or (length == 0 < there) else length // frame
     there = there // frame if announced is None else min(there // frame, announced)
-    return Header(rate, channels, kind == _FLOAT, width, order, begin, announced, there)
+    return SoundHeader(rate, channels, kind == _FLOAT, width, order, begin, announced, there)

@@ -58,7 +58,7 @@ class Flaws:
 
 
 @dataclass
-class Table:
+class TextTable:
     """The columns of a text table.
 
     Attributes
@@ -74,7 +74,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
 
-def read_table(path: Path, sheet: Sheet, *, raw: bool = False) -> Table:
+def read_table(path: Path, sheet: Sheet, *, raw: bool = False) -> TextTable:
     """Return the columns as numbers, those of dates and names as text.
 
     Parameters
@@ -91,7 +91,7 @@ def read_table(path: Path, sheet: Sheet, *, raw: bool = False) -> Table:
     return fast or _slow(path, sheet, raw=raw)
 
 
-def _fast(path: Path, sheet: Sheet) -> Table | None:
+def _fast(path: Path, sheet: Sheet) -> TextTable | None:
     """Let numpy read the table, and return None if that finds anything else than numbers."""
     marks = (*NOT_AVAILABLE, *NO_NUMBER)
     if sheet.dialect.delimiter == "\n" or holds_any(path, marks, sheet.encoding):
@@ -124,10 +124,10 @@ def _fast(path: Path, sheet: Sheet) -> Table | None:
     flaws = [Flaws() for _ in columns]
     for k in texts:
         flaws[k].wrong = sheet.n_skipped + 1, str(columns[k][0])
-    return Table(columns, flaws)
+    return TextTable(columns, flaws)
 
 
-def _slow(path: Path, sheet: Sheet, *, raw: bool) -> Table:
+def _slow(path: Path, sheet: Sheet, *, raw: bool) -> TextTable:
     """Read line by line what numpy refused, and note line and cell of what is no number."""
     n = sheet.n_columns
     chunks: list[list[Cells]] = []
@@ -156,7 +156,7 @@ def _slow(path: Path, sheet: Sheet, *, raw: bool) -> Table:
     ]
     if units:
         notes.append(f"Units beside the numbers are left out: {', '.join(units[:_MOST_LISTED])}.")
-    return Table(columns, flaws, notes)
+    return TextTable(columns, flaws, notes)
 
 
 def _rows(
@@ -223,7 +223,7 @@ def _joined(parts: list[Cells]) -> np.ndarray:
     return np.concatenate([part.values.astype(object) for part in parts])
 
 
-def check_whole(sheet: Sheet, table: Table, *, raw: bool) -> Callable[[Roles], None]:
+def completeness_check(sheet: Sheet, table: TextTable, *, raw: bool) -> Callable[[Roles], None]:
     """Return what raises a DataError where the columns that are read lack cells or hold texts."""
 
     def check(roles: Roles) -> None:
@@ -271,7 +271,7 @@ def _lacking(line: int, cell: str, label: str) -> str:
     return f"Expected a {finite}number in {place}, got {cell!r}."
 
 
-def _costly(roles: Roles, table: Table, lacking: list[int], n_rows: int) -> str:
+def _costly(roles: Roles, table: TextTable, lacking: list[int], n_rows: int) -> str:
     """Say which columns lack many of the rows, and how to do without them."""
     many = [
         (k, table.flaws[k].n_missing)

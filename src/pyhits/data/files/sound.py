@@ -11,7 +11,7 @@ from pyhits.data.files.guard import WAV, expect_kind, parsing
 from pyhits.data.files.limits import expect_to_fit
 from pyhits.data.files.media import stretch_of, the_only_one
 from pyhits.data.files.reading import Reading
-from pyhits.data.files.riff import Header, header, samples
+from pyhits.data.files.riff import SoundHeader, header, samples
 from pyhits.data.pieces import Pieces
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, FileFormatError, warn
@@ -87,7 +87,7 @@ def load(path: Path) -> tuple[int, np.ndarray]:
     return found.rate, sound[:, 0] if found.channels == 1 else sound
 
 
-def _length(path: Path, found: Header) -> int:
+def _length(path: Path, found: SoundHeader) -> int:
     """Return the number of samples that are there; say it if there should be more.
 
     Raises
@@ -105,7 +105,7 @@ def _length(path: Path, found: Header) -> int:
     return found.there
 
 
-def _check_size(path: Path, n: int, found: Header, rate: int) -> None:
+def _check_size(path: Path, n: int, found: SoundHeader, rate: int) -> None:
     """Raise a DataError if ``n`` samples at another rate do not fit, or its filter does not."""
     common = gcd(rate, found.rate)
     taps = 0 if rate == found.rate else 20 * max(rate, found.rate) // common

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,41 +29,20 @@ _PERHAPS_RATES = frozen_words("rate freq frequency hz sr")
 _MOST = 1_000_000
 
 
-@dataclass
-class StepBeside:
-    """What stands beside the data about their step.
-
-    Attributes
-    ----------
-    dt : float or None
-    notes : list of str
-        What may be meant for the step, and is not taken for it.
-    """
-
-    dt: float | None = None
-    notes: list[str] = field(default_factory=list)
-
-
 def says_step(name: str) -> bool:
     """Tell whether a name says the time between rows, or the rows a second."""
     return _plain(name) in _STEPS | _RATES
 
 
-def add_step(pieces: Pieces, found: StepBeside) -> None:
-    """Give pieces without times the step that stands beside them."""
-    pieces.dt = found.dt
-    pieces.notes += found.notes
-
-
-def step_beside(
-    beside: Mapping[str, Any], near: str = "", given: float | None = None
-) -> StepBeside:
-    """Return the step that arrays or attributes beside the data say.
+def set_step(
+    pieces: Pieces, facts: Mapping[str, Any], near: str = "", given: float | None = None
+) -> None:
+    """Give pieces without times the step that a file says; note what is not taken for one.
 
     Parameters
     ----------
-    beside : mapping
-        All but the data and their times, by name.
+    facts : mapping
+        Arrays but for the data and their times, and attributes, by name.
     near : str
         The group of the data, whose own step goes before those of others.
     given : float, optional
@@ -75,17 +53,16 @@ def step_beside(
     DataError
         What is called the step is no number above 0.
     """
-    found = StepBeside()
-    names = [name for name in beside if _plain(name) in _STEPS | _RATES | _PERHAPS_RATES]
+    names = [name for name in facts if _plain(name) in _STEPS | _RATES | _PERHAPS_RATES]
     if given is not None:
-        names = [n for n in names if _plain(n) in _STEPS and _number(beside[n]) is not None]
+        names = [n for n in names if _plain(n) in _STEPS and _number(facts[n]) is not None]
     names.sort(key=lambda name: (_group(name) != near, _plain(name) not in _STEPS))
     for name in names:
-        value = _number(beside[name])
+        value = _number(facts[name])
         plain = _plain(name)
         if value is None:
-            found.notes.append(
-                f"{name!r} is {_shown(beside[name])}, which is no one step; it is not used. Give "
+            pieces.notes.append(
+                f"{name!r} is {_shown(facts[name])}, which is no one step; it is not used. Give "
                 "dt (--dt)."
             )
             continue
@@ -95,16 +72,15 @@ def step_beside(
             raise DataError(f"The file's own step is wrong: {name!r} is {value:g}.")
         dt = value if plain in _STEPS else 1 / value
         if plain in _PERHAPS_RATES:
-            if found.dt is None:
-                found.notes.append(
+            if pieces.dt is None:
+                pieces.notes.append(
                     f"{name!r} is {value:g}, and not used. If that is the number of rows a second, "
                     f"dt={dt:g} (--dt {dt:g}) says so."
                 )
-        elif found.dt is None:
-            found.dt = dt
-        elif not same_step(found.dt, dt):
-            found.notes.append(f"{name!r} is {value:g}, where the step is {found.dt:g}.")
-    return found
+        elif pieces.dt is None:
+            pieces.dt = dt
+        elif not same_step(pieces.dt, dt):
+            pieces.notes.append(f"{name!r} is {value:g}, where the step is {pieces.dt:g}.")
 
 
 def _plain(name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyhits.data.files.guard import TEXT, expect_kind, parsing
 from pyhits.data.files.reading import Reading
-from pyhits.data.files.rows import check_whole, read_table
+from pyhits.data.files.rows import completeness_check, read_table
 from pyhits.data.files.sheet import Sheet, sniff
 from pyhits.data.files.table import column_names
 from pyhits.data.pieces import Pieces
@@ -37,7 +37,7 @@ def read(path: Path, wanted: Reading) -> Pieces:
     names = sheet.names or [f"column {k}" for k in range(sheet.n_columns)]
     if choice.time_column is None and (sheet.names is None or sheet.names[0] == ""):
         choice = replace(choice, time_column=_time(sheet, table.columns, raw=wanted.raw))
-    check = check_whole(sheet, table, raw=wanted.raw)
+    check = completeness_check(sheet, table, raw=wanted.raw)
     pieces = from_columns(names, table.columns, choice=choice, raw=wanted.raw, check=check)
     pieces.notes = [*table.notes, *pieces.notes]
     if sheet.names is None and not choice.names:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pyhits.data.repair.gaps import longest_run
 from pyhits.data.repair.recording import Recording
 from pyhits.data.tables.column_choice import as_list, for_shell
 from pyhits.errors import DataError
@@ -63,7 +64,7 @@ def costly_features(
     costly = np.flatnonzero(lacks > _LACK)
     if n_whole >= (1 - _LOSS) * n_rows or len(costly) == 0:
         return [], []
-    longest = max(_longest_run(np.isnan(r.values[:, k])) for r in given for k in costly)
+    longest = max(longest_run(np.isnan(r.values[:, k])) for r in given for k in costly)
     if gaps == "fill" and longest <= _LONGEST:
         return [], []
     shown = ", ".join(f"{names[k]!r} lacks {lacks[k]:.0%}" for k in costly[:_MOST_NAMED])
@@ -86,9 +87,3 @@ def costly_features(
             f"{longest + 1}) interpolates what is missing."
         )
     return listed, [note]
-
-
-def _longest_run(missing: np.ndarray) -> int:
-    """Return the largest number of rows in a row that are missing."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.astype(np.int8), [0]])))
-    return int((edges[1::2] - edges[::2]).max(initial=0))

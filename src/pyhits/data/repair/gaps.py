@@ -13,6 +13,11 @@ def runs(mask: np.ndarray) -> np.ndarray:
     return np.column_stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)])
 
 
+def longest_run(mask: np.ndarray) -> int:
+    """Return the length of the longest run of True."""
+    return int(np.diff(runs(mask), axis=1).max(initial=0))
+
+
 def alike(missing: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Group the features that miss the same rows: the rows' mask and the features of each group.
 
@@ -55,7 +60,7 @@ def fill(values: np.ndarray, longest: int, method: str) -> tuple[np.ndarray, int
         holes = runs(hole)
         long = holes[(holes[:, 1] - holes[:, 0]) > longest]
         known = ~hole
-        for begin, end in _between(long, len(hole)):
+        for begin, end in _outside(long, len(hole)):
             inside = np.flatnonzero(known[begin:end]) + begin
             if len(inside) < 2:
                 continue
@@ -70,15 +75,15 @@ def fill(values: np.ndarray, longest: int, method: str) -> tuple[np.ndarray, int
     return values, before - int(np.isnan(values).sum())
 
 
-def whole_parts(values: np.ndarray, shortest: int) -> tuple[np.ndarray, int]:
+def complete_stretches(values: np.ndarray, shortest: int) -> tuple[np.ndarray, int]:
     """Return the stretches without a hole, ``(n, 2)``, and how many rows lie in shorter ones."""
     found = runs(~np.isnan(values).any(axis=1))
     lengths = found[:, 1] - found[:, 0]
-    kept = lengths >= shortest
-    return found[kept], int(lengths[~kept].sum())
+    long = lengths >= shortest
+    return found[long], int(lengths[~long].sum())
 
 
-def _between(holes: np.ndarray, n: int) -> list[tuple[int, int]]:
+def _outside(holes: np.ndarray, n: int) -> list[tuple[int, int]]:
     """Return the stretches of ``n`` rows that lie before, between and behind holes."""
     begin = [0, *holes[:, 1].tolist()]
     end = [*holes[:, 0].tolist(), n]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pyhits.data.times.uniform import UNIFORM_TOLERANCE
+from pyhits.data.times.uniform import lies_on_grid
 
 
 def usual_step(times: Sequence[np.ndarray]) -> float:
@@ -39,7 +39,7 @@ def grid_step(times: Sequence[np.ndarray], usual: float) -> float | None:
     # The mean of printed times has digits that nobody wrote.
     rounded = float(f"{dt:.6g}")
     for step in (rounded, dt):
-        if all(_is_on_grid(t, k, step) for t, k in zip(times, counts, strict=True)):
+        if all(lies_on_grid(t, step, k) for t, k in zip(times, counts, strict=True)):
             return float(f"{step:.10g}")
     return None
 
@@ -52,9 +52,3 @@ def places(times: np.ndarray, dt: float) -> np.ndarray:
 
 def _centred(values: np.ndarray) -> np.ndarray:
     return np.asarray(values - values.mean())
-
-
-def _is_on_grid(times: np.ndarray, counts: np.ndarray, dt: float) -> bool:
-    resolution = 4 * float(np.finfo(np.float64).eps) * float(np.abs(times).max())
-    off = np.abs(times - (times[0] + dt * counts))
-    return bool((off <= UNIFORM_TOLERANCE * dt + resolution).all())

@@ -58,9 +58,9 @@ def empty_features(
     if empty.all():
         raise DataError("Every value is missing; there is nothing to learn from.")
     gone = [names[k] for k in np.flatnonzero(empty).tolist()]
-    kept = [replace(r, values=r.values[:, ~empty]) for r in given]
+    left = [replace(r, values=r.values[:, ~empty]) for r in given]
     note = f"Left out, without a single value: {_joined(gone)}."
-    return kept, [names[k] for k in np.flatnonzero(~empty).tolist()], [note]
+    return left, [names[k] for k in np.flatnonzero(~empty).tolist()], [note]
 
 
 def what_is_missing(given: list[Recording], names: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pyhits.data.repair.gaps import alike, fill, whole_parts
+from pyhits.data.repair.gaps import alike, complete_stretches, fill
 from pyhits.data.repair.grid import places, usual_step
 from pyhits.data.repair.recording import Recording, counted, named_of
 from pyhits.data.repair.resample import interpolate, left_out, uniform_grid
@@ -49,7 +49,7 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class RepairPlan:
     """The choices of :func:`repair`, checked."""
 
     resample: float | None
@@ -61,7 +61,9 @@ class Plan:
     outliers: str
 
 
-def on_grid(recordings: list[Recording], dt: float, plan: Plan, notes: list[str]) -> list[Piece]:
+def on_grid(
+    recordings: list[Recording], dt: float, plan: RepairPlan, notes: list[str]
+) -> list[Piece]:
     """Return the whole stretches of recordings on a uniform grid, each with its start."""
     longest = int(plan.longest_gap + 1e-9) - 1 if plan.gaps == "fill" else 0
     parts: list[Piece] = []
@@ -85,7 +87,7 @@ def on_grid(recordings: list[Recording], dt: float, plan: Plan, notes: list[str]
                 f"behind row {recording.rows[k]}{when})."
             )
         # Long holes are cut out first, so that a pause of a year costs nothing.
-        for a, b in _between_cuts(steps > max(longest + 1, LONGEST_GAP)):
+        for a, b in _stretches(steps > max(longest + 1, LONGEST_GAP)):
             stretch = at[a:b] - at[a]
             grid = np.full((int(stretch[-1]) + 1, recording.values.shape[1]), np.nan)
             grid = grid.astype(recording.values.dtype, copy=False)
@@ -98,7 +100,7 @@ def on_grid(recordings: list[Recording], dt: float, plan: Plan, notes: list[str]
                     f"{label}{counted(filled, 'number')} filled in by {plan.method} interpolation "
                     f"across gaps of up to {counted(longest, 'row')}."
                 )
-            found, short = whole_parts(grid, SHORTEST)
+            found, short = complete_stretches(grid, SHORTEST)
             lost += short
             begin = float(recording.times[a])
             parts += [Piece(recording.number, begin + dt * i, grid[i:j]) for i, j in found.tolist()]
@@ -106,14 +108,14 @@ def on_grid(recordings: list[Recording], dt: float, plan: Plan, notes: list[str]
     return parts
 
 
-def _between_cuts(cut_behind: np.ndarray) -> list[tuple[int, int]]:
+def _stretches(cut_behind: np.ndarray) -> list[tuple[int, int]]:
     """Return the stretches of rows between cuts; entry i cuts between the rows i and i + 1."""
     bounds = [0, *(np.flatnonzero(cut_behind) + 1).tolist(), len(cut_behind) + 1]
     return list(itertools.pairwise(bounds))
 
 
 def resampled(
-    recordings: list[Recording], known: float | None, plan: Plan, notes: list[str]
+    recordings: list[Recording], known: float | None, plan: RepairPlan, notes: list[str]
 ) -> tuple[float, list[Piece]]:
     """Return the step, and the stretches of recordings interpolated to uniform grids."""
     usual = known if known is not None else usual_step([r.times for r in recordings])
@@ -134,11 +136,11 @@ def resampled(
     parts: list[Piece] = []
     missed, lost = _Missed(recordings), 0
     for recording in recordings:
-        for a, b in _between_cuts(np.diff(recording.times) > longest):
+        for a, b in _stretches(np.diff(recording.times) > longest):
             stretch = recording.take(slice(a, b))
             grid = uniform_grid(stretch.times[0], stretch.times[-1], dt)
             values = _interpolated(stretch, grid, longest, plan, missed)
-            found, short = whole_parts(values, SHORTEST)
+            found, short = complete_stretches(values, SHORTEST)
             lost += short
             values, begin = values.astype(recording.values.dtype), float(stretch.times[0])
             parts += [
@@ -155,7 +157,7 @@ def resampled(
     return dt, parts
 
 
-def _on_interpolation(error: float, dt: float, usual: float, plan: Plan) -> list[str]:
+def _on_interpolation(error: float, dt: float, usual: float, plan: RepairPlan) -> list[str]:
     """Say how rows were resampled, and how well that gives back those there are."""
     said = f"Resampled to the step {dt:g} by {plan.method} interpolation"
     if error > 0:
@@ -196,7 +198,7 @@ class _Missed:
 
 
 def _interpolated(
-    recording: Recording, grid: np.ndarray, longest: float, plan: Plan, missed: _Missed
+    recording: Recording, grid: np.ndarray, longest: float, plan: RepairPlan, missed: _Missed
 ) -> np.ndarray:
     """Return values on a grid, NaN where a gap is not bridged; ``missed`` counts the misses."""
     values = np.full((len(grid), recording.values.shape[1]), np.nan)
@@ -205,7 +207,7 @@ def _interpolated(
         cut = np.diff(recording.times[known]) > longest
         if plan.gaps == "cut":
             cut |= np.diff(known) > 1
-        for a, b in _between_cuts(cut):
+        for a, b in _stretches(cut):
             rows = known[a:b]
             if len(rows) < 2:
                 continue

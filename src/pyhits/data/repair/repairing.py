@@ -23,7 +23,7 @@ from pyhits.data.repair.pieces import (
     LONGEST_GAP,
     SHORTEST,
     Piece,
-    Plan,
+    RepairPlan,
     on_grid,
     resampled,
 )
@@ -135,7 +135,7 @@ def repair(
     ArgumentError
     FileFormatError
     """
-    plan = Plan(
+    plan = RepairPlan(
         None if resample is None else as_positive(resample, "resample"),
         as_choice(method, "method", METHODS),
         as_choice(gaps, "way with gaps", ("cut", "fill")),
@@ -159,7 +159,7 @@ def repair(
 
 
 def _mended(
-    pieces: Pieces, times: Any, how: Reading, plan: Plan, feature_names: Sequence[str] | None
+    pieces: Pieces, times: Any, how: Reading, plan: RepairPlan, feature_names: Sequence[str] | None
 ) -> Repaired:
     """Return raw pieces repaired as planned."""
     pieces = pieces if times is None else with_times(pieces, times, **how.times)
@@ -190,7 +190,7 @@ def _mended(
 
 
 def _outliers(
-    ordered: list[Recording], names: list[str], plan: Plan, notes: list[str]
+    ordered: list[Recording], names: list[str], plan: RepairPlan, notes: list[str]
 ) -> tuple[list[Recording], list[Outlier]]:
     """Return recordings without what stands out if that is planned, and where it was given."""
     found = find_outliers(
@@ -205,7 +205,7 @@ def _outliers(
 
 
 def _in_pieces(
-    ordered: list[Recording], pieces: Pieces, dt: float | None, plan: Plan, notes: list[str]
+    ordered: list[Recording], pieces: Pieces, dt: float | None, plan: RepairPlan, notes: list[str]
 ) -> tuple[float, list[Piece]]:
     """Return the step, and whole pieces on its grid: as the rows lie, or resampled."""
     has_times = pieces.times is not None
@@ -221,7 +221,7 @@ def _in_pieces(
 
 
 def _expect_rows(
-    parts: list[Piece], plan: Plan, costly: list[str], said: list[str], notes: list[str]
+    parts: list[Piece], plan: RepairPlan, costly: list[str], said: list[str], notes: list[str]
 ) -> None:
     """Raise an error where nothing is left that moves, with the features that cost it."""
     if not parts:
@@ -239,7 +239,7 @@ def _expect_rows(
         )
 
 
-def _ordered(given: list[Recording], plan: Plan, notes: list[str]) -> list[Recording]:
+def _ordered(given: list[Recording], plan: RepairPlan, notes: list[str]) -> list[Recording]:
     """Return the recordings with times that are there, increase and do not repeat."""
     ordered = []
     for recording in given:

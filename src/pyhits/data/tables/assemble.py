@@ -45,19 +45,20 @@ def from_columns(
     roles = assign_roles(names, columns, where, choice)
     if check is not None:
         check(roles)
-    names, kept = roles.names, roles.features
+    names, features = roles.names, roles.features
     n_rows = len(columns[0])
     if n_rows == 0:
         raise DataError(f"There are no rows in {where}.")
     if roles.time is not None and roles.trajectory is None:
         refuse_panel(names, columns, roles.time, where)
     parts = [
-        as_numeric(columns[k], what=f"Column {names[k]!r} of {where}", missing=raw) for k in kept
+        as_numeric(columns[k], what=f"Column {names[k]!r} of {where}", missing=raw)
+        for k in features
     ]
     values = np.column_stack(parts)
     bounds = _bounds(columns, roles, n_rows, where)
     pairs = list(itertools.pairwise(bounds))
-    pieces = Pieces([values[a:b] for a, b in pairs], feature_names=[names[k] for k in kept])
+    pieces = Pieces([values[a:b] for a, b in pairs], feature_names=[names[k] for k in features])
     pieces.notes, pieces.are_chosen = [*joined, *roles.notes], True
     if roles.time is not None:
         name, times = names[roles.time], columns[roles.time]

@@ -79,7 +79,7 @@ def assign_roles(
     starts = trajectory_starts(None if trajectory is None else columns[trajectory])
     time, dropped, said = _time(blank, candidates, columns, own, where, choice, starts)
     if like is not None and choice.like is not None and choice.time_column is None:
-        time = _time_beside(like, time, candidates, columns, starts, choice.like.dt)
+        time = _time_for_model(like, time, candidates, columns, starts, choice.like.dt)
     features = [k for k in candidates if k != time and k not in dropped]
     if wanted is None:
         features, texts = _numeric(features, columns, own, time)
@@ -149,7 +149,7 @@ def _numbers_rows(name: str, column: Any) -> bool:
     return (not name or is_count_name(name)) and rise_of(column).counts_rows
 
 
-def _time_beside(
+def _time_for_model(
     like: Sequence[int],
     found: int | None,
     candidates: Sequence[int],

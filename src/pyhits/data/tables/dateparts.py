@@ -77,7 +77,7 @@ def _named(names: list[str], columns: Sequence[Any]) -> list[str]:
     found: dict[str, np.ndarray] = {}
     parts = ("year", "month", "day", "hour", "minute", "second")
     for part, column in zip(parts, columns, strict=False):
-        value = _whole(column, part)
+        value = _as_integers(column, part)
         if value is None:
             break
         found[part] = value
@@ -102,7 +102,7 @@ def _of_year(names: Sequence[str], columns: Sequence[Any]) -> tuple[list[int], n
                 where[part] = k
     if "year" not in where:
         return None
-    values = {part: _whole(columns[k], part) for part, k in where.items()}
+    values = {part: _as_integers(columns[k], part) for part, k in where.items()}
     year = values["year"]
     if year is None or len(np.unique(year)) == len(year):
         return None
@@ -151,7 +151,7 @@ def _mondays(year: np.ndarray, week: np.ndarray) -> np.ndarray:
     return np.asarray(monday)
 
 
-def _whole(column: Any, part: str) -> np.ndarray | None:
+def _as_integers(column: Any, part: str) -> np.ndarray | None:
     """Return a column as whole numbers that a part of a date may be, None if it is no such part."""
     array = np.asarray(column)
     _, low, high = _PARTS[part]
@@ -193,7 +193,7 @@ def _of_clock(names: Sequence[str], columns: Sequence[Any]) -> tuple[list[int], 
 
 def _minutes(column: Any) -> np.ndarray | None:
     """Return hours, or hours and minutes written as one number (1230), in minutes of the day."""
-    hour = _whole(column, "hour")
+    hour = _as_integers(column, "hour")
     if hour is not None:
         return 60 * hour
     array = np.asarray(column)

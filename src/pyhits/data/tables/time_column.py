@@ -11,7 +11,7 @@ import numpy as np
 from pyhits.data.tables.column_choice import as_list, for_shell
 from pyhits.data.tables.time_names import TimeName, is_count_name, is_trajectory_name, time_name
 from pyhits.data.times import is_clock, is_date, read_times
-from pyhits.data.times.uniform import UNIFORM_TOLERANCE
+from pyhits.data.times.uniform import lies_on_grid, rounding_of
 from pyhits.errors import DataError, PyHiTSError
 
 #: Rows over which a column rises by chance no more.
@@ -104,9 +104,7 @@ def _even(pieces: list[np.ndarray]) -> bool:
         if len(t) < 2:
             continue
         dt = float(t[-1] - t[0]) / (len(t) - 1)
-        resolution = 4 * float(np.finfo(np.float64).eps) * float(np.abs(t).max())
-        off = np.abs(t - (t[0] + dt * np.arange(len(t)))).max()
-        if off > UNIFORM_TOLERANCE * dt + resolution or abs(dt - usual) > 1e-3 * usual + resolution:
+        if not lies_on_grid(t, dt) or abs(dt - usual) > 1e-3 * usual + rounding_of(t):
             return False
     return True
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.times.calendars import STANDARD, day_number, month_length, year_month_day
-from pyhits.data.times.frequency import BusinessDays, Months, Step, step_from_dict
+from pyhits.data.times.frequency import BusinessDays, CalendarStep, Months, step_from_dict
 from pyhits.data.times.numbers import SERIAL, UNITS
 from pyhits.data.times.texts import MICRO, write_texts
 from pyhits.data.times.timeofday import DAY, elapsed
@@ -52,7 +52,7 @@ class TimeAxis:
         What they came as: ``"texts"`` and their pattern, ``"datetime64"`` and its unit ...
     """
 
-    step: Step | None = None
+    step: CalendarStep | None = None
     origin: int | None = None
     second: int = MICRO
     calendar: str = STANDARD
@@ -300,7 +300,7 @@ def _plain(value: float | int) -> str:
     return repr(value) if isinstance(value, int) or value != round(value) else str(round(value))
 
 
-def _bare(step: Step | None) -> Step | None:
+def _bare(step: CalendarStep | None) -> CalendarStep | None:
     return replace(step, holidays=()) if isinstance(step, BusinessDays) else step
 
 

@@ -33,7 +33,7 @@ _DAYS = Record(
 
 
 @dataclass(frozen=True)
-class _Step(Schema):
+class _StepSchema(Schema):
     """Steps of months, or of the days of a week."""
 
     def read(self, value: Any, where: str) -> Any:
@@ -63,7 +63,7 @@ TIME_AXIS = _Axis(
     Record(
         {},
         {
-            "step": Either({dict: _Step()}, "a step"),
+            "step": Either({dict: _StepSchema()}, "a step"),
             "origin": Whole(-_MOST_TICKS, _MOST_TICKS),
             "second": Whole(MICRO, 10**9),
             "calendar": Text(choices=CALENDARS),

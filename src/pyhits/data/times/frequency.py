@@ -143,7 +143,7 @@ class BusinessDays:
         return {"week": self.week, "holidays": list(self.holidays)}
 
 
-Step = Months | BusinessDays
+CalendarStep = Months | BusinessDays
 
 
 def months_of(ticks: np.ndarray, second: int, calendar: str) -> Months | None:
@@ -254,7 +254,7 @@ def without_leap_days(ticks: np.ndarray, second: int) -> bool:
     return bool((steps[behind] == 2).all() and (month == 2).all() and (day == 29).all())
 
 
-def step_from_dict(plain: dict[str, Any]) -> Step:
+def step_from_dict(plain: dict[str, Any]) -> CalendarStep:
     """Return what ``as_dict`` wrote."""
     if "week" in plain:
         return BusinessDays(str(plain["week"]), tuple(int(d) for d in plain["holidays"]))

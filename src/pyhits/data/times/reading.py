@@ -13,7 +13,7 @@ from pyhits.data.times.axis import TimeAxis
 from pyhits.data.times.calendars import STANDARD, day_number, year_month_day
 from pyhits.data.times.frequency import (
     BusinessDays,
-    Step,
+    CalendarStep,
     months_of,
     without_leap_days,
     working_days_of,
@@ -136,7 +136,7 @@ def _along(
     if found.zone is not None:
         wall[known] = to_wall(ticks[known], found.zone, second)
     once = np.unique(wall[known])
-    step: Step | None = months_of(once, second, found.calendar)
+    step: CalendarStep | None = months_of(once, second, found.calendar)
     if step is None:
         uniform = [_usual(t[t != NOTHING]) for t in _cut(wall, bounds)]
         if all(usual is not None for usual in uniform):

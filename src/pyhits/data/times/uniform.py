@@ -53,14 +53,39 @@ def uniform_step(
     _check_order(t, axis, where)
     steps = np.diff(t)
     dt = float(t[-1] - t[0]) / (len(t) - 1)
-    resolution = 4 * float(np.finfo(np.float64).eps) * float(np.abs(t).max())
+    resolution = rounding_of(t)
     if isinstance(times, np.ndarray) and times.dtype == np.float32:
         resolution = 2 * float(np.finfo(np.float32).eps) * float(np.abs(t).max())
     resolution += 4 * clock_resolution(axis)
-    off = np.abs(t - (t[0] + dt * np.arange(len(t))))
-    if (off > UNIFORM_TOLERANCE * dt + resolution).any():
+    if not lies_on_grid(t, dt, resolution=resolution):
         raise DataError(_not_uniform(t, steps, axis, where))
     return shortest_number(dt, resolution / (len(t) - 1)), float(t[0])
+
+
+def rounding_of(times: np.ndarray) -> float:
+    """Return how far off differences of times of this size may be in float64."""
+    return 4 * float(np.finfo(np.float64).eps) * float(np.abs(times).max())
+
+
+def lies_on_grid(
+    times: np.ndarray,
+    dt: float,
+    places: np.ndarray | None = None,
+    resolution: float | None = None,
+) -> bool:
+    """Tell whether times lie on a grid that begins with the first of them.
+
+    Parameters
+    ----------
+    places : array of int, shape (n_rows,), optional
+        Steps of each behind the first; one a row by default.
+    resolution : float, optional
+        How far off times may be beside :data:`UNIFORM_TOLERANCE` of a step.
+    """
+    places = np.arange(len(times)) if places is None else places
+    off = np.abs(times - (times[0] + dt * places))
+    room = rounding_of(times) if resolution is None else resolution
+    return bool((off <= UNIFORM_TOLERANCE * dt + room).all())
 
 
 def _not_uniform(t: np.ndarray, steps: np.ndarray, axis: TimeAxis, where: str) -> str:

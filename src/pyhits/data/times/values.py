@@ -80,6 +80,13 @@ def moments_of(
 ) -> Moments:
     """Return times as they are; those that are missing as such.
 
+    Parameters
+    ----------
+    name, time_format, where : str
+        As of :func:`~pyhits.data.times.read_times`.
+    is_regular : callable
+        Rates ticks of so many a second: the more, the more regular.
+
     Raises
     ------
     DataError
@@ -88,46 +95,108 @@ def moments_of(
     own = _of_pandas(values)
     if own is not None:
         return own
+    written = _Written(name, time_format, is_regular, where)
     array = np.asarray(values)
     if array.dtype.kind in "OSU":
-        return _of_objects(array.ravel(), name, time_format, is_regular, where)
+        return written.objects(array.ravel())
     if array.dtype.kind == "m":
         return Moments(numbers=_seconds(array), form="timedelta")
     if array.dtype.kind == "M":
         return _of_datetime64(array)
     if array.dtype.kind not in "fiub":
         raise DataError(f"Expected times as numbers or dates, got values of type {array.dtype}.")
-    return _of_numbers(array, name, time_format, is_regular, where)
+    return written.numbers(array)
 
 
-def _of_numbers(
-    array: np.ndarray,
-    name: str | None,
-    time_format: str | None,
-    is_regular: Callable[[np.ndarray, int], int],
-    where: str,
-) -> Moments:
-    numbers = np.asarray(array, dtype=np.float64)
-    known = np.isfinite(numbers)
-    if not known.any() or time_format == "numbers":
-        return Moments(numbers=numbers)
-    found = as_dates(array[known], name, time_format)
-    if found is None:
-        detail = "integers" if (numbers[known] == np.rint(numbers[known])).all() else ""
-        return Moments(numbers=numbers, detail=detail)
-    ticks = np.full(len(numbers), NOTHING)
-    if found.texts is not None:
+@dataclass(frozen=True)
+class _Written:
+    """How the times of one column are written, as far as it is known."""
+
+    name: str | None
+    time_format: str | None
+    is_regular: Callable[[np.ndarray, int], int]
+    where: str
+
+    def numbers(self, array: np.ndarray) -> Moments:
+        numbers = np.asarray(array, dtype=np.float64)
+        known = np.isfinite(numbers)
+        if not known.any() or self.time_format == "numbers":
+            return Moments(numbers=numbers)
+        found = as_dates(array[known], self.name, self.time_format)
+        if found is None:
+            detail = "integers" if (numbers[known] == np.rint(numbers[known])).all() else ""
+            return Moments(numbers=numbers, detail=detail)
+        ticks = np.full(len(numbers), NOTHING)
+        if found.texts is not None:
+            try:
+                read = read_texts(found.texts, found.pattern, lambda t: self.is_regular(t, MICRO))
+            except Unreadable as error:
+                row = int(np.flatnonzero(known)[error.row])
+                raise DataError(f"The time in row {row} of {self.where} is {error}") from None
+            ticks[known] = read.ticks
+            return Moments(ticks=ticks, zone=read.zone, form="digits", detail=read.pattern)
+        assert found.ticks is not None, "dates are texts or ticks"
+        ticks[known] = found.ticks
+        plain = numbers if found.form == "epoch" and found.detail.startswith("s") else None
+        return Moments(plain, ticks, found.second, form=found.form, detail=found.detail)
+
+    def objects(self, array: np.ndarray) -> Moments:
+        items = array.tolist()
+        known = np.array([not is_missing(item) for item in items], dtype=bool)
+        if not known.any():
+            return Moments(numbers=np.full(len(items), np.nan))
+        there = [item for item, is_there in zip(items, known, strict=True) if is_there]
+        rows = np.flatnonzero(known)
+        if self.time_format is None or (
+            self.time_format not in ORDERS and "%" not in self.time_format
+        ):
+            with contextlib.suppress(TypeError, ValueError):
+                numbers = np.full(len(items), np.nan)
+                numbers[known] = np.array(there).astype(np.float64)
+                return self.numbers(numbers)
+        there = [
+            item.decode(errors="replace") if isinstance(item, bytes) else item for item in there
+        ]
+        if all(isinstance(item, str) for item in there):
+            found = self._texts(there, rows)
+        elif all(hasattr(item, "calendar") and hasattr(item, "dayofyr") for item in there):
+            found = _of_cftime(there)
+        elif all(type(item).__name__ == "Period" for item in there):
+            with periods_of_days_at_work():
+                stamps = np.array([item.to_timestamp().to_datetime64() for item in there])
+            found = _of_datetime64(stamps, "period")
+            found.detail = str(there[0].freqstr)
+        elif all(isinstance(item, date) for item in there):
+            found = _of_datetimes(there)
+        elif all(hasattr(item, "total_seconds") for item in there):
+            found = Moments(
+                numbers=np.array([item.total_seconds() for item in there]), form="timedelta"
+            )
+        else:
+            kinds = (str, date)
+            odd = next((k for k, item in enumerate(there) if not isinstance(item, kinds)), None)
+            if odd is None or isinstance(there[odd], (int, float)):
+                raise DataError("The times mix dates, dates with a time zone, or numbers.")
+            raise DataError(
+                f"The time in row {rows[odd]} is {shown(there[odd])}; expected a number, or a date "
+                "such as 2020-01-31T12:00:00."
+            )
+        return _spread(found, known)
+
+    def _texts(self, texts: list[str], rows: np.ndarray) -> Moments:
+        if self.time_format is None:
+            clock = read_clock(texts)
+            if clock is not None:
+                return Moments(numbers=clock[0], form="elapsed", detail=clock[1])
         try:
-            read = read_texts(found.texts, found.pattern, lambda t: is_regular(t, MICRO))
+            read = read_texts(texts, self.time_format, lambda ticks: self.is_regular(ticks, MICRO))
         except Unreadable as error:
-            row = int(np.flatnonzero(known)[error.row])
-            raise DataError(f"The time in row {row} of {where} is {error}") from None
-        ticks[known] = read.ticks
-        return Moments(ticks=ticks, zone=read.zone, form="digits", detail=read.pattern)
-    assert found.ticks is not None, "dates are texts or ticks"
-    ticks[known] = found.ticks
-    plain = numbers if found.form == "epoch" and found.detail.startswith("s") else None
-    return Moments(plain, ticks, found.second, form=found.form, detail=found.detail)
+            raise DataError(
+                f"The time in row {rows[error.row]} of {self.where} is {error}"
+            ) from None
+        except DataError as error:
+            raise DataError(f"{error} ({self.where})") from None
+        return Moments(ticks=read.ticks, zone=read.zone, form="texts", detail=read.pattern)
 
 
 def _of_datetime64(array: np.ndarray, form: str = "datetime64") -> Moments:
@@ -178,52 +247,6 @@ def _seconds(array: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(np.isnat(array), np.nan, seconds))
 
 
-def _of_objects(
-    array: np.ndarray,
-    name: str | None,
-    time_format: str | None,
-    is_regular: Callable[[np.ndarray, int], int],
-    where: str,
-) -> Moments:
-    items = array.tolist()
-    known = np.array([not is_missing(item) for item in items], dtype=bool)
-    if not known.any():
-        return Moments(numbers=np.full(len(items), np.nan))
-    there = [item for item, is_there in zip(items, known, strict=True) if is_there]
-    rows = np.flatnonzero(known)
-    if time_format is None or (time_format not in ORDERS and "%" not in time_format):
-        with contextlib.suppress(TypeError, ValueError):
-            numbers = np.full(len(items), np.nan)
-            numbers[known] = np.array(there).astype(np.float64)
-            return _of_numbers(numbers, name, time_format, is_regular, where)
-    there = [item.decode(errors="replace") if isinstance(item, bytes) else item for item in there]
-    if all(isinstance(item, str) for item in there):
-        found = _of_texts(there, rows, time_format, is_regular, where)
-    elif all(hasattr(item, "calendar") and hasattr(item, "dayofyr") for item in there):
-        found = _of_cftime(there)
-    elif all(type(item).__name__ == "Period" for item in there):
-        with periods_of_days_at_work():
-            stamps = np.array([item.to_timestamp().to_datetime64() for item in there])
-        found = _of_datetime64(stamps, "period")
-        found.detail = str(there[0].freqstr)
-    elif all(isinstance(item, date) for item in there):
-        found = _of_datetimes(there)
-    elif all(hasattr(item, "total_seconds") for item in there):
-        found = Moments(
-            numbers=np.array([item.total_seconds() for item in there]), form="timedelta"
-        )
-    else:
-        kinds = (str, date)
-        odd = next((k for k, item in enumerate(there) if not isinstance(item, kinds)), None)
-        if odd is None or isinstance(there[odd], (int, float)):
-            raise DataError("The times mix dates, dates with a time zone, or numbers.")
-        raise DataError(
-            f"The time in row {rows[odd]} is {shown(there[odd])}; expected a number, or a date "
-            "such as 2020-01-31T12:00:00."
-        )
-    return _spread(found, known)
-
-
 def _spread(found: Moments, known: np.ndarray) -> Moments:
     """Put times in the rows where there are some."""
     if known.all():
@@ -237,26 +260,6 @@ def _spread(found: Moments, known: np.ndarray) -> Moments:
         ticks[known] = found.ticks
         found.ticks = ticks
     return found
-
-
-def _of_texts(
-    texts: list[str],
-    rows: np.ndarray,
-    time_format: str | None,
-    is_regular: Callable[[np.ndarray, int], int],
-    where: str,
-) -> Moments:
-    if time_format is None:
-        clock = read_clock(texts)
-        if clock is not None:
-            return Moments(numbers=clock[0], form="elapsed", detail=clock[1])
-    try:
-        read = read_texts(texts, time_format, lambda ticks: is_regular(ticks, MICRO))
-    except Unreadable as error:
-        raise DataError(f"The time in row {rows[error.row]} of {where} is {error}") from None
-    except DataError as error:
-        raise DataError(f"{error} ({where})") from None
-    return Moments(ticks=read.ticks, zone=read.zone, form="texts", detail=read.pattern)
 
 
 def _of_datetimes(items: list[Any]) -> Moments:
