@@ -40,7 +40,7 @@ def compare(rows: np.ndarray, step_size: int, noise: float) -> tuple[float, floa
     fitted, choosing = (Trajectories(part, 1.0) for part in np.split(noisy[:N_KNOWN], [N_FIT]))
     quiet = denoise(fitted, choosing, shortest=2 * step_size) if noise else None
     if quiet is not None:
-        fitted, choosing = quiet.train, quiet.held
+        fitted, choosing = quiet.train, quiet.validation
     known = Trajectories(np.concatenate([fitted.values, choosing.values]), 1.0)
     later = Trajectories(rows[N_KNOWN - 1 :], 1.0)
     scaling = Standardise().fit(fitted.values)

@@ -129,7 +129,7 @@ def test_the_field_behind_the_noise_is_found(name: str) -> None:
     assert found.method == "field"
     assert f"with {TERMS[name]} terms" in found.note
     assert error(found.train, clean) < 0.01 * error(data, clean)
-    assert error(found.held, others) < 0.01 * error(more, others)
+    assert error(found.validation, others) < 0.01 * error(more, others)
     assert found.sigma == pytest.approx(np.sqrt(0.01 * clean.mean_variance()), rel=0.05, abs=1e-9)
     assert found.train.feature_names == data.feature_names
     assert np.array_equal(found.train.offsets, data.offsets)
@@ -357,7 +357,7 @@ def test_the_paper_knows_no_filter() -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(ArgumentError, match="denoise to be True or False, got 'yes'"):
+    with pytest.raises(ArgumentError, match="noise to be True, False or 'auto', got 'yes'"):
         fit(noisy("hyperbolic", 5)[1], noise="yes")
 
 

@@ -30,5 +30,5 @@ def take_noise_off(problem: Problem, clock: Clock) -> Problem:
         )
     if noise is None:
         return problem
-    found = replace(problem, states=Parts(noise.train, noise.held), noise=noise)
+    found = replace(problem, states=Parts(noise.train, noise.validation), noise=noise)
     return found.noted(noise.note)

@@ -167,7 +167,7 @@ def _encoded(problem: Problem, coordinates: Coordinates, own: Coordinates, clock
     found = denoise(noisy, noisy, shortest=2 * max(problem.step_sizes), clock=clock)
     if found is None:
         return AllRows(noisy, None, None)
-    return AllRows(found.train, None, replace(found, held=found.train))
+    return AllRows(found.train, None, replace(found, validation=found.train))
 
 
 def _renewed_notes(notes: Sequence[str], own: Coordinates, again: Coordinates) -> tuple[str, ...]:

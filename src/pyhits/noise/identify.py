@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from pyhits.util.progress import Advance
 #: Highest degree of the field, and coefficients at most.
 _MOST_DEGREE, _MOST_COEFFICIENTS = 5, 200
 
-#: Stages that progress is told in: the degrees, the lengths, the last fit, its use.
+#: Stages that progress counts: the degrees, the lengths, the last fit, its use.
 _STAGES = _MOST_DEGREE + 3
 
 #: Observed numbers that each coefficient takes at least.
@@ -90,9 +91,9 @@ class Pieces:
 
     def cut(self, n_times: int) -> Pieces:
         """Return the first blocks of each."""
-        whole = self.observed
-        states = whole.states[:, :n_times]
-        observed = Observations(states, whole.first, whole.spacing, whole.sigma)
+        given = self.observed
+        states = given.states[:, :n_times]
+        observed = Observations(states, given.first, given.spacing, given.sigma)
         return Pieces(observed, self.smoothed[:, :n_times], self.slopes[:, :n_times], self.shortest)
 
     def lengths(self, longest: int | None = None) -> list[int]:
@@ -105,8 +106,8 @@ class Pieces:
 
     def segments(self, length: int) -> Observations:
         """Cut into segments of ``length`` blocks."""
-        whole = self.observed
-        return Observations(_cut(whole.states, length), whole.first, whole.spacing, whole.sigma)
+        given = self.observed
+        return Observations(_cut(given.states, length), given.first, given.spacing, given.sigma)
 
     def starts(self, length: int, known: np.ndarray | None = None, before: int = 0) -> np.ndarray:
         """Return first guesses of the segments' initial states, shape ``(n_segments, d)``.
@@ -188,9 +189,9 @@ def identify(
     n_threads : int
         Blocks of segments worked on side by side.
     progress : callable, optional
-        Told how many stages of how many are done.
+        Called with how many stages of how many are done.
     clock : Clock, optional
-        What was found when it is over is returned.
+        The best field when it is over is returned.
 
     Returns
     -------
@@ -200,12 +201,27 @@ def identify(
     Raises
     ------
     TimeIsUpError
-        Nothing was found in time.
+        There was no field in time.
     """
+    best: Identified | None = None
+    try:
+        for better in _better_and_better(pieces, n_threads, progress, clock):
+            best = better
+    except TimeIsUpError:
+        if best is None:
+            raise
+        clock.cut("the search for a vector field beneath the noise")
+    return best
+
+
+def _better_and_better(
+    pieces: Pieces, n_threads: int, progress: Advance | None, clock: Clock
+) -> Iterator[Identified]:
+    """Yield fields of rising degree that gain, of longer segments, and of the terms needed."""
     d = pieces.smoothed.shape[2]
     degrees = _degrees(d, pieces.observed.count)
     if not degrees:
-        return None
+        return
 
     def begin(stage: int) -> None:
         if progress is not None:
@@ -217,29 +233,25 @@ def identify(
     )
     sample = _some(pieces, n_monomials(d, degrees[-1]) * d, search)
     best: Identified | None = None
-    failures = 0
-    try:
-        for degree in degrees:
-            begin(degree - 1)
-            found = _of_degree(sample, degree, n_threads, clock)
-            if best is None or found.score < best.score:
-                best, failures = found, 0
-            else:
-                failures += 1
-                if failures > (_PATIENCE if best.misfit > _EXPLAINED else 0):
-                    break
-        if best is None or not np.isfinite(best.score):
-            return None
-        begin(_MOST_DEGREE)
-        best = _lengthened(sample, best, n_threads, clock)
-        begin(_MOST_DEGREE + 1)
-        work = best.field.coefficients.size
-        best = _finished(_some(pieces, work, final), best, n_threads, clock)
-    except TimeIsUpError:
-        if best is None or not np.isfinite(best.score):
-            raise
-        clock.cut("the search for a vector field beneath the noise")
-    return best
+    failures = -1  # that of the first degree does not count
+    for degree in degrees:
+        begin(degree - 1)
+        tried = _of_degree(sample, degree, n_threads, clock)
+        if np.isfinite(tried.score) and (best is None or tried.score < best.score):
+            best, failures = tried, 0
+            yield best
+        else:
+            failures += 1
+            explained = best is not None and best.misfit <= _EXPLAINED
+            if failures > (0 if explained else _PATIENCE):
+                break
+    if best is None:
+        return
+    begin(_MOST_DEGREE)
+    best = _lengthened(sample, best, n_threads, clock)
+    yield best
+    begin(_MOST_DEGREE + 1)
+    yield _finished(_some(pieces, best.field.coefficients.size, final), best, n_threads, clock)
 
 
 def follow(
@@ -371,17 +383,17 @@ def _without_idle(fit: ShootingFit, price: float) -> PolynomialField:
         return fit.field
     values = np.maximum(values, 1e-12 * values[-1])
     covariance = (vectors / values) @ vectors.T * scale * scale[:, None]
-    kept = np.ones(len(free), dtype=bool)
-    while kept.any():
-        cost = np.where(kept, free**2 / np.maximum(np.diag(covariance), 1e-300), np.inf)
+    needed = np.ones(len(free), dtype=bool)
+    while needed.any():
+        cost = np.where(needed, free**2 / np.maximum(np.diag(covariance), 1e-300), np.inf)
         k = int(np.argmin(cost))
         if cost[k] > price:
             break
         column = covariance[:, k] / covariance[k, k]
         free = free - column * free[k]
         covariance = covariance - np.outer(column, covariance[k])
-        kept[k] = False
-        free[~kept] = 0.0
-        covariance[~kept] = 0.0
-        covariance[:, ~kept] = 0.0
-    return fit.field.with_free(free).without(~kept)
+        needed[k] = False
+        free[~needed] = 0.0
+        covariance[~needed] = 0.0
+        covariance[:, ~needed] = 0.0
+    return fit.field.with_free(free).without(~needed)
