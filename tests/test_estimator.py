@@ -66,6 +66,11 @@ def test_predict_is_one_step(fitted: pyhits.HiTS, pendulum: Split) -> None:
     single = fitted.forecast(start, 8, step_sizes=[8])[:, 8]
     np.testing.assert_allclose(coarse, single, atol=1e-12)
     assert fitted.predict(start[0]).shape == (2,)
+    # What is prepared for one state returns what the definition does for all of them.
+    plain = fitted.forecast(start, 8, step_sizes=[8], method="sequential", rows_per_block=1)
+    each = np.stack([fitted.predict(state, step_size=8) for state in start])
+    np.testing.assert_allclose(each, plain[:, 8], rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(each[0], fitted.predict(start[0], step_size=8))
 
 
 def test_sequential_equals_vectorised(fitted: pyhits.HiTS, pendulum: Split) -> None:

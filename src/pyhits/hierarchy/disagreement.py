@@ -183,31 +183,35 @@ def agreements(
     rows = _like(flow_maps, values)
     per = torch.from_numpy(weights).to(rows)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    found = {}
+    measured = {}
     for fine, coarse in itertools.pairwise(chain(flow_maps)):
         starts = Stretches.anywhere(offsets, coarse).starts
         if len(starts) == 0:
             break
         most = min(_MEASURED, len(starts))
         if clock.is_limited:
-            few, enough = rows[starts[:_TIMED]], min(most, _LEAST)
-            most = min(most, _affordable(few, flow_maps[fine], coarse // fine, clock))
+            some, enough = rows[starts[:_TIMED]], min(most, _LEAST)
+            most = min(most, _affordable(some, flow_maps[fine], coarse // fine, clock))
             if most < enough:
                 clock.cut("how far neighbouring scales agree")
                 break
         starts = starts[evenly(len(starts), most)]
-        states, truth = rows[starts], rows[starts + coarse]
-        once, composed = _both(states, flow_maps, coarse, fine)
-        wrong = distance(composed, truth, per).double().cpu().numpy()
-        apart = distance(once, composed, per).double().cpu().numpy()
-        # Below rounding there is nothing to compare.
-        ratio = np.nan_to_num(wrong, nan=np.inf) / np.maximum(apart, torch.finfo(rows.dtype).eps)
-        ratio = np.nan_to_num(ratio, nan=_BOUNDS[1])
-        found[coarse] = Agreement(
-            float(np.clip(np.quantile(ratio, _QUANTILE), *_BOUNDS)),
-            float(np.quantile(np.nan_to_num(wrong, nan=1.0), _BEST)),
-        )
-    return found
+        once, composed = _both(rows[starts], flow_maps, coarse, fine)
+        measured[coarse] = _agreement(once, composed, rows[starts + coarse], per)
+    return measured
+
+
+def _agreement(once: Tensor, composed: Tensor, truth: Tensor, weights: Tensor) -> Agreement:
+    """Return what the disagreement of two solutions says of the error of the finer one."""
+    wrong = distance(composed, truth, weights).double().cpu().numpy()
+    differ = distance(once, composed, weights).double().cpu().numpy()
+    # Below rounding there is nothing to compare.
+    ratio = np.nan_to_num(wrong, nan=np.inf) / np.maximum(differ, torch.finfo(truth.dtype).eps)
+    ratio = np.nan_to_num(ratio, nan=_BOUNDS[1])
+    return Agreement(
+        float(np.clip(np.quantile(ratio, _QUANTILE), *_BOUNDS)),
+        float(np.quantile(np.nan_to_num(wrong, nan=1.0), _BEST)),
+    )
 
 
 def _affordable(states: Tensor, flow_map: FlowMap, n_steps: int, clock: Clock) -> int:

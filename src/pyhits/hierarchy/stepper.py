@@ -209,8 +209,9 @@ class Stepper:
         except IndexError:  # the first, or others step in theirs
             blocks = _Blocks(self._stepped[size], rows, self.dtype, self.device)
         yield blocks
-        # Of large ones, of which each thread has its own, one is enough.
-        if not free or rows * bytes_each <= self.batching.kept_bytes:
+        # Of large ones one is enough on a CPU; devices have memory of their own at hand.
+        is_small = rows * bytes_each <= self.batching.kept_bytes
+        if is_small or (not free and self.device.type == "cpu"):
             free.append(blocks)
 
 
