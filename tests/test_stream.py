@@ -194,21 +194,30 @@ def test_ctrl_c_says_what_is_complete(tmp_path: Path, capsys: Any) -> None:
 
 KILLED = """
 import sys, time
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import test_stream
+import numpy as np
+from pyhits.encoders import Standardise
+from pyhits.flowmaps import ResidualNet, create
+from pyhits.hierarchy import Batching
+from pyhits.hierarchy.forecast import forecast
+from pyhits.hierarchy.to_file import ToFile
+config = ResidualNet(2, (8,)).config()
+nets = {size: create("residual", config, seed=seed) for seed, size in enumerate((1, 4))}
+plain = Standardise().set_statistics(np.array([0.1, -0.2]), np.array([1.5, 0.5]))
 def slow(done, total):
     print(done, flush=True)
-    time.sleep(0.5)
-keep = test_stream.ToFile(Path(sys.argv[2]), 0.1, ("x", "y"), verbose=False)
-test_stream.in_memory(keep=keep, progress=slow)
+    time.sleep(0.1)
+keep = ToFile(sys.argv[1], 0.1, ("x", "y"), verbose=False)
+small = Batching(chunk_bytes=int(sys.argv[2]), file_bytes=int(sys.argv[2]))
+forecast(np.load(sys.argv[3]), nets, plain, 40, keep=keep, progress=slow, batching=small)
 """
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_a_killed_process_leaves_what_it_finished(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"f.{extension}"
-    arguments = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(path)]
+    np.save(tmp_path / "starts.npy", STARTS)
+    arguments = [str(path), str(SMALL.chunk_bytes), str(tmp_path / "starts.npy")]
+    arguments = [sys.executable, "-c", KILLED, *arguments]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
