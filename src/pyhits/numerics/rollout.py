@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from pyhits.util.clock import UNLIMITED, Clock
 
-State = TypeVar("State")
+_State = TypeVar("_State")
 
 
 class Rows(Protocol):
@@ -18,13 +18,13 @@ class Rows(Protocol):
 
 
 def iterate(
-    step: Callable[[State], State],
-    state: State,
+    step: Callable[[_State], _State],
+    state: _State,
     n_steps: int,
     *,
     inputs: Rows | None = None,
     clock: Clock = UNLIMITED,
-) -> Iterator[State]:
+) -> Iterator[_State]:
     """Yield the states after 1, 2, ... ``n_steps`` steps.
 
     Parameters
@@ -53,8 +53,8 @@ def iterate(
 
 
 def last_state(
-    step: Callable[[State], State], state: State, n_steps: int, *, clock: Clock = UNLIMITED
-) -> State:
+    step: Callable[[_State], _State], state: _State, n_steps: int, *, clock: Clock = UNLIMITED
+) -> _State:
     """Return the state after ``n_steps`` steps; parameters are those of :func:`iterate`."""
     for state in iterate(step, state, n_steps, clock=clock):  # noqa: B007, B020
         pass
