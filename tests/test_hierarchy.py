@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -424,3 +425,12 @@ def test_one_step_is_that_of_the_coarsest_scale() -> None:
     torch.testing.assert_close(stepper.within(start), inside)
     torch.testing.assert_close(stepper.step(start), inside[:, -1])
     torch.testing.assert_close(stepper.steps(start, 3), stepper.rollout(start, 12)[:, 4::4])
+
+
+def test_threads_may_step_with_one_stepper() -> None:
+    stepper = Stepper({1: seeded(ResidualNet(2, (8,)), 0), 4: seeded(ResidualNet(2, (8,)), 1)})
+    starts = [torch.full((n, 2), 0.1 * n) for n in (1, 2, 3, 5, 8)] * 8
+    wanted = [stepper.rollout(start, 40) for start in starts]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda start: stepper.rollout(start, 40), starts))
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
