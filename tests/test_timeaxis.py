@@ -8,6 +8,7 @@ import pytest
 from pyhits.data.times import (
     NUMBERS,
     TimeAxis,
+    TimeStyle,
     is_clock,
     is_date,
     read_times,
@@ -126,9 +127,9 @@ def test_the_order_of_day_and_month_is_asked_for_where_both_make_sense(pattern):
     both = [f"{k}/1/1981" for k in range(1, 10)]
     with pytest.raises(DataError, match='time_format="dayfirst", --time-format dayfirst'):
         read_times(both)
-    axis, (times,) = read_times(both, time_format=pattern)
+    axis, (times,) = read_times(both, style=TimeStyle(time_format=pattern))
     np.testing.assert_array_equal(np.diff(times), 86400)
-    axis, (times,) = read_times(both, time_format="monthfirst")
+    axis, (times,) = read_times(both, style=TimeStyle(time_format="monthfirst"))
     assert axis.unit == "month"
 
 
@@ -151,7 +152,7 @@ def test_the_order_of_day_and_month_follows_from_the_steps():
     ],
 )
 def test_numbers_that_are_said_to_be_dates(word, number, expected):
-    axis, (times,) = read_times([number, number + 1, number + 2], time_format=word)
+    axis, (times,) = read_times([number, number + 1, number + 2], style=TimeStyle(time_format=word))
     assert str(axis.at(times)[0])[:10] == expected
     assert [float(label) for label in axis.labels(times)] == [number, number + 1, number + 2]
 
@@ -160,7 +161,10 @@ def test_numbers_under_a_name_of_dates_are_days_of_a_spreadsheet():
     axis, _ = read_times(43831 + np.arange(5.0), name="Date")
     assert axis.form == "serial"
     assert read_times(43831 + np.arange(5.0), name="t")[0] == NUMBERS
-    assert read_times(43831 + np.arange(5.0), name="Date", time_format="numbers")[0] == NUMBERS
+    assert (
+        read_times(43831 + np.arange(5.0), name="Date", style=TimeStyle(time_format="numbers"))[0]
+        == NUMBERS
+    )
 
 
 @pytest.mark.parametrize("times", [np.arange(20) * 0.1, 1e6 + np.arange(9.0), [0, 1e8, 2e8]])
@@ -229,7 +233,9 @@ def test_day_numbers_and_dates_are_inverse(calendar):
     ],
 )
 def test_numbers_in_units_of_climate_data(units, calendar, numbers, unit, following):
-    axis, (times,) = read_times(np.asarray(numbers, float), units=units, calendar=calendar)
+    axis, (times,) = read_times(
+        np.asarray(numbers, float), style=TimeStyle(units=units, calendar=calendar)
+    )
     assert axis.unit == unit
     step = np.diff(times)
     assert (step == step[0]).all()
@@ -241,11 +247,11 @@ def test_clocks_that_are_set():
     utc = np.datetime64("2020-10-24T20:00") + np.arange(12) * np.timedelta64(1, "h")
     ahead = np.where(utc < np.datetime64("2020-10-25T01:00"), 2, 1)
     wall = utc + ahead * np.timedelta64(1, "h")
-    axis, (times,) = read_times(wall, time_zone="Europe/Berlin")
+    axis, (times,) = read_times(wall, style=TimeStyle(time_zone="Europe/Berlin"))
     np.testing.assert_array_equal(np.diff(times), 3600)
     np.testing.assert_array_equal(axis.at(times), wall)
     with pytest.raises(ArgumentError, match="Unknown time zone 'Europe/Nowhere'"):
-        read_times(wall, time_zone="Europe/Nowhere")
+        read_times(wall, style=TimeStyle(time_zone="Europe/Nowhere"))
 
 
 def test_days_of_a_zone_begin_at_its_midnight():
@@ -305,11 +311,11 @@ def test_texts_that_are_no_dates_are_named(written, match):
 
 def test_formats_that_cannot_be_are_refused():
     with pytest.raises(ArgumentError, match="Expected time_format as a pattern"):
-        read_times(["2020-01-01"], time_format="german")
+        read_times(["2020-01-01"], style=TimeStyle(time_format="german"))
     with pytest.raises(ArgumentError, match="unknown directive %L"):
-        read_times(["2020-01-01"], time_format="%L")
+        read_times(["2020-01-01"], style=TimeStyle(time_format="%L"))
     with pytest.raises(DataError, match="not written as time_format='%d/%m/%Y'"):
-        read_times(["2020-01-01", "2020-01-02"], time_format="%d/%m/%Y")
+        read_times(["2020-01-01", "2020-01-02"], style=TimeStyle(time_format="%d/%m/%Y"))
 
 
 def test_midnight_without_its_time_of_day_and_leap_seconds():

@@ -50,7 +50,7 @@ def to_pieces(
     elif is_frame(data):
         pieces = from_frame(data, choice=choice, raw=raw)
     elif is_labelled(data):
-        pieces = from_xarray(data, raw=raw, reading=choice.reading)
+        pieces = from_xarray(data, raw=raw, style=choice.style)
     elif isinstance(data, (list, tuple)) and data and _is_trajectory(data[0]):
         pieces = _from_list(data, raw=raw, choice=choice)
     else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from pyhits.data.pieces import Pieces, from_array, is_of, set_times
 from pyhits.data.tables.time_names import is_trajectory_name, time_name
+from pyhits.data.times import SHOWN, TimeStyle
 from pyhits.errors import DataError
 from pyhits.util.checks import as_numeric
 
@@ -18,9 +20,7 @@ def is_labelled(data: Any) -> bool:
     return is_of(data, "xarray", "Dataset") or is_of(data, "xarray", "DataArray")
 
 
-def from_xarray(
-    data: Any, *, raw: bool = False, reading: dict[str, str | None] | None = None
-) -> Pieces:
+def from_xarray(data: Any, *, raw: bool = False, style: TimeStyle = SHOWN) -> Pieces:
     """Read a DataArray, or the variables of a Dataset.
 
     The time dimension goes by its name, ``trajectory`` before it; all others are features.
@@ -46,7 +46,9 @@ def from_xarray(
         axis = array.coords[time[0]]
         units = {name: axis.attrs.get(name) for name in ("units", "calendar")}
         label = [f"coordinate {time[0]!r}"]
-        set_times(pieces, [axis.values], label, raw=raw, name=time[0], **units, **(reading or {}))
+        set_times(
+            pieces, [axis.values], label, raw=raw, name=time[0], style=replace(style, **units)
+        )
     return pieces
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyhits.data.tables.column_choice import ColumnChoice
 from pyhits.data.tables.columns import chosen_features
-from pyhits.data.times import NUMBERS, TimeAxis, read_times
+from pyhits.data.times import NUMBERS, SHOWN, TimeAxis, TimeStyle, read_times
 from pyhits.data.times.notes import midnight_note
 from pyhits.data.times.uniform import same_step, step_error, uniform_step
 from pyhits.errors import ArgumentError, DataError, warn
@@ -122,7 +122,7 @@ def set_times(
     *,
     raw: bool,
     name: str | None = None,
-    **reading: str | None,
+    style: TimeStyle = SHOWN,
 ) -> None:
     """Give pieces the step and the starts that their times show, or raw ones the times.
 
@@ -134,9 +134,8 @@ def set_times(
         Of each trajectory, or one vector for all.
     labels, name : list of str and str
         What holds them, for messages; the name of the column or index.
-    **reading
-        ``time_format``, ``time_zone``, ``units`` and ``calendar`` of
-        :func:`~pyhits.data.times.read_times`.
+    style : TimeStyle
+        How they are written.
 
     Raises
     ------
@@ -146,7 +145,7 @@ def set_times(
     every = times[0] if len(times) == 1 else np.concatenate([np.asarray(t) for t in times])
     where = labels[0].partition(", trajectory")[0] if labels else "the times"
     lengths = [len(t) for t in times]
-    axis, found = read_times(every, lengths, where=where, name=name, **reading)
+    axis, found = read_times(every, lengths, where=where, name=name, style=style)
     pieces.axis = axis
     pieces.notes += midnight_note(axis, found)
     n = len(pieces.arrays) if pieces.even is None else len(pieces.even)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,8 +81,8 @@ def _laid_out(arrays: Mapping[str, Any], wanted: Reading) -> tuple[Pieces, list[
         vectors, labels = [times.ravel()], [repr(time)]
     facts = _attributes(arrays[time])
     units = {name: _text(facts[name]) for name in ("units", "calendar") if name in facts}
-    reading = {**wanted.times, **units}
-    set_times(pieces, vectors, labels, raw=wanted.raw, name=base_name(time), **reading)
+    style = replace(wanted.choice.style, **units)
+    set_times(pieces, vectors, labels, raw=wanted.raw, name=base_name(time), style=style)
     return pieces, [name, time]
 
 
@@ -267,5 +268,5 @@ def _with_time_column(values: np.ndarray, column: int, name: str, wanted: Readin
         )
     pieces = to_pieces(np.delete(values, column, axis=1))
     label = f"column {column} of {name!r}"
-    set_times(pieces, [values[:, column]], [label], raw=wanted.raw, **wanted.times)
+    set_times(pieces, [values[:, column]], [label], raw=wanted.raw, style=wanted.choice.style)
     return pieces

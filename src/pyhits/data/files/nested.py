@@ -206,7 +206,13 @@ def _from_lists(flat: Flat, name: str, wanted: Reading) -> Pieces:
         for k, (a, t) in enumerate(zip(arrays, axes, strict=True))
     ]
     found = Pieces(rows)
-    set_times(found, axes, [f"{clock!r}, trajectory {k}" for k in range(len(axes))], raw=wanted.raw)
+    set_times(
+        found,
+        axes,
+        [f"{clock!r}, trajectory {k}" for k in range(len(axes))],
+        raw=wanted.raw,
+        style=wanted.choice.style,
+    )
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from pyhits.data.files.media import FILMS, SOUNDS
 from pyhits.data.packing import as_shape
-from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
+from pyhits.data.tables.column_choice import ALL_COLUMNS, COLUMN_OPTIONS, ColumnChoice
 from pyhits.errors import ArgumentError
 from pyhits.util.checks import as_count, as_positive, suggest
 
@@ -31,8 +31,6 @@ _FOR = {
     "grey": FILMS,
     "stretch": (*SOUNDS, *FILMS),
 }
-
-_OF_COLUMNS = tuple(f.name for f in fields(ColumnChoice))
 
 
 @dataclass(frozen=True)
@@ -71,23 +69,18 @@ class Reading:
         """
         own = [f.name for f in fields(cls) if f.name not in ("choice", "raw")]
         for name in options:
-            if name not in (*own, *_OF_COLUMNS):
-                known = [*own, *_OF_COLUMNS]
+            known = [*own, *COLUMN_OPTIONS]
+            if name not in known:
                 raise ArgumentError(f"There is no option {name!r}{suggest(name, known)}")
         given = {name: options[name] for name in own if options.get(name) is not None}
         checked = {name: _CHECKS[name](value) for name, value in given.items()}
-        of_columns = {name: options.get(name) for name in _OF_COLUMNS}
+        of_columns = {name: options.get(name) for name in COLUMN_OPTIONS}
         return cls(choice=ColumnChoice.checked(**of_columns), **checked)
 
     @property
     def time_column(self) -> str | int | None:
         """The column of times that was asked for."""
         return self.choice.time_column
-
-    @property
-    def times(self) -> dict[str, str | None]:
-        """How times are read, as :func:`~pyhits.data.times.read_times` takes it."""
-        return self.choice.reading
 
     def expect_to_suit(self, file: Path) -> None:
         """Raise an ArgumentError if an option does not go with the kind of file."""

@@ -12,7 +12,7 @@ from pyhits.data.convert import to_pieces
 from pyhits.data.pieces import Pieces, set_times, with_features
 from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
 from pyhits.data.tables.frames import from_frame, is_frame
-from pyhits.data.times import NUMBERS, TimeAxis
+from pyhits.data.times import NUMBERS, SHOWN, TimeAxis, TimeStyle
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import as_numeric
@@ -116,7 +116,7 @@ def raw_pieces(data: Any, dt: float | None, choice: ColumnChoice = ALL_COLUMNS) 
     return with_features(pieces, choice) if choice else pieces
 
 
-def with_times(pieces: Pieces, times: Any, **reading: str | None) -> Pieces:
+def with_times(pieces: Pieces, times: Any, style: TimeStyle = SHOWN) -> Pieces:
     """Return raw pieces whose rows have these times, numbers or dates.
 
     Parameters
@@ -138,7 +138,7 @@ def with_times(pieces: Pieces, times: Any, **reading: str | None) -> Pieces:
         given = list(times)
     if len(given) != n:
         raise ArgumentError(f"Expected times for {n} trajectories, got {len(given)} vectors.")
-    set_times(pieces, [_plain(t) for t in given], ["times"], raw=True, **reading)
+    set_times(pieces, [_plain(t) for t in given], ["times"], raw=True, style=style)
     return pieces
 
 

@@ -162,7 +162,7 @@ def _mended(
     pieces: Pieces, times: Any, how: Reading, plan: RepairPlan, feature_names: Sequence[str] | None
 ) -> Repaired:
     """Return raw pieces repaired as planned."""
-    pieces = pieces if times is None else with_times(pieces, times, **how.times)
+    pieces = pieces if times is None else with_times(pieces, times, how.choice.style)
     given = recordings(pieces)
     if not given:
         raise DataError("Expected at least one trajectory, got none.")

@@ -31,15 +31,14 @@ def from_columns(
     Parameters
     ----------
     names : list of str
-        One a column. A name such as ``t``, ``time [s]`` or ``Year`` marks the times, ``trajectory``
-        or ``run`` the column that numbers the trajectories.
+        One a column; what they say is told in :func:`pyhits.read`.
     columns : list of array, each shape (n_rows,)
     choice : ColumnChoice
         Which columns are read, what they are called, and which holds the times.
     raw : bool
         Take missing values as NaN, and times as they are.
     check : callable, optional
-        Called with what each column is, before any is taken for numbers.
+        Called with what each column is, before it is read.
     """
     names, columns, choice, joined = with_joined_dates(names, columns, choice)
     roles = assign_roles(names, columns, where, choice)
@@ -66,7 +65,7 @@ def from_columns(
         several = len(pairs) > 1
         labels = [f"{label}, trajectory {k}" if several else label for k in range(len(pairs))]
         parts = [times[a:b] for a, b in pairs]
-        set_times(pieces, parts, labels, raw=raw, name=name, **choice.reading)
+        set_times(pieces, parts, labels, raw=raw, name=name, style=choice.style)
     return pieces
 
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.tables.time_names import plain_name
-from pyhits.data.times.values import check_format
-from pyhits.data.times.zones import check_zone
+from pyhits.data.times import SHOWN, TimeStyle
 from pyhits.errors import ArgumentError
 from pyhits.util.checks import suggest
 
@@ -77,8 +76,8 @@ class ColumnChoice:
         own.
     time_column : str or int, optional
         The column of times, where it is not recognised; ``"none"`` if there is none.
-    time_format, time_zone : str, optional
-        How its dates are written, and the zone of those that say none; see :func:`pyhits.read`.
+    style : TimeStyle
+        How its dates are written.
     like : ModelColumns, optional
         Those that a model was fitted to; they are read where nothing else is chosen.
     """
@@ -87,49 +86,40 @@ class ColumnChoice:
     without_columns: tuple[Column, ...] = ()
     names: tuple[str, ...] | None = None
     time_column: Column | None = None
-    time_format: str | None = None
-    time_zone: str | None = None
+    style: TimeStyle = SHOWN
     like: ModelColumns | None = None
 
     @classmethod
-    def checked(
-        cls,
-        columns: Any = None,
-        without_columns: Any = None,
-        names: Any = None,
-        time_column: Any = None,
-        time_format: str | None = None,
-        time_zone: str | None = None,
-        like: Any = None,
-    ) -> ColumnChoice:
-        """Return a choice as users give it.
+    def checked(cls, **given: Any) -> ColumnChoice:
+        """Return a choice as users give it: some of :data:`COLUMN_OPTIONS`.
 
         Raises
         ------
         ArgumentError
             A column is neither a name nor a number, or none are given.
         """
-        if time_column is not None:
-            _check_column(time_column, "time_column")
-        return cls(
-            None if columns is None else _listed(columns, "columns"),
-            () if without_columns is None else _listed(without_columns, "without_columns"),
-            None if names is None else _as_names(names),
-            time_column,
-            check_format(time_format),
-            None if time_zone is None else check_zone(time_zone),
-            None if like is None else ModelColumns.of(like),
-        )
-
-    @property
-    def reading(self) -> dict[str, str | None]:
-        """How times are read, as :func:`~pyhits.data.times.read_times` takes it."""
-        return {"time_format": self.time_format, "time_zone": self.time_zone}
+        known = {name: value for name, value in given.items() if value is not None}
+        if "time_column" in known:
+            _check_column(known["time_column"], "time_column")
+        for name in ("columns", "without_columns"):
+            if name in known:
+                known[name] = _listed(known[name], name)
+        if "names" in known:
+            known["names"] = _as_names(known["names"])
+        if "like" in known:
+            known["like"] = ModelColumns.of(known["like"])
+        of_times = {k: known.pop(k) for k in ("time_format", "time_zone") if k in known}
+        return cls(**known, style=TimeStyle(**of_times))
 
     def __bool__(self) -> bool:
         """Whether anything but the time is chosen."""
         return self.columns is not None or bool(self.without_columns) or self.names is not None
 
+
+#: What users say of columns; see :func:`pyhits.read`.
+COLUMN_OPTIONS = (
+    "columns", "without_columns", "names", "time_column", "time_format", "time_zone", "like",
+)  # fmt: skip
 
 #: Every column, under its own name.
 ALL_COLUMNS = ColumnChoice()

@@ -48,9 +48,7 @@ def assign_roles(
 
     Parameters
     ----------
-    names : sequence of str
-        As they head the columns; blank, or there twice, they are replaced.
-    columns : sequence of array, each shape (n_rows,)
+    names, columns : sequence of str, and of array of shape (n_rows,)
     where : str
         What holds them, for messages.
 
@@ -67,17 +65,19 @@ def assign_roles(
         shown, given = list(given), None
     own, notes = distinct(shown)
     gone = set(column_numbers(choice.without_columns, own, where, "without_columns"))
-    wanted = (
-        None if choice.columns is None else column_numbers(choice.columns, own, where, "columns")
-    )
+    wanted = choice.columns and column_numbers(choice.columns, own, where, "columns")
     like = choice.like.among(own) if choice.like is not None and not choice else None
     wanted = wanted if like is None else like
     left = [k for k in range(n) if k not in gone]
     trajectory = _trajectory(left, own, where)
     candidates = [k for k in left if k != trajectory]
-    blank = [own[k] if shown[k].strip() else "" for k in candidates]
+    named = {k: own[k] if shown[k].strip() else "" for k in candidates}
     starts = trajectory_starts(None if trajectory is None else columns[trajectory])
-    time, dropped, said = _time(blank, candidates, columns, own, where, choice, starts)
+    if choice.time_column is None:
+        time, dropped, said = _time(named, columns, starts, where)
+    else:
+        time, said = column_number(choice.time_column, own, where), []
+        dropped = set() if time is None else _row_numbers(named, columns, time)
     if like is not None and choice.like is not None and choice.time_column is None:
         time = _time_for_model(like, time, candidates, columns, starts, choice.like.dt)
     features = [k for k in candidates if k != time and k not in dropped]
@@ -124,24 +124,24 @@ def _rename(
 
 
 def _time(
-    names: list[str],
-    candidates: list[int],
-    columns: Sequence[Any],
-    own: list[str],
-    where: str,
-    choice: ColumnChoice,
-    starts: Sequence[int],
+    named: dict[int, str], columns: Sequence[Any], starts: Sequence[int], where: str
 ) -> tuple[int | None, set[int], list[str]]:
-    """Return the column of times, those that only number the rows, and what is to be said."""
-    if choice.time_column is not None:
-        time = column_number(choice.time_column, own, where)
-        if time is None:
-            return None, set(), []
-        others = [(name, k) for name, k in zip(names, candidates, strict=True) if k != time]
-        return time, {k for name, k in others if _numbers_rows(name, columns[k])}, []
-    found = find_time(names, [columns[k] for k in candidates], starts, where)
+    """Return the column of times, those that only number the rows, and what is to be said.
+
+    Parameters
+    ----------
+    named : dict
+        Names of the columns that may be the time, by their numbers; blank where they have none.
+    """
+    candidates = list(named)
+    found = find_time(list(named.values()), [columns[k] for k in candidates], starts, where)
     time = None if found.number is None else candidates[found.number]
     return time, {candidates[k] for k in found.row_numbers}, list(found.notes)
+
+
+def _row_numbers(named: dict[int, str], columns: Sequence[Any], time: int) -> set[int]:
+    """Return the columns that only number the rows, other than the time that was chosen."""
+    return {k for k, name in named.items() if k != time and _numbers_rows(name, columns[k])}
 
 
 def _numbers_rows(name: str, column: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.times.axis import TimeAxis
-from pyhits.data.times.calendars import STANDARD, day_number, year_month_day
+from pyhits.data.times.calendars import STANDARD, calendar_named, day_number, year_month_day
 from pyhits.data.times.frequency import (
     BusinessDays,
     CalendarStep,
@@ -19,9 +19,10 @@ from pyhits.data.times.frequency import (
     working_days_of,
 )
 from pyhits.data.times.numbers import cf_ticks
+from pyhits.data.times.style import SHOWN, TimeStyle
 from pyhits.data.times.timeofday import DAY, is_clock_pattern, over_midnight
-from pyhits.data.times.values import NOTHING, Moments, check_format, moments_of
-from pyhits.data.times.zones import to_utc, to_wall, zone_named
+from pyhits.data.times.values import NOTHING, Moments, moments_of
+from pyhits.data.times.zones import to_utc, to_wall
 from pyhits.errors import DataError
 
 #: Steps of one length differ by less than this, as a share.
@@ -34,10 +35,7 @@ def read_times(
     *,
     where: str = "the time column",
     name: str | None = None,
-    time_format: str | None = None,
-    time_zone: str | None = None,
-    units: str | None = None,
-    calendar: str | None = None,
+    style: TimeStyle = SHOWN,
 ) -> tuple[TimeAxis, list[np.ndarray]]:
     """Find out what the times of rows mean.
 
@@ -46,13 +44,10 @@ def read_times(
     values : array, list, or a Series or index of pandas, shape (n_rows,)
         Numbers, texts, or dates of any kind, in any order, of all trajectories.
     lengths : sequence of int, optional
-        Rows of each trajectory; by default all are of one.
+        Rows of each trajectory, if there are several.
     where, name : str
         What holds them, for messages; and the column's or index's name.
-    time_format, time_zone : str, optional
-        As of :func:`pyhits.read`.
-    units, calendar : str, optional
-        Of numbers, in the manner of CF: ``"days since 1850-01-01"``, ``"noleap"``.
+    style : TimeStyle
 
     Returns
     -------
@@ -64,30 +59,23 @@ def read_times(
     ------
     DataError
         A time is neither a number nor a date, or may be read in several ways.
-    ArgumentError
-        ``time_format`` or ``time_zone`` is unknown.
     """
-    time_format = check_format(time_format)
-    if time_zone is not None:
-        zone_named(time_zone)
     bounds = np.concatenate([[0], np.cumsum(lengths)]) if lengths is not None else None
 
     def is_regular(ticks: np.ndarray, second: int) -> int:
         parts = [ticks] if bounds is None or bounds[-1] != len(ticks) else _cut(ticks, bounds)
         return min(_regularity(part, second) for part in parts)
 
-    if units is not None and time_format is None:
-        numbers = np.asarray(values, dtype=np.float64)
-        ticks = cf_ticks(numbers, units, calendar or STANDARD)
-        found = Moments(numbers) if ticks is None else _cf_moments(ticks, units, calendar)
+    if style.units is not None and style.time_format is None:
+        found = _cf_moments(np.asarray(values, dtype=np.float64), style.units, style.calendar)
     else:
-        found = moments_of(values, name, time_format, is_regular, where)
+        found = moments_of(values, name, style.time_format, is_regular, where)
     if found.numbers is not None and found.ticks is None:
         parts = _cut(found.numbers, bounds)
         if found.form == "elapsed" and is_clock_pattern(found.detail):
             parts = [over_midnight(part) for part in parts]
         return TimeAxis(name=name, form=found.form, detail=found.detail), parts
-    axis, ticks = _along(_on_one_clock(found, bounds, time_zone), bounds, name)
+    axis, ticks = _along(_on_one_clock(found, bounds, style.time_zone), bounds, name)
     # Seconds since 1970 stay the numbers that they are, to the last digit.
     times = found.numbers if axis.is_plain and found.numbers is not None else _times(axis, ticks)
     return axis, _cut(times, bounds)
@@ -108,11 +96,15 @@ def _on_one_clock(found: Moments, bounds: np.ndarray | None, time_zone: str | No
     return found
 
 
-def _cf_moments(ticks: np.ndarray, units: str, calendar: str | None) -> Moments:
-    from pyhits.data.times.calendars import calendar_named
-
-    of = calendar_named(calendar or STANDARD)
-    return Moments(ticks=ticks, calendar=of, form="cf", detail=f"{units}|{calendar or STANDARD}")
+def _cf_moments(numbers: np.ndarray, units: str, calendar: str | None) -> Moments:
+    """Return numbers in the units of CF as dates, others as they are."""
+    named = calendar or STANDARD
+    ticks = cf_ticks(numbers, units, named)
+    if ticks is None:
+        return Moments(numbers)
+    return Moments(
+        ticks=ticks, calendar=calendar_named(named), form="cf", detail=f"{units}|{named}"
+    )
 
 
 def _cut(values: np.ndarray, bounds: np.ndarray | None) -> list[np.ndarray]:
