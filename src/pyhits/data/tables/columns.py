@@ -65,7 +65,9 @@ def assign_roles(
         shown, given = list(given), None
     own, notes = distinct(shown)
     gone = set(column_numbers(choice.without_columns, own, where, "without_columns"))
-    wanted = choice.columns and column_numbers(choice.columns, own, where, "columns")
+    wanted = None
+    if choice.columns is not None:
+        wanted = column_numbers(choice.columns, own, where, "columns")
     like = choice.like.among(own) if choice.like is not None and not choice else None
     wanted = wanted if like is None else like
     left = [k for k in range(n) if k not in gone]
