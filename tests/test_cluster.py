@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import joblib
 import numpy as np
 import pytest
@@ -48,7 +49,10 @@ def client() -> Iterator[Any]:
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
+        # What tests define travels whole: workers need not import this module, and pytest with it.
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])
         yield client
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.fixture
@@ -233,7 +237,7 @@ def test_data_are_scattered_once_and_tasks_are_small(
     monkeypatch.setattr(dask, "submit", counted_submit)
     work = jobs([1, 2, 4, 8])
     train_scales(work)
-    size = [work[0].train.values.nbytes, work[0].held.values.nbytes]
+    size = [work[0].train.values.nbytes, work[0].validation.values.nbytes]
     assert scattered == [(size, True)]
     assert len(sent) == 4
     assert max(sent) < 5000 < sum(size) / 20

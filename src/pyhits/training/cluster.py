@@ -83,7 +83,8 @@ def results(
     """Yield ``(index, flow_map, history)`` as the scales finish on the workers.
 
     Left early, by an error or Ctrl-C, it cancels the other scales: those that wait are dropped,
-    those that train end within a few steps.
+    those that train end within a few steps. ``joblib.Parallel`` would let them train on, and it
+    waits forever for scales whose workers die.
 
     Parameters
     ----------
@@ -99,13 +100,7 @@ def results(
     TrainingError
         Workers died again and again, or the scheduler is gone.
     """
-    client = backend.client
     topic = f"pyhits-{uuid.uuid4().hex}" if watched else None
-    arrays: list[np.ndarray] = []
-    waiting = deque((index, job, _packed(index, job, arrays)) for index, job in todo)
-    data: list[Any] = []
-    running: dict[Any, tuple[int, ScaleJob, bytes]] = {}
-    losses: Counter[int] = Counter()
     trained: set[int] = set()
 
     def heard(event: tuple[float, tuple[int, float, float, float]]) -> None:
@@ -113,51 +108,85 @@ def results(
         if index not in trained:
             board[index] = progress
 
+    submitted = _Submitted(todo, backend, topic)
     try:
         if topic is not None:
-            client.subscribe_topic(topic, heard)
-        done = distributed.as_completed([], loop=client.loop, with_results=True, raise_errors=False)
+            backend.client.subscribe_topic(topic, heard)
         # On a worker itself, this task makes room for those that it waits for.
         with backend.retrieval_context():
-            while waiting or running:
-                if len(data) < len(arrays) or any(f.status != "finished" for f in data):
-                    worker_threads(backend)
-                    data = client.scatter(arrays, broadcast=True, hash=False)
-                while waiting and (at_once is None or len(running) < at_once):
-                    index, job, pickled = waiting.popleft()
-                    future = client.submit(
-                        _train,
-                        (pickled, _proof(job), topic),
-                        *data,
-                        key=f"pyhits-step-size-{job.step_size}-{uuid.uuid4().hex}",
-                        **backend.submit_kwargs,
-                    )
-                    running[future] = index, job, pickled
-                    done.add(future)
-                future, result = next(done)
-                index, job, pickled = running.pop(future)
-                # A task that was taken from its worker and given back to it may have stopped: None.
-                if future.status == "finished" and result is not None:
-                    trained.add(index)
-                    yield index, *result
-                elif future.status == "error":
-                    _, error, traceback = result
-                    if isinstance(error, distributed.KilledWorker):
-                        raise _lost(job) from error
-                    raise error.with_traceback(traceback)
-                else:
-                    losses[index] += 1
-                    if client.status != "running" or losses[index] > _RETRIES:
-                        raise _lost(job)
-                    waiting.append((index, job, pickled))
+            while submitted.refill(at_once):
+                result = submitted.next()
+                if result is not None:
+                    trained.add(result[0])
+                    yield result
     finally:
         with contextlib.suppress(Exception):
-            if running:
-                client.cancel(list(running))
-            for future in data:
-                future.release()
+            submitted.cancel()
             if topic is not None:
-                client.unsubscribe_topic(topic)
+                backend.client.unsubscribe_topic(topic)
+
+
+class _Submitted:
+    """Scales of which some wait and some are in the cluster's hands, with their data."""
+
+    def __init__(
+        self, todo: Sequence[tuple[int, ScaleJob]], backend: Any, topic: str | None
+    ) -> None:
+        self.backend, self.client, self.topic = backend, backend.client, topic
+        self.arrays: list[np.ndarray] = []
+        self.data: list[Any] = []
+        self.waiting = deque((i, job, _packed(i, job, self.arrays)) for i, job in todo)
+        self.running: dict[Any, tuple[int, ScaleJob, bytes]] = {}
+        self.losses: Counter[int] = Counter()
+        self.done = distributed.as_completed(
+            [], loop=self.client.loop, with_results=True, raise_errors=False
+        )
+
+    def refill(self, at_once: int | None) -> bool:
+        """Submit scales until ``at_once`` are running; return whether any is."""
+        lacking = len(self.data) < len(self.arrays) or any(
+            f.status != "finished" for f in self.data
+        )
+        if lacking and (self.waiting or self.running):
+            worker_threads(self.backend)
+            self.data = self.client.scatter(self.arrays, broadcast=True, hash=False)
+        while self.waiting and (at_once is None or len(self.running) < at_once):
+            index, job, pickled = self.waiting.popleft()
+            future = self.client.submit(
+                _train,
+                (pickled, _proof(job), self.topic),
+                *self.data,
+                key=f"pyhits-step-size-{job.step_size}-{uuid.uuid4().hex}",
+                **self.backend.submit_kwargs,
+            )
+            self.running[future] = index, job, pickled
+            self.done.add(future)
+        return bool(self.running)
+
+    def next(self) -> tuple[int, FlowMap, History] | None:
+        """Return what the next scale came to; None if it was lost, and waits again."""
+        future, result = next(self.done)
+        index, job, pickled = self.running.pop(future)
+        # A task that was taken from its worker and given back to it may have stopped: None.
+        if future.status == "finished" and result is not None:
+            return index, *result
+        if future.status == "error":
+            _, error, traceback = result
+            if isinstance(error, distributed.KilledWorker):
+                raise _lost(job) from error
+            raise error.with_traceback(traceback)
+        self.losses[index] += 1
+        if self.client.status != "running" or self.losses[index] > _RETRIES:
+            raise _lost(job)
+        self.waiting.append((index, job, pickled))
+        return None
+
+    def cancel(self) -> None:
+        """Cancel what is running, and let the data go."""
+        if self.running:
+            self.client.cancel(list(self.running))
+        for future in self.data:
+            future.release()
 
 
 def _lost(job: ScaleJob) -> TrainingError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -70,6 +71,10 @@ class Soap(torch.optim.Optimizer):
         }
         super().__init__(params, defaults)
         self._stacks: dict[int, _Stack] = {}
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters, without torch's compiler, which takes a second to import."""
+        inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over a state, of which views are made anew; loading and unpickling come here."""
