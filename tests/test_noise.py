@@ -29,9 +29,11 @@ RNG = np.random.default_rng(0)
 
 
 @functools.cache
-def noisy(name: str, n: int, *, seed: int = 1, level: float = 0.01) -> tuple[Trajectories, ...]:
+def noisy(
+    name: str, n: int, *, seed: int = 1, level: float = 0.01, n_steps: int = 1000
+) -> tuple[Trajectories, ...]:
     """Return clean trajectories of a system and the same with noise."""
-    clean = systems.get(name).simulate(n, n_steps=1000, random_state=seed)
+    clean = systems.get(name).simulate(n, n_steps=n_steps, random_state=seed)
     return clean, clean.add_noise(level, random_state=seed + 100)
 
 
@@ -124,7 +126,7 @@ TERMS = {"hyperbolic": 3, "cubic": 4, "van-der-pol": 4, "hopf": 8, "lorenz": 7, 
 
 @pytest.mark.parametrize("name", TERMS)
 def test_the_field_behind_the_noise_is_found(name: str) -> None:
-    clean, data = noisy(name, 20)
+    clean, data = noisy(name, 10, n_steps=1500)
     others, more = noisy(name, 2, seed=2)
     found = denoise(data, more)
     assert found is not None
