@@ -21,14 +21,14 @@ from pyhits.encoders import (
     choose_delays,
 )
 from pyhits.encoders.chain import fresh, from_plain, links, to_plain
-from pyhits.encoders.embedding import (
+from pyhits.encoders.delay_rollout import embedded, rollout_error
+from pyhits.encoders.information import (
     cao,
     correlation,
     first_minimum,
     mutual_information,
     usual_lag,
 )
-from pyhits.encoders.rollout import embedded, rollout_error
 from pyhits.errors import ArgumentError, NotFittedError
 from pyhits.evaluation import plots
 from pyhits.evaluation.report.text import describe

@@ -203,18 +203,16 @@ class Autoencoder(Encoder):
         clock: Clock,
     ) -> None:
         """Train the net from coordinates to the coefficients beyond them."""
-        from pyhits.encoders.regress import regress
+        from pyhits.encoders.dense_net import DenseNetFit
 
         step = max(1, -(-len(z) // _MOST_ROWS))
         rows = np.arange(0, len(z), step)
-        held = (np.arange(len(rows)) * _BLOCKS // len(rows)) % round(1 / _HELD) == 2
+        validation = (np.arange(len(rows)) * _BLOCKS // len(rows)) % round(1 / _HELD) == 2
         # One scale for all inputs and one for all outputs: small coefficients stay small.
         self._scales = np.array([[z.std()], [beyond.std()]])
         inputs, outputs = z[rows] / self._scales[0], beyond[rows] / self._scales[1]
-        layers = regress(
-            inputs, outputs, held, widths, seed=seed, max_steps=steps,
-            every=_ROUND, patience=_PATIENCE, decay=_DECAY, clock=clock,
-        )  # fmt: skip
+        fit = DenseNetFit(widths, seed, steps, _ROUND, _PATIENCE, _DECAY)
+        layers = fit(inputs, outputs, validation, clock)
         self.weights_, self.biases_ = [w for w, _ in layers], [b for _, b in layers]
         # The last layer scaled by least squares: where the net does not help, it says the mean, 0.
         said = self._beyond(z)

@@ -7,15 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyhits.encoders.delay_rollout import embedded, rollout_error
+from pyhits.encoders.information import (
+    LEAST_TARGETS,
+    MOST_LIBRARY,
+    cao,
+    mutual_information,
+    usual_lag,
+)
 from pyhits.encoders.pod import POD
-from pyhits.encoders.rollout import embedded, rollout_error
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 
 #: Coordinates looked at, at most: the leading ones of more features hold what there is to see.
 _COORDINATES = 6
 
-#: Rows that mutual information and neighbours are computed on, at most, and targets predicted.
-_ROWS, _LIBRARY, _TARGETS = 20_000, 6_000, 1_000
+#: Rows that are looked at, at most, and targets predicted.
+_ROWS, _TARGETS = 20_000, 1_000
 
 #: Delays tried, coordinates of all of them together, and lags looked at, at most.
 _MOST_DELAYS, _MOST_COORDINATES, _MOST_LAG = 10, 40, 512
@@ -38,9 +45,6 @@ _SEVERAL = 5
 #: and four tell embeddings apart in any.
 _NEIGHBOURS = 4
 
-#: Targets that a comparison takes at least.
-_FEW_TARGETS = 20
-
 #: More delays, or a shorter lag, must make the error so much smaller; errors below the second
 #: number count as that, since flow maps do better than neighbours, which then tell no more.
 _WORTH_IT, _GOOD_ENOUGH = 0.75, 0.02
@@ -56,10 +60,6 @@ _NEEDED = 0.5
 #: Cao's E1 from which on it has settled. So many delays are taken if the error is then so many
 #: times larger at most, unless the rows cannot be predicted: of white noise the error is 0.7.
 _SETTLED, _AS_GOOD, _UNPREDICTABLE = 0.8, 1.1, 0.7
-
-#: Minima of the information count from the lag at which rows correlate less: those of a slow
-#: motion ripple before.
-_CORRELATED = 0.9
 
 #: Parts of the time that is left that the lag and E1 may take.
 _FOR_LAGS = 0.25
@@ -176,51 +176,63 @@ def choose_delays(
     rows = _leading(_some(trajectories))
     shortest = min(len(x) for x in trajectories)
     span = shortest // (_PART if len(trajectories) >= _SEVERAL else _PART_OF_FEW)
-    d = rows[0].shape[1]
     room = max(1, span // max(_ROOM - 1, (n_delays or 1) - 1))
     information = mutual_information(rows, min(_MOST_LAG, room), clock=clock.part(_FOR_LAGS))
     first = usual_lag(rows, information)
-    most = n_delays or max(1, min(_MOST_DELAYS, _MOST_COORDINATES // d))
-
-    def allowed(spacing: int) -> int:
-        """Delays so far apart that trajectories are long enough for."""
-        return n_delays or max(1, min(most, (span - 1) // spacing + 1))
-
+    most = max(1, min(_MOST_DELAYS, _MOST_COORDINATES // rows[0].shape[1]))
     lags = [lag] if lag else sorted({first, -(-first // 2), 1}, reverse=True)
-    e1 = cao(rows, lags[0], allowed(lags[0]), clock=clock.part(_FOR_LAGS))
+    # Delays by lag that trajectories are long enough for.
+    allowed = {k: n_delays or max(1, min(most, (span - 1) // k + 1)) for k in lags}
+    e1 = cao(rows, lags[0], allowed[lags[0]], clock=clock.part(_FOR_LAGS))
     settled = np.flatnonzero(e1 >= _SETTLED)
     e1_delays = int(settled[0]) + 1 if len(settled) else 0
     tried: dict[int, np.ndarray] = {}
     try:
-        tried = _validate(rows, {k: allowed(k) for k in lags}, max(lags), clock)
+        tried = _validate(rows, allowed, max(lags), clock)
     except TimeIsUpError:
         clock.cut("the choice of delays")
     if not tried:
         given = n_delays or 1, lag or 1
         return DelayChoice(*given, information, first, e1, e1_delays, np.zeros(0), *given)
-    chosen, best = (1, lags[0]), np.inf
-    for k, found in tried.items():
-        errors = np.maximum(found, _GOOD_ENOUGH)
-        count = n_delays or 1 + int(np.argmax(errors <= errors.min() / _WORTH_IT))
-        if k == lags[0] and count < e1_delays and n_delays is None:
-            unsure = _GOOD_ENOUGH < errors[count - 1] < _UNPREDICTABLE
-            if unsure and errors[e1_delays - 1] <= _AS_GOOD * errors[count - 1]:
-                count = e1_delays
-        if errors[count - 1] < _WORTH_IT * best:
-            chosen, best = (count, k), float(errors[count - 1])
-    if n_delays is None:
-        alone = float(tried[chosen[1]][0])
-        wanted = _CLEARLY * alone if e1_delays == 1 else _UNPREDICTABLE
-        if best > min(wanted, _UNPREDICTABLE):
-            chosen = (1, chosen[1])
-    fewest = chosen
+    fewest = chosen = _fewest(tried, e1_delays, n_delays)
     if n_delays is None and fewest[0] > 1:
         try:
-            chosen = _longer(rows, *fewest, {k: allowed(k) for k in lags}, clock)
+            chosen = _longer(rows, *fewest, allowed, clock)
         except TimeIsUpError:
             clock.cut("the comparison of more delays")
     errors = tried[fewest[1]]
     return DelayChoice(*chosen, information, first, e1, e1_delays, errors, *fewest)
+
+
+def _fewest(tried: dict[int, np.ndarray], e1_delays: int, n_delays: int | None) -> tuple[int, int]:
+    """Return the fewest delays, and their lag, that nothing beats by much.
+
+    Parameters
+    ----------
+    tried : dict of int to array
+        Errors of 1, 2, ... delays by lag, the longest first.
+    e1_delays : int
+        Delays at which E1 has settled; 0 if it has not.
+    n_delays : int, optional
+        If these are given.
+    """
+    longest = max(tried)
+    chosen, best = (1, longest), np.inf
+    for lag, found in tried.items():
+        errors = np.maximum(found, _GOOD_ENOUGH)
+        count = n_delays or 1 + int(np.argmax(errors <= errors.min() / _WORTH_IT))
+        if lag == longest and count < e1_delays and n_delays is None:
+            unsure = _GOOD_ENOUGH < errors[count - 1] < _UNPREDICTABLE
+            if unsure and errors[e1_delays - 1] <= _AS_GOOD * errors[count - 1]:
+                count = e1_delays
+        if errors[count - 1] < _WORTH_IT * best:
+            chosen, best = (count, lag), float(errors[count - 1])
+    if n_delays is None:
+        single = float(tried[chosen[1]][0])
+        wanted = _CLEARLY * single if e1_delays == 1 else _UNPREDICTABLE
+        if best > min(wanted, _UNPREDICTABLE):
+            return 1, chosen[1]
+    return chosen
 
 
 def _longer(
@@ -244,124 +256,15 @@ def _longer(
         if span <= (m - 1) * k <= _LONGEST * span
     ]
     first = max((m - 1) * k for m, k in ways)
-    library, held = _hold_out(trajectories, first + horizon)
-    if sum(len(x) - first - horizon for x in held) < _FEW_TARGETS or not library:
+    library, validation = _split(trajectories, first + horizon)
+    if sum(len(x) - first - horizon for x in validation) < LEAST_TARGETS or not library:
         return n_delays, lag
     errors = {
-        way: max(rollout_error(library, held, *way, first, horizon, clock), _GOOD_ENOUGH)
+        way: max(rollout_error(library, validation, *way, first, horizon, clock), _GOOD_ENOUGH)
         for way in ways
     }
     best = min(errors, key=lambda way: errors[way])
     return best if errors[best] < _WORTH_IT * errors[n_delays, lag] else (n_delays, lag)
-
-
-def mutual_information(
-    trajectories: Sequence[np.ndarray], max_lag: int, *, clock: Clock = UNLIMITED
-) -> np.ndarray:
-    """Return the average mutual information of rows 1 to ``max_lag`` apart, in bits.
-
-    From histograms of equally filled bins, as many as leave five rows to a cell on average; the
-    mean over the features. Features that take a few values alone have bins of these.
-
-    Returns
-    -------
-    array, shape (max_lag,)
-        Shorter where trajectories are, or where the clock is over before.
-    """
-    n = sum(len(x) for x in trajectories)
-    bins = int(np.clip(np.sqrt(n / 5), 2, 32))
-    quantiles = np.linspace(0, 1, bins + 1)[1:-1]
-    edges = np.quantile(np.concatenate(trajectories), quantiles, axis=0)
-    codes = [
-        np.stack([np.searchsorted(e, x[:, k], side="right") for k, e in enumerate(edges.T)], 1)
-        for x in trajectories
-    ]
-    longest = max(len(x) for x in trajectories)
-    found: list[float] = []
-    for lag in range(1, min(max_lag, longest - 2) + 1):
-        if found and clock.is_over:
-            clock.cut("the look at long lags")
-            break
-        pairs = [c[:-lag] * bins + c[lag:] for c in codes if len(c) > lag]
-        joint = np.stack(
-            [np.bincount(column, minlength=bins * bins) for column in np.concatenate(pairs).T]
-        )
-        p = joint.reshape(-1, bins, bins) / joint.sum(axis=1)[:, None, None]
-        alone = p.sum(axis=2, keepdims=True) * p.sum(axis=1, keepdims=True)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            terms = np.where(p > 0, p * np.log2(p / alone), 0.0)
-        found.append(float(terms.sum(axis=(1, 2)).mean()))
-    return np.array(found)
-
-
-def correlation(trajectories: Sequence[np.ndarray], max_lag: int) -> np.ndarray:
-    """Return the correlation of rows 1 to ``max_lag`` apart, from their mean squared differences.
-
-    Shape ``(max_lag,)``, all features together.
-    """
-    variance = np.concatenate(trajectories).var(axis=0).mean()
-    found = np.zeros(max_lag)
-    for lag in range(1, max_lag + 1):
-        changes = [np.square(x[lag:] - x[:-lag]).ravel() for x in trajectories if len(x) > lag]
-        found[lag - 1] = 1 - np.concatenate(changes).mean() / (2 * variance) if variance else 0.0
-    return found
-
-
-def usual_lag(trajectories: Sequence[np.ndarray], information: np.ndarray) -> int:
-    """Return the first minimum of the information, or the first zero of the correlation before it.
-
-    Minima count from where the correlation is below 0.9 on. That of a periodic motion has a zero at
-    a quarter of the period, where its information says little.
-    """
-    related = correlation(trajectories, len(information))
-    apart = np.flatnonzero(related < _CORRELATED)
-    first = first_minimum(information, int(apart[0]) + 1 if len(apart) else 1)
-    zeros = np.flatnonzero(related <= 0)
-    return min(first, int(zeros[0]) + 1) if len(zeros) else first
-
-
-def first_minimum(curve: np.ndarray, begin: int = 1) -> int:
-    """Return the first lag, from ``begin`` on, whose information the next ones do not undercut.
-
-    Those are a quarter as many, and two at least. Where the curve falls to its end, it is the lag
-    at which the information has fallen to 1/e, or the middle.
-    """
-    for k in range(begin - 1, len(curve) - 3):
-        after = curve[k + 1 : k + 2 + max(2, (k + 1) // 4)]
-        if curve[k] <= after.min():
-            return k + 1
-    low = np.flatnonzero(curve <= curve[:1] / np.e)
-    return int(low[0]) + 1 if len(low) else max(1, len(curve) // 2)
-
-
-def cao(
-    trajectories: Sequence[np.ndarray], lag: int, max_delays: int, *, clock: Clock = UNLIMITED
-) -> np.ndarray:
-    """Return Cao's E1 of 1 to ``max_delays`` delays; shape ``(max_delays,)``, NaN where unknown.
-
-    E1 of m delays is E(m + 1) / E(m), where E(m) is by how much the distance of nearest neighbours
-    grows with one more delay, in the maximum norm, on average.
-    """
-    from scipy.spatial import cKDTree
-
-    grown = np.full(max_delays + 1, np.nan)
-    for m in range(1, max_delays + 2):
-        long = [x for x in trajectories if len(x) > m * lag + 1]
-        if not long or clock.is_over:
-            break
-        wide = embedded(long, m + 1, lag, m * lag, 0)
-        wide = wide[:: max(1, -(-len(wide) // _LIBRARY))]
-        vectors = wide[:, : m * long[0].shape[1]]
-        if len(vectors) < _FEW_TARGETS:
-            break
-        distance, nearest = cKDTree(vectors).query(vectors, k=2, p=np.inf)
-        # Of rows that recur exactly the growth is not known.
-        apart = distance[:, 1] > 0
-        if not apart.any():
-            break
-        now = np.abs(wide[apart] - wide[nearest[apart, 1]]).max(axis=1)
-        grown[m - 1] = float(np.mean(now / distance[apart, 1]))
-    return np.asarray(grown[1:] / grown[:-1])
 
 
 def _validate(
@@ -372,19 +275,19 @@ def _validate(
     The geometric mean over three horizons, of the next row up to ``horizon`` rows ahead.
     """
     first = max((m - 1) * lag for lag, m in most.items())
-    library, held = _hold_out(trajectories, first + horizon)
-    if not library or not held:
+    library, validation = _split(trajectories, first + horizon)
+    if not library or not validation:
         return {}
     ahead = sorted({1, -(-horizon // 2), horizon})
     known, asked = (
         [embedded(part, 1, 1, first + h, horizon - h) for h in (0, *ahead)]
-        for part in (library, held)
+        for part in (library, validation)
     )
-    n_library, n_held = len(known[0]), len(asked[0])
-    if min(n_library, n_held) < _FEW_TARGETS:
+    n_library, n_validation = len(known[0]), len(asked[0])
+    if min(n_library, n_validation) < LEAST_TARGETS:
         return {}
-    some = np.unique(np.linspace(0, n_library - 1, min(n_library, _LIBRARY)).astype(int))
-    targets = np.unique(np.linspace(0, n_held - 1, min(n_held, _TARGETS)).astype(int))
+    some = np.unique(np.linspace(0, n_library - 1, min(n_library, MOST_LIBRARY)).astype(int))
+    targets = np.unique(np.linspace(0, n_validation - 1, min(n_validation, _TARGETS)).astype(int))
     changes = np.stack([x[some] - known[0][some] for x in known[1:]])
     truth = np.stack([x[targets] - asked[0][targets] for x in asked[1:]])
     still = np.sqrt(np.square(truth).mean(axis=(1, 2)))
@@ -396,8 +299,8 @@ def _validate(
         for m in range(1, n + 1):
             clock.check()
             from_, at = (
-                embedded(part, m, lag, first, horizon)[keep]
-                for part, keep in ((library, some), (held, targets))
+                embedded(part, m, lag, first, horizon)[chosen]
+                for part, chosen in ((library, some), (validation, targets))
             )
             wrong = np.square(_neighbours(from_, changes, at) - truth).mean(axis=(1, 2))
             errors.append(float(np.exp(np.mean(np.log(np.sqrt(wrong) / still + 1e-12)))))
@@ -416,7 +319,7 @@ def _neighbours(library: np.ndarray, changes: np.ndarray, at: np.ndarray) -> np.
     return np.asarray(np.einsum("nk,hnkd->hnd", weights, changes[:, nearest]))
 
 
-def _hold_out(
+def _split(
     trajectories: Sequence[np.ndarray], lost: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return trajectories to learn from and others, or their ends, to predict."""

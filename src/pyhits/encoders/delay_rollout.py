@@ -38,7 +38,7 @@ def embedded(
 
 def rollout_error(
     library: Sequence[np.ndarray],
-    held: Sequence[np.ndarray],
+    validation: Sequence[np.ndarray],
     n_delays: int,
     lag: int,
     first: int,
@@ -48,12 +48,12 @@ def rollout_error(
     """Return the error of rollouts over ``horizon`` rows, in standard deviations.
 
     A polynomial of the delay vectors is fitted to their changes over one row by ridge regression,
-    and iterated from rows held out. The root mean squared error of the newest row at the end of
+    and iterated from validation rows. The root mean squared error of the newest row at the end of
     the rollouts; no single one counts as more than 3.
 
     Parameters
     ----------
-    library, held : sequence of array, each (time, d)
+    library, validation : sequence of array, each (time, d)
         To learn from, and to step on from.
     n_delays, lag : int
     first : int
@@ -68,7 +68,9 @@ def rollout_error(
     clock.check()
     d = library[0].shape[1]
     known, later = (embedded(library, n_delays, lag, first + k, 1 - k) for k in (0, 1))
-    starts, ends = (embedded(held, n_delays, lag, first + k, horizon - k) for k in (0, horizon))
+    starts, ends = (
+        embedded(validation, n_delays, lag, first + k, horizon - k) for k in (0, horizon)
+    )
     mean, spread = known.mean(axis=0), known.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)
     some = np.unique(np.linspace(0, len(known) - 1, min(len(known), _ROWS)).astype(int))
