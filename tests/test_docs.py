@@ -10,11 +10,10 @@ from typing import Any
 import distributed
 import numpy as np
 import pytest
-import typer.main
 
 import pyhits
 from pyhits import flowmaps, systems
-from pyhits.cli.app import app
+from pyhits.cli.app import COMMANDS, built
 from pyhits.encoders import ENCODERS
 from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.systems import registry
@@ -112,23 +111,21 @@ def commands(page: Path) -> list[list[str]]:
 @pytest.mark.parametrize("page", titled([p for p in PAGES if commands(p)]))
 def test_the_commands_of_a_page_are_understood(page: Path) -> None:
     """Names, options, types and what may not be left out; nothing is run."""
-    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for name, *words in commands(page):
-        context = known[name].make_context(name, list(words))
+        context = built(name).make_context(name, list(words))
         assert not context.args
 
 
 @pytest.mark.parametrize("page", titled(PAGES))
 def test_commands_inside_sentences_exist(page: Path) -> None:
-    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     prose = _FENCE.sub("", page.read_text(encoding="utf-8"))
     for text in re.findall(r"`pyhits ([a-z][^`]*)`", prose):
         words = text.split()
         names = [word.strip(",") for word in words if not word.startswith("-")]
         chosen = names if "," in text and "-" not in text else names[:1]
         for name in chosen:
-            assert name in known, text
-        options = {option for p in known[chosen[0]].params for option in p.opts}
+            assert name in COMMANDS, text
+        options = {option for p in built(chosen[0]).params for option in p.opts}
         assert {w for w in words if w.startswith("-")} <= options, text
 
 

@@ -1,9 +1,6 @@
 """What users settle about a fit: frozen objects with checked values, and texts as shorthand.
 
-    HiTS(flow_map=Nets((64, 64)), training=Training(max_steps=2000), selection="speed")
-
-Each argument of :class:`~pyhits.HiTS` named in :data:`POLICIES` takes one of these objects or its
-shorthand. The command line's options are their fields.
+HiTS(flow_map=Nets((64, 64)), training=Training(max_steps=2000), selection="speed")
 """
 
 from __future__ import annotations
@@ -12,11 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
-
 from pyhits.errors import ArgumentError
-from pyhits.util.checks import as_choice, as_count, as_positive, is_number, shown
-from pyhits.util.policy import Check, Policy, setting
+from pyhits.util.checks import as_choice, as_count, as_positive, shown
+from pyhits.util.policy import Policy, between, count, flag, one_of, setting, text
 
 __all__ = [
     "POLICIES",
@@ -41,53 +36,16 @@ OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd", "ridge")
 SAMPLINGS = ("uniform", "early", "density", "residual")
 ACTIVATIONS = ("gelu", "silu", "tanh", "relu")
 CLOSED_FORMS = ("closed", "polynomial", "kernel")
-DTYPES = ("float32", "float64")
-INTERPOLATIONS = ("cubic", "linear")
+
+#: Widths of hidden layers: of all nets, or by step size.
+Widths = Sequence[int] | Mapping[int, Sequence[int]]
 
 #: Hidden layers of a net, at most: of more, no gradient comes through.
 _MOST_LAYERS = 256
 
 
-def _one_of(choices: Iterable[str]) -> Check:
-    return lambda value, name: as_choice(value, name, choices)
-
-
-def _count(least: int = 1) -> Check:
-    return lambda value, name: as_count(value, name, least=least)
-
-
-def _between(low: float, high: float, words: str) -> Check:
-    """Return a check for numbers from ``low`` to ``high``; words that end in "below" exclude it."""
-
-    def check(value: Any, name: str) -> Any:
-        inside = is_number(value) and low <= value <= high
-        if not inside or (value == high and "below" in words):
-            raise ArgumentError(f"Expected {name} {words}, got {value!r}.")
-        return value
-
-    return check
-
-
-def _flag(value: Any, name: str) -> bool:
-    if not isinstance(value, (bool, np.bool_)) and not (type(value) is int and value in (0, 1)):
-        raise ArgumentError(f"Expected {name} to be True or False, got {shown(value)}.")
-    return bool(value)
-
-
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise ArgumentError(f"Expected {name} to be a name, got {shown(value)}.")
-    return value
-
-
 def as_widths(value: Any, name: str = "hidden_sizes") -> tuple[int, ...]:
-    """Return widths of hidden layers as a tuple.
-
-    Raises
-    ------
-    ArgumentError
-        They are none, or too many.
-    """
+    """Return widths of hidden layers as a tuple; raise an ArgumentError for others."""
     try:
         sizes = tuple(as_count(width, "a hidden size") for width in value)
     except TypeError:
@@ -132,12 +90,12 @@ class Training(Policy):
         Appendix A.1; ``"reproduce"`` learns to generate the training data from their first rows and
         nothing else (Section 3.2).
     optimizer : {"soap", "adam", "adamw", "muon", "sgd", "ridge"}
-        ``"ridge"`` draws the hidden layers and solves for the last: seconds, and exact where there
-        are fewer windows than hidden units.
+        What finds the weights of nets; ``"ridge"`` draws the hidden layers and solves for the last:
+        seconds, and exact where there are fewer windows than hidden units.
     learning_rate : float
         Peak of the learning rate.
     schedule : {"cosine", "constant"}
-        Warm-up, then cosine to zero; or a constant learning rate.
+        How the learning rate goes: warm-up, then cosine to zero; or constant.
     batch_size : int
         Windows a step; 0 takes all first windows at once.
     max_steps : int
@@ -167,21 +125,21 @@ class Training(Policy):
         Train on standardised states, and on increments divided by their root mean square.
     """
 
-    preset: str = setting("pyhits", _one_of(PRESETS))
-    optimizer: str | None = setting(None, _one_of(OPTIMIZERS))
+    preset: str = setting("pyhits", one_of(PRESETS))
+    optimizer: str | None = setting(None, one_of(OPTIMIZERS))
     learning_rate: float | None = setting(None, as_positive)
-    schedule: str | None = setting(None, _one_of(("cosine", "constant")))
-    batch_size: int | None = setting(None, _count(0))
-    max_steps: int | None = setting(None, _count())
-    rollout_steps: int | None = setting(None, _count())
-    target_error: float | None = setting(None, _between(0, float("inf"), "of 0 or more"))
-    patience: float | None = setting(None, _between(0, 1, "from 0 to 1"))
-    windows: str | None = setting(None, _one_of(("anywhere", "first", "coupled")))
-    sampling: str | None = setting(None, _one_of(SAMPLINGS))
+    schedule: str | None = setting(None, one_of(("cosine", "constant")))
+    batch_size: int | None = setting(None, count(0))
+    max_steps: int | None = setting(None, count())
+    rollout_steps: int | None = setting(None, count())
+    target_error: float | None = setting(None, between(0, float("inf"), "of 0 or more"))
+    patience: float | None = setting(None, between(0, 1, "from 0 to 1"))
+    windows: str | None = setting(None, one_of(("anywhere", "first", "coupled")))
+    sampling: str | None = setting(None, one_of(SAMPLINGS))
     early_bias: float | None = setting(None, as_positive)
-    synthetic: float | None = setting(None, _between(0, 1, "from 0 to below 1"))
-    tables: bool | None = setting(None, _flag)
-    standardise: bool | None = setting(None, _flag)
+    synthetic: float | None = setting(None, between(0, 1, "from 0 to below 1"))
+    tables: bool | None = setting(None, flag)
+    standardise: bool | None = setting(None, flag)
 
     @property
     def is_about_nets(self) -> bool:
@@ -207,9 +165,15 @@ class FlowMapPolicy(Policy):
         Arithmetic of the flow maps; by default float64 for closed forms, float32 for nets.
     """
 
-    polynomial_degree: int | None = setting(None, _count(0))
-    dense: int = setting(1, _count())
-    dtype: str | None = setting(None, _one_of(DTYPES))
+    polynomial_degree: int | None = setting(None, count(0))
+    dense: int = setting(1, count())
+    dtype: str | None = setting(None, one_of(("float32", "float64")))
+
+    def __post_init__(self) -> None:
+        """Refuse arithmetic in which large terms would not cancel."""
+        super().__post_init__()
+        if self.kind in (*CLOSED_FORMS, "best"):
+            refuse_float32(self.kind, self.dtype)
 
     @property
     def kind(self) -> str:
@@ -234,18 +198,16 @@ class Nets(FlowMapPolicy):
     hidden_sizes : sequence of int, or mapping of int to such, optional
         Widths of the hidden layers: of all nets, or by step size.
     activation : {"gelu", "silu", "tanh", "relu"}, optional
-        Of the hidden layers.
+        Between the hidden layers.
     family : str
         ``"residual"``, or another registered family.
     polynomial_degree, dense, dtype
         See :class:`FlowMapPolicy`.
     """
 
-    hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]] | None = setting(
-        None, _widths_by_scale
-    )
-    activation: str | None = setting(None, _one_of(ACTIVATIONS))
-    family: str = setting("residual", _text)
+    hidden_sizes: Widths | None = setting(None, _widths_by_scale)
+    activation: str | None = setting(None, one_of(ACTIVATIONS))
+    family: str = setting("residual", text)
 
     @property
     def kind(self) -> str:
@@ -265,17 +227,12 @@ class ClosedForms(FlowMapPolicy):
         See :class:`FlowMapPolicy`.
     """
 
-    form: str = setting("closed", _one_of(CLOSED_FORMS))
+    form: str = setting("closed", one_of(CLOSED_FORMS))
 
     @property
     def kind(self) -> str:
         """The form."""
         return self.form
-
-    def __post_init__(self) -> None:
-        """Refuse arithmetic in which large terms would not cancel."""
-        super().__post_init__()
-        refuse_float32(self.kind, self.dtype)
 
 
 @dataclass(frozen=True, repr=False)
@@ -290,20 +247,13 @@ class Best(FlowMapPolicy):
         See :class:`FlowMapPolicy`.
     """
 
-    hidden_sizes: Sequence[int] | Mapping[int, Sequence[int]] | None = setting(
-        None, _widths_by_scale
-    )
-    activation: str | None = setting(None, _one_of(ACTIVATIONS))
+    hidden_sizes: Widths | None = setting(None, _widths_by_scale)
+    activation: str | None = setting(None, one_of(ACTIVATIONS))
 
     @property
     def kind(self) -> str:
         """``best``."""
         return "best"
-
-    def __post_init__(self) -> None:
-        """Refuse arithmetic in which large terms would not cancel."""
-        super().__post_init__()
-        refuse_float32(self.kind, self.dtype)
 
 
 def refuse_float32(kind: str, dtype: str | None) -> None:
@@ -333,7 +283,7 @@ class Coupling(Policy):
 
     how: str | Sequence[int] = setting("accuracy", _how)
     tolerance: float = setting(1e-6, as_positive)
-    interpolation: str = setting("cubic", _one_of(INTERPOLATIONS))
+    interpolation: str = setting("cubic", one_of(("cubic", "linear")))
 
 
 def _fraction(value: Any, name: str) -> float:
@@ -366,7 +316,7 @@ def as_flow_map(value: Any) -> FlowMapPolicy:
     """Return a policy for flow maps; a text names a kind, a closed form, or a family of nets."""
     if isinstance(value, FlowMapPolicy):
         return value
-    kind = _text(value, "flow_map")
+    kind = text(value, "flow_map")
     if kind in CLOSED_FORMS:
         return ClosedForms(kind)
     return {"auto": Auto(), "best": Best()}.get(kind) or Nets(family=kind)
@@ -384,11 +334,11 @@ def as_validation(value: Any) -> HoldOut:
 
 def as_noise(value: Any) -> bool | None:
     """Return whether noise is taken off, None where the training preset says so."""
-    if isinstance(value, str) and value == "auto":
-        return None
-    if not isinstance(value, bool):
+    if isinstance(value, bool):
+        return value
+    if not (isinstance(value, str) and value == "auto"):
         raise ArgumentError(f"Expected noise to be True, False or 'auto', got {shown(value)}.")
-    return value
+    return None
 
 
 #: Arguments of :class:`~pyhits.HiTS` that are policies: what makes one of a shorthand.
@@ -406,14 +356,21 @@ _CLASSES: dict[str, tuple[type[Policy], ...]] = {
     "validation": (HoldOut,),
 }
 
+#: By the name of a value: the argument, and the first policy that has it.
+_PLACES = {
+    one.name: (argument, policy)
+    for argument, classes in _CLASSES.items()
+    for policy in classes[::-1]
+    for one in fields(policy)
+}
+
 
 def place_of(name: str) -> str | None:
     """Return where a setting is said that :class:`~pyhits.HiTS` itself does not take."""
-    for argument, classes in _CLASSES.items():
-        for policy in classes:
-            if name in (one.name for one in fields(policy)):
-                return f"; say {argument}={policy.__name__}({name}=...)."
-    return None
+    if name not in _PLACES:
+        return None
+    argument, policy = _PLACES[name]
+    return f"; say {argument}={policy.__name__}({name}=...)."
 
 
 def arguments(**settings: Any) -> dict[str, Any]:
@@ -430,23 +387,13 @@ def arguments(**settings: Any) -> dict[str, Any]:
         A setting is not one of the policy that is asked for.
     """
     settings = {name: value for name, value in settings.items() if value is not None}
-    homes = {
-        one.name: argument
-        for argument, classes in _CLASSES.items()
-        for policy in classes
-        for one in fields(policy)
-    }
-    found = {name: value for name, value in settings.items() if name not in homes}
+    found = {name: value for name, value in settings.items() if name not in _PLACES}
     for argument, make in POLICIES.items():
-        own = {name: value for name, value in settings.items() if homes.get(name) == argument}
+        own = {k: v for k, v in settings.items() if k in _PLACES and _PLACES[k][0] == argument}
         if not own:
             continue
-        if argument == "flow_map" and settings.get(argument, "auto") == "auto":
-            about_nets = own.keys() & {one.name for one in fields(Nets)} - {
-                one.name for one in fields(FlowMapPolicy)
-            }
-            found[argument] = Nets(**own) if about_nets else Auto(**own)
-        else:
-            base = make(settings[argument]) if argument in settings else _CLASSES[argument][0]()
-            found[argument] = replace(base, **own)
+        base = make(found[argument]) if argument in found else _CLASSES[argument][0]()
+        if isinstance(base, Auto) and own.keys() & {"hidden_sizes", "activation"}:
+            base = Nets(**base.given())
+        found[argument] = replace(base, **own)
     return found

@@ -4,49 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pyhits.cli.options import (
-    Columns,
-    Decimal,
-    Dt,
-    Header,
-    Names,
-    Snapshot,
-    TableOptions,
-    TimeColumn,
-    TimeFormat,
-    TimeZone,
-    Variable,
-    WithoutColumns,
-    column_of,
-    shape_of,
-)
+from pyhits.cli.options import AsJson, reading_to_check
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.cli.sentences import FAILURE
 
 
-@command
+@command(how_to_read=reading_to_check)
 def check(
     data: Annotated[Path, typer.Argument(help="File to look at.")],
-    dt: Dt = None,
-    variable: Variable = None,
-    time_column: TimeColumn = None,
-    time_format: TimeFormat = None,
-    time_zone: TimeZone = None,
-    columns: Columns = None,
-    without_columns: WithoutColumns = None,
-    names: Names = None,
-    header: Header = None,
-    decimal: Decimal = None,
-    snapshot: Snapshot = None,
+    how_to_read: dict[str, Any],
     inputs: Annotated[
         list[str] | None,
         typer.Option("--input", help="Column that acts on the system: not judged; repeatable."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -59,17 +34,7 @@ def check(
     """
     from pyhits.data.repair.check import check as look
 
-    found = look(
-        data,
-        dt=dt,
-        variable=variable,
-        time_column=column_of(time_column),
-        time_format=time_format,
-        time_zone=time_zone,
-        **TableOptions(columns, without_columns, names, header, decimal).reading(),
-        snapshot=shape_of(snapshot),
-        inputs=inputs or (),
-    )
+    found = look(data, inputs=inputs or (), **how_to_read)
     print(json.dumps(found.as_dict(), indent=2) if as_json else found)
     if not found.is_usable:
         raise typer.Exit(FAILURE)

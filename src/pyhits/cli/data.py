@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyhits.cli.options import Out, numbers
+from pyhits.cli.options import AsJson, Out
 from pyhits.cli.run import Debug, Quiet, command
+from pyhits.cli.texts import numbers
 from pyhits.errors import ArgumentError
 from pyhits.util.atomic import check_target
 from pyhits.util.checks import as_seed
 from pyhits.util.progress import bar, say
 
+if TYPE_CHECKING:
+    import numpy as np
 
-@command
+
+@command()
 def systems(
     name: Annotated[str | None, typer.Argument(help="Show this one in full.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -60,7 +64,7 @@ def systems(
         print(f"{s.name:<{width}}  {s.dimension:>3}  {s.dt:>8g}  {s.title}")
 
 
-@command
+@command()
 def simulate(
     system: Annotated[str, typer.Argument(help="Name of a system; see `pyhits systems`.")],
     out: Out,
@@ -86,22 +90,12 @@ def simulate(
 
     Example: pyhits simulate van-der-pol --trajectories 800 --steps 5120 --seed 1 -o train.npz
     """
-    import numpy as np
-
     from pyhits import systems as catalogue
     from pyhits.data.files import EXTENSIONS, write
 
     check_target(out, EXTENSIONS)
     chosen = catalogue.get(system)
-    bounds = None
-    if region is not None:
-        values = numbers(region, "--region")
-        if len(values) != 2 * chosen.dimension:
-            raise ArgumentError(
-                f"Expected --region with {2 * chosen.dimension} numbers (low,high for each "
-                f"feature), got {len(values)}."
-            )
-        bounds = np.reshape(values, (-1, 2))
+    bounds = None if region is None else _bounds(region, chosen.dimension)
     seed = as_seed(seed, "--seed")
     with bar("simulating", verbose=not quiet) as progress:
         data = chosen.simulate(
@@ -116,3 +110,16 @@ def simulate(
         data = data.add_noise(noise, random_state=seed)
     write(data, out)
     say(f"{data} written to {out}", verbose=not quiet)
+
+
+def _bounds(text: str, dimension: int) -> np.ndarray:
+    """Read bounds of each feature, shape ``(dimension, 2)``."""
+    import numpy as np
+
+    values = numbers(text, "--region")
+    if len(values) != 2 * dimension:
+        raise ArgumentError(
+            f"Expected --region with {2 * dimension} numbers (low,high for each feature), got "
+            f"{len(values)}."
+        )
+    return np.reshape(values, (-1, 2))

@@ -10,7 +10,7 @@ import typer
 from pyhits.cli.run import Debug, Quiet, command
 
 
-@command
+@command()
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for its files.")] = Path("demo"),
     trajectories: Annotated[int, typer.Option("--trajectories", help="To train on.")] = 400,

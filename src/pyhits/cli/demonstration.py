@@ -79,11 +79,9 @@ def run_demo(
         verbose=verbose,
     )
     say(f"Training {n_scales} scales.")
-    model.fit(train, validation=valid)
-    say(describe(model))
+    say(describe(model.fit(train, validation=valid)))
     evaluation = model.evaluate(test)
-    say("")
-    say(str(evaluation))
+    say(f"\n{evaluation}")
     forecast = Trajectories(
         model.forecast(test.initial_states, n_steps),
         test.dt,

@@ -6,14 +6,13 @@ from typing import Annotated
 
 import typer
 
-from pyhits.cli.model import Model
 from pyhits.cli.models import load_model
-from pyhits.cli.options import Out
+from pyhits.cli.options import Model, Out
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.util.progress import say
 
 
-@command
+@command()
 def export(
     model: Model,
     out: Out,

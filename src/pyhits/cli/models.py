@@ -6,10 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyhits.cli.limits import check_memory
+from pyhits.errors import ArgumentError
+from pyhits.util.atomic import check_target
 from pyhits.util.tensorheader import check_file
 
 if TYPE_CHECKING:
     from pyhits.timestepper import TimeStepper
+
+
+def check_model_name(out: Path) -> None:
+    """Raise at once if a model could not be written to a file."""
+    if out.suffix != ".safetensors":
+        raise ArgumentError(f"Model files end in .safetensors, got {str(out)!r}.")
+    check_target(out)
 
 
 def load_model(path: Path, *, device: str = "cpu", verbose: bool = False) -> TimeStepper:

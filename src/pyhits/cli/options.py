@@ -1,86 +1,32 @@
-"""Options that several commands share, and how their texts are read."""
+"""Options made of the signatures and docstrings of what they are for: name, type and help, once."""
 
 from __future__ import annotations
 
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from pyhits.errors import ArgumentError
-from pyhits.util.progress import say
-
-if TYPE_CHECKING:
-    from pyhits.data.repair import Repaired
-    from pyhits.data.trajectories import Trajectories
-    from pyhits.timestepper import TimeStepper
+from pyhits.cli import texts
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
-Dt = Annotated[
-    float | None, typer.Option("--dt", help="Time between rows, where the file does not say.")
-]
-Variable = Annotated[
-    str | None, typer.Option("--variable", help="Array to read from a file that holds several.")
-]
-TimeColumn = Annotated[
-    str | None,
-    typer.Option("--time-column", help="Column that holds the time, by name or number, or none."),
-]
-TimeFormat = Annotated[
-    str | None,
-    typer.Option(
-        "--time-format",
-        help="How dates are written: dayfirst, monthfirst, a pattern (%d.%m.%y), excel, ms ...",
-    ),
-]
-TimeZone = Annotated[
-    str | None,
-    typer.Option("--time-zone", help="Zone of dates that say none, such as Europe/Berlin."),
-]
-Columns = Annotated[
-    list[str] | None,
-    typer.Option("--columns", help="Features to read, by name or number: x,y. May be repeated."),
-]
-WithoutColumns = Annotated[
-    list[str] | None,
-    typer.Option("--without-columns", help="Columns not to read: station,flag. May be repeated."),
-]
-Names = Annotated[
-    str | None,
-    typer.Option("--names", help="Names of all columns, or of the features: t,x,y."),
-]
-Header = Annotated[
-    bool | None,
-    typer.Option("--header/--no-header", help="Whether a text table begins with names."),
-]
-Decimal = Annotated[
-    str | None,
-    typer.Option("--decimal", help="What begins the decimals of a text table's numbers: . or ,"),
-]
+Model = Annotated[Path, typer.Argument(help="Model file (.safetensors).")]
+Device = Annotated[str, typer.Option("--device", help="cpu, or cuda.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 StepSizes = Annotated[
     str | None,
     typer.Option("--step-sizes", help="Step sizes in multiples of dt, such as 1,2,4,8."),
 ]
-
-Snapshot = Annotated[
+Last = Annotated[
     str | None,
     typer.Option(
-        "--snapshot",
-        help="Shape of a field's snapshots, such as 33x49; none: the array holds trajectories.",
+        "--last",
+        help="Forecast the last part of every recording alone: a share, 0.2, or rows, 50.",
     ),
-]
-Rate = Annotated[
-    int | None, typer.Option("--rate", help="Samples a second, to which a sound is brought.")
-]
-Mono = Annotated[bool, typer.Option("--mono", help="Average a sound's channels.")]
-Height = Annotated[
-    int | None, typer.Option("--height", help="Pixels, to which a film's frames are scaled.")
-]
-Grey = Annotated[bool, typer.Option("--grey", help="Leave a film's colours out.")]
-Stretch = Annotated[
-    str | None,
-    typer.Option("--stretch", help="Of a sound or film: from and to, in seconds, such as 2,4.5."),
 ]
 WithoutLast = Annotated[
     str | None,
@@ -90,304 +36,200 @@ WithoutLast = Annotated[
     ),
 ]
 
-Repair = Annotated[
-    bool,
-    typer.Option(
-        "--repair",
-        help="Mend uneven times, gaps and missing values, and say what was done.",
-    ),
-]
-Resample = Annotated[
-    float | None, typer.Option("--resample", help="Step to resample to; implies --repair.")
-]
-Gaps = Annotated[
-    str | None,
-    typer.Option(
-        "--gaps", help="Where values are missing: cut, or fill short gaps; implies --repair."
-    ),
-]
-LongestGap = Annotated[
-    float | None,
-    typer.Option(
-        "--longest-gap", help="Longest step to bridge, in median steps: 5; implies --repair."
-    ),
-]
-DropOutliers = Annotated[
-    bool,
-    typer.Option("--drop-outliers", help="Take outliers as missing values; implies --repair."),
-]
+#: How texts are read, and an example, where a value is more than one number or word.
+_TEXTS: dict[str, tuple[Callable[[str, str], Any], str]] = {
+    "hidden_sizes": (texts.widths, "64,64, or by step size 1=256,4=64x64"),
+    "names": (texts.names, "t,x,y"),
+    "selection": (texts.how_to_select, "1,16"),
+    "snapshot": (texts.shape, "33x49; none: the array holds trajectories"),
+    "step_sizes": (texts.whole_numbers, "1,2,4,8"),
+    "stretch": (texts.stretch, "2,4.5"),
+    "time_column": (texts.column, "clock, 0, or none"),
+    "time_format": (texts.as_it_is, "dayfirst, %d.%m.%y, excel, or ms"),
+}
 
-Selection = Annotated[
-    str,
-    typer.Option("--selection", help="accuracy, speed, all, or the step sizes, such as 1,16."),
-]
-Tolerance = Annotated[
-    float,
-    typer.Option("--tolerance", help="Validation error that --selection speed allows."),
-]
+#: Options that may be given several times.
+_REPEATED = {"columns": "x,y", "without_columns": "station,flag"}
 
-Parameters = Annotated[
-    list[str] | None,
-    typer.Option("--parameter", help="Parameter of the system, as name=value; may be repeated."),
-]
-
-
-def how_to_select(text: str) -> str | list[int]:
-    """Read ``"speed"``, or ``"1,16"``."""
-    listed = whole_numbers(text, "--selection") if text[:1].isdigit() else None
-    return text if listed is None else listed
-
-
-def whole_numbers(text: str | None, option: str) -> list[int] | None:
-    """Read ``"1,2,4"``."""
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.replace(" ", ",").split(",") if part]
-    except ValueError:
-        raise ArgumentError(
-            f"Expected {option} to be whole numbers such as 1,2,4, got {text!r}."
-        ) from None
-
-
-def numbers(text: str, option: str) -> list[float]:
-    """Read ``"0.5,1,2"``."""
-    try:
-        values = [float(part) for part in text.replace(" ", ",").split(",") if part]
-    except ValueError:
-        values = []
-    if not values:
-        raise ArgumentError(f"Expected {option} to be numbers such as 0.5,1, got {text!r}.")
-    return values
-
-
-def named_numbers(texts: list[str] | None, option: str) -> dict[str, float]:
-    """Read ``["mu=2", "rho=28"]``."""
-    values = {}
-    for text in texts or []:
-        name, _, value = text.partition("=")
-        try:
-            values[name.strip()] = float(value)
-        except ValueError:
-            raise ArgumentError(f"Expected {option} name=value, got {text!r}.") from None
-    return values
-
-
-def column_of(text: str | None) -> str | int | None:
-    """Read ``"clock"``, the name of a column, or ``"2"``, its number."""
-    return int(text) if text is not None and text.isdigit() else text
-
-
-def shape_of(text: str | None) -> tuple[int, ...] | None:
-    """Read ``"33x49"``; ``"none"`` is no shape."""
-    if text is None or text == "none":
-        return None
-    try:
-        shape = tuple(int(length) for length in text.split("x"))
-    except ValueError:
-        shape = ()
-    if not shape or min(shape) < 1:
-        raise ArgumentError(f"Expected --snapshot as a shape, 33x49, or none, got {text!r}.")
-    return shape
-
-
-def part(text: str | None, option: str) -> float | int | None:
-    """Read ``"0.2"``, a share of the rows, or ``"50"``, a number of them."""
-    if text is None:
-        return None
-    try:
-        rows = int(text) if text.strip().isdigit() else float(text)
-    except ValueError:
-        rows = 0
-    if not (0 < rows < 1 or (isinstance(rows, int) and rows > 0)):
-        raise ArgumentError(
-            f"Expected {option} to be a share of the rows such as 0.2, or a number of them such as "
-            f"50, got {text!r}."
-        )
-    return rows
+#: Types of the values of options, as they are spelt in annotations.
+_TYPES = {"int": int, "float": float, "bool": bool}
 
 
 @dataclass(frozen=True)
-class TableOptions:
-    """What the options say of the columns of tables; see :func:`pyhits.read`."""
-
-    columns: list[str] | None = None
-    without_columns: list[str] | None = None
-    names: str | None = None
-    header: bool | None = None
-    decimal: str | None = None
-
-    def of_inputs(self) -> TableOptions:
-        """Return what holds for a table of inputs too, which has other columns."""
-        return TableOptions(header=self.header, decimal=self.decimal)
-
-    def reading(self) -> dict[str, Any]:
-        """Return the arguments of :func:`pyhits.read`."""
-        names = None if self.names is None else [part.strip() for part in self.names.split(",")]
-        return {
-            "columns": self.columns or None,
-            "without_columns": self.without_columns or None,
-            "names": names,
-            "header": self.header,
-            "decimal": self.decimal,
-        }
-
-
-@dataclass(frozen=True)
-class Mending:
-    """How data are mended while they are read, as the options say; see :func:`pyhits.repair`.
-
-    ``keep`` says which pieces of a recording that is cut are wanted, such as the last.
-    """
-
-    wanted: bool = False
-    resample: float | None = None
-    gaps: str | None = None
-    longest_gap: float | None = None
-    drop_outliers: bool = False
-    quiet: bool = False
-    keep: slice | None = None
-
-    def __bool__(self) -> bool:
-        values = (self.resample, self.gaps, self.longest_gap)
-        return self.wanted or self.drop_outliers or any(value is not None for value in values)
-
-    def __call__(self, path: Path, like: TimeStepper | None = None, **reading: Any) -> Trajectories:
-        """Read and mend a file, to the step of a model if there is one, and say what was done."""
-        from pyhits.data.repair import repair
-
-        reading["gaps"] = self.gaps or "cut"
-        reading["like"] = like
-        if self.longest_gap is not None:
-            reading["longest_gap"] = self.longest_gap
-        reading["outliers"] = "drop" if self.drop_outliers else "keep"
-        repaired = repair(path, resample=self.resample, **reading)
-        own = repaired.trajectories
-        # The steps of a calendar are not resampled; the model says whether they are its own.
-        in_seconds = own.axis.step is None and (like is None or like.axis.step is None)
-        unlike = like is not None and own.dt_known and own.dt != like.dt and in_seconds
-        if self.resample is None and like is not None and unlike:
-            repaired = repair(path, resample=like.dt, **reading)
-        for note in repaired.notes or ["Nothing to repair."]:
-            say(f"Repair of {path.name}: {note}", verbose=not self.quiet)
-        return own_pieces(repaired, self.keep)
-
-
-def own_pieces(repaired: Repaired, keep: slice | None) -> Trajectories:
-    """Return the trajectories, or of each recording that was cut the pieces to keep."""
-    if keep is None:
-        return repaired.trajectories
-    number = repaired.numbers.tolist()
-    places = {n: [k for k, other in enumerate(number) if other == n] for n in dict.fromkeys(number)}
-    return repaired.trajectories[[k for of in places.values() for k in of[keep]]]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How files are read, as the options say.
+class Option:
+    """One option of a command, and the argument that it is for.
 
     Attributes
     ----------
-    dt, variable, time_column, time_format, time_zone
-        For tables and archives.
-    rate, mono, height, grey, stretch
-        For sounds and films.
-    snapshot
-        For fields.
-    mending
-        Of tables and archives.
-    table
-        Columns of tables.
+    name : str
+        Of the argument, and of the parameter of the command.
+    kind : type
+        Of the value on the command line.
+    help : str
+    flags : tuple of str
+    read : callable
+        Makes of a value on the command line what the argument takes.
+    argument : str
+        Name of the argument, where it is another.
     """
 
-    dt: float | None = None
-    variable: str | None = None
-    time_column: str | None = None
-    rate: int | None = None
-    mono: bool = False
-    height: int | None = None
-    grey: bool = False
-    stretch: str | None = None
-    snapshot: tuple[int, ...] | None = None
-    mending: Mending = Mending()
-    time_format: str | None = None
-    time_zone: str | None = None
-    table: TableOptions = TableOptions()
+    name: str
+    kind: Any
+    help: str
+    flags: tuple[str, ...]
+    read: Callable[[Any, str], Any] = texts.as_it_is
+    argument: str = ""
 
-    def __call__(self, path: Path, like: TimeStepper | None = None) -> Trajectories:
-        """Read trajectories, sounds and films as those that a model was trained on."""
-        from pyhits.data.files import FIELDS
-        from pyhits.data.files import read as read_file
-        from pyhits.data.files.media import FILMS, SOUNDS
-
-        column = column_of(self.time_column)
-        rate, mono, height, grey = self.rate, self.mono, self.height, self.grey
-        extension = path.suffix.lower()
-        if like is not None and extension in SOUNDS:
-            rate, mono = round(1 / like.dt) or None, like.n_features_in == 1
-        snapshot = self.snapshot if like is None else like.coordinates.snapshot
-        if extension in FILMS and like is not None and snapshot is not None:
-            height, grey = snapshot[0], len(snapshot) == 2
-        if extension not in FIELDS:
-            snapshot = None
-        if self.mending and extension not in (*SOUNDS, *FILMS):
-            return self.mending(
-                path,
-                like,
-                dt=self.dt,
-                variable=self.variable,
-                time_column=column,
-                time_format=self.time_format,
-                time_zone=self.time_zone,
-                **self.table.reading(),
-                snapshot=snapshot,
-            )
-        between = None if self.stretch is None else numbers(self.stretch, "--stretch")
-        if between is not None and len(between) != 2:
-            raise ArgumentError(
-                f"Expected --stretch as two times in seconds, 2,4.5, got {self.stretch!r}."
-            )
-        return read_file(
-            path,
-            dt=self.dt,
-            variable=self.variable,
-            time_column=column,
-            time_format=self.time_format,
-            time_zone=self.time_zone,
-            **self.table.reading(),
-            like=like,
-            snapshot=snapshot,
-            rate=rate,
-            mono=mono,
-            height=height,
-            grey=grey,
-            stretch=None if between is None else (between[0], between[1]),
+    def parameter(self, panel: str) -> inspect.Parameter:
+        """Return the parameter of a command; what is not given is None."""
+        option = typer.Option(*self.flags, help=self.help, rich_help_panel=panel)
+        annotated: Any = Annotated
+        of = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return inspect.Parameter(
+            self.name, of, default=None, annotation=annotated[self.kind | None, option]
         )
 
 
-def read(
-    path: Path,
-    dt: float | None,
-    variable: str | None = None,
-    time_column: str | None = None,
-    *,
-    stretch: str | None = None,
-    like: TimeStepper | None = None,
-    mending: Mending | None = None,
-    time_format: str | None = None,
-    time_zone: str | None = None,
-    table: TableOptions | None = None,
-) -> Trajectories:
-    """Read trajectories from a file, a sound or film as those that a model was trained on."""
-    mending = mending or Mending()
-    reading = Reading(
-        dt,
-        variable,
-        time_column,
-        stretch=stretch,
-        mending=mending,
-        time_format=time_format,
-        time_zone=time_zone,
-        table=table or TableOptions(),
+@dataclass(frozen=True)
+class Panel:
+    """Options that belong together: under one heading of the help."""
+
+    title: str
+    options: tuple[Option, ...]
+
+    def given(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Take the options' values out of ``values``; return those that were given, as arguments.
+
+        Raises
+        ------
+        ArgumentError
+            A text cannot be read.
+        """
+        found = {o: values.pop(o.name) for o in self.options}
+        return {
+            option.argument or option.name: option.read(value, option.flags[0])
+            for option, value in found.items()
+            if value is not None and value != []
+        }
+
+
+def documented(docstring: str | None) -> dict[str, str]:
+    """Return the first clause about each parameter of a docstring, and what it may be."""
+    found: dict[str, str] = {}
+    names: list[str] = []
+    kinds, text = "", ""
+    for line in [*inspect.cleandoc(docstring or "").splitlines(), "end : None"]:
+        begins = re.fullmatch(r"(\w+(?:, \w+)*) : (.*)", line)
+        if begins or not line.startswith("    "):
+            choices = ", ".join(re.findall(r'"([^"]+)"', kinds.partition("}")[0]))
+            said = re.sub(r":\w+:`~?([^`]*)`", r"\1", " ".join(text.split())).replace("``", "")
+            said = re.split(r"[.;:](?= |$)", said)[0]
+            end = f" One of {choices}." if choices and kinds.startswith("{") else ""
+            found |= {name: f"{said}.{end}" for name in names if text}
+            names, kinds, text = [], "", ""
+        if begins:
+            names, kinds = begins[1].split(", "), begins[2]
+        elif line.startswith("    "):
+            text += f" {line}"
+    return found
+
+
+def made_of(
+    *sources: Any, only: Iterable[str] | None = None, but: Iterable[str] = ()
+) -> tuple[Option, ...]:
+    """Return an option for each parameter of functions or policies."""
+    found: dict[str, Option] = {}
+    for source in sources:
+        helps: dict[str, str] = {}
+        for of in (*getattr(source, "__mro__", ())[::-1], source):
+            helps |= documented(of.__doc__)
+        for name, parameter in inspect.signature(source).parameters.items():
+            if name not in but and name not in found and (only is None or name in only):
+                found[name] = _option(name, str(parameter.annotation), parameter.default, helps)
+    return tuple(found.values())
+
+
+def _option(name: str, annotation: str, default: Any, helps: Mapping[str, str]) -> Option:
+    flag, text = "--" + name.replace("_", "-"), helps.get(name, "")
+    if name in _REPEATED:
+        return Option(name, list[str], f"{text} Such as {_REPEATED[name]}; repeatable.", (flag,))
+    if name in _TEXTS:
+        read, example = _TEXTS[name]
+        return Option(name, str, f"{text} Such as {example}.", (flag,), read)
+    kind = next((kind for word, kind in _TYPES.items() if word in annotation.split(" | ")), str)
+    if kind is bool and default is not False:
+        flag = f"{flag}/--no-{flag[2:]}"
+    return Option(name, kind, text, (flag,))
+
+
+def reading(*, but: tuple[str, ...] = ()) -> tuple[Panel, ...]:
+    """Return the options of :func:`pyhits.read`."""
+    from pyhits.data.files import read
+
+    return (Panel("Reading", made_of(read, but=("path", "like", "feature_names", *but))),)
+
+
+def reading_as_a_model() -> tuple[Panel, ...]:
+    """Return the options of :func:`pyhits.read` that a model does not settle."""
+    return reading(but=("snapshot", "rate", "mono", "height", "grey"))
+
+
+def reading_tables() -> tuple[Panel, ...]:
+    """Return the options of :func:`pyhits.read` for tables and archives."""
+    return reading(but=("snapshot", "rate", "mono", "height", "grey", "stretch"))
+
+
+def reading_to_check() -> tuple[Panel, ...]:
+    """Return the options of :func:`pyhits.read` for what :func:`pyhits.check` looks at."""
+    return reading(but=("rate", "mono", "height", "grey", "stretch"))
+
+
+def repairing() -> tuple[Panel, ...]:
+    """Return the options of :func:`pyhits.repair`; each but ``--repair`` implies that."""
+    from pyhits.data.repair import repair
+
+    own = (
+        Option("repair", bool, "Mend uneven times, gaps and missing values; say what was done.",
+               ("--repair",)),
+        *made_of(repair, only=("resample", "gaps", "longest_gap")),
+        Option("outliers", bool, "Take outliers for missing values.", ("--drop-outliers",),
+               lambda value, _: "drop"),
+    )  # fmt: skip
+    return (Panel("Repairs, each of which implies --repair", own),)
+
+
+def settings() -> tuple[Panel, ...]:
+    """Return the options that are arguments of :class:`~pyhits.HiTS`, or values of its policies."""
+    from pyhits.fit.settings import Settings
+    from pyhits.policies import Nets, Training
+
+    own = (
+        ("step_sizes", "Step sizes in multiples of dt."),
+        ("training", "Preset: pyhits, paper, or reproduce, which meets the data alone."),
+        ("flow_map", "auto, residual, closed, polynomial, kernel, or best of all."),
+        ("selection", "Scales to couple: accuracy, speed, all."),
+        ("time_limit", "Seconds for the whole fit."),
+        ("device", "cpu, or cuda."),
     )
-    return reading(path, like)
+    kinds = {name: str(p.annotation) for name, p in inspect.signature(Settings).parameters.items()}
+    made = (
+        *(_option(name, kinds[name], None, {name: text}) for name, text in own),
+        Option("validation_fraction", float, "Part that chooses, where --validation gives none.",
+               ("--validation-fraction",), argument="validation"),
+        Option("noise", bool, "Take noise off the data first.", ("--denoise/--no-denoise",)),
+        Option("n_jobs", int, "Processes; one a core by default.", ("--n-jobs", "--jobs")),
+        Option("random_state", int, "Seed of data splits and training; 0 by default.",
+               ("--seed", "--random-state")),
+    )  # fmt: skip
+    values = (
+        Panel("Flow maps", made_of(Nets, but=("family",))),
+        Panel("Training", made_of(Training, but=("preset",))),
+    )
+    return (Panel("What is fitted", made), *values, *coupling())
+
+
+def coupling() -> tuple[Panel, ...]:
+    """Return the options that are values of :class:`~pyhits.Coupling`."""
+    from pyhits.policies import Coupling
+
+    return (Panel("Coupling", made_of(Coupling, but=("how",))),)

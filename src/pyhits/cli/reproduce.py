@@ -9,44 +9,47 @@ import typer
 
 from pyhits.cli.run import Debug, Quiet, command
 
+Budget = Annotated[
+    str,
+    typer.Option(
+        "--budget", help="quick, standard (the paper's data), or paper (its training too)."
+    ),
+]
+Sequences = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sequence",
+        help="Of table1, table3, table4 and fig7: ks, music, fluid or video; may be repeated.",
+    ),
+]
+Recipe = Annotated[
+    str | None,
+    typer.Option("--recipe", help="pyhits, or paper; by default as the budget has it."),
+]
+Audio = Annotated[Path | None, typer.Option("--audio", help="A WAV file in place of the fugue.")]
+Video = Annotated[Path | None, typer.Option("--video", help="A film in place of the flower.")]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option("--cache", help="Folder of fitted models; the platform's by default."),
+]
 
-@command
+
+@command()
 def reproduce(
     name: Annotated[
         str,
         typer.Argument(help="A figure or table of the paper, such as fig5 or table6, or all."),
     ],
-    budget: Annotated[
-        str,
-        typer.Option(
-            "--budget", help="quick, standard (the paper's data), or paper (its training too)."
-        ),
-    ] = "standard",
-    recipe: Annotated[
-        str | None,
-        typer.Option("--recipe", help="pyhits, or paper; by default as the budget has it."),
-    ] = None,
+    budget: Budget = "standard",
+    recipe: Recipe = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")] = Path(
         "reproduce"
     ),
     seed: Annotated[int, typer.Option("--seed", help="Seed of data and training.")] = 0,
-    sequence: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--sequence",
-            help="Of table1, table3, table4 and fig7: ks, music, fluid or video; may be repeated.",
-        ),
-    ] = None,
-    audio: Annotated[
-        Path | None, typer.Option("--audio", help="A WAV file in place of the fugue.")
-    ] = None,
-    video: Annotated[
-        Path | None, typer.Option("--video", help="A film in place of the flower.")
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option("--cache", help="Folder of fitted models; the platform's by default."),
-    ] = None,
+    sequence: Sequences = None,
+    audio: Audio = None,
+    video: Video = None,
+    cache: CacheFolder = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:

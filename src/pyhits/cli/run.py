@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import functools
+import inspect
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import Annotated, Any, NoReturn, TextIO, TypeVar, cast
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn, TextIO, cast
 
 import typer
 
+from pyhits.cli.options import Panel
 from pyhits.cli.sentences import INTERRUPTED, sentence
 from pyhits.cli.streams import Printable
 from pyhits.errors import InterruptedWarning, PyHiTSWarning
@@ -21,31 +23,75 @@ from pyhits.util.printable import one_line
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+#: Makes the options of a group when the command is called: what they are for is imported then.
+MakePanels = Callable[[], tuple[Panel, ...]]
 
 
-def command(function: _Command) -> _Command:
+@dataclass(frozen=True)
+class Command:
+    """A function that is a command, and its groups of options.
+
+    Attributes
+    ----------
+    function : callable
+        Takes what its signature says; of each group a dict of the arguments that were given.
+    groups : dict of str to callable
+        By the name of the parameter; each makes panels of options.
+    """
+
+    function: Callable[..., None]
+    groups: dict[str, MakePanels]
+
+    def expanded(self) -> Callable[..., None]:
+        """Return a function with every option as a parameter, which ends as a program does."""
+        panels = {name: make() for name, make in self.groups.items()}
+        parameters = []
+        for parameter in inspect.signature(self.function, eval_str=True).parameters.values():
+            if parameter.name not in panels:
+                parameters.append(parameter)
+            for panel in panels.get(parameter.name, ()):
+                parameters += [option.parameter(panel.title) for option in panel.options]
+
+        def run(**values: Any) -> None:
+            with _ending(values):
+                given = {name: _given(of, values) for name, of in panels.items()}
+                self.function(**values, **given)
+
+        parameters.sort(key=lambda parameter: parameter.default is not parameter.empty)
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        run.__doc__ = self.function.__doc__
+        return run
+
+
+def _given(panels: tuple[Panel, ...], values: dict[str, Any]) -> dict[str, Any]:
+    """Take the values of panels' options out of all; return those that were given."""
+    return {name: value for panel in panels for name, value in panel.given(values).items()}
+
+
+def command(**groups: MakePanels) -> Callable[[Callable[..., None]], Command]:
+    """Make a command of a function; a group of options is one of its parameters."""
+    return lambda function: Command(function, groups)
+
+
+@contextmanager
+def _ending(options: dict[str, Any]) -> Iterator[None]:
     """Turn errors into one sentence on standard error and an exit code."""
-
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> None:
-        notes = _Notes()
-        try:
-            with warnings.catch_warnings(), _printing():
-                warnings.simplefilter("ignore")
-                warnings.simplefilter("always", PyHiTSWarning)
-                warnings.showwarning = notes.show
-                function(*args, **kwargs)
-        except (typer.Exit, typer.Abort, typer.BadParameter):
-            raise
-        except KeyboardInterrupt:
-            _end("Interrupted; nothing was finished.", INTERRUPTED, kwargs)
-        except Exception as error:
-            _end(*sentence(error), kwargs)
-        if notes.interrupted:
-            raise typer.Exit(INTERRUPTED)
-
-    return run  # type: ignore[return-value]
+    notes = _Notes()
+    try:
+        with warnings.catch_warnings(), _printing():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", PyHiTSWarning)
+            warnings.showwarning = notes.show
+            yield
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except KeyboardInterrupt:
+        _end("Interrupted; nothing was finished.", INTERRUPTED, options)
+    except Exception as error:
+        _end(*sentence(error), options)
+    if notes.interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
 @contextmanager

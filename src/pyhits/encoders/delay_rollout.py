@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from pyhits.numerics.basis import Monomials, n_monomials
-from pyhits.numerics.ridge import Ridge
 from pyhits.numerics.rollout import last_state
 from pyhits.util.clock import UNLIMITED, Clock
+
+if TYPE_CHECKING:
+    from pyhits.numerics.basis import Monomials
 
 #: Degrees tried, and monomials at most: as many as flow maps have, which are to do as well.
 _DEGREES, _MOST_TERMS = (3, 2, 1), 256
@@ -65,6 +66,10 @@ def rollout_error(
     ------
     TimeIsUpError
     """
+    import torch  # here, since settings with encoders are checked without it
+
+    from pyhits.numerics.ridge import Ridge
+
     clock.check()
     d = library[0].shape[1]
     known, later = (embedded(library, n_delays, lag, first + k, 1 - k) for k in (0, 1))
@@ -93,5 +98,7 @@ def rollout_error(
 
 def _basis(n: int) -> Monomials:
     """Return the monomials of ``n`` coordinates, of the highest degree that leaves them few."""
+    from pyhits.numerics.basis import Monomials, n_monomials  # torch, as above
+
     fit = (degree for degree in _DEGREES if n_monomials(n, degree) <= _MOST_TERMS)
     return Monomials(n, next(fit, _DEGREES[-1]))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Self
 
+import numpy as np
+
 from pyhits.errors import ArgumentError
-from pyhits.util.checks import suggest
+from pyhits.util.checks import as_choice, as_count, is_number, shown, suggest
 
 
 class NamedArguments:
@@ -38,6 +40,42 @@ class NamedArguments:
 
 
 Check = Callable[[Any, str], Any]
+
+
+def one_of(choices: Iterable[str]) -> Check:
+    """Return a check for one of several texts."""
+    return lambda value, name: as_choice(value, name, choices)
+
+
+def count(least: int = 1) -> Check:
+    """Return a check for whole numbers of at least ``least``."""
+    return lambda value, name: as_count(value, name, least=least)
+
+
+def between(low: float, high: float, words: str) -> Check:
+    """Return a check for numbers from ``low`` to ``high``; words that end in "below" exclude it."""
+
+    def check(value: Any, name: str) -> Any:
+        inside = is_number(value) and low <= value <= high
+        if not inside or (value == high and "below" in words):
+            raise ArgumentError(f"Expected {name} {words}, got {value!r}.")
+        return value
+
+    return check
+
+
+def flag(value: Any, name: str) -> bool:
+    """Return True or False, for which 1 and 0 stand, too."""
+    if not isinstance(value, (bool, np.bool_)) and not (type(value) is int and value in (0, 1)):
+        raise ArgumentError(f"Expected {name} to be True or False, got {shown(value)}.")
+    return bool(value)
+
+
+def text(value: Any, name: str) -> str:
+    """Return a text."""
+    if not isinstance(value, str):
+        raise ArgumentError(f"Expected {name} to be a name, got {shown(value)}.")
+    return value
 
 
 def setting(default: Any, check: Check, **metadata: Any) -> Any:

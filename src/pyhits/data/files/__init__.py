@@ -21,7 +21,7 @@ from pyhits.data.files import (
 from pyhits.data.files.guard import as_path, existing_file
 from pyhits.data.files.limits import TOO_LARGE, in_words, memory
 from pyhits.data.files.media import FILMS
-from pyhits.data.files.reading import ARCHIVES, TEXTS, Reading
+from pyhits.data.files.reading import TEXTS, Reading
 from pyhits.data.pieces import Pieces, check_step, step_rounding, with_features
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, FileFormatError
@@ -56,9 +56,6 @@ _FORMATS = {
 
 #: The extensions of files that hold other files.
 _PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tgz", ".tar", ".7z")
-
-#: The extensions of files that may hold fields, arrays of three axes and more.
-FIELDS = (".npy", *ARCHIVES)
 
 #: The extensions that :func:`read` and :func:`write` know.
 EXTENSIONS = tuple(_FORMATS)
@@ -133,7 +130,8 @@ def read(
         Zone of dates that say none, such as ``"Europe/Berlin"``, whose clocks are set twice a year.
     like : HiTS, optional
         A fitted model, whose columns are read where no others are chosen: its features and inputs
-        by their names, and as the time, if none is recognised, what steps as it does.
+        by their names, and as the time, if none is recognised, what steps as it does. Sounds, films
+        and fields are read with its rate, size and colours.
     feature_names : sequence of str, optional
         One name a feature, instead of the file's own.
     snapshot : sequence of int, optional
@@ -181,7 +179,7 @@ def read(
         height=height,
         grey=grey,
         stretch=stretch,
-    )
+    ).of_file(as_path(path))
     with naming(as_path(path)):
         pieces = _pieces(path, reading)
         return Trajectories(
@@ -207,7 +205,7 @@ def _pieces(path: str | os.PathLike[str], reading: Reading) -> Pieces:
 def read_raw(path: str | os.PathLike[str], **options: Any) -> Pieces:
     """Return what a file holds as it is, to be mended; options as of :func:`read`."""
     with naming(as_path(path)):
-        return _pieces(path, Reading.of(**options).to_be_mended())
+        return _pieces(path, Reading.of(**options).of_file(as_path(path)).to_be_mended())
 
 
 @contextlib.contextmanager

@@ -21,6 +21,9 @@ from pyhits.util.checks import as_count, as_positive, suggest
 TEXTS = (".csv", ".tsv", ".txt", ".dat")
 ARCHIVES = (".npz", ".mat", ".h5", ".hdf5", ".nc")
 
+#: Extensions of files that may hold fields, arrays of three axes and more.
+FIELDS = (".npy", *ARCHIVES)
+
 #: Which files an option is for, where it is not for all.
 _FOR = {
     "header": TEXTS,
@@ -41,6 +44,8 @@ class Reading:
     ----------
     choice : ColumnChoice
         Columns or features to read, their names, and the times.
+    model : fitted model, optional
+        What is read is read as its training data were.
     raw : bool
         Take the data as they are, to be mended: missing values as NaN, times unchecked.
     """
@@ -56,6 +61,7 @@ class Reading:
     height: int | None = None
     grey: bool = False
     stretch: tuple[float, float] | None = None
+    model: Any = None
     raw: bool = False
 
     @classmethod
@@ -67,7 +73,7 @@ class Reading:
         ArgumentError
             An option is unknown, or a value of the wrong kind.
         """
-        own = [f.name for f in fields(cls) if f.name not in ("choice", "raw")]
+        own = [f.name for f in fields(cls) if f.name not in ("choice", "model", "raw")]
         for name in options:
             known = [*own, *COLUMN_OPTIONS]
             if name not in known:
@@ -75,7 +81,24 @@ class Reading:
         given = {name: options[name] for name in own if options.get(name) is not None}
         checked = {name: _CHECKS[name](value) for name, value in given.items()}
         of_columns = {name: options.get(name) for name in COLUMN_OPTIONS}
-        return cls(choice=ColumnChoice.checked(**of_columns), **checked)
+        choice = ColumnChoice.checked(**of_columns)
+        return cls(choice=choice, model=_stepper(options.get("like")), **checked)
+
+    def of_file(self, file: Path) -> Reading:
+        """Return how a file is read: a sound, film or field as a model's own, if there is one."""
+        model, extension = self.model, file.suffix.lower()
+        if model is None:
+            return self
+        snapshot = model.coordinates.snapshot
+        if extension in SOUNDS:
+            rate = self.rate or round(1 / model.dt) or None
+            return replace(self, rate=rate, mono=self.mono or model.n_features_in == 1)
+        if extension in FILMS and snapshot is not None:
+            height, grey = self.height or snapshot[0], self.grey or len(snapshot) == 2
+            return replace(self, height=height, grey=grey)
+        if extension in FIELDS and self.snapshot is None:
+            return replace(self, snapshot=snapshot)
+        return self
 
     @property
     def time_column(self) -> str | int | None:
@@ -104,6 +127,11 @@ class Reading:
     def to_be_mended(self) -> Reading:
         """Return the same, of data as they are."""
         return replace(self, raw=True)
+
+
+def _stepper(model: Any) -> Any:
+    """Return the time-stepper of a model: itself, or what an estimator holds."""
+    return getattr(model, "stepper_", model)
 
 
 def _as_name(value: Any) -> str:

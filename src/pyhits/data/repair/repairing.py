@@ -70,6 +70,12 @@ class Repaired:
     numbers: np.ndarray
     costly: list[str] = field(default_factory=list)
 
+    def pieces(self, which: slice) -> Trajectories:
+        """Return the trajectories that are some pieces of those given, as ``slice(-1, None)``."""
+        number = self.numbers.tolist()
+        of = {n: [k for k, other in enumerate(number) if other == n] for n in dict.fromkeys(number)}
+        return self.trajectories[[k for places in of.values() for k in places[which]]]
+
 
 def repair(
     data: Any,
@@ -101,7 +107,8 @@ def repair(
     dt : float, optional
         Time between rows, where there are no times.
     resample : float, optional
-        Step to resample to. By default only uneven recordings are resampled, to the median step.
+        Step to resample to. By default only uneven recordings are resampled, to the median step;
+        with ``like``, a fitted model, all whose step is another than its own, to that.
     method : {"cubic", "pchip", "linear"}
         How values between rows are found: by a cubic spline (error of order 4 in the step), by
         monotone cubic pieces, which overshoot nowhere, or by straight lines (order 2). Never
@@ -148,13 +155,30 @@ def repair(
     if isinstance(data, (str, os.PathLike)):
         pieces = read_raw(data, dt=dt, **reading)
         pieces.dt = pieces.dt if pieces.dt is not None else how.dt
+        how = how.of_file(as_path(data))
         with naming(as_path(data)):
-            return _mended(pieces, times, how, plan, feature_names)
+            return _in_step(pieces, times, how, plan, feature_names)
     for option in ("variable", "header", "decimal", "rate", "mono", "height", "grey", "stretch"):
         given = getattr(how, option)
         if given not in (None, False) or (option == "header" and given is not None):
             raise ArgumentError(f"{option}={given!r} is for files; the data are in memory.")
     pieces = raw_pieces(data, how.dt if times is None else None, how.choice)
+    return _in_step(pieces, times, how, plan, feature_names)
+
+
+def _in_step(
+    pieces: Pieces, times: Any, how: Reading, plan: RepairPlan, feature_names: Sequence[str] | None
+) -> Repaired:
+    """Return raw pieces repaired as planned, in the step of the model that they are read for."""
+    found, model = _mended(pieces, times, how, plan, feature_names), how.model
+    if model is None or plan.resample is not None:
+        return found
+    own = found.trajectories
+    # The steps of a calendar are not resampled; the model says whether they are its own.
+    in_seconds = own.axis.step is None and model.axis.step is None
+    if not (in_seconds and own.dt_known and own.dt != model.dt):
+        return found
+    plan = replace(plan, resample=model.dt)
     return _mended(pieces, times, how, plan, feature_names)
 
 

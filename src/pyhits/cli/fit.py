@@ -1,0 +1,118 @@
+"""The command that makes models: fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pyhits.cli.encoders import EncoderTexts, parse_encoders, snapshot_of
+from pyhits.cli.limits import check_memory
+from pyhits.cli.models import check_model_name
+from pyhits.cli.options import Out, WithoutLast, reading, repairing, settings
+from pyhits.cli.reading import Files
+from pyhits.cli.run import Debug, Quiet, command
+from pyhits.cli.texts import part
+from pyhits.util.checks import check_row_length
+from pyhits.util.progress import say
+
+if TYPE_CHECKING:
+    from pyhits.data.trajectories import Trajectories
+
+
+@command(how_to_read=reading, repairs=repairing, own=settings)
+def fit(
+    data: Annotated[Path, typer.Argument(help="Trajectories to train on.")],
+    out: Out,
+    how_to_read: dict[str, Any],
+    repairs: dict[str, Any],
+    own: dict[str, Any],
+    validation: Annotated[
+        Path | None, typer.Option("--validation", help="Trajectories that choose the scales.")
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="Column that acts on the system, or a parameter; repeatable."),
+    ] = None,
+    encoder: EncoderTexts = None,
+    without_last: WithoutLast = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Folder to continue from after a kill.")
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model on recorded trajectories, a sound or a film, and write it to a file.
+
+    Example: pyhits fit measured.csv --dt 0.1 -o wake.safetensors
+
+    Example: pyhits fit film.mp4 --encoder pod=64 --encoder standardise=common
+    --without-last 0.2 -o film.safetensors
+    """
+    from pyhits.coordinates.inputs import attach
+    from pyhits.fit.settings import Settings
+    from pyhits.policies import arguments
+
+    check_model_name(out)
+    last = None if without_last is None else part(without_last, "--without-last")
+    encoders = parse_encoders(encoder)
+    settled = arguments(**{"random_state": 0, **own}, encoder=encoders, verbose=not quiet)
+    Settings(**settled)
+    files, train = _training_data(Files(how_to_read, repairs, quiet=quiet), data, encoders)
+    held = None if validation is None else files.of_validation(train.dt).read(validation)
+    if last is not None:
+        whole = train
+        train, rest = whole.split_time(last)
+    if not _with_modes(encoders):
+        is_field = train.snapshot is not None
+        check_row_length(train.n_features, is_field=is_field, asked="hidden_sizes" in own)
+    if inputs:
+        attach(train, inputs)  # looked at before what trains is imported, which takes seconds
+    check_memory()
+    from pyhits.fit.splitting import last_part
+    from pyhits.hits import HiTS
+
+    if last is not None:
+        say(f"Left out: {last_part(whole, rest, last)}.", verbose=not quiet)
+    model = HiTS(**settled)
+    model.fit(train, validation=held, inputs=inputs or None, checkpoint=checkpoint)
+    model.save(out)
+    say(f"Model written to {out}", verbose=not quiet)
+
+
+def _training_data(files: Files, path: Path, encoders: Any) -> tuple[Files, Trajectories]:
+    """Read training data; return how, too: an array that looks like a field may be one."""
+    from pyhits.data.files.fields import field_shape
+
+    is_said = "snapshot" in files.reading
+    if not is_said:
+        files = replace(files, reading={**files.reading, "snapshot": snapshot_of(encoders)})
+    train = files.read(path)
+    field = None if is_said or path.suffix.lower() != ".npy" else field_shape(train)
+    alike = f"{path}: neighbours along the first axis are alike"
+    if field is not None and _with_modes(encoders):
+        say(
+            f"{alike}, so it is read as snapshots of shape {field}; --snapshot none reads "
+            f"{len(train)} trajectories.",
+            verbose=not files.quiet,
+        )
+        files = replace(files, reading={**files.reading, "snapshot": field})
+        train = files.read(path)
+    elif field is not None:
+        say(
+            f"{alike}. If it is a field over time, add --snapshot {field[0]}x{field[1]} and "
+            "--encoder pod=16.",
+            verbose=not files.quiet,
+        )
+    say(f"{path}: {train}", verbose=not files.quiet)
+    return files, train
+
+
+def _with_modes(encoder: Any) -> bool:
+    """Tell whether the encoders make few coordinates of many features."""
+    from pyhits.encoders import POD, Autoencoder
+    from pyhits.encoders.chain import AUTO, links
+
+    return encoder == AUTO or any(isinstance(one, (POD, Autoencoder)) for one in links(encoder))
