@@ -229,7 +229,7 @@ def test_couple_writes_another_choice(files: Path, tmp_path: Path) -> None:
     done = run("couple", files / "m.safetensors", *arguments, "-o", out)
     assert done.exit_code == 0, done.output
     model = pyhits.load(out)
-    assert model.selection.how == "speed"
+    assert model.coupling.how == "speed"
     assert "Coupled step sizes" in done.stderr
     assert len(model.selection.step_sizes) == 1
     assert run("couple", out, "--selection", "1", "-o", out).exit_code == 0

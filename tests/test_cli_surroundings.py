@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,8 @@ def test_names_and_notes_from_files_do_not_reach_the_terminal(tmp_path: Path) ->
         circles(9, 40).to_array(), 0.1, feature_names=["x\x1b[2J", "y\u202e<b>"]
     )
     model = quick(step_sizes=[1], flow_map="polynomial", hidden_sizes=None, max_steps=None)
-    model.fit(data).notes_.append("\x1b]0;title\x07")
+    fitted = model.fit(data).stepper_
+    model = replace(fitted, notes=(*fitted.notes, "\x1b]0;title\x07"))
     path, table = model.save(tmp_path / "m.safetensors"), tmp_path / "d.npz"
     data.save(table)
     report = tmp_path / "r.html"
