@@ -143,11 +143,11 @@ class Selection:
 
 def undominated(front: Sequence[Candidate], cost: str) -> list[Candidate]:
     """Return the candidates that none is both cheaper and better than, by a cost they carry."""
-    kept: list[Candidate] = []
+    best: list[Candidate] = []
     for candidate in sorted(front, key=lambda c: (getattr(c, cost), c.error)):
-        if math.isfinite(candidate.error) and (not kept or candidate.error < kept[-1].error):
-            kept.append(candidate)
-    return kept
+        if math.isfinite(candidate.error) and (not best or candidate.error < best[-1].error):
+            best.append(candidate)
+    return best
 
 
 #: Tries a coupling.
