@@ -369,7 +369,11 @@ def test_scales_that_cannot_be_chosen_between_are_refused():
 @pytest.fixture(scope="module")
 def fitted() -> pyhits.HiTS:
     model = pyhits.HiTS(
-        [1, 2, 4, 8, 16], flow_map=pyhits.Auto(dtype="float64"), random_state=0, verbose=False
+        [1, 2, 4, 8, 16],
+        flow_map=pyhits.Auto(dtype="float64"),
+        n_jobs=1,
+        random_state=0,
+        verbose=False,
     )
     return model.fit(circles(12, 200, dt=0.05), validation=circles(4, 200, dt=0.05, seed=1))
 
