@@ -427,7 +427,7 @@ def test_disagreements_of_a_model(fitted: pyhits.HiTS):
 
 
 def test_saved_models_step_to_a_tolerance_bit_for_bit(fitted: pyhits.HiTS, tmp_path: Path):
-    loaded = pyhits.load(fitted.save(tmp_path / "model.safetensors")).set_params(verbose=False)
+    loaded = pyhits.load(fitted.save(tmp_path / "model.safetensors"))
     start = circles(4, 1, dt=0.05).initial_states
     first, second = (m.adaptive_forecast(start, 150, tol=1e-5) for m in (fitted, loaded))
     np.testing.assert_array_equal(first.states, second.states)
