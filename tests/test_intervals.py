@@ -239,6 +239,10 @@ def test_states_are_those_of_a_plain_forecast(model: pyhits.HiTS) -> None:
     assert one.outside.shape == one.leaves.shape == ()
     assert len(one) == 1
     np.testing.assert_allclose(one.high, found.high[2], atol=1e-6)
+    columns, names = one.columns(("x", "y"))
+    assert names == ("x", "x_low", "x_high", "y", "y_low", "y_high")
+    np.testing.assert_array_equal(columns[0, :, 5], one.high[:, 1])
+    assert one.sentences()[0] == found.notes[-1]
     at = model.forecast(start, t=[0.25, 3.0, 0.0], interval=0.8)
     np.testing.assert_allclose(at.times, [0.25, 3.0, 0.0])
     np.testing.assert_allclose(at.high[:, 1], found.high[:, 30], atol=1e-6)

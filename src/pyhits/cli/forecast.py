@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pyhits.cli.hybrid import Mixed, hybrids, make_hybrid
-from pyhits.cli.intervals import check_intervals, side_by_side, what_to_know
+from pyhits.cli.intervals import check_intervals
 from pyhits.cli.models import load_model
 from pyhits.cli.options import (
     Device,
@@ -241,8 +241,8 @@ def _forecast(
         raise
     if "interval" not in how:
         return Forecasts(states, model, data, begin)
-    bounded, labels = side_by_side(states, model.feature_names)
-    return Forecasts(bounded, model, data, begin, labels, what_to_know(states))
+    bounded, labels = states.columns(model.feature_names)
+    return Forecasts(bounded, model, data, begin, labels, states.sentences())
 
 
 def _forecast_mixed(

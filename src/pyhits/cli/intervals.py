@@ -1,18 +1,14 @@
-"""Prediction intervals of ``pyhits forecast``: what can be asked for, and how they are written."""
+"""Prediction intervals of ``pyhits forecast``: what can be asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyhits.errors import ArgumentError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pyhits.timestepper import TimeStepper
-    from pyhits.uncertainty import Forecast
 
 
 def check_intervals(model: TimeStepper, interval: float, n_steps: int, out: Path) -> None:
@@ -36,36 +32,3 @@ def check_intervals(model: TimeStepper, interval: float, n_steps: int, out: Path
     short = model.calibration.shortfall(n_steps, level)
     if short is not None:
         raise ArgumentError(short)
-
-
-def side_by_side(found: Forecast, names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return states and bounds as columns ``(n, time, 3 d)``, each variable's together, and names.
-
-    Raises
-    ------
-    ArgumentError
-        The name of a bound is that of a variable.
-    """
-    import numpy as np
-
-    n, length = found.states.shape[:2]
-    parts = [part.reshape(n, length, -1) for part in (found.states, found.low, found.high)]
-    columns = np.stack(parts, axis=-1).reshape(n, length, -1)
-    named = tuple(f"{name}{end}" for name in names for end in ("", "_low", "_high"))
-    if len(set(named)) < len(named):
-        taken = next(name for name in named if named.count(name) > 1)
-        raise ArgumentError(f"A bound would be named {taken!r}, as a variable is: rename that.")
-    return columns, named
-
-
-def what_to_know(found: Forecast) -> list[str]:
-    """Return the sentences that belong to a forecast with intervals."""
-    sentences = [found.notes[-1]]
-    gone = int((found.leaves >= 0).sum())
-    if gone:
-        first = int((found.leaves >= 0).argmax())
-        sentences.append(
-            f"{gone} of {len(found)} forecasts leave the range of the training data, the first of "
-            f"them, trajectory {first}, at row {found.leaves[first]}: the model extrapolates there."
-        )
-    return sentences

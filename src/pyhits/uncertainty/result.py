@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pyhits.errors import ArgumentError
 from pyhits.uncertainty.conformal import Calibration
 from pyhits.uncertainty.region import first_exit, margins
 
@@ -74,6 +75,40 @@ class Forecast:
             a.reshape(*a.shape[:-1], *snapshot) for a in (self.states, self.low, self.high)
         )
         return replace(self, states=states, low=low, high=high)
+
+    def columns(self, names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Return states and bounds as columns ``(n, time, 3 d)``, each feature's together.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of the features; those of the columns are ``x``, ``x_low``, ``x_high`` and so on.
+
+        Raises
+        ------
+        ArgumentError
+            The name of a bound is that of a feature.
+        """
+        n, length = len(self), len(self.times)
+        parts = [part.reshape(n, length, -1) for part in (self.states, self.low, self.high)]
+        named = tuple(f"{name}{end}" for name in names for end in ("", "_low", "_high"))
+        if len(set(named)) < len(named):
+            taken = next(name for name in named if named.count(name) > 1)
+            raise ArgumentError(f"A bound would be named {taken!r}, as a variable is: rename that.")
+        return np.stack(parts, axis=-1).reshape(n, length, -1), named
+
+    def sentences(self) -> list[str]:
+        """Return what is to be known of it, for people: what it rests on, and where it leaves."""
+        said = [self.notes[-1]]
+        gone = np.flatnonzero(np.atleast_1d(self.leaves) >= 0)
+        if len(gone):
+            first = int(gone[0])
+            said.append(
+                f"{len(gone)} of {len(self)} forecasts leave the range of the training data, the "
+                f"first of them, trajectory {first}, at row {np.atleast_1d(self.leaves)[first]}: "
+                "the model extrapolates there."
+            )
+        return said
 
 
 def with_intervals(
