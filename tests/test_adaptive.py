@@ -18,7 +18,7 @@ from pyhits.cli.app import app
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DivergenceError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap
-from pyhits.hierarchy import cost
+from pyhits.hierarchy import Stepper, cost
 from pyhits.hierarchy.adaptive import AdaptiveForecast, adaptive_forecast
 from pyhits.hierarchy.disagreement import Agreement, agreements, disagreement, pair
 from pyhits.hierarchy.forecast import forecast
@@ -46,6 +46,14 @@ class Turn(FlowMap):
 
 def turns(sizes: list[int], wrong: Mapping[int, Any] | None = None) -> dict[int, FlowMap]:
     return {s: Turn(s, wrong=(wrong or {}).get(s)) for s in sizes}
+
+
+def steppers(maps: Mapping[int, FlowMap]) -> dict[int, Stepper]:
+    return {size: Stepper({size: flow_map}) for size, flow_map in maps.items()}
+
+
+def scales(maps: Mapping[int, FlowMap], *sizes: int) -> list[Stepper]:
+    return [steppers(maps)[size] for size in sizes]
 
 
 def plain() -> Standardise:
@@ -79,19 +87,20 @@ def largest(states: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def test_disagreement_is_the_distance_of_one_step_from_the_finer_ones_that_make_it_up():
     maps = turns([4, 8, 24], {24: lambda x: 3e-3 * x, 8: lambda x: 1e-3 * x})
     start = starts(50)
-    found = disagreement(torch.from_numpy(start), maps, 24, 8, torch.tensor([1.0, 2.0]).double())
+    weights = torch.tensor([1.0, 2.0]).double()
+    found = disagreement(torch.from_numpy(start), *scales(maps, 24, 8), weights)
     once = start @ rotation(24 * DT).T + 3e-3 * start
     eight = rotation(8 * DT) + 1e-3 * np.eye(2)
     apart = (once - start @ np.linalg.matrix_power(eight, 3).T) * [1.0, 2.0]
     np.testing.assert_allclose(found, np.sqrt(np.square(apart).mean(axis=1)), rtol=1e-9)
     with pytest.raises(ArgumentError, match="does not divide"):
-        disagreement(torch.from_numpy(start), turns([4, 6]), 6, 4, torch.ones(2).double())
+        disagreement(torch.from_numpy(start), *scales(turns([4, 6]), 6, 4), torch.ones(2).double())
 
 
 def test_disagreement_of_dense_flow_maps_counts_the_ends_of_steps():
     maps: dict[int, FlowMap] = {8: Turn(8, outputs=8), 32: Turn(32, wrong=lambda x: 1e-2 * x)}
     start = torch.from_numpy(starts(5))
-    found = disagreement(start, maps, 32, 8, torch.ones(2).double())
+    found = disagreement(start, *scales(maps, 32, 8), torch.ones(2).double())
     np.testing.assert_allclose(found, 1e-2 * start.square().mean(dim=1).sqrt(), rtol=1e-9)
 
 
@@ -101,13 +110,13 @@ def test_agreements_find_what_neighbours_have_learned_wrongly_alike():
     shared = {2: lambda x: torch.full_like(x, bias), 4: lambda x: torch.full_like(x, 2 * bias)}
     maps = turns([1, 2, 4, 8], {**shared, 8: lambda x: torch.full_like(x, 0.1)})
     rows = exact(starts(4), 60)
-    found = agreements(rows.reshape(-1, 2), np.full(4, 61), maps, np.ones(2))
+    found = agreements(rows.reshape(-1, 2), np.full(4, 61), steppers(maps), np.ones(2))
     assert set(found) == {2, 4, 8}
     assert found[2] == pytest.approx(Agreement(0.5, 0.0), abs=1e-9)  # the finer steps are exact
     assert found[4].ratio > 20
     assert found[4].least == pytest.approx(2 * bias, rel=0.05)
     assert found[8].ratio == 0.5
-    short = agreements(rows[:, :4].reshape(-1, 2), np.full(4, 4), maps, np.ones(2))
+    short = agreements(rows[:, :4].reshape(-1, 2), np.full(4, 4), steppers(maps), np.ones(2))
     assert set(short) == {2}
 
 
@@ -216,7 +225,7 @@ def test_what_neighbours_have_learned_wrongly_alike_is_not_believed():
     maps = turns([1, 2, 4, 8, 16], shared)
     start = starts(4)
     rows = exact(starts(8, seed=1), 100)
-    values = agreements(rows.reshape(-1, 2), np.full(8, 101), maps, np.ones(2))
+    values = agreements(rows.reshape(-1, 2), np.full(8, 101), steppers(maps), np.ones(2))
     believed = step_to(maps, start, 320, 1e-4)
     careful = step_to(maps, start, 320, 1e-4, agreement=values)
     truth = exact(start, 320)

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from pyhits.coordinates.coordinates import Coordinates
-from pyhits.errors import ArgumentError
-from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.forecast import forecast
 from pyhits.hierarchy.hierarchy import Hierarchy
+from pyhits.hierarchy.stepper import Stepper
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,18 +83,12 @@ class FittedMaps:
             },
         )
 
-    def on_device(self, step_sizes: Sequence[int]) -> dict[int, FlowMap]:
-        """Return the flow maps of some step sizes, where they are to step.
+    def scale(self, step_size: int) -> Stepper:
+        """Return what steps with one of the scales.
 
         Raises
         ------
         ArgumentError
-            A step size was not trained.
+            The step size was not trained.
         """
-        maps = self.hierarchy.flow_maps
-        missing = [size for size in step_sizes if size not in maps]
-        if missing:
-            raise ArgumentError(
-                f"Step size {missing[0]} was not trained; there are {', '.join(map(str, maps))}."
-            )
-        return {size: maps[size].to(self.device) for size in step_sizes}
+        return self.hierarchy.stepper([step_size], device=self.device)

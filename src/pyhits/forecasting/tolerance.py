@@ -77,12 +77,11 @@ def disagreement(
     if step_sizes is None:
         coarse, fine = pair(model.flow_maps, max(model.selection.step_sizes), horizon.n_steps)
     else:
-        coarse, fine = pair(model.maps.on_device(step_sizes), max(step_sizes), horizon.n_steps)
+        coarse, fine = pair(step_sizes, max(step_sizes), horizon.n_steps)
     found = along(
         own.scaling.transform(own.encode_starts(starts.states)),
-        model.maps.on_device((fine, coarse)),
-        coarse,
-        fine,
+        model.maps.scale(coarse),
+        model.maps.scale(fine),
         horizon.n_steps // coarse,
         weights(model),
     )
@@ -94,8 +93,8 @@ def measure_agreement(
 ) -> dict[int, Agreement]:
     """Return what the disagreements of the scales are worth on encoded validation data."""
     rows = model.coordinates.scaling.transform(encoded.values)
-    maps = model.maps.on_device(list(model.flow_maps))
-    return agreements(rows, encoded.lengths, maps, weights(model), clock=clock)
+    steppers = {size: model.maps.scale(size) for size in model.flow_maps}
+    return agreements(rows, encoded.lengths, steppers, weights(model), clock=clock)
 
 
 def weights(model: FittedModel) -> np.ndarray:

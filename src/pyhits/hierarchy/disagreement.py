@@ -7,7 +7,7 @@ differently, not what both learned wrongly.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from pyhits.data.stretches import Stretches, evenly
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.stepper import Stepper
 from pyhits.numerics.rollout import last_state
@@ -35,22 +34,18 @@ def distance(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def disagreement(
-    states: Tensor, flow_maps: Mapping[int, FlowMap], coarse: int, fine: int, weights: Tensor
-) -> Tensor:
-    """Return the indicated error of one step of size ``coarse`` from each state.
+def disagreement(states: Tensor, coarse: Stepper, fine: Stepper, weights: Tensor) -> Tensor:
+    """Return the indicated error of one coarse step from each state.
 
-    It is the distance between its end and that of ``coarse / fine`` steps of size ``fine``. All
-    states are stepped at once; dense flow maps count by the ends of their steps.
+    It is the distance between its end and that of the fine steps that make it up. All states are
+    stepped at once; dense flow maps count by the ends of their steps.
 
     Parameters
     ----------
     states : Tensor, shape (n, d)
         Encoded.
-    flow_maps : mapping of int to FlowMap
-        By step size.
-    coarse, fine : int
-        Step sizes, the second a divisor of the first.
+    coarse, fine : Stepper
+        Of one scale each; the step size of the second divides that of the first.
     weights : Tensor, shape (d,)
         As in :func:`distance`.
 
@@ -63,26 +58,18 @@ def disagreement(
     ArgumentError
         The step sizes are equal or do not nest.
     """
-    chain((fine, coarse))
-    return distance(*_both(states, flow_maps, coarse, fine), weights)
+    return distance(*_both(states, coarse, fine), weights)
 
 
-def _both(
-    states: Tensor, flow_maps: Mapping[int, FlowMap], coarse: int, fine: int
-) -> tuple[Tensor, Tensor]:
+def _both(states: Tensor, coarse: Stepper, fine: Stepper) -> tuple[Tensor, Tensor]:
     """Return the end of one coarse step from each state, and of the fine ones that make it up."""
-    composed = last_state(Stepper({fine: flow_maps[fine]}).step, states, coarse // fine)
-    return Stepper({coarse: flow_maps[coarse]}).step(states), composed
+    small, large = chain((fine.sizes[-1], coarse.sizes[-1]))
+    return coarse.step(states), last_state(fine.step, states, large // small)
 
 
 @torch.inference_mode()
 def along(
-    states: np.ndarray,
-    flow_maps: Mapping[int, FlowMap],
-    coarse: int,
-    fine: int,
-    count: int,
-    weights: np.ndarray,
+    states: np.ndarray, coarse: Stepper, fine: Stepper, count: int, weights: np.ndarray
 ) -> np.ndarray:
     """Return the disagreement at ``count`` consecutive coarse steps from each state.
 
@@ -91,30 +78,18 @@ def along(
 
     Parameters
     ----------
-    states, flow_maps, coarse, fine, weights
+    states, coarse, fine, weights
         As in :func:`disagreement`.
 
     Returns
     -------
     array, shape (n, count)
     """
-    starts = _like(flow_maps, states)
-    steps = Stepper({coarse: flow_maps[coarse]}).steps(starts, count - 1)
-    found = disagreement(
-        torch.cat([starts[:, None], steps], dim=1).reshape(-1, starts.shape[1]),
-        flow_maps,
-        coarse,
-        fine,
-        torch.from_numpy(weights).to(starts),
-    )
-    return found.view(len(states), count).double().cpu().numpy()
-
-
-def _like(flow_maps: Mapping[int, FlowMap], states: np.ndarray) -> Tensor:
-    """Return states in the dtype and on the device of the flow maps."""
-    rows = torch.from_numpy(np.ascontiguousarray(states))
-    tensors = (t for f in flow_maps.values() for t in (*f.parameters(), *f.buffers()))
-    return rows.to(next((t for t in tensors if t.is_floating_point()), rows))
+    starts = torch.from_numpy(states).to(coarse.device, coarse.dtype)
+    reached = torch.cat([starts[:, None], coarse.steps(starts, count - 1)], dim=1)
+    per = torch.from_numpy(weights).to(starts)
+    differ = disagreement(reached.flatten(0, 1), coarse, fine, per)
+    return differ.view(len(states), count).double().cpu().numpy()
 
 
 #: Validation states that the agreement of a scale is measured at.
@@ -152,7 +127,7 @@ class Agreement(NamedTuple):
 def agreements(
     values: np.ndarray,
     lengths: np.ndarray,
-    flow_maps: Mapping[int, FlowMap],
+    steppers: Mapping[int, Stepper],
     weights: np.ndarray,
     *,
     clock: Clock = UNLIMITED,
@@ -167,8 +142,8 @@ def agreements(
         Encoded trajectories, one below the other.
     lengths : array of int, shape (n_trajectories,)
         Rows of each.
-    flow_maps : mapping of int to FlowMap
-        By step size.
+    steppers : mapping of int to Stepper
+        Of one scale each, by step size.
     weights : array, shape (d,)
         As in :func:`distance`.
     clock : Clock, optional
@@ -180,23 +155,25 @@ def agreements(
         By step size. The finest has none to compare with; those for which no trajectory is long
         enough, or no time is left, are left out.
     """
-    rows = _like(flow_maps, values)
+    sizes = chain(steppers)
+    finest = steppers[sizes[0]]
+    rows = torch.from_numpy(values).to(finest.device, finest.dtype)
     per = torch.from_numpy(weights).to(rows)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     measured = {}
-    for fine, coarse in itertools.pairwise(chain(flow_maps)):
+    for fine, coarse in itertools.pairwise(sizes):
         starts = Stretches.anywhere(offsets, coarse).starts
         if len(starts) == 0:
             break
         most = min(_MEASURED, len(starts))
         if clock.is_limited:
             some, enough = rows[starts[:_TIMED]], min(most, _LEAST)
-            most = min(most, _affordable(some, flow_maps[fine], coarse // fine, clock))
+            most = min(most, _affordable(some, steppers[fine], coarse // fine, clock))
             if most < enough:
                 clock.cut("how far neighbouring scales agree")
                 break
         starts = starts[evenly(len(starts), most)]
-        once, composed = _both(rows[starts], flow_maps, coarse, fine)
+        once, composed = _both(rows[starts], steppers[coarse], steppers[fine])
         measured[coarse] = _agreement(once, composed, rows[starts + coarse], per)
     return measured
 
@@ -214,15 +191,15 @@ def _agreement(once: Tensor, composed: Tensor, truth: Tensor, weights: Tensor) -
     )
 
 
-def _affordable(states: Tensor, flow_map: FlowMap, n_steps: int, clock: Clock) -> int:
+def _affordable(states: Tensor, stepper: Stepper, n_steps: int, clock: Clock) -> int:
     """Return how many states there is time to step so often, by what one step of a few takes."""
     begin = clock.now()
-    Stepper({flow_map.outputs: flow_map}).step(states)
+    stepper.step(states)
     each = (clock.now() - begin) / len(states)
     return int(clock.left / 2 / max(each * n_steps, 1e-9))
 
 
-def pair(trained: Mapping[int, FlowMap], coarsest: int, n_steps: int) -> tuple[int, int]:
+def pair(trained: Iterable[int], coarsest: int, n_steps: int) -> tuple[int, int]:
     """Return the scale to judge and the one to judge it by.
 
     They are neighbours among the trained scales: ``coarsest`` and the next finer, or the next
