@@ -23,9 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import pyhits
 from pyhits.evaluation import metrics
+from pyhits.numerics.basis import Monomials
+from pyhits.numerics.ridge import Ridge
 from pyhits.paper.rivals import LSTM
 from pyhits.training.parallel import n_cores
 from pyhits.util.atomic import write_bytes
@@ -67,50 +70,27 @@ def _best_regression(
     n = len(rows) - round(TAIL * len(rows))
     best: tuple[float, tuple[int, int, float]] = (np.inf, (1, 1, 1e-8))
     for lag, degree in itertools.product(lags, degrees):
-        powers = _powers(lag * rows.shape[1], degree)
-        if len(powers) > 0.6 * n:
+        basis = Monomials(lag * rows.shape[1], degree)
+        if basis.size > 0.6 * n:
             continue
         for ridge in 10.0 ** np.arange(-14, 1, 2):
-            tail = _regress(rows[:n], lag, powers, ridge, len(rows) - n)
+            tail = _regress(rows[:n], lag, basis, ridge, len(rows) - n)
             error = metrics.smape(known[n:], tail * scale + mean)
             if error < best[0]:
                 best = error, (lag, degree, ridge)
     lag, degree, ridge = best[1]
-    powers = _powers(lag * rows.shape[1], degree)
-    return _regress(rows, lag, powers, ridge, ahead) * scale + mean
+    basis = Monomials(lag * rows.shape[1], degree)
+    return _regress(rows, lag, basis, ridge, ahead) * scale + mean
 
 
-def _powers(n: int, degree: int) -> list[tuple[int, ...]]:
-    """Return the variables that each monomial is the product of."""
-    return [
-        term
-        for k in range(degree + 1)
-        for term in itertools.combinations_with_replacement(range(n), k)
-    ]
-
-
-def _monomials(states: np.ndarray, powers: list[tuple[int, ...]]) -> np.ndarray:
-    out, place = np.ones((len(states), len(powers))), {term: k for k, term in enumerate(powers)}
-    for k, term in enumerate(powers):
-        if term:
-            out[:, k] = out[:, place[term[:-1]]] * states[:, term[-1]]
-    return out
-
-
-def _regress(
-    rows: np.ndarray, lags: int, powers: list[tuple[int, ...]], ridge: float, ahead: int
-) -> np.ndarray:
+def _regress(rows: np.ndarray, lags: int, basis: Monomials, ridge: float, ahead: int) -> np.ndarray:
     states = np.concatenate([rows[lags - 1 - k : len(rows) - 1 - k] for k in range(lags)], axis=1)
-    terms, change = _monomials(states, powers), np.diff(rows[lags - 1 :], axis=0)
-    size = np.sqrt(np.square(terms).mean(axis=0))
-    size[size == 0] = 1.0
-    left, values, right = np.linalg.svd(terms / size, full_matrices=False)
-    weight = values / (values**2 + ridge * values[0] ** 2)
-    weights = (right.T @ (weight[:, None] * (left.T @ change))) / size[:, None]
+    terms, change = basis(states.T).T, np.diff(rows[lags - 1 :], axis=0)
+    weights = Ridge(torch.from_numpy(terms), torch.from_numpy(change), scaled=True).solve(ridge)
     out = np.empty((ahead, rows.shape[1]))
     past = [rows[-1 - k] for k in range(lags)]
     for k in range(ahead):
-        new = past[0] + (_monomials(np.concatenate(past)[None], powers) @ weights)[0]
+        new = past[0] + basis(np.concatenate(past)) @ weights.numpy()
         if not (np.abs(new) < 1e6).all():
             out[k:] = np.nan
             break
@@ -120,16 +100,16 @@ def _regress(
 
 def echo_state(known: np.ndarray, ahead: int) -> np.ndarray:
     """A reservoirpy echo state network of 300 units; leak, radius and ridge chosen on the tail."""
-    from reservoirpy.nodes import Reservoir, Ridge
+    from reservoirpy import nodes
 
     mean, scale = known.mean(axis=0), known.std(axis=0)
     rows = (known - mean) / np.where(scale > 0, scale, 1.0)
     n = len(rows) - round(TAIL * len(rows))
 
     def run(rows: np.ndarray, ahead: int, leak: float, radius: float, ridge: float) -> np.ndarray:
-        reservoir = Reservoir(300, lr=leak, sr=radius, input_scaling=0.5, seed=0)
+        reservoir = nodes.Reservoir(300, lr=leak, sr=radius, input_scaling=0.5, seed=0)
         states = reservoir.run(rows)
-        readout = Ridge(ridge=ridge)
+        readout = nodes.Ridge(ridge=ridge)
         readout.fit(states[50:-1], rows[51:])
         out = np.empty((ahead, rows.shape[1]))
         state = states[-1]

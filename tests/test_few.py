@@ -14,8 +14,8 @@ from pyhits import HiTS, Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap, KernelMap, PolynomialMap, create, register
-from pyhits.flowmaps import base as base_module
 from pyhits.flowmaps import form as form_module
+from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.flowmaps.form import Form, Increments, Steps, Trials, closed_form
 from pyhits.flowmaps.kernel import KernelForm
 from pyhits.flowmaps.polynomial import PolynomialForm
@@ -275,6 +275,8 @@ class ParabolaMap(FlowMap):
 class ParabolaForm(Form):
     """Its closed form, which has nothing to be chosen by."""
 
+    in_every_search = True
+
     @classmethod
     def search(cls, trials: Trials) -> None:
         trials(cls())
@@ -293,8 +295,9 @@ class ParabolaForm(Form):
 @pytest.fixture
 def parabolas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register the family for one test."""
-    for module, registry in ((form_module, "_FORMS"), (base_module, "_KINDS")):
-        monkeypatch.setattr(module, registry, dict(getattr(module, registry)))
+    # Both are taken out again afterwards.
+    monkeypatch.setitem(form_module._FORMS, "parabola", ParabolaForm)
+    monkeypatch.setitem(FLOW_MAPS.classes, "parabola", ParabolaMap)
     closed_form("parabola")(ParabolaForm)
     register("parabola")(ParabolaMap)
 

@@ -65,8 +65,8 @@ class Increments:
 class Form(ABC):
     """A closed form: a flow map, all but the numbers that are solved for.
 
-    A family subclasses it with what it is chosen by, and is registered by :func:`closed_form`: it
-    then takes part wherever closed forms do. Its flow map must be registered under the same name.
+    A family subclasses it with what it is chosen by, and is registered by :func:`closed_form`:
+    fits then know it by that name. Its flow map must be registered under the same one.
 
     Attributes
     ----------
@@ -77,6 +77,9 @@ class Form(ABC):
     """
 
     kind: ClassVar[str] = ""
+
+    #: Whether it takes part where closed forms of any family are asked for, not its own alone.
+    in_every_search: ClassVar[bool] = False
 
     degree: int = 0
     penalty: float = 0.0

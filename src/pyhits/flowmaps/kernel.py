@@ -193,6 +193,8 @@ class KernelForm(Form):
         Weight of each principal axis in distances; empty for equal ones.
     """
 
+    in_every_search: ClassVar[bool] = True
+
     penalties: ClassVar[tuple[float, ...]] = tuple(10.0**k for k in range(-13, 0, 2))
 
     kernel: str = "matern"

@@ -292,6 +292,8 @@ _MARGIN = 1.0
 class PolynomialForm(Form):
     """A polynomial for few points; penalties as those of :class:`~pyhits.numerics.ridge.Ridge`."""
 
+    in_every_search: ClassVar[bool] = True
+
     penalties: ClassVar[tuple[float, ...]] = tuple(10.0**k for k in range(-15, 0, 2))
 
     @classmethod

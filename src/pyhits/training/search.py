@@ -97,8 +97,9 @@ class Search:
         self.comparisons = [Comparison(*pair) for pair in _splits(train, validation)]
         self.data = self.comparisons[0].data
         known = closed_forms()
-        chosen = known if families not in known else {families: known[families]}
-        self.families = sorted(chosen.values(), key=lambda of: of.work(self.data.dimension))
+        chosen = [of for of in known.values() if of.in_every_search]
+        chosen = [known[families]] if families in known else chosen
+        self.families = sorted(chosen, key=lambda of: of.work(self.data.dimension))
         self.max_degree = min(max_degree, _MOST_DEGREE)
         self.history = history or History(train.step_size)
         self.progress = progress
