@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,10 +12,12 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import as_numeric
+from pyhits.util.schema import Many, Schema, Text
+from pyhits.util.stored import Array, Stored
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Inputs(Stored):
     """The inputs of a model, and the range that they were seen in.
 
     Attributes
@@ -26,6 +28,9 @@ class Inputs:
     low, high : array, shape (k,)
         Extremes in the training data.
     """
+
+    schema: ClassVar[Schema] = Many(Text(), 1, unique=True)
+    arrays: ClassVar[Mapping[str, Array]] = {"mean|scale|low|high": Array()}
 
     names: tuple[str, ...]
     mean: np.ndarray
@@ -39,6 +44,19 @@ class Inputs:
         scaling = Standardise().fit(values)
         ends = values.min(axis=0).astype(float), values.max(axis=0).astype(float)
         return cls(tuple(names), scaling.mean_, scaling.scale_, *ends)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the names."""
+        return {"names": list(self.names)}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return scaling and range."""
+        return {name: getattr(self, name) for name in ("mean", "scale", "low", "high")}
+
+    @classmethod
+    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Inputs:
+        """Return inputs from what :meth:`plain` and :meth:`state` have returned."""
+        return cls(tuple(plain["names"]), **state)
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """Return ``values``, shape ``(..., k)``, as flow maps see them, float64."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pyhits.data.trajectories import Trajectories
+from pyhits.util.schema import Many, Record, Text, Whole
+from pyhits.util.stored import Array, Stored
 
 
 @dataclass(frozen=True, eq=False)
-class Summary:
+class Summary(Stored):
     """Size, extremes and noise of training data.
 
     Attributes
@@ -25,6 +29,12 @@ class Summary:
     findings : tuple of str
         What a person would object to in them.
     """
+
+    schema: ClassVar[Record] = Record(
+        {"fingerprint": Text(1, 1000), "n_trajectories": Whole(1), "n_rows": Whole(1)},
+        {"findings": Many(Text(), 0, 1000)},
+    )
+    arrays: ClassVar[Mapping[str, Array]] = {"low|std|high|noise": Array()}
 
     fingerprint: str
     n_trajectories: int
@@ -48,6 +58,26 @@ class Summary:
             noise=noise.astype(np.float64),
             findings=findings,
         )
+
+    def plain(self) -> dict[str, Any]:
+        """Return what is no array."""
+        return {
+            "fingerprint": self.fingerprint,
+            "n_trajectories": self.n_trajectories,
+            "n_rows": self.n_rows,
+            "findings": list(self.findings),
+        }
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return extremes, spread and noise."""
+        return {name: getattr(self, name) for name in ("low", "std", "high", "noise")}
+
+    @classmethod
+    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Summary:
+        """Return a summary from what :meth:`plain` and :meth:`state` have returned."""
+        names = ("fingerprint", "n_trajectories", "n_rows")
+        found: dict[str, Any] = {name: plain[name] for name in names} | dict(state)
+        return cls(**found, findings=tuple(plain.get("findings", ())))
 
     @property
     def spread(self) -> np.ndarray:

@@ -103,6 +103,12 @@ class FittedModel:
             say(note, verbose=self.verbose)
         return replace(self, notes=(*self.notes, *notes))
 
+    def describe_data(self) -> dict[str, Any]:
+        """Return what is remembered of the training data as JSON values, but for the arrays."""
+        agreement = {str(size): list(one) for size, one in self.agreement.items()}
+        axis = self.coordinates.axis.as_dict()
+        return self.summary.plain() | {"time_axis": axis, "agreement": agreement}
+
     @property
     def interpolation(self) -> str:
         """How states between the finest coupled steps are found."""

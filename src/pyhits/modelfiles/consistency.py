@@ -12,8 +12,10 @@ from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.hierarchy import chain, resolution
-from pyhits.modelfiles.modelfile import OF_DATA, OF_INPUTS
 from pyhits.util.checks import LARGEST_MAGNITUDE, as_positive
+
+#: Curves of a choice of delays, which may be infinite.
+_CURVES = ("e1", "errors", "information")
 
 #: Rows that a forecast may start from.
 _MOST_START = 1_000_000
@@ -35,6 +37,9 @@ def _check_coordinates(own: Coordinates) -> None:
             raise ValueError("its encoder has other coordinates than its scaling")
         if own.encoder.n_features_in_ != d:
             raise ValueError("its encoder is of other features")
+        arrays = own.encoder.state().items()
+        if not all(_sound(of) for name, of in arrays if name.split(".")[-1] not in _CURVES):
+            raise ValueError("its encoder holds numbers beyond those of any data")
     if own.snapshot is not None and math.prod(own.snapshot) != d:
         raise ValueError("its snapshots are of another size")
     as_positive(own.dt, "dt")
@@ -47,8 +52,7 @@ def _check_coordinates(own: Coordinates) -> None:
     if own.inputs is None:
         return
     k = len(own.inputs.names)
-    statistics = [getattr(own.inputs, name) for name in OF_INPUTS]
-    if any(of.shape != (k,) or not _sound(of) for of in statistics):
+    if any(of.shape != (k,) or not _sound(of) for of in own.inputs.state().values()):
         raise ValueError("its inputs do not fit together")
     if set(own.inputs.names) & set(own.feature_names):
         raise ValueError("inputs: one of them is a feature as well")
@@ -82,8 +86,7 @@ def _sound(*arrays: np.ndarray) -> bool:
 def _check_data(model: FittedModel) -> None:
     """Raise a ValueError if a model's summary of its training data cannot be one."""
     known = model.summary
-    for name in OF_DATA:
-        values = getattr(known, name)
+    for name, values in known.state().items():
         if not _sound(values) or (name in ("std", "noise") and (values < 0).any()):
             raise ValueError(f"its summary of the training data ({name}) cannot be one")
     rows = known.n_rows
@@ -97,3 +100,6 @@ def _check_data(model: FittedModel) -> None:
         k = 0 if model.inputs is None else len(model.inputs.names)
         if any(of.n_inputs not in (0, k) for of in model.baselines.by_kind.values()):
             raise ValueError("trust.baselines: they take other inputs")
+        n = len(model.scaling.mean_)
+        if any(of.n_features_in_ - of.n_inputs != n for of in model.baselines.by_kind.values()):
+            raise ValueError("a baseline is of other coordinates")

@@ -13,30 +13,21 @@ from torch import Tensor
 
 from pyhits._version import __version__
 from pyhits.coordinates.coordinates import Coordinates
-from pyhits.coordinates.inputs import Inputs
 from pyhits.data.packing import default_names
 from pyhits.data.times import TimeAxis
-from pyhits.data.trained_on import Summary
-from pyhits.encoders import Chain, Standardise
-from pyhits.encoders.chain import from_plain
 from pyhits.errors import ArgumentError, FileFormatError, warn
-from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.hierarchy import Selection
 from pyhits.hierarchy.disagreement import Agreement
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.modelfiles.consistency import check_model
-from pyhits.modelfiles.modelfile import FORMAT, OF_DATA, OF_INPUTS, UNCHECKED, check_content
+from pyhits.modelfiles.modelfile import FORMAT, UNCHECKED, check_content, parts
 from pyhits.policies import Coupling
 from pyhits.timestepper import TimeStepper
 from pyhits.training import History, Recipe
-from pyhits.uncertainty.pack import unpack_trust
 from pyhits.util.atomic import first_line
-from pyhits.util.checks import LARGEST_MAGNITUDE, check_device
-from pyhits.util.stored import TensorSpec, same_names, under
+from pyhits.util.checks import check_device
+from pyhits.util.stored import TensorSpec
 from pyhits.util.tensorfile import read_tensors
-
-#: Curves of a choice of delays, which may be infinite.
-_CURVES = ("e1", "errors", "information")
 
 
 def load(path: str | Path, *, device: str = "cpu", verbose: bool = False) -> TimeStepper:
@@ -104,33 +95,23 @@ def _check_facts(
 
 def _build(tensors: dict[str, Tensor], facts: dict[str, Any]) -> TimeStepper:
     """Return the model that tensors and plain values, checked one by one, are."""
-    coordinates = _coordinates(tensors, facts)
+    declared = parts(facts, len(tensors["data.low"]), len(tensors["encoder.mean"]))
+    built = {prefix: part.build(tensors, prefix) for prefix, part in declared.items()}
+    coordinates = _coordinates(built, facts)
     scales = {int(scale["step_size"]): scale for scale in facts["scales"]}
-    calibration, region, baselines = unpack_trust(
-        tensors,
-        facts.get("trust", {}),
-        coordinates.names,
-        coordinates.n_features,
-        coordinates.dt,
-    )
-    data = facts["data"]
+    region = built.get("trust.region.")
     return TimeStepper(
         coordinates=coordinates,
-        hierarchy=Hierarchy(
-            {
-                size: FLOW_MAPS.from_stored(scale["map"], under(f"scale.{size}.", tensors))
-                for size, scale in scales.items()
-            }
-        ),
+        hierarchy=Hierarchy({size: built[f"scale.{size}."] for size in scales}),
         selection=Selection.from_dict(facts["selection"]),
         recipe=Recipe.from_dict(facts["recipe"]),
         history={s: History.from_dict(of["history"]) for s, of in scales.items()},
-        summary=_summary(tensors, data),
+        summary=built["data."],
         coupling=Coupling(**facts["coupling"]),
-        agreement={int(s): Agreement(*of) for s, of in data.get("agreement", {}).items()},
-        calibration=calibration,
-        region=region,
-        baselines=baselines,
+        agreement={int(s): Agreement(*of) for s, of in facts["data"].get("agreement", {}).items()},
+        calibration=built.get("trust.calibration."),
+        region=None if region is None else replace(region, names=coordinates.names),
+        baselines=built.get("trust.baseline."),
         notes=tuple(facts["notes"]),
         seconds=float(facts["seconds"]),
         fitted_by=facts.get("fitted_by", ""),
@@ -138,44 +119,15 @@ def _build(tensors: dict[str, Tensor], facts: dict[str, Any]) -> TimeStepper:
     )
 
 
-def _summary(tensors: dict[str, Tensor], data: dict[str, Any]) -> Summary:
-    return Summary(
-        fingerprint=data["fingerprint"],
-        n_trajectories=data["n_trajectories"],
-        n_rows=data["n_rows"],
-        findings=tuple(data.get("findings", ())),
-        **{name: tensors[f"data.{name}"].numpy() for name in OF_DATA},
-    )
-
-
-def _coordinates(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Coordinates:
-    scaling = Standardise(facts["standardise"], common=facts.get("common_scale", False))
-    inputs = snapshot = None
-    if "snapshot" in facts:
-        snapshot = tuple(int(n) for n in facts["snapshot"])
-    if "inputs" in facts:
-        names = tuple(str(name) for name in facts["inputs"])
-        inputs = Inputs(names, *(tensors[f"inputs.{n}"].numpy() for n in OF_INPUTS))
-    names = facts.get("feature_names", default_names(len(tensors["data.low"])))
+def _coordinates(built: dict[str, Any], facts: dict[str, Any]) -> Coordinates:
+    names = facts.get("feature_names", default_names(len(built["data."].low)))
+    snapshot = facts.get("snapshot")
     return Coordinates(
         feature_names=tuple(names),
         dt=float(facts["dt"]),
-        scaling=scaling.set_statistics(
-            tensors["encoder.mean"].numpy(), tensors["encoder.scale"].numpy()
-        ),
-        encoder=_encoder(tensors, facts["preprocessor"]) if "preprocessor" in facts else None,
-        inputs=inputs,
+        scaling=built["encoder."],
+        encoder=built.get("preprocessor."),
+        inputs=built.get("inputs."),
         axis=TimeAxis.from_dict(facts["data"].get("time_axis", {})),
-        snapshot=snapshot,
+        snapshot=None if snapshot is None else tuple(snapshot),
     )
-
-
-def _encoder(tensors: dict[str, Tensor], links: list[dict[str, Any]]) -> Chain:
-    start = "preprocessor."
-    arrays = {k.removeprefix(start): t.numpy() for k, t in tensors.items() if k.startswith(start)}
-    encoder = Chain(from_plain(links)).set_state(**arrays)
-    same_names(encoder.state(), arrays, "its encoder")
-    sizes = {k.split(".")[-1]: np.abs(a).max(initial=0) for k, a in arrays.items()}
-    if any(size >= LARGEST_MAGNITUDE for k, size in sizes.items() if k not in _CURVES):
-        raise ValueError("its encoder holds numbers beyond those of any data")
-    return encoder

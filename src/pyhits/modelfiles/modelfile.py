@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from torch import Tensor
 
 from pyhits.baselines.fitted import FittedBaselines
 from pyhits.coordinates.input_steps import PER_INPUT
+from pyhits.coordinates.inputs import Inputs
 from pyhits.data.times.declared import TIME_AXIS
+from pyhits.data.trained_on import Summary
+from pyhits.encoders import Standardise
 from pyhits.encoders.chain import CHAIN, Chain
 from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.hierarchy.coupling import SELECTION, STEP_SIZE, STEP_SIZES
@@ -27,15 +32,10 @@ from pyhits.util.schema import (
     Text,
     Whole,
 )
-from pyhits.util.stored import Stored, TensorSpec, check_specs, under
+from pyhits.util.stored import Family, Stored, TensorSpec, check_specs, under
 
 #: Version of the layout, and the oldest that is read, which has no checksum.
 FORMAT, UNCHECKED = 7, 5
-
-#: What files hold of a model's training data by feature, of its noise by coordinate, and of its
-#: inputs by input.
-OF_DATA = ("low", "std", "high", "noise")
-OF_INPUTS = ("mean", "scale", "low", "high")
 
 #: What older files hold among all arguments of the estimator, and its name here.
 _OF_SETTINGS = {"select": "how", "tolerance": "tolerance", "interpolation": "interpolation"}
@@ -72,10 +72,10 @@ _MODEL = Record(
         "coupling": _COUPLING,
         "recipe": RECIPE,
         "data": Record(
-            {"fingerprint": Text(1, 1000), "n_trajectories": Whole(1), "n_rows": Whole(1)},
+            Summary.schema.needed,
             {
+                **Summary.schema.optional,
                 "agreement": Named(Many(Real(finite=False), 2, 2)),
-                "findings": Many(Text(), 0, 1000),
                 "time_axis": TIME_AXIS,
             },
         ),
@@ -88,7 +88,7 @@ _MODEL = Record(
         "feature_names": Many(Text(), 1, unique=True),
         "preprocessor": Many(CHAIN.each, 1, 100),
         "snapshot": Many(Whole(1), 1, 64),
-        "inputs": Many(Text(), 1, unique=True),
+        "inputs": Inputs.schema,
         "trust": _UNCERTAINTY,
         "interrupted": Many(Text(1, 100), most=100),
         "fitted_by": Text(most=10_000),
@@ -114,66 +114,99 @@ def check_content(facts: dict[str, Any], found: dict[str, TensorSpec]) -> None:
     if "preprocessor" not in facts and n != d:
         raise SchemaError(f"the tensor encoder.mean has {n} numbers, there are {d} features")
     rest = dict(found)
-    for prefix, check in _parts(facts, d, n):
+    for prefix, part in parts(facts, d, n).items():
         own = under(prefix, found)
-        check(own, prefix)
+        part.check(own, prefix)
         for name in own:
             del rest[prefix + name]
     check_specs({}, rest)
 
 
-#: Compares the tensors of one part of a model with what there must be.
-_CheckPart = Callable[[Mapping[str, TensorSpec], str], None]
+@dataclass(frozen=True)
+class Part:
+    """One part of a model in a file.
+
+    Attributes
+    ----------
+    stored : class or family
+        What checks and builds it.
+    plain : mapping
+        What it is, as plain values.
+    lengths : mapping of str to int
+        Vectors that it must have, and how many numbers the rest of the model makes them hold.
+    """
+
+    stored: type[Stored] | Family[Any]
+    plain: Mapping[str, Any]
+    lengths: Mapping[str, int] = field(default_factory=dict)
+
+    def check(self, found: Mapping[str, TensorSpec], where: str) -> None:
+        """Compare the tensors of a file with what there must be, before they are read."""
+        self.stored.check_state(self.plain, found, where)
+        for name, length in self.lengths.items():
+            if name not in found:
+                raise SchemaError(f"the tensor {where}{name} is missing")
+            if found[name].shape != (length,):
+                raise SchemaError(
+                    f"the tensor {where}{name} is {found[name]}, expected F64 of shape ({length},)"
+                )
+
+    def build(self, tensors: Mapping[str, Tensor], where: str) -> Any:
+        """Return the object of its tensors, whose names begin with ``where``."""
+        state: Mapping[str, Any] = under(where, tensors)
+        if self.stored is not FLOW_MAPS:
+            state = {name: tensor.numpy() for name, tensor in state.items()}
+        return self.stored.from_stored(self.plain, state)
 
 
-def _parts(facts: dict[str, Any], d: int, n: int) -> Iterator[tuple[str, _CheckPart]]:
-    """Yield what the names of each part's tensors begin with, and what these must be."""
-    yield "encoder.", _exactly(mean=n, scale=n)
-    yield "data.", _exactly(low=d, std=d, high=d, noise=n)
+def parts(facts: dict[str, Any], d: int, n: int) -> dict[str, Part]:
+    """Return what the plain values of a model call for, by what their tensors' names begin with.
+
+    Parameters
+    ----------
+    facts : dict
+        Checked one by one.
+    d, n : int
+        Number of features, and of encoded coordinates.
+    """
+    scaling = {"enabled": facts["standardise"], "common": facts.get("common_scale", False)}
+    data = dict.fromkeys(("low", "std", "high"), d) | {"noise": n}
+    found = {
+        "encoder.": Part(Standardise, scaling, {"mean": n, "scale": n}),
+        "data.": Part(Summary, facts["data"], data),
+    }
     if "preprocessor" in facts:
-        yield "preprocessor.", partial(Chain.check_state, {"encoders": facts["preprocessor"]})
-    k = len(facts.get("inputs", ()))
-    if k:
-        yield "inputs.", _exactly(mean=k, scale=k, low=k, high=k)
-    seen: set[int] = set()
-    for number, scale in enumerate(facts["scales"]):
-        size = scale["step_size"]
-        if size in seen or scale["history"]["step_size"] != size:
+        found["preprocessor."] = Part(Chain, {"encoders": facts["preprocessor"]})
+    names = facts.get("inputs", [])
+    if names:
+        lengths = dict.fromkeys(("mean", "scale", "low", "high"), len(names))
+        found["inputs."] = Part(Inputs, {"names": names}, lengths)
+    known = facts.get("trust", {})
+    if "calibration" in known:
+        found["trust.calibration."] = Part(Calibration, known["calibration"], {"unit": d})
+    if "region" in known:
+        found["trust.region."] = Part(Region, known["region"], {"low": n})
+    if "baselines" in known:
+        about = {"kinds": known["baselines"], "dt": float(facts["dt"])}
+        found["trust.baseline."] = Part(FittedBaselines, about)
+    return found | _scales(facts["scales"], n + PER_INPUT * len(names))
+
+
+def _scales(scales: list[dict[str, Any]], dimension: int) -> dict[str, Part]:
+    """Return the flow maps, all of one dimension."""
+    found: dict[str, Part] = {}
+    for k, scale in enumerate(scales):
+        size, own = scale["step_size"], scale["map"]["config"].get("dimension", dimension)
+        prefix = f"scale.{size}."
+        if prefix in found or scale["history"]["step_size"] != size:
+            raise SchemaError(f"scales[{k}].step_size: {size} is there twice, or of another scale")
+        if own != dimension:
             raise SchemaError(
-                f"scales[{number}].step_size: {size} is there twice, or of another scale"
+                f"scales[{k}].map.config.dimension: expected {dimension}, as many as the model has "
+                f"coordinates, got {own}"
             )
-        seen.add(size)
-        dimension = scale["map"]["config"].get("dimension", n + PER_INPUT * k)
-        if dimension != n + PER_INPUT * k:
-            raise SchemaError(
-                f"scales[{number}].map.config.dimension: expected {n + PER_INPUT * k}, as many as "
-                f"the model has coordinates, got {dimension}"
-            )
-        yield f"scale.{size}.", partial(FLOW_MAPS.check_state, scale["map"])
-    uncertainty = facts.get("trust", {})
-    if "calibration" in uncertainty:
-        yield "trust.calibration.", _of_length("unit", d, Calibration, uncertainty["calibration"])
-    if "region" in uncertainty:
-        yield "trust.region.", _of_length("low", n, Region, uncertainty["region"])
-    about = {"kinds": uncertainty.get("baselines", [])}
-    yield "trust.baseline.", partial(FittedBaselines.check_state, about)
-
-
-def _exactly(**lengths: int) -> _CheckPart:
-    """Return the check for vectors in float64 of these lengths."""
-    expected = {name: TensorSpec("F64", (length,)) for name, length in lengths.items()}
-    return partial(check_specs, expected)
-
-
-def _of_length(name: str, length: int, cls: type[Stored], plain: dict[str, Any]) -> _CheckPart:
-    """Return the check of a part, one array of which has as many numbers as the model has."""
-
-    def check(found: Mapping[str, TensorSpec], where: str) -> None:
-        cls.check_state(plain, found, where)
-        if found[name].shape != (length,):
-            raise SchemaError(f"the tensor {where}{name} is {found[name]}, of other features")
-
-    return check
+        found[prefix] = Part(FLOW_MAPS, scale["map"])
+    return found
 
 
 def _length(found: Mapping[str, TensorSpec], name: str) -> int:

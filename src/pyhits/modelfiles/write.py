@@ -5,20 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from pyhits._version import __version__
 from pyhits.coordinates.coordinates import Coordinates
 from pyhits.data.files.guard import as_path
 from pyhits.data.packing import default_names
-from pyhits.encoders.chain import links, to_plain
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.forecasting.fitted import FittedModel
-from pyhits.modelfiles.modelfile import FORMAT, OF_DATA, OF_INPUTS
+from pyhits.modelfiles.modelfile import FORMAT
 from pyhits.policies import Coupling
-from pyhits.uncertainty.pack import pack_trust
+from pyhits.util.stored import Stored
 from pyhits.util.tensorfile import as_tensors, write_tensors
 
 
@@ -36,25 +34,19 @@ def save_model(model: FittedModel, path: str | Path) -> Path:
     path = as_path(path)
     if path.suffix != ".safetensors":
         raise ArgumentError(f"Model files end in .safetensors, got {str(path)!r}.")
-    tensors, facts = _coordinates(model.coordinates)
-    for name in OF_DATA:
-        tensors[f"data.{name}"] = torch.from_numpy(getattr(model.summary, name).copy())
-    scales = []
-    for size, flow_map in model.flow_maps.items():
-        tensors |= as_tensors(flow_map.state(), f"scale.{size}.")
-        about = FLOW_MAPS.plain(flow_map)
-        scales.append({"step_size": size, "map": about, "history": model.history[size].as_dict()})
-    packed, trust = pack_trust(model.calibration, model.region, model.baselines)
-    tensors |= packed
-    facts |= {
+    tensors: dict[str, Tensor] = {}
+    for prefix, part in _parts(model).items():
+        tensors |= as_tensors(part.state(), prefix)
+    facts = {
         "format": FORMAT,
         "pyhits_version": __version__,
-        "scales": scales,
+        **_coordinates(model.coordinates),
+        "scales": [_scale(model, size) for size in model.flow_maps],
         "selection": model.selection.as_dict(),
         "coupling": _coupling(model.coupling),
         "recipe": model.recipe.as_dict(),
-        "data": describe_data(model),
-        "trust": trust,
+        "data": model.describe_data(),
+        "trust": _uncertainty(model),
         "notes": list(model.notes),
         "seconds": model.seconds,
         "fitted_by": model.fitted_by,
@@ -64,17 +56,38 @@ def save_model(model: FittedModel, path: str | Path) -> Path:
     return path
 
 
-def describe_data(model: FittedModel) -> dict[str, Any]:
-    """Return what a model remembers of its training data as JSON values, but for the arrays."""
-    known = model.summary
-    return {
-        "fingerprint": known.fingerprint,
-        "n_trajectories": known.n_trajectories,
-        "n_rows": known.n_rows,
-        "time_axis": model.coordinates.axis.as_dict(),
-        "findings": list(known.findings),
-        "agreement": {str(size): list(one) for size, one in model.agreement.items()},
+def _parts(model: FittedModel) -> dict[str, Stored]:
+    """Return what has tensors, by what their names begin with."""
+    own = model.coordinates
+    found: dict[str, Stored | None] = {
+        "encoder.": own.scaling,
+        "preprocessor.": own.encoder,
+        "inputs.": own.inputs,
+        "data.": model.summary,
+        "trust.calibration.": model.calibration,
+        "trust.region.": model.region,
+        "trust.baseline.": model.baselines,
     }
+    found |= {f"scale.{size}.": flow_map for size, flow_map in model.flow_maps.items()}
+    return {prefix: part for prefix, part in found.items() if part is not None}
+
+
+def _scale(model: FittedModel, size: int) -> dict[str, Any]:
+    """Return what a scale is, and how its training went, as JSON values."""
+    own, history = FLOW_MAPS.plain(model.flow_maps[size]), model.history[size].as_dict()
+    return {"step_size": size, "map": own, "history": history}
+
+
+def _uncertainty(model: FittedModel) -> dict[str, Any]:
+    """Return what is known of the errors as JSON values."""
+    found: dict[str, Any] = {}
+    if model.calibration is not None:
+        found["calibration"] = model.calibration.plain()
+    if model.region is not None:
+        found["region"] = model.region.plain()
+    if model.baselines is not None:
+        found["baselines"] = list(model.baselines.by_kind)
+    return found
 
 
 def _coupling(coupling: Coupling) -> dict[str, Any]:
@@ -84,12 +97,8 @@ def _coupling(coupling: Coupling) -> dict[str, Any]:
     return plain | {"interpolation": coupling.interpolation}
 
 
-def _coordinates(own: Coordinates) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return coordinates as tensors and plain values."""
-    tensors = {
-        "encoder.mean": torch.from_numpy(own.scaling.mean_.copy()),
-        "encoder.scale": torch.from_numpy(own.scaling.scale_.copy()),
-    }
+def _coordinates(own: Coordinates) -> dict[str, Any]:
+    """Return coordinates as JSON values."""
     facts: dict[str, Any] = {
         "dt": own.dt,
         "standardise": own.scaling.enabled,
@@ -98,13 +107,9 @@ def _coordinates(own: Coordinates) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if own.feature_names != default_names(own.n_features):
         facts["feature_names"] = list(own.feature_names)
     if own.encoder is not None:
-        for name, array in own.encoder.state().items():
-            tensors[f"preprocessor.{name}"] = torch.from_numpy(array.copy())
-        facts["preprocessor"] = to_plain(links(own.encoder))
+        facts["preprocessor"] = own.encoder.plain()["encoders"]
     if own.snapshot is not None:
         facts["snapshot"] = list(own.snapshot)
     if own.inputs is not None:
         facts["inputs"] = list(own.inputs.names)
-        for name in OF_INPUTS:
-            tensors[f"inputs.{name}"] = torch.from_numpy(getattr(own.inputs, name).copy())
-    return tensors, facts
+    return facts

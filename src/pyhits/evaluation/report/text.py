@@ -7,8 +7,6 @@ from typing import Any
 
 from pyhits.hierarchy import Candidate, Selection
 from pyhits.hits import HiTS
-from pyhits.modelfiles.modelfile import OF_DATA
-from pyhits.modelfiles.write import describe_data
 from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.util.printable import printable
 
@@ -56,8 +54,8 @@ def facts(model: HiTS | TimeStepper) -> dict[str, Any]:
 
 def _summary(model: TimeStepper) -> dict[str, Any]:
     """Return what the model remembers of its training data."""
-    arrays = {name: getattr(model.summary, name).tolist() for name in OF_DATA}
-    return describe_data(model) | arrays
+    arrays = {name: array.tolist() for name, array in model.summary.state().items()}
+    return model.describe_data() | arrays
 
 
 def _plain(value: Any) -> Any:
