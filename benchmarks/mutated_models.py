@@ -32,7 +32,9 @@ from benchmarks.mutation import Outcome, mutate_bytes, mutate_json, summary, try
 from pyhits.encoders import POD, Autoencoder, DelayEmbedding, Flatten
 from pyhits.errors import DivergenceError
 from pyhits.evaluation.report.text import describe, facts
+from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.policies import arguments
+from pyhits.timestepper import TimeStepper
 from pyhits.training.tabulate import tabulate
 from pyhits.util.tensorfile import read_tensors, strict, to_bytes
 
@@ -57,38 +59,40 @@ def _hits(**settings: Any) -> pyhits.HiTS:
     )
 
 
-def _polynomial() -> pyhits.HiTS:
-    return _hits(flow_map="polynomial").fit(_waves(12, 60, 2), dt=0.1)
+def _polynomial() -> TimeStepper:
+    return _hits(flow_map="polynomial").fit(_waves(12, 60, 2), dt=0.1).stepper_
 
 
-def _kernel() -> pyhits.HiTS:
-    return _hits(flow_map="kernel", step_sizes=[1, 2]).fit(_waves(8, 30, 2), dt=0.1)
+def _kernel() -> TimeStepper:
+    return _hits(flow_map="kernel", step_sizes=[1, 2]).fit(_waves(8, 30, 2), dt=0.1).stepper_
 
 
-def _nets() -> pyhits.HiTS:
-    return _hits(step_sizes=[2, 4], dense=2).fit(_waves(12, 60, 2), dt=0.1)
+def _nets() -> TimeStepper:
+    return _hits(step_sizes=[2, 4], dense=2).fit(_waves(12, 60, 2), dt=0.1).stepper_
 
 
-def _field() -> pyhits.HiTS:
+def _field() -> TimeStepper:
     encoder = [Flatten((3, 4)), POD(3), DelayEmbedding(2, 2)]
-    return _hits(flow_map="polynomial", encoder=encoder, step_sizes=[1, 2]).fit(
-        _waves(6, 60, 12).reshape(6, 60, 3, 4), dt=0.1
+    return (
+        _hits(flow_map="polynomial", encoder=encoder, step_sizes=[1, 2])
+        .fit(_waves(6, 60, 12).reshape(6, 60, 3, 4), dt=0.1)
+        .stepper_
     )
 
 
-def _curved() -> pyhits.HiTS:
+def _curved() -> TimeStepper:
     encoder = Autoencoder(2, (4,), n_modes=4, max_steps=20)
-    return _hits(encoder=encoder, step_sizes=[1, 2]).fit(_waves(6, 60, 6), dt=0.1)
+    return _hits(encoder=encoder, step_sizes=[1, 2]).fit(_waves(6, 60, 6), dt=0.1).stepper_
 
 
-def _driven() -> pyhits.HiTS:
+def _driven() -> TimeStepper:
     states, force = _waves(6, 60, 2), _waves(6, 60, 1, seed=1)
     model = _hits(flow_map="polynomial", encoder=DelayEmbedding("auto"), step_sizes=[1, 2])
-    return model.fit(states, dt=0.1, inputs=force)
+    return model.fit(states, dt=0.1, inputs=force).stepper_
 
 
-def _cells() -> pyhits.HiTS:
-    model = _hits(flow_map="polynomial", step_sizes=[1, 2]).fit(_waves(12, 60, 2), dt=0.1)
+def _cells() -> TimeStepper:
+    model = _hits(flow_map="polynomial", step_sizes=[1, 2]).fit(_waves(12, 60, 2), dt=0.1).stepper_
     rng, low, high = np.random.default_rng(0), np.full(2, -3.0), np.full(2, 3.0)
 
     def turn(x: np.ndarray) -> np.ndarray:
@@ -96,11 +100,11 @@ def _cells() -> pyhits.HiTS:
         return np.stack([np.cos(angle) * x[:, 0], np.cos(angle) * x[:, 1]], axis=1)
 
     states = rng.uniform(low, high, (800, 2))
-    model.flow_maps_[2] = tabulate(turn, states, low, high, tolerance=1e-6, degree=2)
-    return model
+    table = tabulate(turn, states, low, high, tolerance=1e-6, degree=2)
+    return replace(model, hierarchy=Hierarchy({**model.flow_maps, 2: table}))
 
 
-def _dated() -> pyhits.HiTS:
+def _dated() -> TimeStepper:
     months = np.arange("1990-01", "2010-01", dtype="datetime64[M]").astype(str)
     phase = 0.5 * np.arange(240)
     rows = np.stack([np.cos(phase), np.sin(phase)], axis=1)
@@ -109,10 +113,10 @@ def _dated() -> pyhits.HiTS:
         path = Path(folder) / "months.csv"
         path.write_text("\n".join(["month,x,y", *lines]), encoding="utf-8")
         data = pyhits.read(path)
-    return _hits(flow_map="polynomial", step_sizes=[1, 2]).fit(data)
+    return _hits(flow_map="polynomial", step_sizes=[1, 2]).fit(data).stepper_
 
 
-KINDS: dict[str, Callable[[], pyhits.HiTS]] = {
+KINDS: dict[str, Callable[[], TimeStepper]] = {
     "polynomial": _polynomial,
     "kernel": _kernel,
     "nets": _nets,
@@ -124,29 +128,29 @@ KINDS: dict[str, Callable[[], pyhits.HiTS]] = {
 }
 
 
-def rows_of(model: pyhits.HiTS) -> np.ndarray:
+def rows_of(model: TimeStepper) -> np.ndarray:
     """Return rows in the range of a model's data, shape ``(2, start_rows + 12, d)``."""
-    low, high = model.summary_.low, model.summary_.high
-    share = np.random.default_rng(0).uniform(size=(2, model.start_rows_ + 12, len(low)))
+    low, high = model.summary.low, model.summary.high
+    share = np.random.default_rng(0).uniform(size=(2, model.start_rows + 12, len(low)))
     return np.asarray(low + (high - low) * share)
 
 
-def use(model: pyhits.HiTS) -> np.ndarray:
+def use(model: TimeStepper) -> np.ndarray:
     """Do with a model all that one does, and return its forecast."""
     json.dumps(facts(model), allow_nan=False)
     describe(model).encode()
     rows = rows_of(model)
-    inputs = None if model.inputs_ is None else model.inputs_.mean
-    starts = rows[:, : model.start_rows_] if model.start_rows_ > 1 else rows[:, 0]
+    inputs = None if model.inputs is None else model.inputs.mean
+    starts = rows[:, : model.start_rows] if model.start_rows > 1 else rows[:, 0]
     ahead = model.forecast(starts, 12, inputs=inputs, on_divergence="return")
-    if model.calibration_ is not None:
-        level = min(0.5, model.calibration_.highest_level)
+    if model.calibration is not None:
+        level = min(0.5, model.calibration.highest_level)
         model.forecast(starts, 1, inputs=inputs, on_divergence="return", interval=level)
-    names = model.feature_names_
-    if model.inputs_ is not None:
-        acting = np.broadcast_to(model.inputs_.mean, (*rows.shape[:2], len(model.inputs_.names)))
-        rows, names = np.concatenate([rows, acting], axis=2), (*names, *model.inputs_.names)
-    data = pyhits.Trajectories(rows, model.dt_, feature_names=list(names), axis=model.axis_)
+    names = model.feature_names
+    if model.inputs is not None:
+        acting = np.broadcast_to(model.inputs.mean, (*rows.shape[:2], len(model.inputs.names)))
+        rows, names = np.concatenate([rows, acting], axis=2), (*names, *model.inputs.names)
+    data = pyhits.Trajectories(rows, model.dt, feature_names=list(names), axis=model.axis)
     data.axis.labels(data.times(0))
     with contextlib.suppress(DivergenceError):
         str(model.evaluate(data))

@@ -13,9 +13,11 @@ from conftest import circles, quick
 from sklearn.base import clone
 
 import pyhits
+from pyhits.coordinates.coordinates import Encoded
 from pyhits.data.stretches import Stretches
 from pyhits.errors import ArgumentError, PyHiTSWarning, TrainingError
-from pyhits.fit.choice import Chooser, choose_again
+from pyhits.fit.choice import choose_again
+from pyhits.fit.chooser import Chooser
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Candidate, Selection
 from pyhits.policies import Coupling
@@ -60,20 +62,21 @@ def test_scales_are_coupled_anew(fitted: pyhits.HiTS, pendulum: Split, tmp_path:
     model = pyhits.load(fitted.save(tmp_path / "m.safetensors"))
     assert model.selection == fitted.selection_
     assert model.coupled(Coupling("speed", tolerance=1e3)).selection.step_sizes == (16,)
-    assert model.couple([1, 16]).selection_.step_sizes == (1, 16)
-    assert np.isfinite(model.selection.error)
-    assert model.couple("accuracy").selection_ == fitted.selection_
-    measured = model.couple("all", validation=pendulum[2]).selection_
-    assert measured.step_sizes == (1, 2, 4, 8, 16)
+    two = model.coupled([1, 16])
+    assert two.selection.step_sizes == (1, 16)
+    assert np.isfinite(two.selection.error)
+    assert two.coupled("accuracy").selection == fitted.selection_
+    every = model.coupled(Coupling("all", tolerance=1e3)).coupled("all", validation=pendulum[2])
+    assert every.selection.step_sizes == (1, 2, 4, 8, 16)
+    assert every.coupling == Coupling("all", tolerance=1e3)
     with pytest.raises(TrainingError, match="within the tolerance of 1e-30"):
-        model.couple(Coupling("speed", tolerance=1e-30))
+        model.coupled(Coupling("speed", tolerance=1e-30))
     with pytest.raises(ArgumentError, match="3 cannot be selected"):
-        model.couple([3])
+        model.coupled([3])
     with pytest.raises(ArgumentError, match="Unknown selection"):
-        model.couple("quick")
-    assert model.selection == measured, "a refused choice must leave the model as it was"
-    assert model.coupling == Coupling("all", tolerance=1e3)
-    assert model.forecast(pendulum[2].initial_states, 3).shape == (12, 4, 2)
+        model.coupled("quick")
+    assert model.selection == fitted.selection_, "a model stays as it was"
+    assert every.forecast(pendulum[2].initial_states, 3).shape == (12, 4, 2)
 
 
 def test_an_interrupted_fit_couples_what_was_asked_for_and_finished(
@@ -115,7 +118,9 @@ def test_the_sample_of_the_front_is_bounded_by_the_work_it_makes(
         asked.append(len(states))
         return np.repeat(states[:, None], n_steps + 1, axis=1)
 
-    chooser = Chooser(forecast, {1: Costly(multiply_adds)}, circles(64, 200), np.ones(2))
+    chooser = Chooser(
+        forecast, {1: Costly(multiply_adds)}, Encoded(circles(64, 200), None), np.ones(2)
+    )
     chooser.choose("speed", 1e9)
     assert asked == [n, 64], "a sample for the front, then all rollouts for the one that is taken"
 
@@ -156,7 +161,7 @@ class Fading:
 
     def selection(self) -> Selection:
         maps = {size: Costly(100) for size in (1, 8, 64)}
-        chooser = Chooser(self, maps, self.data, self.data.spread())
+        chooser = Chooser(self, maps, Encoded(self.data, None), self.data.spread())
         return chooser.choose("accuracy", 0.01)
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-import numpy as np
-
-from pyhits.data.stretches import Stretches
+from pyhits.coordinates.coordinates import Encoded
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import InterruptedWarning, TrainingError, warn
+from pyhits.errors import TrainingError
+from pyhits.fit.chooser import Chooser
 from pyhits.fit.problem import Problem
 from pyhits.fit.settings import check_selection
 from pyhits.flowmaps import FlowMap
@@ -22,306 +21,14 @@ from pyhits.hierarchy import (
     Candidate,
     Selection,
     chain,
-    cost,
     fastest,
-    ranges,
     select,
 )
 from pyhits.hierarchy.disagreement import Agreement
-from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.policies import Coupling
-from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
-from pyhits.util.progress import bar
-
-#: States forecast for one candidate of the front, and multiply-adds for all of them, at most; the
-#: sample holds one trajectory at least.
-_FRONT_STATES, _FRONT_WORK = 100_000, 1e12
-
-#: Mean squared error of the best coupling above which forecasts are lost: that of the mean is 1.
-#: Rollouts are then halved, down to so many steps.
-_LOST, _SHORTEST = 0.25, 16
-
-#: The most that a state then counts: the error of the right attractor at the wrong place.
-_MOST = 2.0
-
-#: Rollouts, and their steps, that say what a forecast costs where there is a time limit, and the
-#: part of the time that all forecasts are to be done in is one over the last number.
-_TIMED, _TIMED_STEPS, _SPARE = 8, 64, 1.5
-
-#: What may be given away in mean squared error, over shortened rollouts, for fewer that diverge.
-_STEADY = 2.0
+from pyhits.util.clock import UNLIMITED, Clock
 
 M = TypeVar("M", bound=FittedModel)
-
-#: Forecasts initial states (n, d) over n_steps with step sizes coupled: (n, n_steps + 1, d).
-Forecast = Callable[..., np.ndarray]
-
-
-class Chooser:
-    """Measures couplings on validation data and chooses one.
-
-    Parameters
-    ----------
-    forecast : callable
-    flow_maps : mapping of int to FlowMap
-        All trained scales.
-    validation : Trajectories
-        Data to compare couplings on, in the coordinates that ``forecast`` takes.
-    scale : array, shape (d,)
-        Standard deviations that errors are measured in.
-    clock : Clock, optional
-        Rollouts are as many and as long as it affords, and what is not tried when it is over is
-        left out.
-    verbose : bool
-        Show progress.
-    reproduce : bool
-        The scales were trained for forecasts from the first rows with all of them coupled: other
-        rollouts and couplings are not measured.
-    inputs : array, shape (n_rows, k), optional
-        Inputs on the rows of ``validation``; forecasts then take ``inputs``, ``(n, n_steps, k)``.
-    """
-
-    def __init__(
-        self,
-        forecast: Forecast,
-        flow_maps: Mapping[int, FlowMap],
-        validation: Trajectories,
-        scale: np.ndarray,
-        *,
-        clock: Clock = UNLIMITED,
-        verbose: bool = False,
-        reproduce: bool = False,
-        inputs: np.ndarray | None = None,
-    ) -> None:
-        self._forecast = forecast
-        self._flow_maps = flow_maps
-        self._scale = scale
-        self._clock = clock
-        self._verbose = verbose
-        self._tried: list[Candidate] = []
-        self._counts: dict[tuple[int, ...], int] = {}
-        self._values, self._inputs = validation.values, inputs
-        self._bound = np.inf
-        chosen = validation_stretches(validation.offsets, whole=reproduce)
-        self._whole = self._compared = self._affordable(chosen)
-        sizes = chain(flow_maps)
-        self._ranges = [tuple(sizes)] if reproduce else ranges(sizes)
-        largest = max(flow_map.multiply_adds for flow_map in flow_maps.values())
-        states = min(_FRONT_STATES, _FRONT_WORK / (len(self._ranges) * largest))
-        self._sample = self._whole.at_most(max(1, int(states) // (self._whole.n_steps + 1)))
-        #: Whether Ctrl-C has cut the choice short.
-        self.interrupted = False
-
-    def choose(self, how: str | Sequence[int], tolerance: float) -> Selection:
-        """Return the selection; ``how`` and ``tolerance`` are those of :class:`~pyhits.HiTS`.
-
-        Ctrl-C takes the best coupling tried so far. Where every coupling diverges, a warning says
-        so and the first tried, the finest scale alone, is taken: what was trained is not lost.
-        """
-        sizes = chain(self._flow_maps)
-        selection: Selection | None = None
-        front: list[Candidate] = []
-        try:
-            if how != "speed":
-                selection = self._choose(how, sizes)
-            self._measure_front(front)
-            if selection is None:
-                self._clock.check()
-                selection = self._fastest(front, tolerance)
-        except TimeIsUpError:
-            self._clock.cut("the choice of scales")
-            selection = selection or self._best_so_far(sizes)
-        except KeyboardInterrupt:
-            return self._interrupted(selection, sizes, front)
-        selection.front = front
-        diverged = 0
-        if selection.n_steps is not None or not math.isfinite(selection.error):
-            known = self._counts.get(selection.step_sizes, 0)
-            diverged = known if self._clock.is_over else self._diverged(selection.step_sizes)
-        if diverged:
-            warn(
-                f"{diverged} of {len(self._whole)} forecasts with "
-                f"{list(selection.step_sizes)} diverge on the validation data, over "
-                f"{self._whole.n_steps} steps. Train longer, with more data, look for outliers, "
-                "or validate on shorter trajectories."
-            )
-        return selection
-
-    def _choose(self, how: str | Sequence[int], sizes: list[int]) -> Selection:
-        if how == "accuracy":
-            return self._most_accurate(sizes)
-        asked = tuple(sizes) if how == "all" else tuple(chain(int(s) for s in how))
-        return Selection(asked, self._measure(asked).error)
-
-    def _most_accurate(self, sizes: list[int]) -> Selection:
-        """Return the paper's choice, over as many steps as forecasts are not lost.
-
-        Far beyond the time that a chaotic motion can be predicted for, every good forecast has
-        twice the error of the mean, which a coarse step alone comes close to.
-        """
-        whole = selection = select(sizes, self._measure)
-        while selection.error > _LOST:
-            n_steps = self._compared.n_steps // 2
-            if n_steps < _SHORTEST:
-                self._compared, self._bound = self._whole, np.inf
-                return whole
-            self._compared, self._bound = self._compared.cut(n_steps), _MOST
-            sizes = [size for size in sizes if size <= n_steps] or sizes[:1]
-            selection = replace(select(sizes, self._measure), n_steps=n_steps)
-        if selection.n_steps is None:
-            return selection
-        self._sample = self._sample.cut(selection.n_steps)
-        self._ranges = ranges(sizes)
-        near = [c for c in selection.path if c.error <= _STEADY * selection.error]
-        steady = min(near, key=lambda c: (self._diverged(c.step_sizes), c.error))
-        return replace(selection, step_sizes=steady.step_sizes, error=steady.error)
-
-    def _diverged(self, step_sizes: tuple[int, ...]) -> int:
-        """Return how many of the uncut rollouts diverge."""
-        if step_sizes not in self._counts:
-            self._measure(step_sizes, self._whole)
-        return self._counts[step_sizes]
-
-    def _affordable(self, chosen: Stretches) -> Stretches:
-        """Return as many of the stretches, and as much of them, as there is time to compare on.
-
-        A short forecast with the finest scale alone, which evaluates its flow map most often, says
-        what one costs.
-        """
-        if not self._clock.is_limited:
-            return chosen
-        finest = (min(self._flow_maps),)
-        n, n_steps = len(chosen), chosen.n_steps
-        few = chosen.at_most(_TIMED)
-        brief = few.cut(max(_TIMED_STEPS, finest[0]))
-        self._ahead(finest, brief)  # what is set up once
-        begin = self._clock.now()
-        self._ahead(finest, brief)
-        each = (self._clock.now() - begin) / brief.n_steps
-        # Couplings with the finest scale cost as much at most; all others take fewer evaluations.
-        couplings = len(self._flow_maps) + 4
-        # Steps of so many rollouts at once that each coupling may take.
-        steps = self._clock.left / _SPARE / couplings / max(each, 1e-9)
-        if steps < n_steps:
-            found = few.cut(max(int(steps), 2 * _SHORTEST))
-        else:
-            found = chosen.at_most(max(len(few), int(len(few) * steps / n_steps)))
-        if len(found) < n or found.n_steps < n_steps:
-            self._clock.cut(
-                f"the validation rollouts ({len(found)} of {n}, over {found.n_steps} of "
-                f"{n_steps} steps)"
-            )
-        return found
-
-    def _best_so_far(self, sizes: list[int]) -> Selection:
-        """Return the best coupling tried; the finest scale alone if none was."""
-        unknown = Candidate((sizes[0],), math.inf)
-        best = min(self._tried, key=lambda c: c.error, default=unknown)
-        return Selection(best.step_sizes, best.error)
-
-    def _interrupted(
-        self, selection: Selection | None, sizes: list[int], front: list[Candidate]
-    ) -> Selection:
-        """Return the selection if there is one already, else the best coupling tried so far."""
-        self.interrupted = True
-        selection = selection or self._best_so_far(sizes)
-        warn(
-            f"The choice of scales was interrupted: took {list(selection.step_sizes)}, the best so "
-            "far.",
-            InterruptedWarning,
-        )
-        selection.front = front
-        return selection
-
-    def _fastest(self, front: list[Candidate], tolerance: float) -> Selection:
-        """Return the cheapest coupling within the tolerance on all rollouts, not on the sample."""
-        for candidate in fastest(front, tolerance):
-            error = self._measure(candidate.step_sizes).error
-            if error <= tolerance:
-                return Selection(candidate.step_sizes, error)
-        best = min(front, key=lambda c: c.error).step_sizes
-        selection = Selection(best, self._measure(best).error)
-        if not math.isfinite(selection.error):
-            return selection
-        warn(
-            f"No coupling has a validation error within the tolerance of {tolerance:g}: took the "
-            f"most accurate, {list(best)} with {selection.error:.2g}."
-        )
-        return selection
-
-    def _ahead(self, step_sizes: tuple[int, ...], chosen: Stretches) -> np.ndarray:
-        settings = {}
-        if self._inputs is not None:
-            settings["inputs"] = chosen.gather_inputs(self._inputs)
-        starts = chosen.states(self._values)
-        return self._forecast(starts, chosen.n_steps, step_sizes, **settings)
-
-    def _measure_front(self, front: list[Candidate]) -> None:
-        with bar("couplings", verbose=self._verbose) as progress:
-            for step_sizes in self._ranges:
-                if self._clock.is_over:
-                    self._clock.cut("the front of couplings")
-                    return
-                front.append(replace(self._measure(step_sizes, self._sample), search="front"))
-                if progress is not None:
-                    progress(len(front), len(self._ranges))
-
-    def _measure(self, step_sizes: tuple[int, ...], chosen: Stretches | None = None) -> Candidate:
-        chosen = chosen or self._compared
-        is_whole = chosen is self._whole
-        if self._tried:
-            self._clock.check()
-        begin = self._clock.now()
-        predicted = self._ahead(step_sizes, chosen)
-        seconds = self._clock.now() - begin
-        bound = np.inf if is_whole else self._bound
-        truth = chosen.gather(self._values)
-        errors = ForecastErrors.of(truth, predicted, self._scale, bound=bound)
-        if is_whole:
-            self._counts[step_sizes] = errors.n_diverged
-        n_steps = (chosen if is_whole else self._compared).n_steps
-        needs = cost({s: self._flow_maps[s] for s in step_sizes}, n_steps)
-        candidate = Candidate(
-            step_sizes,
-            errors.mse,
-            seconds,
-            depth=needs.depth,
-            evaluations=needs.evaluations,
-            multiply_adds=needs.multiply_adds,
-            nominal_seconds=needs.seconds(len(chosen)),
-        )
-        self._tried.append(candidate)
-        return candidate
-
-
-def validation_stretches(
-    offsets: np.ndarray, *, whole: bool = False, enough: int = 8, most_states: int = 2_000_000
-) -> Stretches:
-    """Choose the stretches on which couplings are compared.
-
-    Many trajectories are taken whole. One or a few long recordings are cut into overlapping
-    stretches of half their length, since a single rollout would decide by luck; unless they are to
-    be taken ``whole``.
-
-    Parameters
-    ----------
-    offsets : array of int, shape (n_trajectories + 1,)
-        Row at which each trajectory begins.
-    whole : bool
-    enough : int
-        Trajectories that are not cut.
-    most_states : int
-        States forecast for one coupling, at most.
-    """
-    lengths = np.diff(offsets)
-    n, longest = len(lengths), int(lengths.max())
-    if whole:
-        return Stretches.whole(offsets)
-    if n >= enough:
-        return Stretches.whole(offsets).at_most(max(enough, most_states // longest))
-    each = -(-2 * enough // n)
-    span = min(max(1, (longest - 1) // 2), max(1, most_states // (each * n)))
-    return Stretches.overlapping(offsets, span, each)
 
 
 def couple(model: M, problem: Problem, clock: Clock) -> M:
@@ -333,7 +40,7 @@ def couple(model: M, problem: Problem, clock: Clock) -> M:
             "Coupled: all scales, since each was trained for the rows that it steps then."
         )
     inputs = None if problem.inputs is None else problem.inputs.validation
-    chooser = _chooser(model, problem.states.validation, inputs, clock)
+    chooser = _chooser(model, Encoded(problem.states.validation, inputs), clock)
     model = replace(model, selection=chooser.choose(how, model.coupling.tolerance))
     if chooser.interrupted:
         model = replace(model, interrupted=(*model.interrupted, "choice"))
@@ -365,11 +72,11 @@ def couple_anew(
     if data is None:
         chosen = choose_again(model.selection, list(model.flow_maps), how, tolerance)
         return chosen, model.agreement
-    states, inputs = model.coordinates.encode(data)
-    chosen = _chooser(model, states, inputs, UNLIMITED).choose(how, tolerance)
-    if inputs is not None:
+    encoded = model.coordinates.encode(data)
+    chosen = _chooser(model, encoded, UNLIMITED).choose(how, tolerance)
+    if encoded.inputs is not None:
         return chosen, model.agreement
-    return chosen, measure_agreement(replace(model, selection=chosen), states)
+    return chosen, measure_agreement(replace(model, selection=chosen), encoded.states)
 
 
 def _among(select: str | Sequence[int], trained: Mapping[int, FlowMap]) -> str | Sequence[int]:
@@ -385,9 +92,7 @@ def _as_trained(select: str | Sequence[int], model: FittedModel) -> str | Sequen
     return "all" if is_coupled and isinstance(select, str) and select == "accuracy" else select
 
 
-def _chooser(
-    model: FittedModel, encoded: Trajectories, inputs: np.ndarray | None, clock: Clock
-) -> Chooser:
+def _chooser(model: FittedModel, encoded: Encoded, clock: Clock) -> Chooser:
     return Chooser(
         partial(model.maps.ahead, encoded=True),
         model.flow_maps,
@@ -396,7 +101,6 @@ def _chooser(
         clock=clock,
         verbose=model.verbose,
         reproduce=model.recipe.windows == "coupled",
-        inputs=inputs,
     )
 
 

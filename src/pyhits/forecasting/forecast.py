@@ -20,7 +20,8 @@ from pyhits.hierarchy.forecast import Keep, in_memory
 from pyhits.hierarchy.to_file import ToFile
 from pyhits.uncertainty import Calibration, Forecast
 from pyhits.uncertainty.conformal import as_level
-from pyhits.uncertainty.result import with_intervals
+from pyhits.uncertainty.region import first_exit, margins
+from pyhits.uncertainty.result import basis
 from pyhits.util.progress import bar
 
 #: Initial states of a forecast without intervals whose neighbours in the data are looked for.
@@ -164,7 +165,16 @@ def _with_intervals(
     if short is not None:
         warn(f"{short} Bounds are infinite there.")
         notes = [*notes, short]
-    box = model.summary.low, model.summary.high
-    found = with_intervals(states, horizon.steps, model.dt, level, calibration, outside, box, notes)
+    low, high = calibration.bounds(states, horizon.steps, level)
+    found = Forecast(
+        states=states,
+        low=low,
+        high=high,
+        level=level,
+        times=horizon.steps * model.dt,
+        outside=outside,
+        leaves=first_exit(states, *margins(model.summary.low, model.summary.high)),
+        notes=(*notes, basis(calibration, level)),
+    )
     snapshot = model.coordinates.snapshot
     return found if snapshot is None else found.shaped(snapshot)

@@ -167,6 +167,13 @@ class Calibration(Stored):
         between[positions > self.reach(level)] = np.inf
         return np.asarray(between * self.unit)
 
+    def bounds(
+        self, states: np.ndarray, positions: np.ndarray, level: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return both bounds of intervals around states ``(n, m, d)``; see :meth:`widths`."""
+        widths = self.widths(positions, level).astype(states.dtype)
+        return states - widths, states + widths
+
     def reach(self, level: float) -> int:
         """Return the last step up to which intervals of this level are finite; 0 if none is."""
         lost = ~np.isfinite(self.quantiles(level)).all(axis=1)

@@ -9,7 +9,6 @@ import numpy as np
 
 from pyhits.errors import ArgumentError
 from pyhits.uncertainty.conformal import Calibration
-from pyhits.uncertainty.region import first_exit, margins
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,46 +108,6 @@ class Forecast:
                 "the model extrapolates there."
             )
         return said
-
-
-def with_intervals(
-    states: np.ndarray,
-    positions: np.ndarray,
-    dt: float,
-    level: float,
-    calibration: Calibration,
-    outside: np.ndarray,
-    box: tuple[np.ndarray, np.ndarray],
-    notes: Sequence[str] = (),
-) -> Forecast:
-    """Put intervals around a forecast.
-
-    Parameters
-    ----------
-    states : array, shape (n, m, d)
-    positions : array, shape (m,)
-        Times of the rows since the initial state, in multiples of ``dt``.
-    calibration : Calibration
-        Of the coupling that made the states.
-    outside : array of bool, shape (n,)
-        Which initial states lie outside the training data.
-    box : tuple of array, each shape (d,)
-        Ranges of the features in the training data.
-    notes : sequence of str
-        To put first.
-    """
-    widths = calibration.widths(positions, level).astype(states.dtype)
-    low, high = margins(*box)
-    return Forecast(
-        states=states,
-        low=states - widths,
-        high=states + widths,
-        level=level,
-        times=positions * dt,
-        outside=outside,
-        leaves=first_exit(states, low, high),
-        notes=(*notes, basis(calibration, level)),
-    )
 
 
 def basis(calibration: Calibration, level: float) -> str:
