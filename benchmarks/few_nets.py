@@ -22,7 +22,7 @@ from pyhits.encoders import Standardise
 from pyhits.noise import denoise
 from pyhits.training import Recipe, closed
 from pyhits.training.history import History
-from pyhits.training.jobs import ScaleJob, make_jobs
+from pyhits.training.jobs import JobSettings, ScaleJob, TrainingData, make_jobs
 from pyhits.training.nets import NET
 from pyhits.training.search import Search
 
@@ -47,7 +47,9 @@ def compare(rows: np.ndarray, step_size: int, noise: float) -> tuple[float, floa
     recipe = Recipe(flow_map="best").resolve(rows.shape[1], 1, N_KNOWN)
 
     def job(train: Trajectories, held: Trajectories) -> ScaleJob:
-        return make_jobs(train, held, scaling, recipe, [step_size], seed=0, dtype="float64")[0]
+        return make_jobs(
+            TrainingData(train, held, scaling), JobSettings(recipe, dtype="float64"), [step_size]
+        )[0]
 
     first, again, last = job(fitted, choosing), job(known, known), job(fitted, later)
     search = Search(first.train, first.validation)

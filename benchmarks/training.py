@@ -29,7 +29,7 @@ from pyhits.training import (
     get_recipe,
     train_scale,
 )
-from pyhits.training.jobs import make_jobs
+from pyhits.training.jobs import JobSettings, TrainingData, make_jobs
 from pyhits.training.parallel import TrainedScales, train_scales
 
 NAME = "training"
@@ -131,7 +131,7 @@ def _jobs(
 ) -> list[ScaleJob]:
     train, held = training_data(320), training_data(160, seed=2)
     resolved = get_recipe(recipe).override(**settings).resolve(2, len(train), train.n_rows)
-    return make_jobs(train, held, encoder, resolved, sizes, seed=0)
+    return make_jobs(TrainingData(train, held, encoder), JobSettings(resolved), sizes)
 
 
 def _record(

@@ -18,7 +18,7 @@ from pyhits.encoders.embedding import choose_delays
 from pyhits.errors import ArgumentError, DataError
 from pyhits.policies import arguments
 from pyhits.training import Recipe
-from pyhits.training.jobs import make_jobs
+from pyhits.training.jobs import JobSettings, TrainingData, make_jobs
 from pyhits.training.parallel import n_workers
 from pyhits.training.size import training_bytes
 from pyhits.util.clock import Clock
@@ -231,7 +231,7 @@ def test_processes_are_not_started_for_a_moment() -> None:
     data = circle(200)
     recipe = Recipe(flow_map="residual").resolve(2, 1, 200).override(max_steps=20_000)
     scaling = Standardise().fit(data.values)
-    jobs = make_jobs(data, data, scaling, recipe, [1, 2, 4], seed=0)
+    jobs = make_jobs(TrainingData(data, data, scaling), JobSettings(recipe), [1, 2, 4])
     hand = Ticks(0.0)
     assert n_workers(jobs, 2) == 2
     assert n_workers(jobs, 2, Clock.start(30.0, hand)) == 2

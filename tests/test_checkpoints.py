@@ -33,7 +33,7 @@ from pyhits.encoders import Standardise
 from pyhits.flowmaps import ScaledNet, register
 from pyhits.training import Recipe
 from pyhits.training.checkpoint import CheckpointFolder
-from pyhits.training.jobs import Tuning, make_jobs
+from pyhits.training.jobs import JobSettings, TrainingData, Tuning, make_jobs
 from pyhits.training.parallel import train_scales
 
 @register("test-hesitant")
@@ -55,7 +55,8 @@ def make(path):
     data = Trajectories(np.stack([np.cos(angle), np.sin(angle)], axis=2), 0.1)
     recipe = Recipe(flow_map="test-hesitant", polynomial_degree=0, max_steps=400, synthetic=0.0)
     encoder = Standardise().fit(data.values)
-    jobs = make_jobs(data, data, encoder, recipe.resolve(2, 20, 2000), [1, 4], seed=0)
+    how = JobSettings(recipe.resolve(2, 20, 2000))
+    jobs = make_jobs(TrainingData(data, data, encoder), how, [1, 4])
     folder = CheckpointFolder(path, "key")
     for job in jobs:
         job.checkpoint, job.checkpoint_seconds = folder.progress_file(job.step_size), 0.0

@@ -28,7 +28,7 @@ from pyhits.flowmaps import FlowMap, ScaledNet, register
 from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.training import Recipe, ScaleJob
 from pyhits.training.checkpoint import CheckpointFolder
-from pyhits.training.jobs import make_jobs
+from pyhits.training.jobs import JobSettings, TrainingData, make_jobs
 from pyhits.training.parallel import _plan, train_scales
 
 distributed = pytest.importorskip("distributed")
@@ -67,7 +67,11 @@ def jobs(sizes: list[int], recipe: Recipe = SMALL, **options: Any) -> list[Scale
     data = circles(40, 200)
     encoder = Standardise().fit(data.values)
     resolved = recipe.resolve(data.n_features, len(data), data.n_rows)
-    return make_jobs(data, circles(10, 200, seed=1), encoder, resolved, sizes, seed=3, **options)
+    return make_jobs(
+        TrainingData(data, circles(10, 200, seed=1), encoder),
+        JobSettings(resolved, seed=3, **options),
+        sizes,
+    )
 
 
 def n_workers(work: list[ScaleJob], n_jobs: int | None) -> int:

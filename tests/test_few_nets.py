@@ -20,7 +20,7 @@ from pyhits.flowmaps.polynomial import PolynomialForm
 from pyhits.policies import arguments
 from pyhits.training import Recipe, closed, nets
 from pyhits.training.history import History
-from pyhits.training.jobs import ScaleJob, Tuning, make_jobs
+from pyhits.training.jobs import JobSettings, ScaleJob, TrainingData, Tuning, make_jobs
 from pyhits.training.loop import train_scale
 from pyhits.training.search import LOST, Comparison, Search
 from pyhits.util.clock import Clock
@@ -52,7 +52,9 @@ def scale(data: np.ndarray, size: int = 1, dense: int = 1, **settings: object) -
     scaling = Standardise().fit(head.values)
     sizes = [size]
     (job,) = make_jobs(
-        head, tail, scaling, recipe(**settings), sizes, seed=0, dense=dense, dtype="float64"
+        TrainingData(head, tail, scaling),
+        JobSettings(recipe(**settings), dense=dense, dtype="float64"),
+        sizes,
     )
     return job
 

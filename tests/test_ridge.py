@@ -33,7 +33,7 @@ from pyhits.training import (
     ridge,
     varpro,
 )
-from pyhits.training.jobs import make_jobs
+from pyhits.training.jobs import JobSettings, TrainingData, make_jobs
 from pyhits.training.loop import train_scale
 from pyhits.training.ridge import chains
 from pyhits.training.stacked import train_stacked
@@ -374,7 +374,9 @@ def test_stacks_leave_closed_forms_alone() -> None:
     recipe = (
         RECIPES["reproduce"].override(hidden_sizes=(64,)).resolve(data.n_features, 1, data.n_rows)
     )
-    jobs = make_jobs(data, data, encoder, recipe, [1, 4], seed=0, dtype="float64")
+    jobs = make_jobs(
+        TrainingData(data, data, encoder), JobSettings(recipe, dtype="float64"), [1, 4]
+    )
     states = torch.from_numpy(encoder.transform(data.values))
     for k, flow_map, history in train_stacked(jobs, [None, None]):
         alone, same = train_scale(jobs[k])

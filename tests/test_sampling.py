@@ -29,7 +29,7 @@ from pyhits.training import (
     train_scale,
 )
 from pyhits.training import run as run_module
-from pyhits.training.jobs import Tuning, make_jobs
+from pyhits.training.jobs import JobSettings, TrainingData, Tuning, make_jobs
 from pyhits.training.objective import Objective
 from pyhits.training.sampling import (
     Density,
@@ -66,7 +66,9 @@ def rows(sampling: Sampling, n: int, batch: int = 0) -> np.ndarray:
 def job(data: Trajectories, recipe: Recipe, step_size: int = 2, **options: Any) -> ScaleJob:
     encoder = Standardise(recipe.standardise).fit(data.values)
     resolved = recipe.resolve(data.n_features, len(data), data.n_rows)
-    return make_jobs(data, data, encoder, resolved, [step_size], seed=3, **options)[0]
+    return make_jobs(
+        TrainingData(data, data, encoder), JobSettings(resolved, seed=3, **options), [step_size]
+    )[0]
 
 
 def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:

@@ -24,7 +24,7 @@ from pyhits.training import (
 )
 from pyhits.training import run as run_module
 from pyhits.training.checkpoint import save_progress
-from pyhits.training.jobs import Tuning, make_jobs
+from pyhits.training.jobs import JobSettings, TrainingData, Tuning, make_jobs
 from pyhits.training.objective import Objective
 from pyhits.training.parallel import train_scales
 from pyhits.training.stacked import train_stacked
@@ -42,7 +42,7 @@ def make(
     encoder = Standardise().fit(data.values)
     resolved = recipe.resolve(data.n_features, len(data), data.n_rows)
     settings = {"seed": 3, "dtype": "float64", **options}
-    return make_jobs(data, data, encoder, resolved, sizes, **settings)
+    return make_jobs(TrainingData(data, data, encoder), JobSettings(resolved, **settings), sizes)
 
 
 def sine_flow() -> Trajectories:

@@ -14,7 +14,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import CellMap, PolynomialMap
 from pyhits.training import Recipe, WindowSampler, train_scale
-from pyhits.training.jobs import make_jobs
+from pyhits.training.jobs import JobSettings, TrainingData, make_jobs
 from pyhits.training.synthetic import SyntheticWindows, finer_sizes, interpolated, synthesise
 
 
@@ -75,7 +75,7 @@ def test_coarse_steps_in_few_dimensions_are_tabulated() -> None:
     )
     encoder = Standardise().fit(train.values)
     recipe = Recipe(max_steps=2000).resolve(2, 100, train.n_rows)
-    (job,) = make_jobs(train, validation, encoder, recipe, [128], seed=0)
+    (job,) = make_jobs(TrainingData(train, validation, encoder), JobSettings(recipe), [128])
     table, history = train_scale(job)
     assert isinstance(table, CellMap)
     assert history.stopped_by == "closed form"

@@ -36,7 +36,7 @@ from pyhits.training import (
 from pyhits.training import loop as loop_module
 from pyhits.training import run as run_module
 from pyhits.training.checkpoint import CheckpointFolder
-from pyhits.training.jobs import Tuning, fingerprint, make_jobs
+from pyhits.training.jobs import JobSettings, TrainingData, Tuning, fingerprint, make_jobs
 from pyhits.training.loop import train_scale
 from pyhits.training.parallel import train_scales
 
@@ -56,7 +56,9 @@ def jobs(
 ) -> list[ScaleJob]:
     encoder = Standardise(recipe.standardise).fit(data.values)
     resolved = recipe.resolve(data.n_features, len(data), data.n_rows)
-    return make_jobs(data, data, encoder, resolved, sizes, seed=3, **options)
+    return make_jobs(
+        TrainingData(data, data, encoder), JobSettings(resolved, seed=3, **options), sizes
+    )
 
 
 def sine_flow() -> Trajectories:
@@ -154,7 +156,9 @@ def test_the_net_improves_on_its_polynomial_stage() -> None:
     recipe = replace(SMALL, polynomial_degree=5, max_steps=2000, hidden_sizes=(64, 64))
     encoder = Standardise().fit(data.values)
     (job,) = make_jobs(
-        data, data, encoder, recipe.override(batch_size=256).resolve(1, 60, 1200), [1], seed=0
+        TrainingData(data, data, encoder),
+        JobSettings(recipe.override(batch_size=256).resolve(1, 60, 1200)),
+        [1],
     )
     flow_map, history = train_scale(job)
     assert isinstance(flow_map, ResidualNet)
@@ -219,7 +223,9 @@ def test_training_stops_when_nothing_improves() -> None:
     held = Trajectories(rng.standard_normal((4, 30, 2)))
     encoder = Standardise().fit(data.values)
     recipe = replace(SMALL, max_steps=20_000, hidden_sizes=(64,), schedule="constant")
-    (job,) = make_jobs(data, held, encoder, recipe.resolve(2, 4, 120), [1], seed=0)
+    (job,) = make_jobs(
+        TrainingData(data, held, encoder), JobSettings(recipe.resolve(2, 4, 120)), [1]
+    )
     _, history = train_scale(job)
     assert history.stopped_by == "patience"
 
@@ -248,7 +254,7 @@ def test_a_constant_feature_stays_exactly_constant() -> None:
     data = Trajectories(np.concatenate([base, np.full_like(base[..., :1], 7.0)], axis=2), 0.1)
     encoder = Standardise().fit(data.values)
     recipe = replace(SMALL, polynomial_degree=3).resolve(3, 30, data.n_rows)
-    (job,) = make_jobs(data, data, encoder, recipe, [1], seed=0)
+    (job,) = make_jobs(TrainingData(data, data, encoder), JobSettings(recipe), [1])
     flow_map, _ = train_scale(job)
     z = torch.randn(50, 3)
     assert torch.equal(flow_map(z)[:, 2], z[:, 2])
@@ -434,15 +440,21 @@ def test_a_folder_of_another_fit_is_refused(tmp_path: Path) -> None:
 
 def test_the_fingerprint_tells_fits_apart() -> None:
     a, b = circles(3, 20), circles(3, 20, seed=1)
-    keys = {
-        fingerprint(a, b, SMALL, 0, "float32"),
-        fingerprint(b, a, SMALL, 0, "float32"),
-        fingerprint(a, b, SMALL, 1, "float32"),
-        fingerprint(a, b, replace(SMALL, max_steps=1), 0, "float32"),
-        fingerprint(a, b, SMALL, 0, "float64"),
-    }
-    assert len(keys) == 5
-    assert fingerprint(a, b, SMALL, 0, "float32") in keys
+    data, how = TrainingData(a, b, Standardise()), JobSettings(SMALL)
+    fits = [
+        (data, how, [1]),
+        (replace(data, train=b, validation=a), how, [1]),
+        (replace(data, scaling=Standardise(common=True)), how, [1]),
+        (replace(data, inputs=(np.ones((63, 1)), np.ones((63, 1)))), how, [1]),
+        (data, replace(how, seed=1), [1]),
+        (data, replace(how, recipe=replace(SMALL, max_steps=1)), [1]),
+        (data, replace(how, dtype="float64"), [1]),
+        (data, replace(how, hidden_sizes={1: (4,)}), [1]),
+        (data, replace(how, recipe=replace(SMALL, windows="coupled")), [1]),
+        (data, replace(how, recipe=replace(SMALL, windows="coupled")), [1, 2]),
+    ]
+    assert len({fingerprint(*fit) for fit in fits}) == len(fits)
+    assert fingerprint(data, how, [1]) == fingerprint(data, how, [1, 2])
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

@@ -20,7 +20,7 @@ from pyhits.forecasting.heldout import Fold, HeldOut
 from pyhits.forecasting.maps import FittedMaps
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.training.closed import fit_again
-from pyhits.training.jobs import make_jobs
+from pyhits.training.jobs import JobSettings, TrainingData, make_jobs
 from pyhits.uncertainty import Calibration
 from pyhits.uncertainty.result import basis
 from pyhits.uncertainty.rollouts import (
@@ -162,16 +162,11 @@ def _fitted_to(model: FittedModel, data: Trajectories) -> FittedMaps:
     coordinates = model.coordinates.refitted(data)
     encoded = coordinates.encode(data)
     scaled = coordinates.scaled_inputs(encoded)
+    inputs = None if scaled is None else (scaled, scaled)
     jobs = make_jobs(
-        encoded.states,
-        encoded.states,
-        coordinates.scaling,
-        model.recipe,
+        TrainingData(encoded.states, encoded.states, coordinates.scaling, inputs),
+        JobSettings(model.recipe, dense=model.dense, dtype=model.dtype),
         sorted({min(model.flow_maps), *coupled}),
-        seed=0,
-        dense=model.dense,
-        dtype=model.dtype,
-        inputs=None if scaled is None else (scaled, scaled),
     )
     maps = {
         (size := job.step_size): fit_again(job, model.flow_maps[size], model.history[size])

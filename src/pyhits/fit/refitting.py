@@ -19,7 +19,7 @@ from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.noise import Denoised, denoise
 from pyhits.training.closed import fit_again
 from pyhits.training.history import History
-from pyhits.training.jobs import ScaleJob, make_jobs
+from pyhits.training.jobs import JobSettings, ScaleJob, TrainingData, make_jobs
 from pyhits.uncertainty import Region
 from pyhits.util.clock import Clock
 from pyhits.util.progress import Advance, bar
@@ -88,16 +88,11 @@ def refit(model: M, problem: Problem, clock: Clock) -> M:
 
 def _jobs(model: FittedModel, coordinates: Coordinates, data: AllRows) -> list[ScaleJob]:
     """Return what is to be fitted to all rows, one job a scale."""
+    inputs = None if data.inputs is None else (data.inputs, data.inputs)
     return make_jobs(
-        data.states,
-        data.states,
-        coordinates.scaling,
-        model.recipe,
+        TrainingData(data.states, data.states, coordinates.scaling, inputs),
+        JobSettings(model.recipe, dense=model.dense, dtype=model.dtype),
         list(model.flow_maps),
-        seed=0,
-        dense=model.dense,
-        dtype=model.dtype,
-        inputs=None if data.inputs is None else (data.inputs, data.inputs),
     )
 
 

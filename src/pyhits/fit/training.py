@@ -8,7 +8,7 @@ from pyhits.errors import TrainingError
 from pyhits.fit.problem import Problem
 from pyhits.fit.settings import widths_by_scale
 from pyhits.training.checkpoint import CheckpointFolder
-from pyhits.training.jobs import fingerprint, make_jobs
+from pyhits.training.jobs import JobSettings, TrainingData, fingerprint, make_jobs
 from pyhits.training.parallel import TrainedScales, train_scales, warn_interrupted
 from pyhits.util.clock import Clock
 from pyhits.util.progress import scale_bars
@@ -33,33 +33,21 @@ def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> Trai
         Before any scale was finished; later ones end the training with what is.
     """
     settings, sizes = problem.settings, list(problem.step_sizes)
-    widths = widths_by_scale(settings.hidden_sizes, sizes)
-    inputs = problem.scaled_inputs(problem.coordinates)
-    jobs = make_jobs(
-        *problem.states,
-        problem.scaling,
-        problem.recipe,
-        sizes,
-        seed=problem.seed,
-        dense=settings.dense,
-        dtype=dtype_of(problem),
-        device=settings.device,
-        hidden_sizes=widths,
-        inputs=inputs,
+    data = TrainingData(
+        *problem.states, problem.scaling, problem.scaled_inputs(problem.coordinates)
     )
+    how = JobSettings(
+        problem.recipe,
+        problem.seed,
+        settings.dense,
+        dtype_of(problem),
+        settings.device,
+        widths_by_scale(settings.hidden_sizes, sizes),
+    )
+    jobs = make_jobs(data, how, sizes)
     folder = None
     if checkpoint is not None:
-        key = fingerprint(
-            *problem.states,
-            problem.recipe,
-            problem.seed,
-            dtype_of(problem),
-            settings.dense,
-            problem.scaling,
-            widths,
-            sizes,
-            inputs,
-        )
+        key = fingerprint(data, how, sizes)
         folder = CheckpointFolder(checkpoint, key)
         for job in jobs:
             job.checkpoint = folder.progress_file(job.step_size)

@@ -98,117 +98,130 @@ class ScaleJob:
         return dtype
 
 
-def make_jobs(
-    train: Trajectories,
-    validation: Trajectories,
-    encoder: Standardise,
-    recipe: Recipe,
-    step_sizes: Sequence[int],
-    *,
-    seed: int,
-    dense: int = 1,
-    dtype: str = "float32",
-    device: str = "cpu",
-    hidden_sizes: Mapping[int, Sequence[int]] | None = None,
-    inputs: tuple[np.ndarray, np.ndarray] | None = None,
-) -> list[ScaleJob]:
-    """Return one job a step size, the finest first: an interrupted fit then keeps those.
+@dataclass(frozen=True)
+class TrainingData:
+    """What all scales of a fit are trained on.
 
-    Parameters
+    Attributes
     ----------
     train, validation : Trajectories
         To train on, and to measure errors on.
-    encoder : Standardise
+    scaling : Standardise
         Fitted.
-    recipe : Recipe
-        Resolved.
-    dense : int
-        States inside a step of the finest size.
-    hidden_sizes : mapping of int to sequence of int, optional
-        Widths of hidden layers by step size, where they are not the recipe's.
     inputs : pair of arrays, shape (n_rows, k), optional
         Scaled inputs that act on ``train`` and on ``validation``.
+    """
+
+    train: Trajectories
+    validation: Trajectories
+    scaling: Standardise
+    inputs: tuple[np.ndarray, np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """How all scales of a fit are trained.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Resolved.
+    seed : int
+    dense : int
+        States inside a step of the finest size.
+    dtype, device : str
+        As a :class:`ScaleJob` has them.
+    hidden_sizes : mapping of int to sequence of int, optional
+        Widths of hidden layers by step size, where they are not the recipe's.
+    """
+
+    recipe: Recipe
+    seed: int = 0
+    dense: int = 1
+    dtype: str = "float32"
+    device: str = "cpu"
+    hidden_sizes: Mapping[int, Sequence[int]] | None = None
+
+
+def make_jobs(
+    data: TrainingData, settings: JobSettings, step_sizes: Sequence[int]
+) -> list[ScaleJob]:
+    """Return one job a step size, the finest first: an interrupted fit then keeps those.
 
     Raises
     ------
     DataError
         No trajectory is long enough for a step size.
     """
-    assert recipe.early_bias is not None
-    bias = recipe.early_bias
     sizes = sorted(step_sizes)
-    coarser = dict(zip(sizes, [*sizes[1:], 0], strict=True))
-    widths = hidden_sizes or {}
-
-    def sampler(data: Trajectories, name: str, size: int, stream: int) -> WindowSampler:
-        values, scaling, n_inputs = data.values, encoder, 0
-        if inputs is not None:
-            told = over_packed_steps(inputs[stream], data.offsets, size)
-            n_inputs = told.shape[1]
-            values = np.concatenate([values, told], axis=1)
-            scaling = beside(encoder, n_inputs)
-        windows = WindowSampler(
-            values,
-            data.offsets,
-            scaling,
-            size,
-            recipe.rollout_steps,
-            bias,
-            2 * seed + stream,
-            dense if size == sizes[0] else 1,
-            coarser[size] if recipe.windows == "coupled" else None,
-            n_inputs,
-        )
-        if windows.n_windows == 0:
-            raise DataError(f"The {name} data: {windows.too_short()}")
-        return windows
-
+    widths = settings.hidden_sizes or {}
     return [
         ScaleJob(
-            sampler(train, "training", size, 0),
-            sampler(validation, "validation", size, 1),
-            recipe.override(hidden_sizes=widths.get(size)),
-            seed + size,
-            dtype,
-            device,
+            _windows(data, settings, sizes, size, 0),
+            _windows(data, settings, sizes, size, 1),
+            settings.recipe.override(hidden_sizes=widths.get(size)),
+            settings.seed + size,
+            settings.dtype,
+            settings.device,
         )
         for size in sizes
     ]
 
 
-def beside(encoder: Standardise, n_inputs: int) -> Standardise:
-    """Return the scaling of states followed by numbers that are scaled already."""
-    return Standardise(common=encoder.common).set_statistics(
-        np.concatenate([encoder.mean_, np.zeros(n_inputs)]),
-        np.concatenate([encoder.scale_, np.ones(n_inputs)]),
+def _windows(
+    data: TrainingData, settings: JobSettings, sizes: list[int], size: int, part: int
+) -> WindowSampler:
+    """Return the windows of one of ``sizes``, of part 0, to train on, or 1, to validate on."""
+    recipe, rows = settings.recipe, (data.train, data.validation)[part]
+    assert recipe.early_bias is not None
+    values, scaling, n_inputs = rows.values, data.scaling, 0
+    if data.inputs is not None:
+        inputs = over_packed_steps(data.inputs[part], rows.offsets, size)
+        n_inputs = inputs.shape[1]
+        values = np.concatenate([values, inputs], axis=1)
+        scaling = _with_inputs(scaling, n_inputs)
+    coarser = dict(zip(sizes, [*sizes[1:], 0], strict=True))
+    windows = WindowSampler(
+        values,
+        rows.offsets,
+        scaling,
+        size,
+        rollout_steps=recipe.rollout_steps,
+        early_bias=recipe.early_bias,
+        seed=2 * settings.seed + part,
+        outputs=settings.dense if size == sizes[0] else 1,
+        coarser=coarser[size] if recipe.windows == "coupled" else None,
+        n_inputs=n_inputs,
+    )
+    if windows.n_windows == 0:
+        raise DataError(f"The {('training', 'validation')[part]} data: {windows.too_short()}")
+    return windows
+
+
+def _with_inputs(scaling: Standardise, n_inputs: int) -> Standardise:
+    """Return the scaling of states followed by inputs that are scaled already."""
+    return Standardise(common=scaling.common).set_statistics(
+        np.concatenate([scaling.mean_, np.zeros(n_inputs)]),
+        np.concatenate([scaling.scale_, np.ones(n_inputs)]),
     )
 
 
-def fingerprint(
-    train: Trajectories,
-    validation: Trajectories,
-    recipe: Recipe,
-    seed: int,
-    dtype: str,
-    dense: int = 1,
-    encoder: Standardise | None = None,
-    hidden_sizes: Mapping[int, Sequence[int]] | None = None,
-    step_sizes: Sequence[int] = (),
-    inputs: tuple[np.ndarray, np.ndarray] | None = None,
-) -> str:
+def fingerprint(data: TrainingData, settings: JobSettings, step_sizes: Sequence[int]) -> str:
     """Return a fingerprint of everything that the training of a scale depends on.
 
     Of the other scales it does where windows are coupled.
     """
-    text = f"{train.fingerprint()} {validation.fingerprint()} {recipe} {seed} {dtype} {dense}"
-    # Of the scaling that the recipe asks for, the recipe tells.
-    if encoder is not None and repr(encoder) != repr(Standardise(recipe.standardise)):
-        text += f" {encoder!r}"
-    if hidden_sizes:
-        text += f" {sorted((size, tuple(of)) for size, of in hidden_sizes.items())}"
+    recipe, scaling = settings.recipe, data.scaling
+    text = f"{data.train.fingerprint()} {data.validation.fingerprint()} {recipe}"
+    text += f" {settings.seed} {settings.dtype} {settings.dense}"
+    # Of the scaling that the recipe asks for, the recipe says it all.
+    if repr(scaling) != repr(Standardise(recipe.standardise)):
+        text += f" {scaling!r}"
+    if settings.hidden_sizes:
+        text += f" {sorted((size, tuple(of)) for size, of in settings.hidden_sizes.items())}"
     if recipe.windows == "coupled":
         text += f" of {sorted(step_sizes)}"
     digest = hashlib.sha256(text.encode())
-    for acting in inputs or ():
-        digest.update(np.ascontiguousarray(acting).tobytes())
+    for inputs in data.inputs or ():
+        digest.update(np.ascontiguousarray(inputs).tobytes())
     return digest.hexdigest()
