@@ -611,6 +611,8 @@ def test_fields_in_one_array_are_found_out(tmp_path: Path) -> None:
     assert pyhits.load(model).n_features_in == 5
     runs = pyhits.systems.get("van-der-pol").simulate(60, 40, random_state=0)
     runs.save(tmp_path / "runs.npy")
+    assert pyhits.read(path, snapshot="auto").snapshot == (6, 5)
+    assert pyhits.read(tmp_path / "runs.npy", snapshot="auto").snapshot is None
     assert "--snapshot" not in run("check", tmp_path / "runs.npy").stdout
     done = run("fit", path, "--snapshot", "6by5", "-o", model)
     assert (done.exit_code, "33x49" in done.stderr) == (2, True)

@@ -83,29 +83,25 @@ def fit(
 
 
 def _training_data(files: Files, path: Path, encoders: Any) -> tuple[Files, Trajectories]:
-    """Read training data; return how, too: an array that looks like a field may be one."""
-    from pyhits.data.files.fields import field_shape
+    """Read training data; return how, too: an array that looks like a field is one for modes."""
+    from pyhits.data.files.fields import AUTO, field_shape
 
     is_said = "snapshot" in files.reading
     if not is_said:
-        files = replace(files, reading={**files.reading, "snapshot": snapshot_of(encoders)})
+        usual = snapshot_of(encoders) or (AUTO if _with_modes(encoders) else None)
+        files = replace(files, reading={**files.reading, "snapshot": usual})
     train = files.read(path)
-    field = None if is_said or path.suffix.lower() != ".npy" else field_shape(train)
-    alike = f"{path}: neighbours along the first axis are alike"
-    if field is not None and _with_modes(encoders):
-        say(
-            f"{alike}, so it is read as snapshots of shape {field}; --snapshot none reads "
-            f"{len(train)} trajectories.",
-            verbose=not files.quiet,
-        )
-        files = replace(files, reading={**files.reading, "snapshot": field})
-        train = files.read(path)
-    elif field is not None:
-        say(
-            f"{alike}. If it is a field over time, add --snapshot {field[0]}x{field[1]} and "
-            "--encoder pod=16.",
-            verbose=not files.quiet,
-        )
+    if not is_said and path.suffix.lower() == ".npy":
+        alike = f"{path}: neighbours along the first axis are alike"
+        field = field_shape(train)
+        if files.reading["snapshot"] == AUTO and train.snapshot is not None:
+            said = f"so it is read as snapshots of shape {train.snapshot}"
+            other = f"--snapshot none reads {train.n_rows} trajectories"
+            say(f"{alike}, {said}; {other}.", verbose=not files.quiet)
+        elif field is not None:
+            said = f"--snapshot {field[0]}x{field[1]} and --encoder pod=16"
+            say(f"{alike}. If it is a field over time, add {said}.", verbose=not files.quiet)
+        files = replace(files, reading={**files.reading, "snapshot": train.snapshot})
     say(f"{path}: {train}", verbose=not files.quiet)
     return files, train
 

@@ -41,7 +41,7 @@ _TEXTS: dict[str, tuple[Callable[[str, str], Any], str]] = {
     "hidden_sizes": (texts.widths, "64,64, or by step size 1=256,4=64x64"),
     "names": (texts.names, "t,x,y"),
     "selection": (texts.how_to_select, "1,16"),
-    "snapshot": (texts.shape, "33x49; none: the array holds trajectories"),
+    "snapshot": (texts.shape, "33x49; none: the array holds trajectories; auto"),
     "step_sizes": (texts.whole_numbers, "1,2,4,8"),
     "stretch": (texts.stretch, "2,4.5"),
     "time_column": (texts.column, "clock, 0, or none"),

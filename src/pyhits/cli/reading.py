@@ -42,6 +42,7 @@ class Files:
     def read(self, path: Path) -> Trajectories:
         """Read a file, and say what was mended."""
         from pyhits.data.files import read
+        from pyhits.data.files.fields import AUTO, field_shape
         from pyhits.data.files.media import FILMS, SOUNDS
         from pyhits.data.files.reading import FIELDS
         from pyhits.data.repair import repair
@@ -51,6 +52,11 @@ class Files:
         reading = {name: v for name, v in self.reading.items() if name not in skipped}
         if not self.repairs or extension in (*SOUNDS, *FILMS):
             return read(path, like=self.like, **reading)
+        if reading.get("snapshot") == AUTO:
+            data = replace(self, reading=reading | {"snapshot": None}).read(path)
+            shape = field_shape(data) if extension == ".npy" else None
+            found = reading | {"snapshot": shape}
+            return data if shape is None else replace(self, reading=found).read(path)
         how = {name: value for name, value in self.repairs.items() if name != "repair"}
         repaired = repair(path, like=self.like, **how, **reading)
         for note in repaired.notes or ["Nothing to repair."]:

@@ -55,10 +55,10 @@ def column(text: str, option: str) -> str | int:
     return int(text) if text.isdigit() else text
 
 
-def shape(text: str, option: str) -> tuple[int, ...] | None:
-    """Read ``"33x49"``; ``"none"`` is no shape."""
-    if text == "none":
-        return None
+def shape(text: str, option: str) -> tuple[int, ...] | str | None:
+    """Read ``"33x49"``; ``"none"`` is no shape, and ``"auto"`` one that is found out."""
+    if text in ("none", "auto"):
+        return None if text == "none" else text
     try:
         found = tuple(int(length) for length in text.split("x"))
     except ValueError:

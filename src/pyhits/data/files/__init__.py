@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from pyhits.data.files import (
     sound,
     text,
 )
+from pyhits.data.files.fields import AUTO, field_shape
 from pyhits.data.files.guard import as_path, existing_file
 from pyhits.data.files.limits import TOO_LARGE, in_words, memory
 from pyhits.data.files.media import FILMS
@@ -76,7 +78,7 @@ def read(
     time_zone: str | None = None,
     like: Any = None,
     feature_names: Sequence[str] | None = None,
-    snapshot: Sequence[int] | None = None,
+    snapshot: Sequence[int] | str | None = None,
     rate: int | None = None,
     mono: bool = False,
     height: int | None = None,
@@ -137,6 +139,7 @@ def read(
     snapshot : sequence of int, optional
         Shape of a field, such as ``(latitude, longitude)``: an array ``(time, *snapshot)`` or
         ``(trajectory, time, *snapshot)`` is read as rows, which carry it. Films have their own.
+        ``"auto"`` reads a .npy array of three axes so if neighbours along the first are alike.
     rate : int, optional
         Samples a second of a sound, if others than its own; what it cannot hold is filtered out.
     mono : bool
@@ -173,7 +176,7 @@ def read(
         time_format=time_format,
         time_zone=time_zone,
         like=like,
-        snapshot=snapshot,
+        snapshot=None if snapshot == AUTO else snapshot,
         rate=rate,
         mono=mono,
         height=height,
@@ -181,10 +184,19 @@ def read(
         stretch=stretch,
     ).of_file(as_path(path))
     with naming(as_path(path)):
-        pieces = _pieces(path, reading)
-        return Trajectories(
-            pieces, reading.dt, feature_names=feature_names, snapshot=reading.snapshot
-        )
+        data = _trajectories(path, reading, feature_names)
+        looks_like = isinstance(snapshot, str) and as_path(path).suffix.lower() == ".npy"
+        shape = field_shape(data) if looks_like else None
+        if shape is None:
+            return data
+        return _trajectories(path, replace(reading, snapshot=shape), feature_names)
+
+
+def _trajectories(
+    path: str | os.PathLike[str], reading: Reading, feature_names: Sequence[str] | None
+) -> Trajectories:
+    pieces = _pieces(path, reading)
+    return Trajectories(pieces, reading.dt, feature_names=feature_names, snapshot=reading.snapshot)
 
 
 def _pieces(path: str | os.PathLike[str], reading: Reading) -> Pieces:

@@ -6,6 +6,9 @@ import numpy as np
 
 from pyhits.data.trajectories import Trajectories
 
+#: Stands for the shape of snapshots that is found out.
+AUTO = "auto"
+
 #: Fewer slabs than this do not show whether they follow each other.
 _FEWEST = 20
 
