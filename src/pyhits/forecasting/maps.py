@@ -78,7 +78,7 @@ class FittedMaps:
                 "on_divergence": "return",
                 "interpolation": self.interpolation,
                 "device": self.device,
-                "preprocessor": None if encoded else own.encoder,
+                "encoder": None if encoded else own.encoder,
                 **settings,
             },
         )

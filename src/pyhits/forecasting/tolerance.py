@@ -57,7 +57,7 @@ def forecast_to_tolerance(
             at=horizon.at,
             device=model.device,
             progress=progress,
-            preprocessor=own.encoder,
+            encoder=own.encoder,
             **_measured(model),
             **settings,
         )

@@ -253,7 +253,7 @@ class AdaptiveFill:
 def adaptive_forecast(
     initial_states: np.ndarray,
     flow_maps: Mapping[int, FlowMap] | Hierarchy,
-    encoder: Standardise,
+    scaling: Standardise,
     n_steps: int,
     *,
     tol: float = 1e-4,
@@ -268,7 +268,7 @@ def adaptive_forecast(
         In the user's units; the result has their dtype.
     flow_maps : mapping of int to FlowMap, or Hierarchy
         The scales to choose from, by step size.
-    encoder, n_steps
+    scaling, n_steps
         As in :class:`~pyhits.hierarchy.forecast.Forecaster`.
     tol : float
         Largest error that is aimed at, at any time.
@@ -282,11 +282,11 @@ def adaptive_forecast(
     PyHiTSWarning
         The indicated error of some trajectories is above the tolerance.
     """
-    weights = settings.pop("weights", np.ones(len(encoder.mean_)))
+    weights = settings.pop("weights", np.ones(len(scaling.mean_)))
     about = {k: settings.pop(k) for k in ("longest", "known", "agreement") if k in settings}
     stepper, rest = take_stepper(flow_maps, settings)
     fill = AdaptiveFill(stepper, tol, weights, **about)
-    forecaster = Forecaster(stepper, encoder, n_steps, fill=fill, **rest)
+    forecaster = Forecaster(stepper, scaling, n_steps, fill=fill, **rest)
     result = fill.result(in_memory(forecaster, initial_states, progress))
     above = np.flatnonzero(result.error > result.tol)
     # Of those that diverged more is said, or asked for, elsewhere.

@@ -12,7 +12,7 @@ from pyhits.encoders import Standardise
 _PERIOD = 1 << 12
 
 
-def decode_into(states: Tensor, encoder: Standardise, out: Tensor) -> None:
+def decode_into(states: Tensor, scaling: Standardise, out: Tensor) -> None:
     """Write states in the user's units into ``out``; contiguous, of equal shape, maybe the same.
 
     The arithmetic is float64 where states or result are; ``states`` are used up.
@@ -26,7 +26,7 @@ def decode_into(states: Tensor, encoder: Standardise, out: Tensor) -> None:
     flat, d = work.view(-1), states.shape[-1]
     # One constant for each of many numbers: no loops over a handful of features.
     times = max(1, min(_PERIOD // d, len(flat) // d))
-    constants = _constants(encoder, times, work)
+    constants = _constants(scaling, times, work)
     whole = len(flat) // (d * times) * d * times
     _scale(flat[:whole].view(-1, d * times), *constants)
     if whole < len(flat):
@@ -35,11 +35,11 @@ def decode_into(states: Tensor, encoder: Standardise, out: Tensor) -> None:
         out.copy_(work)
 
 
-def _constants(encoder: Standardise, times: int, like: Tensor) -> list[Tensor]:
+def _constants(scaling: Standardise, times: int, like: Tensor) -> list[Tensor]:
     """Return scale and mean, repeated, and in float32 what it cuts off from the mean."""
     scale, mean = (
         torch.from_numpy(statistic if times == 1 else np.tile(statistic, times))
-        for statistic in (encoder.scale_, encoder.mean_)
+        for statistic in (scaling.scale_, scaling.mean_)
     )
     if like.dtype == torch.float64:
         return [c.to(like.device) for c in (scale, mean)]

@@ -43,7 +43,7 @@ class Forecaster:
     ----------
     stepper : Stepper
         The coupled scales. States between those that the finest fills in are interpolated.
-    encoder : Standardise
+    scaling : Standardise
         Fitted.
     n_steps : int
         Horizon in multiples of ``dt``.
@@ -54,8 +54,8 @@ class Forecaster:
         Algorithm 1, or its plain sequential definition.
     on_divergence : {"raise", "return"}
         Raise a DivergenceError, or return NaN from the diverged step on.
-    preprocessor : Encoder, optional
-        Fitted. It stands between the user's states and those that ``encoder`` scales.
+    encoder : Encoder, optional
+        Fitted. It stands between the user's states and those that ``scaling`` scales.
     inputs : array, shape (n, n_steps, k) or (1, n_steps, k), optional
         Scaled inputs that act on each trajectory, or on all of them alike; the flow maps take what
         :func:`~pyhits.coordinates.input_steps.over_steps` tells of them as further features.
@@ -69,13 +69,13 @@ class Forecaster:
     """
 
     stepper: Stepper
-    encoder: Standardise
+    scaling: Standardise
     n_steps: int
     at: np.ndarray | None = None
     interpolation: str = "cubic"
     method: str = "vectorised"
     on_divergence: str = "raise"
-    preprocessor: Encoder | None = None
+    encoder: Encoder | None = None
     inputs: np.ndarray | None = None
     fill: Fill | None = None
 
@@ -105,14 +105,14 @@ class Forecaster:
     @property
     def chunk(self) -> int:
         """Trajectories stepped at once."""
-        d = len(self.encoder.mean_)
+        d = len(self.scaling.mean_)
         bytes_each = self.stepper.dtype.itemsize * (d + self._n_inputs) * self._n_filled
         if self._positions is not None:
             # A spline's four coefficients an interval, and its values, all in float64.
             bytes_each += 8 * d * (5 * self._n_filled + 2 * self.n_times)
-        if self.preprocessor is not None:
+        if self.encoder is not None:
             # The coordinates at all times, and what is decoded of them in float64.
-            bytes_each += 8 * (d + self.preprocessor.n_features_in_) * self.n_times
+            bytes_each += 8 * (d + self.encoder.n_features_in_) * self.n_times
         size = max(1, self.stepper.batching.chunk_bytes // bytes_each)
         if self.stepper.device.type != "cpu":
             size *= 8
@@ -187,15 +187,15 @@ class Forecaster:
         return 0 if shares == 1 and plain and not stepper.is_compiled else shares
 
     def _share(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
-        if self.preprocessor is None:
+        if self.encoder is None:
             return self._scaled(starts, out, first)
         rows = starts if starts.ndim == 3 else starts[:, None]
-        begin = self.preprocessor.transform(rows)[:, -1]
+        begin = self.encoder.transform(rows)[:, -1]
         coordinates = np.empty((len(begin), self.n_times, begin.shape[1]), dtype=out.dtype)
         lost = self._scaled(begin, coordinates, first)
         if lost is not None and self.on_divergence == "raise":
             return lost
-        out[:] = self.preprocessor.inverse_transform(coordinates)
+        out[:] = self.encoder.inverse_transform(coordinates)
         self._restore_starts(rows[:, -1], out)
         return lost
 
@@ -210,7 +210,7 @@ class Forecaster:
         if not in_place:
             shape = (n, self._n_filled, d + self._n_inputs)
             states = torch.empty(shape, dtype=stepper.dtype, device=stepper.device)
-        begin = torch.from_numpy(self.encoder.transform(starts))
+        begin = torch.from_numpy(self.scaling.transform(starts))
         states[:, 0, :d] = begin.to(stepper.device, stepper.dtype)
         self._fill(states, first)
         if self.inputs is not None:
@@ -224,7 +224,7 @@ class Forecaster:
             states = torch.from_numpy(between)
         elif states.device.type not in ("cpu", "cuda"):
             states = states.cpu()  # other devices know no float64
-        decode_into(states, self.encoder, result)
+        decode_into(states, self.scaling, result)
         self._restore_starts(starts, out)
         return lost
 
@@ -279,7 +279,7 @@ def in_memory(
 def forecast(
     initial_states: np.ndarray,
     flow_maps: Mapping[int, FlowMap] | Hierarchy,
-    encoder: Standardise,
+    scaling: Standardise,
     n_steps: int,
     *,
     keep: Keep = in_memory,
@@ -294,7 +294,7 @@ def forecast(
         In the user's units; the result has their dtype.
     flow_maps : mapping of int to FlowMap, or Hierarchy
         By step size. A hierarchy keeps what it has made to step for the next forecast.
-    encoder, n_steps
+    scaling, n_steps
         As in :class:`Forecaster`.
     keep : callable
         What becomes of the states: an array in memory, or a file
@@ -310,7 +310,7 @@ def forecast(
         Row 0 is the initial state.
     """
     stepper, rest = take_stepper(flow_maps, settings)
-    forecaster = Forecaster(stepper, encoder, n_steps, **rest)
+    forecaster = Forecaster(stepper, scaling, n_steps, **rest)
     states: np.ndarray = keep(forecaster, initial_states, progress)
     return states
 

@@ -182,11 +182,11 @@ def fingerprints(forecaster: Forecaster, initial_states: np.ndarray) -> dict[str
         for name, tensor in flow_map.state_dict().items():
             values = tensor.detach().cpu().contiguous().numpy()
             maps.update(f"{name} {values.dtype} {values.shape}".encode() + values.tobytes())
-    for statistic in (forecaster.encoder.mean_, forecaster.encoder.scale_):
+    for statistic in (forecaster.scaling.mean_, forecaster.scaling.scale_):
         maps.update(statistic.tobytes())
-    if forecaster.preprocessor is not None:
-        maps.update(repr(forecaster.preprocessor).encode())
-        for name, array in sorted(forecaster.preprocessor.state().items()):
+    if forecaster.encoder is not None:
+        maps.update(repr(forecaster.encoder).encode())
+        for name, array in sorted(forecaster.encoder.state().items()):
             maps.update(f"{name} {array.shape}".encode() + array.tobytes())
     states = np.ascontiguousarray(initial_states)
     shape = f"{states.dtype} {states.shape}".encode()
