@@ -328,7 +328,7 @@ def as_coupling(value: Any) -> Coupling:
 
 
 def as_validation(value: Any) -> HoldOut:
-    """Return a policy for validation; a number is the fraction that is held out."""
+    """Return a policy for validation; a number is the fraction that is left out of training."""
     return value if isinstance(value, HoldOut) else HoldOut(value)
 
 

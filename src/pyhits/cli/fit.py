@@ -61,7 +61,7 @@ def fit(
     settled = arguments(**{"random_state": 0, **own}, encoder=encoders, verbose=not quiet)
     Settings(**settled)
     files, train = _training_data(Files(how_to_read, repairs, quiet=quiet), data, encoders)
-    held = None if validation is None else files.of_validation(train.dt).read(validation)
+    other = None if validation is None else files.of_validation(train.dt).read(validation)
     if last is not None:
         whole = train
         train, rest = whole.split_time(last)
@@ -77,7 +77,7 @@ def fit(
     if last is not None:
         say(f"Left out: {last_part(whole, rest, last)}.", verbose=not quiet)
     model = HiTS(**settled)
-    model.fit(train, validation=held, inputs=inputs or None, checkpoint=checkpoint)
+    model.fit(train, validation=other, inputs=inputs or None, checkpoint=checkpoint)
     model.save(out)
     say(f"Model written to {out}", verbose=not quiet)
 

@@ -43,7 +43,7 @@ def stepping() -> tuple[Panel, ...]:
         ("on_divergence", str, "raise, or return what did not diverge."),
         ("rows_per_block", int, "States a flow map steps at once."),
         ("tol", float, "Step to this error, in spreads, with all trained scales."),
-        ("interval", float, "Level of prediction intervals to write beside it: 0.9."),
+        ("interval", float, "Level of prediction intervals to write as well: 0.9."),
     )
     flags = (
         ("overwrite", "--overwrite", "Replace a .npy or .zarr of something else."),
@@ -122,8 +122,8 @@ def forecast(
     files = Files(how_to_read, repairs, loaded, pieces, quiet)
     data = _to_start_from(files, recording, last, out)
     if mixed is None:
-        acting = None if inputs is None else files.of_inputs().read(inputs)
-        how = {**how, "out": out if streamed else None, "inputs": acting}
+        table = None if inputs is None else files.of_inputs().read(inputs)
+        how = {**how, "out": out if streamed else None, "inputs": table}
         found = _forecast(loaded, data, steps, how, after=after is not None)
     else:
         how = {name: how[name] for name in ("on_divergence",) if name in how}

@@ -20,14 +20,14 @@ def check_intervals(model: TimeStepper, interval: float, n_steps: int, out: Path
     level = as_level(interval)
     if out.suffix.lower() in (*FILMS, *SOUNDS, *WRITERS):
         raise ArgumentError(
-            f"--interval writes columns beside the states, for which {out.suffix} has no place; "
+            f"--interval writes bounds as further columns, for which {out.suffix} has no place; "
             "write .csv, .npz, .nc or .parquet."
         )
     if model.calibration is None:
         raise ArgumentError(
-            "This model has no calibration, so there are no intervals: nothing was held out, or "
-            "it was fitted by an older PyHiTS or coupled without data. pyhits couple --validation "
-            "makes one."
+            "This model has no calibration, so there are no intervals: no validation data were "
+            "left out, or it was fitted by an older PyHiTS or coupled without data. pyhits couple "
+            "--validation makes one."
         )
     short = model.calibration.shortfall(n_steps, level)
     if short is not None:

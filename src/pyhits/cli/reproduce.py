@@ -53,7 +53,7 @@ def reproduce(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Make a figure or table of the paper, print it beside the paper's numbers, and write it.
+    """Make a figure or table of the paper, print it with the paper's numbers, and write it.
 
     Models are fitted once and kept; a run that was stopped continues.
 

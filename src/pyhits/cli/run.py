@@ -1,4 +1,4 @@
-"""What every command shares: exit codes, plain errors, and silence when told."""
+"""What every command shares: exit codes, plain errors, and silence where it is asked for."""
 
 from __future__ import annotations
 

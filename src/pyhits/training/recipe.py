@@ -1,4 +1,4 @@
-"""How one scale is trained: every setting in one place, with the published ones beside ours."""
+"""How one scale is trained: every setting in one place, and the presets."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ class Recipe:
 
     @property
     def with_nets(self) -> bool:
-        """Whether nets are tried beside closed forms."""
+        """Whether nets are tried as well as closed forms."""
         return self.flow_map == "best"
 
     @property
