@@ -155,51 +155,62 @@ def export_model(
         The model is not fitted.
     """
     stepper = as_stepper(model)
-    if stepper.inputs is not None:
-        raise ArgumentError("Models with inputs cannot be exported.")
-    if stepper.encoder is not None:
-        raise ArgumentError(
-            "This model steps encoded coordinates, and its encoder "
-            f"({', '.join(map(repr, stepper.encoder.encoders))}) cannot be exported; export a "
-            "model fitted on encoded data."
-        )
+    size = _size(stepper, step_size)
     path = as_path(path)
-    suffix = path.suffix.lower()
-    size = min(stepper.flow_maps) if step_size is None else as_count(step_size, "step_size")
-    if size not in stepper.flow_maps:
-        raise ArgumentError(
-            f"Step size {size} was not trained; there are {', '.join(map(str, stepper.flow_maps))}."
-        )
     check_target(path, EXTENSIONS)
-    if suffix == ".onnx":
+    is_onnx = path.suffix.lower() == ".onnx"
+    if is_onnx:
         for package in ("onnx", "onnxscript"):
             need(package, action="Writing .onnx files", extra="export")
     step = StepModule(stepper.flow_maps[size], stepper.scaling, dense=dense, dtype=dtype)
-    outputs = step.flow_map.outputs
-    first = 1 if step.dense else outputs
-    facts = {
-        "pyhits_version": __version__,
-        "feature_names": list(stepper.feature_names),
-        "dt": stepper.dt,
-        "step_size": size,
-        "times": [k * size / outputs * stepper.dt for k in range(first, outputs + 1)],
-    }
+    facts = _facts(stepper, size, step)
     try:
         with _quiet():
             program = _trace(step)
-            content = _onnx_bytes(program, facts) if suffix == ".onnx" else b""
+            content = _onnx_bytes(program, facts) if is_onnx else b""
     except Exception as error:  # tracers raise anything on code they cannot follow
         raise ArgumentError(
             f"The {type(stepper.flow_maps[size]).__name__} of step size {size} cannot be exported: "
             f"{first_line(error)}. Its increment must consist of tensor operations, none chosen by "
             "the values of the states."
         ) from error
-    if suffix == ".onnx":
+    if is_onnx:
         write_bytes(path, content)
     else:
         with replacing(path) as temporary, _quiet():
             torch.export.save(program, temporary, extra_files={"pyhits.json": json.dumps(facts)})
     return path
+
+
+def _size(model: TimeStepper, step_size: int | None) -> int:
+    """Return the step size to export, of a model that can be."""
+    if model.inputs is not None:
+        raise ArgumentError("Models with inputs cannot be exported.")
+    if model.encoder is not None:
+        raise ArgumentError(
+            "This model steps encoded coordinates, and its encoder "
+            f"({', '.join(map(repr, model.encoder.encoders))}) cannot be exported; export a "
+            "model fitted on encoded data."
+        )
+    size = min(model.flow_maps) if step_size is None else as_count(step_size, "step_size")
+    if size not in model.flow_maps:
+        raise ArgumentError(
+            f"Step size {size} was not trained; there are {', '.join(map(str, model.flow_maps))}."
+        )
+    return size
+
+
+def _facts(model: TimeStepper, size: int, step: StepModule) -> dict[str, Any]:
+    """Return the metadata of the file."""
+    outputs = step.flow_map.outputs
+    first = 1 if step.dense else outputs
+    return {
+        "pyhits_version": __version__,
+        "feature_names": list(model.feature_names),
+        "dt": model.dt,
+        "step_size": size,
+        "times": [k * size / outputs * model.dt for k in range(first, outputs + 1)],
+    }
 
 
 def _trace(step: StepModule) -> ExportedProgram:

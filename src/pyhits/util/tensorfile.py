@@ -112,19 +112,10 @@ def read_tensors(
     try:
         check_file(path, what)
         with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            if _KEY not in metadata:
-                raise FileFormatError(
-                    f"{path} is a safetensors file, but not {what}: it has no PyHiTS metadata."
-                )
-            text = metadata[_KEY]
-            facts = jsontext.parse(text)
-            if not isinstance(facts, dict):
-                raise FileFormatError(f"{path} is not {what}: its metadata are no record.")
+            text, facts = _metadata(file, path, what)
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             specs = {k: TensorSpec(s.get_dtype(), tuple(s.get_shape())) for k, s in slices.items()}
             expected = _CHECKSUM.match(text)
-            facts.pop("sha256", None)
             (check or _must_have_checksum)(facts, specs, expected is not None)
             tensors = {name: file.get_tensor(name) for name in slices}
         if expected and _checksum(f"{{{text[expected.end() :]}", tensors) != expected[1]:
@@ -134,14 +125,28 @@ def read_tensors(
         raise FileFormatError(
             f"{path} is not {what}: it is truncated or of another kind ({first_line(error)})."
         ) from None
+    except FileFormatError:
+        raise
     except (ValueError, RecursionError) as error:
         raise FileFormatError(
             f"{path} is damaged: {first_line(error)}. Take another copy of it, or make it again."
         ) from None
     except OSError as error:
-        if isinstance(error, FileFormatError):
-            raise
         raise FileFormatError(f"Cannot read {path}: {error.strerror or error}.") from None
+
+
+def _metadata(file: Any, path: Path, what: str) -> tuple[str, dict[str, Any]]:
+    """Return the JSON text of an open file, and its values without the checksum."""
+    metadata = file.metadata() or {}
+    if _KEY not in metadata:
+        raise FileFormatError(
+            f"{path} is a safetensors file, but not {what}: it has no PyHiTS metadata."
+        )
+    facts = jsontext.parse(metadata[_KEY])
+    if not isinstance(facts, dict):
+        raise FileFormatError(f"{path} is not {what}: its metadata are no record.")
+    facts.pop("sha256", None)
+    return metadata[_KEY], facts
 
 
 def _must_have_checksum(_: dict[str, Any], __: dict[str, TensorSpec], has_checksum: bool) -> None:

@@ -76,26 +76,30 @@ def write_report(
             data, n_steps=coupled.n_steps, step_sizes=[size], baselines=False
         )
     say("drawing")
-    page = Environment(
-        loader=PackageLoader("pyhits.evaluation.report"), autoescape=True
-    ).get_template("page.html.j2")
-    text = page.render(
-        title=title,
-        model=model,
-        data=data,
-        coupled=coupled,
-        single=single,
-        figures={
-            name: _svg(figure, name) for name, figure in _figures(model, data, coupled, single)
-        },
-        interval=_interval(model, data, coupled),
-        findings=_findings(model, data),
-        environment=environment(),
-        inf=float("inf"),
-        best_single=min(single.values(), key=lambda e: e.mse),
-    )
+    loader = PackageLoader("pyhits.evaluation.report")
+    page = Environment(loader=loader, autoescape=True).get_template("page.html.j2")
+    text = page.render(title=title, **_content(model, data, coupled, single))
     write_bytes(Path(path), printable(text).encode())
     return Path(path)
+
+
+def _content(
+    model: TimeStepper, data: Trajectories, coupled: Evaluation, single: dict[int, Evaluation]
+) -> dict[str, Any]:
+    """Return what the template shows, by the names that it has there."""
+    figures = _figures(model, data, coupled, single)
+    return {
+        "model": model,
+        "data": data,
+        "coupled": coupled,
+        "single": single,
+        "figures": {name: _svg(figure, name) for name, figure in figures},
+        "interval": _interval(model, data, coupled),
+        "findings": _findings(model, data),
+        "environment": environment(),
+        "inf": float("inf"),
+        "best_single": min(single.values(), key=lambda e: e.mse),
+    }
 
 
 def _findings(model: TimeStepper, data: Trajectories) -> dict[str, list[str]]:

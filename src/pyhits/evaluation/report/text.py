@@ -69,41 +69,54 @@ def _plain(value: Any) -> Any:
 def describe(model: HiTS | TimeStepper) -> str:
     """Return the text that ``pyhits info`` prints."""
     stepper = as_stepper(model)
-    data = stepper.summary
-    lines = [
-        f"features      {_names(stepper.feature_names)}",
-        *([] if stepper.inputs is None else [f"inputs        {_names(stepper.inputs.names)}"]),
-        *(
-            []
-            if stepper.encoder is None
-            else [
-                f"encoded by    {', '.join(map(repr, stepper.encoder.encoders))}",
-                f"coordinates   {_names(stepper.coordinate_names)}",
-            ]
-        ),
-        f"dt            {stepper.axis.step_name(stepper.dt)}",
+    lines = [*_about(stepper), "", *_scales(stepper), "", *_choice(stepper), "", *stepper.notes]
+    return printable("\n".join(lines))
+
+
+def _about(model: TimeStepper) -> list[str]:
+    """Return the lines that say what a model steps, and what it was fitted to."""
+    data = model.summary
+    lines = [f"features      {_names(model.feature_names)}"]
+    if model.inputs is not None:
+        lines.append(f"inputs        {_names(model.inputs.names)}")
+    if model.encoder is not None:
+        lines.append(f"encoded by    {', '.join(map(repr, model.encoder.encoders))}")
+        lines.append(f"coordinates   {_names(model.coordinate_names)}")
+    return [
+        *lines,
+        f"dt            {model.axis.step_name(model.dt)}",
         f"trained on    {data.n_trajectories} trajectories, {data.n_rows} rows, "
-        f"in {stepper.seconds:.0f} s, {stepper.dtype}",
-        f"coupled       step sizes {', '.join(map(str, stepper.selection.step_sizes))}",
-        f"intervals     {_intervals(stepper)}",
-        "",
-        f"{'step size':>9}  {'relative error':>14}  {'windows':>9}  {'seconds':>7}  "
-        f"{'stopped by':<11}  flow map",
+        f"in {model.seconds:.0f} s, {model.dtype}",
+        f"coupled       step sizes {', '.join(map(str, model.selection.step_sizes))}",
+        f"intervals     {_intervals(model)}",
     ]
-    for size, h in stepper.history.items():
-        mark = "*" if size in stepper.selection.step_sizes else " "
+
+
+def _scales(model: TimeStepper) -> list[str]:
+    """Return the table of the scales."""
+    lines = [
+        f"{'step size':>9}  {'relative error':>14}  {'windows':>9}  {'seconds':>7}  "
+        f"{'stopped by':<11}  flow map"
+    ]
+    for size, h in model.history.items():
+        mark = "*" if size in model.selection.step_sizes else " "
         lines.append(
             f"{size:>8}{mark}  {h.validation_error:>14.2e}  {h.n_windows:>9}  {h.seconds:>7.1f}  "
             f"{h.stopped_by:<11}  {h.flow_map}"
         )
-    selection = stepper.selection
-    lines += ["", "* coupled, chosen on validation rollouts:"]
+    return lines
+
+
+def _choice(model: TimeStepper) -> list[str]:
+    """Return the lines that say how scales were chosen, and which are the cheapest."""
+    selection = model.selection
+    lines = ["* coupled, chosen on validation rollouts:"]
     lines += [
         f"  {c.error:>10.3e}  {_range(c.step_sizes)}{_mark(c, selection)}" for c in selection.path
     ]
     if not selection.path:
         hows = {"speed": "by speed", "accuracy": "the best that there was time to try"}
-        asked = "all" if stepper.recipe.windows == "coupled" else stepper.coupling.how
+        asked = "all" if model.recipe.windows == "coupled" else model.coupling.how
         how = hows.get(str(asked), "as asked")
         lines.append(f"  {selection.error:>10.3e}  {_range(selection.step_sizes)}, {how}")
     if selection.best:
@@ -117,7 +130,7 @@ def describe(model: HiTS | TimeStepper) -> str:
             f"{_mark(c, selection)}"
             for c in selection.best
         ]
-    return printable("\n".join([*lines, "", *stepper.notes]))
+    return lines
 
 
 def _intervals(model: TimeStepper) -> str:
