@@ -142,9 +142,8 @@ def test_models_are_saved_with_their_encoders(
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
     np.testing.assert_array_equal(again.forecast(test, 40), model.forecast(test, 40))
     assert again.coordinate_names == model.coordinate_names_
-    assert repr(Chain(again.encoder)) == repr(
-        Chain(model.encoder if isinstance(model.encoder, list) else [model.encoder])
-    )
+    assert repr(again.encoder) == repr(model.stepper_.encoder)
+    assert repr(again.scaling) == repr(model.stepper_.scaling)
     assert (
         again.save(tmp_path / "twice.safetensors").read_bytes()
         == (tmp_path / "m.safetensors").read_bytes()
@@ -164,7 +163,7 @@ def test_damaged_files_and_versions(of_fields: pyhits.HiTS, tmp_path: Path) -> N
         (
             "encoder.mean",
             {"encoder.mean": tensors["preprocessor.0.mean"]},
-            r"expected F64 of shape \(30,\)",
+            "expected 30, as",
         ),
     ):
         assert name in tensors
@@ -214,7 +213,7 @@ def test_the_scaling_after_modes_is_common() -> None:
 
 def test_files_without_the_new_keys_are_read(fitted: pyhits.HiTS, tmp_path: Path) -> None:
     tensors, values = read_tensors(fitted.save(tmp_path / "m.safetensors"), what="a model")
-    del values["common_scale"], values["settings"]["encoder"]
+    del values["common_scale"], values["fitted_by"]
     write_tensors(tmp_path / "old.safetensors", tensors, values)
     again = pyhits.load(tmp_path / "old.safetensors")
     start = np.array([[1.0, 0.5]])

@@ -50,8 +50,8 @@ def test_fresh_trajectories_are_covered_as_often_as_promised(
     model: pyhits.HiTS, level: float, tmp_path: Path
 ) -> None:
     """Calibrated on 400, counted over 400: each variable at each time, within what both allow."""
-    calibrated = pyhits.load(model.save(tmp_path / "m.safetensors")).set_params(verbose=False)
-    calibrated.calibrate(circles(400, 60, seed=5))
+    loaded = pyhits.load(model.save(tmp_path / "m.safetensors"))
+    calibrated = loaded.calibrated(circles(400, 60, seed=5))
     fresh = circles(400, 60, seed=6)
     found = calibrated.forecast(fresh, 60, interval=level, on_divergence="return")
     shares = inside(found, fresh.to_array())[:, 1:].mean(axis=0)
@@ -363,14 +363,13 @@ def test_coupling_anew_calibrates_anew(model: pyhits.HiTS, tmp_path: Path) -> No
     assert fitted.calibration_ is not None
     assert fitted.calibration_.step_sizes == tuple(other)
     assert (fitted.calibration_.n_rollouts, fitted.calibration_.n_trained) == (100, 80)
-    again = pyhits.load(path).set_params(verbose=False)
-    again.couple(model.selection_.step_sizes)
-    assert again.calibration is not None
+    loaded = pyhits.load(path)
+    assert loaded.coupled(model.selection_.step_sizes).calibration is not None
     with pytest.warns(PyHiTSWarning, match="those of another coupling"):
-        again.couple(other)
+        again = loaded.coupled(other)
     assert again.calibration is None
     assert again.notes[-1].startswith("Intervals: none")
-    again.couple(other, validation=circles(30, 40, seed=2))
+    again = loaded.coupled(other, validation=circles(30, 40, seed=2))
     assert "by 30 held-out" in again.notes[-1]
     assert sum(note.startswith("Intervals") for note in again.notes) == 1
     assert again.calibration is not None
@@ -405,7 +404,7 @@ def test_older_files_load_and_say_that_there_is_no_calibration(
         old.forecast(start, 20, interval=0.9)
     assert old.evaluate(circles(4, 20)).baselines == {}
     assert "none" in describe(old)
-    assert old.calibrate(circles(20, 20)).forecast(start, 20, interval=0.9).level == 0.9
+    assert old.calibrated(circles(20, 20)).forecast(start, 20, interval=0.9).level == 0.9
 
 
 @pytest.mark.parametrize(
