@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.convert import to_pieces
+from pyhits.data.files.conventions import text_of
 from pyhits.data.files.reading import Reading
 from pyhits.data.files.records import columns as table_columns
 from pyhits.data.files.records import the_only_table
@@ -80,7 +81,7 @@ def _laid_out(arrays: Mapping[str, Any], wanted: Reading) -> tuple[Pieces, list[
         pieces = to_pieces(_oriented(values, times, time, name))
         vectors, labels = [times.ravel()], [repr(time)]
     facts = _attributes(arrays[time])
-    units = {name: _text(facts[name]) for name in ("units", "calendar") if name in facts}
+    units = {name: text_of(facts[name]) for name in ("units", "calendar") if name in facts}
     style = replace(wanted.choice.style, **units)
     set_times(pieces, vectors, labels, raw=wanted.raw, name=base_name(time), style=style)
     return pieces, [name, time]
@@ -121,10 +122,6 @@ def named(arrays: Mapping[str, Any], name: str, option: str) -> str:
     if found:
         raise ArgumentError(f"Several arrays are {name!r} for {option}: {', '.join(found)}.")
     raise ArgumentError(f"There is no array {name!r} for {option}{suggest(name, list(arrays))}")
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def base_name(name: str) -> str:

@@ -49,7 +49,7 @@ def decoded(stored: np.ndarray, attributes: Mapping[str, Any], what: str) -> np.
     """
     if stored.dtype.kind not in "fiu":
         return stored
-    if _text(attributes.get("_Unsigned")) == "true" and stored.dtype.kind == "i":
+    if text_of(attributes.get("_Unsigned")) == "true" and stored.dtype.kind == "i":
         stored = stored.view(stored.dtype.str.replace("i", "u"))
     scale = _number(attributes, "scale_factor", what)
     offset = _number(attributes, "add_offset", what)
@@ -152,5 +152,8 @@ def _numbers(attributes: Mapping[str, Any], name: str, what: str) -> np.ndarray:
         ) from None
 
 
-def _text(attribute: Any) -> str:
-    return attribute.decode() if isinstance(attribute, bytes) else str(attribute)
+def text_of(value: Any) -> str:
+    """Return a text as files hold it: bytes, an array with one or none, or a text."""
+    if isinstance(value, np.ndarray):
+        value = value.item() if value.size else ""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

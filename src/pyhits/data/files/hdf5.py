@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.files.choose import choose
-from pyhits.data.files.conventions import decoded, filled
+from pyhits.data.files.conventions import decoded, filled, text_of
 from pyhits.data.files.guard import (
     HDF5,
     MATLAB73,
@@ -229,8 +229,3 @@ def _filled(dataset: Any, values: np.ndarray) -> np.ndarray:
     if values.dtype.kind not in "fiu" or plan.fill_value_defined() != h5d.FILL_VALUE_USER_DEFINED:
         return np.zeros(values.shape, bool)
     return filled(values, dataset.fillvalue)
-
-
-def text_of(attribute: Any) -> str:
-    """Return an attribute as text, that of bytes as well."""
-    return attribute.decode(errors="replace") if isinstance(attribute, bytes) else str(attribute)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.files.conventions import text_of
 from pyhits.data.pieces import Pieces
 from pyhits.data.times import NUMBERS, TimeAxis
 from pyhits.data.trajectories import Trajectories
@@ -69,7 +70,7 @@ def from_arrays(
         lengths = np.asarray(arrays["lengths"]).ravel().astype(np.int64)
         pieces = Pieces(
             dt=float(np.asarray(arrays["dt"]).item()),
-            feature_names=[_text(name) for name in np.asarray(arrays["feature_names"]).ravel()],
+            feature_names=[text_of(name) for name in np.asarray(arrays["feature_names"]).ravel()],
             start_times=np.asarray(arrays["start_times"]).ravel().astype(np.float64),
             axis=as_axis(arrays.get("time_axis")),
         )
@@ -142,16 +143,7 @@ def as_axis(stored: Any) -> TimeAxis:
     items = [] if stored is None else np.asarray(stored).ravel().tolist()
     if not items:
         return NUMBERS
-    plain = json.loads(_text(items[0]))
+    plain = json.loads(text_of(items[0]))
     if not isinstance(plain, dict):
         raise ValueError("its times are damaged")
     return TimeAxis.from_dict(plain)
-
-
-def _text(name: Any) -> str:
-    """Return a name as text: HDF5 stores bytes, MATLAB an array with one or no text."""
-    if isinstance(name, bytes):
-        return name.decode()
-    if isinstance(name, np.ndarray):
-        return str(name.item()) if name.size else ""
-    return str(name)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.files.hdf5 import StoredArray, text_of
+from pyhits.data.files.conventions import text_of
+from pyhits.data.files.hdf5 import StoredArray
 from pyhits.data.files.mat5 import Foreign, Struct, sparse_in_full
 
 #: Structs and cells within each other, and values in all of them, beyond which a file is no data.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.files.conventions import text_of
 from pyhits.data.pieces import Pieces
 from pyhits.data.tables.time_names import frozen_words, plain_name
 from pyhits.data.times.uniform import same_step
@@ -98,9 +99,8 @@ def _number(array: Any) -> float | None:
         return None
     values = np.asarray(array).ravel()
     if values.dtype.kind in "OSU":
-        texts = [t.decode(errors="replace") if isinstance(t, bytes) else t for t in values.tolist()]
         try:
-            values = np.array([float(text) for text in texts])
+            values = np.array([float(text_of(text)) for text in values.tolist()])
         except (TypeError, ValueError):
             return None
     if values.dtype.kind not in "fiu" or not len(values) or (values != values[0]).any():
@@ -113,4 +113,4 @@ def _shown(array: Any) -> str:
     if np.prod(shape) > 4:
         return f"an array of the shape {shape}"
     value = np.asarray(array).tolist()
-    return repr(value.decode(errors="replace") if isinstance(value, bytes) else value)
+    return repr(text_of(value) if isinstance(value, bytes) else value)
