@@ -112,6 +112,24 @@ def calibrated(model: M, data: HeldOut | None, clock: Clock = UNLIMITED) -> M:
     return replace(model, calibration=known, held_out=data, notes=(*notes, said))
 
 
+def calibrate_anew(model: M, data: Any) -> M:
+    """Return the model calibrated on other data; see :meth:`TimeStepper.calibrated`.
+
+    Raises
+    ------
+    DataError
+        The data do not match the model, or are too short to forecast any of.
+    """
+    recordings = model.coordinates.recorded(data)
+    history = model.coordinates.history
+    if recordings.lengths.max() <= history:
+        raise DataError(
+            f"No trajectory has more than the {history} row(s) that a forecast starts from: there "
+            "is nothing to compare with."
+        )
+    return calibrated(model, HeldOut(recordings))
+
+
 def _ranked(model: FittedModel, data: HeldOut, clock: Clock) -> Calibration | None:
     """Return the ranked errors of the selected coupling; None if no recording is long enough.
 

@@ -1,4 +1,4 @@
-"""The choice of the coupled scales of a fit, on validation rollouts."""
+"""The stage that couples scales: chosen on validation data, or among what was measured before."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pyhits.coordinates.coordinates import Encoded
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import TrainingError
+from pyhits.errors import TrainingError, warn
+from pyhits.fit.calibrating import calibrated
 from pyhits.fit.chooser import Chooser
 from pyhits.fit.problem import Problem
 from pyhits.fit.settings import check_selection
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.fitted import FittedModel
+from pyhits.forecasting.heldout import HeldOut
 from pyhits.forecasting.tolerance import measure_agreement
-from pyhits.hierarchy import (
-    Candidate,
-    Selection,
-    chain,
-    fastest,
-    select,
-)
+from pyhits.hierarchy import Candidate, Selection, chain, fastest, select
 from pyhits.hierarchy.disagreement import Agreement
 from pyhits.policies import Coupling
 from pyhits.util.clock import UNLIMITED, Clock
@@ -49,16 +45,8 @@ def couple(model: M, problem: Problem, clock: Clock) -> M:
     return model
 
 
-def couple_anew(
-    model: FittedModel, coupling: Coupling, data: Trajectories | None
-) -> tuple[Selection, Mapping[int, Agreement]]:
-    """Return another selection, and how scales agree, of a fitted model.
-
-    Parameters
-    ----------
-    coupling : Coupling
-    data : Trajectories or None
-        To choose on, in the user's features; None for what was measured in the fit.
+def couple_anew(model: M, selection: Coupling | str | Sequence[int], data: Any) -> M:
+    """Return a model of the same flow maps, coupled anew; see :meth:`TimeStepper.coupled`.
 
     Raises
     ------
@@ -67,7 +55,28 @@ def couple_anew(
     TrainingError
         What the choice needs was not measured.
     """
-    check_selection(coupling, model.flow_maps)
+    if not isinstance(selection, Coupling):
+        selection = replace(model.coupling, how=selection)
+    check_selection(selection, model.flow_maps)
+    recorded = None if data is None else model.coordinates.recorded(data)
+    chosen, agreement = _chosen(model, selection, recorded)
+    found = replace(model, selection=chosen, coupling=selection, agreement=agreement)
+    known = model.calibration
+    if recorded is None and (known is None or known.step_sizes == chosen.step_sizes):
+        return found
+    found = calibrated(found, model.held_out if recorded is None else HeldOut(recorded))
+    if found.calibration is None:
+        warn(
+            "The prediction intervals were those of another coupling, and the held-out "
+            "data are not in the model file: call calibrate with recordings to have some."
+        )
+    return found
+
+
+def _chosen(
+    model: FittedModel, coupling: Coupling, data: Trajectories | None
+) -> tuple[Selection, Mapping[int, Agreement]]:
+    """Return another selection, on data or from what was measured, and how the scales agree."""
     how, tolerance = _as_trained(coupling.how, model), coupling.tolerance
     if data is None:
         chosen = choose_again(model.selection, list(model.flow_maps), how, tolerance)

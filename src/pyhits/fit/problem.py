@@ -150,11 +150,8 @@ def pose(
     names: tuple[str, ...] = ()
     if inputs is not None:
         recipe = _for_inputs(recipe)
-        X, names = attach(as_trajectories(X, dt), inputs)
+        X, validation, names = _with_inputs(X, validation, dt, inputs)
         dt = None
-        if validation is not None:
-            others = as_trajectories(validation, None, default_dt=X.dt)
-            validation = matched(others, X.dt, X.feature_names, "validation")
     parted = split_data(
         X,
         validation,
@@ -164,9 +161,10 @@ def pose(
         reproduce=recipe.windows == "coupled",
     )
     train, acting = split_features(parted.train, names)
-    held, held_acting = train, acting
-    if parted.validation is not parted.train:
-        held, held_acting = split_features(parted.validation, names)
+    if parted.validation is parted.train:
+        validated, validated_acting = train, acting
+    else:
+        validated, validated_acting = split_features(parted.validation, names)
     if snapshot is not None and math.prod(snapshot) != train.n_features:
         raise DataError(
             f"Expected snapshots of shape {snapshot}, got rows of {train.n_features} features."
@@ -181,10 +179,10 @@ def pose(
         recipe=recipe,
         split=parted,
         given=train,
-        states=Parts(train, held),
-        observed=Parts(train, held),
+        states=Parts(train, validated),
+        observed=Parts(train, validated),
         input_names=names,
-        inputs=Parts(acting, held_acting) if names else None,
+        inputs=Parts(acting, validated_acting) if names else None,
         encoder=encoder,
         scaling=scaling,
         snapshot=snapshot,
@@ -192,6 +190,17 @@ def pose(
     )
     problem = problem.noted(*(note for note in said if note))
     return problem.noted(f"Inputs: {', '.join(names)}.") if names else problem
+
+
+def _with_inputs(
+    X: Any, validation: Any, dt: float | None, inputs: Any
+) -> tuple[Trajectories, Trajectories | None, tuple[str, ...]]:
+    """Return data whose last features are the inputs, validation data likewise, and their names."""
+    data, names = attach(as_trajectories(X, dt), inputs)
+    if validation is None:
+        return data, None, names
+    others = as_trajectories(validation, None, default_dt=data.dt)
+    return data, matched(others, data.dt, data.feature_names, "validation"), names
 
 
 def _findings(parted: Split, inputs: Sequence[str]) -> list[str]:
