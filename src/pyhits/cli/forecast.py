@@ -26,7 +26,7 @@ from pyhits.cli.reading import Files
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.cli.sentences import INTERRUPTED
 from pyhits.cli.texts import part, whole_numbers
-from pyhits.errors import ArgumentError, DataError
+from pyhits.errors import ArgumentError
 from pyhits.util.atomic import check_not_read, check_target
 from pyhits.util.progress import say
 
@@ -262,32 +262,22 @@ def _forecast_mixed(
 
 def _write(found: Forecasts, out: Path, *, like: Path, verbose: bool) -> None:
     """Write forecasts in the form of a recording, each cut where it diverged."""
-    import numpy as np
-
+    from pyhits.data.containers import as_trajectories
     from pyhits.data.files import write
-    from pyhits.data.trajectories import Trajectories
-    from pyhits.integrators.hybrid import Hybrid
 
-    is_mixed = isinstance(found.model, Hybrid)
-    model, dt = (found.model.model, found.model.dt) if is_mixed else (found.model, found.model.dt)
-    states = found.states.reshape(*found.states.shape[:2], -1)
-    length = states.shape[1]
-    rows = np.isfinite(states).all(axis=2).sum(axis=1)
-    kept = np.flatnonzero(rows >= 2)
-    if len(kept) == 0:
-        raise DataError("Every forecast diverged at once, so there is nothing to write.")
-    pieces = states if (rows == length).all() else [states[k, : rows[k]] for k in kept]
-    result = Trajectories(
-        pieces,
-        dt,
+    model = getattr(found.model, "model", found.model)  # that of a hybrid
+    result, rows = as_trajectories(
+        found.states,
+        found.model.dt,
+        found.start_times,
         feature_names=found.names or model.feature_names,
-        start_times=found.start_times[kept],
         snapshot=model.coordinates.snapshot if found.names is None else None,
         axis=found.data.axis,
     )
     write(result, out, like=like)
-    for k in np.flatnonzero(rows < length):
-        say(f"Trajectory {k} diverged at step {rows[k]}; it is cut there.", verbose=verbose)
+    for k, n in enumerate(rows):
+        if n < found.states.shape[1]:
+            say(f"Trajectory {k} diverged at step {n}; it is cut there.", verbose=verbose)
     say(f"{result} written to {out}", verbose=verbose)
     for note in found.notes:
         say(note, verbose=verbose)

@@ -12,6 +12,8 @@ import numpy as np
 from pyhits.data.pieces import is_of
 from pyhits.data.tables.time_names import is_trajectory_name
 from pyhits.data.times import TimeAxis
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import DataError
 
 
 def dates_of(times: np.ndarray, axis: TimeAxis, begins: np.ndarray) -> np.ndarray | None:
@@ -19,6 +21,35 @@ def dates_of(times: np.ndarray, axis: TimeAxis, begins: np.ndarray) -> np.ndarra
     if not axis.has_dates:
         return None
     return np.stack([axis.at(begin + times) for begin in begins])
+
+
+def as_trajectories(
+    states: np.ndarray, dt: float, start_times: np.ndarray, **settings: Any
+) -> tuple[Trajectories, np.ndarray]:
+    """Return forecasts as trajectories, each cut where it diverged, and the rows that each keeps.
+
+    Parameters
+    ----------
+    states : array, shape (n, time, ...)
+        Not finite from where a forecast diverged. One that keeps a single row is left out.
+    dt : float
+    start_times : array, shape (n,)
+    **settings
+        Of :class:`~pyhits.Trajectories`: ``feature_names``, ``snapshot``, ``axis``.
+
+    Raises
+    ------
+    DataError
+        Every forecast diverged at once.
+    """
+    states = states.reshape(*states.shape[:2], -1)
+    rows = np.isfinite(states).all(axis=2).sum(axis=1)
+    kept = np.flatnonzero(rows >= 2)
+    if len(kept) == 0:
+        raise DataError("Every forecast diverged at once, so there is nothing to write.")
+    is_whole = (rows == states.shape[1]).all()
+    pieces = states if is_whole else [states[k, : rows[k]] for k in kept]
+    return Trajectories(pieces, dt, start_times=start_times[kept], **settings), rows
 
 
 def as_recording(
