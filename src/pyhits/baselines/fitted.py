@@ -29,14 +29,14 @@ _MOST_LINEAR = 512
 
 
 #: Forecasts initial states (n, d) over n_steps: the result is (n, n_steps + 1, d).
-Forecaster = Callable[[np.ndarray, int], np.ndarray]
+ForecastFromStates = Callable[[np.ndarray, int], np.ndarray]
 
 
 class BaselineForecast(NamedTuple):
     """A simple forecast to compare with: its name in tables, and what makes it."""
 
     label: str
-    forecaster: Forecaster
+    forecaster: ForecastFromStates
 
 
 class FittedBaselines(Stored):

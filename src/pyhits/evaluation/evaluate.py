@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyhits.baselines.fitted import BaselineForecast, Forecaster
+from pyhits.baselines.fitted import BaselineForecast, ForecastFromStates
 from pyhits.data.stretches import Stretches, evenly
 from pyhits.data.trajectories import Trajectories
 from pyhits.evaluation import metrics
@@ -22,7 +22,7 @@ _FEATURES = 256
 
 
 def evaluate(
-    forecaster: Forecaster,
+    forecaster: ForecastFromStates,
     test: Trajectories,
     *,
     scale: np.ndarray,

@@ -36,7 +36,7 @@ _TIMED, _TIMED_STEPS, _SPARE = 8, 64, 1.5
 _STEADY = 2.0
 
 #: Forecasts initial states (n, d) over n_steps with step sizes coupled: (n, n_steps + 1, d).
-Forecast = Callable[..., np.ndarray]
+CoupledForecast = Callable[..., np.ndarray]
 
 
 class Chooser:
@@ -64,7 +64,7 @@ class Chooser:
 
     def __init__(
         self,
-        forecast: Forecast,
+        forecast: CoupledForecast,
         flow_maps: Mapping[int, FlowMap],
         validation: Encoded,
         scale: np.ndarray,

@@ -29,7 +29,7 @@ _CHECKSUM = re.compile(r'\{"sha256": "([0-9a-f]{64})"(?:, )?')
 
 #: Raises a ValueError if a file's plain values and tensors are not what is to be read; told whether
 #: there is a checksum.
-Check = Callable[[dict[str, Any], dict[str, TensorSpec], bool], None]
+CheckFile = Callable[[dict[str, Any], dict[str, TensorSpec], bool], None]
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ def strict(value: Any) -> Any:
 
 
 def read_tensors(
-    path: Path, *, what: str, check: Check | None = None
+    path: Path, *, what: str, check: CheckFile | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what :func:`write_tensors` wrote: tensors, mapped from the file, and plain values.
 
