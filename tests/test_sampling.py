@@ -258,7 +258,7 @@ def test_samplings_train_other_nets_and_residual_follows_the_errors() -> None:
     recipe = replace(SMALL, sampling="residual", early_bias=3.0)
     scale = job(settling(40, 200, 2), recipe)
     stages = prepare(scale)
-    run = run_module.Run(scale, stages, 1.0, pyhits.training.History(2), None)
+    run = run_module.NetTraining(scale, stages, 1.0, pyhits.training.History(2), None)
     run.validate(run.every, 0.0, 1.0, 1e-3)
     assert isinstance(run.recorded, Residual)
     assert run.state.pool_focus is run.recorded.focus is not None
@@ -274,7 +274,7 @@ def test_the_paper_takes_first_windows_whatever_is_drawn_elsewhere() -> None:
     data = circles(20, 20)
     scale = job(data, short, 1)
     stages = prepare(scale)
-    run = run_module.Run(scale, stages, 1.0, pyhits.training.History(1), None)
+    run = run_module.NetTraining(scale, stages, 1.0, pyhits.training.History(1), None)
     inputs, targets = run.windows(5)
     assert inputs.shape == (20, 2)
     assert targets.shape == (5, 20, 2)

@@ -175,7 +175,7 @@ def test_a_short_race_decides_on_the_polynomial_stage(
     errors: list[tuple[bool, int]] = []
     original = loop_module.train
 
-    def train(run: run_module.Run) -> Any:
+    def train(run: run_module.NetTraining) -> Any:
         has_base = run.net.base is not None
         errors.append((has_base, run.max_steps))
         state = original(run)

@@ -26,7 +26,7 @@ from pyhits.errors import TrainingError
 from pyhits.flowmaps import FlowMap, register
 from pyhits.training.history import History
 from pyhits.training.jobs import ScaleJob
-from pyhits.training.parallel import train_alone
+from pyhits.training.loop import train_alone
 
 #: Arrays of more bytes are scattered, not sent with each scale.
 _LARGE = 4096

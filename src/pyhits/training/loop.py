@@ -16,7 +16,7 @@ from pyhits.training.closed import fit_closed_form
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.ridge import solve
-from pyhits.training.run import BLEW_UP, Run, State, train
+from pyhits.training.run import BLEW_UP, NetTraining, TrainingState, train
 from pyhits.training.stages import Stages, prepare
 from pyhits.training.synthetic import SyntheticWindows, synthesise
 from pyhits.training.tabulate import MOST_FEATURES, tabulate
@@ -59,6 +59,23 @@ def train_scale(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMa
         return fit_closed_form(job, progress)
     scale = Scale.prepare(job, progress)
     return scale.finish(scale.closed_form() or train_net(scale, progress))
+
+
+def train_alone(job: ScaleJob, report: Progress | None = None) -> tuple[FlowMap, History]:
+    """Train one scale in one thread, so that results do not depend on the number of cores.
+
+    One of torch's, and one of BLAS in NumPy and SciPy: products that threads share round otherwise.
+    """
+    from threadpoolctl import threadpool_limits  # imported when used, as all that only fits need
+
+    threads = torch.get_num_threads()
+    if job.device == "cpu":
+        torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, "blas"):
+            return train_scale(job, report)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass
@@ -138,7 +155,7 @@ class Scale:
         """Go on with the net that won."""
         self.stages.net = winner.stages.net
 
-    def choose(self, state: State) -> FlowMap:
+    def choose(self, state: TrainingState) -> FlowMap:
         """Return the net at its best, or a closed form if that is better."""
         history, stages = self.history, self.stages
         history.records, history.seconds = state.records, state.seconds
@@ -240,15 +257,18 @@ def alive(job: ScaleJob, progress: Progress | None) -> Callable[..., None] | Non
 
 
 def attempt(
-    scale: Scale, factors: Sequence[float], progress: Progress | None, state: State | None = None
-) -> State:
+    scale: Scale,
+    factors: Sequence[float],
+    progress: Progress | None,
+    state: TrainingState | None = None,
+) -> TrainingState:
     """Train with falling learning rates until errors stay finite; return the best or ``state``."""
-    state = state or State()
+    state = state or TrainingState()
     for factor in factors:
         if scale.clock.is_over and state.best:
             break
         job = _in_time(scale.job, scale.clock)
-        tried = train(Run(job, scale.stages, factor, scale.history, progress))
+        tried = train(NetTraining(job, scale.stages, factor, scale.history, progress))
         if tried.best_error < state.best_error:
             state = tried
         if scale.history.stopped_by != BLEW_UP:

@@ -10,7 +10,7 @@ import torch
 from pyhits.flowmaps import PolynomialMap, ResidualNet, ScaledNet, create
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
-from pyhits.training.run import Judge, Run, train
+from pyhits.training.run import Judge, NetTraining, train
 from pyhits.training.stages import Stages, prepare
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
@@ -136,7 +136,7 @@ def _trained(
     """Return a trained net; None where no error was finite. The history receives its records."""
     job, stages = prepared(job, base)
     job.time_limit = clock.left if clock.is_limited else None
-    state = train(Run(job, stages, 1.0, history, progress, judge))
+    state = train(NetTraining(job, stages, 1.0, history, progress, judge))
     history.records = state.records
     if not state.best:
         return None

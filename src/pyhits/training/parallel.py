@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from pyhits.errors import ArgumentError, InterruptedWarning, warn
 from pyhits.flowmaps import FlowMap, register
@@ -22,9 +21,10 @@ from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.closed import may_try_nets
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
-from pyhits.training.loop import train_scale
+from pyhits.training.loop import train_alone
 from pyhits.training.stacked import train_stacked
 from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.progress import Watch
 
 #: Seconds that a scale is given where there are none left: one validation of a net, one form.
 _LEAST_TURN = 1e-9
@@ -38,9 +38,6 @@ _LEAST_SECONDS, _LEAST_SECONDS_ASKED = 20.0, 8.0
 
 #: Optimiser steps that take as long as a search among closed forms, and as nets that may follow.
 _SEARCH, _NETS = 600, 3000
-
-#: Called with one ``(step, total, validation_error)`` a scale; total 0 means not begun.
-Watch = Callable[[np.ndarray], None]
 
 
 @dataclass
@@ -319,23 +316,6 @@ def _reporter(index: int, board: np.ndarray, check: Callable[[], None] | None = 
             check()
 
     return report
-
-
-def train_alone(job: ScaleJob, report: Progress) -> tuple[FlowMap, History]:
-    """Train one scale in one thread, so that results do not depend on the number of cores.
-
-    One of torch's, and one of BLAS in NumPy and SciPy: products that threads share round otherwise.
-    """
-    from threadpoolctl import threadpool_limits  # imported when used, as all that only fits need
-
-    threads = torch.get_num_threads()
-    if job.device == "cpu":
-        torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1, "blas"):
-            return train_scale(job, report)
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextlib.contextmanager

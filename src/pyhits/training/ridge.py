@@ -25,7 +25,7 @@ from pyhits.numerics.ridge import Ridge
 from pyhits.numerics.rollout import iterate
 from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.objective import Objective
-from pyhits.training.run import State
+from pyhits.training.run import TrainingState
 from pyhits.training.stages import Stages
 from pyhits.training.varpro import fit_hidden, is_little, is_possible
 from pyhits.training.windows import WindowSampler
@@ -60,7 +60,7 @@ _ARRIVING = {torch.float32: 1e-13, torch.float64: 1e-30}
 _PERTURBED = {torch.float32: 1e-6, torch.float64: 1e-12}
 
 
-def solve(job: ScaleJob, stages: Stages, progress: Progress | None = None) -> State:
+def solve(job: ScaleJob, stages: Stages, progress: Progress | None = None) -> TrainingState:
     """Return the weights of the best hidden layers and last layer, with what was tried.
 
     Parameters
@@ -81,7 +81,7 @@ def solve(job: ScaleJob, stages: Stages, progress: Progress | None = None) -> St
     judge = _Judge(job, stages)
     exact = _EXACT[net.scale.dtype]
     little = is_little(len(inputs), max(net.hidden_sizes, default=0), net.dimension)
-    state = State()
+    state = TrainingState()
     best = math.inf, math.inf
     deadline = None if job.time_limit is None else begin + job.time_limit
     tries = _tries(job, net, inputs, targets)

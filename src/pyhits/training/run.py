@@ -35,7 +35,7 @@ Judge = Callable[[ScaledNet], float]
 
 
 @dataclass
-class State:
+class TrainingState:
     """Where a training is: everything that a resumed one needs besides the seeds."""
 
     step: int = 0
@@ -49,7 +49,7 @@ class State:
     records: list[dict[str, float]] = field(default_factory=list)
 
 
-class Run:
+class NetTraining:
     """One net of one scale in training: what it is shown, how it fares and when it stops.
 
     Parameters
@@ -83,7 +83,7 @@ class Run:
         self.learning_rate = recipe.learning_rate * factor
         self.net = copy.deepcopy(stages.net).to(job.device)
         self.objective = Objective(self.net, stages.sigma, job.device, recipe.rollout_steps)
-        self.state = State()
+        self.state = TrainingState()
         self.over = False
         self.target = stages.relative_target(self.net.scale.dtype, recipe.target_error)
         self.synthetic = copy.copy(stages.synthetic)
@@ -115,7 +115,7 @@ class Run:
         # written it: then begin anew.
         same = [[group.keys() for group in of] for of in groups]
         if weights.keys() == self.net.state_dict().keys() and same[0] == same[1]:
-            self.state = State(**values)
+            self.state = TrainingState(**values)
             self.net.load_state_dict(weights)
             optimiser.load_state_dict(optimiser_state)
             if self.synthetic is not None and self.state.focus is not None:
@@ -200,10 +200,10 @@ class Run:
         state.best = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
 
 
-class Model(Protocol):
+class SteppedNets(Protocol):
     """What is stepped together: one net, or several in a stack; ``runs`` share their settings."""
 
-    runs: list[Run]
+    runs: list[NetTraining]
 
     def show(self, chunk: int) -> int:
         """Draw the windows of a chunk for the runs that go on; return how many each has."""
@@ -215,10 +215,10 @@ class Model(Protocol):
         """Let the nets of the runs have the present weights."""
 
 
-class Alone:
+class SingleNet:
     """A single run, of any family of nets."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: NetTraining) -> None:
         self.runs = [run]
 
     def show(self, chunk: int) -> int:
@@ -234,7 +234,7 @@ class Alone:
         """Do nothing: the net itself is stepped."""
 
 
-def advance(model: Model, optimiser: torch.optim.Optimizer) -> Iterator[Run]:
+def advance(model: SteppedNets, optimiser: torch.optim.Optimizer) -> Iterator[NetTraining]:
     """Train until every run is over, and yield each when it is."""
     first = model.runs[0]
     recipe, limit = first.job.recipe, first.job.time_limit
@@ -273,12 +273,12 @@ def advance(model: Model, optimiser: torch.optim.Optimizer) -> Iterator[Run]:
             yield run
 
 
-def train(run: Run) -> State:
+def train(run: NetTraining) -> TrainingState:
     """Train one net from the start, or from where its checkpoint left off."""
     recipe = run.job.recipe
     optimiser = optimisers.build(recipe.optimizer, run.net.parameters(), run.learning_rate)
     run.resume(optimiser)
-    for _ in advance(Alone(run), optimiser):
+    for _ in advance(SingleNet(run), optimiser):
         pass
     return run.state
 

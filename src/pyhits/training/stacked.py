@@ -28,7 +28,7 @@ from pyhits.training.loop import (
     attempt,
     train_net,
 )
-from pyhits.training.run import BLEW_UP, Run, advance
+from pyhits.training.run import BLEW_UP, NetTraining, advance
 
 
 class Stack:
@@ -38,7 +38,7 @@ class Stack:
 
     Parameters
     ----------
-    runs : sequence of Run
+    runs : sequence of NetTraining
         S of them, with equal settings.
 
     Attributes
@@ -47,7 +47,7 @@ class Stack:
         One a layer.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[NetTraining]) -> None:
         self.runs = list(runs)
         self._nets = [run.net for run in runs if isinstance(run.net, ResidualNet)]
         self._activate = ACTIVATIONS[self._nets[0].activation]
@@ -170,13 +170,13 @@ def _train_group(
 
 def _together(
     scales: Sequence[Scale], reports: Sequence[Progress | None], limit: float
-) -> Iterator[tuple[int, Run]]:
+) -> Iterator[tuple[int, NetTraining]]:
     """Train the nets of all scales once, and yield position and run as they stop."""
     runs = []
     for scale, report in zip(scales, reports, strict=True):
         seconds = limit if math.isfinite(limit) else None
         job = replace(scale.job, time_limit=seconds, checkpoint=None)
-        runs.append(Run(job, scale.stages, FACTORS[0], scale.history, report))
+        runs.append(NetTraining(job, scale.stages, FACTORS[0], scale.history, report))
     stack = Stack(runs)
     name = runs[0].job.recipe.optimizer
     optimiser = optimisers.build(name, stack.parameters, runs[0].learning_rate, batched=True)

@@ -6,17 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pyhits.util.printable import printable
 
-if TYPE_CHECKING:
-    from pyhits.training.parallel import Watch
-
 #: ``advance(done, total)``.
 Advance = Callable[[int, int], None]
+
+#: Called with one ``(step, total, validation_error)`` a scale; total 0 means not begun.
+Watch = Callable[[np.ndarray], None]
 
 #: Seconds after which a job is worth a bar.
 PATIENCE = 2.0
