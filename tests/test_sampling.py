@@ -310,7 +310,7 @@ def test_the_command_line_takes_a_sampling(tmp_path: Path) -> None:
     asked = ["fit", str(tmp_path / "d.npz"), "-o", str(out), "--quiet", *options, "--sampling"]
     done = CliRunner().invoke(app, [*asked, "residual"])
     assert done.exit_code == 0, done.output
-    assert pyhits.load(out).training.sampling == "residual"
+    assert pyhits.load(out).recipe.sampling == "residual"
     refused = CliRunner().invoke(app, [*asked, "uniformly"])
     assert refused.exit_code != 0
     assert "did you mean 'uniform'" in refused.stderr
