@@ -32,10 +32,10 @@ from benchmarks.mutation import Outcome, mutate_bytes, mutate_json, summary, try
 from pyhits.encoders import POD, Autoencoder, DelayEmbedding, Flatten
 from pyhits.errors import DivergenceError
 from pyhits.evaluation.report.text import describe, facts
+from pyhits.flowmaps.tabulate import tabulate
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.policies import arguments
 from pyhits.timestepper import TimeStepper
-from pyhits.training.tabulate import tabulate
 from pyhits.util.tensorfile import read_tensors, strict, to_bytes
 
 #: What may become of a file, beside a refusal: nothing was changed that matters; a sound model.

@@ -14,9 +14,9 @@ from conftest import rotation
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import CellMap, create
 from pyhits.flowmaps.base import FLOW_MAPS
+from pyhits.flowmaps.tabulate import Step, tabulate
 from pyhits.hierarchy import Stepper, sequential
 from pyhits.numerics.basis import Monomials
-from pyhits.training.tabulate import Step, tabulate
 from pyhits.util.tensorfile import read_tensors, write_tensors
 
 LOW, HIGH = np.full(2, -1.0), np.full(2, 1.0)

@@ -40,7 +40,7 @@ class CellMap(FlowMap):
     cells. A state outside ``low`` and ``high`` takes the increment of the nearest
     point inside.
 
-    :func:`pyhits.training.tabulate.tabulate` makes one.
+    :func:`pyhits.flowmaps.tabulate.tabulate` makes one.
 
     Parameters
     ----------

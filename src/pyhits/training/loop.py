@@ -12,6 +12,7 @@ import torch
 
 from pyhits.errors import TrainingError
 from pyhits.flowmaps import FlowMap
+from pyhits.flowmaps.tabulate import MOST_FEATURES, tabulate
 from pyhits.training.closed import fit_closed_form
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
@@ -19,7 +20,6 @@ from pyhits.training.ridge import solve
 from pyhits.training.run import BLEW_UP, NetTraining, TrainingState, train
 from pyhits.training.stages import Stages, prepare
 from pyhits.training.synthetic import SyntheticWindows, synthesise
-from pyhits.training.tabulate import MOST_FEATURES, tabulate
 from pyhits.util.clock import Clock, TimeIsUpError
 
 #: Fraction of the steps that two nets are trained for where it is open which is better.

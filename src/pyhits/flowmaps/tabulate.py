@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps import CellMap
+from pyhits.flowmaps.cells import CellMap
 from pyhits.numerics.basis import Monomials, n_monomials
 from pyhits.util.checks import as_count, as_positive
 from pyhits.util.clock import UNLIMITED, Clock
@@ -111,9 +111,22 @@ def tabulate(
         raise ArgumentError(f"Expected a population (n, {d}), got shape {population.shape}.")
     if not (np.isfinite(low) & np.isfinite(high) & (low <= high)).all():
         raise ArgumentError(f"Expected the corners of a box, got {low} and {high}.")
-    fit = _Fit.make(d, degree)
     begin = clock.now()
+    fit = _CellFit.make(d, degree)
     tree = _Tree.plant(step, fit, np.clip(population, low, high), low, high)
+    _refine(tree, tolerance, max_leaves, begin, clock, progress)
+    return _pack(tree, low, high)
+
+
+def _refine(
+    tree: _Tree,
+    tolerance: float,
+    max_leaves: int,
+    begin: float,
+    clock: Clock,
+    progress: Progress | None,
+) -> None:
+    """Split the cells that have the most of the error until it is small, or they are many."""
     while True:
         leaves = tree.leaves()
         share = tree.weight[leaves] * tree.error[leaves]
@@ -132,11 +145,10 @@ def tabulate(
         if not len(chosen):
             break
         tree.split(leaves[chosen])
-    return _pack(tree, low, high)
 
 
 @dataclass(frozen=True)
-class _Fit:
+class _CellFit:
     """What all fits of one degree share.
 
     Attributes
@@ -159,7 +171,7 @@ class _Fit:
     gain: np.ndarray
 
     @classmethod
-    def make(cls, dimension: int, degree: int) -> _Fit:
+    def make(cls, dimension: int, degree: int) -> _CellFit:
         from scipy.linalg import qr  # imported when used: it is not needed to forecast
 
         monomials = Monomials(dimension, degree)
@@ -221,7 +233,7 @@ class _Tree:
     """
 
     step: Step
-    fit: _Fit
+    fit: _CellFit
     population: np.ndarray
     origin: np.ndarray
     length: np.ndarray
@@ -237,7 +249,7 @@ class _Tree:
 
     @classmethod
     def plant(
-        cls, step: Step, fit: _Fit, population: np.ndarray, low: np.ndarray, high: np.ndarray
+        cls, step: Step, fit: _CellFit, population: np.ndarray, low: np.ndarray, high: np.ndarray
     ) -> _Tree:
         """Return the tree of the first cells, a uniform grid."""
         extent = high - low
