@@ -29,20 +29,20 @@ from pyhits.training import (
     RECIPES,
     Recipe,
     WindowSampler,
+    last_layer,
     loop,
-    ridge,
     varpro,
 )
 from pyhits.training.jobs import JobSettings, TrainingData, make_jobs
+from pyhits.training.last_layer import chains
 from pyhits.training.loop import train_scale
-from pyhits.training.ridge import chains
 from pyhits.training.stacked import train_stacked
 
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let searches for better hidden layers be few."""
-    monkeypatch.setattr(ridge, "_DRAWS", 1)
+    monkeypatch.setattr(last_layer, "_DRAWS", 1)
 
 
 def song(n_rows: int, d: int = 6, seed: int = 0) -> Trajectories:
@@ -142,7 +142,7 @@ def net_and_windows(
 ) -> tuple[ResidualNet, torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(n)
     net = ResidualNet(d, (h,)).double()
-    ridge._draw_hidden(net, 1.0, d**0.5, [0, 0])
+    last_layer.draw_hidden(net, 1.0, d**0.5, [0, 0])
     inputs = torch.from_numpy(rng.standard_normal((n, d)))
     return net, inputs, torch.from_numpy(rng.standard_normal((n, 2)))
 
@@ -150,10 +150,11 @@ def net_and_windows(
 @pytest.mark.parametrize("n", [8, 100])
 def test_the_solution_is_that_of_the_normal_equations(n: int) -> None:
     net, inputs, targets = net_and_windows(n)
-    features = ridge._features(net, inputs).numpy()
+    features = last_layer.features(net, inputs).numpy()
     top = np.linalg.svd(features, compute_uv=False)[0]
     found = {
-        penalty: weights.numpy() for penalty, weights in ridge._solutions(net, inputs, targets)
+        penalty: weights.numpy()
+        for penalty, weights in last_layer.last_layers(net, inputs, targets)
     }
     for penalty in (1e-6, 1e-2):
         damped = features.T @ features + penalty * top**2 * np.eye(features.shape[1])
@@ -163,13 +164,11 @@ def test_the_solution_is_that_of_the_normal_equations(n: int) -> None:
     np.testing.assert_allclose(found[min(found)], least, rtol=1e-7, atol=1e-9)
 
 
-def test_reduction_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reduction_in_blocks_changes_nothing() -> None:
     net, inputs, targets = net_and_windows(101)
-    whole = list(ridge._solutions(net, inputs, targets))
-    monkeypatch.setattr(ridge, "_ROWS", 9)
-    for (penalty, weights), (same, blocked) in zip(
-        whole, ridge._solutions(net, inputs, targets), strict=True
-    ):
+    whole = list(last_layer.last_layers(net, inputs, targets))
+    parts = last_layer.last_layers(net, inputs, targets, rows=9)
+    for (penalty, weights), (same, blocked) in zip(whole, parts, strict=True):
         assert penalty == same
         torch.testing.assert_close(weights, blocked, rtol=1e-9, atol=1e-11)
 
@@ -359,9 +358,9 @@ def test_an_interruption_keeps_what_was_finished(monkeypatch: pytest.MonkeyPatch
     def stop(job: Any, *rest: Any) -> Any:
         if job.step_size == 16:
             raise KeyboardInterrupt
-        return ridge.solve(job, *rest)
+        return last_layer.solve_last_layer(job, *rest)
 
-    monkeypatch.setattr(loop, "solve", stop)
+    monkeypatch.setattr(loop, "solve_last_layer", stop)
     with pytest.warns(PyHiTSWarning, match=r"kept step sizes \[1, 4\]"):
         model = memory(hidden_sizes=(64,)).fit(song(60))
     assert model.selection_.step_sizes == (1, 4)

@@ -16,7 +16,7 @@ from pyhits.flowmaps.tabulate import MOST_FEATURES, tabulate
 from pyhits.training.closed import fit_closed_form
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
-from pyhits.training.ridge import solve
+from pyhits.training.last_layer import solve_last_layer
 from pyhits.training.run import BLEW_UP, NetTraining, TrainingState, train
 from pyhits.training.stages import Stages, prepare
 from pyhits.training.synthetic import SyntheticWindows, synthesise
@@ -235,7 +235,7 @@ def _tabulate(
 def train_net(scale: Scale, progress: Progress | None) -> FlowMap:
     """Train the net; fall back on smaller learning rates, and on the polynomial if it is better."""
     if scale.job.recipe.optimizer == "ridge":
-        state = solve(_in_time(scale.job, scale.clock), scale.stages, progress)
+        state = solve_last_layer(_in_time(scale.job, scale.clock), scale.stages, progress)
         scale.history.stopped_by = "closed form"
         return scale.choose(state)
     nets = scale.contest()

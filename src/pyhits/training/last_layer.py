@@ -2,7 +2,7 @@
 
 Hidden layers stay as drawn (Huang, Zhu, Siew 2006, "Extreme learning machine"); the last, in which
 the net is linear, minimises the squared error with a penalty on its weights. How large the hidden
-weights are and how strong the penalty decides the error of several steps on held-out windows.
+weights are and how strong the penalty decides the error of several steps on validation windows.
 With more hidden units than windows the recorded steps are met to rounding. With coupled windows,
 which are to be met and no others, units that are too few are then fitted
 (:mod:`pyhits.training.varpro`).
@@ -14,6 +14,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ PENALTIES = tuple(10.0**k for k in range(-30, 1, 4))
 
 #: Windows that are solved for and numbers in their states, at most; windows of errors; rows of
 #: features that are reduced at once.
-_N_FIT, _MOST_NUMBERS, _N_HELD, _ROWS = 32_768, 4_000_000, 512, 8_192
+_N_FIT, _MOST_NUMBERS, _N_VALIDATION, _ROWS = 32_768, 4_000_000, 512, 8_192
 
 #: Relative squared error that rounding leaves: nothing better is looked for where that takes long.
 _EXACT = {torch.float32: 1e-12, torch.float64: 1e-28}
@@ -60,7 +61,9 @@ _ARRIVING = {torch.float32: 1e-13, torch.float64: 1e-30}
 _PERTURBED = {torch.float32: 1e-6, torch.float64: 1e-12}
 
 
-def solve(job: ScaleJob, stages: Stages, progress: Progress | None = None) -> TrainingState:
+def solve_last_layer(
+    job: ScaleJob, stages: Stages, progress: Progress | None = None
+) -> TrainingState:
     """Return the weights of the best hidden layers and last layer, with what was tried.
 
     Parameters
@@ -71,50 +74,32 @@ def solve(job: ScaleJob, stages: Stages, progress: Progress | None = None) -> Tr
     stages : Stages
         Increments and polynomial base; its net is left untouched.
     progress : callable, optional
-        Told after each gain.
+        Called after each gain.
     """
     begin = time.perf_counter()
+    deadline = None if job.time_limit is None else begin + job.time_limit
     net = copy.deepcopy(stages.net)
     assert isinstance(net, ResidualNet)
-    inputs, targets = _pairs(job, stages, net)
-    size = float(inputs.square().sum(dim=1).mean().sqrt()) or 1.0
-    judge = _Judge(job, stages)
-    exact = _EXACT[net.scale.dtype]
-    little = is_little(len(inputs), max(net.hidden_sizes, default=0), net.dimension)
+    problem = LastLayer.of(job, stages, net)
     state = TrainingState()
     best = math.inf, math.inf
-    deadline = None if job.time_limit is None else begin + job.time_limit
-    tries = _tries(job, net, inputs, targets)
-    if job.recipe.windows != "coupled" and max(net.hidden_sizes, default=0) >= 2 * _SCOUTS:
-        scouted = _scouted(net, [t[0] for t in tries], inputs, targets, judge, size, job.seed)
-        tries.sort(key=lambda t: scouted[t[0]])
+    tries = problem.tries(net)
     for k, (gain, draw, fit) in enumerate(tries):
-        _draw_hidden(net, gain, size, [job.seed, draw])
+        problem.draw(net, gain, draw)
         if fit:
-            hidden = copy.deepcopy(net).double()
-            fit_hidden(_linear(hidden)[0], net.activation, inputs, targets, deadline)
-            net.load_state_dict(hidden.state_dict())
-        # Behind the hidden weights as the net's arithmetic rounds them.
-        for penalty, weights in _solutions(copy.deepcopy(net).double(), inputs, targets):
-            _set_last(net, weights)
-            errors = judge(net)
-            state.records.append(
-                {
-                    "step": len(state.records) + 1,
-                    "seconds": time.perf_counter() - begin,
-                    "gain": gain,
-                    "penalty": penalty,
-                    "validation_error": errors[0],
-                }
-            )
+            problem.fit_hidden(net, deadline)
+        for penalty, errors in problem.solutions(net):
+            record = {"gain": gain, "penalty": penalty, "validation_error": errors[0]}
+            seconds = time.perf_counter() - begin
+            state.records.append({"step": len(state.records) + 1, "seconds": seconds} | record)
             if errors < best:
                 best = errors
                 state.best = {k: v.detach().clone() for k, v in net.state_dict().items()}
         state.step, state.seconds = len(state.records), time.perf_counter() - begin
         if progress is not None:
             progress(k + 1, len(tries), best[0])
-        late = job.time_limit is not None and state.seconds * (k + 2) / (k + 1) > job.time_limit
-        if late or (best[0] <= exact and not little):
+        late = deadline is not None and state.seconds * (k + 2) / (k + 1) > deadline - begin
+        if late or (best[0] <= _EXACT[net.scale.dtype] and not problem.is_little(net)):
             break
     if state.best:
         net.load_state_dict(state.best)
@@ -122,48 +107,85 @@ def solve(job: ScaleJob, stages: Stages, progress: Progress | None = None) -> Tr
     return state
 
 
-def _tries(
-    job: ScaleJob, net: ResidualNet, inputs: Tensor, targets: Tensor
-) -> list[tuple[float, int, bool]]:
-    """Return gains, numbers of draws, and whether the hidden layer is fitted, in their order."""
-    coupled = job.recipe.windows == "coupled"
-    gains = GAINS["coupled" if coupled else "anywhere"]
-    tries = [(gain, 0, False) for gain in gains]
-    if not net.hidden_sizes:
-        return tries[:1]
-    single = coupled and len(net.hidden_sizes) == 1
-    if single and is_possible(len(inputs), net.hidden_sizes[0], net.dimension, targets.shape[1]):
-        # Units that meet the targets as they are drawn gain a little from being fitted, once.
-        draws = _DRAWS if len(inputs) > net.hidden_sizes[0] + 1 else 1
-        tries += [(gain, draw, True) for draw in range(draws) for gain in _GAINS_TO_FIT]
-    return tries
+@dataclass(frozen=True)
+class LastLayer:
+    """What last layers are solved for, and what judges them.
 
+    Attributes
+    ----------
+    job : ScaleJob
+    inputs, targets : Tensor, shapes (n, d) and (n, m d)
+        States and what the net is to return there, float64.
+    size : float
+        Root mean square norm of the inputs.
+    judge : RolloutErrors
+    """
 
-def _scouted(
-    net: ResidualNet,
-    gains: list[float],
-    inputs: Tensor,
-    targets: Tensor,
-    judge: _Judge,
-    size: float,
-    seed: int,
-) -> dict[float, tuple[float, float]]:
-    """Return the errors that a net of few units has with each gain."""
-    few = [min(width, _SCOUTS) for width in net.hidden_sizes]
-    small = create(net.kind, net.config() | {"hidden_sizes": few}).to(net.scale.dtype)
-    assert isinstance(small, ResidualNet)
-    small.scale.copy_(net.scale)
-    if small.base is not None and net.base is not None:
-        small.base.load_state_dict(net.base.state_dict())
-    found = {}
-    for gain in gains:
-        _draw_hidden(small, gain, size, [seed, 0])
-        errors = []
-        for _, weights in _solutions(copy.deepcopy(small).double(), inputs, targets):
-            _set_last(small, weights)
-            errors.append(judge(small))
-        found[gain] = min(errors)
-    return found
+    job: ScaleJob
+    inputs: Tensor
+    targets: Tensor
+    size: float
+    judge: RolloutErrors
+
+    @classmethod
+    def of(cls, job: ScaleJob, stages: Stages, net: ResidualNet) -> LastLayer:
+        """Return what a net of one scale is solved for."""
+        inputs, targets = _pairs(job, stages, net)
+        size = float(inputs.square().sum(dim=1).mean().sqrt()) or 1.0
+        return cls(job, inputs, targets, size, RolloutErrors(job, stages))
+
+    def tries(self, net: ResidualNet) -> list[tuple[float, int, bool]]:
+        """Return gains, numbers of draws, and whether hidden layers are fitted, in their order."""
+        coupled = self.job.recipe.windows == "coupled"
+        tries = [(gain, 0, False) for gain in GAINS["coupled" if coupled else "anywhere"]]
+        if not net.hidden_sizes:
+            return tries[:1]
+        n, widest = len(self.inputs), max(net.hidden_sizes)
+        if not coupled and widest >= 2 * _SCOUTS:
+            scouted = self._scouted(net, [gain for gain, _, _ in tries])
+            return sorted(tries, key=lambda t: scouted[t[0]])
+        single = coupled and len(net.hidden_sizes) == 1
+        if single and is_possible(n, widest, net.dimension, self.targets.shape[1]):
+            # Units that meet the targets as they are drawn gain a little from being fitted, once.
+            draws = _DRAWS if n > widest + 1 else 1
+            tries += [(gain, draw, True) for draw in range(draws) for gain in _GAINS_TO_FIT]
+        return tries
+
+    def _scouted(self, net: ResidualNet, gains: list[float]) -> dict[float, tuple[float, float]]:
+        """Return the errors that a net of few units has with each gain."""
+        few = [min(width, _SCOUTS) for width in net.hidden_sizes]
+        small = create(net.kind, net.config() | {"hidden_sizes": few}).to(net.scale.dtype)
+        assert isinstance(small, ResidualNet)
+        small.scale.copy_(net.scale)
+        if small.base is not None and net.base is not None:
+            small.base.load_state_dict(net.base.state_dict())
+        errors = {}
+        for gain in gains:
+            self.draw(small, gain, 0)
+            errors[gain] = min(error for _, error in self.solutions(small))
+        return errors
+
+    def draw(self, net: ResidualNet, gain: float, draw: int) -> None:
+        """Draw the hidden layers of a net so that the inputs excite them by ``gain``."""
+        draw_hidden(net, gain, self.size, [self.job.seed, draw])
+
+    def fit_hidden(self, net: ResidualNet, deadline: float | None) -> None:
+        """Fit the hidden layer of a net that has one (:mod:`pyhits.training.varpro`)."""
+        hidden = copy.deepcopy(net).double()
+        fit_hidden(_linear(hidden)[0], net.activation, self.inputs, self.targets, deadline)
+        net.load_state_dict(hidden.state_dict())
+
+    def solutions(self, net: ResidualNet) -> Iterator[tuple[float, tuple[float, float]]]:
+        """Set the last layer under each penalty in turn; yield the penalty and the errors."""
+        # Behind the hidden weights as the net's arithmetic rounds them.
+        exact = copy.deepcopy(net).double()
+        for penalty, weights in last_layers(exact, self.inputs, self.targets):
+            _set_last(net, weights)
+            yield penalty, self.judge(net)
+
+    def is_little(self, net: ResidualNet) -> bool:
+        """Whether the hidden layer is fitted in less than seconds."""
+        return is_little(len(self.inputs), max(net.hidden_sizes, default=0), net.dimension)
 
 
 def _pairs(job: ScaleJob, stages: Stages, net: ResidualNet) -> tuple[Tensor, Tensor]:
@@ -181,7 +203,7 @@ def _pairs(job: ScaleJob, stages: Stages, net: ResidualNet) -> tuple[Tensor, Ten
     return inputs, targets[0]
 
 
-def _draw_hidden(net: ResidualNet, gain: float, size: float, seed: list[int]) -> None:
+def draw_hidden(net: ResidualNet, gain: float, size: float, seed: list[int]) -> None:
     """Draw the hidden layers: normal, so that inputs of norm ``size`` excite them by ``gain``."""
     rng = np.random.default_rng(seed)
     with torch.no_grad():
@@ -191,16 +213,21 @@ def _draw_hidden(net: ResidualNet, gain: float, size: float, seed: list[int]) ->
             layer.bias.copy_(torch.from_numpy(rng.standard_normal(layer.bias.shape)))
 
 
-def _solutions(net: ResidualNet, inputs: Tensor, targets: Tensor) -> Iterator[tuple[float, Tensor]]:
-    """Yield penalties and the last layer's weights under each, ``(h + 1, m d)``, bias last."""
-    blocks = zip(torch.split(inputs, _ROWS), torch.split(targets, _ROWS), strict=True)
-    ridge = Ridge.of_blocks((_features(net, states), changes) for states, changes in blocks)
+def last_layers(
+    net: ResidualNet, inputs: Tensor, targets: Tensor, *, rows: int = _ROWS
+) -> Iterator[tuple[float, Tensor]]:
+    """Yield penalties and the last layer's weights under each, ``(h + 1, m d)``, bias last.
+
+    Of that many ``rows`` the features are made and reduced at once.
+    """
+    blocks = zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True)
+    ridge = Ridge.of_blocks((features(net, states), changes) for states, changes in blocks)
     for penalty in PENALTIES:
         yield penalty, ridge.solve(penalty)
 
 
 @torch.inference_mode()
-def _features(net: ResidualNet, states: Tensor) -> Tensor:
+def features(net: ResidualNet, states: Tensor) -> Tensor:
     """Return the last hidden layer's outputs and a one, ``(n, h + 1)``."""
     activate = ACTIVATIONS[net.activation]
     for layer in _linear(net)[:-1]:
@@ -219,11 +246,11 @@ def _linear(net: ResidualNet) -> list[nn.Linear]:
     return [layer for layer in net.layers if isinstance(layer, nn.Linear)]
 
 
-class _Judge:
-    """Errors of several steps on held-out windows, in the arithmetic that the net steps in."""
+class RolloutErrors:
+    """Errors of several steps on validation windows, in the arithmetic that the net steps in."""
 
     def __init__(self, job: ScaleJob, stages: Stages) -> None:
-        rows, self.inside = chains(job.validation, _N_HELD, _MOST_NUMBERS)
+        rows, self.inside = chains(job.validation, _N_VALIDATION, _MOST_NUMBERS)
         self.truth = job.validation.states(rows.ravel()).reshape(*rows.shape, -1)
         self.dtype = stages.net.scale.dtype
         d = self.truth.shape[-1]
@@ -251,8 +278,8 @@ class _Judge:
                 found = within.double().numpy().swapaxes(0, 1)[: len(truth)]
                 missed = found[:, :n][inside] - truth[inside]
                 total += float(np.square(missed).sum())
-                apart = found[:, n:][inside] - found[:, :n][inside]
-                grown += float(np.square(apart).sum())
+                distance = found[:, n:][inside] - found[:, :n][inside]
+                grown += float(np.square(distance).sum())
                 count += missed.size
                 if k == 1:
                     first = total / (max(count, 1) * self.size)
