@@ -70,7 +70,7 @@ class DrivenPolynomial(Polynomial):
         n_steps : int
             Horizon in multiples of ``dt``.
         inputs : array, shape (n, m, k), or (m, k) for one state
-            Row i acts from row i to the next; the last is held where there are fewer than
+            Row i acts from row i to the next; the last goes on where there are fewer than
             ``n_steps``.
         on_divergence : {"raise", "return"}
             As other baselines.

@@ -1,4 +1,4 @@
-"""The simple baselines that stand beside a model in every evaluation."""
+"""The simple baselines that every evaluation compares a model with."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _some(data: Trajectories, share: float = 1.0) -> Trajectories:
     if data.n_rows <= most:
         return data
     count = max(1, len(data) * most // data.n_rows)
-    few = some_of(data, count)
-    if few.n_rows <= 2 * most:
-        return few
-    return Trajectories([rows[-most:] for rows in few], few.dt, feature_names=few.feature_names)
+    some = some_of(data, count)
+    if some.n_rows <= 2 * most:
+        return some
+    return Trajectories([rows[-most:] for rows in some], some.dt, feature_names=some.feature_names)

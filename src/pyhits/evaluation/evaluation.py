@@ -209,7 +209,7 @@ class Evaluation:
             ("  reconstruction", f"{self.reconstruction_nrmse:.3e}   (what the encoder loses)"),
             (
                 "  stepping",
-                f"{self.stepping_nrmse:.3e}   (beside the truth as the encoder keeps it)",
+                f"{self.stepping_nrmse:.3e}   (against the truth, encoded and decoded)",
             ),
         ]
 

@@ -166,11 +166,11 @@ def spectral_distance(truth: np.ndarray, predicted: np.ndarray, *, along: str = 
     else:
         true, own = pair.spectra()
     strongest = true.max(axis=0)
-    kept = true > _LEAST_ENERGY * strongest
-    if not kept.any():
+    strong = true > _LEAST_ENERGY * strongest
+    if not strong.any():
         return 0.0
     least = np.broadcast_to(_LEAST_ENERGY**2 * strongest, true.shape)
-    distance = np.abs(np.log10(np.maximum(own[kept], least[kept]) / true[kept]))
+    distance = np.abs(np.log10(np.maximum(own[strong], least[strong]) / true[strong]))
     return float(distance.mean())
 
 

@@ -242,11 +242,11 @@ class Calibration(Stored):
         """Compare arrays with each other's lengths."""
         k, d = (found[name].shape[:1] if name in found else () for name in ("steps", "unit"))
         scores = found.get("scores", TensorSpec("F32", ())).shape
-        kept = (scores[0], *k, scores[2]) if len(scores) == 3 else (1, *k, *d)
+        shape = (scores[0], *k, scores[2]) if len(scores) == 3 else (1, *k, *d)
         expected = {
             "steps": TensorSpec("I64", k or (1,)),
             "counts": TensorSpec("I64", k or (1,)),
-            "scores": TensorSpec("F32", kept),
+            "scores": TensorSpec("F32", shape),
             "unit": TensorSpec("F64", d or (1,)),
         }
         check_specs(expected, found, where)

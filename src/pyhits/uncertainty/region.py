@@ -74,40 +74,44 @@ class Region(Stored):
     def of(
         cls,
         train: Trajectories,
-        held: Trajectories,
+        validation: Trajectories,
         scale: np.ndarray,
-        whole: Trajectories | None = None,
+        every: Trajectories | None = None,
     ) -> Region:
-        """Return the region of training data; ``held`` says how far fresh states lie from it.
+        """Return the region of training data.
 
-        Where the ``whole`` was fitted to in the end, ``held`` included, it is the region of that.
+        Parameters
+        ----------
+        train : Trajectories
+        validation : Trajectories
+            How far these lie from the training data says how far fresh states may; ``train`` itself
+            where nothing was held out.
+        scale : array, shape (d,)
+        every : Trajectories, optional
+            What was fitted to in the end, validation data included: the region is that of these.
         """
         some = _some_rows(train)
-        # With nothing held out, every other row says how far the rest lie apart.
-        others = some[1::2] if held is train else _some_rows(held)
-        some = some[::2] if held is train else some
-        low = train.values.min(axis=0).astype(np.float64)
-        region = cls(
-            names=train.feature_names,
-            low=low,
-            high=train.values.max(axis=0).astype(np.float64),
-            scale=np.asarray(scale, dtype=np.float64),
-            points=((train.values[some] - low) / scale).astype(np.float32),
-            radius=0.0,
-        )
-        farthest = float(region.distances(held.values[others]).max())
+        # With nothing held out, every other row says how far the rest lie from each other.
+        others = some[1::2] if validation is train else _some_rows(validation)
+        some = some[::2] if validation is train else some
+        region = cls._spanned(train, some, scale)
+        farthest = float(region.distances(validation.values[others]).max())
+        if every is not None:
+            region = cls._spanned(every, _some_rows(every), scale)
         least = _NEAR * float(np.sqrt(train.n_features))
-        if whole is None:
-            return replace(region, radius=max(least, _SLACK * farthest))
-        low, high = whole.values.min(axis=0), whole.values.max(axis=0)
-        points = ((whole.values[_some_rows(whole)] - low) / scale).astype(np.float32)
+        return replace(region, names=train.feature_names, radius=max(least, _SLACK * farthest))
+
+    @classmethod
+    def _spanned(cls, data: Trajectories, rows: np.ndarray, scale: np.ndarray) -> Region:
+        """Return the box of data with the states of some rows; what is near is not known yet."""
+        low = data.values.min(axis=0).astype(np.float64)
         return cls(
-            region.names,
-            low.astype(np.float64),
-            high.astype(np.float64),
-            region.scale,
-            points,
-            max(least, _SLACK * farthest),
+            names=data.feature_names,
+            low=low,
+            high=data.values.max(axis=0).astype(np.float64),
+            scale=np.asarray(scale, dtype=np.float64),
+            points=((data.values[rows] - low) / scale).astype(np.float32),
+            radius=0.0,
         )
 
     def plain(self) -> dict[str, Any]:
