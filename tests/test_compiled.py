@@ -1,4 +1,4 @@
-"""Stepping with compiled code, and decoding: what surrounds the engine."""
+"""Stepping with compiled code, and decoding: what surrounds the stepper."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DivergenceError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet
+from pyhits.flowmaps.base import StepInto
 from pyhits.hierarchy import (
     Batching,
     Candidate,
@@ -434,3 +435,19 @@ def test_threads_may_step_with_one_stepper() -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda start: stepper.rollout(start, 40), starts))
     assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def test_a_second_forecast_makes_nothing_anew() -> None:
+    class Counted(PolynomialMap):
+        made = 0
+
+        def stepper(self, max_rows: int) -> StepInto:
+            type(self).made += 1
+            return super().stepper(max_rows)
+
+    hierarchy = Hierarchy({1: Counted(2, 1), 4: Counted(2, 1)})
+    start = np.ones((1, 2))
+    for _ in range(3):
+        forecast(start, hierarchy, identity(), 8)
+        forecast(start, hierarchy, identity(), 4, step_sizes=[4], at=np.array([4.0]))
+    assert Counted.made == 3  # both coupled, and the coarse one alone

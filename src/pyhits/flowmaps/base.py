@@ -143,7 +143,7 @@ class FlowMap(nn.Module, Stored):
     def stepper(self, max_rows: int) -> StepInto:
         """Return a function that steps up to ``max_rows`` states into a given buffer.
 
-        The forecast engine calls it thousands of times on equal shapes; a family may override it
+        A ``Stepper`` calls it thousands of times on equal shapes; a family may override it
         to work in buffers that it allocates once.
         """
 
