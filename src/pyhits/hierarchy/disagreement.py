@@ -165,13 +165,11 @@ def agreements(
         starts = Stretches.anywhere(offsets, coarse).starts
         if len(starts) == 0:
             break
-        most = min(_MEASURED, len(starts))
-        if clock.is_limited:
-            some, enough = rows[starts[:_TIMED]], min(most, _LEAST)
-            most = min(most, _affordable(some, steppers[fine], coarse // fine, clock))
-            if most < enough:
-                clock.cut("how far neighbouring scales agree")
-                break
+        some = rows[starts[:_TIMED]]
+        most = min(len(starts), _affordable(some, steppers[fine], coarse // fine, clock))
+        if most < min(len(starts), _LEAST):
+            clock.cut("how far neighbouring scales agree")
+            break
         starts = starts[evenly(len(starts), most)]
         once, composed = _both(rows[starts], steppers[coarse], steppers[fine])
         measured[coarse] = _agreement(once, composed, rows[starts + coarse], per)
@@ -192,11 +190,13 @@ def _agreement(once: Tensor, composed: Tensor, truth: Tensor, weights: Tensor) -
 
 
 def _affordable(states: Tensor, stepper: Stepper, n_steps: int, clock: Clock) -> int:
-    """Return how many states there is time to step so often, by what one step of a few takes."""
+    """Return how many states to step so often: by what one step takes, where time is limited."""
+    if not clock.is_limited:
+        return _MEASURED
     begin = clock.now()
     stepper.step(states)
     each = (clock.now() - begin) / len(states)
-    return int(clock.left / 2 / max(each * n_steps, 1e-9))
+    return min(_MEASURED, int(clock.left / 2 / max(each * n_steps, 1e-9)))
 
 
 def pair(trained: Iterable[int], coarsest: int, n_steps: int) -> tuple[int, int]:
