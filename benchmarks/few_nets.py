@@ -24,7 +24,7 @@ from pyhits.training import Recipe, closed
 from pyhits.training.history import History
 from pyhits.training.jobs import JobSettings, ScaleJob, TrainingData, make_jobs
 from pyhits.training.nets import NET
-from pyhits.training.search import Search
+from pyhits.training.search import FormSearch
 
 #: Rows to fit to, and those with the ones that choose.
 N_FIT, N_KNOWN = 640, 800
@@ -52,7 +52,7 @@ def compare(rows: np.ndarray, step_size: int, noise: float) -> tuple[float, floa
         )[0]
 
     first, again, last = job(fitted, choosing), job(known, known), job(fitted, later)
-    search = Search(first.train, first.validation)
+    search = FormSearch(first.train, first.validation)
     form = search.run()
     history = History(step_size)
     net = closed.competing_net(first, search, form, history)
@@ -60,7 +60,7 @@ def compare(rows: np.ndarray, step_size: int, noise: float) -> tuple[float, floa
         return None
     solved = History(step_size, form=form.form.as_dict())
     below = search.best["polynomial"].form.as_dict() if net.net.base is not None else {}
-    judge = Search(last.train, last.validation, "polynomial").judge
+    judge = FormSearch(last.train, last.validation, "polynomial").judge
     scores = [
         judge(closed.fit_again(again, chosen, known_as))
         for chosen, known_as in (

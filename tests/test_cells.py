@@ -14,7 +14,7 @@ from conftest import rotation
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import CellMap, create
 from pyhits.flowmaps.base import FLOW_MAPS
-from pyhits.flowmaps.tabulate import Step, tabulate
+from pyhits.flowmaps.tabulate import StepFunction, tabulate
 from pyhits.hierarchy import Stepper, sequential
 from pyhits.numerics.basis import Monomials
 from pyhits.util.tensorfile import read_tensors, write_tensors
@@ -27,7 +27,7 @@ def square(n: int, d: int = 2, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-1, 1, (n, d))
 
 
-def spiral(time: float) -> Step:
+def spiral(time: float) -> StepFunction:
     """Exact flow of ``r' = r - r^3``, turning by one radian a unit of time.
 
     It spreads the unstable origin over the whole disc: by ``exp(time)``.
@@ -41,7 +41,7 @@ def spiral(time: float) -> Step:
     return step
 
 
-def error(flow_map: CellMap, step: Step, states: np.ndarray) -> float:
+def error(flow_map: CellMap, step: StepFunction, states: np.ndarray) -> float:
     """Mean squared error of one step."""
     after = flow_map(torch.from_numpy(states).to(flow_map.low.dtype)).double().numpy()
     return float(np.mean((after - step(states)) ** 2))

@@ -46,14 +46,14 @@ _DEEPEST, _MOST_BOXES = 20, 1 << 16
 _ROUNDING = 1e-12
 
 #: Takes states ``(n, d)``, float64, one coarse step forward.
-Step = Callable[[np.ndarray], np.ndarray]
+StepFunction = Callable[[np.ndarray], np.ndarray]
 
 #: ``progress(n_leaves, error)``.
-Progress = Callable[[int, float], None]
+CellProgress = Callable[[int, float], None]
 
 
 def tabulate(
-    step: Step,
+    step: StepFunction,
     population: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,
@@ -61,7 +61,7 @@ def tabulate(
     tolerance: float,
     max_leaves: int | None = None,
     degree: int | None = None,
-    progress: Progress | None = None,
+    progress: CellProgress | None = None,
     clock: Clock = UNLIMITED,
 ) -> CellMap:
     """Tabulate a step, splitting cells where states occur and the error is largest.
@@ -124,7 +124,7 @@ def _refine(
     max_leaves: int,
     begin: float,
     clock: Clock,
-    progress: Progress | None,
+    progress: CellProgress | None,
 ) -> None:
     """Split the cells that have the most of the error until it is small, or they are many."""
     while True:
@@ -232,7 +232,7 @@ class _Tree:
         Leaf that each state of the population lies in.
     """
 
-    step: Step
+    step: StepFunction
     fit: _CellFit
     population: np.ndarray
     origin: np.ndarray
@@ -249,7 +249,12 @@ class _Tree:
 
     @classmethod
     def plant(
-        cls, step: Step, fit: _CellFit, population: np.ndarray, low: np.ndarray, high: np.ndarray
+        cls,
+        step: StepFunction,
+        fit: _CellFit,
+        population: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
     ) -> _Tree:
         """Return the tree of the first cells, a uniform grid."""
         extent = high - low

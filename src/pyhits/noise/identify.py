@@ -60,7 +60,7 @@ _REGRESSED = 1e-6
 
 
 @dataclass(frozen=True)
-class Pieces:
+class BlockAverages:
     """Noisy trajectories as local averages over blocks of rows, with a first guess of the motion.
 
     Attributes
@@ -83,18 +83,20 @@ class Pieces:
         """Return the number of trajectories."""
         return len(self.smoothed)
 
-    def __getitem__(self, pieces: np.ndarray) -> Pieces:
+    def __getitem__(self, pieces: np.ndarray) -> BlockAverages:
         """Return some of them."""
-        return Pieces(
+        return BlockAverages(
             self.observed[pieces], self.smoothed[pieces], self.slopes[pieces], self.shortest
         )
 
-    def cut(self, n_times: int) -> Pieces:
+    def cut(self, n_times: int) -> BlockAverages:
         """Return the first blocks of each."""
         given = self.observed
         states = given.states[:, :n_times]
         observed = Observations(states, given.first, given.spacing, given.sigma)
-        return Pieces(observed, self.smoothed[:, :n_times], self.slopes[:, :n_times], self.shortest)
+        return BlockAverages(
+            observed, self.smoothed[:, :n_times], self.slopes[:, :n_times], self.shortest
+        )
 
     def lengths(self, longest: int | None = None) -> list[int]:
         """Return the lengths of segments to go through, in blocks."""
@@ -172,7 +174,7 @@ class Identified:
 
 
 def identify(
-    pieces: Pieces,
+    pieces: BlockAverages,
     *,
     n_threads: int = 1,
     progress: Advance | None = None,
@@ -185,7 +187,7 @@ def identify(
 
     Parameters
     ----------
-    pieces : Pieces
+    pieces : BlockAverages
     n_threads : int
         Blocks of segments worked on side by side.
     progress : callable, optional
@@ -215,7 +217,7 @@ def identify(
 
 
 def _better_and_better(
-    pieces: Pieces, n_threads: int, progress: Advance | None, clock: Clock
+    pieces: BlockAverages, n_threads: int, progress: Advance | None, clock: Clock
 ) -> Iterator[Identified]:
     """Yield fields of rising degree that gain, of longer segments, and of the terms needed."""
     d = pieces.smoothed.shape[2]
@@ -256,7 +258,7 @@ def _better_and_better(
 
 def follow(
     field: PolynomialField,
-    pieces: Pieces,
+    pieces: BlockAverages,
     length: int,
     *,
     n_threads: int = 1,
@@ -289,7 +291,7 @@ def _degrees(dimension: int, n_observed: int) -> list[int]:
     return [degree for degree, count in free.items() if count <= most]
 
 
-def _some(pieces: Pieces, p: int, work: float) -> Pieces:
+def _some(pieces: BlockAverages, p: int, work: float) -> BlockAverages:
     """Return as many of the pieces, evenly chosen, as the work on them allows."""
     d = pieces.smoothed.shape[2]
     each = 8.0 * d * d * (d + p) * np.isfinite(pieces.observed.states[..., 0]).sum(axis=1)
@@ -301,7 +303,7 @@ def _some(pieces: Pieces, p: int, work: float) -> Pieces:
     return some if share >= 1 else some.cut(max(_LEAST_BLOCKS, int(share * n_times)))
 
 
-def _of_degree(pieces: Pieces, degree: int, n_threads: int, clock: Clock) -> Identified:
+def _of_degree(pieces: BlockAverages, degree: int, n_threads: int, clock: Clock) -> Identified:
     """ShootingFit a field with all terms up to a degree to the shortest segments."""
     field = _regress(pieces, PolynomialField.zero(pieces.smoothed.shape[2], degree))
     length = pieces.lengths()[0]
@@ -310,7 +312,9 @@ def _of_degree(pieces: Pieces, degree: int, n_threads: int, clock: Clock) -> Ide
     return Identified.of(fit, length, observed)
 
 
-def _lengthened(pieces: Pieces, found: Identified, n_threads: int, clock: Clock) -> Identified:
+def _lengthened(
+    pieces: BlockAverages, found: Identified, n_threads: int, clock: Clock
+) -> Identified:
     """Leave out terms and fit to ever longer segments, as long as that pays."""
     best = found
     for length in pieces.lengths():
@@ -334,7 +338,7 @@ def _lengthened(pieces: Pieces, found: Identified, n_threads: int, clock: Clock)
     return best
 
 
-def _regress(pieces: Pieces, field: PolynomialField) -> PolynomialField:
+def _regress(pieces: BlockAverages, field: PolynomialField) -> PolynomialField:
     """ShootingFit the field to the slopes of the smoothed states."""
     sound = np.isfinite(pieces.slopes).all(axis=2)
     states, slopes = pieces.smoothed[sound], pieces.slopes[sound]
@@ -345,7 +349,7 @@ def _regress(pieces: Pieces, field: PolynomialField) -> PolynomialField:
     return field.with_free(solution.numpy()[field.active])
 
 
-def _finished(pieces: Pieces, found: Identified, n_threads: int, clock: Clock) -> Identified:
+def _finished(pieces: BlockAverages, found: Identified, n_threads: int, clock: Clock) -> Identified:
     """ShootingFit all terms again, to more trajectories, and leave out those that are not needed.
 
     Over segments so long that a chaotic field loses them, shorter ones are taken.

@@ -48,7 +48,7 @@ StepStates = Callable[[np.ndarray, int], np.ndarray]
 
 
 @dataclass(frozen=True)
-class InitialStates:
+class EstimatedStates:
     """States at the ends of recordings, where forecasts begin.
 
     Attributes
@@ -75,7 +75,7 @@ class InitialStates:
 
 def estimate_initial_states(
     stepper: StepStates, recordings: list[np.ndarray], sigma: np.ndarray, scale: np.ndarray
-) -> InitialStates:
+) -> EstimatedStates:
     """Return the last states of recordings without their noise.
 
     The state some rows before the end is chosen so that the model, stepped on from it, fits the
@@ -104,12 +104,12 @@ def estimate_initial_states(
     size = max(1, _AT_ONCE // ((d + 1) * d * most))
     for begin in range(0, n, size):
         part = slice(begin, begin + size)
-        _fill(_Model(stepper, weight, move), known[part], states[part], used[part])
-    return InitialStates(states, used)
+        _fill(_SteppedModel(stepper, weight, move), known[part], states[part], used[part])
+    return EstimatedStates(states, used)
 
 
 @dataclass(frozen=True)
-class _Model:
+class _SteppedModel:
     """A model whose solutions are fitted to rows.
 
     Attributes
@@ -158,7 +158,7 @@ class _Model:
 class _FirstStates:
     """Least squares in the states that lead to given rows, ``(n, rows, d)``."""
 
-    model: _Model
+    model: _SteppedModel
     rows: np.ndarray
 
     def costs(self, x: np.ndarray, which: np.ndarray) -> np.ndarray:
@@ -172,7 +172,7 @@ class _FirstStates:
         return self.model.equations(slopes, self.rows[which] - found)
 
 
-def _fill(model: _Model, known: np.ndarray, states: np.ndarray, used: np.ndarray) -> None:
+def _fill(model: _SteppedModel, known: np.ndarray, states: np.ndarray, used: np.ndarray) -> None:
     """Fill in ``states`` and ``used`` of some recordings, over ever more rows."""
     going = np.arange(len(known))
     within = np.full(states.shape, np.inf)

@@ -13,8 +13,8 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.noise.field import PolynomialField
 from pyhits.noise.identify import (
     MOST_SPREADING,
+    BlockAverages,
     Identified,
-    Pieces,
     affordable,
     follow,
     identify,
@@ -126,7 +126,7 @@ class FieldSolutions:
         best = choose_window(self.noisy[0], self.sigma, degrees=(2,), clock=self.clock)
         return max(3, best.width // _BLOCK_PART | 1)
 
-    def _pieces(self, data: Trajectories, smoothed: np.ndarray, spacing: int) -> Pieces:
+    def _pieces(self, data: Trajectories, smoothed: np.ndarray, spacing: int) -> BlockAverages:
         """Average the rows by blocks; a last block that is not full has no observation."""
         from scipy.signal import savgol_coeffs
 
@@ -150,10 +150,10 @@ class FieldSolutions:
         level = level * np.sqrt(np.square(weights).sum())
         observed = Observations(states, spacing // 2 * data.dt, spacing * data.dt, level)
         shortest = max(2, _SHORTEST_WINDOWS * self.window.width // spacing)
-        return Pieces(observed, starts, slopes, shortest)
+        return BlockAverages(observed, starts, slopes, shortest)
 
     def _along(
-        self, field: PolynomialField, length: int, pieces: Sequence[Pieces], spacing: int
+        self, field: PolynomialField, length: int, pieces: Sequence[BlockAverages], spacing: int
     ) -> CleanStates:
         """Follow a field over ``length`` blocks; its risk is infinite if it loses many rows."""
         train, validation = (
@@ -185,7 +185,7 @@ def _degree(field: PolynomialField) -> int:
     return int(field.basis.exponents[used].sum(axis=1).max(initial=0))
 
 
-def _lengths(identified: Identified, pieces: Pieces) -> list[int]:
+def _lengths(identified: Identified, pieces: BlockAverages) -> list[int]:
     """Return over how many blocks solutions are to reach: all, or what was fitted.
 
     A field that is known follows far longer segments than it takes to find it, unless it is
@@ -200,7 +200,7 @@ def _lengths(identified: Identified, pieces: Pieces) -> list[int]:
 
 
 def _solutions(
-    field: PolynomialField, length: int, pieces: Pieces, data: Trajectories, clock: Clock
+    field: PolynomialField, length: int, pieces: BlockAverages, data: Trajectories, clock: Clock
 ) -> np.ndarray:
     """Return the field's solutions at all rows, ``(n_rows, d)``; NaN where it fails."""
     n_threads = cpu_count()

@@ -75,7 +75,7 @@ def damped(matrices: np.ndarray, damping: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Solved:
+class LeastSquaresSolution:
     """Where Gauss-Newton steps have led.
 
     Attributes
@@ -127,7 +127,7 @@ class GaussNewton:
 
     def __call__(
         self, problems: LeastSquares, x: np.ndarray, *, stop: Callable[[], bool] | None = None
-    ) -> Solved:
+    ) -> LeastSquaresSolution:
         """Solve problems from ``x`` (n, n_unknowns) on, as long as ``stop`` does not end it."""
         x = x.copy()
         costs = _finite(problems.costs(x, np.arange(len(x))))
@@ -156,7 +156,7 @@ class GaussNewton:
             if better.any() or not on.all():
                 linear = None
             going = going[on]
-        return Solved(x, costs)
+        return LeastSquaresSolution(x, costs)
 
     def _damp(
         self,

@@ -18,7 +18,7 @@ from pyhits.flowmaps.form import Form, closed_forms
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.nets import NET, TrainedNet, best_net, trained_again
-from pyhits.training.search import FEW_WINDOWS, N_SEARCH, ScoredForm, Search, increments
+from pyhits.training.search import FEW_WINDOWS, N_SEARCH, FormSearch, ScoredForm, increments
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
 
@@ -52,7 +52,7 @@ def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[Fl
     """
     history = History(job.step_size, n_windows=job.train.n_windows, stopped_by="closed form")
     clock = Clock.start(job.time_limit)
-    search = Search(
+    search = FormSearch(
         job.train,
         job.validation,
         job.recipe.flow_map,
@@ -91,7 +91,7 @@ def may_try_nets(job: ScaleJob) -> bool:
 
 def competing_net(
     job: ScaleJob,
-    search: Search,
+    search: FormSearch,
     best: ScoredForm,
     history: History,
     progress: Progress | None = None,

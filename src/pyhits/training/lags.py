@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import DelayEmbedding, Standardise
-from pyhits.training.search import Search
+from pyhits.training.search import FormSearch
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
 
@@ -51,7 +51,7 @@ class Lags:
 
 def choose_lags(
     train: Trajectories,
-    held: Trajectories,
+    validation: Trajectories,
     families: str,
     step_size: int,
     *,
@@ -60,7 +60,7 @@ def choose_lags(
 ) -> Lags:
     """Return how many rows a state should hold, judged at the finest step size."""
     scores: dict[int, float] = {}
-    least = int(min(train.lengths.min(), held.lengths.min()))
+    least = int(min(train.lengths.min(), validation.lengths.min()))
     for rows in _ROWS:
         if rows > 1 and (rows * train.n_features > _MOST_COORDINATES or least < rows + step_size):
             break
@@ -68,11 +68,11 @@ def choose_lags(
             clock.cut("the choice of the rows of a state")
             break
         delays = DelayEmbedding(rows).fit(train)
-        data = [delays.transform(part) if rows > 1 else part for part in (train, held)]
+        data = [delays.transform(part) if rows > 1 else part for part in (train, validation)]
         scaling = Standardise().fit(data[0].values)
         first, second = (WindowSampler(d.values, d.offsets, scaling, step_size) for d in data)
         scores[rows] = (
-            Search(first, second, families, clock=clock.part(1 / (len(_ROWS) - rows + 1)))
+            FormSearch(first, second, families, clock=clock.part(1 / (len(_ROWS) - rows + 1)))
             .run()
             .score
         )

@@ -118,21 +118,21 @@ class LastLayer:
         States and what the net is to return there, float64.
     size : float
         Root mean square norm of the inputs.
-    judge : RolloutErrors
+    judge : ChainErrors
     """
 
     job: ScaleJob
     inputs: Tensor
     targets: Tensor
     size: float
-    judge: RolloutErrors
+    judge: ChainErrors
 
     @classmethod
     def of(cls, job: ScaleJob, stages: Stages, net: ResidualNet) -> LastLayer:
         """Return what a net of one scale is solved for."""
         inputs, targets = _pairs(job, stages, net)
         size = float(inputs.square().sum(dim=1).mean().sqrt()) or 1.0
-        return cls(job, inputs, targets, size, RolloutErrors(job, stages))
+        return cls(job, inputs, targets, size, ChainErrors(job, stages))
 
     def tries(self, net: ResidualNet) -> list[tuple[float, int, bool]]:
         """Return gains, numbers of draws, and whether hidden layers are fitted, in their order."""
@@ -246,7 +246,7 @@ def _linear(net: ResidualNet) -> list[nn.Linear]:
     return [layer for layer in net.layers if isinstance(layer, nn.Linear)]
 
 
-class RolloutErrors:
+class ChainErrors:
     """Errors of several steps on validation windows, in the arithmetic that the net steps in."""
 
     def __init__(self, job: ScaleJob, stages: Stages) -> None:

@@ -59,7 +59,7 @@ class ScoredForm:
     score: float
 
 
-class Search:
+class FormSearch:
     """Tries forms of one scale, the cheap families first, and remembers the best of each.
 
     Parameters
@@ -177,7 +177,7 @@ class Search:
 class FamilyTrials:
     """The trials of one family in a search; see :class:`~pyhits.flowmaps.form.Trials`."""
 
-    search: Search
+    search: FormSearch
     kind: str
 
     @property

@@ -22,7 +22,7 @@ from pyhits.flowmaps.polynomial import PolynomialForm
 from pyhits.policies import arguments
 from pyhits.training import Recipe
 from pyhits.training.lags import choose_lags
-from pyhits.training.search import Search
+from pyhits.training.search import FormSearch
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import Clock
 
@@ -158,40 +158,40 @@ def folded(n: int = 400) -> Trajectories:
 
 
 def test_rollouts_prefer_kernels_to_polynomials_at_kinks() -> None:
-    search = Search(*samplers(folded()))
+    search = FormSearch(*samplers(folded()))
     found = search.run()
     assert isinstance(found.form, KernelForm)
     assert search.best["kernel"].score < 0.3 * search.best["polynomial"].score
-    assert Search(*samplers(folded()), "polynomial").run().form.kind == "polynomial"
-    assert Search(*samplers(folded()), "kernel").run().form.kind == "kernel"
+    assert FormSearch(*samplers(folded()), "polynomial").run().form.kind == "polynomial"
+    assert FormSearch(*samplers(folded()), "kernel").run().form.kind == "kernel"
 
 
 def test_nothing_is_judged_on_what_it_was_fitted_to() -> None:
     rng = np.random.default_rng(0)
     noise = Trajectories(rng.standard_normal((40, 2)), 1.0)
     same = WindowSampler(noise.values, noise.offsets, Standardise().fit(noise.values), 1)
-    assert Search(same, same).run().score > 0.5
-    assert len(Search(same, same).comparisons) == 4
+    assert FormSearch(same, same).run().score > 0.5
+    assert len(FormSearch(same, same).comparisons) == 4
 
 
 def test_few_windows_are_judged_on_blocks_too() -> None:
-    assert len(Search(*samplers(folded(100))).comparisons) == 5
-    assert len(Search(*samplers(folded(400))).comparisons) == 1
+    assert len(FormSearch(*samplers(folded(100))).comparisons) == 5
+    assert len(FormSearch(*samplers(folded(400))).comparisons) == 1
     ragged = Trajectories([rotation(n) for n in (9, 30, 2, 17)], 1.0)
     whole = WindowSampler(ragged.values, ragged.offsets, Standardise().fit(ragged.values), 2)
-    search = Search(whole, whole)
+    search = FormSearch(whole, whole)
     assert sum(len(one.starts) for one in search.comparisons) >= 8
     assert search.run().score < 1e-8
 
 
 def test_degrees_are_bounded() -> None:
-    search = Search(*samplers(folded()), max_degree=1)
+    search = FormSearch(*samplers(folded()), max_degree=1)
     assert max(found.form.degree for found in (search.run(), *search.best.values())) <= 1
     assert fit(rotation(60), step_sizes=[1], polynomial_degree=0).history_[1].form["degree"] == 0
 
 
 def test_a_search_ends_with_its_time() -> None:
-    search = Search(*samplers(folded()), clock=Clock.start(1e-9))
+    search = FormSearch(*samplers(folded()), clock=Clock.start(1e-9))
     assert np.isfinite(search.run().score)
     assert len(search.history.records) == 1
 
@@ -200,7 +200,7 @@ def test_a_held_part_without_windows_is_refused() -> None:
     data = Trajectories(np.random.default_rng(0).standard_normal((30, 1)), 1.0)
     first, second = samplers(data, 4)
     with pytest.raises(DataError, match="validation"):
-        Search(first, replace(second, step_size=20))
+        FormSearch(first, replace(second, step_size=20))
 
 
 def rotation(n: int = 300, angle: float = 0.21) -> np.ndarray:
@@ -310,9 +310,9 @@ def test_a_family_of_one_s_own_takes_part_wherever_closed_forms_do(tmp_path: Pat
     head, tail = Trajectories(states, 1.0).split_time(0.2)
     units = Standardise().set_statistics(np.zeros(1), np.ones(1))
     pair = [WindowSampler(d.values, d.offsets, units, 1) for d in (head, tail)]
-    every = Search(*pair)
+    every = FormSearch(*pair)
     every.run()
-    alone = Search(*pair, "parabola")
+    alone = FormSearch(*pair, "parabola")
     assert alone.run().score == every.best["parabola"].score < 1e-14
     assert set(alone.best) == {"parabola"}
     assert {"parabola", "polynomial"} <= set(every.best)

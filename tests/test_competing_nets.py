@@ -22,7 +22,7 @@ from pyhits.training import Recipe, closed, nets
 from pyhits.training.history import History
 from pyhits.training.jobs import JobSettings, ScaleJob, TrainingData, Tuning, make_jobs
 from pyhits.training.loop import train_scale
-from pyhits.training.search import LOST, Comparison, Search
+from pyhits.training.search import LOST, Comparison, FormSearch
 from pyhits.util.clock import Clock
 
 
@@ -95,7 +95,7 @@ def test_a_net_is_taken_where_it_steps_better_than_closed_forms() -> None:
     assert history.flow_map == "net"
     assert history.form == {}
     assert history.stopped_by == "steps"
-    search = Search(job.train, job.validation, "polynomial")
+    search = FormSearch(job.train, job.validation, "polynomial")
     assert history.scores["net"] == search.judge(flow_map)
     assert by_hand(flow_map, search.comparisons[0]) == pytest.approx(
         history.scores["net"], rel=1e-6
@@ -118,7 +118,7 @@ def test_closed_forms_stay_where_a_net_is_no_better(monkeypatch: pytest.MonkeyPa
 
 def test_the_judge_of_nets_is_that_of_closed_forms() -> None:
     job = scale(jumping(400))
-    search = Search(job.train, job.validation)
+    search = FormSearch(job.train, job.validation)
     found = search.run()
     again = search.judge(found.form.solve(search.data))
     assert again == pytest.approx(found.score, rel=1e-6)
@@ -157,14 +157,14 @@ def test_nets_cost_nothing_where_they_cannot_win(monkeypatch: pytest.MonkeyPatch
 def test_too_little_time_leaves_closed_forms() -> None:
     job = replace(scale(jumping(400)), time_limit=1e-3)
     assert "net" not in train_scale(job)[1].scores
-    search = Search(job.train, job.validation, "polynomial")
+    search = FormSearch(job.train, job.validation, "polynomial")
     assert nets.best_net(job, search.judge, History(1), clock=Clock.start(0.5)) is None
 
 
 @pytest.mark.usefixtures("own_seconds")
 def test_nets_end_with_their_time() -> None:
     job = scale(jumping(400))
-    search = Search(job.train, job.validation, "polynomial")
+    search = FormSearch(job.train, job.validation, "polynomial")
     history = History(1)
     rival = nets.best_net(job, search.judge, history, clock=Clock.start(1.05, time.perf_counter))
     assert rival is not None
