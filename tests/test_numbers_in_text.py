@@ -120,7 +120,7 @@ def test_numbers_are_read_as_they_are_meant(tmp_path, name, encoding):
     notes = " ".join(str(w.message) for w in said)
     assert bool(notes) == (name in WITH_UNITS), notes
     if name in WITH_UNITS:
-        assert "Units beside the numbers are left out" in notes
+        assert "Units next to the numbers are left out" in notes
 
 
 MISSING = ["", "NA", "-", "--", "?", "null", "NULL", "nan", "NaN", "N/A", "#N/A", "None", "<NA>"]

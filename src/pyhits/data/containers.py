@@ -243,14 +243,14 @@ def _as_data_array(rows: _ForecastRows, array: Any) -> Any:
     sizes = [array.sizes[dim] for dim in rest]
     if states.ndim != 2 + len(runs) or int(np.prod(sizes)) != states.shape[-1]:
         return states
-    kept = {
+    others = {
         key: coordinate for key, coordinate in array.coords.items() if name not in coordinate.dims
     }
     stamps = rows.axis.column(rows.begins[0] + rows.times)
     result = xr.DataArray(
         states.reshape(*states.shape[:-1], *sizes),
         dims=[*runs, name, *rest],
-        coords={**kept, name: (name, stamps, array.coords[name].attrs)},
+        coords={**others, name: (name, stamps, array.coords[name].attrs)},
         name=array.name,
         attrs=array.attrs,
     )

@@ -105,13 +105,13 @@ def with_features(pieces: Pieces, choice: ColumnChoice) -> Pieces:
     """
     first = pieces.even if pieces.even is not None else pieces.arrays[0]
     own = pieces.feature_names or [f"x{k}" for k in range(first.shape[-1])]
-    kept, names = chosen_features(choice, own, "the data")
+    chosen, names = chosen_features(choice, own, "the data")
     return replace(
         pieces,
-        arrays=[np.ascontiguousarray(a[:, kept]) for a in pieces.arrays],
-        even=None if pieces.even is None else np.ascontiguousarray(pieces.even[..., kept]),
+        arrays=[np.ascontiguousarray(a[:, chosen]) for a in pieces.arrays],
+        even=None if pieces.even is None else np.ascontiguousarray(pieces.even[..., chosen]),
         feature_names=names,
-        snapshot=pieces.snapshot if len(kept) == first.shape[-1] else None,
+        snapshot=pieces.snapshot if len(chosen) == first.shape[-1] else None,
     )
 
 

@@ -146,11 +146,11 @@ def _recur(part: Sample, leaps: list[np.ndarray]) -> bool:
         return False
     start, end = start[:512], end[:512]
     length = np.linalg.norm(end - start, axis=1)
-    apart = np.maximum(
+    distance = np.maximum(
         np.linalg.norm(start[:, None] - start, axis=2), np.linalg.norm(end[:, None] - end, axis=2)
     )
-    np.fill_diagonal(apart, np.inf)
-    return bool((apart.min(axis=1) > _SAME * length).mean() < _UNLIKE)
+    np.fill_diagonal(distance, np.inf)
+    return bool((distance.min(axis=1) > _SAME * length).mean() < _UNLIKE)
 
 
 def _relaxes(part: Sample, leaps: list[np.ndarray]) -> bool:

@@ -168,8 +168,8 @@ def _order(
     next_one = _distance(others[asked], others[asked + 1])
     if not typical > 0 or next_one < far * typical:
         return None
-    kept = evenly(len(places), _MOST_ROWS)
-    known = places[kept]
+    chosen = evenly(len(places), _MOST_ROWS)
+    known = places[chosen]
     coordinates = _coordinates(rows)
     tree = KDTree(coordinates[known])
     distance, index = tree.query(coordinates[asked], k=3)

@@ -177,6 +177,6 @@ def _of_other_passes(tree: KDTree, windows: np.ndarray, among: np.ndarray, at: n
     some = evenly(len(among), _STRETCHES * _LONG)
     n = min(_NEIGHBOURS, len(among))
     distance, index = tree.query(windows[among[some]], k=n)
-    apart = np.abs(at[among[index]] - at[among[some]][:, None]) > _ROWS
-    found = np.where(apart, distance, np.inf).min(axis=1)
+    is_distant = np.abs(at[among[index]] - at[among[some]][:, None]) > _ROWS
+    found = np.where(is_distant, distance, np.inf).min(axis=1)
     return float(np.quantile(np.where(np.isfinite(found), found, distance[:, -1]), _LOW))

@@ -1,4 +1,4 @@
-"""Files of trajectories: one ``read`` and one ``write``, the format told by the extension."""
+"""Files of trajectories: one ``read`` and one ``write``, the format follows from the extension."""
 
 from __future__ import annotations
 

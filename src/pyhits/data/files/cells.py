@@ -131,7 +131,7 @@ class Cells:
     missing, wrong : list of int
         Rows whose cell is missing, and rows whose cell is neither missing nor a number.
     unit : str
-        What stood beside every number, such as ``"%"``, and was left out.
+        The unit of every number, such as ``"%"``, and was left out.
     """
 
     values: np.ndarray

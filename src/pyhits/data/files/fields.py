@@ -22,9 +22,9 @@ _NEAR = 0.2
 def field_shape(data: Trajectories) -> tuple[int, int] | None:
     """Return ``(n_rows, n_features)`` if what was read as trajectories looks like snapshots.
 
-    The snapshots of a field follow each other, so that neighbours along the first axis are near
-    each other beside any two of them; trajectories come in no order. A guess, to be said: runs that
-    were sorted by a parameter look the same.
+    The snapshots of a field follow each other, so that neighbours along the first axis are nearer
+    to each other than any two of them; trajectories come in no order. A guess, to be said: runs
+    sorted by a parameter look the same.
     """
     if len(data) < _FEWEST or not data.is_even or data.snapshot is not None:
         return None

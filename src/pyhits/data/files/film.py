@@ -63,9 +63,9 @@ _BT601, _LIMITED = 5, 1
 def read(path: Path, wanted: Reading) -> Pieces:
     """Read frames in float32, flattened, and their shape; ``dt`` is that between frames.
 
-    Memory holds the result and, beside it, a fourth as much.
+    Memory holds the result and a fourth as much again.
     """
-    # A RIFF may hold either; films of most kinds are told by what comes later.
+    # A RIFF may hold either; films of most kinds are recognised later.
     expect_kind(path, FILM, WAV, BINARY)
     av = need("av", action=f"Reading {path.suffix} files", extra="video")
     # Frames are decoded as soon as a film is opened, so they are bounded before that.
@@ -227,7 +227,7 @@ def _check_size(count: int, size: int, n_bytes: int) -> None:
     Parameters
     ----------
     count, size : int
-        Frames, and numbers of one, in float32 beside their bytes.
+        Frames, and numbers of one, in float32 besides their bytes.
     n_bytes : int
         Of the file.
     """

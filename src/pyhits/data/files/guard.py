@@ -15,7 +15,7 @@ from pyhits.util.atomic import first_line
 
 @dataclass(frozen=True)
 class FileKind:
-    """A kind of file, told by the bytes it begins with."""
+    """A kind of file, recognised by its first bytes."""
 
     label: str
     extension: str

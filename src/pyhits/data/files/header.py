@@ -21,7 +21,7 @@ _WORSE = 3.0
 #: What differs less than this share of the standard deviation from row to row is smooth.
 _SMOOTH = 0.4
 
-#: Rows below which nothing is told by how they follow each other.
+#: Rows below which nothing is known from how they follow each other.
 _FEW = 5
 
 #: Columns by which a first line is judged.

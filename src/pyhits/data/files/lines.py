@@ -28,7 +28,7 @@ _MOST_BLANK = 1_000_000
 #: Bytes read at once, and up to which nothing in a file can take long.
 _CHUNK = 1 << 22
 
-#: Lines with content by which the layout is told.
+#: Lines with content from which the layout is found.
 _SAMPLE = 200
 
 

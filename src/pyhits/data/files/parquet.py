@@ -54,7 +54,7 @@ def read(path: Path, wanted: Reading) -> Pieces:
 
 
 def write(trajectories: Trajectories, path: Path) -> None:
-    """Write the columns trajectory (if several), t, and the features; the step goes beside them."""
+    """Write the columns trajectory (if several), t, features, and the step as metadata."""
     parquet = need("pyarrow.parquet", "pandas", action="Writing .parquet files", extra="parquet")
     import pyarrow as pa
 

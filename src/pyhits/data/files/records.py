@@ -14,7 +14,7 @@ def is_table(array: Any) -> bool:
 
 
 def the_only_table(arrays: Mapping[str, Any], variable: str | None) -> str | None:
-    """Return the name of the table that was asked for, or of the one beside which is no array."""
+    """Return the name of the table asked for, or of the only one without arrays next to it."""
     tables = [name for name, array in arrays.items() if is_table(array)]
     if variable is not None:
         return variable if variable in tables else None

@@ -155,7 +155,7 @@ def _slow(path: Path, sheet: Sheet, *, raw: bool) -> TextTable:
         for unit in sorted({chunk[k].unit for chunk in chunks} - {""})
     ]
     if units:
-        notes.append(f"Units beside the numbers are left out: {', '.join(units[:_MOST_LISTED])}.")
+        notes.append(f"Units next to the numbers are left out: {', '.join(units[:_MOST_LISTED])}.")
     return TextTable(columns, flaws, notes)
 
 
@@ -227,12 +227,12 @@ def completeness_check(sheet: Sheet, table: TextTable, *, raw: bool) -> Callable
     """Return what raises a DataError where the columns that are read lack cells or hold texts."""
 
     def check(roles: Roles) -> None:
-        kept = [k for k in (roles.time, *roles.features) if k is not None]
-        texts = [k for k in kept if table.columns[k].dtype.kind in "OUS"]
+        used = [k for k in (roles.time, *roles.features) if k is not None]
+        texts = [k for k in used if table.columns[k].dtype.kind in "OUS"]
         wrong = [
             (*flaw.wrong, k)
             for k, flaw in enumerate(table.flaws)
-            if k in kept and flaw.wrong is not None and not (k == roles.time and k in texts)
+            if k in used and flaw.wrong is not None and not (k == roles.time and k in texts)
         ]
         if wrong:
             line, cell, k = min(wrong)
@@ -246,12 +246,12 @@ def completeness_check(sheet: Sheet, table: TextTable, *, raw: bool) -> Callable
         missing = [
             (*flaw.missing, k)
             for k, flaw in enumerate(table.flaws)
-            if k in kept and flaw.missing is not None
+            if k in used and flaw.missing is not None
         ]
         infinite = [
             (*flaw.infinite, k)
             for k, flaw in enumerate(table.flaws)
-            if k in kept and flaw.infinite is not None
+            if k in used and flaw.infinite is not None
         ]
         if not missing and not infinite:
             return

@@ -1,4 +1,4 @@
-"""The step that a file says beside its data: ``dt``, or a rate such as ``Fs``."""
+"""The step that a file states with its data: ``dt``, or a rate such as ``Fs``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trajectories from named columns: times, trajectory numbers and features are told apart."""
+"""Trajectories from named columns: times, trajectory numbers and features are recognised."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def from_columns(
     Parameters
     ----------
     names : list of str
-        One a column; what they say is told in :func:`pyhits.read`.
+        One a column; what they say is listed in :func:`pyhits.read`.
     columns : list of array, each shape (n_rows,)
     choice : ColumnChoice
         Which columns are read, what they are called, and which holds the times.

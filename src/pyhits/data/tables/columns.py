@@ -159,7 +159,7 @@ def _time_for_model(
     starts: Sequence[int],
     dt: float,
 ) -> int | None:
-    """Return the column of times beside the features of a model: one with its step, if need be."""
+    """Return the column of times next to the features of a model: one with its step, if need be."""
     if found in like:
         return None
     if found is not None:
@@ -178,8 +178,8 @@ def _numeric(
 ) -> tuple[list[int], list[str]]:
     """Leave out columns of text and of dates, and say so; if nothing else is there, keep them."""
     texts = [k for k in features if _is_text(columns[k])]
-    kept = [k for k in features if k not in texts]
-    if not texts or not kept:
+    chosen = [k for k in features if k not in texts]
+    if not texts or not chosen:
         return features, []
     timed = [own[k] for k in texts if time is None and time_name(own[k])][:1]
     hint = (
@@ -190,7 +190,7 @@ def _numeric(
     )
     first = [f"{own[k]!r} ({_example(columns[k])})" for k in texts[:_MOST_LISTED]]
     more = f" and {len(texts) - _MOST_LISTED} more" if len(texts) > _MOST_LISTED else ""
-    return kept, [
+    return chosen, [
         f"Left out, as they hold no numbers: {', '.join(first)}{more}. If a column names the "
         f"trajectories, call it 'trajectory' (names=[...], --names).{hint}"
     ]
@@ -271,14 +271,14 @@ def chosen_features(
     wanted: Sequence[int] = range(len(names))
     if choice.columns is not None:
         wanted = column_numbers(choice.columns, names, where, "columns")
-    kept = [k for k in wanted if k not in gone]
-    if not kept:
+    chosen = [k for k in wanted if k not in gone]
+    if not chosen:
         raise ArgumentError(f"No feature of {where} is left; there are {', '.join(names)}.")
     own = list(names) if choice.names is None else list(choice.names)
     if len(own) == len(names):
-        return kept, [own[k] for k in kept]
-    if len(own) == len(kept):
-        return kept, own
+        return chosen, [own[k] for k in chosen]
+    if len(own) == len(chosen):
+        return chosen, own
     raise ArgumentError(f"names gives {len(own)} names for {len(names)} features of {where}.")
 
 

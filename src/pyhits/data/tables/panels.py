@@ -22,7 +22,7 @@ _MOST_EXAMINED = 64
 
 
 def refuse_panel(names: Sequence[str], columns: Sequence[Any], time: int, where: str) -> None:
-    """Raise a DataError if a column tells apart rows of one time, and say what to do.
+    """Raise a DataError if a column distinguishes rows of one time, and say what to do.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ def plain_name(name: str, *, lower: bool = True) -> str:
 def time_name(name: str) -> TimeName:
     """Return how surely a column name says that the column holds the time.
 
-    Words are told apart by spaces, signs and capitals, and a unit in brackets or behind a slash is
+    Words end at spaces, signs and capitals, and a unit in brackets or behind a slash is
     left out: ``Time(s)``, ``elapsedTime``, ``t_sec``, ``date/time``. A name with a word that has
     nothing to do with time (``reaction_time``, ``hours_worked``) says nothing.
     """

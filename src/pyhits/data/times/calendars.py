@@ -1,4 +1,4 @@
-"""Days and dates of the calendars of climate models, beside the one that everybody uses."""
+"""Days and dates of the calendars of climate models, besides the usual one."""
 
 from __future__ import annotations
 

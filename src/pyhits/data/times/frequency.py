@@ -19,7 +19,7 @@ _MOST_HOLIDAYS, _LONGEST_HOLIDAY = 0.12, 10
 #: Days a row above which dates keep no days of the week: those of damaged files lie ages apart.
 _SPARSEST = 100
 
-#: Days from which on other weeks than Monday to Friday are told from the dates.
+#: Days from which on other weeks than Monday to Friday are read off the dates.
 _THREE_WEEKS = 21
 
 #: A month's last row may lie so many days before its end, where that is a holiday.

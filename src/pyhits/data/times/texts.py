@@ -70,8 +70,8 @@ def read_texts(
 ) -> Dated:
     """Read dates that are all there.
 
-    Day and month are told apart by the whole column: by numbers above 12, and else by which reading
-    makes regular steps.
+    Day and month are distinguished over the whole column: by numbers above 12, and else by which
+    reading makes regular steps.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ def lies_on_grid(
     places : array of int, shape (n_rows,), optional
         Steps of each behind the first; one a row by default.
     resolution : float, optional
-        How far off times may be beside :data:`UNIFORM_TOLERANCE` of a step.
+        How far off times may be besides :data:`UNIFORM_TOLERANCE` of a step.
     """
     places = np.arange(len(times)) if places is None else places
     off = np.abs(times - (times[0] + dt * places))
