@@ -10,7 +10,7 @@ from sklearn.base import clone
 from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.fit.denoising import take_noise_off
 from pyhits.fit.encoding import add_rows, encode
-from pyhits.fit.planning import default_step_sizes, dense_step_sizes, nets_note
+from pyhits.fit.planning import default_step_sizes, nets_note
 from pyhits.fit.problem import Problem
 from pyhits.fit.settings import check_selection, widths_by_scale
 from pyhits.util.clock import Clock
@@ -35,23 +35,11 @@ def prepare(problem: Problem, clock: Clock) -> Problem:
         Data or settings cannot be used.
     """
     problem = encode(problem, clock)
-    problem = take_asked_sizes(problem)
     problem = take_noise_off(problem, clock)
     problem = resolve(problem)
     problem = add_rows(problem, clock)
     problem = plan(problem)
     return scale(problem)
-
-
-def take_asked_sizes(problem: Problem) -> Problem:
-    """Take the step sizes that were asked for, if any."""
-    settings = problem.settings
-    if settings.step_sizes is None:
-        return problem
-    sizes = dense_step_sizes(settings.step_sizes, settings.dense)
-    check_selection(settings.selection, sizes)
-    widths_by_scale(settings.hidden_sizes, sizes)
-    return replace(problem, step_sizes=tuple(sizes))
 
 
 def resolve(problem: Problem) -> Problem:

@@ -186,6 +186,7 @@ def pose(
         encoder=encoder,
         scaling=scaling,
         snapshot=snapshot,
+        step_sizes=settings.sizes,
         findings=tuple(findings),
     )
     problem = problem.noted(*(note for note in said if note))

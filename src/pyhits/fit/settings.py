@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.errors import ArgumentError
+from pyhits.fit.planning import dense_step_sizes
 from pyhits.hierarchy import chain
 from pyhits.policies import (
     Best,
@@ -105,7 +106,9 @@ class Settings(Policy):
         """Check what must fit together, too."""
         super().__post_init__()
         _check_dense(self.flow_map, self.recipe)
-        check_selection(self.selection)
+        check_selection(self.selection, self.sizes or None)
+        if self.sizes:
+            widths_by_scale(self.hidden_sizes, self.sizes)
 
     @classmethod
     def of(cls, model: Any) -> Settings:
@@ -116,6 +119,12 @@ class Settings(Policy):
     def recipe(self) -> Recipe:
         """What policies for training, flow maps and noise say, with what is still open."""
         return Recipe.of(self.training, self.flow_map, self.noise)
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Step sizes that are trained; none where they follow from the data."""
+        known = self.step_sizes
+        return () if known is None else tuple(dense_step_sizes(known, self.dense))
 
     def draw_seed(self, *, with_checkpoint: bool) -> int:
         """Return the seed: a new one where none is given, but 0 for fits that are continued."""
