@@ -25,7 +25,7 @@ from pyhits.errors import (
 from pyhits.numerics.ridge import Ridge
 from pyhits.paper.rivals import LSTM, ClockworkRNN, EchoStateNetwork
 from pyhits.paper.rivals.nets import ClockworkNet, LSTMNet
-from pyhits.paper.rivals.reservoir import Candidate, paper_reservoir, spectral_radius
+from pyhits.paper.rivals.reservoir import ReservoirSettings, paper_reservoir, spectral_radius
 from pyhits.paper.rivals.training import Segments
 
 #: Features, and units of LSTM, clockwork RNN (with its number of modules) and reservoir.
@@ -167,7 +167,7 @@ def test_segments_begin_with_the_memory_of_what_came_before() -> None:
 def test_reservoir_and_readout_agree_with_reservoirpy() -> None:
     reservoirpy = pytest.importorskip("reservoirpy.nodes")
     n, data = 80, wave(200)
-    ours = Candidate(leak=0.4, degree=8, bias_scale=1.0, seed=3).reservoir(n, 2)
+    ours = ReservoirSettings(leak=0.4, degree=8, bias_scale=1.0, seed=3).reservoir(n, 2)
     theirs = reservoirpy.Reservoir(
         units=n,
         lr=0.4,
@@ -188,7 +188,7 @@ def test_reservoir_and_readout_agree_with_reservoirpy() -> None:
 
 def test_spectral_radius_of_large_and_small_matrices() -> None:
     for n in (150, 600):
-        sparse = Candidate(radius=0.7, seed=n).reservoir(n, 2).recurrent
+        sparse = ReservoirSettings(radius=0.7, seed=n).reservoir(n, 2).recurrent
         exact = np.abs(np.linalg.eigvals(sparse.toarray())).max()
         assert exact == pytest.approx(0.7, rel=1e-10 if n == 150 else 0.1)
     dense = paper_reservoir(60, 2, np.random.default_rng(0)).recurrent

@@ -24,7 +24,7 @@ class Budget:
         Step sizes 1, 2, 4, ... of the five systems; the paper has 11.
     max_steps, noisy_max_steps : int, optional
         Optimiser steps a scale of PyHiTS's recipe, on clean and on noisy data; None: its default.
-        Below 2000 coarse scales are neither taught nor tabulated.
+        Below 2000 coarse scales are neither trained on synthetic windows nor tabulated.
     polynomial_degree : int, optional
         Of PyHiTS's recipe; None: its default.
     paper_steps : int
@@ -32,7 +32,7 @@ class Budget:
     recipe : str
         Where none is asked for.
     repeats : int
-        Timed forecasts of each scheme, the median of which is told; fewer of a scheme whose
+        Timed forecasts of each scheme, the median of which counts; fewer of a scheme whose
         forecasts have taken ``timing_seconds`` already.
     timing_seconds : float
     grid : int

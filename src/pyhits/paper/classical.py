@@ -46,7 +46,7 @@ class Corrected:
 
 
 @dataclass(frozen=True)
-class Solved:
+class Integrated:
     """One classical or hybrid scheme on the test set of one system.
 
     Attributes
@@ -73,7 +73,7 @@ class Solved:
         return np.asarray(self.dt * np.arange(len(self.errors.per_step)))
 
 
-def classical(study: Study, name: str) -> dict[str, Solved]:
+def classical(study: Study, name: str) -> dict[str, Integrated]:
     """Return RK 0 to 4 and Hybrid 0 to 4 of a system, by scheme.
 
     Hybrid k fills in between the coarsest learned steps (1024 ``dt``) with the steps of RK k. All
@@ -82,19 +82,19 @@ def classical(study: Study, name: str) -> dict[str, Solved]:
     return study.once(("classical", name), lambda: _classical(study, name))
 
 
-def _classical(study: Study, name: str) -> dict[str, Solved]:
+def _classical(study: Study, name: str) -> dict[str, Integrated]:
     problem = PROBLEMS[name]
     sizes = problem.step_sizes(study.budget)
     fine = [size for size in sizes[:N_STEPS] if size < sizes[-1]]
     study.say(f"Runge-Kutta and hybrid forecasts of {problem.label}.")
-    found: dict[str, Solved] = {}
+    found: dict[str, Integrated] = {}
     for k, every in enumerate(fine):
         alone, hybrid = _at_step(study, name, every, k)
         found |= {alone.scheme: alone, hybrid.scheme: hybrid}
     return {s: found[s] for s in sorted(found, key=lambda s: s.startswith("hybrid"))}
 
 
-def _at_step(study: Study, name: str, every: int, k: int) -> tuple[Solved, Solved]:
+def _at_step(study: Study, name: str, every: int, k: int) -> tuple[Integrated, Integrated]:
     """Return Runge-Kutta and the hybrid with steps of ``every`` times ``dt``."""
     test, system = study.data(name, "test"), PROBLEMS[name].system
     start, dt = test.initial_states, every * test.dt
@@ -116,8 +116,8 @@ def _at_step(study: Study, name: str, every: int, k: int) -> tuple[Solved, Solve
     exact = errors(truth, states["rk"])
     corrected = errors(truth, states["parareal"].states)
     return (
-        Solved(name, f"rk-{k}", dt, exact, took["rk"]),
-        Solved(
+        Integrated(name, f"rk-{k}", dt, exact, took["rk"]),
+        Integrated(
             name,
             f"hybrid-{k}",
             dt,

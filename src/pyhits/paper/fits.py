@@ -56,12 +56,12 @@ def fit_or_load(
     try:
         model = load(path)
     except FileFormatError:  # missing, or damaged
-        train, held = make_data()
+        train, validation = make_data()
         try:
-            model = _fitted(settings, verbose, train, held, checkpoint)
+            model = _fitted(settings, verbose, train, validation, checkpoint)
         except CheckpointError:  # damaged, or left by another version
             forget(checkpoint)
-            model = _fitted(settings, verbose, train, held, checkpoint)
+            model = _fitted(settings, verbose, train, validation, checkpoint)
         if model.interrupted:
             raise KeyboardInterrupt from None
         model.save(path)

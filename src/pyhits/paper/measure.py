@@ -191,10 +191,10 @@ def never_beaten(found: dict[str, Measured]) -> bool:
 def scale_names(chosen: tuple[int, ...]) -> str:
     """Return coupled step sizes as the paper numbers scales, such as ``"3 - 10"``."""
     numbers = [size.bit_length() - 1 for size in chosen]
-    whole = numbers == list(range(numbers[0], numbers[-1] + 1))
+    consecutive = numbers == list(range(numbers[0], numbers[-1] + 1))
     if len(numbers) == 1:
         return f"{numbers[0]}"
-    return f"{numbers[0]} - {numbers[-1]}" if whole else ", ".join(map(str, numbers))
+    return f"{numbers[0]} - {numbers[-1]}" if consecutive else ", ".join(map(str, numbers))
 
 
 def paper_mse(noise: float, name: str, scheme: str) -> float | None:

@@ -73,17 +73,17 @@ def get(name: str) -> Entry:
 
 
 _HERE = "pyhits.paper"
-register("table2", "Setups, and the scales that were coupled", f"{_HERE}.setups:table2")
+register("table2", "Setups, and the scales that were coupled", f"{_HERE}.tables.setups:table2")
 register("fig2", "Harmonic oscillator: error against time", f"{_HERE}.figures.fig2:make")
 register("fig5", "Five systems: forecasts and errors", f"{_HERE}.figures.fig5:make")
 register("fig6", "Accuracy against time", f"{_HERE}.figures.fig6:make")
-register("table5", "Times of learned schemes", f"{_HERE}.times:table5")
-register("table6", "Errors, data without noise", f"{_HERE}.accuracy:table6")
-register("table7", "Errors, 1 % noise in the data", f"{_HERE}.accuracy:table7")
-register("table8", "Errors, 2 % noise in the data", f"{_HERE}.accuracy:table8")
+register("table5", "Times of learned schemes", f"{_HERE}.tables.times:table5")
+register("table6", "Errors, data without noise", f"{_HERE}.tables.errors:table6")
+register("table7", "Errors, 1 % noise in the data", f"{_HERE}.tables.errors:table7")
+register("table8", "Errors, 2 % noise in the data", f"{_HERE}.tables.errors:table8")
 register("fig8", "Accuracy against time, with noise", f"{_HERE}.figures.fig8:make")
 register("fig9", "Errors against time, beside Runge-Kutta", f"{_HERE}.figures.fig9:make")
-register("table9", "Times of classical, hybrid and learned schemes", f"{_HERE}.times:table9")
+register("table9", "Times of classical, hybrid and learned schemes", f"{_HERE}.tables.times:table9")
 register("fig10", "Increments of flow maps", f"{_HERE}.figures.fig10:make")
 register("table1", "Sequences generated: errors", f"{_HERE}.comparison.tables:table1")
 register("table3", "Sequences generated: parameters", f"{_HERE}.comparison.tables:table3")

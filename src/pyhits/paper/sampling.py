@@ -20,7 +20,7 @@ from pyhits.timestepper import TimeStepper
 #: Step sizes compared, in multiples of ``dt``: fine, middle, coarse.
 STEP_SIZES = (4, 64, 512)
 
-#: Trajectories to train and validate on, at most; optimiser steps and seeds of whole budgets.
+#: Trajectories to train and validate on, at most; optimiser steps and seeds of full budgets.
 _TRAIN, _VALIDATION, _STEPS, _SEEDS = 800, 40, 5000, 2
 
 #: Optimiser steps of a short budget, at most.
@@ -53,16 +53,16 @@ class SamplingTask:
 def compare(study: Study) -> list[dict[str, Any]]:
     """Return one record for every system, step size, sampling and seed.
 
-    Nets are trained alone, without polynomials, taught windows and tables, on the same data, with
-    the same net, batches and number of steps; only ``sampling`` differs. PyHiTS's recipe is taken
-    whatever the study's.
+    Nets are trained alone, without polynomials, synthetic windows and tables, on the same data,
+    with the same net, batches and number of steps; only ``sampling`` differs. PyHiTS's recipe is
+    taken whatever the study's.
     """
     budget = study.budget
-    whole = budget.max_steps is None
+    full = budget.max_steps is None
     steps = _STEPS if budget.max_steps is None else min(_SHORT_STEPS, budget.max_steps)
     sizes = tuple(s for s in STEP_SIZES if s in budget.step_sizes)
     systems = (OSCILLATOR, *study.systems)
-    seeds = range(study.seed, study.seed + (_SEEDS if whole else 1))
+    seeds = range(study.seed, study.seed + (_SEEDS if full else 1))
     tasks = [SamplingTask(system, seed, steps, sizes) for system in systems for seed in seeds]
     smaller = Study(
         replace(
@@ -76,7 +76,7 @@ def compare(study: Study) -> list[dict[str, Any]]:
         systems=study.systems,
         verbose=study.verbose,
     )
-    workers = min(study.n_jobs, len(tasks)) if whole or budget.side_by_side else 1
+    workers = min(study.n_jobs, len(tasks)) if full or budget.side_by_side else 1
     study.say(f"Training {len(tasks) * len(SAMPLINGS) * len(sizes)} nets of {steps} steps each.")
     made = smaller.side_by_side(_records, tasks, "samplings", workers)
     return [record for records in made for record in records]
@@ -118,9 +118,9 @@ def _model(study: Study, task: SamplingTask, sampling: str) -> TimeStepper:
     def data(role: str) -> Trajectories:
         return study.once((role, task.system), lambda: study.data(task.system, role))
 
-    train, held = data("train"), data("validation")
-    facts = {"train": train.fingerprint(), "validation": held.fingerprint()}
-    return fit_or_load(study.cache, settings, facts, lambda: (train, held))
+    train, validation = data("train"), data("validation")
+    facts = {"train": train.fingerprint(), "validation": validation.fingerprint()}
+    return fit_or_load(study.cache, settings, facts, lambda: (train, validation))
 
 
 def one_step(model: TimeStepper, size: int, test: np.ndarray) -> dict[str, float]:

@@ -251,8 +251,8 @@ def _rival(study: Study, task: Task, found: Coded, limit: float | None) -> tuple
     if task.protocol == "reproduce":
         return model.fit(values, dt=found.dt), values
     given = values[: found.n_train]
-    held = round(VALIDATION * len(given))
-    return model.fit(given[:-held], validation=given[-held:], dt=found.dt), given
+    n = round(VALIDATION * len(given))
+    return model.fit(given[:-n], validation=given[-n:], dt=found.dt), given
 
 
 def _parameters(model: Any) -> int:

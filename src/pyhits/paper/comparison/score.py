@@ -55,6 +55,6 @@ def score(found: Coded, protocol: str, states: np.ndarray) -> Score:
 
 
 def persistence(found: Coded, protocol: str) -> Score:
-    """Return the score of the given row, held."""
+    """Return the score of standing still: the given row, again and again."""
     exact = truth(found, protocol)
     return score(found, protocol, np.broadcast_to(exact[0], exact.shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +16,7 @@ from pyhits.paper.output import Result, Table, beside, number
 from pyhits.paper.rivals.nets import ClockworkNet, LSTMNet
 from pyhits.paper.study import Study
 
-#: Not a model: the last given row, held.
+#: Not a model: the last given row, again and again.
 PERSISTENCE = "persistence"
 
 
@@ -78,72 +79,73 @@ def _scored(dt: float, problem: SequenceProblem, scored: Score) -> dict[str, Any
     return values
 
 
-def _pick(records: list[dict[str, Any]], name: str, protocol: str, model: str) -> dict[str, Any]:
-    wanted = (name, protocol, model)
-    return next(r for r in records if (r["sequence"], r["protocol"], r["model"]) == wanted)
+def _by_model(
+    records: list[dict[str, Any]], protocol: str, name: str, cell: Callable[[dict[str, Any]], str]
+) -> list[str]:
+    """Return a cell of each model's record of a sequence, in the table's order."""
+    wanted = (protocol, name)
+    return [cell(r) for r in records if (r["protocol"], r["sequence"]) == wanted]
 
 
 def _reproduced(study: Study, records: list[dict[str, Any]]) -> Table:
-    rows = []
-    for name in study.sequences:
-        found = [_pick(records, name, "reproduce", model) for model in MODELS]
-        cells = [beside(r["mse"], r["paper_mse"], ".2e") for r in found]
-        rows.append([study.sequence_problem(name).label, *cells])
+    def cell(record: dict[str, Any]) -> str:
+        return beside(record["mse"], record["paper_mse"], ".2e")
+
     title = "Reproduced from the first row: integrated L2 error, ours (the paper's)"
-    return Table(title, ["sequence", *MODELS.values()], rows)
+    return _table(study, title, lambda name: _by_model(records, "reproduce", name, cell))
 
 
 def _normalised(study: Study, records: list[dict[str, Any]]) -> Table:
-    rows = []
-    for name in study.sequences:
-        found = [_pick(records, name, "reproduce", model) for model in MODELS]
-        cells = [
-            f"{number(r['normalised_mse'])}, {r['train_seconds']:.0f} s, {r['recipe']}"
-            for r in found
-        ]
-        rows.append([study.sequence_problem(name).label, *cells])
+    def cell(record: dict[str, Any]) -> str:
+        seconds, recipe = record["train_seconds"], record["recipe"]
+        return f"{number(record['normalised_mse'])}, {seconds:.0f} s, {recipe}"
+
     title = "The same over the sequence's variance; seconds of training on one core; recipe"
+    return _table(study, title, lambda name: _by_model(records, "reproduce", name, cell))
+
+
+def _table(study: Study, title: str, cells: Callable[[str], list[str]]) -> Table:
+    rows = [[study.sequence_problem(name).label, *cells(name)] for name in study.sequences]
     return Table(title, ["sequence", *MODELS.values()], rows)
 
 
 def _forecast(study: Study, records: list[dict[str, Any]]) -> Table:
+    def errors(record: dict[str, Any]) -> str:
+        return f"{number(record['normalised_mse'])}, {record['valid_steps']}"
+
+    def distances(record: dict[str, Any]) -> str:
+        both = (record["spectral_distance"], record["histogram_distance"])
+        return ", ".join(number(one, ".2f") for one in both)
+
     rows = []
     for name in study.sequences:
-        models = [*MODELS, PERSISTENCE]
-        found = [_pick(records, name, "forecast", model) for model in models]
-        ahead = len(coded(study, name, "forecast").values)
-        ahead -= coded(study, name, "forecast").n_train
-        cells = [f"{number(r['normalised_mse'])}, {r['valid_steps']}" for r in found]
-        rows.append([f"{study.sequence_problem(name).label}, {ahead} rows", *cells])
-        if study.sequence_problem(name).lyapunov is not None:
-            distances = [
-                f"{number(r['spectral_distance'], '.2f')}, {number(r['histogram_distance'], '.2f')}"
-                for r in found
-            ]
-            rows.append(["  spectrum, histogram", *distances])
+        one = coded(study, name, "forecast")
+        label = f"{one.problem.label}, {len(one.values) - one.n_train} rows"
+        rows.append([label, *_by_model(records, "forecast", name, errors)])
+        if one.problem.lyapunov is not None:
+            cells = _by_model(records, "forecast", name, distances)
+            rows.append(["  spectrum, histogram", *cells])
     title = "Last fifth forecast from the rest: error over the variance, rows until 0.4 deviations"
     return Table(title, ["sequence", *MODELS.values(), PERSISTENCE], rows)
 
 
 def _notes(study: Study, records: list[dict[str, Any]]) -> list[str]:
+    mse = {(r["protocol"], r["sequence"], r["model"]): r["mse"] for r in records}
+    labels = {name: study.sequence_problem(name).label for name in study.sequences}
     notes = []
     for protocol, what in zip(PROTOCOLS, ("Reproducing", "Forecasting"), strict=True):
-        lost = []
-        for name in study.sequences:
-            found = {m: _pick(records, name, protocol, m)["mse"] for m in MODELS}
-            winner = min(found, key=lambda m: found[m])
-            if winner != "hits":
-                lost.append(f"{study.sequence_problem(name).label} ({MODELS[winner]})")
+        best_models = {n: min(MODELS, key=lambda m: mse[protocol, n, m]) for n in labels}
+        lost = [f"{labels[n]} ({MODELS[m]})" for n, m in best_models.items() if m != "hits"]
         notes.append(
             f"{what}: a rival is more accurate than HiTS on {', '.join(lost)}."
             if lost
             else f"{what}: HiTS is the most accurate on every sequence."
         )
-    still = []
-    for name in study.sequences:
-        ours = _pick(records, name, "forecast", "hits")["mse"]
-        if _pick(records, name, "forecast", PERSISTENCE)["mse"] < ours:
-            still.append(study.sequence_problem(name).label)
+    still = [
+        label
+        for name, label in labels.items()
+        if mse["forecast", name, PERSISTENCE] < mse["forecast", name, "hits"]
+    ]
     if still:
         notes.append(f"Standing still is a better forecast than HiTS's on {', '.join(still)}.")
     for name in study.sequences:

@@ -40,7 +40,7 @@ class Plane:
 
 
 def plane(name: str) -> Plane:
-    """Return the paper's region of a system; of Hopf's three components mu is held at 0.2."""
+    """Return the paper's region of a system; of Hopf's three components mu is 0.2."""
     if name == "lorenz":
         return Plane((0, 1), ((-9.0, -7.0), (6.0, 8.0)), {2: 27.0}, dt=0.008)
     region = [(float(low), float(high)) for low, high in PROBLEMS[name].system.region]

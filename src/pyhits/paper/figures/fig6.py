@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyhits.paper import printed
-from pyhits.paper.classical import Solved, classical
+from pyhits.paper.classical import Integrated, classical
 from pyhits.paper.figures import style
 from pyhits.paper.measure import Measured, learned
 from pyhits.paper.output import Result, Table, number
@@ -52,7 +52,7 @@ def _legends(figure: Any, axes: Any) -> None:
     )  # fmt: skip
 
 
-def _record(panel: str, one: Measured | Solved) -> dict[str, Any]:
+def _record(panel: str, one: Measured | Integrated) -> dict[str, Any]:
     record = {
         "panel": panel,
         "system": one.system,
@@ -60,7 +60,7 @@ def _record(panel: str, one: Measured | Solved) -> dict[str, Any]:
         "seconds": one.seconds,
         "mse": one.errors.mse,
     }
-    if isinstance(one, Solved):
+    if isinstance(one, Integrated):
         if one.corrected is not None:
             record |= {
                 "parareal_seconds": one.corrected.seconds,
@@ -110,7 +110,7 @@ def draw_scales(
         )  # fmt: skip
 
 
-def _classical(axis: Axes, solved: dict[str, Solved]) -> None:
+def _classical(axis: Axes, solved: dict[str, Integrated]) -> None:
     alone = [one for s, one in solved.items() if s.startswith("rk")]
     hybrids = [one for s, one in solved.items() if s.startswith("hybrid")]
     right = [one.corrected for one in hybrids if one.corrected is not None]

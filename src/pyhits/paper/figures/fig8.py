@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyhits.paper import printed
-from pyhits.paper.accuracy import error_record
 from pyhits.paper.figures import style
 from pyhits.paper.figures.fig6 import draw_scales, finish
 from pyhits.paper.measure import Measured, learned
 from pyhits.paper.output import Result, Table, beside
 from pyhits.paper.problems import PROBLEMS
 from pyhits.paper.study import Study
+from pyhits.paper.tables.errors import error_record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyhits.paper.classical import Solved, classical
+from pyhits.paper.classical import Integrated, classical
 from pyhits.paper.figures import style
 from pyhits.paper.measure import Measured, multiscale
 from pyhits.paper.output import Result, Table, number
@@ -46,7 +46,7 @@ def make(study: Study) -> Result:
     return Result(records, [Table("Integrated L2 error", header, rows)], [], figure)
 
 
-def _row(name: str, coupled: Measured, solved: dict[str, Solved]) -> list[str]:
+def _row(name: str, coupled: Measured, solved: dict[str, Integrated]) -> list[str]:
     ends = [[s for s in solved if s.startswith(kind)] for kind in ("rk", "hybrid")]
     shown = [solved[s].errors.mse for names in ends for s in (names[0], names[-1])]
     return [PROBLEMS[name].label, *(number(mse) for mse in (coupled.errors.mse, *shown))]
@@ -56,7 +56,7 @@ def _draw(
     left: Axes,
     right: Axes,
     coupled: Measured,
-    solved: dict[str, Solved],
+    solved: dict[str, Integrated],
     times: np.ndarray,
     size: float,
 ) -> None:
@@ -81,7 +81,7 @@ def _draw(
 
 
 def _records(
-    name: str, coupled: Measured, solved: dict[str, Solved], times: np.ndarray
+    name: str, coupled: Measured, solved: dict[str, Integrated], times: np.ndarray
 ) -> list[dict[str, Any]]:
     records = style.per_step_records(
         {"system": name, "scheme": "multiscale"}, times, coupled.errors.per_step, logarithmic=True

@@ -1,4 +1,4 @@
-"""How the study's figures look: sizes for print, colours for all eyes, lines told apart in grey."""
+"""How the study's figures look: sizes for print, colours for all eyes, lines also by dashes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: Width of a page's text, in inches, and of its smallest letters, in points.
 PAGE, LETTERS = 7.2, 7.0
 
-#: Okabe and Ito's colours, which colour-blind eyes tell apart, darkest first.
+#: Okabe and Ito's colours, which colour-blind eyes distinguish, darkest first.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 #: Lines that stay different without colour.
@@ -23,7 +23,7 @@ LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 TRUTH = "#8a8f98"
 COUPLED = "#000000"
 
-#: Points drawn of one line; more could not be told apart.
+#: Points drawn of one line; more could not be distinguished.
 _POINTS = 500
 
 #: Errors below are rounding; drawn at all, they would squeeze the rest.

@@ -140,12 +140,12 @@ def padded(
     Also where they are known, ``(n, time, 1)``, 1 or 0.
     """
     length = max(len(r) for r in rows)
-    whole = np.full((len(rows), length, rows[0].shape[1]), value)
+    values = np.full((len(rows), length, rows[0].shape[1]), value)
     for k, r in enumerate(rows):
-        whole[k, : len(r)] = r
+        values[k, : len(r)] = r
     known = np.arange(length) < np.array([len(r) for r in rows])[:, None]
     dtype = net.readout.weight.dtype
-    return torch.from_numpy(whole).to(dtype), torch.from_numpy(known[:, :, None]).to(dtype)
+    return torch.from_numpy(values).to(dtype), torch.from_numpy(known[:, :, None]).to(dtype)
 
 
 def mean_square(missed: Tensor, known: Tensor) -> Tensor:

@@ -8,12 +8,12 @@ from pyhits.baselines.base import Baseline
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError, InterruptedWarning, warn
 from pyhits.paper.rivals.reservoir import paper_reservoir
-from pyhits.paper.rivals.search import Search
+from pyhits.paper.rivals.search import ReservoirSearch
 from pyhits.util.checks import as_choice, as_count
 from pyhits.util.progress import Advance, bar
 
 #: Mean squared error at which the search ends: rounding is all that is left.
-_ROUNDING = 1e-24
+_ROUNDING = 1e-26
 
 
 class EchoStateNetwork(Baseline):
@@ -50,7 +50,7 @@ class EchoStateNetwork(Baseline):
 
     Attributes
     ----------
-    candidate_ : Candidate or None
+    candidate_ : ReservoirSettings or None
         The settings chosen; None with the paper's.
     ridge_ : float
         Relative to the square of the states' largest singular value.
@@ -88,7 +88,7 @@ class EchoStateNetwork(Baseline):
         if self.n_candidates is not None:
             as_count(self.n_candidates, "n_candidates")
 
-    def _train(self, train: list[np.ndarray], held: list[np.ndarray], seed: int) -> None:
+    def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
         shortest = min(len(rows) for rows in train)
         if shortest <= self.washout + 1:
             raise DataError(
@@ -96,7 +96,7 @@ class EchoStateNetwork(Baseline):
                 f"at least {self.washout + 2}."
             )
         rng = np.random.default_rng(seed)
-        search = Search(train, held, int(self.n_units), int(self.washout))
+        search = ReservoirSearch(train, validation, int(self.n_units), int(self.washout))
         if self.recipe == "paper":
             search.consider(None, paper_reservoir(search.n_units, search.dimension, rng))
         else:
@@ -109,7 +109,9 @@ class EchoStateNetwork(Baseline):
         self.readout_, self.ridge_ = search.readout, search.ridge
         self.history_ = search.history
 
-    def _search(self, search: Search, rng: np.random.Generator, progress: Advance | None) -> None:
+    def _search(
+        self, search: ReservoirSearch, rng: np.random.Generator, progress: Advance | None
+    ) -> None:
         """Try candidates as long as there is time for one more; Ctrl-C ends this early."""
         most = self.n_candidates or (20 if self.time_limit is None else 1 << 30)
         try:

@@ -22,10 +22,28 @@ from pyhits.util.progress import bar
 class _Recurrent(Baseline):
     """What the recurrent nets have in common; see :class:`LSTM` for the parameters."""
 
-    hidden_size: int
-    max_steps: int | None
-
     net_: SequenceNet
+
+    def __init__(
+        self,
+        hidden_size: int,
+        *,
+        recipe: str = "pyhits",
+        time_limit: float | None = None,
+        max_steps: int | None = None,
+        dtype: str = "float32",
+        scaling: Standardise | None = None,
+        random_state: int | None = None,
+        verbose: bool = True,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.recipe = recipe
+        self.time_limit = time_limit
+        self.max_steps = max_steps
+        self.dtype = dtype
+        self.scaling = scaling
+        self.random_state = random_state
+        self.verbose = verbose
 
     @abstractmethod
     def _net(self, dimension: int, increments: np.ndarray | None) -> SequenceNet:
@@ -36,7 +54,7 @@ class _Recurrent(Baseline):
         if self.max_steps is not None:
             as_count(self.max_steps, "max_steps")
 
-    def _train(self, train: list[np.ndarray], held: list[np.ndarray], seed: int) -> None:
+    def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
         paper = self.recipe == "paper"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -44,7 +62,7 @@ class _Recurrent(Baseline):
         net.to(getattr(torch, self.dtype))
         limits = Limits(self._n_steps(), self._begin, self.time_limit)
         with bar(type(self).__name__, verbose=self.verbose) as progress:
-            best = BestWeights(net, held, limits, progress)
+            best = BestWeights(net, validation, limits, progress)
             try:
                 if paper:
                     train_on_batch(net, train, best)
@@ -112,7 +130,7 @@ class LSTM(_Recurrent):
         a forecast. ``"paper"`` is what the authors did: the recorded rows as one batch, the next
         state, Adam at 1e-3, the weights with the smallest loss.
     time_limit : float, optional
-        Seconds for the whole fit. Results then depend on the machine.
+        Seconds for the fit. Results then depend on the machine.
     max_steps : int, optional
         Optimiser steps at most. By default 10000 with the paper's recipe; as many as the time
         allows with ours, 4000 without a time limit.
@@ -129,27 +147,6 @@ class LSTM(_Recurrent):
     net_ : SequenceNet
         The trained torch module.
     """
-
-    def __init__(
-        self,
-        hidden_size: int,
-        *,
-        recipe: str = "pyhits",
-        time_limit: float | None = None,
-        max_steps: int | None = None,
-        dtype: str = "float32",
-        scaling: Standardise | None = None,
-        random_state: int | None = None,
-        verbose: bool = True,
-    ) -> None:
-        self.hidden_size = hidden_size
-        self.recipe = recipe
-        self.time_limit = time_limit
-        self.max_steps = max_steps
-        self.dtype = dtype
-        self.scaling = scaling
-        self.random_state = random_state
-        self.verbose = verbose
 
     def _net(self, dimension: int, increments: np.ndarray | None) -> SequenceNet:
         return LSTMNet(dimension, int(self.hidden_size), increments)
@@ -190,15 +187,17 @@ class ClockworkRNN(_Recurrent):
         random_state: int | None = None,
         verbose: bool = True,
     ) -> None:
-        self.hidden_size = hidden_size
+        super().__init__(
+            hidden_size,
+            recipe=recipe,
+            time_limit=time_limit,
+            max_steps=max_steps,
+            dtype=dtype,
+            scaling=scaling,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.periods = periods
-        self.recipe = recipe
-        self.time_limit = time_limit
-        self.max_steps = max_steps
-        self.dtype = dtype
-        self.scaling = scaling
-        self.random_state = random_state
-        self.verbose = verbose
 
     @property
     def n_used_parameters_(self) -> int:

@@ -47,7 +47,7 @@ class Reservoir:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ReservoirSettings:
     """Settings of one reservoir.
 
     Attributes
@@ -74,7 +74,7 @@ class Candidate:
     seed: int = 0
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Candidate:
+    def draw(cls, rng: np.random.Generator) -> ReservoirSettings:
         """Return random settings."""
 
         def between(low: float, high: float) -> float:
@@ -91,7 +91,7 @@ class Candidate:
             seed=int(rng.integers(1 << 31)),
         )
 
-    def vary(self, rng: np.random.Generator) -> Candidate:
+    def vary(self, rng: np.random.Generator) -> ReservoirSettings:
         """Return settings near these."""
         near = np.exp(0.3 * rng.standard_normal(4))
         return replace(

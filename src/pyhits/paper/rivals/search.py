@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from pyhits.numerics.ridge import Ridge
-from pyhits.paper.rivals.reservoir import Candidate, Reservoir
+from pyhits.paper.rivals.reservoir import Reservoir, ReservoirSettings
 
 
-class Search:
+class ReservoirSearch:
     """Tries reservoirs and keeps the best of them and of their ridges.
 
     Parameters
@@ -26,7 +26,7 @@ class Search:
 
     Attributes
     ----------
-    candidate : Candidate or None
+    candidate : ReservoirSettings or None
     reservoir : Reservoir
     readout : array, shape (n_units, d)
     ridge : float
@@ -72,21 +72,21 @@ class Search:
         self.truth, known = _padded(validation)
         self.truth[~known] = np.nan
         self.n_known = int(known[:, 1:].sum()) * self.dimension
-        self.candidate: Candidate | None = None
+        self.candidate: ReservoirSettings | None = None
         self.ridge, self.error, self.reach = 0.0, np.inf, -1
         self.longest = 0.0
         self.history: list[dict[str, Any]] = []
         # Large reservoirs take long each: what is tried at random is smaller.
-        self.small: Search | None = None
+        self.small: ReservoirSearch | None = None
         if n_units > self.screened:
-            self.small = Search(train, validation, self.screened, washout)
+            self.small = ReservoirSearch(train, validation, self.screened, washout)
 
     def step(self, rng: np.random.Generator, done: float) -> None:
         """Try one more candidate; ``done`` is the share of the search that lies behind, 0 to 1."""
         begin, small = time.perf_counter(), self.small
-        candidate = Candidate.draw(rng)
+        candidate = ReservoirSettings.draw(rng)
         if not self.history:
-            candidate = Candidate(seed=candidate.seed)
+            candidate = ReservoirSettings(seed=candidate.seed)
         elif done < self.explores and self.deadline - begin > 2 * self.longest:
             if small is not None:
                 small.deadline = self.deadline
@@ -99,7 +99,7 @@ class Search:
         self.consider(candidate, candidate.reservoir(self.n_units, self.dimension))
         self.longest = max(self.longest, time.perf_counter() - begin)
 
-    def consider(self, candidate: Candidate | None, reservoir: Reservoir) -> None:
+    def consider(self, candidate: ReservoirSettings | None, reservoir: Reservoir) -> None:
         """Fit the readouts of a reservoir, forecast with each, and keep the best."""
         states = reservoir.harvest(self.rows[:, :-1])[self.fitted]
         adds = candidate is not None and candidate.increments

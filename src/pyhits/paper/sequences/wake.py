@@ -174,8 +174,8 @@ class Grid:
         ends = np.ones(n_radial)
         ends[[0, -1]] = 2.0
         ends[1::2] *= -1
-        apart = x[:, None] - x + np.eye(n_radial)
-        first = ends[:, None] / ends / apart
+        distance = x[:, None] - x + np.eye(n_radial)
+        first = ends[:, None] / ends / distance
         first -= np.diag(first.sum(axis=1))
         length = np.log(OUTER / RADIUS)
         r = RADIUS * np.exp(length * (x + 1) / 2)

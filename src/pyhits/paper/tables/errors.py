@@ -16,6 +16,7 @@ from pyhits.paper.measure import (
 from pyhits.paper.output import Result, Table, beside, number
 from pyhits.paper.problems import PROBLEMS
 from pyhits.paper.study import Study
+from pyhits.paper.tables.by_system import by_system
 
 
 def table6(study: Study) -> Result:
@@ -40,14 +41,14 @@ def errors_at(study: Study, noise: float) -> Result:
     errors from noisy states against the truth with noise stand in a second table.
     """
     study.prepare([noise])
-    found = {name: learned(study, name, noise) for name in study.systems}
+    errors = {name: learned(study, name, noise) for name in study.systems}
     records = [
-        error_record(study, one, noise) for schemes in found.values() for one in schemes.values()
+        error_record(study, one, noise) for schemes in errors.values() for one in schemes.values()
     ]
-    tables = [_errors_table(found, noise)]
+    tables = [_errors_table(errors, noise)]
     if noise:
-        tables.append(_noisy_table(study, found, noise))
-    return Result(records, tables, _notes(found))
+        tables.append(_noisy_table(study, errors, noise))
+    return Result(records, tables, _notes(errors))
 
 
 def error_record(study: Study, one: Measured, noise: float) -> dict[str, Any]:
@@ -73,38 +74,33 @@ def error_record(study: Study, one: Measured, noise: float) -> dict[str, Any]:
     return record
 
 
-def _errors_table(found: dict[str, dict[str, Measured]], noise: float) -> Table:
-    rows = [
-        [
-            scheme,
-            *(
-                beside(found[name][scheme].errors.mse, paper_mse(noise, name, scheme))
-                for name in found
-            ),
-        ]
-        for scheme in next(iter(found.values()))
-    ]
-    rows.append(["scales", *(scale_names(f["multiscale"].step_sizes) for f in found.values())])
+def _errors_table(errors: dict[str, dict[str, Measured]], noise: float) -> Table:
+    def cell(system: str, scheme: str) -> str:
+        return beside(errors[system][scheme].errors.mse, paper_mse(noise, system, scheme))
+
     title = f"Integrated L2 error, {100 * noise:g} % noise, ours (the paper's)"
-    return Table(title, ["scheme", *(PROBLEMS[name].label for name in found)], rows)
+    coupled = (schemes["multiscale"].step_sizes for schemes in errors.values())
+    scales = ["scales", *map(scale_names, coupled)]
+    return by_system(title, errors, next(iter(errors.values())), cell, [scales])
 
 
-def _noisy_table(study: Study, found: dict[str, dict[str, Measured]], noise: float) -> Table:
-    least = {name: floor(study, name, noise) for name in found}
-    rows = [
-        [scheme, *(number(found[name][scheme].mse_noisy_states) for name in found)]
-        for scheme in next(iter(found.values()))
-    ]
-    rows.append(["exact system", *(number(f.noisy_truth) for f in least.values())])
-    rows.append(["exact, clean truth", *(number(f.clean_truth) for f in least.values())])
+def _noisy_table(study: Study, errors: dict[str, dict[str, Measured]], noise: float) -> Table:
+    def cell(system: str, scheme: str) -> str:
+        return number(errors[system][scheme].mse_noisy_states)
+
     title = f"The same from noisy initial states, against the truth with {100 * noise:g} % noise"
-    return Table(title, ["scheme", *(PROBLEMS[name].label for name in found)], rows)
+    floors = [floor(study, name, noise) for name in errors]
+    exact = [
+        ["exact system", *(number(one.noisy_truth) for one in floors)],
+        ["exact, clean truth", *(number(one.clean_truth) for one in floors)],
+    ]
+    return by_system(title, errors, next(iter(errors.values())), cell, exact)
 
 
-def _notes(found: dict[str, dict[str, Measured]]) -> list[str]:
-    if all(never_beaten(schemes) for schemes in found.values()):
+def _notes(errors: dict[str, dict[str, Measured]]) -> list[str]:
+    if all(never_beaten(schemes) for schemes in errors.values()):
         return ["On every system the coupled model is at least as accurate as every single scale."]
-    shown = ", ".join(_better(schemes) for schemes in found.values() if not never_beaten(schemes))
+    shown = ", ".join(_better(schemes) for schemes in errors.values() if not never_beaten(schemes))
     return [f"A single scale is more accurate than the coupled model on: {shown}."]
 
 
