@@ -90,8 +90,8 @@ def _fitted(
     settings: Mapping[str, Any],
     verbose: bool,
     train: Trajectories,
-    held: Trajectories,
+    validation: Trajectories,
     checkpoint: Path,
 ) -> TimeStepper:
     model = HiTS(**arguments(**settings), verbose=verbose)
-    return as_stepper(model.fit(train, validation=held, checkpoint=checkpoint))
+    return as_stepper(model.fit(train, validation=validation, checkpoint=checkpoint))
