@@ -81,7 +81,7 @@ def _path(cache: Cache, settings: Mapping[str, Any], data_settings: Mapping[str,
 
 def _facts(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that a fit depends on but the data, defaults included."""
-    own = Settings.of(HiTS(**arguments(**settings), n_jobs=1, verbose=False))
+    own = Settings.of(HiTS(**(arguments(**settings) | {"n_jobs": 1, "verbose": False})))
     recipe = own.recipe.as_dict()
     return {"fit": repr(own), "recipe": recipe, "version": VERSION, "pyhits": __version__}
 
