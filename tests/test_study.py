@@ -190,9 +190,9 @@ def test_the_papers_recipe_comes_with_the_papers_nets(tmp_path: Path) -> None:
     longer = dataclasses.replace(TINY, n_steps=100)  # 5 steps of 16 in the loss
     study = Study(longer, recipe="paper", cache=Cache(tmp_path), systems=(PLANAR,))
     model = study.model(PLANAR)
-    assert model.recipe_.hidden_sizes == (128, 128, 128)
-    assert (model.recipe_.activation, model.recipe_.rollout_steps) == ("relu", 5)
-    assert (model.interpolation, model.recipe_.max_steps) == ("linear", 2)
+    assert model.recipe.hidden_sizes == (128, 128, 128)
+    assert (model.recipe.activation, model.recipe.rollout_steps) == ("relu", 5)
+    assert (model.interpolation, model.recipe.max_steps) == ("linear", 2)
     assert Study("paper", cache=Cache(tmp_path)).recipe == "paper"
     assert Study("paper", recipe="pyhits", cache=Cache(tmp_path)).recipe == "pyhits"
     assert Study("paper", cache=Cache(tmp_path)).settings("lorenz")["max_steps"] == 100_000

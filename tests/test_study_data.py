@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -235,7 +236,7 @@ def test_a_killed_fit_continues(tmp_path: Path) -> None:
     (checkpoint / "scale-000004.safetensors").unlink()
     resumed = fit_or_load(cache, SETTINGS, {"data": 1}, data_for_fits)
     for size in (1, 2):
-        assert resumed.history_[size].seconds == model.history_[size].seconds
+        assert resumed.history[size].seconds == model.history_[size].seconds
     start = held.initial_states
     np.testing.assert_array_equal(resumed.forecast(start, 20), whole.forecast(start, 20))
     # Another version's checkpoint is no use: it is dropped.
@@ -255,7 +256,8 @@ def test_an_interrupted_fit_is_not_taken_for_a_whole_one(
 
     def interrupted(self: pyhits.HiTS, *data: object, **rest: object) -> pyhits.HiTS:
         model = fit(self, *data, **rest)  # type: ignore[arg-type]
-        model.interrupted_ = ("choice",)  # as Ctrl-C leaves it
+        stopped = ("choice",)  # as Ctrl-C leaves it
+        model.stepper_ = dataclasses.replace(model.stepper_, interrupted=stopped)
         return model
 
     monkeypatch.setattr(pyhits.HiTS, "fit", interrupted)
@@ -280,10 +282,10 @@ def test_a_fit_whose_couplings_were_compared_over_fewer_steps_is_whole(tmp_path:
     }  # fmt: skip
     made = (chaotic(6, 200, 0), chaotic(10, 140, 1))
     model = fit_or_load(Cache(tmp_path), settings, {"data": 2}, lambda: made)
-    assert (model.selection_.n_steps or 0) < 64
-    assert max(c.step_sizes[-1] for c in model.selection_.front) < 64
+    assert (model.selection.n_steps or 0) < 64
+    assert max(c.step_sizes[-1] for c in model.selection.front) < 64
     assert list(tmp_path.glob("models/*/model.safetensors"))
-    assert model.interrupted_ == ()
+    assert model.interrupted == ()
 
 
 def test_the_cache_is_where_the_platform_keeps_caches(
