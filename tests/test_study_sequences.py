@@ -91,6 +91,7 @@ def test_table_1_has_the_promised_records(made: tuple[dict[str, Result], Path]) 
             assert record["parameters"] > 0
 
 
+@pytest.mark.usefixtures("own_seconds")
 @pytest.mark.parametrize("name", printed.SEQUENCES)
 def test_the_hierarchy_reproduces_every_sequence(
     name: str, tmp_path: Path, toy_sequences: tuple[SequenceProblem, ...]

@@ -40,10 +40,9 @@ class Clock:
     shortened: list[str] = field(default_factory=list)
 
     @classmethod
-    def start(
-        cls, limit: float | None = None, now: Callable[[], float] = time.perf_counter
-    ) -> Clock:
+    def start(cls, limit: float | None = None, now: Callable[[], float] | None = None) -> Clock:
         """Return a clock that starts now, for ``limit`` seconds or without a limit."""
+        now = now or time.perf_counter
         begin = now()
         return cls(begin, math.inf if limit is None else begin + limit, now)
 
