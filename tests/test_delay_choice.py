@@ -310,7 +310,7 @@ def test_a_model_chooses_says_so_and_keeps_it(tmp_path: Path):
     assert model.notes_[1].startswith("Delays: 2, ")
     assert "DelayEmbedding" in describe(model)
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
-    assert again.encoder == "auto"
+    assert repr(again.encoder) == repr(model.stepper_.encoder)
     assert again.start_rows == model.start_rows_ > 1
     late = circles(3, 200, seed=5).select(["x"])
     past, rest = late.split_time(60, overlap=1)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pyhits.data.stretches import evenly
+from pyhits.numerics.forecast_errors import row_errors
 from pyhits.numerics.rollout import last_state
 from pyhits.util.clock import UNLIMITED, Clock
 
@@ -78,8 +80,7 @@ def rollout_error(
     )
     mean, spread = known.mean(axis=0), known.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)
-    some = np.unique(np.linspace(0, len(known) - 1, min(len(known), _ROWS)).astype(int))
-    begin = np.unique(np.linspace(0, len(starts) - 1, min(len(starts), _ROLLOUTS)).astype(int))
+    some, begin = evenly(len(known), _ROWS), evenly(len(starts), _ROLLOUTS)
     x, y, z, end = (
         (rows - mean) / spread for rows in (known[some], later[some], starts[begin], ends[begin])
     )
@@ -92,7 +93,7 @@ def rollout_error(
         return np.asarray(np.clip(rows + basis(rows.T).T @ weights, -_BOUND, _BOUND))
 
     reached = last_state(step, z, horizon, clock=clock)
-    error = np.sqrt(np.square(reached - end)[:, :d].mean(axis=1))
+    error = row_errors(end[:, :d], reached[:, :d])
     return float(np.sqrt(np.square(np.minimum(error, _LOST)).mean()))
 
 

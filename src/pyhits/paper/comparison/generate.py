@@ -14,6 +14,7 @@ import torch
 from pyhits._version import __version__
 from pyhits.encoders import Standardise
 from pyhits.hits import HiTS
+from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.paper import rivals
 from pyhits.paper.comparison.data import Coded, coded, settings
 from pyhits.paper.comparison.problems import VALIDATION
@@ -76,8 +77,7 @@ class Generated:
 
     def mse(self, found: Coded) -> float:
         """Return the mean squared error over rows and features, the given row left out."""
-        error = float(np.mean(np.square(self.states[1:] - truth(found, self.task.protocol)[1:])))
-        return error if math.isfinite(error) else math.inf
+        return ForecastErrors.of(truth(found, self.task.protocol)[None], self.states[None]).mse
 
 
 def truth(found: Coded, protocol: str) -> np.ndarray:
