@@ -54,7 +54,7 @@ class History:
         ``steps``, ``time``, ``target``, ``patience``, ``closed form``, or ``not finite`` if every
         learning rate blew up.
     flow_map : str
-        What was kept: ``polynomial (degree 9)``, ``table (930 cells of degree 7)``, ``net``,
+        The flow map: ``polynomial (degree 9)``, ``table (930 cells of degree 7)``, ``net``,
         ``polynomial (degree 5) + net``; with ``, 16 outputs`` if it is dense.
     polynomial_error, validation_error : float
         Relative held-out error of the closed-form stage alone (infinite without one), and of what
@@ -89,12 +89,12 @@ class History:
     def from_dict(cls, values: dict[str, Any]) -> History:
         """Rebuild from :meth:`as_dict`; unknown keys of later versions are left out."""
         known = cls.__dataclass_fields__
-        kept = {k: v for k, v in values.items() if k in known}
+        own = {k: v for k, v in values.items() if k in known}
         errors = ("polynomial_error", "validation_error", "one_step_mse")
-        kept |= {k: float(v) for k, v in kept.items() if k in errors}
+        own |= {k: float(v) for k, v in own.items() if k in errors}
         # Files hold what is not finite as texts.
-        kept["records"] = [
+        own["records"] = [
             {k: float(v) if isinstance(v, str) else v for k, v in record.items()}
-            for record in kept.get("records", [])
+            for record in own.get("records", [])
         ]
-        return cls(**kept)
+        return cls(**own)

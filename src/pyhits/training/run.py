@@ -59,7 +59,7 @@ class NetTraining:
     factor : float
         Of the recipe's learning rate.
     progress : callable, optional
-        Told at every chunk.
+        Called at every chunk.
     judge : callable, optional
         Returns the error that the best weights are kept by; by default the loss on the held-out
         windows.

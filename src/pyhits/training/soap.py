@@ -159,11 +159,11 @@ class _Stack:
         self.turned, self.work = like.new_zeros(total), like.new_zeros(total)
 
         def parts(flat: Tensor) -> list[Tensor]:
-            found = []
+            views = []
             for p, (shape, rows, transposed) in zip(self.params, members, strict=True):
                 part = shape.of(flat)[rows]
-                found.append((part.mT if transposed else part).view(p.shape))
-            return found
+                views.append((part.mT if transposed else part).view(p.shape))
+            return views
 
         self.incoming = [parts(recent) for recent in state["recent"]]
         self.outgoing = parts(self.turned)

@@ -82,7 +82,7 @@ class WindowSampler:
         dense flow map, forecasts evaluate that last one too, and one that ends beyond the
         trajectory's end, where the trajectory's last row stands in.
     n_inputs : int
-        The last features are what is told about inputs over a step: within a window they stay.
+        The last features are inputs over a step: within a window they stay.
     """
 
     values: np.ndarray
