@@ -95,11 +95,17 @@ def test_a_step_of_one_feature_to_another_level_is_a_regime(shift: float) -> Non
     assert "regime" not in kinds(leap)
 
 
+@pytest.fixture(scope="module")
+def few_turns() -> list[np.ndarray]:
+    return list(systems.get("lorenz").simulate(3, n_steps=1500, random_state=0))
+
+
 @pytest.mark.parametrize("feature", range(3))
 @pytest.mark.parametrize("way", [1, -1])
-def test_sorted_rows_of_few_turns_are_said(feature: int, way: int) -> None:
-    for seed in range(3):
-        rows = systems.get("lorenz").simulate(1, n_steps=1500, random_state=seed)[0]
+def test_sorted_rows_of_few_turns_are_said(
+    few_turns: list[np.ndarray], feature: int, way: int
+) -> None:
+    for rows in few_turns:
         (found,) = examine(rows[np.argsort(way * rows[:, feature])])
         assert (found.kind, found.features) == ("sorted", (f"x{feature}",))
     # In the order of time, a feature that rises unevenly is none, at any step.
@@ -227,9 +233,12 @@ def test_fits_forecasts_and_evaluations_say_it(
     model.fit(glued_waves())
     said = [note for note in model.notes_ if "several recordings" in note]
     assert len(said) == 1
-    assert said == model.summary_.findings
+    assert said == list(model.summary_.findings)
     assert said[0] in capsys.readouterr().err
-    assert pyhits.load(model.save(tmp_path / "m.safetensors")).summary.findings == said
+    assert (
+        pyhits.load(model.save(tmp_path / "m.safetensors")).summary.findings
+        == model.summary_.findings
+    )
     path = pyhits.write_report(model, WAVE, tmp_path / "page.html")
     assert "What stands out in the data" in path.read_text()
 
