@@ -37,8 +37,8 @@ def measure(name: str, settings: dict[str, object]) -> dict[str, object]:
     begin = time.perf_counter()
     train = system.simulate(n_trajectories=800, n_steps=5120, random_state=1)
     valid = system.simulate(n_trajectories=320, n_steps=5120, random_state=2)
-    region = [[-2, 2], [-2, 2]] if name == "van-der-pol" else None
-    test = system.simulate(n_trajectories=320, n_steps=5120, random_state=3, region=region)
+    tested = system.with_region([[-2, 2], [-2, 2]]) if name == "van-der-pol" else system
+    test = tested.simulate(n_trajectories=320, n_steps=5120, random_state=3)
     simulated = time.perf_counter() - begin
     model = pyhits.HiTS(
         **arguments(step_sizes=[2**k for k in range(11)], random_state=0, **settings)

@@ -99,7 +99,8 @@ def _several(name: str) -> Maker:
     def make(rng: np.random.Generator) -> Trajectories:
         seed = int(rng.integers(1 << 30))
         system = systems.get(name)
-        return system.simulate(4, 600, 5 * system.dt, random_state=seed, rtol=1e-8, atol=1e-10)
+        accurate = system.integrator(rtol=1e-8, atol=1e-10)
+        return system.simulate(4, 600, 5 * system.dt, random_state=seed, integrator=accurate)
 
     return make
 

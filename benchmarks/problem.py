@@ -77,9 +77,8 @@ def slope(x: Any, y: Any) -> tuple[Any, Any]:
 @functools.cache
 def van_der_pol(n: int = 320, n_steps: int = 5120) -> Problem:
     """Return the test problem."""
-    data = pyhits.systems.get("van-der-pol").simulate(
-        n_trajectories=n, n_steps=n_steps, random_state=3, region=[[-2, 2], [-2, 2]]
-    )
+    system = pyhits.systems.get("van-der-pol").with_region([[-2, 2], [-2, 2]])
+    data = system.simulate(n_trajectories=n, n_steps=n_steps, random_state=3)
     return Problem(slope, data.to_array(), data.dt)
 
 

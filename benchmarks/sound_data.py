@@ -22,7 +22,8 @@ def catalogued(name: str, level: float) -> Maker:
         several = 1 if system.dimension > 20 or rng.random() < 0.4 else 6
         n = int(min(system.n_steps, 40000 // system.dimension, rng.choice([300, 1000, 3000])))
         seed = int(rng.integers(1 << 30))
-        data = systems.get(name).simulate(several, n, random_state=seed, rtol=1e-8, atol=1e-10)
+        accurate = system.integrator(rtol=1e-8, atol=1e-10)
+        data = system.simulate(several, n, random_state=seed, integrator=accurate)
         return data.add_noise(level, random_state=seed) if level else data
 
     return make

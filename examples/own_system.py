@@ -25,16 +25,18 @@ def selkov(t: float, x: np.ndarray, a: float, b: float) -> np.ndarray:
 def run() -> pyhits.Evaluation:
     """Register the system, fit it, and return the errors on fresh trajectories."""
     system = pyhits.systems.add(
-        "selkov",
-        selkov,
-        region=[[0.2, 2.0], [0.2, 2.0]],
-        dt=0.05,
-        n_steps=800,
-        parameters={"a": 0.08, "b": 0.6},
-        feature_names=("adp", "sugar"),
-        title="Sel'kov oscillator",
-        equations=("adp' = (a + adp^2) sugar - adp", "sugar' = b - (a + adp^2) sugar"),
-        citation="Sel'kov 1968, Eur. J. Biochem. 4, 79",
+        pyhits.systems.System(
+            name="selkov",
+            rhs=selkov,
+            region=[[0.2, 2.0], [0.2, 2.0]],
+            dt=0.05,
+            n_steps=800,
+            parameters={"a": 0.08, "b": 0.6},
+            feature_names=("adp", "sugar"),
+            title="Sel'kov oscillator",
+            equations=("adp' = (a + adp^2) sugar - adp", "sugar' = b - (a + adp^2) sugar"),
+            citation="Sel'kov 1968, Eur. J. Biochem. 4, 79",
+        ),
         replace=True,
     )
     print(system.summary())

@@ -22,10 +22,10 @@ from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, DivergenceError, NotFittedError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet
 from pyhits.hierarchy import Selection, sequential
-from pyhits.integrators import Integrator, RungeKutta, SolveIVP
+from pyhits.integrators import LSODA, Integrator, RungeKutta
 
 DT = 0.1
-TURN = "harmonic-oscillator"
+TURN = pyhits.systems.get("harmonic-oscillator")
 
 
 def fitted_with(
@@ -43,7 +43,7 @@ def fitted_with(
     data = pyhits.Trajectories(
         np.repeat([[low], [high]], dimension, axis=1),
         dt,
-        feature_names=feature_names or "xyzuvw"[:dimension],
+        feature_names=feature_names or tuple("xyzuvw"[:dimension]),
     )
     scaling = Standardise().set_statistics(np.full(dimension, mean), np.full(dimension, scale))
     return pyhits.TimeStepper.from_flow_maps(maps, data, scaling=scaling, step_sizes=selected)
@@ -107,7 +107,7 @@ def by_definition(
 def test_vectorised_equals_sequential(
     ratios: list[int], finest: int, finer: int, n_steps: int, n: int, restarts: bool
 ) -> None:
-    """For any nested learned scales, horizon and ratio; with and without a cut march."""
+    """For any nested learned scales, horizon and ratio; whether or not intervals may be cut."""
     sizes = list(itertools.accumulate([finest, *ratios], lambda a, b: a * b))
     maps: dict[int, FlowMap] = {}
     for k, size in enumerate(sizes):
@@ -182,16 +182,16 @@ def test_every_interval_has_its_own_time() -> None:
     np.testing.assert_allclose(hybrid.forecast(START, 150), exact, atol=1e-11)
 
 
-def test_chunks_and_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_and_blocks_do_not_change_the_result() -> None:
     start = np.random.default_rng(0).standard_normal((11, 2))
     model = exact_model([2, 8])
     hybrid = pyhits.Hybrid(model, "rk4", system=TURN, step_sizes=[2, 8], dt=DT / 4)
     whole = hybrid.forecast(start, 101)
     between = hybrid.forecast(start, t=[0.0, 0.33, 2.5])
-    monkeypatch.setattr("pyhits.integrators.hybrid_run._CHUNK_BYTES", 6000)
-    monkeypatch.setattr("pyhits.integrators.explicit._BLOCK", 14)
-    np.testing.assert_allclose(hybrid.forecast(start, 101), whole, atol=1e-14)
-    np.testing.assert_allclose(hybrid.forecast(start, t=[0.0, 0.33, 2.5]), between, atol=1e-14)
+    small = RungeKutta(TURN, block=14)
+    parts = pyhits.Hybrid(model, small, step_sizes=[2, 8], dt=DT / 4, chunk_bytes=6000)
+    np.testing.assert_allclose(parts.forecast(start, 101), whole, atol=1e-14)
+    np.testing.assert_allclose(parts.forecast(start, t=[0.0, 0.33, 2.5]), between, atol=1e-14)
 
 
 # What goes in and comes out
@@ -296,7 +296,7 @@ def test_a_simulator_is_called_once_an_interval() -> None:
 
 
 def test_adaptive_solvers_in_a_hybrid() -> None:
-    hybrid = pyhits.Hybrid(exact_model([16]), SolveIVP(TURN, "LSODA"))
+    hybrid = pyhits.Hybrid(exact_model([16]), LSODA(TURN))
     np.testing.assert_allclose(
         hybrid.forecast(START, 40), turned(START, DT * np.arange(41)), atol=1e-7
     )
@@ -308,7 +308,7 @@ def test_adaptive_solvers_in_a_hybrid() -> None:
 class Doubling(Integrator):
     """Multiplies by ten each step."""
 
-    def march(
+    def integrate(
         self, states: np.ndarray, dt: float, n_steps: int, t: Any = 0.0
     ) -> Iterator[np.ndarray]:
         for k in range(1, n_steps + 1):
@@ -369,8 +369,11 @@ def test_diverged_trajectories_count_in_an_evaluation() -> None:
         ({"dt": 5.0}, r"must divide the finest learned step, 1\.6"),
         ({"dt": -1.0}, "dt to be a positive number"),
         ({"system": None}, "needs a right-hand side"),
-        ({"system": "lorenz"}, "lorenz has 3 components, the model 2 features: x, y"),
-        ({"system": "lorentz"}, "did you mean 'lorenz'"),
+        (
+            {"system": pyhits.systems.get("lorenz")},
+            "lorenz has 3 components, the model 2 features: x, y",
+        ),
+        ({"system": "lorenz"}, r"pyhits.systems.get\('lorenz'\) returns one"),
         ({"system": lambda t, x: [x[1], -x[0]]}, r"must return derivatives of shape \(3, 2\)"),
         ({"integrator": "rk5"}, "did you mean 'rk4'"),
         ({"integrator": RungeKutta(TURN)}, "this one has its own"),
@@ -444,7 +447,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_commands(files: Path, tmp_path: Path) -> None:
     model, test = files / "m.safetensors", files / "test.npz"
-    options = ["--hybrid", "rk4", "--system", TURN, "--step-sizes", 8]
+    options = ["--hybrid", "rk4", "--system", TURN.name, "--step-sizes", 8]
     out = tmp_path / "forecast.npz"
     done = run("forecast", model, "--from", test, "--steps", 25, "-o", out, *options)
     assert done.exit_code == 0, done.output
@@ -474,7 +477,7 @@ def test_parameters_of_the_system(files: Path, tmp_path: Path) -> None:
     """Van der Pol with mu = 0 is the harmonic oscillator."""
     arguments = ["evaluate", files / "m.safetensors", files / "test.npz", "--hybrid", "rk4"]
     arguments += ["--step-sizes", 8, "--json", "--system"]
-    plain = json.loads(run(*arguments, TURN).stdout)["mse"]
+    plain = json.loads(run(*arguments, TURN.name).stdout)["mse"]
     assert json.loads(run(*arguments, "van-der-pol", "--parameter", "mu=0").stdout)["mse"] == plain
     assert json.loads(run(*arguments, "van-der-pol").stdout)["mse"] > 1e-3
 
@@ -483,7 +486,7 @@ def test_parameters_of_the_system(files: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--hybrid", "rk4"], "needs --system, a name from `pyhits systems`"),
-        (["--hybrid", "rk5", "--system", TURN], "did you mean 'rk4'"),
+        (["--hybrid", "rk5", "--system", TURN.name], "did you mean 'rk4'"),
         (["--hybrid", "rk4", "--system", "lorentz"], "did you mean 'lorenz'"),
         (["--hybrid", "rk4", "--system", "lorenz"], "lorenz has 3 components, the model 2 feat"),
         (
@@ -494,10 +497,19 @@ def test_parameters_of_the_system(files: Path, tmp_path: Path) -> None:
             ["--hybrid", "rk4", "--system", "van-der-pol", "--parameter", "mu"],
             "name=value, got 'mu'",
         ),
-        (["--hybrid", "rk4", "--system", TURN, "--hybrid-dt", "0.3"], "must divide the finest"),
-        (["--hybrid", "rk4", "--system", TURN, "--compile"], "--compile does not go with --hybrid"),
-        (["--hybrid", "rk4", "--system", TURN, "--max-iterations", "3"], "goes with a tolerance"),
-        (["--system", TURN], "--system goes with --hybrid"),
+        (
+            ["--hybrid", "rk4", "--system", TURN.name, "--hybrid-dt", "0.3"],
+            "must divide the finest",
+        ),
+        (
+            ["--hybrid", "rk4", "--system", TURN.name, "--compile"],
+            "--compile does not go with --hybrid",
+        ),
+        (
+            ["--hybrid", "rk4", "--system", TURN.name, "--max-iterations", "3"],
+            "goes with a tolerance",
+        ),
+        (["--system", TURN.name], "--system goes with --hybrid"),
         (["--parareal", "1e-8"], "--parareal goes with --hybrid"),
     ],
 )

@@ -21,6 +21,8 @@ from pyhits.errors import (
     PyHiTSError,
 )
 from pyhits.integrators import (
+    LSODA,
+    AdaptiveRungeKutta,
     ImplicitRungeKutta,
     Integrator,
     RungeKutta,
@@ -33,6 +35,7 @@ from pyhits.integrators.righthandside import as_right_hand_side, check_features
 from pyhits.integrators.tableaux import EXPLICIT, IMPLICIT
 
 FIXED = [*EXPLICIT, *IMPLICIT]
+LORENZ = systems.get("lorenz")
 
 
 def swinging(t: Any, x: np.ndarray) -> np.ndarray:
@@ -96,9 +99,9 @@ def test_tableaux_satisfy_the_order_conditions(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FIXED)
-def test_a_state_has_equal_bits_in_any_batch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_has_equal_bits_in_any_batch(name: str) -> None:
     """Alone, with others, in blocks, with a time of its own, or stopped halfway."""
-    method = as_integrator(name, "lorenz")
+    method = as_integrator(name, LORENZ)
     x = np.random.default_rng(0).normal(0, 5, (7, 3))
     together = method(x, 0.01, 40)
     assert together.shape == (7, 40, 3)
@@ -107,12 +110,18 @@ def test_a_state_has_equal_bits_in_any_batch(name: str, monkeypatch: pytest.Monk
     assert method.restarts
     np.testing.assert_array_equal(method(together[:, 24], 0.01, 15), together[:, 25:])
     np.testing.assert_array_equal(method(x, 0.01, 40, t=np.arange(7.0)), together)
-    monkeypatch.setattr("pyhits.integrators.explicit._BLOCK", 6)
-    monkeypatch.setattr("pyhits.integrators.implicit._BLOCK", 50)
-    monkeypatch.setattr("pyhits.integrators.explicit._PIECE", 1)
-    monkeypatch.setattr("pyhits.integrators.explicit._LEAST", 3)
-    assert method.rows(3, 40) < 7
-    np.testing.assert_array_equal(method(x, 0.01, 40), together)
+    cls, block = (RungeKutta, 6) if name in EXPLICIT else (ImplicitRungeKutta, 50)
+    small = cls(LORENZ, name, block=block)
+    assert small.rows(3, 40) < 7
+    np.testing.assert_array_equal(small(x, 0.01, 40), together)
+
+
+def test_long_solutions_come_in_pieces_that_fit_together() -> None:
+    method = RungeKutta(LORENZ)
+    x = np.random.default_rng(0).normal(0, 5, (400, 3))
+    pieces = [piece.copy() for piece in method.integrate(x, 0.01, 80)]
+    assert len(pieces) > 1
+    np.testing.assert_array_equal(np.concatenate(pieces, axis=1), method(x, 0.01, 80))
 
 
 @pytest.mark.parametrize("cls", [RungeKutta, ImplicitRungeKutta])
@@ -223,13 +232,62 @@ def test_a_jacobian_of_another_shape_is_named() -> None:
 # Adapters
 
 
-@pytest.mark.parametrize("method", ["DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"])
+@pytest.mark.parametrize("method", ["DOP853", "RK45", "RK23", "Radau", "BDF"])
 def test_solve_ivp(method: str) -> None:
     solver = SolveIVP(swinging, method, rtol=1e-8, atol=1e-9)
     t0 = np.array([0.0, 1.0, 2.0])
     found = solver(STATES, 0.1, 12, t=t0)
     np.testing.assert_allclose(found, swung(STATES, t0, 0.1 * np.arange(1, 13)), atol=1e-5)
     np.testing.assert_array_equal(solver(STATES[1], 0.1, 12, t=1.0), found[1])
+
+
+@pytest.mark.parametrize("cls", [AdaptiveRungeKutta, LSODA])
+def test_accurate_solvers(cls: Any) -> None:
+    """The solvers of the catalogue's systems, each state from a time of its own."""
+    t0 = np.array([0.0, 1.0, 2.0])
+    solver = cls(swinging)
+    exact = swung(STATES, t0, 0.1 * np.arange(1, 13))
+    np.testing.assert_allclose(solver(STATES, 0.1, 12, t=t0), exact, rtol=1e-11)
+    np.testing.assert_allclose(solver(STATES[1], 0.1, 12, t=1.0), exact[1], rtol=1e-11)
+    loose = cls(swinging, rtol=1e-5, atol=1e-6)(STATES, 0.1, 12, t=t0)
+    assert 1e-11 < np.abs(loose - exact).max() < 1e-3
+
+
+@pytest.mark.parametrize("cls", [AdaptiveRungeKutta, LSODA])
+def test_solutions_that_end_leave_the_others_alone(cls: Any) -> None:
+    """x' = x^2 reaches infinity at t = 1 / x0; x' = sqrt(x) is defined for x of 0 or more."""
+    starts = np.array([[0.1], [1.0], [0.2], [2.0], [-0.5]])
+
+    def solve(function: Any, dt: float, n_steps: int) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return np.concatenate(list(cls(function).integrate(starts, dt, n_steps)), axis=1)
+
+    states, roots = solve(lambda t, x: x**2, 0.125, 15), solve(lambda t, x: np.sqrt(x), 0.1, 2)
+    t = 0.125 * np.arange(1, 16)
+    for k in (0, 2, 4):
+        np.testing.assert_allclose(states[k, :, 0], starts[k] / (1 - starts[k] * t), rtol=1e-9)
+    for k, steps in ((1, 7), (3, 3)):
+        exact = starts[k] / (1 - starts[k] * t[:steps])
+        np.testing.assert_allclose(states[k, :steps, 0], exact, rtol=1e-9)
+        assert np.isnan(states[k, steps + 1 :]).all()
+    assert np.isfinite(roots[:4]).all()
+    assert np.isnan(roots[4]).all()
+    with pytest.raises(DivergenceError, match=r"from state 1, \[1\.\]. The solution may end"):
+        cls(lambda t, x: x**2)(starts, 0.125, 15)
+
+
+def test_blocks_of_adaptive_steps_agree_within_the_tolerances() -> None:
+    system = systems.get("cubic")
+    states = system.sample(10, 0)
+    together = AdaptiveRungeKutta(system)(states, 0.07, 300)
+    in_turn = AdaptiveRungeKutta(system, block=3)(states, 0.07, 300)
+    np.testing.assert_allclose(in_turn, together, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("n_jobs", [0, True, 1.5])
+def test_numbers_of_processes_that_are_none(n_jobs: Any) -> None:
+    with pytest.raises(ArgumentError, match="n_jobs to be a number of processes or -1"):
+        LSODA(swinging, n_jobs=n_jobs)
 
 
 def test_solve_ivp_where_it_gives_up() -> None:
@@ -239,7 +297,7 @@ def test_solve_ivp_where_it_gives_up() -> None:
         pytest.raises(DivergenceError, match=r"with DOP853.*state 1, \[1\.\]. The solver"),
     ):
         solver([[0.1], [1.0]], 0.3, 10)
-    stiff = SolveIVP("robertson", "Radau")
+    stiff = SolveIVP(systems.get("robertson"), "Radau")
     x = systems.get("robertson").sample(2, 0)
     np.testing.assert_allclose(stiff(x, 0.1, 3).sum(axis=2), 1, atol=1e-9)
 
@@ -301,7 +359,7 @@ def test_torchdiffeq(method: str) -> None:
     for t0 in (0.5, np.array([0.0, 1.0, 2.0])):
         found = solver(STATES, 0.05, 12, t=t0)
         np.testing.assert_allclose(found, swung(STATES, t0, 0.05 * np.arange(1, 13)), atol=1e-4)
-    assert as_integrator("torchdiffeq", swinging).march is not None
+    assert as_integrator("torchdiffeq", swinging).integrate is not None
 
 
 def test_torchdiffeq_with_a_module() -> None:
@@ -336,7 +394,7 @@ def test_torchdiffeq_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_integrator_of_ones_own() -> None:
     class Exact(Integrator):
-        def march(
+        def integrate(
             self, states: np.ndarray, dt: float, n_steps: int, t: Any = 0.0
         ) -> Iterator[np.ndarray]:
             for k in range(1, n_steps + 1):
@@ -353,10 +411,10 @@ def test_an_integrator_of_ones_own() -> None:
 def test_integrators_by_name() -> None:
     for name in integrators.names():
         if name != "torchdiffeq":
-            assert isinstance(as_integrator(name, "lorenz"), Integrator)
+            assert isinstance(as_integrator(name, LORENZ), Integrator)
     assert isinstance(as_integrator("Solve_IVP", swinging), SolveIVP)
     assert isinstance(as_integrator(exponential), Simulator)
-    method = RungeKutta("lorenz")
+    method = RungeKutta(LORENZ)
     assert as_integrator(method) is method
     with pytest.raises(AttributeError, match="no attribute 'Eulr'"):
         integrators.Eulr  # noqa: B018
@@ -365,11 +423,11 @@ def test_integrators_by_name() -> None:
 @pytest.mark.parametrize(
     ("given", "system", "message"),
     [
-        ("rk5", "lorenz", "Unknown integrator 'rk5'; did you mean 'rk4'"),
+        ("rk5", LORENZ, "Unknown integrator 'rk5'; did you mean 'rk4'"),
         ("rk4", None, "needs a right-hand side: give system="),
-        ("rk4", "lorentz", "did you mean 'lorenz'"),
-        ("rk4", 3, "Expected a System, the name of one .* got 3"),
-        (exponential, "lorenz", "this one has its own"),
+        ("rk4", "lorenz", r"got 'lorenz': pyhits.systems.get\('lorenz'\) returns one"),
+        ("rk4", 3, "Expected a System or a function .* got 3"),
+        (exponential, LORENZ, "this one has its own"),
         (7, None, "Expected the name of an integrator .* got 7"),
     ],
 )
@@ -401,7 +459,7 @@ def test_bad_states_and_steps(arguments: Any, error: type[Exception], message: s
         (lambda t, x: [x[1], -x[0]], r"must return derivatives of shape \(3, 2\).*x\[\.\.\., 0\]"),
         (lambda t, x: x[..., 0], r"for states of that shape, got \(3,\)"),
         (lambda t, x: x if t < 1 else -x, "times of shape .* It raised ValueError"),
-        (lambda t, x: x / x.sum(), "For 3 states at once it returned other values than each"),
+        (lambda t, x: x / x.sum(), "For 3 states at once it returned other values than for each"),
     ],
 )
 def test_right_hand_sides_that_do_not_vectorise(function: Any, message: str) -> None:
@@ -414,7 +472,7 @@ def test_one_state_at_a_time_is_enough_for_solve_ivp() -> None:
 
 
 def test_features_are_the_components_by_position() -> None:
-    rhs = as_right_hand_side("van-der-pol")
+    rhs = as_right_hand_side(systems.get("van-der-pol"))
     for names in (("x", "y"), ("x0", "x1"), ("position", "velocity")):
         check_features(rhs, names)
     check_features(as_right_hand_side(swinging), ("b", "a"))

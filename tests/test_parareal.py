@@ -72,7 +72,7 @@ def test_k_corrections_are_exact_on_the_first_k_intervals(integrator: Any) -> No
 
 
 def test_it_is_the_fine_solver_in_one_piece() -> None:
-    """Where a march may be cut anywhere, intervals one after another are one march."""
+    """Where a solution may be cut anywhere, intervals one after another are one."""
     hybrid = poor_hybrid()
     found = hybrid.parareal(START, 43, tolerance=1e-30)
     np.testing.assert_array_equal(found.states[:, 1:], RungeKutta(TURN)(START, DT, 43))
@@ -212,16 +212,14 @@ def test_what_is_done_is_left_out() -> None:
     assert found.fine_evaluations == sum(counts) == len(calls)
 
 
-def test_chunks_change_rounding_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_change_rounding_alone() -> None:
     """Products with a matrix round as the number of their rows has it on the processor."""
     start = np.random.default_rng(0).standard_normal((9, 2)) * 10.0 ** -np.arange(9)[:, None]
     hybrid = poor_hybrid()
     whole = hybrid.parareal(start, 100)
     # No jump is so close to the tolerance that rounding decides whether it is met.
     assert not (np.abs(whole.jumps / 1e-8 - 1) < 1e-3).any()
-    monkeypatch.setattr("pyhits.integrators.hybrid_run._CHUNK_BYTES", 4000)
-    monkeypatch.setattr("pyhits.integrators.parareal._ROWS", 2)
-    parts = hybrid.parareal(start, 100)
+    parts = poor_hybrid(chunk_bytes=4096).parareal(start, 100)  # of 2 states in a coarse step
     # Twelve coarse steps of three terms, each stretching by 1.05, in up to twelve corrections.
     steps = 12 * 12 * 3 * 1.05**12
     for one, other, jumps, others in zip(

@@ -95,7 +95,8 @@ def simulate(
 
     check_target(out, EXTENSIONS)
     chosen = catalogue.get(system)
-    bounds = None if region is None else _bounds(region, chosen.dimension)
+    if region is not None:
+        chosen = chosen.with_region(_bounds(region, chosen.dimension))
     seed = as_seed(seed, "--seed")
     with bar("simulating", verbose=not quiet) as progress:
         data = chosen.simulate(
@@ -103,7 +104,6 @@ def simulate(
             n_steps=steps,
             dt=dt,
             random_state=seed,
-            region=bounds,
             progress=progress,
         )
     if noise:

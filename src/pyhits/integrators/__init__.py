@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyhits.integrators.adaptive import AdaptiveRungeKutta
 from pyhits.integrators.base import Integrator
 from pyhits.integrators.choose import as_integrator, names
 from pyhits.integrators.explicit import RungeKutta
 from pyhits.integrators.implicit import ImplicitRungeKutta
 from pyhits.integrators.righthandside import RightHandSide, as_right_hand_side
-from pyhits.integrators.scipysolver import SolveIVP
+from pyhits.integrators.scipysolver import LSODA, SolveIVP
 from pyhits.integrators.simulator import Simulator
 from pyhits.integrators.tableaux import Tableau
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pyhits.integrators.torchsolver import TorchDiffEq
 
 __all__ = [
+    "LSODA",
+    "AdaptiveRungeKutta",
     "ImplicitRungeKutta",
     "Integrator",
     "RightHandSide",

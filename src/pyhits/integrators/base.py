@@ -19,14 +19,16 @@ _BLOCK_BYTES = 64 << 20
 class Integrator(ABC):
     """Steps many states forward together, by a method other than a learned flow map.
 
-    Subclass it and write :meth:`march` to make one of your own; for a simulator that takes one
+    Subclass it and write :meth:`integrate` to make one of your own; for a simulator that takes one
     state at a time, :class:`~pyhits.integrators.Simulator` is enough.
 
     Attributes
     ----------
     restarts : bool
-        Whether a march stopped after any step and begun anew there gives the same numbers, as in
+        Whether a solution stopped after any step and begun anew there gives the same numbers, as in
         one-step methods of fixed step. It may then be cut where that saves time.
+    independent : bool
+        Whether the solution from a state does not depend on those that are integrated with it.
     right_hand_side : RightHandSide or None
         What it integrates, if it knows.
     advice : str
@@ -34,11 +36,12 @@ class Integrator(ABC):
     """
 
     restarts: ClassVar[bool] = False
+    independent: ClassVar[bool] = True
     right_hand_side: RightHandSide | None = None
     advice: str = "Take smaller steps, or start elsewhere."
 
     @abstractmethod
-    def march(
+    def integrate(
         self, states: np.ndarray, dt: float, n_steps: int, t: Time = 0.0
     ) -> Iterator[np.ndarray]:
         """Yield the states after 1, 2, ... ``n_steps`` steps, in pieces along time.
@@ -60,7 +63,7 @@ class Integrator(ABC):
         """
 
     def rows(self, dimension: int, n_steps: int) -> int:
-        """Return how many states to march at once."""
+        """Return how many states to integrate at once."""
         return max(1, _BLOCK_BYTES // (8 * dimension * max(1, n_steps)))
 
     def check(self, states: np.ndarray) -> None:
@@ -71,13 +74,13 @@ class Integrator(ABC):
     def blocks(
         self, states: np.ndarray, dt: float, n_steps: int, t: Time = 0.0
     ) -> Iterator[tuple[slice, slice, np.ndarray]]:
-        """March in blocks of rows; yield rows, steps (the first is 0) and the states there."""
+        """Integrate in blocks of rows; yield rows, steps (the first is 0) and the states there."""
         size = self.rows(states.shape[1], n_steps)
         for first in range(0, len(states), size):
             rows = slice(first, min(first + size, len(states)))
             time = t[rows] if isinstance(t, np.ndarray) else t
             done = 0
-            for piece in self.march(states[rows], dt, n_steps, time):
+            for piece in self.integrate(states[rows], dt, n_steps, time):
                 yield rows, slice(done, done + piece.shape[1]), piece
                 done += piece.shape[1]
 

@@ -13,11 +13,7 @@ from pyhits.integrators.righthandside import RightHandSide, Time, as_right_hand_
 from pyhits.integrators.tableaux import EXPLICIT, Tableau
 from pyhits.util.checks import as_choice, as_count
 
-#: Numbers in one array of a block, as measured: the stages of larger blocks leave the cache,
-#: smaller ones spend the time on calls.
-_BLOCK = 16384
-
-#: Numbers, and least steps, in one piece of a march: few steps are slow to copy along time.
+#: Numbers, and least steps, in one piece of a solution: few steps are slow to copy along time.
 _PIECE, _LEAST = 65536, 32
 
 
@@ -28,14 +24,17 @@ class RungeKutta(Integrator):
 
     Parameters
     ----------
-    system : System, str or callable
-        Right-hand side: a System, the name of one, or ``f(t, x)`` with states x of shape
-        ``(n, d)``. Component k of all states is ``x[..., k]``, contiguous in memory. Where states
-        have different times, as in a hybrid, t is an array of shape ``(n,)``.
+    system : System or callable
+        Right-hand side: a System, or ``f(t, x)`` with states x of shape ``(n, d)``. Component k of
+        all states is ``x[..., k]``, contiguous in memory. Where states have different times, as in
+        a hybrid, t is an array of shape ``(n,)``.
     method : {"rk4", "euler", "rk2", "heun", "tsit5", "dop853"} or Tableau
         Orders 4, 1, 2, 2, 5 and 8; see :class:`Tableau` for coefficients of your own.
     substeps : int
         Steps of the method in one step that is asked for.
+    block : int
+        Numbers in one array of stages. Larger ones leave a processor's cache, smaller ones spend
+        the time on calls; the default is measured.
 
     Raises
     ------
@@ -46,44 +45,51 @@ class RungeKutta(Integrator):
     restarts: ClassVar[bool] = True
     advice: str = "Take smaller steps (substeps=...), or an implicit method if the system is stiff."
 
-    def __init__(self, system: Any, method: str | Tableau = "rk4", *, substeps: int = 1) -> None:
+    def __init__(
+        self,
+        system: Any,
+        method: str | Tableau = "rk4",
+        *,
+        substeps: int = 1,
+        block: int = 16384,
+    ) -> None:
         self.right_hand_side: RightHandSide = as_right_hand_side(system)
         if not isinstance(method, Tableau):
             method = EXPLICIT[as_choice(method, "method", EXPLICIT)]()
         if not method.is_explicit:
             raise ArgumentError(f"{method.name} is implicit; give it to ImplicitRungeKutta.")
         self.tableau = method
-        self.substeps = as_count(substeps, "substeps")
+        self.substeps, self.block = as_count(substeps, "substeps"), as_count(block, "block")
 
     def __repr__(self) -> str:
         return f"{self.tableau.name} ({self.right_hand_side.name})"
 
     def rows(self, dimension: int, n_steps: int) -> int:
-        """Return how many states to march at once: as many as a core's cache holds."""
-        return max(1, _BLOCK // dimension)
+        """Return how many states to integrate at once."""
+        return max(1, self.block // dimension)
 
-    def march(
+    def integrate(
         self, states: np.ndarray, dt: float, n_steps: int, t: Time = 0.0
     ) -> Iterator[np.ndarray]:
-        """Yield states in pieces; see :meth:`Integrator.march`."""
+        """Yield states in pieces; see :meth:`Integrator.integrate`."""
         n, d = states.shape
         h = dt / self.substeps
         step = self._stepper(h, (d, n))
         length = min(n_steps, max(_LEAST, _PIECE // (n * d)))
         buffer = np.empty((length, d, n))
-        between = np.empty((2, d, n))
+        inner = np.empty((2, d, n))
         y = np.ascontiguousarray(states.T, dtype=np.float64)
-        held = 0
+        stored = 0
         for k in range(n_steps * self.substeps):
             done = (k + 1) % self.substeps == 0
-            target = buffer[held] if done else between[k % 2]
+            target = buffer[stored] if done else inner[k % 2]
             step(t, k, y, target)
             y = target
-            held += done
-            if held == length or k + 1 == n_steps * self.substeps:
-                yield buffer[:held].transpose(2, 0, 1)
+            stored += done
+            if stored == length or k + 1 == n_steps * self.substeps:
+                yield buffer[:stored].transpose(2, 0, 1)
                 y = y.copy()  # the next step may be written where it is
-                held = 0
+                stored = 0
 
     def _stepper(
         self, h: float, shape: tuple[int, int]

@@ -1,4 +1,4 @@
-"""Hybrid time-steppers: learned coarse steps, an integrator between them (paper, Algorithm 2)."""
+"""Hybrid time-steppers: learned coarse steps, then an integrator (paper, Algorithm 2)."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from pyhits.hierarchy.interpolate import METHODS, interpolate
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.stages import resolution
 from pyhits.hits import HiTS
-from pyhits.integrators import as_integrator
-from pyhits.integrators.between import Between
-from pyhits.integrators.hybrid_run import Run
+from pyhits.integrators.choose import as_integrator
+from pyhits.integrators.fine import FinePropagator
 from pyhits.integrators.parareal import Bounds, Parareal
 from pyhits.integrators.righthandside import check_features
+from pyhits.integrators.run import Run, Scheme
 from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.util.checks import as_choice, as_count, as_positive
 
 #: Most steps of the integrator in a learned one.
-_MOST_BETWEEN = 10**9
+_LARGEST_RATIO = 10**9
 
 
 class Hybrid:
-    """Learned coarse steps with a numerical integrator between them (paper, Section 2.3).
+    """Learned coarse steps and a numerical integrator for the fine ones (paper, Section 2.3).
 
     The learned scales come first, as in a forecast by the model (Algorithm 1); from every coarse
-    state of every trajectory at once, the integrator then fills in what lies between (Algorithm 2).
+    state of every trajectory at once, the integrator then goes on to the next (Algorithm 2).
     :meth:`parareal` corrects the coarse states until they agree with the integrator.
 
     Parameters
@@ -83,6 +83,7 @@ class Hybrid:
         step_sizes: Sequence[int] | None = None,
         dt: float | None = None,
         system: Any = None,
+        chunk_bytes: int = 32 << 20,
     ) -> None:
         stepper = as_stepper(model)
         if stepper.inputs is not None:
@@ -105,8 +106,13 @@ class Hybrid:
                 "nothing to integrate: give step_sizes=..., some of "
                 f"{', '.join(map(str, stepper.flow_maps))}, or a smaller dt."
             )
-        self._between = Between(self.integrator, self.dt, self.ratio)
-        self._bounds = Bounds(stepper.scaling.mean_, stepper.summary.spread, DIVERGED)
+        self._scheme = Scheme(
+            stepper,
+            self.step_sizes,
+            FinePropagator(self.integrator, self.dt, self.ratio),
+            Bounds(stepper.scaling.mean_, stepper.summary.spread, DIVERGED),
+            as_count(chunk_bytes, "chunk_bytes", most=None),
+        )
         self._check_right_hand_side()
 
     def __repr__(self) -> str:
@@ -134,23 +140,19 @@ class Hybrid:
         interpolation: str | None = None,
         on_divergence: str = "raise",
     ) -> np.ndarray:
-        """Step forward from one or many initial states.
+        """Step forward from one or many initial states, as :meth:`pyhits.HiTS.forecast`.
 
         Parameters
         ----------
         initial_states : array or DataFrame, shape (n, d) or (d,), or Trajectories
-            As for :meth:`pyhits.HiTS.forecast`.
         n_steps : int, optional
             Horizon in steps of the hybrid's ``dt``. Give this or ``t``.
         t : array, shape (m,), optional
             Times since the initial state, in any order; interpolated between steps of ``dt``.
-        tolerance : float, optional
-            Correct the coarse states as :meth:`parareal` does, until they jump by no more; in
-            standard deviations of the training data.
-        max_iterations : int, optional
-            Most corrections.
+        tolerance, max_iterations : float and int, optional
+            Correct the coarse states as :meth:`parareal` does.
         interpolation : {"cubic", "linear"}, optional
-            Between steps of ``dt``; by default the model's.
+            By default the model's.
         on_divergence : {"raise", "return"}
             Raise a DivergenceError that names trajectory and step, or return NaN from there on.
 
@@ -172,25 +174,13 @@ class Hybrid:
             The tolerance was not met within ``max_iterations``.
         """
         states, single = self._starts(initial_states)
-        at = None
         if (n_steps is None) == (t is None):
             raise ArgumentError("Give either n_steps or the times t.")
-        if t is not None:
-            at = positions(t, self.dt)
-            n_steps = max(1, math.ceil(at.max()))
+        at = None if t is None else positions(t, self.dt)
+        horizon: Any = n_steps if at is None else max(1, math.ceil(at.max()))
         method = as_choice(interpolation or self.model.interpolation, "interpolation", METHODS)
-        run = self._run(n_steps, on_divergence, tolerance, max_iterations)
-        n, d = states.shape
-        check_size(n, run.n_steps, d, n_times=None if at is None else len(at))
-        out = np.empty((n, run.n_steps + 1 if at is None else len(at), d), dtype=states.dtype)
-        for part in run.chunks(n, dense=at is not None):
-            if at is None:
-                run(states[part], out[part], part.start)
-                continue
-            rows = np.empty((part.stop - part.start, run.n_steps + 1, d))
-            run(states[part], rows, part.start)
-            out[part] = interpolate(rows, at, method)
-            out[part, np.flatnonzero(at == 0)] = states[part, None]
+        run = Run(self._scheme, horizon, on_divergence, tolerance, max_iterations)
+        out = self._forecast(run, states) if at is None else self._at(run, states, at, method)
         run.warn()
         return out[0] if single else out
 
@@ -207,8 +197,8 @@ class Hybrid:
 
         With G one step of the finest learned scale and F the integrator over the same time,
         ``U[k+1]_{n+1} = G(U[k+1]_n) + F(U[k]_n) - G(U[k]_n)``, from the coupled scales' states
-        U[0]. Each F runs on all intervals of all trajectories at once; those that are done are
-        left out. The result has the integrator's accuracy, whatever the model's.
+        U[0] (Lions, Maday, Turinici 2001, C. R. Acad. Sci. Paris 332, 661). The result has the
+        integrator's accuracy, whatever the model's.
 
         Parameters
         ----------
@@ -219,8 +209,7 @@ class Hybrid:
             Largest jump ``|F(U_n) - U_{n+1}|`` of any feature at the coarse states, in its standard
             deviations in the training data.
         max_iterations : int, optional
-            Most corrections; by default as many as there are coarse intervals, after which
-            nothing is left to correct.
+            Most corrections; by default one a coarse interval: then all are exact.
         on_divergence : {"raise", "return"}
             As in :meth:`forecast`.
 
@@ -237,17 +226,10 @@ class Hybrid:
         -----
         PyHiTSWarning
             The tolerance was not met within ``max_iterations``.
-
-        References
-        ----------
-        Lions, Maday, Turinici 2001, C. R. Acad. Sci. Paris 332, 661.
         """
         states, _ = self._starts(initial_states)
-        run = self._run(n_steps, on_divergence, tolerance, max_iterations)
-        check_size(len(states), run.n_steps, states.shape[1])
-        out = np.empty((len(states), run.n_steps + 1, states.shape[1]))
-        for part in run.chunks(len(states)):
-            run(states[part], out[part], part.start)
+        run = Run(self._scheme, n_steps, on_divergence, tolerance, max_iterations)
+        out = self._forecast(run, states.astype(np.float64))
         run.warn()
         return run.parareal(out)
 
@@ -279,41 +261,44 @@ class Hybrid:
         if n_steps is not None:
             n_steps = as_count(n_steps, "n_steps", least=every) // every
 
-        def forecaster(states: np.ndarray, rows: int) -> np.ndarray:
-            found = self.forecast(
-                states,
+        def forecaster(starts: np.ndarray, rows: int) -> np.ndarray:
+            states = self.forecast(
+                starts,
                 rows * every,
                 tolerance=tolerance,
                 max_iterations=max_iterations,
                 on_divergence="return",
             )
-            return found[:, ::every]
+            return states[:, ::every]
 
         return evaluate(
             forecaster,
             data,
-            scale=self._bounds.scale,
+            scale=self._scheme.bounds.scale,
             n_steps=n_steps,
             step_sizes=self.step_sizes,
         )
 
-    def _run(
-        self,
-        n_steps: Any,
-        on_divergence: str,
-        tolerance: float | None,
-        max_iterations: int | None,
-    ) -> Run:
-        return Run(
-            self.model,
-            self.step_sizes,
-            self._between,
-            self._bounds,
-            n_steps,
-            on_divergence,
-            tolerance,
-            max_iterations,
-        )
+    def _forecast(self, run: Run, states: np.ndarray) -> np.ndarray:
+        """Return the forecast at all steps, ``(n, n_steps + 1, d)``."""
+        n, d = states.shape
+        check_size(n, run.n_steps, d)
+        out = np.empty((n, run.n_steps + 1, d), dtype=states.dtype)
+        for part in run.chunks(n):
+            run(states[part], out[part], part.start)
+        return out
+
+    def _at(self, run: Run, states: np.ndarray, at: np.ndarray, method: str) -> np.ndarray:
+        """Return the forecast at times ``at``, in steps of dt; ``(n, m, d)``."""
+        n, d = states.shape
+        check_size(n, run.n_steps, d, n_times=len(at))
+        out = np.empty((n, len(at), d), dtype=states.dtype)
+        for part in run.chunks(n, dense=True):
+            rows = np.empty((part.stop - part.start, run.n_steps + 1, d))
+            run(states[part], rows, part.start)
+            out[part] = interpolate(rows, at, method)
+            out[part, np.flatnonzero(at == 0)] = states[part, None]
+        return out
 
     def _starts(self, initial_states: Any) -> tuple[np.ndarray, bool]:
         names = self.model.feature_names
@@ -326,7 +311,7 @@ class Hybrid:
         """Return the data's rows that forecasts hit, and every how many of their rows."""
         data = as_trajectories(test, None, default_dt=self.model.dt)
         data = matched(data, data.dt, self.model.feature_names, "given")
-        coarser, finer = _whole(self.dt / data.dt), _whole(data.dt / self.dt)
+        coarser, finer = _as_multiple(self.dt / data.dt), _as_multiple(data.dt / self.dt)
         if finer is not None:
             return data, finer
         if coarser is None:
@@ -364,11 +349,11 @@ def _chosen(model: TimeStepper, step_sizes: Sequence[int] | None) -> list[int]:
 
 def _ratio(learned: float, dt: float) -> int:
     """Return how many times ``dt`` goes into the finest learned step."""
-    ratio = _whole(learned / dt)
-    if ratio is not None and ratio > _MOST_BETWEEN:
+    ratio = _as_multiple(learned / dt)
+    if ratio is not None and ratio > _LARGEST_RATIO:
         raise ArgumentError(
             f"dt = {dt:g} goes {ratio:.3g} times into the finest learned step, {learned:g}; take "
-            f"one that goes no more than {_MOST_BETWEEN} times."
+            f"one that goes no more than {_LARGEST_RATIO} times."
         )
     if ratio is None:
         raise ArgumentError(
@@ -378,7 +363,7 @@ def _ratio(learned: float, dt: float) -> int:
     return ratio
 
 
-def _whole(ratio: float) -> int | None:
+def _as_multiple(ratio: float) -> int | None:
     """Return a ratio as a whole number of at least 1, or None if it is none."""
     near = round(ratio)
     return near if near >= 1 and abs(ratio - near) < 1e-9 * near else None

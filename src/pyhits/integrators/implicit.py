@@ -16,9 +16,6 @@ from pyhits.util.checks import as_choice, as_count, as_positive
 #: Newton iterations before a step is given up, and how often it is then halved.
 _MOST, _HALVINGS = 50, 20
 
-#: Numbers in the Jacobians of one block.
-_BLOCK = 1 << 18
-
 #: A component this small beside the largest is not asked to be exact to its own digits.
 _FLOOR = 1e-6
 
@@ -32,7 +29,7 @@ class ImplicitRungeKutta(Integrator):
 
     Parameters
     ----------
-    system : System, str or callable
+    system : System or callable
         As in :class:`~pyhits.integrators.RungeKutta`. A System's Jacobian is used; otherwise
         finite differences are.
     method : {"radau5", "radau3", "implicit-euler"} or Tableau
@@ -41,6 +38,8 @@ class ImplicitRungeKutta(Integrator):
         Steps of the method in one step that is asked for.
     newton_tolerance : float
         Size of the last Newton correction relative to the state.
+    block : int
+        Numbers in the Jacobians of the states that are solved together.
 
     Raises
     ------
@@ -61,6 +60,7 @@ class ImplicitRungeKutta(Integrator):
         *,
         substeps: int = 1,
         newton_tolerance: float = 1e-12,
+        block: int = 1 << 18,
     ) -> None:
         self.right_hand_side: RightHandSide = as_right_hand_side(system)
         if not isinstance(method, Tableau):
@@ -71,19 +71,20 @@ class ImplicitRungeKutta(Integrator):
             )
         self.tableau = method
         self.substeps = as_count(substeps, "substeps")
+        self.block = as_count(block, "block")
         self.newton_tolerance = as_positive(newton_tolerance, "newton_tolerance")
 
     def __repr__(self) -> str:
         return f"{self.tableau.name} ({self.right_hand_side.name})"
 
     def rows(self, dimension: int, n_steps: int) -> int:
-        """Return how many states to march at once."""
-        return max(1, _BLOCK // (len(self.tableau.b) * dimension) ** 2)
+        """Return how many states to integrate at once."""
+        return max(1, self.block // (len(self.tableau.b) * dimension) ** 2)
 
-    def march(
+    def integrate(
         self, states: np.ndarray, dt: float, n_steps: int, t: Time = 0.0
     ) -> Iterator[np.ndarray]:
-        """Yield states step by step; see :meth:`Integrator.march`."""
+        """Yield states step by step; see :meth:`Integrator.integrate`."""
         h = dt / self.substeps
         for k in range(n_steps * self.substeps):
             states = self._step(t + k * h, states, h, _HALVINGS)

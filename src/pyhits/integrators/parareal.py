@@ -26,9 +26,6 @@ Fine = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 #: the fine solution alone is taken there.
 _LARGEST = 10.0
 
-#: States that the coarse propagator takes at once.
-_ROWS = 1 << 14
-
 
 @dataclass(frozen=True)
 class Parareal:
@@ -89,24 +86,26 @@ class CoarsePropagator:
     ----------
     flow_map : FlowMap
         A copy is kept, on the CPU. Of a dense one the first output is taken.
-    encoder : Standardise
+    scaling : Standardise
         Fitted.
+    rows : int
+        States taken at once.
     """
 
-    def __init__(self, flow_map: FlowMap, encoder: Standardise) -> None:
+    def __init__(self, flow_map: FlowMap, scaling: Standardise, rows: int = 1 << 14) -> None:
         self.flow_map = copy.deepcopy(flow_map).cpu().double().eval()
-        self.encoder = encoder
+        self.scaling, self.rows = scaling, rows
 
     @torch.inference_mode()
     def __call__(self, states: np.ndarray) -> np.ndarray:
         """Return the states one step later; ``(m, d)`` to ``(m, d)``."""
         m, d = states.shape
         result = np.empty((m, d))
-        for first in range(0, m, _ROWS):
-            part = slice(first, first + _ROWS)
-            encoded = torch.from_numpy(self.encoder.transform(states[part]))
+        for first in range(0, m, self.rows):
+            part = slice(first, first + self.rows)
+            encoded = torch.from_numpy(self.scaling.transform(states[part]))
             change = self.flow_map.increment(encoded)[:, :d].numpy()
-            result[part] = states[part] + change * self.encoder.scale_
+            result[part] = states[part] + change * self.scaling.scale_
         return result
 
 
@@ -153,9 +152,7 @@ class Sweeps:
         """
         n = len(self.points)
         active, stale = np.arange(n), np.ones((n, self.q), dtype=bool)
-        propagated: np.ndarray = np.empty(
-            (0, 0, 0)
-        )  # what the coarse propagator makes of each coarse state
+        propagated: np.ndarray = np.empty((0, 0, 0))  # a coarse step from each coarse state
         for k in range(max_iterations + 1):
             self._solve(active, stale)
             worst = self._measure(active)

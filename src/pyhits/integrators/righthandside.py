@@ -1,8 +1,7 @@
-"""The right-hand side of ``dx/dt = f(t, x)``, from a System, its name, or a function."""
+"""The right-hand side of ``dx/dt = f(t, x)``, from a System or a function."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from pyhits.errors import ArgumentError
-from pyhits.systems import System, get
 from pyhits.util.checks import shown
 
 #: A time, or one a state: a float, or an array of shape ``(n,)``.
@@ -96,55 +94,70 @@ class RightHandSide:
         states : array, shape (n, d)
             Where the right-hand side is defined; n should not be d.
         """
-        n, d = states.shape
+        d = states.shape[1]
         if self.dimension not in (None, d):
             raise ArgumentError(f"The {self.name} has dimension {self.dimension}, not {d}.")
         how = (
             f"The {self.name} must take states of shape (n, {d}) with times of shape (n,), and "
             f"return derivatives of shape (n, {d})"
         )
-        with np.errstate(all="ignore"):
-            try:
-                together = self(np.zeros(n), states)
-                apart = [self(np.zeros(1), state[None])[0] for state in states]
-            except ArgumentError:
-                raise
-            except Exception as error:
-                raise ArgumentError(f"{how}. It raised {type(error).__name__}: {error}") from error
-        if not np.allclose(together, apart, rtol=1e-9, atol=1e-12, equal_nan=True):
-            raise ArgumentError(
-                f"{how}. For {n} states at once it returned other values than each."
-            )
+        each = [state[None] for state in states]
+        check_vectorised(lambda x: self(np.zeros(len(x)), x), states, each, how)
+
+
+def check_vectorised(
+    function: Callable[[np.ndarray], np.ndarray],
+    states: np.ndarray,
+    each: Sequence[np.ndarray],
+    how: str,
+) -> None:
+    """Raise an ArgumentError unless a function treats many states as it treats each by itself.
+
+    Parameters
+    ----------
+    function : callable
+        Returns the time derivatives of states, in their shape.
+    states : array, shape (..., d)
+    each : sequence of array
+        The same states, one by one, in a shape in which one can be given.
+    how : str
+        What the function must take and return; the beginning of the error.
+    """
+    with np.errstate(all="ignore"):
+        try:
+            together = function(states)
+            single = [function(state) for state in each]
+        except ArgumentError:
+            raise
+        except Exception as error:
+            raise ArgumentError(f"{how}. It raised {type(error).__name__}: {error}") from error
+    shapes = [(x.shape, y.shape) for x, y in zip((states, *each), (together, *single), strict=True)]
+    for given, returned in shapes:
+        if given != returned:
+            raise ArgumentError(f"{how}. For states {given} it returned {returned}.")
+    if not np.allclose(together.ravel(), np.ravel(single), rtol=1e-9, atol=1e-12, equal_nan=True):
+        raise ArgumentError(
+            f"{how}. For {len(each)} states at once it returned other values than for each."
+        )
 
 
 def as_right_hand_side(system: Any) -> RightHandSide:
-    """Return the right-hand side of a System, of the system of that name, or of a function.
+    """Return the right-hand side of a System, which has one, or of a function ``f(t, x)``.
 
     Raises
     ------
     ArgumentError
-        There is no system of that name (the nearest is suggested), or it is none of these.
+        It is none of these.
     """
     if isinstance(system, RightHandSide):
         return system
-    if isinstance(system, str):
-        system = get(system)
-    if isinstance(system, System):
-        return RightHandSide(
-            functools.partial(system.rhs, **system.parameters),
-            None
-            if system.jacobian is None
-            else functools.partial(system.jacobian, **system.parameters),
-            system.dimension,
-            tuple(system.feature_names or ()),
-            f"right-hand side of {system.name}",
-        )
+    own = getattr(system, "right_hand_side", None)
+    if isinstance(own, RightHandSide):
+        return own
     if callable(system):
         return RightHandSide(system)
-    raise ArgumentError(
-        "Expected a System, the name of one (pyhits.systems.names()) or a function f(t, x), got "
-        f"{shown(system)}."
-    )
+    hint = f": pyhits.systems.get({system!r}) returns one" if isinstance(system, str) else ""
+    raise ArgumentError(f"Expected a System or a function f(t, x), got {shown(system)}{hint}.")
 
 
 def check_features(rhs: RightHandSide, feature_names: Sequence[str]) -> None:

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
 from typing import Any
 
 import numpy as np
 
-from pyhits.integrators.base import Integrator
-from pyhits.integrators.righthandside import RightHandSide, Time, as_right_hand_side
-from pyhits.util.checks import as_choice, as_positive
+from pyhits.integrators.righthandside import RightHandSide, as_right_hand_side
+from pyhits.integrators.statebystate import StateByState
+from pyhits.util.checks import LARGEST_MAGNITUDE, as_choice, as_positive
 
-METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
+METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF")
+
+#: LSODA keeps the error of each step below the tolerance, and the errors of thousands of steps of
+#: a low-order formula add up.
+MARGIN = 10.0
+
+#: Least relative tolerance that LSODA meets in double precision.
+LEAST_RTOL = 1e-13
+
+#: Most steps of LSODA between two rows; far more than any row of a healthy system takes.
+MOST_STEPS = 100_000
 
 
-class SolveIVP(Integrator):
+class SolveIVP(StateByState):
     """:func:`scipy.integrate.solve_ivp` on every state, so that each has steps of its own.
 
     Parameters
     ----------
-    system : System, str or callable
+    system : System or callable
         As in :class:`~pyhits.integrators.RungeKutta`; it is called with one state ``(1, d)`` and
         its time.
-    method : {"DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"}
-        The last three are for stiff systems.
+    method : {"DOP853", "RK45", "RK23", "Radau", "BDF"}
+        The last two are for stiff systems.
     rtol, atol : float
         Relative and absolute tolerance of each step.
     n_jobs : int
@@ -45,55 +55,108 @@ class SolveIVP(Integrator):
         atol: float = 1e-12,
         n_jobs: int = 1,
     ) -> None:
+        super().__init__(n_jobs)
         self.right_hand_side: RightHandSide = as_right_hand_side(system)
         self.method = as_choice(method, "method", METHODS)
         self.rtol, self.atol = as_positive(rtol, "rtol"), as_positive(atol, "atol")
-        self.n_jobs = n_jobs
 
     def __repr__(self) -> str:
         return f"solve_ivp with {self.method} ({self.right_hand_side.name})"
 
-    def check(self, states: np.ndarray) -> None:
-        """Check the right-hand side with one state, as it is called."""
-        self.right_hand_side.check(states[:1])
-
-    def march(
-        self, states: np.ndarray, dt: float, n_steps: int, t: Time = 0.0
-    ) -> Iterator[np.ndarray]:
-        """Yield all states in one piece; see :meth:`Integrator.march`."""
-        from joblib import Parallel, delayed
-
-        times = np.broadcast_to(t, len(states))
-        solve = delayed(self._solve)
-        solutions = Parallel(n_jobs=self.n_jobs)(
-            solve(state, dt, n_steps, float(time))
-            for state, time in zip(states, times, strict=True)
-        )
-        yield np.stack(solutions)
-
-    def _solve(self, state: np.ndarray, dt: float, n_steps: int, t: float) -> np.ndarray:
-        """Return the states from one state on, shape ``(n_steps, d)``; NaN after a failure."""
+    def solve(self, state: np.ndarray, dt: float, n_steps: int, t: float) -> np.ndarray:
+        """Return the solution from one state; see :meth:`StateByState.solve`."""
         from scipy.integrate import solve_ivp
 
-        found = np.full((n_steps, len(state)), np.nan)
-        if not np.isfinite(state).all():
-            return found
         rhs, options = self.right_hand_side, {}
-        if rhs.jacobian is not None and self.method in ("Radau", "BDF", "LSODA"):
+        if rhs.jacobian is not None and self.method in ("Radau", "BDF"):
             options["jac"] = lambda time, x: rhs.jacobians(time, x[None])[0]
         times = t + dt * np.arange(1, n_steps + 1)
-        with np.errstate(all="ignore"):
-            solution = solve_ivp(
-                lambda time, x: rhs(time, x[None])[0],
-                (t, times[-1]),
-                state,
-                method=self.method,
-                t_eval=times,
-                rtol=self.rtol,
-                atol=self.atol,
-                **options,
-            )
+        solution = solve_ivp(
+            lambda time, x: rhs(time, x[None])[0],
+            (t, times[-1]),
+            state,
+            method=self.method,
+            t_eval=times,
+            rtol=self.rtol,
+            atol=self.atol,
+            **options,
+        )
+        states = np.full((n_steps, len(state)), np.nan)
         # Some versions return an empty list where the first step fails.
         reached = np.reshape(solution.y, (len(state), -1)).T
-        found[: len(reached)] = reached
-        return found
+        states[: len(reached)] = reached
+        return states
+
+
+class LSODA(StateByState):
+    """Every state by LSODA, which switches to implicit formulas where they pay (Petzold 1983).
+
+    Parameters
+    ----------
+    system : System or callable
+        As in :class:`SolveIVP`. A System's Jacobian is used; otherwise finite differences are.
+    rtol, atol : float
+        Tolerances on the error of all steps together, as far as a tenth of them on each step
+        achieves it.
+    n_jobs : int
+        Processes to spread the states over, as joblib counts them.
+
+    Raises
+    ------
+    ArgumentError
+    """
+
+    advice: str = "The solution may end there, or its steps become too small: raise rtol and atol."
+
+    def __init__(
+        self, system: Any, *, rtol: float = 1e-12, atol: float = 1e-14, n_jobs: int = 1
+    ) -> None:
+        super().__init__(n_jobs)
+        self.right_hand_side: RightHandSide = as_right_hand_side(system)
+        self.rtol, self.atol = as_positive(rtol, "rtol"), as_positive(atol, "atol")
+
+    def __repr__(self) -> str:
+        return f"LSODA ({self.right_hand_side.name})"
+
+    def solve(self, state: np.ndarray, dt: float, n_steps: int, t: float) -> np.ndarray:
+        """Return the solution from one state; see :meth:`StateByState.solve`."""
+        times = t + dt * np.arange(n_steps + 1)
+        rows = self._rows(state, times)
+        if rows is not None:
+            return rows[1:]
+        # What a failed run leaves is undefined, so the last sound row is searched for.
+        states = np.full((n_steps, len(state)), np.nan)
+        sound, unsound = 1, len(times)
+        while unsound - sound > 1:
+            middle = (sound + unsound) // 2
+            rows = self._rows(state, times[:middle])
+            if rows is None:
+                unsound = middle
+            else:
+                sound = middle
+                states[: middle - 1] = rows[1:]
+        return states
+
+    def _rows(self, state: np.ndarray, times: np.ndarray) -> np.ndarray | None:
+        """Return rows ``(n_rows, d)``, or None where they are not all sound."""
+        from scipy.integrate import ODEintWarning, odeint
+
+        rhs = self.right_hand_side
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ODEintWarning)
+            try:
+                rows = odeint(
+                    lambda time, x: rhs(time, x[None])[0],
+                    state,
+                    times,
+                    Dfun=None
+                    if rhs.jacobian is None
+                    else lambda time, x: rhs.jacobians(time, x[None])[0],
+                    rtol=max(self.rtol / MARGIN, LEAST_RTOL),
+                    atol=self.atol / MARGIN,
+                    mxstep=MOST_STEPS,
+                    tfirst=True,
+                )
+            except ODEintWarning:
+                return None
+        return np.asarray(rows) if (np.abs(rows) < LARGEST_MAGNITUDE).all() else None

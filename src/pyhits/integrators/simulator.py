@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from pyhits.errors import ArgumentError, PyHiTSError
-from pyhits.integrators.base import Integrator
-from pyhits.integrators.righthandside import Time
+from pyhits.integrators.statebystate import StateByState
 from pyhits.util.checks import shown
 
 #: ``function(state, dt, n_steps)`` returns the states after each step, shape (n_steps, d).
 Simulate = Callable[[np.ndarray, float, int], Any]
 
 
-class Simulator(Integrator):
+class Simulator(StateByState):
     """A black box that takes one state forward: a legacy code, a compiled solver, a subprocess.
 
     Parameters
@@ -25,8 +24,8 @@ class Simulator(Integrator):
         ``function(state, dt, n_steps)`` takes a state of shape ``(d,)`` and returns the states
         after each of ``n_steps`` steps of ``dt``, shape ``(n_steps, d)``, without the first one.
     n_jobs : int
-        Calls that run side by side, as joblib counts them; -1 is one a core. Any joblib backend can
-        be chosen around the call with ``joblib.parallel_config``.
+        Calls at a time, as joblib counts them; -1 is one a core. Any joblib backend can be chosen
+        around the call with ``joblib.parallel_config``.
 
     Raises
     ------
@@ -44,36 +43,21 @@ class Simulator(Integrator):
                 "Expected a simulator to call as function(state, dt, n_steps), got "
                 f"{shown(function)}."
             )
-        self.function, self.n_jobs = function, n_jobs
+        super().__init__(n_jobs)
+        self.function = function
 
     def __repr__(self) -> str:
         return f"The simulator {getattr(self.function, '__name__', 'given')!r}"
 
-    def march(
-        self, states: np.ndarray, dt: float, n_steps: int, t: Time = 0.0
-    ) -> Iterator[np.ndarray]:
-        """Yield all states in one piece; see :meth:`Integrator.march`."""
-        from joblib import Parallel, delayed
-
-        sound = np.flatnonzero(np.isfinite(states).all(axis=1))
-        run = delayed(_run)
-        results = Parallel(n_jobs=self.n_jobs)(
-            run(self.function, states[k].copy(), dt, n_steps) for k in sound
-        )
-        found = np.full((len(states), n_steps, states.shape[1]), np.nan)
-        for k, result in zip(sound, results, strict=True):
-            found[k] = _checked(result, states[k], n_steps)
-        yield found
-
-
-def _run(function: Simulate, state: np.ndarray, dt: float, n_steps: int) -> Any:
-    """Call the simulator, and name the state if it raises."""
-    try:
-        return function(state.copy(), dt, n_steps)
-    except Exception as error:
-        raise PyHiTSError(
-            f"The simulator raised {type(error).__name__} from state {state}: {error}"
-        ) from error
+    def solve(self, state: np.ndarray, dt: float, n_steps: int, t: float) -> np.ndarray:
+        """Return what the simulator comes to; see :meth:`StateByState.solve`."""
+        try:
+            states = self.function(state.copy(), dt, n_steps)
+        except Exception as error:
+            raise PyHiTSError(
+                f"The simulator raised {type(error).__name__} from state {state}: {error}"
+            ) from error
+        return _checked(states, state, n_steps)
 
 
 def _checked(result: Any, state: np.ndarray, n_steps: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class TorchDiffEq(Integrator):
 
     Parameters
     ----------
-    system : torch.nn.Module, System, str or callable
+    system : torch.nn.Module, System or callable
         A module is called as ``module(t, x)`` with tensors, x of shape ``(n, d)``, in its own dtype
         and on its own device. Anything else is as in :class:`~pyhits.integrators.RungeKutta`.
     method : str
@@ -39,6 +39,7 @@ class TorchDiffEq(Integrator):
         torchdiffeq is not installed.
     """
 
+    independent: ClassVar[bool] = False
     advice: str = "Ask for smaller steps or another method."
 
     def __init__(
@@ -71,12 +72,12 @@ class TorchDiffEq(Integrator):
         return f"torchdiffeq's {self.method}"
 
     @torch.inference_mode()
-    def march(
+    def integrate(
         self, states: np.ndarray, dt: float, n_steps: int, t: Time = 0.0
     ) -> Iterator[np.ndarray]:
-        """Yield all states in one piece; see :meth:`Integrator.march`."""
+        """Yield all states in one piece; see :meth:`Integrator.integrate`."""
         sound = np.isfinite(states).all(axis=1)
-        found = np.full((len(states), n_steps, states.shape[1]), np.nan)
+        solved = np.full((len(states), n_steps, states.shape[1]), np.nan)
         if sound.any():
             start = torch.from_numpy(states[sound]).to(self._like)
             each = isinstance(t, np.ndarray)
@@ -101,5 +102,5 @@ class TorchDiffEq(Integrator):
                 raise ArgumentError(f"torchdiffeq: {error}") from None
             except AssertionError as error:  # how it says that steps became too small
                 raise PyHiTSError(f"torchdiffeq's {self.method} gave up: {error}.") from error
-            found[sound] = solution[1:].cpu().numpy().transpose(1, 0, 2)
-        yield found
+            solved[sound] = solution[1:].cpu().numpy().transpose(1, 0, 2)
+        yield solved

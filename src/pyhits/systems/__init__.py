@@ -3,10 +3,10 @@
 >>> from pyhits import systems
 >>> data = systems.get("van-der-pol").simulate(n_trajectories=100, random_state=0)
 
-The paper's six systems come first in :func:`names`; :func:`add` puts one of your own beside them.
+The paper's six systems come first in :func:`names`; :func:`add` puts in one of your own.
 """
 
-from pyhits.systems.registry import add, get, names, register
+from pyhits.systems.registry import add, get, names
 from pyhits.systems.system import System
 
-__all__ = ["System", "add", "get", "names", "register"]
+__all__ = ["System", "add", "get", "names"]

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
 
 from pyhits.errors import ArgumentError
 from pyhits.systems import (
@@ -17,7 +13,6 @@ from pyhits.systems import (
     stiff,
 )
 from pyhits.systems.system import System
-from pyhits.systems.validate import check_field
 from pyhits.util.checks import suggest
 
 _catalogue: dict[str, System] = {
@@ -47,7 +42,7 @@ def get(name: str) -> System:
     raise ArgumentError(f"Unknown system {name!r}{suggest(str(name).lower(), names())}")
 
 
-def register(system: System, *, replace: bool = False) -> System:
+def add(system: System, *, replace: bool = False) -> System:
     """Put a system into the catalogue, for the life of the process, and return it.
 
     Raises
@@ -57,10 +52,10 @@ def register(system: System, *, replace: bool = False) -> System:
         states of shape ``(..., dimension)``.
     """
     if not isinstance(system, System):
-        raise ArgumentError(f"Expected a System, got {type(system).__name__}; see systems.add.")
+        raise ArgumentError(f"Expected a System, got {type(system).__name__}.")
     if not _plain(system.name):
         raise ArgumentError(f"Expected a name with a letter or digit, got {system.name!r}.")
-    check_field(system)
+    system.check()
     taken = [known for known in _catalogue if _plain(known) == _plain(system.name)]
     if taken and not replace:
         raise ArgumentError(
@@ -70,55 +65,6 @@ def register(system: System, *, replace: bool = False) -> System:
         del _catalogue[known]
     _catalogue[system.name] = system
     return system
-
-
-def add(
-    name: str,
-    rhs: Callable[..., Any],
-    *,
-    region: Any,
-    dt: float,
-    n_steps: int = 5120,
-    parameters: Mapping[str, float] | None = None,
-    feature_names: Sequence[str] | None = None,
-    title: str = "",
-    equations: Sequence[str] = (),
-    citation: str = "",
-    transient: float = 0.0,
-    stiff: bool = False,
-    sampler: Callable[[np.random.Generator, int], Any] | None = None,
-    jacobian: Callable[..., Any] | None = None,
-    invariant: Callable[..., Any] | None = None,
-    replace: bool = False,
-) -> System:
-    """Make a system of your own and put it into the catalogue.
-
-    The options are those of :class:`System`; the dimension follows from ``region``.
-
-    Raises
-    ------
-    ArgumentError
-        The name is taken and ``replace`` is not given, an option is out of range, or the
-        right-hand side does not accept states of shape ``(..., dimension)``.
-    """
-    system = System(
-        name=name,
-        rhs=rhs,
-        region=region,
-        dt=dt,
-        n_steps=n_steps,
-        parameters=parameters or {},
-        feature_names=feature_names,
-        title=title,
-        equations=equations,
-        citation=citation,
-        transient=transient,
-        stiff=stiff,
-        sampler=sampler,
-        jacobian=jacobian,
-        invariant=invariant,
-    )
-    return register(system, replace=replace)
 
 
 def _plain(name: str) -> str:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pyhits.data.memory_use import check_size
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
-from pyhits.systems.simulate import simulate
-from pyhits.systems.validate import as_box, as_transient
+from pyhits.integrators.adaptive import AdaptiveRungeKutta
+from pyhits.integrators.base import Integrator
+from pyhits.integrators.choose import as_integrator
+from pyhits.integrators.righthandside import RightHandSide, check_vectorised
+from pyhits.integrators.scipysolver import LSODA
+from pyhits.systems.simulate import Simulation
+from pyhits.systems.validate import as_box, as_starts, as_transient
 from pyhits.util.checks import (
     LARGEST_MAGNITUDE,
     as_count,
@@ -161,6 +168,56 @@ class System:
 
     __call__ = field
 
+    @property
+    def right_hand_side(self) -> RightHandSide:
+        """Field and Jacobian at the system's parameters, as integrators take them."""
+        jacobian = self.jacobian
+        return RightHandSide(
+            functools.partial(self.rhs, **self.parameters),
+            None if jacobian is None else functools.partial(jacobian, **self.parameters),
+            self.dimension,
+            tuple(self.feature_names or ()),
+            f"right-hand side of {self.name}",
+        )
+
+    def integrator(
+        self, *, rtol: float = 1e-12, atol: float = 1e-14, n_jobs: int = 1
+    ) -> Integrator:
+        """Return the integrator for accurate solutions: LSODA if stiff, otherwise DOP853.
+
+        DOP853 (:class:`~pyhits.integrators.AdaptiveRungeKutta`) takes hundreds of trajectories at
+        once, LSODA (:class:`~pyhits.integrators.LSODA`) one by one. At these tolerances the rows
+        of every catalogued system lie within 1e-8 of the exact solution, with two reservations
+        that no solver in double precision escapes: in chaotic systems any error grows e-fold in
+        each Lyapunov time, and rows that fall into a jump of ``van-der-pol-stiff`` (1 in 20,000)
+        may belong to a time 5e-12 off.
+
+        Parameters
+        ----------
+        rtol, atol : float
+            Tolerances, relative and absolute. Below about 1e-12 double precision sets the limit.
+        n_jobs : int
+            Processes for stiff systems, as joblib counts them; others take one core.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        if self.stiff:
+            return LSODA(self, rtol=rtol, atol=atol, n_jobs=n_jobs)
+        return AdaptiveRungeKutta(self, rtol=rtol, atol=atol)
+
+    def check(self) -> None:
+        """Raise an ArgumentError unless ``rhs`` treats many states as it treats each by itself."""
+        d = self.dimension
+        states = self.sample(6, random_state=0).reshape(2, 3, d)
+        how = (
+            f"The rhs of {self.name} must take states of shape (..., {d}) and return their "
+            "derivatives in the same shape: index components with x[..., 0] and return "
+            "np.stack([...], axis=-1)"
+        )
+        check_vectorised(self.field, states, list(states.reshape(-1, d)), how)
+
     def with_parameters(self, **parameters: float) -> System:
         """Return the system with other parameter values.
 
@@ -198,43 +255,43 @@ class System:
             raise ArgumentError(f"{self.name} has dimension {self.dimension} and no other.")
         return self.resize(dimension).with_parameters(**self.parameters)
 
-    def sample(
-        self,
-        n: int,
-        random_state: int | np.random.Generator | None = None,
-        region: Any = None,
-    ) -> np.ndarray:
-        """Draw ``n`` initial states, shape ``(n, dimension)``.
-
-        States are drawn row by row: with one seed, the first rows are the same for any ``n``.
-
-        Parameters
-        ----------
-        region : array, shape (dimension, 2), optional
-            A box to draw from uniformly, instead of the system's own region.
+    def with_region(self, region: Any) -> System:
+        """Return the system with another box ``(dimension, 2)`` to draw initial states from.
 
         Raises
         ------
         ArgumentError
             A region of another dimension, or one whose low ends lie above its high ends.
         """
-        n = as_count(n, "n")
-        rng = as_generator(random_state)
-        if region is None and self.sampler is not None:
-            states = np.asarray(self.sampler(rng, n), dtype=np.float64)
-            if states.shape != (n, self.dimension):
-                raise ArgumentError(
-                    f"Expected the sampler of {self.name} to return shape "
-                    f"{(n, self.dimension)}, got {states.shape}."
-                )
-            return states
-        box = self.region if region is None else as_box(region)
+        box = as_box(region)
         if len(box) != self.dimension:
             raise ArgumentError(
                 f"Expected a region of shape ({self.dimension}, 2) for {self.name}, "
                 f"got {box.shape}."
             )
-        return np.asarray(box[:, 0] + rng.random((n, self.dimension)) * (box[:, 1] - box[:, 0]))
+        return dataclasses.replace(self, region=box, sampler=None)
+
+    def sample(self, n: int, random_state: int | np.random.Generator | None = None) -> np.ndarray:
+        """Draw ``n`` initial states, shape ``(n, dimension)``.
+
+        States are drawn row by row: with one seed, the first rows are the same for any ``n``.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        n = as_count(n, "n")
+        rng = as_generator(random_state)
+        if self.sampler is None:
+            low, high = self.region.T
+            return np.asarray(low + rng.random((n, self.dimension)) * (high - low))
+        states = np.asarray(self.sampler(rng, n), dtype=np.float64)
+        if states.shape != (n, self.dimension):
+            raise ArgumentError(
+                f"Expected the sampler of {self.name} to return shape "
+                f"{(n, self.dimension)}, got {states.shape}."
+            )
+        return states
 
     def simulate(
         self,
@@ -244,27 +301,63 @@ class System:
         *,
         random_state: int | np.random.Generator | None = None,
         initial_states: Any = None,
-        region: Any = None,
         transient: float | None = None,
-        parameters: Mapping[str, float] | None = None,
-        rtol: float = 1e-12,
-        atol: float = 1e-14,
-        n_jobs: int = 1,
+        integrator: Any = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> Trajectories:
-        """Integrate many trajectories accurately; see :func:`pyhits.systems.simulate.simulate`."""
-        system = self.with_parameters(**parameters) if parameters else self
-        return simulate(
-            system,
-            n_trajectories,
-            n_steps,
-            dt,
-            random_state=random_state,
-            initial_states=initial_states,
-            region=region,
-            transient=transient,
-            rtol=rtol,
-            atol=atol,
-            n_jobs=n_jobs,
-            progress=progress,
-        )
+        """Integrate many trajectories; row 0 of each is at t = 0.
+
+        Parameters
+        ----------
+        n_trajectories : int, optional
+            By default as many as ``initial_states``, or 1.
+        n_steps, dt : int and float, optional
+            Steps a trajectory and time between rows; the system's own by default.
+        random_state : int or Generator, optional
+            Of the initial states. With one seed, the first trajectories are the same (up to the
+            tolerances) for any ``n_trajectories``.
+        initial_states : array, shape (n_trajectories, dimension) or (dimension,), optional
+            States to start from instead of drawn ones.
+        transient : float, optional
+            Time to integrate before the first row. By default the system's own for drawn states,
+            and 0 for given ones.
+        integrator : str or Integrator, optional
+            By default :meth:`integrator`, which is accurate.
+        progress : callable, optional
+            Called as ``progress(done, total)`` with numbers of recorded rows.
+
+        Raises
+        ------
+        ArgumentError
+            An argument out of range, or a right-hand side that does not vectorise.
+        DivergenceError
+            A trajectory grows without bound or has no derivative; it is named with the time.
+        """
+        n_steps = self.n_steps if n_steps is None else as_count(n_steps, "n_steps", most=None)
+        dt = self.dt if dt is None else as_positive(dt, "dt")
+        simulation = self._simulation(integrator)
+        if initial_states is None:
+            n = (
+                1
+                if n_trajectories is None
+                else as_count(n_trajectories, "n_trajectories", most=None)
+            )
+            skip = self.transient if transient is None else as_transient(transient)
+            check_size(n, n_steps, self.dimension, what="A simulation")
+            states = self.sample(n + (simulation.surplus(n) if skip else 0), random_state)
+        else:
+            states = as_starts(initial_states, n_trajectories, self.dimension, self.name)
+            n, skip = len(states), 0.0 if transient is None else as_transient(transient)
+            check_size(n, n_steps, self.dimension, what="A simulation")
+        self.check()
+        if skip:
+            states = simulation.after_transient(states, skip, n)
+        rows = simulation.rows(states, dt, n_steps, progress)
+        return Trajectories(rows, dt, feature_names=self.feature_names)
+
+    def _simulation(self, integrator: Any) -> Simulation:
+        if integrator is None:
+            integrator = self.integrator()
+        elif isinstance(integrator, str):
+            integrator = as_integrator(integrator, self)
+        return Simulation(self.name, tuple(self.feature_names or ()), as_integrator(integrator))

@@ -1,18 +1,15 @@
-"""Checks of what a system is made of: its region, its times, its right-hand side."""
+"""Checks of what a system is made of: its region, its times, its initial states."""
 
 from __future__ import annotations
 
 import math
 import numbers
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pyhits.errors import ArgumentError
-from pyhits.util.checks import as_numeric
-
-if TYPE_CHECKING:
-    from pyhits.systems.system import System
+from pyhits.util.checks import as_count, as_numeric
 
 
 def as_box(region: Any) -> np.ndarray:
@@ -43,27 +40,29 @@ def as_transient(value: Any) -> float:
     return float(value)
 
 
-def check_field(system: System) -> None:
-    """Raise an ArgumentError unless ``rhs`` treats many states as it treats each by itself."""
-    d = system.dimension
-    states = system.sample(6, random_state=0).reshape(2, 3, d)
-    how = (
-        f"The rhs of {system.name} must take states of shape (..., {d}) and return their "
-        "derivatives in the same shape: index components with x[..., 0] and return "
-        "np.stack([...], axis=-1)"
-    )
-    with np.errstate(all="ignore"):
-        try:
-            together = system.field(states)
-            apart = [system.field(x) for x in states.reshape(-1, d)]
-        except Exception as error:
-            raise ArgumentError(f"{how}. It raised {type(error).__name__}: {error}") from error
-    if together.shape != states.shape or any(slope.shape != (d,) for slope in apart):
+def as_starts(
+    initial_states: Any, n_trajectories: int | None, dimension: int, name: str
+) -> np.ndarray:
+    """Return given initial states ``(n, dimension)`` of the system of that name, in float64.
+
+    Raises
+    ------
+    ArgumentError
+        Another shape, another number than ``n_trajectories``, or numbers that are not finite.
+    """
+    states = np.array(as_numeric(initial_states, what="initial_states"), dtype=np.float64, ndmin=2)
+    if states.ndim != 2 or states.shape[1] != dimension or len(states) == 0:
         raise ArgumentError(
-            f"{how}. For states {states.shape} it returned {together.shape}, for one state "
-            f"{(d,)} it returned {apart[0].shape}."
+            f"Expected initial_states of shape (n_trajectories, {dimension}) for {name}, "
+            f"got {states.shape}."
         )
-    if not np.allclose(together.reshape(-1, d), apart, rtol=1e-9, atol=1e-12, equal_nan=True):
-        raise ArgumentError(
-            f"{how}. For six states at once it returned other values than for each."
-        )
+    if n_trajectories is not None:
+        n = as_count(n_trajectories, "n_trajectories", most=None)
+        if n != len(states):
+            raise ArgumentError(
+                f"n_trajectories={n} was given with {len(states)} initial states; leave it out."
+            )
+    if not np.isfinite(states).all():
+        bad = int(np.flatnonzero(~np.isfinite(states).all(axis=1))[0])
+        raise ArgumentError(f"Initial state {bad} is not finite: {states[bad]}.")
+    return states

@@ -72,7 +72,10 @@ def increments(name: str, grid: int, n_steps: int = 64) -> np.ndarray:
     flat = states.reshape(-1, system.dimension)
     # Pictures need no more digits than these.
     data = system.simulate(
-        initial_states=flat, n_steps=n_steps, dt=where.dt, rtol=1e-8, atol=1e-10
+        initial_states=flat,
+        n_steps=n_steps,
+        dt=where.dt,
+        integrator=system.integrator(rtol=1e-8, atol=1e-10),
     ).to_array()
     moved = data[:, 1:] - data[:, :1]
     return np.asarray(np.moveaxis(moved, 1, 0).reshape(n_steps, grid, grid, -1))

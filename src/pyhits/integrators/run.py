@@ -1,10 +1,9 @@
-"""One forecast of a hybrid in the making: learned states, what lies between, corrections."""
+"""One forecast of a hybrid: learned coarse states, the integrator's from them, corrections."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,22 +11,44 @@ from pyhits.errors import ArgumentError, DivergenceError, warn
 from pyhits.hierarchy.divergence import Lost
 from pyhits.hierarchy.forecast import forecast
 from pyhits.hierarchy.stages import resolution
-from pyhits.integrators.between import Between
+from pyhits.integrators.fine import FinePropagator
 from pyhits.integrators.parareal import Bounds, CoarsePropagator, Parareal, Sweeps
+from pyhits.timestepper import TimeStepper
 from pyhits.util.checks import as_choice, as_count, as_positive
 from pyhits.util.progress import bar
-
-if TYPE_CHECKING:
-    from pyhits.timestepper import TimeStepper
-
-#: Bytes of coarse states, and of whatever else lies beside the result, worked on at a time.
-_CHUNK_BYTES = 32 << 20
 
 #: Arrays of coarse states that a correction holds.
 _COPIES = 8
 
+#: Bytes that a state takes on its way through a flow map.
+_BYTES_A_STATE = 2048
+
 #: Numbers looked at together for those out of bounds.
 _LOOKED_AT = 1 << 18
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """What all forecasts of a hybrid share.
+
+    Parameters
+    ----------
+    model : TimeStepper
+    step_sizes : tuple of int
+        Learned scales, finest first.
+    fine : FinePropagator
+        Takes their states to the next.
+    bounds : Bounds
+        Beyond which a state has diverged.
+    chunk_bytes : int
+        Memory for coarse states, and for whatever else is not the result, worked on at a time.
+    """
+
+    model: TimeStepper
+    step_sizes: tuple[int, ...]
+    fine: FinePropagator
+    bounds: Bounds
+    chunk_bytes: int
 
 
 @dataclass
@@ -36,17 +57,11 @@ class Run:
 
     Parameters
     ----------
-    model : TimeStepper
-    step_sizes : tuple of int
-        Learned scales, finest first.
-    between : Between
-        Fills in between their states.
-    bounds : Bounds
-        Beyond which a state has diverged.
+    scheme : Scheme
     n_steps : int
     on_divergence : {"raise", "return"}
     tolerance : float, optional
-        Correct the learned states until they jump by no more.
+        Correct the coarse states until they jump by no more.
     max_iterations : int, optional
         Most corrections; by default one a coarse interval.
 
@@ -55,10 +70,7 @@ class Run:
     ArgumentError
     """
 
-    model: TimeStepper
-    step_sizes: tuple[int, ...]
-    between: Between
-    bounds: Bounds
+    scheme: Scheme
     n_steps: int
     on_divergence: str = "raise"
     tolerance: float | None = None
@@ -72,17 +84,17 @@ class Run:
         elif self.max_iterations is not None:
             raise ArgumentError("max_iterations goes with a tolerance to reach.")
         self.n_steps = as_count(self.n_steps, "n_steps")
-        self.q = self.most = self.n_steps // self.between.ratio
+        self.q = self.most = self.n_steps // self.scheme.fine.ratio
         if self.max_iterations is not None:
             self.most = as_count(self.max_iterations, "max_iterations", least=0)
         self.blank = self.on_divergence == "return"
 
     def chunks(self, n: int, *, dense: bool = False) -> Iterator[slice]:
         """Yield which trajectories to compute together; ``dense`` if all steps are temporary."""
-        d = len(self.model.feature_names)
+        d = len(self.scheme.model.feature_names)
         each = _COPIES * (self.q + 1) + (8 * (self.n_steps + 1) if dense else 0)
-        size = max(1, _CHUNK_BYTES // (8 * d * each))
-        with bar("forecasting", verbose=self.model.verbose) as progress:
+        size = max(1, self.scheme.chunk_bytes // (8 * d * each))
+        with bar("forecasting", verbose=self.scheme.model.verbose) as progress:
             for first in range(0, n, size):
                 yield slice(first, min(first + size, n))
                 if progress is not None:
@@ -96,63 +108,71 @@ class Run:
         DivergenceError
         """
         out[:, 0] = starts
-        coarse = self._learned(starts, first)
+        coarse = self._coarse(starts, first)
         if self.tolerance is None:
-            self.between.fill(out, coarse)
+            self.scheme.fine.fill(out, coarse)
         else:
             self._correct(out, coarse)
         self._check(out, first)
 
-    def _learned(self, starts: np.ndarray, first: int) -> np.ndarray:
+    def _coarse(self, starts: np.ndarray, first: int) -> np.ndarray:
         """Return the learned states at multiples of the finest learned step, ``(n, q + 1, d)``."""
         begin = starts.astype(np.float64)
         if self.q == 0:
             return begin[:, None]
-        maps = {size: self.model.flow_maps[size] for size in self.step_sizes}
+        maps = {size: self.scheme.model.flow_maps[size] for size in self.scheme.step_sizes}
         spacing = resolution(maps)
         coarse = forecast(
             begin,
-            {size // spacing: flow_map.to(self.model.device) for size, flow_map in maps.items()},
-            self.model.scaling,
+            {
+                size // spacing: flow_map.to(self.scheme.model.device)
+                for size, flow_map in maps.items()
+            },
+            self.scheme.model.scaling,
             self.q,
             on_divergence="return",
-            device=self.model.device,
+            device=self.scheme.model.device,
         )
         # Corrected ones may begin anywhere; otherwise what is lost is not worth integrating.
         if self.tolerance is None and not self.blank:
-            lost = _lost(coarse, self.bounds, first)
+            lost = _lost(coarse, self.scheme.bounds, first)
             if lost is not None:
-                raise lost._replace(step=lost.step * self.between.ratio).error()
+                raise lost._replace(step=lost.step * self.scheme.fine.ratio).error()
         return coarse
 
     def _correct(self, out: np.ndarray, coarse: np.ndarray) -> None:
         """Parareal: correct ``coarse`` in place, and fill in from it."""
-        between, model = self.between, self.model
+        fine, model = self.scheme.fine, self.scheme.model
 
-        def fine(states: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-            return between.march(out, states, i, j, between.ratio)
+        def propagate(states: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+            return fine.propagate(out, states, i, j, fine.ratio)
 
         assert self.tolerance is not None
-        propagator = CoarsePropagator(model.flow_maps[self.step_sizes[0]], model.scaling)
-        sweeps = Sweeps(coarse, fine, propagator, self.bounds, self.tolerance)
+        propagator = CoarsePropagator(
+            model.flow_maps[self.scheme.step_sizes[0]],
+            model.scaling,
+            max(1, self.scheme.chunk_bytes // _BYTES_A_STATE),
+        )
+        sweeps = Sweeps(coarse, propagate, propagator, self.scheme.bounds, self.tolerance)
         sweeps.run(self.most)
         self.sweeps.append(sweeps)
-        out[:, between.ratio :: between.ratio] = coarse[:, 1:]
-        rest = self.n_steps - self.q * between.ratio
-        between.intervals(out, coarse[:, self.q :], 0, rest, first=self.q)
+        out[:, fine.ratio :: fine.ratio] = coarse[:, 1:]
+        rest = self.n_steps - self.q * fine.ratio
+        fine.intervals(out, coarse[:, self.q :], 0, rest, first=self.q)
 
     def _check(self, out: np.ndarray, first: int) -> None:
         """Find what has diverged; raise, or make it NaN from there on."""
-        lost = _lost(out, self.bounds, first, blank=self.blank)
+        lost = _lost(out, self.scheme.bounds, first, blank=self.blank)
         if lost is None or self.blank:
             return
         more = f" ({lost.n_lost - 1} more diverged)" if lost.n_lost > 1 else ""
-        begin = (lost.step - 1) // self.between.ratio * self.between.ratio
+        fine = self.scheme.fine
+        begin = (lost.step - 1) // fine.ratio * fine.ratio
         raise DivergenceError(
             f"The forecast of trajectory {lost.trajectory} diverged at step {lost.step}{more}, "
-            f"integrated by {self.between.integrator} from step {max(0, begin)}. "
-            f"{self.between.integrator.advice} Learned steps may also have led there; ask for the "
-            'rest with on_divergence="return".',
+            f"integrated by {fine.integrator} from step {max(0, begin)}. {fine.integrator.advice} "
+            "Learned steps may also have led there; ask for the rest with "
+            'on_divergence="return".',
             lost.trajectory,
             lost.step,
         )

@@ -1,14 +1,14 @@
-"""What lies between coarse states, integrated for all intervals of all trajectories at once."""
+"""Fine solutions from coarse states, for all intervals of all trajectories at once."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pyhits.integrators import Integrator
+from pyhits.integrators.base import Integrator
 
 
-class Between:
-    """Fills in a result ``(n, n_steps + 1, d)`` between coarse states.
+class FinePropagator:
+    """Integrates from coarse states on, and fills in the rows of a result ``(n, n_steps + 1, d)``.
 
     Parameters
     ----------
@@ -58,10 +58,10 @@ class Between:
         if steps == 0 or k == 0:
             return starts
         i, j = np.divmod(np.arange(n * k), k)
-        ends = self.march(out, starts.reshape(-1, d), i, first + j, steps, offset)
+        ends = self.propagate(out, starts.reshape(-1, d), i, first + j, steps, offset)
         return ends.reshape(starts.shape)
 
-    def march(
+    def propagate(
         self,
         out: np.ndarray,
         starts: np.ndarray,
