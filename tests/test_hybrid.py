@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from pyhits.cli.app import app
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, DivergenceError, NotFittedError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet
-from pyhits.hierarchy import Selection, sequential
+from pyhits.hierarchy import Stepper, sequential
 from pyhits.integrators import LSODA, Integrator, RungeKutta
 
 DT = 0.1
@@ -84,7 +85,7 @@ def by_definition(
     finest = min(maps)
     coarse = torch.empty(len(start), n // ratio + 1, start.shape[1], dtype=torch.float64)
     coarse[:, 0] = torch.from_numpy(start)
-    sequential(coarse, {size // finest: m for size, m in maps.items()})
+    sequential(coarse, Stepper({size // finest: m for size, m in maps.items()}))
     states = np.empty((len(start), n + 1, start.shape[1]))
     for i in range(n + 1):
         if i % ratio == 0:
@@ -204,7 +205,7 @@ def test_the_coarsest_selected_scale_is_the_default() -> None:
     assert repr(hybrid) == (
         "Hybrid(step sizes 16; RK4 (right-hand side of harmonic-oscillator), dt = 0.1)"
     )
-    model.selection_ = Selection((1,), 0.0)
+    model = exact_model([1, 4, 16, 64], selected=(1,))
     with pytest.raises(ArgumentError, match=r"selected, 1, leaves nothing to integrate: give step"):
         pyhits.Hybrid(model, "rk4", system=TURN)
     whole = pyhits.Hybrid(model, "rk4", system=TURN, step_sizes=[1])
@@ -377,7 +378,7 @@ def test_diverged_trajectories_count_in_an_evaluation() -> None:
         ({"system": lambda t, x: [x[1], -x[0]]}, r"must return derivatives of shape \(3, 2\)"),
         ({"integrator": "rk5"}, "did you mean 'rk4'"),
         ({"integrator": RungeKutta(TURN)}, "this one has its own"),
-        ({"model": "vdp.safetensors"}, "Expected a fitted HiTS, got str"),
+        ({"model": "vdp.safetensors"}, "Expected a fitted HiTS or TimeStepper, got a str"),
     ],
 )
 def test_what_does_not_fit_is_named(settings: dict[str, Any], message: str) -> None:
@@ -453,7 +454,7 @@ def test_commands(files: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     predicted = pyhits.read(out)
     assert (predicted.dt, predicted.feature_names) == (DT, ("x", "y"))
-    loaded = pyhits.load(model).set_params(verbose=False)
+    loaded = dataclasses.replace(pyhits.load(model), verbose=False)
     hybrid = pyhits.Hybrid(loaded, "rk4", system=TURN, step_sizes=[8])
     wanted = hybrid.forecast(pyhits.read(test), 25)
     np.testing.assert_array_equal(predicted.to_array(), wanted)
