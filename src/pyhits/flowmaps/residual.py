@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import torch
@@ -129,11 +130,14 @@ class ResidualNet(ScaledNet):
         activate = _IN_PLACE[self.activation]
         base = None if self.base is None else self.base.stepper(max_rows)
 
+        @lru_cache(maxsize=64)  # few numbers of rows occur
+        def activations(n: int) -> list[Tensor]:
+            widths = [weight.shape[1] for weight, _ in hidden]
+            return [buffers[k % 2][: n * w].view(n, w) for k, w in enumerate(widths)]
+
         def step_into(states: Tensor, out: Tensor) -> None:
-            n, h = len(states), states
-            for k, (weight, bias) in enumerate(hidden):
-                width = weight.shape[1]
-                target = buffers[k % 2][: n * width].view(n, width)
+            h = states
+            for (weight, bias), target in zip(hidden, activations(len(states)), strict=True):
                 activate(torch.addmm(bias, h, weight, out=target))
                 h = target
             if base is not None:
