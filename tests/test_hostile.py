@@ -333,7 +333,7 @@ def test_models_of_odd_data_work(name: str, tmp_path: Path) -> None:
     path, out = CASES[name].make(tmp_path), tmp_path / "m.safetensors"
     done = run("fit", path, "-o", out, *TINY)
     assert done.exit_code == 0, done.output
-    fitted = pyhits.load(out).set_params(verbose=False)
+    fitted = pyhits.load(out)
     states = fitted.forecast(pyhits.read(path).initial_states, 3, on_divergence="return")
     assert np.isfinite(states[:, :2]).all()
     assert np.abs(states[:, 1]).max() <= 10 * np.abs(pyhits.read(path).values).max()
@@ -433,7 +433,7 @@ def test_commands(name: str, model: Path, tmp_path: Path) -> None:
 
 
 def test_starts_far_outside_are_forecast_or_named(model: Path) -> None:
-    loaded = pyhits.load(model).set_params(verbose=False)
+    loaded = pyhits.load(model)
     states = loaded.forecast([[1e6, -1e6]], 50, on_divergence="return")
     assert states.shape == (1, 51, 2)
     for bad, match in (([np.nan, 1], "nan"), ([1, 2, 3], "shape"), ([1j, 1], "complex")):
