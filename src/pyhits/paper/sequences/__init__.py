@@ -1,6 +1,6 @@
 """The paper's four sequences (Section 3.2, Appendix A.3), each made by one function.
 
->>> from pyhits import sequences
+>>> from pyhits.paper import sequences
 >>> sequence = sequences.fugue()
 >>> sequence.data.shape
 (2077, 128)
