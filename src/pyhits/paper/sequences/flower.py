@@ -233,13 +233,8 @@ class Scene:
         patch *= 1 - shadow[..., None]
         cover = _smooth(margin / 1.2 + 0.5)
         across = np.clip(b / np.maximum(outline, 1e-4), -1, 1)
-        fade = _smooth(1.15 * inside)[..., None]
-        colour = np.asarray(inner, np.float32) * (1 - fade) + np.asarray(outer, np.float32) * fade
-        veins = 0.030 * np.sin(26 * across * (1 - 0.35 * inside) + 3 * ruffle) * (1 - inside**2)
-        midrib = -0.10 * np.exp(-((across / 0.07) ** 2)) * (1 - inside)
-        cupped = 0.10 * across * unit[1] - 0.16 * across**4 - 0.30 * np.exp(-inside / 0.13)
-        bright = 1.0 + veins + midrib + cupped + 0.10 * inside
-        patch += cover[..., None] * (colour * bright[..., None] - patch)
+        colour = _blade_colour(inside, across, float(unit[1]), ruffle, inner, outer)
+        patch += cover[..., None] * (colour - patch)
 
     def _paint_stamens(self, image: np.ndarray, heart: tuple[float, float], time: float) -> None:
         """Paint the golden heart, which appears as the inner petals part."""
@@ -262,6 +257,24 @@ class Scene:
             gold = np.array([0.98, 0.74 + 0.1 * np.sin(turn), 0.18], np.float32)
             ball = (1.05 - 0.45 * away**2)[..., None] * gold
             patch += cover[..., None] * (ball - patch)
+
+
+def _blade_colour(
+    inside: np.ndarray,
+    across: np.ndarray,
+    slope: float,
+    ruffle: float,
+    inner: np.ndarray | tuple[float, float, float],
+    outer: np.ndarray | tuple[float, float, float],
+) -> np.ndarray:
+    """Return the colours of a blade, from 0 to 1 along it and -1 to 1 across; ``(..., 3)``."""
+    fade = _smooth(1.15 * inside)[..., None]
+    colour = np.asarray(inner, np.float32) * (1 - fade) + np.asarray(outer, np.float32) * fade
+    veins = 0.030 * np.sin(26 * across * (1 - 0.35 * inside) + 3 * ruffle) * (1 - inside**2)
+    midrib = -0.10 * np.exp(-((across / 0.07) ** 2)) * (1 - inside)
+    cupped = 0.10 * across * slope - 0.16 * across**4 - 0.30 * np.exp(-inside / 0.13)
+    bright = 1.0 + veins + midrib + cupped + 0.10 * inside
+    return np.asarray(colour * bright[..., None])
 
 
 def _smooth(x: np.ndarray) -> np.ndarray:

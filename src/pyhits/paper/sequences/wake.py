@@ -92,10 +92,37 @@ def cylinder_wake(
     rows, columns = (as_count(n, "shape", least=2) for n in shape)
     substeps = ceil(as_positive(dt, "dt") / as_positive(step, "step") - 1e-9)
     flow = Flow(reynolds, dt / substeps, n_radial, n_modes)
-    camera = Camera(flow.grid, (rows, columns))
     before = round(start / flow.step)
-    data = np.empty((n_snapshots, rows * columns), np.float32)
-    forces = np.empty(((n_snapshots - 1) * substeps + 1, 2))
+    data, forces = _record(flow, (n_snapshots, rows, columns), before, substeps)
+    facts = {
+        "shape": (rows, columns),
+        "window": WINDOW,
+        "reynolds": reynolds,
+        "start": before * flow.step,
+        "blockage": 0.0,
+        **shedding(forces, flow.step),
+    }
+    return Sequence("cylinder-wake", data, dt, facts)
+
+
+def _record(
+    flow: Flow, shape: tuple[int, int, int], before: int, substeps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return snapshots, float32, and the forces of every step from the first of them on.
+
+    Parameters
+    ----------
+    flow : Flow
+        Goes ahead.
+    shape : tuple of int
+        Snapshots, and rows and columns of one.
+    before, substeps : int
+        Steps before the first snapshot, and between two.
+    """
+    n, rows, columns = shape
+    camera = Camera(flow.grid, (rows, columns))
+    data = np.empty((n, rows * columns), np.float32)
+    forces = np.empty(((n - 1) * substeps + 1, 2))
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(-before, len(forces)):
             if k > -before:
@@ -107,19 +134,12 @@ def cylinder_wake(
             if not np.isfinite(flow.vorticity).all():
                 raise ArgumentError(
                     f"The flow left every bound by the time {(k + before) * flow.step:g}; expected "
-                    f"a step of less than {step:g} for {n_radial} points and {n_modes} modes."
+                    f"a step of less than {flow.step:g} for {len(flow.grid.r)} points and "
+                    f"{len(flow.grid.k)} modes."
                 )
             if k >= 0:
                 data[k // substeps] = camera.streamwise(flow).ravel()
-    facts = {
-        "shape": (rows, columns),
-        "window": WINDOW,
-        "reynolds": reynolds,
-        "start": before * flow.step,
-        "blockage": 0.0,
-        **shedding(forces, flow.step),
-    }
-    return Sequence("cylinder-wake", data, dt, facts)
+    return data, forces
 
 
 def shedding(forces: np.ndarray, step: float) -> dict[str, float]:
