@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 import pyhits
 from pyhits import Trajectories
 from pyhits.cli.app import app
+from pyhits.data.times.objects import as_objects
 from pyhits.errors import DataError, PyHiTSWarning
 
 VALUES = circles(1, 119)[0]
@@ -369,4 +370,4 @@ def test_periods_of_business_days_do_not_warn_twice():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         data = pyhits.Trajectories(frame)
-        assert len(data.axis.column(data.times())) == 50
+        assert len(as_objects(data.axis, data.times())) == 50

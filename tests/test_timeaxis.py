@@ -14,6 +14,7 @@ from pyhits.data.times import (
     read_times,
 )
 from pyhits.data.times.calendars import day_number, year_month_day
+from pyhits.data.times.objects import as_objects
 from pyhits.errors import ArgumentError, DataError
 
 DAYS = [date(2020, 12, 20) + timedelta(days=k) for k in range(40)]
@@ -240,7 +241,7 @@ def test_numbers_in_units_of_climate_data(units, calendar, numbers, unit, follow
     step = np.diff(times)
     assert (step == step[0]).all()
     assert axis.labels([times[-1] + step[0]])[0].removesuffix("T00:00:00") == following
-    np.testing.assert_allclose(axis.column(times), numbers, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(as_objects(axis, times), numbers, rtol=0, atol=1e-6)
 
 
 def test_clocks_that_are_set():
@@ -260,7 +261,7 @@ def test_days_of_a_zone_begin_at_its_midnight():
     axis, (times,) = read_times(days[:7])
     np.testing.assert_array_equal(np.diff(times), 86400)
     pandas.testing.assert_index_equal(
-        axis.column(times[-1] + 86400 * np.arange(1, 3)), days[7:], check_names=False
+        as_objects(axis, times[-1] + 86400 * np.arange(1, 3)), days[7:], check_names=False
     )
 
 
@@ -283,13 +284,13 @@ def test_indices_of_pandas_come_back(make):
     axis, (times,) = read_times(whole[:15])
     steps = np.diff(times)
     np.testing.assert_allclose(steps, steps[0])
-    back = axis.column(times[-1] + steps[0] * np.arange(1, 6))
+    back = as_objects(axis, times[-1] + steps[0] * np.arange(1, 6))
     assert list(pandas.Index(back)) == list(whole[15:])
 
 
 def test_python_dates_come_back():
     axis, (times,) = read_times(MONTHS[:30])
-    assert list(axis.column(times[-1] + np.arange(1, 11))) == MONTHS[30:]
+    assert list(as_objects(axis, times[-1] + np.arange(1, 11))) == MONTHS[30:]
     zone = timezone(timedelta(hours=2))
     axis, _ = read_times([hour.replace(tzinfo=zone) for hour in HOURS])
     assert axis.zone == "+02:00"

@@ -12,6 +12,7 @@ import numpy as np
 from pyhits.data.pieces import is_of
 from pyhits.data.tables.time_names import is_trajectory_name
 from pyhits.data.times import TimeAxis
+from pyhits.data.times.objects import as_objects
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError
 
@@ -127,7 +128,7 @@ class _ForecastRows:
     @property
     def stamps(self) -> Any:
         """The times of all rows, as what the recording's came as."""
-        return self.axis.column((self.begins[:, None] + self.times).ravel())
+        return as_objects(self.axis, (self.begins[:, None] + self.times).ravel())
 
     def columns(self) -> dict[str, np.ndarray]:
         """Return the features by their names, each of shape ``(n * m,)``."""
@@ -246,7 +247,7 @@ def _as_data_array(rows: _ForecastRows, array: Any) -> Any:
     others = {
         key: coordinate for key, coordinate in array.coords.items() if name not in coordinate.dims
     }
-    stamps = rows.axis.column(rows.begins[0] + rows.times)
+    stamps = as_objects(rows.axis, rows.begins[0] + rows.times)
     result = xr.DataArray(
         states.reshape(*states.shape[:-1], *sizes),
         dims=[*runs, name, *rest],

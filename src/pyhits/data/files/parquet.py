@@ -16,6 +16,7 @@ from pyhits.data.files.table import column_names
 from pyhits.data.pieces import Pieces, step_rounding
 from pyhits.data.tables.frames import from_frame
 from pyhits.data.times import TimeAxis
+from pyhits.data.times.objects import as_objects
 from pyhits.data.times.uniform import same_step
 from pyhits.data.trajectories import Trajectories
 from pyhits.util.extras import need
@@ -79,7 +80,7 @@ def write(trajectories: Trajectories, path: Path) -> None:
 
 def _plain(axis: TimeAxis, times: np.ndarray) -> Any:
     """Return times as a column of numbers or texts."""
-    return axis.labels(times) if axis.has_dates and axis.zone else axis.column(times)
+    return axis.labels(times) if axis.has_dates and axis.zone else as_objects(axis, times)
 
 
 def _flat(table: Any) -> Any:

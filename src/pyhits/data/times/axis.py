@@ -191,15 +191,6 @@ class TimeAxis:
         micro = self._utc(times) // (self.second // MICRO)
         return write_texts(micro, "%Y-%m-%dT%H:%M:%S.%6f", calendar=self.calendar)
 
-    def column(self, times: Any) -> Any:
-        """Return times as what they came as: numbers, texts, or objects of NumPy, pandas, cftime.
-
-        Dates of pandas come as an index of its own kind.
-        """
-        from pyhits.data.times.objects import as_objects
-
-        return as_objects(self, np.asarray(times, dtype=np.float64))
-
     def ticks(self, times: Any) -> np.ndarray:
         """Return the ticks of times, of the clock that they step evenly on."""
         assert self.origin is not None, "numbers have no ticks"

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from pyhits.data.times.axis import TimeAxis
 from pyhits.data.times.calendars import calendar_named, day_number, year_month_day
 from pyhits.data.times.numbers import cf_ticks
 from pyhits.data.times.texts import MICRO
 from pyhits.data.times.values import periods_of_days_at_work
 from pyhits.data.times.zones import to_utc
 
-if TYPE_CHECKING:
-    from pyhits.data.times.axis import TimeAxis
 
+def as_objects(axis: TimeAxis, times: Any) -> Any:
+    """Return times as what they came as: numbers, texts, or objects of NumPy, pandas, cftime.
 
-def as_objects(axis: TimeAxis, times: np.ndarray) -> Any:
-    """Return times as what they came as; see :meth:`TimeAxis.column`."""
+    Dates of pandas come as an index of its own kind.
+    """
+    times = np.asarray(times, dtype=np.float64)
     if axis.form == "timedelta":
         return np.rint(times * 1e9).astype("m8[ns]")
     if axis.form == "elapsed":
