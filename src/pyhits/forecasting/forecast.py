@@ -34,14 +34,13 @@ _MOST_WITH_UNITS = 1024
 def forecast_states(
     model: FittedModel,
     initial_states: Any,
-    n_steps: int | None,
-    t: Any,
+    horizon: Horizon,
     *,
     step_sizes: Sequence[int] | None,
-    interval: float | None,
-    out: str | Path | None,
-    overwrite: bool,
     inputs: Any,
+    interval: float | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
     **settings: Any,
 ) -> np.ndarray | Forecast:
     """Step forward; see :meth:`pyhits.TimeStepper.forecast`, whose arguments these are.
@@ -54,7 +53,6 @@ def forecast_states(
     own = model.coordinates
     level = _checked_level(model, interval, step_sizes, settings.get("interpolation"), out)
     starts = own.starts(initial_states)
-    horizon = Horizon.of(n_steps, t, own.dt)
     horizon.check_size(starts.states, own.n_features, to_file=out is not None)
     if starts.single and out is not None:
         raise ArgumentError("With out=... give initial states of shape (n, d): [state].")

@@ -15,6 +15,7 @@ from pyhits.evaluation.evaluation import Evaluation
 from pyhits.forecasting.evaluate import evaluate_model
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.forecast import forecast_states
+from pyhits.forecasting.horizon import Horizon
 from pyhits.forecasting.recording import forecast_recording
 from pyhits.forecasting.tolerance import disagreement, forecast_to_tolerance
 from pyhits.hierarchy.adaptive import AdaptiveForecast
@@ -149,8 +150,7 @@ class ForecastingModel(FittedModel):
         return forecast_states(
             self,
             initial_states,
-            n_steps,
-            t,
+            Horizon.of(n_steps, t, self.dt),
             step_sizes=step_sizes,
             interval=interval,
             out=out,
@@ -303,7 +303,8 @@ class ForecastingModel(FittedModel):
     ) -> np.ndarray:
         """Return the states one step of ``step_size`` later (the finest by default); (n, d)."""
         size = min(self.flow_maps) if step_size is None else as_count(step_size, "step_size")
-        later = self.forecast(states, t=[size * self.dt], step_sizes=[size], inputs=inputs)
+        end = Horizon(size, np.array([float(size)]))
+        later = np.asarray(forecast_states(self, states, end, step_sizes=[size], inputs=inputs))
         axis = later.ndim - 1 - len(self.coordinates.snapshot or (1,))
         return np.asarray(later.take(0, axis=axis))
 

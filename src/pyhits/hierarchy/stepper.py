@@ -84,7 +84,7 @@ class Stepper:
         item = self.dtype.itemsize
         self._bytes_each = {size: f.width * item for size, f in self.flow_maps.items()}
         self.is_wide = max(self.work.values()) >= batching.wide_work
-        self._free: dict[tuple[int, int], list[_Blocks]] = {}
+        self._free: dict[tuple[int, int, torch.dtype], list[_Blocks]] = {}
 
     @torch.inference_mode()
     def step(self, states: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ class Stepper:
         n, d = states.shape
         size = self.sizes[-1]
         out = states.new_empty((n, 1, self.flow_maps[size].outputs, d))
-        with self._blocks(size, n) as blocks:
+        with self._blocks(size, n, states.dtype) as blocks:
             blocks(states[:, None], out)
         return out[:, 0]
 
@@ -158,7 +158,8 @@ class Stepper:
                 n_states = _write_inputs(states, inputs(size * self.spacing))
             spacing, first = size // self.outputs[size], next(group)
             # None of a size takes more columns than the first.
-            with self._blocks(size * self.spacing, n * first.columns) as blocks:
+            widest = n * first.columns
+            with self._blocks(size * self.spacing, widest, states.dtype) as blocks:
                 for stage in itertools.chain([first], group):
                     source = states[:, stage.begin :: stage.every][:, : stage.columns]
                     target = states.as_strided(
@@ -193,7 +194,7 @@ class Stepper:
         return self.batching.shares(self.work[self.sizes[0]], in_all // max(1, depth), in_all)
 
     @contextmanager
-    def _blocks(self, size: int, n_states: int) -> Iterator[_Blocks]:
+    def _blocks(self, size: int, n_states: int, dtype: torch.dtype) -> Iterator[_Blocks]:
         """Lend buffers of one scale that step so many states, or as many as fit into caches."""
         bytes_each = self._bytes_each[size]
         if self.rows_per_block is not None:
@@ -203,11 +204,11 @@ class Stepper:
         else:
             most = self.batching.block_rows(bytes_each, torch.get_num_threads())
         rows = min(most, 1 << max(0, n_states - 1).bit_length())
-        free = self._free.setdefault((size, rows), [])
+        free = self._free.setdefault((size, rows, dtype), [])
         try:
             blocks = free.pop()
         except IndexError:  # the first, or others step in theirs
-            blocks = _Blocks(self._stepped[size], rows, self.dtype, self.device)
+            blocks = _Blocks(self._stepped[size], rows, dtype, self.device)
         yield blocks
         # Of large ones one is enough on a CPU; devices have memory of their own at hand.
         is_small = rows * bytes_each <= self.batching.kept_bytes
