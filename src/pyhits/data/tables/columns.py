@@ -49,8 +49,7 @@ def assign_roles(
     Parameters
     ----------
     names, columns : sequence of str, and of array of shape (n_rows,)
-    where : str
-        What holds them, for messages.
+    where : what holds them, for messages
 
     Raises
     ------
@@ -59,8 +58,7 @@ def assign_roles(
     DataError
         Several columns are times or number the trajectories, or no column is a feature.
     """
-    n = len(names)
-    given, shown = choice.names, list(names)
+    n, given, shown = len(names), choice.names, list(names)
     if given is not None and len(given) == n:
         shown, given = list(given), None
     own, notes = distinct(shown)
