@@ -19,7 +19,6 @@ from pyhits.encoders import (
     Autoencoder,
     Chain,
     Encoder,
-    Flatten,
 )
 from pyhits.encoders.chain import from_plain, links, split, to_plain
 from pyhits.errors import ArgumentError, DataError, NotFittedError
@@ -201,8 +200,8 @@ def test_on_the_command_line_and_for_films(tmp_path: Path):
     result = CliRunner().invoke(app, [*words, "--encoder", "autoencoder=2"])
     assert result.exit_code == 0, result.output
     model = pyhits.load(tmp_path / "m.safetensors")
-    assert isinstance(model.encoder[0], Flatten)
-    assert repr(model.encoder[1]) == "Autoencoder(n_components=2)"
+    assert model.coordinates.snapshot == (10, 12)
+    assert repr(model.encoder.encoders[0]) == "Autoencoder(n_components=2)"
     assert model.forecast(TRAIN[0].reshape(10, 12), 3).shape == (4, 10, 12)
     wrong = CliRunner().invoke(app, [*words, "--encoder", "autoencoder=2x3"])
     assert wrong.exit_code == 2

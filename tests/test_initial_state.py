@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -191,8 +192,8 @@ def test_without_noise_nothing_changes(capsys):
     assert (model.noise_ == 0).all()
     states = model.forecast_from(data, 30)
     np.testing.assert_array_equal(states, model.forecast(data.to_array()[:, -1], 30))
-    model.set_params(verbose=True)
-    asked = model.forecast_from(data, 30, denoise_start=True)
+    stepper = replace(model.stepper_, verbose=True)
+    asked = stepper.forecast_from(data, 30, denoise_start=True)
     np.testing.assert_array_equal(asked, states)
     assert "Start: as recorded; no noise" in capsys.readouterr().err.replace("all ", "")
 
@@ -203,9 +204,9 @@ def test_a_field_is_smoothed_in_its_coordinates(capsys):
     noisy = clean + 0.02 * np.random.default_rng(1).standard_normal(clean.shape)
     model = quick(step_sizes=[1, 4], encoder=POD(2)).fit(noisy @ patterns + 50, dt=0.1)
     assert (model.noise_ > 0).all()
-    model.set_params(verbose=True)
+    stepper = replace(model.stepper_, verbose=True)
     late = noisy.astype(np.float32) @ patterns.astype(np.float32) + np.float32(50)
-    states = model.forecast_from(late, 40)
+    states = stepper.forecast_from(late, 40)
     assert states.dtype == np.float32
     assert "fitted to the last" in capsys.readouterr().err
     error = np.sqrt(np.square(states[:, 0] - (clean[:, -1] @ patterns + 50)).mean())

@@ -39,6 +39,11 @@ from pyhits.training.loop import train_scale
 from pyhits.training.stacked import train_stacked
 
 
+def widths_of(model: pyhits.TimeStepper) -> dict[int, tuple[int, ...]]:
+    nets = {size: net for size, net in model.flow_maps.items() if isinstance(net, ResidualNet)}
+    return {size: net.hidden_sizes for size, net in nets.items()}
+
+
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let searches for better hidden layers be few."""
@@ -336,7 +341,7 @@ def test_seeds_and_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     path = one.save(tmp_path / "m.safetensors")
     again = pyhits.load(path)
-    assert again.hidden_sizes == {1: [8], 4: [8, 8]}
+    assert widths_of(again) == {1: (8,), 4: (8, 8)}
     np.testing.assert_array_equal(again.forecast(start, 17), one.forecast(start, 17))
     assert again.history == one.history_
     assert again.save(tmp_path / "n.safetensors").read_bytes() == path.read_bytes()
@@ -447,7 +452,7 @@ def test_widths_by_scale(tmp_path: Path) -> None:
     assert [net.config()["hidden_sizes"] for net in nets] == [[50], [30, 20], []]
     assert "hidden layers of 50; 30, 20; " in " ".join(model.notes_)
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
-    assert again.hidden_sizes == {1: [50], 4: [30, 20], 16: []}
+    assert widths_of(again) == {1: (50,), 4: (30, 20), 16: ()}
     left_out = memory(hidden_sizes={4: (30,)}).fit(song(60))
     assert left_out.flow_maps_[1].config()["hidden_sizes"] == [1024]
 
@@ -486,7 +491,7 @@ def test_a_sequence_is_reproduced_on_the_command_line(tmp_path: Path) -> None:
     ridge_options = ["--optimizer", "ridge", "--hidden-sizes", "1=40,4=20x10", *options]
     done = run("fit", tmp_path / "x.csv", *ridge_options)
     assert done.exit_code == 0, done.output
-    assert pyhits.load(model).hidden_sizes == {1: [40], 4: [20, 10]}
+    assert widths_of(pyhits.load(model)) == {1: (40,), 4: (20, 10)}
     for text, message in (
         ("1=40,4=", "widths such as 64,64"),
         ("1=40,7", "1=256,4=64x64, got '7'"),
