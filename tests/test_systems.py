@@ -411,11 +411,11 @@ def test_a_noisy_field_is_given_up_and_works_with_looser_tolerances():
 
 
 def test_a_spare_trajectory_of_the_transient_may_diverge():
-    # One start in twenty reaches infinity within the transient; the first two do not.
-    system = make(lambda t, x: x * x, region=[[0.1, 0.2], [0, 0.5]], transient=2.1, dt=0.01)
+    # One start in a hundred reaches infinity within the transient; the first two do not.
+    system = make(lambda t, x: x * x, region=[[0.1, 0.2], [0, 0.5]], transient=2.02, dt=0.01)
     starts = system.sample(512, random_state=0)[:, 1]
     assert (starts[:2] < 0.4).all()
-    assert (starts > 0.48).any()
+    assert (starts > 0.496).any()
     assert len(system.simulate(2, random_state=0)) == 2
     with pytest.raises(DivergenceError):
         system.simulate(512, random_state=0)

@@ -40,7 +40,7 @@ class AdaptiveRungeKutta(Integrator):
     """DOP853 (Hairer, Norsett, Wanner 1993, II.10), blocks of states as one large system.
 
     The states of a block share their steps, so that a solution depends, within the tolerances, on
-    those beside it; tolerances are tightened so that each state by itself meets them. A state
+    the others; tolerances are tightened so that each state by itself meets them. A state
     whose solution ends is left out, and the others go on.
 
     Parameters
@@ -132,12 +132,19 @@ class _Block:
     def slope(self, t: float, y: np.ndarray) -> np.ndarray:
         """Return the derivatives of all components, those of one contiguous: fast as x[..., k]."""
         x = y.reshape(-1, len(self.states)).T
-        return self.function(t if self.shift is None else self.shift + t, x).T.ravel()
+        slopes = self.function.function(t if self.shift is None else self.shift + t, x)
+        return np.asarray(slopes, dtype=np.float64).T.ravel()
 
     def undefined(self) -> np.ndarray:
-        """Return which states, of shape ``(n,)``, have no finite derivative."""
-        slopes = self.slope(self.t, self.states.T.ravel()).reshape(-1, len(self.states))
-        return np.asarray(~np.isfinite(slopes).all(axis=0))
+        """Return which states, of shape ``(n,)``, have no finite derivative.
+
+        Raises
+        ------
+        ArgumentError
+            The right-hand side returns another shape; later calls do not look.
+        """
+        slopes = self.function(self.t if self.shift is None else self.shift + self.t, self.states)
+        return np.asarray(~np.isfinite(slopes).all(axis=1))
 
     def ended(self) -> np.ndarray:
         """Return which cannot be continued, shape ``(n,)``: the one that changes fastest too."""

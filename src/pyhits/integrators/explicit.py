@@ -97,7 +97,7 @@ class RungeKutta(Integrator):
         """Return ``step(t, k, y, out)``, which takes step k from t on, in arrays ``(d, n)``.
 
         Each slope is added to all sums that it belongs to as soon as it is known, so that none
-        has to be kept.
+        has to be stored.
         """
         s = len(self.tableau.b)
         sums = [np.empty(shape) for _ in range(s)]

@@ -150,7 +150,7 @@ class Hybrid:
         t : array, shape (m,), optional
             Times since the initial state, in any order; interpolated between steps of ``dt``.
         tolerance, max_iterations : float and int, optional
-            Correct the coarse states as :meth:`parareal` does.
+            Correct the coarse states as :meth:`parareal` does, which may warn.
         interpolation : {"cubic", "linear"}, optional
             By default the model's.
         on_divergence : {"raise", "return"}
@@ -167,11 +167,6 @@ class Hybrid:
         ArgumentError, DataError, DivergenceError
         PyHiTSError
             The integrator is a simulator, and raised.
-
-        Warns
-        -----
-        PyHiTSWarning
-            The tolerance was not met within ``max_iterations``.
         """
         states, single = self._starts(initial_states)
         if (n_steps is None) == (t is None):
@@ -364,6 +359,6 @@ def _ratio(learned: float, dt: float) -> int:
 
 
 def _as_multiple(ratio: float) -> int | None:
-    """Return a ratio as a whole number of at least 1, or None if it is none."""
+    """Return a ratio as an integer of at least 1, or None if it is none."""
     near = round(ratio)
     return near if near >= 1 and abs(ratio - near) < 1e-9 * near else None

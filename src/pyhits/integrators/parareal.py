@@ -85,7 +85,7 @@ class CoarsePropagator:
     Parameters
     ----------
     flow_map : FlowMap
-        A copy is kept, on the CPU. Of a dense one the first output is taken.
+        Copied, to the CPU. Of a dense one the first output is taken.
     scaling : Standardise
         Fitted.
     rows : int

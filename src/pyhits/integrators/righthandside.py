@@ -35,6 +35,8 @@ class RightHandSide:
     feature_names : tuple of str, optional
     name : str
         What errors call it.
+    broadcasts : bool
+        Whether function and jacobian take states ``(..., d)``, so that one alone is ``(d,)``.
     """
 
     function: Callable[[Any, np.ndarray], Any]
@@ -42,6 +44,7 @@ class RightHandSide:
     dimension: int | None = None
     feature_names: tuple[str, ...] | None = None
     name: str = "right-hand side"
+    broadcasts: bool = False
 
     def __call__(self, t: Time, x: np.ndarray) -> np.ndarray:
         """Return the time derivatives of states ``(n, d)``, in float64.
@@ -85,6 +88,22 @@ class RightHandSide:
         times = np.tile(t, d + 1) if np.ndim(t) else t
         slopes = self(times, columns.T).reshape(d + 1, n, d)
         return np.asarray(((slopes[1:] - slopes[0]) / step[:, :, None]).transpose(1, 2, 0))
+
+    def of_one(
+        self,
+    ) -> tuple[Callable[[float, np.ndarray], Any], Callable[[float, np.ndarray], Any] | None]:
+        """Return function and Jacobian of one state, ``(d,)`` to ``(d,)`` and ``(d, d)``.
+
+        They leave out the checks, and arrays of one row where numbers will do: solvers of single
+        states call them millions of times.
+        """
+        function, jacobian = self.function, self.jacobian
+        if self.broadcasts:
+            return function, jacobian
+        return (
+            lambda t, x: function(t, x[None])[0],
+            None if jacobian is None else lambda t, x: jacobian(t, x[None])[0],
+        )
 
     def check(self, states: np.ndarray) -> None:
         """Raise an ArgumentError unless many states are treated as each of them by itself.

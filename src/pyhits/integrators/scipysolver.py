@@ -67,19 +67,18 @@ class SolveIVP(StateByState):
         """Return the solution from one state; see :meth:`StateByState.solve`."""
         from scipy.integrate import solve_ivp
 
-        rhs, options = self.right_hand_side, {}
-        if rhs.jacobian is not None and self.method in ("Radau", "BDF"):
-            options["jac"] = lambda time, x: rhs.jacobians(time, x[None])[0]
+        function, jacobian = self.right_hand_side.of_one()
+        implicit = self.method in ("Radau", "BDF") and jacobian is not None
         times = t + dt * np.arange(1, n_steps + 1)
         solution = solve_ivp(
-            lambda time, x: rhs(time, x[None])[0],
+            function,
             (t, times[-1]),
             state,
             method=self.method,
             t_eval=times,
             rtol=self.rtol,
             atol=self.atol,
-            **options,
+            **({"jac": jacobian} if implicit else {}),
         )
         states = np.full((n_steps, len(state)), np.nan)
         # Some versions return an empty list where the first step fails.
@@ -141,17 +140,15 @@ class LSODA(StateByState):
         """Return rows ``(n_rows, d)``, or None where they are not all sound."""
         from scipy.integrate import ODEintWarning, odeint
 
-        rhs = self.right_hand_side
+        function, jacobian = self.right_hand_side.of_one()
         with warnings.catch_warnings():
             warnings.simplefilter("error", ODEintWarning)
             try:
                 rows = odeint(
-                    lambda time, x: rhs(time, x[None])[0],
+                    function,
                     state,
                     times,
-                    Dfun=None
-                    if rhs.jacobian is None
-                    else lambda time, x: rhs.jacobians(time, x[None])[0],
+                    Dfun=jacobian,
                     rtol=max(self.rtol / MARGIN, LEAST_RTOL),
                     atol=self.atol / MARGIN,
                     mxstep=MOST_STEPS,

@@ -20,7 +20,7 @@ class TorchDiffEq(Integrator):
     """``torchdiffeq.odeint`` on all states together: neural ODEs, and solvers on a GPU.
 
     Adaptive methods choose one step for all states together, so a state's solution depends, within
-    the tolerance, on those beside it.
+    the tolerance, on the others.
 
     Parameters
     ----------

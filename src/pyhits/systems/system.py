@@ -178,6 +178,7 @@ class System:
             self.dimension,
             tuple(self.feature_names or ()),
             f"right-hand side of {self.name}",
+            broadcasts=True,
         )
 
     def integrator(
@@ -314,8 +315,7 @@ class System:
         n_steps, dt : int and float, optional
             Steps a trajectory and time between rows; the system's own by default.
         random_state : int or Generator, optional
-            Of the initial states. With one seed, the first trajectories are the same (up to the
-            tolerances) for any ``n_trajectories``.
+            Seed of the initial states; with one, the first are the same for any number.
         initial_states : array, shape (n_trajectories, dimension) or (dimension,), optional
             States to start from instead of drawn ones.
         transient : float, optional
@@ -329,31 +329,38 @@ class System:
         Raises
         ------
         ArgumentError
-            An argument out of range, or a right-hand side that does not vectorise.
         DivergenceError
             A trajectory grows without bound or has no derivative; it is named with the time.
         """
         n_steps = self.n_steps if n_steps is None else as_count(n_steps, "n_steps", most=None)
         dt = self.dt if dt is None else as_positive(dt, "dt")
-        simulation = self._simulation(integrator)
-        if initial_states is None:
-            n = (
-                1
-                if n_trajectories is None
-                else as_count(n_trajectories, "n_trajectories", most=None)
-            )
-            skip = self.transient if transient is None else as_transient(transient)
-            check_size(n, n_steps, self.dimension, what="A simulation")
-            states = self.sample(n + (simulation.surplus(n) if skip else 0), random_state)
-        else:
-            states = as_starts(initial_states, n_trajectories, self.dimension, self.name)
-            n, skip = len(states), 0.0 if transient is None else as_transient(transient)
-            check_size(n, n_steps, self.dimension, what="A simulation")
+        solver = self._simulation(integrator)
+        default = self.transient if initial_states is None else 0.0
+        skip = default if transient is None else as_transient(transient)
+        surplus = solver.surplus if skip else lambda n: 0
+        states, n = self._starts(n_trajectories, n_steps, initial_states, random_state, surplus)
         self.check()
         if skip:
-            states = simulation.after_transient(states, skip, n)
-        rows = simulation.rows(states, dt, n_steps, progress)
+            states = solver.after_transient(states, skip, n)
+        rows = solver.rows(states, dt, n_steps, progress)
         return Trajectories(rows, dt, feature_names=self.feature_names)
+
+    def _starts(
+        self,
+        n_trajectories: int | None,
+        n_steps: int,
+        initial_states: Any,
+        random_state: int | np.random.Generator | None,
+        surplus: Callable[[int], int],
+    ) -> tuple[np.ndarray, int]:
+        """Return initial states, and how many of them are wanted; the rest fills a transient."""
+        if initial_states is not None:
+            states = as_starts(initial_states, n_trajectories, self.dimension, self.name)
+            check_size(len(states), n_steps, self.dimension, what="A simulation")
+            return states, len(states)
+        n = as_count(1 if n_trajectories is None else n_trajectories, "n_trajectories", most=None)
+        check_size(n, n_steps, self.dimension, what="A simulation")
+        return self.sample(n + surplus(n), random_state), n
 
     def _simulation(self, integrator: Any) -> Simulation:
         if integrator is None:
