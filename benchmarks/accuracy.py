@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 import pyhits
-from pyhits.evaluation.report.text import facts
+from pyhits.report.text import facts
 from pyhits.policies import arguments
 
 SYSTEMS = ("van-der-pol", "hyperbolic", "cubic", "hopf", "lorenz")

@@ -31,7 +31,7 @@ from pyhits.encoders.information import (
 )
 from pyhits.errors import ArgumentError, NotFittedError
 from pyhits.evaluation import plots
-from pyhits.evaluation.report.text import describe
+from pyhits.report.text import describe
 
 T = np.arange(2000)[:, None]
 

@@ -23,9 +23,9 @@ from pyhits.encoders import (
 )
 from pyhits.encoders.chain import split
 from pyhits.errors import ArgumentError, DataError, FileFormatError
-from pyhits.evaluation.report.text import describe, facts
 from pyhits.modelfiles.export import export_model
 from pyhits.modelfiles.modelfile import FORMAT
+from pyhits.report.text import describe, facts
 from pyhits.util.tensorfile import read_tensors, write_tensors
 
 SHAPE = (5, 6)

@@ -18,9 +18,9 @@ from pyhits import Trajectories
 from pyhits.cli.app import app
 from pyhits.encoders import POD, DelayEmbedding, Flatten
 from pyhits.errors import ArgumentError, DataError, FileFormatError, PyHiTSWarning
-from pyhits.evaluation.report.text import describe, facts
 from pyhits.fit import calibrating
 from pyhits.policies import arguments
+from pyhits.report.text import describe, facts
 from pyhits.util.tensorfile import read_tensors, write_tensors
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from pyhits.data.trajectories import Trajectories
     from pyhits.errors import PyHiTSError
     from pyhits.evaluation.evaluation import Evaluation
-    from pyhits.evaluation.report import write_report
     from pyhits.hits import HiTS
     from pyhits.integrators.hybrid import Hybrid
     from pyhits.integrators.parareal import Parareal
     from pyhits.modelfiles.export import export_model
     from pyhits.modelfiles.load import load
     from pyhits.policies import Auto, Best, ClosedForms, Coupling, HoldOut, Nets, Training
+    from pyhits.report import write_report
     from pyhits.timestepper import TimeStepper
     from pyhits.uncertainty import Forecast
 
@@ -69,7 +69,7 @@ _HOMES: dict[str, str | None] = {
     "repair": "pyhits.data.repair",
     "systems": None,
     "write": "pyhits.data.files",
-    "write_report": "pyhits.evaluation.report",
+    "write_report": "pyhits.report",
 }
 
 __all__ = [

@@ -10,10 +10,10 @@ from pyhits import systems
 from pyhits.data.files import write
 from pyhits.data.trajectories import Trajectories
 from pyhits.evaluation.evaluation import Evaluation
-from pyhits.evaluation.report import write_report
-from pyhits.evaluation.report.text import describe
 from pyhits.hits import HiTS
 from pyhits.policies import Training
+from pyhits.report import write_report
+from pyhits.report.text import describe
 from pyhits.util.atomic import check_target
 from pyhits.util.checks import as_seed
 

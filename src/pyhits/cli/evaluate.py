@@ -78,7 +78,7 @@ def evaluate(
         result = mixed.hybrid.evaluate(test, n_steps=steps, **mixed.stepping)
     print(json.dumps(result.as_dict()) if as_json else result)
     if report is not None:
-        from pyhits.evaluation.report import write_report
+        from pyhits.report import write_report
 
         title = f"{model.stem} on {data.name}"
         progress = partial(_progress, verbose=not quiet)

@@ -32,7 +32,7 @@ def info(
     if plot is not None:
         check_target(plot)
     loaded = load_model(model)
-    from pyhits.evaluation.report.text import describe, facts
+    from pyhits.report.text import describe, facts
 
     print(json.dumps(facts(loaded), indent=2) if as_json else describe(loaded))
     if plot is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -171,8 +171,6 @@ def pose(
         )
     if isinstance(settings.encoder, str) and settings.encoder == AUTO:
         _, encoder, scaling = split(automatic(train.n_features), recipe.standardise)
-    findings = _findings(parted, names)
-    said = (parted.note, *axis_notes(parted.whole.axis), *outlier_notes(parted.whole), *findings)
     problem = Problem(
         settings=settings,
         seed=seed,
@@ -187,10 +185,19 @@ def pose(
         scaling=scaling,
         snapshot=snapshot,
         step_sizes=settings.sizes,
-        findings=tuple(findings),
+        findings=tuple(_findings(parted, names)),
     )
-    problem = problem.noted(*(note for note in said if note))
-    return problem.noted(f"Inputs: {', '.join(names)}.") if names else problem
+    return problem.noted(*_notes(problem))
+
+
+def _notes(problem: Problem) -> Iterator[str]:
+    """Yield what is to be known of the data as they came."""
+    every = problem.split.whole
+    if problem.split.note:
+        yield problem.split.note
+    yield from (*axis_notes(every.axis), *outlier_notes(every), *problem.findings)
+    if problem.input_names:
+        yield f"Inputs: {', '.join(problem.input_names)}."
 
 
 def _with_inputs(

@@ -126,18 +126,8 @@ class ForecastingModel(FittedModel):
             Initial states lie outside the training data, or intervals do not reach the horizon.
         """
         if tol is not None:
-            others = {
-                "interpolation": interpolation,
-                "out": out,
-                "interval": interval,
-                "inputs": inputs,
-            }
-            given = [name for name, value in others.items() if value is not None]
-            given += ["method"] * (method != "vectorised") + ["compile"] * compile
-            if given:
-                raise ArgumentError(
-                    f"tol and {given[0]} do not go together; leave one of them out."
-                )
+            others = {"interpolation": interpolation, "out": out, "inputs": inputs}
+            _refuse_with_tolerance(**others, interval=interval, method=method, compile=compile)
             return self.adaptive_forecast(
                 initial_states,
                 n_steps,
@@ -357,3 +347,11 @@ class ForecastingModel(FittedModel):
             Step or features are others than those of the training data.
         """
         return self.coordinates.recorded(data, inputs=inputs)
+
+
+def _refuse_with_tolerance(*, method: str, compile: bool, **others: Any) -> None:
+    """Raise an ArgumentError for what does not go together with a tolerance."""
+    given = [name for name, value in others.items() if value is not None]
+    given += ["method"] * (method != "vectorised") + ["compile"] * compile
+    if given:
+        raise ArgumentError(f"tol and {given[0]} do not go together; leave one of them out.")

@@ -16,8 +16,8 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.errors import PyHiTSWarning
 from pyhits.evaluation import plots
 from pyhits.evaluation.evaluation import Evaluation
-from pyhits.evaluation.report.environment import environment
 from pyhits.hits import HiTS
+from pyhits.report.environment import environment
 from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.uncertainty.result import basis
 from pyhits.util.atomic import write_bytes
@@ -76,7 +76,7 @@ def write_report(
             data, n_steps=coupled.n_steps, step_sizes=[size], baselines=False
         )
     say("drawing")
-    loader = PackageLoader("pyhits.evaluation.report")
+    loader = PackageLoader("pyhits.report")
     page = Environment(loader=loader, autoescape=True).get_template("page.html.j2")
     text = page.render(title=title, **_content(model, data, coupled, single))
     write_bytes(Path(path), printable(text).encode())
