@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 
 import pyhits
-from pyhits.report.text import facts
 from pyhits.policies import arguments
+from pyhits.report.text import facts
 
 SYSTEMS = ("van-der-pol", "hyperbolic", "cubic", "hopf", "lorenz")
 PAPER = {

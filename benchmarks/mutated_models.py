@@ -31,10 +31,10 @@ import pyhits
 from benchmarks.mutation import Outcome, mutate_bytes, mutate_json, summary, try_files
 from pyhits.encoders import POD, Autoencoder, DelayEmbedding, Flatten
 from pyhits.errors import DivergenceError
-from pyhits.report.text import describe, facts
 from pyhits.flowmaps.tabulate import tabulate
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.policies import arguments
+from pyhits.report.text import describe, facts
 from pyhits.timestepper import TimeStepper
 from pyhits.util.tensorfile import read_tensors, strict, to_bytes
 
