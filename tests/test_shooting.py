@@ -7,7 +7,6 @@ import pytest
 
 from pyhits.noise.equations import SegmentEquations, eliminate, solve
 from pyhits.noise.field import PolynomialField
-from pyhits.noise.identify import _without_idle
 from pyhits.noise.observations import Observations, spreading, step, substeps_needed
 from pyhits.noise.shooting import ShootingFit, fit_field, fit_initial_states
 
@@ -225,7 +224,7 @@ def test_a_term_left_out_costs_what_the_others_cannot_take_over() -> None:
     values = f.free.copy()
     values[[2, 5]] = 1e-4
     f = f.with_free(values)
-    found = _without_idle(ShootingFit(f, np.zeros((1, 2)), np.zeros(1), precision), price=1e-3)
+    found = ShootingFit(f, np.zeros((1, 2)), np.zeros(1), precision).without_idle_terms(1e-3)
     kept = found.active[f.active]
     assert not kept[[2, 5]].any()
     free = np.linalg.solve(precision[np.ix_(kept, kept)], precision[kept] @ values)

@@ -21,11 +21,8 @@ _DEGREES = {1: 7, 2: 7, 3: 5}
 #: Features that a table can have.
 MOST_FEATURES = max(_DEGREES)
 
-#: Coefficients of all cells, by default.
-_MOST_COEFFICIENTS = 1_000_000
-
-#: Points that a cell is fitted to, for each of its terms.
-_OVERSAMPLING = 1.5
+#: Coefficients of all cells, by default; points that a cell is fitted to, for each of its terms.
+_MOST_COEFFICIENTS, _OVERSAMPLING = 1_000_000, 1.5
 
 #: Cells along each axis to begin with, and the least number of units that one is long.
 _FIRST_CELLS, _UNITS = 4, 16
@@ -48,9 +45,6 @@ _ROUNDING = 1e-12
 #: Takes states ``(n, d)``, float64, one coarse step forward.
 StepFunction = Callable[[np.ndarray], np.ndarray]
 
-#: ``progress(n_leaves, error)``.
-CellProgress = Callable[[int, float], None]
-
 
 def tabulate(
     step: StepFunction,
@@ -61,7 +55,7 @@ def tabulate(
     tolerance: float,
     max_leaves: int | None = None,
     degree: int | None = None,
-    progress: CellProgress | None = None,
+    progress: Callable[[int, float], None] | None = None,
     clock: Clock = UNLIMITED,
 ) -> CellMap:
     """Tabulate a step, splitting cells where states occur and the error is largest.
@@ -124,7 +118,7 @@ def _refine(
     max_leaves: int,
     begin: float,
     clock: Clock,
-    progress: CellProgress | None,
+    progress: Callable[[int, float], None] | None,
 ) -> None:
     """Split the cells that have the most of the error until it is small, or they are many."""
     while True:

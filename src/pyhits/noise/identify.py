@@ -322,7 +322,7 @@ def _lengthened(
         begin = pieces.starts(length, best.fit.starts, best.length)
         if spreading(best.field, begin, observed) > MOST_SPREADING:
             break
-        field = _without_idle(best.fit, float(np.log(observed.count)))
+        field = best.fit.without_idle_terms(float(np.log(observed.count)))
         now = Identified.of(
             fit_field(field, begin, observed, n_threads=n_threads, clock=clock), length, observed
         )
@@ -361,7 +361,7 @@ def _finished(pieces: BlockAverages, found: Identified, n_threads: int, clock: C
             found.field.with_all_free(), start, observed, n_threads=n_threads, clock=clock
         )
         for _ in range(_ROUNDS):
-            field = _without_idle(fit, float(np.log(observed.count)))
+            field = fit.without_idle_terms(float(np.log(observed.count)))
             fewer = int(field.active.sum()) < int(fit.field.active.sum())
             fit = fit_field(field, fit.starts, observed, n_threads=n_threads, clock=clock)
             if not fewer:
@@ -370,34 +370,3 @@ def _finished(pieces: BlockAverages, found: Identified, n_threads: int, clock: C
         if finished.misfit < _EXPLAINED * max(found.misfit, 1.0):
             return finished
     return found
-
-
-def _without_idle(fit: ShootingFit, price: float) -> PolynomialField:
-    """Fix terms at 0, one after the other, while the sum of squares grows by less than ``price``.
-
-    To second order fixing coefficient i costs ``c_i**2 / C_ii``, C being their covariance, and
-    moves the others by ``-C_ji c_i / C_ii``.
-    """
-    free = fit.field.free.copy()
-    if len(free) == 0 or not np.isfinite(fit.precision).all():
-        return fit.field
-    scale = 1 / np.sqrt(np.maximum(np.diag(fit.precision), 1e-300))
-    values, vectors = np.linalg.eigh(fit.precision * scale * scale[:, None])
-    if not values[-1] > 0:
-        return fit.field
-    values = np.maximum(values, 1e-12 * values[-1])
-    covariance = (vectors / values) @ vectors.T * scale * scale[:, None]
-    needed = np.ones(len(free), dtype=bool)
-    while needed.any():
-        cost = np.where(needed, free**2 / np.maximum(np.diag(covariance), 1e-300), np.inf)
-        k = int(np.argmin(cost))
-        if cost[k] > price:
-            break
-        column = covariance[:, k] / covariance[k, k]
-        free = free - column * free[k]
-        covariance = covariance - np.outer(column, covariance[k])
-        needed[k] = False
-        free[~needed] = 0.0
-        covariance[~needed] = 0.0
-        covariance[:, ~needed] = 0.0
-    return fit.field.with_free(free).without(~needed)

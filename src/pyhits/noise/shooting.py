@@ -63,6 +63,36 @@ class ShootingFit:
         count = np.isfinite(observed.states).sum(axis=(1, 2))
         return np.asarray(self.misfits <= _LOST * (count + _SPARE))
 
+    def without_idle_terms(self, price: float) -> PolynomialField:
+        """Fix terms at 0, one after the other, while each adds less than ``price`` to the misfit.
+
+        To second order fixing coefficient i costs ``c_i**2 / C_ii``, C being their covariance, and
+        moves the others by ``-C_ji c_i / C_ii``.
+        """
+        free = self.field.free.copy()
+        if len(free) == 0 or not np.isfinite(self.precision).all():
+            return self.field
+        scale = 1 / np.sqrt(np.maximum(np.diag(self.precision), 1e-300))
+        values, vectors = np.linalg.eigh(self.precision * scale * scale[:, None])
+        if not values[-1] > 0:
+            return self.field
+        values = np.maximum(values, 1e-12 * values[-1])
+        covariance = (vectors / values) @ vectors.T * scale * scale[:, None]
+        needed = np.ones(len(free), dtype=bool)
+        while needed.any():
+            cost = np.where(needed, free**2 / np.maximum(np.diag(covariance), 1e-300), np.inf)
+            k = int(np.argmin(cost))
+            if cost[k] > price:
+                break
+            column = covariance[:, k] / covariance[k, k]
+            free = free - column * free[k]
+            covariance = covariance - np.outer(column, covariance[k])
+            needed[k] = False
+            free[~needed] = 0.0
+            covariance[~needed] = 0.0
+            covariance[:, ~needed] = 0.0
+        return self.field.with_free(free).without(~needed)
+
 
 def fit_initial_states(
     field: PolynomialField,
