@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import circles, quick
 from sklearn.base import clone
@@ -46,6 +47,7 @@ def test_the_settings_have_the_parameters_and_defaults_of_the_estimator() -> Non
     theirs = inspect.signature(Settings).parameters
     assert {n: p.default for n, p in own.items()} == {n: p.default for n, p in theirs.items()}
     assert Settings.of(HiTS()) == Settings()
+    assert repr(Settings(np.array([1, 4]))).startswith("Settings(step_sizes=(1, 4)")
 
 
 def test_every_setting_has_one_name() -> None:

@@ -55,7 +55,7 @@ def test_settings_may_be_numpy_scalars(tmp_path: Path) -> None:
         rollout_steps=1.0, polynomial_degree=2.0, verbose=np.bool_(False),
     ).fit(circles(9, 40))  # fmt: skip
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
-    assert again.training.max_steps == 5
+    assert again.recipe.max_steps == 5
 
 
 def test_a_loaded_model_keeps_its_training(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class Settings(Policy):
         One of them cannot be used, or not with another.
     """
 
-    step_sizes: Sequence[int] | None = setting(None, _as_it_is)
+    step_sizes: tuple[int, ...] | None = setting(None, _checked(lambda sizes: tuple(chain(sizes))))
     flow_map: FlowMapPolicy = setting("auto", _checked(as_flow_map))
     encoder: Any = setting(None, _as_it_is)
     training: Training = setting("pyhits", _checked(as_training))
