@@ -102,4 +102,4 @@ def test_every_combination_answers_every_question(
         assert model.disagreement(fresh, 8).shape[0] == 3
     read = pyhits.load(model.save(tmp_path / "m.safetensors"))
     np.testing.assert_array_equal(read.forecast(fresh, 10), model.forecast(fresh, 10))
-    assert read.couple([1], validation=fresh).selection_.error < 1e-12
+    assert read.coupled([1], validation=fresh).selection.error < 1e-12

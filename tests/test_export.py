@@ -248,7 +248,7 @@ def test_a_dense_step_gives_its_end_alone_where_asked(tmp_path: Path) -> None:
     path = export_model(model, tmp_path / "step.pt2", dense=False)
     after = load(path)(torch.from_numpy(states(7))).detach().numpy()
     np.testing.assert_allclose(after, model.predict(states(7)), atol=1e-5)
-    inside = StepModule(model.flow_maps_[4], model.scaling_)(torch.from_numpy(states(7)))
+    inside = StepModule(model.flow_maps[4], model.scaling)(torch.from_numpy(states(7)))
     assert inside.shape == (7, 4, 2)
     np.testing.assert_array_equal(inside[:, -1].detach().numpy(), after)
 
@@ -339,7 +339,7 @@ def test_what_cannot_be_exported_is_refused(
 def test_an_unfitted_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFittedError, match="not fitted"):
         export_model(pyhits.HiTS(), tmp_path / "step.onnx")
-    with pytest.raises(ArgumentError, match="Expected a fitted HiTS, got a str"):
+    with pytest.raises(ArgumentError, match="Expected a fitted HiTS or TimeStepper, got a str"):
         export_model("m.safetensors", tmp_path / "step.onnx")  # type: ignore[arg-type]
 
 

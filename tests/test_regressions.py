@@ -18,6 +18,7 @@ from pyhits.cli.app import app
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, FileFormatError, PyHiTSWarning
 from pyhits.evaluation import plots
+from pyhits.forecasting.maps import FittedMaps
 from pyhits.util.tensorfile import read_tensors, write_tensors
 
 
@@ -108,15 +109,15 @@ def test_tensors_without_a_numpy_type() -> None:
 def test_interrupting_the_choice_of_scales_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
     data = circles(20, 60)
     calls: list[tuple[int, ...]] = []
-    original = pyhits.HiTS._forecast
+    original = FittedMaps.ahead
 
-    def forecast(self: pyhits.HiTS, states: Any, n: int, sizes: Any, **options: Any) -> Any:
+    def ahead(self: FittedMaps, states: Any, n: int, sizes: Any, **options: Any) -> Any:
         calls.append(tuple(sizes))
         if len(calls) == 2:
             signal.raise_signal(signal.SIGINT)
         return original(self, states, n, sizes, **options)
 
-    monkeypatch.setattr(pyhits.HiTS, "_forecast", forecast)
+    monkeypatch.setattr(FittedMaps, "ahead", ahead)
     with pytest.warns(PyHiTSWarning, match="took \\[1\\], the best so far"):
         model = quick(step_sizes=[1, 2, 4]).fit(data)
     assert set(model.flow_maps_) == {1, 2, 4}

@@ -46,7 +46,7 @@ def test_save_then_load_is_bit_equal(fitted: pyhits.HiTS, pendulum: Split, tmp_p
     twice = again.save(tmp_path / "twice.safetensors")
     assert twice.read_bytes() == path.read_bytes()
     assert again.fitted_by == fitted.stepper_.fitted_by
-    assert "step_sizes=[1, 2, 4, 8, 16]" in again.fitted_by
+    assert "step_sizes=(1, 2, 4, 8, 16)" in again.fitted_by
 
 
 def test_float64_models_stay_float64(oscillations: pyhits.Trajectories, tmp_path: Path) -> None:

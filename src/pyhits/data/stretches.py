@@ -92,7 +92,8 @@ class Stretches:
 
     def cut(self, n_steps: int) -> Stretches:
         """Return their first steps, at most ``n_steps``."""
-        return Stretches(self.starts, np.minimum(self.lengths, n_steps), self.leading)
+        most = min(n_steps, self.n_steps)
+        return Stretches(self.starts, np.minimum(self.lengths, most), self.leading)
 
     def states(self, values: np.ndarray) -> np.ndarray:
         """Return the states that forecasts start from; packed ``(n_rows, d)`` to ``(n, d)``."""

@@ -14,6 +14,7 @@ from pyhits.hierarchy.batching import USUAL, Batching
 from pyhits.hierarchy.compiled import compiled
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.stepper import Stepper
+from pyhits.util.checks import as_count
 
 #: Steppers kept of one hierarchy.
 _KEPT = 4
@@ -69,6 +70,8 @@ class Hierarchy:
             There is no compiler.
         """
         sizes = tuple(chain(self.flow_maps if step_sizes is None else step_sizes))
+        if rows_per_block is not None:
+            rows_per_block = as_count(rows_per_block, "rows_per_block")
         key = (sizes, device, compile, rows_per_block, batching)
         known = self._steppers.get(key)
         if known is not None and known.is_current():

@@ -18,6 +18,7 @@ from pyhits.policies import (
     refuse_float32,
 )
 from pyhits.util.checks import as_choice, suggest
+from pyhits.util.policy import text
 from pyhits.util.schema import (
     Flag,
     Many,
@@ -115,6 +116,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse values that training could not use."""
+        text(self.flow_map, "flow_map")
         # Torch is imported for families of a user's own alone.
         if not self.is_closed and self.flow_map not in ("auto", "residual"):
             self._check_family()
