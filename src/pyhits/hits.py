@@ -14,7 +14,7 @@ from pyhits.encoders import Encoder
 from pyhits.errors import ArgumentError
 from pyhits.fit.run import fit_stepper
 from pyhits.fit.settings import Settings
-from pyhits.policies import POLICIES, Coupling, FlowMapPolicy, HoldOut, Training, place_of
+from pyhits.policies import POLICIES, Coupling, FlowMapPolicy, HoldOut, Training, with_values
 from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.util.policy import NamedArguments
 
@@ -79,6 +79,9 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
         Equal seeds give bit-equal models on one machine with one number of threads.
     verbose : bool
         Say what is chosen and show progress, on standard error.
+    **values
+        Single values of the policies by their own names: ``HiTS(max_steps=1000)`` is
+        ``HiTS(training=Training(max_steps=1000))``.
 
     Attributes
     ----------
@@ -104,6 +107,7 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
         time_limit: float | None = None,
         random_state: int | None = None,
         verbose: bool = True,
+        **values: Any,
     ) -> None:
         self.step_sizes = step_sizes
         self.flow_map = flow_map
@@ -117,10 +121,9 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
         self.time_limit = time_limit
         self.random_state = random_state
         self.verbose = verbose
-
-    @classmethod
-    def _place_of(cls, name: str) -> str | None:
-        return place_of(name)
+        given = {argument: getattr(self, argument) for argument in POLICIES}
+        for argument, policy in with_values(given, values).items():
+            setattr(self, argument, policy)
 
     def set_params(self, **params: Any) -> Self:
         """Set arguments, and single values of policies, as in ``training__max_steps=100``."""

@@ -10,8 +10,17 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pyhits.errors import ArgumentError
-from pyhits.util.checks import as_choice, as_count, as_positive, shown
-from pyhits.util.policy import Policy, between, count, flag, one_of, setting, text
+from pyhits.util.checks import as_choice, as_count, as_positive, shown, suggest
+from pyhits.util.policy import (
+    Policy,
+    between,
+    count,
+    flag,
+    one_of,
+    setting,
+    text,
+    widths_by_scale,
+)
 
 __all__ = [
     "POLICIES",
@@ -29,6 +38,7 @@ __all__ = [
     "as_noise",
     "as_training",
     "as_validation",
+    "with_values",
 ]
 
 PRESETS = ("pyhits", "paper", "reproduce")
@@ -39,34 +49,6 @@ CLOSED_FORMS = ("closed", "polynomial", "kernel")
 
 #: Widths of hidden layers: of all nets, or by step size.
 Widths = Sequence[int] | Mapping[int, Sequence[int]]
-
-#: Hidden layers of a net, at most: of more, no gradient comes through.
-_MOST_LAYERS = 256
-
-
-def as_widths(value: Any, name: str = "hidden_sizes") -> tuple[int, ...]:
-    """Return widths of hidden layers as a tuple; raise an ArgumentError for others."""
-    try:
-        sizes = tuple(as_count(width, "a hidden size") for width in value)
-    except TypeError:
-        raise ArgumentError(
-            f"Expected {name} to be widths such as (64, 64), got {value!r}."
-        ) from None
-    if len(sizes) > _MOST_LAYERS:
-        raise ArgumentError(f"Expected at most {_MOST_LAYERS} hidden layers, got {len(sizes)}.")
-    return sizes
-
-
-def _widths_by_scale(value: Any, name: str) -> Any:
-    if not isinstance(value, Mapping):
-        return as_widths(value, name)
-    widths = {}
-    for given, layers in value.items():
-        size = as_count(given, f"a step size of {name}")
-        if layers is None:
-            raise ArgumentError(f"{name} has no widths for step size {size}; leave it out.")
-        widths[size] = as_widths(layers, name)
-    return widths
 
 
 def _how(value: Any, name: str) -> Any:
@@ -205,7 +187,7 @@ class Nets(FlowMapPolicy):
         See :class:`FlowMapPolicy`.
     """
 
-    hidden_sizes: Widths | None = setting(None, _widths_by_scale)
+    hidden_sizes: Widths | None = setting(None, widths_by_scale)
     activation: str | None = setting(None, one_of(ACTIVATIONS))
     family: str = setting("residual", text)
 
@@ -247,7 +229,7 @@ class Best(FlowMapPolicy):
         See :class:`FlowMapPolicy`.
     """
 
-    hidden_sizes: Widths | None = setting(None, _widths_by_scale)
+    hidden_sizes: Widths | None = setting(None, widths_by_scale)
     activation: str | None = setting(None, one_of(ACTIVATIONS))
 
     @property
@@ -356,6 +338,11 @@ _CLASSES: dict[str, tuple[type[Policy], ...]] = {
     "validation": (HoldOut,),
 }
 
+#: Arguments that are no policies.
+_OTHERS = (
+    "step_sizes", "encoder", "noise", "device", "n_jobs", "time_limit", "random_state", "verbose",
+)  # fmt: skip
+
 #: By the name of a value: the argument, and the first policy that has it.
 _PLACES = {
     one.name: (argument, policy)
@@ -365,12 +352,32 @@ _PLACES = {
 }
 
 
-def place_of(name: str) -> str | None:
-    """Return where a setting is said that :class:`~pyhits.HiTS` itself does not take."""
-    if name not in _PLACES:
-        return None
-    argument, policy = _PLACES[name]
-    return f"; say {argument}={policy.__name__}({name}=...)."
+def with_values(policies: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Policy]:
+    """Return the policies that single values, by their own names, change.
+
+    Widths or an activation without a flow map are those of :class:`Nets`.
+
+    ``policies``, or shorthand for them, are named as arguments of :class:`~pyhits.HiTS`.
+
+    Raises
+    ------
+    ArgumentError
+        A name is unknown, or not one of the policy that is asked for.
+    """
+    for name in values:
+        if name not in _PLACES:
+            known = suggest(name, [*POLICIES, *_OTHERS, *_PLACES])
+            raise ArgumentError(f"Unknown argument {name!r} of HiTS{known}")
+    found: dict[str, Policy] = {}
+    for argument, make in POLICIES.items():
+        own = {k: v for k, v in values.items() if _PLACES[k][0] == argument}
+        if not own:
+            continue
+        base = make(policies[argument]) if argument in policies else _CLASSES[argument][0]()
+        if isinstance(base, Auto) and own.keys() & {"hidden_sizes", "activation"}:
+            base = Nets(**base.given())
+        found[argument] = replace(base, **own)
+    return found
 
 
 def arguments(**settings: Any) -> dict[str, Any]:
@@ -379,7 +386,7 @@ def arguments(**settings: Any) -> dict[str, Any]:
     The settings are arguments of ``HiTS`` and fields of its policies:
     ``arguments(flow_map="best", dense=4, max_steps=100)`` is
     ``{"flow_map": Best(dense=4), "training": Training(max_steps=100)}``. Those that are None are
-    not given. Widths or an activation without a flow map are those of :class:`Nets`.
+    not given.
 
     Raises
     ------
@@ -388,12 +395,5 @@ def arguments(**settings: Any) -> dict[str, Any]:
     """
     settings = {name: value for name, value in settings.items() if value is not None}
     found = {name: value for name, value in settings.items() if name not in _PLACES}
-    for argument, make in POLICIES.items():
-        own = {k: v for k, v in settings.items() if k in _PLACES and _PLACES[k][0] == argument}
-        if not own:
-            continue
-        base = make(found[argument]) if argument in found else _CLASSES[argument][0]()
-        if isinstance(base, Auto) and own.keys() & {"hidden_sizes", "activation"}:
-            base = Nets(**base.given())
-        found[argument] = replace(base, **own)
-    return found
+    values = {name: value for name, value in settings.items() if name in _PLACES}
+    return found | with_values(found, values)

@@ -14,11 +14,10 @@ from pyhits.policies import (
     FlowMapPolicy,
     Nets,
     Training,
-    as_widths,
     refuse_float32,
 )
 from pyhits.util.checks import as_choice, suggest
-from pyhits.util.policy import text
+from pyhits.util.policy import as_widths, text
 from pyhits.util.schema import (
     Flag,
     Many,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Self
 
@@ -29,15 +29,12 @@ class NamedArguments:
             for name in kwargs:
                 if name not in parameters:
                     known = suggest(name, list(parameters))
-                    where = cls._place_of(name) or known
-                    raise ArgumentError(f"Unknown argument {name!r} of {cls.__name__}{where}")
+                    raise ArgumentError(f"Unknown argument {name!r} of {cls.__name__}{known}")
         return super().__new__(cls)
 
-    @classmethod
-    def _place_of(cls, name: str) -> str | None:
-        """Return the end of the sentence that says where an unknown name belongs, if anywhere."""
-        return None
 
+#: Hidden layers of a net, at most: of more, no gradient comes through.
+_MOST_LAYERS = 256
 
 Check = Callable[[Any, str], Any]
 
@@ -119,3 +116,29 @@ class Policy(NamedArguments):
             for name, value in values.items()
             if defaults[name] is MISSING or value != defaults[name]
         }
+
+
+def as_widths(value: Any, name: str = "hidden_sizes") -> tuple[int, ...]:
+    """Return widths of hidden layers as a tuple; raise an ArgumentError for others."""
+    try:
+        sizes = tuple(as_count(width, "a hidden size") for width in value)
+    except TypeError:
+        raise ArgumentError(
+            f"Expected {name} to be widths such as (64, 64), got {value!r}."
+        ) from None
+    if len(sizes) > _MOST_LAYERS:
+        raise ArgumentError(f"Expected at most {_MOST_LAYERS} hidden layers, got {len(sizes)}.")
+    return sizes
+
+
+def widths_by_scale(value: Any, name: str) -> Any:
+    """Return widths as :func:`as_widths`, or such by step size."""
+    if not isinstance(value, Mapping):
+        return as_widths(value, name)
+    widths = {}
+    for given, layers in value.items():
+        size = as_count(given, f"a step size of {name}")
+        if layers is None:
+            raise ArgumentError(f"{name} has no widths for step size {size}; leave it out.")
+        widths[size] = as_widths(layers, name)
+    return widths
