@@ -53,7 +53,7 @@ def run(folder: Path) -> pyhits.Evaluation:
         feature_names=data.feature_names,
         start_times=future.start_times,
     )
-    print("written:", forecast.save(folder / "forecast.csv").name)
+    print("written:", pyhits.write(forecast, folder / "forecast.csv").name)
     return evaluation
 
 

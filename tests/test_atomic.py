@@ -85,17 +85,17 @@ def test_devices_pipes_and_loops_are_not_replaced(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
 def test_a_read_only_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "d.npz"
-    circles(2, 5).save(path)
+    pyhits.write(circles(2, 5), path)
     path.chmod(0o444)
     with pytest.raises(FileFormatError, match="read-only"):
-        circles(2, 6).save(path)
+        pyhits.write(circles(2, 6), path)
 
 
 def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "d.npz"
-    circles(2, 5).save(path)
+    pyhits.write(circles(2, 5), path)
     before = path.read_bytes()
 
     def full(*_: object, **__: object) -> None:
@@ -103,6 +103,6 @@ def test_a_failed_write_leaves_the_old_file(
 
     monkeypatch.setattr(np.lib.format, "write_array", full)
     with pytest.raises(FileFormatError, match=r"Cannot write .*d\.npz: No space left on device"):
-        circles(2, 6).save(path)
+        pyhits.write(circles(2, 6), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["d.npz"]

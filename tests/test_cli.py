@@ -27,8 +27,8 @@ def run(*arguments: object) -> Result:
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with trajectories and a model of them."""
     folder = tmp_path_factory.mktemp("cli")
-    circles(30, 80).save(folder / "train.npz")
-    circles(6, 60, seed=1).save(folder / "test.npz")
+    pyhits.write(circles(30, 80), folder / "train.npz")
+    pyhits.write(circles(6, 60, seed=1), folder / "test.npz")
     done = run("fit", folder / "train.npz", "-o", folder / "m.safetensors", *SMALL)
     assert done.exit_code == 0, done.output
     return folder
@@ -110,7 +110,7 @@ def test_info_shows_the_selection(files: Path, tmp_path: Path) -> None:
 def test_a_diverged_forecast_is_named_or_cut(files: Path, tmp_path: Path) -> None:
     far = circles(2, 5).to_array().copy()
     far[1] *= 1e9
-    pyhits.Trajectories(far, 0.1).save(tmp_path / "far.npz")
+    pyhits.write(pyhits.Trajectories(far, 0.1), tmp_path / "far.npz")
     command = ["forecast", files / "m.safetensors", "--from", tmp_path / "far.npz", "--steps", 9]
     out = tmp_path / "out.npz"
     refused = run(*command, "-o", out)
@@ -208,7 +208,7 @@ def test_misuse_exits_with_two_and_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nan.csv").write_text("t,x\n0,1\n1,2\n2,3\n3,nan\n4,1\n")
-    pyhits.Trajectories(np.random.default_rng(0).random((3, 9, 3)), 0.1).save("wide.npz")
+    pyhits.write(pyhits.Trajectories(np.random.default_rng(0).random((3, 9, 3)), 0.1), "wide.npz")
     names = {
         "TEST": files / "test.npz",
         "MODEL": files / "m.safetensors",

@@ -96,7 +96,7 @@ def test_fit_reports_them_before_it_reads(tmp_path):
 
 def test_hold_out_and_evaluate_the_rest(tmp_path):
     data = circles(2, 200).select(["x"])
-    data.save(tmp_path / "x.csv")
+    pyhits.write(data, tmp_path / "x.csv")
     model = tmp_path / "m.safetensors"
     done = run(
         "fit", tmp_path / "x.csv", "--encoder", "delay=2x3", "--without-last", 0.2,
@@ -124,7 +124,7 @@ def test_hold_out_and_evaluate_the_rest(tmp_path):
 
 
 def test_a_last_part_that_is_none(tmp_path):
-    circles(2, 50).save(tmp_path / "x.npz")
+    pyhits.write(circles(2, 50), tmp_path / "x.npz")
     for value, code in (("0", 2), ("-3", 2), ("2.5", 2), ("51", 1)):
         done = run(
             "fit", tmp_path / "x.npz", "--without-last", value, "-o", tmp_path / "m.safetensors"
@@ -183,7 +183,7 @@ def test_a_film_comes_out_as_a_film(tmp_path):
     film = pyhits.Trajectories(
         (128 + wave).reshape(60, -1).astype(np.float32), 0.04, snapshot=(32, 64, 3)
     )
-    film.save(tmp_path / "a.mp4")
+    pyhits.write(film, tmp_path / "a.mp4")
     model, out = tmp_path / "m.safetensors", tmp_path / "b.mp4"
     refused = run("fit", tmp_path / "a.mp4", "-o", model)
     assert refused.exit_code == 2
@@ -210,7 +210,7 @@ def test_a_film_comes_out_as_a_film(tmp_path):
 
 
 def test_a_model_of_no_pictures_makes_no_film(tmp_path):
-    circles(6, 40).save(tmp_path / "x.npz")
+    pyhits.write(circles(6, 40), tmp_path / "x.npz")
     model = tmp_path / "m.safetensors"
     assert run("fit", tmp_path / "x.npz", "-o", model, *SMALL).exit_code == 0
     done = run("forecast", model, "--from", tmp_path / "x.npz", "--steps", 5, "-o", "x.mp4")

@@ -75,7 +75,7 @@ def test_an_interrupted_fit_exits_with_130_and_keeps_what_was_finished(
 ) -> None:
     interrupted(monkeypatch, lambda size: size >= first)
     data, out = tmp_path / "d.npz", tmp_path / "m.safetensors"
-    circles(9, 40).save(data)
+    pyhits.write(circles(9, 40), data)
     options = "--step-sizes 1,2,4 --max-steps 20 --hidden-sizes 4 --polynomial-degree 0 --jobs 1"
     done = RUNNER.invoke(app, ["fit", str(data), *options.split(), "-o", str(out)])
     assert done.exit_code == code, done.output
@@ -89,7 +89,7 @@ def test_an_interrupted_fit_exits_with_130_and_keeps_what_was_finished(
 
 
 def test_a_whole_fit_exits_with_0(tmp_path: Path) -> None:
-    circles(9, 40).save(tmp_path / "d.npz")
+    pyhits.write(circles(9, 40), tmp_path / "d.npz")
     options = "--step-sizes 1 --flow-map polynomial --quiet --jobs 1"
     out = str(tmp_path / "m.safetensors")
     done = RUNNER.invoke(app, ["fit", str(tmp_path / "d.npz"), *options.split(), "-o", out])
@@ -131,7 +131,7 @@ def test_names_and_notes_from_files_do_not_reach_the_terminal(tmp_path: Path) ->
     fitted = model.fit(data).stepper_
     model = replace(fitted, notes=(*fitted.notes, "\x1b]0;title\x07"))
     path, table = model.save(tmp_path / "m.safetensors"), tmp_path / "d.npz"
-    data.save(table)
+    pyhits.write(data, table)
     report = tmp_path / "r.html"
     for command in (
         ["info", path],

@@ -124,7 +124,7 @@ def test_files_keep_dates(tmp_path, extension):
     for times in (days, np.array(MONTHS[: len(days)], dtype="M8[M]"), days[:5]):
         values = VALUES[: len(times)]
         data = pyhits.repair(values, times=times).trajectories
-        data.save(tmp_path / f"a.{extension}")
+        pyhits.write(data, tmp_path / f"a.{extension}")
         again = pyhits.read(tmp_path / f"a.{extension}")
         np.testing.assert_array_equal(again.dates().astype("M8[D]"), times.astype("M8[D]"))
         assert again.axis.unit == data.axis.unit

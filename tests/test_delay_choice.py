@@ -421,7 +421,7 @@ def test_few_noisy_points_of_one_variable_are_delayed_too():
 
 
 def test_none_on_the_command_line_takes_rows_as_they_are(tmp_path: Path):
-    circles(1, 4500).select(["x"]).save(tmp_path / "x.npz")
+    pyhits.write(circles(1, 4500).select(["x"]), tmp_path / "x.npz")
     words = ["fit", tmp_path / "x.npz", "-o", tmp_path / "m.safetensors", "--step-sizes", "1,4"]
     for more, said in (([], "Delays: 2"), (["--encoder", "none"], "")):
         command = [*map(str, words), "--max-steps", "5", "--hidden-sizes", "8", "--jobs", "1"]

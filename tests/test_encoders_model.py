@@ -293,7 +293,7 @@ def test_what_cannot_be_asked(
 def test_the_command_line_forecasts_with_delays(of_signals: pyhits.HiTS, tmp_path: Path) -> None:
     model, data, out = (tmp_path / name for name in ("m.safetensors", "d.npz", "f.npz"))
     of_signals.save(model)
-    signals(3, 30, seed=1).save(data)
+    pyhits.write(signals(3, 30, seed=1), data)
     words = ["forecast", str(model), "--from", str(data), "--steps", "10", "-o", str(out)]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output

@@ -108,7 +108,7 @@ def files(plain, delayed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("after")
     plain.save(folder / "m.safetensors")
     delayed.save(folder / "d.safetensors")
-    pyhits.Trajectories(DATA[[0]], start_times=2.0).save(folder / "recording.csv")
+    pyhits.write(pyhits.Trajectories(DATA[[0]], start_times=2.0), folder / "recording.csv")
     return folder
 
 
@@ -126,7 +126,7 @@ def test_after_goes_on_from_the_recordings_last_time(files, plain, tmp_path):
 
 def test_after_the_first_part(files, delayed, tmp_path):
     out = tmp_path / "later.npz"
-    DATA.select(["x"]).save(tmp_path / "x.npz")
+    pyhits.write(DATA.select(["x"]), tmp_path / "x.npz")
     done = run(
         "forecast", files / "d.safetensors", "--after", tmp_path / "x.npz",
         "--without-last", 11, "--steps", 5, "-o", out,
@@ -158,7 +158,7 @@ def test_hybrids_go_on_too(files, tmp_path):
     system = pyhits.systems.get("van-der-pol")
     data = system.simulate(n_trajectories=4, n_steps=60, random_state=0)
     quick(step_sizes=[1, 4]).fit(data).save(tmp_path / "v.safetensors")
-    data.save(tmp_path / "v.npz")
+    pyhits.write(data, tmp_path / "v.npz")
     out = tmp_path / "out.npz"
     done = run(
         "forecast", tmp_path / "v.safetensors", "--after", tmp_path / "v.npz", "--steps", 8,

@@ -440,7 +440,7 @@ def run(*arguments: object) -> Result:
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with trajectories of the harmonic oscillator and a model of them."""
     folder = tmp_path_factory.mktemp("hybrid")
-    circles(6, 60, seed=1).save(folder / "test.npz")
+    pyhits.write(circles(6, 60, seed=1), folder / "test.npz")
     model = quick(step_sizes=[1, 4, 8]).fit(circles(30, 80))
     model.save(folder / "m.safetensors")
     return folder

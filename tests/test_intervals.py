@@ -439,7 +439,7 @@ def test_damaged_files_are_refused(
 
 def test_the_command_line_writes_bounds_beside_states(model: pyhits.HiTS, tmp_path: Path) -> None:
     file, start = model.save(tmp_path / "m.safetensors"), tmp_path / "start.npz"
-    circles(12, 40, seed=8).save(start)
+    pyhits.write(circles(12, 40, seed=8), start)
     command = ["forecast", str(file), "--from", str(start), "--steps", "40", "--interval", "0.8"]
     done = RUNNER.invoke(app, [*command, "-o", str(tmp_path / "f.csv")])
     assert done.exit_code == 0, done.output
@@ -470,7 +470,7 @@ def test_the_command_line_writes_bounds_beside_states(model: pyhits.HiTS, tmp_pa
 def test_bounds_that_would_take_a_variables_name_are_refused(tmp_path: Path) -> None:
     data = Trajectories(circles(40, 30).to_array(), 0.1, feature_names=["x", "x_low"])
     file = quick(step_sizes=[1]).fit(data).save(tmp_path / "m.safetensors")
-    data.save(tmp_path / "start.npz")
+    pyhits.write(data, tmp_path / "start.npz")
     out = str(tmp_path / "f.csv")
     words = ["forecast", str(file), "--from", str(tmp_path / "start.npz"), "--steps", "9"]
     failed = RUNNER.invoke(app, [*words, "--interval", "0.5", "-o", out])

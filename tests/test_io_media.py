@@ -58,7 +58,7 @@ def test_a_sound_of_16_bits_comes_back_exactly(tmp_path, channels):
     np.testing.assert_array_equal(data[0], stored / 2**15)
     if channels < 3:
         assert data.feature_names == {1: ("sound",), 2: ("left", "right")}[channels]
-    data.save(tmp_path / "b.wav")
+    pyhits.write(data, tmp_path / "b.wav")
     assert pyhits.read(tmp_path / "b.wav") == data
     rate, again = wavfile.read(tmp_path / "b.wav")
     assert rate == 8000
@@ -80,7 +80,7 @@ def test_rate_mono_and_stretch(tmp_path):
 def test_clipping_is_said(tmp_path):
     data = Trajectories([0.0, 2.0, -3.0, 0.5], 0.001)
     with pytest.warns(PyHiTSWarning, match=r"50\.00% of the samples .* up to 3; they are clipped"):
-        data.save(tmp_path / "a.wav")
+        pyhits.write(data, tmp_path / "a.wav")
     back = pyhits.read(tmp_path / "a.wav")[0][:, 0]
     np.testing.assert_allclose(back, [0, 1, -1, 0.5], atol=1e-4)
 
@@ -96,7 +96,7 @@ def test_clipping_is_said(tmp_path):
 )
 def test_what_is_no_sound(tmp_path, data, message):
     with pytest.raises(DataError, match=message):
-        data.save(tmp_path / "a.wav")
+        pyhits.write(data, tmp_path / "a.wav")
     assert not any(tmp_path.iterdir())
 
 
@@ -121,7 +121,7 @@ def test_options_that_a_sound_does_not_have(tmp_path, options, message):
 
 
 def test_a_table_has_no_rate(tmp_path):
-    Trajectories([1.0, 2.0], 1.0).save(tmp_path / "a.csv")
+    pyhits.write(Trajectories([1.0, 2.0], 1.0), tmp_path / "a.csv")
     for option in ({"rate": 5}, {"grey": True}, {"stretch": (0, 1)}):
         with pytest.raises(ArgumentError, match=f"{next(iter(option))} is for"):
             pyhits.read(tmp_path / "a.csv", **option)
@@ -139,7 +139,7 @@ def av() -> Any:
 @pytest.mark.parametrize("extension", FILMS)
 def test_colours_places_and_rate_come_back(tmp_path, extension):
     written = as_data(stripes())
-    path = written.save(tmp_path / f"a{extension}")
+    path = pyhits.write(written, tmp_path / f"a{extension}")
     back = pyhits.read(path)
     assert (back.n_rows, back.snapshot, back.dtype) == (8, (32, 48, 3), np.float32)
     assert back.dt == pytest.approx(0.04)
@@ -152,19 +152,19 @@ def test_colours_places_and_rate_come_back(tmp_path, extension):
 
 @pytest.mark.usefixtures("av")
 def test_grey_and_smaller(tmp_path):
-    path = as_data(stripes(height=64, width=96)).save(tmp_path / "a.mp4")
+    path = pyhits.write(as_data(stripes(height=64, width=96)), tmp_path / "a.mp4")
     data = pyhits.read(path, grey=True, height=32)
     assert data.snapshot == (32, 48)
     luma = COLOURS @ [0.299, 0.587, 0.114]
     np.testing.assert_allclose(data[0].reshape(8, 32, 48)[0, 20, 6::12], luma, atol=4)
-    again = pyhits.read(data.save(tmp_path / "b.mp4"), grey=True)
+    again = pyhits.read(pyhits.write(data, tmp_path / "b.mp4"), grey=True)
     np.testing.assert_allclose(again[0], data[0], atol=25)
     assert np.abs(again[0] - data[0]).mean() < 2
 
 
 @pytest.mark.usefixtures("av")
 def test_a_stretch_of_a_film(tmp_path):
-    path = as_data(stripes(), 1 / 8).save(tmp_path / "a.mp4")
+    path = pyhits.write(as_data(stripes(), 1 / 8), tmp_path / "a.mp4")
     whole, some = pyhits.read(path), pyhits.read(path, stretch=(0.25, 0.75))
     assert some.start_times[0] == pytest.approx(0.25)
     np.testing.assert_array_equal(some[0], whole[0][2:6])
@@ -176,15 +176,15 @@ def test_a_stretch_of_a_film(tmp_path):
 def test_odd_sizes_repeat_the_border(tmp_path):
     data = as_data(stripes()[:, :31, :45])
     with pytest.warns(PyHiTSWarning, match="31 x 45 repeat their last row or column"):
-        data.save(tmp_path / "a.mp4")
+        pyhits.write(data, tmp_path / "a.mp4")
     assert pyhits.read(tmp_path / "a.mp4").snapshot == (32, 46, 3)
-    assert pyhits.read(data.save(tmp_path / "a.gif")).snapshot == (31, 45, 3)
+    assert pyhits.read(pyhits.write(data, tmp_path / "a.gif")).snapshot == (31, 45, 3)
 
 
 @pytest.mark.usefixtures("av")
 def test_an_upright_film_of_a_telephone(tmp_path):
     """Cameras held upright write lying pictures and say by how much to turn them."""
-    path = as_data(stripes()).save(tmp_path / "a.mp4")
+    path = pyhits.write(as_data(stripes()), tmp_path / "a.mp4")
     content = bytearray(path.read_bytes())
     place = content.index(b"tkhd") + 4 + 40
     turned = [0, 1, 0, -1, 0, 0, 0, 0, 1 << 14]
@@ -208,9 +208,9 @@ def test_numbers_that_are_no_brightness(tmp_path):
     wide = stripes()
     wide[:, :, ::2] += 300
     with pytest.warns(PyHiTSWarning, match=r"5\d% of the numbers are beyond 0 and 255"):
-        as_data(wide).save(tmp_path / "a.mp4")
+        pyhits.write(as_data(wide), tmp_path / "a.mp4")
     with pytest.warns(PyHiTSWarning, match=r"to 1, where pictures go .* black"):
-        as_data(stripes() / 255).save(tmp_path / "a.mp4")
+        pyhits.write(as_data(stripes() / 255), tmp_path / "a.mp4")
 
 
 @pytest.mark.usefixtures("av")
@@ -224,7 +224,7 @@ def test_numbers_that_are_no_brightness(tmp_path):
 )
 def test_what_is_no_film(tmp_path, data, message):
     with pytest.raises(DataError, match=message):
-        data.save(tmp_path / "a.mp4")
+        pyhits.write(data, tmp_path / "a.mp4")
     assert not any(tmp_path.iterdir())
 
 
@@ -238,14 +238,14 @@ def test_files_that_are_no_film(tmp_path, av):
     wavfile.write(tmp_path / "c.avi", 4000, sine().astype(np.float32))
     with pytest.raises(FileFormatError, match="no pictures"):
         pyhits.read(tmp_path / "c.avi")
-    Trajectories([1.0, 2.0], 1.0).save(tmp_path / "d.npz").rename(tmp_path / "d.wav")
+    pyhits.write(Trajectories([1.0, 2.0], 1.0), tmp_path / "d.npz").rename(tmp_path / "d.wav")
     with pytest.raises(FileFormatError, match=r"but it is a NumPy \.npz"):
         pyhits.read(tmp_path / "d.wav")
 
 
 @pytest.mark.usefixtures("av")
 def test_a_film_too_large_is_refused_at_once(tmp_path, monkeypatch):
-    path = as_data(stripes()).save(tmp_path / "a.mp4")
+    path = pyhits.write(as_data(stripes()), tmp_path / "a.mp4")
     monkeypatch.setattr(limits, "memory", lambda: 100_000)
     with pytest.raises(DataError, match=r"8 frames of 4608 numbers .*height"):
         pyhits.read(path)
@@ -278,7 +278,7 @@ def test_without_pyav_an_extra_is_named(tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError, match=r'needs av: pip install "pyhits\[video\]"'):
         pyhits.read(tmp_path / "a.mp4")
     with pytest.raises(MissingExtraError, match=r"pyhits\[video\]"):
-        as_data(stripes()).save(tmp_path / "b.mp4")
+        pyhits.write(as_data(stripes()), tmp_path / "b.mp4")
 
 
 def test_the_step_of_frames():
@@ -306,7 +306,7 @@ def test_parts_keep_the_shape_and_archives_too(tmp_path):
     assert data.select(["x0"]).snapshot is None
     assert "4 x 8 x 3 numbers" in repr(data)
     for extension in (".npz", ".mat", ".h5", ".nc"):
-        assert pyhits.read(data.save(tmp_path / f"a{extension}")) == data
+        assert pyhits.read(pyhits.write(data, tmp_path / f"a{extension}")) == data
     with pytest.raises(ArgumentError, match="snapshot of 96 numbers"):
         Trajectories(data, snapshot=(4, 9, 3))
 

@@ -126,7 +126,7 @@ def test_times_are_named_without_their_group(tmp_path):
 
 
 def test_our_own_files_keep_their_times_or_leave_them_aside(tmp_path):
-    pyhits.Trajectories(X, 0.1).save(tmp_path / "a.npz")
+    pyhits.write(pyhits.Trajectories(X, 0.1), tmp_path / "a.npz")
     assert pyhits.read(tmp_path / "a.npz", time_column="none", dt=3.0).dt == 3.0
     with pytest.raises(ArgumentError, match="with its own times"):
         pyhits.read(tmp_path / "a.npz", time_column="x0")

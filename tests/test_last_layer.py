@@ -478,7 +478,7 @@ def run(*arguments: object) -> Result:
 
 
 def test_a_sequence_is_reproduced_on_the_command_line(tmp_path: Path) -> None:
-    song(50).save(tmp_path / "x.csv")
+    pyhits.write(song(50), tmp_path / "x.csv")
     model = tmp_path / "m.safetensors"
     options = ["--step-sizes", "1,4", "--dtype", "float64", "--n-jobs", 1, "-o", model]
     units = ["--training", "reproduce", "--hidden-sizes", 100]

@@ -189,7 +189,7 @@ def test_odd_calls_of_load(tmp_path: Path) -> None:
 
 def test_outputs_are_checked_before_the_work(tmp_path: Path) -> None:
     """Hours of training must not end at a folder that cannot be written to."""
-    circles(9, 40).save(tmp_path / "d.npz")
+    pyhits.write(circles(9, 40), tmp_path / "d.npz")
     (tmp_path / "folder.safetensors").mkdir()
     (tmp_path / "file").write_text("")
     begun = []

@@ -564,7 +564,7 @@ def test_fit_evaluate_and_forecast_repair(messy: Path, tmp_path: Path) -> None:
 
 def test_evaluation_resamples_to_the_step_of_the_model(tmp_path: Path) -> None:
     model = tmp_path / "m.safetensors"
-    Trajectories(waves(np.arange(200) * 0.1), 0.1).save(tmp_path / "even.npz")
+    pyhits.write(Trajectories(waves(np.arange(200) * 0.1), 0.1), tmp_path / "even.npz")
     assert run("fit", tmp_path / "even.npz", "-o", model, *TINY).exit_code == 0
     t = jittered(300, 18)
     np.savez(tmp_path / "uneven.npz", t=t, x=waves(t))
@@ -610,7 +610,7 @@ def test_fields_in_one_array_are_found_out(tmp_path: Path) -> None:
     run("fit", path, "--encoder", "pod=4", "--snapshot", "none", "-o", model, *TINY)
     assert pyhits.load(model).n_features_in == 5
     runs = pyhits.systems.get("van-der-pol").simulate(60, 40, random_state=0)
-    runs.save(tmp_path / "runs.npy")
+    pyhits.write(runs, tmp_path / "runs.npy")
     assert pyhits.read(path, snapshot="auto").snapshot == (6, 5)
     assert pyhits.read(tmp_path / "runs.npy", snapshot="auto").snapshot is None
     assert "--snapshot" not in run("check", tmp_path / "runs.npy").stdout

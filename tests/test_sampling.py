@@ -304,7 +304,7 @@ def test_models_keep_their_sampling(tmp_path: Path) -> None:
 
 
 def test_the_command_line_takes_a_sampling(tmp_path: Path) -> None:
-    circles(6, 60).save(tmp_path / "d.npz")
+    pyhits.write(circles(6, 60), tmp_path / "d.npz")
     options = ["--max-steps", "20", "--hidden-sizes", "4", "--step-sizes", "1,2", "--jobs", "1"]
     out = tmp_path / "m.safetensors"
     asked = ["fit", str(tmp_path / "d.npz"), "-o", str(out), "--quiet", *options, "--sampling"]

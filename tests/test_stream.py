@@ -371,7 +371,7 @@ def test_divergence_is_recorded(tmp_path: Path, extension: str) -> None:
 def test_the_command_streams(tmp_path: Path, model: pyhits.HiTS) -> None:
     model.save(tmp_path / "m.safetensors")
     data = circles(13, 5)
-    data.save(tmp_path / "test.npz")
+    pyhits.write(data, tmp_path / "test.npz")
     command = ["forecast", tmp_path / "m.safetensors", "--from", tmp_path / "test.npz", "--steps"]
     wanted = model.forecast(data, 21)
     for extension in EXTENSIONS:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -392,9 +391,3 @@ class Trajectories:
         digest.update(np.ascontiguousarray(self.offsets).data)
         digest.update(np.ascontiguousarray(self.values).data)
         return digest.hexdigest()
-
-    def save(self, path: str | Path) -> Path:
-        """Write to a file whose format follows from its extension; see :func:`pyhits.write`."""
-        from pyhits.data.files import write  # which writes this type
-
-        return write(self, path)
