@@ -99,7 +99,10 @@ def test_a_baseline_refuses_what_does_not_fit() -> None:
 
 
 def test_the_command_refuses_what_does_not_fit(model: HiTS, tmp_path: Any) -> None:
-    path, data = model.save(tmp_path / "m.safetensors"), circle(20).save(tmp_path / "d.npz")
+    path, data = (
+        model.save(tmp_path / "m.safetensors"),
+        pyhits.write(circle(20), tmp_path / "d.npz"),
+    )
     asked = ["forecast", path, "--from", data, "--steps", 2**63, "-o", tmp_path / "x.npz"]
     done = CliRunner().invoke(app, [str(word) for word in asked])
     assert done.exit_code == 2, done.output
