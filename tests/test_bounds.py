@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import pyhits
 from pyhits import HiTS, Trajectories, systems
 from pyhits.baselines import Linear
 from pyhits.cli.app import app
