@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyhits.numerics.basis import Monomials, n_monomials
-from pyhits.numerics.leastsq import GaussNewton, NormalEquations
+from pyhits.numerics.gauss_newton import GaussNewton, NormalEquations
 from pyhits.numerics.ridge import Ridge
 
 Function = Callable[[np.ndarray], np.ndarray]

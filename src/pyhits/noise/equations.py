@@ -9,7 +9,7 @@ import numpy as np
 
 from pyhits.noise.field import PolynomialField
 from pyhits.noise.observations import Observations
-from pyhits.numerics.leastsq import damped
+from pyhits.numerics.gauss_newton import damped
 from pyhits.numerics.rollout import last_state
 
 #: Least eigenvalue of the scaled normal matrix, relative to the largest, that a step follows.

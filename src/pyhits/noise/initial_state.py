@@ -11,7 +11,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Encoder
 from pyhits.errors import ArgumentError
 from pyhits.noise.level import noise_level
-from pyhits.numerics.leastsq import GaussNewton, NormalEquations
+from pyhits.numerics.gauss_newton import GaussNewton, NormalEquations
 
 #: Rows that a start is fitted to, ever more of them while the model follows; the last is the most.
 ROWS = (8, 16, 32, 64, 128, 256)

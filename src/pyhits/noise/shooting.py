@@ -17,7 +17,7 @@ import numpy as np
 from pyhits.noise.equations import SegmentEquations, eliminate, solve
 from pyhits.noise.field import PolynomialField
 from pyhits.noise.observations import Observations, misfits, substeps_needed
-from pyhits.numerics.leastsq import GaussNewton, NormalEquations
+from pyhits.numerics.gauss_newton import GaussNewton, NormalEquations
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Numbers in one block of sensitivities, which stay in a core's cache.

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from pyhits.flowmaps.residual import ACTIVATIONS
-from pyhits.numerics.leastsq import GaussNewton
+from pyhits.numerics.gauss_newton import GaussNewton
 
 #: Unknowns of the linear system at most, and where there are more of them than hidden weights;
 #: steps at most; and the part of the targets' squares that counts as nothing.
