@@ -410,3 +410,11 @@ def test_cuda_models_load_on_a_cpu(oscillations: pyhits.Trajectories, tmp_path: 
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
     start = oscillations.initial_states
     np.testing.assert_allclose(again.forecast(start, 20), model.forecast(start, 20), atol=1e-4)
+
+
+def test_what_a_fit_would_have_found_is_not_there_before() -> None:
+    model = pyhits.HiTS()
+    for name in ("selection_", "notes_", "calibration_"):
+        assert not hasattr(model, name)
+        with pytest.raises(NotFittedError, match="call fit"):
+            getattr(model, name)

@@ -14,7 +14,7 @@ import pyhits
 from pyhits.data.files import film as film_format
 from pyhits.data.files import limits
 from pyhits.data.files.media import FILMS
-from pyhits.data.summary import spread
+from pyhits.data.statistics import spread
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import (
     ArgumentError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from conftest import Drift, quick
 from safetensors.torch import save_file
 
 import pyhits
-from pyhits.data.trained_on import Summary
+from pyhits.data.summary import Summary
 from pyhits.encoders import POD
 from pyhits.errors import ArgumentError, FileFormatError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap
@@ -46,7 +47,7 @@ def test_save_then_load_is_bit_equal(fitted: pyhits.HiTS, pendulum: Split, tmp_p
     twice = again.save(tmp_path / "twice.safetensors")
     assert twice.read_bytes() == path.read_bytes()
     assert again.fitted_by == fitted.stepper_.fitted_by
-    assert "step_sizes=(1, 2, 4, 8, 16)" in again.fitted_by
+    assert "step_sizes=[1, 2, 4, 8, 16]" in again.fitted_by
 
 
 def test_float64_models_stay_float64(oscillations: pyhits.Trajectories, tmp_path: Path) -> None:
@@ -183,3 +184,13 @@ def test_names_that_nobody_gave_are_left_out(
     monkeypatch.setattr("pyhits.util.tensorheader._MOST_EVER", 30)
     with pytest.raises(ArgumentError, match="shorter feature names"):
         named.save(tmp_path / "m.safetensors")
+
+
+def test_long_settings_do_not_make_a_file_that_is_refused(
+    oscillations: pyhits.Trajectories, tmp_path: Path
+) -> None:
+    widths = {1: (2,) * 200, 2: (3,) * 200}
+    model = quick(step_sizes=[1, 2], hidden_sizes=widths, max_steps=1).fit(oscillations)
+    stepper = replace(model.stepper_, fitted_by="x" * 100_000)
+    for one in (model, stepper):
+        assert len(pyhits.load(one.save(tmp_path / "m.safetensors")).fitted_by) <= 2000

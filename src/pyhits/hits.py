@@ -184,9 +184,10 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
         """
         if y is not None:
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
-        self.stepper_ = fit_stepper(
+        stepper = fit_stepper(
             Settings.of(self), X, validation=validation, dt=dt, inputs=inputs, checkpoint=checkpoint
         )
+        self.stepper_ = replace(stepper, fitted_by=" ".join(repr(self).split()))
         return self
 
     def couple(self, selection: Coupling | str | Sequence[int], *, validation: Any = None) -> HiTS:
@@ -233,6 +234,6 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute of the fitted model, whose name ends in an underscore here."""
-        if name.endswith("_") and not name.startswith("_") and self.stepper_ is not None:
-            return getattr(self.stepper_, name[:-1])
+        if name.endswith("_") and not name.startswith("_"):
+            return getattr(as_stepper(self), name[:-1])
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.coordinates.coordinates import Coordinates
-from pyhits.data.trained_on import Summary
+from pyhits.data.summary import Summary
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, NotFittedError

@@ -32,12 +32,17 @@ def spare_threads() -> None:
     """Let libraries compute in one thread where memory is limited, before they are imported.
 
     OpenBLAS reserves tens of MB for each core as soon as it is loaded, and ends the process, or
-    waits for ever, where that fails. Numbers of threads that the user has set stay.
+    waits for ever, where that fails. Numbers of threads that the user has set stay, unless nothing
+    could be trained anyway: what is left to do then is to say so.
     """
-    if address_space() > _SCARCE:
+    limit = address_space()
+    if limit > _SCARCE:
         return
     for name in _THREADS:
-        os.environ.setdefault(name, "1")
+        if limit < _TORCH:
+            os.environ[name] = "1"
+        else:
+            os.environ.setdefault(name, "1")
 
 
 def check_folder() -> None:

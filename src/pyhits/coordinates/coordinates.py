@@ -104,8 +104,7 @@ class Coordinates:
         """Return the states, and the inputs if data hold them as last features, ``(n_rows, k)``."""
         if self.inputs is None or data.n_features == self.n_features:
             return data, None
-        k = len(self.inputs.names)
-        return data.select(data.feature_names[:-k]), np.asarray(data.values[:, -k:])
+        return split_features(data, self.inputs.names)
 
     def encode(self, data: Trajectories) -> Encoded:
         """Return encoded states and the inputs on their rows.

@@ -1,45 +1,89 @@
-"""Statistics of features, and a table of them for people."""
+"""What a model remembers of its training data."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
+from pyhits.data.trajectories import Trajectories
+from pyhits.util.schema import Many, Record, Text, Whole
+from pyhits.util.stored import Array, Stored
 
-def mean_variance(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return each feature's variance over time, averaged over the trajectories.
 
-    Parameters
+@dataclass(frozen=True, eq=False)
+class Summary(Stored):
+    """Size, extremes and noise of training data.
+
+    Attributes
     ----------
-    values : array, shape (n_rows, n_features)
-        Trajectories below each other.
-    offsets : array of int, shape (n_trajectories + 1,)
-        Where each begins, and where the last one ends.
+    fingerprint : str
+        Of all their numbers.
+    n_trajectories, n_rows : int
+    low, std, high : array, shape (d,)
+        Extremes and standard deviation of each feature, in the user's units.
+    noise : array, shape (n_coordinates,)
+        Standard deviation of the noise that was taken off, of the encoded data if they were.
+    findings : tuple of str
+        What a person would object to in them.
     """
-    lengths = np.diff(offsets)
-    counts, begin = lengths[:, None], offsets[:-1]
-    means = np.add.reduceat(values, begin, axis=0, dtype=np.float64) / counts
-    centred = values - np.repeat(means, lengths, axis=0)
-    squares = np.add.reduceat(np.square(centred, out=centred), begin, axis=0)
-    return np.asarray((squares / counts).mean(axis=0))
 
+    schema: ClassVar[Record] = Record(
+        {"fingerprint": Text(1, 1000), "n_trajectories": Whole(1), "n_rows": Whole(1)},
+        {"findings": Many(Text(), 0, 1000)},
+    )
+    arrays: ClassVar[Mapping[str, Array]] = {"low|std|high|noise": Array()}
 
-def spread(values: np.ndarray, at_once: int = 1 << 14) -> np.ndarray:
-    """Return each feature's standard deviation over all rows, float64, so many features at once."""
-    # Some columns at a time, so that films in float32 are never there in float64.
-    parts = np.split(values, range(at_once, values.shape[1], at_once), axis=1)
-    return np.concatenate([part.std(axis=0, dtype=np.float64) for part in parts])
+    fingerprint: str
+    n_trajectories: int
+    n_rows: int
+    low: np.ndarray
+    std: np.ndarray
+    high: np.ndarray
+    noise: np.ndarray
+    findings: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, data: Trajectories, noise: np.ndarray, findings: tuple[str, ...] = ()) -> Summary:
+        """Measure trajectories; ``noise`` was taken off before."""
+        return cls(
+            fingerprint=data.fingerprint(),
+            n_trajectories=len(data),
+            n_rows=data.n_rows,
+            low=data.values.min(axis=0).astype(np.float64),
+            std=data.spread().astype(np.float64),
+            high=data.values.max(axis=0).astype(np.float64),
+            noise=noise.astype(np.float64),
+            findings=findings,
+        )
 
-def feature_table(values: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Return the lines of the table, its heading first."""
-    mean, std = values.mean(0, dtype=np.float64), spread(values)
-    low, high = values.min(0), values.max(0)
-    width = max(7, *(len(name) for name in names))
-    heading = f"{'feature':<{width}} {'min':>12} {'max':>12} {'mean':>12} {'std':>12}"
-    return [heading] + [
-        f"{name:<{width}} {low[k]:>12.5g} {high[k]:>12.5g} {mean[k]:>12.5g} {std[k]:>12.5g}"
-        + ("  constant" if low[k] == high[k] else "")
-        for k, name in enumerate(names)
-    ]
+    def plain(self) -> dict[str, Any]:
+        """Return what is no array."""
+        return {
+            "fingerprint": self.fingerprint,
+            "n_trajectories": self.n_trajectories,
+            "n_rows": self.n_rows,
+            "findings": list(self.findings),
+        }
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return extremes, spread and noise."""
+        return {name: getattr(self, name) for name in ("low", "std", "high", "noise")}
+
+    @classmethod
+    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Summary:
+        """Return a summary from what :meth:`plain` and :meth:`state` have returned."""
+        names = ("fingerprint", "n_trajectories", "n_rows")
+        found: dict[str, Any] = {name: plain[name] for name in names} | dict(state)
+        return cls(**found, findings=tuple(plain.get("findings", ())))
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Standard deviation of each feature, 1 where it is 0; shape ``(d,)``."""
+        return np.where(self.std > 0, self.std, 1.0)
+
+    def of_all(self, data: Trajectories, noise: np.ndarray) -> Summary:
+        """Return the summary of other data with the same findings."""
+        return replace(Summary.of(data, noise), findings=self.findings)

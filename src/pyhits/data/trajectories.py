@@ -21,7 +21,7 @@ from pyhits.data.packing import (
 )
 from pyhits.data.pieces import Pieces
 from pyhits.data.recordings import RowsOf, parts_by_time, recording_numbers, split_numbers
-from pyhits.data.summary import feature_table, mean_variance, spread
+from pyhits.data.statistics import feature_table, mean_variance, spread
 from pyhits.data.tables.column_choice import ColumnChoice
 from pyhits.data.times import TimeAxis
 from pyhits.errors import ArgumentError, DataError, warn

@@ -100,6 +100,8 @@ def training_curves(history: Mapping[int, History]) -> Figure:
         else:
             axis.axhline(record.validation_error, color=colours[size], label=label, linestyle=":")
     axis.set(xlabel="optimiser step", ylabel="relative one-step error (MSE)")
+    if not any(record.records for record in history.values()):
+        axis.set(xlabel="no net was trained", xticks=[])
     _logarithmic(axis)
     _legend_outside(axis, "step size")
     return figure

@@ -20,11 +20,11 @@ def take_noise_off(problem: Problem, clock: Clock) -> Problem:
         return problem.noted("Noise is left: delays repeat that of each row, so it is not white.")
     if problem.input_names:
         return problem.noted("Noise is left, if there is any: inputs move the states, too.")
-    longest = 2 * problem.step_sizes[-1] * recipe.rollout_steps if problem.step_sizes else 2
+    shortest = 2 * problem.step_sizes[-1] * recipe.rollout_steps if problem.step_sizes else 2
     with bar("noise", verbose=settings.verbose) as progress, clock.stage("noise"):
         noise = denoise(
             *problem.states,
-            shortest=longest,
+            shortest=shortest,
             progress=progress,
             clock=clock.until(UNTIL["noise"]),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from pyhits.coordinates.coordinates import Coordinates, split_features
@@ -85,16 +86,11 @@ class Problem:
     findings: tuple[str, ...] = ()
 
     @property
-    def nothing_held_out(self) -> bool:
-        """Whether the training data themselves validate."""
-        return self.states.validation is self.states.train
-
-    @property
     def fits_all_rows(self) -> bool:
         """Whether all rows are fitted to in the end, the held-out part included."""
         return self.recipe.is_closed and self.split.how != "given"
 
-    @property
+    @cached_property
     def coordinates(self) -> Coordinates:
         """What stands between the user's rows and the flow maps; the scaling must be fitted."""
         return Coordinates(
@@ -107,11 +103,13 @@ class Problem:
             snapshot=self.snapshot,
         )
 
-    def scaled_inputs(self, coordinates: Coordinates) -> Parts | None:
-        """Return the inputs as flow maps see them; None without any."""
-        if self.inputs is None or coordinates.inputs is None:
+    @property
+    def scaled_inputs(self) -> Parts | None:
+        """The inputs as flow maps see them; None without any."""
+        told = self.coordinates.inputs
+        if self.inputs is None or told is None:
             return None
-        return Parts(*(coordinates.inputs.scaled(part) for part in self.inputs))
+        return Parts(*(told.scaled(part) for part in self.inputs))
 
     def with_states(self, train: Trajectories, validation: Trajectories, **changes: Any) -> Problem:
         """Return the problem with other states, as they are observed."""

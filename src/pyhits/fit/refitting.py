@@ -150,7 +150,7 @@ def _rows(problem: Problem) -> Trajectories:
 def _encoded(problem: Problem, coordinates: Coordinates, own: Coordinates, clock: Clock) -> AllRows:
     """Return all data in some coordinates, without their noise."""
     if problem.split.how == "none":
-        scaled = problem.scaled_inputs(own)
+        scaled = problem.scaled_inputs
         return AllRows(problem.states.train, scaled.train if scaled else None, problem.noise)
     if problem.noise is None:
         encoded = coordinates.encode(problem.split.whole)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pyhits.baselines.fitted import FittedBaselines
-from pyhits.data.trained_on import Summary
+from pyhits.data.summary import Summary
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import InterruptedWarning, warn
 from pyhits.fit.calibrating import calibrated, held_out
@@ -86,7 +86,6 @@ def assemble(problem: Problem, trained: TrainedScales, clock: Clock) -> TimeStep
         coupling=settings.selection,
         notes=problem.notes,
         interrupted=("training",) if trained.interrupted else (),
-        fitted_by=repr(settings),
         device=settings.device,
         verbose=settings.verbose,
     )

@@ -33,9 +33,7 @@ def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> Trai
         Before any scale was finished; later ones end the training with what is.
     """
     settings, sizes = problem.settings, list(problem.step_sizes)
-    data = TrainingData(
-        *problem.states, problem.scaling, problem.scaled_inputs(problem.coordinates)
-    )
+    data = TrainingData(*problem.states, problem.scaling, problem.scaled_inputs)
     how = JobSettings(
         problem.recipe,
         problem.seed,

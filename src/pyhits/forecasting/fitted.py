@@ -11,8 +11,8 @@ import numpy as np
 from pyhits.baselines.fitted import FittedBaselines
 from pyhits.coordinates.coordinates import Coordinates
 from pyhits.coordinates.inputs import Inputs
+from pyhits.data.summary import Summary
 from pyhits.data.times import TimeAxis
-from pyhits.data.trained_on import Summary
 from pyhits.encoders import Chain, Standardise
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.heldout import HeldOut

@@ -11,8 +11,8 @@ from torch import Tensor
 from pyhits.baselines.fitted import FittedBaselines
 from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.coordinates.inputs import Inputs
+from pyhits.data.summary import Summary
 from pyhits.data.times.declared import TIME_AXIS
-from pyhits.data.trained_on import Summary
 from pyhits.encoders import Standardise
 from pyhits.encoders.chain import CHAIN, Chain
 from pyhits.flowmaps.base import FLOW_MAPS
@@ -36,6 +36,9 @@ from pyhits.util.stored import Family, Stored, TensorSpec, check_specs, under
 
 #: Version of the layout, and the oldest that is read, which has no checksum.
 FORMAT, UNCHECKED = 7, 5
+
+#: Characters that the estimator is described in, at most.
+MOST_TEXT = 2000
 
 #: What older files hold among all arguments of the estimator, and its name here.
 _OF_SETTINGS = {"select": "how", "tolerance": "tolerance", "interpolation": "interpolation"}
@@ -91,7 +94,7 @@ _MODEL = Record(
         "inputs": Inputs.schema,
         "trust": _UNCERTAINTY,
         "interrupted": Many(Text(1, 100), most=100),
-        "fitted_by": Text(most=10_000),
+        "fitted_by": Text(most=MOST_TEXT),
     },
 )
 

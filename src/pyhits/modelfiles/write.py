@@ -14,7 +14,7 @@ from pyhits.data.packing import default_names
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.forecasting.fitted import FittedModel
-from pyhits.modelfiles.modelfile import FORMAT
+from pyhits.modelfiles.modelfile import FORMAT, MOST_TEXT
 from pyhits.policies import Coupling
 from pyhits.util.stored import Stored
 from pyhits.util.tensorfile import as_tensors, write_tensors
@@ -49,7 +49,7 @@ def save_model(model: FittedModel, path: str | Path) -> Path:
         "trust": _uncertainty(model),
         "notes": list(model.notes),
         "seconds": model.seconds,
-        "fitted_by": model.fitted_by,
+        "fitted_by": model.fitted_by[:MOST_TEXT],
         "interrupted": list(model.interrupted),
     }
     write_tensors(path, tensors, facts)

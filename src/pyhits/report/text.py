@@ -87,6 +87,7 @@ def _about(model: TimeStepper) -> list[str]:
         f"dt            {model.axis.step_name(model.dt)}",
         f"trained on    {data.n_trajectories} trajectories, {data.n_rows} rows, "
         f"in {model.seconds:.0f} s, {model.dtype}",
+        *([f"fitted by     {model.fitted_by}"] if model.fitted_by else []),
         f"coupled       step sizes {', '.join(map(str, model.selection.step_sizes))}",
         f"intervals     {_intervals(model)}",
     ]

@@ -17,7 +17,7 @@ from torch import Tensor
 from pyhits.errors import ArgumentError, FileFormatError
 from pyhits.util import jsontext
 from pyhits.util.atomic import first_line, write_bytes
-from pyhits.util.stored import TensorSpec, under
+from pyhits.util.stored import TensorSpec
 from pyhits.util.tensorheader import check_file, header_room
 
 #: Metadata key that holds the JSON text; safetensors metadata are flat strings, in any order.
@@ -175,8 +175,3 @@ def as_tensors(state: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
         else torch.from_numpy(np.array(value, order="C"))
         for name, value in state.items()
     }
-
-
-def as_arrays(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, np.ndarray]:
-    """Return the tensors whose names begin with a prefix as arrays, by the rest of the names."""
-    return {name: tensor.numpy() for name, tensor in under(prefix, tensors).items()}
