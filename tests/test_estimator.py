@@ -17,7 +17,8 @@ from sklearn.base import clone
 
 import pyhits
 from pyhits.errors import ArgumentError, DataError, NotFittedError, PyHiTSWarning
-from pyhits.flowmaps import ScaledNet, register
+from pyhits.flowmaps import ResidualNet, ScaledNet, register
+from pyhits.flowmaps.base import FLOW_MAPS
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
 
@@ -356,6 +357,23 @@ def test_a_users_net_is_trained(
         quick(flow_map="test-drift", step_sizes=[1]).fit(
             np.random.default_rng(0).standard_normal((9, 30, 2))
         )
+
+
+def test_a_family_says_which_settings_its_constructor_takes() -> None:
+    @register("test-narrow")
+    class Narrow(ResidualNet):
+        def __init__(self, dimension: int, base_degree: int | None = None) -> None:
+            super().__init__(dimension, (8,), base_degree=base_degree)
+
+    data = circles(6, 40)
+    try:
+        with pytest.raises(ArgumentError, match="does not take 'hidden_sizes'"):
+            quick(flow_map="test-narrow", step_sizes=[1]).fit(data)
+        Narrow.settings = ()
+        model = quick(flow_map="test-narrow", step_sizes=[1], polynomial_degree=0, max_steps=5)
+        assert isinstance(model.fit(data).flow_maps_[1], Narrow)
+    finally:
+        del FLOW_MAPS.classes["test-narrow"]
 
 
 def test_features_are_matched_by_name(oscillations: pyhits.Trajectories) -> None:

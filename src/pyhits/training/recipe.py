@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -207,6 +208,15 @@ class Recipe:
             raise ArgumentError(
                 f"The flow map {self.flow_map!r} cannot be trained; it must subclass ScaledNet."
             )
+        taken = inspect.signature(known).parameters
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+            return
+        for name in ("dimension", "base_degree", *known.settings):
+            if name not in taken:
+                raise ArgumentError(
+                    f"The flow map {self.flow_map!r} cannot be trained: its constructor does not "
+                    f"take {name!r}. Its `settings` name those of training that it takes."
+                )
 
     def override(self, **values: Any) -> Recipe:
         """Return a copy with the values that are not None replaced."""
