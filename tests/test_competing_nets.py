@@ -22,7 +22,8 @@ from pyhits.training import Recipe, closed, nets
 from pyhits.training.history import History
 from pyhits.training.jobs import JobSettings, ScaleJob, TrainingData, Tuning, make_jobs
 from pyhits.training.loop import train_scale
-from pyhits.training.search import LOST, Comparison, FormSearch
+from pyhits.training.rollouts import LOST, Rollouts
+from pyhits.training.search import FormSearch
 from pyhits.util.clock import Clock
 
 
@@ -74,7 +75,7 @@ def fit(data: object, **settings: object) -> HiTS:
     )
 
 
-def by_hand(flow_map: ScaledNet, fold: Comparison) -> float:
+def by_hand(flow_map: ScaledNet, fold: Rollouts) -> float:
     """Return the mean error of the rollouts of a fold, one rollout and one state at a time."""
     errors = []
     for k, start in enumerate(fold.starts):
@@ -97,7 +98,7 @@ def test_a_net_is_taken_where_it_steps_better_than_closed_forms() -> None:
     assert history.stopped_by == "steps"
     search = FormSearch(job.train, job.validation, "polynomial")
     assert history.scores["net"] == search.judge(flow_map)
-    assert by_hand(flow_map, search.comparisons[0]) == pytest.approx(
+    assert by_hand(flow_map, search.comparisons[0].rollouts) == pytest.approx(
         history.scores["net"], rel=1e-6
     )
 

@@ -2,6 +2,7 @@
 
 from pyhits.flowmaps.base import FlowMap, create, family, register
 from pyhits.flowmaps.cells import CellMap
+from pyhits.flowmaps.convolution import ConvolutionMap
 from pyhits.flowmaps.form import Form, Increments, Trials, closed_form
 from pyhits.flowmaps.kernel import KernelMap
 from pyhits.flowmaps.polynomial import PolynomialMap
@@ -10,6 +11,7 @@ from pyhits.flowmaps.scaled import ScaledNet
 
 __all__ = [
     "CellMap",
+    "ConvolutionMap",
     "FlowMap",
     "Form",
     "Increments",

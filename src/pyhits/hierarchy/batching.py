@@ -41,8 +41,12 @@ class Batching:
     wide_work: int = 100_000
 
     def block_rows(self, bytes_each: int, n_threads: int) -> int:
-        """Return how many states of so many bytes a layer to step at once."""
-        return int(max(256, self.cache_bytes * n_threads // bytes_each))
+        """Return how many states of so many bytes a layer to step at once.
+
+        Of large states fewer, so that a layer of them stays within ``chunk_bytes``.
+        """
+        few = max(1, min(256, self.chunk_bytes // bytes_each))
+        return int(max(few, self.cache_bytes * n_threads // bytes_each))
 
     def shares(self, work: int, rows: int, in_all: int) -> int:
         """Return among how many threads a batch of trajectories may be divided to gain by it.

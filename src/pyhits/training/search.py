@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from pyhits.data.stretches import Stretches
-from pyhits.errors import DataError
 from pyhits.flowmaps import FlowMap
-from pyhits.flowmaps.form import Form, Increments, Steps, closed_forms
+from pyhits.flowmaps.form import Form, Increments, closed_forms
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress
+from pyhits.training.rollouts import LOST, Rollouts
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
 
@@ -25,10 +23,6 @@ N_SEARCH = 1_000
 
 #: Highest degree, of polynomials and of those below kernels.
 _MOST_DEGREE = 6
-
-#: Rollouts of the validation part and steps of each, at most; a state's error counts up to so many
-#: standard deviations: beyond, a forecast is lost, and how far does not matter.
-_ROLLOUTS, _STEPS, LOST = 12, 100, 2.0**0.5
 
 #: Multiply-adds a second, at least.
 _SPEED = 2e9
@@ -120,8 +114,7 @@ class FormSearch:
 
     def judge(self, flow_map: FlowMap) -> float:
         """Return the score of a flow map that was fitted to the training part."""
-        with torch.inference_mode():
-            return self.comparisons[0].rate(lambda states: flow_map(states[0])[None], 1)[0]
+        return self.comparisons[0].rollouts.score(flow_map)
 
     @property
     def settled(self) -> bool:
@@ -216,37 +209,18 @@ class Comparison:
     Attributes
     ----------
     data : Increments
-    starts : Tensor, shape (n, d)
-    truth : Tensor, shape (steps, n, d)
-    n_inputs : int
+    rollouts : Rollouts
     """
 
     def __init__(self, train: WindowSampler, validation: WindowSampler) -> None:
         self.data = increments(train, N_SEARCH)
-        self.starts, self.truth = _rollouts(validation)
-        self.n_inputs = validation.n_inputs
+        self.rollouts = Rollouts.of(validation)
 
     @torch.inference_mode()
     def scores(self, form: Form, *, near: bool) -> dict[Form, float]:
         """Return the score of a form with each of the penalties that are worth trying."""
         forms, steps = form.candidates(self.data, near=near)
-        return dict(zip(forms, self.rate(steps, len(forms)), strict=True))
-
-    def rate(self, steps: Steps, n: int) -> list[float]:
-        """Return the scores of ``n`` flow maps that step together."""
-        states = self.starts.expand(n, *self.starts.shape)
-        total = torch.zeros(n, dtype=torch.float64)
-        own = self.starts.shape[1] - self.n_inputs
-        for truth in self.truth:
-            states = steps(states)
-            errors = (states - truth)[..., :own].square().mean(dim=2).sqrt()
-            if self.n_inputs:
-                # The next step takes the inputs that were recorded.
-                inputs = truth[:, own:].expand(n, -1, -1)
-                states = torch.cat([states[..., :own], inputs], dim=2)
-            total += errors.nan_to_num(nan=LOST).clamp(max=LOST).mean(dim=1)
-        scores: list[float] = (total / len(self.truth)).tolist()
-        return scores
+        return dict(zip(forms, self.rollouts.rate(steps, len(forms)), strict=True))
 
 
 def increments(windows: WindowSampler, most: int) -> Increments:
@@ -300,21 +274,3 @@ def _part(data: WindowSampler, spans: Sequence[tuple[int, int]]) -> WindowSample
     values = np.concatenate([data.values[begin:end] for begin, end in long])
     lengths = [end - begin for begin, end in long]
     return replace(data, values=values, offsets=np.concatenate([[0], np.cumsum(lengths)]))
-
-
-def _rollouts(validation: WindowSampler) -> tuple[Tensor, Tensor]:
-    """Return states to start from ``(n, d)``, and those to be met, ``(steps, n, d)``.
-
-    Starts are spread over all trajectories; each rollout spans up to half of its trajectory.
-    """
-    size, lengths = validation.step_size, np.diff(validation.offsets)
-    steps = min(_STEPS, max(1, int(np.median(lengths) - 1) // 2 // size))
-    stretches = Stretches.anywhere(validation.offsets, steps * size)
-    if len(stretches) == 0:
-        steps, stretches = 1, Stretches.anywhere(validation.offsets, size)
-    if len(stretches) == 0:
-        raise DataError(f"The validation data: {validation.too_short()}")
-    visited = stretches.at_most(_ROLLOUTS).starts + size * np.arange(steps + 1)[:, None]
-    rows = validation.encoder.transform(validation.values[visited])
-    states = torch.from_numpy(np.asarray(rows))
-    return states[0], states[1:]

@@ -1,0 +1,93 @@
+"""What flow maps are chosen by: rollouts of the validation part, many stretches at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyhits.data.stretches import Stretches
+from pyhits.errors import DataError
+from pyhits.flowmaps import FlowMap
+from pyhits.flowmaps.form import Steps
+from pyhits.training.windows import WindowSampler
+
+#: A state's error counts up to so many standard deviations: beyond, a forecast is lost, and how far
+#: does not matter.
+LOST = 2.0**0.5
+
+#: Rollouts and steps of each, and numbers in all of them, at most.
+_ROLLOUTS, _STEPS, _MOST_NUMBERS = 12, 100, 16_000_000
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Stretches of recorded states, which flow maps are to follow from the first.
+
+    Attributes
+    ----------
+    starts : Tensor, shape (n, d)
+    truth : Tensor, shape (steps, n, d)
+    n_inputs : int
+        The last features are inputs, which each step takes as they were recorded.
+    """
+
+    starts: Tensor
+    truth: Tensor
+    n_inputs: int = 0
+
+    @classmethod
+    def of(cls, validation: WindowSampler, most: int = _ROLLOUTS, steps: int = _STEPS) -> Rollouts:
+        """Return stretches spread over all trajectories, each up to half of its trajectory.
+
+        Parameters
+        ----------
+        validation : WindowSampler
+        most, steps : int
+            Stretches and steps of each, at most.
+
+        Raises
+        ------
+        DataError
+            No trajectory is long enough for a step.
+        """
+        size, lengths = validation.step_size, np.diff(validation.offsets)
+        affordable = max(1, _MOST_NUMBERS // validation.values.shape[1])
+        most = max(1, min(most, affordable // min(steps, affordable)))
+        steps = min(steps, affordable, max(1, int(np.median(lengths) - 1) // 2 // size))
+        stretches = Stretches.anywhere(validation.offsets, steps * size)
+        if len(stretches) == 0:
+            steps, stretches = 1, Stretches.anywhere(validation.offsets, size)
+        if len(stretches) == 0:
+            raise DataError(f"The validation data: {validation.too_short()}")
+        visited = stretches.at_most(most).starts + size * np.arange(steps + 1)[:, None]
+        rows = validation.encoder.transform(validation.values[visited])
+        states = torch.from_numpy(np.asarray(rows))
+        return cls(states[0], states[1:], validation.n_inputs)
+
+    def rate(self, steps: Steps, n: int) -> list[float]:
+        """Return the scores of ``n`` flow maps that step together.
+
+        A score is the mean error in standard deviations, each error at most :data:`LOST`.
+        """
+        states = self.starts.expand(n, *self.starts.shape)
+        total = torch.zeros(n, dtype=torch.float64)
+        own = self.starts.shape[1] - self.n_inputs
+        for truth in self.truth:
+            states = steps(states)
+            errors = (states - truth)[..., :own].square().mean(dim=2).sqrt()
+            if self.n_inputs:
+                # The next step takes the inputs that were recorded.
+                inputs = truth[:, own:].expand(n, -1, -1)
+                states = torch.cat([states[..., :own], inputs], dim=2)
+            total += errors.nan_to_num(nan=LOST).clamp(max=LOST).mean(dim=1)
+        scores: list[float] = (total / len(self.truth)).tolist()
+        return scores
+
+    @torch.inference_mode()
+    def score(self, flow_map: FlowMap) -> float:
+        """Return the score of a flow map, which steps in its own dtype."""
+        dtype = next((t.dtype for t in flow_map.state_dict().values()), torch.float64)
+        return self.rate(lambda states: flow_map(states[0].to(dtype))[None].double(), 1)[0]
