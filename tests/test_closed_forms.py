@@ -180,7 +180,7 @@ def test_few_windows_are_judged_on_blocks_too() -> None:
     ragged = Trajectories([rotation(n) for n in (9, 30, 2, 17)], 1.0)
     whole = WindowSampler(ragged.values, ragged.offsets, Standardise().fit(ragged.values), 2)
     search = FormSearch(whole, whole)
-    assert sum(len(one.starts) for one in search.comparisons) >= 8
+    assert sum(len(one.rollouts.starts) for one in search.comparisons) >= 8
     assert search.run().score < 1e-8
 
 
