@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -16,11 +16,7 @@ from pyhits.util.checks import as_choice, as_count
 from pyhits.util.schema import Flag, Many, Record, Schema, Text, Whole
 
 #: Convolutions by the number of axes, and points that a layer sees along each.
-_CONVOLUTIONS: tuple[type[nn.Conv1d | nn.Conv2d | nn.Conv3d], ...] = (
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-)
+_CONVOLUTIONS: tuple[Callable[..., nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _KERNELS = (7, 5, 3)
 
 #: Most axes of a grid.
