@@ -45,7 +45,7 @@ def _written(extension: str) -> Trajectories:
     """Return what the format can hold: films pictures, sounds one recording, others several."""
     if extension in pyhits.data.files.FILMS:
         pictures = 127 * (1 + np.sin(_T[:12, None] + np.arange(16 * 16) / 40))
-        return Trajectories(pictures, 0.04, snapshot=(16, 16))
+        return Trajectories(pictures, 0.04, grid=(16, 16))
     if extension == ".wav":
         return Trajectories(_X[:, :2], 1 / 8000)
     return Trajectories([_X[:25], _X[10:]] if extension != ".npy" else [_X[:20], _X[20:]], 0.1)

@@ -80,7 +80,7 @@ def takes_or_refuses(call: Callable[..., Any], *names: str, **others: Any) -> No
 def test_odd_numbers_for_trajectories(data: Trajectories) -> None:
     rows = data[0]
     takes_or_refuses(Trajectories, "data", dt=0.1)
-    takes_or_refuses(partial(Trajectories, rows), "dt", "feature_names", "snapshot", dt=0.1)
+    takes_or_refuses(partial(Trajectories, rows), "dt", "feature_names", "grid", dt=0.1)
     takes_or_refuses(data.split, "fraction", "random_state")
     takes_or_refuses(data.split_time, "last", "overlap")
     takes_or_refuses(data.cut, "n_rows", "start", n_rows=2)

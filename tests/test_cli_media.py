@@ -152,7 +152,7 @@ def test_a_field_of_a_file_is_flattened(tmp_path):
     assert run("evaluate", model, tmp_path / "f.npy", "--last", 0.2).exit_code == 0
     wrong = run("fit", tmp_path / "f.npy", "--encoder", "flatten=4x6", "-o", model)
     assert wrong.exit_code == 2
-    assert "snapshot" in wrong.stderr
+    assert "grid of rows" in wrong.stderr
 
 
 def test_a_sound_comes_out_as_a_sound(tmp_path):
@@ -181,7 +181,7 @@ def test_a_film_comes_out_as_a_film(tmp_path):
     base, other = np.random.default_rng(0).uniform(20, 60, (2, 8, 16, 3)).repeat(4, 1).repeat(4, 2)
     wave = base * np.cos(t)[:, None, None, None] + other * np.sin(t)[:, None, None, None]
     film = pyhits.Trajectories(
-        (128 + wave).reshape(60, -1).astype(np.float32), 0.04, snapshot=(32, 64, 3)
+        (128 + wave).reshape(60, -1).astype(np.float32), 0.04, grid=(32, 64, 3)
     )
     pyhits.write(film, tmp_path / "a.mp4")
     model, out = tmp_path / "m.safetensors", tmp_path / "b.mp4"

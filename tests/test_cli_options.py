@@ -37,7 +37,7 @@ def test_all_that_reading_takes_is_an_option() -> None:
     names = set(inspect.signature(pyhits.read).parameters) - {"path", "like", "feature_names"}
     wanted = {f"--{name.replace('_', '-')}" for name in names}
     assert wanted <= flags("fit")
-    of_models = wanted - {"--snapshot", "--rate", "--mono", "--height", "--grey"}
+    of_models = wanted - {"--grid", "--rate", "--mono", "--height", "--grey"}
     assert of_models <= flags("forecast") & flags("evaluate")
     assert of_models - {"--stretch"} <= flags("couple") & flags("check")
 

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from typer.testing import CliRunner
 
 import pyhits
-from pyhits import Trajectories
+from pyhits import Grid, Trajectories
 from pyhits.cli.app import app
 from pyhits.encoders import (
     POD,
@@ -172,7 +172,7 @@ def test_damaged_files_and_versions(of_fields: pyhits.HiTS, tmp_path: Path) -> N
             pyhits.load(tmp_path / "bad.safetensors")
     for changed in (
         {"preprocessor": [{"kind": "pickle"}]},
-        {"snapshot": [2, 3]},
+        {"grid": Grid((2, 3)).plain()},
         {"feature_names": ["x", "y"]},
     ):
         write_tensors(tmp_path / "bad.safetensors", tensors, values | changed)

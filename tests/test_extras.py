@@ -13,7 +13,7 @@ for name in sys.argv[2].split(","):
 import numpy as np, pyhits
 warnings.simplefilter("ignore")
 folder, found = sys.argv[1], {}
-data = pyhits.Trajectories(np.random.default_rng(0).random((10, 256)) * 255, 0.5, snapshot=(16, 16))
+data = pyhits.Trajectories(np.random.default_rng(0).random((10, 256)) * 255, 0.5, grid=(16, 16))
 for extension in sys.argv[3].split(","):
     name = f"{folder}/a{extension}"
     acts = {"Writing": lambda: pyhits.write(data, name), "Reading": lambda: pyhits.read(name)}
@@ -42,7 +42,7 @@ NEEDED = {
 def test_one_sentence_names_the_extra(tmp_path, hidden):
     import pyhits
 
-    data = pyhits.Trajectories([[0.0] * 256, [255.0] * 256, [0.0] * 256], 0.5, snapshot=(16, 16))
+    data = pyhits.Trajectories([[0.0] * 256, [255.0] * 256, [0.0] * 256], 0.5, grid=(16, 16))
     for extension in EXTENSIONS:
         pyhits.write(data, tmp_path / f"a{extension}")
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), hidden, ",".join(EXTENSIONS)]

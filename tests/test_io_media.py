@@ -42,7 +42,7 @@ def stripes(n: int = 8, height: int = 32, width: int = 48) -> np.ndarray:
 
 def as_data(pictures: np.ndarray, dt: float = 0.04) -> Trajectories:
     rows = pictures.reshape(len(pictures), -1)
-    return Trajectories(rows, dt, snapshot=pictures.shape[1:])
+    return Trajectories(rows, dt, grid=pictures.shape[1:])
 
 
 # Sound
@@ -218,8 +218,8 @@ def test_numbers_that_are_no_brightness(tmp_path):
     ("data", "message"),
     [
         (Trajectories(np.zeros((5, 12)), 0.1), "the shape none"),
-        (Trajectories(np.zeros((5, 12)), 0.1, snapshot=(2, 3, 2)), r"the shape \(2, 3, 2\)"),
-        (Trajectories(np.zeros((2, 5, 12)), 0.1, snapshot=(3, 4)), "there are 2 trajectories"),
+        (Trajectories(np.zeros((5, 12)), 0.1, grid=(2, 3, 2)), r"the shape \(2, 3, 2\)"),
+        (Trajectories(np.zeros((2, 5, 12)), 0.1, grid=(3, 4)), "there are 2 trajectories"),
     ],
 )
 def test_what_is_no_film(tmp_path, data, message):
@@ -256,7 +256,7 @@ def test_frames_that_a_small_file_cannot_hold_are_not_decoded(tmp_path):
     """The header of a few bytes says frames of a gigabyte."""
     path = tmp_path / "small.gif"
     shape = (12, 16)
-    pyhits.write(Trajectories(np.full((4, 192), 100.0), 0.1, snapshot=shape), path)
+    pyhits.write(Trajectories(np.full((4, 192), 100.0), 0.1, grid=shape), path)
     assert pyhits.read(path, grey=True).snapshot == shape
     film = bytearray(path.read_bytes())
     film[6:10] = np.array([20000, 15000], "<u2").tobytes()
@@ -307,21 +307,25 @@ def test_parts_keep_the_shape_and_archives_too(tmp_path):
     assert "4 x 8 x 3 numbers" in repr(data)
     for extension in (".npz", ".mat", ".h5", ".nc"):
         assert pyhits.read(pyhits.write(data, tmp_path / f"a{extension}")) == data
-    with pytest.raises(ArgumentError, match="snapshot of 96 numbers"):
-        Trajectories(data, snapshot=(4, 9, 3))
+    with pytest.raises(ArgumentError, match="grid of rows of 96 numbers"):
+        Trajectories(data, grid=(4, 9, 3))
 
 
 def test_fields_in_archives_are_read_as_rows(tmp_path):
     field = np.random.default_rng(0).standard_normal((10, 4, 5))
     np.savez(tmp_path / "a.npz", u=field, t=0.1 * np.arange(10))
-    data = pyhits.read(tmp_path / "a.npz", snapshot=(4, 5))
+    data = pyhits.read(tmp_path / "a.npz", grid=(4, 5))
     assert (data.snapshot, data.dt) == ((4, 5), pytest.approx(0.1))
     np.testing.assert_array_equal(data[0], field.reshape(10, 20))
     np.save(tmp_path / "a.npy", np.stack([field, field]))
-    assert len(pyhits.read(tmp_path / "a.npy", snapshot=[4, 5])) == 2
-    for wrong, message in (((4, 6), "which holds 24"), (5, "as a shape"), ("45", "as a shape")):
+    assert len(pyhits.read(tmp_path / "a.npy", grid=[4, 5])) == 2
+    for wrong, message in (
+        ((4, 6), "which holds 24"),
+        (5, "shape of a grid"),
+        ("abc", "Expected a grid"),
+    ):
         with pytest.raises(ArgumentError, match=message):
-            pyhits.read(tmp_path / "a.npz", snapshot=wrong)
+            pyhits.read(tmp_path / "a.npz", grid=wrong)
 
 
 def test_split_time_by_rows_and_with_overlap():
@@ -361,7 +365,7 @@ def test_a_film_is_fitted_and_forecast_in_its_shape(tmp_path):
     assert ahead.shape == (1, 21, 8, 12, 3)
     np.testing.assert_allclose(ahead[0], pictures[30:51], atol=1.0)
     flat = pyhits.HiTS([1, 2], encoder=pyhits.encoders.Flatten((8, 11, 3)))
-    with pytest.raises(DataError, match=r"shape \(8, 11, 3\), got rows of 288"):
+    with pytest.raises(ArgumentError, match=r"rows of 288 numbers, got \(8, 11, 3\)"):
         flat.fit(film)
 
 

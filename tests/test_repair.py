@@ -603,18 +603,18 @@ def test_fields_in_one_array_are_found_out(tmp_path: Path) -> None:
     np.save(path, np.sin(t + x / 3) + np.cos(t + y / 2))
     done = run("fit", path, "--encoder", "pod=4", "-o", model, *[a for a in TINY if a != "-q"])
     assert done.exit_code == 0, done.output
-    assert "--snapshot none reads 90 trajectories" in done.stderr
+    assert "--grid none reads 90 trajectories" in done.stderr
     assert pyhits.load(model).coordinates.snapshot == (6, 5)
     assert run("evaluate", model, path, "--last", "0.2").exit_code == 0
-    assert "--snapshot 6x5" in run("check", path).stdout
-    run("fit", path, "--encoder", "pod=4", "--snapshot", "none", "-o", model, *TINY)
+    assert "--grid 6x5" in run("check", path).stdout
+    run("fit", path, "--encoder", "pod=4", "--grid", "none", "-o", model, *TINY)
     assert pyhits.load(model).n_features_in == 5
     runs = pyhits.systems.get("van-der-pol").simulate(60, 40, random_state=0)
     pyhits.write(runs, tmp_path / "runs.npy")
-    assert pyhits.read(path, snapshot="auto").snapshot == (6, 5)
-    assert pyhits.read(tmp_path / "runs.npy", snapshot="auto").snapshot is None
-    assert "--snapshot" not in run("check", tmp_path / "runs.npy").stdout
-    done = run("fit", path, "--snapshot", "6by5", "-o", model)
+    assert pyhits.read(path, grid="auto").snapshot == (6, 5)
+    assert pyhits.read(tmp_path / "runs.npy", grid="auto").snapshot is None
+    assert "--grid" not in run("check", tmp_path / "runs.npy").stdout
+    done = run("fit", path, "--grid", "6by5", "-o", model)
     assert (done.exit_code, "33x49" in done.stderr) == (2, True)
 
 

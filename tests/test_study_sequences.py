@@ -235,7 +235,7 @@ def test_the_command_takes_own_files(tmp_path: Path) -> None:
 def test_own_film(tmp_path: Path, toy_sequences: tuple[SequenceProblem, ...]) -> None:
     pytest.importorskip("av")
     frames = np.random.default_rng(0).uniform(0, 255, (30, 16 * 24 * 3)).astype(np.float32)
-    write(Trajectories(frames, 0.04, snapshot=(16, 24, 3)), tmp_path / "film.mp4")
+    write(Trajectories(frames, 0.04, grid=(16, 24, 3)), tmp_path / "film.mp4")
     study = Study(
         TOY,
         cache=Cache(tmp_path / "cache"),
@@ -294,7 +294,7 @@ def test_a_film_of_a_few_frames_is_refused(
 ) -> None:
     pytest.importorskip("av")
     frames = np.zeros((5, 16 * 16 * 3), np.float32) + 100 * np.arange(5)[:, None] / 5
-    write(Trajectories(frames, 0.04, snapshot=(16, 16, 3)), tmp_path / "film.mp4")
+    write(Trajectories(frames, 0.04, grid=(16, 16, 3)), tmp_path / "film.mp4")
     study = Study(
         TOY, cache=Cache(tmp_path / "c"), video=tmp_path / "film.mp4", sequences=toy_sequences
     )

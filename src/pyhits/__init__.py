@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         systems,
     )
     from pyhits.data.files import read, write
+    from pyhits.data.grid import Grid
     from pyhits.data.repair import repair
     from pyhits.data.repair.check import check
     from pyhits.data.trajectories import Trajectories
@@ -46,6 +47,7 @@ _HOMES: dict[str, str | None] = {
     "Coupling": "pyhits.policies",
     "Evaluation": "pyhits.evaluation.evaluation",
     "Forecast": "pyhits.uncertainty",
+    "Grid": "pyhits.data.grid",
     "HiTS": "pyhits.hits",
     "HoldOut": "pyhits.policies",
     "Hybrid": "pyhits.integrators.hybrid",
@@ -79,6 +81,7 @@ __all__ = [
     "Coupling",
     "Evaluation",
     "Forecast",
+    "Grid",
     "HiTS",
     "HoldOut",
     "Hybrid",

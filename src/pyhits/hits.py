@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 from sklearn.base import BaseEstimator
 
+from pyhits.data.grid import Grid
 from pyhits.encoders import Encoder
 from pyhits.errors import ArgumentError
 from pyhits.fit.run import fit_stepper
@@ -148,6 +149,7 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
         validation: Any = None,
         dt: float | None = None,
         inputs: Any = None,
+        grid: Grid | Sequence[int] | str | None = None,
         checkpoint: str | Path | None = None,
     ) -> HiTS:
         """Train one flow map a step size and choose which to couple.
@@ -155,8 +157,9 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : Trajectories, or anything that Trajectories accepts
-            Training data; with a Flatten also films, their snapshots along the last axes. Films
-            that :func:`pyhits.read` returned know the shape of theirs and need none.
+            Training data. Fields and films know their grid if they come as xarray objects or from
+            :func:`pyhits.read`; arrays ``(time, *shape)`` and ``(trajectory, time, *shape)`` need
+            ``grid``.
         y : None
             There for scikit-learn's tools; must be None.
         validation : as X, optional
@@ -168,6 +171,9 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
             which acts from row i to the next, shape ``(time, k)`` for one trajectory,
             ``(n, time, k)`` or a list for several, ``(n, k)`` for constant parameters of each.
             Forecasts then take inputs too. Validation data hold them as features of these names.
+        grid : Grid, sequence of int, or str, optional
+            Where the features lie, as of :class:`~pyhits.Trajectories`: a :class:`~pyhits.Grid`, a
+            shape, ``"ring"`` or ``"line"`` for the edges; ``"none"`` if they are no field.
         checkpoint : path, optional
             Folder in which finished and unfinished scales are kept. A fit that was killed continues
             from it and ends with the same model. Without ``random_state`` the seed is then 0.
@@ -185,7 +191,13 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
         if y is not None:
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
         stepper = fit_stepper(
-            Settings.of(self), X, validation=validation, dt=dt, inputs=inputs, checkpoint=checkpoint
+            Settings.of(self),
+            X,
+            validation=validation,
+            dt=dt,
+            inputs=inputs,
+            grid=grid,
+            checkpoint=checkpoint,
         )
         self.stepper_ = replace(stepper, fitted_by=" ".join(repr(self).split()))
         return self

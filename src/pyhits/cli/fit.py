@@ -71,13 +71,15 @@ def fit(
     if inputs:
         attach(train, inputs)  # looked at before what trains is imported, which takes seconds
     check_memory()
+    from pyhits.data.files.fields import AUTO
     from pyhits.fit.splitting import last_part
     from pyhits.hits import HiTS
 
     if last is not None:
         say(f"Left out: {last_part(whole, rest, last)}.", verbose=not quiet)
     model = HiTS(**settled)
-    model.fit(train, validation=other, inputs=inputs or None, checkpoint=checkpoint)
+    grid = None if how_to_read.get("grid") == AUTO else how_to_read.get("grid")
+    model.fit(train, validation=other, inputs=inputs or None, grid=grid, checkpoint=checkpoint)
     model.save(out)
     say(f"Model written to {out}", verbose=not quiet)
 
@@ -86,22 +88,22 @@ def _training_data(files: Files, path: Path, encoders: Any) -> tuple[Files, Traj
     """Read training data; return how, too: an array that looks like a field is one for modes."""
     from pyhits.data.files.fields import AUTO, field_shape
 
-    is_said = "snapshot" in files.reading
+    is_said = "grid" in files.reading
     if not is_said:
         usual = snapshot_of(encoders) or (AUTO if _with_modes(encoders) else None)
-        files = replace(files, reading={**files.reading, "snapshot": usual})
+        files = replace(files, reading={**files.reading, "grid": usual})
     train = files.read(path)
     if not is_said and path.suffix.lower() == ".npy":
         alike = f"{path}: neighbours along the first axis are alike"
         field = field_shape(train)
-        if files.reading["snapshot"] == AUTO and train.snapshot is not None:
+        if files.reading["grid"] == AUTO and train.snapshot is not None:
             said = f"so it is read as snapshots of shape {train.snapshot}"
-            other = f"--snapshot none reads {train.n_rows} trajectories"
+            other = f"--grid none reads {train.n_rows} trajectories"
             say(f"{alike}, {said}; {other}.", verbose=not files.quiet)
         elif field is not None:
-            said = f"--snapshot {field[0]}x{field[1]} and --encoder pod=16"
+            said = f"--grid {field[0]}x{field[1]} and --encoder pod=16"
             say(f"{alike}. If it is a field over time, add {said}.", verbose=not files.quiet)
-        files = replace(files, reading={**files.reading, "snapshot": train.snapshot})
+        files = replace(files, reading={**files.reading, "grid": train.grid})
     say(f"{path}: {train}", verbose=not files.quiet)
     return files, train
 

@@ -271,7 +271,7 @@ def _write(found: Forecasts, out: Path, *, like: Path, verbose: bool) -> None:
         found.model.dt,
         found.start_times,
         feature_names=found.names or model.feature_names,
-        snapshot=model.coordinates.snapshot if found.names is None else None,
+        grid=model.coordinates.grid if found.names is None else None,
         axis=found.data.axis,
     )
     write(result, out, like=like)

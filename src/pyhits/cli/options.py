@@ -41,7 +41,7 @@ _TEXTS: dict[str, tuple[Callable[[str, str], Any], str]] = {
     "hidden_sizes": (texts.widths, "64,64, or by step size 1=256,4=64x64"),
     "names": (texts.names, "t,x,y"),
     "selection": (texts.how_to_select, "1,16"),
-    "snapshot": (texts.shape, "33x49; none: the array holds trajectories; auto"),
+    "grid": (texts.as_it_is, "33x49; ring; 33x49,ring,line; none; auto"),
     "step_sizes": (texts.whole_numbers, "1,2,4,8"),
     "stretch": (texts.stretch, "2,4.5"),
     "time_column": (texts.column, "clock, 0, or none"),
@@ -171,12 +171,12 @@ def reading(*, but: tuple[str, ...] = ()) -> tuple[Panel, ...]:
 
 def reading_as_a_model() -> tuple[Panel, ...]:
     """Return the options of :func:`pyhits.read` that a model does not settle."""
-    return reading(but=("snapshot", "rate", "mono", "height", "grey"))
+    return reading(but=("grid", "rate", "mono", "height", "grey"))
 
 
 def reading_tables() -> tuple[Panel, ...]:
     """Return the options of :func:`pyhits.read` for tables and archives."""
-    return reading(but=("snapshot", "rate", "mono", "height", "grey", "stretch"))
+    return reading(but=("grid", "rate", "mono", "height", "grey", "stretch"))
 
 
 def reading_to_check() -> tuple[Panel, ...]:

@@ -48,14 +48,14 @@ class Files:
         from pyhits.data.repair import repair
 
         extension = path.suffix.lower()
-        skipped = () if extension in FIELDS else ("snapshot",)
+        skipped = () if extension in FIELDS else ("grid",)
         reading = {name: v for name, v in self.reading.items() if name not in skipped}
         if not self.repairs or extension in (*SOUNDS, *FILMS):
             return read(path, like=self.like, **reading)
-        if reading.get("snapshot") == AUTO:
-            data = replace(self, reading=reading | {"snapshot": None}).read(path)
+        if isinstance(reading.get("grid"), str) and reading["grid"] == AUTO:
+            data = replace(self, reading=reading | {"grid": None}).read(path)
             shape = field_shape(data) if extension == ".npy" else None
-            found = reading | {"snapshot": shape}
+            found = reading | {"grid": shape}
             return data if shape is None else replace(self, reading=found).read(path)
         how = {name: value for name, value in self.repairs.items() if name != "repair"}
         repaired = repair(path, like=self.like, **how, **reading)

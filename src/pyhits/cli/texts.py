@@ -55,19 +55,6 @@ def column(text: str, option: str) -> str | int:
     return int(text) if text.isdigit() else text
 
 
-def shape(text: str, option: str) -> tuple[int, ...] | str | None:
-    """Read ``"33x49"``; ``"none"`` is no shape, and ``"auto"`` one that is found out."""
-    if text in ("none", "auto"):
-        return None if text == "none" else text
-    try:
-        found = tuple(int(length) for length in text.split("x"))
-    except ValueError:
-        found = ()
-    if not found or min(found) < 1:
-        raise ArgumentError(f"Expected {option} as a shape, 33x49, or none, got {text!r}.")
-    return found
-
-
 def stretch(text: str, option: str) -> tuple[float, float]:
     """Read ``"2,4.5"``, from when to when."""
     found = numbers(text, option)

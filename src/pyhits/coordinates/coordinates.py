@@ -10,12 +10,13 @@ import numpy as np
 
 from pyhits.coordinates.inputs import Inputs, acting
 from pyhits.coordinates.starts import InitialStates, Starts, as_states, endings, histories
+from pyhits.data.declared_grid import DeclaredGrid
+from pyhits.data.grid import Grid
 from pyhits.data.matching import are_states_alone, as_trajectories, in_same_steps, matched
 from pyhits.data.stretches import Stretches
 from pyhits.data.times import NUMBERS, TimeAxis
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
-from pyhits.encoders.flatten import as_rows
 from pyhits.errors import ArgumentError, warn
 
 
@@ -51,8 +52,8 @@ class Coordinates:
         Names, scaling and range of what acts on the system.
     axis : TimeAxis
         What the times of the training data meant.
-    snapshot : tuple of int, or None
-        Shape of the user's snapshots, where rows are fields.
+    grid : Grid or None
+        Where the user's features lie, where rows are fields.
     """
 
     feature_names: tuple[str, ...]
@@ -61,7 +62,7 @@ class Coordinates:
     encoder: Chain | None = None
     inputs: Inputs | None = None
     axis: TimeAxis = NUMBERS
-    snapshot: tuple[int, ...] | None = None
+    grid: Grid | None = None
 
     @property
     def n_features(self) -> int:
@@ -80,7 +81,16 @@ class Coordinates:
             return self.feature_names
         return tuple(self.encoder.get_feature_names_out(self.feature_names))
 
+    @property
+    def snapshot(self) -> tuple[int, ...] | None:
+        """Shape of the user's snapshots, where rows are fields: that of the grid."""
+        return None if self.grid is None else self.grid.snapshot
+
     # The user's data in
+
+    def rows(self, data: Any) -> Any:
+        """Return fields as rows, and everything else as it is."""
+        return DeclaredGrid.of(self.grid).rows(data)
 
     def recorded(self, data: Any, *, inputs: bool = True) -> Trajectories:
         """Return data as Trajectories with this step, and these features in their order.
@@ -92,13 +102,14 @@ class Coordinates:
         DataError
             Step or features are others than those of the training data.
         """
-        given = as_trajectories(as_rows(data, self.snapshot), None, default_dt=self.dt)
+        given = as_trajectories(self.rows(data), None, default_dt=self.dt)
         given = in_same_steps(given, self.axis, "given")
         names = self.feature_names
         if self.inputs is not None:
             bare = not inputs and are_states_alone(given, names, self.inputs.names)
             names = names if bare else (*names, *self.inputs.names)
-        return matched(given, self.dt, names, "given")
+        found = matched(given, self.dt, names, "given")
+        return found.with_grid(self.grid) if found.n_features == self.n_features else found
 
     def split(self, data: Trajectories) -> tuple[Trajectories, np.ndarray | None]:
         """Return the states, and the inputs if data hold them as last features, ``(n_rows, k)``."""
@@ -149,7 +160,7 @@ class Coordinates:
         elif isinstance(initial_states, Starts):
             initial_states, times = initial_states
         else:
-            initial_states = as_rows(initial_states, self.snapshot)
+            initial_states = self.rows(initial_states)
         found, single = as_states(initial_states, self.feature_names, self.history)
         return InitialStates(found, times, single)
 

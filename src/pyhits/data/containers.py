@@ -36,7 +36,7 @@ def as_trajectories(
     dt : float
     start_times : array, shape (n,)
     **settings
-        Of :class:`~pyhits.Trajectories`: ``feature_names``, ``snapshot``, ``axis``.
+        Of :class:`~pyhits.Trajectories`: ``feature_names``, ``grid``, ``axis``.
 
     Raises
     ------

@@ -60,7 +60,7 @@ def in_same_steps(data: Trajectories, axis: TimeAxis, name: str) -> Trajectories
         float(f"{steps[0]:.10g}"),
         feature_names=data.feature_names,
         start_times=starts,
-        snapshot=data.snapshot,
+        grid=data.grid,
         axis=joined,
     )
 
@@ -109,6 +109,7 @@ def joined(parts: Sequence[Trajectories]) -> Trajectories:
         feature_names=list(parts[0].feature_names),
         start_times=np.concatenate([part.start_times for part in parts]),
         axis=parts[0].axis,
+        grid=parts[0].grid,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -115,26 +114,6 @@ def as_starts(starts: Any, n: int, dt: float) -> np.ndarray:
             f"{np.abs(array).max():g}; count from a later time."
         )
     return np.array(np.broadcast_to(array, (n,)))
-
-
-def as_shape(shape: Any) -> tuple[int, ...]:
-    """Return the lengths of a snapshot's axes."""
-    if isinstance(shape, (str, bytes)) or not isinstance(shape, (Sequence, np.ndarray)):
-        raise ArgumentError(f"Expected snapshot as a shape, (20, 25), got {shape!r}.")
-    return tuple(as_count(n, "every length in snapshot") for n in shape)
-
-
-def as_snapshot(shape: Sequence[int] | None, n: int) -> tuple[int, ...] | None:
-    """Return the shape that a row of ``n`` numbers stands for, None where none is known."""
-    if shape is None:
-        return None
-    lengths = as_shape(shape)
-    if math.prod(lengths) != n:
-        raise ArgumentError(
-            f"Expected the shape of a snapshot of {n} numbers, got {lengths}, which holds "
-            f"{math.prod(lengths)}."
-        )
-    return lengths
 
 
 def as_noise_level(value: Any) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.grid import Grid
 from pyhits.data.tables.column_choice import ColumnChoice
 from pyhits.data.tables.columns import chosen_features
 from pyhits.data.times import NUMBERS, SHOWN, TimeAxis, TimeStyle, read_times
@@ -28,7 +29,7 @@ class Pieces:
     dt: float | None = None
     feature_names: list[str] | None = None
     start_times: np.ndarray | None = None
-    snapshot: tuple[int, ...] | None = None
+    grid: Grid | None = None
     #: Every row's time, one vector a trajectory: in raw pieces, whose times nobody has checked.
     times: list[np.ndarray] | None = None
     #: Whether they hold the features that were chosen, under the names that were given.
@@ -51,7 +52,7 @@ def from_array(array: np.ndarray) -> Pieces:
         return Pieces(even=array)
     raise DataError(
         f"Expected (time, feature) or (trajectory, time, feature), got shape {array.shape}. "
-        "Flatten fields to one row of features per snapshot."
+        "Of fields say the shape of the grid: grid=(64, 64)."
     )
 
 
@@ -111,7 +112,7 @@ def with_features(pieces: Pieces, choice: ColumnChoice) -> Pieces:
         arrays=[np.ascontiguousarray(a[:, chosen]) for a in pieces.arrays],
         even=None if pieces.even is None else np.ascontiguousarray(pieces.even[..., chosen]),
         feature_names=names,
-        snapshot=pieces.snapshot if len(chosen) == first.shape[-1] else None,
+        grid=pieces.grid if len(chosen) == first.shape[-1] else None,
     )
 
 

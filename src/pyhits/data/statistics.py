@@ -32,6 +32,14 @@ def spread(values: np.ndarray, at_once: int = 1 << 14) -> np.ndarray:
     return np.concatenate([part.std(axis=0, dtype=np.float64) for part in parts])
 
 
+def with_noise(values: np.ndarray, sigma: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return rows with white noise of standard deviations ``sigma``, one a feature."""
+    noise = rng.standard_normal(values.shape)
+    noise *= sigma
+    noise += values
+    return noise.astype(values.dtype, copy=False)
+
+
 def feature_table(values: np.ndarray, names: Sequence[str]) -> list[str]:
     """Return the lines of the table, its heading first."""
     mean, std = values.mean(0, dtype=np.float64), spread(values)

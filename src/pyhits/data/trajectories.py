@@ -10,18 +10,12 @@ from typing import Any, overload
 import numpy as np
 
 from pyhits.data.convert import to_pieces
-from pyhits.data.packing import (
-    as_noise_level,
-    as_number,
-    as_snapshot,
-    as_starts,
-    feature_names_of,
-    pack,
-    take,
-)
+from pyhits.data.declared_grid import NONE, DeclaredGrid
+from pyhits.data.grid import Grid
+from pyhits.data.packing import as_noise_level, as_number, as_starts, feature_names_of, pack, take
 from pyhits.data.pieces import Pieces
 from pyhits.data.recordings import RowsOf, parts_by_time, recording_numbers, split_numbers
-from pyhits.data.statistics import feature_table, mean_variance, spread
+from pyhits.data.statistics import feature_table, mean_variance, spread, with_noise
 from pyhits.data.tables.column_choice import ColumnChoice
 from pyhits.data.times import TimeAxis
 from pyhits.errors import ArgumentError, DataError, warn
@@ -55,9 +49,10 @@ class Trajectories:
         One name a feature; ``x0, x1, ...`` where none are known.
     start_times : float or sequence of float, optional
         Time of each trajectory's first row; 0 by default.
-    snapshot : sequence of int, optional
-        Shape that each row stands for, ``(height, width, 3)`` for a film in colours. Films that
-        were read carry theirs; parts of the data keep it.
+    grid : Grid, sequence of int, or str, optional
+        Where the numbers of a row lie: a :class:`~pyhits.Grid`, its shape ``(height, width)`` or
+        ``(height, width, 3)``, or ``"ring"``, ``"line"`` for rows along one axis, periodic or not;
+        then also arrays ``(time, *shape)`` are taken. Films and xarray objects carry theirs.
     axis : TimeAxis, optional
         What ``start_times`` and ``dt`` mean, where they are no plain numbers; data with dates carry
         their own.
@@ -79,8 +74,8 @@ class Trajectories:
     dt_known: bool
     #: What ``start_times`` and ``dt`` mean: numbers, seconds since a date, steps of a calendar.
     axis: TimeAxis
-    #: Shape that each row stands for, where it is known.
-    snapshot: tuple[int, ...] | None = None
+    #: Where the numbers of a row lie, if that is known.
+    grid: Grid | None = None
 
     def __init__(
         self,
@@ -89,13 +84,14 @@ class Trajectories:
         *,
         feature_names: Sequence[str] | None = None,
         start_times: float | Sequence[float] | np.ndarray | None = None,
-        snapshot: Sequence[int] | None = None,
+        grid: Grid | Sequence[int] | str | None = None,
         axis: TimeAxis | None = None,
         time_format: str | None = None,
         time_zone: str | None = None,
     ) -> None:
         choice = ColumnChoice.checked(time_format=time_format, time_zone=time_zone)
-        given = data.as_pieces() if isinstance(data, Trajectories) else data
+        declared = DeclaredGrid.of(grid)
+        given = data.as_pieces() if isinstance(data, Trajectories) else declared.rows(data)
         pieces = to_pieces(given, dt, choice=choice)
         for note in pieces.notes:
             warn(note)
@@ -112,15 +108,13 @@ class Trajectories:
         self.values.flags.writeable = False
         starts = start_times if start_times is not None else pieces.start_times
         self.start_times = as_starts(starts, len(lengths), self.dt)
-        self.snapshot = as_snapshot(
-            snapshot if snapshot is not None else pieces.snapshot, values.shape[1]
-        )
+        self.grid = declared.of_rows(values.shape[1], pieces.grid)
 
     def as_pieces(self) -> Pieces:
         """Return the trajectories one by one, and what they say of themselves."""
         own = self.dt if self.dt_known else None
         names = list(self.feature_names)
-        pieces = Pieces(list(self), None, own, names, self.start_times, self.snapshot)
+        pieces = Pieces(list(self), None, own, names, self.start_times, self.grid)
         pieces.axis = self.axis
         return pieces
 
@@ -138,6 +132,11 @@ class Trajectories:
     def __len__(self) -> int:
         """Return the number of trajectories."""
         return len(self.offsets) - 1
+
+    @property
+    def snapshot(self) -> tuple[int, ...] | None:
+        """Shape that each row stands for, where it is known: that of the grid."""
+        return None if self.grid is None else self.grid.snapshot
 
     @property
     def n_features(self) -> int:
@@ -230,12 +229,12 @@ class Trajectories:
         return self._like(values, self.lengths[chosen], self.start_times[chosen])
 
     def __eq__(self, other: object) -> bool:
-        """Compare step, names, starts, the rows' shape and every value."""
+        """Compare step, names, starts, the grid and every value."""
         return (
             isinstance(other, Trajectories)
             and self.dt == other.dt
             and self.feature_names == other.feature_names
-            and self.snapshot == other.snapshot
+            and self.grid == other.grid
             and np.array_equal(self.offsets, other.offsets)
             and self.axis.same_moments(self.start_times, other.axis, other.start_times)
             and self.dtype == other.dtype
@@ -321,7 +320,15 @@ class Trajectories:
         values = np.ascontiguousarray(self.values[:, columns])
         new = self._like(values, self.lengths, self.start_times)
         new.feature_names = feature_names_of(names, len(names))
-        new.snapshot = None
+        new.grid = self.grid if names == list(self.feature_names) else None
+        return new
+
+    def with_grid(self, grid: Grid | Sequence[int] | str | None) -> Trajectories:
+        """Return the same rows, without a copy, on a grid as of ``Trajectories(grid=...)``."""
+        new = self._like(self.values, self.lengths, self.start_times)
+        new.grid = DeclaredGrid.of(NONE if grid is None else grid).of_rows(
+            self.n_features, self.grid
+        )
         return new
 
     def with_dt(self, dt: float) -> Trajectories:
@@ -365,13 +372,9 @@ class Trajectories:
             Variance of the noise as a fraction of each feature's variance: 0.01 is the paper's
             "1 %". The variance of a feature is taken over time and averaged over trajectories.
         """
-        level = as_noise_level(level)
-        rng = as_generator(random_state)
-        noise = rng.standard_normal(self.values.shape)
-        noise *= np.sqrt(level * self.mean_variance())
-        noise += self.values
-        noise = noise.astype(self.dtype, copy=False)
-        return self._like(noise, self.lengths, self.start_times)
+        sigma = np.sqrt(as_noise_level(level) * self.mean_variance())
+        noisy = with_noise(self.values, sigma, as_generator(random_state))
+        return self._like(noisy, self.lengths, self.start_times)
 
     def mean_variance(self) -> np.ndarray:
         """Variance of each feature over time, averaged over the trajectories; ``(n_features,)``."""

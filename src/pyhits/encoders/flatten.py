@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import as_count
@@ -72,11 +71,3 @@ class Flatten(Encoder):
     def set_state(self, **arrays: np.ndarray) -> Flatten:
         """Fit, which takes no data."""
         return self.fit()
-
-
-def as_rows(data: Any, shape: tuple[int, ...] | None) -> Any:
-    """Return films of that shape as rows, and everything else as it is."""
-    if shape is None or isinstance(data, Trajectories):
-        return data
-    flatten = Flatten(shape).fit()
-    return flatten.transform(data) if flatten.is_film(data) else data

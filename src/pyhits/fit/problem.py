@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,15 +9,16 @@ from typing import Any, NamedTuple
 
 from pyhits.coordinates.coordinates import Coordinates, split_features
 from pyhits.coordinates.inputs import Inputs, attach
+from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.diagnostics import compare, examine
+from pyhits.data.grid import Grid
 from pyhits.data.matching import as_trajectories, matched
 from pyhits.data.repair.tell import outlier_notes
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.chain import AUTO, automatic, split
-from pyhits.encoders.flatten import as_rows
-from pyhits.errors import ArgumentError, DataError
+from pyhits.errors import ArgumentError
 from pyhits.fit.settings import Settings
 from pyhits.fit.splitting import Split, split_data
 from pyhits.noise import Denoised
@@ -58,8 +58,8 @@ class Problem:
         Between the user's rows and the scaling.
     scaling : Standardise
         Not fitted before the last stage.
-    snapshot : tuple of int, or None
-        Shape of the user's snapshots.
+    grid : Grid or None
+        Where the user's features lie, if they lie on a grid.
     noise : Denoised or None
         What was taken off.
     step_sizes : tuple of int
@@ -79,7 +79,7 @@ class Problem:
     inputs: Parts | None
     encoder: Chain | None
     scaling: Standardise
-    snapshot: tuple[int, ...] | None
+    grid: Grid | None
     noise: Denoised | None = None
     step_sizes: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ class Problem:
             encoder=self.encoder,
             inputs=Inputs.of(self.input_names, self.inputs.train) if self.inputs else None,
             axis=self.given.axis.steps_alone(),
-            snapshot=self.snapshot,
+            grid=self.grid,
         )
 
     @property
@@ -124,7 +124,13 @@ class Problem:
 
 
 def pose(
-    settings: Settings, seed: int, X: Any, validation: Any, dt: float | None, inputs: Any
+    settings: Settings,
+    seed: int,
+    X: Any,
+    validation: Any = None,
+    dt: float | None = None,
+    inputs: Any = None,
+    grid: Any = None,
 ) -> Problem:
     """Return the problem that data pose: checked, the inputs told from the states, split.
 
@@ -132,7 +138,7 @@ def pose(
     ----------
     settings : Settings
     seed : int
-    X, validation, dt, inputs
+    X, validation, dt, inputs, grid
         As in :meth:`pyhits.HiTS.fit`.
 
     Raises
@@ -141,17 +147,17 @@ def pose(
         Data or settings cannot be used.
     """
     recipe = settings.recipe
-    snapshot, encoder, scaling = split(settings.encoder, recipe.standardise)
-    if snapshot is None and isinstance(X, Trajectories):
-        snapshot = X.snapshot
-    X, validation = as_rows(X, snapshot), as_rows(validation, snapshot)
+    shape, encoder, scaling = split(settings.encoder, recipe.standardise)
+    declared = DeclaredGrid.of(shape if grid is None else grid)
+    data, validation = as_trajectories(declared.rows(X), dt), declared.rows(validation)
+    own = data.grid
     names: tuple[str, ...] = ()
     if inputs is not None:
         recipe = _for_inputs(recipe)
-        X, validation, names = _with_inputs(X, validation, dt, inputs)
+        data, validation, names = _with_inputs(data, validation, inputs)
         dt = None
     parted = split_data(
-        X,
+        data,
         validation,
         dt,
         fraction=settings.validation.fraction,
@@ -163,10 +169,8 @@ def pose(
         validated, validated_acting = train, acting
     else:
         validated, validated_acting = split_features(parted.validation, names)
-    if snapshot is not None and math.prod(snapshot) != train.n_features:
-        raise DataError(
-            f"Expected snapshots of shape {snapshot}, got rows of {train.n_features} features."
-        )
+    grid = declared.of_rows(train.n_features, own)
+    train, validated = train.with_grid(grid), validated.with_grid(grid)
     if isinstance(settings.encoder, str) and settings.encoder == AUTO:
         _, encoder, scaling = split(automatic(train.n_features), recipe.standardise)
     problem = Problem(
@@ -181,7 +185,7 @@ def pose(
         inputs=Parts(acting, validated_acting) if names else None,
         encoder=encoder,
         scaling=scaling,
-        snapshot=snapshot,
+        grid=grid,
         step_sizes=settings.sizes,
         findings=tuple(_findings(parted, names)),
     )
@@ -199,10 +203,10 @@ def _notes(problem: Problem) -> Iterator[str]:
 
 
 def _with_inputs(
-    X: Any, validation: Any, dt: float | None, inputs: Any
+    data: Trajectories, validation: Any, inputs: Any
 ) -> tuple[Trajectories, Trajectories | None, tuple[str, ...]]:
     """Return data whose last features are the inputs, validation data likewise, and their names."""
-    data, names = attach(as_trajectories(X, dt), inputs)
+    data, names = attach(data, inputs)
     if validation is None:
         return data, None, names
     others = as_trajectories(validation, None, default_dt=data.dt)

@@ -41,12 +41,13 @@ def fit_stepper(
     validation: Any = None,
     dt: float | None = None,
     inputs: Any = None,
+    grid: Any = None,
     checkpoint: str | Path | None = None,
 ) -> TimeStepper:
     """Fit a time-stepper; the arguments are those of :meth:`pyhits.HiTS.fit`."""
     clock = Clock.start(settings.time_limit)
     seed = settings.draw_seed(with_checkpoint=checkpoint is not None)
-    problem = prepare(pose(settings, seed, X, validation, dt, inputs), clock)
+    problem = prepare(pose(settings, seed, X, validation, dt, inputs, grid), clock)
     until = UNTIL_ALL if problem.fits_all_rows else UNTIL
     with clock.stage("training"):
         trained = train(problem, clock.until(until["training"]), checkpoint)

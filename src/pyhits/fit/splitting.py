@@ -43,7 +43,7 @@ class Split:
 
 
 def split_data(
-    data: Any,
+    data: Trajectories,
     validation: Any,
     dt: float | None,
     *,
@@ -60,16 +60,15 @@ def split_data(
     DataError, ArgumentError
         Data that cannot be used.
     """
-    train = as_trajectories(data, dt)
     if validation is not None:
-        given = as_trajectories(validation, dt, default_dt=train.dt)
-        given = in_same_steps(given, train.axis, "validation")
-        given = matched(given, train.dt, train.feature_names, "validation")
-        return Split(train, train, given, "given")
+        given = as_trajectories(validation, dt, default_dt=data.dt)
+        given = in_same_steps(given, data.axis, "validation")
+        given = matched(given, data.dt, data.feature_names, "validation")
+        return Split(data, data, given, "given")
     if reproduce:
         note = "Validation: on the training data, which are to be met from their first rows."
-        return Split(train, train, train, "none", note)
-    return hold_out(train, fraction, seed)
+        return Split(data, data, data, "none", note)
+    return hold_out(data, fraction, seed)
 
 
 def hold_out(data: Trajectories, fraction: float, seed: int) -> Split:

@@ -11,7 +11,6 @@ import numpy as np
 from pyhits.coordinates.starts import Starts, is_single, last_rows, positions
 from pyhits.data.containers import as_recording, dates_of
 from pyhits.data.trajectories import Trajectories
-from pyhits.encoders.flatten import as_rows
 from pyhits.errors import ArgumentError
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.noise import initial_state
@@ -41,7 +40,7 @@ def forecast_recording(
         Of that forecast.
     """
     own = model.coordinates
-    rows = as_rows(recording, own.snapshot)
+    rows = own.rows(recording)
     single = is_single(rows)
     if denoise_start and own.inputs is not None:
         raise ArgumentError("denoise_start is not for models with inputs.")

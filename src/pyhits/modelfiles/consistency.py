@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 
@@ -40,8 +38,8 @@ def _check_coordinates(own: Coordinates) -> None:
         arrays = own.encoder.state().items()
         if not all(_sound(of) for name, of in arrays if name.split(".")[-1] not in _CURVES):
             raise ValueError("its encoder holds numbers beyond those of any data")
-    if own.snapshot is not None and math.prod(own.snapshot) != d:
-        raise ValueError("its snapshots are of another size")
+    if own.grid is not None and own.grid.n_features != d:
+        raise ValueError("its grid is of another size")
     as_positive(own.dt, "dt")
     if len(set(own.feature_names)) != d or d == 0:
         raise ValueError("its feature names are missing or repeat")

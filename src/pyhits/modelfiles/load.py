@@ -121,7 +121,6 @@ def _build(tensors: dict[str, Tensor], facts: dict[str, Any]) -> TimeStepper:
 
 def _coordinates(built: dict[str, Any], facts: dict[str, Any]) -> Coordinates:
     names = facts.get("feature_names", default_names(len(built["data."].low)))
-    snapshot = facts.get("snapshot")
     return Coordinates(
         feature_names=tuple(names),
         dt=float(facts["dt"]),
@@ -129,5 +128,5 @@ def _coordinates(built: dict[str, Any], facts: dict[str, Any]) -> Coordinates:
         encoder=built.get("preprocessor."),
         inputs=built.get("inputs."),
         axis=TimeAxis.from_dict(facts["data"].get("time_axis", {})),
-        snapshot=None if snapshot is None else tuple(snapshot),
+        grid=built.get("grid."),
     )

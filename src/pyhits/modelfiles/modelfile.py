@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ from torch import Tensor
 from pyhits.baselines.fitted import FittedBaselines
 from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.coordinates.inputs import Inputs
+from pyhits.data.declared_grid import DeclaredGrid
+from pyhits.data.grid import MOST_AXES, Grid
 from pyhits.data.summary import Summary
 from pyhits.data.times.declared import TIME_AXIS
 from pyhits.encoders import Standardise
@@ -35,7 +38,7 @@ from pyhits.util.schema import (
 from pyhits.util.stored import Family, Stored, TensorSpec, check_specs, under
 
 #: Version of the layout, and the oldest that is read, which has no checksum.
-FORMAT, UNCHECKED = 7, 5
+FORMAT, UNCHECKED = 8, 5
 
 #: Characters that the estimator is described in, at most.
 MOST_TEXT = 2000
@@ -90,7 +93,7 @@ _MODEL = Record(
         "common_scale": _YES,
         "feature_names": Many(Text(), 1, unique=True),
         "preprocessor": Many(CHAIN.each, 1, 100),
-        "snapshot": Many(Whole(1), 1, 64),
+        "grid": Grid.schema,
         "inputs": Inputs.schema,
         "trust": _UNCERTAINTY,
         "interrupted": Many(Text(1, 100), most=100),
@@ -110,6 +113,8 @@ def check_content(facts: dict[str, Any], found: dict[str, TensorSpec]) -> None:
     settings = facts.pop("settings", None)
     if facts["format"] < FORMAT and isinstance(settings, dict):
         facts["coupling"] = {ours: settings.get(name) for name, ours in _OF_SETTINGS.items()}
+    if facts["format"] < FORMAT and "snapshot" in facts:
+        facts["grid"] = _as_grid(facts.pop("snapshot"))
     facts.update(_MODEL.read(facts, ""))
     d, n = _length(found, "data.low"), _length(found, "encoder.mean")
     if len(facts.get("feature_names", ())) not in (0, d):
@@ -184,6 +189,8 @@ def parts(facts: dict[str, Any], d: int, n: int) -> dict[str, Part]:
     if names:
         lengths = dict.fromkeys(("mean", "scale", "low", "high"), len(names))
         found["inputs."] = Part(Inputs, {"names": names}, lengths)
+    if "grid" in facts:
+        found["grid."] = Part(Grid, facts["grid"])
     known = facts.get("trust", {})
     if "calibration" in known:
         found["trust.calibration."] = Part(Calibration, known["calibration"], {"unit": d})
@@ -193,6 +200,13 @@ def parts(facts: dict[str, Any], d: int, n: int) -> dict[str, Part]:
         about = {"kinds": known["baselines"], "dt": float(facts["dt"])}
         found["trust.baseline."] = Part(FittedBaselines, about)
     return found | _scales(facts["scales"], n + PER_INPUT * len(names))
+
+
+def _as_grid(snapshot: Any) -> dict[str, Any]:
+    """Return the grid that the shape of a snapshot says, which older files hold."""
+    shape = Many(Whole(1), 1, MOST_AXES + 1).read(snapshot, "snapshot")
+    found = DeclaredGrid.of(tuple(shape)).of_rows(math.prod(shape), None)
+    return {} if found is None else found.plain()
 
 
 def _scales(scales: list[dict[str, Any]], dimension: int) -> dict[str, Part]:

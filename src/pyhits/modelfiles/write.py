@@ -63,6 +63,7 @@ def _parts(model: FittedModel) -> dict[str, Stored]:
         "encoder.": own.scaling,
         "preprocessor.": own.encoder,
         "inputs.": own.inputs,
+        "grid.": own.grid,
         "data.": model.summary,
         "trust.calibration.": model.calibration,
         "trust.region.": model.region,
@@ -108,8 +109,8 @@ def _coordinates(own: Coordinates) -> dict[str, Any]:
         facts["feature_names"] = list(own.feature_names)
     if own.encoder is not None:
         facts["preprocessor"] = own.encoder.plain()["encoders"]
-    if own.snapshot is not None:
-        facts["snapshot"] = list(own.snapshot)
+    if own.grid is not None:
+        facts["grid"] = own.grid.plain()
     if own.inputs is not None:
         facts["inputs"] = list(own.inputs.names)
     return facts

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.files import (
     archive,
     film,
@@ -24,6 +25,7 @@ from pyhits.data.files.guard import as_path, existing_file
 from pyhits.data.files.limits import TOO_LARGE, in_words, memory
 from pyhits.data.files.media import FILMS
 from pyhits.data.files.reading import TEXTS, Reading
+from pyhits.data.grid import Grid
 from pyhits.data.pieces import Pieces, check_step, step_rounding, with_features
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, FileFormatError
@@ -78,7 +80,7 @@ def read(
     time_zone: str | None = None,
     like: Any = None,
     feature_names: Sequence[str] | None = None,
-    snapshot: Sequence[int] | str | None = None,
+    grid: Grid | Sequence[int] | str | None = None,
     rate: int | None = None,
     mono: bool = False,
     height: int | None = None,
@@ -98,7 +100,7 @@ def read(
 
     Sounds (.wav) hold one feature a channel, between -1 and 1, in float64. Films (.mp4 .mov .avi
     .mkv .webm .gif) hold one row a frame, ``height * width * 3`` numbers from 0 to 255 in float32,
-    and the rows carry that shape as ``snapshot``. Their ``dt`` is in seconds.
+    and the rows carry them as their ``grid``. Their ``dt`` is in seconds.
 
     Parameters
     ----------
@@ -136,9 +138,9 @@ def read(
         and fields are read with its rate, size and colours.
     feature_names : sequence of str, optional
         One name a feature, instead of the file's own.
-    snapshot : sequence of int, optional
-        Shape of a field, such as ``(latitude, longitude)``: an array ``(time, *snapshot)`` or
-        ``(trajectory, time, *snapshot)`` is read as rows, which carry it. Films have their own.
+    grid : Grid, sequence of int, or str, optional
+        Grid of a field, as of :class:`~pyhits.Trajectories`: an array ``(time, *shape)`` or
+        ``(trajectory, time, *shape)`` is read as rows, which carry it. Films have their own.
         ``"auto"`` reads a .npy array of three axes so if neighbours along the first are alike.
     rate : int, optional
         Samples a second of a sound, if others than its own; what it cannot hold is filtered out.
@@ -164,6 +166,7 @@ def read(
     MissingExtraError
         The reader of this format is not installed; the message says how to install it.
     """
+    is_auto = isinstance(grid, str) and grid == AUTO
     reading = Reading.of(
         dt=dt,
         variable=variable,
@@ -176,7 +179,7 @@ def read(
         time_format=time_format,
         time_zone=time_zone,
         like=like,
-        snapshot=None if snapshot == AUTO else snapshot,
+        grid=None if is_auto else grid,
         rate=rate,
         mono=mono,
         height=height,
@@ -185,18 +188,18 @@ def read(
     ).of_file(as_path(path))
     with naming(as_path(path)):
         data = _trajectories(path, reading, feature_names)
-        looks_like = isinstance(snapshot, str) and as_path(path).suffix.lower() == ".npy"
+        looks_like = is_auto and as_path(path).suffix.lower() == ".npy"
         shape = field_shape(data) if looks_like else None
         if shape is None:
             return data
-        return _trajectories(path, replace(reading, snapshot=shape), feature_names)
+        return _trajectories(path, replace(reading, grid=DeclaredGrid.of(shape)), feature_names)
 
 
 def _trajectories(
     path: str | os.PathLike[str], reading: Reading, feature_names: Sequence[str] | None
 ) -> Trajectories:
-    pieces = _pieces(path, reading)
-    return Trajectories(pieces, reading.dt, feature_names=feature_names, snapshot=reading.snapshot)
+    data = Trajectories(_pieces(path, reading), reading.dt, feature_names=feature_names)
+    return data.with_grid(reading.grid.of_rows(data.n_features, data.grid))
 
 
 def _pieces(path: str | os.PathLike[str], reading: Reading) -> Pieces:
@@ -252,7 +255,7 @@ def write(
 
     Sounds and films are other than the rest: .wav holds 16 bits a sample, clipped at -1 and 1.
     Films hold whole numbers from 0 to 255, compressed so that the eye sees no difference; the
-    data need a ``snapshot``, ``(height, width)`` or ``(height, width, 3)``.
+    data need a ``grid``, ``(height, width)`` or ``(height, width, 3)``.
 
     Parameters
     ----------

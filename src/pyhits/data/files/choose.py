@@ -66,7 +66,7 @@ def _laid_out(arrays: Mapping[str, Any], wanted: Reading) -> tuple[Pieces, list[
     time = _time_name(arrays, wanted)
     name = _data_name(arrays, time, wanted.variable)
     values = as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}", missing=wanted.raw)
-    values = _as_rows(values, wanted.snapshot)
+    values = wanted.grid.rows(values)
     if isinstance(wanted.time_column, int):
         return _with_time_column(values, wanted.time_column, name, wanted), [name]
     if time is None:
@@ -90,13 +90,6 @@ def _laid_out(arrays: Mapping[str, Any], wanted: Reading) -> tuple[Pieces, list[
 def _attributes(array: Any) -> Mapping[str, Any]:
     found: Mapping[str, Any] = getattr(array, "attributes", {})
     return found
-
-
-def _as_rows(values: np.ndarray, snapshot: tuple[int, ...] | None) -> np.ndarray:
-    """Return fields whose last axes are a snapshot with these as one."""
-    if not snapshot or values.shape[-len(snapshot) :] != snapshot:
-        return values
-    return values.reshape(*values.shape[: -len(snapshot)], -1)
 
 
 def listing(arrays: Mapping[str, Any]) -> str:

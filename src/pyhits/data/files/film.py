@@ -20,6 +20,7 @@ from pyhits.data.files.guard import (
 from pyhits.data.files.limits import expect_to_fit
 from pyhits.data.files.media import beyond, the_only_one
 from pyhits.data.files.reading import Reading
+from pyhits.data.grid import Grid
 from pyhits.data.pieces import Pieces
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, FileFormatError, warn
@@ -59,6 +60,9 @@ _NUMBERS_UNASKED, _NUMBERS_PER_BYTE = 50_000_000, 15_000
 #: BT.601 as the container states it, and colours from 16 to 235.
 _BT601, _LIMITED = 5, 1
 
+#: Channels of a film.
+_COLOURS = ("red", "green", "blue")
+
 
 def read(path: Path, wanted: Reading) -> Pieces:
     """Read frames in float32, flattened, and their shape; ``dt`` is that between frames.
@@ -95,7 +99,7 @@ def read(path: Path, wanted: Reading) -> Pieces:
         [values],
         dt=None if wanted.time_column == "none" else _step(times, average),
         start_times=np.array([times[0]]),
-        snapshot=shape,
+        grid=Grid(shape[:2], _COLOURS if len(shape) == 3 else 1),
     )
 
 
@@ -185,7 +189,7 @@ def picture_shape(snapshot: tuple[int, ...] | None, path: Path) -> tuple[int, ..
         raise DataError(
             f"Rows for {path.name} must be pictures (height, width) or (height, width, 3), but the "
             f"data's snapshots have the shape {found}. In Python: Trajectories(data, dt, "
-            "snapshot=(height, width, 3))."
+            "grid=(height, width, 3))."
         )
     return snapshot
 

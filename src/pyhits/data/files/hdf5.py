@@ -52,7 +52,7 @@ def write(trajectories: Trajectories, path: Path) -> None:
     """Write packed rows, lengths, step, names and start times as top-level datasets."""
     h5py = need("h5py", action=f"Writing {path.suffix} files", extra="hdf5")
     arrays: dict[str, Any] = to_arrays(trajectories)
-    for name in ("feature_names", "time_axis"):
+    for name in ("feature_names", "grid", "time_axis"):
         if name in arrays:
             arrays[name] = arrays[name].astype(h5py.string_dtype())
     with h5py.File(path, "w") as file:

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.files.conventions import text_of
+from pyhits.data.grid import WITH_COORDINATES, Grid
 from pyhits.data.pieces import Pieces
 from pyhits.data.times import NUMBERS, TimeAxis
 from pyhits.data.trajectories import Trajectories
@@ -25,10 +27,10 @@ def to_arrays(trajectories: Trajectories) -> dict[str, np.ndarray]:
 
     ``values`` ``(n_rows, n_features)``, ``lengths`` and ``start_times`` ``(n_trajectories,)``,
     ``feature_names`` ``(n_features,)``, the scalars ``dt`` and ``pyhits`` (the format's version);
-    ``snapshot``, the shape that a row stands for, where it has one, and ``time_axis``, what the
+    ``grid``, where the numbers of a row lie, where that is known, and ``time_axis``, what the
     times mean, where they are dates or have a name.
     """
-    shape = trajectories.snapshot
+    grid = grid_text(trajectories)
     axis = axis_text(trajectories)
     return {
         "pyhits": np.array(FORMAT_VERSION),
@@ -37,7 +39,7 @@ def to_arrays(trajectories: Trajectories) -> dict[str, np.ndarray]:
         "dt": np.array(trajectories.dt),
         "start_times": trajectories.start_times,
         "feature_names": np.array(trajectories.feature_names, dtype=np.str_),
-        **({} if shape is None else {"snapshot": np.array(shape)}),
+        **({} if grid is None else {"grid": np.array([grid], dtype=np.str_)}),
         **({} if axis is None else {"time_axis": np.array([axis], dtype=np.str_)}),
     }
 
@@ -74,8 +76,7 @@ def from_arrays(
             start_times=np.asarray(arrays["start_times"]).ravel().astype(np.float64),
             axis=as_axis(arrays.get("time_axis")),
         )
-        shape = [int(n) for n in np.asarray(arrays.get("snapshot", ())).ravel()]
-        pieces.snapshot = tuple(shape) or None
+        pieces.grid = as_grid(arrays.get("grid"), arrays.get("snapshot", ()))
     except KeyError as error:
         missing = error.args[0]
         raise FileFormatError(
@@ -116,7 +117,7 @@ def _check_consistent(values: np.ndarray, lengths: np.ndarray, pieces: Pieces, p
         and len(starts) == len(lengths)
         and len(names) == values.shape[1]
         and 0 < dt < np.inf
-        and math.prod(pieces.snapshot or [values.shape[1]]) == values.shape[1]
+        and (pieces.grid is None or pieces.grid.n_features == values.shape[1])
     )
     if not consistent:
         raise FileFormatError(
@@ -132,6 +133,37 @@ def axis_text(trajectories: Trajectories) -> str | None:
     return json.dumps(plain) if plain else None
 
 
+def grid_text(trajectories: Trajectories) -> str | None:
+    """Return the grid as a text for files; None where none is known."""
+    grid = trajectories.grid
+    if grid is None:
+        return None
+    points = [None if own is None else own.tolist() for own in grid.coordinates]
+    return json.dumps({**grid.plain(), "coordinates": points})
+
+
+def as_grid(stored: Any, snapshot: Any = ()) -> Grid | None:
+    """Return what :func:`grid_text` wrote, or the grid of the shape that older files hold.
+
+    Raises
+    ------
+    ValueError
+        It is damaged.
+    """
+    text, shape = _the_text(stored), [int(n) for n in np.asarray(snapshot).ravel()]
+    try:
+        if text is not None:
+            return Grid(**WITH_COORDINATES.read(json.loads(text), "grid"))
+        return DeclaredGrid.of(shape).of_rows(math.prod(shape), None) if shape else None
+    except ArgumentError as error:
+        raise ValueError(str(error)) from None
+
+
+def _the_text(stored: Any) -> str | None:
+    items = [] if stored is None else np.asarray(stored).ravel().tolist()
+    return text_of(items[0]) if items else None
+
+
 def as_axis(stored: Any) -> TimeAxis:
     """Return what :func:`axis_text` wrote.
 
@@ -140,10 +172,10 @@ def as_axis(stored: Any) -> TimeAxis:
     ValueError
         It is damaged.
     """
-    items = [] if stored is None else np.asarray(stored).ravel().tolist()
-    if not items:
+    text = _the_text(stored)
+    if text is None:
         return NUMBERS
-    plain = json.loads(text_of(items[0]))
+    plain = json.loads(text)
     if not isinstance(plain, dict):
         raise ValueError("its times are damaged")
     return TimeAxis.from_dict(plain)

@@ -18,7 +18,7 @@ from pyhits.data.files.guard import (
     parsing,
 )
 from pyhits.data.files.heaps import check_heaps
-from pyhits.data.files.layout import axis_text, from_arrays, is_ours, to_arrays
+from pyhits.data.files.layout import axis_text, from_arrays, grid_text, is_ours, to_arrays
 from pyhits.data.files.netcdf_values import check_contents, cleaned, gaps_of
 from pyhits.data.files.reading import Reading
 from pyhits.data.files.steps import set_step
@@ -81,11 +81,8 @@ def write(trajectories: Trajectories, path: Path) -> None:
         variables["values"] = (("row", "feature"), arrays["values"])
         variables["lengths"] = ("trajectory", arrays["lengths"])
     attributes: dict[str, Any] = {"pyhits": int(arrays["pyhits"]), "dt": trajectories.dt}
-    if trajectories.snapshot is not None:
-        attributes["snapshot"] = arrays["snapshot"]
-    axis = axis_text(trajectories)
-    if axis is not None:
-        attributes["time_axis"] = axis
+    texts = {"grid": grid_text(trajectories), "time_axis": axis_text(trajectories)}
+    attributes |= {name: text for name, text in texts.items() if text is not None}
     dataset = xarray.Dataset(variables, coordinates, attributes)
     dataset.to_netcdf(path, engine="h5netcdf")
 
@@ -97,7 +94,7 @@ def _opened(xarray: Any, path: Path, engine: str) -> Any:
 
 def _own_arrays(dataset: Any) -> dict[str, Any]:
     arrays = {"pyhits": dataset.attrs["pyhits"]}
-    for name in ("dt", "snapshot", "time_axis"):
+    for name in ("dt", "snapshot", "grid", "time_axis"):
         if name in dataset.attrs:
             arrays[name] = dataset.attrs[name]
     if "feature" in dataset.coords:

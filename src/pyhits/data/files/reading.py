@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.files.media import FILMS, SOUNDS
-from pyhits.data.packing import as_shape
 from pyhits.data.tables.column_choice import ALL_COLUMNS, COLUMN_OPTIONS, ColumnChoice
 from pyhits.errors import ArgumentError
 from pyhits.util.checks import as_count, as_positive, suggest
@@ -55,7 +55,7 @@ class Reading:
     choice: ColumnChoice = field(default=ALL_COLUMNS)
     header: bool | None = None
     decimal: str | None = None
-    snapshot: tuple[int, ...] | None = None
+    grid: DeclaredGrid = field(default=DeclaredGrid())
     rate: int | None = None
     mono: bool = False
     height: int | None = None
@@ -96,8 +96,8 @@ class Reading:
         if extension in FILMS and snapshot is not None:
             height, grey = self.height or snapshot[0], self.grey or len(snapshot) == 2
             return replace(self, height=height, grey=grey)
-        if extension in FIELDS and self.snapshot is None:
-            return replace(self, snapshot=snapshot)
+        if extension in FIELDS and not self.grid:
+            return replace(self, grid=DeclaredGrid.of(model.coordinates.grid))
         return self
 
     @property
@@ -173,7 +173,7 @@ _CHECKS: dict[str, Any] = {
     "variable": _as_name,
     "header": _as_switch("header"),
     "decimal": _as_decimal,
-    "snapshot": as_shape,
+    "grid": DeclaredGrid.of,
     "rate": lambda value: as_count(value, "rate"),
     "mono": _as_switch("mono"),
     "height": lambda value: as_count(value, "height"),

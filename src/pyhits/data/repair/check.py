@@ -217,8 +217,8 @@ def fit_command(
 
 def _as_option(name: str, value: Any) -> str:
     """Return the value of an option as the command line takes it."""
-    if name == "snapshot":
-        return "x".join(map(str, value))
+    if name == "grid" and not isinstance(value, str):
+        return "x".join(map(str, getattr(value, "snapshot", value)))
     return as_list(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
@@ -242,7 +242,7 @@ def _suggestions(data: Trajectories, path: str | os.PathLike[str]) -> list[str]:
     if shape is not None:
         found.append(
             f"Neighbours along the first axis are alike: if this is a field over time, read it "
-            f"with --snapshot {shape[0]}x{shape[1]} and --encoder pod=16."
+            f"with --grid {shape[0]}x{shape[1]} and --encoder pod=16."
         )
     elif data.n_features > _MOST_FEATURES:
         found.append(f"{data.n_features} features are many: --encoder pod=16 steps modes of them.")

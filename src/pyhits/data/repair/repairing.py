@@ -208,7 +208,7 @@ def _mended(
         feature_names=names,
         start_times=[piece.start for piece in parts],
         axis=pieces.axis,
-        snapshot=None if dropped else how.snapshot or pieces.snapshot,
+        grid=None if dropped else how.grid.of_rows(len(names), pieces.grid),
     )
     return Repaired(mended, notes, outliers, np.array([piece.number for piece in parts]), costly)
 

@@ -105,7 +105,7 @@ def _write_film(study: Study, name: str, model: str, path: Path) -> None:
     film = _joined([left, gap, right])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PyHiTSWarning)  # of odd sizes
-        write(Trajectories(film.reshape(len(film), -1), 1 / _RATE, snapshot=film.shape[1:]), path)
+        write(Trajectories(film.reshape(len(film), -1), 1 / _RATE, grid=film.shape[1:]), path)
 
 
 def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
