@@ -100,3 +100,94 @@ def test_models_keep_the_grid_and_forecast_in_its_shape(tmp_path: Path) -> None:
     assert again.forecast(field[0], 4).shape == (5, 2, 3)
     assert again.forecast_from(field, 4).shape == (5, 2, 3)
     assert again.evaluate(field, baselines=False).nrmse > 0
+
+
+# xarray, there and back
+
+xr = pytest.importorskip("xarray")
+TIMES = 0.1 * np.arange(12)
+
+
+def _flow() -> xr.Dataset:
+    lat, lon = np.linspace(-60, 60, 5), np.arange(0.0, 360, 60)
+    u = np.cos(2 * TIMES[:, None, None] + np.radians(lon)) * np.cos(np.radians(lat))[:, None]
+    dims = ("time", "lat", "lon")
+    variables = {
+        "u": (dims, u, {"units": "m/s"}),
+        "v": (("lon", "time", "lat"), u.T.swapaxes(1, 2)),
+    }
+    mask = {"mask": (("lat", "lon"), np.ones((5, 6)))}
+    return xr.Dataset(variables | mask, {"time": TIMES, "lat": lat, "lon": lon}, {"source": "here"})
+
+
+def _model(data: object) -> pyhits.HiTS:
+    quick = pyhits.HiTS(flow_map="polynomial", noise=False, verbose=False, random_state=0, n_jobs=1)
+    return quick.fit(data)
+
+
+def test_dimensions_are_axes_and_variables_channels() -> None:
+    data = Trajectories(_flow())
+    assert data.grid.axes == ("lat", "lon")
+    assert data.grid.channels == ("u", "v")
+    assert data.grid.spacing == (pytest.approx(30.0), pytest.approx(60.0))
+    array = data.grid.array(data.to_array())
+    np.testing.assert_array_equal(array[0, ..., 0], _flow()["u"].values)
+    np.testing.assert_array_equal(array[0, ..., 1], _flow()["v"].transpose("time", "lat", "lon"))
+
+
+@pytest.mark.parametrize(
+    ("dims", "sizes", "coords", "axes", "channels"),
+    [
+        (("time", "x"), (4, 9), {}, ("x",), 1),
+        (("time", "s"), (4, 9), {"s": np.arange(9) / 3}, ("s",), 1),
+        (("time", "place"), (4, 9), {"place": np.arange(9) ** 1.5}, ("place",), 1),
+        (("time", "place"), (4, 9), {}, None, 1),
+        (("time", "mode"), (4, 9), {"mode": np.arange(9) / 3}, None, 1),
+        (("time", "place"), (4, 9), {"place": list("abcdefghi")}, None, 1),
+        (("time", "x"), (4, 3), {}, None, 1),
+        (("run", "time", "z", "y", "x"), (2, 4, 2, 3, 2), {}, ("z", "y", "x"), 1),
+        (("time", "level", "y", "x"), (4, 1, 3, 2), {}, ("y", "x"), 1),
+        (("time", "component", "y", "x"), (4, 2, 3, 2), {}, ("y", "x"), 2),
+        (("time", "w", "z", "y", "x"), (4, 2, 2, 3, 2), {}, None, 1),
+    ],
+)
+def test_which_dimensions_are_axes(
+    dims: tuple[str, ...], sizes: tuple[int, ...], coords: dict, axes: object, channels: int
+) -> None:
+    data = Trajectories(xr.DataArray(RNG.standard_normal(sizes), dims=dims, coords=coords))
+    assert (None if data.grid is None else data.grid.axes) == axes
+    assert data.grid is None or data.grid.n_channels == channels
+
+
+@pytest.mark.parametrize("rows", [12, 1])
+def test_forecasts_come_back_with_dimensions_and_coordinates(rows: int) -> None:
+    flow = _flow()
+    later = _model(flow).forecast_from(flow.isel(time=slice(-rows, None)), n_steps=3)
+    assert isinstance(later, xr.Dataset)
+    assert later["v"].dims == ("lon", "time", "lat")
+    np.testing.assert_allclose(later["time"], 1.1 + 0.1 * np.arange(4))
+    assert later["u"].attrs == {"units": "m/s"}
+    for name in ("u", "v"):
+        np.testing.assert_allclose(later[name].isel(time=0), flow[name].isel(time=-1))
+    lift = xr.DataArray([0.0, 0.1], dims="run")
+    field = (flow["v"].expand_dims(run=[3, 4]) + lift).rename("v")
+    array = _model(field).forecast_from(field.isel(time=slice(-rows, None)), n_steps=3)
+    assert array.dims == field.dims
+    assert array.name == "v"
+    assert array["run"].values.tolist() == [3, 4]
+    np.testing.assert_allclose(array["lat"], flow["lat"])
+    np.testing.assert_allclose(array.isel(time=0), field.isel(time=-1))
+
+
+def test_a_month_after_one_date_is_a_month_later() -> None:
+    import pandas as pd
+
+    dates = pd.date_range("2020-01-01", periods=40, freq="MS")
+    t = 0.5 * np.arange(40)[:, None]
+    field = xr.DataArray(np.cos(t + np.arange(9) / 2), {"time": dates}, ("time", "x"), name="h")
+    later = _model(field).forecast_from(field.isel(time=[-1]), n_steps=2)
+    assert later["time"].dt.strftime("%Y-%m-%d").values.tolist() == [
+        "2023-04-01",
+        "2023-05-01",
+        "2023-06-01",
+    ]

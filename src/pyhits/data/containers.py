@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.labelled import is_labelled
 from pyhits.data.pieces import is_of
+from pyhits.data.relabelled import relabelled
 from pyhits.data.tables.time_names import is_trajectory_name
 from pyhits.data.times import TimeAxis
 from pyhits.data.times.objects import as_objects
@@ -67,8 +69,8 @@ def as_recording(
     ----------
     states : array, shape (m, d), or (n, m, d) of several recordings
     recording : any
-        What was gone on from. A DataFrame, Series, DataArray, or a list of these, gives another;
-        for all else the states are returned as they are.
+        What was gone on from. A DataFrame, Series, DataArray, Dataset, or a list of these, gives
+        another; for all else it is None.
     times : array, shape (m,)
         Of the rows since the recording's end.
     axis : TimeAxis
@@ -82,7 +84,7 @@ def as_recording(
             as_recording(rows, item, feature_names, times, axis, begins[k : k + 1])
             for k, (rows, item) in enumerate(zip(states, recording, strict=True))
         ]
-        return states if all(isinstance(item, np.ndarray) for item in made) else made
+        return None if any(item is None for item in made) else made
     if is_of(recording, "pandas", "Series") and states.shape[-1] == 1 and states.ndim == 2:
         frame = _as_frame(replace(rows, names=("0",)), recording.to_frame())
         return frame.iloc[:, 0].rename(recording.name)
@@ -90,11 +92,10 @@ def as_recording(
         return _as_frame(rows, recording)
     if is_of(recording, "polars", "DataFrame") or is_of(recording, "pyarrow", "Table"):
         return _as_table(rows, recording)
-    if is_of(recording, "xarray", "DataArray"):
-        return _as_data_array(rows, recording)
-    if is_of(recording, "xarray", "Dataset"):
-        return _as_dataset(rows, recording)
-    return states
+    if is_labelled(recording):
+        shared = as_objects(rows.axis, rows.begins[0] + rows.times)
+        return relabelled(states, rows.names, shared, recording)
+    return None
 
 
 @dataclass(frozen=True)
@@ -151,20 +152,6 @@ def _as_table(rows: _ForecastRows, table: Any) -> Any:
             firsts = np.sort(np.unique(own, return_index=True)[1])
             made[name] = np.repeat(own[firsts], rows.shape[1])
     return type(table)(made) if is_polars else type(table).from_pydict(made)
-
-
-def _as_dataset(rows: _ForecastRows, dataset: Any) -> Any:
-    """Return rows as the variables of a Dataset, if each is one feature over time."""
-    import xarray as xr
-
-    dim = rows.axis.name
-    if rows.states.ndim != 2 or dim not in dataset.dims:
-        return rows.states
-    if any(k not in dataset or dataset[k].dims != (dim,) for k in rows.names):
-        return rows.states
-    own = dataset.coords[dim].attrs if dim in dataset.coords else {}
-    variables = {k: (dim, column, dataset[k].attrs) for k, column in rows.columns().items()}
-    return xr.Dataset(variables, coords={dim: (dim, rows.stamps, own)}, attrs=dataset.attrs)
 
 
 def _as_frame(rows: _ForecastRows, frame: Any) -> Any:
@@ -228,31 +215,3 @@ def _numbering(labels: list[str], every: list[Any], rows: _ForecastRows) -> list
         found = [k for k, label in enumerate(labels) if label != rows.axis.name][:1]
         found = [0] if len(every[0]) == n and rows.axis.name is None else found
     return found
-
-
-def _as_data_array(rows: _ForecastRows, array: Any) -> Any:
-    """Return rows with the dimensions of a DataArray, its other coordinates kept."""
-    import xarray as xr
-
-    states = rows.states
-    dims = [str(name) for name in array.dims]
-    name = rows.axis.name if rows.axis.name in dims else None
-    if name is None:
-        return states
-    runs = [dim for dim in dims if is_trajectory_name(dim)][:1]
-    rest = [dim for dim in dims if dim not in (name, *runs)]
-    sizes = [array.sizes[dim] for dim in rest]
-    if states.ndim != 2 + len(runs) or int(np.prod(sizes)) != states.shape[-1]:
-        return states
-    others = {
-        key: coordinate for key, coordinate in array.coords.items() if name not in coordinate.dims
-    }
-    stamps = as_objects(rows.axis, rows.begins[0] + rows.times)
-    result = xr.DataArray(
-        states.reshape(*states.shape[:-1], *sizes),
-        dims=[*runs, name, *rest],
-        coords={**others, name: (name, stamps, array.coords[name].attrs)},
-        name=array.name,
-        attrs=array.attrs,
-    )
-    return result.transpose(*array.dims)

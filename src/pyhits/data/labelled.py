@@ -1,18 +1,133 @@
-"""DataArrays and Datasets of xarray as plain arrays."""
+"""DataArrays and Datasets of xarray as plain arrays, and which dimension is what."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from pyhits.data.grid import MOST_AXES, Grid
 from pyhits.data.pieces import Pieces, from_array, is_of, set_times
 from pyhits.data.tables.time_names import is_trajectory_name, time_name
 from pyhits.data.times import SHOWN, TimeStyle
 from pyhits.errors import DataError
 from pyhits.util.checks import as_numeric
+
+#: Dimensions whose entries are different things, not points of an axis.
+_CHANNELS = re.compile(
+    "(feature|variable|channel|component|band)s?|species|vector|rgb|colou?r|pyhits_variable",
+    re.IGNORECASE,
+)
+
+#: Dimensions whose entries lie in no order that means anything.
+_UNORDERED = re.compile(
+    "(mode|station|sensor|site|id|node|cell|unit|neuron|member|sample|individual|column)s?|index",
+    re.IGNORECASE,
+)
+
+#: Dimensions that are axes of a field, even where nothing says their coordinates.
+_AXIS = re.compile(
+    r"(x|y|z|s|r|theta|phi|lat|lon|latitude|longitude|level|depth|height|width|row|col|"
+    r"(n|grid)?_?[xyz](_?(c|coord|axis|dim|grid))?|r?(lat|lon)_?\w?)\d?",
+    re.IGNORECASE,
+)
+
+#: Fewest points of the one axis of a field.
+_FEWEST = 8
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the dimensions of a DataArray, or of the variables of a Dataset, are.
+
+    Attributes
+    ----------
+    time : str
+    runs : str or None
+        Numbers the trajectories.
+    points : tuple of str
+        The dimensions that a row lies along, in their order.
+    channel : str or None
+        The dimension whose entries are different things, which comes last.
+    variables : tuple of str
+        Of a Dataset: what its rows hold, the channels of each point, or one variable beside the
+        other where their dimensions differ. Empty for a DataArray.
+    is_side_by_side : bool
+        Whether their dimensions differ.
+    """
+
+    time: str
+    runs: str | None
+    points: tuple[str, ...]
+    channel: str | None = None
+    variables: tuple[Any, ...] = ()
+    is_side_by_side: bool = False
+
+    @classmethod
+    def of(cls, data: Any) -> Layout:
+        """Tell what the dimensions of an xarray object are.
+
+        Raises
+        ------
+        DataError
+            None can be the time, or nothing in it is a number.
+        """
+        is_dataset = is_of(data, "xarray", "Dataset")
+        kept = _variables(data) if is_dataset else ()
+        arrays = [data[name] for name in kept] if is_dataset else [data]
+        dims = [str(d) for d in (data[list(kept)] if is_dataset else data).dims]
+        runs, time = _runs_and_time(dims)
+        if time is None:
+            raise DataError(
+                f"Expected an xarray object with a time dimension, got dimensions {dims}."
+            )
+        if len({frozenset(array.dims) for array in arrays}) > 1:
+            return cls(time, runs, (), None, kept, is_side_by_side=True)
+        rest = [str(d) for d in arrays[0].dims if str(d) not in (time, runs)]
+        channels = [d for d in rest if _is_channel(data, d)] if len(kept) < 2 else []
+        channel = channels[0] if len(channels) == 1 and len(rest) > 1 else None
+        return cls(time, runs, tuple(d for d in rest if d != channel), channel, kept)
+
+    @property
+    def lead(self) -> tuple[str, ...]:
+        """The dimensions before those of a row."""
+        return (self.time,) if self.runs is None else (self.runs, self.time)
+
+    @property
+    def along(self) -> tuple[str, ...]:
+        """The dimensions of a row, of one variable."""
+        return self.points if self.channel is None else (*self.points, self.channel)
+
+    def along_of(self, array: Any) -> tuple[str, ...]:
+        """Return the dimensions of a row that one of several variables has."""
+        own = tuple(str(d) for d in array.dims if str(d) not in self.lead)
+        return own if self.is_side_by_side else self.along
+
+    def sizes(self, array: Any) -> tuple[int, ...]:
+        """Return the lengths of an array's dimensions along a row."""
+        return tuple(array.sizes[d] for d in self.along_of(array))
+
+    def rows(self, data: Any) -> np.ndarray:
+        """Return the values as ``(run, time, feature)``, or ``(time, feature)``."""
+        if not self.variables:
+            values = data.transpose(*self.lead, *self.along).values
+            return np.asarray(values).reshape(*values.shape[: len(self.lead)], -1)
+        arrays = [data[name] for name in self.variables]
+        if self.is_side_by_side:
+            parts = [self._alone(array, data) for array in arrays]
+            return np.concatenate(parts, axis=-1)
+        parts = [array.transpose(*self.lead, *self.along).values for array in arrays]
+        values = np.stack(parts, axis=-1) if len(parts) > 1 else parts[0][..., None]
+        return np.asarray(values).reshape(*values.shape[: len(self.lead)], -1)
+
+    def _alone(self, array: Any, data: Any) -> np.ndarray:
+        if self.runs is not None and self.runs not in array.dims:
+            array = array.expand_dims({self.runs: data.sizes[self.runs]})
+        values = array.transpose(*self.lead, ...).values
+        return np.asarray(values).reshape(*values.shape[: len(self.lead)], -1)
 
 
 def is_labelled(data: Any) -> bool:
@@ -23,73 +138,104 @@ def is_labelled(data: Any) -> bool:
 def from_xarray(data: Any, *, raw: bool = False, style: TimeStyle = SHOWN) -> Pieces:
     """Read a DataArray, or the variables of a Dataset.
 
-    The time dimension goes by its name, ``trajectory`` before it; all others are features.
+    The time dimension goes by its name, ``trajectory`` before it; all others are features, or the
+    axes and the channels of a field.
     """
-    array = _stacked(data) if is_of(data, "xarray", "Dataset") else data
-    dims = [str(d) for d in array.dims]
-    runs = [d for d in dims if is_trajectory_name(d)][:1]
-    others = [d for d in dims if d not in runs]
-    time = sorted(others, key=time_name, reverse=True)[:1]
-    if not time:
-        raise DataError(f"Expected an xarray object with a time dimension, got dimensions {dims}.")
-    rest = [d for d in dims if d not in time + runs]
-    ordered = array.transpose(*runs, *time, *rest)
-    values = as_numeric(ordered.values, what="The xarray object", missing=raw)
-    lead = len(runs) + 1
-    values = values.reshape(*values.shape[:lead], -1)
+    layout = Layout.of(data)
+    values = as_numeric(layout.rows(data), what="The xarray object", missing=raw)
     pieces = from_array(values)
-    if len(rest) == 1 and rest[0] in array.coords:
-        pieces.feature_names = [str(v) for v in array.coords[rest[0]].values]
-    elif not rest and array.name is not None:
-        pieces.feature_names = [str(array.name)]
-    if time[0] in array.coords:
-        axis = array.coords[time[0]]
+    pieces.grid = grid_of(data, layout)
+    pieces.feature_names = _feature_names(data, layout)
+    if layout.time in data.coords:
+        axis = data.coords[layout.time]
         units = {name: axis.attrs.get(name) for name in ("units", "calendar")}
-        label = [f"coordinate {time[0]!r}"]
-        set_times(
-            pieces, [axis.values], label, raw=raw, name=time[0], style=replace(style, **units)
-        )
+        label = [f"coordinate {layout.time!r}"]
+        own = replace(style, **units)
+        set_times(pieces, [axis.values], label, raw=raw, name=layout.time, style=own)
     return pieces
 
 
-def _stacked(dataset: Any) -> Any:
-    """Return a Dataset's variables as one DataArray, the variables along a last axis."""
+def grid_of(data: Any, layout: Layout) -> Grid | None:
+    """Return the grid of an xarray object's rows; None where its dimensions are no axes."""
+    axes = [d for d in layout.points if data.sizes[d] > 1]
+    if layout.is_side_by_side or not 1 <= len(axes) <= MOST_AXES:
+        return None
+    if any(_UNORDERED.fullmatch(d) or _is_channel(data, d) for d in axes):
+        return None
+    if len(axes) == 1 and not (data.sizes[axes[0]] >= _FEWEST and _is_axis(data, axes[0])):
+        return None
+    channels = layout.variables if len(layout.variables) > 1 else _labels(data, layout.channel)
+    one = layout.variables[0] if layout.variables else getattr(data, "name", None)
+    return Grid(
+        [data.sizes[d] for d in axes],
+        channels or ([str(one)] if one is not None else 1),
+        axes=axes,
+        coordinates=[_coordinates(data, d) for d in axes],
+    )
+
+
+def _feature_names(data: Any, layout: Layout) -> list[str] | None:
+    """Return the features' names, where there is one dimension or variable that names them."""
+    if layout.is_side_by_side:
+        return [
+            str(name) if width == 1 and data[name].ndim <= len(layout.lead) else f"{name}.{k}"
+            for name in layout.variables
+            for width in [int(np.prod(layout.sizes(data[name])))]
+            for k in range(width)
+        ]
+    if len(layout.variables) > 1:
+        return None if layout.points else list(map(str, layout.variables))
+    if len(layout.points) == 1 and layout.channel is None:
+        return _labels(data, layout.points[0])
+    name = layout.variables[0] if layout.variables else data.name
+    return [str(name)] if not layout.points and name is not None else None
+
+
+def _labels(data: Any, dim: str | None) -> list[str] | None:
+    """Return the coordinates of a dimension as texts."""
+    if dim is None:
+        return None
+    if dim not in data.coords:
+        return [f"{dim}{k}" for k in range(data.sizes[dim])] if _is_channel(data, dim) else None
+    return [str(label) for label in data.coords[dim].values]
+
+
+def _is_channel(data: Any, dim: str) -> bool:
+    """Tell whether the entries of a dimension are different things."""
+    texts = dim in data.coords and data.coords[dim].dtype.kind in "OSU"
+    return _CHANNELS.fullmatch(dim) is not None or texts
+
+
+def _is_axis(data: Any, dim: str) -> bool:
+    """Tell whether a dimension is an axis by its name, or by coordinates that only an axis has."""
+    points = _coordinates(data, dim)
+    counts = points is not None and np.array_equal(points, points[0] + np.arange(len(points)))
+    return _AXIS.fullmatch(dim) is not None or (points is not None and not counts)
+
+
+def _coordinates(data: Any, dim: str) -> np.ndarray | None:
+    """Return where the points of a dimension lie, if these are numbers that rise or fall."""
+    if dim not in data.coords or data.coords[dim].dtype.kind not in "fiu":
+        return None
+    points = np.asarray(data.coords[dim].values, dtype=np.float64)
+    steps = np.diff(points)
+    return (
+        points if np.isfinite(points).all() and ((steps > 0).all() or (steps < 0).all()) else None
+    )
+
+
+def _runs_and_time(dims: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return the dimensions that number trajectories and times, None where none does."""
+    runs = next((d for d in dims if is_trajectory_name(d)), None)
+    others = [d for d in dims if d != runs]
+    return runs, max(others, key=time_name) if others else None
+
+
+def _variables(dataset: Any) -> tuple[Any, ...]:
+    """Return the variables of a Dataset that are states: numbers that move."""
     keep = [n for n in dataset.data_vars if dataset[n].dtype.kind in "fiu" and dataset[n].ndim]
     if not keep:
         raise DataError("The xarray Dataset holds no numeric variable with a dimension.")
-    dims = [str(d) for d in dataset[keep].dims]
-    time = sorted((d for d in dims if not is_trajectory_name(d)), key=time_name, reverse=True)[:1]
-    moving = [n for n in keep if not time or time[0] in dataset[n].dims]
-    keep = moving or keep  # a mask or an area is no state
-    if len(keep) == 1:
-        return dataset[keep[0]]
-    if len({frozenset(dataset[n].dims) for n in keep}) > 1:
-        return _side_by_side(dataset, keep, time[0])
-    taken = {str(d) for d in dataset[keep].dims}
-    dim = next(name for name in ("feature", "variable", "pyhits_variable") if name not in taken)
-    return dataset[keep].to_dataarray(dim=dim)
-
-
-def _side_by_side(dataset: Any, keep: Sequence[Any], time: str) -> Any:
-    """Return variables of different dimensions as one DataArray, each value of each a feature."""
-    import xarray as xr  # the user's object is of it
-
-    runs = [d for d in dataset[keep].dims if is_trajectory_name(str(d))][:1]
-    lead = [*runs, time]
-    parts: list[np.ndarray] = []
-    names: list[str] = []
-    for name in keep:
-        array = dataset[name]
-        if any(d not in array.dims for d in runs):
-            array = array.expand_dims({d: dataset.sizes[d] for d in runs})
-        rows = array.transpose(*lead, ...).values
-        rows = rows.reshape(*rows.shape[: len(lead)], -1)
-        width = rows.shape[-1]
-        parts.append(rows)
-        one = width == 1 and array.ndim == len(lead)
-        names += [str(name)] if one else [f"{name}.{k}" for k in range(width)]
-    coords = {d: dataset.coords[d] for d in lead if d in dataset.coords}
-    coords["pyhits_variable"] = ("pyhits_variable", names)
-    return xr.DataArray(
-        np.concatenate(parts, axis=-1), dims=[*lead, "pyhits_variable"], coords=coords
-    )
+    _, time = _runs_and_time([str(d) for d in dataset[keep].dims])
+    moving = [n for n in keep if time is None or time in dataset[n].dims]
+    return tuple(moving or keep)  # a mask or an area is no state

@@ -10,6 +10,7 @@ import numpy as np
 
 from pyhits.coordinates.starts import Starts, is_single, last_rows, positions
 from pyhits.data.containers import as_recording, dates_of
+from pyhits.data.single_rows import n_rows, twice
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
 from pyhits.forecasting.fitted import FittedModel
@@ -45,6 +46,8 @@ def forecast_recording(
     if denoise_start and own.inputs is not None:
         raise ArgumentError("denoise_start is not for models with inputs.")
     smooth = initial_state.is_estimated(denoise_start, model.noise, own.history)
+    if own.history == 1 and n_rows(rows) == 1:
+        rows, smooth = twice(rows, own.dt, own.axis), False
     if isinstance(rows, np.ndarray) and rows.ndim > 1:
         # Earlier rows do not count: neither their gaps nor their size in float64.
         rows = last_rows(rows, max(2, own.history), initial_state.ROWS[-1] if smooth else 0)
@@ -62,9 +65,10 @@ def forecast_recording(
         return states
     t = options.get("t")
     steps = np.arange(states.shape[1]) if t is None else positions(t, own.dt)
-    return as_recording(
-        states[0] if single else states, recording, own.feature_names, own.dt * steps, *begin
-    )
+    flat = states.reshape(*states.shape[:2], -1)
+    times = own.dt * steps
+    made = as_recording(flat[0] if single else flat, recording, own.feature_names, times, *begin)
+    return (states[0] if single else states) if made is None else made
 
 
 def _smoothed(model: FittedModel, data: Trajectories) -> np.ndarray:

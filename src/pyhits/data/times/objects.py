@@ -25,7 +25,9 @@ def as_objects(axis: TimeAxis, times: Any) -> Any:
     if axis.form == "elapsed":
         return np.array(axis.labels(times), dtype=object)
     if axis.origin is None:
-        return np.rint(times).astype(np.int64) if axis.detail == "integers" else times
+        whole = np.rint(times)
+        are_whole = axis.detail == "integers" and bool((np.abs(times - whole) < 1e-6).all())
+        return whole.astype(np.int64) if are_whole else times
     if axis.form == "texts":
         return np.array(axis.labels(times), dtype=object)
     if axis.form == "digits":
