@@ -18,6 +18,7 @@ import torch
 from conftest import circles, quick
 
 import pyhits
+from pyhits import Grid
 from pyhits.errors import FileFormatError
 from pyhits.util.jsontext import parse
 from pyhits.util.tensorfile import read_tensors, strict, to_bytes
@@ -113,7 +114,9 @@ HOSTILE = [
     ("trust.region.radius", 0, "radius: expected a positive number"),
     ("preprocessor", [{"kind": "delay", "n_delays": 10**9, "lag": 10**6}], "is damaged"),
     ("preprocessor", [{"kind": "os.system"}], "kind: expected one of"),
-    ("snapshot", [10**9, 10**9], "snapshots are of another size"),
+    ("grid", {**Grid((1, 1)).plain(), "shape": [10**9, 10**9]}, "grid is of another size"),
+    ("grid", {**Grid((1, 1)).plain(), "shape": [4]}, "is damaged"),
+    ("snapshot", [10**9, 10**9], "snapshot: there is no such entry"),
 ]
 
 

@@ -615,7 +615,7 @@ def test_fields_in_one_array_are_found_out(tmp_path: Path) -> None:
     assert pyhits.read(tmp_path / "runs.npy", grid="auto").snapshot is None
     assert "--grid" not in run("check", tmp_path / "runs.npy").stdout
     done = run("fit", path, "--grid", "6by5", "-o", model)
-    assert (done.exit_code, "33x49" in done.stderr) == (2, True)
+    assert (done.exit_code, "64x64" in done.stderr) == (2, True)
 
 
 def test_the_page_shows_what_happens(capsys: pytest.CaptureFixture[str]) -> None:
