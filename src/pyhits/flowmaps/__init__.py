@@ -1,6 +1,7 @@
 """Flow maps: what takes a state forward by one step of fixed size (paper, equation 7)."""
 
 from pyhits.flowmaps.base import FlowMap, create, family, register
+from pyhits.flowmaps.bounded import BoundedMap, Bounds
 from pyhits.flowmaps.cells import CellMap
 from pyhits.flowmaps.convolution import ConvolutionMap
 from pyhits.flowmaps.form import Form, Increments, Trials, closed_form
@@ -10,6 +11,8 @@ from pyhits.flowmaps.residual import ResidualNet
 from pyhits.flowmaps.scaled import ScaledNet
 
 __all__ = [
+    "BoundedMap",
+    "Bounds",
     "CellMap",
     "ConvolutionMap",
     "FlowMap",

@@ -153,6 +153,13 @@ class FlowMap(nn.Module, Stored):
 
         return step_into
 
+    def held(self, states: Tensor) -> Tensor | None:
+        """Return which states of trajectories were brought back to the bounds of the data.
+
+        ``(n, length, d)`` to ``(n, length)``; None of a flow map that keeps to no bounds.
+        """
+        return None
+
     @property
     def width(self) -> int:
         """Numbers held for each state while stepping, from which blocks are sized."""

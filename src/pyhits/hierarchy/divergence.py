@@ -39,12 +39,29 @@ class Lost(NamedTuple):
         )
 
 
-def find_divergence(states: Tensor, first: int, finest: int, *, blank: bool) -> Lost | None:
-    """Find states out of bounds; on request blank their trajectories from there on."""
+def find_divergence(
+    states: Tensor, first: int, finest: int, *, blank: bool, held: Tensor | None = None
+) -> Lost | None:
+    """Find states out of bounds; on request blank their trajectories from there on.
+
+    Parameters
+    ----------
+    states : Tensor, shape (n, length, d)
+    first : int
+        Number of the first trajectory.
+    finest : int
+        Rows from one state to the next.
+    blank : bool
+    held : Tensor, shape (n, length), optional
+        Which states were brought back to the bounds of the data: these are lost, too.
+    """
     low, high = (float(extreme) for extreme in torch.aminmax(states))
-    if low > -DIVERGED and high < DIVERGED:  # neither is true of NaN
+    is_far = not (low > -DIVERGED and high < DIVERGED)  # neither is true of NaN
+    if not is_far and (held is None or not bool(held.any())):
         return None
     bad = ~(states.abs() < DIVERGED).all(dim=2)
+    if held is not None:
+        bad |= held
     lost = bad.any(dim=1)
     begin = bad.to(torch.int8).argmax(dim=1)
     if blank:

@@ -216,7 +216,8 @@ class Forecaster:
         if self.inputs is not None:
             states = states[:, :, :d].contiguous()
         blank = self.on_divergence == "return"
-        lost = find_divergence(states, first, stepper.spacing, blank=blank)
+        held = stepper.held(states)
+        lost = find_divergence(states, first, stepper.spacing, blank=blank, held=held)
         if lost is not None and not blank:
             return lost
         if self._positions is not None:

@@ -169,6 +169,14 @@ class Stepper:
                     )
                     blocks(source, target)
 
+    @torch.inference_mode()
+    def held(self, states: Tensor) -> Tensor | None:
+        """Return which states were brought back to the bounds of the data.
+
+        ``(n, length, d)`` to ``(n, length)``; None where no bounds are kept.
+        """
+        return next(iter(self.flow_maps.values())).held(states)
+
     def scale(self, size: int) -> Stepper:
         """Return a stepper of one of the scales, of the same settings."""
         return Stepper(

@@ -85,11 +85,11 @@ class ConvolutionRecipe:
     depth: int = 4
     seconds: float = 200.0
     max_steps: int | None = None
-    learning_rate: float = 3e-3
+    learning_rate: float = 6e-3
     points: int = 5120
     frames: int = 32
-    noise: float = 1e-3
-    rollout_steps: int = 2
+    noise: float = 1e-4
+    rollout_steps: int = 1
 
 
 #: What measured best.
