@@ -33,12 +33,11 @@ _MOST_DEPTH = 1_000
 class ConvolutionMap(FlowMap):
     """``x + scale * net((x - mean) / deviation)`` with a convolutional net, for fields on a grid.
 
-    A first convolution, ``depth`` residual ones of activated inputs (He et al. 2016, arXiv
-    1603.05027) and a last one: what is linear in the states passes by the activations. States are
-    fields flattened in C order, channel last: ``(axis 1, ..., axis n, channel)``. On periodic axes
-    the net sees around the edge. At walls it sees zeros beyond the edge, and two more channels an
-    axis, which fall from 1 at either wall to 0 as far inside as the net sees, so that points near
-    walls have a map of their own.
+    A first convolution, ``depth`` residual ones (He et al. 2016, arXiv 1512.03385) and a last one.
+    States are fields flattened in C order, channel last: ``(axis 1, ..., axis n, channel)``. On
+    periodic axes the net sees around the edge. At walls it sees zeros beyond the edge, and two more
+    channels an axis, which fall from 1 at either wall to 0 as far inside as the net sees, so that
+    points near walls have a map of their own.
 
     A channel that never changes, such as a parameter of the run, has a scale of 0 and stays exactly
     as it is.
@@ -216,9 +215,9 @@ class ConvolutionMap(FlowMap):
         if edges.shape[1]:
             fields = torch.cat([fields, edges.expand(len(fields), *edges.shape[1:])], dim=1)
         activate = ACTIVATIONS[self.activation]
-        h = self.first(self._around(fields))
+        h = activate(self.first(self._around(fields)))
         for layer in self.middle:
-            h = h + layer(self._around(activate(h), self.dilation))
+            h = h + activate(layer(self._around(h, self.dilation)))
         found: Tensor = self.last(self._around(h))
         return found
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyhits.errors import TrainingError
 from pyhits.flowmaps import FlowMap, create
-from pyhits.flowmaps.convolution import ConvolutionMap
+from pyhits.flowmaps.convolution import ConvolutionMap, usual_kernel
 from pyhits.training import optimisers
 from pyhits.training.fields import Batch, FieldBatches
 from pyhits.training.history import History
@@ -31,6 +31,10 @@ _JUDGED = (0.4, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 #: Parts of the learning rate that are tried until the loss stays finite.
 _FACTORS = (1.0, 0.3, 0.1)
+
+#: Rows of a step for which residual layers see neighbours one point apart, and most points: with
+#: more, points between them would be overlooked, since the first layer sees no further.
+_ROWS_PER_POINT, _MOST_APART = 4, 7
 
 #: Multiply-adds of one judgement, at most, about.
 _WORK = 2e11
@@ -162,12 +166,18 @@ def _untrained(
 ) -> ConvolutionMap:
     """Return a net whose scales are those of the windows."""
     channels = grid.n_channels
+    kernel = usual_kernel(grid.shape)
+    # Further steps are reached from further away.
+    furthest = min(n // max(1, k // 2) for n, k in zip(grid.shape, kernel, strict=True))
+    apart = -(-train.step_size // _ROWS_PER_POINT)
     config = {
         "shape": list(grid.shape),
         "channels": channels,
         "periodic": [bool(closed) for closed in grid.periodic],
         "hidden": recipe.hidden,
         "depth": recipe.depth,
+        "kernel": list(kernel),
+        "dilation": min(apart, furthest, _MOST_APART),
         "outputs": train.outputs,
     }
     net = create(ConvolutionMap.kind, config, seed=seed)
