@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from conftest import rounding
 
+from pyhits.data.grid import Grid
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import ConvolutionMap, create
@@ -28,13 +28,7 @@ GRIDS = [
 ]
 
 
-@dataclass(frozen=True)
-class Ring:
-    """A grid for the training."""
-
-    shape: tuple[int, ...]
-    n_channels: int = 1
-    periodic: tuple[bool, ...] = (True,)
+RING = Grid((24,), 2, periodic=True)
 
 
 def made(seed: int = 0, **config: object) -> ConvolutionMap:
@@ -172,7 +166,7 @@ def test_a_net_learns_the_heat_equation() -> None:
     recipe = ConvolutionRecipe(
         hidden=8, depth=1, max_steps=200, frames=16, seconds=1000.0, learning_rate=1e-2
     )
-    net, history = train_convolution(train, validation, Ring((24,), 2), recipe=recipe)
+    net, history = train_convolution(train, validation, RING, recipe=recipe)
     assert history.stopped_by == "steps"
     assert history.validation_error == min(r["validation_error"] for r in history.records)
     windows = validation.spread(100)
@@ -187,7 +181,7 @@ def test_a_net_learns_the_heat_equation() -> None:
 def test_training_again_gives_the_same_net() -> None:
     data = sampler(heat(4, 8))
     recipe = ConvolutionRecipe(hidden=4, depth=1, max_steps=5, seconds=1000.0)
-    nets = [train_convolution(data, data, Ring((24,), 2), recipe=recipe)[0] for _ in range(2)]
+    nets = [train_convolution(data, data, RING, recipe=recipe)[0] for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*(n.parameters() for n in nets), strict=True))
 
 
@@ -196,7 +190,7 @@ def test_longer_steps_are_seen_from_further_away() -> None:
     reaches = []
     for step_size in (1, 8, 32):
         data = sampler(heat(2, 40), step_size)
-        net, _ = train_convolution(data, data, Ring((24,), 2), recipe=recipe)
+        net, _ = train_convolution(data, data, RING, recipe=recipe)
         reaches.append(net.reach[0])
     assert reaches == sorted(set(reaches))
 
@@ -206,7 +200,7 @@ def test_training_ends_with_the_clock() -> None:
     clock = Clock.start(20.0, lambda: float(next(seconds)))
     data = sampler(heat(4, 8))
     recipe = ConvolutionRecipe(hidden=4, depth=1)
-    _, history = train_convolution(data, data, Ring((24,), 2), recipe=recipe, clock=clock)
+    _, history = train_convolution(data, data, RING, recipe=recipe, clock=clock)
     assert history.stopped_by == "time"
     assert clock.note() is not None
     assert len(history.records) > 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +23,8 @@ _MARGIN, _ENERGY = 0.5, 1.5
 #: second halves show that data grow, so that nothing bounds them.
 _GROWTH = 1.2
 
-#: Deviations of its channel by which a mean may move and still count as fixed: rounding of float32.
+#: Part of the root mean square of rows by which a mean may move and still count as fixed: rounding
+#: of float32.
 _FIXED = 1e-6
 
 #: How near to a bound, as a part of it, a state lies that was brought back to it.
@@ -53,7 +54,13 @@ class Bounds:
     fixed: np.ndarray
 
     @classmethod
-    def of(cls, rows: np.ndarray, offsets: np.ndarray, channels: int | None = None) -> Bounds:
+    def of(
+        cls,
+        rows: np.ndarray,
+        offsets: np.ndarray,
+        channels: int | None = None,
+        encode: Callable[[np.ndarray], np.ndarray] = np.asarray,
+    ) -> Bounds:
         """Return what bounds recorded states, by good margins.
 
         Data whose rows grow along their trajectories have no bounds: then they are infinite.
@@ -61,24 +68,25 @@ class Bounds:
         Parameters
         ----------
         rows : array, shape (n_rows, d)
-            Encoded, of all trajectories, one after the other.
+            Of all trajectories, one after the other; read and encoded part by part.
         offsets : array of int, shape (n_trajectories + 1,)
             Row at which each trajectory begins.
         channels : int, optional
             Of fields on a grid, the last axis of a row; by default every number is one of its own.
+        encode : callable, optional
+            Returns rows in the coordinates of flow maps.
         """
         n, d = rows.shape
         channels = d if channels is None else channels
-        measured = [_measure(part, channels) for part in _parts(rows)]
-        low = np.min([of[0] for of in measured], axis=0)
-        high = np.max([of[1] for of in measured], axis=0)
-        sizes = np.concatenate([of[2] for of in measured])
-        means = np.concatenate([of[3] for of in measured])
-        number = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-        first = means[np.asarray(offsets[:-1])[number]]
-        moved = np.abs(means - first).max(axis=0, initial=0.0)
-        fixed = (moved <= _FIXED * np.sqrt(np.mean(np.square(sizes)))) & (d > channels)
-        late = np.arange(n) - np.asarray(offsets)[number] > np.diff(offsets)[number] / 2
+        each = max(1, _NUMBERS // d)
+        measured = [_measure(encode(rows[k : k + each]), channels) for k in range(0, n, each)]
+        lows, highs, sizes, means = (np.concatenate(of) for of in zip(*measured, strict=True))
+        low, high = lows.min(axis=0), highs.max(axis=0)
+        starts = np.asarray(offsets[:-1])
+        number = np.repeat(np.arange(len(starts)), np.diff(offsets))
+        moved = np.abs(means - means[starts[number]]).max(axis=0)
+        fixed = (moved <= _FIXED * np.sqrt(np.square(sizes).mean())) & (d > channels)
+        late = np.arange(n) - starts[number] > np.diff(offsets)[number] / 2
         if sizes[late].max(initial=0.0) > _GROWTH * sizes[~late].max(initial=0.0):
             nothing = np.full(channels, np.inf)
             return cls(-nothing, nothing, float("inf"), fixed)
@@ -86,16 +94,12 @@ class Bounds:
         return cls(low - width, high + width, _ENERGY * float(sizes.max()), fixed)
 
 
-def _parts(rows: np.ndarray) -> list[np.ndarray]:
-    each = max(1, _NUMBERS // rows.shape[1])
-    return [rows[k : k + each] for k in range(0, len(rows), each)]
-
-
 def _measure(rows: np.ndarray, channels: int) -> tuple[np.ndarray, ...]:
-    """Return ranges of channels, and of every row its root mean square and its means."""
+    """Return ranges of channels, ``(1, channels)``, and of each row its size and its means."""
     fields = np.asarray(rows, dtype=np.float64).reshape(len(rows), -1, channels)
     sizes = np.sqrt(np.square(fields).mean(axis=(1, 2)))
-    return fields.min(axis=(0, 1)), fields.max(axis=(0, 1)), sizes, fields.mean(axis=1)
+    low, high = fields.min(axis=(0, 1))[None], fields.max(axis=(0, 1))[None]
+    return low, high, sizes, fields.mean(axis=1)
 
 
 @register("bounded")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.data.grid import Grid
 from pyhits.errors import TrainingError
 from pyhits.flowmaps import FlowMap, create
 from pyhits.flowmaps.convolution import ConvolutionMap, usual_kernel
@@ -42,22 +42,6 @@ _WORK = 2e11
 #: Numbers that scales are measured on, at most; and the least part of a channel's deviation that
 #: its increments count as: rounding is not to be learned.
 _MOST_NUMBERS, _SMALLEST = 4_000_000, 1e-9
-
-
-class GridLike(Protocol):
-    """What is to be known of a grid."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Points along each axis."""
-
-    @property
-    def n_channels(self) -> int:
-        """Variables at each point."""
-
-    @property
-    def periodic(self) -> tuple[bool | None, ...]:
-        """Whether each axis closes on itself; what is not known counts as a wall."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +87,7 @@ USUAL_CONVOLUTION = ConvolutionRecipe()
 def train_convolution(
     train: WindowSampler,
     validation: WindowSampler,
-    grid: GridLike,
+    grid: Grid,
     *,
     recipe: ConvolutionRecipe = USUAL_CONVOLUTION,
     judge: Judge | None = None,
@@ -119,7 +103,7 @@ def train_convolution(
         Windows to train on, and what rollouts are compared with. Rows are fields flattened in C
         order, channel last.
     grid : Grid
-        Of the rows.
+        Of the rows. Axes of which it is not known whether they are periodic count as walled.
     recipe : ConvolutionRecipe
     judge : callable, optional
         Returns the error in rollouts of a net; by default that of
@@ -162,7 +146,7 @@ def train_convolution(
 
 
 def _untrained(
-    train: WindowSampler, grid: GridLike, recipe: ConvolutionRecipe, seed: int
+    train: WindowSampler, grid: Grid, recipe: ConvolutionRecipe, seed: int
 ) -> ConvolutionMap:
     """Return a net whose scales are those of the windows."""
     channels = grid.n_channels
