@@ -242,8 +242,9 @@ def test_an_evaluation_has_every_baseline_measured_as_they_measure_themselves(
     assert result.baselines["linear"].nrmse == pytest.approx(nrmse, rel=1e-6)
     assert result.baselines["linear"].mse == pytest.approx(np.mean(np.square(difference)), rel=1e-6)
     assert result.smape < 5 < result.baselines["mean"].smape
-    assert result.verdict == "No baseline has a clearly lower error."
-    for line in ("hits", "seasonal", "No baseline"):
+    assert "times better than the best baseline, the polynomial forecast (" in result.verdict
+    assert result.gain == pytest.approx(result.baselines["polynomial"].nrmse / result.nrmse)
+    for line in ("hits", "seasonal", "times better"):
         assert line in str(result)
     assert result.as_dict()["baselines"]["linear"]["label"] == "linear"
     assert fitted.evaluate(test, baselines=False).baselines == {}
@@ -256,7 +257,7 @@ def test_a_better_baseline_is_named(
     rows = np.repeat(pendulum[2].initial_states[:, None], 50, axis=1)
     result = fitted.evaluate(Trajectories(rows, pendulum[2].dt))
     assert result.better == "persistence"
-    assert "The persistence forecast has a lower error (0 against" in result.verdict
+    assert "The persistence forecast is far better (" in result.verdict
     assert result.verdict in str(result)
 
 

@@ -10,17 +10,28 @@
 All have one face: ``fit``, ``forecast`` from a state, ``forecast_from`` a recording.
 """
 
+from pyhits.baselines.analog import Analog
+from pyhits.baselines.autoregression import NVAR, Autoregression
+from pyhits.baselines.direct import DLinear
+from pyhits.baselines.drift import SeasonalDrift
 from pyhits.baselines.driven import DrivenLinear, DrivenPolynomial
 from pyhits.baselines.polynomial import Linear, Polynomial
+from pyhits.baselines.reservoir import EchoState
 from pyhits.baselines.seasonal import Seasonal
 from pyhits.baselines.simple import Mean, Persistence
 
 __all__ = [
+    "NVAR",
+    "Analog",
+    "Autoregression",
+    "DLinear",
     "DrivenLinear",
     "DrivenPolynomial",
+    "EchoState",
     "Linear",
     "Mean",
     "Persistence",
     "Polynomial",
     "Seasonal",
+    "SeasonalDrift",
 ]

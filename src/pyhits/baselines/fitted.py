@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from pyhits.baselines.driven import DrivenLinear, DrivenPolynomial
 from pyhits.baselines.polynomial import MOST_TERMS, Linear, Polynomial
 from pyhits.baselines.seasonal import Seasonal
-from pyhits.baselines.simple import BASELINES, Mean, Persistence, SimpleBaseline
+from pyhits.baselines.sets import BaselineForecast, BaselineSet
+from pyhits.baselines.simple import Mean, Persistence, SimpleBaseline
 from pyhits.data.matching import some_of, with_inputs
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Encoder
 from pyhits.numerics.basis import n_monomials
 from pyhits.util.clock import UNLIMITED, Clock
-from pyhits.util.schema import Many, Schema
-from pyhits.util.stored import Stored, TensorSpec, check_arrays, under
 
 #: Rows that they learn from, and numbers in these, at most; the seconds that they take at worst,
 #: and the part of these that one is not begun without.
@@ -28,18 +26,7 @@ _MOST_ROWS, _MOST_NUMBERS, _SECONDS, _LEAST_SHARE = 200_000, 4_000_000, 2.0, 0.0
 _MOST_LINEAR = 512
 
 
-#: Forecasts initial states (n, d) over n_steps: the result is (n, n_steps + 1, d).
-ForecastFromStates = Callable[[np.ndarray, int], np.ndarray]
-
-
-class BaselineForecast(NamedTuple):
-    """A simple forecast to compare with: its name in tables, and what makes it."""
-
-    label: str
-    forecaster: ForecastFromStates
-
-
-class FittedBaselines(Stored):
+class FittedBaselines(BaselineSet):
     """Simple baselines fitted to a model's training data, in the coordinates of its flow maps.
 
     Parameters
@@ -47,11 +34,6 @@ class FittedBaselines(Stored):
     by_kind : mapping of str to SimpleBaseline
         Left out are those that as many coordinates would make slow.
     """
-
-    schema: ClassVar[Schema] = Many(BASELINES.kinds, unique=True)
-
-    def __init__(self, by_kind: Mapping[str, SimpleBaseline]) -> None:
-        self.by_kind = dict(by_kind)
 
     @classmethod
     def fit(
@@ -89,45 +71,6 @@ class FittedBaselines(Stored):
                 _some(seen, share), validation=_some(checks, share)
             )
         return cls({one.kind: fitted[one.kind] for one in made if one.kind in fitted})
-
-    def plain(self) -> dict[str, Any]:
-        """Return their kinds, and the step of the training data."""
-        steps = {baseline.dt_ for baseline in self.by_kind.values()}
-        return {"kinds": list(self.by_kind), "dt": max(steps, default=1.0)}
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return the arrays of all, with names that begin with their kinds."""
-        return {
-            f"{kind}.{name}": array
-            for kind, baseline in self.by_kind.items()
-            for name, array in baseline.state().items()
-        }
-
-    @classmethod
-    def check_state(
-        cls, plain: Mapping[str, Any], found: Mapping[str, TensorSpec], where: str = ""
-    ) -> None:
-        """Compare the arrays of every baseline with those that there may be."""
-        rest = dict(found)
-        for kind in plain["kinds"]:
-            own = under(f"{kind}.", found)
-            BASELINES[kind].check_state({}, own, f"{where}{kind}.")
-            for name in own:
-                del rest[f"{kind}.{name}"]
-        check_arrays({}, rest, where)
-
-    @classmethod
-    def from_stored(
-        cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]
-    ) -> FittedBaselines:
-        """Return fitted baselines; a ValueError if what was learned does not fit together."""
-        about = {"dt": plain["dt"]}
-        return cls(
-            {
-                kind: BASELINES[kind].from_stored(about, under(f"{kind}.", state))
-                for kind in plain["kinds"]
-            }
-        )
 
     def forecasters(
         self,

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from sklearn.base import clone
 
 from pyhits.baselines.base import Baseline
+from pyhits.baselines.origins import Fold
 from pyhits.data.packing import default_names
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.util.stored import Array, Family, Stored, TensorSpec, check_arrays, same_names
 
@@ -45,6 +48,27 @@ class SimpleBaseline(Stored, Baseline):
     def label(self) -> str:
         """Name in a table, with what there is to say of the fit."""
         return self.kind
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that a forecast must know at least."""
+        return 1
+
+    def refitted(self, data: Trajectories) -> Self:
+        """Return a baseline with the same settings, fitted to other data."""
+        new: Self = clone(self)
+        return new.fit(data)
+
+    def on_fold(self, fold: Fold) -> np.ndarray:
+        """Return forecasts of a fold's origins, in its coordinates, fitted to its rows alone."""
+        new: Self = clone(self)
+        new.scaling_ = self.scaling_
+        new._train(fold.train, fold.train, 0)
+        return new._run(fold.origins.history, fold.origins.horizon)
+
+    def ahead(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
+        """Return forecasts from scaled recordings, unchecked; (n, time, d) to (n, n_steps, d)."""
+        return self._run(rows, n_steps)
 
     def _learned(self) -> dict[str, np.ndarray]:
         """Return what was learned, beside the scaling, as named arrays."""

@@ -38,6 +38,13 @@ def evaluate(
         int | None, typer.Option("--steps", help="Horizon; to the end otherwise.")
     ] = None,
     last: Last = None,
+    given: Annotated[
+        int | None,
+        typer.Option(
+            "--given",
+            help="First rows of each trajectory that are known; with --last all before it are.",
+        ),
+    ] = None,
     step_sizes: StepSizes = None,
     lyapunov: Annotated[
         float | None,
@@ -53,27 +60,36 @@ def evaluate(
 ) -> None:
     """Forecast every trajectory from its first state and print the errors.
 
-    Beside them stand those of simple baselines: persistence, mean, linear, polynomial, seasonal.
+    Beside them stand those of simple baselines: persistence, mean, linear, polynomial, seasonal; of
+    recordings with --last or --given also autoregression and others that look at many rows.
 
     Example: pyhits evaluate vdp.safetensors test.npz --report report.html
 
     Example: pyhits evaluate film.safetensors film.mp4 --last 0.2
     """
+    from pyhits.errors import ArgumentError
     from pyhits.fit.splitting import last_part
 
     if report is not None:
         check_target(report)
     loaded = load_model(model, device=device, verbose=not quiet)
     sizes = None if step_sizes is None else whole_numbers(step_sizes, "--step-sizes")
-    without = {"--report": report, "--lyapunov": lyapunov}
+    without = {"--report": report, "--lyapunov": lyapunov, "--given": given}
     mixed = make_hybrid(loaded, hybrid, sizes, without)
     test = Files(how_to_read, repairs, loaded, quiet=quiet).read(data)
     share = None if last is None else part(last, "--last")
+    if share is not None and given is not None:
+        raise ArgumentError("With --last all earlier rows are given: leave --given out.")
     if share is not None:
-        whole, test = test, test.split_time(share, overlap=loaded.start_rows)[1]
+        whole = test
+        known = int(whole.split_time(share)[0].lengths.min())
+        given = max(loaded.start_rows, min(known, loaded.recording_rows))
+        test = whole.split_time(share, overlap=given)[1]
         say(f"Forecast: {last_part(whole, test, share)}.", verbose=not quiet)
     if mixed is None:
-        result = loaded.evaluate(test, n_steps=steps, step_sizes=sizes, lyapunov=lyapunov)
+        result = loaded.evaluate(
+            test, n_steps=steps, step_sizes=sizes, lyapunov=lyapunov, given=given
+        )
     else:
         result = mixed.hybrid.evaluate(test, n_steps=steps, **mixed.stepping)
     print(json.dumps(result.as_dict()) if as_json else result)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyhits.baselines.fitted import BaselineForecast, ForecastFromStates
+from pyhits.baselines.sets import BaselineForecast, ForecastFromStates
 from pyhits.data.stretches import Stretches, evenly
 from pyhits.data.trajectories import Trajectories
 from pyhits.evaluation import metrics

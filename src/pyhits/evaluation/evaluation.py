@@ -69,7 +69,8 @@ class Evaluation:
         (:func:`pyhits.evaluation.metrics.smape`).
     baselines : dict of str to Scores
         Simple forecasts of the same data, fitted to the training data: ``persistence``, ``mean``,
-        ``linear``, ``polynomial``, ``seasonal``.
+        ``linear``, ``polynomial``, ``seasonal``; of recordings ``seasonal drift``, ``ar``,
+        ``dlinear``, ``analog``, ``nvar``, ``echo state``, if as many rows are given as they need.
     spectral_distance, histogram_distance : float, optional
         How far the forecast's spectra in time (decades) and its distributions of values (standard
         deviations of the training data) lie from the true ones, on 256 features at most: what a
@@ -121,17 +122,32 @@ class Evaluation:
         return best if self.baselines[best].nrmse < _BETTER * self.nrmse else None
 
     @property
+    def gain(self) -> float:
+        """How many times the best baseline's normalised error is the model's; NaN without any."""
+        if not self.baselines:
+            return np.nan
+        theirs = min(scores.nrmse for scores in self.baselines.values())
+        if not np.isfinite(self.nrmse):
+            return 0.0
+        return float(theirs / self.nrmse) if self.nrmse > 0 else np.inf
+
+    @property
     def verdict(self) -> str:
-        """A sentence on whether a baseline would have done better; empty without any."""
+        """How the model's error compares with the best baseline's; empty without any."""
         if not self.baselines:
             return ""
+        best = min(self.baselines, key=lambda kind: self.baselines[kind].nrmse)
+        name = "forecast of the mean" if best == "mean" else f"{best} forecast"
+        errors = f"({self.nrmse:.3g} against {self.baselines[best].nrmse:.3g})"
+        if self.gain >= 1 / _BETTER:
+            times = "more than 1000" if self.gain > 1000 else f"{self.gain:.3g}"
+            return f"{times} times better than the best baseline, the {name} {errors}."
         if self.better is None:
-            return "No baseline has a clearly lower error."
-        theirs = self.baselines[self.better].nrmse
-        name = "forecast of the mean" if self.better == "mean" else f"{self.better} forecast"
+            return f"No baseline is clearly better: the {name} is as good {errors}."
+        times = f"{1 / self.gain:.3g} times" if self.gain > 0 else "far"
         return (
-            f"The {name} has a lower error ({theirs:.3g} against {self.nrmse:.3g}): prefer it, or "
-            "train longer, on more data, or look no further ahead than the valid time."
+            f"The {name} is {times} better {errors}: prefer it, or train longer, on more data, or "
+            "look no further ahead than the valid time."
         )
 
     @property

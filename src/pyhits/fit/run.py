@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pyhits.baselines.fitted import FittedBaselines
+from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.summary import Summary
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import InterruptedWarning, warn
 from pyhits.fit.calibrating import calibrated, held_out
 from pyhits.fit.choice import couple
+from pyhits.fit.planning import FEW_TRAJECTORIES
 from pyhits.fit.preparing import prepare
 from pyhits.fit.problem import Problem, pose
 from pyhits.fit.refitting import refit
@@ -112,7 +114,7 @@ def measure(
             model = replace(model, region=Region.of(*problem.observed, scale))
             limit = clock.until(until["baselines"])
             baselines = FittedBaselines.fit(*problem.states, problem.inputs, clock=limit)
-            model = replace(model, baselines=baselines)
+            model = replace(model, baselines=baselines, recording_baselines=simple(problem, limit))
         with clock.stage("intervals"):
             data = held_out(problem, model)
             model = calibrated(model, data, clock.until(until["intervals"]))
@@ -126,10 +128,23 @@ def measure(
     return model
 
 
+def simple(problem: Problem, clock: Clock) -> RecordingBaselines | None:
+    """Return what looks at many rows of recordings; None of many trajectories, or with inputs."""
+    train = problem.given
+    is_partial = train.n_features == 1 or problem.coordinates.history > 1
+    if problem.input_names or (len(train) >= FEW_TRAJECTORIES and not is_partial):
+        return None
+    return RecordingBaselines.fit(train, clock=clock)
+
+
 def fit_to_all(model: TimeStepper, problem: Problem, clock: Clock) -> TimeStepper:
     """Fit what was chosen to all rows, the held-out part included; Ctrl-C keeps what is there."""
     try:
         with clock.stage("fit to all rows"):
+            known = model.recording_baselines
+            if known is not None and problem.split.how != "none":
+                every = problem.split.whole.select(model.feature_names)
+                model = replace(model, recording_baselines=known.refitted(every))
             return refit(model, problem, clock)
     except KeyboardInterrupt:
         what = "the model is whole, but its flow maps have not seen the held-out part."

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.errors import warn
+from pyhits.coordinates.starts import histories
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import ArgumentError, warn
 from pyhits.evaluation.evaluate import evaluate
 from pyhits.evaluation.evaluation import Evaluation
 from pyhits.forecasting.fitted import FittedModel
@@ -26,15 +28,18 @@ def evaluate_model(
     interpolation: str | None,
     baselines: bool,
     lyapunov: float | None,
+    given: int | None,
 ) -> Evaluation:
     """Forecast every trajectory and measure; see :meth:`pyhits.TimeStepper.evaluate`."""
     own = model.coordinates
     recorded = own.recorded(test)
     for sentence in other_units(model, own.split(recorded)[0].values, "data"):
         warn(sentence)
-    starts, data = own.beginnings(recorded)
+    rows, data = _given(model, recorded, given)
+    starts = rows[:, -1] if own.history == 1 else rows[:, -own.history :]
     sizes = tuple(chain(model.selection.step_sizes if step_sizes is None else step_sizes))
     inputs = own.inputs_of(recorded)
+    inputs = None if inputs is None else inputs[:, rows.shape[1] - own.history :]
     settings: dict[str, Any] = {} if interpolation is None else {"interpolation": interpolation}
 
     def forecaster(states: np.ndarray, steps: int) -> np.ndarray:
@@ -46,7 +51,10 @@ def evaluate_model(
 
     others: dict[str, Any] = {}
     if baselines and model.baselines is not None:
-        others = model.baselines.forecasters(own.encoder, starts, inputs)
+        others |= model.baselines.forecasters(own.encoder, starts, inputs)
+    if baselines and model.recording_baselines is not None:
+        found = model.recording_baselines.forecasters(rows)
+        others |= {kind: one for kind, one in found.items() if kind not in others}
     return evaluate(
         forecaster,
         data,
@@ -54,6 +62,32 @@ def evaluate_model(
         n_steps=None if n_steps is None else as_count(n_steps, "n_steps", most=None),
         step_sizes=sizes,
         baselines=others,
-        decoded=own.decoded(recorded),
+        decoded=_later(own.decoded(recorded), rows.shape[1] - own.history),
         lyapunov=lyapunov,
     )
+
+
+def _given(
+    model: FittedModel, data: Trajectories, given: int | None
+) -> tuple[np.ndarray, Trajectories]:
+    """Return the first rows of trajectories ``(n, given, d)``, and the rows from their last on.
+
+    Raises
+    ------
+    ArgumentError, DataError
+        Fewer are given than a forecast starts from, or a trajectory has no more.
+    """
+    own = model.coordinates
+    count = own.history if given is None else as_count(given, "given")
+    if count < own.history:
+        raise ArgumentError(
+            f"A forecast starts from {own.history} rows, given={count}: give so many or more."
+        )
+    states, _ = own.split(data)
+    rows, rest = histories(states, count)
+    return rows.reshape(len(states), count, -1), rest
+
+
+def _later(data: Trajectories | None, lost: int) -> Trajectories | None:
+    """Return data without the first rows of each trajectory."""
+    return data if data is None or lost == 0 else histories(data, lost + 1)[1]

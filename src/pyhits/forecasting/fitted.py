@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from pyhits.baselines.fitted import FittedBaselines
+from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.coordinates.coordinates import Coordinates
 from pyhits.coordinates.inputs import Inputs
 from pyhits.data.summary import Summary
@@ -55,6 +56,8 @@ class FittedModel:
         Where the training data lie.
     baselines : FittedBaselines or None
         Simple baselines fitted to the same data, for evaluations.
+    recording_baselines : RecordingBaselines or None
+        Baselines that look at many rows, in the user's features, of recordings.
     notes : tuple of str
         What was chosen on the user's behalf.
     seconds : float
@@ -84,6 +87,7 @@ class FittedModel:
     calibration: Calibration | None = None
     region: Region | None = None
     baselines: FittedBaselines | None = None
+    recording_baselines: RecordingBaselines | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -168,6 +172,12 @@ class FittedModel:
     def start_rows(self) -> int:
         """Rows that a forecast starts from: more than 1 with delays."""
         return self.coordinates.history
+
+    @property
+    def recording_rows(self) -> int:
+        """Last rows of a recording that the model and all baselines of recordings look at."""
+        known = self.recording_baselines
+        return max(self.start_rows, 1 if known is None else known.n_rows)
 
     @property
     def noise(self) -> np.ndarray:

@@ -307,6 +307,7 @@ class ForecastingModel(FittedModel):
         interpolation: str | None = None,
         baselines: bool = True,
         lyapunov: float | None = None,
+        given: int | None = None,
     ) -> Evaluation:
         """Forecast every trajectory from its first state and measure the errors.
 
@@ -321,6 +322,10 @@ class ForecastingModel(FittedModel):
             Measure the simple baselines, too.
         lyapunov : float, optional
             Largest Lyapunov exponent; valid times are then said in Lyapunov times, too.
+        given : int, optional
+            First rows of each trajectory that are known; forecasts start from the last of them. By
+            default as many as a forecast needs, :attr:`start_rows`. Baselines that look at more
+            are left out.
         """
         return evaluate_model(
             self,
@@ -330,6 +335,7 @@ class ForecastingModel(FittedModel):
             interpolation=interpolation,
             baselines=baselines,
             lyapunov=lyapunov,
+            given=given,
         )
 
     def score(self, X: Any, y: Any = None) -> float:

@@ -101,3 +101,7 @@ def _check_data(model: FittedModel) -> None:
         n = len(model.scaling.mean_)
         if any(of.n_features_in_ - of.n_inputs != n for of in model.baselines.by_kind.values()):
             raise ValueError("a baseline is of other coordinates")
+    if model.recording_baselines is not None:
+        known_kinds = model.recording_baselines.by_kind.values()
+        if any(of.n_features_in_ != model.n_features_in or of.n_inputs for of in known_kinds):
+            raise ValueError("a baseline of recordings is of other features")

@@ -112,6 +112,7 @@ def _build(tensors: dict[str, Tensor], facts: dict[str, Any]) -> TimeStepper:
         calibration=built.get("trust.calibration."),
         region=None if region is None else replace(region, names=coordinates.names),
         baselines=built.get("trust.baseline."),
+        recording_baselines=built.get("trust.recording."),
         notes=tuple(facts["notes"]),
         seconds=float(facts["seconds"]),
         fitted_by=facts.get("fitted_by", ""),

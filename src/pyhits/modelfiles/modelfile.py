@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from pyhits.baselines.fitted import FittedBaselines
+from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.coordinates.inputs import Inputs
 from pyhits.data.declared_grid import DeclaredGrid
@@ -65,6 +66,7 @@ _UNCERTAINTY = Record(
         "calibration": Calibration.schema,
         "region": Region.schema,
         "baselines": FittedBaselines.schema,
+        "recording_baselines": RecordingBaselines.schema,
     },
 )
 
@@ -199,6 +201,9 @@ def parts(facts: dict[str, Any], d: int, n: int) -> dict[str, Part]:
     if "baselines" in known:
         about = {"kinds": known["baselines"], "dt": float(facts["dt"])}
         found["trust.baseline."] = Part(FittedBaselines, about)
+    if "recording_baselines" in known:
+        about = {"kinds": known["recording_baselines"], "dt": float(facts["dt"])}
+        found["trust.recording."] = Part(RecordingBaselines, about)
     return found | _scales(facts["scales"], n + PER_INPUT * len(names))
 
 

@@ -68,6 +68,7 @@ def _parts(model: FittedModel) -> dict[str, Stored]:
         "trust.calibration.": model.calibration,
         "trust.region.": model.region,
         "trust.baseline.": model.baselines,
+        "trust.recording.": model.recording_baselines,
     }
     found |= {f"scale.{size}.": flow_map for size, flow_map in model.flow_maps.items()}
     return {prefix: part for prefix, part in found.items() if part is not None}
@@ -88,6 +89,8 @@ def _uncertainty(model: FittedModel) -> dict[str, Any]:
         found["region"] = model.region.plain()
     if model.baselines is not None:
         found["baselines"] = list(model.baselines.by_kind)
+    if model.recording_baselines is not None:
+        found["recording_baselines"] = list(model.recording_baselines.by_kind)
     return found
 
 

@@ -1,0 +1,340 @@
+"""Maps from the last rows to the next, stepped again and again: linear, and of products of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from pyhits.baselines.chosen import ChosenBaseline, Option, Tried, finite
+from pyhits.baselines.origins import Origins
+from pyhits.baselines.periods import periods
+from pyhits.baselines.simple import BASELINES
+from pyhits.hierarchy.divergence import DIVERGED
+from pyhits.numerics.basis import Monomials, n_monomials
+from pyhits.numerics.ridge import Ridge
+from pyhits.util.stored import Array
+
+#: Relative ridges tried, the strongest first, as powers of ten.
+_RIDGES = (-2, -3, -5, -8, -13)
+
+#: Lags tried, beside those that a period asks for; terms of one regression, at most, and terms up
+#: to which rounding is kept small.
+_LAGS, _MOST_TERMS, _EXACT_TERMS = (1, 2, 4, 8, 16, 32, 64), 150, 30
+
+#: Rows times squared terms of one regression, at most.
+_MOST_WORK = 2e7
+
+#: Rows, strides and degrees of a nonlinear vector autoregression; and numbers that it is of.
+_ROWS, _STRIDES, _DEGREES, _MOST_NUMBERS = (1, 2, 3, 5), (1, 2, 4, 8), (2, 3), 6
+
+
+class _Stepped(ChosenBaseline):
+    """Changes from row to row as a map of earlier rows, by ridge regression."""
+
+    arrays: ClassVar[Mapping[str, Array]] = {**ChosenBaseline.arrays, "weights": Array(2)}
+
+    weights_: np.ndarray
+
+    def _learned(self) -> dict[str, np.ndarray]:
+        return super()._learned() | {"weights": self.weights_}
+
+    def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
+        super()._set_learned(arrays)
+        self.weights_ = finite(arrays["weights"], 2)
+        d = self.n_features_in_
+        if self.weights_.shape != (self._terms(self.option_, d), d):
+            raise ValueError(f"the baseline {self.kind!r} has weights of another shape")
+        self.n_parameters_ = self.weights_.size
+
+    @classmethod
+    def _terms(cls, option: Option, d: int) -> int:
+        """Return the number of terms of each feature's map."""
+        raise NotImplementedError
+
+
+@BASELINES.register
+class Autoregression(_Stepped):
+    """Linear in the last rows, of each feature by itself or of all together.
+
+    Rows, or their differences to the rows before or one season before, are what is stepped; which,
+    how many and under which ridge is chosen.
+
+    Attributes
+    ----------
+    option_ : tuple of int
+        Rows; lag of the differences, 0 for none; whether features are joint; exponent of the ridge,
+        without its sign.
+    weights_ : array, shape (terms, d)
+    """
+
+    kind: ClassVar[str] = "ar"
+    cost = 3
+
+    @property
+    def label(self) -> str:
+        """Name in a table, with the rows and the differences."""
+        rows, lag, joint, _ = self.option_
+        about = [f"{rows} rows" if rows > 1 else "1 row"]
+        about += [f"differences over {lag}"] if lag else []
+        about += ["joint"] if joint and self.n_features_in_ > 1 else []
+        return f"{self.kind} ({', '.join(about)})"
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that a forecast looks at."""
+        return self.option_[0] + self.option_[1]
+
+    def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
+        longest, d = len(max(train, key=len)), train[0].shape[1]
+        seasons = periods(train, 2)
+        near = {p + k for p in seasons for k in (0, 1)} | {2 * p for p in seasons}
+        for lags in sorted({*_LAGS, *near}):
+            for lag in (0, 1, *seasons):
+                if lags + lag > min(origins.rows, 2 * longest // 5):
+                    continue
+                for joint in (0, 1) if d > 1 else (0,):
+                    if self._terms((lags, lag, joint, 0), d) > _MOST_TERMS:
+                        continue
+                    weights = _linear(train, lags, lag, joint, _RIDGES)
+                    every = _stepped(origins.history, origins.horizon, weights, (lags, lag, joint))
+                    for power, ahead in zip(_RIDGES, every, strict=True):
+                        yield Tried((lags, lag, joint, -power), ahead)
+
+    def _default(self, train: Sequence[np.ndarray]) -> Option:
+        return (1, 0, 0, -_RIDGES[0])
+
+    def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
+        self.weights_ = _linear(train, *option[:3], (-option[3],))[0]
+        self.n_parameters_ = self.weights_.size
+
+    def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
+        return _stepped(rows, n_steps, self.weights_[None], self.option_)[0]
+
+    @classmethod
+    def _terms(cls, option: Option, d: int) -> int:
+        return 1 + option[0] * (d if option[2] else 1)
+
+    @classmethod
+    def _limits(cls) -> tuple[tuple[int, int], ...]:
+        return (1, 1 << 16), (0, 1 << 16), (0, 1), (0, 16)
+
+
+def _linear(
+    train: Sequence[np.ndarray], lags: int, lag: int, joint: int, ridges: Sequence[int]
+) -> np.ndarray:
+    """Return the weights of linear maps under each ridge, ``(ridges, terms, d)``."""
+    series = [rows[lag:] - rows[:-lag] if lag else rows for rows in train]
+    d = series[0].shape[1]
+    windows = [
+        np.lib.stride_tricks.sliding_window_view(one[:-1], lags, axis=0)[..., ::-1]
+        for one in series
+        if len(one) > lags
+    ]
+    penalties = [10.0**power for power in ridges]
+    if not windows:
+        return np.zeros((len(ridges), 1 + lags * (d if joint else 1), d))
+    before = np.concatenate(windows)
+    now = np.concatenate([one[lags:] - _base(one[lags - 1 : -1], lag) for one in series
+                          if len(one) > lags])  # fmt: skip
+    before, now = _some(before, now, lags * (d if joint else 1))
+    if joint:
+        return _solved(before.transpose(0, 2, 1).reshape(len(before), -1), now, penalties)
+    each = [_solved(before[:, j], now[:, j : j + 1], penalties) for j in range(d)]
+    return np.concatenate(each, axis=2)
+
+
+def _base(rows: np.ndarray, lag: int) -> np.ndarray:
+    """Return what changes are added to: the row itself, or nothing where rows are differences."""
+    return np.zeros_like(rows) if lag else rows
+
+
+def _some(before: np.ndarray, now: np.ndarray, terms: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return as many of the windows as are affordable, the last ones."""
+    most = int(max(2 * terms, _MOST_WORK / (terms + 1) ** 2))
+    return before[-most:], now[-most:]
+
+
+def _solved(design: np.ndarray, targets: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
+    """Return weights with a constant first, under each penalty; the constant is not penalised."""
+    mean, centre = design.mean(axis=0), targets.mean(axis=0)
+    ridge = Ridge(
+        torch.from_numpy(design - mean),
+        torch.from_numpy(targets - centre),
+        products=design.shape[1] > _EXACT_TERMS,
+    )
+    weights = ridge.path(penalties).numpy()
+    constant = centre - mean @ weights
+    return np.concatenate([constant[:, None], weights], axis=1)
+
+
+def _stepped(
+    rows: np.ndarray, n_steps: int, weights: np.ndarray, option: Sequence[int]
+) -> np.ndarray:
+    """Step scaled rows forward with linear maps.
+
+    Parameters
+    ----------
+    rows : array, shape (n, time, d)
+    weights : array, shape (maps, terms, d)
+
+    Returns
+    -------
+    array, shape (maps, n, n_steps, d)
+    """
+    lags, lag, joint = option[:3]
+    maps, (n, time, d) = len(weights), rows.shape
+    series = rows[:, lag:] - rows[:, : time - lag] if lag else rows
+    # Oldest first, as the rows are; each feature by itself is a map of one feature.
+    if joint:
+        linear = weights[:, 1:].reshape(maps, lags, d, d)[:, ::-1].reshape(1, maps, lags * d, d)
+        seen, constant = series[None, :, -lags:], weights[None, :, :1]
+    else:
+        linear = weights[:, :0:-1].transpose(2, 0, 1)[..., None]
+        seen = series[:, -lags:].transpose(2, 0, 1)[..., None]
+        constant = weights[:, :1].transpose(2, 0, 1)[..., None]
+    groups, width = len(seen), seen.shape[-1]
+    past = np.empty((groups, maps, n, lags + n_steps, width))
+    past[:, :, :, :lags] = seen[:, None]
+    flat = past.reshape(groups, maps, n, -1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in range(n_steps):
+            change = flat[..., k * width : (k + lags) * width] @ linear + constant
+            past[:, :, :, k + lags] = change if lag else change + past[:, :, :, k + lags - 1]
+        ahead = past[:, :, :, lags:]
+        ahead = ahead[0] if joint else ahead[..., 0].transpose(1, 2, 3, 0)
+        if not lag:
+            return ahead
+        last = np.broadcast_to(rows[None, :, -lag:], (maps, n, lag, d)).reshape(maps * n, lag, d)
+        return _summed(ahead.reshape(maps * n, n_steps, d), last, lag).reshape(ahead.shape)
+
+
+def _summed(changes: np.ndarray, last: np.ndarray, lag: int) -> np.ndarray:
+    """Return rows whose differences over ``lag`` rows are given, from the last rows on."""
+    n, n_steps, d = changes.shape
+    turns = -(-n_steps // lag)
+    padded = np.zeros((n, turns * lag, d))
+    padded[:, :n_steps] = changes
+    sums = np.cumsum(padded.reshape(n, turns, lag, d), axis=1) + last[:, None]
+    return np.asarray(sums.reshape(n, -1, d)[:, :n_steps])
+
+
+@BASELINES.register
+class NVAR(_Stepped):
+    """Changes from row to row as polynomials of a few earlier rows, some rows apart.
+
+    Nonlinear vector autoregression (Gauthier et al. 2021, Nat. Commun. 12, 5564). Rows, stride,
+    degree and ridge are chosen.
+
+    Attributes
+    ----------
+    option_ : tuple of int
+        Rows, stride, degree, exponent of the ridge without its sign.
+    weights_ : array, shape (terms, d)
+    """
+
+    kind: ClassVar[str] = "nvar"
+    cost = 4
+
+    @property
+    def label(self) -> str:
+        """Name in a table, with rows, stride and degree."""
+        rows, stride, degree, _ = self.option_
+        apart = f" {stride} apart" if stride > 1 and rows > 1 else ""
+        return f"{self.kind} (degree {degree}, {rows} row{'s' * (rows > 1)}{apart})"
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that a forecast looks at."""
+        return (self.option_[0] - 1) * self.option_[1] + 1
+
+    def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
+        d, n = train[0].shape[1], sum(map(len, train))
+        for degree in _DEGREES:
+            for rows in _ROWS:
+                terms = self._terms((rows, 1, degree, 0), d)
+                if terms > min(_MOST_TERMS, 2 * n // 5) or (rows > 1 and rows * d > _MOST_NUMBERS):
+                    continue
+                for stride in _STRIDES if rows > 1 else (1,):
+                    if (rows - 1) * stride + 1 > min(origins.rows, 2 * n // 5):
+                        continue
+                    shape = (rows, stride, degree)
+                    weights = _polynomial(train, shape, _RIDGES)
+                    every = _polynomial_steps(origins.history, origins.horizon, weights, shape)
+                    for power, ahead in zip(_RIDGES, every, strict=True):
+                        yield Tried((*shape, -power), ahead)
+
+    def _default(self, train: Sequence[np.ndarray]) -> Option:
+        return (1, 1, 1, -_RIDGES[0])
+
+    def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
+        self.weights_ = _polynomial(train, option[:3], (-option[3],))[0]
+        self.n_parameters_ = self.weights_.size
+
+    def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
+        return _polynomial_steps(rows, n_steps, self.weights_[None], self.option_)[0]
+
+    @classmethod
+    def _terms(cls, option: Option, d: int) -> int:
+        return n_monomials(option[0] * d, option[2])
+
+    @classmethod
+    def _limits(cls) -> tuple[tuple[int, int], ...]:
+        return (1, max(_ROWS)), (1, max(_STRIDES)), (1, max(_DEGREES)), (0, 16)
+
+
+def _polynomial(
+    train: Sequence[np.ndarray], shape: Sequence[int], ridges: Sequence[int]
+) -> np.ndarray:
+    """Return the weights of polynomial maps under each ridge, ``(ridges, terms, d)``."""
+    rows, stride, degree = shape
+    span = (rows - 1) * stride
+    long = [one for one in train if len(one) > span + 1]
+    d = train[0].shape[1]
+    if not long:
+        return np.zeros((len(ridges), n_monomials(rows * d, degree), d))
+    before = np.concatenate(
+        [
+            np.concatenate(
+                [one[span - k * stride : len(one) - 1 - k * stride] for k in range(rows)], axis=1
+            )
+            for one in long
+        ]
+    )
+    now = np.concatenate([np.diff(one[span:], axis=0) for one in long])
+    before, now = _some(before, now, n_monomials(rows * d, degree))
+    terms = Monomials(rows * d, degree)(before.T).T
+    return _solved(terms[:, 1:], now, [10.0**power for power in ridges])
+
+
+def _polynomial_steps(
+    rows: np.ndarray, n_steps: int, weights: np.ndarray, shape: Sequence[int]
+) -> np.ndarray:
+    """Step scaled rows forward with polynomial maps.
+
+    Parameters
+    ----------
+    rows : array, shape (n, time, d)
+    weights : array, shape (maps, terms, d)
+
+    Returns
+    -------
+    array, shape (maps, n, n_steps, d)
+    """
+    count, stride, degree = shape[:3]
+    maps, (n, _, d) = len(weights), rows.shape
+    span = (count - 1) * stride + 1
+    basis = Monomials(count * d, degree)
+    past = np.empty((span + n_steps, d, maps, n))
+    past[:span] = rows[:, -span:].transpose(1, 2, 0)[:, :, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in range(span, span + n_steps):
+            seen = past[k - 1 - stride * np.arange(count)].reshape(count * d, maps, n)
+            change = np.matmul(basis(seen).transpose(1, 2, 0), weights)
+            past[k] = past[k - 1] + change.transpose(2, 0, 1)
+            if k % 16 == 0 and not (np.abs(past[k]) < DIVERGED).any():
+                past[k:] = np.nan
+                break
+    return past[span:].transpose(2, 3, 0, 1)

@@ -1,0 +1,175 @@
+"""Rolling origins: the rows of recordings that forecasts are tried from, before and after."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pyhits.data.stretches import evenly
+
+#: Fewer recordings than this are cut by time; of more some are left out.
+FEW = 5
+
+#: Shares of a recording that are fitted to before what follows is forecast.
+_CUTS = (0.6, 0.8)
+
+#: Squared error, in variances, beyond which a forecast is no worse.
+_WORST = 16.0
+
+#: What may be given away in any case for a simpler choice.
+_TIE = 0.02
+
+
+@dataclass(frozen=True)
+class OriginLimits:
+    """How many origins there are, and how much around them is looked at.
+
+    Attributes
+    ----------
+    rows : int
+        Rows up to an origin, at most.
+    horizon : int
+        Rows after it, at most.
+    most : int
+        Origins in all, at most; one of each recording at least.
+    """
+
+    rows: int
+    horizon: int
+    most: int
+
+
+@dataclass(frozen=True, eq=False)
+class Origins:
+    """Rows up to some origins, and those that follow.
+
+    Attributes
+    ----------
+    history : array, shape (n, rows, d)
+        The last is the origin.
+    truth : array, shape (n, horizon, d)
+        NaN beyond the end of a recording.
+    recording, at : array of int, shape (n,)
+        The recording of each, and its row there.
+    """
+
+    history: np.ndarray
+    truth: np.ndarray
+    recording: np.ndarray
+    at: np.ndarray
+
+    @classmethod
+    def of(
+        cls, recordings: Sequence[np.ndarray], begins: Sequence[int], limits: OriginLimits
+    ) -> Origins:
+        """Take origins spread evenly over the rows from ``begins`` on.
+
+        Parameters
+        ----------
+        recordings : sequence of array, shape (time, d)
+        begins : sequence of int
+            First origin of each recording.
+        limits : OriginLimits
+        """
+        last = [len(one) - 2 for one in recordings]
+        usable = [k for k, begin in enumerate(begins) if 0 <= begin <= last[k]]
+        usable = [usable[k] for k in evenly(len(usable), limits.most)] if usable else []
+        d = recordings[0].shape[1]
+        if not usable:
+            none = np.empty(0, dtype=np.int64)
+            return cls(np.empty((0, 1, d)), np.empty((0, 1, d)), none, none)
+        each = max(1, limits.most // len(usable))
+        rows = max(1, min(limits.rows, *(begins[k] + 1 for k in usable)))
+        longest = max(len(recordings[k]) - 1 - begins[k] for k in usable)
+        horizon = max(1, min(limits.horizon, longest))
+        before, after, places = [], [], []
+        for k in usable:
+            one = recordings[k]
+            at = np.unique(np.linspace(begins[k], last[k], each).astype(np.int64))
+            padded = np.concatenate([one, np.full((horizon, d), np.nan)])
+            before.append(one[at[:, None] + np.arange(1 - rows, 1)])
+            after.append(padded[at[:, None] + np.arange(1, horizon + 1)])
+            places.append(at)
+        owner = np.repeat(usable, list(map(len, places)))
+        return cls(np.concatenate(before), np.concatenate(after), owner, np.concatenate(places))
+
+    def __len__(self) -> int:
+        return len(self.history)
+
+    @property
+    def rows(self) -> int:
+        """Rows up to an origin."""
+        return int(self.history.shape[1])
+
+    @property
+    def horizon(self) -> int:
+        """Rows after an origin."""
+        return int(self.truth.shape[1])
+
+    def errors(self, ahead: np.ndarray) -> np.ndarray:
+        """Return bounded mean squared errors of each origin; ``(n, horizon, d)`` to ``(n,)``."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            squares = np.square(ahead - self.truth)
+        known = np.isfinite(self.truth)
+        squares = np.where(np.isfinite(squares), np.minimum(squares, _WORST), _WORST)
+        sums = np.where(known, squares, 0.0).sum(axis=(1, 2))
+        return np.asarray(sums / np.maximum(known.sum(axis=(1, 2)), 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Rows to fit to, and origins in others."""
+
+    train: list[np.ndarray]
+    origins: Origins
+
+
+def folds_of(train: Sequence[np.ndarray], limits: OriginLimits) -> list[Fold]:
+    """Return parts of the rows with origins in what follows, or in the others.
+
+    Recordings are cut twice, and what follows a cut up to the next is forecast. Of many
+    trajectories every third is forecast, from half its length on.
+
+    Parameters
+    ----------
+    train : sequence of array, shape (time, d)
+    limits : OriginLimits
+        Of all folds together.
+    """
+    if len(train) >= FEW:
+        is_left_out = np.arange(len(train)) % 3 == 2
+        first = [one for one, out in zip(train, is_left_out, strict=True) if not out]
+        rest = [one for one, out in zip(train, is_left_out, strict=True) if out]
+        begins = [max(len(one) // 2 - 1, 0) for one in rest]
+        origins = Origins.of(rest, begins, limits)
+        return [Fold(first, origins)] if len(origins) else []
+    found = []
+    for cut, end in itertools.pairwise([*_CUTS, 1.0]):
+        ends = [max(round(end * len(one)), 3) for one in train]
+        begins = [max(round(cut * len(one)) - 1, 1) for one in train]
+        seen = [one[:stop] for one, stop in zip(train, ends, strict=True)]
+        origins = Origins.of(seen, begins, replace(limits, most=max(1, limits.most // len(_CUTS))))
+        if len(origins):
+            first = [one[: begin + 1] for one, begin in zip(train, begins, strict=True)]
+            found.append(Fold(first, origins))
+    return found
+
+
+def simplest_as_good(errors: np.ndarray, independent: float) -> int:
+    """Return the first candidate whose errors are within a standard error of the best.
+
+    Parameters
+    ----------
+    errors : array, shape (candidates, n)
+        The simplest first, at the same origins.
+    independent : float
+        About how many origins far from each other tell as much.
+    """
+    means = errors.mean(axis=1)
+    best = int(means.argmin())
+    spread = (errors - errors[best]).std(axis=1) / np.sqrt(independent)
+    allowed = np.where(means <= 2 * means[best], spread, 0.0)
+    return int((means <= means[best] + np.maximum(allowed, _TIE * means[best])).argmax())
