@@ -9,6 +9,7 @@ import numpy as np
 
 from pyhits.baselines.analog import Analog
 from pyhits.baselines.autoregression import NVAR, Autoregression
+from pyhits.baselines.base import blank_diverged
 from pyhits.baselines.direct import DLinear
 from pyhits.baselines.drift import SeasonalDrift
 from pyhits.baselines.reservoir import EchoState
@@ -75,4 +76,6 @@ def _ahead(
     baseline: SimpleBaseline, rows: np.ndarray, states: np.ndarray, n_steps: int
 ) -> np.ndarray:
     """Return forecasts from rows, ``(n, n_steps + 1, d)``; NaN where one diverged."""
-    return baseline.forecast_from(rows, n_steps, on_divergence="return")
+    scaled = np.array(baseline.ahead(baseline.scaling_.transform(rows), n_steps))
+    blank_diverged(scaled, raises=False)
+    return np.concatenate([rows[:, -1:], baseline.scaling_.inverse_transform(scaled)], axis=1)
