@@ -60,6 +60,7 @@ def test_means_and_trends_by_hand() -> None:
         trend = np.einsum("j,njk->nk", 0.75 * middle, part)
         assert np.allclose(told[:, row, 3:], trend)
     assert np.array_equal(over_steps(u, 1), np.concatenate([u, 0 * u], axis=-1))
+    assert np.array_equal(over_steps(u, 4, [2]), told[..., [0, 1, 2, 5]])
 
 
 @pytest.mark.parametrize("size", [2, 3, 64])
@@ -417,7 +418,7 @@ def test_inputs_on_the_command_line(tmp_path: Path) -> None:
 
 
 def test_a_range_is_measured() -> None:
-    inputs = Inputs.of(["a", "b"], np.array([[0.0, 5.0], [2.0, 5.0]]))
+    inputs = Inputs.of(["a", "b"], np.array([[0.0, 5.0], [2.0, 5.0]]), np.array([0, 2]))
     assert inputs.scale[1] == 1.0
     assert inputs.outside(np.array([[1.0, 5.0]])) == []
     assert inputs.outside(np.array([[1.0, 5.1], [-0.1, 5.0]])) == ["a", "b"]

@@ -8,8 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyhits.coordinates.inputs import Inputs, acting
-from pyhits.coordinates.starts import InitialStates, Starts, as_states, endings, histories
+from pyhits.coordinates.inputs import Inputs, acting, last_inputs
+from pyhits.coordinates.starts import (
+    InitialStates,
+    Starts,
+    as_states,
+    endings,
+    histories,
+    without_first,
+)
 from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.grid import Grid
 from pyhits.data.matching import are_states_alone, as_trajectories, in_same_steps, matched
@@ -27,7 +34,7 @@ class Encoded(NamedTuple):
     ----------
     states : Trajectories
     inputs : array, shape (n_rows, k), or None
-        In the user's units, on the rows of ``states``.
+        In the user's units, on the rows of ``states``, each so many rows back as it acts from.
     """
 
     states: Trajectories
@@ -70,9 +77,19 @@ class Coordinates:
         return len(self.feature_names)
 
     @property
-    def history(self) -> int:
-        """Rows that a forecast starts from: more than 1 with delays."""
+    def state_rows(self) -> int:
+        """Rows of states that a forecast starts from: more than 1 with delays."""
         return 1 if self.encoder is None else self.encoder.history
+
+    @property
+    def history(self) -> int:
+        """Rows of a recording that a forecast starts from: its states', and its inputs' as well."""
+        return max(self.state_rows, 1 if self.inputs is None else 1 + self.inputs.memory)
+
+    @property
+    def trends(self) -> list[int] | None:
+        """Columns of delayed inputs of which steps of many rows see the trends."""
+        return None if self.inputs is None else self.inputs.trends
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,14 +137,22 @@ class Coordinates:
     def encode(self, data: Trajectories) -> Encoded:
         """Return encoded states and the inputs on their rows.
 
-        Where delays take the first rows of a trajectory, its first inputs go with them.
+        Delays, of states and of inputs, take the first rows of every trajectory.
         """
-        states, inputs = self.split(data)
-        if self.encoder is None:
-            return Encoded(states, inputs)
+        states, _ = self.split(data)
+        inputs = self.delayed_inputs(data)
         if inputs is not None:
             inputs = later_rows(inputs, states, self.history - 1)
-        return Encoded(self.encoder.transform(states), inputs)
+        if self.encoder is not None:
+            states = self.encoder.transform(states)
+        return Encoded(without_first(states, self.history - self.state_rows), inputs)
+
+    def delayed_inputs(self, data: Trajectories) -> np.ndarray | None:
+        """Return the inputs that data hold on all rows, each so many rows back as it acts from."""
+        states, inputs = self.split(data)
+        if self.inputs is None or inputs is None:
+            return None
+        return self.inputs.delayed_packed(inputs, states.offsets)
 
     def scaled_inputs(self, encoded: Encoded) -> np.ndarray | None:
         """Return the inputs as flow maps see them."""
@@ -138,7 +163,7 @@ class Coordinates:
     def encode_starts(self, states: np.ndarray) -> np.ndarray:
         """Return the coordinates of initial states; ``(n, d)`` or histories to ``(n, k)``."""
         if self.encoder is None:
-            return states
+            return states if states.ndim == 2 else states[:, -1]
         rows = states if states.ndim == 3 else states[:, None]
         return np.asarray(self.encoder.transform(rows)[:, -1])
 
@@ -154,19 +179,22 @@ class Coordinates:
         """
         times = None
         if isinstance(initial_states, Trajectories):
-            states, _ = self.split(self.recorded(initial_states, inputs=False))
-            initial_states, rest = histories(states, self.history)
+            states, inputs = self.split(self.recorded(initial_states, inputs=False))
+            rows = self.state_rows if inputs is None else self.history
+            initial_states, rest = histories(states, rows)
             times = rest.start_times
+            if rows > self.state_rows == 1:
+                initial_states = initial_states[:, -1]
         elif isinstance(initial_states, Starts):
             initial_states, times = initial_states
         else:
             initial_states = self.rows(initial_states)
-        found, single = as_states(initial_states, self.feature_names, self.history)
+        found, single = as_states(initial_states, self.feature_names, self.state_rows)
         return InitialStates(found, times, single)
 
     def endings(self, data: Trajectories) -> Starts:
         """Return what forecasts go on from: the last rows of each trajectory."""
-        return endings(self.split(data)[0], self.history)
+        return endings(self.split(data)[0], self.state_rows)
 
     def beginnings(self, data: Trajectories) -> tuple[np.ndarray, Trajectories]:
         """Return what forecasts of trajectories start from, and the rows from that state on."""
@@ -180,33 +208,77 @@ class Coordinates:
         The shape is ``(n, time - 1, k)``; the last inputs of a trajectory that ends early are
         repeated.
         """
-        if self.inputs is None:
-            return None
         states, inputs = self.split(self.recorded(data, inputs=False))
         if inputs is None:
             return None
         return Stretches.whole(states.offsets, self.history).gather_inputs(inputs)
 
-    def check_inputs(self, inputs: Any, n: int, n_steps: int) -> np.ndarray | None:
-        """Return the inputs of a forecast in the user's units, ``(n or 1, n_steps, k)``.
+    def inputs_before(self, data: Trajectories, *, end: bool = False) -> np.ndarray | None:
+        """Return the inputs before the rows that forecasts start from, ``(n, memory, k)``.
+
+        Those are where trajectories begin, or their last rows. None where the data do not hold
+        enough of them, or none is asked for.
+        """
+        _, inputs = self.split(data)
+        if self.inputs is None or inputs is None or self.inputs.memory == 0:
+            return None
+        memory = self.inputs.memory
+        starts = data.offsets[1:] - 1 if end else data.offsets[:-1] + self.history - 1
+        if (starts - memory < data.offsets[:-1]).any():
+            return None
+        return np.asarray(inputs[starts[:, None] + np.arange(-memory, 0)])
+
+    def check_inputs(
+        self, inputs: Any, n: int, n_steps: int, past: Any = None
+    ) -> np.ndarray | None:
+        """Return the inputs of a forecast, each so many rows back as it acts from.
+
+        Parameters
+        ----------
+        inputs : any
+            As users give them, from the initial states on.
+        n, n_steps : int
+            Trajectories and steps of the forecast.
+        past : any, optional
+            Inputs before the initial states, likewise, of which the last count; by default the
+            first of ``inputs`` is taken for these, and a warning says so.
+
+        Returns
+        -------
+        array, shape (n or 1, n_steps, n_columns)
+            In the user's units.
 
         Raises
         ------
         ArgumentError
             They are missing, too few, or nobody asked for them.
         """
-        if self.inputs is None:
-            if inputs is not None:
+        own = self.inputs
+        if own is None:
+            if inputs is not None or past is not None:
                 raise ArgumentError("This model was fitted without inputs; leave inputs=... out.")
             return None
-        found = acting(inputs, self.inputs.names, n, n_steps)
-        beyond = self.inputs.outside(found)
+        found = acting(inputs, own.names, n, n_steps)
+        beyond = own.outside(found)
         if beyond:
             warn(
                 f"The input {beyond[0]!r} leaves the range of the training data: nothing is "
                 "promised there."
             )
-        return found
+        if own.memory == 0:
+            return own.delayed(found)
+        if past is None:
+            warn(
+                f"The inputs before the initial states are not known: the first of them is taken "
+                f"for the {own.memory} row(s) before, too. Give them as past_inputs=..., or go on "
+                "from a recording that holds them."
+            )
+            before = found[:, :1].repeat(own.memory, axis=1)
+        else:
+            before = last_inputs(past, own.names, n, own.memory)
+        both = max(len(before), len(found))
+        rows = [np.broadcast_to(part, (both, *part.shape[1:])) for part in (before, found)]
+        return own.delayed(np.concatenate(rows, axis=1))
 
     # The way back, and to other data
 
@@ -233,9 +305,9 @@ class Coordinates:
         encoder = None if self.encoder is None else self.encoder.refitted(states)
         same = replace(self, encoder=encoder)
         encoded = same.encode(data)
-        inputs = self.inputs
-        if inputs is not None and encoded.inputs is not None:
-            inputs = Inputs.of(inputs.names, encoded.inputs)
+        inputs, values = self.inputs, self.split(data)[1]
+        if inputs is not None and values is not None:
+            inputs = Inputs.of(inputs.names, values, data.offsets, inputs.lags)
         scaling = self.scaling.refitted(encoded.states.values)
         return replace(same, scaling=scaling, inputs=inputs)
 

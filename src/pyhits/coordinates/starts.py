@@ -116,14 +116,33 @@ def histories(data: Trajectories, history: int) -> tuple[np.ndarray, Trajectorie
             f"Trajectory {short[0]} has {data.lengths[short[0]]} rows; the model's delays take "
             f"{history} to start from, and one to compare with."
         )
-    rest = Trajectories(
-        [rows[history - 1 :] for rows in data],
+    rest = without_first(data, history - 1)
+    return data.values[data.offsets[:-1, None] + np.arange(history)], rest
+
+
+def without_first(data: Trajectories, n_rows: int) -> Trajectories:
+    """Return trajectories without their first rows.
+
+    Raises
+    ------
+    DataError
+        One has no more rows; it is named.
+    """
+    if n_rows == 0:
+        return data
+    short = np.flatnonzero(data.lengths <= n_rows)
+    if len(short):
+        raise DataError(
+            f"Trajectory {short[0]} has {data.lengths[short[0]]} rows; what acts on it at its "
+            f"first state takes {n_rows} before."
+        )
+    return Trajectories(
+        [rows[n_rows:] for rows in data],
         data.dt,
         feature_names=data.feature_names,
-        start_times=data.start_times + (history - 1) * data.dt,
+        start_times=data.start_times + n_rows * data.dt,
         axis=data.axis,
     )
-    return data.values[data.offsets[:-1, None] + np.arange(history)], rest
 
 
 def endings(data: Trajectories, history: int) -> Starts:

@@ -182,7 +182,9 @@ def _fitted_to(model: FittedModel, data: Trajectories) -> FittedMaps:
     scaled = coordinates.scaled_inputs(encoded)
     inputs = None if scaled is None else (scaled, scaled)
     jobs = make_jobs(
-        TrainingData(encoded.states, encoded.states, coordinates.scaling, inputs),
+        TrainingData(
+            encoded.states, encoded.states, coordinates.scaling, inputs, coordinates.trends
+        ),
         JobSettings(model.recipe, dense=model.dense, dtype=model.dtype),
         sorted({min(model.flow_maps), *coupled}),
     )
@@ -199,7 +201,8 @@ def _source(
 ) -> ForecastData:
     """Return recordings and how they are forecast, each part by flow maps of its own."""
     every = parts[0] if len(parts) == 1 else joined(parts)
-    states, inputs = model.coordinates.split(every)
+    states, _ = model.coordinates.split(every)
+    inputs = model.coordinates.delayed_inputs(every)
     ends = np.cumsum([part.n_rows for part in parts])
 
     def forecast_at(

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from pyhits.coordinates.coordinates import later_rows
-from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.encoders import Chain, DelayEmbedding
 from pyhits.encoders.chain import links, without_idle
 from pyhits.fit.planning import FEW_TRAJECTORIES
@@ -129,7 +128,7 @@ def _with_needed_delays(problem: Problem, clock: Clock) -> Problem:
 def _check_size(problem: Problem) -> None:
     """Raise an ArgumentError where states are too long, or nets too wide, for the memory."""
     settings, train = problem.settings, problem.states.train
-    n_features = train.n_features + PER_INPUT * len(problem.input_names)
+    n_features = train.n_features + problem.input_width
     resolved = problem.recipe.resolve(n_features, len(train), train.n_rows)
     as_they_are = settings.encoder is not None and not links(settings.encoder)
     asked = as_they_are or settings.hidden_sizes is not None

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 from sklearn.base import clone
 
-from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.fit.denoising import take_noise_off
 from pyhits.fit.encoding import add_rows, encode
 from pyhits.fit.planning import default_step_sizes, nets_note
@@ -45,7 +44,7 @@ def prepare(problem: Problem, clock: Clock) -> Problem:
 def resolve(problem: Problem) -> Problem:
     """Settle what the recipe leaves open, by the size of the data."""
     train = problem.states.train
-    n_features = train.n_features + PER_INPUT * len(problem.input_names)
+    n_features = train.n_features + problem.input_width
     return replace(problem, recipe=problem.recipe.resolve(n_features, len(train), train.n_rows))
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from pyhits.coordinates.coordinates import Coordinates, split_features
-from pyhits.coordinates.inputs import Inputs, attach
+from pyhits.coordinates.inputs import Inputs, Lags, attach
 from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.diagnostics import compare, examine
 from pyhits.data.grid import Grid
@@ -53,7 +53,10 @@ class Problem:
         The same with their noise.
     input_names : tuple of str
     inputs : Parts of array, shape (n_rows, k), or None
-        Inputs on the rows of ``states``, in the user's units.
+        Inputs on the rows of ``states``, in the user's units, each so many rows back as it acts
+        from.
+    lags : tuple of tuple of int
+        How many rows back that is, of each input.
     encoder : Chain or None
         Between the user's rows and the scaling.
     scaling : Standardise
@@ -80,6 +83,7 @@ class Problem:
     encoder: Chain | None
     scaling: Standardise
     grid: Grid | None
+    lags: Lags = ()
     noise: Denoised | None = None
     step_sizes: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
@@ -98,18 +102,32 @@ class Problem:
             dt=self.given.dt,
             scaling=self.scaling,
             encoder=self.encoder,
-            inputs=Inputs.of(self.input_names, self.inputs.train) if self.inputs else None,
+            inputs=self._inputs,
             axis=self.given.axis.steps_alone(),
             grid=self.grid,
         )
 
+    @cached_property
+    def _inputs(self) -> Inputs | None:
+        """What is known of the inputs; None without any."""
+        names, train = self.input_names, self.split.train
+        if not names:
+            return None
+        return Inputs.of(names, train.values[:, -len(names) :], train.offsets, self.lags)
+
+    @property
+    def input_width(self) -> int:
+        """Numbers that a step of many rows sees of the inputs."""
+        own = self._inputs
+        return 0 if own is None else own.n_columns + len(own.trends)
+
     @property
     def scaled_inputs(self) -> Parts | None:
         """The inputs as flow maps see them; None without any."""
-        told = self.coordinates.inputs
-        if self.inputs is None or told is None:
+        own = self._inputs
+        if self.inputs is None or own is None:
             return None
-        return Parts(*(told.scaled(part) for part in self.inputs))
+        return Parts(*(own.scaled(part) for part in self.inputs))
 
     def with_states(self, train: Trajectories, validation: Trajectories, **changes: Any) -> Problem:
         """Return the problem with other states, as they are observed."""
@@ -183,6 +201,7 @@ def pose(
         observed=Parts(train, validated),
         input_names=names,
         inputs=Parts(acting, validated_acting) if names else None,
+        lags=((0,),) * len(names),
         encoder=encoder,
         scaling=scaling,
         grid=grid,

@@ -90,7 +90,7 @@ def _jobs(model: FittedModel, coordinates: Coordinates, data: AllRows) -> list[S
     """Return what is to be fitted to all rows, one job a scale."""
     inputs = None if data.inputs is None else (data.inputs, data.inputs)
     return make_jobs(
-        TrainingData(data.states, data.states, coordinates.scaling, inputs),
+        TrainingData(data.states, data.states, coordinates.scaling, inputs, coordinates.trends),
         JobSettings(model.recipe, dense=model.dense, dtype=model.dtype),
         list(model.flow_maps),
     )

@@ -33,7 +33,8 @@ def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> Trai
         Before any scale was finished; later ones end the training with what is.
     """
     settings, sizes = problem.settings, list(problem.step_sizes)
-    data = TrainingData(*problem.states, problem.scaling, problem.scaled_inputs)
+    own = problem.coordinates
+    data = TrainingData(*problem.states, own.scaling, problem.scaled_inputs, own.trends)
     how = JobSettings(
         problem.recipe,
         problem.seed,

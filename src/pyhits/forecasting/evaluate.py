@@ -39,14 +39,21 @@ def evaluate_model(
     starts = rows[:, -1] if own.history == 1 else rows[:, -own.history :]
     sizes = tuple(chain(model.selection.step_sizes if step_sizes is None else step_sizes))
     inputs = own.inputs_of(recorded)
-    inputs = None if inputs is None else inputs[:, rows.shape[1] - own.history :]
+    if inputs is not None:
+        past = own.inputs_before(recorded)
+        inputs = own.check_inputs(inputs, len(starts), inputs.shape[1], past)
+        inputs = None if inputs is None else inputs[:, rows.shape[1] - own.history :]
     settings: dict[str, Any] = {} if interpolation is None else {"interpolation": interpolation}
 
     def forecaster(states: np.ndarray, steps: int) -> np.ndarray:
-        given = own.check_inputs(inputs, len(starts), steps)
         with bar("forecasting", verbose=model.verbose) as progress:
             return model.maps.ahead(
-                starts, steps, sizes, inputs=given, progress=progress, **settings
+                starts,
+                steps,
+                sizes,
+                inputs=None if inputs is None else inputs[:, :steps],
+                progress=progress,
+                **settings,
             )
 
     others: dict[str, Any] = {}

@@ -38,6 +38,7 @@ def forecast_states(
     *,
     step_sizes: Sequence[int] | None,
     inputs: Any,
+    past_inputs: Any = None,
     interval: float | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -56,8 +57,10 @@ def forecast_states(
     horizon.check_size(starts.states, own.n_features, to_file=out is not None)
     if starts.single and out is not None:
         raise ArgumentError("With out=... give initial states of shape (n, d): [state].")
-    if inputs is None and isinstance(initial_states, Trajectories):
-        inputs = own.inputs_of(initial_states)
+    if isinstance(initial_states, Trajectories):
+        inputs = own.inputs_of(initial_states) if inputs is None else inputs
+        if past_inputs is None:
+            past_inputs = own.inputs_before(own.recorded(initial_states, inputs=False))
     outside, notes = _outside(model, starts.states, None if level else _LOOKED_AT)
     with bar("forecasting", verbose=model.verbose) as progress:
         result = model.maps.ahead(
@@ -65,7 +68,7 @@ def forecast_states(
             horizon.n_steps,
             model.selection.step_sizes if step_sizes is None else step_sizes,
             at=horizon.at,
-            inputs=own.check_inputs(inputs, len(starts.states), horizon.n_steps),
+            inputs=own.check_inputs(inputs, len(starts.states), horizon.n_steps, past_inputs),
             keep=_keep(model, starts, out, overwrite=overwrite),
             progress=progress,
             **{name: value for name, value in settings.items() if value is not None},

@@ -47,11 +47,13 @@ class FittedMaps:
         Parameters
         ----------
         states : array, shape (n, d), or (n, history, d) with delays
-            In the user's units; or encoded, ``(n, k)``.
+            In the user's units; or encoded, ``(n, k)``. Without delays the last row of each
+            counts.
         encoded : bool
             Whether the states are those that the encoder returns: so is the result then.
         inputs : array, shape (n, n_steps, k) or (1, n_steps, k), optional
-            In the user's units.
+            In the user's units, each so many rows back as it acts from
+            (:meth:`~pyhits.coordinates.inputs.Inputs.delayed`).
         **settings
             As :class:`pyhits.hierarchy.forecast.Forecaster` takes them.
 
@@ -68,6 +70,9 @@ class FittedMaps:
         if inputs is not None:
             assert own.inputs is not None
             settings["inputs"] = own.inputs.scaled(inputs)
+            settings["trends"] = own.inputs.trends
+        if own.encoder is None and states.ndim == 3:
+            states = states[:, -1]
         return forecast(
             states,
             self.hierarchy,

@@ -58,6 +58,7 @@ class ForecastingModel(FittedModel):
         tol: float | None = None,
         interval: float | None = None,
         inputs: Any = None,
+        past_inputs: Any = None,
     ) -> np.ndarray | Forecast:
         """Step forward from one or many initial states, with all coupled scales at once.
 
@@ -100,6 +101,10 @@ class ForecastingModel(FittedModel):
             What acts on the system, if the model takes any: row i from step i to the next, shape
             ``(n_steps, k)`` for all trajectories alike, ``(n, n_steps, k)`` for each; ``(k,)``, or
             ``(n, 1, k)``, held all the time. Trajectories to start from may hold them themselves.
+        past_inputs : as ``inputs``, optional
+            What acted on it before, where inputs act with a delay: the rows before the initial
+            states, the last of them the row before. Without them the first of ``inputs`` is taken
+            for these, and a warning says so.
 
         Returns
         -------
@@ -127,6 +132,7 @@ class ForecastingModel(FittedModel):
         """
         if tol is not None:
             others = {"interpolation": interpolation, "out": out, "inputs": inputs}
+            others["past_inputs"] = past_inputs
             _refuse_with_tolerance(**others, interval=interval, method=method, compile=compile)
             return self.adaptive_forecast(
                 initial_states,
@@ -146,6 +152,7 @@ class ForecastingModel(FittedModel):
             out=out,
             overwrite=overwrite,
             inputs=inputs,
+            past_inputs=past_inputs,
             interpolation=interpolation,
             method=method,
             on_divergence=on_divergence,
@@ -289,12 +296,18 @@ class ForecastingModel(FittedModel):
         )
 
     def predict(
-        self, states: Any, *, step_size: int | None = None, inputs: Any = None
+        self,
+        states: Any,
+        *,
+        step_size: int | None = None,
+        inputs: Any = None,
+        past_inputs: Any = None,
     ) -> np.ndarray:
         """Return the states one step of ``step_size`` later (the finest by default); (n, d)."""
         size = min(self.flow_maps) if step_size is None else as_count(step_size, "step_size")
         end = Horizon(size, np.array([float(size)]))
-        later = np.asarray(forecast_states(self, states, end, step_sizes=[size], inputs=inputs))
+        acting = {"inputs": inputs, "past_inputs": past_inputs}
+        later = np.asarray(forecast_states(self, states, end, step_sizes=[size], **acting))
         axis = later.ndim - 1 - len(self.coordinates.snapshot or (1,))
         return np.asarray(later.take(0, axis=axis))
 

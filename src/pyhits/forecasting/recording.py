@@ -51,7 +51,10 @@ def forecast_recording(
     if isinstance(rows, np.ndarray) and rows.ndim > 1:
         # Earlier rows do not count: neither their gaps nor their size in float64.
         rows = last_rows(rows, max(2, own.history), initial_state.ROWS[-1] if smooth else 0)
-    data, _ = own.split(own.recorded(rows, inputs=False))
+    recorded = own.recorded(rows, inputs=False)
+    data, _ = own.split(recorded)
+    if options.get("past_inputs") is None and own.inputs is not None:
+        options["past_inputs"] = own.inputs_before(recorded, end=True)
     starts = own.endings(data)
     single = single and len(starts.times) == 1
     if smooth:

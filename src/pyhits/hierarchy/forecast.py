@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyhits.coordinates.input_steps import PER_INPUT, over_steps
+from pyhits.coordinates.input_steps import over_steps
 from pyhits.encoders import Encoder, Standardise
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.decode import decode_into
@@ -58,7 +58,9 @@ class Forecaster:
         Fitted. It stands between the user's states and those that ``scaling`` scales.
     inputs : array, shape (n, n_steps, k) or (1, n_steps, k), optional
         Scaled inputs that act on each trajectory, or on all of them alike; the flow maps take what
-        :func:`~pyhits.coordinates.input_steps.over_steps` tells of them as further features.
+        :func:`~pyhits.coordinates.input_steps.over_steps` makes of them as further features.
+    trends : sequence of int, optional
+        Inputs of which steps of many rows see the trends as well; by default all.
     fill : callable, optional
         What fills in the states, in place of Algorithm 1.
 
@@ -77,6 +79,7 @@ class Forecaster:
     on_divergence: str = "raise"
     encoder: Encoder | None = None
     inputs: np.ndarray | None = None
+    trends: Sequence[int] | None = None
     fill: Fill | None = None
 
     def __post_init__(self) -> None:
@@ -100,7 +103,10 @@ class Forecaster:
     @property
     def _n_inputs(self) -> int:
         """Numbers that a step takes of the inputs."""
-        return 0 if self.inputs is None else PER_INPUT * self.inputs.shape[-1]
+        if self.inputs is None:
+            return 0
+        k = self.inputs.shape[-1]
+        return k + (k if self.trends is None else len(self.trends))
 
     @property
     def chunk(self) -> int:
@@ -247,7 +253,7 @@ class Forecaster:
         stepper = self.stepper
 
         def inputs_of(size: int) -> Tensor:
-            rows = over_steps(own, size)[:, :: stepper.spacing]
+            rows = over_steps(own, size, self.trends)[:, :: stepper.spacing]
             rows = rows[:, : self._n_filled]
             lacking = self._n_filled - rows.shape[1]
             rows = np.concatenate([rows, np.repeat(rows[:, -1:], lacking, axis=1)], axis=1)

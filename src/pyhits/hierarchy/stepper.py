@@ -133,7 +133,7 @@ class Stepper:
             The first are ``states``.
         """
         n, d = states.shape
-        width = next(iter(self.flow_maps.values())).dimension
+        width = max(flow_map.dimension for flow_map in self.flow_maps.values())
         out = states.new_empty((n, n_steps + 1, width))
         out[:, 0, :d] = states
         self.fill(out, inputs)
@@ -149,7 +149,8 @@ class Stepper:
             States :attr:`spacing` apart. ``states[:, 0]`` holds the initial states; everything else
             is overwritten. Contiguous.
         inputs : callable, optional
-            The inputs of the steps of a size; the last columns of ``states`` are room for them.
+            The inputs of the steps of a size; the last columns of ``states`` are room for them. A
+            flow map of fewer features sees the first of them alone.
         """
         n, length, n_states = states.shape
         along, row, item = states.stride()
@@ -157,11 +158,12 @@ class Stepper:
             if inputs is not None:
                 n_states = _write_inputs(states, inputs(size * self.spacing))
             spacing, first = size // self.outputs[size], next(group)
+            width = self.flow_maps[size * self.spacing].dimension
             # None of a size takes more columns than the first.
             widest = n * first.columns
             with self._blocks(size * self.spacing, widest, states.dtype) as blocks:
                 for stage in itertools.chain([first], group):
-                    source = states[:, stage.begin :: stage.every][:, : stage.columns]
+                    source = states[:, stage.begin :: stage.every, :width][:, : stage.columns]
                     target = states.as_strided(
                         (n, stage.columns, stage.count, n_states),
                         (along, stage.every * row, spacing * row, item),
@@ -295,9 +297,9 @@ def sequential(states: Tensor, stepper: Stepper, inputs: InputsOf | None = None)
         start = (i - 1) // size * size
         if given:
             states[:, start, n_states:] = given[size][:, start]
-        after = stepper.flow_maps[size * stepper.spacing].within(states[:, start])[
-            :, (i - start) // spacing[size] - 1
-        ]
+        flow_map = stepper.flow_maps[size * stepper.spacing]
+        before = states[:, start, : flow_map.dimension]
+        after = flow_map.within(before)[:, (i - start) // spacing[size] - 1]
         states[:, i, :n_states] = after[:, :n_states]
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from pyhits.coordinates.coordinates import Coordinates
-from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.hierarchy import chain, resolution
@@ -52,6 +51,8 @@ def _check_coordinates(own: Coordinates) -> None:
     k = len(own.inputs.names)
     if any(of.shape != (k,) or not _sound(of) for of in own.inputs.state().values()):
         raise ValueError("its inputs do not fit together")
+    if len(set(own.inputs.names)) < k:
+        raise ValueError("inputs: a name repeats")
     if set(own.inputs.names) & set(own.feature_names):
         raise ValueError("inputs: one of them is a feature as well")
     if k == 0 or not (own.inputs.scale > 0).all():
@@ -60,8 +61,11 @@ def _check_coordinates(own: Coordinates) -> None:
 
 def _check_scales(model: FittedModel) -> None:
     own = model.coordinates
-    n = len(own.scaling.mean_) + PER_INPUT * (len(own.inputs.names) if own.inputs else 0)
-    if any(flow_map.dimension != n for flow_map in model.flow_maps.values()):
+    means, trends = (own.inputs.n_columns, len(own.inputs.trends)) if own.inputs else (0, 0)
+    few = len(own.scaling.mean_) + means
+    n = few + trends
+    known = model.flow_maps.items()
+    if any(one.dimension != n and (size, one.dimension) != (1, few) for size, one in known):
         raise ValueError("its flow maps are of another dimension than its features")
     if len(set().union(*(_float_dtypes(of) for of in model.flow_maps.values()))) > 1:
         raise ValueError("its flow maps are of more than one dtype")
@@ -95,7 +99,7 @@ def _check_data(model: FittedModel) -> None:
     if not set(model.agreement) <= set(model.flow_maps):
         raise ValueError("data.agreement: it is of other step sizes")
     if model.baselines is not None:
-        k = 0 if model.inputs is None else len(model.inputs.names)
+        k = 0 if model.inputs is None else model.inputs.n_columns
         if any(of.n_inputs not in (0, k) for of in model.baselines.by_kind.values()):
             raise ValueError("trust.baselines: they take other inputs")
         n = len(model.scaling.mean_)

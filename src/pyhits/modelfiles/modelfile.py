@@ -11,7 +11,6 @@ from torch import Tensor
 
 from pyhits.baselines.fitted import FittedBaselines
 from pyhits.baselines.recordings import RecordingBaselines
-from pyhits.coordinates.input_steps import PER_INPUT
 from pyhits.coordinates.inputs import Inputs
 from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.grid import MOST_AXES, Grid
@@ -187,10 +186,10 @@ def parts(facts: dict[str, Any], d: int, n: int) -> dict[str, Part]:
     }
     if "preprocessor" in facts:
         found["preprocessor."] = Part(Chain, {"encoders": facts["preprocessor"]})
-    names = facts.get("inputs", [])
-    if names:
-        lengths = dict.fromkeys(("mean", "scale", "low", "high"), len(names))
-        found["inputs."] = Part(Inputs, {"names": names}, lengths)
+    inputs = facts.get("inputs", [])
+    if inputs:
+        lengths = dict.fromkeys(("mean", "scale", "low", "high"), len(inputs))
+        found["inputs."] = Part(Inputs, {"inputs": inputs}, lengths)
     if "grid" in facts:
         found["grid."] = Part(Grid, facts["grid"])
     known = facts.get("trust", {})
@@ -204,7 +203,7 @@ def parts(facts: dict[str, Any], d: int, n: int) -> dict[str, Part]:
     if "recording_baselines" in known:
         about = {"kinds": known["recording_baselines"], "dt": float(facts["dt"])}
         found["trust.recording."] = Part(RecordingBaselines, about)
-    return found | _scales(facts["scales"], n + PER_INPUT * len(names))
+    return found | _scales(facts["scales"], n, *Inputs.counts(inputs))
 
 
 def _as_grid(snapshot: Any) -> dict[str, Any]:
@@ -214,15 +213,19 @@ def _as_grid(snapshot: Any) -> dict[str, Any]:
     return {} if found is None else found.plain()
 
 
-def _scales(scales: list[dict[str, Any]], dimension: int) -> dict[str, Part]:
-    """Return the flow maps, all of one dimension."""
+def _scales(scales: list[dict[str, Any]], n: int, n_means: int, n_trends: int) -> dict[str, Part]:
+    """Return the flow maps, of ``n`` coordinates and of the means and trends of inputs.
+
+    Files of format 7 give steps of one row trends, too.
+    """
     found: dict[str, Part] = {}
+    dimension = n + n_means + n_trends
     for k, scale in enumerate(scales):
         size, own = scale["step_size"], scale["map"]["config"].get("dimension", dimension)
         prefix = f"scale.{size}."
         if prefix in found or scale["history"]["step_size"] != size:
             raise SchemaError(f"scales[{k}].step_size: {size} is there twice, or of another scale")
-        if own != dimension:
+        if own != dimension and (size, own) != (1, n + n_means):
             raise SchemaError(
                 f"scales[{k}].map.config.dimension: expected {dimension}, as many as the model has "
                 f"coordinates, got {own}"

@@ -115,5 +115,5 @@ def _coordinates(own: Coordinates) -> dict[str, Any]:
     if own.grid is not None:
         facts["grid"] = own.grid.plain()
     if own.inputs is not None:
-        facts["inputs"] = list(own.inputs.names)
+        facts |= own.inputs.plain()
     return facts

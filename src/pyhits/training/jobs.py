@@ -110,12 +110,15 @@ class TrainingData:
         Fitted.
     inputs : pair of arrays, shape (n_rows, k), optional
         Scaled inputs that act on ``train`` and on ``validation``.
+    trends : sequence of int, optional
+        Inputs of which steps of many rows see the trends as well; by default all.
     """
 
     train: Trajectories
     validation: Trajectories
     scaling: Standardise
     inputs: tuple[np.ndarray, np.ndarray] | None = None
+    trends: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,8 @@ def _windows(
     assert recipe.early_bias is not None
     values, scaling, n_inputs = rows.values, data.scaling, 0
     if data.inputs is not None:
-        inputs = over_packed_steps(data.inputs[part], rows.offsets, size)
+        trends = () if size == 1 else data.trends
+        inputs = over_packed_steps(data.inputs[part], rows.offsets, size, trends)
         n_inputs = inputs.shape[1]
         values = np.concatenate([values, inputs], axis=1)
         scaling = _with_inputs(scaling, n_inputs)
