@@ -226,13 +226,11 @@ def _forecast(
     model: Any, data: Trajectories, steps: int, how: dict[str, Any], *, after: bool
 ) -> Forecasts:
     """Forecast with learned flow maps alone."""
-    from pyhits.coordinates.starts import endings, histories
-
     data = model.as_data(data, inputs=False)
     if after:
-        begin, step = endings(data, model.start_rows).times, model.forecast_from
+        begin, step = model.coordinates.endings(data).times, model.forecast_from
     else:
-        begin, step = histories(data, model.start_rows)[1].start_times, model.forecast
+        begin, step = model.coordinates.starts(data).times, model.forecast
     try:
         states = step(data, steps, **how)
     except KeyboardInterrupt:
