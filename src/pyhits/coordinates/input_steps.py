@@ -53,7 +53,7 @@ def over_steps(inputs: np.ndarray, size: int, trends: Sequence[int] | None = Non
 
     mean = product(held - offset, np.full(size, 1 / size)) + offset
     if not asked:
-        return mean
+        return np.asarray(mean)
     trend = product((held - offset)[..., asked], 3 / size * middle)
     largest = np.abs(held).max(initial=0.0)
     trend[np.abs(trend) < _ROUNDING * largest] = 0.0

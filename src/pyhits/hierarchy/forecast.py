@@ -105,7 +105,7 @@ class Forecaster:
         """Numbers that a step takes of the inputs."""
         if self.inputs is None:
             return 0
-        k = self.inputs.shape[-1]
+        k = int(self.inputs.shape[-1])
         return k + (k if self.trends is None else len(self.trends))
 
     @property
