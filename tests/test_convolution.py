@@ -174,6 +174,9 @@ def test_a_net_learns_the_heat_equation() -> None:
         after = net(torch.from_numpy(windows[0]).float()).double().numpy()
     error = np.square(after - windows[1]).mean() / np.square(windows[1] - windows[0]).mean()
     assert error < 0.01
+    np.testing.assert_allclose(
+        history.one_step_mse, np.square(after - windows[1]).mean(), rtol=1e-3
+    )
     # What never changed stays as it is.
     assert np.array_equal(after[:, 1::2], windows[0][:, 1::2].astype(np.float32))
 

@@ -212,12 +212,17 @@ class BoundedMap(FlowMap):
         """Return the flow map's own stepping, which is looked at after each step."""
         step = self.inner.stepper(max_rows)
         keeps = bool(self.fixed.any())
+        # A row is no larger than its largest number: one look tells of most blocks.
+        near = float(torch.minimum(self.high.min(), -self.low.max()).minimum(self.threshold))
 
         def step_into(states: Tensor, out: Tensor) -> None:
             step(states, out)
             after = out.view(len(states), self.outputs, self.dimension)
-            if keeps or self._leaves(after):
-                after.copy_(self._bound(states, after))
+            if not keeps and len(states):
+                least, largest = torch.aminmax(out)
+                if max(-float(least), float(largest)) <= near or not self._leaves(after):
+                    return
+            after.copy_(self._bound(states, after))
 
         return step_into
 

@@ -142,6 +142,7 @@ def train_convolution(
         )
     net.load_state_dict(training.best)
     history.validation_error, history.seconds = training.best_error, own.elapsed
+    history.one_step_mse = _one_step_mse(net, validation)
     return net.eval(), history
 
 
@@ -184,6 +185,18 @@ def _judge(net: ConvolutionMap, validation: WindowSampler) -> Judge:
     affordable = int(_WORK / net.multiply_adds)
     steps = max(10, min(100, affordable // 4))
     return Rollouts.of(validation, max(2, min(12, affordable // steps)), steps).score
+
+
+@torch.inference_mode()
+def _one_step_mse(net: ConvolutionMap, validation: WindowSampler) -> float:
+    """Return the mean squared error of one step on validation windows, as many as it can pay."""
+    most = max(8, min(1000, int(_WORK / net.multiply_adds)))
+    windows = replace(validation, rollout_steps=1).spread(most)
+    squares = []
+    for states, truth in zip(windows[0], windows[1:].swapaxes(0, 1), strict=True):
+        after = net.within(torch.from_numpy(states)[None].to(net.scale.dtype))
+        squares.append(np.square(after[0].double().numpy() - truth).mean())
+    return float(np.mean(squares))
 
 
 class _Training:
