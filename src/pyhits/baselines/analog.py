@@ -195,4 +195,4 @@ class _Library:
         if self._shifted:
             after = after - self._rows[first - 1][:, :, None] + rows[:, None, -1:]
         weights = close[:, :count] / close[:, :count].sum(axis=1, keepdims=True)
-        return np.einsum("nk,nktd->ntd", weights, after)
+        return np.asarray(np.einsum("nk,nktd->ntd", weights, after))

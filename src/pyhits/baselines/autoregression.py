@@ -107,11 +107,12 @@ class Autoregression(_Stepped):
         return (1, 0, 0, -_RIDGES[0])
 
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
-        self.weights_ = _linear(train, *option[:3], (-option[3],))[0]
+        lags, lag, joint, power = option
+        self.weights_ = _linear(train, lags, lag, joint, (-power,))[0]
         self.n_parameters_ = self.weights_.size
 
     def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
-        return _stepped(rows, n_steps, self.weights_[None], self.option_)[0]
+        return np.asarray(_stepped(rows, n_steps, self.weights_[None], self.option_)[0])
 
     @classmethod
     def _terms(cls, option: Option, d: int) -> int:
@@ -274,7 +275,8 @@ class NVAR(_Stepped):
         self.n_parameters_ = self.weights_.size
 
     def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
-        return _polynomial_steps(rows, n_steps, self.weights_[None], self.option_)[0]
+        steps = _polynomial_steps(rows, n_steps, self.weights_[None], self.option_)
+        return np.asarray(steps[0])
 
     @classmethod
     def _terms(cls, option: Option, d: int) -> int:
