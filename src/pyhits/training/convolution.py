@@ -36,8 +36,10 @@ _FACTORS = (1.0, 0.3, 0.1)
 #: more, points between them would be overlooked, since the first layer sees no further.
 _ROWS_PER_POINT, _MOST_APART = 4, 7
 
-#: Multiply-adds of one judgement, at most, about.
-_WORK = 2e11
+#: Multiply-adds of one judgement for each second of the training, at most, about; steps of a net in
+#: it below which the net is judged at the end alone; and trajectories from which whole ones are
+#: followed, not halves.
+_WORK, _FEW_STEPS, _MANY = 5e8, 8, 4
 
 #: Numbers that scales are measured on, at most; and the least part of a channel's deviation that
 #: its increments count as: rounding is not to be learned.
@@ -124,7 +126,7 @@ def train_convolution(
     longer = replace(train, rollout_steps=recipe.rollout_steps)
     train = longer if 2 * longer.n_windows >= train.n_windows else replace(train, rollout_steps=1)
     net = _untrained(train, grid, recipe, seed)
-    judge = judge or _judge(net, validation)
+    judge = judge or _judge(net, validation, recipe)
     history = History(train.step_size, n_windows=train.n_windows, flow_map=net.describe())
     if clock.left < recipe.seconds:
         clock.cut("the training of convolutional nets")
@@ -142,7 +144,7 @@ def train_convolution(
         )
     net.load_state_dict(training.best)
     history.validation_error, history.seconds = training.best_error, own.elapsed
-    history.one_step_mse = _one_step_mse(net, validation)
+    history.one_step_mse = _one_step_mse(net, validation, _affordable(net, recipe))
     return net.eval(), history
 
 
@@ -180,18 +182,24 @@ def _untrained(
     return net
 
 
-def _judge(net: ConvolutionMap, validation: WindowSampler) -> Judge:
+def _affordable(net: ConvolutionMap, recipe: ConvolutionRecipe) -> int:
+    """Return how many states may be stepped in one judgement."""
+    return max(1, int(_WORK * recipe.seconds / net.multiply_adds))
+
+
+def _judge(net: ConvolutionMap, validation: WindowSampler, recipe: ConvolutionRecipe) -> Judge:
     """Return the error of as many rollouts as the size of the net allows."""
-    affordable = int(_WORK / net.multiply_adds)
-    steps = max(10, min(100, affordable // 4))
-    return Rollouts.of(validation, max(2, min(12, affordable // steps)), steps).score
+    affordable = _affordable(net, recipe)
+    steps = max(2, min(100, affordable // 4))
+    most = max(1, min(12, affordable // steps))
+    share = 1.0 if len(validation.offsets) > _MANY else 0.5
+    return Rollouts.of(validation, most, steps, share).score
 
 
 @torch.inference_mode()
-def _one_step_mse(net: ConvolutionMap, validation: WindowSampler) -> float:
-    """Return the mean squared error of one step on validation windows, as many as it can pay."""
-    most = max(8, min(1000, int(_WORK / net.multiply_adds)))
-    windows = replace(validation, rollout_steps=1).spread(most)
+def _one_step_mse(net: ConvolutionMap, validation: WindowSampler, most: int) -> float:
+    """Return the mean squared error of one step on at most so many validation windows."""
+    windows = replace(validation, rollout_steps=1).spread(min(most, 1000))
     squares = []
     for states, truth in zip(windows[0], windows[1:].swapaxes(0, 1), strict=True):
         after = net.within(torch.from_numpy(states)[None].to(net.scale.dtype))
@@ -228,7 +236,8 @@ class _Training:
     def run(self, learning_rate: float, history: History, progress: Progress | None) -> None:
         """Train to the end of the time or of the steps."""
         optimiser = optimisers.build("soap", self.net.parameters(), learning_rate)
-        due = list(_JUDGED)
+        often = _affordable(self.net, self.recipe) >= _FEW_STEPS
+        due = list(_JUDGED) if often else []
         loss = math.nan
         for step, batch in enumerate(self.batches):
             done = self._done(step)

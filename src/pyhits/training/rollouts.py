@@ -39,14 +39,22 @@ class Rollouts:
     n_inputs: int = 0
 
     @classmethod
-    def of(cls, validation: WindowSampler, most: int = _ROLLOUTS, steps: int = _STEPS) -> Rollouts:
-        """Return stretches spread over all trajectories, each up to half of its trajectory.
+    def of(
+        cls,
+        validation: WindowSampler,
+        most: int = _ROLLOUTS,
+        steps: int = _STEPS,
+        share: float = 0.5,
+    ) -> Rollouts:
+        """Return stretches spread over all trajectories.
 
         Parameters
         ----------
         validation : WindowSampler
         most, steps : int
             Stretches and steps of each, at most.
+        share : float
+            Part of its trajectory that a stretch takes, at most.
 
         Raises
         ------
@@ -56,7 +64,8 @@ class Rollouts:
         size, lengths = validation.step_size, np.diff(validation.offsets)
         affordable = max(1, _MOST_NUMBERS // validation.values.shape[1])
         most = max(1, min(most, affordable // min(steps, affordable)))
-        steps = min(steps, affordable, max(1, int(np.median(lengths) - 1) // 2 // size))
+        longest = int(share * (np.median(lengths) - 1)) // size
+        steps = min(steps, affordable, max(1, longest))
         stretches = Stretches.anywhere(validation.offsets, steps * size)
         if len(stretches) == 0:
             steps, stretches = 1, Stretches.anywhere(validation.offsets, size)
