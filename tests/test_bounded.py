@@ -90,7 +90,7 @@ def test_a_start_beyond_the_bounds_is_led_no_further_out() -> None:
 
 
 def test_means_that_never_moved_are_kept() -> None:
-    net = ConvolutionMap([12], hidden=4, depth=1)
+    net = ConvolutionMap([12], hidden=4, dilations=[1])
     flow_map = BoundedMap.around(net, bounds())
     states = torch.from_numpy(WAVE[:3] + 0.1).float()
     free, kept = (Stepper({1: one}).rollout(states, 30).mean(2) for one in (net, flow_map))
@@ -100,7 +100,7 @@ def test_means_that_never_moved_are_kept() -> None:
 
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_files_hold_the_flow_map_and_its_bounds(outputs: int) -> None:
-    net = ConvolutionMap([4, 3], 2, hidden=4, depth=1, kernel=[3, 3], outputs=outputs).eval()
+    net = ConvolutionMap([4, 3], 2, hidden=4, dilations=[1], kernel=[3, 3], outputs=outputs).eval()
     rows = RNG.standard_normal((10, 24))
     flow_map = BoundedMap.around(net, bounds(rows, 2))
     plain = FLOW_MAPS.plain(flow_map)

@@ -23,8 +23,8 @@ GRIDS = [
     {"shape": [16]},
     {"shape": [12], "periodic": [False], "channels": 2, "outputs": 3},
     {"shape": [10, 8], "periodic": [True, False], "channels": 2, "kernel": [3, 5]},
-    {"shape": [6, 5, 4], "outputs": 2, "depth": 1},
-    {"shape": [3, 9], "dilation": 2, "activation": "gelu", "kernel": [3, 3]},
+    {"shape": [6, 5, 4], "outputs": 2, "dilations": [1]},
+    {"shape": [3, 9], "dilations": [1, 2], "activation": "gelu", "kernel": [3, 3]},
 ]
 
 
@@ -32,7 +32,7 @@ RING = Grid((24,), 2, periodic=True)
 
 
 def made(seed: int = 0, **config: object) -> ConvolutionMap:
-    net = create("convolution", {"hidden": 4, "depth": 2} | config, seed=seed)
+    net = create("convolution", {"hidden": 4, "dilations": [1, 1]} | config, seed=seed)
     assert isinstance(net, ConvolutionMap)
     return net.eval()
 
@@ -79,7 +79,7 @@ def test_periodic_fields_may_be_moved_around() -> None:
 
 
 def test_a_point_knows_its_neighbours_alone() -> None:
-    net = made(shape=[40], kernel=[3], depth=2, dilation=3)
+    net = made(shape=[40], kernel=[3], dilations=[3, 3])
     states = rows(net, 1)
     other = states.clone()
     other[0, 20] += 1
@@ -109,7 +109,7 @@ def test_points_at_walls_have_a_map_of_their_own() -> None:
         ({"shape": [4, 4, 4, 4]}, "one to 3 axes"),
         ({"shape": [8], "kernel": [4]}, "odd kernel"),
         ({"shape": [8], "periodic": [True, True]}, "for each of 1 axes"),
-        ({"shape": [8], "kernel": [5], "dilation": 5}, "reaches around"),
+        ({"shape": [8], "kernel": [5], "dilations": [1, 5]}, "reaches around"),
     ],
 )
 def test_grids_that_cannot_be_are_refused(config: dict[str, object], message: str) -> None:
@@ -164,7 +164,7 @@ def heat(n: int, steps: int, points: int = 24, seed: int = 0) -> np.ndarray:
 def test_a_net_learns_the_heat_equation() -> None:
     train, validation = sampler(heat(12, 20)), sampler(heat(3, 20, seed=1))
     recipe = ConvolutionRecipe(
-        hidden=8, depth=1, max_steps=200, frames=16, seconds=1000.0, learning_rate=1e-2
+        hidden=8, max_steps=200, frames=16, seconds=1000.0, learning_rate=1e-2
     )
     net, history = train_convolution(train, validation, RING, recipe=recipe)
     assert history.stopped_by == "steps"
@@ -183,13 +183,13 @@ def test_a_net_learns_the_heat_equation() -> None:
 
 def test_training_again_gives_the_same_net() -> None:
     data = sampler(heat(4, 8))
-    recipe = ConvolutionRecipe(hidden=4, depth=1, max_steps=5, seconds=1000.0)
+    recipe = ConvolutionRecipe(hidden=4, max_steps=5, seconds=1000.0)
     nets = [train_convolution(data, data, RING, recipe=recipe)[0] for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*(n.parameters() for n in nets), strict=True))
 
 
 def test_longer_steps_are_seen_from_further_away() -> None:
-    recipe = ConvolutionRecipe(hidden=4, depth=1, max_steps=1, seconds=1000.0)
+    recipe = ConvolutionRecipe(hidden=4, max_steps=1, seconds=1000.0)
     reaches = []
     for step_size in (1, 8, 32):
         data = sampler(heat(2, 40), step_size)
@@ -202,7 +202,7 @@ def test_training_ends_with_the_clock() -> None:
     seconds = iter(np.arange(0.0, 1e6, 0.5))
     clock = Clock.start(20.0, lambda: float(next(seconds)))
     data = sampler(heat(4, 8))
-    recipe = ConvolutionRecipe(hidden=4, depth=1)
+    recipe = ConvolutionRecipe(hidden=4)
     _, history = train_convolution(data, data, RING, recipe=recipe, clock=clock)
     assert history.stopped_by == "time"
     assert clock.note() is not None
@@ -211,7 +211,7 @@ def test_training_ends_with_the_clock() -> None:
 
 def test_large_fields_are_stepped_few_at_once() -> None:
     """A block of states takes no more memory than a bound, however large the field."""
-    net = made(shape=[512, 512], hidden=32, depth=0)
+    net = made(shape=[512, 512], hidden=32, dilations=[])
     stepper = Stepper({1: net})
     most = stepper.batching.block_rows(4 * net.width, 1)
     assert most * 4 * net.width <= max(4 * net.width, stepper.batching.chunk_bytes)

@@ -17,7 +17,7 @@ from pyhits.util.schema import Flag, Many, Record, Schema, Text, Whole
 
 #: Convolutions by the number of axes, and points that a layer sees along each.
 _CONVOLUTIONS: tuple[Callable[..., nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_KERNELS = (7, 5, 3)
+_KERNELS = (7, 3, 3)
 
 #: Most axes of a grid.
 MOST_AXES = len(_CONVOLUTIONS)
@@ -26,14 +26,14 @@ MOST_AXES = len(_CONVOLUTIONS)
 _NUMBERS = 1 << 19
 
 #: Residual layers that a file may speak of.
-_MOST_DEPTH = 1_000
+_MOST_LAYERS = 1_000
 
 
 @register("convolution")
 class ConvolutionMap(FlowMap):
     """``x + scale * net((x - mean) / deviation)`` with a convolutional net, for fields on a grid.
 
-    A first convolution, ``depth`` residual ones (He et al. 2016, arXiv 1512.03385) and a last one.
+    A first convolution, some residual ones (He et al. 2016, arXiv 1512.03385) and a last one.
     States are fields flattened in C order, channel last: ``(axis 1, ..., axis n, channel)``. On
     periodic axes the net sees around the edge. At walls it sees zeros beyond the edge, and two more
     channels an axis, which fall from 1 at either wall to 0 as far inside as the net sees, so that
@@ -52,13 +52,12 @@ class ConvolutionMap(FlowMap):
         Whether each axis closes on itself; by default all do.
     hidden : int
         Channels of the hidden layers.
-    depth : int
-        Residual layers.
+    dilations : sequence of int
+        One a residual layer: points from one that it sees to the next. Growing ones see far with
+        few weights (Stachenfeld et al. 2022, arXiv 2112.15275).
     kernel : sequence of int, optional
-        Points that a layer sees along each axis, odd; by default 7 on one axis, 5 on two and 3 on
+        Points that a layer sees along each axis, odd; by default 7 on one axis and 3 on two or
         three, and no more than there are.
-    dilation : int
-        Points from one that a residual layer sees to the next.
     activation : {"gelu", "silu", "tanh", "relu"}
     outputs : int
         Number of states inside one step.
@@ -82,9 +81,8 @@ class ConvolutionMap(FlowMap):
             "channels": Whole(1, MOST),
             "periodic": Many(Flag(), 1, MOST_AXES),
             "hidden": Whole(1, MOST),
-            "depth": Whole(0, _MOST_DEPTH),
+            "dilations": Many(Whole(1, MOST), 0, _MOST_LAYERS),
             "kernel": Many(Whole(1, MOST), 1, MOST_AXES),
-            "dilation": Whole(1, MOST),
             "activation": Text(choices=tuple(ACTIVATIONS)),
         },
         OUTPUTS,
@@ -101,9 +99,8 @@ class ConvolutionMap(FlowMap):
         channels: int = 1,
         periodic: Sequence[bool] | None = None,
         hidden: int = 32,
-        depth: int = 4,
+        dilations: Sequence[int] = (1, 1, 1, 1),
         kernel: Sequence[int] | None = None,
-        dilation: int = 1,
         activation: str = "silu",
         outputs: int = 1,
     ) -> None:
@@ -114,14 +111,13 @@ class ConvolutionMap(FlowMap):
         self.shape, self.channels = points, channels
         self.periodic = (True,) * len(points) if periodic is None else tuple(map(bool, periodic))
         self.hidden = as_count(hidden, "hidden")
-        self.depth = as_count(depth, "depth", least=0)
-        self.dilation = as_count(dilation, "dilation")
+        self.dilations = tuple(as_count(d, "a dilation") for d in dilations)
         self.kernel = usual_kernel(points) if kernel is None else tuple(kernel)
         self.activation = as_choice(activation, "activation", ACTIVATIONS)
-        _check_kernel(self.shape, self.periodic, self.kernel, self.dilation)
+        _check_kernel(self.shape, self.periodic, self.kernel, max(self.dilations, default=1))
         walls = self.periodic.count(False)
         self.first = self._layer(channels + 2 * walls, hidden)
-        self.middle = nn.ModuleList(self._layer(hidden, hidden, dilation) for _ in range(depth))
+        self.middle = nn.ModuleList(self._layer(hidden, hidden, far) for far in self.dilations)
         self.last = self._layer(hidden, self.outputs * channels)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("deviation", torch.ones(channels))
@@ -139,7 +135,7 @@ class ConvolutionMap(FlowMap):
     @property
     def reach(self) -> tuple[int, ...]:
         """How many points to either side a point's increment depends on, along each axis."""
-        return tuple((2 + self.depth * self.dilation) * (k // 2) for k in self.kernel)
+        return tuple((2 + sum(self.dilations)) * (k // 2) for k in self.kernel)
 
     def _distances(self) -> Tensor:
         """Return the channels that say where walls are, ``(1, 2 * walls, *shape)``."""
@@ -159,9 +155,8 @@ class ConvolutionMap(FlowMap):
             "channels": self.channels,
             "periodic": list(self.periodic),
             "hidden": self.hidden,
-            "depth": self.depth,
+            "dilations": list(self.dilations),
             "kernel": list(self.kernel),
-            "dilation": self.dilation,
             "activation": self.activation,
         } | outputs
 
@@ -173,7 +168,7 @@ class ConvolutionMap(FlowMap):
         layers = [(channels + 2 * config["periodic"].count(False), hidden)]
         layers += [(hidden, hidden), (hidden, outputs * channels)]
         first, middle, last = ((seen * a + 1) * b for a, b in layers)
-        return int(first + config["depth"] * middle + last + (2 + outputs) * channels)
+        return int(first + len(config["dilations"]) * middle + last + (2 + outputs) * channels)
 
     @property
     def width(self) -> int:
@@ -216,8 +211,8 @@ class ConvolutionMap(FlowMap):
             fields = torch.cat([fields, edges.expand(len(fields), *edges.shape[1:])], dim=1)
         activate = ACTIVATIONS[self.activation]
         h = activate(self.first(self._around(fields)))
-        for layer in self.middle:
-            h = h + activate(layer(self._around(h, self.dilation)))
+        for layer, far in zip(self.middle, self.dilations, strict=True):
+            h = h + activate(layer(self._around(h, far)))
         found: Tensor = self.last(self._around(h))
         return found
 

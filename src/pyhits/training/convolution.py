@@ -32,8 +32,9 @@ _JUDGED = (0.4, 0.6, 0.7, 0.8, 0.9, 0.95)
 #: Parts of the learning rate that are tried until the loss stays finite.
 _FACTORS = (1.0, 0.3, 0.1)
 
-#: Rows of a step for which residual layers see neighbours one point apart, and most points: with
-#: more, points between them would be overlooked, since the first layer sees no further.
+#: Dilations of residual layers by the number of axes; rows of a step for which these are as they
+#: are, and how far they grow with it: with more, points in between would be overlooked.
+_DILATIONS = ((1, 1, 1, 1), (1, 2, 4, 8, 4, 2), (1, 2, 4, 2))
 _ROWS_PER_POINT, _MOST_APART = 4, 7
 
 #: Multiply-adds of one judgement for each second of the training, at most, about; steps of a net in
@@ -52,8 +53,8 @@ class ConvolutionRecipe:
 
     Attributes
     ----------
-    hidden, depth : int
-        Channels of its layers, and residual layers.
+    hidden : int
+        Channels of its layers.
     seconds : float
         Of training, at most; the learning rate reaches zero then.
     max_steps : int, optional
@@ -72,7 +73,6 @@ class ConvolutionRecipe:
     """
 
     hidden: int = 32
-    depth: int = 4
     seconds: float = 200.0
     max_steps: int | None = None
     learning_rate: float = 6e-3
@@ -153,18 +153,12 @@ def _untrained(
 ) -> ConvolutionMap:
     """Return a net whose scales are those of the windows."""
     channels = grid.n_channels
-    kernel = usual_kernel(grid.shape)
-    # Further steps are reached from further away.
-    furthest = min(n // max(1, k // 2) for n, k in zip(grid.shape, kernel, strict=True))
-    apart = -(-train.step_size // _ROWS_PER_POINT)
     config = {
         "shape": list(grid.shape),
         "channels": channels,
         "periodic": [bool(closed) for closed in grid.periodic],
         "hidden": recipe.hidden,
-        "depth": recipe.depth,
-        "kernel": list(kernel),
-        "dilation": min(apart, furthest, _MOST_APART),
+        "dilations": _dilations(grid, train.step_size),
         "outputs": train.outputs,
     }
     net = create(ConvolutionMap.kind, config, seed=seed)
@@ -180,6 +174,14 @@ def _untrained(
     net.deviation.copy_(torch.from_numpy(deviation))
     net.scale.copy_(torch.from_numpy(np.where(changes > _SMALLEST * deviation, changes, 0.0)))
     return net
+
+
+def _dilations(grid: Grid, step_size: int) -> list[int]:
+    """Return how far residual layers see: further for longer steps, and never around the grid."""
+    kernel = usual_kernel(grid.shape)
+    furthest = min(n // max(1, k // 2) for n, k in zip(grid.shape, kernel, strict=True))
+    apart = min(-(-step_size // _ROWS_PER_POINT), _MOST_APART)
+    return [min(apart * far, furthest) for far in _DILATIONS[grid.n_axes - 1]]
 
 
 def _affordable(net: ConvolutionMap, recipe: ConvolutionRecipe) -> int:
