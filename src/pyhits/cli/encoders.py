@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,8 +18,9 @@ EncoderTexts = Annotated[
     typer.Option(
         "--encoder",
         help="pod=64 (modes), pod=0.999 (energy), delay=5, delay=5x10 (lag 10), "
-        "delay=auto, autoencoder=8, standardise=common or flatten=20x25; repeat it, in the order "
-        "in which they apply. auto alone takes delays if they help, none alone never does.",
+        "delay=auto, autoencoder=8, standardise=common, flatten=20x25, angle=heading:360 (a turn "
+        "of 360), positive=mass,price, fraction=share or bounded=level:0:5; repeat it, in the "
+        "order in which they apply. auto alone takes delays if they help, none alone never does.",
     ),
 ]
 
@@ -49,7 +50,9 @@ def parse_encoders(texts: list[str] | None) -> list[Encoder] | str | None:
 
 
 def _encoder(text: str) -> Encoder:
-    name, equals, value = (part.strip().lower() for part in text.partition("="))
+    name, equals, value = (part.strip() for part in text.partition("="))
+    name = name.lower()
+    value = value if name in _OF_FEATURES else value.lower()
     make = _MAKERS[as_choice(name, "encoder", _MAKERS)]
     if equals and not value:
         raise ArgumentError(f"--encoder {text} ends before its value.")
@@ -125,6 +128,47 @@ def _flatten(value: str) -> Encoder:
         ) from None
 
 
+def _of_features(value: str, n_numbers: tuple[int, ...], spelling: str) -> tuple[Any, list[float]]:
+    """Return the features of ``a,b:1:2``, None for none, and the numbers after them."""
+    names, *numbers = value.split(":")
+    try:
+        found = [float(number) for number in numbers]
+        if len(found) not in n_numbers:
+            raise ValueError
+    except ValueError:
+        raise ArgumentError(f"Expected --encoder {spelling}, got {value!r}.") from None
+    features = [one.strip() for one in names.split(",") if one.strip()]
+    return features or None, found
+
+
+def _angle(value: str) -> Encoder:
+    from pyhits.encoders import Angle
+
+    spelling = "angle=heading:360, names of angles and the length of a turn if not 2 pi"
+    features, turn = _of_features(value, (0, 1), spelling)
+    return Angle(features, *turn)
+
+
+def _positive(value: str) -> Encoder:
+    from pyhits.encoders import Bounded
+
+    return Bounded(_of_features(value, (0,), "positive=mass,price, names of features")[0])
+
+
+def _fraction(value: str) -> Encoder:
+    from pyhits.encoders import Bounded
+
+    features, _ = _of_features(value, (0,), "fraction=share, names of features")
+    return Bounded(features, high=1.0)
+
+
+def _bounded(value: str) -> Encoder:
+    from pyhits.encoders import Bounded
+
+    features, bounds = _of_features(value, (1, 2), "bounded=level:0:5, names and one or two bounds")
+    return Bounded(features, *bounds)
+
+
 def _lengths(value: str) -> tuple[int, ...]:
     lengths = tuple(int(part) for part in value.split("x"))
     if min(lengths) < 1:
@@ -132,10 +176,17 @@ def _lengths(value: str) -> tuple[int, ...]:
     return lengths
 
 
+#: Encoders of features, whose names keep their case.
+_OF_FEATURES = ("angle", "positive", "fraction", "bounded")
+
 _MAKERS: dict[str, Callable[[str], Encoder]] = {
     "pod": _pod,
     "delay": _delay,
     "autoencoder": _autoencoder,
     "standardise": _standardise,
     "flatten": _flatten,
+    "angle": _angle,
+    "positive": _positive,
+    "fraction": _fraction,
+    "bounded": _bounded,
 }

@@ -1,7 +1,9 @@
 """Reversible maps from the user's states to the coordinates that flow maps work in."""
 
+from pyhits.encoders.angle import Angle
 from pyhits.encoders.autoencoder import Autoencoder
 from pyhits.encoders.base import ENCODERS, Encoder
+from pyhits.encoders.bounded import Bounded
 from pyhits.encoders.chain import Chain
 from pyhits.encoders.delay import DelayEmbedding
 from pyhits.encoders.embedding import DelayChoice, choose_delays
@@ -12,7 +14,9 @@ from pyhits.encoders.standardise import Standardise
 __all__ = [
     "ENCODERS",
     "POD",
+    "Angle",
     "Autoencoder",
+    "Bounded",
     "Chain",
     "DelayChoice",
     "DelayEmbedding",

@@ -10,11 +10,12 @@ import numpy as np
 from pyhits.coordinates.coordinates import later_rows
 from pyhits.encoders import Chain, DelayEmbedding
 from pyhits.encoders.chain import links, without_idle
+from pyhits.fit.angles import take_angles
+from pyhits.fit.input_delays import delay_inputs
 from pyhits.fit.planning import FEW_TRAJECTORIES
 from pyhits.fit.problem import Parts, Problem
 from pyhits.fit.shares import UNTIL
 from pyhits.noise import noise_level
-from pyhits.training.input_lags import choose_input_lags
 from pyhits.training.lags import choose_lags
 from pyhits.training.size import check_training_size
 from pyhits.util.checks import check_row_length
@@ -36,6 +37,7 @@ def encode(problem: Problem, clock: Clock) -> Problem:
     DataError, ArgumentError
         The encoders do not fit the data, or states are too long for the memory.
     """
+    problem = take_angles(problem, clock)
     if problem.encoder is not None:
         with clock.stage("encoders"):
             encoder = problem.encoder.fit_in_time(
@@ -47,9 +49,7 @@ def encode(problem: Problem, clock: Clock) -> Problem:
             problem = _with_needed_delays(problem, clock.until(UNTIL["delays"]))
     if problem.encoder is not None:
         problem = _encoded(problem, problem.encoder)
-    if problem.inputs is not None:
-        with clock.stage("delays"):
-            problem = _with_input_lags(problem, clock.until(UNTIL["delays"]))
+    problem = delay_inputs(problem, clock)
     _check_size(problem)
     return problem
 
@@ -127,38 +127,6 @@ def _with_needed_delays(problem: Problem, clock: Clock) -> Problem:
         )
     note = f"{choice.note()} One row does not tell the next; encoder=[] takes one."
     return replace(problem.noted(note), encoder=found)
-
-
-def _with_input_lags(problem: Problem, clock: Clock) -> Problem:
-    """Let inputs act from the rows back from which they do, and add rows to states beside them."""
-    train, held = problem.states
-    settings, inputs = problem.settings, problem.inputs
-    as_it_is = settings.encoder is not None and not links(settings.encoder)
-    if inputs is None or as_it_is or train.n_features > _MOST_DELAYED:
-        return problem
-    say("Looking when inputs act.", verbose=settings.verbose)
-    found = choose_input_lags(
-        train,
-        held,
-        (inputs.train, inputs.validation),
-        problem.recipe.resolve(train.n_features, len(train), train.n_rows),
-        problem.step_sizes[0] if problem.step_sizes else settings.dense,
-        one_row=settings.encoder is not None or len(train) >= FEW_TRAJECTORIES,
-        clock=clock,
-    )
-    if found is None:
-        return problem
-    encoder = problem.encoder
-    if found.n_rows > 1:
-        encoder = Chain([DelayEmbedding(found.n_rows)]).fit(train)
-    problem = replace(problem, encoder=encoder, lags=found.lags)
-    own = problem.coordinates
-    every = problem.split
-    first = own.encode(every.train)
-    second = first if every.validation is every.train else own.encode(every.validation)
-    return problem.with_states(
-        first.states, second.states, inputs=Parts(first.inputs, second.inputs)
-    ).noted(found.note(problem.input_names))
 
 
 def _check_size(problem: Problem) -> None:

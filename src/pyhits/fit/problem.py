@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from pyhits.coordinates.coordinates import Coordinates, split_features
 from pyhits.coordinates.inputs import Inputs, Lags, attach
 from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.diagnostics import compare, examine
+from pyhits.data.diagnostics.wrapped import certain_angles
 from pyhits.data.grid import Grid
 from pyhits.data.matching import as_trajectories, matched
 from pyhits.data.repair.tell import outlier_notes
@@ -57,6 +58,8 @@ class Problem:
         from.
     lags : tuple of tuple of int
         How many rows back that is, of each input.
+    angles : mapping of str to float
+        Length of a turn of states that are angles beyond doubt, by name.
     encoder : Chain or None
         Between the user's rows and the scaling.
     scaling : Standardise
@@ -84,6 +87,7 @@ class Problem:
     scaling: Standardise
     grid: Grid | None
     lags: Lags = ()
+    angles: Mapping[str, float] = field(default_factory=dict)
     noise: Denoised | None = None
     step_sizes: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
@@ -191,6 +195,8 @@ def pose(
     train, validated = train.with_grid(grid), validated.with_grid(grid)
     if isinstance(settings.encoder, str) and settings.encoder == AUTO:
         _, encoder, scaling = split(automatic(train.n_features), recipe.standardise)
+    is_open = settings.encoder is None or isinstance(settings.encoder, str)
+    angles = certain_angles(data, names) if is_open and grid is None else {}
     problem = Problem(
         settings=settings,
         seed=seed,
@@ -206,7 +212,8 @@ def pose(
         scaling=scaling,
         grid=grid,
         step_sizes=settings.sizes,
-        findings=tuple(_findings(parted, names)),
+        angles=angles,
+        findings=tuple(_findings(parted, names, angles)),
     )
     return problem.noted(*_notes(problem))
 
@@ -232,9 +239,11 @@ def _with_inputs(
     return data, matched(others, data.dt, data.feature_names, "validation"), names
 
 
-def _findings(parted: Split, inputs: Sequence[str]) -> list[str]:
-    """Return what a person would object to in the data of a fit."""
+def _findings(parted: Split, inputs: Sequence[str], angles: Mapping[str, float]) -> list[str]:
+    """Return what a person would object to in the data of a fit; angles are taken as such."""
+    known = {(name,) for name in angles}
     found = examine(parted.whole, inputs=inputs)
+    found = [one for one in found if one.kind != "wrapped" or one.features not in known]
     if parted.validation is not parted.train:
         by_time = parted.how == "time"
         found += compare(parted.train, parted.validation, inputs=inputs, continued=by_time)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from pyhits.data.diagnostics.finding import Finding, place
-from pyhits.data.diagnostics.sample import Sample
+from pyhits.data.diagnostics.sample import MOST_FEATURES, Sample
+from pyhits.data.trajectories import Trajectories
 
 #: Lengths of a turn that people use: radians, degrees, gon, turns, hours, minutes, months, weeks.
 _TURNS = (2 * np.pi, 360.0, 400.0, 1.0, 24.0, 60.0, 12.0, 7.0, 2.0, 100.0, 365.0, 366.0, 3600.0)
@@ -17,8 +21,11 @@ _LONG, _MOST = 0.6, 0.45
 #: Steps that wrap are longer than others by this factor: noise has steps of any length.
 _GAP = 1.5
 
-#: Wraps that it takes where the turn is of no known length.
-_FEWEST = 3
+#: Share of a turn that an angle runs over, at least.
+_WHOLE = 0.9
+
+#: Wraps that it takes where the turn is of no known length, and for certainty where it is.
+_FEWEST, _FEWEST_KNOWN = 3, 2
 
 #: Usual steps are at most this share of a turn of no known length.
 _SLOW = 0.25
@@ -39,12 +46,46 @@ _CONTINUED = 0.7
 _NEAR = 3
 
 
+@dataclass(frozen=True, eq=False)
+class Wrapped:
+    """A feature that wraps.
+
+    Attributes
+    ----------
+    name : str
+    turn : float
+        Length of a turn.
+    is_certain : bool
+        Whether it is one that people use, all of which occurs, and the wraps are several.
+    finding : Finding
+        What to say of it.
+    """
+
+    name: str
+    turn: float
+    is_certain: bool
+    finding: Finding
+
+
 def wrapped(sample: Sample) -> list[Finding]:
     """Look for features that wrap."""
+    return [one.finding for one in wrapped_features(sample)]
+
+
+def wrapped_features(sample: Sample) -> list[Wrapped]:
+    """Return the features that wrap."""
     return [found for k in sample.judged if (found := _in_column(sample, k)) is not None]
 
 
-def _in_column(sample: Sample, k: int) -> Finding | None:
+def certain_angles(data: Trajectories, inputs: Sequence[str] = ()) -> dict[str, float]:
+    """Return the turns of features that are angles beyond doubt, by name."""
+    if data.n_features > MOST_FEATURES:
+        return {}
+    found = wrapped_features(Sample.of(data, inputs))
+    return {one.name: one.turn for one in found if one.is_certain}
+
+
+def _in_column(sample: Sample, k: int) -> Wrapped | None:
     columns = [piece[:, k] for piece in sample.pieces]
     low, high = min(x.min() for x in columns), max(x.max() for x in columns)
     width = high - low
@@ -73,12 +114,14 @@ def _in_column(sample: Sample, k: int) -> Finding | None:
     share = np.histogram(np.concatenate(columns), bins=4, range=(low, high))[0] / (n + len(columns))
     if n_long < _FEWEST and usual > _SLOW_FEW * turn:
         return None
-    is_angle = known and turn in _ANGLES and width > 0.9 * turn
+    is_angle = known and turn in _ANGLES and width > _WHOLE * turn
     if not is_angle and share.min() < _BETWEEN:
         return None
     if not _goes_on(steps, turn, usual):
         return None
-    return _finding(sample, k, is_long, turn)
+    fewest = _FEWEST_KNOWN if turn in _ANGLES else _FEWEST
+    is_certain = known and n_long >= fewest and width > _WHOLE * turn
+    return Wrapped(sample.names[k], turn, is_certain, _finding(sample, k, is_long, turn))
 
 
 def _finding(sample: Sample, k: int, is_long: list[np.ndarray], turn: float) -> Finding:
