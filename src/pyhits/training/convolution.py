@@ -63,11 +63,12 @@ class ConvolutionRecipe:
         At the beginning; it falls to zero as a cosine.
     points, frames : int
         Of a batch, about and at most; see :class:`~pyhits.training.fields.FieldBatches`.
-    noise : float
-        Standard deviation of what is added to the states that windows begin in, in deviations of
-        each channel. The net learns to lead from there to the recorded state, so that it damps what
-        its own errors put where recorded states never are (Sanchez-Gonzalez et al. 2020, arXiv
-        2002.09405, section 4).
+    noise : pair of float
+        Standard deviations, in those of each channel, of what is added to the states that windows
+        begin in: between the two, each window's drawn evenly in its logarithm. The net learns to
+        lead from there to the recorded state, so that it damps what its own errors put where
+        recorded states never are (Sanchez-Gonzalez et al. 2020, arXiv 2002.09405, section 4).
+        Large noise makes rollouts stable, small noise leaves them exact.
     rollout_steps : int
         Steps in the loss (paper, equation 9).
     """
@@ -78,7 +79,7 @@ class ConvolutionRecipe:
     learning_rate: float = 6e-3
     points: int = 5120
     frames: int = 32
-    noise: float = 1e-4
+    noise: tuple[float, float] = (1e-4, 1e-3)
     rollout_steps: int = 1
 
 
@@ -285,6 +286,14 @@ class _Training:
             self.best_error = error
             self.best = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
 
+    def _noise(self, fields: Tensor) -> Tensor:
+        """Return what is added to scaled fields ``(n, channels, *shape)``, of the same shape."""
+        least, largest = self.recipe.noise
+        levels = torch.rand(len(fields), generator=self.noise, dtype=fields.dtype)
+        growth = largest / least if least > 0 else 1.0
+        sizes = largest * growth ** -levels.view(-1, *[1] * (fields.dim() - 1))
+        return torch.randn(fields.shape, generator=self.noise, dtype=fields.dtype) * sizes
+
     def _loss(self, batch: Batch) -> Tensor:
         """Return the mean squared error of the increments of all steps, from noisy states."""
         net = self.net
@@ -294,8 +303,7 @@ class _Training:
         moves = net.scale[-1].view(-1, *ones) > 0
         active = (scale > 0).to(scale.dtype)
         per_scale = torch.where(scale > 0, 1 / scale, 0.0)
-        size = batch.fields[0].shape
-        noise = torch.randn(size, generator=self.noise, dtype=scale.dtype) * self.recipe.noise
+        noise = self._noise(batch.fields[0])
         # By how much the state lies beside the recorded one.
         error = noise * moves / per_deviation
         total = scale.new_zeros(())
