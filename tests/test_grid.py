@@ -9,6 +9,7 @@ import pytest
 
 import pyhits
 from pyhits import Grid, Trajectories
+from pyhits.data.finding_grid import find_edges, find_grid
 from pyhits.errors import ArgumentError
 
 RNG = np.random.default_rng(0)
@@ -120,9 +121,9 @@ def _flow() -> xr.Dataset:
     return xr.Dataset(variables | mask, {"time": TIMES, "lat": lat, "lon": lon}, {"source": "here"})
 
 
-def _model(data: object) -> pyhits.HiTS:
+def _model(data: object, **fit: object) -> pyhits.HiTS:
     quick = pyhits.HiTS(flow_map="polynomial", noise=False, verbose=False, random_state=0, n_jobs=1)
-    return quick.fit(data)
+    return quick.fit(data, **fit)
 
 
 def test_dimensions_are_axes_and_variables_channels() -> None:
@@ -191,3 +192,118 @@ def test_a_month_after_one_date_is_a_month_later() -> None:
         "2023-05-01",
         "2023-06-01",
     ]
+
+
+# Grids that the data show
+
+
+def _lorenz96(n: int, points: int) -> np.ndarray:
+    def rate(x: np.ndarray) -> np.ndarray:
+        return (np.roll(x, -1) - np.roll(x, 2)) * np.roll(x, 1) - x + 8
+
+    x, rows = 8 + np.random.default_rng(1).standard_normal(points), []
+    for k in range(n + 200):
+        middle = x + 0.01 * rate(x)
+        x = x + 0.02 * rate(middle)
+        rows += [x] * (k >= 200)
+    return np.array(rows)
+
+
+def _heat(runs: int, points: int) -> list[np.ndarray]:
+    rng, x, found = np.random.default_rng(2), np.linspace(0, np.pi, points), []
+    for _ in range(runs):
+        modes = rng.standard_normal(5) / np.arange(1, 6)
+        decay = np.exp(-0.02 * np.arange(40)[:, None] * np.arange(1, 6) ** 2)
+        found.append((decay * modes) @ np.sin(np.arange(1, 6)[:, None] * x))
+    return found
+
+
+def _burgers(points: int) -> np.ndarray:
+    x = 2 * np.pi * np.arange(points) / points
+    u, rows = np.sin(x) + 0.5, []
+    for k in range(1500):
+        up, down = np.roll(u, -1), np.roll(u, 1)
+        u = u + 2e-3 * ((down**2 - up**2) / (4 * x[1]) + 0.1 * (up - 2 * u + down) / x[1] ** 2)
+        rows += [u] * (k % 10 == 0)
+    return np.array(rows)
+
+
+L96, BURGERS = _lorenz96(1500, 24), _burgers(48)
+
+
+@pytest.mark.parametrize(
+    ("data", "is_ring"),
+    [
+        (L96, True),
+        (L96[:, 3:], False),
+        (L96[:300].astype(np.float32), True),
+        (L96 + 0.02 * np.random.default_rng(0).standard_normal(L96.shape), True),
+        (BURGERS, True),
+        (BURGERS[:, 5:40], False),
+        (_heat(10, 30), False),
+    ],
+)
+def test_points_of_fields_are_found_and_their_edges(data: object, is_ring: bool) -> None:
+    found = find_grid(Trajectories(data))
+    assert found is not None
+    assert found.error < found.other_orders
+    assert find_edges(Trajectories(data), found.grid) == (is_ring,)
+
+
+def _modes(rows: np.ndarray, n: int) -> np.ndarray:
+    left, sizes, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    return left[:, :n] * sizes[:n]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        L96[:, np.random.default_rng(0).permutation(24)],
+        L96 @ np.random.default_rng(1).standard_normal((24, 30)),
+        _modes(L96, 20),
+        L96[:, :12],
+        np.random.default_rng(2).standard_normal((800, 20)).cumsum(axis=0),
+        np.sin(0.1 * np.arange(800)[:, None] + np.random.default_rng(3).uniform(0, 6, 20)),
+        np.sin(0.02 * np.arange(800)[:, None] * np.arange(1, 21)),
+        np.concatenate([L96[k : k + 900, [0, 1, 2]] for k in range(0, 600, 90)], axis=1),
+        np.ones((50, 20)),
+        L96[:4],
+    ],
+)
+def test_columns_that_are_no_points_are_not_taken_for_such(data: np.ndarray) -> None:
+    assert find_grid(Trajectories(data)) is None
+
+
+def test_edges_of_planes_and_several_channels_are_found() -> None:
+    rng, y, x = np.random.default_rng(4), np.linspace(0, np.pi, 16), 2 * np.pi * np.arange(20) / 20
+    runs = []
+    for _ in range(12):  # advected along x, diffused between walls along y
+        phase, sizes = rng.uniform(0, 6, (3, 3)), rng.standard_normal((3, 3))
+        t = 0.05 * np.arange(40)[:, None, None]
+        runs.append(
+            sum(
+                sizes[k, m] * np.exp(-0.1 * (m + 1) ** 2 * t) * np.sin((m + 1) * y[:, None])
+                * np.cos((k + 1) * (x - t) + phase[k, m])
+                for k in range(3)
+                for m in range(3)
+            )
+        )  # fmt: skip
+    field = np.stack(runs)
+    plane = Trajectories(field, grid=(16, 20))
+    assert find_edges(plane, plane.grid) == (False, True)
+    both = np.stack([field, 0.5 - field[..., ::-1]], axis=-1)
+    pair = Trajectories(both, grid=Grid((16, 20), 2))
+    assert find_edges(pair, pair.grid) == (False, True)
+
+
+def test_a_fit_says_what_it_found_and_lets_it_be_said_otherwise() -> None:
+    model = _model(L96[:200])
+    assert model.coordinates_.grid == Grid((24,), periodic=True)
+    assert any("points along a line" in note for note in model.notes_)
+    assert any(note.startswith("Periodic edges found along x.") for note in model.notes_)
+    assert _model(L96[:60], grid="none").coordinates_.grid is None
+    line = _model(L96[:60], grid="line")
+    assert line.coordinates_.grid.periodic == (False,)
+    assert not any("edges" in note for note in line.notes_)
+    doubled = np.concatenate([BURGERS, BURGERS[:, :1]], axis=1)
+    assert any("repeats the first" in note for note in _model(doubled).notes_)

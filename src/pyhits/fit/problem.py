@@ -20,6 +20,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.chain import AUTO, automatic, split
 from pyhits.errors import ArgumentError
+from pyhits.fit.gridding import SettledGrid, found_grid, with_edges
 from pyhits.fit.settings import Settings
 from pyhits.fit.splitting import Split, split_data
 from pyhits.noise import Denoised
@@ -191,7 +192,9 @@ def pose(
         validated, validated_acting = train, acting
     else:
         validated, validated_acting = split_features(parted.validation, names)
-    grid = declared.of_rows(train.n_features, own)
+    grid, said = SettledGrid(declared.of_rows(train.n_features, own))
+    if encoder is None:
+        grid, said = _settled_grid(train, grid, may_be_found=not (names or declared.is_none))
     train, validated = train.with_grid(grid), validated.with_grid(grid)
     if isinstance(settings.encoder, str) and settings.encoder == AUTO:
         _, encoder, scaling = split(automatic(train.n_features), recipe.standardise)
@@ -215,7 +218,18 @@ def pose(
         angles=angles,
         findings=tuple(_findings(parted, names, angles)),
     )
-    return problem.noted(*_notes(problem))
+    return problem.noted(*_notes(problem), *said)
+
+
+def _settled_grid(data: Trajectories, grid: Grid | None, *, may_be_found: bool) -> SettledGrid:
+    """Return the grid of data, found in them where nothing says it, with edges as they show."""
+    found = SettledGrid(grid)
+    if grid is None and may_be_found:
+        found = found_grid(data)
+    if found.grid is None:
+        return found
+    settled = with_edges(data, found.grid)
+    return SettledGrid(settled.grid, (*found.notes, *settled.notes))
 
 
 def _notes(problem: Problem) -> Iterator[str]:
