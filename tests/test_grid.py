@@ -10,7 +10,8 @@ import pytest
 import pyhits
 from pyhits import Grid, Trajectories
 from pyhits.data.finding_grid import find_edges, find_grid
-from pyhits.errors import ArgumentError
+from pyhits.encoders import Standardise
+from pyhits.errors import ArgumentError, DataError
 
 RNG = np.random.default_rng(0)
 
@@ -307,3 +308,37 @@ def test_a_fit_says_what_it_found_and_lets_it_be_said_otherwise() -> None:
     assert not any("edges" in note for note in line.notes_)
     doubled = np.concatenate([BURGERS, BURGERS[:, :1]], axis=1)
     assert any("repeats the first" in note for note in _model(doubled).notes_)
+
+
+# One mean and one deviation a channel
+
+
+def test_channels_are_scaled_by_one_number_each(tmp_path: Path) -> None:
+    field = RNG.standard_normal((400, 5, 6, 2)) * [0.1, 30.0] + [2.0, -7.0]
+    field[:, 0, :, 1] = -7.0  # a wall
+    scaling = Standardise(channels=2).fit(field.reshape(400, -1))
+    for name, expected in (("mean_", field.mean((0, 1, 2))), ("scale_", field.std((0, 1, 2)))):
+        by_point = getattr(scaling, name).reshape(5, 6, 2)
+        np.testing.assert_allclose(by_point, np.broadcast_to(expected, by_point.shape))
+    data = Trajectories(field, 0.1, grid=(5, 6))
+    spread = data.spread().reshape(5, 6, 2)
+    np.testing.assert_allclose(spread[0, 0], np.sqrt(field.var(axis=0).mean(axis=(0, 1))))
+    assert (np.ptp(spread, axis=(0, 1)) == 0).all()
+    flat = np.full((9, 6), 3.0)
+    assert (Standardise(channels=1).fit(flat).scale_ == 1.0).all()
+    with pytest.raises(DataError, match="fields of 4 channels"):
+        Standardise(channels=4).fit(flat)
+    model = _model(_flow())
+    again = pyhits.load(model.save(tmp_path / "m.safetensors"))
+    assert again.scaling.channels == 2
+    np.testing.assert_array_equal(again.scaling.scale_, model.scaling_.scale_)
+    np.testing.assert_array_equal(again.summary.std, model.summary_.std)
+
+
+def test_errors_of_fields_are_in_units_of_their_channels() -> None:
+    still = 1e-6 * np.sin(TIMES)[:, None]
+    wave = np.cos(2 * TIMES[:, None] + np.arange(23) / 4)
+    field = np.concatenate([still, wave], axis=1)
+    model = _model(field, grid="line")
+    test = Trajectories(field + 0.01 * np.linspace(0, 1, 24), 0.1)
+    assert model.evaluate(test, baselines=False).nrmse < 1.0

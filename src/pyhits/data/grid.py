@@ -157,6 +157,13 @@ class Grid(Stored):
         """Return rows ``(..., n_features)`` as ``(..., axis 1, ..., axis n, channel)``."""
         return rows.reshape(*rows.shape[:-1], *self.shape, self.n_channels)
 
+    def pooled(self, values: np.ndarray) -> np.ndarray:
+        """Return the root mean square of values over the points of each channel, as a row."""
+        by_channel = np.asarray(values, dtype=np.float64).reshape(-1, self.n_channels)
+        top = by_channel.max(axis=0)
+        top[top == 0] = 1.0
+        return np.tile(top * np.sqrt(np.square(by_channel / top).mean(axis=0)), self.n_points)
+
     def plain(self) -> dict[str, Any]:
         """Return all but the coordinates."""
         names = ("shape", "channels", "axes", "spacing", "periodic")

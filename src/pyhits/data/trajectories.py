@@ -381,8 +381,13 @@ class Trajectories:
         return mean_variance(self.values, self.offsets)
 
     def spread(self) -> np.ndarray:
-        """Standard deviation of each feature over all rows, float64; ``(n_features,)``."""
-        return spread(self.values)
+        """Standard deviation of each feature over all rows, float64; ``(n_features,)``.
+
+        On a grid each channel has one, the root mean square of those of its points: errors in units
+        of a point that hardly moves would hide all others.
+        """
+        found = spread(self.values)
+        return found if self.grid is None else self.grid.pooled(found)
 
     def summary(self) -> str:
         """Return a table of the features: range, mean and standard deviation."""

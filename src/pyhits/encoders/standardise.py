@@ -11,7 +11,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import ENCODERS, Encoder, several
 from pyhits.errors import DataError
 from pyhits.util.checks import as_numeric
-from pyhits.util.schema import Flag, Record
+from pyhits.util.schema import Flag, Record, Whole
 from pyhits.util.stored import Array
 
 
@@ -31,6 +31,9 @@ class Standardise(Encoder):
         Divide all features by one number, the root mean square of the standard deviations of those
         that vary. For features of one unit whose sizes mean something, such as POD coefficients:
         small ones stay small, and their errors count as little as they do in the field.
+    channels : int
+        Of fields: numbers at each point, the last axis of a row. Each channel has one mean and one
+        deviation, common to all its points. 0 for rows that are no fields.
 
     Attributes
     ----------
@@ -40,11 +43,15 @@ class Standardise(Encoder):
 
     kind: ClassVar[str] = "standardise"
     arrays: ClassVar[Mapping[str, Array]] = {"mean|scale": Array()}
-    schema: ClassVar[Record] = Record({"enabled": Flag(loose=True), "common": Flag(loose=True)})
+    schema: ClassVar[Record] = Record(
+        {"enabled": Flag(loose=True), "common": Flag(loose=True)},
+        {"channels": Whole(0, loose=True)},
+    )
 
-    def __init__(self, enabled: bool = True, *, common: bool = False) -> None:
+    def __init__(self, enabled: bool = True, *, common: bool = False, channels: int = 0) -> None:
         self.enabled = enabled
         self.common = common
+        self.channels = channels
 
     def fit(self, X: Any, y: Any = None) -> Standardise:
         """Learn mean and scale from rows ``X``, shape ``(n_rows, n_features)``, or several such."""
@@ -70,6 +77,10 @@ class Standardise(Encoder):
         centred /= largest
         scale = largest * np.sqrt(np.mean(np.square(centred, out=centred), axis=0))
         flat |= scale == 0
+        if self.channels:
+            return self.set_statistics(
+                *_by_channel(mean, np.where(flat, 0.0, scale), self.channels)
+            )
         if self.common and not flat.all():
             top = scale.max()
             scale = np.full(n, top * np.sqrt(np.mean(np.square(scale[~flat] / top))))
@@ -101,3 +112,28 @@ class Standardise(Encoder):
         if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
             raise ValueError("its scaling is not finite and positive")
         return self.set_statistics(mean, scale)
+
+
+def _by_channel(
+    mean: np.ndarray, scale: np.ndarray, channels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the deviation of each channel of a field, on all its points.
+
+    Raises
+    ------
+    DataError
+        Rows are no points of so many channels.
+    """
+    n = len(mean)
+    if n % channels:
+        raise DataError(f"Expected fields of {channels} channels, got rows of {n} numbers.")
+    means, scales = mean.reshape(-1, channels), scale.reshape(-1, channels)
+    centre = means.mean(axis=0)
+    # Divided by the largest first, so that the squares of tiny numbers do not vanish.
+    every = np.concatenate([scales, means - centre])
+    top = np.abs(every).max(axis=0)
+    top[top == 0] = 1.0
+    deviation = top * np.sqrt(np.square(every / top).sum(axis=0) / len(means))
+    is_flat = (scales == 0).all(axis=0) & (np.ptp(means, axis=0) == 0)
+    deviation[is_flat] = 1.0
+    return np.tile(centre, n // channels), np.tile(deviation, n // channels)

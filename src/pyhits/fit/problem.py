@@ -18,7 +18,7 @@ from pyhits.data.repair.tell import outlier_notes
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
-from pyhits.encoders.chain import AUTO, automatic, split
+from pyhits.encoders.chain import AUTO, automatic, links, split
 from pyhits.errors import ArgumentError
 from pyhits.fit.gridding import SettledGrid, found_grid, with_edges
 from pyhits.fit.settings import Settings
@@ -196,6 +196,8 @@ def pose(
     if encoder is None:
         grid, said = _settled_grid(train, grid, may_be_found=not (names or declared.is_none))
     train, validated = train.with_grid(grid), validated.with_grid(grid)
+    if grid is not None and encoder is None and not links(settings.encoder):
+        scaling = Standardise(recipe.standardise, channels=grid.n_channels)
     if isinstance(settings.encoder, str) and settings.encoder == AUTO:
         _, encoder, scaling = split(automatic(train.n_features), recipe.standardise)
     is_open = settings.encoder is None or isinstance(settings.encoder, str)

@@ -92,6 +92,7 @@ _MODEL = Record(
     {
         "pyhits_version": Text(most=100),
         "common_scale": _YES,
+        "channel_scale": Whole(0),
         "feature_names": Many(Text(), 1, unique=True),
         "preprocessor": Many(CHAIN.each, 1, 100),
         "grid": Grid.schema,
@@ -178,7 +179,11 @@ def parts(facts: dict[str, Any], d: int, n: int) -> dict[str, Part]:
     d, n : int
         Number of features, and of encoded coordinates.
     """
-    scaling = {"enabled": facts["standardise"], "common": facts.get("common_scale", False)}
+    scaling = {
+        "enabled": facts["standardise"],
+        "common": facts.get("common_scale", False),
+        "channels": facts.get("channel_scale", 0),
+    }
     data = dict.fromkeys(("low", "std", "high"), d) | {"noise": n}
     found = {
         "encoder.": Part(Standardise, scaling, {"mean": n, "scale": n}),

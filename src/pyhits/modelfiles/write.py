@@ -108,6 +108,8 @@ def _coordinates(own: Coordinates) -> dict[str, Any]:
         "standardise": own.scaling.enabled,
         "common_scale": own.scaling.common,
     }
+    if own.scaling.channels:
+        facts["channel_scale"] = own.scaling.channels
     if own.feature_names != default_names(own.n_features):
         facts["feature_names"] = list(own.feature_names)
     if own.encoder is not None:

@@ -165,4 +165,5 @@ def _cut(data: Trajectories, span: int) -> Trajectories:
         for begin in range(0, len(rows) - 1, span):
             pieces.append(rows[begin : begin + span])
             starts.append(float(data.start_times[k]) + begin * data.dt)
-    return Trajectories(pieces, data.dt, feature_names=data.feature_names, start_times=starts)
+    names, grid = data.feature_names, data.grid
+    return Trajectories(pieces, data.dt, feature_names=names, start_times=starts, grid=grid)
