@@ -340,5 +340,5 @@ def test_errors_of_fields_are_in_units_of_their_channels() -> None:
     wave = np.cos(2 * TIMES[:, None] + np.arange(23) / 4)
     field = np.concatenate([still, wave], axis=1)
     model = _model(field, grid="line")
-    test = Trajectories(field + 0.01 * np.linspace(0, 1, 24), 0.1)
+    test = Trajectories(field + 0.01 * np.linspace(0, 1, 24))
     assert model.evaluate(test, baselines=False).nrmse < 1.0

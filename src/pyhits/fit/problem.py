@@ -188,14 +188,14 @@ def pose(
         reproduce=recipe.windows == "coupled",
     )
     train, acting = split_features(parted.train, names)
-    if parted.validation is parted.train:
-        validated, validated_acting = train, acting
-    else:
-        validated, validated_acting = split_features(parted.validation, names)
     grid, said = SettledGrid(declared.of_rows(train.n_features, own))
     if encoder is None:
         grid, said = _settled_grid(train, grid, may_be_found=not (names or declared.is_none))
-    train, validated = train.with_grid(grid), validated.with_grid(grid)
+    train = train.with_grid(grid)
+    validated, validated_acting = train, acting
+    if parted.validation is not parted.train:
+        validated, validated_acting = split_features(parted.validation, names)
+        validated = validated.with_grid(grid)
     if grid is not None and encoder is None and not links(settings.encoder):
         scaling = Standardise(recipe.standardise, channels=grid.n_channels)
     if isinstance(settings.encoder, str) and settings.encoder == AUTO:

@@ -133,7 +133,7 @@ def _renewed(model: M, problem: Problem, data: AllRows, own: Coordinates, clock:
         baselines = FittedBaselines.fit(*parts, inputs, clock=clock)
     return replace(
         model,
-        summary=model.summary.of_all(shown, noise),
+        summary=model.summary.of_all(shown.with_grid(new.grid), noise),
         region=region,
         baselines=baselines,
         notes=_renewed_notes(model.notes, own, new),
