@@ -366,7 +366,7 @@ def test_what_inputs_of_data_cannot_be(inputs: Any, message: str) -> None:
 
 def test_settings_that_have_no_meaning_with_inputs() -> None:
     states, u = driven(signal(60), np.zeros(2)), signal(60)
-    for settings in ({"training": "reproduce"}, {"training": "paper"}, {"rollout_steps": 3}):
+    for settings in ({"training": "reproduce"}, {"training": "paper"}):
         with pytest.raises(ArgumentError, match="nputs"):
             fit(states, inputs=u, **settings)
 
@@ -422,3 +422,17 @@ def test_a_range_is_measured() -> None:
     assert inputs.scale[1] == 1.0
     assert inputs.outside(np.array([[1.0, 5.0]])) == []
     assert inputs.outside(np.array([[1.0, 5.1], [-0.1, 5.0]])) == ["a", "b"]
+
+
+def test_losses_of_several_steps_see_the_inputs_of_each() -> None:
+    """With the first step's inputs alone nobody could say where the second ends."""
+    u = np.random.default_rng(0).standard_normal(500)
+    states = driven(u, np.array([1.0, 0.0]))
+    settings = {"hidden_sizes": (16,), "polynomial_degree": 0, "max_steps": 250}
+    model = fit(states, inputs=u, dt=DT, step_sizes=[1], rollout_steps=3, **settings)
+    assert model.recipe_.rollout_steps == 3
+    fresh = np.random.default_rng(1).standard_normal(40)
+    truth = driven(fresh, np.array([0.3, 0.2]))
+    assert np.abs(model.forecast(truth[0], 40, inputs=fresh) - truth).max() < 0.2
+    few = fit(states[:200], inputs=u[:199], dt=DT, step_sizes=[1], rollout_steps=2, flow_map="best")
+    assert np.abs(few.forecast(truth[0], 40, inputs=fresh) - truth).max() < 1e-6

@@ -273,8 +273,4 @@ def _for_inputs(recipe: Recipe) -> Recipe:
             f"Inputs take windows from anywhere, not windows={recipe.windows!r}: choose "
             "training='pyhits'."
         )
-    if recipe.rollout_steps > 1:
-        raise ArgumentError(
-            f"With inputs the loss is of one step, got rollout_steps={recipe.rollout_steps}."
-        )
     return recipe.override(synthetic=0.0, tables=False)

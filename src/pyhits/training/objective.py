@@ -11,7 +11,6 @@ from torch import Tensor
 
 from pyhits.flowmaps import ScaledNet
 from pyhits.flowmaps.base import StepInto
-from pyhits.numerics.rollout import iterate
 
 #: Windows whose errors are computed at once.
 _ROWS = 4096
@@ -29,8 +28,16 @@ class Objective:
     forming it in float32 would drown it in rounding.
     """
 
-    def __init__(self, net: ScaledNet, sigma: np.ndarray, device: str, rollout_steps: int) -> None:
+    def __init__(
+        self,
+        net: ScaledNet,
+        sigma: np.ndarray,
+        device: str,
+        rollout_steps: int,
+        n_inputs: int = 0,
+    ) -> None:
         self.net = net
+        self.n_inputs = n_inputs
         self.outputs = net.outputs
         self.device = device
         self.dtype = net.scale.dtype
@@ -80,10 +87,18 @@ class Objective:
         return total / len(targets)
 
     def _missed(self, inputs: Tensor, targets: Tensor) -> Iterator[Tensor]:
-        """Yield by how much each step misses its target, ``(n, outputs * d)``, in sigmas."""
-        rollout = iterate(lambda x: self.net.within(x[:, -1]), inputs[:, None], len(targets))
-        for inside, target in zip(rollout, targets, strict=True):
+        """Yield by how much each step misses its target, ``(n, outputs * d)``, in sigmas.
+
+        The inputs of a step are those at the end of the target before it.
+        """
+        state, d = inputs, inputs.shape[1]
+        for target in targets:
+            inside = self.net.within(state)
             yield (inside.flatten(1) - target) * self.per_sigma
+            state = inside[:, -1]
+            if self.n_inputs:
+                own = d - self.n_inputs
+                state = torch.cat([state[:, :own], target[:, own - d :]], dim=1)
 
     def errors(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return each window's part of the loss, shape ``(n,)``: its mean is the loss."""

@@ -82,7 +82,9 @@ class NetTraining:
         self.max_steps = recipe.max_steps
         self.learning_rate = recipe.learning_rate * factor
         self.net = copy.deepcopy(stages.net).to(job.device)
-        self.objective = Objective(self.net, stages.sigma, job.device, recipe.rollout_steps)
+        self.objective = Objective(
+            self.net, stages.sigma, job.device, recipe.rollout_steps, job.train.n_inputs
+        )
         self.state = TrainingState()
         self.over = False
         self.target = stages.relative_target(self.net.scale.dtype, recipe.target_error)

@@ -230,6 +230,8 @@ def increments(windows: WindowSampler, most: int) -> Increments:
         rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
     found = windows.gather(rows)
     changes = found[1 : 1 + windows.outputs] - found[0]
+    if windows.n_inputs:
+        changes[..., -windows.n_inputs :] = 0.0
     return Increments(found[0], changes.swapaxes(0, 1).reshape(len(rows), -1))
 
 

@@ -117,7 +117,10 @@ def prepare(job: ScaleJob, clock: Clock = UNLIMITED) -> Stages:
 
 def _changes(job: ScaleJob, windows: np.ndarray) -> np.ndarray:
     """Return the increments of the first step at each output, shape ``(n, outputs * d)``."""
-    return side_by_side(windows[1 : 1 + job.train.outputs] - windows[0])
+    changes = windows[1 : 1 + job.train.outputs] - windows[0]
+    if job.train.n_inputs:
+        changes[..., -job.train.n_inputs :] = 0.0
+    return side_by_side(changes)
 
 
 def _increment_scale(job: ScaleJob, windows: np.ndarray) -> np.ndarray:

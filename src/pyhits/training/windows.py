@@ -82,7 +82,8 @@ class WindowSampler:
         dense flow map, forecasts evaluate that last one too, and one that ends beyond the
         trajectory's end, where the trajectory's last row stands in.
     n_inputs : int
-        The last features are inputs over a step: within a window they stay.
+        The last features are inputs over a step: within a step they stay; in windows of several
+        steps those of each stand where it begins.
     """
 
     values: np.ndarray
@@ -194,7 +195,7 @@ class WindowSampler:
             ends = self.offsets[np.searchsorted(self.offsets, rows, side="right")]
             visited = np.minimum(visited, ends - 1)
         windows = np.asarray(self.encoder.transform(self.values.take(visited, axis=0)))
-        if self.n_inputs:
+        if self.n_inputs and self.rollout_steps == 1:
             windows[1:, :, -self.n_inputs :] = windows[0, :, -self.n_inputs :]
         return windows
 
