@@ -119,6 +119,9 @@ def test_an_angle_is_taken_by_itself_and_its_forecast_stays_in_range(tmp_path: P
     assert apart(ahead[1:, 0], angle[250:], 360) < 1e-6
     assert ahead.min() >= 0
     assert ahead.max() <= 360
+    assert model.evaluate(angle[:, None]).nrmse < 1e-7
+    bounds = model.forecast(angle[:1, None], 20, interval=0.9)
+    assert (bounds.high - bounds.low).max() < 1e-3
     again = pyhits.load(model.save(tmp_path / "angle.safetensors"))
     assert np.array_equal(again.forecast_from(angle[:250, None], 50), ahead)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,8 @@ from pyhits.data.stretches import Stretches
 from pyhits.data.times import NUMBERS, TimeAxis
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
+from pyhits.encoders.angle import turns_of
+from pyhits.encoders.chain import links
 from pyhits.errors import ArgumentError, warn
 
 
@@ -102,6 +105,11 @@ class Coordinates:
     def snapshot(self) -> tuple[int, ...] | None:
         """Shape of the user's snapshots, where rows are fields: that of the grid."""
         return None if self.grid is None else self.grid.snapshot
+
+    @cached_property
+    def turns(self) -> np.ndarray | None:
+        """Length of a turn of each of the user's features, infinite if it is no angle."""
+        return turns_of(links(self.encoder), self.feature_names)
 
     # The user's data in
 

@@ -160,3 +160,48 @@ class Angle(Encoder):
             raise ValueError("its turn is not positive, or a range not finite")
         self.n_features_in_, self.columns_, self.starts_ = d, columns, arrays["starts"]
         return self
+
+
+def turns_of(encoders: Sequence[Encoder], names: Sequence[str]) -> np.ndarray | None:
+    """Return the length of a turn of each feature, infinite of those that are no angles.
+
+    Parameters
+    ----------
+    encoders : sequence of Encoder
+        Fitted, one after the other.
+    names : sequence of str
+        Of the features that the first of them takes.
+
+    Returns
+    -------
+    array, shape (d,), or None
+        None without angles.
+    """
+    turns, now = np.full(len(names), np.inf), list(names)
+    for encoder in encoders:
+        own = encoder.columns_ if isinstance(encoder, Angle) else ()
+        for name in (now[j] for j in own):
+            if isinstance(encoder, Angle) and name in names:
+                turns[list(names).index(name)] = encoder.turn
+        now = list(encoder.get_feature_names_out(now))
+    return turns if np.isfinite(turns).any() else None
+
+
+def nearest(values: np.ndarray, truth: np.ndarray, turns: np.ndarray | None) -> np.ndarray:
+    """Return angles as near to others as whole turns bring them, for differences to be taken.
+
+    Parameters
+    ----------
+    values, truth : array, shape (..., d)
+        NaN stays.
+    turns : array, shape (d,), or None
+        As :func:`turns_of` returns them.
+    """
+    if turns is None:
+        return values
+    angles = np.flatnonzero(np.isfinite(turns))
+    found = np.array(values)
+    with np.errstate(invalid="ignore"):
+        whole = np.round((truth[..., angles] - found[..., angles]) / turns[angles])
+    found[..., angles] += turns[angles] * np.nan_to_num(whole)
+    return found

@@ -11,6 +11,7 @@ import numpy as np
 from pyhits.data.matching import joined, some_of
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Autoencoder
+from pyhits.encoders.angle import nearest
 from pyhits.encoders.chain import links
 from pyhits.errors import DataError
 from pyhits.fit.problem import Problem
@@ -203,6 +204,7 @@ def _source(
     every = parts[0] if len(parts) == 1 else joined(parts)
     states, _ = model.coordinates.split(every)
     inputs = model.coordinates.delayed_inputs(every)
+    turns = model.coordinates.turns
     ends = np.cumsum([part.n_rows for part in parts])
 
     def forecast_at(
@@ -221,6 +223,9 @@ def _source(
                 settings["at"] = steps.astype(np.float64)
             ahead = fitted[k].ahead(starts[own], n_steps, model.selection.step_sizes, **settings)
             found[own] = ahead if is_encoded else ahead[:, steps]
+        if turns is not None:
+            rows = np.minimum(begins[:, None] + steps, states.n_rows - 1)
+            found = nearest(found, states.values[rows], turns)
         return found
 
     return ForecastData(states, forecast_at)

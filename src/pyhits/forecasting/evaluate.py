@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from pyhits.coordinates.starts import histories
+from pyhits.data.stretches import Stretches
 from pyhits.data.trajectories import Trajectories
+from pyhits.encoders.angle import nearest
 from pyhits.errors import ArgumentError, warn
 from pyhits.evaluation.evaluate import evaluate
 from pyhits.evaluation.evaluation import Evaluation
@@ -45,9 +47,15 @@ def evaluate_model(
         inputs = None if inputs is None else inputs[:, rows.shape[1] - own.history :]
     settings: dict[str, Any] = {} if interpolation is None else {"interpolation": interpolation}
 
+    truth = None if own.turns is None else Stretches.whole(data.offsets).gather(data.values)
+
+    def near(ahead: np.ndarray) -> np.ndarray:
+        """Return a forecast whose angles are compared the shorter way around."""
+        return ahead if truth is None else nearest(ahead, truth[:, : ahead.shape[1]], own.turns)
+
     def forecaster(states: np.ndarray, steps: int) -> np.ndarray:
         with bar("forecasting", verbose=model.verbose) as progress:
-            return model.maps.ahead(
+            ahead = model.maps.ahead(
                 starts,
                 steps,
                 sizes,
@@ -55,6 +63,7 @@ def evaluate_model(
                 progress=progress,
                 **settings,
             )
+        return near(ahead)
 
     others: dict[str, Any] = {}
     if baselines and model.baselines is not None:
@@ -62,6 +71,9 @@ def evaluate_model(
     if baselines and model.recording_baselines is not None:
         found = model.recording_baselines.forecasters(rows)
         others |= {kind: one for kind, one in found.items() if kind not in others}
+    others = {
+        kind: one._replace(forecaster=_after(near, one.forecaster)) for kind, one in others.items()
+    }
     return evaluate(
         forecaster,
         data,
@@ -72,6 +84,13 @@ def evaluate_model(
         decoded=_later(own.decoded(recorded), rows.shape[1] - own.history),
         lyapunov=lyapunov,
     )
+
+
+def _after(
+    change: Callable[[np.ndarray], np.ndarray], forecast: Callable[..., np.ndarray]
+) -> Callable[..., np.ndarray]:
+    """Return a forecast whose result is changed."""
+    return lambda states, n_steps: change(forecast(states, n_steps))
 
 
 def _given(
