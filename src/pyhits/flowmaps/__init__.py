@@ -4,6 +4,7 @@ from pyhits.flowmaps.base import FlowMap, create, family, register
 from pyhits.flowmaps.bounded import BoundedMap, Bounds
 from pyhits.flowmaps.cells import CellMap
 from pyhits.flowmaps.convolution import ConvolutionMap
+from pyhits.flowmaps.equations import EquationMap
 from pyhits.flowmaps.form import Form, Increments, Trials, closed_form
 from pyhits.flowmaps.kernel import KernelMap
 from pyhits.flowmaps.polynomial import PolynomialMap
@@ -15,6 +16,7 @@ __all__ = [
     "Bounds",
     "CellMap",
     "ConvolutionMap",
+    "EquationMap",
     "FlowMap",
     "Form",
     "Increments",

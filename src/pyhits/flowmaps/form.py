@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.data.grid import Grid
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import FlowMap
 
@@ -30,6 +31,8 @@ class Increments:
     states : array, shape (n, d)
         Encoded, float64.
     changes : array, shape (n, outputs * d)
+    grid : Grid, optional
+        What the numbers of a state lie on.
 
     Attributes
     ----------
@@ -37,7 +40,8 @@ class Increments:
     dimension, outputs : int
     """
 
-    def __init__(self, states: np.ndarray, changes: np.ndarray) -> None:
+    def __init__(self, states: np.ndarray, changes: np.ndarray, grid: Grid | None = None) -> None:
+        self.grid = grid
         self.states = torch.from_numpy(np.ascontiguousarray(states, dtype=np.float64))
         self.changes = torch.from_numpy(np.ascontiguousarray(changes, dtype=np.float64))
         self.dimension = states.shape[1]

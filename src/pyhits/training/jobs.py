@@ -196,6 +196,7 @@ def _windows(
         outputs=settings.dense if size == sizes[0] else 1,
         coarser=coarser[size] if recipe.windows == "coupled" else None,
         n_inputs=n_inputs,
+        grid=rows.grid if n_inputs == 0 else None,
     )
     if windows.n_windows == 0:
         raise DataError(f"The {('training', 'validation')[part]} data: {windows.too_short()}")

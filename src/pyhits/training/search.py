@@ -34,6 +34,9 @@ _USUAL = 60
 #: and windows that must be left to fit to.
 FEW_WINDOWS, _BLOCKS, _LEAST_WINDOWS = 200, 4, 3
 
+#: Numbers in the states that forms are fitted to, at most, but for so many states at least.
+_MOST_NUMBERS, _LEAST_FIELDS = 1 << 23, 4
+
 #: Score below which rounding decides, and no form is better than another.
 _EXACT = 1e-12
 
@@ -226,13 +229,14 @@ class Comparison:
 def increments(windows: WindowSampler, most: int) -> Increments:
     """Return states and their changes at all outputs, of evenly chosen windows."""
     rows = windows.all_rows()
+    most = max(_LEAST_FIELDS, min(most, _MOST_NUMBERS // windows.values.shape[1]))
     if len(rows) > most:
         rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
     found = windows.gather(rows)
     changes = found[1 : 1 + windows.outputs] - found[0]
     if windows.n_inputs:
         changes[..., -windows.n_inputs :] = 0.0
-    return Increments(found[0], changes.swapaxes(0, 1).reshape(len(rows), -1))
+    return Increments(found[0], changes.swapaxes(0, 1).reshape(len(rows), -1), windows.grid)
 
 
 def _splits(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.grid import Grid
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError
 
@@ -84,6 +85,8 @@ class WindowSampler:
     n_inputs : int
         The last features are inputs over a step: within a step they stay; in windows of several
         steps those of each stand where it begins.
+    grid : Grid, optional
+        What the numbers of a row lie on.
     """
 
     values: np.ndarray
@@ -96,6 +99,7 @@ class WindowSampler:
     outputs: int = 1
     coarser: int | None = None
     n_inputs: int = 0
+    grid: Grid | None = None
 
     @cached_property
     def counts(self) -> np.ndarray:

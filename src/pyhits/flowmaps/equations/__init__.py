@@ -1,0 +1,6 @@
+"""Flow maps that integrate an equation on a grid, whose coefficients are learned."""
+
+from pyhits.flowmaps.equations.flowmap import EquationMap
+from pyhits.flowmaps.equations.form import EquationForm
+
+__all__ = ["EquationForm", "EquationMap"]

@@ -1,0 +1,169 @@
+"""A right-hand side on a periodic grid, and the scheme that integrates it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from pyhits.flowmaps.equations.terms import Terms
+from pyhits.numerics.exponential import ExponentialSteps
+from pyhits.numerics.fourier import Operator, half_shape, low_pass, multiplier
+
+#: What high wavenumbers are cut from, against aliases: nothing, what products are made of, or the
+#: products as well.
+DEALIASED = ("none", "factors", "all")
+
+#: Part of the wavenumbers that keeps products of two free of aliases (Orszag 1971).
+TWO_THIRDS = 2 / 3
+
+@dataclass(frozen=True)
+class Scheme:
+    """How the equation is integrated over a step.
+
+    Attributes
+    ----------
+    substeps : int
+    order : {2, 4}
+        Of exponential Runge-Kutta.
+    dealiased : {"none", "factors", "all"}
+    kept : float
+        Part of the wavenumbers, along each axis, that are not cut.
+    """
+
+    substeps: int = 1
+    order: int = 4
+    dealiased: str = "none"
+    kept: float = TWO_THIRDS
+
+
+class Equation:
+    """A right-hand side in Fourier space: what is set up once for a grid, device and arithmetic.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Points along each axis.
+    channels : int
+    terms : Terms
+    scheme : Scheme
+    like : Tensor
+        Real, of the device and arithmetic to compute in.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], channels: int, terms: Terms, scheme: Scheme, like: Tensor
+    ) -> None:
+        self.shape, self.channels, self.terms, self.scheme = tuple(shape), channels, terms, scheme
+        self.axes = tuple(range(-len(self.shape), 0))
+        real = like.dtype
+        self.complex = torch.complex(like.new_zeros(1), like.new_zeros(1)).dtype
+        self._here = {"device": like.device, "dtype": self.complex}
+        keep = low_pass(self.shape, scheme.kept).to(device=like.device, dtype=real)
+        self.before = keep if scheme.dealiased != "none" else None
+        self.after = keep if scheme.dealiased == "all" else None
+
+    def _stack(self, operators: Sequence[Operator]) -> Tensor:
+        if not operators:
+            return torch.zeros((0, *half_shape(self.shape)), **self._here)
+        return torch.stack([multiplier(o, self.shape) for o in operators]).to(**self._here)
+
+    @cached_property
+    def linear(self) -> Tensor:
+        """Operators of the linear part, ``(n_linear, *transform)``."""
+        return self._stack(self.terms.linear)
+
+    @cached_property
+    def _features(self) -> Tensor:
+        return self._stack([operator for _, operator in self.terms.features])
+
+    @cached_property
+    def _channels(self) -> list[int]:
+        return [channel for channel, _ in self.terms.features]
+
+    @cached_property
+    def _groups(self) -> list[tuple[Tensor | None, list[int]]]:
+        """Products by the operator on them; None for none."""
+        found: dict[Operator, list[int]] = {}
+        for j, (outer, _) in enumerate(self.terms.products):
+            found.setdefault(outer, []).append(j)
+        return [
+            (multiplier(o, self.shape).to(**self._here) if any(o[1:]) else None, which)
+            for o, which in found.items()
+        ]
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Return Fourier coefficients of fields ``(..., *shape)``."""
+        return torch.fft.rfftn(u, dim=self.axes)
+
+    def back(self, v: Tensor) -> Tensor:
+        """Return the fields of Fourier coefficients."""
+        return torch.fft.irfftn(v, s=self.shape, dim=self.axes)
+
+    def exponents(self, linear: Tensor) -> Tensor:
+        """Return L for coefficients ``(channels, n_linear)``: ``(channels, *transform)``."""
+        return torch.tensordot(linear.to(self.complex), self.linear, dims=1)
+
+    def factors(self, v: Tensor) -> Tensor:
+        """Return the features at each point; ``(n, channels, *transform)``."""
+        v = v if self.before is None else v * self.before
+        return self.back(v[:, self._channels] * self._features)
+
+    def product(self, factors: Tensor, j: int) -> Tensor:
+        """Return a product at each point, without the operator on it, ``(n, *shape)``."""
+        which = self.terms.products[j][1]
+        if not which:
+            return torch.ones((len(factors), *self.shape), dtype=factors.dtype, device=factors.device)
+        found = factors[:, which[0]]
+        for f in which[1:]:
+            found = found * factors[:, f]
+        return found
+
+    def nonlinear(self, v: Tensor, coefficients: Tensor) -> Tensor:
+        """Return the rest of the right-hand side for coefficients ``(channels, n_products)``."""
+        if not self.terms.products:
+            return torch.zeros_like(v)
+        factors = self.factors(v)
+        total: Tensor | None = None
+        for outer, which in self._groups:
+            made = torch.stack([self.product(factors, j) for j in which], dim=1)
+            summed = torch.einsum("cj,nj...->nc...", coefficients[:, which], made)
+            part = self.forward(summed)
+            part = part if outer is None else part * outer
+            total = part if total is None else total + part
+        assert total is not None
+        return total if self.after is None else total * self.after
+
+    def each_product(self, v: Tensor) -> Tensor:
+        """Return the transforms of all products, ``(n, n_products, *transform)``."""
+        factors = self.factors(v)
+        found: list[Tensor] = [v[:, 0]] * len(self.terms.products)
+        for outer, which in self._groups:
+            for j in which:
+                part = self.forward(self.product(factors, j))
+                part = part if outer is None else part * outer
+                found[j] = part if self.after is None else part * self.after
+        return torch.stack(found, dim=1)
+
+    def steps(self, linear: Tensor, weights: Tensor | None = None) -> ExponentialSteps:
+        """Return the scheme over one step of the flow map, with its weights or others."""
+        scheme = self.scheme
+        steps = ExponentialSteps.of(self.exponents(linear), scheme.order, scheme.substeps)
+        return steps if weights is None else replace(steps, outer=tuple(weights))
+
+    def stepped(self, v: Tensor, values: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return the fields one step after Fourier coefficients ``v``.
+
+        Parameters
+        ----------
+        v : Tensor, shape (n, channels, *transform)
+        values : Tensor, shape (channels, n_linear + n_products)
+        weights : Tensor, shape (n_weights, channels, *transform), optional
+            In place of those of the scheme.
+        """
+        n_linear = len(self.terms.linear)
+        steps = self.steps(values[:, :n_linear], weights)
+        return self.back(steps(v, lambda w: self.nonlinear(w, values[:, n_linear:])))

@@ -1,0 +1,229 @@
+"""Solving for the coefficients of an equation on a grid, so that its integral meets the data.
+
+One step of the integrator from each recorded state is compared with the next recorded state, by
+Gauss-Newton steps: where the data are smooth, what is found is exact to their rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pyhits.flowmaps.equations.equation import Equation, Scheme
+from pyhits.flowmaps.equations.guess import approximate_columns, guesses
+from pyhits.flowmaps.equations.pairs import Pairs
+from pyhits.flowmaps.equations.solution import Solution
+from pyhits.flowmaps.equations.terms import Terms
+from pyhits.flowmaps.equations.weights import cuts, learned_weights
+from pyhits.util.clock import UNLIMITED, Clock
+
+#: Gauss-Newton steps; and the part of the error that one must leave for another to follow.
+_MOST_STEPS, _GAIN = 12, 0.9
+
+#: Damping, as a part of the diagonal: the first, the least, and what it is multiplied by when a
+#: step fails, so many times.
+_DAMPING, _LEAST_DAMPING, _HARDER, _TRIES = 1e-10, 1e-14, 100.0, 6
+
+#: By how much all terms that are dropped may raise the error.
+_DROP = 1.02
+
+#: Numbers in the fields that coefficients are solved on, at most, but for some fields at least; and
+#: coefficients whose exact derivatives are affordable before some are dropped.
+_NUMBERS, _LEAST_FIELDS, _MOST_EXACT = 1 << 17, 3, 32
+
+#: Numbers in the derivatives of a chunk of states, at most.
+_CHUNK = 1 << 22
+
+#: Fields from which on each wavenumber's weights are learned.
+_FIELDS_FOR_WEIGHTS = 40
+
+
+class EquationFit:
+    """Fits the coefficients of an equation's terms.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    channels : int
+    states, later : Tensor, shape (n, d)
+        Rows, and those one step later, float64.
+    clock : Clock, optional
+        No step is begun after it.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        channels: int,
+        states: Tensor,
+        later: Tensor,
+        clock: Clock = UNLIMITED,
+    ) -> None:
+        self.shape, self.channels, self.clock = shape, channels, clock
+        self.every = Pairs.of(states, later, shape, channels)
+        each = channels * math.prod(shape)
+        self.pairs = self.every.spread(max(_LEAST_FIELDS, _NUMBERS // each))
+        self.size = max(float((later - states).square().mean().sqrt()), 1e-300)
+
+    def solve(self, terms: Terms, scheme: Scheme) -> Solution:
+        """Return the terms that are needed, and their coefficients."""
+        equation = self._equation(terms, scheme)
+        found = [self._rated(equation, x) for x in guesses(equation, self.pairs)]
+        best = min(found, key=lambda one: one.error)
+        best = self._gauss_newton(equation, best, exact=False)
+        if best.values.numel() <= _MOST_EXACT:
+            best = self._gauss_newton(equation, best, exact=True)
+        if not math.isfinite(best.error):
+            return best
+        linear, products = self._needed(equation, best)
+        kept = [*linear, *(len(terms.linear) + j for j in products)]
+        equation = self._equation(terms.kept(linear, products), scheme)
+        fewer = self._rated(equation, best.values[:, kept])
+        return self._gauss_newton(equation, fewer, exact=True)
+
+    def weighted(self, solution: Solution) -> Solution:
+        """Return a solution whose integrator has learned its weights, if that does better."""
+        if solution.scheme.substeps > 1 or len(self.every.after) < _FIELDS_FOR_WEIGHTS:
+            return solution
+        schemes = cuts(solution.scheme, self.shape)
+        tried = [solution, *(self._in_scheme(solution, scheme) for scheme in schemes)]
+        solution = min(tried, key=lambda one: one.error)
+        equation = self._equation(solution.terms, solution.scheme)
+        weights = learned_weights(equation, self.every, solution.values)
+        error = self._error(equation, solution.values, weights)
+        if not error < _GAIN * solution.error:
+            return solution
+        return replace(solution, weights=weights, error=error)
+
+    def _equation(self, terms: Terms, scheme: Scheme) -> Equation:
+        return Equation(self.shape, self.channels, terms, scheme, self.pairs.after)
+
+    def _in_scheme(self, solution: Solution, scheme: Scheme) -> Solution:
+        """Return a solution's coefficients in another scheme."""
+        return self._rated(self._equation(solution.terms, scheme), solution.values)
+
+    def _rated(self, equation: Equation, values: Tensor) -> Solution:
+        return Solution(equation.terms, equation.scheme, values, self._error(equation, values))
+
+    def _error(self, equation: Equation, values: Tensor, weights: Tensor | None = None) -> float:
+        squares = 0.0
+        for pairs in self.pairs.chunks(8, _CHUNK):
+            after = equation.stepped(pairs.before, values, weights)
+            squares += float((pairs.after - after).square().sum())
+        mean = squares / self.pairs.after.numel()
+        return math.sqrt(mean) / self.size if math.isfinite(mean) else math.inf
+
+    def _gauss_newton(self, equation: Equation, best: Solution, *, exact: bool) -> Solution:
+        """Return a solution improved by damped steps, as long as they gain.
+
+        Derivatives that are not exact are those of the trapezoidal rule, which many terms afford.
+        """
+        damping = _DAMPING
+        for _ in range(_MOST_STEPS):
+            if self.clock.is_over or not math.isfinite(best.error):
+                break
+            normal = self._normal(equation, best.values, exact=exact)
+            better, damping = self._improved(equation, best, normal, damping)
+            is_last = better.error > _GAIN * best.error
+            best = better if better.error < best.error else best
+            if is_last:
+                break
+        return best
+
+    def _normal(
+        self, equation: Equation, values: Tensor, *, exact: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Return the matrix and right side of the normal equations around some values."""
+        n = values.numel()
+        matrix, right = values.new_zeros(n, n), values.new_zeros(n)
+        for pairs in self.pairs.chunks(n, _CHUNK):
+            make = _derivatives if exact else approximate_columns
+            columns = make(equation, pairs, values)
+            left = (pairs.after - equation.stepped(pairs.before, values)).flatten()
+            matrix += columns @ columns.T
+            right += columns @ left
+        return matrix, right
+
+    def _improved(
+        self, equation: Equation, best: Solution, normal: tuple[Tensor, Tensor], damping: float
+    ) -> tuple[Solution, float]:
+        """Return the solution one damped step on, or the same, and the damping to go on with."""
+        scaled, scale = _scaled(normal[0])
+        if not bool(scaled.isfinite().all()):
+            return best, damping
+        values, vectors = torch.linalg.eigh(scaled)
+        turned = vectors.T @ (normal[1] / scale)
+        for _ in range(_TRIES):
+            floor = damping + _LEAST_DAMPING * float(values[-1])
+            step = vectors @ (turned / (values.clamp(min=0) + floor)) / scale
+            found = self._rated(equation, best.values + step.view_as(best.values))
+            if found.error < best.error:
+                return found, max(damping / _HARDER, _LEAST_DAMPING)
+            damping *= _HARDER
+        return best, damping
+
+    def _needed(self, equation: Equation, solution: Solution) -> tuple[list[int], list[int]]:
+        """Return the linear terms and products that are needed, by any channel.
+
+        The others together leave the error what it is, but for little; the cheapest go first.
+        """
+        matrix, scale = _scaled(self._normal(equation, solution.values)[0])
+        inverse = torch.linalg.pinv(matrix, hermitian=True)
+        x = solution.values.flatten() * scale
+        square = self.pairs.after.numel() * (solution.error * self.size) ** 2
+        n_terms, n_linear = solution.values.shape[1], len(equation.terms.linear)
+        kept, dropped = list(range(n_terms)), 0.0
+        while len(kept) > 1:
+            which = [[c * n_terms + t for c in range(self.channels)] for t in kept]
+            costs = [_cost(inverse, x, of) for of in which]
+            least = min(range(len(kept)), key=costs.__getitem__)
+            dropped += costs[least]
+            if square + dropped > _DROP**2 * square:
+                break
+            kept.pop(least)
+            for k in which[least]:
+                inverse, x = _without(inverse, x, k)
+        return [t for t in kept if t < n_linear], [t - n_linear for t in kept if t >= n_linear]
+
+
+def _derivatives(equation: Equation, pairs: Pairs, values: Tensor) -> Tensor:
+    """Return how the fields one step later change with each coefficient, ``(n_values, ...)``."""
+    columns = []
+    for k in range(values.numel()):
+        direction = torch.zeros_like(values).view(-1)
+        direction[k] = 1.0
+        _, change = torch.func.jvp(
+            lambda x: equation.stepped(pairs.before, x), (values,), (direction.view_as(values),)
+        )
+        columns.append(change.flatten())
+    return torch.stack(columns)
+
+
+def _scaled(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return normal equations with a diagonal of ones, and what the unknowns were multiplied by."""
+    scale = matrix.diagonal().sqrt()
+    scale = torch.where(scale > 0, scale, 1.0)
+    return matrix / (scale[:, None] * scale), scale
+
+
+def _cost(inverse: Tensor, x: Tensor, which: list[int]) -> float:
+    """Return by how much the squared error rises without some unknowns."""
+    own = x[which]
+    if len(which) == 1:
+        return float(own[0] ** 2 / inverse[which[0], which[0]].clamp(min=1e-300))
+    block = torch.linalg.pinv(inverse[which][:, which], hermitian=True)
+    return float(own @ block @ own)
+
+
+def _without(inverse: Tensor, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return inverse and solution of normal equations with one unknown held at 0."""
+    diagonal = inverse[k, k].clamp(min=1e-300)
+    moved = x - inverse[:, k] * (x[k] / diagonal)
+    reduced = inverse - torch.outer(inverse[:, k], inverse[k]) / diagonal
+    moved[k] = 0.0
+    reduced[k] = 0.0
+    reduced[:, k] = 0.0
+    return reduced, moved

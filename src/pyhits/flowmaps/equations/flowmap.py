@@ -1,0 +1,236 @@
+"""A flow map that integrates an equation on a periodic grid, whose coefficients are learned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from pyhits.flowmaps.base import MOST, FlowMap, register
+from pyhits.flowmaps.equations.equation import DEALIASED, TWO_THIRDS, Equation, Scheme
+from pyhits.flowmaps.equations.terms import Terms
+from pyhits.numerics.exponential import ExponentialSteps
+from pyhits.numerics.fourier import half_shape
+from pyhits.util.schema import Flag, Many, Real, Record, Schema, Text, Whole
+
+#: Weights of a scheme's result, by its order.
+_N_WEIGHTS = {2: 3, 4: 4}
+
+_OPERATOR: Schema = Many(Whole(-1000, 1000), 2, 4)
+_SCHEME: dict[str, Schema] = {
+    "substeps": Whole(1, 1024),
+    "order": Whole(2, 4),
+    "dealiased": Text(choices=DEALIASED),
+    "kept": Real(0.0, 1.0, positive=True),
+    "weighted": Flag(),
+}
+
+
+@register("equation")
+class EquationMap(FlowMap):
+    """``x + (Phi(x) - x)`` where Phi integrates a partial differential equation over one step.
+
+    The equation is the same at every point of a periodic grid: a linear part, exact in Fourier
+    space, and products of derivatives or of neighbours, by exponential Runge-Kutta.
+
+    Parameters
+    ----------
+    dimension : int
+        Numbers in a row: points times channels, the channel last.
+    shape : sequence of int
+        Points along each axis, one to three.
+    channels : int
+    linear, features, products : sequences
+        As :class:`~pyhits.flowmaps.terms.Terms` has them.
+    substeps, order, dealiased, kept
+        As :class:`Scheme` has them.
+    weighted : bool
+        The scheme's weights, which follow from the linear part, are learned as well, one by one for
+        each wavenumber: what made the data may have integrated in another way.
+    """
+
+    schema: ClassVar[Schema] = Record(
+        {
+            "dimension": Whole(1, MOST),
+            "shape": Many(Whole(1, MOST), 1, 3),
+            "channels": Whole(1, 10_000),
+            "linear": Many(_OPERATOR, 0, 1000),
+            "features": Many(Record({"channel": Whole(0, 10_000), "operator": _OPERATOR}), 0, 1000),
+            "products": Many(
+                Record({"operator": _OPERATOR, "factors": Many(Whole(0, 1000), 0, 8)}), 0, 10_000
+            ),
+            **_SCHEME,
+        }
+    )
+
+    linear_coefficients: Tensor
+    coefficients: Tensor
+    weights: Tensor
+
+    def __init__(
+        self,
+        dimension: int,
+        shape: Sequence[int],
+        channels: int,
+        linear: Sequence[Sequence[int]],
+        features: Sequence[Mapping[str, Any]],
+        products: Sequence[Mapping[str, Any]],
+        substeps: int = 1,
+        order: int = 4,
+        dealiased: str = "none",
+        kept: float = TWO_THIRDS,
+        weighted: bool = False,
+    ) -> None:
+        super().__init__(dimension)
+        self.shape, self.channels = tuple(shape), channels
+        self.terms = Terms(
+            tuple(tuple(o) for o in linear),
+            tuple((f["channel"], tuple(f["operator"])) for f in features),
+            tuple((tuple(p["operator"]), tuple(p["factors"])) for p in products),
+        )
+        self.scheme, self.weighted = Scheme(substeps, order, dealiased, kept), weighted
+        self._check()
+        self.register_buffer("linear_coefficients", torch.zeros(channels, len(linear)))
+        self.register_buffer("coefficients", torch.zeros(channels, len(products)))
+        if weighted:
+            n = _N_WEIGHTS[order]
+            self.register_buffer("weights", torch.zeros(n, channels, *half_shape(shape), 2))
+        self._ready: tuple[Equation, ExponentialSteps] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        shape: Sequence[int],
+        channels: int,
+        terms: Terms,
+        scheme: Scheme,
+        values: Tensor,
+        weights: Tensor | None = None,
+    ) -> EquationMap:
+        """Return a map, float64.
+
+        Parameters
+        ----------
+        shape, channels, terms, scheme
+        values : Tensor, shape (channels, n_linear + n_products)
+        weights : Tensor, complex, shape (n_weights, channels, *transform), optional
+        """
+        config = _config(shape, channels, terms, scheme) | {"weighted": weights is not None}
+        made = cls(math.prod(shape) * channels, **config).double()
+        n_linear = len(terms.linear)
+        made.linear_coefficients.copy_(values[:, :n_linear])
+        made.coefficients.copy_(values[:, n_linear:])
+        if weights is not None:
+            made.weights.copy_(torch.view_as_real(weights))
+        return made
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        own = _config(self.shape, self.channels, self.terms, self.scheme)
+        return super().config() | own | {"weighted": self.weighted}
+
+    @classmethod
+    def n_stored(cls, config: dict[str, Any]) -> int:
+        """Return how many coefficients and weights there are."""
+        terms = len(config["linear"]) + len(config["products"])
+        weights = 0
+        if config["weighted"]:
+            weights = 2 * _N_WEIGHTS.get(config["order"], 0) * math.prod(half_shape(config["shape"]))
+        return int(config["channels"] * (terms + weights))
+
+    def _check(self) -> None:
+        """Raise a ValueError where parts do not fit together."""
+        n_axes = len(self.shape)
+        operators = [*self.terms.linear, *(o for _, o in self.terms.features)]
+        operators += [o for o, _ in self.terms.products]
+        if math.prod(self.shape) * self.channels != self.dimension:
+            raise ValueError(f"a grid of {self.shape} does not have {self.dimension} numbers")
+        if any(len(o) != n_axes + 1 or o[0] not in (0, 1, 2) for o in operators):
+            raise ValueError(f"an operator is none of {n_axes} axes")
+        if any(o[0] != 2 and min(o[1:]) < 0 for o in operators):
+            raise ValueError("a derivative has a negative order")
+        if any(not 0 <= c < self.channels for c, _ in self.terms.features):
+            raise ValueError("a feature is of a channel that is not there")
+        if any(f >= len(self.terms.features) for _, of in self.terms.products for f in of):
+            raise ValueError("a product has a factor that is not there")
+        if self.scheme.order not in _N_WEIGHTS:
+            raise ValueError("its scheme is of an order that is not there")
+        if self.weighted and self.scheme.substeps > 1:
+            raise ValueError("its weights are those of several substeps")
+
+    def fields(self, states: Tensor) -> Tensor:
+        """Return rows as fields; ``(n, d)`` to ``(n, channels, *shape)``."""
+        return states.view(len(states), *self.shape, self.channels).movedim(-1, 1)
+
+    def increment(self, states: Tensor) -> Tensor:
+        """Return the changes over one step; ``(n, d)`` to ``(n, d)``."""
+        equation, steps = self._prepared()
+        v = equation.forward(self.fields(states))
+        v = steps(v, lambda w: equation.nonlinear(w, self.coefficients))
+        return equation.back(v).movedim(1, -1).reshape(len(states), -1) - states
+
+    def _prepared(self) -> tuple[Equation, ExponentialSteps]:
+        """Return what does not change between steps, made anew where coefficients have."""
+        if self._ready is None:
+            own = self.linear_coefficients
+            equation = Equation(self.shape, self.channels, self.terms, self.scheme, own)
+            weights = torch.view_as_complex(self.weights) if self.weighted else None
+            self._ready = (equation, equation.steps(own, weights))
+        return self._ready
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:
+        """Move or convert, and forget what was made for another place."""
+        self._ready = None
+        return super()._apply(*args, **kwargs)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        """Take other coefficients, and forget what was made of the last."""
+        self._ready = None
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickles and copies hold: not what is made anew."""
+        return super().__getstate__() | {"_ready": None}  # type: ignore[no-any-return]
+
+    @property
+    def width(self) -> int:
+        """Numbers held for each state while stepping."""
+        fields = 2 * len(self.terms.features) + len(self.terms.products) + 6 * self.channels
+        return max(64, math.prod(self.shape) * fields)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one evaluation, about."""
+        points = math.prod(self.shape)
+        outer = len({o for o, _ in self.terms.products}) * self.channels
+        transforms = (len(self.terms.features) + outer) * 3 * max(1, math.log2(points))
+        products = sum(len(f) + self.channels for _, f in self.terms.products)
+        stages = self.scheme.substeps * (4 if self.scheme.order == 4 else 2)
+        return int(stages * points * (transforms + products + 8 * self.channels))
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of coefficients."""
+        return sum(tensor.numel() for tensor in self.buffers())
+
+    @property
+    def parts(self) -> str:
+        """What it is made of, for people."""
+        return f"equation of {len(self.terms.linear) + len(self.terms.products)} terms"
+
+
+def _config(
+    shape: Sequence[int], channels: int, terms: Terms, scheme: Scheme
+) -> dict[str, Any]:
+    return {
+        "shape": list(shape),
+        "channels": channels,
+        "linear": [list(o) for o in terms.linear],
+        "features": [{"channel": c, "operator": list(o)} for c, o in terms.features],
+        "products": [{"operator": list(o), "factors": list(f)} for o, f in terms.products],
+        **asdict(scheme),
+    }

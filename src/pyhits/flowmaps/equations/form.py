@@ -1,0 +1,170 @@
+"""Equations on a grid as closed forms: which of them are tried, and in which order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pyhits.flowmaps.base import FlowMap
+from pyhits.flowmaps.equations.equation import Scheme
+from pyhits.flowmaps.equations.fit import EquationFit
+from pyhits.flowmaps.equations.solution import Solution
+from pyhits.flowmaps.equations.terms import library
+from pyhits.flowmaps.form import Form, Increments, Steps, Trials, closed_form
+from pyhits.numerics.fourier import half_shape
+
+#: Rollouts' error that another equation must leave of the best one's to be taken for it.
+_BETTER = 0.98
+
+#: Energy of changes above half of the highest wavenumber, as a part of all, from which on fields
+#: are not smooth, and neighbours are tried before derivatives.
+_ROUGH = 0.02
+
+
+@closed_form("equation")
+@dataclass(frozen=True)
+class EquationForm(Form):
+    """An equation on a periodic grid, all but its coefficients.
+
+    Attributes
+    ----------
+    terms : {"fluxes", "derivatives", "shifts", "stream"}
+        Those of :func:`~pyhits.flowmaps.equations.terms.library`.
+    reach : int
+        Derivatives in a product, or neighbours to each side.
+    substeps, order, dealiased
+        Of the scheme.
+    weighted : bool
+        Whether the scheme's weights are learned.
+    """
+
+    in_every_search: ClassVar[bool] = True
+
+    terms: str = "fluxes"
+    reach: int = 2
+    substeps: int = 1
+    order: int = 2
+    dealiased: str = "factors"
+    weighted: bool = False
+
+    @classmethod
+    def suits(cls, data: Increments) -> bool:
+        """Whether states are fields on a periodic grid, of one output."""
+        grid = data.grid
+        return grid is not None and all(grid.periodic) and data.outputs == 1
+
+    @classmethod
+    def search(cls, trials: Trials) -> None:
+        """Try schemes, then kinds of terms, then more terms and finer steps."""
+        if not cls.suits(trials.data):
+            return
+        first = cls(degree=2)
+        rough = cls(degree=2, terms="shifts", order=4, dealiased="none")
+        for form in (rough, first) if _is_rough(trials.data) else (first, rough):
+            _try(trials, form)
+        for change in _CHANGES:
+            best = trials.best
+            if trials.settled or not isinstance(best, EquationForm):
+                return
+            changed = change(best, trials.data)
+            if changed is not None and changed != best:
+                _try(trials, changed)
+
+    def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:
+        """Return the form, with and without weights of its own, and how they step."""
+        with torch.inference_mode(False), torch.no_grad():
+            plain, learned = self._solutions(data)
+        assert data.grid is not None
+        forms: list[Form] = [replace(self, weighted=False)]
+        maps = [plain.flow_map(data.grid.shape, data.grid.n_channels)]
+        if learned.weights is not None:
+            forms.append(replace(self, weighted=True))
+            maps.append(learned.flow_map(data.grid.shape, data.grid.n_channels))
+
+        def steps(states: Tensor) -> Tensor:
+            return torch.stack([one(x) for one, x in zip(maps, states, strict=True)])
+
+        return forms, steps
+
+    def solve(self, data: Increments) -> FlowMap:
+        """Return the flow map, float64."""
+        plain, learned = self._solutions(data)
+        assert data.grid is not None
+        found = learned if self.weighted else plain
+        return found.flow_map(data.grid.shape, data.grid.n_channels)
+
+    def _solutions(self, data: Increments) -> tuple[Solution, Solution]:
+        """Return the solution with the scheme's weights, and with learned ones if these are better."""
+
+        def make() -> tuple[Solution, Solution]:
+            grid = data.grid
+            assert grid is not None
+            fit = data.once("pairs", lambda: _fit(data))
+            terms = library(grid.n_axes, grid.n_channels, self.degree, self.reach, kind=self.terms)
+            plain = fit.solve(terms, Scheme(self.substeps, self.order, self.dealiased))
+            return plain, fit.weighted(plain)
+
+        made: tuple[Solution, Solution] = data.once(replace(self, weighted=False), make)
+        return made
+
+
+def _fit(data: Increments) -> EquationFit:
+    assert data.grid is not None
+    later = data.states + data.changes
+    return EquationFit(data.grid.shape, data.grid.n_channels, data.states, later)
+
+
+def _try(trials: Trials, form: EquationForm) -> None:
+    trials(form, gain=1.0 if trials.best is None else _BETTER)
+
+
+def _is_rough(data: Increments) -> bool:
+    """Whether fields change on the scale of single points."""
+    grid = data.grid
+    assert grid is not None
+    few = data.changes[:64].view(-1, *grid.shape, grid.n_channels).movedim(-1, 1)
+    energy = torch.fft.rfftn(few, dim=tuple(range(2, 2 + grid.n_axes))).abs().square().mean((0, 1))
+    high = energy.movedim(-1, 0)[half_shape(grid.shape)[-1] // 2 :].sum()
+    return bool(high > _ROUGH * energy.sum())
+
+
+def _other_scheme(best: EquationForm, _: Increments) -> EquationForm | None:
+    if best.terms == "shifts":
+        return None
+    if best.order == 2:
+        return replace(best, order=4, dealiased="none")
+    return replace(best, order=2, dealiased="factors")
+
+
+def _products(best: EquationForm, _: Increments) -> EquationForm | None:
+    return None if best.terms == "shifts" else replace(best, terms="derivatives")
+
+
+def _stream(best: EquationForm, data: Increments) -> EquationForm | None:
+    plane = data.grid is not None and data.grid.n_axes == 2
+    return replace(best, terms="stream") if plane and best.terms != "shifts" else None
+
+
+def _finer(best: EquationForm, _: Increments) -> EquationForm | None:
+    return replace(best, order=4, substeps=2 * best.substeps)
+
+
+def _cubic(best: EquationForm, _: Increments) -> EquationForm | None:
+    return replace(best, degree=best.degree + 1)
+
+
+def _wider(best: EquationForm, _: Increments) -> EquationForm | None:
+    return replace(best, reach=best.reach + 1)
+
+
+def _all_dealiased(best: EquationForm, _: Increments) -> EquationForm | None:
+    return None if best.terms == "shifts" else replace(best, dealiased="all")
+
+
+#: Changes of the best form so far, in the order in which they are tried.
+_CHANGES = (
+    _other_scheme, _products, _stream, _cubic, _finer, _wider, _all_dealiased, _finer, _cubic
+)  # fmt: skip

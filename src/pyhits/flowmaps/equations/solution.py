@@ -1,0 +1,36 @@
+"""An equation on a grid that was solved for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pyhits.flowmaps.equations.equation import Scheme
+from pyhits.flowmaps.equations.flowmap import EquationMap
+from pyhits.flowmaps.equations.terms import Terms
+
+
+@dataclass(frozen=True)
+class Solution:
+    """An equation that was solved for, and how well it does.
+
+    Attributes
+    ----------
+    terms : Terms
+    scheme : Scheme
+    values : Tensor, shape (channels, n_linear + n_products)
+    error : float
+        Root mean square of what is left, as a part of that of the changes.
+    weights : Tensor, complex, shape (n_weights, channels, *transform), optional
+    """
+
+    terms: Terms
+    scheme: Scheme
+    values: Tensor
+    error: float
+    weights: Tensor | None = None
+
+    def flow_map(self, shape: tuple[int, ...], channels: int) -> EquationMap:
+        """Return the flow map, float64."""
+        return EquationMap.of(shape, channels, self.terms, self.scheme, self.values, self.weights)
