@@ -45,7 +45,7 @@ PRESETS = ("pyhits", "paper", "reproduce")
 OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd", "ridge")
 SAMPLINGS = ("uniform", "early", "density", "residual")
 ACTIVATIONS = ("gelu", "silu", "tanh", "relu")
-CLOSED_FORMS = ("closed", "polynomial", "kernel")
+CLOSED_FORMS = ("closed", "polynomial", "kernel", "equation")
 
 #: Widths of hidden layers: of all nets, or by step size.
 Widths = Sequence[int] | Mapping[int, Sequence[int]]
@@ -203,7 +203,7 @@ class ClosedForms(FlowMapPolicy):
 
     Parameters
     ----------
-    form : {"closed", "polynomial", "kernel"}
+    form : {"closed", "polynomial", "kernel", "equation"}
         ``"closed"`` is of each scale the form that steps the validation data best.
     polynomial_degree, dense, dtype
         See :class:`FlowMapPolicy`.

@@ -45,7 +45,9 @@ def resolve(problem: Problem) -> Problem:
     """Settle what the recipe leaves open, by the size of the data."""
     train = problem.states.train
     n_features = train.n_features + problem.input_width
-    return replace(problem, recipe=problem.recipe.resolve(n_features, len(train), train.n_rows))
+    on_grid = train.grid is not None and not problem.input_names
+    recipe = problem.recipe.resolve(n_features, len(train), train.n_rows, on_grid=on_grid)
+    return replace(problem, recipe=recipe)
 
 
 def plan(problem: Problem) -> Problem:

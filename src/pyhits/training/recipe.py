@@ -226,13 +226,15 @@ class Recipe:
                 raise ArgumentError(f"Unknown setting {name!r}{suggest(name, known)}")
         return replace(self, **{k: v for k, v in values.items() if v is not None})
 
-    def resolve(self, n_features: int, n_trajectories: int, n_rows: int) -> Recipe:
+    def resolve(
+        self, n_features: int, n_trajectories: int, n_rows: int, *, on_grid: bool = False
+    ) -> Recipe:
         """Return a copy in which everything left open follows from the size of the data.
 
         Width grows with the number of features; the number of steps falls where the data are few
-        (a net would only overfit) and where a step is costly; few points of few features are left
-        to closed forms and small nets; windows favour early times when there
-        are many trajectories, whose beginnings hold the transients.
+        (a net would only overfit) and where a step is costly; few points of few features, and
+        fields on a grid, are left to closed forms and small nets; windows favour early times when
+        there are many trajectories, whose beginnings hold the transients.
         """
         width = 64 if n_features <= 16 else min(512, 64 * -(-n_features // 16))
         hidden = self.hidden_sizes if self.hidden_sizes is not None else (width,) * 3
@@ -242,9 +244,9 @@ class Recipe:
         costly = min(1.0, (10_000 / n_weights) ** 0.5)
         steps = max(2000, round(FULL_STEPS * few * costly, -2))
         few_points = n_rows <= FEW_ROWS and n_features <= FEW_FEATURES
-        chosen = "best" if few_points and self.windows == "anywhere" else "residual"
+        judged = (few_points or on_grid) and self.windows == "anywhere"
         return self.override(
-            flow_map=chosen if self.flow_map == "auto" else None,
+            flow_map=("best" if judged else "residual") if self.flow_map == "auto" else None,
             hidden_sizes=hidden,
             early_bias=self.early_bias or (3.0 if n_trajectories >= 16 else 1.0),
             batch_size=min(1024, max(32, n_rows // 4)) if self.batch_size is None else None,
