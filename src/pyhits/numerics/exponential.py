@@ -21,7 +21,8 @@ def phi(exponent: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
     ``phi_1(z) = (exp(z) - 1) / z``, and so on: of any complex shape to the same shape.
     """
-    angle = 2 * math.pi * (torch.arange(_POINTS, device=exponent.device) + 0.5) / _POINTS
+    points = torch.arange(_POINTS, device=exponent.device, dtype=torch.float64)
+    angle = 2 * math.pi * (points + 0.5) / _POINTS
     circle = torch.polar(torch.ones_like(angle), angle).to(exponent.dtype)
     real = exponent.real.clamp(max=_FASTEST)
     z = torch.complex(real, exponent.imag)[..., None] + circle

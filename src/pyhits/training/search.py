@@ -37,8 +37,9 @@ FEW_WINDOWS, _BLOCKS, _LEAST_WINDOWS = 200, 4, 3
 #: Numbers in the states that forms are fitted to, at most, but for so many states at least.
 _MOST_NUMBERS, _LEAST_FIELDS = 1 << 23, 4
 
-#: Score below which rounding decides, and no form is better than another.
-_EXACT = 1e-12
+#: Score below which rounding decides, and no form is better than another; of fields, whose forms
+#: take longer, below which none is worth trying.
+_EXACT, _EXACT_FIELDS = 1e-12, 1e-6
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ class FormSearch:
     @property
     def settled(self) -> bool:
         """Whether a form is exact, or time is over."""
-        exact = any(scored.score < _EXACT for scored in self.best.values())
+        enough = _EXACT if self.data.grid is None else _EXACT_FIELDS
+        exact = any(scored.score < enough for scored in self.best.values())
         return exact or self._is_late()
 
     def _is_late(self) -> bool:

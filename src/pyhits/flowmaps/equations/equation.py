@@ -20,6 +20,7 @@ DEALIASED = ("none", "factors", "all")
 #: Part of the wavenumbers that keeps products of two free of aliases (Orszag 1971).
 TWO_THIRDS = 2 / 3
 
+
 @dataclass(frozen=True)
 class Scheme:
     """How the equation is integrated over a step.
@@ -116,7 +117,9 @@ class Equation:
         """Return a product at each point, without the operator on it, ``(n, *shape)``."""
         which = self.terms.products[j][1]
         if not which:
-            return torch.ones((len(factors), *self.shape), dtype=factors.dtype, device=factors.device)
+            return torch.ones(
+                (len(factors), *self.shape), dtype=factors.dtype, device=factors.device
+            )
         found = factors[:, which[0]]
         for f in which[1:]:
             found = found * factors[:, f]

@@ -27,12 +27,15 @@ _MOST_STEPS, _GAIN = 12, 0.9
 #: step fails, so many times.
 _DAMPING, _LEAST_DAMPING, _HARDER, _TRIES = 1e-10, 1e-14, 100.0, 6
 
-#: By how much all terms that are dropped may raise the error.
-_DROP = 1.02
+#: By how much all terms that are dropped may raise the error, and the error that rounding has.
+_DROP, _ROUNDING = 1.02, 1e-10
 
-#: Numbers in the fields that coefficients are solved on, at most, but for some fields at least; and
-#: coefficients whose exact derivatives are affordable before some are dropped.
-_NUMBERS, _LEAST_FIELDS, _MOST_EXACT = 1 << 17, 3, 32
+#: Numbers in the fields that coefficients are solved on, at most: while there are many, and when
+#: those that are not needed are dropped; but for some fields at least.
+_NUMBERS, _NUMBERS_IN_THE_END, _LEAST_FIELDS = 1 << 14, 1 << 17, 3
+
+#: Coefficients whose exact derivatives are affordable before some are dropped.
+_MOST_EXACT = 32
 
 #: Numbers in the derivatives of a chunk of states, at most.
 _CHUNK = 1 << 22
@@ -65,24 +68,25 @@ class EquationFit:
         self.shape, self.channels, self.clock = shape, channels, clock
         self.every = Pairs.of(states, later, shape, channels)
         each = channels * math.prod(shape)
-        self.pairs = self.every.spread(max(_LEAST_FIELDS, _NUMBERS // each))
+        self.few = self.every.spread(max(_LEAST_FIELDS, _NUMBERS // each))
+        self.pairs = self.every.spread(max(_LEAST_FIELDS, _NUMBERS_IN_THE_END // each))
         self.size = max(float((later - states).square().mean().sqrt()), 1e-300)
 
     def solve(self, terms: Terms, scheme: Scheme) -> Solution:
         """Return the terms that are needed, and their coefficients."""
         equation = self._equation(terms, scheme)
-        found = [self._rated(equation, x) for x in guesses(equation, self.pairs)]
+        found = [self._rated(equation, self.few, x) for x in guesses(equation, self.few)]
         best = min(found, key=lambda one: one.error)
-        best = self._gauss_newton(equation, best, exact=False)
+        best = self._gauss_newton(equation, self.few, best, exact=False)
         if best.values.numel() <= _MOST_EXACT:
-            best = self._gauss_newton(equation, best, exact=True)
+            best = self._gauss_newton(equation, self.few, best, exact=True)
         if not math.isfinite(best.error):
             return best
         linear, products = self._needed(equation, best)
         kept = [*linear, *(len(terms.linear) + j for j in products)]
         equation = self._equation(terms.kept(linear, products), scheme)
-        fewer = self._rated(equation, best.values[:, kept])
-        return self._gauss_newton(equation, fewer, exact=True)
+        fewer = self._rated(equation, self.pairs, best.values[:, kept])
+        return self._gauss_newton(equation, self.pairs, fewer, exact=True)
 
     def weighted(self, solution: Solution) -> Solution:
         """Return a solution whose integrator has learned its weights, if that does better."""
@@ -93,7 +97,7 @@ class EquationFit:
         solution = min(tried, key=lambda one: one.error)
         equation = self._equation(solution.terms, solution.scheme)
         weights = learned_weights(equation, self.every, solution.values)
-        error = self._error(equation, solution.values, weights)
+        error = self._error(equation, self.pairs, solution.values, weights)
         if not error < _GAIN * solution.error:
             return solution
         return replace(solution, weights=weights, error=error)
@@ -103,20 +107,25 @@ class EquationFit:
 
     def _in_scheme(self, solution: Solution, scheme: Scheme) -> Solution:
         """Return a solution's coefficients in another scheme."""
-        return self._rated(self._equation(solution.terms, scheme), solution.values)
+        return self._rated(self._equation(solution.terms, scheme), self.pairs, solution.values)
 
-    def _rated(self, equation: Equation, values: Tensor) -> Solution:
-        return Solution(equation.terms, equation.scheme, values, self._error(equation, values))
+    def _rated(self, equation: Equation, pairs: Pairs, values: Tensor) -> Solution:
+        error = self._error(equation, pairs, values)
+        return Solution(equation.terms, equation.scheme, values, error)
 
-    def _error(self, equation: Equation, values: Tensor, weights: Tensor | None = None) -> float:
+    def _error(
+        self, equation: Equation, pairs: Pairs, values: Tensor, weights: Tensor | None = None
+    ) -> float:
         squares = 0.0
-        for pairs in self.pairs.chunks(8, _CHUNK):
-            after = equation.stepped(pairs.before, values, weights)
-            squares += float((pairs.after - after).square().sum())
-        mean = squares / self.pairs.after.numel()
+        for some in pairs.chunks(8, _CHUNK):
+            after = equation.stepped(some.before, values, weights)
+            squares += float((some.after - after).square().sum())
+        mean = squares / pairs.after.numel()
         return math.sqrt(mean) / self.size if math.isfinite(mean) else math.inf
 
-    def _gauss_newton(self, equation: Equation, best: Solution, *, exact: bool) -> Solution:
+    def _gauss_newton(
+        self, equation: Equation, pairs: Pairs, best: Solution, *, exact: bool
+    ) -> Solution:
         """Return a solution improved by damped steps, as long as they gain.
 
         Derivatives that are not exact are those of the trapezoidal rule, which many terms afford.
@@ -125,30 +134,21 @@ class EquationFit:
         for _ in range(_MOST_STEPS):
             if self.clock.is_over or not math.isfinite(best.error):
                 break
-            normal = self._normal(equation, best.values, exact=exact)
-            better, damping = self._improved(equation, best, normal, damping)
+            normal = _normal(equation, pairs, best.values, exact=exact)
+            better, damping = self._improved(equation, pairs, best, normal, damping)
             is_last = better.error > _GAIN * best.error
             best = better if better.error < best.error else best
             if is_last:
                 break
         return best
 
-    def _normal(
-        self, equation: Equation, values: Tensor, *, exact: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """Return the matrix and right side of the normal equations around some values."""
-        n = values.numel()
-        matrix, right = values.new_zeros(n, n), values.new_zeros(n)
-        for pairs in self.pairs.chunks(n, _CHUNK):
-            make = _derivatives if exact else approximate_columns
-            columns = make(equation, pairs, values)
-            left = (pairs.after - equation.stepped(pairs.before, values)).flatten()
-            matrix += columns @ columns.T
-            right += columns @ left
-        return matrix, right
-
     def _improved(
-        self, equation: Equation, best: Solution, normal: tuple[Tensor, Tensor], damping: float
+        self,
+        equation: Equation,
+        pairs: Pairs,
+        best: Solution,
+        normal: tuple[Tensor, Tensor],
+        damping: float,
     ) -> tuple[Solution, float]:
         """Return the solution one damped step on, or the same, and the damping to go on with."""
         scaled, scale = _scaled(normal[0])
@@ -159,7 +159,7 @@ class EquationFit:
         for _ in range(_TRIES):
             floor = damping + _LEAST_DAMPING * float(values[-1])
             step = vectors @ (turned / (values.clamp(min=0) + floor)) / scale
-            found = self._rated(equation, best.values + step.view_as(best.values))
+            found = self._rated(equation, pairs, best.values + step.view_as(best.values))
             if found.error < best.error:
                 return found, max(damping / _HARDER, _LEAST_DAMPING)
             damping *= _HARDER
@@ -170,10 +170,11 @@ class EquationFit:
 
         The others together leave the error what it is, but for little; the cheapest go first.
         """
-        matrix, scale = _scaled(self._normal(equation, solution.values)[0])
+        matrix, scale = _scaled(_normal(equation, self.few, solution.values)[0])
         inverse = torch.linalg.pinv(matrix, hermitian=True)
         x = solution.values.flatten() * scale
-        square = self.pairs.after.numel() * (solution.error * self.size) ** 2
+        error = max(solution.error, _ROUNDING)
+        square = self.few.after.numel() * (error * self.size) ** 2
         n_terms, n_linear = solution.values.shape[1], len(equation.terms.linear)
         kept, dropped = list(range(n_terms)), 0.0
         while len(kept) > 1:
@@ -187,6 +188,21 @@ class EquationFit:
             for k in which[least]:
                 inverse, x = _without(inverse, x, k)
         return [t for t in kept if t < n_linear], [t - n_linear for t in kept if t >= n_linear]
+
+
+def _normal(
+    equation: Equation, pairs: Pairs, values: Tensor, *, exact: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return the matrix and right side of the normal equations around some values."""
+    n = values.numel()
+    matrix, right = values.new_zeros(n, n), values.new_zeros(n)
+    make = _derivatives if exact else approximate_columns
+    for some in pairs.chunks(n, _CHUNK):
+        columns = make(equation, some, values)
+        left = (some.after - equation.stepped(some.before, values)).flatten()
+        matrix += columns @ columns.T
+        right += columns @ left
+    return matrix, right
 
 
 def _derivatives(equation: Equation, pairs: Pairs, values: Tensor) -> Tensor:

@@ -139,7 +139,9 @@ class EquationMap(FlowMap):
         terms = len(config["linear"]) + len(config["products"])
         weights = 0
         if config["weighted"]:
-            weights = 2 * _N_WEIGHTS.get(config["order"], 0) * math.prod(half_shape(config["shape"]))
+            weights = (
+                2 * _N_WEIGHTS.get(config["order"], 0) * math.prod(half_shape(config["shape"]))
+            )
         return int(config["channels"] * (terms + weights))
 
     def _check(self) -> None:
@@ -223,9 +225,7 @@ class EquationMap(FlowMap):
         return f"equation of {len(self.terms.linear) + len(self.terms.products)} terms"
 
 
-def _config(
-    shape: Sequence[int], channels: int, terms: Terms, scheme: Scheme
-) -> dict[str, Any]:
+def _config(shape: Sequence[int], channels: int, terms: Terms, scheme: Scheme) -> dict[str, Any]:
     return {
         "shape": list(shape),
         "channels": channels,

@@ -19,6 +19,9 @@ from pyhits.numerics.fourier import half_shape
 #: Rollouts' error that another equation must leave of the best one's to be taken for it.
 _BETTER = 0.98
 
+#: Rollouts' error from which on another kind of terms is tried.
+_POOR = 0.1
+
 #: Energy of changes above half of the highest wavenumber, as a part of all, from which on fields
 #: are not smooth, and neighbours are tried before derivatives.
 _ROUGH = 0.02
@@ -63,15 +66,17 @@ class EquationForm(Form):
             return
         first = cls(degree=2)
         rough = cls(degree=2, terms="shifts", order=4, dealiased="none")
-        for form in (rough, first) if _is_rough(trials.data) else (first, rough):
-            _try(trials, form)
+        is_rough = _is_rough(trials.data)
+        _try(trials, rough if is_rough else first)
         for change in _CHANGES:
             best = trials.best
             if trials.settled or not isinstance(best, EquationForm):
                 return
             changed = change(best, trials.data)
-            if changed is not None and changed != best:
+            if changed is not None and changed != replace(best, weighted=False):
                 _try(trials, changed)
+        if not trials.settled and trials.score > _POOR:
+            _try(trials, first if is_rough else rough)
 
     def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:
         """Return the form, with and without weights of its own, and how they step."""
@@ -97,7 +102,7 @@ class EquationForm(Form):
         return found.flow_map(data.grid.shape, data.grid.n_channels)
 
     def _solutions(self, data: Increments) -> tuple[Solution, Solution]:
-        """Return the solution with the scheme's weights, and with learned ones if these are better."""
+        """Return the solution with the scheme's weights, and with learned ones if better."""
 
         def make() -> tuple[Solution, Solution]:
             grid = data.grid
@@ -166,5 +171,5 @@ def _all_dealiased(best: EquationForm, _: Increments) -> EquationForm | None:
 
 #: Changes of the best form so far, in the order in which they are tried.
 _CHANGES = (
-    _other_scheme, _products, _stream, _cubic, _finer, _wider, _all_dealiased, _finer, _cubic
+    _other_scheme, _finer, _products, _stream, _cubic, _wider, _all_dealiased, _finer, _cubic
 )  # fmt: skip
