@@ -62,15 +62,18 @@ class Equation:
         self.axes = tuple(range(-len(self.shape), 0))
         real = like.dtype
         self.complex = torch.complex(like.new_zeros(1), like.new_zeros(1)).dtype
-        self._here = {"device": like.device, "dtype": self.complex}
+        self._device = like.device
         keep = low_pass(self.shape, scheme.kept).to(device=like.device, dtype=real)
         self.before = keep if scheme.dealiased != "none" else None
         self.after = keep if scheme.dealiased == "all" else None
 
     def _stack(self, operators: Sequence[Operator]) -> Tensor:
         if not operators:
-            return torch.zeros((0, *half_shape(self.shape)), **self._here)
-        return torch.stack([multiplier(o, self.shape) for o in operators]).to(**self._here)
+            return self._here(torch.zeros((0, *half_shape(self.shape))))
+        return self._here(torch.stack([multiplier(o, self.shape) for o in operators]))
+
+    def _here(self, x: Tensor) -> Tensor:
+        return x.to(device=self._device, dtype=self.complex)
 
     @cached_property
     def linear(self) -> Tensor:
@@ -92,21 +95,24 @@ class Equation:
         for j, (outer, _) in enumerate(self.terms.products):
             found.setdefault(outer, []).append(j)
         return [
-            (multiplier(o, self.shape).to(**self._here) if any(o[1:]) else None, which)
+            (self._here(multiplier(o, self.shape)) if any(o[1:]) else None, which)
             for o, which in found.items()
         ]
 
     def forward(self, u: Tensor) -> Tensor:
         """Return Fourier coefficients of fields ``(..., *shape)``."""
-        return torch.fft.rfftn(u, dim=self.axes)
+        transformed: Tensor = torch.fft.rfftn(u, dim=self.axes)
+        return transformed
 
     def back(self, v: Tensor) -> Tensor:
         """Return the fields of Fourier coefficients."""
-        return torch.fft.irfftn(v, s=self.shape, dim=self.axes)
+        fields: Tensor = torch.fft.irfftn(v, s=self.shape, dim=self.axes)
+        return fields
 
     def exponents(self, linear: Tensor) -> Tensor:
         """Return L for coefficients ``(channels, n_linear)``: ``(channels, *transform)``."""
-        return torch.tensordot(linear.to(self.complex), self.linear, dims=1)
+        exponents: Tensor = torch.tensordot(linear.to(self.complex), self.linear, dims=1)
+        return exponents
 
     def factors(self, v: Tensor) -> Tensor:
         """Return the features at each point; ``(n, channels, *transform)``."""

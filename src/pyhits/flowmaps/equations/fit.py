@@ -211,10 +211,10 @@ def _derivatives(equation: Equation, pairs: Pairs, values: Tensor) -> Tensor:
     for k in range(values.numel()):
         direction = torch.zeros_like(values).view(-1)
         direction[k] = 1.0
-        _, change = torch.func.jvp(
+        moved = torch.func.jvp(
             lambda x: equation.stepped(pairs.before, x), (values,), (direction.view_as(values),)
         )
-        columns.append(change.flatten())
+        columns.append(moved[1].flatten())
     return torch.stack(columns)
 
 

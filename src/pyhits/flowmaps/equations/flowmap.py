@@ -187,7 +187,8 @@ class EquationMap(FlowMap):
     def _apply(self, *args: Any, **kwargs: Any) -> Self:
         """Move or convert, and forget what was made for another place."""
         self._ready = None
-        return super()._apply(*args, **kwargs)
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return self
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         """Take other coefficients, and forget what was made of the last."""
@@ -196,7 +197,7 @@ class EquationMap(FlowMap):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickles and copies hold: not what is made anew."""
-        return super().__getstate__() | {"_ready": None}  # type: ignore[no-any-return]
+        return self.__dict__ | {"_ready": None}
 
     @property
     def width(self) -> int:

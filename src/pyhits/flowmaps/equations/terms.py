@@ -68,8 +68,8 @@ def library(
     linear = _linear(n_axes)
     if kind == "fluxes":
         features = [(c, none) for c in range(channels)]
-        factors = list(_choices(channels, 2, degree))
-        products = [(outer, f) for f in factors for outer in derivatives(n_axes, reach)]
+        powers = list(_choices(channels, 2, degree))
+        products = [(outer, f) for f in powers for outer in derivatives(n_axes, reach)]
         first = list(derivatives(n_axes, 1))
         linked = [(o, (c,)) for o in first for c in range(channels)] if channels > 1 else []
         return Terms(linear, tuple(features), ((none, ()), *linked, *products))
