@@ -152,6 +152,13 @@ def test_dead_times_are_saved(model: HiTS, recording: Trajectories, tmp_path: Pa
     assert np.array_equal(again.forecast_from(recording, 30, inputs=ahead), expected)
 
 
+def test_a_report_of_a_model_with_inputs_is_written(
+    model: HiTS, recording: Trajectories, tmp_path: Path
+) -> None:
+    page = pyhits.write_report(model, recording, tmp_path / "report.html")
+    assert f"u after {DEAD} rows" in page.read_text()
+
+
 def test_inputs_that_act_at_once_are_left_alone_and_rows_as_they_are() -> None:
     u = held(300, 4, 12)
     data = Trajectories(np.column_stack([late(u, 0), u]), 0.5, feature_names=["z", "u"])

@@ -71,6 +71,15 @@ InputTable = Annotated[
 ]
 
 
+PastInputTable = Annotated[
+    Path | None,
+    typer.Option(
+        "--past-inputs",
+        help="Table of what acted before the first states, where inputs act with a delay.",
+    ),
+]
+
+
 @command(how_to_read=reading_as_a_model, repairs=repairing, how=stepping, hybrid=hybrids)
 def forecast(
     model: Model,
@@ -90,6 +99,7 @@ def forecast(
     ] = None,
     without_last: WithoutLast = None,
     inputs: InputTable = None,
+    past_inputs: PastInputTable = None,
     device: Device = "cpu",
     quiet: Quiet = False,
     debug: Debug = False,
@@ -113,7 +123,8 @@ def forecast(
     loaded = load_model(model, device=device, verbose=not quiet)
     both = ("step_sizes", "on_divergence", "denoise_start")
     without = {f"--{name.replace('_', '-')}": how[name] for name in how if name not in both}
-    mixed = make_hybrid(loaded, hybrid, how.get("step_sizes"), {**without, "--inputs": inputs})
+    tables = {"--inputs": inputs, "--past-inputs": past_inputs}
+    mixed = make_hybrid(loaded, hybrid, how.get("step_sizes"), {**without, **tables})
     _check_form(loaded, out)
     if "interval" in how:
         check_intervals(loaded, how["interval"], steps, out)
@@ -122,8 +133,9 @@ def forecast(
     files = Files(how_to_read, repairs, loaded, pieces, quiet)
     data = _to_start_from(files, recording, last, out)
     if mixed is None:
-        table = None if inputs is None else files.of_inputs().read(inputs)
-        how = {**how, "out": out if streamed else None, "inputs": table}
+        own = {"inputs": inputs, "past_inputs": past_inputs}
+        read = {name: path and files.of_inputs().read(path) for name, path in own.items()}
+        how = {**how, "out": out if streamed else None, **read}
         found = _forecast(loaded, data, steps, how, after=after is not None)
     else:
         how = {name: how[name] for name in ("on_divergence",) if name in how}

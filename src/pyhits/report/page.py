@@ -114,10 +114,10 @@ def _figures(
     model: TimeStepper, data: Any, coupled: Evaluation, single: dict[int, Evaluation]
 ) -> list[tuple[str, Figure]]:
     history = model.start_rows
-    shown = Stretches.whole(data.offsets, history)[:_PORTRAIT].cut(coupled.n_steps)
-    truth = shown.gather(data.values)
+    some, shown, states = _compared(model, data, coupled.n_steps, _PORTRAIT)
+    truth, names = shown.gather(states.values), states.feature_names
     forecast = model.forecast(
-        shown.histories(data.values, history),
+        some,
         truth.shape[1] - 1,
         step_sizes=coupled.step_sizes,
         on_divergence="return",
@@ -133,14 +133,14 @@ def _figures(
         ("selection", plots.selection_path(model.selection)),
         ("front", plots.accuracy_front(model.selection)),
         ("error", plots.error_against_time(coupled, single)),
-        ("portrait", plots.phase_portrait(truth, forecast, data.feature_names)),
+        ("portrait", plots.phase_portrait(truth, forecast, names)),
         (
             "sample",
             plots.sample_trajectory(
                 truth[0, :first],
                 forecast[0, :first],
                 data.dt,
-                data.feature_names,
+                names,
                 band,
                 data.dates()[history - 1 : history - 1 + first] if data.axis.has_dates else None,
             ),
@@ -148,9 +148,19 @@ def _figures(
     ]
     is_finite = np.isfinite(forecast[np.isfinite(truth)]).all()
     if coupled.spectral_distance is not None and is_finite:
-        figure = plots.spectra_and_distributions(truth, forecast, data.dt, data.feature_names)
+        figure = plots.spectra_and_distributions(truth, forecast, data.dt, names)
         found.append(("spectra", figure))
     return found
+
+
+def _compared(
+    model: TimeStepper, data: Trajectories, n_steps: int, most: int | None = None
+) -> tuple[Trajectories, Stretches, Trajectories]:
+    """Return trajectories that are long enough, what of them is compared, and their states."""
+    long = np.flatnonzero(data.lengths > model.start_rows)[:most]
+    some = data[long]
+    states, _ = model.coordinates.split(some)
+    return some, Stretches.whole(states.offsets, model.start_rows).cut(n_steps), states
 
 
 def _is_calibrated(model: TimeStepper, coupled: Evaluation) -> bool:
@@ -172,12 +182,11 @@ def _interval(model: TimeStepper, data: Trajectories, coupled: Evaluation) -> di
     reach = min(coupled.n_steps, model.calibration.reach(_LEVEL))
     facts |= {"reach": reach, "whole": reach == coupled.n_steps, "coverage": None}
     if reach:
-        stretches = Stretches.whole(data.offsets, model.start_rows).cut(reach)
-        starts = stretches.histories(data.values, model.start_rows)
-        truth = stretches.gather(data.values)[:, 1:]
+        some, stretches, states = _compared(model, data, reach)
+        truth = stretches.gather(states.values)[:, 1:]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PyHiTSWarning)
-            found = model.forecast(starts, reach, interval=_LEVEL, on_divergence="return")
+            found = model.forecast(some, reach, interval=_LEVEL, on_divergence="return")
         low, high = (bound[:, 1:].reshape(truth.shape) for bound in (found.low, found.high))
         known = np.isfinite(truth)
         inside = (low <= truth) & (truth <= high)
