@@ -21,7 +21,6 @@ from pyhits.flowmaps.kernel import KernelForm
 from pyhits.flowmaps.polynomial import PolynomialForm
 from pyhits.policies import arguments
 from pyhits.training import Recipe
-from pyhits.training.lags import choose_lags
 from pyhits.training.search import FormSearch
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import Clock
@@ -359,30 +358,6 @@ def test_constant_features_stay_constant() -> None:
 def test_very_few_points_still_make_a_model(rows: int) -> None:
     model = fit(rotation(rows))
     assert np.isfinite(model.forecast_from(rotation(rows), 3)).all()
-
-
-def test_rows_that_show_too_little_are_joined() -> None:
-    observed = rotation(300)[:, :1]
-    model = fit(observed, step_sizes=[1])
-    assert model.start_rows_ == 2
-    assert any("A state is 2 rows" in note for note in model.notes_)
-    truth = rotation(400)[299:, :1]
-    assert np.abs(model.forecast_from(observed, 100) - truth).max() < 1e-6
-    with pytest.raises(DataError, match="2 rows"):
-        model.forecast(observed[0], 3)
-    assert fit(observed, step_sizes=[1], encoder=[]).start_rows_ == 1
-
-
-def test_lags_are_not_taken_for_nothing() -> None:
-    head, tail = Trajectories(rotation(300), 1.0).split_time(0.2)
-    assert choose_lags(head, tail, "closed", 1).n_rows == 1
-    many = Trajectories(np.random.default_rng(0).standard_normal((50, 13)), 1.0)
-    assert set(choose_lags(many, many, "polynomial", 1).scores) == {1}
-
-
-def test_many_trajectories_have_no_lags() -> None:
-    data = [rotation(40, angle)[:, :1] for angle in np.linspace(0.2, 0.3, 6)]
-    assert fit(data, step_sizes=[1]).start_rows_ == 1
 
 
 def test_float32_data_are_stepped_in_float64_between_the_steps() -> None:

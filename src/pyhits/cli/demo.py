@@ -15,7 +15,10 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for its files.")] = Path("demo"),
     trajectories: Annotated[int, typer.Option("--trajectories", help="To train on.")] = 400,
     steps: Annotated[int, typer.Option("--steps", help="Steps of each.")] = 5120,
-    scales: Annotated[int, typer.Option("--scales", help="Step sizes 1, 2, 4, ...")] = 11,
+    scales: Annotated[
+        int | None,
+        typer.Option("--scales", help="Step sizes 1, 2, 4, ...; else while coarser ones pay."),
+    ] = None,
     max_steps: Annotated[int, typer.Option("--max-steps", help="Optimiser steps a scale.")] = 8000,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     quiet: Quiet = False,

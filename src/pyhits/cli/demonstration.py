@@ -41,7 +41,7 @@ def run_demo(
     *,
     n_trajectories: int = 400,
     n_steps: int = 5120,
-    n_scales: int = 11,
+    n_scales: int | None = None,
     max_steps: int = 8000,
     seed: int = 0,
     verbose: bool = True,
@@ -53,9 +53,11 @@ def run_demo(
     ----------
     out : path
         Folder, made if it is missing.
-    n_trajectories, n_steps, n_scales, max_steps : int
-        Size of the training data (and twice a quarter of it to validate and test), scales trained,
-        and optimiser steps of each.
+    n_trajectories, n_steps, max_steps : int
+        Size of the training data (and twice a quarter of it to validate and test), and optimiser
+        steps of each scale.
+    n_scales : int, optional
+        Scales trained, of step sizes 1, 2, 4 and so on; by default coarser ones while they pay.
     seed : int
         Seeds data and training.
     verbose : bool
@@ -73,12 +75,12 @@ def run_demo(
         for k, count in enumerate((n_trajectories, n_trajectories // 4, n_trajectories // 4))
     )
     model = HiTS(
-        [1 << k for k in range(n_scales)],
+        None if n_scales is None else [1 << k for k in range(n_scales)],
         training=Training(max_steps=max_steps),
         random_state=seed,
         verbose=verbose,
     )
-    say(f"Training {n_scales} scales.")
+    say("Training one flow map a step size.")
     say(describe(model.fit(train, validation=valid)))
     evaluation = model.evaluate(test)
     say(f"\n{evaluation}")

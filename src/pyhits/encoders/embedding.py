@@ -53,10 +53,6 @@ _WORTH_IT, _GOOD_ENOUGH = 0.75, 0.02
 #: neighbours are far where rows are few, and delays then help these, but not a flow map.
 _CLEARLY = 0.3
 
-#: Where a variable is missing, delays make the error so much smaller: 0 to 0.45 times, with up to
-#: 5 % noise; of whole states with noise it was 0.58 times or more.
-_NEEDED = 0.5
-
 #: Cao's E1 from which on it has settled. So many delays are taken if the error is then so many
 #: times larger at most, unless the rows cannot be predicted: of white noise the error is 0.7.
 _SETTLED, _AS_GOOD, _UNPREDICTABLE = 0.8, 1.1, 0.7
@@ -100,13 +96,6 @@ class DelayChoice:
     errors: np.ndarray
     fewest: int
     fewest_lag: int
-
-    @property
-    def needed(self) -> bool:
-        """Whether one row does not tell the next, which noise alone does not bring about."""
-        if self.n_delays == 1 or len(self.errors) == 0:
-            return False
-        return bool(self.errors[self.fewest - 1] <= _NEEDED * self.errors[0])
 
     def note(self) -> str:
         """Return a sentence for people."""

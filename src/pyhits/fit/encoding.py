@@ -1,4 +1,4 @@
-"""The stages that encode the data: as asked for, or with the delays that the data need."""
+"""The stage that encodes the data as asked for."""
 
 from __future__ import annotations
 
@@ -8,29 +8,19 @@ from dataclasses import replace
 import numpy as np
 
 from pyhits.coordinates.coordinates import later_rows
-from pyhits.encoders import Chain, DelayEmbedding
+from pyhits.encoders import Chain
 from pyhits.encoders.chain import links, without_idle
 from pyhits.fit.angles import take_angles
 from pyhits.fit.input_delays import delay_inputs
-from pyhits.fit.planning import FEW_TRAJECTORIES
 from pyhits.fit.problem import Parts, Problem
 from pyhits.fit.shares import UNTIL
-from pyhits.noise import noise_level
-from pyhits.training.lags import choose_lags
 from pyhits.training.size import check_training_size
 from pyhits.util.checks import check_row_length
 from pyhits.util.clock import Clock
-from pyhits.util.progress import bar, say
-
-#: Noise, in standard deviations, from which on neighbouring rows do not tell how a state changes.
-_NOISY = 1e-3
-
-#: Features of a recording whose state may need several rows, at most; beyond, an encoder says so.
-_MOST_DELAYED = 8
 
 
 def encode(problem: Problem, clock: Clock) -> Problem:
-    """Fit the encoders that were asked for, or the delays that recordings need, and encode.
+    """Fit the encoders that were asked for, and those of angles, and encode.
 
     Raises
     ------
@@ -44,40 +34,11 @@ def encode(problem: Problem, clock: Clock) -> Problem:
                 problem.states.train, clock.until(UNTIL["encoders"])
             )
         problem = replace(problem.noted(*encoder.notes()), encoder=without_idle(encoder))
-    elif problem.settings.encoder is None and not problem.input_names:
-        with clock.stage("delays"):
-            problem = _with_needed_delays(problem, clock.until(UNTIL["delays"]))
     if problem.encoder is not None:
         problem = _encoded(problem, problem.encoder)
     problem = delay_inputs(problem, clock)
     _check_size(problem)
     return problem
-
-
-def add_rows(problem: Problem, clock: Clock) -> Problem:
-    """Join rows to states where few points without noise are stepped better for it."""
-    settings, recipe = problem.settings, problem.recipe
-    train, held = problem.states
-    few = recipe.is_closed and len(train) < FEW_TRAJECTORIES
-    asked = problem.encoder is not None or settings.encoder is not None or problem.input_names
-    if not few or asked or problem.noise is not None:
-        return problem
-    finest = problem.step_sizes[0] if problem.step_sizes else settings.dense
-    stage = "rows of a state"
-    with bar(stage, verbose=settings.verbose) as progress, clock.stage(stage):
-        lags = choose_lags(
-            train,
-            held,
-            recipe.flow_map,
-            finest,
-            clock=clock.until(UNTIL[stage]),
-            progress=progress,
-        )
-    problem = problem.noted(lags.note())
-    if lags.n_rows == 1:
-        return problem
-    encoder = Chain([DelayEmbedding(lags.n_rows)]).fit(train)
-    return problem.with_states(encoder.transform(train), encoder.transform(held), encoder=encoder)
 
 
 def _encoded(problem: Problem, encoder: Chain) -> Problem:
@@ -96,37 +57,6 @@ def _encoded(problem: Problem, encoder: Chain) -> Problem:
         f"Encoded: {train.n_features} features as {encoded.n_features} coordinates, by "
         f"{', '.join(map(repr, encoder.encoders))}."
     )
-
-
-def _with_needed_delays(problem: Problem, clock: Clock) -> Problem:
-    """Add delays without which recordings do not show their state.
-
-    Of few points without noise the rollouts that choose closed forms choose the rows of a state as
-    well. Of many trajectories of one variable, which are forecast from first states, delays are
-    only spoken of.
-    """
-    train, held = problem.states
-    recipe = problem.recipe
-    few = recipe.resolve(train.n_features, len(train), train.n_rows).is_closed
-    several = len(train) >= FEW_TRAJECTORIES
-    if train.n_features > (1 if several else _MOST_DELAYED) or recipe.windows != "anywhere":
-        return problem
-    if few and not (noise_level(train) > _NOISY * train.spread()).any():
-        return problem
-    say("Looking whether one row tells the next.", verbose=problem.settings.verbose)
-    delays = DelayEmbedding("auto")
-    found = Chain([delays]).fit_in_time(train, clock)
-    choice = delays.choice_
-    # What moves to and fro in one variable has a state of more.
-    if choice is None or not (choice.needed or (train.n_features == 1 and choice.n_delays > 1)):
-        return problem
-    if several or held.lengths.min() < 2 * found.history:
-        return problem.noted(
-            "One row does not tell the next, as if a variable were missing: try encoder='auto', "
-            "which takes delays."
-        )
-    note = f"{choice.note()} One row does not tell the next; encoder=[] takes one."
-    return replace(problem.noted(note), encoder=found)
 
 
 def _check_size(problem: Problem) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 from sklearn.base import clone
 
 from pyhits.fit.denoising import take_noise_off
-from pyhits.fit.encoding import add_rows, encode
+from pyhits.fit.encoding import encode
 from pyhits.fit.planning import default_step_sizes, nets_note
 from pyhits.fit.problem import Problem
 from pyhits.fit.settings import check_selection, widths_by_scale
+from pyhits.fit.state_rows import add_rows
 from pyhits.util.clock import Clock
 
 #: Constant features that a note names, at most.

@@ -92,6 +92,12 @@ def assemble(problem: Problem, trained: TrainedScales, clock: Clock) -> TimeStep
         device=settings.device,
         verbose=settings.verbose,
     )
+    left = [str(size) for size in problem.step_sizes if size not in finished]
+    if left and not trained.interrupted:
+        model = model.noted(
+            f"Step size(s) {', '.join(left)} not trained, as coarse ones no longer made forecasts "
+            "better; selection='all' or step_sizes=... trains them."
+        )
     return model.noted(nets_taken(history)) if problem.recipe.with_nets else model
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pyhits.errors import TrainingError
+from pyhits.fit.paying import Paying
 from pyhits.fit.problem import Problem
 from pyhits.fit.settings import widths_by_scale
 from pyhits.training.checkpoint import CheckpointFolder
@@ -15,7 +16,7 @@ from pyhits.util.progress import scale_bars
 
 
 def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> TrainedScales:
-    """Train one flow map a step size.
+    """Train one flow map a step size, but for coarse ones that nobody would couple.
 
     Parameters
     ----------
@@ -51,8 +52,14 @@ def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> Trai
         for job in jobs:
             job.checkpoint = folder.progress_file(job.step_size)
     with scale_bars(sizes, verbose=settings.verbose) as watch:
+        paying = Paying.of(problem)
         trained = train_scales(
-            jobs, n_jobs=settings.n_jobs, folder=folder, watch=watch, clock=clock
+            jobs,
+            n_jobs=settings.n_jobs,
+            folder=folder,
+            watch=watch,
+            clock=clock,
+            enough=None if paying is None else paying.enough,
         )
     finished = sorted(trained.flow_maps)
     if trained.interrupted:

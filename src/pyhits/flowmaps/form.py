@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pyhits.data.grid import Grid
+from pyhits.data.stretches import evenly
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import FlowMap
 
@@ -21,6 +22,21 @@ Steps = Callable[[Tensor], Tensor]
 
 _Any = TypeVar("_Any")
 _FormClass = TypeVar("_FormClass", bound="type[Form]")
+
+
+class Moves(NamedTuple):
+    """Coordinates that are others of the state one step before: ``factor * source + shift``.
+
+    Attributes
+    ----------
+    to, source : array of int, shape (n,)
+    factor, shift : array, shape (n,)
+    """
+
+    to: np.ndarray
+    source: np.ndarray
+    factor: np.ndarray
+    shift: np.ndarray
 
 
 class Increments:
@@ -33,6 +49,8 @@ class Increments:
     changes : array, shape (n, outputs * d)
     grid : Grid, optional
         What the numbers of a state lie on.
+    moves : Moves, optional
+        Coordinates whose changes need not be found.
 
     Attributes
     ----------
@@ -40,17 +58,31 @@ class Increments:
     dimension, outputs : int
     """
 
-    def __init__(self, states: np.ndarray, changes: np.ndarray, grid: Grid | None = None) -> None:
+    def __init__(
+        self,
+        states: np.ndarray,
+        changes: np.ndarray,
+        grid: Grid | None = None,
+        moves: Moves | None = None,
+    ) -> None:
         self.grid = grid
         self.states = torch.from_numpy(np.ascontiguousarray(states, dtype=np.float64))
         self.changes = torch.from_numpy(np.ascontiguousarray(changes, dtype=np.float64))
         self.dimension = states.shape[1]
         self.outputs = changes.shape[1] // states.shape[1]
+        self.moves = moves
         self._made: dict[Hashable, Any] = {}
 
     def __len__(self) -> int:
         """Return the number of states."""
         return len(self.states)
+
+    def at_most(self, count: int) -> Increments:
+        """Return at most ``count`` of them, evenly chosen."""
+        some = evenly(len(self), count)
+        return Increments(
+            self.states.numpy()[some], self.changes.numpy()[some], self.grid, self.moves
+        )
 
     @cached_property
     def mean(self) -> Tensor:
@@ -85,8 +117,15 @@ class Form(ABC):
     #: Whether it takes part where closed forms of any family are asked for, not its own alone.
     in_every_search: ClassVar[bool] = False
 
+    #: Whether it grows so costly with the number of states that a search begins with few.
+    begins_with_few: ClassVar[bool] = False
+
     degree: int = 0
     penalty: float = 0.0
+
+    def neighbours(self) -> list[Form]:
+        """Return what is worth trying beside the best form for few states, of more of them."""
+        return []
 
     @classmethod
     def work(cls, dimension: int) -> float:

@@ -194,6 +194,7 @@ class KernelForm(Form):
     """
 
     in_every_search: ClassVar[bool] = True
+    begins_with_few: ClassVar[bool] = True
 
     penalties: ClassVar[tuple[float, ...]] = tuple(10.0**k for k in range(-13, 0, 2))
 
@@ -250,6 +251,10 @@ class KernelForm(Form):
                         break
             if trials.score > _GAIN * before:
                 break
+
+    def neighbours(self) -> list[Form]:
+        """Return shorter and longer kernels."""
+        return [replace(self, length=factor * self.length) for factor in (0.5, 2.0)]
 
     def stretched(self, axis: int, factor: float, dimension: int) -> KernelForm:
         """Return the form in which one principal axis counts ``factor`` times as much."""

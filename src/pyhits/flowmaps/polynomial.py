@@ -20,7 +20,7 @@ from pyhits.flowmaps.base import (
     register,
     spread_into,
 )
-from pyhits.flowmaps.form import Form, Increments, Steps, Trials, closed_form
+from pyhits.flowmaps.form import Form, Increments, Moves, Steps, Trials, closed_form
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
 from pyhits.numerics.ridge import Ridge
 from pyhits.util.checks import as_count
@@ -170,6 +170,9 @@ class PolynomialMap(FlowMap):
 #: which directions are left out.
 _PENALTIES, _CUTOFF = (0.0, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2), 1e-13
 
+#: Degrees up to which monomials are decomposed together.
+_DECOMPOSED = (3, 6, 9, 13, 17)
+
 #: Part of the error of lower degrees that a higher one must fall below.
 _GAIN = 0.95
 
@@ -234,6 +237,7 @@ def fit_polynomial(
     best: PolynomialMap | None = None
     error = np.full(increments.shape[1], np.inf)
     tame = best, error
+    triangle = _Triangle((states, increments))
     for degree in range(max_degree + 1):
         if degree == _TAME + 1:
             tame = best, error
@@ -247,7 +251,8 @@ def fit_polynomial(
             break
         candidate = PolynomialMap(d, degree, increments.shape[1] // d).double()
         candidate.set_bounds(states)
-        own = _solve_for(candidate, (states, increments), validation, dtype)
+        most = min(max_degree, next((k for k in _DECOMPOSED if k >= degree), max_degree))
+        own = _solve_for(candidate, triangle.of(candidate, most), validation, dtype)
         if own.mean() < _GAIN * error.mean():
             best, error = candidate, own
     if best is not None and best.degree > _TAME and error.mean() > _ALL_BUT_EXACT:
@@ -257,17 +262,47 @@ def fit_polynomial(
     return best, error
 
 
+class _Triangle:
+    """Monomials and increments as a triangle: that of a degree holds those of all lower ones."""
+
+    def __init__(self, train: Pairs) -> None:
+        self._x, self._y = (torch.from_numpy(a) for a in train)
+        self._reduced, self._terms = self._y[:0], 0
+
+    def of(self, candidate: PolynomialMap, most: int) -> tuple[Tensor, Tensor]:
+        """Return as few rows as monomials that are solved for alike, and their targets.
+
+        Where another decomposition is needed, it is that of degree ``most``, as far as monomials
+        are fewer than rows.
+        """
+        terms = candidate.basis.size
+        if terms > self._terms:
+            n, d = self._x.shape
+            sizes = (n_monomials(d, k) for k in range(candidate.degree, most + 1))
+            degree = candidate.degree - 1 + sum(k <= min(_MOST_TERMS, n) for k in sizes)
+            whole = PolynomialMap(d, max(degree, candidate.degree)).double()
+            whole.low.copy_(candidate.low)
+            whole.high.copy_(candidate.high)
+            design = whole.monomials(self._x).T
+            self._terms = design.shape[1]
+            self._reduced = torch.linalg.qr(torch.hstack([design, self._y]), mode="r")[1]
+        return self._reduced[:terms, :terms], self._reduced[:terms, self._terms :]
+
+
 def _solve_for(
-    candidate: PolynomialMap, train: Pairs, validation: Pairs, dtype: torch.dtype
+    candidate: PolynomialMap,
+    train: tuple[Tensor, Tensor],
+    validation: Pairs,
+    dtype: torch.dtype,
 ) -> np.ndarray:
     """Set the coefficients under the best penalty; return their mean squared errors."""
-    x, y = (torch.from_numpy(a) for a in train)
+    design, y = train
     x_validation, y_validation = (torch.from_numpy(np.ascontiguousarray(a)) for a in validation)
     # As it will be stepped: in the arithmetic to come, which rounds what cancels.
     probe = copy.deepcopy(candidate).to(dtype)
     terms = probe.monomials(x_validation.to(dtype))
     best = np.full(y.shape[1], np.inf)
-    ridge = Ridge(candidate.monomials(x).T, y, scaled=True, cutoff=_CUTOFF)
+    ridge = Ridge(design, y, scaled=True, cutoff=_CUTOFF)
     for penalty in _PENALTIES:
         coefficients = ridge.solve(penalty).T
         found = (coefficients.to(dtype) @ terms).double()
@@ -336,6 +371,18 @@ class PolynomialForm(Form):
             empty = PolynomialMap(data.dimension, self.degree, data.outputs).double()
             empty.set_bounds(data.states.numpy(), margin=_MARGIN)
             ridge = Ridge(empty.monomials(data.states).T, data.changes, scaled=True)
-            return empty, ridge.path(self.penalties).mT.contiguous()
+            found = ridge.path(self.penalties).mT.contiguous()
+            if data.moves is not None and self.degree > 0:
+                _move_on(found, data.moves)
+            return empty, found
 
         return data.once((self.kind, self.degree), make)
+
+
+def _move_on(coefficients: Tensor, moves: Moves) -> None:
+    """Set ``(..., d, terms)`` so that coordinates become the others that they are known to."""
+    to, source = torch.from_numpy(moves.to), torch.from_numpy(moves.source)
+    coefficients[..., to, :] = 0.0
+    coefficients[..., to, 0] = torch.from_numpy(moves.shift)
+    coefficients[..., to, 1 + source] += torch.from_numpy(moves.factor)
+    coefficients[..., to, 1 + to] -= 1.0

@@ -32,6 +32,9 @@ _FOR_SEARCH = 0.5
 #: part must be long in all, since nets of fewer did not win.
 _NEAR_EXACT, _LEAST_STEPS = 0.02, 100
 
+#: Coordinates of states, at most: nets of few points make nothing of more.
+_MOST_OF_NETS = 16
+
 #: Multiple of the best closed form's score that a net may have. That score is the best of some
 #: hundred, so it flatters: on rows that chose neither, nets up to the multiple mostly err less
 #: (benchmarks/few_nets.py). And the score from which on rollouts are about lost, whatever steps
@@ -86,7 +89,8 @@ def may_try_nets(job: ScaleJob) -> bool:
     """Whether nets are asked for, and there is enough to train one on."""
     few = job.train.n_windows <= FEW_WINDOWS
     long = len(job.train.values) >= _LEAST_STEPS * job.step_size
-    return job.recipe.with_nets and long and not few
+    small = job.train.values.shape[1] <= _MOST_OF_NETS
+    return job.recipe.with_nets and long and small and not few
 
 
 def competing_net(

@@ -1,84 +1,300 @@
-"""How many past rows a flow map for few points should see, by the rollouts that choose its form."""
+"""How many past rows a state holds, and how far apart they lie: chosen by rollouts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import numpy as np
+import torch
+
+from pyhits.data.stretches import evenly
 from pyhits.data.trajectories import Trajectories
-from pyhits.encoders import DelayEmbedding, Standardise
-from pyhits.training.search import FormSearch
-from pyhits.training.windows import WindowSampler
+from pyhits.encoders import Standardise
+from pyhits.flowmaps.form import Increments
+from pyhits.flowmaps.kernel import KernelForm
+from pyhits.numerics.basis import n_monomials
+from pyhits.numerics.periods import find_period
+from pyhits.training.delayed import PENALTIES, DelayedRows, Rollouts, Windows
+from pyhits.training.search import LOST
 from pyhits.util.clock import UNLIMITED, Clock
 
-#: Rows that are tried.
-_ROWS = (1, 2, 3)
+#: Adjacent rows that are tried, and of rows further apart how many, at which lags.
+_ADJACENT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 100)
+_SPREAD, _LAGS = (2, 3, 4, 6, 8, 12), (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 
-#: More rows must reach the first part of the score of fewer, since forecasts take as many to start
-#: from; and fewer will do where their score is below the second.
-_WORTH, _GOOD = 0.5, 1e-3
+#: Coordinates of a state at most, of one of whole periods, and of one whose rows lie apart; and
+#: rows that a state spans.
+_MOST_COORDINATES, _MOST_OF_PERIODS, _MOST_SPREAD, _LONGEST = 100, 200, 32, 300
 
-#: Most coordinates of a state of several rows.
-_MOST_COORDINATES = 24
+#: Monomials above degree 1, at most; and the parts of the windows that they, and those of degree 1,
+#: may be.
+_MOST_TERMS, _SHARE, _LINEAR_SHARE = 256, 0.6, 0.8
+
+#: Degrees, and part of the error of the last that the next must reach for another to be tried.
+_DEGREES, _RISING = (1, 2, 3, 4, 5), 2.0
+
+#: Rollouts and their steps, at most.
+_ROLLOUTS, _STEPS = 48, 100
+
+#: Rollouts and their steps, windows, as many for each coordinate, degrees, penalties of the first
+#: look at all sets, and the part of the sets that is looked at again.
+_FEW_ROLLOUTS, _FEW_STEPS, _FEW_WINDOWS, _FEW_EACH = 12, 50, 500, 20
+_FEW_DEGREES, _FEW_PENALTIES, _AGAIN = _DEGREES[:3], PENALTIES[::2], 0.2
+
+#: Error of one row that is good enough.
+_GOOD = 1e-3
+
+#: Error below which rounding decides; and the multiples of the best error that adjacent rows may
+#: have, of which a step finds the newest alone, and fewer rows within a standard error.
+_EXACT, _ADJACENT_AS_GOOD, _AS_GOOD = 1e-8, 1.15, 1.05
+
+#: Windows that kernels are fitted to, and their lengths.
+_CENTRES, _LENGTHS = 500, (1.0, 4.0)
+
+#: Sets of rows that kernels are tried on, and the error from which on nothing is known of a state.
+_FINALISTS, _NOTHING = 2, 1.0
 
 
-@dataclass
-class Lags:
+class Worth(NamedTuple):
+    """What several rows must be worth, since forecasts take as many to start from.
+
+    Attributes
+    ----------
+    least : float
+        Error of one row up to which it is good enough.
+    share : float
+        Part of that error which several rows must reach.
+    """
+
+    least: float
+    share: float
+
+
+#: Of a recording, which forecasts go on from; and where forecasts start from states.
+FROM_RECORDINGS, FROM_STATES = Worth(_GOOD, 0.8), Worth(0.1, 0.3)
+
+
+@dataclass(frozen=True)
+class StateRows:
     """What was found.
 
     Attributes
     ----------
-    n_rows : int
-        Rows that a state should hold.
-    scores : dict of int to float
-        By rows: mean error of rollouts of the finest step, in standard deviations.
+    n_rows, lag : int
+        Rows that a state should hold, and from one to the next.
+    scores : dict of (int, int) to float
+        By rows and lag: mean error of rollouts, in standard deviations.
     """
 
     n_rows: int
-    scores: dict[int, float]
+    lag: int
+    scores: dict[tuple[int, int], float]
+
+    @property
+    def score(self) -> float:
+        """Error of the rows that were chosen."""
+        return self.scores[self.n_rows, self.lag]
+
+    @property
+    def history(self) -> int:
+        """Rows that a state spans."""
+        return 1 + (self.n_rows - 1) * self.lag
 
     def note(self) -> str:
         """Return the sentence that says what was chosen."""
-        shown = ", ".join(f"{score:.2g} with {rows}" for rows, score in self.scores.items())
+        one, own = self.scores[1, 1], self.scores[self.n_rows, self.lag]
         if self.n_rows == 1:
-            return f"A state is one row (errors of rollouts by rows: {shown})."
+            best = min(self.scores.values())
+            least = f", {best:.2g} with more" if len(self.scores) > 1 else ""
+            return f"A state is one row (error of rollouts {one:.2g}{least})."
+        apart = f", {self.lag} apart" if self.lag > 1 else ""
         return (
-            f"A state is {self.n_rows} rows, as few do not show all that the next depends on "
-            f"(errors of rollouts by rows: {shown}). Forecasts start from as many; encoder=[] does "
-            "without."
+            f"A state is {self.n_rows} rows{apart}, as one does not show all that the next depends "
+            f"on (errors of rollouts {own:.2g}, {one:.2g} with one). Forecasts start from "
+            f"{self.history} rows; encoder=[] does without."
         )
 
 
-def choose_lags(
+def longest_history(
+    train: Trajectories, validation: Trajectories, coarsest: int, *, by_time: bool
+) -> int:
+    """Return the rows that a state may span at most.
+
+    Parameters
+    ----------
+    coarsest : int
+        Rows that must be left of the longest trajectory.
+    by_time : bool
+        The validation data are the ends of recordings: earlier rows are known of them.
+    """
+    d, lengths = train.n_features, train.lengths
+    most = min(int(lengths.max()) // 2, int(lengths.max()) - coarsest - 1, int(lengths.min()) - 2)
+    if not by_time:
+        held = validation.lengths
+        most = min(most, int(held.max()) // 2, int(held.max()) - coarsest - 1, int(held.min()) - 2)
+    period = find_period(list(train))
+    return max(1, min(most, max(_MOST_COORDINATES // d, min(2 * period, _LONGEST))))
+
+
+def choose_rows(
     train: Trajectories,
     validation: Trajectories,
-    families: str,
-    step_size: int,
+    history: int,
     *,
+    worth: Worth = FROM_RECORDINGS,
+    back: Callable[[np.ndarray], np.ndarray] | None = None,
     clock: Clock = UNLIMITED,
     progress: Callable[[int, int], None] | None = None,
-) -> Lags:
-    """Return how many rows a state should hold, judged at the finest step size."""
-    scores: dict[int, float] = {}
-    least = int(min(train.lengths.min(), validation.lengths.min()))
-    for rows in _ROWS:
-        if rows > 1 and (rows * train.n_features > _MOST_COORDINATES or least < rows + step_size):
-            break
-        if scores and clock.is_over:
+) -> StateRows:
+    """Return the rows that a state should hold.
+
+    Polynomials of low degree of every set of rows are fitted to the training data and stepped
+    through the validation data, all from the same rows; then kernels, of one row and of the best
+    sets. Of sets that do as well, but for one standard error, the one of fewest rows is taken; one
+    row where others gain little.
+
+    Parameters
+    ----------
+    train, validation : Trajectories
+        Each validation trajectory begins with ``history - 1`` rows that forecasts only look back
+        to, as far as it has them.
+    history : int
+        Rows that a state may span; see :func:`longest_history`.
+    worth : Worth
+        What several rows must be worth.
+    back : callable, optional
+        From rows to those in whose standard deviations errors are measured.
+    """
+    scaling = Standardise().fit(train.values)
+    data = DelayedRows(scaling.transform(train.values), train.offsets)
+    rollouts = Rollouts.of(
+        scaling.transform(validation.values), validation.offsets, history, _ROLLOUTS, _STEPS
+    )
+    if back is not None:
+        rollouts = replace(rollouts, units=_units(scaling, back, train.values))
+    period = find_period(list(train))
+    errors = {(1, 1): _polynomials(data.windows(1, 1), rollouts)}
+    if errors[1, 1].mean() >= worth.least:
+        tried = list(_sets(train.n_features, history, period))
+        for rows in _promising(data, rollouts, tried, clock, progress):
+            if clock.is_over:
+                break
+            errors[rows] = _polynomials(data.windows(*rows), rollouts)
+    ranked = sorted(errors, key=lambda rows: float(errors[rows].mean()))
+    for rows in dict.fromkeys([(1, 1), *ranked[:_FINALISTS]]):
+        if len(errors) == 1 or clock.is_over or errors[rows].mean() < _GOOD:
+            continue
+        errors[rows] = _least([errors[rows], *_kernels(data, rollouts, *rows)])
+    scores = {rows: float(own.mean()) for rows, own in errors.items()}
+    return StateRows(*_chosen(errors, rollouts.independent, worth, period), scores)
+
+
+def _units(
+    scaling: Standardise, back: Callable[[np.ndarray], np.ndarray], values: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what takes scaled rows to others, in the standard deviations of these."""
+    own = Standardise().fit(back(values))
+    return lambda rows: np.asarray(own.transform(back(scaling.inverse_transform(rows))))
+
+
+def _sets(d: int, history: int, period: int) -> Iterator[tuple[int, int]]:
+    """Yield numbers of rows and lags, the fewest rows first."""
+    adjacent = {*_ADJACENT, *((period, period + 1, 2 * period) if period > 1 else ())}
+    spread = {(n, lag) for n in _SPREAD for lag in _LAGS if n * d <= _MOST_SPREAD}
+    most = max(_MOST_COORDINATES, min(2 * period, _MOST_OF_PERIODS)) // d
+    ways = {(n, 1) for n in adjacent if n <= most} | spread
+    quarter = max(2, -(-period // 4)) if period > 1 else max(_LAGS)
+    for n, lag in sorted(ways):
+        if (n - 1) * lag < history and (lag == 1 or lag <= quarter):
+            yield n, lag
+
+
+def _promising(
+    data: DelayedRows,
+    rollouts: Rollouts,
+    tried: Sequence[tuple[int, int]],
+    clock: Clock,
+    progress: Callable[[int, int], None] | None,
+) -> list[tuple[int, int]]:
+    """Return the sets that do best in few rollouts of polynomials of few windows."""
+    few, scores = rollouts.at_most(_FEW_ROLLOUTS, _FEW_STEPS), {}
+    for k, rows in enumerate(tried):
+        if clock.is_over:
             clock.cut("the choice of the rows of a state")
             break
-        delays = DelayEmbedding(rows).fit(train)
-        data = [delays.transform(part) if rows > 1 else part for part in (train, validation)]
-        scaling = Standardise().fit(data[0].values)
-        first, second = (WindowSampler(d.values, d.offsets, scaling, step_size) for d in data)
-        scores[rows] = (
-            FormSearch(first, second, families, clock=clock.part(1 / (len(_ROWS) - rows + 1)))
-            .run()
-            .score
-        )
+        windows = data.windows(*rows, max(_FEW_WINDOWS, _FEW_EACH * rows[0] * data.n_features))
+        errors = _polynomials(windows, few, _FEW_DEGREES, _FEW_PENALTIES)
+        scores[rows] = float(errors.mean())
         if progress is not None:
-            progress(rows, len(_ROWS))
-        if scores[rows] < _GOOD:
+            progress(k + 1, len(tried))
+    ranked = sorted(scores, key=lambda rows: max(scores[rows], _EXACT))
+    return ranked[: max(1, round(_AGAIN * len(ranked)))]
+
+
+def _polynomials(
+    windows: Windows,
+    rollouts: Rollouts,
+    degrees: Sequence[int] = _DEGREES,
+    penalties: Sequence[float] = PENALTIES,
+) -> np.ndarray:
+    """Return the errors of rollouts of the best polynomial; lost ones where windows are too few."""
+    best = np.full(len(rollouts.starts), LOST)
+    for degree in degrees:
+        terms = n_monomials(windows.states.shape[1], degree)
+        share = _LINEAR_SHARE if degree == 1 else _SHARE
+        if terms > share * len(windows.states) or (degree > 1 and terms > _MOST_TERMS):
             break
-    enough = max(min(scores.values()) / _WORTH, _GOOD)
-    return Lags(next(rows for rows, score in scores.items() if score <= enough), scores)
+        errors = rollouts.of_polynomials(windows, degree, penalties)
+        if errors.mean() > _RISING * best.mean():
+            break
+        best = errors if errors.mean() < best.mean() else best
+    return best
+
+
+def _kernels(data: DelayedRows, rollouts: Rollouts, n_rows: int, lag: int) -> Iterator[np.ndarray]:
+    """Yield the errors of rollouts of kernels."""
+    windows = data.windows(n_rows, lag)
+    some = evenly(len(windows.states), _CENTRES)
+    every = Increments(windows.states[some], windows.all_changes[some])
+    for length in _LENGTHS:
+        form = KernelForm(1, kernel="gaussian", length=length, whitening=1.0)
+        with torch.inference_mode():
+            forms, steps = form.candidates(every, near=False)
+
+            def step(states: np.ndarray) -> np.ndarray:
+                return steps(torch.from_numpy(states)).numpy()  # noqa: B023
+
+            yield _least(list(rollouts.errors(windows, step, len(forms))))
+
+
+def _least(errors: list[np.ndarray]) -> np.ndarray:
+    """Return the errors whose mean is least."""
+    return min(errors, key=lambda own: float(own.mean()))
+
+
+def _chosen(
+    errors: dict[tuple[int, int], np.ndarray], independent: float, worth: Worth, period: int
+) -> tuple[int, int]:
+    """Return the number of rows and the lag: the fewest rows that do as well as the best."""
+    best = min(errors, key=lambda rows: float(errors[rows].mean()))
+    least = float(errors[best].mean())
+    one = float(errors[1, 1].mean())
+    if one < worth.least or least > worth.share * one or least > _NOTHING:
+        return 1, 1
+    adjacent = [rows for rows in errors if rows[1] == 1 and rows[0] > 1]
+    beside = min(adjacent, key=lambda rows: float(errors[rows].mean()), default=best)
+    if errors[beside].mean() <= max(_ADJACENT_AS_GOOD * least, _EXACT):
+        best, ways = beside, adjacent
+    else:
+        ways = [rows for rows in errors if rows != (1, 1)]
+    as_good = []
+    for rows in sorted(ways):
+        own, worse = float(errors[rows].mean()), errors[rows] - errors[best]
+        within = worse.mean() <= worse.std() / independent**0.5
+        if (within and own <= _AS_GOOD * errors[best].mean()) or own < _EXACT:
+            as_good.append(rows)
+    # Where noise decides, whole periods are what the next rows depend on.
+    whole = [(n, 1) for n in (2 * period, period + 1, period) if (n, 1) in as_good]
+    return whole[0] if whole and period > 1 and least > _GOOD else as_good[0]

@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ _WORTH_PROCESSES = 8000
 #: Seconds of training from which on processes, which import PyTorch first, are started: by
 #: themselves, and where they were asked for.
 _LEAST_SECONDS, _LEAST_SECONDS_ASKED = 20.0, 8.0
+
+#: Scales that do, where coarse ones are trained only while they pay.
+_FEW = 4
 
 #: Optimiser steps that take as long as a search among closed forms, and as nets that may follow.
 _SEARCH, _NETS = 600, 3000
@@ -64,6 +67,7 @@ def train_scales(
     folder: CheckpointFolder | None = None,
     watch: Watch | None = None,
     clock: Clock = UNLIMITED,
+    enough: Callable[[Mapping[int, FlowMap]], bool] | None = None,
 ) -> TrainedScales:
     """Train every job, each in one thread, and return what was finished.
 
@@ -83,6 +87,9 @@ def train_scales(
     clock : Clock, optional
         What is left of it is shared by the scales that still wait, the start of processes
         included; short ones are not worth that start, and all scales train in this process.
+    enough : callable, optional
+        Is given the flow maps as they are finished, by step size; where it is true, no further
+        scale is trained.
 
     Raises
     ------
@@ -99,7 +106,7 @@ def train_scales(
             result.flow_maps[job.step_size], result.histories[job.step_size] = done
         else:
             todo.append((index, job))
-    plan = _plan([job for _, job in todo], n_jobs, clock)
+    plan = _plan([job for _, job in todo], n_jobs, clock, few=enough is not None)
     if plan.note:
         warn(plan.note)
     with _board(len(jobs), watch) as board:
@@ -115,6 +122,9 @@ def train_scales(
                 board[index] = (1, 1, history.validation_error)
                 if folder is not None:
                     folder.save(step, flow_map, history)
+                # All scales of a cluster train at once.
+                if enough is not None and plan.cluster is None and enough(result.flow_maps):
+                    break
         except KeyboardInterrupt:
             result.interrupted = True
     return result
@@ -147,8 +157,17 @@ class _Plan:
     note: str = ""
 
 
-def _plan(jobs: Sequence[ScaleJob], n_jobs: int | None, clock: Clock = UNLIMITED) -> _Plan:
-    """Decide where to train, from ``n_jobs``, joblib's active backend and the time there is."""
+def _plan(
+    jobs: Sequence[ScaleJob],
+    n_jobs: int | None,
+    clock: Clock = UNLIMITED,
+    *,
+    few: bool = False,
+) -> _Plan:
+    """Decide where to train, from ``n_jobs``, joblib's active backend and the time there is.
+
+    ``few`` says that a few of the scales will do, probably.
+    """
     from joblib.parallel import BACKENDS, get_active_backend
 
     backend, wanted = get_active_backend()
@@ -175,7 +194,7 @@ def _plan(jobs: Sequence[ScaleJob], n_jobs: int | None, clock: Clock = UNLIMITED
     if clock.left < (_LEAST_SECONDS if n_jobs is None else _LEAST_SECONDS_ASKED):
         return _Plan()
     if n_jobs is None:
-        small = sum(_work(job) for job in jobs) < _WORTH_PROCESSES
+        small = sum(_work(job) for job in jobs[: _FEW if few else None]) < _WORTH_PROCESSES
         n_jobs = 1 if small else n_cores()
     elif n_jobs < 0:
         n_jobs = n_cores() + 1 + n_jobs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ from pyhits.util.clock import UNLIMITED, Clock
 
 #: Windows that forms are compared on, at most.
 N_SEARCH = 1_000
+
+#: Windows that a search begins with where its family grows costly with them.
+_N_BEGIN = 350
 
 #: Highest degree, of polynomials and of those below kernels.
 _MOST_DEGREE = 6
@@ -113,8 +117,21 @@ class FormSearch:
             if self.best and not self.clock.affords(family.work(self.data.dimension) / _SPEED):
                 self.clock.cut("the search for closed forms")
                 break
-            family.search(FamilyTrials(self, family.kind))
+            self._search(family)
         return min(self.best.values(), key=lambda scored: scored.score)
+
+    def _search(self, family: type[Form]) -> None:
+        """Search one family: where that is costly, among few windows first."""
+        if not family.begins_with_few or len(self.data) < 2 * _N_BEGIN:
+            family.search(FamilyTrials(self, family.kind, self.data))
+            return
+        every = self.comparisons
+        self.comparisons = [comparison.of_few(_N_BEGIN) for comparison in every]
+        family.search(FamilyTrials(self, family.kind, self.comparisons[0].data))
+        self.comparisons = every
+        best = self.best.pop(family.kind).form
+        for form in (best, *best.neighbours()):
+            self.trial(form, near=True, gain=1.0)
 
     def judge(self, flow_map: FlowMap) -> float:
         """Return the score of a flow map that was fitted to the training part."""
@@ -177,11 +194,7 @@ class FamilyTrials:
 
     search: FormSearch
     kind: str
-
-    @property
-    def data(self) -> Increments:
-        """What forms are fitted to."""
-        return self.search.data
+    data: Increments
 
     @property
     def max_degree(self) -> int:
@@ -221,6 +234,12 @@ class Comparison:
         self.data = increments(train, N_SEARCH)
         self.rollouts = Rollouts.of(validation)
 
+    def of_few(self, count: int) -> Comparison:
+        """Return the same with ``count`` of the windows to fit to, evenly chosen."""
+        found = copy.copy(self)
+        found.data = self.data.at_most(count)
+        return found
+
     @torch.inference_mode()
     def scores(self, form: Form, *, near: bool) -> dict[Form, float]:
         """Return the score of a form with each of the penalties that are worth trying."""
@@ -238,7 +257,8 @@ def increments(windows: WindowSampler, most: int) -> Increments:
     changes = found[1 : 1 + windows.outputs] - found[0]
     if windows.n_inputs:
         changes[..., -windows.n_inputs :] = 0.0
-    return Increments(found[0], changes.swapaxes(0, 1).reshape(len(rows), -1), windows.grid)
+    changes = changes.swapaxes(0, 1).reshape(len(rows), -1)
+    return Increments(found[0], changes, windows.grid, windows.moves(rows))
 
 
 def _splits(

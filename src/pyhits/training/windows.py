@@ -11,9 +11,13 @@ import numpy as np
 from pyhits.data.grid import Grid
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError
+from pyhits.flowmaps.form import Moves
 
 #: Batch number of the windows that scales and held-out errors are measured on.
 _VALIDATION_BATCH = 2**31 - 1
+
+#: Windows of which all coordinates are compared with all, and coordinates at most.
+_COMPARED, _MOST_COMPARED = 8, 512
 
 
 class _Owners:
@@ -161,6 +165,29 @@ class WindowSampler:
             return self._coupled_rows
         trajectory, number = _numbered(self.counts)
         return np.asarray(self.offsets[trajectory] + number)
+
+    def moves(self, rows: np.ndarray) -> Moves | None:
+        """Return the coordinates that a step only moves on, as it does with those of past rows.
+
+        They are known by being equal to others of the state before, in all windows that begin at
+        ``rows``; None if there are none, or a step returns several states.
+        """
+        d = self.values.shape[1] - self.n_inputs
+        if self.outputs > 1 or self.coarser is not None or d > _MOST_COMPARED:
+            return None
+        few = rows[:: max(1, len(rows) // _COMPARED)]
+        before, after = (self.values.take(few + k, axis=0)[:, :d] for k in (0, self.step_size))
+        equal = (after[:, :, None] == before[:, None, :]).all(axis=0)
+        to = np.flatnonzero(equal.any(axis=1))
+        source = equal[to].argmax(axis=1)
+        known = self.values.take(rows, axis=0)[:, source]
+        same = (self.values.take(rows + self.step_size, axis=0)[:, to] == known).all(axis=0)
+        to, source = to[same], source[same]
+        if len(to) == 0:
+            return None
+        mean, scale = self.encoder.mean_, self.encoder.scale_
+        factor, shift = scale[source] / scale[to], (mean[source] - mean[to]) / scale[to]
+        return Moves(to, source, factor, shift)
 
     @cached_property
     def _coupled_rows(self) -> np.ndarray:

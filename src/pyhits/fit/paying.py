@@ -1,0 +1,104 @@
+"""Which scales are worth training: the finest first, coarser ones while they can still pay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pyhits.fit.chooser import validation_stretches
+from pyhits.fit.problem import Problem
+from pyhits.flowmaps import FlowMap
+from pyhits.forecasting.maps import FittedMaps
+from pyhits.hierarchy.hierarchy import Hierarchy
+from pyhits.numerics.forecast_errors import ForecastErrors
+
+#: Scales one after the other that must not pay, and the multiple of the least mean squared error
+#: from which on one does not; one alone of the last multiple is enough.
+_PATIENCE, _POOR, _HOPELESS = 2, 1.5, 30.0
+
+#: States forecast for one coupling, at most.
+_MOST_STATES = 50_000
+
+#: Mean squared error above which forecasts are lost; rollouts are then halved, down to so many
+#: steps; and the most that a state counts.
+_LOST, _SHORTEST, _MOST = 0.25, 16, 2.0
+
+
+class Paying:
+    """Tells when coarser scales can no longer pay, by rollouts of the validation data.
+
+    A scale pays if forecasts that couple it to all finer ones, or take it alone, are about as good
+    as the best so far. Where two in a row do not, no coarser one will be coupled: each starts from
+    the errors of the last.
+
+    Parameters
+    ----------
+    problem : Problem
+        Prepared.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        states = problem.states.validation
+        chosen = validation_stretches(states.offsets)
+        self._chosen = chosen.at_most(max(1, _MOST_STATES // (chosen.n_steps + 1)))
+        self._errors: dict[int, float] = {}
+
+    @classmethod
+    def of(cls, problem: Problem) -> Paying | None:
+        """Return what tells; None where all scales are asked for."""
+        settings = problem.settings
+        open_ = not settings.sizes and settings.selection.how == "accuracy"
+        return cls(problem) if open_ and problem.recipe.windows == "anywhere" else None
+
+    def enough(self, flow_maps: Mapping[int, FlowMap]) -> bool:
+        """Whether the scales trained so far, from the finest on, suffice."""
+        known = []
+        for size in self._problem.step_sizes:
+            if size not in flow_maps:
+                break
+            known.append(size)
+            if size not in self._errors:
+                self._errors[size] = self._least(flow_maps, known)
+        return _poor([self._errors[size] for size in known])
+
+    def _least(self, flow_maps: Mapping[int, FlowMap], sizes: Sequence[int]) -> float:
+        """Return the error of the last of some scales, coupled to the others or alone."""
+        if len(sizes) == 1:
+            error = self._measure(flow_maps, sizes)
+            while error > _LOST and self._chosen.n_steps // 2 >= _SHORTEST:
+                self._chosen = self._chosen.cut(self._chosen.n_steps // 2)
+                error = self._measure(flow_maps, sizes)
+            return error
+        return min(self._measure(flow_maps, sizes), self._measure(flow_maps, sizes[-1:]))
+
+    def _measure(self, flow_maps: Mapping[int, FlowMap], sizes: Sequence[int]) -> float:
+        """Return the mean squared error of forecasts with some scales coupled."""
+        problem, chosen = self._problem, self._chosen
+        if sizes[-1] > chosen.n_steps:
+            return np.inf
+        own = problem.coordinates
+        maps = FittedMaps(
+            Hierarchy({size: flow_maps[size] for size in sizes}),
+            own,
+            problem.settings.selection.interpolation,
+            problem.settings.device,
+        )
+        settings = {}
+        if problem.inputs is not None:
+            settings["inputs"] = chosen.gather_inputs(problem.inputs.validation)
+        values = problem.states.validation.values
+        ahead = maps.ahead(chosen.states(values), chosen.n_steps, sizes, encoded=True, **settings)
+        scale = own.scaling.scale_
+        return ForecastErrors.of(chosen.gather(values), ahead, scale, bound=_MOST).mse
+
+
+def _poor(errors: Sequence[float]) -> bool:
+    """Whether the last errors are all far above that of the best before them."""
+    for patience, much in ((1, _HOPELESS), (_PATIENCE, _POOR)):
+        if len(errors) > patience:
+            best = min(errors[:-patience])
+            if best <= _LOST and min(errors[-patience:]) > much * best:
+                return True
+    return False

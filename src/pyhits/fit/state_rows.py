@@ -1,0 +1,107 @@
+"""The stage that chooses how many past rows a state holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pyhits.data.trajectories import Trajectories
+from pyhits.encoders import Bounded, Chain, DelayEmbedding, Encoder
+from pyhits.fit.planning import FEW_TRAJECTORIES
+from pyhits.fit.problem import Problem
+from pyhits.fit.shares import UNTIL
+from pyhits.numerics.growth import spread_grows
+from pyhits.numerics.periods import find_period
+from pyhits.training.lags import (
+    FROM_RECORDINGS,
+    FROM_STATES,
+    StateRows,
+    Worth,
+    choose_rows,
+    longest_history,
+)
+from pyhits.util.clock import Clock
+from pyhits.util.progress import Advance, bar
+
+#: Features whose past is looked at, at most: of few points, and of more.
+_MOST_FEATURES, _MOST_OF_MANY = 32, 8
+
+#: Part of the error of rollouts that logarithms must reach, and the sentence that says of them.
+_BETTER = 0.95
+_GROWS = "What moves grows with its level: logarithms are stepped."
+
+#: Name of the stage.
+_STAGE = "rows of a state"
+
+
+def add_rows(problem: Problem, clock: Clock) -> Problem:
+    """Join as many rows to a state as forecasts are better for, where nothing else was asked."""
+    settings = problem.settings
+    asked = problem.encoder is not None or settings.encoder is not None or problem.input_names
+    if asked or not _may_hold_rows(problem):
+        return problem
+    split = problem.split
+    fraction, by_time = settings.validation.fraction, split.how == "time"
+    train, held = problem.observed
+    coarsest = max(problem.step_sizes, default=1) * (problem.recipe.rollout_steps or 1)
+    history = longest_history(train, held, coarsest, by_time=by_time)
+    if history < 2:
+        return problem
+    compared = split.whole.split_time(fraction, overlap=history)[1] if by_time else held
+    with bar(_STAGE, verbose=settings.verbose) as progress, clock.stage(_STAGE):
+        first, found = _found(problem, (train, compared), history, clock, progress)
+    problem = problem.noted(*([_GROWS] if first else []), found.note())
+    if found.n_rows == 1:
+        return problem
+    if by_time:
+        train, held = split.whole.split_time(fraction, overlap=found.history)
+        split = replace(split, train=train, validation=held)
+    encoder = Chain([*first, DelayEmbedding(found.n_rows, found.lag)]).fit(train)
+    if problem.noise is not None:
+        notes = tuple(note for note in problem.notes if note != problem.noise.note)
+        problem = replace(problem, notes=notes).noted("Noise is left: the past rows average it.")
+    return problem.with_states(
+        encoder.transform(train), encoder.transform(held), encoder=encoder, split=split, noise=None
+    )
+
+
+def _found(
+    problem: Problem,
+    parts: tuple[Trajectories, Trajectories],
+    history: int,
+    clock: Clock,
+    progress: Advance | None,
+) -> tuple[list[Encoder], StateRows]:
+    """Return the rows that are best, of the data or of their logarithms, and what takes these."""
+    worth, limit = _worth(problem), clock.until(UNTIL[_STAGE])
+    found = choose_rows(*parts, history, worth=worth, clock=limit, progress=progress)
+    known = list(parts[0])
+    if not spread_grows(known, find_period(known)):
+        return [], found
+    positive = Bounded().fit(parts[0])
+    grown = [positive.transform(part) for part in parts]
+    back = positive.inverse_transform
+    other = choose_rows(grown[0], grown[1], history, worth=worth, back=back, clock=limit)
+    if other.n_rows > 1 and other.score < _BETTER * found.score:
+        return [positive], other
+    return [], found
+
+
+def _may_hold_rows(problem: Problem) -> bool:
+    """Whether the past of the rows may be looked at."""
+    few = problem.recipe.is_closed
+    most = _MOST_FEATURES if few else _MOST_OF_MANY
+    solved = problem.noise is not None and problem.noise.method == "field"
+    return (
+        problem.states.train.n_features <= most
+        and problem.recipe.windows == "anywhere"
+        and problem.split.how != "none"
+        and not solved
+    )
+
+
+def _worth(problem: Problem) -> Worth:
+    """Return what several rows must be worth: more where forecasts start from states."""
+    if int(problem.split.whole.recordings[-1]) + 1 >= FEW_TRAJECTORIES:
+        return FROM_STATES
+    few = problem.recipe.is_closed
+    return FROM_RECORDINGS if few or problem.states.train.n_features == 1 else FROM_STATES

@@ -1,0 +1,178 @@
+"""Polynomials of past rows: fitted to windows of recordings, and stepped on by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from pyhits.data.stretches import evenly
+from pyhits.numerics.basis import Monomials
+from pyhits.numerics.ridge import Ridge
+from pyhits.training.search import LOST
+
+#: Penalties that are tried together, relative to the largest singular value squared.
+PENALTIES = (1e-15, 1e-13, 1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1e-2, 1e-1)
+
+#: Windows that polynomials are fitted to, at most; and states beyond which a rollout is lost.
+_MOST_WINDOWS, _BOUND = 2_000, 1e6
+
+#: Above degree 1 states count as far as they lie beyond those known by the range of these.
+_MARGIN = 1.0
+
+
+@dataclass(frozen=True)
+class Windows:
+    """States of several rows, the newest first, and the rows after them.
+
+    Attributes
+    ----------
+    n_rows, lag : int
+    n_features : int
+        Of one row.
+    states, all_changes : array, shape (n, n_rows * n_features)
+    """
+
+    n_rows: int
+    lag: int
+    n_features: int
+    states: np.ndarray
+    all_changes: np.ndarray
+
+    @property
+    def n_new(self) -> int:
+        """Coordinates that a step must find; of adjacent rows, the others only move on."""
+        return self.n_features if self.lag == 1 else self.states.shape[1]
+
+
+@dataclass(frozen=True)
+class DelayedRows:
+    """Recordings that windows are cut from.
+
+    Attributes
+    ----------
+    values : array, shape (n_rows, n_features)
+        Packed, of order one.
+    offsets : array, shape (n_trajectories + 1,)
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @property
+    def n_features(self) -> int:
+        """Of one row."""
+        return int(self.values.shape[1])
+
+    def windows(self, n_rows: int, lag: int, most: int = _MOST_WINDOWS) -> Windows:
+        """Return (evenly chosen) windows of so many rows, so far apart."""
+        at = positions(self.offsets, (n_rows - 1) * lag, 1)
+        at = at[evenly(len(at), most)] if len(at) else at
+        states, after = (self.delayed(at + k, n_rows, lag) for k in (0, 1))
+        return Windows(n_rows, lag, self.n_features, states, after - states)
+
+    def delayed(self, at: np.ndarray, n_rows: int, lag: int) -> np.ndarray:
+        """Return the states that end in some rows."""
+        return self.values[at[:, None] - lag * np.arange(n_rows)].reshape(len(at), -1)
+
+
+def positions(offsets: np.ndarray, before: int, after: int) -> np.ndarray:
+    """Return the rows of packed trajectories with so many rows before and after them."""
+    lengths = np.diff(offsets)
+    counts = np.maximum(lengths - before - after, 0)
+    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(np.repeat(offsets[:-1] + before, counts) + number)
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Where flow maps of past rows are stepped on from, and what they should meet.
+
+    Attributes
+    ----------
+    rows : DelayedRows
+    starts : array of int, shape (n,)
+        Rows to start from.
+    n_steps : int
+    independent : float
+        Rollouts that do not overlap, about.
+    units : callable, optional
+        From rows to what errors are measured in.
+    """
+
+    rows: DelayedRows
+    starts: np.ndarray
+    n_steps: int
+    independent: float
+    units: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @classmethod
+    def of(
+        cls, values: np.ndarray, offsets: np.ndarray, history: int, most: int, most_steps: int
+    ) -> Rollouts:
+        """Return at most ``most`` rollouts, evenly spread, over half of what follows a history."""
+        rest = int(np.diff(offsets).max()) - history
+        n_steps = max(1, min(most_steps, rest // 2))
+        starts = positions(offsets, history - 1, n_steps)
+        independent = max(1.0, len(starts) / n_steps)
+        starts = starts[evenly(len(starts), most)]
+        return cls(DelayedRows(values, offsets), starts, n_steps, min(independent, len(starts)))
+
+    def at_most(self, count: int, n_steps: int) -> Rollouts:
+        """Return the first steps of at most ``count`` of them, evenly chosen."""
+        starts = self.starts[evenly(len(self.starts), count)]
+        return replace(self, starts=starts, n_steps=min(n_steps, self.n_steps))
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """Rows that should be met, shape ``(n_steps, n, n_features)``."""
+        rows = self.rows.values[self.starts + np.arange(1, self.n_steps + 1)[:, None]]
+        return rows if self.units is None else self.units(rows)
+
+    def of_polynomials(
+        self, windows: Windows, degree: int, penalties: Sequence[float] = PENALTIES
+    ) -> np.ndarray:
+        """Return the errors of the best of several penalties, shape ``(n,)``."""
+        states = windows.states
+        basis = Monomials(states.shape[1], degree)
+        changes = windows.all_changes[:, : windows.n_new]
+        ridge = Ridge(torch.from_numpy(basis(states.T).T), torch.from_numpy(changes), scaled=True)
+        weights = ridge.path(penalties).numpy()
+        low, high = states.min(axis=0), states.max(axis=0)
+        low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
+        n_new = windows.n_new
+
+        def step(states: np.ndarray) -> np.ndarray:
+            inside = np.clip(states, low, high) if degree > 1 else states
+            terms = basis(np.moveaxis(inside, 2, 0))
+            change = np.matmul(np.moveaxis(terms, 0, 2), weights)
+            new = states[..., :n_new] + change
+            return (
+                new
+                if n_new == states.shape[2]
+                else np.concatenate([new, states[..., :-n_new]], axis=2)
+            )
+
+        errors = self.errors(windows, step, len(penalties))
+        return np.asarray(errors[errors.mean(axis=1).argmin()])
+
+    def errors(
+        self, windows: Windows, step: Callable[[np.ndarray], np.ndarray], n: int
+    ) -> np.ndarray:
+        """Return mean errors of rollouts of ``n`` flow maps at once, shape ``(n, n_rollouts)``.
+
+        In standard deviations, each error at most 1.4 of them; of the newest row alone.
+        """
+        d = windows.n_features
+        begin = self.rows.delayed(self.starts, windows.n_rows, windows.lag)
+        states = np.broadcast_to(begin, (n, *begin.shape)).copy()
+        total = np.zeros((n, len(begin)))
+        for truth in self.truth:
+            states = np.clip(step(states), -_BOUND, _BOUND)
+            newest = states[..., :d] if self.units is None else self.units(states[..., :d])
+            squares = np.square(newest - truth) @ np.full(d, 1 / d)
+            total += np.fmin(np.sqrt(squares), LOST)  # not a number is lost, too
+        return total / self.n_steps

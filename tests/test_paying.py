@@ -1,0 +1,36 @@
+"""Coarse scales are trained while they can still pay."""
+
+from __future__ import annotations
+
+import pyhits
+from pyhits import Trajectories
+
+
+def bent() -> Trajectories:
+    """A recording of which low degrees step short ways alone."""
+    system = pyhits.systems.get("van-der-pol")
+    return system.simulate(1, n_steps=700, dt=0.05, random_state=1)
+
+
+def fit(data: Trajectories, **settings: object) -> pyhits.HiTS:
+    return pyhits.HiTS(
+        flow_map="polynomial", polynomial_degree=3, n_jobs=1, random_state=0, verbose=False,
+        **settings,
+    ).fit(data)  # fmt: skip
+
+
+def test_scales_that_nobody_couples_are_not_trained() -> None:
+    data = bent()
+    model, every = fit(data), fit(data, selection="all")
+    some, all_of_them = set(model.flow_maps_), set(every.flow_maps_)
+    assert some < all_of_them
+    assert some == set(sorted(all_of_them)[: len(some)])
+    assert len(some) >= 2
+    assert any("not trained" in note for note in model.notes_)
+    assert not any("not trained" in note for note in every.notes_)
+    # Those that are would have been coupled as well.
+    assert every.couple("accuracy").selection_.step_sizes == model.selection_.step_sizes
+
+
+def test_step_sizes_that_are_asked_for_are_trained() -> None:
+    assert set(fit(bent(), step_sizes=[1, 8, 64]).flow_maps_) == {1, 8, 64}
