@@ -95,6 +95,11 @@ class Problem:
     findings: tuple[str, ...] = ()
 
     @property
+    def dtype(self) -> str:
+        """Arithmetic of the flow maps: as asked, or float64 for closed forms."""
+        return self.settings.dtype or ("float64" if self.recipe.is_closed else "float32")
+
+    @property
     def fits_all_rows(self) -> bool:
         """Whether all rows are fitted to in the end, the held-out part included."""
         return self.recipe.is_closed and self.split.how != "given"

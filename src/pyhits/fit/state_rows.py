@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Bounded, Chain, DelayEmbedding, Encoder
@@ -73,14 +74,15 @@ def _found(
 ) -> tuple[list[Encoder], StateRows]:
     """Return the rows that are best, of the data or of their logarithms, and what takes these."""
     worth, limit = _worth(problem), clock.until(UNTIL[_STAGE])
-    found = choose_rows(*parts, history, worth=worth, clock=limit, progress=progress)
+    how: dict[str, Any] = {"worth": worth, "dtype": problem.dtype, "clock": limit}
+    found = choose_rows(*parts, history, progress=progress, **how)
     known = list(parts[0])
     if not spread_grows(known, find_period(known)):
         return [], found
     positive = Bounded().fit(parts[0])
     grown = [positive.transform(part) for part in parts]
     back = positive.inverse_transform
-    other = choose_rows(grown[0], grown[1], history, worth=worth, back=back, clock=limit)
+    other = choose_rows(grown[0], grown[1], history, back=back, **how)
     if other.n_rows > 1 and other.score < _BETTER * found.score:
         return [positive], other
     return [], found

@@ -40,7 +40,7 @@ def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> Trai
         problem.recipe,
         problem.seed,
         settings.dense,
-        dtype_of(problem),
+        problem.dtype,
         settings.device,
         widths_by_scale(settings.hidden_sizes, sizes),
     )
@@ -69,8 +69,3 @@ def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> Trai
     elif not finished:
         raise TrainingError("No scale was trained.")
     return trained
-
-
-def dtype_of(problem: Problem) -> str:
-    """Return the arithmetic of the flow maps: as asked, or float64 for closed forms."""
-    return problem.settings.dtype or ("float64" if problem.recipe.is_closed else "float32")

@@ -168,7 +168,7 @@ _LENGTHS, _WHITENINGS, _KERNELS = (
 
 #: Factors by which single axes of the best kernel are stretched, passes over them, the part of the
 #: score that a stretch must reach, and the most axes.
-_FACTORS, _PASSES, _GAIN, _MOST_AXES = (3.0, 1 / 3), 2, 0.97, 12
+_FACTORS, _PASSES, _GAIN, _MOST_AXES = (3.0, 1 / 3), 2, 0.97, 6
 
 #: Multiply-adds of the principal axes, over the cube of the dimension.
 _AXES = 10

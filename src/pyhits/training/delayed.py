@@ -12,7 +12,7 @@ import torch
 from pyhits.data.stretches import evenly
 from pyhits.numerics.basis import Monomials
 from pyhits.numerics.ridge import Ridge
-from pyhits.training.search import LOST
+from pyhits.training.rollouts import LOST
 
 #: Penalties that are tried together, relative to the largest singular value squared.
 PENALTIES = (1e-15, 1e-13, 1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1e-2, 1e-1)
@@ -101,6 +101,8 @@ class Rollouts:
         Rollouts that do not overlap, about.
     units : callable, optional
         From rows to what errors are measured in.
+    dtype : str
+        Arithmetic whose rounding states are to bear.
     """
 
     rows: DelayedRows
@@ -108,6 +110,7 @@ class Rollouts:
     n_steps: int
     independent: float
     units: Callable[[np.ndarray], np.ndarray] | None = None
+    dtype: str = "float64"
 
     @classmethod
     def of(
@@ -171,7 +174,7 @@ class Rollouts:
         states = np.broadcast_to(begin, (n, *begin.shape)).copy()
         total = np.zeros((n, len(begin)))
         for truth in self.truth:
-            states = np.clip(step(states), -_BOUND, _BOUND)
+            states = np.clip(step(states), -_BOUND, _BOUND).astype(self.dtype, copy=False)
             newest = states[..., :d] if self.units is None else self.units(states[..., :d])
             squares = np.square(newest - truth) @ np.full(d, 1 / d)
             total += np.fmin(np.sqrt(squares), LOST)  # not a number is lost, too

@@ -17,7 +17,7 @@ from pyhits.flowmaps.kernel import KernelForm
 from pyhits.numerics.basis import n_monomials
 from pyhits.numerics.periods import find_period
 from pyhits.training.delayed import PENALTIES, DelayedRows, Rollouts, Windows
-from pyhits.training.search import LOST
+from pyhits.training.rollouts import LOST
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Adjacent rows that are tried, and of rows further apart how many, at which lags.
@@ -145,6 +145,7 @@ def choose_rows(
     *,
     worth: Worth = FROM_RECORDINGS,
     back: Callable[[np.ndarray], np.ndarray] | None = None,
+    dtype: str = "float64",
     clock: Clock = UNLIMITED,
     progress: Callable[[int, int], None] | None = None,
 ) -> StateRows:
@@ -166,12 +167,15 @@ def choose_rows(
         What several rows must be worth.
     back : callable, optional
         From rows to those in whose standard deviations errors are measured.
+    dtype : str
+        Arithmetic of the flow maps.
     """
     scaling = Standardise().fit(train.values)
     data = DelayedRows(scaling.transform(train.values), train.offsets)
     rollouts = Rollouts.of(
         scaling.transform(validation.values), validation.offsets, history, _ROLLOUTS, _STEPS
     )
+    rollouts = replace(rollouts, dtype=dtype)
     if back is not None:
         rollouts = replace(rollouts, units=_units(scaling, back, train.values))
     period = find_period(list(train))
@@ -264,7 +268,7 @@ def _kernels(data: DelayedRows, rollouts: Rollouts, n_rows: int, lag: int) -> It
             forms, steps = form.candidates(every, near=False)
 
             def step(states: np.ndarray) -> np.ndarray:
-                return steps(torch.from_numpy(states)).numpy()  # noqa: B023
+                return steps(torch.from_numpy(states).double()).numpy()  # noqa: B023
 
             yield _least(list(rollouts.errors(windows, step, len(forms))))
 
