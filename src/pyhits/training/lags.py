@@ -288,11 +288,11 @@ def _chosen(
     if one < worth.least or least > worth.share * one or least > _NOTHING:
         return 1, 1
     adjacent = [rows for rows in errors if rows[1] == 1 and rows[0] > 1]
-    beside = min(adjacent, key=lambda rows: float(errors[rows].mean()), default=best)
-    if errors[beside].mean() <= max(_ADJACENT_AS_GOOD * least, _EXACT):
-        best, ways = beside, adjacent
-    else:
-        ways = [rows for rows in errors if rows != (1, 1)]
+    ways = [rows for rows in errors if rows != (1, 1)]
+    if adjacent:
+        beside = min(adjacent, key=lambda rows: float(errors[rows].mean()))
+        if errors[beside].mean() <= max(_ADJACENT_AS_GOOD * least, _EXACT):
+            best, ways = beside, adjacent
     as_good = []
     for rows in sorted(ways):
         own, worse = float(errors[rows].mean()), errors[rows] - errors[best]
