@@ -205,8 +205,7 @@ def pose(
         scaling = Standardise(recipe.standardise, channels=grid.n_channels)
     if isinstance(settings.encoder, str) and settings.encoder == AUTO:
         _, encoder, scaling = split(automatic(train.n_features), recipe.standardise)
-    is_open = settings.encoder is None or isinstance(settings.encoder, str)
-    angles = certain_angles(data, names) if is_open and grid is None else {}
+    angles = {} if grid is not None else _angles(settings, data, names)
     problem = Problem(
         settings=settings,
         seed=seed,
@@ -258,6 +257,12 @@ def _with_inputs(
         return data, None, names
     others = as_trajectories(validation, None, default_dt=data.dt)
     return data, matched(others, data.dt, data.feature_names, "validation"), names
+
+
+def _angles(settings: Settings, data: Trajectories, inputs: Sequence[str]) -> Mapping[str, float]:
+    """Return the angles of data, where nobody chose how these are encoded."""
+    is_open = settings.encoder is None or isinstance(settings.encoder, str)
+    return certain_angles(data, inputs) if is_open else {}
 
 
 def _findings(parted: Split, inputs: Sequence[str], angles: Mapping[str, float]) -> list[str]:
