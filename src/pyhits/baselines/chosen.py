@@ -25,9 +25,6 @@ from pyhits.util.stored import Array
 #: Whole numbers that say how a baseline looks at rows.
 Option = tuple[int, ...]
 
-#: Rows of a recording that are learned from, at most: its last ones.
-MOST_ROWS = 6_000
-
 #: Origins that settings are chosen on.
 LIMITS = OriginLimits(rows=400, horizon=100, most=20)
 
@@ -81,11 +78,11 @@ class ChosenBaseline(SimpleBaseline):
     def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
         if train[0].shape[0] < 2:
             raise DataError("A recording has one row: there is no step to learn from.")
-        is_alone, train = validation is train, [rows[-MOST_ROWS:] for rows in train]
+        is_alone, train = validation is train, [rows[-LIMITS.longest :] for rows in train]
         if is_alone:
             folds = folds_of(train, LIMITS)
         else:
-            rest = [rows[-MOST_ROWS:] for rows in validation]
+            rest = [rows[-LIMITS.longest :] for rows in validation]
             begins = [len(rows) // 2 for rows in rest]
             folds = [Fold(train, Origins.of(rest, begins, LIMITS))]
         self.option_ = self._chosen(folds) or self._default(train)
@@ -111,7 +108,7 @@ class ChosenBaseline(SimpleBaseline):
         """Return a baseline with the same settings, fitted to other recordings."""
         new = copy.copy(self)
         new.scaling_ = Standardise().fit(data.values)
-        new._solve([new.scaling_.transform(rows[-MOST_ROWS:]) for rows in data], self.option_)
+        new._solve([new.scaling_.transform(rows[-LIMITS.longest :]) for rows in data], self.option_)
         return new
 
     def on_fold(self, fold: Fold) -> np.ndarray:

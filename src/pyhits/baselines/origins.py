@@ -35,11 +35,14 @@ class OriginLimits:
         Rows after it, at most.
     most : int
         Origins in all, at most; one of each recording at least.
+    longest : int
+        Rows of a recording that are looked at, at most: its last ones.
     """
 
     rows: int
     horizon: int
     most: int
+    longest: int = 6_000
 
 
 @dataclass(frozen=True, eq=False)

@@ -185,7 +185,7 @@ class Coordinates:
         initial_states : array, DataFrame, Trajectories or Starts
             As :meth:`pyhits.HiTS.forecast` takes them.
         """
-        times = None
+        times = known = None
         if isinstance(initial_states, Trajectories):
             states, inputs = self.split(self.recorded(initial_states, inputs=False))
             rows = self.state_rows if inputs is None else self.history
@@ -194,11 +194,13 @@ class Coordinates:
             if rows > self.state_rows == 1:
                 initial_states = initial_states[:, -1]
         elif isinstance(initial_states, Starts):
-            initial_states, times = initial_states
+            initial_states, times, known = initial_states
         else:
             initial_states = self.rows(initial_states)
         found, single = as_states(initial_states, self.feature_names, self.state_rows)
-        return InitialStates(found, times, single)
+        if known is None:
+            known = list(found if self.state_rows > 1 else found[:, None])
+        return InitialStates(found, times, single, known)
 
     def endings(self, data: Trajectories) -> Starts:
         """Return what forecasts go on from: the last rows of each trajectory."""

@@ -23,10 +23,13 @@ class Starts(NamedTuple):
     states : array, shape (n, d) or (n, history, d)
     times : array, shape (n,)
         Of each initial state.
+    known : sequence of array, shape (rows, d), or None
+        What is known of each up to its initial state, as recorded, where that is more.
     """
 
     states: np.ndarray
     times: np.ndarray
+    known: Sequence[np.ndarray] | None = None
 
 
 class InitialStates(NamedTuple):
@@ -40,11 +43,14 @@ class InitialStates(NamedTuple):
         Of each, where they are known.
     single : bool
         Whether one was given, not several.
+    known : sequence of array, shape (rows, d)
+        What is known of each up to its initial state.
     """
 
     states: np.ndarray
     times: np.ndarray | None
     single: bool
+    known: Sequence[np.ndarray]
 
 
 def as_states(

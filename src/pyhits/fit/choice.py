@@ -61,6 +61,10 @@ def couple_anew(model: M, selection: Coupling | str | Sequence[int], data: Any) 
     recorded = None if data is None else model.coordinates.recorded(data)
     chosen, agreement = _chosen(model, selection, recorded)
     found = replace(model, selection=chosen, coupling=selection, agreement=agreement)
+    if chosen.step_sizes != model.selection.step_sizes and model.blend is not None:
+        found = replace(found, blend=None).noted(
+            "Coupled anew: forecasts from recordings are the model's alone, no longer blended."
+        )
     known = model.calibration
     if recorded is None and (known is None or known.step_sizes == chosen.step_sizes):
         return found

@@ -13,6 +13,7 @@ from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.summary import Summary
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import InterruptedWarning, warn
+from pyhits.fit.blending import blend
 from pyhits.fit.calibrating import calibrated, held_out
 from pyhits.fit.choice import couple
 from pyhits.fit.planning import FEW_TRAJECTORIES
@@ -121,6 +122,8 @@ def measure(
             limit = clock.until(until["baselines"])
             baselines = FittedBaselines.fit(*problem.states, problem.inputs, clock=limit)
             model = replace(model, baselines=baselines, recording_baselines=simple(problem, limit))
+        with clock.stage("blend"):
+            model = blend(model, problem, clock.until(until["blend"]))
         with clock.stage("intervals"):
             data = held_out(problem, model)
             model = calibrated(model, data, clock.until(until["intervals"]))

@@ -10,6 +10,7 @@ UNTIL = {
     "choice": 0.91,
     "agreement": 0.92,
     "baselines": 0.94,
+    "blend": 0.96,
     "intervals": 1.0,
 }
 
@@ -19,5 +20,6 @@ UNTIL_ALL = UNTIL | {
     "choice": 0.76,
     "agreement": 0.78,
     "baselines": 0.8,
+    "blend": 0.84,
     "intervals": 0.88,
 }

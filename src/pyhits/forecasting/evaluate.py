@@ -55,7 +55,7 @@ def evaluate_model(
 
     def forecaster(states: np.ndarray, steps: int) -> np.ndarray:
         with bar("forecasting", verbose=model.verbose) as progress:
-            ahead = model.maps.ahead(
+            found = model.maps.ahead(
                 starts,
                 steps,
                 sizes,
@@ -63,7 +63,10 @@ def evaluate_model(
                 progress=progress,
                 **settings,
             )
-        return near(ahead)
+        if model.blend is None or model.recording_baselines is None or step_sizes is not None:
+            return near(found)
+        known, positions = list(rows), np.arange(steps + 1.0)
+        return near(model.blend.blended(found, known, positions, model.recording_baselines))
 
     others: dict[str, Any] = {}
     if baselines and model.baselines is not None:
@@ -104,7 +107,11 @@ def _given(
         Fewer are given than a forecast starts from, or a trajectory has no more.
     """
     own = model.coordinates
-    count = own.history if given is None else as_count(given, "given")
+    if given is None:
+        half = int(data.lengths.min()) // 2
+        count = max(own.history, min(model.blended_rows, half))
+    else:
+        count = as_count(given, "given")
     if count < own.history:
         raise ArgumentError(
             f"A forecast starts from {own.history} rows, given={count}: give so many or more."

@@ -16,6 +16,7 @@ from pyhits.data.summary import Summary
 from pyhits.data.times import TimeAxis
 from pyhits.encoders import Chain, Standardise
 from pyhits.flowmaps import FlowMap
+from pyhits.forecasting.blend import Blend
 from pyhits.forecasting.heldout import HeldOut
 from pyhits.forecasting.maps import FittedMaps
 from pyhits.hierarchy import Selection
@@ -58,6 +59,8 @@ class FittedModel:
         Simple baselines fitted to the same data, for evaluations.
     recording_baselines : RecordingBaselines or None
         Baselines that look at many rows, in the user's features, of recordings.
+    blend : Blend or None
+        Weights of these baselines in forecasts of recordings; None where the model forecasts alone.
     notes : tuple of str
         What was chosen on the user's behalf.
     seconds : float
@@ -88,6 +91,7 @@ class FittedModel:
     region: Region | None = None
     baselines: FittedBaselines | None = None
     recording_baselines: RecordingBaselines | None = None
+    blend: Blend | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -178,6 +182,13 @@ class FittedModel:
         """Last rows of a recording that the model and all baselines of recordings look at."""
         known = self.recording_baselines
         return max(self.start_rows, 1 if known is None else known.n_rows)
+
+    @property
+    def blended_rows(self) -> int:
+        """Last rows of a recording that its forecast looks at; 0 where the model is alone."""
+        if self.blend is None or self.recording_baselines is None:
+            return 0
+        return self.blend.rows(self.recording_baselines)
 
     @property
     def noise(self) -> np.ndarray:

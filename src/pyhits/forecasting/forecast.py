@@ -16,6 +16,7 @@ from pyhits.errors import ArgumentError, warn
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.horizon import Horizon
 from pyhits.hierarchy import chain
+from pyhits.hierarchy.divergence import Lost
 from pyhits.hierarchy.forecast import Keep, in_memory
 from pyhits.hierarchy.to_file import ToFile
 from pyhits.uncertainty import Calibration, Forecast
@@ -62,6 +63,11 @@ def forecast_states(
         if past_inputs is None:
             past_inputs = own.inputs_before(own.recorded(initial_states, inputs=False))
     outside, notes = _outside(model, starts.states, None if level else _LOOKED_AT)
+    blend = model.blend if step_sizes is None and out is None else None
+    settings = {name: value for name, value in settings.items() if value is not None}
+    asked = settings.get("on_divergence", "raise")
+    if blend is not None:
+        settings["on_divergence"] = "return"
     with bar("forecasting", verbose=model.verbose) as progress:
         result = model.maps.ahead(
             starts.states,
@@ -71,14 +77,27 @@ def forecast_states(
             inputs=own.check_inputs(inputs, len(starts.states), horizon.n_steps, past_inputs),
             keep=_keep(model, starts, out, overwrite=overwrite),
             progress=progress,
-            **{name: value for name, value in settings.items() if value is not None},
+            **settings,
         )
+    if blend is not None and model.recording_baselines is not None:
+        result = blend.blended(result, starts.known, horizon.steps, model.recording_baselines)
+        if asked == "raise":
+            _check_finite(result, horizon.steps)
     if level is not None:
         found = _with_intervals(model, result, horizon, level, (outside, notes))
         return found.first() if starts.single else found
     if out is None:
         result = own.shaped(result)
     return result[0] if starts.single else result
+
+
+def _check_finite(states: np.ndarray, steps: np.ndarray) -> None:
+    """Raise a DivergenceError that names the first of the forecasts that are not finite."""
+    bad = ~np.isfinite(states).all(axis=2)
+    lost = np.flatnonzero(bad.any(axis=1))
+    if len(lost):
+        step = math.ceil(steps[bad[lost[0]].argmax()])
+        raise Lost(int(lost[0]), step, len(lost)).error()
 
 
 def other_units(model: FittedModel, states: np.ndarray, what: str) -> list[str]:

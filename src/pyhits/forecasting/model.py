@@ -261,8 +261,9 @@ class ForecastingModel(FittedModel):
         Parameters
         ----------
         recording : array or DataFrame, shape (rows, d); several of them; or Trajectories
-            In the user's units. The last :attr:`start_rows` rows of each are looked at. With a
-            Flatten, d may be the shape of a snapshot.
+            In the user's units. The last :attr:`start_rows` rows of each are looked at, or
+            :attr:`blended_rows` where baselines take part (:attr:`blend`). With a Flatten, d may be
+            the shape of a snapshot.
         n_steps : int, optional
             Horizon in multiples of ``dt``. Give this or ``t``, times since the recording's end.
         denoise_start : bool, optional
@@ -337,8 +338,8 @@ class ForecastingModel(FittedModel):
             Largest Lyapunov exponent; valid times are then said in Lyapunov times, too.
         given : int, optional
             First rows of each trajectory that are known; forecasts start from the last of them. By
-            default as many as a forecast needs, :attr:`start_rows`. Baselines that look at more
-            are left out.
+            default as many as a forecast needs, :attr:`start_rows`, or where it is blended as many
+            as it looks at, up to half the shortest. Baselines that look at more are left out.
         """
         return evaluate_model(
             self,

@@ -50,7 +50,8 @@ def forecast_recording(
         rows, smooth = twice(rows, own.dt, own.axis), False
     if isinstance(rows, np.ndarray) and rows.ndim > 1:
         # Earlier rows do not count: neither their gaps nor their size in float64.
-        rows = last_rows(rows, max(2, own.history), initial_state.ROWS[-1] if smooth else 0)
+        wanted = max(initial_state.ROWS[-1] if smooth else 0, model.blended_rows)
+        rows = last_rows(rows, max(2, own.history), wanted)
     recorded = own.recorded(rows, inputs=False)
     data, _ = own.split(recorded)
     if options.get("past_inputs") is None and own.inputs is not None:
@@ -59,6 +60,8 @@ def forecast_recording(
     single = single and len(starts.times) == 1
     if smooth:
         starts = Starts(_smoothed(model, data), starts.times)
+    if model.blend is not None:
+        starts = starts._replace(known=list(data))
     states = forecast(starts, n_steps, **options)
     begin = (data.axis, starts.times)
     if isinstance(states, Forecast):

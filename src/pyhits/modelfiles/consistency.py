@@ -109,3 +109,7 @@ def _check_data(model: FittedModel) -> None:
         known_kinds = model.recording_baselines.by_kind.values()
         if any(of.n_features_in_ != model.n_features_in or of.n_inputs for of in known_kinds):
             raise ValueError("a baseline of recordings is of other features")
+    if model.blend is not None:
+        there = () if model.recording_baselines is None else model.recording_baselines.by_kind
+        if not set(model.blend.kinds) <= set(there):
+            raise ValueError("its blend is of baselines that it does not hold")

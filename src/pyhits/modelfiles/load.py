@@ -113,6 +113,7 @@ def _build(tensors: dict[str, Tensor], facts: dict[str, Any]) -> TimeStepper:
         region=None if region is None else replace(region, names=coordinates.names),
         baselines=built.get("trust.baseline."),
         recording_baselines=built.get("trust.recording."),
+        blend=built.get("trust.blend."),
         notes=tuple(facts["notes"]),
         seconds=float(facts["seconds"]),
         fitted_by=facts.get("fitted_by", ""),

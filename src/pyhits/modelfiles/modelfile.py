@@ -19,6 +19,7 @@ from pyhits.data.times.declared import TIME_AXIS
 from pyhits.encoders import Standardise
 from pyhits.encoders.chain import CHAIN, Chain
 from pyhits.flowmaps.base import FLOW_MAPS
+from pyhits.forecasting.blend import Blend
 from pyhits.hierarchy.coupling import SELECTION, STEP_SIZE, STEP_SIZES
 from pyhits.hierarchy.interpolate import METHODS
 from pyhits.training.history import HISTORY
@@ -66,6 +67,7 @@ _UNCERTAINTY = Record(
         "region": Region.schema,
         "baselines": FittedBaselines.schema,
         "recording_baselines": RecordingBaselines.schema,
+        "blend": Blend.schema,
     },
 )
 
@@ -208,6 +210,8 @@ def parts(facts: dict[str, Any], d: int, n: int) -> dict[str, Part]:
     if "recording_baselines" in known:
         about = {"kinds": known["recording_baselines"], "dt": float(facts["dt"])}
         found["trust.recording."] = Part(RecordingBaselines, about)
+    if "blend" in known:
+        found["trust.blend."] = Part(Blend, known["blend"])
     return found | _scales(facts["scales"], n, *Inputs.counts(inputs))
 
 

@@ -69,6 +69,7 @@ def _parts(model: FittedModel) -> dict[str, Stored]:
         "trust.region.": model.region,
         "trust.baseline.": model.baselines,
         "trust.recording.": model.recording_baselines,
+        "trust.blend.": model.blend,
     }
     found |= {f"scale.{size}.": flow_map for size, flow_map in model.flow_maps.items()}
     return {prefix: part for prefix, part in found.items() if part is not None}
@@ -91,6 +92,8 @@ def _uncertainty(model: FittedModel) -> dict[str, Any]:
         found["baselines"] = list(model.baselines.by_kind)
     if model.recording_baselines is not None:
         found["recording_baselines"] = list(model.recording_baselines.by_kind)
+    if model.blend is not None:
+        found["blend"] = model.blend.plain()
     return found
 
 

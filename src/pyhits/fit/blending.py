@@ -1,0 +1,204 @@
+"""The stage that weighs a model's forecasts of recordings against those of simple baselines."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from pyhits.baselines.chosen import LIMITS
+from pyhits.baselines.origins import OriginLimits, Origins, folds_of
+from pyhits.baselines.recordings import RecordingBaselines
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import DataError, PyHiTSWarning
+from pyhits.fit.problem import Problem
+from pyhits.fit.weighing import best_weights, second_moments
+from pyhits.forecasting.blend import Blend
+from pyhits.forecasting.model import ForecastingModel
+from pyhits.uncertainty.rollouts import calibration_steps
+from pyhits.util.clock import Clock
+
+M = TypeVar("M", bound=ForecastingModel)
+
+#: Origins in the held-out part, rows before them and after, at most.
+_ORIGINS = OriginLimits(rows=512, horizon=200, most=32)
+
+#: Squared error, as a part of the mean's, up to which something is known of the future.
+_KNOWN = 0.5
+
+#: The model forecasts alone where its error is at most this part of the baselines', and nowhere
+#: more than so many times theirs; a blend must be better than it by as much.
+_CLEAR, _NOWHERE = 0.95, 1.1
+
+#: Weights below which a baseline is left out.
+_LEAST = 0.03
+
+#: Part of the time that is left which forecasts from the origins may take.
+_SHARE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What follows some origins of held-out recordings.
+
+    Attributes
+    ----------
+    origins : Origins
+        In the user's units.
+    data : Trajectories
+        The rows up to each origin.
+    """
+
+    origins: Origins
+    data: Trajectories
+
+
+def blend(model: M, problem: Problem, clock: Clock) -> M:
+    """Return the model with weights of the baselines of recordings, where these help.
+
+    Parameters
+    ----------
+    model : ForecastingModel
+        Fitted to the training part, as its baselines of recordings are.
+    problem : Problem
+    clock : Clock
+    """
+    known = model.recording_baselines
+    if known is None or problem.split.how == "none":
+        return model
+    held = held_out_origins(model, known, problem)
+    if held is None or clock.is_over:
+        return model
+    ahead = model_ahead(model, held)
+    found = weighed(known, held, ahead, list(problem.given))
+    if found is None:
+        return model
+    step = model.axis.step_name(model.dt)
+    return replace(model, blend=found).noted(found.sentence(step))
+
+
+def held_out_origins(
+    model: ForecastingModel, known: RecordingBaselines, problem: Problem
+) -> Held | None:
+    """Return rolling origins in the held-out part, with the rows before them."""
+    split, names = problem.split, model.feature_names
+    rows = max(model.start_rows, known.n_rows, 2)
+    if split.how == "time":
+        shortest = int(split.train.lengths.min())
+        rows = min(max(rows, _ORIGINS.rows), shortest)
+        share = problem.settings.validation.fraction
+        try:
+            data = split.whole.split_time(share, overlap=rows)[1].select(names)
+        except DataError:
+            return None
+        begins = [rows - 1] * len(data)
+    else:
+        data = split.validation.select(names)
+        begins = [max(model.start_rows, length // 3, 2) - 1 for length in data.lengths]
+    recordings = [rows.astype(np.float64) for rows in data]
+    origins = Origins.of(recordings, begins, _ORIGINS)
+    if len(origins) < 2 or origins.rows < model.start_rows:
+        return None
+    times = data.start_times[origins.recording] + data.dt * (origins.at - origins.rows + 1)
+    before = Trajectories(
+        list(origins.history), data.dt, feature_names=list(names), start_times=times, axis=data.axis
+    )
+    return Held(origins, before)
+
+
+def model_ahead(model: ForecastingModel, held: Held) -> np.ndarray:
+    """Return the model's forecasts from origins; (n, horizon, d), NaN where one diverged."""
+    alone = replace(model, blend=None, verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PyHiTSWarning)
+        found = alone.forecast_from(held.data, held.origins.horizon, on_divergence="return")
+    found = np.asarray(found)
+    return found.reshape(*found.shape[:2], -1)[:, 1:]
+
+
+def weighed(
+    known: RecordingBaselines, held: Held, ahead: np.ndarray, train: list[np.ndarray]
+) -> Blend | None:
+    """Return weights by horizon; None where the model is clearly better by itself.
+
+    Baselines are weighed against each other by their errors in earlier parts of the recording as
+    well, and then all of them together against the model, in the held-out part alone.
+    """
+    origins = held.origins
+    scaling = next(iter(known.by_kind.values())).scaling_
+    scaled = Origins(
+        scaling.transform(origins.history),
+        scaling.transform(origins.truth),
+        origins.recording,
+        origins.at,
+    )
+    kinds = [kind for kind, one in known.by_kind.items() if one.n_rows <= origins.rows]
+    own = np.stack(
+        [known.by_kind[kind].ahead(scaled.history, scaled.horizon) - scaled.truth for kind in kinds]
+    )
+    steps = calibration_steps(_reached(scaled.truth))
+    earlier = _earlier(known, kinds, [scaling.transform(rows) for rows in train], own.shape[2])
+    simple = best_weights(second_moments(np.concatenate([own, *earlier], axis=1), steps))
+    of_model = scaling.transform(ahead) - scaled.truth
+    together = _combined(own, simple, steps)
+    pair = second_moments(np.stack([of_model, together]), steps)
+    mean = second_moments(own[[kinds.index("mean")]], steps)[:, 0, 0]
+    if _is_clear(pair, mean):
+        return None
+    share = best_weights(pair)
+    weights = np.concatenate([share[:, :1], share[:, 1:] * simple], axis=1)
+    kept = [0, *(1 + np.flatnonzero((weights[:, 1:] >= _LEAST).any(axis=0)))]
+    if len(kept) == 1:
+        return None
+    weights = weights[:, kept]
+    weights /= weights.sum(axis=1, keepdims=True)
+    both = _combined(np.concatenate([of_model[None], own])[kept], weights, steps)
+    errors = np.stack([pair[:, 0, 0], pair[:, 1, 1], second_moments(both[None], steps)[:, 0, 0]])
+    return Blend(tuple(kinds[k - 1] for k in kept[1:]), steps, weights, np.sqrt(errors.T))
+
+
+def _reached(truth: np.ndarray) -> int:
+    """Return the last step that any origin reaches."""
+    known = np.isfinite(truth).any(axis=(0, 2))
+    return int(np.flatnonzero(known)[-1]) + 1
+
+
+def _earlier(
+    known: RecordingBaselines, kinds: list[str], train: list[np.ndarray], horizon: int
+) -> list[np.ndarray]:
+    """Return errors in earlier parts of the recordings, each (kinds, n, horizon, d)."""
+    found = []
+    for fold in folds_of([rows[-LIMITS.longest :] for rows in train], LIMITS):
+        fits = all(known.by_kind[kind].n_rows <= fold.origins.rows for kind in kinds)
+        if not fits:
+            continue
+        errors = np.stack([known.by_kind[kind].on_fold(fold) for kind in kinds])
+        errors = (errors - fold.origins.truth)[:, :, :horizon]
+        more = np.full((*errors.shape[:2], horizon - errors.shape[2], errors.shape[3]), np.nan)
+        found.append(np.concatenate([errors, more], axis=2))
+    return found
+
+
+def _combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return the errors of weighted forecasts; those that diverged have no weight."""
+    at = np.arange(1, errors.shape[2] + 1)
+    every = np.stack([np.interp(at, steps, column) for column in weights.T])[:, None, :, None]
+    is_sound = np.isfinite(errors)
+    total = (every * is_sound).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((every * np.where(is_sound, errors, 0.0)).sum(axis=0) / total)
+
+
+def _is_clear(pair: np.ndarray, mean: np.ndarray) -> bool:
+    """Whether the model is better than the baselines wherever something is known of the future."""
+    model, simple = pair[:, 0, 0], pair[:, 1, 1]
+    known = np.minimum(model, simple) < _KNOWN * mean
+    if not known.any():
+        return False
+    ratios = np.sqrt(model[known] / np.maximum(simple[known], 1e-300))
+    ratios = np.where(model[known] <= 1e-20, np.minimum(ratios, 1.0), ratios)
+    return bool(np.exp(np.log(np.maximum(ratios, 1e-12)).mean()) <= _CLEAR) and bool(
+        (ratios <= _NOWHERE).all()
+    )

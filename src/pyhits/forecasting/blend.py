@@ -1,0 +1,174 @@
+"""A model's forecasts of recordings, and those of simple baselines, weighted by horizon."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pyhits.baselines.recordings import RecordingBaselines
+from pyhits.baselines.simple import BASELINES
+from pyhits.util.schema import Many, Record, Schema
+from pyhits.util.stored import Array, Stored
+
+#: Weight of those that can be asked below which the model forecasts alone.
+_ENOUGH = 0.5
+
+#: Weights that a sentence tells, at least.
+_TOLD = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Blend(Stored):
+    """Weights of a model and of baselines of recordings at every horizon.
+
+    Attributes
+    ----------
+    kinds : tuple of str
+        Of the baselines.
+    steps : array of int, shape (k,)
+        Horizons that errors were measured at, increasing; between them weights are interpolated,
+        beyond the last they stay.
+    weights : array, shape (k, 1 + kinds)
+        The model's first; they add up to 1.
+    errors : array, shape (k, 3)
+        Normalised root mean squared errors of the model, of the baselines together and of both,
+        at the origins that the weights were chosen on.
+    """
+
+    kind: ClassVar[str] = "blend"
+    schema: ClassVar[Schema] = Record({"kinds": Many(BASELINES.kinds, 1, unique=True)})
+    arrays: ClassVar[Mapping[str, Array]] = {
+        "steps": Array(1, ("I64",)),
+        "weights|errors": Array(2),
+    }
+
+    kinds: tuple[str, ...]
+    steps: np.ndarray
+    weights: np.ndarray
+    errors: np.ndarray
+
+    @property
+    def uses_model(self) -> bool:
+        """Whether the model takes part at all."""
+        return bool(self.weights[:, 0].any())
+
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """Return the weights at times in multiples of ``dt``; ``(m,)`` to ``(m, 1 + kinds)``."""
+        columns = [np.interp(positions, self.steps, column) for column in self.weights.T]
+        return np.stack(columns, axis=1)
+
+    def rows(self, baselines: RecordingBaselines) -> int:
+        """Return the rows of a recording that all of the baselines can be asked with."""
+        return max(baselines.by_kind[kind].n_rows for kind in self.kinds)
+
+    def blended(
+        self,
+        states: np.ndarray,
+        known: Sequence[np.ndarray],
+        positions: np.ndarray,
+        baselines: RecordingBaselines,
+    ) -> np.ndarray:
+        """Return a model's forecasts with those of the baselines that the known rows allow.
+
+        Weights are renormalised where some cannot be asked, or have diverged; the model forecasts
+        alone where these would have decided.
+
+        Parameters
+        ----------
+        states : array, shape (n, m, d)
+            The model's forecasts.
+        known : sequence of array, shape (rows, d)
+            What is known of each up to its initial state.
+        positions : array, shape (m,)
+            Times since the initial state, in multiples of ``dt``.
+        baselines : RecordingBaselines
+        """
+        found = np.array(states)
+        most = self.rows(baselines)
+        lengths = np.array([min(len(rows), most) for rows in known])
+        for length in np.unique(lengths):
+            some = np.flatnonzero(lengths == length).tolist()
+            rows = np.stack([known[k][-length:] for k in some])
+            found[some] = self._blended(states[some], rows, positions, baselines)
+        found[:, positions == 0] = states[:, positions == 0]
+        return found
+
+    def _blended(
+        self,
+        states: np.ndarray,
+        rows: np.ndarray,
+        positions: np.ndarray,
+        baselines: RecordingBaselines,
+    ) -> np.ndarray:
+        """Return the blend of forecasts from as many rows each."""
+        n_steps = max(1, math.ceil(positions.max()))
+        weights = self.at(positions)
+        sums, total = np.zeros(states.shape), np.zeros((*states.shape[:2], 1))
+
+        def add(forecast: np.ndarray, weight: np.ndarray) -> None:
+            own = np.where(np.isfinite(forecast).all(axis=2), weight, 0.0)[..., None]
+            np.add(sums, own * np.where(own > 0, forecast, 0.0), out=sums)
+            np.add(total, own, out=total)
+
+        add(states, weights[:, 0])
+        asked = baselines.forecasters(rows)
+        for column, kind in enumerate(self.kinds, start=1):
+            if kind in asked and weights[:, column].any():
+                ahead = asked[kind].forecaster(rows[:, -1], n_steps)
+                add(_between(ahead, positions), weights[:, column])
+        is_enough = (total >= _ENOUGH) | ~np.isfinite(states).all(axis=2, keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.where(is_enough & (total > 0), sums / total, states))
+
+    def sentence(self, step_name: str) -> str:
+        """Return what forecasts of recordings are made of, and what that has brought."""
+        parts = []
+        for k in sorted({0, len(self.steps) // 2, len(self.steps) - 1}):
+            own = sorted(zip(self.weights[k], ("the model", *self.kinds), strict=True))[::-1]
+            told = ", ".join(f"{name} {w:.0%}" for w, name in own if w >= _TOLD)
+            parts.append(f"at step {self.steps[k]} {told}")
+        model, simple, both = np.sqrt(np.mean(np.square(self.errors), axis=0))
+        return (
+            f"Forecasts from recordings are blended: {'; '.join(parts)} (step {step_name}). "
+            f"Validation nRMSE: model {model:.3g}, baselines {simple:.3g}, blend {both:.3g}."
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """Return what is no array."""
+        return {"kinds": list(self.kinds)}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the arrays."""
+        return {"steps": self.steps, "weights": self.weights, "errors": self.errors}
+
+    @classmethod
+    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Blend:
+        """Return a blend; a ValueError if it cannot be one."""
+        found = cls(tuple(plain["kinds"]), **{name: np.asarray(of) for name, of in state.items()})
+        k = len(found.steps)
+        if found.weights.shape != (k, 1 + len(found.kinds)) or found.errors.shape != (k, 3):
+            raise ValueError("its blend does not fit together")
+        if k == 0 or (np.diff(found.steps, prepend=0) <= 0).any():
+            raise ValueError("its blend is of steps that do not follow each other")
+        sums = found.weights.sum(axis=1)
+        if (
+            not (found.weights >= 0).all()
+            or not np.allclose(sums, 1.0)
+            or not (found.errors >= 0).all()
+        ):
+            raise ValueError("its blend has weights that are none")
+        return found
+
+
+def _between(ahead: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return forecasts ``(n, n_steps + 1, d)`` at times between steps, by straight lines."""
+    before = np.minimum(positions.astype(np.int64), ahead.shape[1] - 1)
+    share = (positions - before)[:, None]
+    if not share.any():
+        return ahead[:, before]
+    after = np.minimum(before + 1, ahead.shape[1] - 1)
+    return np.asarray((1 - share) * ahead[:, before] + share * ahead[:, after])
