@@ -66,10 +66,12 @@ def best_weights(moments: np.ndarray) -> np.ndarray:
     scaled = moments / least[..., None]
     diagonal = np.eye(moments.shape[1], dtype=bool)
     scaled = np.where(diagonal, scaled, (1 - _UNKNOWN) * scaled)
+    scaled = np.where(near[:, :, None] & near[:, None], scaled, 0.0)
     weights = near / near.sum(axis=1, keepdims=True)
     for _ in range(_ITERATIONS):
-        slope = np.einsum("kij,kj->ki", np.where(near[:, None], scaled, 0.0), weights)
+        slope = np.einsum("kij,kj->ki", scaled, weights)
         value = np.einsum("ki,ki->k", weights, slope)[:, None]
-        weights = weights * np.exp(-_STEP * (slope / np.maximum(value, 1e-300) - 1))
+        change = 1 - slope / np.maximum(value, 1e-300)
+        weights = weights * np.exp(_STEP * np.clip(change, -9.0, 9.0))
         weights /= weights.sum(axis=1, keepdims=True)
     return np.asarray(weights)

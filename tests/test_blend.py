@@ -1,0 +1,146 @@
+"""Forecasts blended by horizon: weights, what is asked with which rows, files, and when not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import circles, quick
+
+import pyhits
+from pyhits.baselines.recordings import RecordingBaselines
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import DivergenceError
+from pyhits.fit.weighing import best_weights, second_moments
+from pyhits.forecasting.blend import Blend
+from pyhits.timestepper import TimeStepper
+
+
+def growing(n: int = 150) -> np.ndarray:
+    t = np.arange(n)
+    rows = 0.3 * t + 4 * np.sin(2 * np.pi * t / 12)
+    return (rows + 0.3 * np.random.default_rng(1).standard_normal(n))[:, None]
+
+
+@pytest.fixture(scope="module")
+def trend() -> TimeStepper:
+    """A model that cannot follow a trend, with baselines that can."""
+    model = quick(step_sizes=[1], encoder=[]).fit(growing()[:126]).stepper_
+    assert model is not None
+    return model
+
+
+def moments(errors: np.ndarray) -> np.ndarray:
+    return second_moments(errors, np.array([1]))
+
+
+def test_weights_are_those_of_least_squares() -> None:
+    rng = np.random.default_rng(0)
+    errors = rng.standard_normal((3, 400, 1, 1)) * np.array([1.0, 1.4, 9.0])[:, None, None, None]
+    weights = best_weights(moments(errors))[0]
+    assert weights.sum() == pytest.approx(1.0)
+    # Independent errors have weights as one over their squares; what is far off has none.
+    assert weights[0] == pytest.approx(1.96 / 2.96, abs=0.06)
+    assert weights[2] == 0
+
+
+def test_what_is_all_but_exact_has_all_the_weight() -> None:
+    errors = np.ones((3, 9, 4, 2)) * np.array([1.0, 1e-13, 0.5])[:, None, None, None]
+    np.testing.assert_allclose(
+        best_weights(second_moments(errors, np.array([1, 3]))), [[0, 1, 0]] * 2
+    )
+    errors[1, 0, 0] = np.nan  # diverged once
+    assert best_weights(second_moments(errors, np.array([1])))[0, 2] > 0.5
+
+
+def test_blends_are_weighted_means_of_what_the_rows_allow(trend: TimeStepper) -> None:
+    known = trend.recording_baselines
+    assert known is not None
+    blend = Blend(
+        ("persistence", "ar"), np.array([1, 3]), np.array([[0.5, 0.5, 0.0], [0.2, 0.0, 0.8]]),
+        np.ones((2, 3)),
+    )  # fmt: skip
+    rows, positions = growing()[:126], np.arange(5.0)
+    states = np.full((2, 5, 1), 7.0)
+    found = blend.blended(states, [rows, rows[-1:]], positions, known)
+    asked = known.forecasters(rows[None])
+    still, ar = (asked[kind].forecaster(rows[-1:], 4)[0] for kind in ("persistence", "ar"))
+    np.testing.assert_allclose(found[0, 1], 0.5 * 7 + 0.5 * still[1])
+    np.testing.assert_allclose(found[0, 2], 0.35 * 7 + 0.25 * still[2] + 0.4 * ar[2])
+    np.testing.assert_allclose(found[0, 4], 0.2 * 7 + 0.8 * ar[4])
+    # One row is not enough for the autoregression, which would have decided: the model is alone.
+    np.testing.assert_allclose(found[1, 3:], 7.0)
+    np.testing.assert_allclose(found[1, 2], (0.35 * 7 + 0.25 * rows[-1]) / 0.6)
+    lost = states.copy()
+    lost[0, 2:] = np.nan
+    np.testing.assert_allclose(blend.blended(lost, [rows, rows], positions, known)[0, 4], ar[4])
+    between = blend.blended(states[:, :1], [rows, rows], np.array([3.5]), known)
+    np.testing.assert_allclose(between[0, 0], 0.2 * 7 + 0.8 * (ar[3] + ar[4]) / 2)
+
+
+def test_a_recording_with_a_trend_is_not_left_to_a_model_that_knows_none(
+    trend: TimeStepper, tmp_path: Any
+) -> None:
+    rows = growing()
+    assert trend.blend is not None
+    assert any("Forecasts from recordings are blended" in note for note in trend.notes)
+    ahead = trend.forecast_from(rows[:126], 24)
+    alone = replace(trend, blend=None).forecast_from(rows[:126], 24)
+    error, without = (np.abs(one - rows[125:])[1:].mean() for one in (ahead, alone))
+    assert error < 0.7
+    assert error < 0.4 * without
+    later = trend.forecast_from(rows[:126], t=[3.0, 7.5])
+    np.testing.assert_allclose(later[0], ahead[3])
+    again = pyhits.load(trend.save(tmp_path / "m.safetensors"))
+    np.testing.assert_array_equal(again.forecast_from(rows[:126], 24), ahead)
+    several = trend.forecast_from([rows[:126], rows[40:120]], 24)
+    np.testing.assert_allclose(several[0], ahead, rtol=1e-9)
+    # The blend is what evaluations measure; single scales and states are the model's.
+    result = trend.evaluate(rows[126 - trend.blended_rows :], given=trend.blended_rows)
+    assert result.nrmse < 1.2 * min(scores.nrmse for scores in result.baselines.values())
+    size = list(trend.selection.step_sizes)
+    np.testing.assert_allclose(trend.forecast_from(rows[:126], 24, step_sizes=size), alone)
+
+
+def test_diverged_models_are_raised_unless_baselines_go_on(trend: TimeStepper) -> None:
+    assert trend.blend is not None
+    only = np.zeros_like(trend.blend.weights)
+    only[:, 0] = 1.0
+    lost = replace(trend, blend=replace(trend.blend, weights=only))
+    far = growing()[:126] * 1e9
+    with pytest.raises(DivergenceError):
+        lost.forecast_from(far, 400)
+
+
+def test_a_model_that_is_clearly_better_forecasts_alone() -> None:
+    rows = circles(1, 300)[0]
+    model = quick(flow_map="polynomial", step_sizes=[1, 4]).fit(rows, dt=0.1).stepper_
+    assert model is not None
+    assert model.recording_baselines is not None
+    if model.blend is None:
+        alone = replace(model, recording_baselines=None)
+        np.testing.assert_array_equal(model.forecast(rows[0], 50), alone.forecast(rows[0], 50))
+    many = quick(step_sizes=[1]).fit(circles(8, 40)).stepper_
+    assert many is not None
+    assert many.blend is None
+    assert many.recording_baselines is None
+
+
+def test_other_couplings_are_not_blended_and_files_are_checked(trend: TimeStepper) -> None:
+    assert trend.blend is not None
+    plain, state = trend.blend.plain(), trend.blend.state()
+    again = Blend.from_stored(plain, state)
+    np.testing.assert_array_equal(again.at(np.array([2.5])), trend.blend.at(np.array([2.5])))
+    for wrong in (
+        {"weights": state["weights"] * 2},
+        {"weights": -state["weights"]},
+        {"steps": state["steps"][::-1]},
+        {"errors": state["errors"][:, :2]},
+    ):
+        with pytest.raises(ValueError, match="its blend"):
+            Blend.from_stored(plain, {**state, **wrong})
+    known = RecordingBaselines.fit(Trajectories([growing()], 1.0))
+    assert known is not None
+    assert known.n_rows >= trend.blended_rows > 1
