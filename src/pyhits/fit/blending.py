@@ -12,7 +12,8 @@ from pyhits.baselines.chosen import LIMITS
 from pyhits.baselines.origins import OriginLimits, Origins, folds_of
 from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import DataError, PyHiTSWarning
+from pyhits.errors import PyHiTSWarning
+from pyhits.fit.calibrating import with_rows_before
 from pyhits.fit.problem import Problem
 from pyhits.fit.weighing import best_weights, second_moments
 from pyhits.forecasting.blend import Blend
@@ -66,7 +67,8 @@ def blend(model: M, problem: Problem, clock: Clock) -> M:
     clock : Clock
     """
     known = model.recording_baselines
-    if known is None or problem.split.how == "none":
+    if known is None or problem.split.how == "none" or model.coordinates.turns is not None:
+        # Angles have no weighted mean.
         return model
     held = held_out_origins(model, known, problem)
     if held is None or clock.is_over:
@@ -86,16 +88,11 @@ def held_out_origins(
     split, names = problem.split, model.feature_names
     rows = max(model.start_rows, known.n_rows, 2)
     if split.how == "time":
-        shortest = int(split.train.lengths.min())
-        rows = min(max(rows, _ORIGINS.rows), shortest)
-        share = problem.settings.validation.fraction
-        try:
-            data = split.whole.split_time(share, overlap=rows)[1].select(names)
-        except DataError:
-            return None
+        rows = min(max(rows, _ORIGINS.rows), int(split.train.lengths.min()))
+    data = with_rows_before(problem, rows).select(names)
+    if split.how == "time":
         begins = [rows - 1] * len(data)
     else:
-        data = split.validation.select(names)
         begins = [max(model.start_rows, length // 3, 2) - 1 for length in data.lengths]
     recordings = [rows.astype(np.float64) for rows in data]
     origins = Origins.of(recordings, begins, _ORIGINS)

@@ -62,11 +62,32 @@ def held_out(problem: Problem, model: FittedModel) -> HeldOut | None:
     split = problem.split
     if split.how == "none":
         return None
+    if model.blend is not None:
+        # Rows before the held-out part are known to the forecasts of its first rows.
+        return HeldOut(with_rows_before(problem, model.recording_rows))
     most = DEFAULT_LIMITS.count(int(split.train.lengths.max()))
     trained = some_of(split.train, most)
     if not problem.fits_all_rows:
         return HeldOut(split.validation, trained)
     return HeldOut(split.validation, trained, model.maps, _folds(problem), model.summary.spread)
+
+
+def with_rows_before(problem: Problem, rows: int) -> Trajectories:
+    """Return the held-out part with rows before it, as far as there are so many.
+
+    Parameters
+    ----------
+    problem : Problem
+    rows : int
+        Rows that a forecast looks at.
+    """
+    split = problem.split
+    if split.how != "time":
+        return split.validation
+    fewest = int(split.train.lengths.min())
+    return split.whole.split_time(
+        problem.settings.validation.fraction, overlap=max(1, min(rows, fewest))
+    )[1]
 
 
 def _folds(problem: Problem) -> tuple[Fold, ...]:
@@ -136,7 +157,7 @@ def _ranked(model: FittedModel, data: HeldOut, clock: Clock) -> Calibration | No
 
     Those of training data are ranked among the others where they are alike.
     """
-    history = model.coordinates.history
+    history = max(model.coordinates.history, model.blended_rows)
     unit = model.summary.spread if data.unit is None else data.unit
     without = _fitted_without(model, data.folds, clock.part(_FOR_FOLDS))
     parts, maps = [data.data], [data.maps or model.maps]
@@ -205,6 +226,7 @@ def _source(
     states, _ = model.coordinates.split(every)
     inputs = model.coordinates.delayed_inputs(every)
     turns = model.coordinates.turns
+    state_rows = model.coordinates.state_rows
     ends = np.cumsum([part.n_rows for part in parts])
 
     def forecast_at(
@@ -219,16 +241,29 @@ def _source(
                 rows = np.minimum(begins[own, None] + np.arange(n_steps), len(inputs) - 1)
                 settings["inputs"] = inputs[rows]
             is_encoded = fitted[k].coordinates.encoder is not None
+            known = starts[own] if starts.ndim == 3 else starts[own, None]
             if is_encoded:
                 settings["at"] = steps.astype(np.float64)
-            ahead = fitted[k].ahead(starts[own], n_steps, model.selection.step_sizes, **settings)
-            found[own] = ahead if is_encoded else ahead[:, steps]
+            begin = known[:, -1] if state_rows == 1 else known[:, -state_rows:]
+            ahead = fitted[k].ahead(begin, n_steps, model.selection.step_sizes, **settings)
+            ahead = ahead if is_encoded else ahead[:, steps]
+            found[own] = _blended(model, ahead, known, steps)
         if turns is not None:
             rows = np.minimum(begins[:, None] + steps, states.n_rows - 1)
             found = nearest(found, states.values[rows], turns)
         return found
 
     return ForecastData(states, forecast_at)
+
+
+def _blended(
+    model: FittedModel, ahead: np.ndarray, known: np.ndarray, steps: np.ndarray
+) -> np.ndarray:
+    """Return forecasts of a model with those of the baselines that it is blended with."""
+    if model.blend is None or model.recording_baselines is None:
+        return ahead
+    positions = steps.astype(np.float64)
+    return model.blend.blended(ahead, list(known), positions, model.recording_baselines)
 
 
 def _affordable(

@@ -38,7 +38,7 @@ def evaluate_model(
     for sentence in other_units(model, own.split(recorded)[0].values, "data"):
         warn(sentence)
     rows, data = _given(model, recorded, given)
-    starts = rows[:, -1] if own.history == 1 else rows[:, -own.history :]
+    starts = rows[:, -1] if own.state_rows == 1 else rows[:, -own.state_rows :]
     sizes = tuple(chain(model.selection.step_sizes if step_sizes is None else step_sizes))
     inputs = own.inputs_of(recorded)
     if inputs is not None:
