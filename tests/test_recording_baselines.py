@@ -118,7 +118,7 @@ def test_recordings_have_baselines_in_evaluations_and_files(tmp_path: Any) -> No
     known = model.recording_baselines
     assert known is not None
     assert "ar" in known.by_kind
-    alone = model.evaluate(rows[320:])
+    alone = model.evaluate(rows[320:], given=model.start_rows)
     assert "ar" not in alone.baselines
     given = model.recording_rows
     result = model.evaluate(rows[320 - given :], given=given)

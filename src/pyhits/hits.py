@@ -234,12 +234,29 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
         self.stepper_ = as_stepper(self).calibrated(data)
         return self
 
+    def update(self, data: Any) -> HiTS:
+        """Fit to other rows with all that was chosen before, without a search.
+
+        Parameters
+        ----------
+        data
+            As in :meth:`TimeStepper.updated`.
+
+        Returns
+        -------
+        HiTS
+            Itself.
+        """
+        self.stepper_ = as_stepper(self).updated(data)
+        return self
+
     forecast = _of_stepper(TimeStepper.forecast)
     forecast_from = _of_stepper(TimeStepper.forecast_from)
     adaptive_forecast = _of_stepper(TimeStepper.adaptive_forecast)
     disagreement = _of_stepper(TimeStepper.disagreement)
     predict = _of_stepper(TimeStepper.predict)
     evaluate = _of_stepper(TimeStepper.evaluate)
+    backtest = _of_stepper(TimeStepper.backtest)
     score = _of_stepper(TimeStepper.score)
     as_data = _of_stepper(TimeStepper.as_data)
     save = _of_stepper(TimeStepper.save)

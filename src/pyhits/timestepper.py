@@ -15,8 +15,11 @@ from pyhits.data.summary import Summary
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, NotFittedError
+from pyhits.evaluation.backtest import Backtest
+from pyhits.fit.backtesting import backtest
 from pyhits.fit.calibrating import calibrate_anew
 from pyhits.fit.choice import couple_anew
+from pyhits.fit.updating import updated
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.model import ForecastingModel
 from pyhits.hierarchy import Selection, chain
@@ -101,6 +104,56 @@ class TimeStepper(ForecastingModel):
             The data do not match the model, or are too short to forecast any of.
         """
         return calibrate_anew(self, data)
+
+    def updated(self, data: Any) -> TimeStepper:
+        """Return a model fitted to other rows, with all that was chosen before: no new search.
+
+        Encoders, closed forms and baselines are solved for again, coupled nets trained again; which
+        forms, rows of a state, scales, settings and weights there are stays, and so do the errors
+        that intervals rest on. It takes a fraction of a fit.
+
+        Parameters
+        ----------
+        data : Trajectories, or anything that Trajectories accepts
+            All rows to learn from: a recording up to now, the old rows that still count included.
+
+        Raises
+        ------
+        DataError
+            The data do not match the model, or are too short for its steps.
+        """
+        return updated(self, data)
+
+    def backtest(
+        self,
+        recording: Any,
+        *,
+        origins: int | Sequence[int] = 8,
+        horizon: int | None = None,
+        refit: bool = False,
+    ) -> Backtest:
+        """Forecast from rolling origins of a recording, and measure errors by horizon.
+
+        The baselines of recordings are measured beside the model.
+
+        Parameters
+        ----------
+        recording : array, DataFrame, or Trajectories of one
+            Without ``refit``, one that the model was not fitted to, or errors look better than they
+            are.
+        origins : int or sequence of int
+            How many, evenly over the last quarter; or the rows to start from.
+        horizon : int, optional
+            Steps of each forecast; by default a tenth of the rows, at most 100.
+        refit : bool
+            Fit the model to the rows up to each origin first, as :meth:`updated` does.
+
+        Raises
+        ------
+        ArgumentError, DataError
+            The recording is too short, or there are several; the model takes inputs.
+        """
+        return backtest(self, recording, origins=origins, horizon=horizon, refit=refit)
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a safetensors file; see :func:`pyhits.load`."""

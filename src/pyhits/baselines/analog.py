@@ -31,7 +31,7 @@ class Analog(ChosenBaseline):
     Attributes
     ----------
     option_ : tuple of int
-        Rows of a stretch, how many are averaged, whether they are shifted, rows followed at a time.
+        Rows of a stretch, how many are averaged, whether they are shifted.
     past_ : array, shape (rows, d)
         Scaled; recordings one below the other.
     lengths_ : array of int
@@ -63,19 +63,17 @@ class Analog(ChosenBaseline):
         if len(train) >= FEW:
             sizes |= {longest // 4, longest // 2}
         for window in sorted(size for size in sizes if 0 < size <= min(origins.rows, most)):
-            follow = min(origins.horizon, longest - window)
-            if len(train) < FEW:
-                follow = min(follow, max(1, (longest - window) // 3))
+            follow = min(origins.horizon, _follow(list(map(len, train)), window))
             for shifted in (0, 1):
                 library = _Library(train, window, follow, shifted)
                 if library.n == 0:
                     continue
                 found = library.ahead(origins.history, origins.horizon, _NEAREST)
                 for count, ahead in zip(_NEAREST, found, strict=True):
-                    yield Tried((window, count, shifted, follow), ahead)
+                    yield Tried((window, count, shifted), ahead)
 
     def _default(self, train: Sequence[np.ndarray]) -> Option:
-        return (1, 1, 0, 1)
+        return (1, 1, 0)
 
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         kept, room = [], max(_MOST_KEPT // train[0].shape[1], 2)
@@ -89,9 +87,10 @@ class Analog(ChosenBaseline):
         self.n_parameters_ = self.past_.size
 
     def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
-        window, count, shifted, follow = self.option_
+        window, count, shifted = self.option_
         parts = np.split(self.past_, np.cumsum(self.lengths_)[:-1])
-        library = _Library(parts, window, min(follow, n_steps), shifted)
+        follow = min(n_steps, _follow(self.lengths_.tolist(), window))
+        library = _Library(parts, window, follow, shifted)
         return library.ahead(rows, n_steps, (count,))[0]
 
     def _learned(self) -> dict[str, np.ndarray]:
@@ -101,16 +100,21 @@ class Analog(ChosenBaseline):
         super()._set_learned(arrays)
         self.past_ = finite(arrays["past"], 2)
         self.lengths_ = np.asarray(arrays["lengths"])
-        window, _, _, follow = self.option_
         is_whole = self.lengths_.sum() == len(self.past_) and self.lengths_.min(initial=1) >= 1
-        is_enough = self.lengths_.max(initial=0) >= window + follow
+        is_enough = self.lengths_.max(initial=0) > self.option_[0]
         if not (is_whole and is_enough) or self.past_.shape[1] != self.n_features_in_:
             raise ValueError(f"the baseline {self.kind!r} holds a past of another shape")
         self.n_parameters_ = self.past_.size
 
     @classmethod
     def _limits(cls) -> tuple[tuple[int, int], ...]:
-        return (1, 1 << 16), (1, max(_NEAREST)), (0, 1), (1, 1 << 16)
+        return (1, 1 << 16), (1, max(_NEAREST)), (0, 1)
+
+
+def _follow(lengths: Sequence[int], window: int) -> int:
+    """Return the rows that are followed at a time: enough stretches have so many after them."""
+    rest = max(lengths) - window
+    return max(1, rest if len(lengths) >= FEW else rest // 3)
 
 
 class _Library:

@@ -94,8 +94,10 @@ class ChosenBaseline(SimpleBaseline):
         for fold in folds:
             for option, ahead in self._tried(fold.train, fold.origins):
                 errors.setdefault(option, []).append(fold.origins.errors(ahead))
-        most = max(map(len, errors.values()), default=0)
-        known = {key: np.concatenate(of) for key, of in errors.items() if len(of) == most}
+        every = {key: np.concatenate(of) for key, of in errors.items()}
+        # What one of the folds was too short for has been tried at fewer origins.
+        most = max(map(len, every.values()), default=0)
+        known = {key: of for key, of in every.items() if len(of) == most}
         self.history_ = [
             {"option": option, "error": float(of.mean())} for option, of in known.items()
         ]

@@ -36,8 +36,8 @@ class DLinear(ChosenBaseline):
     Attributes
     ----------
     option_ : tuple of int
-        Rows of the window, rows of the horizon, what windows are relative to (0 the last row, 1
-        their mean), exponent of the ridge without its sign.
+        Rows of the window, what it is relative to (0 its last row, 1 its mean), exponent of the
+        ridge without its sign.
     weights_ : array, shape (maps, 1 + window, horizon)
         One map a feature, or one for all; the constant first.
     """
@@ -58,26 +58,27 @@ class DLinear(ChosenBaseline):
 
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
         longest = len(max(train, key=len))
-        horizon = min(_HORIZON, origins.horizon, 2 * longest // 5)
+        horizon = min(_horizon(train), origins.horizon)
         seasons = periods(train, 2)
         for window in sorted({*_WINDOWS, *seasons, *(2 * period for period in seasons)}):
-            if window > min(origins.rows, 2 * longest // 5) or horizon < 1:
+            if window > min(origins.rows, 2 * longest // 5):
                 continue
             for relative in (0, 1):
                 found = _maps(train, (window, horizon, relative), _RIDGES)
                 for power, weights in zip(_RIDGES, found, strict=True):
-                    option = (window, horizon, relative, -power)
-                    yield Tried(option, _ahead(origins.history, origins.horizon, weights, option))
+                    ahead = _ahead(origins.history, origins.horizon, weights, relative)
+                    yield Tried((window, relative, -power), ahead)
 
     def _default(self, train: Sequence[np.ndarray]) -> Option:
-        return (1, 1, 0, -_RIDGES[0])
+        return (1, 0, -_RIDGES[0])
 
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
-        self.weights_ = _maps(train, option[:3], (-option[3],))[0]
+        window, relative, power = option
+        self.weights_ = _maps(train, (window, _horizon(train), relative), (-power,))[0]
         self.n_parameters_ = self.weights_.size
 
     def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
-        return _ahead(rows, n_steps, self.weights_, self.option_)
+        return _ahead(rows, n_steps, self.weights_, self.option_[1])
 
     def _learned(self) -> dict[str, np.ndarray]:
         return super()._learned() | {"weights": self.weights_}
@@ -85,15 +86,19 @@ class DLinear(ChosenBaseline):
     def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
         super()._set_learned(arrays)
         self.weights_ = finite(arrays["weights"], 3)
-        window, horizon = self.option_[:2]
         maps = _n_maps(self.n_features_in_)
-        if self.weights_.shape != (maps, 1 + window, horizon):
+        if self.weights_.shape[:2] != (maps, 1 + self.option_[0]):
             raise ValueError(f"the baseline {self.kind!r} has weights of another shape")
         self.n_parameters_ = self.weights_.size
 
     @classmethod
     def _limits(cls) -> tuple[tuple[int, int], ...]:
-        return (1, 1 << 16), (1, 1 << 16), (0, 1), (0, 16)
+        return (1, 1 << 16), (0, 1), (0, 16)
+
+
+def _horizon(train: Sequence[np.ndarray]) -> int:
+    """Return the rows of the horizon that one map goes to."""
+    return max(1, min(_HORIZON, 2 * max(map(len, train)) // 5))
 
 
 def _n_maps(d: int) -> int:
@@ -130,11 +135,9 @@ def _maps(train: Sequence[np.ndarray], shape: Sequence[int], ridges: Sequence[in
     return found
 
 
-def _ahead(
-    rows: np.ndarray, n_steps: int, weights: np.ndarray, option: Sequence[int]
-) -> np.ndarray:
+def _ahead(rows: np.ndarray, n_steps: int, weights: np.ndarray, relative: int) -> np.ndarray:
     """Return the forecast of scaled rows ``(n, time, d)``."""
-    window, horizon, relative = option[:3]
+    window, horizon = weights.shape[1] - 1, weights.shape[2]
     n, _, d = rows.shape
     past = np.empty((n, d, window + n_steps))
     past[..., :window] = rows[:, -window:].transpose(0, 2, 1)

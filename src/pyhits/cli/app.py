@@ -10,7 +10,19 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from pyhits._version import __version__
-from pyhits.cli import check, couple, data, demo, evaluate, export, fit, forecast, info, reproduce
+from pyhits.cli import (
+    backtest,
+    check,
+    couple,
+    data,
+    demo,
+    evaluate,
+    export,
+    fit,
+    forecast,
+    info,
+    reproduce,
+)
 from pyhits.cli.run import Command
 
 #: Commands in the order of a user's work.
@@ -23,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "info": info.info,
     "forecast": forecast.forecast,
     "evaluate": evaluate.evaluate,
+    "backtest": backtest.backtest,
     "export": export.export,
     "demo": demo.demo,
     "reproduce": reproduce.reproduce,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pyhits.encoders import DelayChoice
+    from pyhits.evaluation.backtest import Backtest
     from pyhits.evaluation.evaluation import Evaluation
     from pyhits.hierarchy import Selection
     from pyhits.training import History
@@ -188,6 +189,23 @@ def _error_line(axis: Any, result: Evaluation, **style: Any) -> None:
         np.where(np.isfinite(error) & (error > 0), error, np.nan),
         **style,
     )
+
+
+def error_by_horizon(result: Backtest) -> Figure:
+    """Draw the errors of a backtest at each step, of the model and of the baselines."""
+    from matplotlib import colormaps
+
+    figure, axis = _figure(height=3.8)
+    steps = np.arange(1, result.horizon + 1)
+    others = [name for name in result.nrmse if name != "hits"]
+    shades = colormaps["viridis"](np.linspace(0.0, 0.92, max(len(others), 1)))
+    for name, colour in zip(others, shades, strict=False):
+        axis.plot(steps, result.nrmse[name], color=colour, linewidth=1.1, label=name)
+    axis.plot(steps, result.nrmse["hits"], color="black", linewidth=2.0, label="hits")
+    axis.set(xlabel="step", ylabel="normalised error (RMSE)")
+    _logarithmic(axis)
+    _legend_outside(axis, "forecast")
+    return figure
 
 
 def phase_portrait(truth: np.ndarray, forecast: np.ndarray, names: Sequence[str]) -> Figure:

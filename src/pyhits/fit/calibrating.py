@@ -15,13 +15,11 @@ from pyhits.encoders.angle import nearest
 from pyhits.encoders.chain import links
 from pyhits.errors import DataError
 from pyhits.fit.problem import Problem
+from pyhits.fit.updating import fitted_to
 from pyhits.flowmaps import ScaledNet
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.heldout import Fold, HeldOut
 from pyhits.forecasting.maps import FittedMaps
-from pyhits.hierarchy.hierarchy import Hierarchy
-from pyhits.training.closed import fit_again
-from pyhits.training.jobs import JobSettings, TrainingData, make_jobs
 from pyhits.uncertainty import Calibration
 from pyhits.uncertainty.result import basis
 from pyhits.uncertainty.rollouts import (
@@ -201,21 +199,8 @@ def _fitted_to(model: FittedModel, data: Trajectories) -> FittedMaps:
     coupled = model.selection.step_sizes
     coordinates = model.coordinates.refitted(data)
     encoded = coordinates.encode(data)
-    scaled = coordinates.scaled_inputs(encoded)
-    inputs = None if scaled is None else (scaled, scaled)
-    jobs = make_jobs(
-        TrainingData(
-            encoded.states, encoded.states, coordinates.scaling, inputs, coordinates.trends
-        ),
-        JobSettings(model.recipe, dense=model.dense, dtype=model.dtype),
-        sorted({min(model.flow_maps), *coupled}),
-    )
-    maps = {
-        (size := job.step_size): fit_again(job, model.flow_maps[size], model.history[size])
-        for job in jobs
-        if job.step_size in coupled
-    }
-    return replace(model.maps, hierarchy=Hierarchy(maps), coordinates=coordinates)
+    inputs = coordinates.scaled_inputs(encoded)
+    return fitted_to(model, coordinates, encoded.states, inputs, coupled)
 
 
 def _source(

@@ -1,0 +1,59 @@
+"""How good prediction intervals are: coverage, interval score, continuous ranked probability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+#: Half widths of intervals of a level at given times, ``(m, d)``.
+Widths = Callable[[np.ndarray, float], np.ndarray]
+
+#: Levels of the intervals whose ends are the quantiles that a distribution is known by.
+_LEVELS = tuple(np.round(np.arange(0.05, 1.0, 0.1), 2))
+
+
+def coverage(truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
+    """Return the share of known values within finite intervals; NaN where there are none."""
+    known = np.isfinite(truth) & np.isfinite(low) & np.isfinite(high)
+    within = (truth >= low) & (truth <= high)
+    return float(within[known].mean()) if known.any() else np.nan
+
+
+def interval_score(truth: np.ndarray, low: np.ndarray, high: np.ndarray, level: float) -> float:
+    """Return the mean interval score of finite intervals (Gneiting, Raftery 2007, eq. 43).
+
+    The width of an interval, and ``2 / (1 - level)`` times how far a value lies outside.
+    """
+    known = np.isfinite(truth) & np.isfinite(low) & np.isfinite(high)
+    if not known.any():
+        return np.nan
+    value, below, above = truth[known], low[known], high[known]
+    outside = np.maximum(below - value, 0.0) + np.maximum(value - above, 0.0)
+    return float(np.mean(above - below + 2 / (1 - level) * outside))
+
+
+def crps(truth: np.ndarray, states: np.ndarray, widths: Widths, positions: np.ndarray) -> float:
+    """Return the mean continuous ranked probability score, by quantiles at equal distances.
+
+    Twice the mean pinball loss of the quantiles (Gneiting, Raftery 2007, eq. 20); the forecast is
+    their median. Times at which intervals of no level are finite are left out.
+
+    Parameters
+    ----------
+    truth, states : array, shape (n, m, d)
+    widths : callable
+    positions : array, shape (m,)
+        Times since the initial state, in multiples of ``dt``.
+    """
+    losses = []
+    for level in _LEVELS:
+        half = widths(positions, level)
+        for sign in (-1.0, 1.0):
+            share = 0.5 * (1 + sign * level)
+            with np.errstate(invalid="ignore"):
+                above = truth - (states + sign * half)
+            losses.append(np.maximum(share * above, (share - 1) * above))
+    total = 2 * np.mean(losses, axis=0)
+    known = np.isfinite(total)
+    return float(total[known].mean()) if known.any() else np.nan

@@ -1,0 +1,118 @@
+"""Forecasts from rolling origins of a recording, with a model as it is or fitted anew to each."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
+from pyhits.evaluation import intervals
+from pyhits.evaluation.backtest import Backtest, errors_of
+from pyhits.fit.updating import updated
+from pyhits.forecasting.model import ForecastingModel
+from pyhits.util.checks import as_count
+
+M = TypeVar("M", bound=ForecastingModel)
+
+#: Part of a recording that origins lie in where they are not given, and the horizon at most.
+_LAST, _HORIZON = 0.25, 100
+
+#: Level of the intervals that are looked at.
+_LEVEL = 0.9
+
+
+def backtest(
+    model: M, recording: Any, *, origins: int | Sequence[int], horizon: int | None, refit: bool
+) -> Backtest:
+    """Forecast from rolling origins; see :meth:`pyhits.TimeStepper.backtest`."""
+    own = model.coordinates
+    data = own.recorded(recording)
+    if own.inputs is not None:
+        raise ArgumentError("A backtest is not for models with inputs: evaluate forecasts of them.")
+    if len(data) != 1:
+        raise DataError(f"A backtest is of one recording, got {len(data)}.")
+    rows = data[0].astype(np.float64)
+    at, steps = _origins(len(rows), model.recording_rows, origins, horizon)
+    truth = rows[at[:, None] + np.arange(1, steps + 1)]
+    scale = model.summary.spread
+    ahead: dict[str, list[np.ndarray]] = {}
+    current = replace(model, verbose=False)
+    for origin in at.tolist():
+        before = data.cut(origin + 1)
+        if refit:
+            current = updated(replace(model, verbose=False), before)
+        for name, forecast in _forecasts(current, before, steps).items():
+            ahead.setdefault(name, []).append(forecast)
+    every = {name: np.stack(of) for name, of in ahead.items() if len(of) == len(at)}
+    errors = {name: errors_of(truth, of, scale) for name, of in every.items()}
+    return Backtest(
+        nrmse={name: by_step for name, (by_step, _) in errors.items()},
+        by_origin={name: by_origin for name, (_, by_origin) in errors.items()},
+        origins=at,
+        dt=model.dt,
+        refitted=refit,
+        level=_LEVEL,
+        axis=data.axis,
+        **_of_intervals(model, truth, every["hits"]),
+    )
+
+
+def _origins(
+    n: int, rows: int, origins: int | Sequence[int], horizon: int | None
+) -> tuple[np.ndarray, int]:
+    """Return the rows that forecasts start from, and their horizon."""
+    given = None if isinstance(origins, (int, np.integer)) else np.asarray(origins, dtype=np.int64)
+    if horizon is None:
+        room = n // 10 if given is None else n - 1 - int(given.max(initial=0))
+        horizon = max(1, min(_HORIZON, room))
+    steps = as_count(horizon, "horizon")
+    if given is None:
+        count = as_count(origins, "origins")
+        first = max(rows - 1, min(int((1 - _LAST) * n), n - 1 - steps - count))
+        last = n - 1 - steps
+        if last < first:
+            raise DataError(
+                f"A recording of {n} rows has no origin with {rows} rows before it and {steps} "
+                "after: give a longer one, or a shorter horizon."
+            )
+        return np.unique(np.linspace(first, last, count).astype(np.int64)), steps
+    if given.ndim != 1 or not len(given) or given.min() < 1 or given.max() + steps > n - 1:
+        raise ArgumentError(
+            f"Expected origins from row 1 to {n - 1 - steps}, so that {steps} rows follow each."
+        )
+    return np.unique(given), steps
+
+
+def _forecasts(model: ForecastingModel, before: Trajectories, steps: int) -> dict[str, np.ndarray]:
+    """Return the forecasts of the model and of its baselines, each ``(steps, d)``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PyHiTSWarning)
+        own = np.asarray(model.forecast_from(before, steps, on_divergence="return"))
+    found = {"hits": own.reshape(len(own), steps + 1, -1)[0, 1:]}
+    if model.recording_baselines is not None:
+        rows = before[0][None].astype(np.float64)
+        for kind, one in model.recording_baselines.forecasters(rows).items():
+            found[kind] = one.forecaster(rows[:, -1], steps)[0, 1:]
+    return found
+
+
+def _of_intervals(model: ForecastingModel, truth: np.ndarray, ahead: np.ndarray) -> dict[str, Any]:
+    """Return coverage and scores of the intervals of a model's forecasts."""
+    known = model.calibration
+    if known is None:
+        return {}
+    positions, scale = np.arange(1.0, truth.shape[1] + 1), model.summary.spread
+    low, high = (bound / scale for bound in known.bounds(ahead, positions, _LEVEL))
+    scaled = truth / scale
+    return {
+        "coverage": intervals.coverage(scaled, low, high),
+        "interval_score": intervals.interval_score(scaled, low, high, _LEVEL),
+        "crps": intervals.crps(
+            scaled, ahead / scale, lambda at, level: known.widths(at, level) / scale, positions
+        ),
+    }

@@ -1,0 +1,122 @@
+"""Fitting a model to other rows with all that was chosen before: nothing is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pyhits.baselines.fitted import FittedBaselines
+from pyhits.coordinates.coordinates import Coordinates
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import DataError
+from pyhits.flowmaps import ScaledNet
+from pyhits.forecasting.fitted import FittedModel
+from pyhits.forecasting.maps import FittedMaps
+from pyhits.hierarchy.hierarchy import Hierarchy
+from pyhits.noise import denoise
+from pyhits.training.closed import fit_again
+from pyhits.training.jobs import JobSettings, TrainingData, make_jobs
+from pyhits.uncertainty import Region
+
+M = TypeVar("M", bound=FittedModel)
+
+
+def fitted_to(
+    model: FittedModel,
+    coordinates: Coordinates,
+    states: Trajectories,
+    inputs: np.ndarray | None,
+    sizes: Iterable[int],
+) -> FittedMaps:
+    """Return flow maps in the forms chosen, fitted to other states in other coordinates.
+
+    Parameters
+    ----------
+    model : FittedModel
+        What was chosen.
+    coordinates : Coordinates
+    states : Trajectories
+        Encoded.
+    inputs : array, shape (n_rows, k), or None
+        Scaled.
+    sizes : iterable of int
+        Scales.
+
+    Raises
+    ------
+    DataError
+        No trajectory is long enough for a step.
+    """
+    wanted = set(sizes)
+    jobs = make_jobs(
+        TrainingData(
+            states,
+            states,
+            coordinates.scaling,
+            None if inputs is None else (inputs, inputs),
+            coordinates.trends,
+        ),
+        JobSettings(model.recipe, dense=model.dense, dtype=model.dtype),
+        sorted({min(model.flow_maps), *wanted}),
+    )
+    maps = {
+        (size := job.step_size): fit_again(job, model.flow_maps[size], model.history[size])
+        for job in jobs
+        if job.step_size in wanted
+    }
+    return replace(model.maps, hierarchy=Hierarchy(maps), coordinates=coordinates)
+
+
+def updated(model: M, data: Any) -> M:
+    """Return the model fitted to other rows; see :meth:`pyhits.TimeStepper.updated`.
+
+    Raises
+    ------
+    DataError
+        The data do not match the model, or are too short for its steps.
+    """
+    recorded = model.coordinates.recorded(data)
+    coupled = set(model.selection.step_sizes)
+    if recorded.lengths.max() <= max(coupled) + model.start_rows:
+        raise DataError(
+            f"The longest trajectory has {recorded.lengths.max()} rows; steps of {max(coupled)} "
+            "need more to be fitted to. Give all rows that the model is to learn from, the old "
+            "ones included."
+        )
+    coordinates = model.coordinates.refitted(recorded)
+    encoded = coordinates.encode(recorded)
+    states, noise = encoded.states, np.zeros(encoded.states.n_features)
+    found = denoise(states, states, shortest=2 * max(coupled)) if model.noise.any() else None
+    if found is not None:
+        states, noise = found.train, found.sigma
+    # Nets that are not coupled know the old coordinates alone.
+    sizes = [
+        size
+        for size, flow_map in model.flow_maps.items()
+        if size in coupled or not isinstance(flow_map, ScaledNet)
+    ]
+    longest = int(recorded.lengths.max()) - coordinates.history
+    inputs = coordinates.scaled_inputs(encoded)
+    maps = fitted_to(model, coordinates, states, inputs, [s for s in sizes if s <= longest // 2])
+    own, _ = coordinates.split(recorded)
+    shown = states if coordinates.encoder is None else own
+    known, simple = model.recording_baselines, model.baselines
+    if simple is not None:
+        both = None if encoded.inputs is None else (encoded.inputs, encoded.inputs)
+        simple = FittedBaselines.fit(states, states, both)
+    scale = coordinates.scaling.scale_
+    return replace(
+        model,
+        coordinates=coordinates,
+        hierarchy=maps.hierarchy,
+        history={size: model.history[size] for size in maps.hierarchy.flow_maps},
+        summary=model.summary.of_all(shown, noise),
+        region=None if model.region is None else Region.of(states, states, scale),
+        baselines=simple,
+        recording_baselines=None if known is None else known.refitted(own),
+        agreement={s: a for s, a in model.agreement.items() if s in maps.hierarchy.flow_maps},
+        held_out=None,
+    )

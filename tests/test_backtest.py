@@ -1,0 +1,122 @@
+"""Backtests: errors over rolling origins, refits without a look ahead, scores of intervals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import quick
+from typer.testing import CliRunner
+
+import pyhits
+from pyhits.cli.app import app
+from pyhits.data.trajectories import Trajectories
+from pyhits.errors import ArgumentError, DataError
+from pyhits.evaluation import intervals
+from pyhits.evaluation.plots import error_by_horizon
+from pyhits.timestepper import TimeStepper
+
+
+def growing(n: int = 160) -> np.ndarray:
+    t = np.arange(n)
+    rows = 0.3 * t + 4 * np.sin(2 * np.pi * t / 12)
+    return (rows + 0.3 * np.random.default_rng(1).standard_normal(n))[:, None]
+
+
+@pytest.fixture(scope="module")
+def model() -> TimeStepper:
+    found = quick(flow_map="polynomial", step_sizes=[1], encoder=[]).fit(growing()[:110]).stepper_
+    assert found is not None
+    return found
+
+
+def test_errors_are_those_of_forecasts_from_the_origins(model: TimeStepper) -> None:
+    rows = growing()
+    result = model.backtest(rows, origins=[120, 140], horizon=12)
+    missed = [
+        (model.forecast_from(rows[: o + 1], 12)[1:] - rows[o + 1 : o + 13]) / model.summary.spread
+        for o in (120, 140)
+    ]
+    np.testing.assert_allclose(
+        result.by_origin["hits"], np.sqrt(np.mean(np.square(missed), (1, 2)))
+    )
+    np.testing.assert_allclose(result.nrmse["hits"], np.sqrt(np.mean(np.square(missed), (0, 2))))
+    assert set(result.nrmse) > {"hits", "persistence", "ar", "seasonal drift"}
+    assert result.horizon == 12
+    for word in ("2 origins, rows 120 to 140", "one fit for all", "step 12", "intervals hold"):
+        assert word in str(result)
+    assert json.loads(json.dumps(result.as_dict()))["origins"] == [120, 140]
+    assert error_by_horizon(result).axes
+
+
+def test_refitted_models_have_not_seen_what_they_forecast(model: TimeStepper) -> None:
+    rows = growing()
+    other = rows.copy()
+    other[141:] = 1e3
+    refitted = model.backtest(rows, origins=[130, 140], horizon=10, refit=True)
+    again = model.backtest(other, origins=[130], horizon=10, refit=True)
+    np.testing.assert_allclose(again.by_origin["hits"], refitted.by_origin["hits"][:1], rtol=1e-6)
+    assert refitted.refitted
+    once = model.updated(rows[:141])
+    error = once.forecast_from(rows[:141], 10)[1:] - rows[141:151]
+    nrmse = np.sqrt(np.mean(np.square(error / model.summary.spread)))
+    assert refitted.by_origin["hits"][1] == pytest.approx(nrmse, rel=1e-6)
+
+
+def test_updates_learn_new_rows_and_search_nothing() -> None:
+    """A map that changes: the model of old rows is wrong, that of new ones right."""
+    rows = np.empty((120, 1))
+    rows[0] = 0.3
+    for k in range(1, 120):
+        rate = 3.7 if k < 60 else 3.8
+        rows[k] = rate * rows[k - 1] * (1 - rows[k - 1])
+    fitted = quick(flow_map="polynomial", step_sizes=[1], encoder=[]).fit(rows[:60])
+    before = np.abs(fitted.predict(rows[80:119]) - rows[81:]).max()
+    history = fitted.history_
+    assert fitted.update(rows[60:]) is fitted
+    assert np.abs(fitted.predict(rows[80:119]) - rows[81:]).max() < 1e-6 < before
+    assert fitted.history_ == history
+    assert fitted.stepper_ is not None
+    assert fitted.stepper_.summary.n_rows == 60
+    with pytest.raises(DataError, match="need more to be fitted to"):
+        fitted.update(rows[:2])
+
+
+def test_origins_must_leave_room(model: TimeStepper) -> None:
+    with pytest.raises(ArgumentError, match="Expected origins from row 1 to 149"):
+        model.backtest(growing(), origins=[155], horizon=10)
+    with pytest.raises(DataError, match="no origin"):
+        model.backtest(growing(20), horizon=19)
+    with pytest.raises(DataError, match="of one recording, got 2"):
+        model.backtest(Trajectories([growing(), growing()], 1.0))
+
+
+def test_scores_of_intervals_are_their_formulas() -> None:
+    truth = np.array([[[0.0], [3.0], [np.nan]]])
+    low, high = np.full_like(truth, -1.0), np.full_like(truth, 1.0)
+    assert intervals.coverage(truth, low, high) == 0.5
+    assert intervals.interval_score(truth, low, high, 0.9) == pytest.approx(2 + 20 * 2 / 2)
+    assert np.isnan(intervals.coverage(truth, -np.inf * high, np.inf * high))
+    # Of a normal distribution about 0, by its quantiles: 2 phi(0) - 1 / sqrt(pi) at its mean.
+    from scipy.stats import norm
+
+    def widths(at: np.ndarray, level: float) -> np.ndarray:
+        return np.full((len(at), 1), norm.ppf(0.5 + level / 2))
+
+    found = intervals.crps(np.zeros((1, 4, 1)), np.zeros((1, 4, 1)), widths, np.arange(4.0))
+    assert found == pytest.approx(2 / np.sqrt(2 * np.pi) - 1 / np.sqrt(np.pi), rel=0.05)
+
+
+def test_the_command_prints_the_table(model: TimeStepper, tmp_path: Path) -> None:
+    file = str(model.save(tmp_path / "m.safetensors"))
+    pyhits.write(Trajectories([growing()], 1.0), tmp_path / "r.csv")
+    words = ["backtest", file, str(tmp_path / "r.csv"), "--origins", "3", "--horizon", "12", "-q"]
+    figure = tmp_path / "f.png"
+    done = CliRunner().invoke(app, [*words, "--figure", str(figure)])
+    assert done.exit_code == 0, done.output
+    assert "best baseline" in done.stdout
+    assert figure.exists()
+    plain = CliRunner().invoke(app, [*words, "--json", "--refit"])
+    assert json.loads(plain.stdout)["refitted"]
