@@ -33,6 +33,9 @@ _KNOWN = 0.5
 #: more than so many times theirs; a blend must be better than it by as much.
 _CLEAR, _NOWHERE = 0.95, 1.1
 
+#: Normalised error up to which a model is right, and nothing better.
+_EXACT = 1e-5
+
 #: Weights below which a baseline is left out.
 _LEAST = 0.03
 
@@ -191,11 +194,12 @@ def _combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.
 def _is_clear(pair: np.ndarray, mean: np.ndarray) -> bool:
     """Whether the model is better than the baselines wherever something is known of the future."""
     model, simple = pair[:, 0, 0], pair[:, 1, 1]
+    if (model <= _EXACT**2).all():
+        return True
     known = np.minimum(model, simple) < _KNOWN * mean
     if not known.any():
         return False
     ratios = np.sqrt(model[known] / np.maximum(simple[known], 1e-300))
-    ratios = np.where(model[known] <= 1e-20, np.minimum(ratios, 1.0), ratios)
     return bool(np.exp(np.log(np.maximum(ratios, 1e-12)).mean()) <= _CLEAR) and bool(
         (ratios <= _NOWHERE).all()
     )

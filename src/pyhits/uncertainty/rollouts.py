@@ -176,6 +176,10 @@ def calibrate(
 ) -> Calibration | None:
     """Forecast validation data and rank the errors.
 
+    Of overlapping rollouts of a few recordings, errors are widened by one over the number of
+    independent ones that they are worth: as the quantiles of Student's distribution are wider than
+    those of the normal one, since so few tell the size of errors but roughly.
+
     Parameters
     ----------
     validation : ForecastData
@@ -206,7 +210,10 @@ def calibrate(
     most = max(1, limits.numbers // (len(steps) * validation.data.n_features))
     stretches = stretches.at_most(most)
     errors = validation.errors(stretches, steps, unit, history, batch=limits.batch)
-    worth = independent(errors) if errors.overlapping else None
+    worth = None
+    if errors.overlapping:
+        worth = independent(errors)
+        errors = replace(errors, values=errors.values * (1 + 1 / worth)[:, None])
     return Calibration.from_errors(errors, unit, worth=worth)
 
 
