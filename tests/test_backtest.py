@@ -49,6 +49,10 @@ def test_errors_are_those_of_forecasts_from_the_origins(model: TimeStepper) -> N
         assert word in str(result)
     assert json.loads(json.dumps(result.as_dict()))["origins"] == [120, 140]
     assert error_by_horizon(result).axes
+    told = model.evaluate(rows[110 - model.blended_rows :])
+    assert told.coverage is not None
+    assert 0 <= told.coverage <= 1
+    assert "90% intervals" in str(told)
 
 
 def test_refitted_models_have_not_seen_what_they_forecast(model: TimeStepper) -> None:

@@ -14,6 +14,7 @@ from pyhits.data.stretches import Stretches, evenly
 from pyhits.data.trajectories import Trajectories
 from pyhits.evaluation import metrics
 from pyhits.evaluation.evaluation import Evaluation, Scores
+from pyhits.evaluation.intervals import Widths, measures
 from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.util.checks import as_positive
 
@@ -31,6 +32,7 @@ def evaluate(
     baselines: Mapping[str, BaselineForecast] | None = None,
     decoded: Trajectories | None = None,
     lyapunov: float | None = None,
+    widths: Widths | None = None,
 ) -> Evaluation:
     """Forecast every trajectory from its first state and compare.
 
@@ -51,6 +53,8 @@ def evaluate(
         The rows of ``test`` as an encoder that loses something gives them back.
     lyapunov : float, optional
         Largest Lyapunov exponent, in units of one over that of ``dt``.
+    widths : callable, optional
+        Half widths of prediction intervals, which are then measured, too.
     """
     if lyapunov is not None:
         lyapunov = as_positive(lyapunov, "lyapunov")
@@ -67,6 +71,7 @@ def evaluate(
         **compared.own(predicted),
         **compared.distances(predicted),
         **({} if decoded is None else compared.losses(predicted, decoded)),
+        **({} if widths is None else compared.intervals(predicted, widths)),
         persistence_mse=still.mse,
         persistence_nrmse=still.nrmse,
         seconds=seconds,
@@ -144,6 +149,10 @@ class _Compared(NamedTuple):
             "spectral_distance": metrics.spectral_distance(*pair),
             "histogram_distance": metrics.histogram_distance(*pair, self.scale[some]),
         }
+
+    def intervals(self, predicted: np.ndarray, widths: Widths) -> dict[str, Any]:
+        """Return coverage and scores of prediction intervals."""
+        return measures(self.truth[:, 1:], predicted[:, 1:], widths, self.scale)
 
     def losses(self, predicted: np.ndarray, decoded: Trajectories) -> dict[str, Any]:
         """Return the errors of an encoder, and those of stepping."""

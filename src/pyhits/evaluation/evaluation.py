@@ -78,6 +78,10 @@ class Evaluation:
     reconstruction_nrmse, stepping_nrmse : float, optional
         What an encoder loses, and what stepping does: normalised errors of the true states encoded
         and decoded, and of the forecast against these. None without an encoder that loses anything.
+    coverage, interval_score, crps : float, optional
+        Of 90 % prediction intervals: the share of values that they hold, the mean interval score
+        and continuous ranked probability score in standard deviations
+        (:mod:`pyhits.evaluation.intervals`). None without calibration.
     lyapunov : float, optional
         The exponent that was given; ``valid_time`` times it is in Lyapunov times.
     axis : TimeAxis
@@ -107,6 +111,9 @@ class Evaluation:
     histogram_distance: float | None = None
     reconstruction_nrmse: float | None = None
     stepping_nrmse: float | None = None
+    coverage: float | None = None
+    interval_score: float | None = None
+    crps: float | None = None
     lyapunov: float | None = None
     axis: TimeAxis = NUMBERS
     dates: tuple[str, str] | None = None
@@ -189,6 +196,7 @@ class Evaluation:
                 f"{self._of(self.valid_time, horizon)} (median){self._times()}",
             ),
             *self._distance_rows(),
+            *self._interval_rows(),
             ("per-step error", self._at_quarters()),
             ("diverged", f"{self.n_diverged}"),
             ("seconds", f"{self.seconds:.3f}"),
@@ -228,6 +236,12 @@ class Evaluation:
                 f"{self.stepping_nrmse:.3e}   (against the truth, encoded and decoded)",
             ),
         ]
+
+    def _interval_rows(self) -> list[tuple[str, str]]:
+        if self.coverage is None or not np.isfinite(self.coverage):
+            return []
+        scores = f"interval score {self.interval_score:.3g}, CRPS {self.crps:.3g}"
+        return [("90% intervals", f"hold {self.coverage:.0%}; {scores}")]
 
     def _distance_rows(self) -> list[tuple[str, str]]:
         if self.spectral_distance is None:

@@ -6,11 +6,43 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pyhits.data.stretches import evenly
+
 #: Half widths of intervals of a level at given times, ``(m, d)``.
 Widths = Callable[[np.ndarray, float], np.ndarray]
 
 #: Levels of the intervals whose ends are the quantiles that a distribution is known by.
 _LEVELS = tuple(np.round(np.arange(0.05, 1.0, 0.1), 2))
+
+
+#: Level of the intervals that evaluations look at; and numbers that they are measured on, at most.
+LEVEL, _MOST = 0.9, 1 << 19
+
+
+def measures(
+    truth: np.ndarray, states: np.ndarray, widths: Widths, scale: np.ndarray
+) -> dict[str, float]:
+    """Return ``coverage``, ``interval_score`` and ``crps`` of 90 % intervals about forecasts.
+
+    Parameters
+    ----------
+    truth, states : array, shape (n, m, d)
+        Without the initial states; of many some are looked at.
+    widths : callable
+        In the user's units.
+    scale : array, shape (d,)
+        Unit of the scores: the standard deviation of each feature.
+    """
+    some = evenly(len(truth), max(1, _MOST // max(truth[0].size, 1)))
+    scaled, ahead = truth[some] / scale, states[some] / scale
+    positions = np.arange(1.0, truth.shape[1] + 1)
+    half = widths(positions, LEVEL) / scale
+    low, high = ahead - half, ahead + half
+    return {
+        "coverage": coverage(scaled, low, high),
+        "interval_score": interval_score(scaled, low, high, LEVEL),
+        "crps": crps(scaled, ahead, lambda at, level: widths(at, level) / scale, positions),
+    }
 
 
 def coverage(truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:

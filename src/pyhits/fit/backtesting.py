@@ -22,9 +22,6 @@ M = TypeVar("M", bound=ForecastingModel)
 #: Part of a recording that origins lie in where they are not given, and the horizon at most.
 _LAST, _HORIZON = 0.25, 100
 
-#: Level of the intervals that are looked at.
-_LEVEL = 0.9
-
 
 def backtest(
     model: M, recording: Any, *, origins: int | Sequence[int], horizon: int | None, refit: bool
@@ -56,7 +53,7 @@ def backtest(
         origins=at,
         dt=model.dt,
         refitted=refit,
-        level=_LEVEL,
+        level=intervals.LEVEL,
         axis=data.axis,
         **_of_intervals(model, truth, every["hits"]),
     )
@@ -106,13 +103,4 @@ def _of_intervals(model: ForecastingModel, truth: np.ndarray, ahead: np.ndarray)
     known = model.calibration
     if known is None:
         return {}
-    positions, scale = np.arange(1.0, truth.shape[1] + 1), model.summary.spread
-    low, high = (bound / scale for bound in known.bounds(ahead, positions, _LEVEL))
-    scaled = truth / scale
-    return {
-        "coverage": intervals.coverage(scaled, low, high),
-        "interval_score": intervals.interval_score(scaled, low, high, _LEVEL),
-        "crps": intervals.crps(
-            scaled, ahead / scale, lambda at, level: known.widths(at, level) / scale, positions
-        ),
-    }
+    return intervals.measures(truth, ahead, known.widths, model.summary.spread)

@@ -14,6 +14,7 @@ from pyhits.encoders.angle import nearest
 from pyhits.errors import ArgumentError, warn
 from pyhits.evaluation.evaluate import evaluate
 from pyhits.evaluation.evaluation import Evaluation
+from pyhits.evaluation.intervals import Widths
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.forecast import other_units
 from pyhits.hierarchy import chain
@@ -86,6 +87,7 @@ def evaluate_model(
         baselines=others,
         decoded=_later(own.decoded(recorded), rows.shape[1] - own.history),
         lyapunov=lyapunov,
+        widths=_widths(model, sizes, interpolation),
     )
 
 
@@ -124,3 +126,11 @@ def _given(
 def _later(data: Trajectories | None, lost: int) -> Trajectories | None:
     """Return data without the first rows of each trajectory."""
     return data if data is None or lost == 0 else histories(data, lost + 1)[1]
+
+
+def _widths(model: FittedModel, sizes: tuple[int, ...], interpolation: str | None) -> Widths | None:
+    """Return what tells the widths of intervals, if they are calibrated for these forecasts."""
+    known = model.calibration
+    if known is None or sizes != known.step_sizes:
+        return None
+    return known.widths if (interpolation or model.interpolation) == known.interpolation else None
