@@ -114,7 +114,7 @@ def test_origins_know_what_comes_before_and_after() -> None:
 
 def test_recordings_have_baselines_in_evaluations_and_files(tmp_path: Any) -> None:
     rows = waves(400, noise=0.02)
-    model = quick(step_sizes=[1, 2]).fit(rows[:320]).stepper_
+    model = quick(step_sizes=[1, 2], encoder=[]).fit(rows[:320]).stepper_
     known = model.recording_baselines
     assert known is not None
     assert "ar" in known.by_kind
