@@ -17,6 +17,9 @@ from pyhits.numerics.forecast_errors import ForecastErrors
 #: from which on one does not; one alone of the last multiple is enough.
 _PATIENCE, _POOR, _HOPELESS = 2, 1.5, 30.0
 
+#: Mean squared error below which rounding decides: two scales then are enough.
+_EXACT = 1e-18
+
 #: States forecast for one coupling, at most.
 _MOST_STATES = 50_000
 
@@ -95,7 +98,9 @@ class Paying:
 
 
 def _poor(errors: Sequence[float]) -> bool:
-    """Whether the last errors are all far above that of the best before them."""
+    """Whether the last errors are all far above that of the best before, or that is exact."""
+    if len(errors) > 1 and min(errors) < _EXACT:
+        return True
     for patience, much in ((1, _HOPELESS), (_PATIENCE, _POOR)):
         if len(errors) > patience:
             best = min(errors[:-patience])

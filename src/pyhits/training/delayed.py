@@ -173,9 +173,10 @@ class Rollouts:
         begin = self.rows.delayed(self.starts, windows.n_rows, windows.lag)
         states = np.broadcast_to(begin, (n, *begin.shape)).copy()
         total = np.zeros((n, len(begin)))
-        for truth in self.truth:
-            states = np.clip(step(states), -_BOUND, _BOUND).astype(self.dtype, copy=False)
-            newest = states[..., :d] if self.units is None else self.units(states[..., :d])
-            squares = np.square(newest - truth) @ np.full(d, 1 / d)
-            total += np.fmin(np.sqrt(squares), LOST)  # not a number is lost, too
+        with np.errstate(over="ignore", invalid="ignore"):
+            for truth in self.truth:
+                states = np.clip(step(states), -_BOUND, _BOUND).astype(self.dtype, copy=False)
+                newest = states[..., :d] if self.units is None else self.units(states[..., :d])
+                squares = np.square(newest - truth) @ np.full(d, 1 / d)
+                total += np.fmin(np.sqrt(squares), LOST)  # not a number is lost, too
         return total / self.n_steps
