@@ -64,15 +64,21 @@ def test_blends_are_weighted_means_of_what_the_rows_allow(trend: TimeStepper) ->
     )  # fmt: skip
     rows, positions = growing()[:126], np.arange(5.0)
     states = np.full((2, 5, 1), 7.0)
-    found = blend.blended(states, [rows, rows[-1:]], positions, known)
+    found = blend.blended(states, [rows, rows[-2:]], positions, known)
     asked = known.forecasters(rows[None])
     still, ar = (asked[kind].forecaster(rows[-1:], 4)[0] for kind in ("persistence", "ar"))
     np.testing.assert_allclose(found[0, 1], 0.5 * 7 + 0.5 * still[1])
     np.testing.assert_allclose(found[0, 2], 0.35 * 7 + 0.25 * still[2] + 0.4 * ar[2])
     np.testing.assert_allclose(found[0, 4], 0.2 * 7 + 0.8 * ar[4])
-    # One row is not enough for the autoregression, which would have decided: the model is alone.
+    # Few rows are not enough for the autoregression, which would have decided: the model is alone.
     np.testing.assert_allclose(found[1, 3:], 7.0)
     np.testing.assert_allclose(found[1, 2], (0.35 * 7 + 0.25 * rows[-1]) / 0.6)
+    single = blend.blended(states, [rows, rows[-1:]], positions, known)
+    np.testing.assert_array_equal(single[1], states[1])
+    limits = (np.array([-1.0]), np.array([2.0]))
+    np.testing.assert_allclose(
+        blend.blended(states, [rows, rows], positions, known, limits)[0, 4], ar[4]
+    )
     lost = states.copy()
     lost[0, 2:] = np.nan
     np.testing.assert_allclose(blend.blended(lost, [rows, rows], positions, known)[0, 4], ar[4])

@@ -30,8 +30,11 @@ _ORIGINS = OriginLimits(rows=512, horizon=200, most=32)
 _KNOWN = 0.5
 
 #: The model forecasts alone where its error is at most this part of the baselines', and nowhere
-#: more than so many times theirs; a blend must be better than it by as much.
-_CLEAR, _NOWHERE = 0.95, 1.1
+#: more than so many times theirs: as it was chosen in the held-out part, it looks better there.
+_CLEAR, _NOWHERE = 0.4, 1.1
+
+#: The model's errors in the held-out part, on which it was chosen, count for so many times as much.
+_CHOSEN = 1.5
 
 #: Normalised error up to which a model is right, and nothing better.
 _EXACT = 1e-5
@@ -147,7 +150,7 @@ def weighed(
     mean = second_moments(own[[kinds.index("mean")]], steps)[:, 0, 0]
     if _is_clear(pair, mean):
         return None
-    share = best_weights(pair)
+    share = best_weights(second_moments(np.stack([_CHOSEN * of_model, together]), steps))
     weights = np.concatenate([share[:, :1], share[:, 1:] * simple], axis=1)
     kept = [0, *(1 + np.flatnonzero((weights[:, 1:] >= _LEAST).any(axis=0)))]
     if len(kept) == 1:

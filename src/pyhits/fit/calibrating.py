@@ -248,7 +248,8 @@ def _blended(
     if model.blend is None or model.recording_baselines is None:
         return ahead
     positions = steps.astype(np.float64)
-    return model.blend.blended(ahead, list(known), positions, model.recording_baselines)
+    limits = (model.summary.low, model.summary.high)
+    return model.blend.blended(ahead, list(known), positions, model.recording_baselines, limits)
 
 
 def _affordable(

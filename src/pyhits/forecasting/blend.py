@@ -71,11 +71,12 @@ class Blend(Stored):
         known: Sequence[np.ndarray],
         positions: np.ndarray,
         baselines: RecordingBaselines,
+        limits: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> np.ndarray:
         """Return a model's forecasts with those of the baselines that the known rows allow.
 
         Weights are renormalised where some cannot be asked, or have diverged; the model forecasts
-        alone where these would have decided.
+        alone where these would have decided, and from single rows.
 
         Parameters
         ----------
@@ -86,15 +87,24 @@ class Blend(Stored):
         positions : array, shape (m,)
             Times since the initial state, in multiples of ``dt``.
         baselines : RecordingBaselines
+        limits : pair of array, shape (d,), optional
+            Range of the training data: a forecast of the model that leaves it by more than half of
+            it has no weight from there on.
         """
-        found = np.array(states)
+        kept, found = states, np.array(states)
+        if limits is not None:
+            states = np.where(_is_lost(states, *limits), np.nan, states)
         most = self.rows(baselines)
         lengths = np.array([min(len(rows), most) for rows in known])
         for length in np.unique(lengths):
             some = np.flatnonzero(lengths == length).tolist()
+            if length == 1:
+                continue
             rows = np.stack([known[k][-length:] for k in some])
             found[some] = self._blended(states[some], rows, positions, baselines)
-        found[:, positions == 0] = states[:, positions == 0]
+            lost = ~np.isfinite(found[some])
+            found[some] = np.where(lost, kept[some], found[some])
+        found[:, positions == 0] = kept[:, positions == 0]
         return found
 
     def _blended(
@@ -162,6 +172,14 @@ class Blend(Stored):
         ):
             raise ValueError("its blend has weights that are none")
         return found
+
+
+def _is_lost(states: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return from where on forecasts are far outside a range, ``(n, m, 1)``."""
+    half = 0.5 * (high - low)
+    with np.errstate(invalid="ignore"):
+        far = ((states < low - half) | (states > high + half)).any(axis=2, keepdims=True)
+    return np.asarray(np.logical_or.accumulate(far, axis=1))
 
 
 def _between(ahead: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -67,7 +67,8 @@ def evaluate_model(
         if model.blend is None or model.recording_baselines is None or step_sizes is not None:
             return near(found)
         known, positions = list(rows), np.arange(steps + 1.0)
-        return near(model.blend.blended(found, known, positions, model.recording_baselines))
+        limits = (model.summary.low, model.summary.high)
+        return near(model.blend.blended(found, known, positions, model.recording_baselines, limits))
 
     others: dict[str, Any] = {}
     if baselines and model.baselines is not None:

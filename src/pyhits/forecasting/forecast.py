@@ -80,7 +80,10 @@ def forecast_states(
             **settings,
         )
     if blend is not None and model.recording_baselines is not None:
-        result = blend.blended(result, starts.known, horizon.steps, model.recording_baselines)
+        limits = (model.summary.low, model.summary.high)
+        result = blend.blended(
+            result, starts.known, horizon.steps, model.recording_baselines, limits
+        )
         if asked == "raise":
             _check_finite(result, horizon.steps)
     if level is not None:
