@@ -302,6 +302,9 @@ def test_edges_of_planes_and_several_channels_are_found() -> None:
 def test_a_fit_says_what_it_found_and_lets_it_be_said_otherwise() -> None:
     model = _model(L96[:240].reshape(6, 40, 24))
     assert model.coordinates_.grid == Grid((24,), periodic=True)
+    plain = Trajectories(L96[:40])
+    assert plain.grid is None
+    assert model.coordinates_.encode(plain).states.grid == model.coordinates_.grid
     assert any("points along a line" in note for note in model.notes_)
     assert any(note.startswith("Periodic edges found along x.") for note in model.notes_)
     several = L96[:90].reshape(6, 15, 24)

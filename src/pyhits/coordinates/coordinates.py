@@ -137,10 +137,14 @@ class Coordinates:
         return found.with_grid(self.grid) if found.n_features == self.n_features else found
 
     def split(self, data: Trajectories) -> tuple[Trajectories, np.ndarray | None]:
-        """Return the states, and the inputs if data hold them as last features, ``(n_rows, k)``."""
-        if self.inputs is None or data.n_features == self.n_features:
-            return data, None
-        return split_features(data, self.inputs.names)
+        """Return the states, on the grid if there is one, and the inputs, ``(n_rows, k)``.
+
+        Inputs are the last features, where data hold them.
+        """
+        states, inputs = data, None
+        if self.inputs is not None and data.n_features != self.n_features:
+            states, inputs = split_features(data, self.inputs.names)
+        return states if states.grid == self.grid else states.with_grid(self.grid), inputs
 
     def encode(self, data: Trajectories) -> Encoded:
         """Return encoded states and the inputs on their rows.
