@@ -218,10 +218,10 @@ def _spectrum(x: np.ndarray, smoothing: float) -> np.ndarray:
 def _pair_shares(rows: np.ndarray, lag: int, edges: np.ndarray) -> np.ndarray:
     """Return the part of all pairs of values in each box, ``(boxes, boxes)``."""
     n = len(edges) + 1
-    counts = np.zeros(n * n)
+    counts: np.ndarray = np.zeros(n * n)
     block = max(1, _BLOCK // rows.shape[1])
     for begin in range(0, len(rows), block):
         place = np.searchsorted(edges, rows[begin : begin + block], side="right")
         pairs = n * place + np.roll(place, -lag, axis=1)
         counts += np.bincount(pairs.reshape(-1), minlength=n * n)
-    return (counts / counts.sum()).reshape(n, n)
+    return np.asarray(counts / counts.sum()).reshape(n, n)
