@@ -16,7 +16,6 @@ from pyhits.encoders.chain import links
 from pyhits.errors import DataError
 from pyhits.fit.problem import Problem
 from pyhits.fit.updating import fitted_to
-from pyhits.flowmaps import ScaledNet
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.heldout import Fold, HeldOut
 from pyhits.forecasting.maps import FittedMaps
@@ -177,7 +176,7 @@ def _ranked(model: FittedModel, data: HeldOut, clock: Clock) -> Calibration | No
 
 def _fitted_without(model: FittedModel, folds: Sequence[Fold], clock: Clock) -> list[FittedMaps]:
     """Return the coupled flow maps fitted without each of the folds; none if that is dear."""
-    if any(isinstance(model.flow_maps[s], ScaledNet) for s in model.selection.step_sizes):
+    if any(model.flow_maps[s].trained for s in model.selection.step_sizes):
         return []
     found: list[FittedMaps] = []
     begin = clock.now()

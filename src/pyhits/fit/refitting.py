@@ -13,7 +13,7 @@ from pyhits.coordinates.coordinates import Coordinates
 from pyhits.data.matching import joined
 from pyhits.data.trajectories import Trajectories
 from pyhits.fit.problem import Problem
-from pyhits.flowmaps import FlowMap, ScaledNet
+from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.noise import Denoised, denoise
@@ -65,8 +65,12 @@ def refit(model: M, problem: Problem, clock: Clock) -> M:
         Of the whole fit.
     """
     own = model.coordinates
-    nets = {s for s, flow_map in model.flow_maps.items() if isinstance(flow_map, ScaledNet)}
-    kept = nets - set(model.selection.step_sizes)
+    coupled = model.selection.step_sizes
+    kept = {
+        size
+        for size, flow_map in model.flow_maps.items()
+        if flow_map.trained and (size not in coupled or flow_map.trained_once)
+    }
     ways = [own]
     has_time = clock.affords(_ENCODERS * clock.seconds.get("encoders", 0.0))
     if problem.split.how != "none" and not kept and has_time and not clock.is_over:
@@ -109,7 +113,7 @@ def _solved(
         if clock.is_over or not clock.affords(longest):
             return
         size, begin = job.step_size, clock.now()
-        is_net = isinstance(chosen[size], ScaledNet)
+        is_net = chosen[size].trained
         limit = clock.part(1 / (len(jobs) - done + 1)) if is_net else clock
         yield size, fit_again(job, chosen[size], histories[size], clock=limit)
         longest = longest if is_net else max(longest, clock.now() - begin)

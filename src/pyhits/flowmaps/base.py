@@ -41,6 +41,11 @@ class FlowMap(nn.Module, Stored):
     #: What :meth:`config` returns, for files: without bounds for families of a user's own.
     schema: ClassVar[Schema] = Plain()
 
+    #: Whether it is trained by gradient steps: it then knows the coordinates that it was trained in
+    #: alone. And whether that takes so long that what is chosen is not trained again on all rows.
+    trained: ClassVar[bool] = False
+    trained_once: ClassVar[bool] = False
+
     #: Tensors, by the last part of their names, that may hold infinite numbers.
     unbounded: ClassVar[tuple[str, ...]] = ("low", "high", "threshold")
 

@@ -75,6 +75,9 @@ class ConvolutionMap(FlowMap):
         There are no axes or more than three, or a layer sees further than the grid reaches.
     """
 
+    trained: ClassVar[bool] = True
+    trained_once: ClassVar[bool] = True
+
     schema: ClassVar[Schema] = Record(
         {
             "shape": Many(Whole(1, MOST), 1, MOST_AXES),

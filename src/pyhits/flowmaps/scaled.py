@@ -37,6 +37,8 @@ class ScaledNet(FlowMap):
         The first stage.
     """
 
+    trained: ClassVar[bool] = True
+
     #: Settings of training that the constructor takes.
     settings: ClassVar[tuple[str, ...]] = ()
 

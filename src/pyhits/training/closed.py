@@ -8,13 +8,17 @@ of its states at once.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from pyhits.data.grid import Grid
+from pyhits.errors import TrainingError
 from pyhits.flowmaps import FlowMap, PolynomialMap, ScaledNet
 from pyhits.flowmaps.form import Form, closed_forms
+from pyhits.training.convolution import USUAL_CONVOLUTION, train_convolution
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.nets import NET, TrainedNet, best_net, trained_again
@@ -70,7 +74,7 @@ def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[Fl
     flow_map: FlowMap
     if net is not None and net.score < min(_NET_HANDICAP * best.score, HOPELESS):
         flow_map = net.net
-        if net.net.base is not None:
+        if net.base is not None:
             history.form = search.best["polynomial"].form.as_dict()
     else:
         history.stopped_by = "closed form"
@@ -87,7 +91,7 @@ def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[Fl
 
 def may_try_nets(job: ScaleJob) -> bool:
     """Whether nets are asked for, and there is enough to train one on."""
-    few = job.train.n_windows <= FEW_WINDOWS
+    few = job.train.n_windows <= FEW_WINDOWS and job.train.grid is None
     long = len(job.train.values) >= _LEAST_STEPS * job.step_size
     small = job.train.values.shape[1] <= _MOST_OF_NETS
     return job.recipe.with_nets and long and small and not few
@@ -105,7 +109,12 @@ def competing_net(
 
     Its score is put into the history.
     """
-    if len(search.comparisons) > 1 or not may_try_nets(job) or best.score < _NEAR_EXACT:
+    grid = None if job.train.n_inputs else job.train.grid
+    if not may_try_nets(job) or best.score < _NEAR_EXACT:
+        return None
+    if grid is not None:
+        return _convolution(job, grid, search, history, progress, clock)
+    if len(search.comparisons) > 1:
         return None
     polynomial, base = search.best.get("polynomial"), None
     if polynomial is not None and polynomial.score < _SENSIBLE * best.score:
@@ -115,6 +124,36 @@ def competing_net(
     if net is not None:
         history.scores[NET] = net.score
     return net
+
+
+def _convolution(
+    job: ScaleJob,
+    grid: Grid,
+    search: FormSearch,
+    history: History,
+    progress: Progress | None,
+    clock: Clock,
+) -> TrainedNet | None:
+    """Return a convolutional net, of coarse steps a brief one; None where its loss blew up."""
+    seconds = USUAL_CONVOLUTION.seconds / job.step_size**0.5
+    try:
+        net, made = train_convolution(
+            job.train,
+            job.validation,
+            grid,
+            recipe=replace(USUAL_CONVOLUTION, seconds=seconds),
+            judge=search.judge,
+            clock=clock,
+            seed=job.seed,
+            progress=progress,
+        )
+    except TrainingError:
+        return None
+    done = len(history.records)
+    history.records += [record | {"step": done + record["step"]} for record in made.records]
+    history.stopped_by = made.stopped_by
+    history.scores[NET] = made.validation_error
+    return TrainedNet(net.to(job.torch_dtype), made.validation_error)
 
 
 def fit_again(
@@ -131,6 +170,8 @@ def fit_again(
     clock : Clock, optional
         That of this scale.
     """
+    if chosen.trained_once:
+        return chosen
     if isinstance(chosen, ScaledNet):
         base = solve(job.train, form_of(PolynomialMap.kind, history.form)) if history.form else None
         assert base is None or isinstance(base, PolynomialMap)

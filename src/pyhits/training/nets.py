@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from pyhits.flowmaps import PolynomialMap, ResidualNet, ScaledNet, create
+from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet, ScaledNet, create
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.run import Judge, NetTraining, train
@@ -59,14 +59,19 @@ class TrainedNet:
 
     Attributes
     ----------
-    net : ScaledNet
+    net : FlowMap
         In evaluation mode, with the weights that were best.
     score : float
         Its error in rollouts, as that of a closed form.
     """
 
-    net: ScaledNet
+    net: FlowMap
     score: float
+
+    @property
+    def base(self) -> PolynomialMap | None:
+        """The polynomial that it is on top of."""
+        return self.net.base if isinstance(self.net, ScaledNet) else None
 
 
 def best_net(
@@ -122,7 +127,10 @@ def trained_again(
     if clock.left < _LEAST_SECONDS:
         return None
     again = _trained(job, base, History(job.step_size), clock)
-    return None if again is None else again.net
+    if again is None:
+        return None
+    assert isinstance(again.net, ScaledNet)
+    return again.net
 
 
 def _trained(

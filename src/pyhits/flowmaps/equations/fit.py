@@ -34,6 +34,9 @@ _DROP, _ROUNDING = 1.02, 1e-10
 #: those that are not needed are dropped; but for some fields at least.
 _NUMBERS, _NUMBERS_IN_THE_END, _LEAST_FIELDS = 1 << 14, 1 << 17, 3
 
+#: Error from which on an equation of many terms is none of the data, and is not refined.
+_HOPELESS = 0.5
+
 #: Coefficients whose exact derivatives are affordable before some are dropped.
 _MOST_EXACT = 32
 
@@ -86,6 +89,8 @@ class EquationFit:
         kept = [*linear, *(len(terms.linear) + j for j in products)]
         equation = self._equation(terms.kept(linear, products), scheme)
         fewer = self._rated(equation, self.pairs, best.values[:, kept])
+        if best.error > _HOPELESS and fewer.values.numel() > _MOST_EXACT:
+            return fewer
         return self._gauss_newton(equation, self.pairs, fewer, exact=True)
 
     def weighted(self, solution: Solution) -> Solution:

@@ -65,9 +65,11 @@ class EquationForm(Form):
         if not cls.suits(trials.data):
             return
         first = cls(degree=2)
-        rough = cls(degree=2, terms="shifts", order=4, dealiased="none")
         is_rough = _is_rough(trials.data)
-        _try(trials, rough if is_rough else first)
+        n_axes = trials.data.grid.n_axes if trials.data.grid is not None else 1
+        reach = 2 if n_axes == 1 else 1
+        rough = cls(degree=2, reach=reach, terms="shifts", order=4, dealiased="none")
+        _try(trials, rough if is_rough and n_axes == 1 else first)
         for change in _CHANGES:
             best = trials.best
             if trials.settled or not isinstance(best, EquationForm):
@@ -76,7 +78,7 @@ class EquationForm(Form):
             if changed is not None and changed != replace(best, weighted=False):
                 _try(trials, changed)
         if not trials.settled and trials.score > _POOR:
-            _try(trials, first if is_rough else rough)
+            _try(trials, first if is_rough and n_axes == 1 else rough)
 
     def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:
         """Return the form, with and without weights of its own, and how they step."""
@@ -150,7 +152,9 @@ def _products(best: EquationForm, _: Increments) -> EquationForm | None:
 
 def _stream(best: EquationForm, data: Increments) -> EquationForm | None:
     plane = data.grid is not None and data.grid.n_axes == 2
-    return replace(best, terms="stream") if plane and best.terms != "shifts" else None
+    if not plane or best.terms == "shifts":
+        return None
+    return replace(best, terms="stream", reach=1, order=4, substeps=2, dealiased="all")
 
 
 def _finer(best: EquationForm, _: Increments) -> EquationForm | None:
@@ -171,5 +175,5 @@ def _all_dealiased(best: EquationForm, _: Increments) -> EquationForm | None:
 
 #: Changes of the best form so far, in the order in which they are tried.
 _CHANGES = (
-    _other_scheme, _finer, _products, _stream, _cubic, _wider, _all_dealiased, _finer, _cubic
+    _other_scheme, _stream, _cubic, _finer, _products, _wider, _all_dealiased, _finer, _cubic
 )  # fmt: skip
