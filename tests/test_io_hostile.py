@@ -286,9 +286,9 @@ def test_bad_paths(path, error, match):
         read(path)
 
 
-def test_a_zarr_store_is_named(tmp_path):
+def test_a_folder_that_is_no_zarr_store_is_named(tmp_path):
     (tmp_path / "data.zarr").mkdir()
-    with pytest.raises(FileFormatError, match=r"Zarr store.*zarr\.open_array"):
+    with pytest.raises(FileFormatError, match=r"Expected a Zarr store.*holds none"):
         read(tmp_path / "data.zarr")
 
 

@@ -11,8 +11,8 @@ import pytest
 from scipy.io import wavfile
 
 import pyhits
+from pyhits.data import limits
 from pyhits.data.files import film as film_format
-from pyhits.data.files import limits
 from pyhits.data.files.media import FILMS
 from pyhits.data.statistics import spread
 from pyhits.data.trajectories import Trajectories

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import pyhits
-from pyhits.data.files import limits, read, read_raw
+from pyhits.data import limits
+from pyhits.data.files import read, read_raw
 from pyhits.errors import DataError, FileFormatError, PyHiTSError, PyHiTSWarning
 
 h5py = pytest.importorskip("h5py")

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from pyhits.data.trajectories import Trajectories
 
 
+#: Rows at the ends of recordings on disk that are read, where all of them are too many.
+_ENDS = 1000
+
+
 def stepping() -> tuple[Panel, ...]:
     """Return the options of :meth:`HiTS.forecast` and :meth:`HiTS.forecast_from`."""
     options = (
@@ -130,7 +134,8 @@ def forecast(
         check_intervals(loaded, how["interval"], steps, out)
     # Forecasts go on from the end of a recording that is cut, or start where it begins.
     pieces = slice(0, 1) if after is None else slice(-1, None) if last is None else None
-    files = Files(how_to_read, repairs, loaded, pieces, quiet)
+    end = 0 if last is not None else _ENDS if start is None else -_ENDS
+    files = Files(how_to_read, repairs, loaded, pieces, quiet, end)
     data = _to_start_from(files, recording, last, out)
     if mixed is None:
         own = {"inputs": inputs, "past_inputs": past_inputs}
@@ -171,13 +176,17 @@ def _check_after(
 def _is_streamed(out: Path, recording: Path, *, hybrid: bool) -> bool:
     """Check that the file can be written; return whether that is done while stepping."""
     from pyhits.data.files import EXTENSIONS
+    from pyhits.data.files.guard import is_zarr
+    from pyhits.data.files.like import MODELS
     from pyhits.hierarchy.writers import WRITERS
 
     check_not_read(out, recording)
-    streamed = not hybrid and out.suffix.lower() in WRITERS
-    if not streamed:
-        check_target(out, EXTENSIONS if hybrid else (*EXTENSIONS, *WRITERS))
-    return streamed
+    form = out.suffix.lower()
+    # A store is written with the dimensions of a recording that has some.
+    streamed = form in WRITERS and not (form == ".zarr" and recording.suffix.lower() in MODELS)
+    if hybrid or not streamed:
+        check_target(out, EXTENSIONS, is_zarr)
+    return streamed and not hybrid
 
 
 def _check_form(model: Any, out: Path) -> None:

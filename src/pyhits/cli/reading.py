@@ -31,6 +31,8 @@ class Files:
     pieces : slice, optional
         Which pieces of a recording that the repair cuts are wanted, such as the last.
     quiet : bool
+    end : int
+        Of :func:`~pyhits.data.files.read_ends`; 0 reads as :func:`pyhits.read`.
     """
 
     reading: Mapping[str, Any]
@@ -38,10 +40,11 @@ class Files:
     like: Any = None
     pieces: slice | None = None
     quiet: bool = False
+    end: int = 0
 
     def read(self, path: Path) -> Trajectories:
         """Read a file, and say what was mended."""
-        from pyhits.data.files import read
+        from pyhits.data.files import read, read_ends
         from pyhits.data.files.fields import AUTO, field_shape
         from pyhits.data.files.media import FILMS, SOUNDS
         from pyhits.data.files.reading import FIELDS
@@ -51,6 +54,8 @@ class Files:
         skipped = () if extension in FIELDS else ("grid",)
         reading = {name: v for name, v in self.reading.items() if name not in skipped}
         if not self.repairs or extension in (*SOUNDS, *FILMS):
+            if self.end:
+                return read_ends(path, self.end, like=self.like, **reading)
             return read(path, like=self.like, **reading)
         if isinstance(reading.get("grid"), str) and reading["grid"] == AUTO:
             data = replace(self, reading=reading | {"grid": None}).read(path)

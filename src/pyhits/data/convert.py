@@ -9,6 +9,7 @@ import numpy as np
 
 from pyhits.data.labelled import from_xarray, is_labelled
 from pyhits.data.pieces import Pieces, check_step, common_step, from_array, is_of, step_rounding
+from pyhits.data.sampling import Sampling, parts_of_labelled
 from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
 from pyhits.data.tables.frames import from_frame, is_frame
 from pyhits.data.times.reading import joined_axes
@@ -50,13 +51,23 @@ def to_pieces(
     elif is_frame(data):
         pieces = from_frame(data, choice=choice, raw=raw)
     elif is_labelled(data):
-        pieces = from_xarray(data, raw=raw, style=choice.style)
+        pieces = _from_labelled(data, raw=raw, choice=choice)
     elif isinstance(data, (list, tuple)) and data and _is_trajectory(data[0]):
         pieces = _from_list(data, raw=raw, choice=choice)
     else:
         pieces = from_array(as_numeric(data, what="The data", missing=raw))
     check_step(dt, pieces.dt, step_rounding(pieces))
     pieces.dt = pieces.dt if pieces.dt is not None else dt
+    return pieces
+
+
+def _from_labelled(data: Any, *, raw: bool, choice: ColumnChoice) -> Pieces:
+    """An xarray object, or stretches of one that is too large."""
+    parts = parts_of_labelled(data, Sampling())
+    if parts is None:
+        return from_xarray(data, raw=raw, style=choice.style)
+    pieces = _from_list(parts.items, raw=raw, choice=choice)
+    pieces.notes.append(parts.note)
     return pieces
 
 
@@ -99,5 +110,6 @@ def _from_list(items: Any, *, raw: bool = False, choice: ColumnChoice = ALL_COLU
     if times and axis.has_dates:
         firsts = joined_axes([p.axis for p in parts], [0.0] * len(parts))[1]
         times = [t + first for t, first in zip(times, firsts, strict=True)]
-    names = parts[0].feature_names
-    return Pieces(arrays, None, dt, names, moved, times=times or None, axis=axis)
+    names, grid = parts[0].feature_names, parts[0].grid
+    grid = grid if all(part.grid == grid for part in parts) else None
+    return Pieces(arrays, None, dt, names, moved, grid, times=times or None, axis=axis)

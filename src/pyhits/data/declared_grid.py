@@ -80,21 +80,26 @@ class DeclaredGrid:
 
     def rows(self, data: Any) -> Any:
         """Return arrays whose last axes are this grid's as rows, and everything else as it is."""
-        sizes = self.shape if self.grid is None else self.grid.shape
-        if not sizes or hasattr(data, "dims") or hasattr(data, "columns"):
+        if hasattr(data, "dims") or hasattr(data, "columns"):
             return data
         if isinstance(data, (list, tuple)):
             return (
                 [self.rows(item) for item in data] if data and hasattr(data[0], "shape") else data
             )
-        found, n = tuple(getattr(data, "shape", ())), len(sizes)
+        n = self.n_row_axes(tuple(getattr(data, "shape", ())))
+        return _joined(data, n)
+
+    def n_row_axes(self, shape: tuple[int, ...]) -> int:
+        """Return how many of an array's last axes are those of a row: 1 where that is not said."""
+        sizes = self.shape if self.grid is None else self.grid.shape
+        if not sizes:
+            return 1
+        n = len(sizes)
         several = self.grid is not None and self.grid.n_channels > 1
-        if found[-n:] == sizes and not several:
-            return _joined(data, n)
-        channels = found[-1] if self.grid is None and found else self._n_channels
-        if len(found) > n and found[-n - 1 :] == (*sizes, channels):
-            return _joined(data, n + 1)
-        return data
+        if shape[-n:] == sizes and not several:
+            return n
+        channels = shape[-1] if self.grid is None and shape else self._n_channels
+        return n + 1 if len(shape) > n and shape[-n - 1 :] == (*sizes, channels) else 1
 
     @property
     def _n_channels(self) -> int:

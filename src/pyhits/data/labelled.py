@@ -36,7 +36,7 @@ _AXIS = re.compile(
 )
 
 #: Fewest points of the one axis of a field.
-_FEWEST = 8
+FEWEST_POINTS = 8
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def grid_of(data: Any, layout: Layout) -> Grid | None:
         return None
     if any(_UNORDERED.fullmatch(d) or _is_channel(data, d) for d in axes):
         return None
-    if len(axes) == 1 and not (data.sizes[axes[0]] >= _FEWEST and _is_axis(data, axes[0])):
+    if len(axes) == 1 and not (data.sizes[axes[0]] >= FEWEST_POINTS and _is_axis(data, axes[0])):
         return None
     channels = layout.variables if len(layout.variables) > 1 else _labels(data, layout.channel)
     one = layout.variables[0] if layout.variables else getattr(data, "name", None)
@@ -210,18 +210,27 @@ def _is_axis(data: Any, dim: str) -> bool:
     """Tell whether a dimension is an axis by its name, or by coordinates that only an axis has."""
     points = _coordinates(data, dim)
     counts = points is not None and np.array_equal(points, points[0] + np.arange(len(points)))
-    return _AXIS.fullmatch(dim) is not None or (points is not None and not counts)
+    return is_axis_name(dim) or (points is not None and not counts)
 
 
 def _coordinates(data: Any, dim: str) -> np.ndarray | None:
     """Return where the points of a dimension lie, if these are numbers that rise or fall."""
     if dim not in data.coords or data.coords[dim].dtype.kind not in "fiu":
         return None
-    points = np.asarray(data.coords[dim].values, dtype=np.float64)
+    return rising_or_falling(data.coords[dim].values)
+
+
+def is_axis_name(name: str) -> bool:
+    """Tell whether a name is that of an axis of a field."""
+    return _AXIS.fullmatch(name) is not None
+
+
+def rising_or_falling(values: Any) -> np.ndarray | None:
+    """Return coordinates, shape ``(n,)``, if they are numbers that rise or fall throughout."""
+    points = np.asarray(values, dtype=np.float64)
     steps = np.diff(points)
-    return (
-        points if np.isfinite(points).all() and ((steps > 0).all() or (steps < 0).all()) else None
-    )
+    is_one_way = (steps > 0).all() or (steps < 0).all()
+    return points if np.isfinite(points).all() and is_one_way else None
 
 
 def _runs_and_time(dims: Sequence[str]) -> tuple[str | None, str | None]:

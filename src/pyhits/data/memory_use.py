@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyhits.data.files.limits import in_words, memory
+from pyhits.data.limits import in_words, memory
 from pyhits.errors import ArgumentError
 
 #: Part of the memory that a result and what it is made of may take.

@@ -15,6 +15,7 @@ from pyhits.data.grid import Grid
 from pyhits.data.packing import as_noise_level, as_number, as_starts, feature_names_of, pack, take
 from pyhits.data.pieces import Pieces
 from pyhits.data.recordings import RowsOf, parts_by_time, recording_numbers, split_numbers
+from pyhits.data.sampling import as_rows
 from pyhits.data.statistics import feature_table, mean_variance, spread, with_noise
 from pyhits.data.tables.column_choice import ColumnChoice
 from pyhits.data.times import TimeAxis
@@ -91,7 +92,7 @@ class Trajectories:
     ) -> None:
         choice = ColumnChoice.checked(time_format=time_format, time_zone=time_zone)
         declared = DeclaredGrid.of(grid)
-        given = data.as_pieces() if isinstance(data, Trajectories) else declared.rows(data)
+        given = data.as_pieces() if isinstance(data, Trajectories) else as_rows(data, dt, declared)
         pieces = to_pieces(given, dt, choice=choice)
         for note in pieces.notes:
             warn(note)
@@ -118,15 +119,13 @@ class Trajectories:
         pieces.axis = self.axis
         return pieces
 
-    def _like(
-        self, values: np.ndarray, lengths: np.ndarray, start_times: np.ndarray
-    ) -> Trajectories:
+    def _like(self, values: np.ndarray, lengths: np.ndarray, starts: np.ndarray) -> Trajectories:
         """Wrap rows that are known to be sound, with the step and names of these."""
         new = copy.copy(self)
         new.values = values.view()
         new.values.flags.writeable = False
         new.offsets = np.concatenate([[0], np.cumsum(lengths)])
-        new.start_times = start_times
+        new.start_times = starts
         return new
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyhits.data.files.limits import in_words, memory
+from pyhits.data.limits import in_words, memory
 from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.encoders.blocks import Blocks
 from pyhits.encoders.pod import POD

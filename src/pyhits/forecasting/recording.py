@@ -10,6 +10,7 @@ import numpy as np
 
 from pyhits.coordinates.starts import Starts, is_single, last_rows, positions
 from pyhits.data.containers import as_recording, dates_of
+from pyhits.data.sampling import last_labelled
 from pyhits.data.single_rows import n_rows, twice
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
@@ -20,6 +21,10 @@ from pyhits.util.progress import say
 
 #: Forecasts starts, as :meth:`pyhits.TimeStepper.forecast` does.
 Forecaster = Callable[..., np.ndarray | Forecast]
+
+
+#: Rows at the end of an xarray object on disk that are looked at, besides those of a state.
+_ENDS = 1000
 
 
 def forecast_recording(
@@ -41,7 +46,7 @@ def forecast_recording(
         Of that forecast.
     """
     own = model.coordinates
-    rows = own.rows(recording)
+    rows = own.rows(last_labelled(recording, own.history + _ENDS))
     single = is_single(rows)
     if denoise_start and own.inputs is not None:
         raise ArgumentError("denoise_start is not for models with inputs.")

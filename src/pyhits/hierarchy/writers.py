@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.files.guard import is_zarr
 from pyhits.errors import ArgumentError
 from pyhits.util.atomic import write_bytes
 from pyhits.util.extras import need
@@ -171,7 +172,7 @@ class ZarrWriter(Writer):
         return super().read_record() if found is None else dict(found.attrs)
 
     def _remove_folder(self, path: Path) -> None:
-        if not any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
+        if not is_zarr(path):
             raise ArgumentError(f"Cannot write {path}: it is a folder, and no Zarr array.")
         shutil.rmtree(path)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from pyhits.data.files.limits import in_words, memory
+from pyhits.data.limits import in_words, memory
 from pyhits.errors import ArgumentError
 from pyhits.training.recipe import Recipe
 

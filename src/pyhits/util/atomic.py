@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from pyhits.errors import ArgumentError, FileFormatError, PyHiTSError
 
+MayReplace = Callable[[Path], bool]
+
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, may_replace: MayReplace = lambda folder: False) -> Iterator[Path]:
     """Give a temporary path beside ``path`` and move it there once it is written in full.
 
     A reader never sees half a file, and a failed write leaves the old file as it was. The new one
     has its mode; where ``path`` is a link, the file that it leads to is replaced.
+
+    Parameters
+    ----------
+    path : Path
+    may_replace : callable
+        Of folders, as Zarr stores are: tells whether one that is there may be replaced.
     """
-    target, mode = _target(path)
+    target, mode = _target(path, may_replace)
     temporary = target.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if mode is not None:
             temporary.chmod(mode)
-        temporary.replace(target)
+        if temporary.is_dir() and target.exists():
+            old = temporary.with_name(f"{temporary.name}.old")
+            target.replace(old)
+            temporary.replace(target)
+            _remove(old)
+        else:
+            temporary.replace(target)
     except PyHiTSError:
         raise
     except Exception as error:  # as in reading: h5py, scipy and others have their own errors
@@ -36,11 +51,18 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
 
 
-def _target(path: Path) -> tuple[Path, int | None]:
-    """Return the file that a path leads to, and its mode; None if there is no such file yet.
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _target(path: Path, may_replace: MayReplace) -> tuple[Path, int | None]:
+    """Return the file that a path leads to, and its mode; None for a folder, or if none is there.
 
     Raises
     ------
@@ -55,6 +77,8 @@ def _target(path: Path) -> tuple[Path, int | None]:
     except (OSError, RuntimeError) as error:  # a link that leads to itself, a name too long
         raise FileFormatError(f"Cannot write {path}: {first_line(error)}.") from None
     if stat.S_ISDIR(mode):
+        if may_replace(target):
+            return target, None
         raise FileFormatError(f"Cannot write {path}: it is a folder.")
     if not stat.S_ISREG(mode):
         raise FileFormatError(f"Cannot write {path}: it is a device or a pipe, not a file.")
@@ -72,13 +96,19 @@ def check_not_read(path: Path, read: Path) -> None:
         )
 
 
-def check_target(path: str | Path, suffixes: Collection[str] = ()) -> None:
+def check_target(
+    path: str | Path,
+    suffixes: Collection[str] = (),
+    may_replace: MayReplace = lambda folder: False,
+) -> None:
     """Raise at once if a file could not be written to ``path`` after a long computation.
 
     Parameters
     ----------
     suffixes : collection of str
         Allowed extensions, with their dots; any if there are none.
+    may_replace : callable
+        As of :func:`replacing`.
 
     Raises
     ------
@@ -91,7 +121,7 @@ def check_target(path: str | Path, suffixes: Collection[str] = ()) -> None:
     if suffixes and path.suffix.lower() not in suffixes:
         known = ", ".join(sorted(set(suffixes)))
         raise ArgumentError(f"Expected {str(path)!r} to end in one of {known}.")
-    with contextlib.suppress(_TriedError), replacing(path) as temporary:
+    with contextlib.suppress(_TriedError), replacing(path, may_replace) as temporary:
         temporary.touch()
         raise _TriedError
 

@@ -19,13 +19,15 @@ from pyhits.data.files import (
     parquet,
     sound,
     text,
+    zarrs,
 )
 from pyhits.data.files.fields import AUTO, field_shape
-from pyhits.data.files.guard import as_path, existing_file
-from pyhits.data.files.limits import TOO_LARGE, in_words, memory
+from pyhits.data.files.guard import as_path, existing_file, is_zarr
+from pyhits.data.files.like import MODELS, WRITTEN, write_like
 from pyhits.data.files.media import FILMS
 from pyhits.data.files.reading import TEXTS, Reading
 from pyhits.data.grid import Grid
+from pyhits.data.limits import TOO_LARGE, in_words, memory
 from pyhits.data.pieces import Pieces, check_step, step_rounding, with_features
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, FileFormatError
@@ -54,6 +56,7 @@ _FORMATS = {
     ".h5": _HDF5,
     ".hdf5": _HDF5,
     ".nc": _Format(netcdf.read, netcdf.write),
+    ".zarr": _Format(zarrs.read, zarrs.write),
     ".wav": _Format(sound.read, sound.write),
     **dict.fromkeys(FILMS, _Format(film.read, film.write)),
 }
@@ -86,6 +89,7 @@ def read(
     height: int | None = None,
     grey: bool = False,
     stretch: tuple[float, float] | None = None,
+    max_bytes: float | None = None,
 ) -> Trajectories:
     """Read trajectories from a file.
 
@@ -94,9 +98,11 @@ def read(
     others are features. In a text table without a header the first of several columns is the time
     if it increases uniformly over 3 rows or more.
 
-    Archives (.npz .mat .h5 .hdf5 .nc) hold named arrays: a vector ``t`` or ``time`` (or a scalar
-    ``dt``), and one array ``(time, feature)`` or ``(trajectory, time, feature)``. Data that lie
-    ``(feature, time)`` are transposed if the times say so. A .npy file is one such array.
+    Archives (.npz .mat .h5 .hdf5 .nc .zarr) hold named arrays: a vector ``t`` or ``time`` (or a
+    scalar ``dt``), and one array ``(time, feature)`` or ``(trajectory, time, feature)``. Data that
+    lie ``(feature, time)`` are transposed if the times say so. Where vectors such as ``x``, ``y``,
+    ``lat`` or ``lon`` fit all other axes, the rows lie on a grid, and several arrays of one shape
+    are its channels. A .npy file is one such array.
 
     Sounds (.wav) hold one feature a channel, between -1 and 1, in float64. Films (.mp4 .mov .avi
     .mkv .webm .gif) hold one row a frame, ``height * width * 3`` numbers from 0 to 255 in float32,
@@ -152,6 +158,10 @@ def read(
         Read a film without its colours, ``height * width`` numbers a frame.
     stretch : tuple of float, optional
         From when to when, in seconds, to read a sound or film; ``(2, 4.5)``.
+    max_bytes : float, optional
+        Bytes of an array in a .npy, .h5, .nc, .zarr or MATLAB 7.3 file up to which it is read
+        whole; 1e9 by default. Stretches of rows that are spread evenly over all runs and times
+        stand for a larger one, a quarter of these bytes, and a warning says so.
 
     Raises
     ------
@@ -185,7 +195,35 @@ def read(
         height=height,
         grey=grey,
         stretch=stretch,
-    ).of_file(as_path(path))
+        max_bytes=max_bytes,
+    )
+    return _read(path, reading, feature_names, is_auto=is_auto)
+
+
+def read_ends(path: str | os.PathLike[str], end: int, **options: Any) -> Trajectories:
+    """Read what forecasts start from or go on from.
+
+    Parameters
+    ----------
+    end : int
+        Rows at the end of each run, or, below 0, at its beginning, that are read of what is too
+        large to be read whole.
+    **options
+        Of :func:`read`.
+    """
+    is_auto = options.get("grid") == AUTO
+    own = {**options, "grid": None if is_auto else options.get("grid")}
+    return _read(path, replace(Reading.of(**own), end=end), None, is_auto=is_auto)
+
+
+def _read(
+    path: str | os.PathLike[str],
+    reading: Reading,
+    feature_names: Sequence[str] | None,
+    *,
+    is_auto: bool,
+) -> Trajectories:
+    reading = reading.of_file(as_path(path))
     with naming(as_path(path)):
         data = _trajectories(path, reading, feature_names)
         looks_like = is_auto and as_path(path).suffix.lower() == ".npy"
@@ -262,7 +300,9 @@ def write(
     trajectories : Trajectories
     path : str or path
     like : str or path, optional
-        A text table: another is written with its separator and its decimals.
+        A text table: another is written with its separator and its decimals. A NetCDF file or a
+        Zarr store: .nc, .h5 and .zarr are written with its dimensions, coordinates and attributes,
+        if the trajectories are rows of its variables.
 
     Returns
     -------
@@ -287,13 +327,19 @@ def write(
     file = as_path(path)
     form = _format(file)
     model = None if like is None else existing_file(like)
-    both_are_texts = model is not None and {model.suffix.lower(), file.suffix.lower()} <= {*TEXTS}
-    with replacing(file) as temporary:
-        if both_are_texts:
-            text.write(trajectories, temporary, model)
-        else:
+    with replacing(file, is_zarr) as temporary:
+        if model is None or not _written_like(trajectories, temporary, model):
             form.write(trajectories, temporary)
     return file
+
+
+def _written_like(trajectories: Trajectories, path: Path, model: Path) -> bool:
+    """Write trajectories in the manner of another file; tell whether there is one."""
+    of, to = model.suffix.lower(), path.suffix.lower()
+    if of in TEXTS and to in TEXTS:
+        text.write(trajectories, path, model)
+        return True
+    return of in MODELS and to in WRITTEN and write_like(trajectories, path, model)
 
 
 def _format(path: Path) -> _Format:

@@ -13,8 +13,8 @@ import numpy as np
 from pyhits.data.files.choose import choose
 from pyhits.data.files.guard import NPY, NPZ, expect_kind, parsing
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays
-from pyhits.data.files.limits import array_bytes, expect_to_fit
 from pyhits.data.files.reading import Reading
+from pyhits.data.limits import array_bytes, expect_to_fit
 from pyhits.data.pieces import Pieces
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
@@ -57,8 +57,9 @@ def read_npy(path: Path, wanted: Reading) -> Pieces:
         with path.open("rb") as stream:
             shape, dtype = _header(stream)
             there = path.stat().st_size - stream.tell()
-        _check_array("the array", shape, dtype, there)
-        array = np.load(path, allow_pickle=False)
+        is_large = array_bytes(shape, dtype) > wanted.sampling.max_bytes
+        _check_array("the array", shape, dtype, there, fits=not is_large)
+        array = np.load(path, allow_pickle=False, mmap_mode="r" if is_large else None)
         return choose({"the array": array}, replace(wanted, variable="the array"))
 
 
@@ -117,13 +118,17 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def _check_array(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], there: int) -> None:
+def _check_array(
+    name: str, shape: tuple[int, ...], dtype: np.dtype[Any], there: int, *, fits: bool = True
+) -> None:
     """Raise an error if the values are no numbers, are not all there, or do not fit.
 
     Parameters
     ----------
     there : int
         Bytes that follow the header.
+    fits : bool
+        Whether it is to be read whole.
     """
     if dtype.hasobject:
         raise DataError(_PICKLED)
@@ -132,4 +137,5 @@ def _check_array(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], there:
             f"the header of {name} says the shape {shape}, {math.prod(shape) * dtype.itemsize} "
             f"bytes, but only {there} follow"
         )
-    expect_to_fit(array_bytes(shape, dtype), f"{name[0].upper()}{name[1:]} {shape}")
+    if fits:
+        expect_to_fit(array_bytes(shape, dtype), f"{name[0].upper()}{name[1:]} {shape}")

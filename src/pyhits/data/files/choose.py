@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from pyhits.data.convert import to_pieces
+from pyhits.data.files.axes import grid_of
 from pyhits.data.files.conventions import text_of
+from pyhits.data.files.in_parts import in_parts
 from pyhits.data.files.reading import Reading
 from pyhits.data.files.records import columns as table_columns
 from pyhits.data.files.records import the_only_table
 from pyhits.data.files.steps import says_step, set_step
 from pyhits.data.pieces import Pieces, set_times
+from pyhits.data.sampling import Parts
 from pyhits.data.tables.assemble import from_columns
 from pyhits.data.tables.time_column import holds_dates, rise_of
 from pyhits.data.tables.time_names import is_count_name, is_time_name, time_name
@@ -46,45 +49,88 @@ def choose(
     DataError
         No array or several could be the data, or the times match no axis of it.
     """
-    pieces, used = _laid_out(arrays, wanted)
+    pieces, used, parts = _laid_out(arrays, wanted)
     has_times = pieces.dt is not None or pieces.times is not None
     if not has_times and wanted.time_column != "none":
         said = {**(facts or {}), **_attributes(arrays[used[0]]), **arrays}
         said = {name: value for name, value in said.items() if name not in used}
         set_step(pieces, said, used[0].rpartition("/")[0], wanted.dt)
+    if parts is not None:
+        pieces.notes.append(parts.note)
+        if not has_times:
+            pieces.start_times = parts.begins * (pieces.dt or wanted.dt or 1.0)
     return pieces
 
 
-def _laid_out(arrays: Mapping[str, Any], wanted: Reading) -> tuple[Pieces, list[str]]:
-    """Return data and times that were picked, and the names of the arrays that hold them."""
+def _laid_out(arrays: Mapping[str, Any], wanted: Reading) -> tuple[Pieces, list[str], Parts | None]:
+    """Return data and times that were picked, what holds them, and stretches of large ones."""
     table = the_only_table(arrays, wanted.variable)
     if table is not None:
         columns = table_columns(np.asarray(arrays[table]).ravel())
         where = f"the table {table!r}"
         made = from_columns(*columns, where=where, choice=wanted.choice, raw=wanted.raw)
-        return made, [table]
+        return made, [table], None
     time = _time_name(arrays, wanted)
-    name = _data_name(arrays, time, wanted.variable)
-    values = as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}", missing=wanted.raw)
-    values = wanted.grid.rows(values)
+    names = _data_names(arrays, time, wanted.variable)
+    name = names[0]
+    large = in_parts(arrays, names, time, wanted)
+    if large is not None:
+        pieces, parts = large
+        if time is not None:
+            every = np.asarray(arrays[time]).ravel()
+            ends = parts.begins + [len(rows) for rows in pieces.arrays]
+            vectors = [every[a:b] for a, b in zip(parts.begins, ends, strict=True)]
+            labels = [f"{time!r}, trajectory {k}" for k in range(len(vectors))]
+            _set_times(pieces, arrays, time, vectors, labels, wanted)
+        return pieces, names if time is None else [*names, time], parts
+    values = _values(arrays, names, wanted)
     if isinstance(wanted.time_column, int):
-        return _with_time_column(values, wanted.time_column, name, wanted), [name]
+        return _with_time_column(values, wanted.time_column, name, wanted), names, None
     if time is None:
-        return to_pieces(values), [name]
-    times = np.asarray(arrays[time])
+        return _as_field(values, arrays, names) or to_pieces(values), names, None
+    pieces = _with_times(arrays, values, names, time, wanted)
+    return pieces, [*names, time], None
+
+
+def _with_times(
+    arrays: Mapping[str, Any],
+    values: np.ndarray,
+    names: Sequence[str],
+    time: str,
+    wanted: Reading,
+) -> Pieces:
+    """Lay data out along their times."""
+    name, times = names[0], np.asarray(arrays[time])
     if times.ndim == 2 and min(times.shape) > 1:
         if times.shape != values.shape[:2]:
             raise DataError(_mismatch(times, time, values, name))
         pieces = to_pieces(values.reshape(*times.shape, -1))
+        pieces.grid = grid_of(arrays, names, values.shape[2:])
         vectors, labels = list(times), [f"{time!r}, trajectory {k}" for k in range(len(times))]
     else:
-        pieces = to_pieces(_oriented(values, times, time, name))
+        turned = _oriented(values, times, time, name)
+        lead = 2 if turned is values and values.ndim > 2 and values.shape[1] == times.size else 1
+        pieces = to_pieces(turned.reshape(*turned.shape[:lead], -1))
+        is_last = lead == 1 and values.shape[0] != times.size
+        pieces.grid = grid_of(arrays, names, turned.shape[lead:], reverse=is_last)
         vectors, labels = [times.ravel()], [repr(time)]
+    _set_times(pieces, arrays, time, vectors, labels, wanted)
+    return pieces
+
+
+def _set_times(
+    pieces: Pieces,
+    arrays: Mapping[str, Any],
+    time: str,
+    vectors: list[Any],
+    labels: list[str],
+    wanted: Reading,
+) -> None:
+    """Give pieces the times of an array, in the units that it says."""
     facts = _attributes(arrays[time])
     units = {name: text_of(facts[name]) for name in ("units", "calendar") if name in facts}
     style = replace(wanted.choice.style, **units)
     set_times(pieces, vectors, labels, raw=wanted.raw, name=base_name(time), style=style)
-    return pieces, [name, time]
 
 
 def _attributes(array: Any) -> Mapping[str, Any]:
@@ -201,9 +247,20 @@ def _by_values(arrays: Mapping[str, Any], wanted: Reading) -> list[str]:
     return [name for name in rising if rank[name] == rank[rising[0]]]
 
 
-def _data_name(arrays: Mapping[str, Any], time: str | None, variable: str | None) -> str:
+def _values(arrays: Mapping[str, Any], names: Sequence[str], wanted: Reading) -> np.ndarray:
+    """Return the data, those of several arrays as the last axis."""
+    parts = [
+        as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}", missing=wanted.raw)
+        for name in names
+    ]
+    rows = wanted.grid.rows(parts[0] if len(parts) == 1 else np.stack(parts, axis=-1))
+    return np.asarray(rows)
+
+
+def _data_names(arrays: Mapping[str, Any], time: str | None, variable: str | None) -> list[str]:
+    """Return the array that is the data, or several that are channels of one grid."""
     if variable is not None:
-        return named(arrays, variable, "variable")
+        return [named(arrays, variable, "variable")]
     numeric = {
         name: array
         for name, array in arrays.items()
@@ -218,8 +275,8 @@ def _data_name(arrays: Mapping[str, Any], time: str | None, variable: str | None
     if not candidates:
         # Truth values are masks where there is anything else.
         candidates = {n: a for n, a in arrays.items() if a.dtype.kind == "b" and len(a.shape)}
-    if len(candidates) == 1:
-        return next(iter(candidates))
+    if len(candidates) == 1 or _are_channels(arrays, candidates, time):
+        return list(candidates)
     if not candidates:
         raise DataError(
             f"Expected an array of numbers, found {listing(arrays)}. Python objects and "
@@ -231,15 +288,38 @@ def _data_name(arrays: Mapping[str, Any], time: str | None, variable: str | None
     )
 
 
+def _are_channels(
+    arrays: Mapping[str, Any], candidates: Mapping[str, Any], time: str | None
+) -> bool:
+    """Tell whether arrays are of one shape, whose axes all have coordinates in the file."""
+    shapes = {tuple(array.shape) for array in candidates.values()}
+    if time is None or len(shapes) != 1 or len({n.rpartition("/")[0] for n in candidates}) != 1:
+        return False
+    shape, n = shapes.pop(), max(arrays[time].shape, default=0)
+    at = next((k for k in (1, 0) if len(shape) > k + 1 and shape[k] == n), None)
+    if at is None:
+        return False
+    return grid_of(arrays, list(candidates), (*shape[at + 1 :], len(candidates))) is not None
+
+
 def _oriented(values: np.ndarray, times: np.ndarray, time: str, name: str) -> np.ndarray:
-    """Return data as ``(time, feature)`` or ``(trajectory, time, feature)``."""
+    """Return data as ``(time, ...)`` or ``(trajectory, time, ...)``."""
     n = times.size
     axes = [k for k, length in enumerate(values.shape) if length == n]
     if not axes:
         raise DataError(_mismatch(times, time, values, name))
-    if values.ndim > 2 and 1 in axes:
-        return values.reshape(values.shape[0], n, -1)
-    return np.moveaxis(values, axes[0], 0).reshape(n, -1)
+    return values if values.ndim > 2 and 1 in axes else np.moveaxis(values, axes[0], 0)
+
+
+def _as_field(values: np.ndarray, arrays: Mapping[str, Any], names: Sequence[str]) -> Pieces | None:
+    """Return data without times whose last axes have coordinates; None where they have not."""
+    for lead in (1, 2):
+        grid = grid_of(arrays, names, values.shape[lead:]) if values.ndim > lead else None
+        if grid is not None:
+            pieces = to_pieces(values.reshape(*values.shape[:lead], -1))
+            pieces.grid = grid
+            return pieces
+    return None
 
 
 def _mismatch(times: np.ndarray, time: str, values: np.ndarray, name: str) -> str:

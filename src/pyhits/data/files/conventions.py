@@ -19,6 +19,9 @@ _CODES = ("_FillValue", "missing_value", "FillValue", "fill_value", "MissingValu
 #: Attributes with the range of sound values.
 _RANGES = ("valid_range", "valid_min", "valid_max")
 
+#: All attributes that say how numbers are stored.
+CODING = frozenset((*_CODES, *_RANGES, "scale_factor", "add_offset", "_Unsigned"))
+
 #: What NetCDF fills with where nothing was written and no attribute says otherwise, by type.
 _DEFAULT_FILLS = {
     "f4": 9.969209968386869e36,

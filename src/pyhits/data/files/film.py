@@ -17,10 +17,10 @@ from pyhits.data.files.guard import (
     expect_kind,
     parsing,
 )
-from pyhits.data.files.limits import expect_to_fit
 from pyhits.data.files.media import beyond, the_only_one
 from pyhits.data.files.reading import Reading
 from pyhits.data.grid import Grid
+from pyhits.data.limits import expect_to_fit
 from pyhits.data.pieces import Pieces
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, FileFormatError, warn

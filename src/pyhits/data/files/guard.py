@@ -49,15 +49,14 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def existing_file(path: Any) -> Path:
-    """Return ``path`` as a Path to a file that is there and not empty."""
+    """Return ``path`` as a Path to a file that is there and not empty, or to a Zarr store."""
     file = as_path(path)
     try:
         if file.is_dir():
-            if file.suffix == ".zarr":
-                raise FileFormatError(
-                    f"{file} is a Zarr store, which is not read as a file: "
-                    "pyhits.Trajectories(zarr.open_array(path)[:], dt) takes an array of it."
-                )
+            if file.suffix.lower() == ".zarr":
+                if is_zarr(file):
+                    return file
+                raise FileFormatError(f"Expected a Zarr store, got {file}, which holds none.")
             raise FileFormatError(f"Expected a file, got the folder {file}.")
         if not file.exists():
             place = "" if file.is_absolute() else f" in the folder {Path.cwd()}"
@@ -74,6 +73,11 @@ def existing_file(path: Any) -> Path:
     if empty:
         raise FileFormatError(f"{file} is empty (0 bytes); write or copy it again.")
     return file
+
+
+def is_zarr(path: Path) -> bool:
+    """Tell whether a folder is a Zarr store."""
+    return any((path / name).is_file() for name in ("zarr.json", ".zarray", ".zgroup"))
 
 
 def as_path(path: Any) -> Path:

@@ -20,8 +20,8 @@ from pyhits.data.files.guard import (
 )
 from pyhits.data.files.heaps import check_heaps
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays
-from pyhits.data.files.limits import array_bytes, expect_to_fit
 from pyhits.data.files.reading import Reading
+from pyhits.data.limits import array_bytes, expect_to_fit
 from pyhits.data.pieces import Pieces
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, FileFormatError
@@ -78,6 +78,13 @@ class StoredArray:
         self.attributes = dataset.attrs
         self._dataset = dataset
         self._raw = raw
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """Read a part."""
+        check_stored(self._dataset)
+        unwritten(self._dataset, raw=False)
+        name = self._dataset.name.lstrip("/")
+        return decoded(np.asarray(self._dataset[index]), self.attributes, f"array {name!r}")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         name = self._dataset.name.lstrip("/")

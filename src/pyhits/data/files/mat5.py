@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyhits.data.files.limits import array_bytes, expect_to_fit
+from pyhits.data.limits import array_bytes, expect_to_fit
 
 _MATRIX, _COMPRESSED = 14, 15
 

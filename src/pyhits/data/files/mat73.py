@@ -33,6 +33,10 @@ class Reversed:
         elif text_of(stored.attributes.get("MATLAB_class")) == "logical":
             self.dtype = np.dtype(bool)
 
+    def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray:
+        """Read a part, by an index of every axis."""
+        return self._stored[tuple(reversed(index))].T
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         values = np.asarray(self._stored)
         if self._is_complex:

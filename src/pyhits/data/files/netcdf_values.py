@@ -9,7 +9,7 @@ import numpy as np
 
 from pyhits.data.files.conventions import decoded, default_fill, filled, has_codes
 from pyhits.data.files.hdf5 import check_stored, is_dimension, links, unwritten
-from pyhits.data.files.limits import array_bytes, expect_to_fit
+from pyhits.data.limits import array_bytes, expect_to_fit
 from pyhits.errors import DataError
 
 

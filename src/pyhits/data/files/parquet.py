@@ -10,9 +10,9 @@ import numpy as np
 
 from pyhits.data.files.guard import PARQUET, expect_kind, parsing
 from pyhits.data.files.layout import as_axis
-from pyhits.data.files.limits import expect_to_fit
 from pyhits.data.files.reading import Reading
 from pyhits.data.files.table import column_names
+from pyhits.data.limits import expect_to_fit
 from pyhits.data.pieces import Pieces, step_rounding
 from pyhits.data.tables.frames import from_frame
 from pyhits.data.times import TimeAxis

@@ -13,13 +13,14 @@ import numpy as np
 
 from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.files.media import FILMS, SOUNDS
+from pyhits.data.sampling import MOST_BYTES, Sampling
 from pyhits.data.tables.column_choice import ALL_COLUMNS, COLUMN_OPTIONS, ColumnChoice
 from pyhits.errors import ArgumentError
 from pyhits.util.checks import as_count, as_positive, suggest
 
 #: Extensions of text tables, and of files of named arrays.
 TEXTS = (".csv", ".tsv", ".txt", ".dat")
-ARCHIVES = (".npz", ".mat", ".h5", ".hdf5", ".nc")
+ARCHIVES = (".npz", ".mat", ".h5", ".hdf5", ".nc", ".zarr")
 
 #: Extensions of files that may hold fields, arrays of three axes and more.
 FIELDS = (".npy", *ARCHIVES)
@@ -48,6 +49,8 @@ class Reading:
         What is read is read as its training data were.
     raw : bool
         Take the data as they are, to be mended: missing values as NaN, times unchecked.
+    end : int
+        Of :class:`~pyhits.data.sampling.Sampling`.
     """
 
     dt: float | None = None
@@ -61,8 +64,10 @@ class Reading:
     height: int | None = None
     grey: bool = False
     stretch: tuple[float, float] | None = None
+    max_bytes: float = MOST_BYTES
     model: Any = None
     raw: bool = False
+    end: int = 0
 
     @classmethod
     def of(cls, **options: Any) -> Reading:
@@ -73,7 +78,7 @@ class Reading:
         ArgumentError
             An option is unknown, or a value of the wrong kind.
         """
-        own = [f.name for f in fields(cls) if f.name not in ("choice", "model", "raw")]
+        own = [f.name for f in fields(cls) if f.name not in ("choice", "model", "raw", "end")]
         for name in options:
             known = [*own, *COLUMN_OPTIONS]
             if name not in known:
@@ -99,6 +104,11 @@ class Reading:
         if extension in FIELDS and not self.grid:
             return replace(self, grid=DeclaredGrid.of(model.coordinates.grid))
         return self
+
+    @property
+    def sampling(self) -> Sampling:
+        """What is read of data that are too large; those that are to be mended are read whole."""
+        return Sampling(math.inf if self.raw else self.max_bytes, self.end)
 
     @property
     def time_column(self) -> str | int | None:
@@ -179,4 +189,5 @@ _CHECKS: dict[str, Any] = {
     "height": lambda value: as_count(value, "height"),
     "grey": _as_switch("grey"),
     "stretch": _as_stretch,
+    "max_bytes": lambda value: as_positive(value, "max_bytes"),
 }

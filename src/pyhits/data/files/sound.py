@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from pyhits.data.files.guard import WAV, expect_kind, parsing
-from pyhits.data.files.limits import expect_to_fit
 from pyhits.data.files.media import stretch_of, the_only_one
 from pyhits.data.files.reading import Reading
 from pyhits.data.files.riff import SoundHeader, header, samples
+from pyhits.data.limits import expect_to_fit
 from pyhits.data.pieces import Pieces
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, FileFormatError, warn

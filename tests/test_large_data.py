@@ -1,0 +1,104 @@
+"""Data that are too large to be read: stretches of rows stand for all of them."""
+
+import itertools
+
+import h5py
+import numpy as np
+import pytest
+
+import pyhits
+from pyhits.data.declared_grid import DeclaredGrid
+from pyhits.data.sampling import Sampling, as_rows, parts_of_labelled
+from pyhits.errors import DataError
+
+xarray = pytest.importorskip("xarray")
+zarr = pytest.importorskip("zarr")
+dask = pytest.importorskip("dask.array")
+
+RUNS, TIMES, SHAPE = 4, 300, (6, 8)
+FIELD = np.arange(RUNS * TIMES * 48, dtype=np.float32).reshape(RUNS, TIMES, *SHAPE)
+AXES = {"y": np.arange(6) * 0.2, "x": np.arange(8) * 0.1}
+DATES = np.datetime64("2000-01-01", "ns") + np.arange(TIMES) * np.timedelta64(1, "D")
+
+
+def labelled():
+    dims = ("run", "time", "y", "x")
+    return xarray.DataArray(FIELD, coords={"time": DATES, **AXES}, dims=dims, name="u")
+
+
+def to_h5(path):
+    with h5py.File(path, "w") as file:
+        for name, array in {"u": FIELD, "t": np.arange(TIMES) * 0.5, **AXES}.items():
+            file[name] = array
+
+
+def to_plain_zarr(path):
+    zarr.save_array(path, FIELD)
+
+
+WRITERS = {
+    "a.zarr": lambda path: labelled().to_dataset().to_zarr(path, zarr_format=2),
+    "plain.zarr": to_plain_zarr,
+    "a.nc": lambda path: labelled().to_netcdf(path, engine="h5netcdf"),
+    "a.h5": to_h5,
+    "a.npy": lambda path: np.save(path, FIELD),
+}
+
+
+def expect_rows_of_the_field(found):
+    """Every piece is rows that follow each other in the run and at the times that it says."""
+    first = float(found.start_times.min())
+    for piece, start, run in zip(found, found.start_times, found.recordings, strict=True):
+        begin = round((start - first) / found.dt)
+        rows = FIELD[run, begin : begin + len(piece)]
+        np.testing.assert_array_equal(piece, rows.reshape(len(piece), -1))
+    assert set(found.recordings) == set(range(RUNS))
+    assert found.grid.shape == SHAPE
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_stretches_of_large_files_stand_for_them(tmp_path, name):
+    WRITERS[name](tmp_path / name)
+    said = {"dt": 0.5, "grid": SHAPE} if name in ("a.npy", "plain.zarr") else {}
+    with pytest.warns(pyhits.errors.PyHiTSWarning, match="Of 1200 rows .* 128 are read"):
+        found = pyhits.read(tmp_path / name, max_bytes=1e5, **said)
+    expect_rows_of_the_field(found)
+    assert found.values.nbytes <= 0.25 * 1e5
+    begins, last = found.split_time(0.2)  # each run is split, whatever its pieces
+    assert set(last.initial_states[:, 0] // (TIMES * 48)) == set(range(RUNS))
+    assert begins.n_rows > last.n_rows
+
+
+def test_arrays_of_dask_are_taken_in_stretches():
+    few = Sampling(1e5)
+    array = dask.from_array(FIELD, chunks=(1, 10, *SHAPE))
+    rows = as_rows(array, 0.5, DeclaredGrid.of(SHAPE), few)
+    with pytest.warns(pyhits.errors.PyHiTSWarning, match="Of 1200 rows"):
+        expect_rows_of_the_field(pyhits.Trajectories(rows, 0.5, grid=SHAPE))
+    parts = parts_of_labelled(labelled().copy(data=array), few)
+    np.testing.assert_array_equal(parts.items[0].values, FIELD[0, :16])
+    assert parts_of_labelled(labelled(), few) is None  # in memory already
+    whole = pyhits.Trajectories(array, 0.5, grid=SHAPE)
+    assert whole == pyhits.Trajectories(FIELD, 0.5, grid=SHAPE)
+
+
+def test_stretches_are_spread_over_runs_and_times():
+    sampling = Sampling(1e6)
+    assert sampling.stretches((4, 300, 48), np.float32) == []
+    for shape in [(1, 1000, 1000), (40, 100, 100), (100, 20, 1000), (3, 12, 20_000)]:
+        found = sampling.stretches(shape, np.float32)
+        rows = sum(end - begin for _, begin, end in found)
+        assert rows * shape[2] * 4 <= 1e6
+        assert all(0 <= begin < end <= shape[1] for _, begin, end in found)
+        together = sorted(found)
+        for one, other in itertools.pairwise(together):
+            assert other.run > one.run or other.begin >= one.end
+        assert len(found) == 1 or (found[0].run, found[-1].run) == (0, shape[0] - 1)
+    with pytest.raises(DataError, match="One row takes"):
+        sampling.stretches((1, 10, 10**6), np.float32)
+
+
+@pytest.mark.parametrize(("end", "begin"), [(20, TIMES - 20), (-20, 0)])
+def test_ends_of_large_data(end, begin):
+    found = Sampling(1e5, end).stretches((RUNS, TIMES, 48), np.float32)
+    assert [tuple(one) for one in found] == [(k, begin, begin + 20) for k in range(RUNS)]
