@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+#: Features that a table lists, at most.
+_MOST_LISTED = 200
+
 
 def mean_variance(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Return each feature's variance over time, averaged over the trajectories.
@@ -42,12 +45,19 @@ def with_noise(values: np.ndarray, sigma: np.ndarray, rng: np.random.Generator) 
 
 def feature_table(values: np.ndarray, names: Sequence[str]) -> list[str]:
     """Return the lines of the table, its heading first."""
+    left_out = len(names) - _MOST_LISTED
+    names, values = names[:_MOST_LISTED], values[:, :_MOST_LISTED]
     mean, std = values.mean(0, dtype=np.float64), spread(values)
     low, high = values.min(0), values.max(0)
     width = max(7, *(len(name) for name in names))
+    more = [f"and {left_out} more"] if left_out > 0 else []
     heading = f"{'feature':<{width}} {'min':>12} {'max':>12} {'mean':>12} {'std':>12}"
-    return [heading] + [
-        f"{name:<{width}} {low[k]:>12.5g} {high[k]:>12.5g} {mean[k]:>12.5g} {std[k]:>12.5g}"
-        + ("  constant" if low[k] == high[k] else "")
-        for k, name in enumerate(names)
-    ]
+    return (
+        [heading]
+        + [
+            f"{name:<{width}} {low[k]:>12.5g} {high[k]:>12.5g} {mean[k]:>12.5g} {std[k]:>12.5g}"
+            + ("  constant" if low[k] == high[k] else "")
+            for k, name in enumerate(names)
+        ]
+        + more
+    )
