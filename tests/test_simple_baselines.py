@@ -12,8 +12,12 @@ from sklearn.base import clone
 
 import pyhits
 from pyhits.baselines import (
+    NVAR,
+    Autoregression,
+    DLinear,
     DrivenLinear,
     DrivenPolynomial,
+    EchoState,
     Linear,
     Mean,
     Persistence,
@@ -279,3 +283,10 @@ def test_times_of_a_clock_have_their_unit_in_the_table(
     assert result.time_name(7200.0) == "2 hours"
     assert str(result).count("2 hours") == 2
     assert replace(result, axis=NUMBERS).time_name(7200.0) == "7200"
+
+
+@pytest.mark.parametrize("kind", [Linear, Polynomial, NVAR, DLinear, EchoState, Autoregression])
+def test_maps_of_all_features_are_refused_where_there_are_very_many(kind: Any) -> None:
+    data = Trajectories(np.zeros((3, 5000)))
+    with pytest.raises(ArgumentError, match=r"up to 4096 features, got 5000: take modes"):
+        kind().fit(data)

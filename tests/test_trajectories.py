@@ -276,3 +276,9 @@ def test_it_cannot_be_hashed_since_it_compares_by_value():
 def test_save_and_load_go_through_the_file_formats(tmp_path):
     held = Trajectories(make([3, 5], 2), 0.1)
     assert pyhits.read(pyhits.write(held, tmp_path / "data.npz")) == held
+
+
+def test_tables_of_very_many_features_are_short() -> None:
+    lines = Trajectories(np.zeros((3, 5000))).summary().splitlines()
+    assert len(lines) == 203
+    assert lines[-1] == "and 4800 more"

@@ -71,6 +71,7 @@ class Autoregression(_Stepped):
     """
 
     kind: ClassVar[str] = "ar"
+    most_features = 4096
     cost = 3
 
     @property
@@ -237,6 +238,7 @@ class NVAR(_Stepped):
     """
 
     kind: ClassVar[str] = "nvar"
+    most_features = 4096
     cost = 4
 
     @property

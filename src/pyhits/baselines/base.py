@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -40,6 +41,9 @@ class Baseline(BaseEstimator, ABC):  # type: ignore[misc]
     feature_names_ : tuple of str
     dt_ : float
     """
+
+    #: Features that it can be trained on, at most: its weights grow with their square.
+    most_features: ClassVar[float] = math.inf
 
     recipe: str
     scaling: Standardise | None
@@ -109,6 +113,11 @@ class Baseline(BaseEstimator, ABC):  # type: ignore[misc]
             raise ArgumentError("fit takes no targets; give validation data as validation=...")
         self._check_settings()
         train = as_trajectories(X, dt)
+        if train.n_features > self.most_features:
+            raise ArgumentError(
+                f"{type(self).__name__} is for up to {self.most_features} features, got "
+                f"{train.n_features}: take modes of them, POD(64).fit_transform(data)."
+            )
         self._begin = begin
         self.scaling_ = self._scaling(train)
         scaled = checks = [self.scaling_.transform(rows) for rows in train]

@@ -43,6 +43,7 @@ class DLinear(ChosenBaseline):
     """
 
     kind: ClassVar[str] = "dlinear"
+    most_features = 4096
     arrays: ClassVar[Mapping[str, Array]] = {**ChosenBaseline.arrays, "weights": Array(3)}
     cost = 3
 

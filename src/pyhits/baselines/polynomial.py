@@ -78,6 +78,7 @@ class Polynomial(SimpleBaseline):
     """
 
     kind: ClassVar[str] = "polynomial"
+    most_features = 4096
     arrays: ClassVar[Mapping[str, Array]] = {
         "map|starter": Array(2),
         "shape|starter_shape": Array(1, ("I64",)),

@@ -42,6 +42,7 @@ class EchoState(ChosenBaseline):
     """
 
     kind: ClassVar[str] = "echo state"
+    most_features = 4096
     arrays: ClassVar[Mapping[str, Array]] = {
         **ChosenBaseline.arrays,
         "readout|values|feeds": Array(3),

@@ -67,7 +67,8 @@ def fit(
         train, rest = whole.split_time(last)
     if not _with_modes(encoders):
         is_field = train.snapshot is not None
-        check_row_length(train.n_features, is_field=is_field, asked="hidden_sizes" in own)
+        asked = "hidden_sizes" in own or own.get("flow_map") == "equation"
+        check_row_length(train.n_features, is_field=is_field, asked=asked)
     if inputs:
         attach(train, inputs)  # looked at before what trains is imported, which takes seconds
     check_memory()

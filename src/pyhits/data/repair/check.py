@@ -102,8 +102,9 @@ class Check:
             table = self.data.summary().splitlines()
             lines.append(f"{mended}{self.data.size_name()}, {self.data.dtype}")
             lines += table[1 : _MOST_LISTED + 2]
-            if len(table) > _MOST_LISTED + 2:
-                lines.append(f"... and {len(table) - _MOST_LISTED - 2} more features")
+            more = self.data.n_features - _MOST_LISTED
+            if more > 0:
+                lines.append(f"... and {more} more features")
         lines += [f"- {note}" for note in [*self.notes, *(f.message for f in self.findings)]]
         advice = [*self.suggestions, *(f.advice for f in self.findings)]
         lines += [f"> {suggestion}" for suggestion in dict.fromkeys(advice)]

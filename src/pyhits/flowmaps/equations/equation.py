@@ -163,7 +163,13 @@ class Equation:
         steps = ExponentialSteps.of(self.exponents(linear), scheme.order, scheme.substeps)
         return steps if weights is None else replace(steps, outer=tuple(weights))
 
-    def stepped(self, v: Tensor, values: Tensor, weights: Tensor | None = None) -> Tensor:
+    def stepped(
+        self,
+        v: Tensor,
+        values: Tensor,
+        weights: Tensor | None = None,
+        steps: ExponentialSteps | None = None,
+    ) -> Tensor:
         """Return the fields one step after Fourier coefficients ``v``.
 
         Parameters
@@ -172,7 +178,9 @@ class Equation:
         values : Tensor, shape (channels, n_linear + n_products)
         weights : Tensor, shape (n_weights, channels, *transform), optional
             In place of those of the scheme.
+        steps : ExponentialSteps, optional
+            What :meth:`steps` returns, where it is known.
         """
         n_linear = len(self.terms.linear)
-        steps = self.steps(values[:, :n_linear], weights)
+        steps = self.steps(values[:, :n_linear], weights) if steps is None else steps
         return self.back(steps(v, lambda w: self.nonlinear(w, values[:, n_linear:])))

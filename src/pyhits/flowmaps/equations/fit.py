@@ -212,13 +212,21 @@ def _normal(
 
 def _derivatives(equation: Equation, pairs: Pairs, values: Tensor) -> Tensor:
     """Return how the fields one step later change with each coefficient, ``(n_values, ...)``."""
+    n_linear = len(equation.terms.linear)
+    same = equation.steps(values[:, :n_linear])  # whatever the products are multiplied by
+
+    def stepped(x: Tensor) -> Tensor:
+        return equation.stepped(pairs.before, x)
+
+    def stepped_alike(x: Tensor) -> Tensor:
+        return equation.stepped(pairs.before, x, steps=same)
+
     columns = []
     for k in range(values.numel()):
         direction = torch.zeros_like(values).view(-1)
         direction[k] = 1.0
-        moved = torch.func.jvp(
-            lambda x: equation.stepped(pairs.before, x), (values,), (direction.view_as(values),)
-        )
+        step = stepped if k % values.shape[1] < n_linear else stepped_alike
+        moved = torch.func.jvp(step, (values,), (direction.view_as(values),))
         columns.append(moved[1].flatten())
     return torch.stack(columns)
 
