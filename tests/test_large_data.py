@@ -5,8 +5,10 @@ import itertools
 import h5py
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import pyhits
+from pyhits.cli.app import app
 from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.sampling import Sampling, as_rows, parts_of_labelled
 from pyhits.errors import DataError
@@ -102,3 +104,24 @@ def test_stretches_are_spread_over_runs_and_times():
 def test_ends_of_large_data(end, begin):
     found = Sampling(1e5, end).stretches((RUNS, TIMES, 48), np.float32)
     assert [tuple(one) for one in found] == [(k, begin, begin + 20) for k in range(RUNS)]
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments]).exit_code
+
+
+def test_forecasts_go_on_from_the_ends_of_large_files(tmp_path):
+    rng = np.random.default_rng(0)
+    waves = np.sin(np.arange(8) * np.pi / 4 - 0.1 * np.arange(TIMES)[:, None, None])
+    field = labelled().copy(data=(rng.random((RUNS, 1, 6, 1)) + 0.5) * waves)
+    field.to_dataset().to_zarr(tmp_path / "run.zarr", zarr_format=2)
+    model, later = tmp_path / "flow.safetensors", tmp_path / "later.zarr"
+    few = ["--max-bytes", "100000", "-q"]
+    form = ["--flow-map", "polynomial", "--polynomial-degree", "1", "--step-sizes", "1"]
+    assert run("fit", tmp_path / "run.zarr", *form, *few, "-o", model) == 0
+    after = ["--after", tmp_path / "run.zarr", "--steps", "3"]
+    assert run("forecast", model, *after, *few, "-o", later) == 0
+    found = xarray.open_zarr(later)["u"]
+    assert found.dims == field.dims
+    assert found.sizes["run"] == RUNS
+    np.testing.assert_array_equal(found.isel(time=0).values, field.isel(time=-1).values)
+    assert found["time"].values[0] == DATES[-1]
