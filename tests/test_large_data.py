@@ -105,6 +105,7 @@ def test_ends_of_large_data(end, begin):
     found = Sampling(1e5, end).stretches((RUNS, TIMES, 48), np.float32)
     assert [tuple(one) for one in found] == [(k, begin, begin + 20) for k in range(RUNS)]
 
+
 def run(*arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments]).exit_code
 
@@ -125,3 +126,14 @@ def test_forecasts_go_on_from_the_ends_of_large_files(tmp_path):
     assert found.sizes["run"] == RUNS
     np.testing.assert_array_equal(found.isel(time=0).values, field.isel(time=-1).values)
     assert found["time"].values[0] == DATES[-1]
+
+
+def test_arrays_of_h5py_and_zarr_are_fitted_as_they_are(tmp_path):
+    values = np.sin(np.arange(20)[:, None, None] * 0.1 + np.arange(48.0).reshape(SHAPE))
+    zarr.save_array(tmp_path / "a.zarr", values)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        stored = [file.create_dataset("u", data=values), zarr.open(tmp_path / "a.zarr", mode="r")]
+        for array in stored:
+            model = pyhits.HiTS([1], flow_map="polynomial", polynomial_degree=1, verbose=False)
+            model.fit(array, grid=SHAPE, dt=0.1)
+            assert model.forecast_from(values, 3).shape == (4, *SHAPE)

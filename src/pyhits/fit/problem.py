@@ -15,6 +15,7 @@ from pyhits.data.diagnostics.wrapped import certain_angles
 from pyhits.data.grid import Grid
 from pyhits.data.matching import as_trajectories, matched
 from pyhits.data.repair.tell import outlier_notes
+from pyhits.data.sampling import as_rows
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
@@ -177,7 +178,8 @@ def pose(
     recipe = settings.recipe
     shape, encoder, scaling = split(settings.encoder, recipe.standardise)
     declared = DeclaredGrid.of(shape if grid is None else grid)
-    data, validation = as_trajectories(declared.rows(X), dt), declared.rows(validation)
+    data = as_trajectories(as_rows(X, dt, declared), dt)
+    validation = as_rows(validation, dt, declared)
     own = data.grid
     names: tuple[str, ...] = ()
     if inputs is not None:
