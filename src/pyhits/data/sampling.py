@@ -17,7 +17,7 @@ from pyhits.errors import DataError
 from pyhits.util.checks import as_numeric
 
 #: Bytes of data that are read whole, at most; and the part of it that stretches take of more.
-MOST_BYTES, _PART = 1e9, 0.25
+MOST_BYTES, _PART = 1e9, 0.1
 
 #: Rows, and those of a stretch, and stretches, where there are enough of them.
 _FEWEST, _FEWEST_ROWS, _MOST_ROWS = 16, 8, 256

@@ -161,7 +161,7 @@ def read(
     max_bytes : float, optional
         Bytes of an array in a .npy, .h5, .nc, .zarr or MATLAB 7.3 file up to which it is read
         whole; 1e9 by default. Stretches of rows that are spread evenly over all runs and times
-        stand for a larger one, a quarter of these bytes, and a warning says so.
+        stand for a larger one, a tenth of these bytes, and a warning says so.
 
     Raises
     ------
