@@ -45,6 +45,9 @@ from pyhits.util.atomic import write_bytes
 #: Origins of the forecasts, Lyapunov times that they last, steps of the long one.
 N_ORIGINS, LYAPUNOV_TIMES, LONG = 20, 16, 10_000
 
+#: Lyapunov times of the forecasts that choose the rivals' settings.
+CHOSEN_ON = 5
+
 #: True rows before the first origin.
 _BEFORE = 100
 
@@ -163,10 +166,9 @@ def makers(model: str, system: System) -> Sequence[Callable[[], Rival]]:
         return [partial(SpectralNVAR, ridge, 0.66) for ridge in (1e-8, 1e-7, 1e-6, 1e-5)]
     if model == "polynomial":
         return [
-            partial(LocalPolynomial, *reach, ridge, kept)
+            partial(LocalPolynomial, *reach, ridge, 1.0 if system.exponent > 1 else 0.4)
             for reach in system.reach
             for ridge in (1e-10, 1e-8, 1e-6, 1e-4)
-            for kept in ((1.0,) if system.exponent > 1 else (0.4, 1.0))
         ]
     points, overlap = (2, 4) if system.exponent > 1 else (8, 6)
     return [
@@ -190,7 +192,7 @@ def measure(name: str, model: str, train: np.ndarray, test: np.ndarray) -> Resul
         rival: Rival = Fitted().fit(train)
         says = "; ".join(f"{k}: {f.describe()}" for k, f in rival.model.flow_maps_.items())  # type: ignore[attr-defined]
     else:
-        rival = chosen(makers(model, system), train, min(horizon, len(train) // 6))
+        rival = chosen(makers(model, system), train, horizon * CHOSEN_ON // LYAPUNOV_TIMES)
         plain = {k: v for k, v in vars(rival).items() if isinstance(v, int | float)}
         says = ", ".join(f"{key} {value}" for key, value in plain.items())
     fit_cpu = time.process_time() - cpu

@@ -143,7 +143,7 @@ class LocalPolynomial(Rival):
                 modes = np.fft.rfft(new)
                 modes[:, cut:] = 0
                 new = np.fft.irfft(modes, n)
-            if not (np.abs(new) < LOST).any():
+            if not (np.abs(new).max(axis=1) < LOST).any():
                 break
             new = np.clip(np.nan_to_num(new, nan=LOST), -LOST, LOST)
             out[:, k] = new
@@ -201,7 +201,7 @@ class SpectralNVAR(Rival):
         out = np.full((len(past), n_steps, n), np.nan)
         for k in range(n_steps):
             new = np.fft.irfft(np.einsum("nkt,kt->nk", self.terms(past), self.weights), n)
-            if not (np.abs(new) < LOST).any():
+            if not (np.abs(new).max(axis=1) < LOST).any():
                 break
             new = np.clip(np.nan_to_num(new, nan=LOST), -LOST, LOST)
             out[:, k] = new
