@@ -146,7 +146,7 @@ def pod_hits(data: Data, seconds: float) -> tuple[Forecaster, str]:
         found = np.asarray(model.forecast(start, data.ahead, on_divergence="return"))
         return found[:, -1].reshape(first.shape)
 
-    return ahead, f"{model.encoder_.n_components_} modes"
+    return ahead, f"{len(model.coordinates_.names)} modes"
 
 
 def pod_linear(data: Data, seconds: float) -> tuple[Forecaster, str]:
