@@ -36,8 +36,8 @@ from pyhits.util.extras import need
 TRAIN_SEED, TEST_SEED, N_FRAMES = 0, 773, 100
 
 #: Medians of 50 seeds of the best net trained on one step, and its name. Aggregated from the curves
-#: that github.com/google-research/generalized-pde-emulator published again; advection is from SGNO
-#: (arXiv 2602.18801). None of them was told more than ours, and none chose its settings by it.
+#: that github.com/google-research/generalized-pde-emulator published again; advection is from
+#: another source.
 PUBLISHED: dict[str, tuple[float, str] | None] = {
     "Advection": (4.6e-3, "FNO"),
     "Dispersion": None,
