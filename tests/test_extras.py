@@ -26,15 +26,15 @@ for extension in sys.argv[3].split(","):
 print(json.dumps(found))
 """
 
-EXTENSIONS = (".csv", ".npz", ".npy", ".mat", ".h5", ".nc", ".parquet", ".gif")
+EXTENSIONS = (".csv", ".npz", ".npy", ".mat", ".h5", ".nc", ".zarr", ".parquet", ".gif")
 NEEDED = {
     "h5py": {".h5": "hdf5", ".nc": "netcdf"},
     "h5netcdf": {".nc": "netcdf"},
-    "xarray": {".nc": "netcdf"},
-    "pandas": {".nc": "netcdf", ".parquet": "parquet"},
+    "xarray": {".nc": "netcdf", ".zarr": "zarr"},
+    "pandas": {".nc": "netcdf", ".zarr": "zarr", ".parquet": "parquet"},
     "pyarrow": {".parquet": "parquet"},
     "av": {".gif": "video"},
-    "zarr": {},
+    "zarr": {".zarr": "zarr"},
 }
 
 

@@ -29,7 +29,7 @@ def read(path: Path, wanted: Reading) -> Pieces:
 
     An array whose dimensions have no names is chosen as in any file of named arrays.
     """
-    zarr = need("zarr", action="Reading .zarr stores", extra="zarr")
+    zarr = need("zarr", action="Reading .zarr files", extra="zarr")
     if path.is_file():
         expect_kind(path, ZARR)
     with parsing(path, ZARR):
@@ -48,13 +48,13 @@ def read(path: Path, wanted: Reading) -> Pieces:
 
 def write(trajectories: Trajectories, path: Path) -> None:
     """Write what a NetCDF file holds as well."""
-    xarray = need("xarray", "zarr", action="Writing .zarr stores", extra="zarr")
+    xarray = need("xarray", "zarr", action="Writing .zarr files", extra="zarr")
     write_dataset(as_dataset(xarray, trajectories), path)
 
 
 def write_dataset(dataset: Any, path: Path) -> None:
     """Write a Dataset of xarray; what opens it then finds all metadata in one place."""
-    need("xarray", "zarr", action="Writing .zarr stores", extra="zarr")
+    need("xarray", "zarr", action="Writing .zarr files", extra="zarr")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(?s).*(Consolidated metadata|data type)")
         dataset.to_zarr(path, mode="w", consolidated=True)
@@ -67,8 +67,8 @@ def opened(path: Path) -> Any:
     ------
     MissingExtraError, FileFormatError
     """
-    xarray = need("xarray", "zarr", action="Reading .zarr stores with dimensions", extra="zarr")
-    zarr = need("zarr", action="Reading .zarr stores", extra="zarr")
+    xarray = need("xarray", "zarr", action="Reading .zarr files", extra="zarr")
+    zarr = need("zarr", action="Reading .zarr files", extra="zarr")
     store = zarr.open(path, mode="r")
     if isinstance(store, zarr.Array):
         dims = store.metadata.dimension_names
@@ -87,7 +87,7 @@ def opened(path: Path) -> Any:
 
 def has_dimensions(path: Path) -> bool:
     """Tell whether the dimensions of all arrays of a store have names."""
-    zarr = need("zarr", action="Reading .zarr stores", extra="zarr")
+    zarr = need("zarr", action="Reading .zarr files", extra="zarr")
     return _have_dimensions(_arrays(zarr.open(path, mode="r")))
 
 
