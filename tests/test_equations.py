@@ -9,6 +9,7 @@ import torch
 
 import pyhits
 from pyhits.data.grid import Grid
+from pyhits.errors import ArgumentError
 from pyhits.flowmaps import EquationMap
 from pyhits.flowmaps.equations.equation import Equation, Scheme
 from pyhits.flowmaps.equations.fit import EquationFit
@@ -199,6 +200,12 @@ def test_maps_know_their_size_and_come_back_from_their_parts():
 def test_parts_that_do_not_fit_are_refused(change):
     with pytest.raises(ValueError):
         EquationMap(**(ks_map().config() | change))
+
+
+def test_equations_without_a_grid_are_refused_with_what_to_do():
+    data = pyhits.Trajectories(np.cumsum(np.random.default_rng(0).normal(size=(40, 2)), axis=0))
+    with pytest.raises(ArgumentError, match="periodic grid"):
+        pyhits.HiTS(flow_map="equation", verbose=False).fit(data)
 
 
 def test_zero_to_one_of_a_step_is_an_equation_of_its_own():

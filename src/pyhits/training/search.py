@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
 from pyhits.flowmaps.form import Form, Increments, closed_forms
 from pyhits.training.history import History
@@ -118,6 +119,12 @@ class FormSearch:
                 self.clock.cut("the search for closed forms")
                 break
             self._search(family)
+        if not self.best:
+            names = " or ".join(family.kind for family in self.families)
+            raise ArgumentError(
+                f"flow_map={names!r} is for fields on a periodic grid, one state a step, without "
+                "inputs; give grid=... if the data are such, or leave flow_map out."
+            )
         return min(self.best.values(), key=lambda scored: scored.score)
 
     def _search(self, family: type[Form]) -> None:
