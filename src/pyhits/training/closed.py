@@ -45,6 +45,10 @@ _MOST_OF_NETS = 16
 #: them, so that nets have nothing to show.
 _NET_HANDICAP, HOPELESS = 1.5, 0.8
 
+#: Numbers in the windows of a field from which on a convolutional net is trained for its whole time;
+#: and the seconds that one has at least.
+_NUMBERS_FOR_ALL, _LEAST_SECONDS = 400_000, 3.0
+
 #: Multiple of the best closed form's score up to which a polynomial is a net's base.
 _SENSIBLE = 2.0
 
@@ -135,7 +139,8 @@ def _convolution(
     clock: Clock,
 ) -> TrainedNet | None:
     """Return a convolutional net, of coarse steps a brief one; None where its loss blew up."""
-    seconds = USUAL_CONVOLUTION.seconds / job.step_size**0.5
+    share = min(1.0, job.train.n_windows * grid.n_features / _NUMBERS_FOR_ALL)
+    seconds = max(_LEAST_SECONDS, USUAL_CONVOLUTION.seconds * share / job.step_size**0.5)
     try:
         net, made = train_convolution(
             job.train,
