@@ -45,7 +45,7 @@ _MOST_OF_NETS = 16
 #: them, so that nets have nothing to show.
 _NET_HANDICAP, HOPELESS = 1.5, 0.8
 
-#: Numbers in the windows of a field from which on a convolutional net is trained for its whole time;
+#: Numbers in the windows of a field from which on a convolutional net has its whole time to train;
 #: and the seconds that one has at least.
 _NUMBERS_FOR_ALL, _LEAST_SECONDS = 400_000, 3.0
 
