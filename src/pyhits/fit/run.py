@@ -16,6 +16,7 @@ from pyhits.errors import InterruptedWarning, warn
 from pyhits.fit.blending import blend
 from pyhits.fit.calibrating import calibrated, held_out
 from pyhits.fit.choice import couple
+from pyhits.fit.modes import by_modes, forecast_error, may_have_modes, poor
 from pyhits.fit.planning import FEW_TRAJECTORIES
 from pyhits.fit.preparing import prepare
 from pyhits.fit.problem import Problem, pose
@@ -50,14 +51,11 @@ def fit_stepper(
     """Fit a time-stepper; the arguments are those of :meth:`pyhits.HiTS.fit`."""
     clock = Clock.start(settings.time_limit)
     seed = settings.draw_seed(with_checkpoint=checkpoint is not None)
-    problem = prepare(pose(settings, seed, X, validation, dt, inputs, grid), clock)
+    posed = pose(settings, seed, X, validation, dt, inputs, grid)
+    problem, model = _coupled(posed, clock, checkpoint)
+    if may_have_modes(posed) and not model.interrupted and poor(model, problem):
+        problem, model = _or_by_modes(posed, problem, model, clock, checkpoint)
     until = UNTIL_ALL if problem.fits_all_rows else UNTIL
-    with clock.stage("training"):
-        trained = train(problem, clock.until(until["training"]), checkpoint)
-    model = assemble(problem, trained, clock)
-    say("Choosing which scales to couple.", verbose=settings.verbose)
-    with clock.stage("choice of scales"):
-        model = couple(model, problem, clock.until(until["choice"]))
     if problem.inputs is None:
         with clock.stage("agreement of scales"):
             found = measure_agreement(
@@ -68,6 +66,43 @@ def fit_stepper(
     if problem.fits_all_rows:
         model = fit_to_all(model, problem, clock)
     return finish(model, clock)
+
+
+def _coupled(
+    posed: Problem, clock: Clock, checkpoint: str | Path | None
+) -> tuple[Problem, TimeStepper]:
+    """Return a posed problem prepared, and its model with the scales coupled that serve best."""
+    problem = prepare(posed, clock)
+    until = UNTIL_ALL if problem.fits_all_rows else UNTIL
+    with clock.stage("training"):
+        trained = train(problem, clock.until(until["training"]), checkpoint)
+    model = assemble(problem, trained, clock)
+    say("Choosing which scales to couple.", verbose=problem.settings.verbose)
+    with clock.stage("choice of scales"):
+        model = couple(model, problem, clock.until(until["choice"]))
+    return problem, model
+
+
+def _or_by_modes(
+    posed: Problem,
+    problem: Problem,
+    model: TimeStepper,
+    clock: Clock,
+    checkpoint: str | Path | None,
+) -> tuple[Problem, TimeStepper]:
+    """Return the better of maps of points and a model of the field's modes."""
+    if clock.is_over or not clock.affords(clock.elapsed):
+        clock.cut("a model of modes")
+        return problem, model
+    say("Looking whether modes serve better than maps of points.", verbose=posed.settings.verbose)
+    own = None if checkpoint is None else Path(checkpoint) / "modes"
+    others, other = _coupled(by_modes(posed), clock, own)
+    errors = [forecast_error(m, p) for m, p in ((model, problem), (other, others))]
+    said = "a map of neighbours {:.2g}, modes {:.2g} of the variance in validation forecasts."
+    note = said.format(*errors)
+    if errors[1] < errors[0]:
+        return others, other.noted(f"Modes rather than maps of points: {note}")
+    return problem, model.noted(f"Maps of points rather than modes: {note}")
 
 
 def assemble(problem: Problem, trained: TrainedScales, clock: Clock) -> TimeStepper:

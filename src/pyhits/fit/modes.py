@@ -1,0 +1,74 @@
+"""Fields whose points follow no common map: whether a model of their modes does better."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pyhits.encoders import POD
+from pyhits.encoders.chain import split
+from pyhits.fit.chooser import validation_stretches
+from pyhits.fit.problem import Problem
+from pyhits.forecasting.fitted import FittedModel
+from pyhits.numerics.forecast_errors import ForecastErrors
+from pyhits.policies import Auto
+
+#: Modes, so many at most: closed forms suit few coordinates.
+_MODES = 24
+
+#: Points of a field from which on it has modes worth looking at.
+_LEAST_POINTS = 32
+
+#: Mean squared error of maps of points, in parts of the variance, up to which no modes are tried.
+_GOOD = 0.01
+
+#: Rollouts that models are compared on, and numbers in all of them, at most.
+_ROLLOUTS, _MOST_NUMBERS = 12, 16_000_000
+
+#: The most that a state counts: the error of a forecast that is lost.
+_LOST = 2.0
+
+
+def may_have_modes(problem: Problem) -> bool:
+    """Whether defaults may encode the fields of a problem, posed but not prepared, by modes."""
+    grid, settings = problem.grid, problem.settings
+    return (
+        grid is not None
+        and grid.n_points >= _LEAST_POINTS
+        and settings.encoder is None
+        and isinstance(settings.flow_map, Auto)
+        and not problem.input_names
+        and not settings.sizes
+        and problem.recipe.windows == "anywhere"
+        and problem.split.how != "none"
+    )
+
+
+def by_modes(problem: Problem) -> Problem:
+    """Return a posed problem whose states are coefficients of modes."""
+    n_modes = min(_MODES, problem.states.train.n_rows - 1)
+    _, encoder, scaling = split([POD(n_modes)], problem.recipe.standardise)
+    return replace(problem, encoder=encoder, scaling=scaling)
+
+
+def poor(model: FittedModel, problem: Problem) -> bool:
+    """Whether maps of points leave something to gain."""
+    return not forecast_error(model, problem) <= _GOOD
+
+
+def forecast_error(model: FittedModel, problem: Problem) -> float:
+    """Return the mean squared error of forecasts of the validation data, in the user's units.
+
+    It is in parts of the variance; a state whose forecast is lost counts twice that.
+    """
+    held = problem.split.validation
+    chosen = validation_stretches(held.offsets).at_most(_ROLLOUTS)
+    most = max(1, _MOST_NUMBERS // (len(chosen) * held.n_features))
+    chosen = chosen.cut(min(chosen.n_steps, most))
+    sizes = [size for size in model.selection.step_sizes if size <= chosen.n_steps]
+    if not sizes:
+        return np.inf
+    ahead = model.maps.ahead(chosen.states(held.values), chosen.n_steps, sizes)
+    truth = chosen.gather(held.values)
+    return ForecastErrors.of(truth, ahead, held.spread(), bound=_LOST).mse
