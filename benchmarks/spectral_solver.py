@@ -106,8 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--points", type=int, default=512)
-    parser.add_argument("--runs", type=int, default=4, help="to learn from")
-    parser.add_argument("--seconds", type=float, default=600, help="for the fit")
+    parser.add_argument("--runs", type=int, default=6, help="to learn from")
+    parser.add_argument("--seconds", type=float, help="for the fit; by default as many as it takes")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/spectral_solver.json"))
     options = parser.parse_args(arguments)
