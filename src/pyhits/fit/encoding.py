@@ -18,6 +18,9 @@ from pyhits.training.size import check_training_size
 from pyhits.util.checks import check_row_length
 from pyhits.util.clock import Clock
 
+#: Numbers in a field that defaults take without an encoder, at most.
+_WIDEST_FIELD = 32_768
+
 
 def encode(problem: Problem, clock: Clock) -> Problem:
     """Fit the encoders that were asked for, and those of angles, and encode.
@@ -63,8 +66,10 @@ def _check_size(problem: Problem) -> None:
     """Raise an ArgumentError where states are too long, or nets too wide, for the memory."""
     settings, train = problem.settings, problem.states.train
     n_features = train.n_features + problem.input_width
-    resolved = problem.recipe.resolve(n_features, len(train), train.n_rows)
-    if resolved.flow_map == "equation":  # as large on any grid
+    on_grid = train.grid is not None and not problem.input_names
+    resolved = problem.recipe.resolve(n_features, len(train), train.n_rows, on_grid=on_grid)
+    moderate = on_grid and resolved.is_closed and n_features <= _WIDEST_FIELD
+    if moderate or resolved.flow_map == "equation":  # as large on any grid
         return
     as_they_are = settings.encoder is not None and not links(settings.encoder)
     asked = as_they_are or settings.hidden_sizes is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass, fields
@@ -119,6 +120,9 @@ class Form(ABC):
 
     #: Whether it grows so costly with the number of states that a search begins with few.
     begins_with_few: ClassVar[bool] = False
+
+    #: Numbers of a state beyond which it takes part only where it is asked for by name.
+    widest: ClassVar[float] = math.inf
 
     degree: int = 0
     penalty: float = 0.0

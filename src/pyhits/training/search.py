@@ -100,7 +100,8 @@ class FormSearch:
         self.comparisons = [Comparison(*pair) for pair in _splits(train, validation)]
         self.data = self.comparisons[0].data
         known = closed_forms()
-        chosen = [of for of in known.values() if of.in_every_search]
+        wide = self.data.dimension
+        chosen = [of for of in known.values() if of.in_every_search and wide <= of.widest]
         chosen = [known[families]] if families in known else chosen
         self.families = sorted(chosen, key=lambda of: of.work(self.data.dimension))
         self.max_degree = min(max_degree, _MOST_DEGREE)
