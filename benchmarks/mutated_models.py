@@ -92,7 +92,8 @@ def _driven() -> TimeStepper:
 
 
 def _cells() -> TimeStepper:
-    model = _hits(flow_map="polynomial", step_sizes=[1, 2]).fit(_waves(12, 60, 2), dt=0.1).stepper_
+    fitted = _hits(flow_map="polynomial", step_sizes=[1, 2], encoder=[])
+    model = fitted.fit(_waves(12, 60, 2), dt=0.1).stepper_
     rng, low, high = np.random.default_rng(0), np.full(2, -3.0), np.full(2, 3.0)
 
     def turn(x: np.ndarray) -> np.ndarray:

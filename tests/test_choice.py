@@ -220,6 +220,6 @@ def test_dense_step_sizes(oscillations: pyhits.Trajectories) -> None:
         ([2, 8, 16], 4, [8, 16]),
         ([1], 5, [5]),
     ):
-        model = quick(step_sizes=sizes, dense=dense, max_steps=1).fit(oscillations)
+        model = quick(step_sizes=sizes, dense=dense, max_steps=1, selection="all").fit(oscillations)
         assert list(model.flow_maps_) == expected
         assert model.flow_maps_[expected[0]].outputs == dense

@@ -394,7 +394,7 @@ def test_recordings_that_lack_a_variable_are_delayed_unless_told_otherwise():
 def test_none_on_the_command_line_takes_rows_as_they_are(tmp_path: Path):
     pyhits.write(circles(1, 4500).select(["x"]), tmp_path / "x.npz")
     words = ["fit", tmp_path / "x.npz", "-o", tmp_path / "m.safetensors", "--step-sizes", "1,4"]
-    for more, said in (([], "A state is 2 rows"), (["--encoder", "none"], "")):
+    for more, said in (([], "DelayEmbedding"), (["--encoder", "none"], "")):
         command = [*map(str, words), "--max-steps", "5", "--hidden-sizes", "8", "--jobs", "1"]
         done = CliRunner().invoke(app, [*command, *more])
         assert done.exit_code == 0, done.output

@@ -127,7 +127,7 @@ def test_defaults_work_on_any_data(data: Any) -> None:
     assert any("Validation" in n for n in model.notes_)
     assert any("Step sizes" in n for n in model.notes_)
     assert model.dt_ == 0.1
-    start = np.zeros(model.n_features_in_)
+    start = np.zeros((model.start_rows_, model.n_features_in_))
     assert np.isfinite(model.forecast(start, 20, on_divergence="return")).any()
 
 

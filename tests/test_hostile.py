@@ -239,7 +239,7 @@ CASES = {
     "no rows": Case("a.npy", np.empty((0, 2)), r"empty array \(0, 2\)"),
     "no columns": Case("a.npy", np.empty((60, 0)), r"empty array \(60, 0\)"),
     "trajectories without rows": Case("a.npy", np.empty((3, 0, 2)), r"empty array \(3, 0, 2\)"),
-    "four axes": Case("a.npy", np.ones((5, 9, 3, 3)), "Flatten fields"),
+    "four axes": Case("a.npy", np.ones((5, 9, 3, 3)), "Of fields say the shape"),
     "pickled objects in .npy": Case("a.npy", np.array([Trap()], dtype=object), "never opened"),
     "a pickle named .npy": Case("a.npy", pickle.dumps(X.tolist(), 4), "never opens pickles"),
     "several arrays": Case("a.npz", lambda p: np.savez(p, a=X, b=X), "--variable name"),
@@ -334,7 +334,7 @@ def test_models_of_odd_data_work(name: str, tmp_path: Path) -> None:
     done = run("fit", path, "-o", out, *TINY)
     assert done.exit_code == 0, done.output
     fitted = pyhits.load(out)
-    states = fitted.forecast(pyhits.read(path).initial_states, 3, on_divergence="return")
+    states = fitted.forecast(pyhits.read(path), 3, on_divergence="return")
     assert np.isfinite(states[:, :2]).all()
     assert np.abs(states[:, 1]).max() <= 10 * np.abs(pyhits.read(path).values).max()
     done = run("evaluate", out, path, "--steps", "1", "-q", "--json")

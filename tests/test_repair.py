@@ -22,6 +22,7 @@ from pyhits.training.windows import WindowSampler
 
 RUNNER = CliRunner()
 TINY = ["--max-steps", "5", "--hidden-sizes", "4", "--step-sizes", "1,2", "--n-jobs", "1", "-q"]
+TINY += ["--encoder", "none"]
 
 
 def run(*arguments: object) -> Result:

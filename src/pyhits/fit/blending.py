@@ -73,7 +73,8 @@ def blend(model: M, problem: Problem, clock: Clock) -> M:
     clock : Clock
     """
     known = model.recording_baselines
-    if known is None or problem.split.how == "none" or model.coordinates.turns is not None:
+    reproduces = problem.split.how == "none" or problem.recipe.windows != "anywhere"
+    if known is None or reproduces or model.coordinates.turns is not None:
         # Angles have no weighted mean.
         return model
     held = held_out_origins(model, known, problem)

@@ -20,11 +20,11 @@ _MODES = 24
 #: Points of a field from which on it has modes worth looking at.
 _LEAST_POINTS = 32
 
-#: Mean squared error of maps of points, in parts of the variance, up to which no modes are tried.
-_GOOD = 0.01
+#: Error in rollouts of a map of points, in deviations, up to which no modes are tried.
+_GOOD = 0.1
 
-#: Rollouts that models are compared on, and numbers in all of them, at most.
-_ROLLOUTS, _MOST_NUMBERS = 12, 16_000_000
+#: Rollouts that models are compared on, their steps, and numbers in all of them, at most.
+_ROLLOUTS, _STEPS, _MOST_NUMBERS = 12, 100, 16_000_000
 
 #: The most that a state counts: the error of a forecast that is lost.
 _LOST = 2.0
@@ -52,9 +52,10 @@ def by_modes(problem: Problem) -> Problem:
     return replace(problem, encoder=encoder, scaling=scaling)
 
 
-def poor(model: FittedModel, problem: Problem) -> bool:
-    """Whether maps of points leave something to gain."""
-    return not forecast_error(model, problem) <= _GOOD
+def poor(model: FittedModel) -> bool:
+    """Whether the finest map of points leaves something to gain."""
+    scores = model.history[min(model.history)].scores
+    return not min(scores.values(), default=np.inf) <= _GOOD
 
 
 def forecast_error(model: FittedModel, problem: Problem) -> float:
@@ -64,7 +65,7 @@ def forecast_error(model: FittedModel, problem: Problem) -> float:
     """
     held = problem.split.validation
     chosen = validation_stretches(held.offsets).at_most(_ROLLOUTS)
-    most = max(1, _MOST_NUMBERS // (len(chosen) * held.n_features))
+    most = min(_STEPS, max(1, _MOST_NUMBERS // (len(chosen) * held.n_features)))
     chosen = chosen.cut(min(chosen.n_steps, most))
     sizes = [size for size in model.selection.step_sizes if size <= chosen.n_steps]
     if not sizes:

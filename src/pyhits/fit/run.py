@@ -53,7 +53,7 @@ def fit_stepper(
     seed = settings.draw_seed(with_checkpoint=checkpoint is not None)
     posed = pose(settings, seed, X, validation, dt, inputs, grid)
     problem, model = _coupled(posed, clock, checkpoint)
-    if may_have_modes(posed) and not model.interrupted and poor(model, problem):
+    if may_have_modes(posed) and not model.interrupted and poor(model):
         problem, model = _or_by_modes(posed, problem, model, clock, checkpoint)
     until = UNTIL_ALL if problem.fits_all_rows else UNTIL
     if problem.inputs is None:

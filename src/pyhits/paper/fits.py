@@ -79,9 +79,14 @@ def _path(cache: Cache, settings: Mapping[str, Any], data_settings: Mapping[str,
     return entry / "model.safetensors"
 
 
+def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a fit; states are single rows where nothing is said."""
+    return arguments(**{"encoder": [], **settings})
+
+
 def _facts(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that a fit depends on but the data, defaults included."""
-    own = Settings.of(HiTS(**(arguments(**settings) | {"n_jobs": 1, "verbose": False})))
+    own = Settings.of(HiTS(**(_arguments(settings) | {"n_jobs": 1, "verbose": False})))
     recipe = own.recipe.as_dict()
     return {"fit": repr(own), "recipe": recipe, "version": VERSION, "pyhits": __version__}
 
@@ -93,5 +98,5 @@ def _fitted(
     validation: Trajectories,
     checkpoint: Path,
 ) -> TimeStepper:
-    model = HiTS(**arguments(**settings), verbose=verbose)
+    model = HiTS(**_arguments(settings), verbose=verbose)
     return as_stepper(model.fit(train, validation=validation, checkpoint=checkpoint))
