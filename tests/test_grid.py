@@ -9,6 +9,7 @@ import pytest
 
 import pyhits
 from pyhits import Grid, Trajectories
+from pyhits.data.diagnostics.units import units
 from pyhits.data.finding_grid import find_edges, find_grid
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
@@ -350,3 +351,15 @@ def test_errors_of_fields_are_in_units_of_their_channels() -> None:
     model = _model(np.stack([np.roll(field, k, axis=0) for k in range(6)]), grid="line")
     spread = model.summary_.spread
     np.testing.assert_allclose(spread, np.full(24, np.sqrt(field.var(axis=0).mean())))
+
+
+def test_points_of_a_channel_have_one_unit() -> None:
+    rows = RNG.uniform(-1, 1, (40, 8))
+    still = rows.copy()
+    still[:, 3] = rows[:, 3] / 60
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    names = [f"x{k}" for k in range(8)]
+    assert units(still, names, low, high, what="data")
+    assert not units(still, names, low, high, what="data", grid=Grid((8,)))
+    (found,) = units(60 * rows, names, low, high, what="data", grid=Grid((4,), ("u", "v")))
+    assert found.features == ("u", "v")

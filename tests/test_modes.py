@@ -3,12 +3,16 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 import pyhits
+from pyhits.errors import InterruptedWarning
+from pyhits.fit import run
 from pyhits.fit.modes import by_modes, forecast_error, may_have_modes
 from pyhits.fit.problem import Problem, pose
 from pyhits.fit.run import fit_stepper
 from pyhits.fit.settings import Settings
+from pyhits.flowmaps import BoundedMap, ConvolutionMap
 
 
 def turning(n: int, points: int = 24) -> np.ndarray:
@@ -48,3 +52,57 @@ def test_good_maps_of_points_are_kept_without_a_look_at_modes():
     model = pyhits.HiTS(random_state=0, verbose=False).fit(turning(200, 40), dt=0.2, grid=(8, 5))
     assert model.coordinates_.encoder is None
     assert not any("odes" in note for note in model.notes_)
+
+
+def between_walls() -> np.ndarray:
+    """Return fields that diffuse and saturate between walls, ``(run, time, point)``."""
+    x, runs = np.linspace(0, 1, 24), []
+    for size in np.random.default_rng(3).normal(size=(8, 3)):
+        field, rows = size @ np.cos(np.pi * np.arange(1, 4)[:, None] * x), []
+        for _ in range(40):
+            rows.append(field)
+            for _ in range(20):
+                wide = np.pad(field, 1, mode="edge")
+                field = field + 0.2 * (wide[2:] - 2 * field + wide[:-2]) - 0.01 * field**3
+        runs.append(rows)
+    return np.array(runs)
+
+
+@pytest.fixture(scope="module")
+def walled() -> pyhits.HiTS:
+    return pyhits.HiTS(random_state=0, verbose=False, n_jobs=1).fit(between_walls(), grid="line")
+
+
+def test_convolutional_nets_compete_on_grids(walled: pyhits.HiTS) -> None:
+    assert any("net" in history.scores for history in walled.history_.values())
+    assert not any("time limit" in note for note in walled.notes_)
+
+
+def test_updates_keep_the_coordinates_of_nets_that_are_trained_once(walled: pyhits.HiTS) -> None:
+    data = between_walls()
+    net = ConvolutionMap([24], periodic=[False], hidden=4, dilations=[1])
+    bounds = BoundedMap({"kind": net.kind, "config": net.config()}, 1)
+    assert (bounds.trained, bounds.trained_once) == (True, True)
+    maps = {1: bounds}
+    own = pyhits.TimeStepper.from_flow_maps(
+        maps, pyhits.Trajectories(data, grid="line"), scaling=walled.coordinates_.scaling
+    )
+    again = own.updated(2 * data)
+    assert again.flow_maps[1] is bounds
+    assert again.coordinates is own.coordinates
+
+
+def test_an_interruption_while_modes_are_compared_keeps_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(problem: Problem) -> Problem:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "poor", lambda model: True)
+    monkeypatch.setattr(run, "by_modes", interrupt)
+    with pytest.warns(InterruptedWarning, match="modes"):
+        model = pyhits.HiTS(random_state=0, verbose=False).fit(
+            turning(200, 40), dt=0.2, grid=(8, 5)
+        )
+    assert np.isfinite(model.forecast(turning(200, 40)[0], 5)).all()
+    assert model.stepper_.interrupted == ("modes",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
@@ -50,9 +51,9 @@ class _Stepped(ChosenBaseline):
         self.n_parameters_ = self.weights_.size
 
     @classmethod
+    @abstractmethod
     def _terms(cls, option: Option, d: int) -> int:
         """Return the number of terms of each feature's map."""
-        raise NotImplementedError
 
 
 @BASELINES.register

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
 
 from pyhits.baselines.simple import BASELINES, SimpleBaseline, same_shape
+from pyhits.numerics.periods import find_period
 from pyhits.util.stored import Array
-
-#: Correlation that a period must have with the next, and the part of the best that is as good.
-_LEAST, _AS_GOOD = 0.3, 0.9
-
-#: Trajectories that a period is looked for in, and rows of each, at most.
-_MOST, _MOST_ROWS = 64, 1 << 16
 
 #: Numbers in one period, at most.
 _MOST_NUMBERS = 1 << 20
@@ -51,7 +45,7 @@ class Seasonal(SimpleBaseline):
 
     def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
         most = max(1, _MOST_NUMBERS // train[0].shape[1])
-        self.period_ = find_period(train, most)
+        self.period_ = find_period(train, trend=0, most=most)
         long = [rows for rows in train if len(rows) >= self.period_]
         self.template_ = long[-1][-self.period_ :].copy()
         self.n_parameters_, self.history_ = self.template_.size, []
@@ -77,33 +71,3 @@ class Seasonal(SimpleBaseline):
         if self.period_ == 0:
             raise ValueError("a baseline has an empty period")
         self.n_parameters_ = self.template_.size
-
-
-def find_period(train: Sequence[np.ndarray], most: int) -> int:
-    """Return the period of trajectories in rows, at most ``most``; 1 where there is none.
-
-    The autocorrelation is that of all features and trajectories together, each about its own mean,
-    up to half the length of the longest.
-    """
-    longest = sorted(train, key=len)[-_MOST:]
-    size = min(_MOST_ROWS, len(longest[-1]))
-    length = next_fast_len(2 * size)
-    power, pairs, lags = np.zeros(length // 2 + 1), np.zeros(size), np.arange(size)
-    for rows in longest:
-        part = rows[-size:] - rows[-size:].mean(axis=0)
-        power += np.square(np.abs(rfft(part, length, axis=0))).sum(axis=1)
-        pairs += np.maximum(len(part) - lags, 0)
-    half = min(size // 2, most) + 1
-    together = irfft(power, length)[:half]
-    if half < 3 or together[0] <= 0:
-        return 1
-    correlation = together / together[0] * pairs[0] / np.maximum(pairs[:half], 1)
-    negative = np.flatnonzero(correlation < 0)
-    if not len(negative):
-        return 1
-    inner = correlation[1:-1]
-    peaks = 1 + np.flatnonzero((inner >= correlation[:-2]) & (inner > correlation[2:]))
-    peaks = peaks[peaks > negative[0]]
-    if not len(peaks) or correlation[peaks].max() < _LEAST:
-        return 1
-    return int(peaks[correlation[peaks] >= _AS_GOOD * correlation[peaks].max()][0])

@@ -147,7 +147,7 @@ class Evaluation:
         name = "forecast of the mean" if best == "mean" else f"{best} forecast"
         errors = f"({self.nrmse:.3g} against {self.baselines[best].nrmse:.3g})"
         if self.gain >= 1 / _BETTER:
-            times = "more than 1000" if self.gain > 1000 else f"{self.gain:.3g}"
+            times = "More than 1000" if self.gain > 1000 else f"{self.gain:.3g}"
             return f"{times} times better than the best baseline, the {name} {errors}."
         if self.better is None:
             return f"No baseline is clearly better: the {name} is as good {errors}."

@@ -66,9 +66,8 @@ def _check_size(problem: Problem) -> None:
     """Raise an ArgumentError where states are too long, or nets too wide, for the memory."""
     settings, train = problem.settings, problem.states.train
     n_features = train.n_features + problem.input_width
-    on_grid = train.grid is not None and not problem.input_names
-    resolved = problem.recipe.resolve(n_features, len(train), train.n_rows, on_grid=on_grid)
-    moderate = on_grid and resolved.is_closed and n_features <= _WIDEST_FIELD
+    resolved = problem.recipe.resolve(n_features, len(train), train.n_rows, on_grid=problem.on_grid)
+    moderate = problem.on_grid and resolved.is_closed and n_features <= _WIDEST_FIELD
     if moderate or resolved.flow_map == "equation":  # as large on any grid
         return
     as_they_are = settings.encoder is not None and not links(settings.encoder)

@@ -60,10 +60,15 @@ def nets_note(
     n_features: int,
     step_sizes: Sequence[int],
     widths: Mapping[int, Sequence[int]],
+    *,
+    on_grid: bool = False,
 ) -> str:
     """Return the sentence that says which nets are trained, and how."""
     if recipe.is_closed:
-        kinds = {"closed": "polynomial or kernel", "best": "polynomial, kernel or small net"}
+        forms, net = "polynomial", "small"
+        if on_grid:
+            forms, net = "equation, polynomial", "convolutional"
+        kinds = {"closed": f"{forms} or kernel", "best": f"{forms}, kernel or {net} net"}
         which = kinds.get(recipe.flow_map, recipe.flow_map)
         return f"Each scale: the {which} that steps the held-out part best."
     nets = {tuple(widths.get(size, recipe.hidden_sizes or ())) for size in step_sizes}

@@ -46,8 +46,7 @@ def resolve(problem: Problem) -> Problem:
     """Settle what the recipe leaves open, by the size of the data."""
     train = problem.states.train
     n_features = train.n_features + problem.input_width
-    on_grid = train.grid is not None and not problem.input_names
-    recipe = problem.recipe.resolve(n_features, len(train), train.n_rows, on_grid=on_grid)
+    recipe = problem.recipe.resolve(n_features, len(train), train.n_rows, on_grid=problem.on_grid)
     return replace(problem, recipe=recipe)
 
 
@@ -67,7 +66,7 @@ def plan(problem: Problem) -> Problem:
     if settings.dense > 1:
         notes.append(f"The flow map of step size {sizes[0]} returns {settings.dense} states.")
     widths = widths_by_scale(settings.hidden_sizes, sizes)
-    notes.append(nets_note(recipe, train.n_features, sizes, widths))
+    notes.append(nets_note(recipe, train.n_features, sizes, widths, on_grid=problem.on_grid))
     low, high = train.values.min(axis=0), train.values.max(axis=0)
     flat = [train.feature_names[k] for k in np.flatnonzero(low == high)]
     if flat:

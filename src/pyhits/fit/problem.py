@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -101,6 +101,11 @@ class Problem:
         return self.settings.dtype or ("float64" if self.recipe.is_closed else "float32")
 
     @property
+    def on_grid(self) -> bool:
+        """Whether the states are fields that maps of neighbours may step."""
+        return self.states.train.grid is not None and not self.input_names
+
+    @property
     def fits_all_rows(self) -> bool:
         """Whether all rows are fitted to in the end, the held-out part included."""
         return self.recipe.is_closed and self.split.how != "given"
@@ -194,15 +199,12 @@ def pose(
         seed=seed,
         reproduce=recipe.windows == "coupled",
     )
-    train, acting = split_features(parted.train, names)
+    states, acting = _told_apart(parted, names)
+    train = states.train
     grid, said = SettledGrid(declared.of_rows(train.n_features, own))
     if encoder is None:
         grid, said = _settled_grid(train, grid, may_be_found=not (names or declared.is_none))
-    train = train.with_grid(grid)
-    validated, validated_acting = train, acting
-    if parted.validation is not parted.train:
-        validated, validated_acting = split_features(parted.validation, names)
-        validated = validated.with_grid(grid)
+    states = _same_or_both(states, lambda part: part.with_grid(grid))
     if grid is not None and encoder is None and not links(settings.encoder):
         scaling = Standardise(recipe.standardise, channels=grid.n_channels)
     if isinstance(settings.encoder, str) and settings.encoder == AUTO:
@@ -213,20 +215,35 @@ def pose(
         seed=seed,
         recipe=recipe,
         split=parted,
-        given=train,
-        states=Parts(train, validated),
-        observed=Parts(train, validated),
+        given=states.train,
+        states=states,
+        observed=states,
         input_names=names,
-        inputs=Parts(acting, validated_acting) if names else None,
+        inputs=acting,
         lags=((0,),) * len(names),
         encoder=encoder,
         scaling=scaling,
         grid=grid,
         step_sizes=settings.sizes,
         angles=angles,
-        findings=tuple(_findings(parted, names, angles)),
+        findings=tuple(_findings(parted, names, angles, grid)),
     )
     return problem.noted(*_notes(problem), *said)
+
+
+def _told_apart(parted: Split, names: tuple[str, ...]) -> tuple[Parts, Parts | None]:
+    """Return the states, and the inputs if there are any, of both parts: these may be the same."""
+    pairs = _same_or_both(
+        Parts(parted.train, parted.validation), lambda part: split_features(part, names)
+    )
+    states, inputs = zip(*pairs, strict=True)
+    return Parts(*states), Parts(*inputs) if names else None
+
+
+def _same_or_both(parts: Parts, change: Callable[[Trajectories], Any]) -> Parts:
+    """Return both parts changed; where they are the same object, so is what comes of them."""
+    first = change(parts.train)
+    return Parts(first, first if parts.validation is parts.train else change(parts.validation))
 
 
 def _settled_grid(data: Trajectories, grid: Grid | None, *, may_be_found: bool) -> SettledGrid:
@@ -267,14 +284,17 @@ def _angles(settings: Settings, data: Trajectories, inputs: Sequence[str]) -> Ma
     return certain_angles(data, inputs) if is_open else {}
 
 
-def _findings(parted: Split, inputs: Sequence[str], angles: Mapping[str, float]) -> list[str]:
+def _findings(
+    parted: Split, inputs: Sequence[str], angles: Mapping[str, float], grid: Grid | None
+) -> list[str]:
     """Return what a person would object to in the data of a fit; angles are taken as such."""
     known = {(name,) for name in angles}
     found = examine(parted.whole, inputs=inputs)
     found = [one for one in found if one.kind != "wrapped" or one.features not in known]
     if parted.validation is not parted.train:
         by_time = parted.how == "time"
-        found += compare(parted.train, parted.validation, inputs=inputs, continued=by_time)
+        train = parted.train if inputs else parted.train.with_grid(grid)
+        found += compare(train, parted.validation, inputs=inputs, continued=by_time)
     return [str(finding) for finding in found]
 
 

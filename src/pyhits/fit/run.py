@@ -12,7 +12,7 @@ from pyhits.baselines.fitted import FittedBaselines
 from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.summary import Summary
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import InterruptedWarning, warn
+from pyhits.errors import DataError, InterruptedWarning, TrainingError, warn
 from pyhits.fit.blending import blend
 from pyhits.fit.calibrating import calibrated, held_out
 from pyhits.fit.choice import couple
@@ -96,7 +96,13 @@ def _or_by_modes(
         return problem, model
     say("Looking whether modes serve better than maps of points.", verbose=posed.settings.verbose)
     own = None if checkpoint is None else Path(checkpoint) / "modes"
-    others, other = _coupled(by_modes(posed), clock, own)
+    try:
+        others, other = _coupled(by_modes(posed), clock, own)
+    except KeyboardInterrupt:
+        what = "the model is whole, but modes were not compared with maps of points."
+        return problem, interrupted(model, "modes", what)
+    except (DataError, TrainingError) as error:
+        return problem, model.noted(f"Modes of the field were not compared: {error}")
     errors = [forecast_error(m, p) for m, p in ((model, problem), (other, others))]
     said = "a map of neighbours {:.2g}, modes {:.2g} of the variance in validation forecasts."
     note = said.format(*errors)
@@ -156,7 +162,9 @@ def measure(
             model = replace(model, region=Region.of(*problem.observed, scale))
             limit = clock.until(until["baselines"])
             baselines = FittedBaselines.fit(*problem.states, problem.inputs, clock=limit)
-            model = replace(model, baselines=baselines, recording_baselines=simple(problem, limit))
+            model = replace(
+                model, baselines=baselines, recording_baselines=_of_recordings(problem, limit)
+            )
         with clock.stage("blend"):
             model = blend(model, problem, clock.until(until["blend"]))
         with clock.stage("intervals"):
@@ -172,7 +180,7 @@ def measure(
     return model
 
 
-def simple(problem: Problem, clock: Clock) -> RecordingBaselines | None:
+def _of_recordings(problem: Problem, clock: Clock) -> RecordingBaselines | None:
     """Return what looks at many rows of recordings; None of many trajectories, or with inputs."""
     train = problem.given
     is_partial = train.n_features == 1 or problem.coordinates.history > 1

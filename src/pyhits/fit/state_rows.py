@@ -94,7 +94,8 @@ def _may_hold_rows(problem: Problem) -> bool:
     most = _MOST_FEATURES if few else _MOST_OF_MANY
     solved = problem.noise is not None and problem.noise.method == "field"
     return (
-        problem.states.train.n_features <= most
+        problem.grid is None
+        and problem.states.train.n_features <= most
         and problem.recipe.windows == "anywhere"
         and problem.split.how != "none"
         and not solved

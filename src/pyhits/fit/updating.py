@@ -12,7 +12,6 @@ from pyhits.baselines.fitted import FittedBaselines
 from pyhits.coordinates.coordinates import Coordinates
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError
-from pyhits.flowmaps import ScaledNet
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.maps import FittedMaps
 from pyhits.hierarchy.hierarchy import Hierarchy
@@ -86,17 +85,19 @@ def updated(model: M, data: Any) -> M:
             "need more to be fitted to. Give all rows that the model is to learn from, the old "
             "ones included."
         )
-    coordinates = model.coordinates.refitted(recorded)
+    # Nets that are trained once know the coordinates that they were trained in alone.
+    once = any(model.flow_maps[size].trained_once for size in coupled)
+    coordinates = model.coordinates if once else model.coordinates.refitted(recorded)
     encoded = coordinates.encode(recorded)
     states, noise = encoded.states, np.zeros(encoded.states.n_features)
     found = denoise(states, states, shortest=2 * max(coupled)) if model.noise.any() else None
     if found is not None:
         states, noise = found.train, found.sigma
-    # Nets that are not coupled know the old coordinates alone.
+    # Nets that are not coupled are not trained again, and know the old coordinates alone.
     sizes = [
         size
         for size, flow_map in model.flow_maps.items()
-        if size in coupled or not isinstance(flow_map, ScaledNet)
+        if size in coupled or not flow_map.trained
     ]
     longest = int(recorded.lengths.max()) - coordinates.history
     inputs = coordinates.scaled_inputs(encoded)

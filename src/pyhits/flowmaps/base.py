@@ -43,8 +43,8 @@ class FlowMap(nn.Module, Stored):
 
     #: Whether it is trained by gradient steps: it then knows the coordinates that it was trained in
     #: alone. And whether that takes so long that what is chosen is not trained again on all rows.
-    trained: ClassVar[bool] = False
-    trained_once: ClassVar[bool] = False
+    trained: bool = False
+    trained_once: bool = False
 
     #: Tensors, by the last part of their names, that may hold infinite numbers.
     unbounded: ClassVar[tuple[str, ...]] = ("low", "high", "threshold")

@@ -139,6 +139,7 @@ class BoundedMap(FlowMap):
         inner = create(*_read(map))
         super().__init__(inner.dimension, inner.outputs)
         self.inner = inner
+        self.trained, self.trained_once = inner.trained, inner.trained_once
         self.channels = as_count(channels, "channels")
         if self.dimension % channels:
             raise ArgumentError(

@@ -75,8 +75,8 @@ class ConvolutionMap(FlowMap):
         There are no axes or more than three, or a layer sees further than the grid reaches.
     """
 
-    trained: ClassVar[bool] = True
-    trained_once: ClassVar[bool] = True
+    trained = True
+    trained_once = True
 
     schema: ClassVar[Schema] = Record(
         {

@@ -37,7 +37,7 @@ class ScaledNet(FlowMap):
         The first stage.
     """
 
-    trained: ClassVar[bool] = True
+    trained = True
 
     #: Settings of training that the constructor takes.
     settings: ClassVar[tuple[str, ...]] = ()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.baselines.sets import BaselineForecast
 from pyhits.coordinates.starts import histories
 from pyhits.data.stretches import Stretches
 from pyhits.data.trajectories import Trajectories
@@ -41,11 +42,7 @@ def evaluate_model(
     rows, data = _given(model, recorded, given)
     starts = rows[:, -1] if own.state_rows == 1 else rows[:, -own.state_rows :]
     sizes = tuple(chain(model.selection.step_sizes if step_sizes is None else step_sizes))
-    inputs = own.inputs_of(recorded)
-    if inputs is not None:
-        past = own.inputs_before(recorded)
-        inputs = own.check_inputs(inputs, len(starts), inputs.shape[1], past)
-        inputs = None if inputs is None else inputs[:, rows.shape[1] - own.history :]
+    inputs = _inputs(model, recorded, rows.shape[1])
     settings: dict[str, Any] = {} if interpolation is None else {"interpolation": interpolation}
 
     truth = None if own.turns is None else Stretches.whole(data.offsets).gather(data.values)
@@ -70,26 +67,45 @@ def evaluate_model(
         limits = (model.summary.low, model.summary.high)
         return near(model.blend.blended(found, known, positions, model.recording_baselines, limits))
 
-    others: dict[str, Any] = {}
-    if baselines and model.baselines is not None:
-        others |= model.baselines.forecasters(own.encoder, starts, inputs)
-    if baselines and model.recording_baselines is not None:
-        found = model.recording_baselines.forecasters(rows)
-        others |= {kind: one for kind, one in found.items() if kind not in others}
-    others = {
-        kind: one._replace(forecaster=_after(near, one.forecaster)) for kind, one in others.items()
-    }
+    others = _baselines(model, rows, starts, inputs) if baselines else {}
     return evaluate(
         forecaster,
         data,
         scale=model.summary.spread,
         n_steps=None if n_steps is None else as_count(n_steps, "n_steps", most=None),
         step_sizes=sizes,
-        baselines=others,
+        baselines={
+            kind: one._replace(forecaster=_after(near, one.forecaster))
+            for kind, one in others.items()
+        },
         decoded=_later(own.decoded(recorded), rows.shape[1] - own.history),
         lyapunov=lyapunov,
         widths=_widths(model, sizes, interpolation),
     )
+
+
+def _inputs(model: FittedModel, recorded: Trajectories, given: int) -> np.ndarray | None:
+    """Return the inputs of forecasts from the last of so many given rows; None without any."""
+    own = model.coordinates
+    inputs = own.inputs_of(recorded)
+    if inputs is None:
+        return None
+    n, n_steps = inputs.shape[:2]
+    checked = own.check_inputs(inputs, n, n_steps, own.inputs_before(recorded))
+    return None if checked is None else checked[:, given - own.history :]
+
+
+def _baselines(
+    model: FittedModel, rows: np.ndarray, starts: np.ndarray, inputs: np.ndarray | None
+) -> dict[str, BaselineForecast]:
+    """Return the model's baselines by kind: those of states, and of recordings what is more."""
+    found: dict[str, BaselineForecast] = {}
+    if model.recording_baselines is not None:
+        found |= model.recording_baselines.forecasters(rows)
+    if model.baselines is not None:
+        of_states = model.baselines.forecasters(model.coordinates.encoder, starts, inputs)
+        found = of_states | {kind: one for kind, one in found.items() if kind not in of_states}
+    return found
 
 
 def _after(

@@ -109,7 +109,9 @@ def other_units(model: FittedModel, states: np.ndarray, what: str) -> list[str]:
     if len(names) > _MOST_WITH_UNITS:
         return []
     rows = states.reshape(-1, len(names))
-    return [str(finding) for finding in units(rows, names, known.low, known.high, what=what)]
+    grid = model.coordinates.grid
+    found = units(rows, names, known.low, known.high, what=what, grid=grid)
+    return [str(finding) for finding in found]
 
 
 def _keep(model: FittedModel, starts: InitialStates, out: Any, *, overwrite: bool) -> Keep:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,27 +12,37 @@ from scipy.fft import irfft, next_fast_len, rfft
 _LEAST, _AS_GOOD = 0.3, 0.9
 
 #: Rows of a trajectory that are looked at, and trajectories, at most.
-_MOST_ROWS, _MOST = 1 << 14, 64
+_MOST_ROWS, _MOST = 1 << 16, 64
 
 #: Degree of the trend that is taken off.
 _TREND = 2
 
 
-def find_period(trajectories: Sequence[np.ndarray]) -> int:
-    """Return the period of trajectories ``(time, d)`` in rows; 1 where there is none.
+def find_period(
+    trajectories: Sequence[np.ndarray], *, trend: int = _TREND, most: float = math.inf
+) -> int:
+    """Return the period of trajectories in rows; 1 where there is none.
 
     The first lag at which the autocorrelation has a peak that is nearly its highest, of all
     features and trajectories together, each without a trend, up to half the length of the longest.
+
+    Parameters
+    ----------
+    trajectories : sequence of array, shape (time, d)
+    trend : int
+        Degree of the polynomial of time that is taken off; 0 is the mean.
+    most : float
+        Longest period.
     """
     longest = sorted(trajectories, key=len)[-_MOST:]
     size = min(_MOST_ROWS, len(longest[-1]))
     length = next_fast_len(2 * size)
     power, pairs, lags = np.zeros(length // 2 + 1), np.zeros(size), np.arange(size)
     for rows in longest:
-        part = without_trend(rows[-size:])
+        part = without_trend(rows[-size:], trend)
         power += np.square(np.abs(rfft(part, length, axis=0))).sum(axis=1)
         pairs += np.maximum(len(part) - lags, 0)
-    half = size // 2 + 1
+    half = int(min(size // 2, most)) + 1
     together = irfft(power, length)[:half]
     if half < 3 or together[0] <= 0:
         return 1

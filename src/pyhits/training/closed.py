@@ -16,7 +16,7 @@ import torch
 
 from pyhits.data.grid import Grid
 from pyhits.errors import TrainingError
-from pyhits.flowmaps import FlowMap, PolynomialMap, ScaledNet
+from pyhits.flowmaps import BoundedMap, Bounds, FlowMap, PolynomialMap, ScaledNet
 from pyhits.flowmaps.form import Form, closed_forms
 from pyhits.training.convolution import USUAL_CONVOLUTION, train_convolution
 from pyhits.training.history import History
@@ -95,10 +95,16 @@ def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[Fl
 
 def may_try_nets(job: ScaleJob) -> bool:
     """Whether nets are asked for, and there is enough to train one on."""
-    few = job.train.n_windows <= FEW_WINDOWS and job.train.grid is None
-    long = len(job.train.values) >= _LEAST_STEPS * job.step_size
-    small = job.train.values.shape[1] <= _MOST_OF_NETS
-    return job.recipe.with_nets and long and small and not few
+    if not job.recipe.with_nets or len(job.train.values) < _LEAST_STEPS * job.step_size:
+        return False
+    if field_of(job) is not None:
+        return True
+    return job.train.n_windows > FEW_WINDOWS and job.train.values.shape[1] <= _MOST_OF_NETS
+
+
+def field_of(job: ScaleJob) -> Grid | None:
+    """Return the grid of a scale whose net is convolutional; None of other nets."""
+    return None if job.train.n_inputs else job.train.grid
 
 
 def competing_net(
@@ -113,7 +119,7 @@ def competing_net(
 
     Its score is put into the history.
     """
-    grid = None if job.train.n_inputs else job.train.grid
+    grid = field_of(job)
     if not may_try_nets(job) or best.score < _NEAR_EXACT:
         return None
     if grid is not None:
@@ -138,7 +144,10 @@ def _convolution(
     progress: Progress | None,
     clock: Clock,
 ) -> TrainedNet | None:
-    """Return a convolutional net, of coarse steps a brief one; None where its loss blew up."""
+    """Return a convolutional net, of coarse steps a brief one; None where its loss blew up.
+
+    It is kept within the bounds of the data: what meets these is lost, and never far beyond them.
+    """
     share = min(1.0, job.train.n_windows * grid.n_features / _NUMBERS_FOR_ALL)
     seconds = max(_LEAST_SECONDS, USUAL_CONVOLUTION.seconds * share / job.step_size**0.5)
     try:
@@ -158,7 +167,10 @@ def _convolution(
     history.records += [record | {"step": done + record["step"]} for record in made.records]
     history.stopped_by = made.stopped_by
     history.scores[NET] = made.validation_error
-    return TrainedNet(net.to(job.torch_dtype), made.validation_error)
+    windows = job.train
+    bounds = Bounds.of(windows.values, windows.offsets, grid.n_channels, windows.encoder.transform)
+    bounded = BoundedMap.around(net.to(job.torch_dtype), bounds)
+    return TrainedNet(bounded, made.validation_error)
 
 
 def fit_again(

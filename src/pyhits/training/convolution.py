@@ -26,6 +26,9 @@ from pyhits.util.clock import UNLIMITED, Clock
 #: Returns the error in rollouts of a flow map.
 Judge = Callable[[FlowMap], float]
 
+#: ``History.stopped_by`` of a training that has had the seconds of its recipe.
+BUDGET = "budget"
+
 #: Parts of the training after which the net is judged.
 _JUDGED = (0.4, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -129,7 +132,8 @@ def train_convolution(
     net = _untrained(train, grid, recipe, seed)
     judge = judge or _judge(net, validation, recipe)
     history = History(train.step_size, n_windows=train.n_windows, flow_map=net.describe())
-    if clock.left < recipe.seconds:
+    is_short = clock.left < recipe.seconds
+    if is_short:
         clock.cut("the training of convolutional nets")
     own = Clock.start(min(recipe.seconds, clock.left), clock.now)
     for factor in _FACTORS:
@@ -143,6 +147,8 @@ def train_convolution(
             f"The loss of step size {train.step_size} was not finite at any learning rate; look "
             "for outliers in the data."
         )
+    if is_short and history.stopped_by == BUDGET:
+        history.stopped_by = "time"
     net.load_state_dict(training.best)
     history.validation_error, history.seconds = training.best_error, own.elapsed
     history.one_step_mse = _one_step_mse(net, validation, _affordable(net, recipe))
@@ -250,7 +256,7 @@ class _Training:
                 if progress is not None:
                     progress(round(1000 * done), 1000, self.best_error)
             if done >= 1:
-                history.stopped_by = "steps" if step == self.recipe.max_steps else "time"
+                history.stopped_by = "steps" if step == self.recipe.max_steps else BUDGET
                 return
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate * optimisers.rate(done, step, "cosine", 100)

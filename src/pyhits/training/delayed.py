@@ -88,7 +88,7 @@ def positions(offsets: np.ndarray, before: int, after: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Rollouts:
+class DelayedRollouts:
     """Where flow maps of past rows are stepped on from, and what they should meet.
 
     Attributes
@@ -98,7 +98,7 @@ class Rollouts:
         Rows to start from.
     n_steps : int
     independent : float
-        Rollouts that do not overlap, about.
+        Those that do not overlap, about.
     units : callable, optional
         From rows to what errors are measured in.
     dtype : str
@@ -115,7 +115,7 @@ class Rollouts:
     @classmethod
     def of(
         cls, values: np.ndarray, offsets: np.ndarray, history: int, most: int, most_steps: int
-    ) -> Rollouts:
+    ) -> DelayedRollouts:
         """Return at most ``most`` rollouts, evenly spread, over half of what follows a history."""
         rest = int(np.diff(offsets).max()) - history
         n_steps = max(1, min(most_steps, rest // 2))
@@ -124,7 +124,7 @@ class Rollouts:
         starts = starts[evenly(len(starts), most)]
         return cls(DelayedRows(values, offsets), starts, n_steps, min(independent, len(starts)))
 
-    def at_most(self, count: int, n_steps: int) -> Rollouts:
+    def at_most(self, count: int, n_steps: int) -> DelayedRollouts:
         """Return the first steps of at most ``count`` of them, evenly chosen."""
         starts = self.starts[evenly(len(self.starts), count)]
         return replace(self, starts=starts, n_steps=min(n_steps, self.n_steps))

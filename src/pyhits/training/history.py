@@ -51,8 +51,9 @@ class History:
         a net whose last layer is solved for, one a solution, with ``gain`` and ``penalty`` instead
         of the first and last of these.
     stopped_by : str
-        ``steps``, ``time``, ``target``, ``patience``, ``closed form``, or ``not finite`` if every
-        learning rate blew up.
+        ``steps``, ``time``, ``target``, ``patience``, ``closed form``, ``budget`` of a
+        convolutional net that has had its seconds, or ``not finite`` if every learning rate blew
+        up.
     flow_map : str
         The flow map: ``polynomial (degree 9)``, ``table (930 cells of degree 7)``, ``net``,
         ``polynomial (degree 5) + net``; with ``, 16 outputs`` if it is dense.

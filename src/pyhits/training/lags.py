@@ -16,7 +16,7 @@ from pyhits.flowmaps.form import Increments
 from pyhits.flowmaps.kernel import KernelForm
 from pyhits.numerics.basis import n_monomials
 from pyhits.numerics.periods import find_period
-from pyhits.training.delayed import PENALTIES, DelayedRows, Rollouts, Windows
+from pyhits.training.delayed import PENALTIES, DelayedRollouts, DelayedRows, Windows
 from pyhits.training.rollouts import LOST
 from pyhits.util.clock import UNLIMITED, Clock
 
@@ -172,7 +172,7 @@ def choose_rows(
     """
     scaling = Standardise().fit(train.values)
     data = DelayedRows(scaling.transform(train.values), train.offsets)
-    rollouts = Rollouts.of(
+    rollouts = DelayedRollouts.of(
         scaling.transform(validation.values), validation.offsets, history, _ROLLOUTS, _STEPS
     )
     rollouts = replace(rollouts, dtype=dtype)
@@ -217,7 +217,7 @@ def _sets(d: int, history: int, period: int) -> Iterator[tuple[int, int]]:
 
 def _promising(
     data: DelayedRows,
-    rollouts: Rollouts,
+    rollouts: DelayedRollouts,
     tried: Sequence[tuple[int, int]],
     clock: Clock,
     progress: Callable[[int, int], None] | None,
@@ -239,7 +239,7 @@ def _promising(
 
 def _polynomials(
     windows: Windows,
-    rollouts: Rollouts,
+    rollouts: DelayedRollouts,
     degrees: Sequence[int] = _DEGREES,
     penalties: Sequence[float] = PENALTIES,
 ) -> np.ndarray:
@@ -257,7 +257,9 @@ def _polynomials(
     return best
 
 
-def _kernels(data: DelayedRows, rollouts: Rollouts, n_rows: int, lag: int) -> Iterator[np.ndarray]:
+def _kernels(
+    data: DelayedRows, rollouts: DelayedRollouts, n_rows: int, lag: int
+) -> Iterator[np.ndarray]:
     """Yield the errors of rollouts of kernels."""
     windows = data.windows(n_rows, lag)
     some = evenly(len(windows.states), _CENTRES)

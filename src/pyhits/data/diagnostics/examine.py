@@ -83,4 +83,5 @@ def compare(
     judged = [k for k, name in enumerate(train.feature_names) if name not in inputs]
     names = [train.feature_names[k] for k in judged]
     low, high = train.values.min(axis=0)[judged], train.values.max(axis=0)[judged]
-    return found + units(validation.values[:, judged], names, low, high, what="validation data")
+    values, what = validation.values[:, judged], "validation data"
+    return found + units(values, names, low, high, what=what, grid=train.grid)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.diagnostics.finding import Finding
+from pyhits.data.grid import Grid
 
 #: Factors between units that people mix up, with what they are.
 _FACTORS = {
@@ -45,7 +46,13 @@ _MOST_ROWS = 4096
 
 
 def units(
-    states: np.ndarray, names: Sequence[str], low: Any, high: Any, *, what: str
+    states: np.ndarray,
+    names: Sequence[str],
+    low: Any,
+    high: Any,
+    *,
+    what: str,
+    grid: Grid | None = None,
 ) -> list[Finding]:
     """Look whether other units would put states into the range of the training data.
 
@@ -59,8 +66,14 @@ def units(
         Range of each in the training data.
     what : str
         What the states are, for the sentence: ``"initial states"``.
+    grid : Grid, optional
+        Where the features lie: all points of a channel have one unit, and one range.
     """
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+    if grid is not None:
+        names, channels = grid.channels, grid.n_channels
+        states = states.reshape(-1, channels)
+        low, high = low.reshape(-1, channels).min(axis=0), high.reshape(-1, channels).max(axis=0)
     step = max(1, len(states) // _MOST_ROWS)
     x = np.asarray(states[::step], dtype=np.float64)
     if len(x) < _SPREAD_ROWS and ((x >= low) & (x <= high)).all():
