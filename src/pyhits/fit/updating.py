@@ -50,6 +50,8 @@ def fitted_to(
         No trajectory is long enough for a step.
     """
     wanted = set(sizes)
+    # That of flow maps which were made elsewhere is still open.
+    recipe = model.recipe.resolve(states.n_features, len(states), states.n_rows)
     jobs = make_jobs(
         TrainingData(
             states,
@@ -58,7 +60,7 @@ def fitted_to(
             None if inputs is None else (inputs, inputs),
             coordinates.trends,
         ),
-        JobSettings(model.recipe, dense=model.dense, dtype=model.dtype),
+        JobSettings(recipe, dense=model.dense, dtype=model.dtype),
         sorted({min(model.flow_maps), *wanted}),
     )
     maps = {
