@@ -95,6 +95,21 @@ def test_linear_equations_are_exact_in_one_step():
     np.testing.assert_allclose(found, np.exp(-0.2 * k**2) * np.sin(3 * x + 0.7 * k), atol=1e-13)
 
 
+def test_a_constant_is_a_product_of_nothing() -> None:
+    terms = Terms((NONE,), (), ((NONE, ()),))
+    values = torch.tensor([[-0.5, 1.0]], dtype=torch.float64)
+    found = recordings(EquationMap.of((N,), 1, terms, Scheme(), values), np.zeros((2, N)), 1)
+    np.testing.assert_allclose(found[:, -1], 2 * (1 - np.exp(-0.5)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("points", [37, 40])
+def test_waves_that_only_move_are_fitted(points: int) -> None:
+    wave = np.sin(0.2 * np.arange(60)[:, None] + 2 * np.pi * np.arange(points) / points)
+    model = pyhits.HiTS(random_state=0, verbose=False).fit(wave[:50], grid="ring")
+    ahead = np.asarray(model.forecast(wave[49], n_steps=10)).reshape(11, -1)
+    np.testing.assert_allclose(ahead, wave[49:], atol=1e-6)
+
+
 def test_steps_commute_with_shifts_of_the_grid():
     start = smooth(2)
     moved = recordings(ks_map(), np.roll(start, 5, axis=1), 3)

@@ -116,6 +116,8 @@ class Equation:
 
     def factors(self, v: Tensor) -> Tensor:
         """Return the features at each point; ``(n, channels, *transform)``."""
+        if not self._channels:  # a constant alone
+            return v.real.new_zeros(len(v), 0, *self.shape)
         v = v if self.before is None else v * self.before
         return self.back(v[:, self._channels] * self._features)
 
