@@ -121,8 +121,7 @@ def local(data: Data, seconds: float) -> tuple[Forecaster, str]:
     rows = data.train if data.train.shape[-1] > 1 else data.train[..., 0]
     channels = data.train.shape[-1] if data.train.shape[-1] > 1 else None
     grid = pyhits.Grid((N, N), channels=channels) if channels else pyhits.Grid((N, N))
-    # No encoder: rows of several thousand numbers are else refused, on a grid, too.
-    model = pyhits.HiTS(encoder=[], random_state=0, n_jobs=1, time_limit=seconds, verbose=False)
+    model = pyhits.HiTS(random_state=0, n_jobs=1, time_limit=seconds, verbose=False)
     model.fit(rows, grid=grid)
 
     def ahead(first: np.ndarray) -> np.ndarray:

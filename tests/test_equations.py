@@ -102,14 +102,6 @@ def test_a_constant_is_a_product_of_nothing() -> None:
     np.testing.assert_allclose(found[:, -1], 2 * (1 - np.exp(-0.5)), rtol=1e-12)
 
 
-@pytest.mark.parametrize("points", [37, 40])
-def test_waves_that_only_move_are_fitted(points: int) -> None:
-    wave = np.sin(0.2 * np.arange(60)[:, None] + 2 * np.pi * np.arange(points) / points)
-    model = pyhits.HiTS(random_state=0, verbose=False).fit(wave[:50], grid="ring")
-    ahead = np.asarray(model.forecast(wave[49], n_steps=10)).reshape(11, -1)
-    np.testing.assert_allclose(ahead, wave[49:], atol=1e-6)
-
-
 def test_steps_commute_with_shifts_of_the_grid():
     start = smooth(2)
     moved = recordings(ks_map(), np.roll(start, 5, axis=1), 3)
