@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.record import Record
 from benchmarks.timing import Timing
-from pyhits.evaluation.plots import save_figure
+from pyhits.plots import save_figure
 
 OURS, OTHERS, ACCENT = "#0072b2", "#8a8f98", "#d55e00"
 

@@ -15,7 +15,7 @@ from pyhits.cli.app import app
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 from pyhits.evaluation import intervals
-from pyhits.evaluation.plots import error_by_horizon
+from pyhits.plots import blank
 from pyhits.timestepper import TimeStepper
 
 
@@ -48,7 +48,11 @@ def test_errors_are_those_of_forecasts_from_the_origins(model: TimeStepper) -> N
     for word in ("2 origins, rows 120 to 140", "one fit for all", "step 12", "intervals hold"):
         assert word in str(result)
     assert json.loads(json.dumps(result.as_dict()))["origins"] == [120, 140]
-    assert error_by_horizon(result).axes
+    drawn = result.plot(ax=blank()).lines
+    assert [line.get_label() for line in drawn][-1] == "model"
+    assert len(drawn) == len(result.nrmse)
+    assert result.verdict in result._repr_html_()
+    assert repr(result).endswith("2 origins x 12 steps)")
     told = model.evaluate(rows[110 - model.blended_rows :])
     assert told.coverage is not None
     assert 0 <= told.coverage <= 1

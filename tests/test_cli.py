@@ -266,8 +266,8 @@ def test_the_report_is_one_file(files: Path, tmp_path: Path) -> None:
     done = run("evaluate", model, test, "--report", page)
     assert done.exit_code == 0, done.output
     text = page.read_text()
-    assert text.count("<svg") == 7
-    for words in ("Error against time", "Which scales", "Accuracy and cost", "Training", "Phase"):
+    assert text.count("<svg") == 8
+    for words in ("Error against time", "Which scales", "Accuracy and cost", "Scales", "Phase"):
         assert words in text
     assert "http://www.w3.org" in text
     links = {w for w in ("src=", 'href="http', "<script", "<link") if w in text}

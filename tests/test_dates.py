@@ -14,7 +14,7 @@ from conftest import circles, quick
 from typer.testing import CliRunner, Result
 
 import pyhits
-from pyhits import Trajectories
+from pyhits import Trajectories, plots
 from pyhits.cli.app import app
 from pyhits.data.times.objects import as_objects
 from pyhits.errors import DataError, PyHiTSWarning
@@ -206,15 +206,12 @@ def test_errors_of_forecasts_are_said_in_the_steps_of_the_data(monthly):
 
 def test_figures_have_axes_of_dates(monthly):
     dates = np.array(MONTHS[:N], dtype="M8[D]")
-    figure = pyhits.evaluation.plots.sample_trajectory(VALUES, VALUES, 1.0, ["x", "y"], dates=dates)
-    figure.canvas.draw()
-    labels = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
+    data = pyhits.repair(VALUES, times=dates, feature_names=["x", "y"]).trajectories
+    axes = data.plot(ax=plots.blank())
+    axes[-1].figure.canvas.draw()
+    labels = [label.get_text() for label in axes[-1].get_xticklabels()]
     assert any(label.startswith("195") for label in labels)
-    result = monthly.evaluate(pyhits.repair(VALUES, times=dates).trajectories)
-    assert (
-        pyhits.evaluation.plots.error_against_time(result, {}).axes[0].get_xlabel()
-        == "time (months)"
-    )
+    assert monthly.evaluate(data).plot(ax=plots.blank()).get_xlabel() == "time ahead (months)"
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ from torch import nn
 from typer.testing import CliRunner, Result
 
 import pyhits
+from pyhits import plots
 from pyhits.cli.app import app
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, CheckpointError, PyHiTSWarning
-from pyhits.evaluation import plots
 from pyhits.flowmaps import ResidualNet
 from pyhits.hierarchy.stages import stages
 from pyhits.policies import arguments
@@ -463,8 +463,8 @@ def test_reports_and_figures_know_records_of_solutions(tmp_path: Path) -> None:
     model.history_[1].records[0]["validation_error"] = math.inf
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
     assert again.history == model.history_
-    plots.training_curves(again.history).savefig(tmp_path / "c.png")
-    plots.accuracy_front(again.selection).savefig(tmp_path / "f.png")
+    plots.save_figure(plots.training_curves(again.history, ax=plots.blank()), tmp_path / "c.png")
+    plots.save_figure(again.selection.plot(ax=plots.blank()), tmp_path / "f.png")
     assert (
         "Coupled: all scales" in pyhits.write_report(again, data, tmp_path / "r.html").read_text()
     )

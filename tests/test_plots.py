@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import pyhits
-from pyhits.errors import ArgumentError, FileFormatError
-from pyhits.evaluation import plots
+from pyhits import plots
+from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.hierarchy import Candidate, Selection
 from pyhits.util.progress import scale_bars
 
@@ -18,64 +19,145 @@ Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
 
 
 def test_training_curves_hold_every_scale(fitted: pyhits.HiTS) -> None:
-    (axis,) = plots.training_curves(fitted.history_).axes
-    assert len(axis.lines) == len(fitted.flow_maps_)
-    assert axis.get_yscale() == "log"
-    assert axis.get_xlabel()
+    axes = plots.training_curves(fitted.history_, ax=plots.blank())
+    assert len(axes.lines) == len(fitted.flow_maps_)
+    assert axes.get_yscale() == "log"
+    assert axes.get_xlabel()
+
+
+def test_scales_are_drawn_and_the_coupled_ringed(fitted: pyhits.HiTS) -> None:
+    axes = fitted.plot_scales(ax=plots.blank())
+    *_, ringed = axes.lines
+    assert tuple(ringed.get_xdata()) == fitted.selection_.step_sizes
+    assert "0.05" in axes.get_xlabel()
 
 
 def test_the_selection_path_marks_the_chosen(fitted: pyhits.HiTS) -> None:
-    axes = plots.selection_path(fitted.selection_).axes
-    upper, _, alone = (axis.lines[0].get_xdata() for axis in axes)
+    axes = fitted.selection_.plot("path", ax=plots.blank())
+    upper, _, alone = (panel.lines[0].get_xdata() for panel in axes)
     assert len(upper) == 5
     assert len(alone) == len(fitted.flow_maps_)
-    assert any(line.get_label() == "chosen" for axis in axes for line in axis.lines)
+    assert any(line.get_label() == "chosen" for panel in axes for line in panel.lines)
 
 
 def test_diverged_candidates_are_dotted() -> None:
     path = [Candidate((1,), 1.0, 0.1, "upper"), Candidate((1, 2), np.inf, 0.1, "upper")]
-    upper, *_ = plots.selection_path(Selection((1,), 1.0, path)).axes
+    upper, *_ = Selection((1,), 1.0, path).plot("path", ax=plots.blank())
     assert any(line.get_linestyle() == ":" for line in upper.lines)
 
 
 def test_the_front_marks_what_nothing_beats(fitted: pyhits.HiTS) -> None:
     front = fitted.selection_.front
-    for axis in plots.accuracy_front(fitted.selection_).axes:
-        every, best, chosen = axis.lines
+    for axes in fitted.selection_.plot(ax=plots.blank()):
+        every, best, chosen = axes.lines
         assert len(every.get_xdata()) == len([c for c in front if np.isfinite(c.error)])
         assert (np.diff(best.get_ydata()) < 0).all()
         assert (np.diff(best.get_xdata()) >= 0).all()
         assert len(chosen.get_xdata()) == 1
 
 
-def test_errors_are_drawn_for_all_scales(fitted: pyhits.HiTS, pendulum: Split) -> None:
+def test_errors_are_drawn_beside_baselines_or_other_evaluations(
+    fitted: pyhits.HiTS, pendulum: Split
+) -> None:
     coupled = fitted.evaluate(pendulum[2])
-    single = {s: fitted.evaluate(pendulum[2], step_sizes=[s]) for s in (1, 4)}
-    (axis,) = plots.error_against_time(coupled, single).axes
-    assert [line.get_label() for line in axis.lines] == ["1", "4", "coupled"]
-    drawn = axis.lines[-1].get_ydata()
-    assert np.nanmax(drawn) == pytest.approx(coupled.per_step_mse.max())
+    axes = coupled.plot(ax=plots.blank())
+    labels = [line.get_label() for line in axes.lines]
+    assert labels == [*(s.label for s in coupled.baselines.values()), "model"]
+    drawn = axes.lines[-1].get_ydata()
+    assert np.sqrt(np.mean(np.square(drawn))) == pytest.approx(coupled.nrmse)
+    alone = fitted.evaluate(pendulum[2], step_sizes=[4])
+    axes = coupled.plot({"4 alone": alone}, ax=plots.blank())
+    assert [line.get_label() for line in axes.lines] == ["4 alone", "model"]
 
 
-def test_portraits_of_one_feature_and_of_many() -> None:
-    values = np.random.default_rng(0).random((2, 30, 1))
-    (axis,) = plots.phase_portrait(values, values, ["x"]).axes
-    assert axis.get_ylabel() == "x"
-    many = np.random.default_rng(0).random((30, 9))
-    assert len(plots.sample_trajectory(many, many, 0.1, list("abcdefghi")).axes) == 6
+def test_trajectories_are_drawn_as_lines_portraits_and_fields() -> None:
+    values = np.random.default_rng(0).random((3, 30, 9))
+    data = pyhits.Trajectories(values, 0.1)
+    assert len(data.plot(ax=plots.blank())) == 6
+    assert len(data.plot(features=["x7"], ax=plots.blank()).lines) == 3
+    axes = data.plot("portrait", features=["x1", "x8"], ax=plots.blank())
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), values[0][:, [1, 8]])
+    with pytest.raises(ArgumentError, match="no feature 'z'"):
+        data.plot(features=["z"])
+    with pytest.raises(ArgumentError, match="on no grid"):
+        data.plot("field")
+    with pytest.raises(ArgumentError, match="6 x 1 panels, got 2 axes"):
+        data.plot(ax=plots.blank().subplots(2))
+    picture = data.with_grid((9,)).plot(ax=plots.blank())
+    np.testing.assert_array_equal(picture.collections[0].get_array(), values[0].T)
+    flat = data.with_grid((3, 3)).plot(ax=plots.blank())
+    np.testing.assert_array_equal(flat[-1].images[0].get_array(), values[0, -1].reshape(3, 3))
 
 
 def test_the_portrait_of_one_feature_is_over_its_past() -> None:
     """A sine of 40 rows a period, over itself a quarter of it before, is a circle."""
     wave = np.sin(2 * np.pi * np.arange(400) / 40)[None, :, None]
-    (axis,) = plots.phase_portrait(wave, 2 * wave, ["x"]).axes
-    assert axis.get_xlabel() == "x, 10 rows before"
-    recorded, forecast, start = (line.get_xydata() for line in axis.lines)
+    axes = plots.portrait(wave, ["x"], forecasts=2 * wave, ax=plots.blank())
+    assert axes.get_xlabel() == "x, 10 rows before"
+    recorded, forecast, start = (line.get_xydata() for line in axes.lines)
     np.testing.assert_allclose(np.hypot(*recorded.T), 1)
     np.testing.assert_allclose(np.hypot(*forecast.T), 2)
     np.testing.assert_allclose(start, [[0, 1]], atol=1e-12)
     short = np.array([[[1.0], [2.0]]])
-    assert plots.phase_portrait(short, short, ["x"]).axes
+    assert plots.portrait(short, ["x"], ax=plots.blank())
+
+
+def test_long_lines_keep_their_extremes() -> None:
+    values = np.zeros((100_000, 1))
+    values[54_321], values[77_777] = 5.0, -3.0
+    axes = pyhits.Trajectories(values, 1.0).plot(ax=plots.blank())
+    drawn = axes.lines[0].get_ydata()
+    assert len(drawn) < 3000
+    assert (drawn.max(), drawn.min()) == (5.0, -3.0)
+
+
+def test_a_forecast_is_drawn_with_its_past_the_truth_and_what_it_missed() -> None:
+    dates = np.datetime64("2020-01-01") + np.arange(200)
+    wave = np.column_stack([f(np.arange(200) / 5) for f in (np.sin, np.cos)])
+    data = pyhits.repair(wave, times=dates, feature_names=["x", "y"]).trajectories
+    past, later = data.split_time(40)
+    model = pyhits.HiTS(random_state=0, n_jobs=1, verbose=False).fit(past)
+    found = model.forecast_from(past, 16, interval=0.8)
+    axes = found.plot(later, ax=plots.blank())
+    assert len(axes) == 4
+    recorded, _, truth, ahead = axes[0].lines
+    assert recorded.get_xdata()[-1] == truth.get_xdata()[0] == ahead.get_xdata()[0]
+    np.testing.assert_array_equal(truth.get_ydata(), later.values[:17, 0])
+    np.testing.assert_allclose(
+        axes[1].lines[1].get_ydata(), found.states[0, :, 0] - later.values[:17, 0]
+    )
+    assert axes[0].collections[0].get_label() == "80 % interval"
+    next_rows = wave[160:176]
+    (alone,) = np.ravel(found.plot(next_rows, features=["y"], residual=False, ax=plots.blank()))
+    np.testing.assert_array_equal(alone.lines[2].get_ydata()[1:], next_rows[:, 1])
+    frame = found.to_dataframe()
+    assert list(frame.columns[:3]) == ["x", "x_low", "x_high"]
+    assert frame.index[0] == (0, dates[159])
+    assert repr(found) == f"Forecast(1 x 17 rows to {dates[175]}, 80 % intervals)"
+    assert "[" in found._repr_html_()
+
+
+def test_fields_are_compared_in_the_same_colours() -> None:
+    grid = pyhits.Grid((8, 10), ("u", "v"))
+    truth = np.random.default_rng(0).standard_normal((12, grid.n_features))
+    panels = plots.compared_fields(truth, truth + 1e-3, np.arange(12.0), grid, ax=plots.blank())
+    assert panels.shape == (3, 5)
+    first, second, third = (row[0].images[0].get_clim() for row in panels)
+    assert first == second
+    assert third[1] == pytest.approx(1e-3)
+
+
+def test_the_energy_of_a_wave_is_at_its_wavenumber() -> None:
+    x = 2 * np.pi * np.arange(32) / 32
+    rows = np.tile(np.sin(3 * x), (5, 1))
+    energy, mean = plots.field_statistics(
+        rows, 2 * rows, np.arange(5.0), pyhits.Grid((32,)), ax=plots.blank()
+    )
+    for line, size in zip(energy.lines, (1.0, 4.0), strict=True):
+        numbers, energies = line.get_data()
+        assert numbers[energies.argmax()] == 3
+        assert energies.sum() == pytest.approx(size / 2)
+    np.testing.assert_allclose(mean.lines[1].get_ydata(), 2.0)
 
 
 def test_spectra_peak_where_the_waves_are_and_densities_sum_to_one(tmp_path: Path) -> None:
@@ -84,28 +166,58 @@ def test_spectra_peak_where_the_waves_are_and_densities_sum_to_one(tmp_path: Pat
     truth = np.stack([fast, slow, 0 * t, fast, slow], axis=1)[None].repeat(2, axis=0)
     truth[1, 300:] = np.nan
     forecast = truth[..., [1, 0, 2, 3, 4]]
-    figure = plots.spectra_and_distributions(truth, forecast, 0.05, list("abcde"))
-    above, below = figure.axes[:4], figure.axes[4:]
-    assert len(below) == 4
-    assert [axis.get_xlabel() for axis in below] == list("abcd")
-    for axis, peaks in ((above[0], (2.5, 0.625)), (above[1], (0.625, 2.5))):
-        found = [line.get_xdata()[line.get_ydata().argmax()] for line in axis.lines]
+    above, below = plots.spectra(truth, forecast, 0.05, list("abcde"), ax=plots.blank())
+    assert [axes.get_xlabel() for axes in below] == list("abcd")
+    for axes, peaks in ((above[0], (2.5, 0.625)), (above[1], (0.625, 2.5))):
+        found = [line.get_xdata()[line.get_ydata().argmax()] for line in axes.lines]
         np.testing.assert_allclose(found, peaks)
-    for axis in below:
-        for patch in axis.patches:
+    for axes in below:
+        for patch in axes.patches:
             share, edges, _ = patch.get_data()
             assert 0.95 < (share * np.diff(edges)).sum() <= 1 + 1e-12
-    plots.save_figure(figure, tmp_path / "s.svg")
+    plots.save_figure(above, tmp_path / "s.svg")
 
 
 def test_figures_are_saved_or_refused(fitted: pyhits.HiTS, tmp_path: Path) -> None:
-    figure = plots.training_curves(fitted.history_)
-    assert plots.save_figure(figure, tmp_path / "new" / "f.png").stat().st_size > 1000
+    axes = fitted.plot_scales(ax=plots.blank())
+    assert plots.save_figure(axes, tmp_path / "new" / "f.png").stat().st_size > 1000
+    assert plots.save_figure(axes.figure, tmp_path / "f.pdf").stat().st_size > 1000
     with pytest.raises(ArgumentError, match=r"Unknown figure format '\.doc'"):
-        plots.save_figure(figure, tmp_path / "f.doc")
+        plots.save_figure(axes, tmp_path / "f.doc")
     (tmp_path / "file").write_text("")
     with pytest.raises(FileFormatError, match="Cannot write"):
-        plots.save_figure(figure, tmp_path / "file" / "f.png")
+        plots.save_figure(axes, tmp_path / "file" / "f.png")
+
+
+def test_pyplot_makes_the_figure_where_no_axes_are_given(fitted: pyhits.HiTS) -> None:
+    plt.switch_backend("agg")
+    axes = fitted.plot_scales()
+    assert axes.figure.number in plt.get_fignums()
+    plt.close(axes.figure)
+
+
+def test_data_go_into_other_containers_and_back() -> None:
+    uneven = pyhits.Trajectories([np.random.default_rng(0).random((n, 2)) for n in (5, 7)], 0.5)
+    assert pyhits.Trajectories(uneven.to_dataframe()) == uneven
+    with pytest.raises(DataError, match="do not fit one"):
+        uneven.to_xarray()
+    even = uneven.cut(4)
+    assert pyhits.Trajectories(even.to_xarray()) == even
+    grid = pyhits.Grid((3, 2), ("u", "v"))
+    field = pyhits.Trajectories(np.random.default_rng(0).random((6, 3, 2, 2)), 0.5, grid=grid)
+    assert field.to_xarray().dims == ("time", "y", "x", "channel")
+    assert pyhits.Trajectories(field.to_xarray()) == field
+
+
+def test_objects_show_themselves(fitted: pyhits.HiTS, pendulum: Split) -> None:
+    named = pyhits.Trajectories(np.ones((4, 1)), 0.1, feature_names=["<b>"])
+    assert "&lt;b&gt;" in named._repr_html_()
+    result = fitted.evaluate(pendulum[2])
+    assert repr(result).startswith("Evaluation(nrmse=")
+    assert "12 x 200 steps" in repr(result)
+    card = result._repr_html_()
+    assert result.verdict in card
+    assert "persistence" in card
 
 
 class _Terminal(io.StringIO):

@@ -14,10 +14,10 @@ from conftest import Drift, circles, quick
 from typer.testing import CliRunner
 
 import pyhits
+from pyhits import plots
 from pyhits.cli.app import app
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, FileFormatError, PyHiTSWarning
-from pyhits.evaluation import plots
 from pyhits.forecasting.maps import FittedMaps
 from pyhits.util.tensorfile import read_tensors, write_tensors
 
@@ -221,7 +221,7 @@ def test_time_columns_by_number(tmp_path: Path) -> None:
 def test_a_figure_that_cannot_be_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figure = plots.phase_portrait(np.zeros((1, 3, 2)), np.zeros((1, 3, 2)), ["a", "b"])
+    figure = plots.portrait(np.zeros((1, 3, 2)), ["a", "b"], ax=plots.blank()).figure
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")

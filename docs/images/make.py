@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib as mpl
 
 import pyhits
-from pyhits.evaluation.plots import error_against_time
+from pyhits.plots import blank, save_figure
 
 
 def main() -> None:
@@ -40,7 +40,8 @@ def main() -> None:
     print(f"coupled {', '.join(map(str, coupled.step_sizes))}: mse {coupled.mse:.1e}")
     # Equal runs give equal files.
     with mpl.rc_context({"svg.hashsalt": "pyhits"}):
-        error_against_time(coupled, single).savefig(out, metadata={"Date": None})
+        beside = {f"{size} alone": result for size, result in single.items()}
+        save_figure(coupled.plot(beside, ax=blank()), out)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         flowmaps,
         integrators,
         paper,
+        plots,
         policies,
         systems,
     )
@@ -66,6 +67,7 @@ _HOMES: dict[str, str | None] = {
     "integrators": None,
     "load": "pyhits.modelfiles.load",
     "paper": None,
+    "plots": None,
     "policies": None,
     "read": "pyhits.data.files",
     "repair": "pyhits.data.repair",
@@ -101,6 +103,7 @@ __all__ = [
     "integrators",
     "load",
     "paper",
+    "plots",
     "policies",
     "read",
     "repair",

@@ -259,6 +259,7 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
     backtest = _of_stepper(TimeStepper.backtest)
     score = _of_stepper(TimeStepper.score)
     as_data = _of_stepper(TimeStepper.as_data)
+    plot_scales = _of_stepper(TimeStepper.plot_scales)
     save = _of_stepper(TimeStepper.save)
 
     def __getattr__(self, name: str) -> Any:

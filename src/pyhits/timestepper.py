@@ -155,6 +155,22 @@ class TimeStepper(ForecastingModel):
         """
         return backtest(self, recording, origins=origins, horizon=horizon, refit=refit)
 
+    def plot_scales(self, *, ax: Any = None) -> Any:
+        """Draw the error of one step of every scale, and which of them are coupled.
+
+        Parameters
+        ----------
+        ax : Axes or Figure, optional
+
+        Returns
+        -------
+        Axes
+        """
+        from pyhits import plots
+
+        step = self.axis.step_name(self.dt)
+        return plots.scale_errors(self.history, self.selection.step_sizes, dt=step, ax=ax)
+
     def save(self, path: str | Path) -> Path:
         """Write the model to a safetensors file; see :func:`pyhits.load`."""
         return save_model(self, path)

@@ -51,7 +51,7 @@ def backtest(
     result = loaded.backtest(recording, origins=origins, horizon=horizon, refit=refit)
     print(json.dumps(result.as_dict()) if as_json else result)
     if figure is not None:
-        from pyhits.evaluation.plots import error_by_horizon
+        from pyhits.plots import blank, save_figure
 
-        error_by_horizon(result).savefig(figure)
+        save_figure(result.plot(ax=blank()), figure)
         say(f"Figure written to {figure}", verbose=not quiet)

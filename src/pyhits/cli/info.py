@@ -36,8 +36,8 @@ def info(
 
     print(json.dumps(facts(loaded), indent=2) if as_json else describe(loaded))
     if plot is not None:
-        from pyhits.evaluation.plots import accuracy_front, save_figure, selection_path
+        from pyhits.plots import blank, save_figure
 
-        draw = selection_path if loaded.selection.path else accuracy_front
-        save_figure(draw(loaded.selection), plot)
+        kind = "path" if loaded.selection.path else "front"
+        save_figure(loaded.selection.plot(kind, ax=blank()), plot)
         say(f"Selection drawn to {plot}", verbose=not quiet)

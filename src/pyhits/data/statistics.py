@@ -43,21 +43,28 @@ def with_noise(values: np.ndarray, sigma: np.ndarray, rng: np.random.Generator) 
     return noise.astype(values.dtype, copy=False)
 
 
-def feature_table(values: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Return the lines of the table, its heading first."""
-    left_out = len(names) - _MOST_LISTED
-    names, values = names[:_MOST_LISTED], values[:, :_MOST_LISTED]
+def feature_rows(values: np.ndarray, names: Sequence[str], most: int) -> list[list[str]]:
+    """Return the cells of a table of the first features: a heading, and a row each."""
+    names, values = names[:most], values[:, :most]
     mean, std = values.mean(0, dtype=np.float64), spread(values)
     low, high = values.min(0), values.max(0)
-    width = max(7, *(len(name) for name in names))
-    more = [f"and {left_out} more"] if left_out > 0 else []
-    heading = f"{'feature':<{width}} {'min':>12} {'max':>12} {'mean':>12} {'std':>12}"
-    return (
-        [heading]
-        + [
-            f"{name:<{width}} {low[k]:>12.5g} {high[k]:>12.5g} {mean[k]:>12.5g} {std[k]:>12.5g}"
-            + ("  constant" if low[k] == high[k] else "")
-            for k, name in enumerate(names)
-        ]
-        + more
-    )
+    heading = ["feature", "min", "max", "mean", "std"]
+    return [heading] + [
+        [name, *(f"{x[k]:.5g}" for x in (low, high, mean, std))] for k, name in enumerate(names)
+    ]
+
+
+def feature_table(values: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Return the lines of the table, its heading first."""
+    heading, *rows = feature_rows(values, names, _MOST_LISTED)
+    width = max(7, *(len(name) for name in names[:_MOST_LISTED]))
+    left_out = len(names) - _MOST_LISTED
+    lines = [
+        f"{name:<{width}} " + " ".join(f"{cell:>12}" for cell in cells)
+        for name, *cells in (heading, *rows)
+    ]
+    still = values[:, :_MOST_LISTED].min(0) == values[:, :_MOST_LISTED].max(0)
+    lines[1:] = [
+        line + "  constant" * bool(flat) for line, flat in zip(lines[1:], still, strict=True)
+    ]
+    return lines + [f"and {left_out} more"] * (left_out > 0)

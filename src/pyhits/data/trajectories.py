@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
@@ -12,25 +11,25 @@ import numpy as np
 from pyhits.data.convert import to_pieces
 from pyhits.data.declared_grid import NONE, DeclaredGrid
 from pyhits.data.grid import Grid
-from pyhits.data.packing import as_noise_level, as_number, as_starts, feature_names_of, pack, take
+from pyhits.data.packed import PackedRows
+from pyhits.data.packing import as_noise_level, as_starts, feature_names_of, pack, take
 from pyhits.data.pieces import Pieces
-from pyhits.data.recordings import RowsOf, parts_by_time, recording_numbers, split_numbers
+from pyhits.data.recordings import RowsOf, parts_by_time, split_numbers
 from pyhits.data.sampling import as_rows
-from pyhits.data.statistics import feature_table, mean_variance, spread, with_noise
+from pyhits.data.statistics import with_noise
 from pyhits.data.tables.column_choice import ColumnChoice
 from pyhits.data.times import TimeAxis
-from pyhits.errors import ArgumentError, DataError, warn
+from pyhits.errors import DataError, warn
 from pyhits.util.checks import (
     as_count,
     as_generator,
-    as_names,
     as_numeric,
     as_positive,
     check_finite,
 )
 
 
-class Trajectories:
+class Trajectories(PackedRows):
     """One or many trajectories sampled with one step ``dt``.
 
     Rows are kept in one packed array, one trajectory below the other, so that uneven lengths cost
@@ -65,18 +64,6 @@ class Trajectories:
     DataError
         NaN, infinities, text, uneven times, one row alone, mixed dimensions; the place is named.
     """
-
-    values: np.ndarray
-    offsets: np.ndarray
-    start_times: np.ndarray
-    feature_names: tuple[str, ...]
-    dt: float
-    #: Whether the data or the caller said ``dt``; where neither did, it is 1.
-    dt_known: bool
-    #: What ``start_times`` and ``dt`` mean: numbers, seconds since a date, steps of a calendar.
-    axis: TimeAxis
-    #: Where the numbers of a row lie, if that is known.
-    grid: Grid | None = None
 
     def __init__(
         self,
@@ -128,78 +115,6 @@ class Trajectories:
         new.start_times = starts
         return new
 
-    def __len__(self) -> int:
-        """Return the number of trajectories."""
-        return len(self.offsets) - 1
-
-    @property
-    def snapshot(self) -> tuple[int, ...] | None:
-        """Shape that each row stands for, where it is known: that of the grid."""
-        return None if self.grid is None else self.grid.snapshot
-
-    @property
-    def n_features(self) -> int:
-        """Number of features (state variables)."""
-        return int(self.values.shape[1])
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Number of rows of each trajectory, shape ``(n_trajectories,)``."""
-        return np.diff(self.offsets)
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows of all trajectories together."""
-        return int(self.offsets[-1])
-
-    @property
-    def is_even(self) -> bool:
-        """Whether all trajectories have the same number of rows."""
-        return bool((self.lengths == self.lengths[0]).all())
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Data type of the rows, float32 or float64."""
-        return self.values.dtype
-
-    @property
-    def initial_states(self) -> np.ndarray:
-        """First row of each trajectory, shape ``(n_trajectories, n_features)``."""
-        return np.asarray(self.values[self.offsets[:-1]])
-
-    def times(self, trajectory: int = 0) -> np.ndarray:
-        """Times of one trajectory's rows, shape ``(n_rows_of_it,)``, in the unit of ``dt``."""
-        k = as_number(trajectory, len(self))
-        return np.asarray(self.start_times[k] + self.dt * np.arange(int(self.lengths[k])))
-
-    @property
-    def recordings(self) -> np.ndarray:
-        """Number of the recording that each trajectory is a piece of, shape ``(n_trajectories,)``.
-
-        A trajectory that begins after the one before it has ended goes on with its recording.
-        """
-        return recording_numbers(self.start_times, self.lengths, self.dt)
-
-    def dates(self, trajectory: int = 0) -> np.ndarray:
-        """Dates of one trajectory's rows, datetime64; its times where they are plain numbers."""
-        return self.axis.at(self.times(trajectory))
-
-    def to_array(self) -> np.ndarray:
-        """Return the rows as ``(trajectory, time, feature)``, without a copy.
-
-        Raises
-        ------
-        DataError
-            The trajectories are ragged; take them one by one, or ``cut`` them.
-        """
-        if not self.is_even:
-            lengths = self.lengths
-            raise DataError(
-                f"Trajectories have {lengths.min()} to {lengths.max()} rows and do not fit one "
-                "array; iterate over them, or cut them with .cut(n_rows)."
-            )
-        return self.values.reshape(len(self), -1, self.n_features)
-
     def __iter__(self) -> Iterator[np.ndarray]:
         """Iterate over the trajectories, each ``(time, feature)``, without copies."""
         for k in range(len(self)):
@@ -241,27 +156,6 @@ class Trajectories:
         )
 
     __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        step = f"dt={self.dt:g}"
-        if self.axis.has_dates:
-            first, last = self.span()
-            step = f"step {self.axis.step_name(self.dt)} from {first} to {last}"
-        return f"Trajectories({self.size_name()}, {step}, {self.dtype})"
-
-    def size_name(self) -> str:
-        """Return how many there are of what: ``"3 x 50-60 rows x 2 features"``."""
-        low, high = int(self.lengths.min()), int(self.lengths.max())
-        rows = f"{low}" if low == high else f"{low}-{high}"
-        shape = "" if self.snapshot is None else " x ".join(map(str, self.snapshot))
-        features = f"{shape} numbers" if shape else f"{self.n_features} features"
-        return f"{len(self)} x {rows} rows x {features}"
-
-    def span(self) -> tuple[str, str]:
-        """Return the first time and the last, as texts for people."""
-        ends = self.start_times + self.dt * (self.lengths - 1)
-        first, last = self.axis.readable([self.start_times.min(), ends.max()])
-        return first, last
 
     def split(
         self, fraction: float = 0.2, *, random_state: int | None = 0
@@ -307,19 +201,11 @@ class Trajectories:
 
     def select(self, names: Sequence[str]) -> Trajectories:
         """Return a copy with these features, in this order."""
-        names = as_names(names, "names")
-        place = {name: k for k, name in enumerate(self.feature_names)}
-        missing = [name for name in names if name not in place]
-        if missing or not names:
-            raise ArgumentError(
-                f"There is no feature {missing[0] if missing else ''!r}; there are "
-                f"{', '.join(self.feature_names)}."
-            )
-        columns = [place[name] for name in names]
+        columns = self._columns(names)
         values = np.ascontiguousarray(self.values[:, columns])
         new = self._like(values, self.lengths, self.start_times)
-        new.feature_names = feature_names_of(names, len(names))
-        new.grid = self.grid if names == list(self.feature_names) else None
+        new.feature_names = tuple(self.feature_names[k] for k in columns)
+        new.grid = self.grid if columns == list(range(self.n_features)) else None
         return new
 
     def with_grid(self, grid: Grid | Sequence[int] | str | None) -> Trajectories:
@@ -374,27 +260,3 @@ class Trajectories:
         sigma = np.sqrt(as_noise_level(level) * self.mean_variance())
         noisy = with_noise(self.values, sigma, as_generator(random_state))
         return self._like(noisy, self.lengths, self.start_times)
-
-    def mean_variance(self) -> np.ndarray:
-        """Variance of each feature over time, averaged over the trajectories; ``(n_features,)``."""
-        return mean_variance(self.values, self.offsets)
-
-    def spread(self) -> np.ndarray:
-        """Standard deviation of each feature over all rows, float64; ``(n_features,)``.
-
-        On a grid each channel has one, the root mean square of those of its points: errors in units
-        of a point that hardly moves would hide all others.
-        """
-        found = spread(self.values)
-        return found if self.grid is None else self.grid.pooled(found)
-
-    def summary(self) -> str:
-        """Return a table of the features: range, mean and standard deviation."""
-        return "\n".join([repr(self), *feature_table(self.values, self.feature_names)])
-
-    def fingerprint(self) -> str:
-        """Return a SHA-256 of the values, lengths and step; equal data give equal fingerprints."""
-        digest = hashlib.sha256(f"{self.dt!r} {self.n_features} {self.dtype}".encode())
-        digest.update(np.ascontiguousarray(self.offsets).data)
-        digest.update(np.ascontiguousarray(self.values).data)
-        return digest.hexdigest()

@@ -54,7 +54,7 @@ class DelayEmbedding(Encoder):
     n_delays_, lag_ : int
         What was given or chosen.
     choice_ : DelayChoice or None
-        The curves that a choice was made by, for :func:`pyhits.evaluation.plots.delay_choice`.
+        The curves that a choice was made by, for :func:`pyhits.plots.delay_choice`.
     """
 
     kind: ClassVar[str] = "delay"

@@ -9,9 +9,10 @@ import numpy as np
 
 from pyhits.data.times import NUMBERS, TimeAxis
 from pyhits.numerics.forecast_errors import ForecastErrors
+from pyhits.util.card import card
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Backtest:
     """What forecasts from rolling origins have missed by.
 
@@ -91,28 +92,75 @@ class Backtest:
         names = ("coverage", "interval_score", "crps", "gain")
         return plain | {name: _finite(np.array([getattr(self, name)]))[0] for name in names}
 
-    def __str__(self) -> str:
-        """Return the table that the command line prints."""
-        steps = sorted({max(1, k * self.horizon // 4) for k in (0, 1, 2, 3, 4)})
-        width = max(map(len, self.nrmse))
-        heads = [f"step {step}" for step in steps]
+    def plot(self, *, ax: Any = None) -> Any:
+        """Draw the errors at each step beside those of the baselines.
+
+        Parameters
+        ----------
+        ax : Axes or Figure, optional
+
+        Returns
+        -------
+        Axes
+        """
+        from pyhits import plots
+
+        others = {name: errors for name, errors in self.nrmse.items() if name != "hits"}
+        steps = np.arange(1, self.horizon + 1)
+        return plots.error_lines(
+            self.nrmse["hits"],
+            others,
+            steps,
+            xlabel="steps ahead",
+            ylabel="normalised error (RMSE)",
+            ax=ax,
+        )
+
+    def __repr__(self) -> str:
+        """Return one line: the error over all origins, and what it rests on."""
+        return (
+            f"Backtest(nrmse={self.overall['hits']:.3g}, {len(self.origins)} origins x "
+            f"{self.horizon} steps)"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks: the verdict, what was done, the errors by horizon."""
+        facts = {"forecasts": self._what(), "intervals": self._of_intervals()}
+        return card("Backtest", facts, self._cells(), headline=self.verdict)
+
+    def _what(self) -> str:
         how = "refitted at each" if self.refitted else "one fit for all"
-        lines = [
+        return (
             f"{len(self.origins)} origins, rows {self.origins.min()} to {self.origins.max()}, "
-            f"{self.horizon} steps each ({self.axis.span_name(self.horizon * self.dt)}); {how}",
-            "",
-            f"{'nrmse':<{width}}  " + "  ".join(f"{head:>9}" for head in [*heads, "overall"]),
-        ]
+            f"{self.horizon} steps each ({self.axis.span_name(self.horizon * self.dt)}); {how}"
+        )
+
+    def _of_intervals(self) -> str:
+        if not np.isfinite(self.coverage):
+            return ""
+        return (
+            f"{self.level:.0%} intervals hold {self.coverage:.0%}; interval score "
+            f"{self.interval_score:.3g}, CRPS {self.crps:.3g} (standard deviations)"
+        )
+
+    def _cells(self) -> list[list[str]]:
+        """Return the table of errors at some steps: a heading, and a row for each forecast."""
+        steps = sorted({max(1, k * self.horizon // 4) for k in (0, 1, 2, 3, 4)})
+        rows = [["nrmse", *(f"step {step}" for step in steps), "overall"]]
         for name, errors in self.nrmse.items():
             told = [*(errors[step - 1] for step in steps), self.overall[name]]
-            lines.append(f"{name:<{width}}  " + "  ".join(f"{value:>9.3g}" for value in told))
-        if np.isfinite(self.coverage):
-            lines += [
-                "",
-                f"{self.level:.0%} intervals hold {self.coverage:.0%}; interval score "
-                f"{self.interval_score:.3g}, CRPS {self.crps:.3g} (standard deviations)",
-            ]
-        return "\n".join([*lines, *(["", self.verdict] if self.verdict else [])])
+            rows.append([name, *(f"{value:.3g}" for value in told)])
+        return rows
+
+    def __str__(self) -> str:
+        """Return the table that the command line prints."""
+        width = max(map(len, self.nrmse))
+        table = [
+            f"{name:<{width}}  " + "  ".join(f"{cell:>9}" for cell in cells)
+            for name, *cells in self._cells()
+        ]
+        parts = [[self._what()], table, [self._of_intervals()], [self.verdict]]
+        return "\n\n".join("\n".join(part) for part in parts if part[0])
 
 
 def errors_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,6 +125,7 @@ class _Compared(NamedTuple):
             smape=metrics.smape(self.truth[:, 1:], every[:, 1:]),
             valid_time=float(np.median(valid_steps) * self.dt),
             n_diverged=errors.n_diverged,
+            per_step_nrmse=np.sqrt(replace(errors, sums=errors.sums / self.scale**2).per_step),
         )
 
     def own(self, predicted: np.ndarray) -> dict[str, Any]:

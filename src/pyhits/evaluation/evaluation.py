@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from pyhits.data.times import NUMBERS, TimeAxis
+from pyhits.util.card import card
 
 #: A baseline is better if its error is below this part of the model's: less is a tie.
 _BETTER = 0.99
@@ -25,6 +27,8 @@ class Scores:
         Its name in tables.
     mse, nrmse, smape, valid_time : float
     n_diverged : int
+    per_step_nrmse : array, shape (n_steps + 1,)
+        Normalised error at each time; empty where it was not measured.
     """
 
     label: str
@@ -33,9 +37,10 @@ class Scores:
     smape: float
     valid_time: float
     n_diverged: int
+    per_step_nrmse: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Errors of a forecast from the initial states of recorded trajectories.
 
@@ -53,6 +58,8 @@ class Evaluation:
         The same for each trajectory, in steps.
     per_step_mse : array, shape (n_steps + 1,)
         Mean squared error at each time; 0 at the initial state.
+    per_step_nrmse : array, shape (n_steps + 1,)
+        The same, of the normalised error.
     feature_mse : array, shape (d,)
         Mean squared error of each feature.
     persistence_mse, persistence_nrmse : float
@@ -105,6 +112,7 @@ class Evaluation:
     dt: float
     step_sizes: tuple[int, ...]
     feature_names: tuple[str, ...]
+    per_step_nrmse: np.ndarray = field(default_factory=lambda: np.empty(0))
     smape: float = np.nan
     baselines: dict[str, Scores] = field(default_factory=dict)
     spectral_distance: float | None = None
@@ -146,7 +154,7 @@ class Evaluation:
         best = min(self.baselines, key=lambda kind: self.baselines[kind].nrmse)
         name = "forecast of the mean" if best == "mean" else f"{best} forecast"
         errors = f"({self.nrmse:.3g} against {self.baselines[best].nrmse:.3g})"
-        if self.gain >= 1 / _BETTER:
+        if self.gain >= 1 / _BETTER and self.baselines[best].nrmse >= _EXACT:
             times = "More than 1000" if self.gain > 1000 else f"{self.gain:.3g}"
             return f"{times} times better than the best baseline, the {name} {errors}."
         if self.better is None:
@@ -166,23 +174,74 @@ class Evaluation:
         """Return plain JSON values; what is not finite becomes None."""
         values: dict[str, Any] = {}
         for name, value in vars(self).items():
-            if isinstance(value, np.ndarray):
-                values[name] = [_finite(v) for v in value.tolist()]
-            elif name == "axis":
+            if name == "axis":
                 values["unit"] = value.unit
             elif name == "baselines":
                 values[name] = {
-                    kind: {k: _finite(v) for k, v in asdict(scores).items()}
+                    kind: {k: _plain(v) for k, v in asdict(scores).items()}
                     for kind, scores in value.items()
                 }
             else:
-                values[name] = _finite(value)
+                values[name] = _plain(value)
         return values
+
+    def plot(self, beside: Mapping[str, Evaluation] | None = None, *, ax: Any = None) -> Any:
+        """Draw the normalised error at each time beside those of the baselines.
+
+        Parameters
+        ----------
+        beside : mapping of str to Evaluation, optional
+            Other evaluations of the same data to draw in place of the baselines, by name.
+        ax : Axes or Figure, optional
+
+        Returns
+        -------
+        Axes
+        """
+        from pyhits import plots
+
+        others = {s.label: s.per_step_nrmse for s in self.baselines.values()}
+        if beside is not None:
+            others = {name: other.per_step_nrmse for name, other in beside.items()}
+        length, unit = self.axis.drawn_unit(self.dt)
+        return plots.error_lines(
+            self.per_step_nrmse[1:],
+            {name: errors[1:] for name, errors in others.items() if len(errors)},
+            self.times[1:] / length,
+            xlabel=f"time ahead ({unit})" if unit else "time ahead",
+            ylabel="normalised error (RMSE)",
+            ax=ax,
+        )
+
+    def __repr__(self) -> str:
+        """Return one line: the error, how long it stays small, of what."""
+        return (
+            f"Evaluation(nrmse={self.nrmse:.3g}, valid time "
+            f"{self._of(self.valid_time, self.n_steps * self.dt)}, "
+            f"{self.n_trajectories} x {self.n_steps} steps)"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks: the verdict, the numbers, the baselines."""
+        cells = [
+            [s.label, f"{s.nrmse:.3g}", f"{s.smape:.1f} %", self.time_name(s.valid_time)]
+            for s in (self._own(), *self.baselines.values())
+        ]
+        head = ["forecast", "nRMSE", "sMAPE", "valid time"]
+        shown = [head, *cells] if self.baselines else []
+        return card("Evaluation", dict(self._rows()), shown, headline=self.verdict)
 
     def __str__(self) -> str:
         """Return the table that the command line prints."""
+        rows = self._rows()
+        width = max(len(label) for label, _ in rows)
+        lines = [f"{label:<{width}}  {text}" for label, text in rows]
+        return "\n".join([*lines, *self._table()])
+
+    def _rows(self) -> list[tuple[str, str]]:
+        """Return the numbers that are said, each with its label."""
         horizon = self.n_steps * self.dt
-        rows = [
+        return [
             ("trajectories", f"{self.n_trajectories}"),
             ("horizon", f"{self.n_steps} steps ({self.axis.span_name(horizon)})"),
             *([("dates", " to ".join(self.dates))] if self.dates else []),
@@ -201,16 +260,16 @@ class Evaluation:
             ("diverged", f"{self.n_diverged}"),
             ("seconds", f"{self.seconds:.3f}"),
         ]
-        width = max(len(label) for label, _ in rows)
-        lines = [f"{label:<{width}}  {text}" for label, text in rows]
-        return "\n".join([*lines, *self._table()])
+
+    def _own(self) -> Scores:
+        """Return the model's own errors as those of a baseline."""
+        return Scores("hits", self.mse, self.nrmse, self.smape, self.valid_time, self.n_diverged)
 
     def _table(self) -> list[str]:
         """Return the lines that compare the model with the baselines; none without any."""
         if not self.baselines:
             return []
-        own = Scores("hits", self.mse, self.nrmse, self.smape, self.valid_time, self.n_diverged)
-        every = [own, *self.baselines.values()]
+        every = [self._own(), *self.baselines.values()]
         width = max(len(scores.label) for scores in every)
         valid = [self.time_name(scores.valid_time) for scores in every]
         wide = max(map(len, ["valid time", *valid]))
@@ -274,5 +333,7 @@ class Evaluation:
         return ", ".join(parts)
 
 
-def _finite(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_plain(one) for one in value.tolist()]
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -200,6 +200,8 @@ def _with_intervals(
         outside=outside,
         leaves=first_exit(states, *margins(model.summary.low, model.summary.high)),
         notes=(*notes, basis(calibration, level)),
+        feature_names=model.feature_names,
+        grid=model.coordinates.grid,
     )
     snapshot = model.coordinates.snapshot
     return found if snapshot is None else found.shaped(snapshot)

@@ -23,6 +23,9 @@ from pyhits.util.progress import say
 Forecaster = Callable[..., np.ndarray | Forecast]
 
 
+#: Rows of an array that a forecast with intervals keeps, as its past, to be drawn.
+_DRAWN = 400
+
 #: Rows at the end of an xarray object on disk that are looked at, besides those of a state.
 _ENDS = 1000
 
@@ -56,6 +59,7 @@ def forecast_recording(
     if isinstance(rows, np.ndarray) and rows.ndim > 1:
         # Earlier rows do not count: neither their gaps nor their size in float64.
         wanted = max(initial_state.ROWS[-1] if smooth else 0, model.blended_rows)
+        wanted = wanted if options.get("interval") is None else max(wanted, _DRAWN)
         rows = last_rows(rows, max(2, own.history), wanted)
     recorded = own.recorded(rows, inputs=False)
     data, _ = own.split(recorded)
@@ -70,7 +74,7 @@ def forecast_recording(
     states = forecast(starts, n_steps, **options)
     begin = (data.axis, starts.times)
     if isinstance(states, Forecast):
-        dated = replace(states, dates=dates_of(states.times, *begin))
+        dated = replace(states, dates=dates_of(states.times, *begin), past=data)
         return dated.first() if single else dated
     if options.get("out") is not None:
         return states

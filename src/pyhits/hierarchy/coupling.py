@@ -8,14 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from pyhits.util.schema import (
-    Many,
-    Maybe,
-    Real,
-    Record,
-    Text,
-    Whole,
-)
+from pyhits.util.checks import as_choice
+from pyhits.util.schema import Many, Maybe, Real, Record, Text, Whole
 
 #: Step sizes in model files.
 STEP_SIZE = Whole(1, 2**31 - 1)
@@ -132,6 +126,26 @@ class Selection:
             front,
             None if n_steps is None else int(n_steps),
         )
+
+    def plot(self, kind: str = "front", *, ax: Any = None) -> Any:
+        """Draw error against cost of all couplings, or what the greedy rule tried.
+
+        Parameters
+        ----------
+        kind : {"front", "path"}
+        ax : array of two or three Axes, or Figure, optional
+
+        Returns
+        -------
+        array of Axes
+        """
+        from pyhits import plots
+
+        if as_choice(kind, "kind", ("front", "path")) == "path":
+            return plots.selection_path(self.path, self.step_sizes, ax=ax)
+        positive = [c for c in self.front if c.error > 0]
+        best = {cost: undominated(positive, cost) for cost in ("nominal_seconds", "depth")}
+        return plots.accuracy_front(positive, best, self.step_sizes, ax=ax)
 
     def note(self) -> str:
         """Return the sentence that says over how many steps scales were compared, if not all."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyhits.evaluation.plots import save_figure
+from pyhits.plots import save_figure
 from pyhits.util.atomic import write_bytes
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyhits import plots
 from pyhits.data.diagnostics import examine
 from pyhits.data.stretches import Stretches
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import PyHiTSWarning
-from pyhits.evaluation import plots
 from pyhits.evaluation.evaluation import Evaluation
 from pyhits.hits import HiTS
 from pyhits.report.environment import environment
@@ -113,6 +113,29 @@ def _findings(model: TimeStepper, data: Trajectories) -> dict[str, list[str]]:
 def _figures(
     model: TimeStepper, data: Any, coupled: Evaluation, single: dict[int, Evaluation]
 ) -> list[tuple[str, Figure]]:
+    beside = {f"step size {size} alone": result for size, result in single.items()}
+    drawn: dict[str, Callable[[Figure], Any]] = {
+        "error": lambda ax: coupled.plot(beside, ax=ax),
+        "baselines": lambda ax: coupled.plot(ax=ax),
+        "selection": lambda ax: model.selection.plot("path", ax=ax),
+        "front": lambda ax: model.selection.plot(ax=ax),
+        "scales": lambda ax: model.plot_scales(ax=ax),
+    }
+    if any(history.records for history in model.history.values()):
+        drawn["training"] = lambda ax: plots.training_curves(model.history, ax=ax)
+    drawn |= _figures_of_states(model, data, coupled)
+    found = []
+    for name, draw in drawn.items():
+        figure = plots.blank()
+        draw(figure)
+        found.append((name, figure))
+    return found
+
+
+def _figures_of_states(
+    model: TimeStepper, data: Any, coupled: Evaluation
+) -> dict[str, Callable[[Figure], Any]]:
+    """Return what draws forecasts of the test data: lines and portraits, or pictures of fields."""
     history = model.start_rows
     some, shown, states = _compared(model, data, coupled.n_steps, _PORTRAIT)
     truth, names = shown.gather(states.values), states.feature_names
@@ -123,34 +146,35 @@ def _figures(
         on_divergence="return",
     ).reshape(truth.shape)
     first = int(shown.lengths[0]) + 1
+    x = some.dates()[history - 1 : history - 1 + first]
+    if not data.axis.has_dates:
+        x = x - x[0]
+    recorded, ahead = truth[0, :first], forecast[0, :first]
+    drawn: dict[str, Callable[[Figure], Any]] = {}
+    if states.grid is not None:
+        field = (recorded, ahead, x, states.grid)
+        drawn["field"] = lambda ax: plots.compared_fields(*field, unit=data.axis.unit, ax=ax)
+        drawn["statistics"] = lambda ax: plots.field_statistics(*field, unit=data.axis.unit, ax=ax)
+        return drawn
     band = None
     if _is_calibrated(model, coupled):
         assert model.calibration is not None
         widths = model.calibration.widths(np.arange(first, dtype=float), _LEVEL)
-        band = forecast[0, :first] - widths, forecast[0, :first] + widths
-    found = [
-        ("training", plots.training_curves(model.history)),
-        ("selection", plots.selection_path(model.selection)),
-        ("front", plots.accuracy_front(model.selection)),
-        ("error", plots.error_against_time(coupled, single)),
-        ("portrait", plots.phase_portrait(truth, forecast, names)),
-        (
-            "sample",
-            plots.sample_trajectory(
-                truth[0, :first],
-                forecast[0, :first],
-                data.dt,
-                names,
-                band,
-                data.dates()[history - 1 : history - 1 + first] if data.axis.has_dates else None,
-            ),
-        ),
-    ]
+        band = ahead - widths, ahead + widths
+    drawn["portrait"] = lambda ax: plots.portrait(truth, names, forecasts=forecast, ax=ax)
+    drawn["sample"] = lambda ax: plots.forecast_lines(
+        plots.Rows(x, ahead),
+        names,
+        band=band,
+        level=_LEVEL,
+        truth=plots.Rows(x, recorded),
+        unit=data.axis.unit,
+        ax=ax,
+    )
     is_finite = np.isfinite(forecast[np.isfinite(truth)]).all()
     if coupled.spectral_distance is not None and is_finite:
-        figure = plots.spectra_and_distributions(truth, forecast, data.dt, names)
-        found.append(("spectra", figure))
-    return found
+        drawn["spectra"] = lambda ax: plots.spectra(truth, forecast, data.dt, names, ax=ax)
+    return drawn
 
 
 def _compared(

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from pyhits.data.grid import Grid
+from pyhits.data.packing import as_number, default_names
+from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
 from pyhits.uncertainty.conformal import Calibration
+from pyhits.uncertainty.picture import drawn_forecast
+from pyhits.util.card import card
+from pyhits.util.extras import need
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Forecast:
     """States to come, with intervals around them.
 
@@ -40,6 +47,11 @@ class Forecast:
         What the intervals rest on, and where they are not to be trusted.
     dates : array, shape (n, m), or None
         Of the rows, datetime64, where the forecast goes on from a recording with dates.
+    feature_names : tuple of str
+    grid : Grid or None
+        Where the numbers of a row lie.
+    past : Trajectories or None
+        Last rows of the recordings that it goes on from.
     """
 
     states: np.ndarray
@@ -51,6 +63,9 @@ class Forecast:
     leaves: np.ndarray
     notes: tuple[str, ...]
     dates: np.ndarray | None = None
+    feature_names: tuple[str, ...] = ()
+    grid: Grid | None = None
+    past: Trajectories | None = None
 
     def __len__(self) -> int:
         """Return the number of initial states; 1 for a single one."""
@@ -95,6 +110,106 @@ class Forecast:
             taken = next(name for name in named if named.count(name) > 1)
             raise ArgumentError(f"A bound would be named {taken!r}, as a variable is: rename that.")
         return np.stack(parts, axis=-1).reshape(n, length, -1), named
+
+    def to_dataframe(self) -> Any:
+        """Return a DataFrame of states and bounds, ``x``, ``x_low``, ``x_high``, by time or date.
+
+        Of several forecasts the index has two levels, ``trajectory`` and the time.
+
+        Raises
+        ------
+        MissingExtraError
+            pandas is not installed.
+        """
+        pd = need("pandas", action="to_dataframe", extra="pandas")
+        values, names = self.columns(self.feature_names)
+        frames = [
+            pd.DataFrame(rows, columns=list(names), index=pd.Index(self.stamps(k), name="time"))
+            for k, rows in enumerate(values)
+        ]
+        if self.outside.ndim == 0:
+            return frames[0]
+        return pd.concat(frames, keys=range(len(frames)), names=["trajectory"])
+
+    def plot(
+        self,
+        truth: Any = None,
+        *,
+        past: Any = None,
+        trajectory: int = 0,
+        features: Sequence[str] | None = None,
+        residual: bool = True,
+        ax: Any = None,
+    ) -> Any:
+        """Draw one forecast with its intervals; what is known of the past and the truth beside it.
+
+        A field is drawn as pictures: with the truth also that, and the error.
+
+        Parameters
+        ----------
+        truth : Trajectories, or anything that Trajectories accepts, optional
+            What was recorded: rows from the initial state on, or, one row shorter than the
+            forecast, from the row after it. Data with dates are matched by them.
+        past : as ``truth``, optional
+            Rows that end with the initial state; by default those that the forecast goes on from.
+        trajectory : int
+            Which of several forecasts.
+        features : sequence of str, optional
+            Names; by default the first six.
+        residual : bool
+            Draw forecast minus truth below each feature.
+        ax : Axes, array of Axes, or Figure, optional
+            A single one shows the first feature.
+
+        Returns
+        -------
+        Axes, or array of Axes
+        """
+        return drawn_forecast(
+            self, truth, past, trajectory, features=features, residual=residual, ax=ax
+        )
+
+    def rows(self, trajectory: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return states and bounds of one of the forecasts, each ``(m, d)``."""
+        k = as_number(trajectory, len(self))
+        n, m = len(self), len(self.times)
+        state, low, high = (a.reshape(n, m, -1)[k] for a in (self.states, self.low, self.high))
+        return state, low, high
+
+    def stamps(self, trajectory: int = 0) -> np.ndarray:
+        """Return the dates of the rows of one of the forecasts, ``(m,)``; times without dates."""
+        k = as_number(trajectory, len(self))
+        return self.times if self.dates is None else np.atleast_2d(self.dates)[k]
+
+    def __repr__(self) -> str:
+        """Return one line: how many states, how far, and what the intervals promise."""
+        n, m = len(self), len(self.times)
+        several = f"{n} x " if self.outside.ndim else ""
+        return (
+            f"Forecast({several}{m} rows to {self._stamp(-1)}, {100 * self.level:.4g} % intervals)"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks: what the intervals rest on, and the last rows."""
+        state, low, high = self.rows()
+        d = min(4, state.shape[1])
+        names = self.feature_names or default_names(state.shape[1])
+        head = ["row", "time", *(f"{name} [low, high]" for name in names[:d])]
+        steps = sorted({0, *(k * (len(state) - 1) // 5 for k in range(1, 6))})
+        cells = [
+            [str(k), self._stamp(k)]
+            + [f"{state[k, j]:.4g} [{low[k, j]:.4g}, {high[k, j]:.4g}]" for j in range(d)]
+            for k in steps
+        ]
+        return card(repr(self), {}, [head, *cells], headline=" ".join(self.sentences()))
+
+    def _stamp(self, row: int) -> str:
+        """Return the date or the time of a row of the first forecast, as a text."""
+        at = self.stamps()[row]
+        if self.dates is None:
+            return f"{at:.6g}"
+        text = str(np.datetime_as_string(at.astype("M8[s]")))
+        return text.removesuffix("T00:00:00")
 
     def sentences(self) -> list[str]:
         """Return what is to be known of it, for people: what it rests on, and where it leaves."""
