@@ -74,6 +74,11 @@ def slope(x: Any, y: Any) -> tuple[Any, Any]:
     return y, 2.0 * (1.0 - x * x) * y - x
 
 
+def narrow_slope(x: Any, y: Any) -> tuple[Any, Any]:
+    """Return :func:`slope` without constants, which would make float64 of float32 in Numba."""
+    return y, y + y - (x + x) * x * y - x
+
+
 @functools.cache
 def van_der_pol(n: int = 320, n_steps: int = 5120) -> Problem:
     """Return the test problem."""

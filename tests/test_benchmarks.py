@@ -113,7 +113,11 @@ def test_baselines_integrate_the_harmonic_oscillator(oscillator, solve: Callable
 
 def test_numpy_and_numba_take_the_same_runge_kutta_steps(oscillator):
     pytest.importorskip("numba")
-    np.testing.assert_allclose(numpy_rk4(oscillator), numba_rk4(oscillator), atol=1e-14)
+    expected = numpy_rk4(oscillator)
+    np.testing.assert_allclose(numba_rk4(oscillator), expected, atol=1e-14)
+    solve = rk4.numba_rk4_side_by_side(oscillator.slope, parallel=False)
+    found = solve(oscillator.initial_states, oscillator.n_steps, oscillator.dt)
+    np.testing.assert_allclose(found, expected, atol=1e-14)
 
 
 def test_runge_kutta_converges_at_order_four():
