@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pyhits.errors import ArgumentError
+from pyhits.fused.numbers import Numbers
 from pyhits.util.checks import as_count
 from pyhits.util.schema import Plain, Record, Schema, SchemaError, Text, Whole
 from pyhits.util.stored import Family, Stored, TensorSpec, check_specs
@@ -157,6 +158,10 @@ class FlowMap(nn.Module, Stored):
             out += self.increment(states)
 
         return step_into
+
+    def numbers(self) -> Numbers | None:
+        """Return what machine code steps it with; None where torch alone does."""
+        return None
 
     def held(self, states: Tensor) -> Tensor | None:
         """Return which states of trajectories were brought back to the bounds of the data.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import FLOW_MAPS, MOST, FlowMap, StepInto, create, register
+from pyhits.fused.numbers import Numbers
 from pyhits.util.checks import as_count
 from pyhits.util.schema import Plain, Record, Schema, SchemaError, Whole
 
@@ -227,6 +228,27 @@ class BoundedMap(FlowMap):
 
         return step_into
 
+    def numbers(self) -> Numbers | None:
+        """Return those of the flow map, and bounds that no state reaches which :meth:`held` names.
+
+        Where means are kept every step changes what the flow map returns: then there are none.
+        """
+        inner = self.inner.numbers()
+        if inner is None or bool(self.fixed.any()):
+            return None
+        low, high = (
+            np.tile(bound.double().numpy(), self.dimension // self.channels)
+            for bound in (self.low + self._near, self.high - self._near)
+        )
+        squares = self.dimension * ((1 - _NEAR) * float(self.threshold)) ** 2
+        return replace(inner, low=low, high=high, squares=squares)
+
+    @property
+    def _near(self) -> Tensor:
+        """How near to a bound a state lies that was brought back to it, by channel."""
+        span = self.high - self.low
+        return torch.where(span.isfinite(), _NEAR * span, 0.0)
+
     def _leaves(self, after: Tensor) -> bool:
         """Whether any state lies beyond a bound."""
         fields = after.view(*after.shape[:-1], -1, self.channels)
@@ -256,9 +278,8 @@ class BoundedMap(FlowMap):
         Of trajectories that begin beyond the bounds nothing is known: none of their states.
         """
         fields = states.view(*states.shape[:-1], -1, self.channels)
-        span = self.high - self.low
-        near = torch.where(span.isfinite(), _NEAR * span, 0.0)
-        beyond = ((fields < self.low + near) | (fields > self.high - near)).flatten(2).any(dim=2)
+        least, most = self.low + self._near, self.high - self._near
+        beyond = ((fields < least) | (fields > most)).flatten(2).any(dim=2)
         beyond |= self._size(states)[..., 0] > (1 - _NEAR) * self.threshold
         found: Tensor = beyond & ~beyond[:, :1]
         return found

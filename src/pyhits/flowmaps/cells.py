@@ -19,6 +19,7 @@ from pyhits.flowmaps.base import (
     register,
 )
 from pyhits.flowmaps.polynomial import DEGREE
+from pyhits.fused.numbers import CELLS, Numbers
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
 from pyhits.util.checks import as_count
 from pyhits.util.schema import Many, Record, Schema, Whole
@@ -266,6 +267,15 @@ class CellMap(FlowMap):
             torch.add(states, product[:, :, 0], out=out)
 
         return step_into
+
+    def numbers(self) -> Numbers | None:
+        """Return its tensors, the number of the last box as a real one."""
+        arrays = []
+        for name, kind in CELLS.items():
+            tensor = getattr(self, name)
+            whole = kind == "whole"
+            arrays.append((tensor if whole else tensor.to(self.low.dtype)).contiguous().numpy())
+        return Numbers.unbounded("cells", self.dimension, self.degree, arrays)
 
     def _descend(self, inside: Tensor, node: Tensor, is_cell: Tensor) -> None:
         """Lead every state's ``node`` (n,) on to its cell, in place; work shrinks as they end."""

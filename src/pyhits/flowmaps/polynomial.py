@@ -21,6 +21,7 @@ from pyhits.flowmaps.base import (
     spread_into,
 )
 from pyhits.flowmaps.form import Form, Increments, Moves, Steps, Trials, closed_form
+from pyhits.fused.numbers import Numbers
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
 from pyhits.numerics.ridge import Ridge
 from pyhits.util.checks import as_count
@@ -29,6 +30,9 @@ from pyhits.util.schema import Record, Schema, Whole
 
 #: Columns from which on BLAS is as fast on a product with the coefficients from the right.
 _WIDE = 16
+
+#: Variables and monomials up to which code made for them steps faster than BLAS.
+_FEW, _FEW_TERMS = 16, 1024
 
 #: What a file says of the degree of a polynomial.
 DEGREE = Whole(0, 10_000)
@@ -133,6 +137,14 @@ class PolynomialMap(FlowMap):
                 out += product.T
 
         return step_into
+
+    def numbers(self) -> Numbers | None:
+        """Return bounds and coefficients, of few variables."""
+        if self.dimension > _FEW or self.basis.size > _FEW_TERMS:
+            return None
+        parts = self.low, self.high, self.coefficients.flatten()
+        array = torch.cat(parts).detach().numpy()
+        return Numbers.unbounded("polynomial", self.dimension, self.degree, [array])
 
     def _wide_stepper(self, max_rows: int) -> StepInto:
         """Return a stepping function of one product, with coefficients from the right.

@@ -29,6 +29,8 @@ class Batching:
         Such steps that each thread must have at least, or starting it does not pay.
     wide_work : int
         Multiply-adds of a flow map from which torch's own threads are of use within one step.
+    fused_seconds : float
+        Time that torch would take, about, from which machine code is made (:mod:`pyhits.fused`).
     """
 
     cache_bytes: int = 2 << 20
@@ -39,6 +41,7 @@ class Batching:
     shared_rows: tuple[int, int] = (64, 4_096)
     shared_steps: int = 32
     wide_work: int = 100_000
+    fused_seconds: float = 0.03
 
     def block_rows(self, bytes_each: int, n_threads: int) -> int:
         """Return how many states of so many bytes a layer to step at once.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from pyhits.hierarchy.interpolate import METHODS, interpolate
 from pyhits.hierarchy.stepper import InputsOf, Stepper, sequential
 from pyhits.util.checks import as_choice
 from pyhits.util.progress import Advance
+
+if TYPE_CHECKING:
+    from pyhits.hierarchy.engine import Engine
 
 #: Chunks of trajectories are multiples of it, so that a file may store a fourth of one together.
 PARTS = 4
@@ -63,6 +66,9 @@ class Forecaster:
         Inputs of which steps of many rows see the trends as well; by default all.
     fill : callable, optional
         What fills in the states, in place of Algorithm 1.
+    engine : Engine, optional
+        What steps by machine code: settled for a whole forecast, not for what a chunk or a thread
+        has of it, so that results do not depend on these.
 
     Raises
     ------
@@ -81,6 +87,7 @@ class Forecaster:
     inputs: np.ndarray | None = None
     trends: Sequence[int] | None = None
     fill: Fill | None = None
+    engine: Engine | None = None
 
     def __post_init__(self) -> None:
         """Check the options, and count the states to fill in."""
@@ -186,6 +193,9 @@ class Forecaster:
         threads = torch.get_num_threads() if stepper.device.type == "cpu" else 1
         if threads == 1:
             return 0
+        if self.engine is not None:
+            shares = min(threads, self.engine.shares(n))
+            return 0 if shares == 1 else shares
         steps = self._n_filled - 1
         shares = max(1, min(threads, n // 2, stepper.shares(n, steps * stepper.spacing)))
         # Of little, and within wide steps, torch makes what it can of its threads by itself.
@@ -207,6 +217,8 @@ class Forecaster:
 
     @torch.inference_mode()
     def _scaled(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
+        if self.engine is not None and self._at_once(starts, out, self.engine):
+            return None
         n, d = starts.shape
         result, stepper = torch.from_numpy(out), self.stepper
         # Where nothing lies between, states are filled in where they are to be in the end.
@@ -235,6 +247,20 @@ class Forecaster:
         self._restore_starts(starts, out)
         return lost
 
+    def _at_once(self, starts: np.ndarray, out: np.ndarray, engine: Engine) -> bool:
+        """Whether all was done by machine code: filled in, interpolated, looked at, decoded."""
+        ratio = self.stepper.spacing
+        if self.at is not None or self.inputs is not None or self.method != "vectorised":
+            return False
+        if ratio > 1 and self.interpolation != "cubic":
+            return False
+        scaling = self.scaling
+        begin = scaling.transform(starts).astype(engine.dtype)
+        if not engine(begin, out, ratio=ratio, scale=scaling.scale_, mean=scaling.mean_):
+            return False
+        self._restore_starts(starts, out)
+        return True
+
     def _fill(self, states: Tensor, first: int) -> None:
         """Fill in all states after the first, in place; ``first`` numbers the trajectories."""
         if self.fill is not None:
@@ -242,7 +268,7 @@ class Forecaster:
             return
         inputs = None if self.inputs is None else self._inputs_of(first, len(states))
         if self.method == "vectorised":
-            self.stepper.fill(states, inputs)
+            self.stepper.fill(states, inputs, self.engine)
         else:
             sequential(states, self.stepper, inputs)
 
@@ -317,7 +343,8 @@ def forecast(
         Row 0 is the initial state.
     """
     stepper, rest = take_stepper(flow_maps, settings)
-    forecaster = Forecaster(stepper, scaling, n_steps, **rest)
+    engine = stepper.fused(len(initial_states), n_steps)
+    forecaster = Forecaster(stepper, scaling, n_steps, engine=engine, **rest)
     states: np.ndarray = keep(forecaster, initial_states, progress)
     return states
 

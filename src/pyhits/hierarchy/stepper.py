@@ -5,17 +5,23 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from pyhits import fused
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.batching import USUAL, Batching
+from pyhits.hierarchy.cost import cost
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.stages import resolution, stages
 from pyhits.numerics.rollout import iterate
 from pyhits.util.checks import as_count
+
+if TYPE_CHECKING:
+    from pyhits.hierarchy.engine import Engine
 
 #: Returns the inputs of steps of a size, in multiples of ``dt``, that begin at each state of a
 #: rollout; (n, length, k).
@@ -84,6 +90,7 @@ class Stepper:
         item = self.dtype.itemsize
         self._bytes_each = {size: f.width * item for size, f in self.flow_maps.items()}
         self.is_wide = max(self.work.values()) >= batching.wide_work
+        self._cost = lru_cache(maxsize=16)(lambda n_steps: cost(self.flow_maps, n_steps))
         self._free: dict[tuple[int, int, torch.dtype], list[_Blocks]] = {}
 
     @torch.inference_mode()
@@ -140,7 +147,9 @@ class Stepper:
         return out[:, :, :d]
 
     @torch.inference_mode()
-    def fill(self, states: Tensor, inputs: InputsOf | None = None) -> None:
+    def fill(
+        self, states: Tensor, inputs: InputsOf | None = None, engine: Engine | None = None
+    ) -> None:
         """Fill in all states after the first, in place (paper, Algorithm 1).
 
         Parameters
@@ -151,8 +160,14 @@ class Stepper:
         inputs : callable, optional
             The inputs of the steps of a size; the last columns of ``states`` are room for them. A
             flow map of fewer features sees the first of them alone.
+        engine : Engine, optional
+            As :meth:`fused` returns it; steps in place of torch where there are no inputs.
         """
         n, length, n_states = states.shape
+        if engine is not None and inputs is None and n_states == engine.dimension:
+            filled = states.numpy()
+            if engine(filled[:, 0].copy(), filled, check=engine.is_bounded):
+                return
         along, row, item = states.stride()
         for size, group in itertools.groupby(stages(self.outputs, length - 1), lambda s: s.size):
             if inputs is not None:
@@ -187,6 +202,31 @@ class Stepper:
             batching=self.batching,
             compiled=self._compiled,
         )
+
+    def fused(self, n_trajectories: int, n_steps: int) -> Engine | None:
+        """Return what steps trajectories of ``n_steps`` x ``dt`` by machine code.
+
+        None where torch is fast enough, or must step them: without the extra ``fast``, on other
+        devices than a CPU, with nets.
+        """
+        if not fused.is_installed() or self._compiled is not None or self.device.type != "cpu":
+            return None
+        seconds = self._cost(n_steps).seconds_by_torch(n_trajectories)
+        return self.engine if seconds >= self.batching.fused_seconds else None
+
+    @cached_property
+    def engine(self) -> Engine | None:
+        """What steps by machine code, made when first asked for; None of flow maps without."""
+        if self.dtype not in (torch.float32, torch.float64):
+            return None
+        numbers = {size: f.numbers() for size, f in self.flow_maps.items()}
+        known = {size // self.spacing: each for size, each in numbers.items() if each is not None}
+        if len(known) < len(numbers) or len({each.dimension for each in known.values()}) > 1:
+            return None
+        from pyhits.hierarchy.engine import Engine
+
+        dtype = torch.empty(0, dtype=self.dtype).numpy().dtype
+        return Engine(known, self.outputs, dtype)
 
     @property
     def is_compiled(self) -> bool:

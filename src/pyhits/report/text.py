@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pyhits import fused
 from pyhits.hierarchy import Candidate, Selection
 from pyhits.hits import HiTS
 from pyhits.timestepper import TimeStepper, as_stepper
@@ -36,6 +37,7 @@ def facts(model: HiTS | TimeStepper) -> dict[str, Any]:
         },
         "baselines": [] if stepper.baselines is None else list(stepper.baselines.by_kind),
         "dtype": stepper.dtype,
+        "stepped_by": stepped_by(stepper),
         "data": _summary(stepper),
         "notes": stepper.notes,
         "seconds": stepper.seconds,
@@ -89,8 +91,18 @@ def _about(model: TimeStepper) -> list[str]:
         f"in {model.seconds:.0f} s, {model.dtype}",
         *([f"fitted by     {model.fitted_by}"] if model.fitted_by else []),
         f"coupled       step sizes {', '.join(map(str, model.selection.step_sizes))}",
+        f"stepped by    {stepped_by(model)}",
         f"intervals     {_intervals(model)}",
     ]
+
+
+def stepped_by(model: TimeStepper) -> str:
+    """Return what forecasts of many states are stepped by on a CPU."""
+    if any(model.flow_maps[size].numbers() is None for size in model.selection.step_sizes):
+        return "torch"
+    if fused.is_installed():
+        return "machine code (llvmlite), where it is worth making"
+    return 'torch; with pip install "pyhits[fast]", machine code'
 
 
 def _scales(model: TimeStepper) -> list[str]:

@@ -1,0 +1,260 @@
+"""The code around the steps: Algorithm 1, splines between its states, and the way out."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from llvmlite import ir
+
+from pyhits.fused.code import LANES, WHOLE, Function, Library, Value, pointer, real, whole
+
+#: Trajectories that are written side by side, and rows of one.
+_TILE = 8
+
+#: Rows that are written for all lanes before those that follow.
+_TOGETHER = 64
+
+
+@cache
+def stepping(dtype: np.dtype) -> Library:
+    """Compile what works on blocks of states alone."""
+    module = ir.Module()
+    _fill(module, dtype)
+    _inside(module, dtype)
+    _slopes(module, dtype)
+    _between(module, dtype)
+    return Library(module)
+
+
+@cache
+def writing(dtype: np.dtype, out: np.dtype) -> Library:
+    """Compile the way out of blocks: scaled, shifted, turned into trajectories of another dtype."""
+    module = ir.Module()
+    _write(module, dtype, out)
+    return Library(module)
+
+
+def _fill(module: ir.Module, dtype: np.dtype) -> None:
+    """``fill(blocks, stages, n_stages, n_blocks, block)``: Algorithm 1 in every block.
+
+    A stage is eight integers: addresses of a step and of its numbers, where its first states lie,
+    how far it is to the next, how many there are, where the first outputs go, how far it is from
+    one output to the next, and how many of them are written. ``block`` is the size of a block.
+    """
+    number = pointer(real(dtype))
+    made = Function(module, "fill", dtype, [number, pointer(WHOLE), WHOLE, WHOLE, WHOLE])
+    blocks, stages, n_stages, n_blocks, size = made.args
+    build = made.build
+    data = pointer(number)
+    step = pointer(ir.FunctionType(ir.VoidType(), [number, number, WHOLE, WHOLE, data]))
+    with made.loop(n_blocks) as block:
+        own = made.at(blocks, build.mul(block, size))
+        with made.loop(n_stages) as stage:
+            first = build.mul(stage, whole(8))
+            row = [build.load(made.at(stages, build.add(first, whole(k)))) for k in range(8)]
+            take, numbers = build.inttoptr(row[0], step), build.inttoptr(row[1], data)
+            with made.loop(row[4]) as column:
+                along = build.mul(column, row[3])
+                before = made.at(own, build.add(row[2], along))
+                after = made.at(own, build.add(row[5], along))
+                build.call(take, [before, after, row[6], row[7], numbers])
+    build.ret_void()
+
+
+def _inside(module: ir.Module, dtype: np.dtype) -> None:
+    """``inside(blocks, n_rows, d, low, high, squares, n_blocks, block)``: whether all states are.
+
+    Each feature lies between ``low`` and ``high``, the sum of its squares is at most ``squares``.
+    """
+    number = pointer(real(dtype))
+    types = [number, WHOLE, WHOLE, number, number, number, WHOLE, WHOLE]
+    made = Function(module, "inside", dtype, types, WHOLE)
+    blocks, n_rows, d, low, high, squares, n_blocks, size = made.args
+    build, flags = made.build, ir.VectorType(ir.IntType(1), made.width)
+    good = made.variable(flags, ir.Constant(flags, [1] * made.width))
+    total, nothing = made.variable(made.vector), ir.Constant(made.vector, [0.0] * made.width)
+    most = made.spread(build.load(squares))
+    with made.loop(n_blocks) as block:
+        own = made.at(blocks, build.mul(block, size))
+        with made.loop(n_rows) as row, made.loop(whole(LANES), made.width) as lane:
+            build.store(nothing, total)
+            with made.loop(d) as feature:
+                place = build.mul(build.add(build.mul(row, d), feature), whole(LANES))
+                x = made.load(own, build.add(place, lane))
+                least, largest = (made.spread(build.load(made.at(p, feature))) for p in (low, high))
+                above = build.fcmp_ordered(">", x, least)
+                within = build.and_(above, build.fcmp_ordered("<", x, largest))
+                build.store(build.and_(build.load(good), within), good)
+                build.store(made.times(x, x, build.load(total)), total)
+            small = build.fcmp_ordered("<=", build.load(total), most)
+            build.store(build.and_(build.load(good), small), good)
+    together = build.bitcast(build.load(good), ir.IntType(made.width))
+    sound = build.icmp_unsigned("==", together, ir.IntType(made.width)(-1))
+    build.ret(build.zext(sound, WHOLE))
+
+
+def _slopes(module: ir.Module, dtype: np.dtype) -> None:
+    """``slopes(nodes, slopes, n, width, pivots, upper, n_blocks, block)``: of cubic splines.
+
+    Those of a not-a-knot spline through ``n`` rows, 1 apart: elimination without pivoting, whose
+    inverse ``pivots`` and factors ``upper`` depend on ``n`` alone.
+    """
+    number = pointer(real(dtype))
+    types = [number, number, WHOLE, WHOLE, number, number, WHOLE, WHOLE]
+    made = Function(module, "slopes", dtype, types)
+    nodes, slopes, n, width, pivots, upper, n_blocks, size = made.args
+    build = made.build
+
+    def constant(value: float) -> Value:
+        return ir.Constant(made.vector, [value] * made.width)
+
+    kept = made.variable(made.vector)
+    last = build.sub(n, whole(1))
+    with made.loop(n_blocks) as block, made.loop(width, made.width) as lane:
+        first = build.add(build.mul(block, size), lane)
+
+        def at(row: Value, first: Value = first) -> Value:
+            return build.add(first, build.mul(row, width))
+
+        def difference(row: Value) -> Value:
+            later = made.load(nodes, at(build.add(row, whole(1))))
+            return build.fsub(later, made.load(nodes, at(row)))
+
+        def end(near: Value, far: Value) -> Value:
+            return made.times(
+                difference(near), constant(2.5), build.fmul(difference(far), constant(0.5))
+            )
+
+        def keep(row: Value, value: Value, pivot: Value) -> None:
+            scaled = build.fmul(value, made.spread(build.load(made.at(pivots, pivot))))
+            build.store(scaled, kept)
+            made.store(scaled, slopes, at(row))
+
+        keep(whole(0), end(whole(0), whole(1)), whole(0))
+        with made.loop(build.sub(last, whole(1))) as row:
+            both = build.fadd(difference(row), difference(build.add(row, whole(1))))
+            right = build.fsub(build.fmul(both, constant(3.0)), build.load(kept))
+            here = build.add(row, whole(1))
+            keep(here, right, here)
+        right = end(build.sub(last, whole(1)), build.sub(last, whole(2)))
+        keep(last, build.fsub(right, build.fmul(build.load(kept), constant(2.0))), last)
+        with made.loop(last) as back:
+            row = build.sub(build.sub(last, whole(1)), back)
+            factor = made.spread(build.load(made.at(upper, row)))
+            less = build.fmul(factor, build.load(kept))
+            value = build.fsub(made.load(slopes, at(row)), less)
+            build.store(value, kept)
+            made.store(value, slopes, at(row))
+    build.ret_void()
+
+
+def _between(module: ir.Module, dtype: np.dtype) -> None:
+    """``between(nodes, slopes, out, n, ratio, weights, width)``: ``n * ratio`` rows of splines.
+
+    Weights ``(ratio, 4)`` are those of both nodes, then of both slopes.
+    """
+    number = pointer(real(dtype))
+    types = [number, number, number, WHOLE, WHOLE, number, WHOLE]
+    made = Function(module, "between", dtype, types)
+    nodes, slopes, out, n, ratio, weights, width = made.args
+    build = made.build
+    with made.loop(n) as row, made.loop(width, made.width) as lane:
+        here = build.add(build.mul(row, width), lane)
+        there = build.add(here, width)
+        known = [made.load(p, place) for p in (nodes, slopes) for place in (here, there)]
+        begin = build.add(build.mul(build.mul(row, ratio), width), lane)
+        with made.loop(ratio) as part:
+            four = build.mul(part, whole(4))
+            factors = [
+                made.spread(build.load(made.at(weights, build.add(four, whole(k)))))
+                for k in range(4)
+            ]
+            value = build.fmul(known[0], factors[0])
+            for x, factor in zip(known[1:], factors[1:], strict=True):
+                value = made.times(x, factor, value)
+            made.store(value, out, build.add(begin, build.mul(part, width)))
+    build.ret_void()
+
+
+def _write(module: ir.Module, dtype: np.dtype, out_dtype: np.dtype) -> None:
+    """``write(blocks, block, rows, out, length, n, factors)``: rows of lanes to trajectories.
+
+    ``out`` is where the first of ``n`` trajectories begins, ``length`` what lies between two of
+    them. Rows are multiplied and shifted by ``factors`` (rows, 3): scale, small shift, large shift.
+    """
+    wider = np.promote_types(dtype, out_dtype)
+    number, inner, result = (real(kind) for kind in (dtype, wider, out_dtype))
+    types = [pointer(number), WHOLE, WHOLE, pointer(result), WHOLE, WHOLE, pointer(inner)]
+    made = Function(module, "write", dtype, types)
+    blocks, size, n_rows, out, length, n, factors = made.args
+    build = made.build
+
+    def decoded(x: Value, row: Value, width: int) -> Value:
+        like = inner if width == 1 else ir.VectorType(inner, width)
+        if number != inner:
+            x = build.fpext(x, like)
+        first = build.mul(row, whole(3))
+        each = [build.load(made.at(factors, build.add(first, whole(k)))) for k in range(3)]
+        scale, rest, mean = each if width == 1 else [made.spread(v, width) for v in each]
+        x = made.plus(made.times(x, scale, rest), mean)
+        if inner == result:
+            return x
+        return build.fptrunc(x, result if width == 1 else ir.VectorType(result, width))
+
+    def tile(own: Value, lane: Value, first: Value) -> None:
+        """Write 8 rows of 8 lanes."""
+        kind = ir.VectorType(number, _TILE)
+        rows = []
+        for k in range(_TILE):
+            row = build.add(first, whole(k))
+            rows.append(decoded(made.load(own, build.mul(row, whole(LANES)), kind), row, _TILE))
+        for k, column in enumerate(transposed(made, rows)):
+            place = build.add(build.mul(build.add(lane, whole(k)), length), first)
+            made.store(column, out, place)
+
+    def one(own: Value, lane: Value, row: Value) -> None:
+        x = build.load(made.at(own, build.mul(row, whole(LANES))))
+        made.store(decoded(x, row, 1), out, build.add(build.mul(lane, length), row))
+
+    in_tiles, lanes_in_tiles = (build.and_(v, whole(-_TILE)) for v in (n_rows, n))
+    shift = LANES.bit_length() - 1
+
+    def place(lane: Value) -> Value:
+        block = build.ashr(lane, whole(shift))
+        return made.at(
+            blocks, build.add(build.mul(block, size), build.and_(lane, whole(LANES - 1)))
+        )
+
+    with made.loop(in_tiles, _TOGETHER) as begin:
+        left = build.sub(in_tiles, begin)
+        some = build.select(build.icmp_signed("<", left, whole(_TOGETHER)), left, whole(_TOGETHER))
+        with made.loop(lanes_in_tiles, _TILE) as lane, made.loop(some, _TILE) as row:
+            tile(place(lane), lane, build.add(begin, row))
+    with made.loop(lanes_in_tiles) as lane, made.loop(build.sub(n_rows, in_tiles)) as row:
+        one(place(lane), lane, build.add(in_tiles, row))
+    with made.loop(build.sub(n, lanes_in_tiles)) as more, made.loop(n_rows) as row:
+        lane = build.add(lanes_in_tiles, more)
+        one(place(lane), lane, row)
+    build.ret_void()
+
+
+def transposed(made: Function, rows: list[Value]) -> list[Value]:
+    """Return the columns of eight vectors of eight: pairs, fours and halves change places."""
+    half = 1
+    while half < _TILE:
+        # Of each pair of rows, the blocks off the diagonal change places.
+        first = [k if not k & half else _TILE + k - half for k in range(_TILE)]
+        second = [k + half if not k & half else _TILE + k for k in range(_TILE)]
+        masks = [
+            ir.Constant(ir.VectorType(ir.IntType(32), _TILE), mask) for mask in (first, second)
+        ]
+        pairs = [k for k in range(_TILE) if not k & half]
+        changed = {
+            k + half * j: made.build.shuffle_vector(rows[k], rows[k + half], masks[j])
+            for k in pairs
+            for j in (0, 1)
+        }
+        rows = [changed[k] for k in range(_TILE)]
+        half *= 2
+    return rows

@@ -1,0 +1,58 @@
+"""What flow maps hand over to be stepped by machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The shape of a flow map, its own numbers, and the bounds within which these alone step it.
+
+    Attributes
+    ----------
+    kind : {"polynomial", "cells"}
+        Function of :mod:`pyhits.fused.steps` that makes its code.
+    dimension, degree : int
+    arrays : sequence of array
+        As that function wants them, contiguous, of one dtype where they are real.
+    low, high : array, shape (d,)
+        States strictly between them, the sum of whose squares is at most ``squares``, are what the
+        flow map returns; beyond, it must step itself.
+    squares : float
+    """
+
+    kind: Literal["polynomial", "cells"]
+    dimension: int
+    degree: int
+    arrays: Sequence[np.ndarray]
+    low: np.ndarray
+    high: np.ndarray
+    squares: float = np.inf
+
+    @classmethod
+    def unbounded(
+        cls,
+        kind: Literal["polynomial", "cells"],
+        dimension: int,
+        degree: int,
+        arrays: Sequence[np.ndarray],
+    ) -> Numbers:
+        """Return those of a flow map that keeps to no bounds."""
+        far = np.full(dimension, np.inf)
+        return cls(kind, dimension, degree, arrays, -far, far)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there are bounds."""
+        return bool(np.isfinite([*self.low, *self.high, self.squares]).any())
+
+
+#: Tensors of a table in the order in which its code takes them: real ones, and int32.
+CELLS = dict.fromkeys(("low", "high", "origin", "per_box", "last_box"), "real")
+CELLS |= dict.fromkeys(("strides", "table", "child", "axis", "leaf"), "whole")
+CELLS |= dict.fromkeys(("threshold", "centre", "per_half", "coefficients"), "real")

@@ -1,0 +1,161 @@
+"""The code of one step of a flow map, over a block of states side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from llvmlite import ir
+
+from pyhits.fused.code import LANES, WHOLE, Function, Library, Value, pointer, whole
+from pyhits.fused.numbers import CELLS
+from pyhits.numerics.basis import Monomials
+
+
+@cache
+def compiled(kind: str, dimension: int, degree: int, dtype: np.dtype) -> Library:
+    """Return the code of a step; all flow maps of one shape share it.
+
+    ``step(states, out, stride, count, numbers)`` writes ``count`` outputs, ``stride`` apart.
+    ``numbers`` holds the addresses of the flow map's own.
+    """
+    return {"polynomial": polynomial, "cells": cells}[kind](dimension, degree, dtype)
+
+
+def polynomial(dimension: int, degree: int, dtype: np.dtype) -> Library:
+    """Compile the step of polynomials, by Horner's rule in one variable after the other.
+
+    Its numbers are lower and upper bounds (d,) each, then coefficients ``(outputs * d, n_terms)``.
+    """
+    basis, made = Monomials(dimension, degree), _step(dtype)
+    build = made.build
+    numbers = build.load(made.args[4])
+    with made.loop(whole(LANES), made.width) as lane:
+        inside = []
+        for f in range(dimension):
+            x = made.load(made.args[0], build.add(lane, whole(f * LANES)))
+            low, high = (_number(made, numbers, k) for k in (f, dimension + f))
+            inside.append(made.clamp(x, low, high) if degree > 1 else x)
+        begin, rows = whole(2 * dimension), whole(dimension)
+        with made.loop(made.args[3]) as output, made.loop(rows) as feature:
+            row = build.add(build.mul(output, rows), feature)
+            own = made.at(numbers, build.add(begin, build.mul(row, whole(basis.size))))
+            change = horner(made, basis, inside, own)
+            before = build.add(lane, build.mul(feature, whole(LANES)))
+            x = made.load(made.args[0], before)
+            after = build.add(before, build.mul(made.args[2], output))
+            made.store(made.plus(x, change), made.args[1], after)
+    return _finish(made)
+
+
+def cells(dimension: int, degree: int, dtype: np.dtype) -> Library:
+    """Compile the step of tables, state by state: each has a polynomial of its own.
+
+    Its numbers are those of :data:`~pyhits.fused.numbers.CELLS`.
+    """
+    basis, made = Monomials(dimension, degree), _step(dtype)
+    build, number = made.build, made.real
+    named = {}
+    for k, (name, kind) in enumerate(CELLS.items()):
+        raw = build.load(made.at(made.args[4], whole(k)))
+        named[name] = build.bitcast(raw, pointer(ir.IntType(32) if kind == "whole" else number))
+
+    def get(name: str, index: Value) -> Value:
+        return build.load(made.at(named[name], index))
+
+    def wide(value: Value) -> Value:
+        return build.sext(value, WHOLE)
+
+    kept = made.variable(number, size=dimension)
+    with made.loop(whole(LANES)) as lane:
+        states, box = [], whole(0)
+        for f in range(dimension):
+            each = whole(f)
+            x = build.load(made.at(made.args[0], build.add(lane, whole(f * LANES))))
+            inside = made.clamp(x, get("low", each), get("high", each))
+            made.store(inside, kept, each)
+            states.append((x, inside))
+            at = made.build.fmul(build.fsub(inside, get("origin", each)), get("per_box", each))
+            # What is no number becomes 0, since no integer stands for it.
+            at = build.select(build.fcmp_ordered(">", at, number(0.0)), at, number(0.0))
+            last = get("last_box", each)
+            at = build.select(build.fcmp_ordered("<", at, last), at, last)
+            box = build.add(box, build.mul(build.fptosi(at, WHOLE), wide(get("strides", each))))
+        node = made.variable(WHOLE, wide(get("table", box)))
+        _descend(made, node, kept, get, wide)
+        leaf = wide(get("leaf", build.load(node)))
+        local = []
+        for f, (_, inside) in enumerate(states):
+            place = build.add(build.mul(leaf, whole(dimension)), whole(f))
+            centred = build.fsub(inside, get("centre", place))
+            local.append(made.build.fmul(centred, get("per_half", place)))
+        for f, (x, _) in enumerate(states):
+            row = build.add(build.mul(leaf, whole(dimension)), whole(f))
+            own = made.at(named["coefficients"], build.mul(row, whole(basis.size)))
+            change = horner(made, basis, local, own, alike=False)
+            made.store(made.plus(x, change), made.args[1], build.add(lane, whole(f * LANES)))
+    return _finish(made)
+
+
+def horner(
+    made: Function,
+    basis: Monomials,
+    variables: list[Value],
+    coefficients: Value,
+    *,
+    alike: bool = True,
+) -> Value:
+    """Return the value of a polynomial, whose coefficients are ``alike`` in all lanes or of one."""
+    numbers = {tuple(powers): k for k, powers in enumerate(basis.exponents.tolist())}
+
+    def value(axis: int, powers: tuple[int, ...], left: int) -> Value:
+        if axis < 0:
+            place = made.at(coefficients, whole(numbers[powers]))
+            number = made.build.load(place)
+            return made.spread(number) if alike else number
+        result: Value | None = None
+        for power in range(left, -1, -1):
+            inner = value(axis - 1, (power, *powers), left - power)
+            result = inner if result is None else made.times(result, variables[axis], inner)
+        return result
+
+    return value(basis.dimension - 1, (), basis.degree)
+
+
+def _descend(
+    made: Function,
+    node: Value,
+    inside: Value,
+    get: Callable[[str, Value], Value],
+    wide: Callable[[Value], Value],
+) -> None:
+    """Lead a ``node`` on to its cell: as long as it is none."""
+    build = made.build
+    head, body, end = (build.append_basic_block(name) for name in ("head", "body", "end"))
+    build.branch(head)
+    build.position_at_end(head)
+    here = build.load(node)
+    is_cell = build.icmp_signed(">=", get("leaf", here), ir.IntType(32)(0))
+    build.cbranch(is_cell, end, body)
+    build.position_at_end(body)
+    value = build.load(made.at(inside, wide(get("axis", here))))
+    upper = build.fcmp_ordered(">=", value, get("threshold", here))
+    build.store(build.add(wide(get("child", here)), build.zext(upper, WHOLE)), node)
+    build.branch(head)
+    build.position_at_end(end)
+
+
+def _step(dtype: np.dtype) -> Function:
+    """Return the beginning of a step."""
+    number = pointer(ir.DoubleType() if dtype == np.float64 else ir.FloatType())
+    return Function(ir.Module(), "step", dtype, [number, number, WHOLE, WHOLE, pointer(number)])
+
+
+def _number(made: Function, numbers: Value, place: int) -> Value:
+    return made.spread(made.build.load(made.at(numbers, whole(place))))
+
+
+def _finish(made: Function) -> Library:
+    made.build.ret_void()
+    return Library(made.function.module)
