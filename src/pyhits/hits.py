@@ -17,6 +17,7 @@ from pyhits.fit.run import fit_stepper
 from pyhits.fit.settings import Settings
 from pyhits.policies import POLICIES, Coupling, FlowMapPolicy, HoldOut, Training, with_values
 from pyhits.timestepper import TimeStepper, as_stepper
+from pyhits.util.card import card
 from pyhits.util.policy import NamedArguments
 
 R = TypeVar("R")
@@ -259,8 +260,24 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
     backtest = _of_stepper(TimeStepper.backtest)
     score = _of_stepper(TimeStepper.score)
     as_data = _of_stepper(TimeStepper.as_data)
+    equations = _of_stepper(TimeStepper.equations)
+    modes = _of_stepper(TimeStepper.modes)
     plot_scales = _of_stepper(TimeStepper.plot_scales)
     save = _of_stepper(TimeStepper.save)
+
+    def __str__(self) -> str:
+        """Return the settings, and what was fitted with them."""
+        fitted = "" if self.stepper_ is None else f"\n\n{self.stepper_}"
+        return f"{self!r}{fitted}"
+
+    def _repr_html_(self) -> str:
+        """Return the card of the fitted model, or the settings, for notebooks."""
+        if self.stepper_ is None:
+            return card("HiTS, not fitted", {"settings": " ".join(repr(self).split())})
+        return self.stepper_._repr_html_()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        return {"text/plain": str(self), "text/html": self._repr_html_()}
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute of the fitted model, whose name ends in an underscore here."""

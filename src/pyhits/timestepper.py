@@ -21,7 +21,10 @@ from pyhits.fit.calibrating import calibrate_anew
 from pyhits.fit.choice import couple_anew
 from pyhits.fit.updating import updated
 from pyhits.flowmaps import FlowMap
+from pyhits.forecasting.described import headline, shown, text
+from pyhits.forecasting.equations import equations
 from pyhits.forecasting.model import ForecastingModel
+from pyhits.forecasting.modes import Modes, modes
 from pyhits.hierarchy import Selection, chain
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.modelfiles.write import save_model
@@ -29,7 +32,7 @@ from pyhits.policies import Coupling
 from pyhits.training import History, Recipe
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class TimeStepper(ForecastingModel):
     """A fitted hierarchical time-stepper (Liu, Kutz, Brunton 2020): immutable.
 
@@ -154,6 +157,49 @@ class TimeStepper(ForecastingModel):
             The recording is too short, or there are several; the model takes inputs.
         """
         return backtest(self, recording, origins=origins, horizon=horizon, refit=refit)
+
+    def equations(self, step_size: int | None = None) -> str:
+        """Return the equations that a scale has learned, in the units of the data.
+
+        Of fields whose flow map integrates an equation: ``du/dt = ...``. Of maps that are
+        polynomials: increments over one step, of encoded coordinates where there is an encoder.
+        Terms below a millionth of the largest, where the data lie, are left out.
+
+        Parameters
+        ----------
+        step_size : int, optional
+            By default the finest coupled scale.
+
+        Raises
+        ------
+        ArgumentError
+            The scale is no such map, or has more terms than anybody reads.
+        """
+        return equations(self, step_size)
+
+    def modes(self) -> Modes:
+        """Return frequencies, growth rates and shapes of the best linear map of the data.
+
+        Of the encoded states: with POD or delays this is dynamic mode decomposition (Schmid 2010).
+
+        Raises
+        ------
+        ArgumentError
+            No linear map was fitted: to more than 512 coordinates, or with inputs.
+        """
+        return modes(self)
+
+    def __repr__(self) -> str:
+        """Return one line: what is stepped, and by which scales."""
+        return headline(self)
+
+    def __str__(self) -> str:
+        """Return what ``pyhits info`` prints."""
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks: what was learned, what is coupled, how good it is."""
+        return shown(self)
 
     def plot_scales(self, *, ax: Any = None) -> Any:
         """Draw the error of one step of every scale, and which of them are coupled.

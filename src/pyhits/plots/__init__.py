@@ -9,6 +9,7 @@ from pyhits.plots.errors import error_lines
 from pyhits.plots.fields import compared_fields, field, field_statistics
 from pyhits.plots.lines import Rows, forecast_lines, lines
 from pyhits.plots.look import MOST_CURVES, blank, save_figure
+from pyhits.plots.modes import mode_shapes
 from pyhits.plots.portraits import portrait
 from pyhits.plots.scales import accuracy_front, scale_errors, selection_path, training_curves
 from pyhits.plots.spectra import spectra
@@ -25,6 +26,7 @@ __all__ = [
     "field_statistics",
     "forecast_lines",
     "lines",
+    "mode_shapes",
     "portrait",
     "save_figure",
     "scale_errors",

@@ -104,7 +104,7 @@ def scale_errors(
     axes.set(xlabel=f"step size (x {dt})", ylabel="relative error of one step")
     _powers_of_two(axes, sizes)
     logarithmic(axes)
-    legend_above(axes)
+    legend_outside(axes, "flow map")
     return of_shape(found)
 
 

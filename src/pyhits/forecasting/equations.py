@@ -1,0 +1,221 @@
+"""The equations that a model has learned, as text, where its flow maps say any."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pyhits.data.grid import Grid
+from pyhits.errors import ArgumentError
+from pyhits.flowmaps import BoundedMap, EquationMap, FlowMap, PolynomialMap
+from pyhits.forecasting.fitted import FittedModel
+from pyhits.numerics.fourier import DERIVATIVE, INVERSE, Operator
+
+#: Terms of an equation that people read, at most; and size of those left out, as a part of the
+#: largest where the data lie.
+_MOST, _SMALL = 30, 1e-6
+
+#: Terms by their names, and the coefficient of each.
+Equation = Mapping[str, float]
+
+
+def equations(model: FittedModel, step_size: int | None = None) -> str:
+    """Return the equations of one scale; see :meth:`pyhits.TimeStepper.equations`."""
+    size = min(model.selection.step_sizes) if step_size is None else step_size
+    if size not in model.flow_maps:
+        known = ", ".join(map(str, model.flow_maps))
+        raise ArgumentError(f"There is no scale {size}; there are {known}.")
+    flow_map = model.flow_maps[size]
+    while isinstance(flow_map, BoundedMap):
+        flow_map = flow_map.inner
+    if isinstance(flow_map, EquationMap) and flow_map.channels == _n_channels(model):
+        return _of_field(model, flow_map, size)
+    if isinstance(flow_map, PolynomialMap) and model.inputs is None and flow_map.outputs == 1:
+        return _of_polynomial(model, flow_map, size)
+    raise ArgumentError(
+        f"The flow map of step size {size} is a {_kind(flow_map)}, which says no equation. Maps "
+        "that are polynomials, and equations of fields, do."
+    )
+
+
+def _kind(flow_map: FlowMap) -> str:
+    return str(getattr(flow_map, "parts", flow_map.kind))
+
+
+def _n_channels(model: FittedModel) -> int:
+    grid = model.coordinates.grid
+    return 0 if grid is None else grid.n_channels
+
+
+def _written(left: str, terms: Equation) -> str:
+    """Return one line: ``du/dt = -0.5 (u^2)_x + 0.01 u_xx``."""
+    parts = []
+    for name, value in terms.items():
+        number = f"{abs(value):.4g}"
+        term = name if number == "1" and name else f"{number} {name}".strip()
+        parts += ["-" if value < 0 else "+", term]
+    if parts and parts[0] == "+":
+        parts = parts[1:]
+    elif parts:
+        parts = ["-" + parts[1], *parts[2:]]
+    return f"{left} = {' '.join(parts) or '0'}"
+
+
+# Equations of fields
+
+
+def _of_field(model: FittedModel, flow_map: EquationMap, size: int) -> str:
+    grid = model.coordinates.grid
+    assert grid is not None
+    names = ["u"] if grid.channels == ("value",) else list(grid.channels)
+    every = model.scaling.mean_, model.scaling.scale_
+    mean, scale = (values[: grid.n_channels] for values in every)
+    text = _Field(grid, names, mean, scale)
+    lines = [
+        _written(f"d{name}/dt", text.terms(flow_map, c, size * model.dt))
+        for c, name in enumerate(names)
+    ]
+    unknown = [a for a, h in zip(grid.axes, grid.spacing, strict=True) if h is None]
+    unit = model.axis.unit or "the unit of dt"
+    notes = [f"t counts {unit}"]
+    notes += [f"{', '.join(unknown)} counts points, as no spacing is known"] * bool(unknown)
+    if flow_map.weighted:
+        notes.append("the scheme was fitted as well, so that coefficients are near, not exact")
+    return "\n".join([*lines, f"({'; '.join(notes)})"])
+
+
+class _Field:
+    """Terms of equations on a grid in the user's units."""
+
+    def __init__(
+        self, grid: Grid, names: Sequence[str], mean: np.ndarray, scale: np.ndarray
+    ) -> None:
+        self.axes, self.names, self.mean, self.scale = grid.axes, names, mean, scale
+        self.spacing = [1.0 if h is None else h for h in grid.spacing]
+
+    def terms(self, flow_map: EquationMap, channel: int, step: float) -> Equation:
+        """Return the right-hand side of one channel, a step lasting so long."""
+        found: dict[str, float] = {}
+        own = flow_map.terms
+        for operator, value in zip(
+            own.linear, flow_map.linear_coefficients[channel].tolist(), strict=True
+        ):
+            self._add(found, value / self.scale[channel], operator_of=None,
+                      factors=[(channel, operator)])  # fmt: skip
+        for (outer, numbers), value in zip(
+            own.products, flow_map.coefficients[channel].tolist(), strict=True
+        ):
+            factors = [own.features[f] for f in numbers]
+            size = value / math.prod(self.scale[c] for c, _ in factors)
+            self._add(found, size, operator_of=outer, factors=factors)
+        unit = self.scale[channel] / step
+        return {name: unit * value for name, value in found.items() if value != 0}
+
+    def _add(
+        self,
+        found: dict[str, float],
+        value: float,
+        *,
+        operator_of: Operator | None,
+        factors: Sequence[tuple[int, Operator]],
+    ) -> None:
+        """Add a product of factors less their means, multiplied out."""
+        outer = 1.0 if operator_of is None else self._unit(operator_of)
+        bare = [k for k, (_, op) in enumerate(factors) if _is_none(op)]
+        for n in range(len(bare) + 1):
+            for left_out in itertools.combinations(bare, n):
+                kept = [f for k, f in enumerate(factors) if k not in left_out]
+                size = value * outer
+                for k in left_out:
+                    size *= -self.mean[factors[k][0]]
+                if operator_of is not None and not kept and not _is_none(operator_of):
+                    continue  # a derivative of a constant
+                for _, op in kept:
+                    size *= self._unit(op)
+                name = self._name(operator_of, kept)
+                found[name] = found.get(name, 0.0) + size
+
+    def _unit(self, operator: Operator) -> float:
+        """Return the size of an operator in the user's units of space."""
+        kind, *orders = operator
+        if kind not in (DERIVATIVE, INVERSE):
+            return 1.0
+        units = [2 * h / math.pi for h in self.spacing]
+        size = math.prod(unit**order for unit, order in zip(units, orders, strict=True))
+        return size / units[0] ** 2 if kind == INVERSE else size
+
+    def _name(self, outer: Operator | None, factors: Sequence[tuple[int, Operator]]) -> str:
+        powers: dict[str, int] = {}
+        for c, op in factors:
+            name = self._derived(self.names[c], op)
+            powers[name] = powers.get(name, 0) + 1
+        product = " ".join(name if n == 1 else f"{name}^{n}" for name, n in powers.items())
+        if outer is None or _is_none(outer):
+            return product
+        several = len(factors) > 1 or any(not _is_none(op) for _, op in factors)
+        return self._derived(f"({product})" if several else product, outer)
+
+    def _derived(self, name: str, operator: Operator) -> str:
+        kind, *orders = operator
+        if _is_none(operator):
+            return name
+        if kind in (DERIVATIVE, INVERSE):
+            base = f"lap^-1({name})" if kind == INVERSE else name
+            along = "".join(axis * k for axis, k in zip(self.axes, orders, strict=True))
+            return f"{base}_{along}" if along else base
+        moved = zip(self.axes, orders, strict=True)
+        return f"{name}({', '.join(f'{axis}{k:+d}' if k else axis for axis, k in moved)})"
+
+
+def _is_none(operator: Operator) -> bool:
+    return operator[0] != INVERSE and not any(operator[1:])
+
+
+# Polynomials
+
+
+def _of_polynomial(model: FittedModel, flow_map: PolynomialMap, size: int) -> str:
+    names = model.coordinate_names
+    mean, scale = model.scaling.mean_, model.scaling.scale_
+    exponents = flow_map.basis.exponents
+    coefficients = flow_map.coefficients.double().cpu().numpy()
+    d = len(names)
+    if exponents.shape != (coefficients.shape[1], d):
+        raise ArgumentError(f"The flow map of step size {size} is not one of {d} coordinates.")
+    if len(exponents) > _MOST * 4:
+        _refuse(len(exponents), size)
+    expanded: dict[tuple[int, ...], np.ndarray] = {}
+    for powers, column in zip(exponents.tolist(), coefficients.T, strict=True):
+        for below in itertools.product(*(range(p + 1) for p in powers)):
+            factor = math.prod(
+                math.comb(p, q) * (-m) ** (p - q) / s**p
+                for p, q, m, s in zip(powers, below, mean, scale, strict=True)
+            )
+            expanded[below] = expanded.get(below, np.zeros(d)) + factor * column * scale
+    far = np.abs(mean) + 2 * scale
+    lines = []
+    later = model.axis.step_name(size * model.dt)
+    for j, name in enumerate(names):
+        reach = {p: abs(c[j]) * math.prod(far**p) for p, c in expanded.items()}
+        least = _SMALL * max(reach.values())
+        kept = [p for p in sorted(reach, key=lambda p: (sum(p), p[::-1])) if reach[p] > least]
+        if len(kept) > _MOST:
+            _refuse(len(kept), size)
+        terms = {_monomial(p, names): float(expanded[p][j]) for p in kept}
+        lines.append(_written(f"{name}(t + {later}) - {name}(t)", terms))
+    return "\n".join([*lines, "(increments over one step, not derivatives)"])
+
+
+def _monomial(powers: Sequence[int], names: Sequence[str]) -> str:
+    named = zip(names, powers, strict=True)
+    return " ".join(name if n == 1 else f"{name}^{n}" for name, n in named if n)
+
+
+def _refuse(n: int, size: int) -> None:
+    raise ArgumentError(
+        f"The polynomial of step size {size} has {n} terms, more than anybody reads ({_MOST}); "
+        "HiTS(flow_map='polynomial', polynomial_degree=...) fits one of lower degree."
+    )
