@@ -23,7 +23,7 @@ from pyhits.training.history import History
 from pyhits.training.jobs import JobSettings, ScaleJob, TrainingData, Tuning, make_jobs
 from pyhits.training.loop import train_scale
 from pyhits.training.rollouts import LOST, Rollouts
-from pyhits.training.search import FormSearch
+from pyhits.training.search import FormSearch, increments
 from pyhits.util.clock import Clock
 
 
@@ -217,7 +217,7 @@ def test_fitting_again_without_time_keeps_the_net() -> None:
 def test_a_net_upon_a_polynomial_is_fitted_again_as_such() -> None:
     job = scale(jumping(400))
     form = PolynomialForm(2, PolynomialForm.penalties[3])
-    first = closed.solve(job.train, form)
+    first = form.solve(increments(job.train, 2000))
     assert isinstance(first, PolynomialMap)
     net = nets.prepared(job, first)[1].net
     again = closed.fit_again(job, net, History(1, form=form.as_dict()))

@@ -130,7 +130,7 @@ def test_weights_learn_an_integrator_that_is_none_of_the_schemes():
     weights = list(ks_map(1, 2)._prepared()[1].outer)
     other = torch.stack([weights[0], 0.9 * weights[1], 1.3 * weights[2]])
     maker = EquationMap.of((N,), 1, KS, Scheme(1, 2), KS_VALUES, other)
-    data = recordings(maker, smooth(12, waves=12), 8)
+    data = recordings(maker, 0.3 * smooth(12, waves=12), 8)
     before, after = (torch.from_numpy(x.reshape(-1, N).copy()) for x in (data[:, :-1], data[:, 1:]))
     fit = EquationFit((N,), 1, before, after)
     plain = fit.solve(library(1, 1, 2, 2, kind="fluxes"), Scheme(1, 2))
@@ -232,3 +232,18 @@ def test_whole_fits_take_the_equation(fields, tmp_path):
     assert isinstance(model.flow_maps_[1], EquationMap)
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
     assert np.array_equal(np.asarray(again.forecast(fresh[:, 0], n_steps=40)), found)
+
+
+def test_coarse_scales_take_the_terms_of_the_finest(fields: np.ndarray) -> None:
+    model = pyhits.HiTS(step_sizes=[1, 4], n_jobs=1, random_state=0, verbose=False)
+    model.fit(fields, grid="ring")
+    fine, coarse = (model.flow_maps_[size] for size in (1, 4))
+    assert isinstance(fine, EquationMap)
+    assert isinstance(coarse, EquationMap)
+    assert coarse.terms == fine.terms
+    assert coarse.scheme.substeps <= 4 * fine.scheme.substeps
+    starts = torch.from_numpy(fields[:, 0]).to(fine.values.dtype)
+    one_by_one = starts
+    for _ in range(4):
+        one_by_one = fine.double()(one_by_one)
+    np.testing.assert_allclose(coarse.double()(starts), one_by_one, atol=1e-3)

@@ -17,6 +17,9 @@ from pyhits.numerics.forecast_errors import ForecastErrors
 #: from which on one does not; one alone of the last multiple is enough.
 _PATIENCE, _POOR, _HOPELESS = 2, 1.5, 30.0
 
+#: Parts of another scale's error, and of its work a row, below which a scale is better or cheaper.
+_BETTER, _CHEAPER = 0.5, 0.9
+
 #: Mean squared error below which rounding decides: two scales then are enough.
 _EXACT = 1e-18
 
@@ -32,8 +35,8 @@ class Paying:
     """Tells when coarser scales can no longer pay, by rollouts of the validation data.
 
     A scale pays if forecasts that couple it to all finer ones, or take it alone, are about as good
-    as the best so far. Where two in a row do not, no coarser one will be coupled: each starts from
-    the errors of the last.
+    as the best so far, unless it takes as much work a row as a finer one and is no better. Where
+    two in a row do not, no coarser one will be coupled: each starts from the errors of the last.
 
     Parameters
     ----------
@@ -63,7 +66,10 @@ class Paying:
                 break
             known.append(size)
             if size not in self._errors:
-                self._errors[size] = self._least(flow_maps, known)
+                error = self._least(flow_maps, known)
+                idle = known[1:] and not _saves(flow_maps, known)
+                is_better = error < _BETTER * min(self._errors.values(), default=np.inf)
+                self._errors[size] = np.inf if idle and not is_better else error
         return _poor([self._errors[size] for size in known])
 
     def _least(self, flow_maps: Mapping[int, FlowMap], sizes: Sequence[int]) -> float:
@@ -95,6 +101,12 @@ class Paying:
         ahead = maps.ahead(chosen.states(values), chosen.n_steps, sizes, encoded=True, **settings)
         scale = own.scaling.scale_
         return ForecastErrors.of(chosen.gather(values), ahead, scale, bound=_MOST).mse
+
+
+def _saves(flow_maps: Mapping[int, FlowMap], sizes: Sequence[int]) -> bool:
+    """Whether the last of some scales takes less work a row than all others."""
+    *finer, last = [flow_maps[size].multiply_adds / size for size in sizes]
+    return last < _CHEAPER * min(finer)
 
 
 def _poor(errors: Sequence[float]) -> bool:

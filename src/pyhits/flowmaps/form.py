@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -40,6 +40,26 @@ class Moves(NamedTuple):
     shift: np.ndarray
 
 
+class Finer(NamedTuple):
+    """What the finest scale has come to, which coarser ones begin from.
+
+    Attributes
+    ----------
+    flow_map : FlowMap
+    steps : int
+        Of it in one of the coarser scale.
+    form : dict
+        As :meth:`Form.as_dict` returned it; empty of nets.
+    scores : dict of str to float
+        The best of each family tried.
+    """
+
+    flow_map: FlowMap
+    steps: int
+    form: dict[str, Any]
+    scores: dict[str, float]
+
+
 class Increments:
     """States and their changes over one step, to which closed forms are fitted.
 
@@ -52,6 +72,8 @@ class Increments:
         What the numbers of a state lie on.
     moves : Moves, optional
         Coordinates whose changes need not be found.
+    finer : Finer, optional
+        What the finest scale has come to.
 
     Attributes
     ----------
@@ -65,8 +87,9 @@ class Increments:
         changes: np.ndarray,
         grid: Grid | None = None,
         moves: Moves | None = None,
+        finer: Finer | None = None,
     ) -> None:
-        self.grid = grid
+        self.grid, self.finer = grid, finer
         self.states = torch.from_numpy(np.ascontiguousarray(states, dtype=np.float64))
         self.changes = torch.from_numpy(np.ascontiguousarray(changes, dtype=np.float64))
         self.dimension = states.shape[1]
@@ -82,7 +105,7 @@ class Increments:
         """Return at most ``count`` of them, evenly chosen."""
         some = evenly(len(self), count)
         return Increments(
-            self.states.numpy()[some], self.changes.numpy()[some], self.grid, self.moves
+            self.states.numpy()[some], self.changes.numpy()[some], self.grid, self.moves, self.finer
         )
 
     @cached_property
@@ -152,12 +175,16 @@ class Form(ABC):
     def solve(self, data: Increments) -> FlowMap:
         """Return the flow map that fits the increments best, float64."""
 
+    def solve_again(self, data: Increments, found: Callable[[], FlowMap]) -> FlowMap:
+        """Return the same for other data, where ``found`` returns the flow map of the first."""
+        return self.solve(data)
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Form:
+    def from_dict(cls, values: dict[str, Any]) -> Self:
         """Rebuild from :meth:`as_dict`; what else is there is left out."""
         names = {field.name for field in fields(cls)}
         plain: dict[str, Any] = {

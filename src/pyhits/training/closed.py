@@ -23,7 +23,6 @@ from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.nets import NET, TrainedNet, best_net, trained_again
 from pyhits.training.search import FEW_WINDOWS, N_SEARCH, FormSearch, ScoredForm, increments
-from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Windows that the form chosen is solved for in the end, at most.
@@ -71,6 +70,7 @@ def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[Fl
         history=history,
         progress=progress,
         clock=clock.part(_FOR_SEARCH),
+        finer=job.finer,
     )
     best = search.run()
     history.scores = {family: scored.score for family, scored in search.best.items()}
@@ -82,8 +82,10 @@ def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[Fl
             history.form = search.best["polynomial"].form.as_dict()
     else:
         history.stopped_by = "closed form"
-        data = search.data if clock.is_over else increments(job.train, _N_SOLVE)
-        flow_map = best.form.solve(data).to(getattr(torch, job.dtype)).eval()
+        first = search.data
+        data = first if clock.is_over else increments(job.train, _N_SOLVE, job.finer)
+        flow_map = best.form.solve_again(data, lambda: best.form.solve(first))
+        flow_map = flow_map.to(job.torch_dtype).eval()
         history.form = best.form.as_dict() | {"score": best.score}
     history.flow_map = flow_map.describe()
     _measure(history, flow_map, job)
@@ -190,22 +192,21 @@ def fit_again(
     if chosen.trained_once:
         return chosen
     if isinstance(chosen, ScaledNet):
-        base = solve(job.train, form_of(PolynomialMap.kind, history.form)) if history.form else None
+        base = None
+        if history.form:
+            base = form_of(PolynomialMap.kind, history.form).solve(increments(job.train, _N_SOLVE))
         assert base is None or isinstance(base, PolynomialMap)
         return trained_again(job, base, clock=clock) or chosen
     if not history.form:
         return chosen
-    return solve(job.train, form_of(chosen.kind, history.form), getattr(torch, job.dtype))
+    form = form_of(chosen.kind, history.form)
+    found = form.solve_again(increments(job.train, _N_SOLVE), lambda: chosen)
+    return found.to(job.torch_dtype).eval()
 
 
 def form_of(kind: str, values: dict[str, Any]) -> Form:
     """Return the form of a family that its flow map's history says."""
     return closed_forms()[kind].from_dict(values)
-
-
-def solve(windows: WindowSampler, form: Form, dtype: torch.dtype = torch.float64) -> FlowMap:
-    """Return a form fitted to all windows, or to as many evenly chosen ones as are affordable."""
-    return form.solve(increments(windows, _N_SOLVE)).to(dtype).eval()
 
 
 def _measure(history: History, flow_map: FlowMap, job: ScaleJob) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,9 @@ from pyhits.coordinates.input_steps import over_packed_steps
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError
+from pyhits.flowmaps import FlowMap
+from pyhits.flowmaps.form import Finer
+from pyhits.training.history import History
 from pyhits.training.recipe import Recipe
 from pyhits.training.windows import WindowSampler
 
@@ -73,6 +76,8 @@ class ScaleJob:
         Time between two writings of it.
     tuning : Tuning, optional
         What no recipe says.
+    finer : Finer, optional
+        What the finest scale has come to.
     """
 
     train: WindowSampler
@@ -85,6 +90,7 @@ class ScaleJob:
     checkpoint: Path | None = None
     checkpoint_seconds: float = 5.0
     tuning: Tuning = Tuning()
+    finer: Finer | None = None
 
     @property
     def step_size(self) -> int:
@@ -96,6 +102,16 @@ class ScaleJob:
         """The dtype, as torch has it."""
         dtype: torch.dtype = getattr(torch, self.dtype)
         return dtype
+
+    @property
+    def leads_coarser(self) -> bool:
+        """Whether coarser scales begin from what this one comes to: closed forms of fields do."""
+        return self.recipe.is_closed and self.train.grid is not None and self.finer is None
+
+    def after(self, flow_map: FlowMap, history: History) -> ScaleJob:
+        """Return the job with what the finest scale has come to."""
+        steps = self.step_size // history.step_size
+        return replace(self, finer=Finer(flow_map, steps, history.form, history.scores))
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,10 @@ def train_scales(
             result.flow_maps[job.step_size], result.histories[job.step_size] = done
         else:
             todo.append((index, job))
+    if jobs and jobs[0].leads_coarser and jobs[0].step_size in result.flow_maps:
+        size = jobs[0].step_size
+        finest = result.flow_maps[size], result.histories[size]
+        todo = [(index, job.after(*finest)) for index, job in todo]
     plan = _plan([job for _, job in todo], n_jobs, clock, few=enough is not None)
     if plan.note:
         warn(plan.note)
@@ -245,6 +249,9 @@ def _results(
     watched: bool,
 ) -> Iterator[tuple[int, FlowMap, History]]:
     """Yield ``(index, flow_map, history)`` as the scales finish."""
+    if len(todo) > 1 and todo[0][1].leads_coarser:
+        yield from _after_the_finest(todo, plan, board, clock, watched=watched)
+        return
     turns = -(-len(todo) // plan.workers)
     for _, job in todo:
         # Where all begin at once, or on machines whose clocks are not this one's.
@@ -278,6 +285,22 @@ def _results(
     except BaseException:
         _kill_workers()
         raise
+
+
+def _after_the_finest(
+    todo: list[tuple[int, ScaleJob]],
+    plan: _Plan,
+    board: np.ndarray,
+    clock: Clock,
+    *,
+    watched: bool,
+) -> Iterator[tuple[int, FlowMap, History]]:
+    """Yield what :func:`_results` does, the others with what the finest scale has come to."""
+    _begin_turn(todo[0][1], clock, len(todo))
+    finest = _train_one(*todo[0], board)
+    yield finest
+    others = [(index, job.after(*finest[1:])) for index, job in todo[1:]]
+    yield from _results(others, plan, board, clock, watched=watched)
 
 
 def _kill_workers() -> None:

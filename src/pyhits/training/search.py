@@ -13,7 +13,7 @@ import torch
 
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
-from pyhits.flowmaps.form import Form, Increments, closed_forms
+from pyhits.flowmaps.form import Finer, Form, Increments, closed_forms
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress
 from pyhits.training.rollouts import LOST, Rollouts
@@ -45,6 +45,9 @@ _MOST_NUMBERS, _LEAST_FIELDS = 1 << 23, 4
 #: Score below which rounding decides, and no form is better than another; of fields, whose forms
 #: take longer, below which none is worth trying.
 _EXACT, _EXACT_FIELDS = 1e-10, 1e-6
+
+#: Multiple of the best family's score at the finest scale that others may have.
+_FAR_BEHIND = 30.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class FormSearch:
     progress : callable, optional
     clock : Clock, optional
         The search ends with it, but for one form at least.
+    finer : Finer, optional
+        What the finest scale has come to: families that were far behind there are not tried.
 
     Attributes
     ----------
@@ -96,13 +101,14 @@ class FormSearch:
         history: History | None = None,
         progress: Progress | None = None,
         clock: Clock = UNLIMITED,
+        finer: Finer | None = None,
     ) -> None:
-        self.comparisons = [Comparison(*pair) for pair in _splits(train, validation)]
+        self.comparisons = [Comparison(*pair, finer) for pair in _splits(train, validation)]
         self.data = self.comparisons[0].data
         known = closed_forms()
         wide = self.data.dimension
         chosen = [of for of in known.values() if of.in_every_search and wide <= of.widest]
-        chosen = [known[families]] if families in known else chosen
+        chosen = [known[families]] if families in known else _not_far_behind(chosen, finer)
         self.families = sorted(chosen, key=lambda of: of.work(self.data.dimension))
         self.max_degree = min(max_degree, _MOST_DEGREE)
         self.history = history or History(train.step_size)
@@ -238,8 +244,10 @@ class Comparison:
     rollouts : Rollouts
     """
 
-    def __init__(self, train: WindowSampler, validation: WindowSampler) -> None:
-        self.data = increments(train, N_SEARCH)
+    def __init__(
+        self, train: WindowSampler, validation: WindowSampler, finer: Finer | None = None
+    ) -> None:
+        self.data = increments(train, N_SEARCH, finer)
         self.rollouts = Rollouts.of(validation)
 
     def of_few(self, count: int) -> Comparison:
@@ -255,7 +263,15 @@ class Comparison:
         return dict(zip(forms, self.rollouts.rate(steps, len(forms)), strict=True))
 
 
-def increments(windows: WindowSampler, most: int) -> Increments:
+def _not_far_behind(families: list[type[Form]], finer: Finer | None) -> list[type[Form]]:
+    """Return the families that were near the best at the finest scale; all without one."""
+    if finer is None:
+        return families
+    scores = {of: finer.scores.get(of.kind, math.inf) for of in families}
+    return [of for of in families if scores[of] <= _FAR_BEHIND * min(scores.values())]
+
+
+def increments(windows: WindowSampler, most: int, finer: Finer | None = None) -> Increments:
     """Return states and their changes at all outputs, of evenly chosen windows."""
     rows = windows.all_rows()
     most = max(_LEAST_FIELDS, min(most, _MOST_NUMBERS // windows.values.shape[1]))
@@ -266,7 +282,7 @@ def increments(windows: WindowSampler, most: int) -> Increments:
     if windows.n_inputs:
         changes[..., -windows.n_inputs :] = 0.0
     changes = changes.swapaxes(0, 1).reshape(len(rows), -1)
-    return Increments(found[0], changes, windows.grid, windows.moves(rows))
+    return Increments(found[0], changes, windows.grid, windows.moves(rows), finer)
 
 
 def _splits(
@@ -280,7 +296,8 @@ def _splits(
     shapes = train.values.shape, validation.values.shape
     same = shapes[0] == shapes[1] and np.array_equal(train.values, validation.values)
     splits = [] if same else [(train, validation)]
-    if same or train.n_windows <= FEW_WINDOWS:
+    points = 1 if train.grid is None else train.grid.n_points  # each is a window of its own
+    if same or train.n_windows * points <= FEW_WINDOWS:
         splits += _blocks(train)
     return splits or [(train, validation)]
 

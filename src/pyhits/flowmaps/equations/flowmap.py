@@ -164,6 +164,11 @@ class EquationMap(FlowMap):
         if self.weighted and self.scheme.substeps > 1:
             raise ValueError("its weights are those of several substeps")
 
+    @property
+    def values(self) -> Tensor:
+        """Coefficients of all terms, float64, ``(channels, n_linear + n_products)``."""
+        return torch.cat([self.linear_coefficients, self.coefficients], dim=1).double()
+
     def fields(self, states: Tensor) -> Tensor:
         """Return rows as fields; ``(n, d)`` to ``(n, channels, *shape)``."""
         return states.view(len(states), *self.shape, self.channels).movedim(-1, 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -11,13 +12,20 @@ from torch import Tensor
 from pyhits.flowmaps.base import FlowMap
 from pyhits.flowmaps.equations.equation import Scheme
 from pyhits.flowmaps.equations.fit import EquationFit
+from pyhits.flowmaps.equations.flowmap import EquationMap
 from pyhits.flowmaps.equations.solution import Solution
 from pyhits.flowmaps.equations.terms import library
-from pyhits.flowmaps.form import Form, Increments, Steps, Trials, closed_form
+from pyhits.flowmaps.form import Finer, Form, Increments, Steps, Trials, closed_form
 from pyhits.numerics.fourier import half_shape
 
 #: Rollouts' error that another equation must leave of the best one's to be taken for it.
 _BETTER = 0.98
+
+#: Multiple of the error of one step that terms may have on other data before all are tried again.
+_WORSE = 10.0
+
+#: Rollouts' error from which on forecasts are lost.
+_LOST = 0.5
 
 #: Rollouts' error from which on another kind of terms is tried.
 _POOR = 0.1
@@ -42,6 +50,10 @@ class EquationForm(Form):
         Of the scheme.
     weighted : bool
         Whether the scheme's weights are learned.
+    known : bool
+        Whether it takes the terms that the finest scale has come to.
+    error : float
+        Of one step, as a part of the changes; 0 where it is not known yet.
     """
 
     in_every_search: ClassVar[bool] = True
@@ -52,6 +64,8 @@ class EquationForm(Form):
     order: int = 2
     dealiased: str = "factors"
     weighted: bool = False
+    known: bool = False
+    error: float = field(default=0.0, compare=False)
 
     @classmethod
     def suits(cls, data: Increments) -> bool:
@@ -63,6 +77,9 @@ class EquationForm(Form):
     def search(cls, trials: Trials) -> None:
         """Try schemes, then kinds of terms, then more terms and finer steps."""
         if not cls.suits(trials.data):
+            return
+        if trials.data.finer is not None:
+            cls._coarser(trials, trials.data.finer)
             return
         first = cls(degree=2)
         is_rough = _is_rough(trials.data)
@@ -80,15 +97,28 @@ class EquationForm(Form):
         if not trials.settled and trials.score > _POOR:
             _try(trials, first if is_rough and n_axes == 1 else rough)
 
+    @classmethod
+    def _coarser(cls, trials: Trials, finer: Finer) -> None:
+        """Try the terms of the finest scale in fewer substeps, and more while these do better."""
+        finest = finer.flow_map
+        if not isinstance(finest, EquationMap):
+            return
+        begin, substeps = cls.from_dict(finer.form), 1
+        while substeps <= finer.steps * finest.scheme.substeps and not trials.settled:
+            form = replace(begin, substeps=substeps, weighted=False, known=True)
+            if not trials(form, gain=_BETTER) and trials.score < _LOST:
+                return
+            substeps *= 2
+
     def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:
         """Return the form, with and without weights of its own, and how they step."""
         with torch.inference_mode(False), torch.no_grad():
             plain, learned = self._solutions(data)
         assert data.grid is not None
-        forms: list[Form] = [replace(self, weighted=False)]
+        forms: list[Form] = [replace(self, weighted=False, error=plain.error)]
         maps = [plain.flow_map(data.grid.shape, data.grid.n_channels)]
         if learned.weights is not None:
-            forms.append(replace(self, weighted=True))
+            forms.append(replace(self, weighted=True, error=learned.error))
             maps.append(learned.flow_map(data.grid.shape, data.grid.n_channels))
 
         def steps(states: Tensor) -> Tensor:
@@ -98,7 +128,21 @@ class EquationForm(Form):
 
     def solve(self, data: Increments) -> FlowMap:
         """Return the flow map, float64."""
-        plain, learned = self._solutions(data)
+        return self._chosen(data, *self._solutions(data))
+
+    def solve_again(self, data: Increments, found: Callable[[], FlowMap]) -> FlowMap:
+        """Return the flow map with the terms that were found, unless these do worse now."""
+        before = found()
+        assert isinstance(before, EquationMap)
+        fit = data.once("pairs", lambda: _fit(data))
+        plain = fit.refined(before.terms, before.scheme, before.values)
+        learned = fit.weighted(plain) if self.weighted else plain
+        best = learned if self.weighted else plain
+        if best.error > _WORSE * self.error and not self.known:
+            return self.solve(data)
+        return self._chosen(data, plain, learned)
+
+    def _chosen(self, data: Increments, plain: Solution, learned: Solution) -> FlowMap:
         assert data.grid is not None
         found = learned if self.weighted else plain
         return found.flow_map(data.grid.shape, data.grid.n_channels)
@@ -110,6 +154,12 @@ class EquationForm(Form):
             grid = data.grid
             assert grid is not None
             fit = data.once("pairs", lambda: _fit(data))
+            finer = data.finer
+            if self.known and finer is not None and isinstance(finer.flow_map, EquationMap):
+                finest = finer.flow_map
+                scheme = replace(finest.scheme, substeps=self.substeps)
+                plain = fit.refined(finest.terms, scheme, finer.steps * finest.values)
+                return plain, fit.weighted(plain)
             terms = library(grid.n_axes, grid.n_channels, self.degree, self.reach, kind=self.terms)
             plain = fit.solve(terms, Scheme(self.substeps, self.order, self.dealiased))
             return plain, fit.weighted(plain)
@@ -169,11 +219,23 @@ def _wider(best: EquationForm, _: Increments) -> EquationForm | None:
     return replace(best, reach=best.reach + 1)
 
 
+def _without_aliases(best: EquationForm, data: Increments) -> EquationForm | None:
+    """Return the form with its products cut, where this leaves less of the changes by itself."""
+    if best.terms == "shifts" or best.dealiased == "all":
+        return None
+    found, _ = best._solutions(data)
+    cut = data.once("pairs", lambda: _fit(data)).in_scheme(
+        found, replace(found.scheme, dealiased="all")
+    )
+    return replace(best, dealiased="all") if cut.error < _BETTER * found.error else None
+
+
 def _all_dealiased(best: EquationForm, _: Increments) -> EquationForm | None:
     return None if best.terms == "shifts" else replace(best, dealiased="all")
 
 
 #: Changes of the best form so far, in the order in which they are tried.
 _CHANGES = (
-    _other_scheme, _stream, _cubic, _finer, _products, _wider, _all_dealiased, _finer, _cubic
+    _other_scheme, _without_aliases, _stream, _cubic, _finer, _products, _wider, _all_dealiased,
+    _finer, _cubic,
 )  # fmt: skip
