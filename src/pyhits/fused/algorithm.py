@@ -23,7 +23,6 @@ def stepping(dtype: np.dtype) -> Library:
     _fill(module, dtype)
     _inside(module, dtype)
     _slopes(module, dtype)
-    _between(module, dtype)
     return Library(module)
 
 
@@ -31,7 +30,8 @@ def stepping(dtype: np.dtype) -> Library:
 def writing(dtype: np.dtype, out: np.dtype) -> Library:
     """Compile the way out of blocks: scaled, shifted, turned into trajectories of another dtype."""
     module = ir.Module()
-    _write(module, dtype, out)
+    write = _write(module, dtype, out)
+    _write_between(module, (dtype, out), _between(module, dtype), write)
     return Library(module)
 
 
@@ -149,7 +149,7 @@ def _slopes(module: ir.Module, dtype: np.dtype) -> None:
     build.ret_void()
 
 
-def _between(module: ir.Module, dtype: np.dtype) -> None:
+def _between(module: ir.Module, dtype: np.dtype) -> Value:
     """``between(nodes, slopes, out, n, ratio, weights, width)``: ``n * ratio`` rows of splines.
 
     Weights ``(ratio, 4)`` are those of both nodes, then of both slopes.
@@ -175,9 +175,47 @@ def _between(module: ir.Module, dtype: np.dtype) -> None:
                 value = made.times(x, factor, value)
             made.store(value, out, build.add(begin, build.mul(part, width)))
     build.ret_void()
+    return made.function
 
 
-def _write(module: ir.Module, dtype: np.dtype, out_dtype: np.dtype) -> None:
+def _write_between(
+    module: ir.Module, dtypes: tuple[np.dtype, np.dtype], between: Value, write: Value
+) -> None:
+    """``write_between``: rows of splines to trajectories, some at a time through a ``buffer``.
+
+    It takes ``nodes, slopes, block, n_rows, ratio, weights, d, buffer, some, out, length, n,
+    factors``, as :func:`_between` and :func:`_write` do; ``some`` nodes fill the buffer.
+    """
+    dtype, out_dtype = dtypes
+    number, result = pointer(real(dtype)), pointer(real(out_dtype))
+    inner = pointer(real(np.promote_types(dtype, out_dtype)))
+    types = [number, number, WHOLE, WHOLE, WHOLE, number, WHOLE, number, WHOLE, result]
+    made = Function(module, "write_between", dtype, [*types, WHOLE, WHOLE, inner])
+    nodes, slopes, size, n_rows, ratio, weights, d, buffer, some, *rest = made.args
+    out, length, n, factors = rest
+    build = made.build
+    width = build.mul(d, whole(LANES))
+    each = build.mul(ratio, d)
+
+    def least(a: Value, b: Value) -> Value:
+        return build.select(build.icmp_signed("<", a, b), a, b)
+
+    with made.loop(n, LANES) as lane:
+        block = build.mul(build.sdiv(lane, whole(LANES)), size)
+        lanes = least(build.sub(n, lane), whole(LANES))
+        with made.loop(build.sdiv(build.add(n_rows, build.sub(some, whole(1))), some)) as part:
+            begin = build.mul(part, some)
+            first, place = build.add(block, build.mul(begin, width)), build.mul(begin, each)
+            rows = least(build.sub(n_rows, begin), some)
+            known = made.at(nodes, first), made.at(slopes, first)
+            build.call(between, [*known, buffer, rows, ratio, weights, width])
+            target = made.at(out, build.add(build.mul(lane, length), place))
+            rows = least(build.mul(rows, each), build.sub(length, place))
+            build.call(write, [buffer, whole(0), rows, target, length, lanes, factors])
+    build.ret_void()
+
+
+def _write(module: ir.Module, dtype: np.dtype, out_dtype: np.dtype) -> Value:
     """``write(blocks, block, rows, out, length, n, factors)``: rows of lanes to trajectories.
 
     ``out`` is where the first of ``n`` trajectories begins, ``length`` what lies between two of
@@ -237,6 +275,7 @@ def _write(module: ir.Module, dtype: np.dtype, out_dtype: np.dtype) -> None:
         lane = build.add(lanes_in_tiles, more)
         one(place(lane), lane, row)
     build.ret_void()
+    return made.function
 
 
 def transposed(made: Function, rows: list[Value]) -> list[Value]:

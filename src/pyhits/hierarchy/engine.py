@@ -14,7 +14,7 @@ from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.hierarchy.stages import stages
 
 #: Bytes of blocks that are stepped together, and of rows between the nodes of splines.
-_BLOCK_BYTES, _BETWEEN_BYTES = 1 << 19, 1 << 17
+_BLOCK_BYTES, _BETWEEN_BYTES = 1 << 19, 1 << 15
 
 #: Bytes of one block up to which splines go through all of its rows.
 _SPLINE_BYTES = 1 << 26
@@ -54,7 +54,6 @@ class Engine:
         self._fill = library.function("fill", 5)
         self._inside = library.function("inside", 8)
         self._slopes = library.function("slopes", 8)
-        self._between = library.function("between", 7)
         least = np.full(self.dimension, -DIVERGED), *(m.low for m in maps.values())
         most = np.full(self.dimension, DIVERGED), *(m.high for m in maps.values())
         self._low = np.max(least, axis=0).astype(dtype)
@@ -156,18 +155,7 @@ class Engine:
             blocks.ctypes.data, slopes.ctypes.data, n_rows, self._width,
             pivots.ctypes.data, upper.ctypes.data, len(blocks), size,
         )  # fmt: skip
-        weights = _weights(ratio, self.dtype)
-        row_bytes = self._width * self.dtype.itemsize
-        few = min(n_rows, max(1, _BETWEEN_BYTES // (row_bytes * ratio)))
-        between = np.empty((1, few * ratio, *starts.shape[1:]), dtype=self.dtype)
-        for k in range(len(blocks)):
-            for begin in range(0, n_rows, few):
-                rows = min(few, n_rows - begin)
-                self._between(
-                    blocks[k, begin:].ctypes.data, slopes[k, begin:].ctypes.data,
-                    between.ctypes.data, rows, ratio, weights.ctypes.data, self._width,
-                )  # fmt: skip
-                way_out.of(slice(k * LANES, (k + 1) * LANES))(between, rows * ratio, begin * ratio)
+        way_out.between(blocks, slopes, n_rows, ratio)
         return True
 
     def _run(self, blocks: np.ndarray, n_rows: int) -> None:
@@ -214,7 +202,9 @@ class _WayOut:
     ) -> None:
         self._out, self._scale, self._mean = out, scale, mean
         self._dtype = np.promote_types(dtype, out.dtype)
-        self._write = algorithm.writing(dtype, out.dtype).function("write", 7)
+        library = algorithm.writing(dtype, out.dtype)
+        self._write = library.function("write", 7)
+        self._write_between = library.function("write_between", 13)
         self._factors = np.empty((0, 3), dtype=self._dtype)
 
     def of(self, part: slice) -> _WayOut:
@@ -233,6 +223,18 @@ class _WayOut:
         self._write(
             blocks.ctypes.data, blocks.strides[0] // blocks.itemsize, count * d,
             self._out[:, begin:].ctypes.data, n_times * d, n, factors.ctypes.data,
+        )  # fmt: skip
+
+    def between(self, nodes: np.ndarray, slopes: np.ndarray, n_rows: int, ratio: int) -> None:
+        """Write ``ratio`` rows of splines for each of ``n_rows`` nodes, as far as there is room."""
+        n, n_times, d = self._out.shape
+        row_bytes = nodes.itemsize * d * LANES
+        some = min(n_rows, max(1, _BETWEEN_BYTES // (row_bytes * ratio)))
+        buffer = np.empty((some * ratio, d, LANES), dtype=nodes.dtype)
+        self._write_between(
+            nodes.ctypes.data, slopes.ctypes.data, nodes.strides[0] // nodes.itemsize, n_rows,
+            ratio, _weights(ratio, nodes.dtype).ctypes.data, d, buffer.ctypes.data, some,
+            self._out.ctypes.data, n_times * d, n, self._factors_of(some * ratio).ctypes.data,
         )  # fmt: skip
 
     def _factors_of(self, n_rows: int) -> np.ndarray:
