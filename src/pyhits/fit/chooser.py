@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from pyhits import fused
 from pyhits.coordinates.coordinates import Encoded
 from pyhits.data.stretches import Stretches
 from pyhits.errors import InterruptedWarning, warn
 from pyhits.flowmaps import FlowMap
+from pyhits.fused.numbers import numbers_of
 from pyhits.hierarchy import Candidate, Selection, chain, cost, fastest, ranges, select
 from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
@@ -260,7 +262,8 @@ class Chooser:
         if is_whole:
             self._counts[step_sizes] = errors.n_diverged
         n_steps = (chosen if is_whole else self._compared).n_steps
-        needs = cost({s: self._flow_maps[s] for s in step_sizes}, n_steps)
+        maps = {size: self._flow_maps[size] for size in step_sizes}
+        needs, free = cost(maps, n_steps), self._inputs is None and fused.is_installed()
         candidate = Candidate(
             step_sizes,
             errors.mse,
@@ -268,7 +271,7 @@ class Chooser:
             depth=needs.depth,
             evaluations=needs.evaluations,
             multiply_adds=needs.multiply_adds,
-            nominal_seconds=needs.seconds(len(chosen)),
+            nominal_seconds=needs.seconds(len(chosen), fused=free and bool(numbers_of(maps))),
         )
         self._tried.append(candidate)
         return candidate

@@ -6,6 +6,7 @@ import math
 
 from pyhits import fused
 from pyhits.forecasting.fitted import FittedModel
+from pyhits.fused.numbers import numbers_of
 from pyhits.hierarchy import Candidate, Selection
 from pyhits.util.card import card
 from pyhits.util.printable import printable
@@ -126,7 +127,7 @@ def _choice(model: FittedModel) -> list[str]:
 
 def stepped_by(model: FittedModel) -> str:
     """Return what forecasts of many states are stepped by on a CPU."""
-    if any(model.flow_maps[size].numbers() is None for size in model.selection.step_sizes):
+    if not numbers_of({size: model.flow_maps[size] for size in model.selection.step_sizes}):
         return "torch"
     if fused.is_installed():
         return "machine code (llvmlite), where it is worth making"

@@ -147,6 +147,7 @@ class Library:
         passes.getModulePassManager().run(parsed, passes)
         self._engine = llvm.create_mcjit_compiler(parsed, machine)
         self._engine.finalize_object()
+        self._functions: dict[str, Callable[..., int]] = {}
 
     def address(self, name: str) -> int:
         """Return where a function begins."""
@@ -154,9 +155,10 @@ class Library:
 
     def function(self, name: str, n_arguments: int) -> Callable[..., int]:
         """Return a function of integers and addresses."""
-        kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * n_arguments)
-        found: Callable[..., int] = kind(self.address(name))
-        return found
+        if name not in self._functions:
+            kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * n_arguments)
+            self._functions[name] = kind(self.address(name))
+        return self._functions[name]
 
 
 @cache

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -56,3 +56,18 @@ class Numbers:
 CELLS = dict.fromkeys(("low", "high", "origin", "per_box", "last_box"), "real")
 CELLS |= dict.fromkeys(("strides", "table", "child", "axis", "leaf"), "whole")
 CELLS |= dict.fromkeys(("threshold", "centre", "per_half", "coefficients"), "real")
+
+
+class HasNumbers(Protocol):
+    """A flow map, as far as machine code is concerned."""
+
+    def numbers(self) -> Numbers | None:
+        """Return what machine code steps it with, if it does."""
+
+
+def numbers_of(flow_maps: Mapping[int, HasNumbers]) -> dict[int, Numbers]:
+    """Return the numbers of all flow maps; nothing if one has none, or dimensions differ."""
+    each = {size: flow_map.numbers() for size, flow_map in flow_maps.items()}
+    known = {size: numbers for size, numbers in each.items() if numbers is not None}
+    alike = len({numbers.dimension for numbers in known.values()}) == 1
+    return known if alike and len(known) == len(each) else {}

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pyhits import fused
 from pyhits.flowmaps import FlowMap
+from pyhits.fused.numbers import numbers_of
 from pyhits.hierarchy.batching import USUAL, Batching
 from pyhits.hierarchy.cost import cost
 from pyhits.hierarchy.nesting import chain
@@ -219,14 +220,14 @@ class Stepper:
         """What steps by machine code, made when first asked for; None of flow maps without."""
         if self.dtype not in (torch.float32, torch.float64):
             return None
-        numbers = {size: f.numbers() for size, f in self.flow_maps.items()}
-        known = {size // self.spacing: each for size, each in numbers.items() if each is not None}
-        if len(known) < len(numbers) or len({each.dimension for each in known.values()}) > 1:
+        known = numbers_of(self.flow_maps)
+        if not known:
             return None
         from pyhits.hierarchy.engine import Engine
 
         dtype = torch.empty(0, dtype=self.dtype).numpy().dtype
-        return Engine(known, self.outputs, dtype)
+        maps = {size // self.spacing: numbers for size, numbers in known.items()}
+        return Engine(maps, self.outputs, dtype)
 
     @property
     def is_compiled(self) -> bool:
