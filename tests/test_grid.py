@@ -232,6 +232,13 @@ def _burgers(points: int) -> np.ndarray:
     return np.array(rows)
 
 
+def _nonlinear_wave(points: int) -> np.ndarray:
+    """Two waves of a speed that depends on their size, hundreds of points to each."""
+    x, t = 2 * np.pi * np.arange(points) / points, 0.02 * np.arange(600)[:, None]
+    first, second = np.cos(x - t), np.cos(2 * x - 3.1 * t)
+    return np.asarray(first + 0.4 * second + 0.3 * first * second)
+
+
 L96, BURGERS = _lorenz96(1500, 24), _burgers(48)
 
 
@@ -245,6 +252,8 @@ L96, BURGERS = _lorenz96(1500, 24), _burgers(48)
         (BURGERS, True),
         (BURGERS[:, 5:40], False),
         (_heat(10, 30), False),
+        (_heat(10, 300), False),
+        (_nonlinear_wave(400), True),
     ],
 )
 def test_points_of_fields_are_found_and_their_edges(data: object, is_ring: bool) -> None:
@@ -298,6 +307,19 @@ def test_edges_of_planes_and_several_channels_are_found() -> None:
     both = np.stack([field, 0.5 - field[..., ::-1]], axis=-1)
     pair = Trajectories(both, grid=Grid((16, 20), 2))
     assert find_edges(pair, pair.grid) == (False, True)
+
+
+def test_edges_show_where_neighbours_do_not_tell_what_comes_next() -> None:
+    rng = np.random.default_rng(5)
+    waves = rng.standard_normal((60, 24, 24))  # nothing in one row tells the next
+    low = np.hypot(*np.meshgrid(np.fft.fftfreq(24, 1 / 24), np.fft.fftfreq(24, 1 / 24))) < 4
+    field = np.fft.ifft2(np.fft.fft2(waves) * low).real
+    plane = Trajectories(field, grid=(24, 24))
+    assert find_edges(plane, plane.grid) == (True, True)
+    part = Trajectories(field[:, :, :17], grid=(24, 17))
+    assert find_edges(part, part.grid) == (True, False)
+    rough = Trajectories(waves, grid=(24, 24))
+    assert find_edges(rough, rough.grid) == (None, None)
 
 
 def test_a_fit_says_what_it_found_and_lets_it_be_said_otherwise() -> None:

@@ -40,6 +40,9 @@ _MOST_POINTS = 20_000
 #: A seam that is none shows by errors that are this many times larger, or nothing is told.
 _TOLD = 4.0
 
+#: Rows whose second differences are looked at.
+_ROWS = 200
+
 
 @dataclass(frozen=True)
 class FoundGrid:
@@ -96,7 +99,7 @@ def _are_of_one_kind(data: Trajectories) -> bool:
 def _looked_at(rows: Rows, grid: Grid) -> FoundGrid | None:
     """Compare the error of one map with those of the columns in other orders, and by themselves."""
     rng = np.random.default_rng(0)
-    near = Neighbours.within(grid, _REACH)
+    near = Neighbours.within(grid, _REACH, rows)
     points = _points(grid, near.reach, rng)
     columns = near.columns(points)
     shared = LocalMap.fit(rows, columns, 1, rng)
@@ -131,24 +134,26 @@ def find_edges(data: Trajectories, grid: Grid) -> tuple[bool | None, ...]:
     """Tell whether the last point along each axis is the first one's neighbour.
 
     A map that was fitted to inner points is tried across each seam, and across one that is none, in
-    the middle of the field.
+    the middle of the field. Where a map of neighbours tells too little, second differences are
+    compared instead.
 
     Returns
     -------
     tuple of bool or None
         One an axis; None where the data do not tell.
     """
-    near = Neighbours.within(grid, _REACH if grid.n_axes == 1 else _REACH - 1)
     found: list[bool | None] = [None] * grid.n_axes
     for rows in rows_to_look_at(data):
         rng = np.random.default_rng(0)
+        near = Neighbours.within(grid, _REACH if grid.n_axes == 1 else _REACH - 1, rows)
         inner = near.columns(_points(grid, near.reach, rng))
         fitted = LocalMap.fit(rows, inner, grid.n_channels, rng)
         error = fitted.error(inner, rng)
         for axis in range(grid.n_axes):
             if found[axis] is None and near.reach[axis] > 0:
                 found[axis] = _is_ring(fitted, near, axis, error, rng)
-    return tuple(found)
+    every = zip(found, range(grid.n_axes), strict=True)
+    return tuple(_is_smooth(data, grid, axis) if ring is None else ring for ring, axis in every)
 
 
 def _is_ring(
@@ -168,3 +173,23 @@ def _is_ring(
     if not false > _TOLD * error:
         return None
     return bool(seam < np.sqrt(error * false))
+
+
+def _is_smooth(data: Trajectories, grid: Grid, axis: int) -> bool | None:
+    """Compare second differences across the seam with those inside, and across one that is none."""
+    length = grid.shape[axis]
+    if length < 8:
+        return None
+    at = np.unique(np.linspace(0, data.n_rows - 1, _ROWS).astype(int))
+    field = np.moveaxis(grid.array(data.values[at]).astype(np.float64), axis + 1, 0)
+
+    def size(*points: int) -> float:
+        before, here, after = field[list(points)]
+        return float(np.square(before - 2 * here + after).mean())
+
+    inside = np.median([size(k - 1, k, k + 1) for k in range(1, length - 1)])
+    half = length // 2
+    false = max(size(half - 1, half, 0), size(half, 0, 1))
+    if not false > _TOLD * inside:
+        return None
+    return bool(max(size(-2, -1, 0), size(-1, 0, 1)) < np.sqrt(inside * false))

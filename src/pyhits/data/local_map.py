@@ -28,6 +28,11 @@ _FITTED, _MEASURED = 9000, 3000
 #: Values around a point of which all products are taken; of more, those with the point's own.
 _MOST_SQUARED = 10
 
+#: Distances of neighbours that are looked at, and the difference to the farthest that is wanted, in
+#: standard deviations: of smooth fields the next points alone tell nothing.
+_SPACINGS = (1, 2, 4, 8, 16, 32, 64)
+_DIFFERENCE = 0.3
+
 #: Penalty on coefficients, relative to the sum of squares of all columns.
 _PENALTY = 1e-10
 
@@ -111,12 +116,18 @@ class Neighbours:
     offsets: np.ndarray
 
     @classmethod
-    def within(cls, grid: Grid, radius: int) -> Neighbours:
-        """Return those along each axis, as far as it is long enough."""
+    def within(cls, grid: Grid, radius: int, rows: Rows) -> Neighbours:
+        """Return those along each axis, as far as it is long enough.
+
+        They are the next points or, of fields that change little from one to the next, every
+        second, fourth ... of them.
+        """
         offsets = [np.zeros((1, grid.n_axes), dtype=np.int64)]
         for axis, length in enumerate(grid.shape):
-            far = min(radius, (length - 2) // 4)
-            steps = np.array([s for s in range(-far, far + 1) if s != 0], dtype=np.int64)
+            longest = (length - 2) // 4
+            far = min(radius, longest)
+            apart = _spacing(rows, grid, axis, longest // far) if far else 1
+            steps = np.array([s * apart for s in range(-far, far + 1) if s != 0], dtype=np.int64)
             offsets.append(steps[:, None] * np.eye(grid.n_axes, dtype=np.int64)[axis])
         return cls(grid, np.concatenate(offsets))
 
@@ -136,6 +147,29 @@ class Neighbours:
         channels = self.grid.n_channels
         every = flat[..., None] * channels + np.arange(channels)
         return np.asarray(every.reshape(len(points), -1))
+
+
+def _spacing(rows: Rows, grid: Grid, axis: int, longest: int) -> int:
+    """Return how far apart points along an axis are that differ as much as is wanted."""
+    rng = np.random.default_rng(0)
+    times = rng.choice(rows.fitted, _MEASURED)
+    channel = rng.integers(grid.n_channels, size=_MEASURED)
+    most = max((apart for apart in _SPACINGS if apart <= longest), default=1)
+    for apart in _SPACINGS:
+        if apart >= most:
+            break
+        lengths = np.array(grid.shape)
+        lengths[axis] -= apart
+        here = [rng.integers(length, size=_MEASURED) for length in lengths]
+        there = [*here[:axis], here[axis] + apart, *here[axis + 1 :]]
+        first, second = (
+            rows.values[times, np.ravel_multi_index(at, grid.shape) * grid.n_channels + channel]
+            for at in (tuple(here), tuple(there))
+        )
+        difference = np.square(second.astype(np.float64) - first).mean()
+        if difference >= (_DIFFERENCE * rows.scale) ** 2:
+            return apart
+    return most
 
 
 @dataclass(frozen=True, eq=False)

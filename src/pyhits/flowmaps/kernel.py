@@ -195,7 +195,7 @@ class KernelForm(Form):
 
     in_every_search: ClassVar[bool] = True
     begins_with_few: ClassVar[bool] = True
-    widest: ClassVar[float] = 4096
+    widest: ClassVar[float] = 512
 
     penalties: ClassVar[tuple[float, ...]] = tuple(10.0**k for k in range(-13, 0, 2))
 
