@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from pyhits import fused
+from pyhits import TimeStepper, Trajectories, fused
 from pyhits.encoders import Standardise
-from pyhits.errors import DivergenceError
+from pyhits.errors import DataError, DivergenceError
 from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ResidualNet
 from pyhits.flowmaps.bounded import BoundedMap, Bounds
 from pyhits.hierarchy import Batching, Stepper
@@ -119,7 +119,12 @@ def test_long_trajectories_go_through_segments_and_long_splines() -> None:
 
 @needs_llvm
 @pytest.mark.parametrize(
-    "asked", [{"at": np.array([0.0, 2.5, 7.0, 31.0])}, {"interpolation": "linear"}]
+    "asked",
+    [
+        {"at": np.array([0.0, 2.5, 7.0, 31.0])},
+        {"at": np.array([0.0, 15.0, 20.0])},
+        {"interpolation": "linear"},
+    ],
 )
 def test_what_is_asked_for_between_the_steps_is_the_same(asked: dict[str, object]) -> None:
     found, expected = both(MAPS["coarse"]("float64"), starts(5, 2), 31, **asked)
@@ -184,3 +189,21 @@ def test_torch_steps_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Stepper(maps, batching=ALWAYS).fused(1000, 1000) is None
     found, expected = both(maps, starts(3, 2), 20)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_a_prepared_stepper_answers_like_its_model() -> None:
+    maps = {1: contraction(2, 3), 4: contraction(2, 2)}
+    data = Trajectories(starts(30, 2)[None], 0.1)
+    model = TimeStepper.from_flow_maps(maps, data)
+    prepared, states = model.prepared(), starts(3, 2)
+    for size in (None, 4):
+        expected = model.predict(states, step_size=size)
+        np.testing.assert_allclose(prepared.predict(states, size), expected, rtol=0, atol=1e-14)
+    expected = model.forecast(states, 21)
+    np.testing.assert_allclose(prepared.forecast(states, 21), expected, rtol=0, atol=1e-13)
+    np.testing.assert_array_equal(
+        prepared.forecast(states, 21)[1], prepared.forecast(states[1], 21)
+    )
+    np.testing.assert_array_equal(prepared.predict(states[0]), prepared.predict(states)[0])
+    with pytest.raises(DataError, match="shape"):
+        prepared.predict(np.zeros(3))

@@ -256,6 +256,7 @@ class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
     adaptive_forecast = _of_stepper(TimeStepper.adaptive_forecast)
     disagreement = _of_stepper(TimeStepper.disagreement)
     predict = _of_stepper(TimeStepper.predict)
+    prepared = _of_stepper(TimeStepper.prepared)
     evaluate = _of_stepper(TimeStepper.evaluate)
     backtest = _of_stepper(TimeStepper.backtest)
     score = _of_stepper(TimeStepper.score)

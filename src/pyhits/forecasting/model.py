@@ -16,6 +16,7 @@ from pyhits.forecasting.evaluate import evaluate_model
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.forecast import forecast_states
 from pyhits.forecasting.horizon import Horizon
+from pyhits.forecasting.prepared import PreparedStepper
 from pyhits.forecasting.recording import forecast_recording
 from pyhits.forecasting.tolerance import disagreement, forecast_to_tolerance
 from pyhits.hierarchy.adaptive import AdaptiveForecast
@@ -311,6 +312,10 @@ class ForecastingModel(FittedModel):
         later = np.asarray(forecast_states(self, states, end, step_sizes=[size], **acting))
         axis = later.ndim - 1 - len(self.coordinates.snapshot or (1,))
         return np.asarray(later.take(0, axis=axis))
+
+    def prepared(self) -> PreparedStepper:
+        """Return what steps few states many times, as a control loop does, and checks little."""
+        return PreparedStepper(self)
 
     def evaluate(
         self,

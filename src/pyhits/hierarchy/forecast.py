@@ -249,15 +249,23 @@ class Forecaster:
 
     def _at_once(self, starts: np.ndarray, out: np.ndarray, engine: Engine) -> bool:
         """Whether all was done by machine code: filled in, interpolated, looked at, decoded."""
-        ratio = self.stepper.spacing
-        if self.at is not None or self.inputs is not None or self.method != "vectorised":
+        if self.inputs is not None or self.method != "vectorised":
             return False
-        if ratio > 1 and self.interpolation != "cubic":
+        ratio, target, rows = self.stepper.spacing, out, None
+        if self.at is not None:
+            rows = (self.at / ratio).astype(np.int64)
+            if (rows * ratio != self.at).any():
+                return False
+            ratio = 1
+            target = np.empty((len(out), self._n_filled, out.shape[2]), dtype=out.dtype)
+        elif ratio > 1 and self.interpolation != "cubic":
             return False
         scaling = self.scaling
         begin = scaling.transform(starts).astype(engine.dtype)
-        if not engine(begin, out, ratio=ratio, scale=scaling.scale_, mean=scaling.mean_):
+        if not engine(begin, target, ratio=ratio, scale=scaling.scale_, mean=scaling.mean_):
             return False
+        if rows is not None:
+            out[:] = target[:, rows]
         self._restore_starts(starts, out)
         return True
 

@@ -1,0 +1,69 @@
+"""A model made ready for few states and many calls, as a control loop makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyhits.coordinates.starts import InitialStates
+from pyhits.errors import ArgumentError
+from pyhits.forecasting.fitted import FittedModel
+from pyhits.hierarchy import Batching
+from pyhits.util.checks import as_count
+
+#: However little there is to do.
+_ALWAYS_FUSED = Batching(fused_seconds=0.0)
+
+
+class PreparedStepper:
+    """The coupled flow maps of a model, ready to step: little is looked at, nothing is warned of.
+
+    States are checked for their shape and for numbers that are not finite; whether they lie in the
+    training data is not. With the extra ``fast`` machine code steps what it can, and is made here.
+    Baselines take no part.
+
+    Parameters
+    ----------
+    model : FittedModel
+
+    Raises
+    ------
+    ArgumentError
+        The model has inputs.
+    """
+
+    def __init__(self, model: FittedModel) -> None:
+        if model.inputs is not None:
+            raise ArgumentError("A model with inputs cannot be prepared: forecast with inputs=...")
+        self._coordinates, self._maps = model.coordinates, model.maps
+        self._coupled, self._finest = model.selection.step_sizes, min(model.flow_maps)
+        start = np.tile(model.summary.low, (1, model.coordinates.state_rows, 1))
+        start = start if model.coordinates.state_rows > 1 else start[:, 0]
+        self.predict(start)
+        self.forecast(start, 4 * self._coupled[-1])
+
+    def predict(self, states: Any, step_size: int | None = None) -> np.ndarray:
+        """Return the states one step of ``step_size`` later (the finest by default).
+
+        ``(d,)`` to ``(d,)``, or ``(n, d)`` to ``(n, d)``; NaN where they diverge.
+        """
+        size = self._finest if step_size is None else as_count(step_size, "step_size")
+        starts = self._coordinates.starts(states)
+        at = np.array([float(size)])
+        found = self._maps.ahead(starts.states, size, (size,), batching=_ALWAYS_FUSED, at=at)
+        return self._shaped(found[:, -1], starts)
+
+    def forecast(self, states: Any, n_steps: int) -> np.ndarray:
+        """Return the states of ``n_steps`` x ``dt``, by the coupled scales.
+
+        ``(d,)`` to ``(n_steps + 1, d)``, or ``(n, d)`` to ``(n, n_steps + 1, d)``; NaN from where
+        they diverge.
+        """
+        starts, n_steps = self._coordinates.starts(states), as_count(n_steps, "n_steps")
+        found = self._maps.ahead(starts.states, n_steps, self._coupled, batching=_ALWAYS_FUSED)
+        return self._shaped(found, starts)
+
+    def _shaped(self, found: np.ndarray, starts: InitialStates) -> np.ndarray:
+        shaped = self._coordinates.shaped(found)
+        return np.asarray(shaped[0] if starts.single else shaped)
