@@ -102,6 +102,16 @@ def test_a_constant_is_a_product_of_nothing() -> None:
     np.testing.assert_allclose(found[:, -1], 2 * (1 - np.exp(-0.5)), rtol=1e-12)
 
 
+def test_what_the_data_leave_empty_does_not_grow() -> None:
+    """Of a single wave the linear part is known at one wavenumber: nothing tells of the others."""
+    wave = np.sin(0.2 * np.arange(60)[:, None] + 2 * np.pi * np.arange(37) / 37)
+    model = pyhits.HiTS(random_state=0, verbose=False).fit(wave[:50], grid="ring")
+    assert isinstance(model.flow_maps_[1], EquationMap)
+    ahead = np.asarray(model.forecast(wave[49], n_steps=1000))
+    expected = np.sin(0.2 * np.arange(49, 1050)[:, None] + 2 * np.pi * np.arange(37) / 37)
+    np.testing.assert_allclose(ahead.reshape(expected.shape), expected, atol=1e-6)
+
+
 def test_steps_commute_with_shifts_of_the_grid():
     start = smooth(2)
     moved = recordings(ks_map(), np.roll(start, 5, axis=1), 3)

@@ -283,6 +283,9 @@ def _results(
     try:
         yield from generator
     except BaseException:
+        with warnings.catch_warnings():  # that scales were cancelled is what was meant
+            warnings.simplefilter("ignore", UserWarning)
+            generator.close()
         _kill_workers()
         raise
 

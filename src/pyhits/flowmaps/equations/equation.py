@@ -33,12 +33,16 @@ class Scheme:
     dealiased : {"none", "factors", "all"}
     kept : float
         Part of the wavenumbers, along each axis, that are not cut.
+    seen : float
+        Part of the wavenumbers, along each axis, that the data hold: what they leave empty does not
+        grow by the linear part, of which they tell nothing there.
     """
 
     substeps: int = 1
     order: int = 4
     dealiased: str = "none"
     kept: float = TWO_THIRDS
+    seen: float = 1.0
 
 
 class Equation:
@@ -66,6 +70,8 @@ class Equation:
         keep = low_pass(self.shape, scheme.kept).to(device=like.device, dtype=real)
         self.before = keep if scheme.dealiased != "none" else None
         self.after = keep if scheme.dealiased == "all" else None
+        unseen = low_pass(self.shape, scheme.seen).to(device=like.device) == 0
+        self._unseen = unseen if scheme.seen < 1.0 else None
 
     def _stack(self, operators: Sequence[Operator]) -> Tensor:
         if not operators:
@@ -111,8 +117,11 @@ class Equation:
 
     def exponents(self, linear: Tensor) -> Tensor:
         """Return L for coefficients ``(channels, n_linear)``: ``(channels, *transform)``."""
-        exponents: Tensor = torch.tensordot(linear.to(self.complex), self.linear, dims=1)
-        return exponents
+        found: Tensor = torch.tensordot(linear.to(self.complex), self.linear, dims=1)
+        if self._unseen is None:
+            return found
+        real = torch.where(self._unseen, found.real.clamp(max=0.0), found.real)
+        return torch.complex(real, found.imag)
 
     def factors(self, v: Tensor) -> Tensor:
         """Return the features at each point; ``(n, channels, *transform)``."""
@@ -150,6 +159,8 @@ class Equation:
 
     def each_product(self, v: Tensor) -> Tensor:
         """Return the transforms of all products, ``(n, n_products, *transform)``."""
+        if not self.terms.products:
+            return v.new_zeros(len(v), 0, *v.shape[2:])
         factors = self.factors(v)
         found: list[Tensor] = [v[:, 0]] * len(self.terms.products)
         for outer, which in self._groups:

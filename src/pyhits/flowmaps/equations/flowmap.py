@@ -26,6 +26,7 @@ _SCHEME: dict[str, Schema] = {
     "order": Whole(2, 4),
     "dealiased": Text(choices=DEALIASED),
     "kept": Real(0.0, 1.0, positive=True),
+    "seen": Real(0.0, 1.0, positive=True),
     "weighted": Flag(),
 }
 
@@ -46,7 +47,7 @@ class EquationMap(FlowMap):
     channels : int
     linear, features, products : sequences
         As :class:`~pyhits.flowmaps.terms.Terms` has them.
-    substeps, order, dealiased, kept
+    substeps, order, dealiased, kept, seen
         As :class:`Scheme` has them.
     weighted : bool
         The scheme's weights, which follow from the linear part, are learned as well, one by one for
@@ -83,6 +84,7 @@ class EquationMap(FlowMap):
         order: int = 4,
         dealiased: str = "none",
         kept: float = TWO_THIRDS,
+        seen: float = 1.0,
         weighted: bool = False,
     ) -> None:
         super().__init__(dimension)
@@ -92,7 +94,7 @@ class EquationMap(FlowMap):
             tuple((f["channel"], tuple(f["operator"])) for f in features),
             tuple((tuple(p["operator"]), tuple(p["factors"])) for p in products),
         )
-        self.scheme, self.weighted = Scheme(substeps, order, dealiased, kept), weighted
+        self.scheme, self.weighted = Scheme(substeps, order, dealiased, kept, seen), weighted
         self._check()
         self.register_buffer("linear_coefficients", torch.zeros(channels, len(linear)))
         self.register_buffer("coefficients", torch.zeros(channels, len(products)))

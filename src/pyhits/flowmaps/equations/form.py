@@ -161,7 +161,9 @@ class EquationForm(Form):
                 plain = fit.refined(finest.terms, scheme, finer.steps * finest.values)
                 return plain, fit.weighted(plain)
             terms = library(grid.n_axes, grid.n_channels, self.degree, self.reach, kind=self.terms)
-            plain = fit.solve(terms, Scheme(self.substeps, self.order, self.dealiased))
+            plain = fit.solve(
+                terms, Scheme(self.substeps, self.order, self.dealiased, seen=fit.every.seen)
+            )
             return plain, fit.weighted(plain)
 
         made: tuple[Solution, Solution] = data.once(replace(self, weighted=False), make)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from pyhits.numerics.fourier import wavenumbers
+
+#: Energy of a wavenumber that is empty, as a part of the most energetic one's: at most that, and
+#: so many times what the highest wavenumbers hold, which is rounding.
+_EMPTY, _OF_ROUNDING = 1e-10, 100.0
+
+#: The highest wavenumbers, as a part of all.
+_HIGHEST = 0.9
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,23 @@ class Pairs:
             x.view(len(x), *shape, channels).movedim(-1, 1).contiguous() for x in (states, later)
         )
         return cls(torch.fft.rfftn(first, dim=tuple(range(-len(shape), 0))), last)
+
+    @cached_property
+    def seen(self) -> float:
+        """Part of the wavenumbers, along each axis, beyond which the data leave them empty."""
+        energy = self.before.abs().square().mean(dim=0).amax(dim=0)
+        each = [k.abs() / math.pi for k in wavenumbers(self.after.shape[2:])]
+        part = each[0]
+        for other in each[1:]:
+            part = torch.maximum(part, other)
+        highest = energy[part > _HIGHEST]
+        if not highest.numel():
+            return 1.0
+        rounding = _OF_ROUNDING * float(highest.median())
+        held = energy > max(rounding, torch.finfo(energy.dtype).eps ** 2 * float(energy.max()))
+        if rounding > _EMPTY * float(energy.max()) or not held.any():
+            return 1.0
+        return min(1.0, 1.05 * float(part[held].max()) + 1e-6)
 
     def spread(self, n: int) -> Pairs:
         """Return at most ``n`` of them, evenly chosen."""
