@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import rounding
 
+import pyhits
 from pyhits.encoders import Standardise
 from pyhits.errors import DivergenceError
 from pyhits.flowmaps import BoundedMap, Bounds, ConvolutionMap, PolynomialMap
@@ -124,3 +125,22 @@ def test_a_forecast_that_meets_its_bounds_is_lost() -> None:
     found = forecast(WAVE[:2], maps, scaling, 50, on_divergence="return")
     assert np.isfinite(found[:, :9]).all()
     assert np.isnan(found[:, 9:]).all()
+
+
+def test_fits_of_many_variables_stay_near_their_data_and_few_are_left_alone() -> None:
+    rng = np.random.default_rng(1)
+    rows = np.stack([WAVE[:, k] ** 3 for k in range(12)] + [WAVE[:, k] for k in range(12)], axis=1)
+    rows = np.concatenate([rows + 0.05 * rng.standard_normal(rows.shape) for _ in range(3)])
+    model = pyhits.HiTS(
+        flow_map="polynomial", step_sizes=[1], noise=False, random_state=0, verbose=False
+    )
+    wide = model.fit(rows, grid="none").flow_maps_[1]
+    assert isinstance(wide, BoundedMap)
+    far = 30 * np.ones((1, 24))
+    kept = torch.from_numpy(far).to(wide.low.dtype)
+    for _ in range(50):
+        kept = wide(kept)
+    assert kept.abs().max() <= 30 * (1 + 1e-6)
+    states = torch.from_numpy(rows[:5]).to(wide.low.dtype)
+    assert torch.equal(wide(states), wide.inner(states))
+    assert isinstance(model.fit(WAVE[:, [0, 3]]).flow_maps_[1], PolynomialMap)

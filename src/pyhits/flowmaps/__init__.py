@@ -1,7 +1,7 @@
 """Flow maps: what takes a state forward by one step of fixed size (paper, equation 7)."""
 
 from pyhits.flowmaps.base import FlowMap, create, family, register
-from pyhits.flowmaps.bounded import BoundedMap, Bounds
+from pyhits.flowmaps.bounded import BoundedMap, Bounds, bare
 from pyhits.flowmaps.cells import CellMap
 from pyhits.flowmaps.convolution import ConvolutionMap
 from pyhits.flowmaps.equations import EquationMap
@@ -25,6 +25,7 @@ __all__ = [
     "ResidualNet",
     "ScaledNet",
     "Trials",
+    "bare",
     "closed_form",
     "create",
     "family",

@@ -20,6 +20,10 @@ from pyhits.util.schema import Plain, Record, Schema, SchemaError, Whole
 #: recorded root mean square of a row: far beyond what a good forecast meets.
 _MARGIN, _ENERGY = 0.5, 1.5
 
+#: Widths of these ranges by which closed forms, which hold beyond their data, may leave them, and
+#: multiple of the energy.
+_WIDER, _MORE_ENERGY = 1.0, 4.0
+
 #: Multiple of the largest root mean square in the first halves of trajectories above which the
 #: second halves show that data grow, so that nothing bounds them.
 _GROWTH = 1.2
@@ -93,6 +97,22 @@ class Bounds:
             return cls(-nothing, nothing, float("inf"), fixed)
         width = _MARGIN * (high - low)
         return cls(low - width, high + width, _ENERGY * float(sizes.max()), fixed)
+
+    def widened(self) -> Bounds:
+        """Return bounds that only what grows without end meets."""
+        width = _WIDER * (self.high - self.low)
+        energy = _MORE_ENERGY * self.energy
+        return Bounds(self.low - width, self.high + width, energy, self.fixed)
+
+    @property
+    def bind(self) -> bool:
+        """Whether there are any."""
+        return bool(np.isfinite(self.energy) or self.fixed.any())
+
+
+def bare(flow_map: FlowMap) -> FlowMap:
+    """Return a flow map without its bounds."""
+    return flow_map.inner if isinstance(flow_map, BoundedMap) else flow_map
 
 
 def _measure(rows: np.ndarray, channels: int) -> tuple[np.ndarray, ...]:
@@ -220,11 +240,13 @@ class BoundedMap(FlowMap):
         def step_into(states: Tensor, out: Tensor) -> None:
             step(states, out)
             after = out.view(len(states), self.outputs, self.dimension)
-            if not keeps and len(states):
-                least, largest = torch.aminmax(out)
-                if max(-float(least), float(largest)) <= near or not self._leaves(after):
-                    return
-            after.copy_(self._bound(states, after))
+            if not len(states):
+                return
+            least, largest = torch.aminmax(out)
+            if max(-float(least), float(largest)) > near and self._leaves(after):
+                after.copy_(self._bound(states, after))
+            elif keeps:
+                after.copy_(self._with_means(states, after))
 
         return step_into
 
@@ -269,8 +291,14 @@ class BoundedMap(FlowMap):
         size = self._size(fields.flatten(2))
         most = torch.maximum(self.threshold, self._size(states)[:, None])
         fields = torch.where((size > most)[..., None], fields * (most / size)[..., None], fields)
+        return self._with_means(states, fields.flatten(2))
+
+    def _with_means(self, states: Tensor, after: Tensor) -> Tensor:
+        """Return states with the means that never move; of the same shapes."""
+        before = states.view(len(states), 1, -1, self.channels)
+        fields = after.view(*after.shape[:-1], -1, self.channels)
         moved = fields.mean(2, keepdim=True) - before.mean(2, keepdim=True)
-        return torch.where(self.fixed > 0, fields - moved, fields).flatten(2)
+        return (fields - self.fixed * moved).flatten(2)
 
     def held(self, states: Tensor) -> Tensor | None:
         """Return which states were brought back to a bound, ``(n, length, d)`` to ``(n, length)``.

@@ -16,13 +16,14 @@ import torch
 
 from pyhits.data.grid import Grid
 from pyhits.errors import TrainingError
-from pyhits.flowmaps import BoundedMap, Bounds, FlowMap, PolynomialMap, ScaledNet
+from pyhits.flowmaps import BoundedMap, Bounds, FlowMap, PolynomialMap, ScaledNet, bare
 from pyhits.flowmaps.form import Form, closed_forms
 from pyhits.training.convolution import USUAL_CONVOLUTION, train_convolution
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.nets import NET, TrainedNet, best_net, trained_again
 from pyhits.training.search import FEW_WINDOWS, N_SEARCH, FormSearch, ScoredForm, increments
+from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Windows that the form chosen is solved for in the end, at most.
@@ -85,7 +86,7 @@ def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[Fl
         first = search.data
         data = first if clock.is_over else increments(job.train, _N_SOLVE, job.finer)
         flow_map = best.form.solve_again(data, lambda: best.form.solve(first))
-        flow_map = flow_map.to(job.torch_dtype).eval()
+        flow_map = _bounded(flow_map.to(job.torch_dtype).eval(), job)
         history.form = best.form.as_dict() | {"score": best.score}
     history.flow_map = flow_map.describe()
     _measure(history, flow_map, job)
@@ -169,9 +170,7 @@ def _convolution(
     history.records += [record | {"step": done + record["step"]} for record in made.records]
     history.stopped_by = made.stopped_by
     history.scores[NET] = made.validation_error
-    windows = job.train
-    bounds = Bounds.of(windows.values, windows.offsets, grid.n_channels, windows.encoder.transform)
-    bounded = BoundedMap.around(net.to(job.torch_dtype), bounds)
+    bounded = BoundedMap.around(net.to(job.torch_dtype), bounds_of(job.train))
     return TrainedNet(bounded, made.validation_error)
 
 
@@ -191,7 +190,8 @@ def fit_again(
     """
     if chosen.trained_once:
         return chosen
-    if isinstance(chosen, ScaledNet):
+    inner = bare(chosen)
+    if isinstance(inner, ScaledNet):
         base = None
         if history.form:
             base = form_of(PolynomialMap.kind, history.form).solve(increments(job.train, _N_SOLVE))
@@ -199,9 +199,24 @@ def fit_again(
         return trained_again(job, base, clock=clock) or chosen
     if not history.form:
         return chosen
-    form = form_of(chosen.kind, history.form)
-    found = form.solve_again(increments(job.train, _N_SOLVE), lambda: chosen)
-    return found.to(job.torch_dtype).eval()
+    form = form_of(inner.kind, history.form)
+    found = form.solve_again(increments(job.train, _N_SOLVE), lambda: inner)
+    return _bounded(found.to(job.torch_dtype).eval(), job)
+
+
+def _bounded(flow_map: FlowMap, job: ScaleJob) -> FlowMap:
+    """Return a closed form that fields and states of many variables keep within wide bounds."""
+    windows = job.train
+    if windows.n_inputs or (windows.grid is None and windows.values.shape[1] <= _MOST_OF_NETS):
+        return flow_map
+    bounds = bounds_of(windows).widened()
+    return BoundedMap.around(flow_map, bounds) if bounds.bind else flow_map
+
+
+def bounds_of(windows: WindowSampler) -> Bounds:
+    """Return the bounds of the states that windows are drawn from."""
+    channels = None if windows.grid is None else windows.grid.n_channels
+    return Bounds.of(windows.values, windows.offsets, channels, windows.encoder.transform)
 
 
 def form_of(kind: str, values: dict[str, Any]) -> Form:

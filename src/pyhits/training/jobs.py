@@ -14,7 +14,7 @@ from pyhits.coordinates.input_steps import over_packed_steps
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError
-from pyhits.flowmaps import FlowMap
+from pyhits.flowmaps import FlowMap, bare
 from pyhits.flowmaps.form import Finer
 from pyhits.training.history import History
 from pyhits.training.recipe import Recipe
@@ -111,7 +111,7 @@ class ScaleJob:
     def after(self, flow_map: FlowMap, history: History) -> ScaleJob:
         """Return the job with what the finest scale has come to."""
         steps = self.step_size // history.step_size
-        return replace(self, finer=Finer(flow_map, steps, history.form, history.scores))
+        return replace(self, finer=Finer(bare(flow_map), steps, history.form, history.scores))
 
 
 @dataclass(frozen=True)
