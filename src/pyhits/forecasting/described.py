@@ -28,9 +28,7 @@ def headline(model: FittedModel) -> str:
 
 def text(model: FittedModel) -> str:
     """Return the text that ``pyhits info`` prints."""
-    about = facts(model)
-    width = max(map(len, about))
-    lines = [f"{name:<{width}}  {value}" for name, value in about.items()]
+    lines = [f"{name:<12}  {value}" for name, value in facts(model).items()]
     parts = [lines, _scales(model), _choice(model), list(model.notes)]
     return printable("\n\n".join("\n".join(part) for part in parts))
 
