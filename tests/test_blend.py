@@ -77,7 +77,7 @@ def test_blends_are_weighted_means_of_what_the_rows_allow(trend: TimeStepper) ->
     np.testing.assert_array_equal(single[1], states[1])
     limits = (np.array([-1.0]), np.array([2.0]))
     np.testing.assert_allclose(
-        blend.blended(states, [rows, rows], positions, known, limits)[0, 4], ar[4]
+        blend.blended(states - 500, [rows, rows], positions, known, limits)[0, 4], ar[4]
     )
     lost = states.copy()
     lost[0, 2:] = np.nan

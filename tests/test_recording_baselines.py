@@ -9,14 +9,22 @@ import pytest
 from conftest import quick
 
 import pyhits
-from pyhits.baselines import NVAR, Analog, Autoregression, DLinear, EchoState, SeasonalDrift
+from pyhits.baselines import (
+    NVAR,
+    Analog,
+    Autoregression,
+    DLinear,
+    EchoState,
+    SeasonalDrift,
+    Structural,
+)
 from pyhits.baselines.origins import OriginLimits, Origins, folds_of
 from pyhits.baselines.periods import periods
 from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 
-KINDS = (SeasonalDrift, Autoregression, DLinear, Analog, NVAR, EchoState)
+KINDS = (SeasonalDrift, Structural, Autoregression, DLinear, Analog, NVAR, EchoState)
 
 
 def waves(n: int = 320, noise: float = 0.0) -> np.ndarray:
@@ -110,6 +118,50 @@ def test_origins_know_what_comes_before_and_after() -> None:
     for fold in folds_of([rows], OriginLimits(rows=10, horizon=8, most=6)):
         # Nothing that is forecast has been fitted to.
         assert np.nanmin(fold.origins.truth) > fold.train[0].max()
+
+
+def test_a_structural_forecast_is_the_conditional_mean_of_what_wanders() -> None:
+    rng = np.random.default_rng(2)
+    level, season = np.cumsum(rng.standard_normal(400)), np.tile(rng.standard_normal(6), 80)[:400]
+    rows = (level + 8 * season + rng.standard_normal(400))[:, None]
+    model = Structural().fit(rows[:300])
+    assert model.option_[-2] == 6
+    assert model.option_[1] == 0
+    # What exponential smoothing of the level, and a season that stays, leave at best.
+    known = rows[:300, 0] - 8 * season[:300]
+    last = known[-1]
+    for back in range(60):
+        last = known[back - 60] if back == 0 else last + 0.62 * (known[back - 60] - last)
+    ahead = model.forecast_from(rows[:300], 12)[1:, 0] - 8 * season[300:312]
+    np.testing.assert_allclose(ahead, last, atol=1.8)
+    assert np.ptp(ahead) < 1.5
+
+
+def test_trend_and_season_go_on_exactly() -> None:
+    rows = growing()
+    assert error(Structural().fit(rows[:108]), rows, 24) < 1e-3
+
+
+def test_what_grows_with_its_level_is_forecast_by_logarithms(tmp_path: Any) -> None:
+    t = np.arange(160)
+    noise = 0.02 * np.random.default_rng(3).standard_normal(160)
+    rows = np.exp(0.02 * t + 0.3 * np.sin(2 * np.pi * t / 12) + noise)[:, None]
+    model = quick(step_sizes=[1, 2]).fit(rows[:136]).stepper_
+    known = model.recording_baselines
+    assert known is not None
+    assert known.logarithms
+    ahead = known.ahead("seasonal drift", rows[None, :136], 24)[0]
+    plain = SeasonalDrift().fit(rows[:136]).forecast_from(rows[:136], 24)[1:]
+    assert np.abs(ahead - rows[136:]).mean() < 0.5 * np.abs(plain - rows[136:]).mean()
+    again = pyhits.load(model.save(tmp_path / "m.safetensors")).recording_baselines
+    assert again is not None
+    assert again.logarithms
+    np.testing.assert_allclose(
+        again.ahead("ar", rows[None, :136], 24), known.ahead("ar", rows[None, :136], 24)
+    )
+    # Rows without logarithms have no such forecast, and new ones are not fitted to by them.
+    assert np.isnan(known.ahead("ar", -rows[None, :136], 3)).all()
+    assert not known.refitted(Trajectories([rows - 2], 1.0)).logarithms
 
 
 def test_recordings_have_baselines_in_evaluations_and_files(tmp_path: Any) -> None:

@@ -19,6 +19,7 @@ from pyhits.baselines.polynomial import Linear, Polynomial
 from pyhits.baselines.reservoir import EchoState
 from pyhits.baselines.seasonal import Seasonal
 from pyhits.baselines.simple import Mean, Persistence
+from pyhits.baselines.structural import Structural
 
 __all__ = [
     "NVAR",
@@ -34,4 +35,5 @@ __all__ = [
     "Polynomial",
     "Seasonal",
     "SeasonalDrift",
+    "Structural",
 ]

@@ -54,6 +54,11 @@ class SimpleBaseline(Stored, Baseline):
         """Rows that a forecast must know at least."""
         return 1
 
+    @property
+    def most_rows(self) -> int:
+        """Rows that a forecast looks at where there are as many."""
+        return self.n_rows
+
     def refitted(self, data: Trajectories) -> Self:
         """Return a baseline with the same settings, fitted to other data."""
         new: Self = clone(self)

@@ -9,12 +9,13 @@ from typing import TypeVar
 import numpy as np
 
 from pyhits.baselines.chosen import LIMITS
-from pyhits.baselines.origins import OriginLimits, Origins, folds_of
+from pyhits.baselines.origins import Fold, OriginLimits, Origins, folds_of
 from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import PyHiTSWarning
+from pyhits.errors import DataError, PyHiTSWarning
 from pyhits.fit.calibrating import with_rows_before
 from pyhits.fit.problem import Problem
+from pyhits.fit.updating import updated
 from pyhits.fit.weighing import best_weights, second_moments
 from pyhits.forecasting.blend import Blend
 from pyhits.forecasting.model import ForecastingModel
@@ -80,8 +81,11 @@ def blend(model: M, problem: Problem, clock: Clock) -> M:
     held = held_out_origins(model, known, problem)
     if held is None or clock.is_over:
         return model
-    ahead = model_ahead(model, held)
-    found = weighed(known, held, ahead, list(problem.given))
+    train = list(problem.given)
+    folds = folds_of(train, LIMITS)
+    ahead = [model_ahead(model, held.data, held.origins.horizon)]
+    ahead += _refitted_ahead(model, problem, folds, clock)
+    found = weighed(known, held.origins, folds, ahead, np.concatenate(train).std(axis=0))
     if found is None:
         return model
     step = model.axis.step_name(model.dt)
@@ -112,46 +116,88 @@ def held_out_origins(
     return Held(origins, before)
 
 
-def model_ahead(model: ForecastingModel, held: Held) -> np.ndarray:
-    """Return the model's forecasts from origins; (n, horizon, d), NaN where one diverged."""
+def model_ahead(model: ForecastingModel, before: Trajectories, n_steps: int) -> np.ndarray:
+    """Return the model's forecasts of recordings; (n, n_steps, d), NaN where one diverged."""
     alone = replace(model, blend=None, verbose=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PyHiTSWarning)
-        found = alone.forecast_from(held.data, held.origins.horizon, on_divergence="return")
+        found = alone.forecast_from(before, n_steps, on_divergence="return")
     found = np.asarray(found)
     return found.reshape(*found.shape[:2], -1)[:, 1:]
 
 
+def _refitted_ahead(
+    model: ForecastingModel, problem: Problem, folds: list[Fold], clock: Clock
+) -> list[np.ndarray]:
+    """Return forecasts of earlier parts by the model's forms, fitted to the rows before each.
+
+    None where nets would have to be trained again, noise taken off again, or rows do not suffice.
+    """
+    coupled = (model.flow_maps[size] for size in model.selection.step_sizes)
+    if model.noise.any() or any(one.trained for one in coupled):
+        return []
+    bare = replace(model, baselines=None, recording_baselines=None, region=None, verbose=False)
+    found = []
+    for fold in folds:
+        if fold.origins.rows < model.start_rows or clock.is_over:
+            return []
+        parts = (fold.train, list(fold.origins.history))
+        train, before = (_named_as(problem.given, rows) for rows in parts)
+        try:
+            found.append(model_ahead(updated(bare, train), before, fold.origins.horizon))
+        except DataError:
+            return []
+    return found
+
+
+def _named_as(data: Trajectories, rows: list[np.ndarray]) -> Trajectories:
+    """Return other recordings with the features and the step of these."""
+    return Trajectories(rows, data.dt, feature_names=list(data.feature_names), axis=data.axis)
+
+
 def weighed(
-    known: RecordingBaselines, held: Held, ahead: np.ndarray, train: list[np.ndarray]
+    known: RecordingBaselines,
+    origins: Origins,
+    folds: list[Fold],
+    ahead: list[np.ndarray],
+    scale: np.ndarray,
 ) -> Blend | None:
     """Return weights by horizon; None where the model is clearly better by itself.
 
-    Baselines are weighed against each other by their errors in earlier parts of the recording as
-    well, and then all of them together against the model, in the held-out part alone.
+    Parameters
+    ----------
+    known : RecordingBaselines
+        Fitted to what precedes the origins.
+    origins : Origins
+        In the held-out part.
+    folds : list of Fold
+        Earlier parts.
+    ahead : list of array, shape (n, horizon, d)
+        The model's forecasts from the origins, and of the folds if it was fitted to each of them.
+    scale : array, shape (d,)
+        Of the errors.
     """
-    origins = held.origins
-    scaling = next(iter(known.by_kind.values())).scaling_
-    scaled = Origins(
-        scaling.transform(origins.history),
-        scaling.transform(origins.truth),
-        origins.recording,
-        origins.at,
-    )
-    kinds = [kind for kind, one in known.by_kind.items() if one.n_rows <= origins.rows]
-    own = np.stack(
-        [known.by_kind[kind].ahead(scaled.history, scaled.horizon) - scaled.truth for kind in kinds]
-    )
-    steps = calibration_steps(_reached(scaled.truth))
-    earlier = _earlier(known, kinds, [scaling.transform(rows) for rows in train], own.shape[2])
-    simple = best_weights(second_moments(np.concatenate([own, *earlier], axis=1), steps))
-    of_model = scaling.transform(ahead) - scaled.truth
+    scale = np.where(scale > 0, scale, 1.0)
+    rows = min(fold.origins.rows for fold in [Fold([], origins), *folds])
+    kinds = [kind for kind, one in known.by_kind.items() if one.n_rows <= rows]
+    truths = [origins.truth, *(fold.origins.truth for fold in folds)]
+    steps = calibration_steps(_reached(origins.truth))
+    parts = [np.stack([known.ahead(k, origins.history, origins.horizon) for k in kinds])]
+    parts += [np.stack([known.on_fold(k, fold) for k in kinds]) for fold in folds]
+    horizon = origins.horizon
+    errors = [_errors(p, truth, scale, horizon) for p, truth in zip(parts, truths, strict=True)]
+    simple = best_weights(second_moments(np.concatenate(errors, axis=1), steps))
+    pairs = zip(ahead, truths, strict=False)
+    of_model = np.concatenate([_errors(a[None], t, scale, horizon)[0] for a, t in pairs])
+    own = np.concatenate(errors[: len(ahead)], axis=1)
     together = _combined(own, simple, steps)
     pair = second_moments(np.stack([of_model, together]), steps)
     mean = second_moments(own[[kinds.index("mean")]], steps)[:, 0, 0]
     if _is_clear(pair, mean):
         return None
-    share = best_weights(second_moments(np.stack([_CHOSEN * of_model, together]), steps))
+    chosen = of_model.copy()
+    chosen[: len(origins)] *= _CHOSEN
+    share = best_weights(second_moments(np.stack([chosen, together]), steps))
     weights = np.concatenate([share[:, :1], share[:, 1:] * simple], axis=1)
     kept = [0, *(1 + np.flatnonzero((weights[:, 1:] >= _LEAST).any(axis=0)))]
     if len(kept) == 1:
@@ -159,30 +205,23 @@ def weighed(
     weights = weights[:, kept]
     weights /= weights.sum(axis=1, keepdims=True)
     both = _combined(np.concatenate([of_model[None], own])[kept], weights, steps)
-    errors = np.stack([pair[:, 0, 0], pair[:, 1, 1], second_moments(both[None], steps)[:, 0, 0]])
-    return Blend(tuple(kinds[k - 1] for k in kept[1:]), steps, weights, np.sqrt(errors.T))
+    found = np.stack([pair[:, 0, 0], pair[:, 1, 1], second_moments(both[None], steps)[:, 0, 0]])
+    return Blend(tuple(kinds[k - 1] for k in kept[1:]), steps, weights, np.sqrt(found.T))
+
+
+def _errors(ahead: np.ndarray, truth: np.ndarray, scale: np.ndarray, horizon: int) -> np.ndarray:
+    """Return errors of forecasts ``(m, n, time, d)``, NaN where nothing is recorded."""
+    found = np.full((*ahead.shape[:2], horizon, ahead.shape[3]), np.nan)
+    reached = min(horizon, ahead.shape[2])
+    with np.errstate(invalid="ignore"):
+        found[:, :, :reached] = ((ahead - truth) / scale)[:, :, :reached]
+    return found
 
 
 def _reached(truth: np.ndarray) -> int:
     """Return the last step that any origin reaches."""
     known = np.isfinite(truth).any(axis=(0, 2))
     return int(np.flatnonzero(known)[-1]) + 1
-
-
-def _earlier(
-    known: RecordingBaselines, kinds: list[str], train: list[np.ndarray], horizon: int
-) -> list[np.ndarray]:
-    """Return errors in earlier parts of the recordings, each (kinds, n, horizon, d)."""
-    found = []
-    for fold in folds_of([rows[-LIMITS.longest :] for rows in train], LIMITS):
-        fits = all(known.by_kind[kind].n_rows <= fold.origins.rows for kind in kinds)
-        if not fits:
-            continue
-        errors = np.stack([known.by_kind[kind].on_fold(fold) for kind in kinds])
-        errors = (errors - fold.origins.truth)[:, :, :horizon]
-        more = np.full((*errors.shape[:2], horizon - errors.shape[2], errors.shape[3]), np.nan)
-        found.append(np.concatenate([errors, more], axis=2))
-    return found
 
 
 def _combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.ndarray:

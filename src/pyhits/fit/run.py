@@ -186,7 +186,8 @@ def _of_recordings(problem: Problem, clock: Clock) -> RecordingBaselines | None:
     is_partial = train.n_features == 1 or problem.coordinates.history > 1
     if problem.input_names or (len(train) >= FEW_TRAJECTORIES and not is_partial):
         return None
-    return RecordingBaselines.fit(train, clock=clock)
+    whole = problem.split.whole.select(train.feature_names)
+    return RecordingBaselines.fit(train, whole=whole, clock=clock)
 
 
 def fit_to_all(model: TimeStepper, problem: Problem, clock: Clock) -> TimeStepper:

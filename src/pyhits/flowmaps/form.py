@@ -213,6 +213,10 @@ class Trials(Protocol):
         """Its mean error in rollouts; infinite without one."""
 
     @property
+    def is_far(self) -> bool:
+        """Whether a family searched before does so much better that this one will not win."""
+
+    @property
     def settled(self) -> bool:
         """Whether a form is exact, or time is over."""
 

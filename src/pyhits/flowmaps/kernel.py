@@ -220,6 +220,8 @@ class KernelForm(Form):
         for _ in range(_PASSES):
             cls._vary(trials, "length", _LENGTHS)
             cls._vary(trials, "whitening", _WHITENINGS)
+            if trials.is_far:
+                return
             cls._vary(trials, "degree", degrees)
             cls._vary(trials, "kernel", _KERNELS)
             cls._vary(trials, "length", _LENGTHS)

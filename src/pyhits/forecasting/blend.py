@@ -62,8 +62,8 @@ class Blend(Stored):
         return np.stack(columns, axis=1)
 
     def rows(self, baselines: RecordingBaselines) -> int:
-        """Return the rows of a recording that all of the baselines can be asked with."""
-        return max(baselines.by_kind[kind].n_rows for kind in self.kinds)
+        """Return the rows of a recording that the baselines look at, at most."""
+        return max(baselines.by_kind[kind].most_rows for kind in self.kinds)
 
     def blended(
         self,
@@ -88,12 +88,10 @@ class Blend(Stored):
             Times since the initial state, in multiples of ``dt``.
         baselines : RecordingBaselines
         limits : pair of array, shape (d,), optional
-            Range of the training data: a forecast of the model that leaves it by more than half of
-            it has no weight from there on.
+            Range of the training data: a forecast that leaves it, and that of the known rows, by
+            more than half has no weight from there on.
         """
         kept, found = states, np.array(states)
-        if limits is not None:
-            states = np.where(_is_lost(states, *limits), np.nan, states)
         most = self.rows(baselines)
         lengths = np.array([min(len(rows), most) for rows in known])
         for length in np.unique(lengths):
@@ -101,7 +99,7 @@ class Blend(Stored):
             if length == 1:
                 continue
             rows = np.stack([known[k][-length:] for k in some])
-            found[some] = self._blended(states[some], rows, positions, baselines)
+            found[some] = self._blended(states[some], rows, positions, baselines, limits)
             lost = ~np.isfinite(found[some])
             found[some] = np.where(lost, kept[some], found[some])
         found[:, positions == 0] = kept[:, positions == 0]
@@ -113,14 +111,20 @@ class Blend(Stored):
         rows: np.ndarray,
         positions: np.ndarray,
         baselines: RecordingBaselines,
+        limits: tuple[np.ndarray, np.ndarray] | None,
     ) -> np.ndarray:
         """Return the blend of forecasts from as many rows each."""
         n_steps = max(1, math.ceil(positions.max()))
+        if limits is not None:
+            states = np.where(is_lost(states, rows, *limits), np.nan, states)
         weights = self.at(positions)
         sums, total = np.zeros(states.shape), np.zeros((*states.shape[:2], 1))
 
         def add(forecast: np.ndarray, weight: np.ndarray) -> None:
-            own = np.where(np.isfinite(forecast).all(axis=2), weight, 0.0)[..., None]
+            sound = np.isfinite(forecast).all(axis=2, keepdims=True)
+            if limits is not None:
+                sound &= ~is_lost(forecast, rows, *limits)
+            own = np.where(sound, weight[:, None], 0.0)
             np.add(sums, own * np.where(own > 0, forecast, 0.0), out=sums)
             np.add(total, own, out=total)
 
@@ -174,8 +178,17 @@ class Blend(Stored):
         return found
 
 
-def _is_lost(states: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return from where on forecasts are far outside a range, ``(n, m, 1)``."""
+def is_lost(states: np.ndarray, rows: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return from where on forecasts are far outside a range and that of known rows, ``(n, m, 1)``.
+
+    Parameters
+    ----------
+    states : array, shape (n, m, d)
+    rows : array, shape (n, time, d)
+    low, high : array, shape (d,)
+    """
+    low = np.minimum(rows.min(axis=1, keepdims=True), low)
+    high = np.maximum(rows.max(axis=1, keepdims=True), high)
     half = 0.5 * (high - low)
     with np.errstate(invalid="ignore"):
         far = ((states < low - half) | (states > high + half)).any(axis=2, keepdims=True)

@@ -67,6 +67,7 @@ _UNCERTAINTY = Record(
         "region": Region.schema,
         "baselines": FittedBaselines.schema,
         "recording_baselines": RecordingBaselines.schema,
+        "logarithms": Flag(),
         "blend": Blend.schema,
     },
 )
@@ -209,6 +210,7 @@ def parts(facts: dict[str, Any], d: int, n: int) -> dict[str, Part]:
         found["trust.baseline."] = Part(FittedBaselines, about)
     if "recording_baselines" in known:
         about = {"kinds": known["recording_baselines"], "dt": float(facts["dt"])}
+        about["logarithms"] = known.get("logarithms", False)
         found["trust.recording."] = Part(RecordingBaselines, about)
     if "blend" in known:
         found["trust.blend."] = Part(Blend, known["blend"])

@@ -92,6 +92,8 @@ def _uncertainty(model: FittedModel) -> dict[str, Any]:
         found["baselines"] = list(model.baselines.by_kind)
     if model.recording_baselines is not None:
         found["recording_baselines"] = list(model.recording_baselines.by_kind)
+        if model.recording_baselines.logarithms:
+            found["logarithms"] = True
     if model.blend is not None:
         found["blend"] = model.blend.plain()
     return found

@@ -45,6 +45,10 @@ _MOST_OF_NETS = 16
 #: them, so that nets have nothing to show.
 _NET_HANDICAP, HOPELESS = 1.5, 0.8
 
+#: Part of the mean's score that a closed form must reach for nets to be tried: where nothing is
+#: known of the future, they know no more.
+_NOISE = 0.75
+
 #: Numbers in the windows of a field from which on a convolutional net has its whole time to train;
 #: and the seconds that one has at least.
 _NUMBERS_FOR_ALL, _LEAST_SECONDS = 400_000, 3.0
@@ -127,7 +131,7 @@ def competing_net(
         return None
     if grid is not None:
         return _convolution(job, grid, search, history, progress, clock)
-    if len(search.comparisons) > 1:
+    if len(search.comparisons) > 1 or best.score > _NOISE * search.of_mean:
         return None
     polynomial, base = search.best.get("polynomial"), None
     if polynomial is not None and polynomial.score < _SENSIBLE * best.score:

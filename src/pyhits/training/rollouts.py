@@ -95,6 +95,13 @@ class Rollouts:
         scores: list[float] = (total / len(self.truth)).tolist()
         return scores
 
+    @property
+    def of_mean(self) -> float:
+        """The score of forecasts that stay at the mean of the training data, which is zero."""
+        own = self.starts.shape[1] - self.n_inputs
+        errors = self.truth[..., :own].square().mean(dim=2).sqrt()
+        return float(errors.clamp(max=LOST).mean())
+
     @torch.inference_mode()
     def score(self, flow_map: FlowMap) -> float:
         """Return the score of a flow map, which steps in its own dtype."""

@@ -50,6 +50,10 @@ _EXACT, _EXACT_FIELDS = 1e-10, 1e-6
 _FAR_BEHIND = 30.0
 
 
+#: Multiple of another family's score that more trials, or more windows, hardly make up for.
+_FAR = 20.0
+
+
 @dataclass(frozen=True)
 class ScoredForm:
     """A form and how well it steps.
@@ -141,8 +145,11 @@ class FormSearch:
             return
         every = self.comparisons
         self.comparisons = [comparison.of_few(_N_BEGIN) for comparison in every]
-        family.search(FamilyTrials(self, family.kind, self.comparisons[0].data))
+        trials = FamilyTrials(self, family.kind, self.comparisons[0].data)
+        family.search(trials)
         self.comparisons = every
+        if trials.is_far:
+            return
         best = self.best.pop(family.kind).form
         for form in (best, *best.neighbours()):
             self.trial(form, near=True, gain=1.0)
@@ -150,6 +157,11 @@ class FormSearch:
     def judge(self, flow_map: FlowMap) -> float:
         """Return the score of a flow map that was fitted to the training part."""
         return self.comparisons[0].rollouts.score(flow_map)
+
+    @property
+    def of_mean(self) -> float:
+        """The score of forecasts that stay at the mean."""
+        return self.comparisons[0].rollouts.of_mean
 
     @property
     def settled(self) -> bool:
@@ -224,6 +236,13 @@ class FamilyTrials:
     def score(self) -> float:
         """Its score; infinite without one."""
         return self.search.best[self.kind].score if self.kind in self.search.best else math.inf
+
+    @property
+    def is_far(self) -> bool:
+        """Whether a family searched before does so much better that this one will not win."""
+        known = self.search.best.items()
+        others = [one.score for kind, one in known if kind != self.kind]
+        return self.score > _FAR * min(others, default=math.inf)
 
     @property
     def settled(self) -> bool:
