@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from pyhits.coordinates.starts import as_states
 from pyhits.data.matching import as_trajectories, matched
@@ -18,12 +17,13 @@ from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DivergenceError, NotFittedError
 from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.util.checks import as_choice, as_count, as_positive, as_seed
+from pyhits.util.estimator import Estimator
 from pyhits.util.transaction import transactional
 
 RECIPES = ("pyhits", "paper")
 
 
-class Baseline(BaseEstimator, ABC):  # type: ignore[misc]
+class Baseline(Estimator, ABC):
     """A sequence model that reads rows into a memory and predicts the next row.
 
     A subclass trains in ``_train`` and runs in ``_run``, both in the coordinates of ``scaling_``.

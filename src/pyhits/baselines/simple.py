@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import clone
 
 from pyhits.baselines.base import Baseline
 from pyhits.baselines.origins import Fold
@@ -61,12 +60,11 @@ class SimpleBaseline(Stored, Baseline):
 
     def refitted(self, data: Trajectories) -> Self:
         """Return a baseline with the same settings, fitted to other data."""
-        new: Self = clone(self)
-        return new.fit(data)
+        return type(self)(**self.get_params()).fit(data)
 
     def on_fold(self, fold: Fold) -> np.ndarray:
         """Return forecasts of a fold's origins, in its coordinates, fitted to its rows alone."""
-        new: Self = clone(self)
+        new = type(self)(**self.get_params())
         new.scaling_ = self.scaling_
         new._train(fold.train, fold.train, 0)
         return new._run(fold.origins.history, fold.origins.horizon)

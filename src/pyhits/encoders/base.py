@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, overload
@@ -12,12 +11,13 @@ import numpy as np
 from pyhits.data.packing import default_names
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, NotFittedError
-from pyhits.util.checks import as_numeric, suggest
+from pyhits.util.checks import as_numeric
 from pyhits.util.clock import Clock
+from pyhits.util.estimator import Estimator
 from pyhits.util.stored import Family, Stored, same_names
 
 
-class Encoder(Stored, ABC):
+class Encoder(Estimator, Stored, ABC):
     """A reversible map from the user's rows to the coordinates that flow maps work in.
 
     A subclass fits itself, maps arrays of shape ``(..., time, n_features_in_)`` in ``_encode`` and
@@ -25,9 +25,6 @@ class Encoder(Stored, ABC):
     decorated with ``@ENCODERS.register``, has a ``kind``, and declares its constructor's arguments
     as ``schema`` and what it learns as ``arrays``. Its constructor only stores;
     what is fitted ends in an underscore. ``clone`` and pipelines of scikit-learn take it.
-
-    Training processes load encoders, so this does without scikit-learn's own base class: importing
-    that takes them a second each.
     """
 
     n_features_in_: int
@@ -208,25 +205,7 @@ class Encoder(Stored, ABC):
             found = X.shape[-1] if X.ndim else 0
             raise DataError(f"Expected {expected} features, got {found}.")
 
-    # scikit-learn's face
-
-    @classmethod
-    def _parameters(cls) -> list[str]:
-        return list(inspect.signature(cls).parameters)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {name: getattr(self, name) for name in self._parameters()}
-
-    def set_params(self, **params: Any) -> Self:
-        """Set arguments of the constructor; returns itself."""
-        for name, value in params.items():
-            if name not in self._parameters():
-                raise ArgumentError(
-                    f"Unknown parameter {name!r}{suggest(name, self._parameters())}"
-                )
-            setattr(self, name, value)
-        return self
+    # What scikit-learn asks for
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import Tags, TargetTags, TransformerTags  # asked for by scikit-learn
@@ -239,11 +218,6 @@ class Encoder(Stored, ABC):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "n_features_in_")
-
-    def __repr__(self) -> str:
-        defaults = inspect.signature(type(self).__init__).parameters
-        shown = [f"{k}={v!r}" for k, v in self.get_params().items() if v != defaults[k].default]
-        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 def several(X: Any) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.encoders.blocks import Blocks
@@ -369,6 +368,8 @@ def _orthonormal(rows: np.ndarray) -> np.ndarray:
                 factor = np.linalg.cholesky(basis @ basis.T)
                 if factor.diagonal().min() < least:
                     break
+                from scipy.linalg import solve_triangular  # a third of a second, for a fit alone
+
                 basis = solve_triangular(factor, basis, lower=True, check_finite=False)
             else:
                 return np.ascontiguousarray(basis)

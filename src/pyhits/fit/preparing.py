@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from sklearn.base import clone
 
 from pyhits.fit.denoising import take_noise_off
 from pyhits.fit.encoding import encode
@@ -77,5 +76,5 @@ def plan(problem: Problem) -> Problem:
 
 def scale(problem: Problem) -> Problem:
     """Fit the scaling to the states that flow maps are trained on."""
-    scaling = clone(problem.scaling).fit(problem.states.train.values)
+    scaling = problem.scaling.refitted(problem.states.train.values)
     return replace(problem, scaling=scaling)

@@ -102,8 +102,7 @@ class FlowMap(nn.Module, Stored):
     ) -> None:
         """Compare tensors with those of a map of these arguments.
 
-        What would hold other numbers than there are is refused before it is built; then it is built
-        where nothing is allocated.
+        What would hold other numbers than there are is refused before it is built.
         """
         there = sum(math.prod(spec.shape) for spec in found.values())
         needed = cls.n_stored(plain["config"])
@@ -118,13 +117,16 @@ class FlowMap(nn.Module, Stored):
 
     @classmethod
     def _empty(cls, config: dict[str, Any]) -> FlowMap:
-        """Return a flow map on the meta device, or as it is if need be."""
+        """Return a flow map to compare with: of unknown size on the meta device, if it can be.
+
+        That device takes seconds to import, so that where sizes are known it is left alone.
+        """
+        if cls.n_stored(config) is not None:
+            return create(cls.kind, config)
         try:
             with torch.device("meta"):
                 return create(cls.kind, config)
         except (RuntimeError, NotImplementedError, TypeError):
-            if cls.n_stored(config) is not None:
-                raise
             return create(cls.kind, config)  # of a user's own, which may look at its tensors
 
     @classmethod

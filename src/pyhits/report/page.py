@@ -16,7 +16,6 @@ from pyhits.data.stretches import Stretches
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import PyHiTSWarning
 from pyhits.evaluation.evaluation import Evaluation
-from pyhits.hits import HiTS
 from pyhits.report.environment import environment
 from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.uncertainty.result import basis
@@ -25,6 +24,8 @@ from pyhits.util.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from pyhits.hits import HiTS
 
 #: Test trajectories drawn in the phase portrait.
 _PORTRAIT = 12

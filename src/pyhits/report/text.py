@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyhits.forecasting.described import stepped_by, text
-from pyhits.hits import HiTS
 from pyhits.timestepper import TimeStepper, as_stepper
+
+if TYPE_CHECKING:
+    from pyhits.hits import HiTS
 
 
 def facts(model: HiTS | TimeStepper) -> dict[str, Any]:

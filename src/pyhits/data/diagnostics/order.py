@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from pyhits.data.diagnostics.finding import Finding
 from pyhits.data.diagnostics.sample import Sample
 from pyhits.data.stretches import evenly
+from pyhits.numerics.neighbours import nearest as nearest_of
 
 #: Rows that it takes, rows whose neighbours are looked for, rows among which, and coordinates.
 _FEWEST, _MOST_ASKED, _MOST_ROWS, _MOST_COORDINATES = 50, 1000, 20_000, 6
@@ -171,8 +171,7 @@ def _order(
     chosen = evenly(len(places), _MOST_ROWS)
     known = places[chosen]
     coordinates = _coordinates(rows)
-    tree = KDTree(coordinates[known])
-    distance, index = tree.query(coordinates[asked], k=3)
+    distance, index = nearest_of(coordinates[known], coordinates[asked], 3)
     # A row that is asked for is its own neighbour, if it is among the known ones.
     rank = (known[index[:, 0]] == asked).astype(int)
     every = np.arange(len(asked))
@@ -180,7 +179,8 @@ def _order(
     nearest = distance[every, rank]
     following = _distance(others[asked + 1], others[neighbour + 1])
     independent = np.column_stack([rng.permutation(column) for column in coordinates[known].T])
-    expected = KDTree(independent).query(independent[evenly(len(independent), len(asked))], k=2)[0]
+    some = independent[evenly(len(independent), len(asked))]
+    expected = nearest_of(independent, some, 2)[0]
     usual = float(np.median(expected[:, 1]))
     curves = float(np.median(nearest)) / usual if usual > 0 and np.median(nearest) > 0 else np.inf
     between = _cosine(*(coordinates[other] - coordinates[asked] for other in (neighbour, second)))

@@ -9,12 +9,12 @@ in all blocks behind it; or the same states go on elsewhere before it than behin
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from pyhits.data.diagnostics.finding import Finding, place
 from pyhits.data.diagnostics.level_step import Change, count_turns, level_step
 from pyhits.data.diagnostics.sample import Sample
 from pyhits.data.stretches import evenly
+from pyhits.numerics.neighbours import nearest
 
 #: Rows that it takes, blocks of them, and the share of them on either side at least.
 _FEWEST, _BLOCKS, _SIDE = 200, 20, 0.2
@@ -171,11 +171,9 @@ def _by_neighbours(x: np.ndarray, d: int) -> Change | None:
         return None
     among, asked = evenly(n, _AMONG), evenly(n, _ASKED)
     limit = _NEARNESS * np.sqrt(states.shape[1])
-    distance, index = KDTree(states[among]).query(
-        states[asked], k=_NEIGHBOURS, distance_upper_bound=limit
-    )
-    near = np.isfinite(distance)
-    other = among[np.minimum(index, len(among) - 1)]
+    k = min(_NEIGHBOURS, len(among))
+    distance, index = nearest(states[among], states[asked], k, within=limit)
+    near, other = np.isfinite(distance), among[index]
     first = np.broadcast_to(asked[:, None], other.shape)
     near &= np.abs(first - other) > 2 * ahead
     i, j = np.minimum(first, other)[near], np.maximum(first, other)[near]

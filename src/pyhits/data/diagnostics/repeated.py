@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from pyhits.data.diagnostics.finding import Finding, place
 from pyhits.data.stretches import evenly
 from pyhits.data.trajectories import Trajectories
+from pyhits.numerics.neighbours import nearest
 
 #: Rows in a row that are equal to such of the training data, and the share of them at least.
 _ROWS, _SHARE = 8, 0.05
@@ -140,17 +140,17 @@ def _nearly(
     if len(first) < _ROWS or len(second) < _ROWS:
         return None
     among = evenly(len(first), _AMONG)
-    tree = KDTree(first[among])
+    known = first[among]
     asked = np.unique(
         np.linspace(0, max(0, len(second) - _LONG), _STRETCHES).astype(int)[:, None]
         + np.arange(min(_LONG, len(second)))
     )
-    distance, index = tree.query(second[asked])
+    distance, index = (found[:, 0] for found in nearest(known, second[asked], 1))
     d = rows.shape[1]
     near = first[among][index]
     step = np.linalg.norm(near[:, d : 2 * d] - near[:, :d], axis=1) * np.sqrt(length)
     moves = step > 0.1 * np.median(step)
-    usual = _of_other_passes(tree, first, among, of_train)
+    usual = _of_other_passes(known, first, among, of_train)
     repeats = moves & (distance < _OF_STEP * step) & (distance < _OF_OTHERS * usual)
     if moves.sum() < _ROWS or repeats.sum() < _MANY * moves.sum():
         return None
@@ -172,11 +172,13 @@ def _windows(rows: np.ndarray, data: Trajectories, length: int) -> tuple[np.ndar
     return np.hstack([rows[at + j] for j in range(length)]), at
 
 
-def _of_other_passes(tree: KDTree, windows: np.ndarray, among: np.ndarray, at: np.ndarray) -> float:
+def _of_other_passes(
+    known: np.ndarray, windows: np.ndarray, among: np.ndarray, at: np.ndarray
+) -> float:
     """Return a distance from which hardly any training row is nearer to one of another pass."""
     some = evenly(len(among), _STRETCHES * _LONG)
     n = min(_NEIGHBOURS, len(among))
-    distance, index = tree.query(windows[among[some]], k=n)
+    distance, index = nearest(known, windows[among[some]], n)
     is_distant = np.abs(at[among[index]] - at[among[some]][:, None]) > _ROWS
     found = np.where(is_distant, distance, np.inf).min(axis=1)
     return float(np.quantile(np.where(np.isfinite(found), found, distance[:, -1]), _LOW))

@@ -1,0 +1,39 @@
+"""scikit-learn's face of what only stores what it is made with, without importing scikit-learn."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Self
+
+from pyhits.errors import ArgumentError
+from pyhits.util.checks import suggest
+
+
+class Estimator:
+    """Arguments of a constructor that can be read, set and shown.
+
+    ``clone`` of scikit-learn takes it. Its own base class takes a second to import.
+    """
+
+    @classmethod
+    def _parameters(cls) -> list[str]:
+        return list(inspect.signature(cls).parameters)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {name: getattr(self, name) for name in self._parameters()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set arguments of the constructor; returns itself."""
+        for name, value in params.items():
+            if name not in self._parameters():
+                raise ArgumentError(
+                    f"Unknown parameter {name!r}{suggest(name, self._parameters())}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self).__init__).parameters
+        shown = [f"{k}={v!r}" for k, v in self.get_params().items() if v != defaults[k].default]
+        return f"{type(self).__name__}({', '.join(shown)})"
