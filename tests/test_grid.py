@@ -239,6 +239,13 @@ def _nonlinear_wave(points: int) -> np.ndarray:
     return np.asarray(first + 0.4 * second + 0.3 * first * second)
 
 
+def _pulse(points: int) -> np.ndarray:
+    """One soliton on its way: most points are quiet most of the time."""
+    x, t = np.arange(points) * 40 / points, 0.05 * np.arange(200)[:, None]
+    near = (x - 5 - t + 20) % 40 - 20
+    return np.asarray(1 / np.cosh(near) ** 2)
+
+
 L96, BURGERS = _lorenz96(1500, 24), _burgers(48)
 
 
@@ -254,6 +261,7 @@ L96, BURGERS = _lorenz96(1500, 24), _burgers(48)
         (_heat(10, 30), False),
         (_heat(10, 300), False),
         (_nonlinear_wave(400), True),
+        (_pulse(200), True),
     ],
 )
 def test_points_of_fields_are_found_and_their_edges(data: object, is_ring: bool) -> None:

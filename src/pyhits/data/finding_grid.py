@@ -112,13 +112,14 @@ def _looked_at(rows: Rows, grid: Grid) -> FoundGrid | None:
         others.append(LocalMap.fit(rows, other, 1, rng).error(other, rng))
         if not error < _OF_OTHER_ORDERS * others[-1]:
             return None
-    alone = together = 0.0
+    alone = together = whole = 0.0
     for k in rng.choice(len(columns), _COLUMNS):
         one = columns[[k]]
-        alone += LocalMap.fit(rows, one, 1, rng).error(one, rng)
-        together += shared.error(one, rng)
+        alone += LocalMap.fit(rows, one, 1, rng).squares(one, rng)[0]
+        missed, size = shared.squares(one, rng)
+        together, whole = together + missed, whole + size
     # Single columns of few modes are exact linear maps of anything.
-    if not together < _OF_SINGLE_COLUMNS * alone + _EXACT * min(others) * _COLUMNS:
+    if not together < _OF_SINGLE_COLUMNS * alone + _EXACT * min(others) * whole:
         return None
     return FoundGrid(grid, error, min(others))
 
@@ -148,7 +149,7 @@ def find_edges(data: Trajectories, grid: Grid) -> tuple[bool | None, ...]:
         near = Neighbours.within(grid, _REACH if grid.n_axes == 1 else _REACH - 1, rows)
         inner = near.columns(_points(grid, near.reach, rng))
         fitted = LocalMap.fit(rows, inner, grid.n_channels, rng)
-        error = fitted.error(inner, rng)
+        error = fitted.squares(inner, rng)[0]
         for axis in range(grid.n_axes):
             if found[axis] is None and near.reach[axis] > 0:
                 found[axis] = _is_ring(fitted, near, axis, error, rng)
@@ -159,17 +160,17 @@ def find_edges(data: Trajectories, grid: Grid) -> tuple[bool | None, ...]:
 def _is_ring(
     fitted: LocalMap, near: Neighbours, axis: int, error: float, rng: np.random.Generator
 ) -> bool | None:
-    """Compare errors across a seam with those inside, and across a seam that is none."""
+    """Compare squares of errors across a seam with those inside, and across one that is none."""
     half = near.grid.shape[axis] // 2
     lengths = list(near.grid.shape)
     across = _points(near.grid, near.reach, rng)
     reach = int(near.reach[axis])
     offset = rng.integers(-reach, reach, size=len(across))
     across[:, axis] = offset % lengths[axis]
-    seam = fitted.error(near.columns(across), rng)
+    seam, _ = fitted.squares(near.columns(across), rng)
     lengths[axis] = half
     across[:, axis] = offset % half
-    false = fitted.error(near.columns(across, lengths), rng)
+    false, _ = fitted.squares(near.columns(across, lengths), rng)
     if not false > _TOLD * error:
         return None
     return bool(seam < np.sqrt(error * false))

@@ -204,11 +204,16 @@ class LocalMap:
 
     def error(self, columns: np.ndarray, rng: np.random.Generator) -> float:
         """Return the mean square error of increments as a share of theirs, on other rows."""
+        missed, whole = self.squares(columns, rng)
+        return missed / whole if whole > 0 else 0.0
+
+    def squares(self, columns: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+        """Return the sums of squares of what is missed of increments and of these, on other rows."""
         times = rng.choice(self.rows.measured, _MEASURED)
         some = columns[rng.integers(len(columns), size=_MEASURED)]
         terms, targets = _design(self.rows, times, some, self.n_channels)
-        missed, whole = np.square(targets - terms @ self.weights).sum(), np.square(targets).sum()
-        return float(missed / whole) if whole > 0 else 0.0
+        missed = targets - terms @ self.weights
+        return float(np.square(missed).sum()), float(np.square(targets).sum())
 
 
 def _design(
