@@ -208,7 +208,7 @@ class LocalMap:
         return missed / whole if whole > 0 else 0.0
 
     def squares(self, columns: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-        """Return the sums of squares of what is missed of increments and of these, on other rows."""
+        """Return the sums of squares of what is missed of increments, and of these."""
         times = rng.choice(self.rows.measured, _MEASURED)
         some = columns[rng.integers(len(columns), size=_MEASURED)]
         terms, targets = _design(self.rows, times, some, self.n_channels)
