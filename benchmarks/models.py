@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -12,19 +11,14 @@ from torch import nn
 
 import pyhits
 from benchmarks.problem import SCALES, training_data
-from benchmarks.timing import THREADS, compare
+from benchmarks.timing import THREADS
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet, ScaledNet
 from pyhits.hierarchy import resolution
 from pyhits.hierarchy.stages import stages
 
-#: Shape of the nets in the plain hierarchy and in the dense one.
+#: Shape of the nets in the plain hierarchy.
 HIDDEN = (64, 64, 64)
-
-#: States that one evaluation of the dense hierarchy's finest flow map returns, and the highest
-#: degree and one-step error of its polynomial: enough for the error aimed at, and cheaper than the
-#: default's, which are as exact as float32.
-OUTPUTS, DEGREE, ONE_STEP_ERROR = 16, 9, 1e-7
 
 
 @functools.cache
@@ -46,21 +40,10 @@ def plain(quick: bool) -> pyhits.HiTS:
 
 
 @functools.cache
-def dense(quick: bool) -> pyhits.HiTS:
-    """Return the hierarchy whose finest flow map gives several states an evaluation.
-
-    The default recipe but for degree and target, on 800 trajectories; quick mode fits fewer scales.
-    """
-    sizes = [s for s in SCALES if s >= OUTPUTS]
-    model = pyhits.HiTS(
-        [OUTPUTS, 64, 256, 1024] if quick else sizes,
-        flow_map=pyhits.Auto(dense=OUTPUTS, polynomial_degree=DEGREE),
-        training=pyhits.Training(target_error=ONE_STEP_ERROR),
-        n_jobs=THREADS,
-        random_state=0,
-        verbose=False,
-    )
-    return model.fit(training_data(800), validation=training_data(320, seed=2))
+def default(quick: bool) -> pyhits.HiTS:
+    """Return what defaults make of 800 trajectories, in quick mode of 200."""
+    model = pyhits.HiTS(n_jobs=THREADS, random_state=0, verbose=False)
+    return model.fit(training_data(200 if quick else 800), validation=training_data(320, seed=2))
 
 
 def untrained(dimension: int, width: int, sizes: tuple[int, ...]) -> dict[int, FlowMap]:
@@ -100,28 +83,3 @@ def coupled(model: pyhits.HiTS, step_sizes: Sequence[int] | None = None) -> dict
     """Return the flow maps that a model's forecasts use, by default those it has selected."""
     chosen = model.selection_.step_sizes if step_sizes is None else step_sizes
     return {size: model.flow_maps_[size] for size in chosen}
-
-
-def fastest(model: pyhits.HiTS, largest_mse: float) -> tuple[int, ...]:
-    """Return the fastest coupling whose error on validation data is small enough.
-
-    The finest scales up to any other, and the finest with one other alone, are tried. If no
-    coupling is good enough it is the selected one.
-    """
-    data = training_data(320, seed=2)
-    truth, n_steps = data.to_array(), int(data.lengths[0]) - 1
-    sizes = sorted(model.flow_maps_)
-    tried = {tuple(sizes[: k + 1]) for k in range(len(sizes))} | {(sizes[0], s) for s in sizes[1:]}
-    found = {}
-    for chosen in sorted(tried):
-        states = _forecast(model, data.initial_states, n_steps, chosen)
-        if np.mean(np.square(states[:, 1:] - truth[:, 1:])) <= largest_mse:
-            found[chosen] = partial(_forecast, model, data.initial_states, n_steps, chosen)
-    timings = compare(found, repeats=5, warmups=0)
-    return min(timings, key=lambda c: timings[c].median, default=model.selection_.step_sizes)
-
-
-def _forecast(
-    model: pyhits.HiTS, states: np.ndarray, n_steps: int, chosen: tuple[int, ...]
-) -> np.ndarray:
-    return model.forecast(states, n_steps, step_sizes=chosen, on_divergence="return")

@@ -118,9 +118,13 @@ class Forecaster:
     @property
     def chunk(self) -> int:
         """Trajectories stepped at once."""
+        return self._chunk_of(splines=self.engine is None or self.at is not None)
+
+    def _chunk_of(self, *, splines: bool) -> int:
+        """Return how many trajectories take so much memory, with splines of SciPy or without."""
         d = len(self.scaling.mean_)
         bytes_each = self.stepper.dtype.itemsize * (d + self._n_inputs) * self._n_filled
-        if self._positions is not None:
+        if self._positions is not None and splines:
             # A spline's four coefficients an interval, and its values, all in float64.
             bytes_each += 8 * d * (5 * self._n_filled + 2 * self.n_times)
         if self.encoder is not None:
@@ -215,10 +219,15 @@ class Forecaster:
         self._restore_starts(rows[:, -1], out)
         return lost
 
-    @torch.inference_mode()
     def _scaled(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
         if self.engine is not None and self._at_once(starts, out, self.engine):
             return None
+        few = self._chunk_of(splines=True)
+        parts = (slice(k, k + few) for k in range(0, len(starts), few))
+        return Lost.together([self._stepped(starts[p], out[p], first + p.start) for p in parts])
+
+    @torch.inference_mode()
+    def _stepped(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
         n, d = starts.shape
         result, stepper = torch.from_numpy(out), self.stepper
         # Where nothing lies between, states are filled in where they are to be in the end.
