@@ -5,10 +5,16 @@ extra torch steps them, with equal results up to rounding.
 """
 
 from functools import cache
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
+
+#: Older versions of llvmlite optimise in another way.
+_OLDEST = (0, 44)
 
 
 @cache
 def is_installed() -> bool:
     """Whether the extra ``fast`` is there."""
-    return find_spec("llvmlite") is not None
+    try:
+        return tuple(map(int, version("llvmlite").split(".")[:2])) >= _OLDEST
+    except (PackageNotFoundError, ValueError):
+        return False
