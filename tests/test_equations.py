@@ -1,7 +1,9 @@
 """Flow maps that integrate equations on periodic grids: schemes, fits, files, whole fits."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pyhits
 from pyhits.data.grid import Grid
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import EquationMap, bare
+from pyhits.flowmaps.equations.edges import KINDS, Edges, find_edges
 from pyhits.flowmaps.equations.equation import Equation, Scheme
 from pyhits.flowmaps.equations.fit import EquationFit
 from pyhits.flowmaps.equations.terms import Terms, library
@@ -35,7 +38,7 @@ def smooth(n: int, seed: int = 0, points: int = N, waves: int = 4) -> np.ndarray
 
 
 def ks_map(substeps: int = 1, order: int = 4) -> EquationMap:
-    return EquationMap.of((N,), 1, KS, Scheme(substeps, order), KS_VALUES)
+    return EquationMap.of(Edges.rings((N,), 1), KS, Scheme(substeps, order), KS_VALUES)
 
 
 def recordings(flow_map: EquationMap, starts: np.ndarray, n_steps: int) -> np.ndarray:
@@ -87,7 +90,7 @@ def test_schemes_converge_with_their_order(order):
 def test_linear_equations_are_exact_in_one_step():
     terms = Terms((FIRST, SECOND), (), ())
     values = torch.tensor([[0.7, 0.2]], dtype=torch.float64)
-    one = EquationMap.of((N,), 1, terms, Scheme(), values)
+    one = EquationMap.of(Edges.rings((N,), 1), terms, Scheme(), values)
     x = 2 * np.pi * np.arange(N) / N
     unit = 2 * np.pi / N * 2 / np.pi
     found = recordings(one, np.sin(3 * x)[None], 1)[0, -1]
@@ -98,7 +101,9 @@ def test_linear_equations_are_exact_in_one_step():
 def test_a_constant_is_a_product_of_nothing() -> None:
     terms = Terms((NONE,), (), ((NONE, ()),))
     values = torch.tensor([[-0.5, 1.0]], dtype=torch.float64)
-    found = recordings(EquationMap.of((N,), 1, terms, Scheme(), values), np.zeros((2, N)), 1)
+    found = recordings(
+        EquationMap.of(Edges.rings((N,), 1), terms, Scheme(), values), np.zeros((2, N)), 1
+    )
     np.testing.assert_allclose(found[:, -1], 2 * (1 - np.exp(-0.5)), rtol=1e-12)
 
 
@@ -106,7 +111,7 @@ def test_what_the_data_leave_empty_does_not_grow() -> None:
     """Of a single wave the linear part is known at one wavenumber: nothing tells of the others."""
     wave = np.sin(0.2 * np.arange(60)[:, None] + 2 * np.pi * np.arange(37) / 37)
     model = pyhits.HiTS(random_state=0, verbose=False).fit(wave[:50], grid="ring")
-    assert isinstance(model.flow_maps_[1], EquationMap)
+    assert isinstance(bare(model.flow_maps_[1]), EquationMap)
     ahead = np.asarray(model.forecast(wave[49], n_steps=1000))
     expected = np.sin(0.2 * np.arange(49, 1050)[:, None] + 2 * np.pi * np.arange(37) / 37)
     np.testing.assert_allclose(ahead.reshape(expected.shape), expected, atol=1e-6)
@@ -125,7 +130,7 @@ def test_fits_find_the_terms_and_their_coefficients(fields, kind):
     before, after = (
         torch.from_numpy(x.reshape(-1, N).copy()) for x in (fields[:, :-1], fields[:, 1:])
     )
-    fit = EquationFit((N,), 1, before, after)
+    fit = EquationFit(Edges.rings((N,), 1), before, after)
     found = fit.solve(library(1, 1, 2, 2, kind=kind), Scheme())
     # Products of derivatives have other aliases than the data.
     assert found.error < (1e-9 if kind == "fluxes" else 1e-2)
@@ -137,12 +142,12 @@ def test_fits_find_the_terms_and_their_coefficients(fields, kind):
 
 
 def test_weights_learn_an_integrator_that_is_none_of_the_schemes():
-    weights = list(ks_map(1, 2)._prepared()[1].outer)
+    weights = list(ks_map(1, 2)._prepared()[2].outer)
     other = torch.stack([weights[0], 0.9 * weights[1], 1.3 * weights[2]])
-    maker = EquationMap.of((N,), 1, KS, Scheme(1, 2), KS_VALUES, other)
+    maker = EquationMap.of(Edges.rings((N,), 1), KS, Scheme(1, 2), KS_VALUES, other)
     data = recordings(maker, 0.3 * smooth(12, waves=12), 8)
     before, after = (torch.from_numpy(x.reshape(-1, N).copy()) for x in (data[:, :-1], data[:, 1:]))
-    fit = EquationFit((N,), 1, before, after)
+    fit = EquationFit(Edges.rings((N,), 1), before, after)
     plain = fit.solve(library(1, 1, 2, 2, kind="fluxes"), Scheme(1, 2))
     learned = fit.weighted(plain)
     assert learned.error < 1e-6 < plain.error
@@ -165,7 +170,9 @@ def test_rings_of_neighbours_are_found():
         rows.append(x)
     data = np.stack(rows, axis=1)
     before, after = (torch.from_numpy(v.reshape(-1, n).copy()) for v in (data[:, :-1], data[:, 1:]))
-    found = EquationFit((n,), 1, before, after).solve(library(1, 1, 2, 2, kind="shifts"), Scheme())
+    found = EquationFit(Edges.rings((n,), 1), before, after).solve(
+        library(1, 1, 2, 2, kind="shifts"), Scheme()
+    )
     assert found.error < 1e-5
 
 
@@ -180,7 +187,7 @@ def test_a_plane_turns_with_its_stream_function():
         (((DERIVATIVE, 0, 0), (1, 2)), ((DERIVATIVE, 0, 0), (0, 3))),
     )
     values = torch.tensor([[nu, nu, 0.3, -0.3]], dtype=torch.float64)
-    maker = EquationMap.of(shape, 1, terms, Scheme(2, 4), values)
+    maker = EquationMap.of(Edges.rings(shape, 1), terms, Scheme(2, 4), values)
     rng = np.random.default_rng(1)
     k = np.abs(np.fft.fftfreq(16) * 16)
     low = (k[:, None] < 4) & (k < 4)
@@ -189,7 +196,7 @@ def test_a_plane_turns_with_its_stream_function():
     before, after = (
         torch.from_numpy(x.reshape(-1, 256).copy()) for x in (data[:, :-1], data[:, 1:])
     )
-    fit = EquationFit(shape, 1, before, after)
+    fit = EquationFit(Edges.rings(shape, 1), before, after)
     found = fit.solve(library(2, 1, 2, 1, kind="stream"), Scheme(2, 4))
     assert found.error < 1e-6
 
@@ -221,7 +228,7 @@ def test_parts_that_do_not_fit_are_refused(change):
 
 def test_equations_without_a_grid_are_refused_with_what_to_do():
     data = pyhits.Trajectories(np.cumsum(np.random.default_rng(0).normal(size=(40, 2)), axis=0))
-    with pytest.raises(ArgumentError, match="periodic grid"):
+    with pytest.raises(ArgumentError, match="fields on a grid"):
         pyhits.HiTS(flow_map="equation", verbose=False).fit(data)
 
 
@@ -257,3 +264,71 @@ def test_coarse_scales_take_the_terms_of_the_finest(fields: np.ndarray) -> None:
     for _ in range(4):
         one_by_one = fine.double()(one_by_one)
     np.testing.assert_allclose(coarse.double()(starts), one_by_one, atol=1e-3)
+
+
+def between_walls(n_runs: int, n_steps: int, odd: bool, seed: int = 0) -> np.ndarray:
+    """Return u_t = u_xx / 50 + u - u^3 (odd: - (u^2)_x / 4) by small steps of the continuation."""
+    terms = Terms((NONE, SECOND), ((0, NONE),), ((NONE, (0, 0, 0)),))
+    values = torch.tensor([[0.1, 1.0, -0.1]], dtype=torch.float64)
+    if odd:
+        terms = Terms((SECOND,), ((0, NONE),), ((FIRST, (0, 0)),))
+        values = torch.tensor([[1.0, -0.1]], dtype=torch.float64)
+    x = (np.arange(N) + 0.5) * np.pi / N
+    rng = np.random.default_rng(seed)
+    waves = np.stack([(np.sin if odd else np.cos)(k * x) for k in range(1, 5)])
+    starts = 0.5 * rng.normal(size=(n_runs, 4)) @ waves
+    doubled = np.concatenate([starts, (-1 if odd else 1) * starts[:, ::-1]], axis=1)
+    maker = EquationMap.of(Edges.rings((2 * N,), 1), terms, Scheme(4, 4), values)
+    return recordings(maker, doubled, n_steps)[:, :, :N]
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_fields_between_walls_follow_an_equation(odd: bool, tmp_path: Path) -> None:
+    data = between_walls(12, 12, odd) + (0.7 if odd else 0.0)
+    model = pyhits.HiTS(flow_map="equation", step_sizes=[1], random_state=0, verbose=False)
+    model.fit(data[:9], grid="line")
+    found = bare(model.flow_maps_[1])
+    assert isinstance(found, EquationMap)
+    assert found.edges.kinds == ("halfway",)
+    assert found.edges.odd == ((odd,),)
+    ahead = np.asarray(model.forecast(data[9:, 0], n_steps=12)).reshape(data[9:].shape)
+    np.testing.assert_allclose(ahead, data[9:], atol=1e-3)
+    again = pyhits.load(model.save(tmp_path / "m.safetensors"))
+    later = np.asarray(again.forecast(data[9:, 0], n_steps=12)).reshape(ahead.shape)
+    assert np.array_equal(later, ahead)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("odd", [False, True])
+def test_continuations_are_periodic_and_come_back(kind: str, odd: bool) -> None:
+    if (kind == "beyond") > odd or (kind == "ring" and odd):
+        return
+    n = 12
+    place = {"ring": 0.0, "halfway": 0.5, "at points": 0.0, "beyond": 1.0}[kind]
+    walls = {"ring": n / 2, "halfway": n, "at points": n - 1, "beyond": n + 1}[kind]
+    x = (np.arange(n) + place) * np.pi / walls
+    wave = np.sin(2 * x) if odd else np.cos(2 * x)
+    edges = Edges((n,), (kind,), ((odd,),), torch.tensor([0.3], dtype=torch.float64))
+    fields = torch.from_numpy(wave[None, None] + 0.3 * odd)
+    if not odd:
+        edges = replace(edges, level=torch.zeros(1, dtype=torch.float64))
+    on_ring = edges.continued(fields)
+    assert on_ring.shape[-1:] == edges.periodic
+    assert int((torch.fft.rfft(on_ring).abs() > 1e-9).sum()) == 1
+    assert torch.allclose(edges.between(on_ring), fields, atol=1e-12)
+    if kind != "ring":
+        waves = np.stack([(np.sin if odd else np.cos)(k * x) for k in range(1, 4)])
+        some = np.random.default_rng(0).normal(size=(9, 3)) @ waves + 0.3 * odd
+        seen = find_edges(torch.from_numpy(some[:, None]), [False], torch.zeros(1).double())
+        assert (seen.kinds, seen.odd) == (edges.kinds, edges.odd)
+        assert torch.allclose(seen.level, edges.level, atol=2e-2)
+
+
+def test_terms_that_mirror_images_do_not_share_are_left_out() -> None:
+    terms = library(1, 1, 2, 1, kind="derivatives")
+    for odd, kept in ((False, 1), (True, 0)):
+        edges = Edges((N,), ("halfway",), ((odd,),), torch.zeros(1))
+        allowed = edges.allowed(terms)
+        assert {o[1] % 2 for o in allowed.linear} == {0}
+        orders = [sum(allowed.features[f][1][1] for f in of) for _, of in allowed.products if of]
+        assert {order % 2 for order in orders} == {1 - kept}

@@ -14,6 +14,7 @@ from pyhits import plots
 from pyhits.encoders import POD, Standardise
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import EquationMap
+from pyhits.flowmaps.equations.edges import Edges
 from pyhits.flowmaps.equations.equation import Scheme
 from pyhits.flowmaps.equations.terms import Terms
 from pyhits.numerics.fourier import DERIVATIVE
@@ -64,7 +65,7 @@ def test_a_field_says_its_equation_in_the_units_of_the_user() -> None:
     product = torch.tensor([[-dt / (2 * unit) * scale]], dtype=torch.float64)
     terms = Terms((second, first), ((0, none),), ((first, (0, 0)),))
     values = torch.cat([linear, product], dim=1)
-    flow_map = EquationMap.of((n,), 1, terms, Scheme(1, 4), values)
+    flow_map = EquationMap.of(Edges.rings((n,), 1), terms, Scheme(1, 4), values)
     grid = pyhits.Grid((n,), axes=["x"], spacing=h, periodic=True)
     data = pyhits.Trajectories(np.random.default_rng(0).random((5, n)), dt, grid=grid)
     scaling = Standardise(channels=1).set_statistics(np.full(n, mean), np.full(n, scale))

@@ -74,6 +74,8 @@ class Increments:
         Coordinates whose changes need not be found.
     finer : Finer, optional
         What the finest scale has come to.
+    zero : array, shape (d,), optional
+        A state that is 0 in the user's units, encoded; by default 0.
 
     Attributes
     ----------
@@ -88,8 +90,10 @@ class Increments:
         grid: Grid | None = None,
         moves: Moves | None = None,
         finer: Finer | None = None,
+        zero: np.ndarray | None = None,
     ) -> None:
         self.grid, self.finer = grid, finer
+        self.zero = np.zeros(states.shape[1]) if zero is None else zero
         self.states = torch.from_numpy(np.ascontiguousarray(states, dtype=np.float64))
         self.changes = torch.from_numpy(np.ascontiguousarray(changes, dtype=np.float64))
         self.dimension = states.shape[1]
@@ -105,8 +109,9 @@ class Increments:
         """Return at most ``count`` of them, evenly chosen."""
         some = evenly(len(self), count)
         return Increments(
-            self.states.numpy()[some], self.changes.numpy()[some], self.grid, self.moves, self.finer
-        )
+            self.states.numpy()[some], self.changes.numpy()[some],
+            self.grid, self.moves, self.finer, self.zero,
+        )  # fmt: skip
 
     @cached_property
     def mean(self) -> Tensor:

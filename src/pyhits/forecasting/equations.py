@@ -73,6 +73,7 @@ def _of_field(model: FittedModel, flow_map: EquationMap, size: int) -> str:
     names = ["u"] if grid.channels == ("value",) else list(grid.channels)
     every = model.scaling.mean_, model.scaling.scale_
     mean, scale = (values[: grid.n_channels] for values in every)
+    mean = mean + scale * flow_map.edges.level.numpy()  # what fields between walls turn around
     text = _Field(grid, names, mean, scale)
     lines = [
         _written(f"d{name}/dt", text.terms(flow_map, c, size * model.dt))

@@ -133,8 +133,8 @@ class FormSearch:
         if not self.best:
             names = " or ".join(family.kind for family in self.families)
             raise ArgumentError(
-                f"flow_map={names!r} is for fields on a periodic grid, one state a step, without "
-                "inputs; give grid=... if the data are such, or leave flow_map out."
+                f"flow_map={names!r} is for fields on a grid, one state a step, without inputs; "
+                "give grid=... if the data are such, or leave flow_map out."
             )
         return min(self.best.values(), key=lambda scored: scored.score)
 
@@ -301,7 +301,8 @@ def increments(windows: WindowSampler, most: int, finer: Finer | None = None) ->
     if windows.n_inputs:
         changes[..., -windows.n_inputs :] = 0.0
     changes = changes.swapaxes(0, 1).reshape(len(rows), -1)
-    return Increments(found[0], changes, windows.grid, windows.moves(rows), finer)
+    zero = windows.encoder.transform(np.zeros((1, windows.values.shape[1])))[0]
+    return Increments(found[0], changes, windows.grid, windows.moves(rows), finer, zero)
 
 
 def _splits(

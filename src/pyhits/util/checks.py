@@ -117,7 +117,7 @@ def check_row_length(n_features: int, *, is_field: bool, asked: bool) -> None:
         "pod=64 --encoder standardise=common, in Python encoder=[POD(64), "
         "Standardise(common=True)], or as many modes as you think, or as there are rows; "
         "encoder=[] takes rows as they are, as far as there is memory."
-        + (" Fields on a periodic grid: flow_map='equation' takes any." if is_field else "")
+        + (" Fields on a grid: flow_map='equation' takes any." if is_field else "")
     )
 
 

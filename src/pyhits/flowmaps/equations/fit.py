@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyhits.data.stretches import evenly
+from pyhits.flowmaps.equations.edges import Edges
 from pyhits.flowmaps.equations.equation import Equation, Scheme
 from pyhits.flowmaps.equations.guess import approximate_columns, guesses
 from pyhits.flowmaps.equations.pairs import Pairs
@@ -35,9 +37,9 @@ _DAMPING, _LEAST_DAMPING, _HARDER, _TRIES = 1e-10, 1e-14, 100.0, 6
 #: By how much all terms that are dropped may raise the error, and the error that rounding has.
 _DROP, _ROUNDING = 1.02, 1e-10
 
-#: Numbers in the fields that coefficients are solved on, at most: while there are many, and when
-#: those that are not needed are dropped; but for some fields at least.
-_NUMBERS, _NUMBERS_IN_THE_END, _LEAST_FIELDS = 1 << 14, 1 << 17, 3
+#: Numbers in the fields that coefficients are solved on, at most: while there are many, when those
+#: that are not needed are dropped, and for weights; but for some fields at least.
+_NUMBERS, _NUMBERS_IN_THE_END, _NUMBERS_OF_ALL, _LEAST_FIELDS = 1 << 14, 1 << 17, 1 << 22, 3
 
 #: Error from which on an equation of many terms is none of the data, and is not refined.
 _HOPELESS = 0.5
@@ -45,6 +47,9 @@ _HOPELESS = 0.5
 #: Part of the fields by which a difference changes them, about, and the most that it changes a
 #: coefficient.
 _DIFFERENCE, _MOST_DIFFERENT = 1e-6, 1e-2
+
+#: Order of the linear terms that are tried alone, where more of the changes than a part is left.
+_LOW, _SMALL = 2, 1e-3
 
 #: Coefficients whose exact derivatives are affordable before some are dropped.
 _MOST_EXACT = 32
@@ -61,31 +66,47 @@ class EquationFit:
 
     Parameters
     ----------
-    shape : tuple of int
-    channels : int
+    edges : Edges
+        Of the grid.
     states, later : Tensor, shape (n, d)
-        Rows, and those one step later, float64.
+        Rows, and those one step later, float64; evenly chosen ones of them are fitted to.
     clock : Clock, optional
         No step is begun after it.
     """
 
     def __init__(
         self,
-        shape: tuple[int, ...],
-        channels: int,
+        edges: Edges,
         states: Tensor,
         later: Tensor,
         clock: Clock = UNLIMITED,
     ) -> None:
-        self.shape, self.channels, self.clock = shape, channels, clock
-        self.every = Pairs.of(states, later, shape, channels)
-        each = channels * math.prod(shape)
+        self.edges, self.clock = edges, clock
+        self.shape, self.channels = edges.periodic, len(edges.level)
+        each = self.channels * math.prod(self.shape)
+        chosen = evenly(len(states), max(_LEAST_FIELDS, _NUMBERS_OF_ALL // each))
+        both = (
+            edges.continued(rows[chosen].view(-1, *edges.shape, self.channels).movedim(-1, 1))
+            for rows in (states, later)
+        )
+        self.every = Pairs.of(*both)
         self.few = self.every.spread(max(_LEAST_FIELDS, _NUMBERS // each))
         self.pairs = self.every.spread(max(_LEAST_FIELDS, _NUMBERS_IN_THE_END // each))
         self.size = max(float((later - states).square().mean().sqrt()), 1e-300)
 
     def solve(self, terms: Terms, scheme: Scheme) -> Solution:
-        """Return the terms that are needed, and their coefficients."""
+        """Return the terms that are needed, and their coefficients.
+
+        Where much is left, linear terms of low order are tried alone: of long waves higher ones are
+        hardly told, and what is found for these may let short waves grow without end.
+        """
+        found = self._solved(terms, scheme)
+        lower = terms.up_to(_LOW)
+        if found.error < _SMALL or lower == terms:
+            return found
+        return min(found, self._solved(lower, scheme), key=lambda one: one.error)
+
+    def _solved(self, terms: Terms, scheme: Scheme) -> Solution:
         equation = self._equation(terms, scheme)
         found = [self._rated(equation, self.few, x) for x in guesses(equation, self.few)]
         best = min(found, key=lambda one: one.error)

@@ -1,4 +1,4 @@
-"""A flow map that integrates an equation on a periodic grid, whose coefficients are learned."""
+"""A flow map that integrates an equation on a grid, whose coefficients are learned."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pyhits.flowmaps.base import MOST, FlowMap, register
+from pyhits.flowmaps.equations.edges import BEYOND, KINDS, Edges, periodic_length
 from pyhits.flowmaps.equations.equation import DEALIASED, TWO_THIRDS, Equation, Scheme
 from pyhits.flowmaps.equations.terms import Terms
 from pyhits.numerics.exponential import ExponentialSteps
@@ -35,8 +36,9 @@ _SCHEME: dict[str, Schema] = {
 class EquationMap(FlowMap):
     """``x + (Phi(x) - x)`` where Phi integrates a partial differential equation over one step.
 
-    The equation is the same at every point of a periodic grid: a linear part, exact in Fourier
-    space, and products of derivatives or of neighbours, by exponential Runge-Kutta.
+    The equation is the same at every point of a grid: a linear part, exact in Fourier space, and
+    products of derivatives or of neighbours, by exponential Runge-Kutta. Between walls it steps
+    the field's even or odd continuation beyond them.
 
     Parameters
     ----------
@@ -52,6 +54,8 @@ class EquationMap(FlowMap):
     weighted : bool
         The scheme's weights, which follow from the linear part, are learned as well, one by one for
         each wavenumber: what made the data may have integrated in another way.
+    kinds, odd : sequences, optional
+        As :class:`~pyhits.flowmaps.equations.edges.Edges` has them; by default all axes are rings.
     """
 
     schema: ClassVar[Schema] = Record(
@@ -65,12 +69,17 @@ class EquationMap(FlowMap):
                 Record({"operator": _OPERATOR, "factors": Many(Whole(0, 1000), 0, 8)}), 0, 10_000
             ),
             **_SCHEME,
-        }
+        },
+        {
+            "kinds": Many(Text(choices=KINDS), 1, 3),
+            "odd": Many(Many(Flag(), 1, 10_000), 1, 3),
+        },
     )
 
     linear_coefficients: Tensor
     coefficients: Tensor
     weights: Tensor
+    level: Tensor
 
     def __init__(
         self,
@@ -86,9 +95,14 @@ class EquationMap(FlowMap):
         kept: float = TWO_THIRDS,
         seen: float = 1.0,
         weighted: bool = False,
+        kinds: Sequence[str] | None = None,
+        odd: Sequence[Sequence[bool]] | None = None,
     ) -> None:
         super().__init__(dimension)
         self.shape, self.channels = tuple(shape), channels
+        rings = Edges.rings(shape, channels)
+        self.kinds = rings.kinds if kinds is None else tuple(kinds)
+        self.odd = rings.odd if odd is None else tuple(map(tuple, odd))
         self.terms = Terms(
             tuple(tuple(o) for o in linear),
             tuple((f["channel"], tuple(f["operator"])) for f in features),
@@ -99,15 +113,16 @@ class EquationMap(FlowMap):
         self.register_buffer("linear_coefficients", torch.zeros(channels, len(linear)))
         self.register_buffer("coefficients", torch.zeros(channels, len(products)))
         if weighted:
-            n = _N_WEIGHTS[order]
-            self.register_buffer("weights", torch.zeros(n, channels, *half_shape(shape), 2))
-        self._ready: tuple[Equation, ExponentialSteps] | None = None
+            n, transform = _N_WEIGHTS[order], half_shape(_periodic(self.kinds, shape))
+            self.register_buffer("weights", torch.zeros(n, channels, *transform, 2))
+        if self.kinds != rings.kinds:
+            self.register_buffer("level", torch.zeros(channels))
+        self._ready: tuple[Edges, Equation, ExponentialSteps] | None = None
 
     @classmethod
     def of(
         cls,
-        shape: Sequence[int],
-        channels: int,
+        edges: Edges,
         terms: Terms,
         scheme: Scheme,
         values: Tensor,
@@ -117,34 +132,42 @@ class EquationMap(FlowMap):
 
         Parameters
         ----------
-        shape, channels, terms, scheme
+        edges, terms, scheme
         values : Tensor, shape (channels, n_linear + n_products)
         weights : Tensor, complex, shape (n_weights, channels, *transform), optional
         """
-        config = _config(shape, channels, terms, scheme) | {"weighted": weights is not None}
-        made = cls(math.prod(shape) * channels, **config).double()
+        config = _config(edges, terms, scheme) | {"weighted": weights is not None}
+        made = cls(math.prod(edges.shape) * len(edges.level), **config).double()
         n_linear = len(terms.linear)
         made.linear_coefficients.copy_(values[:, :n_linear])
         made.coefficients.copy_(values[:, n_linear:])
         if weights is not None:
             made.weights.copy_(torch.view_as_real(weights))
+        if not edges.are_rings:
+            made.level.copy_(edges.level)
         return made
+
+    @property
+    def edges(self) -> Edges:
+        """How fields continue beyond the grid."""
+        level = getattr(self, "level", self.linear_coefficients.new_zeros(self.channels))
+        return Edges(self.shape, self.kinds, self.odd, level)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        own = _config(self.shape, self.channels, self.terms, self.scheme)
+        own = _config(self.edges, self.terms, self.scheme)
         return super().config() | own | {"weighted": self.weighted}
 
     @classmethod
     def n_stored(cls, config: dict[str, Any]) -> int:
         """Return how many coefficients and weights there are."""
         terms = len(config["linear"]) + len(config["products"])
+        kinds = config.get("kinds")
         weights = 0
         if config["weighted"]:
-            weights = (
-                2 * _N_WEIGHTS.get(config["order"], 0) * math.prod(half_shape(config["shape"]))
-            )
-        return int(config["channels"] * (terms + weights))
+            shape = config["shape"] if kinds is None else _periodic(kinds, config["shape"])
+            weights = 2 * _N_WEIGHTS.get(config["order"], 0) * math.prod(half_shape(shape))
+        return int(config["channels"] * (terms + weights + (kinds is not None)))
 
     def _check(self) -> None:
         """Raise a ValueError where parts do not fit together."""
@@ -163,6 +186,11 @@ class EquationMap(FlowMap):
             raise ValueError("a product has a factor that is not there")
         if self.scheme.order not in _N_WEIGHTS:
             raise ValueError("its scheme is of an order that is not there")
+        if not len(self.kinds) == len(self.odd) == n_axes or not all(
+            len(of) == self.channels and (kind != BEYOND or all(of))
+            for kind, of in zip(self.kinds, self.odd, strict=False)
+        ):
+            raise ValueError("its edges are not those of its axes and channels")
         if self.weighted and self.scheme.substeps > 1:
             raise ValueError("its weights are those of several substeps")
 
@@ -177,18 +205,19 @@ class EquationMap(FlowMap):
 
     def increment(self, states: Tensor) -> Tensor:
         """Return the changes over one step; ``(n, d)`` to ``(n, d)``."""
-        equation, steps = self._prepared()
-        v = equation.forward(self.fields(states))
+        edges, equation, steps = self._prepared()
+        v = equation.forward(edges.continued(self.fields(states)))
         v = steps(v, lambda w: equation.nonlinear(w, self.coefficients))
-        return equation.back(v).movedim(1, -1).reshape(len(states), -1) - states
+        after = edges.between(equation.back(v))
+        return after.movedim(1, -1).reshape(len(states), -1) - states
 
-    def _prepared(self) -> tuple[Equation, ExponentialSteps]:
+    def _prepared(self) -> tuple[Edges, Equation, ExponentialSteps]:
         """Return what does not change between steps, made anew where coefficients have."""
         if self._ready is None:
-            own = self.linear_coefficients
-            equation = Equation(self.shape, self.channels, self.terms, self.scheme, own)
+            own, edges = self.linear_coefficients, self.edges
+            equation = Equation(edges.periodic, self.channels, self.terms, self.scheme, own)
             weights = torch.view_as_complex(self.weights) if self.weighted else None
-            self._ready = (equation, equation.steps(own, weights))
+            self._ready = (edges, equation, equation.steps(own, weights))
         return self._ready
 
     def _apply(self, *args: Any, **kwargs: Any) -> Self:
@@ -210,12 +239,12 @@ class EquationMap(FlowMap):
     def width(self) -> int:
         """Numbers held for each state while stepping."""
         fields = 2 * len(self.terms.features) + len(self.terms.products) + 6 * self.channels
-        return max(64, math.prod(self.shape) * fields)
+        return max(64, math.prod(self.edges.periodic) * fields)
 
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds of one evaluation, about."""
-        points = math.prod(self.shape)
+        points = math.prod(self.edges.periodic)
         outer = len({o for o, _ in self.terms.products}) * self.channels
         transforms = (len(self.terms.features) + outer) * 3 * max(1, math.log2(points))
         products = sum(len(f) + self.channels for _, f in self.terms.products)
@@ -233,12 +262,17 @@ class EquationMap(FlowMap):
         return f"equation of {len(self.terms.linear) + len(self.terms.products)} terms"
 
 
-def _config(shape: Sequence[int], channels: int, terms: Terms, scheme: Scheme) -> dict[str, Any]:
+def _periodic(kinds: Sequence[str], shape: Sequence[int]) -> tuple[int, ...]:
+    return tuple(map(periodic_length, kinds, shape))
+
+
+def _config(edges: Edges, terms: Terms, scheme: Scheme) -> dict[str, Any]:
+    walls = {"kinds": list(edges.kinds), "odd": [list(of) for of in edges.odd]}
     return {
-        "shape": list(shape),
-        "channels": channels,
+        "shape": list(edges.shape),
+        "channels": len(edges.level),
         "linear": [list(o) for o in terms.linear],
         "features": [{"channel": c, "operator": list(o)} for c, o in terms.features],
         "products": [{"operator": list(o), "factors": list(f)} for o, f in terms.products],
         **asdict(scheme),
-    }
+    } | ({} if edges.are_rings else walls)

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.data.grid import Grid
 from pyhits.flowmaps.base import FlowMap
+from pyhits.flowmaps.equations.edges import Edges, find_edges
 from pyhits.flowmaps.equations.equation import Scheme
 from pyhits.flowmaps.equations.fit import EquationFit
 from pyhits.flowmaps.equations.flowmap import EquationMap
@@ -38,7 +41,7 @@ _ROUGH = 0.02
 @closed_form("equation")
 @dataclass(frozen=True)
 class EquationForm(Form):
-    """An equation on a periodic grid, all but its coefficients.
+    """An equation on a grid, all but its coefficients.
 
     Attributes
     ----------
@@ -69,9 +72,8 @@ class EquationForm(Form):
 
     @classmethod
     def suits(cls, data: Increments) -> bool:
-        """Whether states are fields on a periodic grid, of one output."""
-        grid = data.grid
-        return grid is not None and all(grid.periodic) and data.outputs == 1
+        """Whether states are fields, of one output."""
+        return data.grid is not None and data.outputs == 1
 
     @classmethod
     def search(cls, trials: Trials) -> None:
@@ -114,12 +116,11 @@ class EquationForm(Form):
         """Return the form, with and without weights of its own, and how they step."""
         with torch.inference_mode(False), torch.no_grad():
             plain, learned = self._solutions(data)
-        assert data.grid is not None
         forms: list[Form] = [replace(self, weighted=False, error=plain.error)]
-        maps = [plain.flow_map(data.grid.shape, data.grid.n_channels)]
+        maps = [plain.flow_map(_edges(data))]
         if learned.weights is not None:
             forms.append(replace(self, weighted=True, error=learned.error))
-            maps.append(learned.flow_map(data.grid.shape, data.grid.n_channels))
+            maps.append(learned.flow_map(_edges(data)))
 
         def steps(states: Tensor) -> Tensor:
             return torch.stack([one(x) for one, x in zip(maps, states, strict=True)])
@@ -134,7 +135,7 @@ class EquationForm(Form):
         """Return the flow map with the terms that were found, unless these do worse now."""
         before = found()
         assert isinstance(before, EquationMap)
-        fit = data.once("pairs", lambda: _fit(data))
+        fit = _fit(data)
         plain = fit.refined(before.terms, before.scheme, before.values)
         learned = fit.weighted(plain) if self.weighted else plain
         best = learned if self.weighted else plain
@@ -143,9 +144,8 @@ class EquationForm(Form):
         return self._chosen(data, plain, learned)
 
     def _chosen(self, data: Increments, plain: Solution, learned: Solution) -> FlowMap:
-        assert data.grid is not None
         found = learned if self.weighted else plain
-        return found.flow_map(data.grid.shape, data.grid.n_channels)
+        return found.flow_map(_edges(data))
 
     def _solutions(self, data: Increments) -> tuple[Solution, Solution]:
         """Return the solution with the scheme's weights, and with learned ones if better."""
@@ -153,7 +153,7 @@ class EquationForm(Form):
         def make() -> tuple[Solution, Solution]:
             grid = data.grid
             assert grid is not None
-            fit = data.once("pairs", lambda: _fit(data))
+            fit = _fit(data)
             finer = data.finer
             if self.known and finer is not None and isinstance(finer.flow_map, EquationMap):
                 finest = finer.flow_map
@@ -161,6 +161,7 @@ class EquationForm(Form):
                 plain = fit.refined(finest.terms, scheme, finer.steps * finest.values)
                 return plain, fit.weighted(plain)
             terms = library(grid.n_axes, grid.n_channels, self.degree, self.reach, kind=self.terms)
+            terms = _edges(data).allowed(terms)
             plain = fit.solve(
                 terms, Scheme(self.substeps, self.order, self.dealiased, seen=fit.every.seen)
             )
@@ -170,10 +171,22 @@ class EquationForm(Form):
         return made
 
 
+def _edges(data: Increments) -> Edges:
+    """Return the edges of the grid, between walls as the data show them."""
+    grid = data.grid
+    assert grid is not None
+    zero = torch.from_numpy(np.asarray(data.zero[: grid.n_channels], dtype=np.float64))
+    fields = _fields(data.states, grid)
+    return data.once("edges", lambda: find_edges(fields, grid.periodic, zero))
+
+
+def _fields(rows: Tensor, grid: Grid) -> Tensor:
+    return rows.view(len(rows), *grid.shape, grid.n_channels).movedim(-1, 1)
+
+
 def _fit(data: Increments) -> EquationFit:
-    assert data.grid is not None
     later = data.states + data.changes
-    return EquationFit(data.grid.shape, data.grid.n_channels, data.states, later)
+    return data.once("pairs", lambda: EquationFit(_edges(data), data.states, later))
 
 
 def _try(trials: Trials, form: EquationForm) -> None:
@@ -184,9 +197,11 @@ def _is_rough(data: Increments) -> bool:
     """Whether fields change on the scale of single points."""
     grid = data.grid
     assert grid is not None
-    few = data.changes[:64].view(-1, *grid.shape, grid.n_channels).movedim(-1, 1)
+    edges = _edges(data)
+    few = _fields(data.changes[:64], grid)
+    few = edges.continued(few + edges.level_like(few))
     energy = torch.fft.rfftn(few, dim=tuple(range(2, 2 + grid.n_axes))).abs().square().mean((0, 1))
-    high = energy.movedim(-1, 0)[half_shape(grid.shape)[-1] // 2 :].sum()
+    high = energy.movedim(-1, 0)[half_shape(edges.periodic)[-1] // 2 :].sum()
     return bool(high > _ROUGH * energy.sum())
 
 
@@ -226,9 +241,7 @@ def _without_aliases(best: EquationForm, data: Increments) -> EquationForm | Non
     if best.terms == "shifts" or best.dealiased == "all":
         return None
     found, _ = best._solutions(data)
-    cut = data.once("pairs", lambda: _fit(data)).in_scheme(
-        found, replace(found.scheme, dealiased="all")
-    )
+    cut = _fit(data).in_scheme(found, replace(found.scheme, dealiased="all"))
     return replace(best, dealiased="all") if cut.error < _BETTER * found.error else None
 
 

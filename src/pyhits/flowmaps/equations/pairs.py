@@ -36,12 +36,10 @@ class Pairs:
     after: Tensor
 
     @classmethod
-    def of(cls, states: Tensor, later: Tensor, shape: tuple[int, ...], channels: int) -> Pairs:
-        """Return them from rows ``(n, d)``."""
-        first, last = (
-            x.view(len(x), *shape, channels).movedim(-1, 1).contiguous() for x in (states, later)
-        )
-        return cls(torch.fft.rfftn(first, dim=tuple(range(-len(shape), 0))), last)
+    def of(cls, before: Tensor, after: Tensor) -> Pairs:
+        """Return them from fields ``(n, channels, *shape)`` on a periodic grid."""
+        transformed = torch.fft.rfftn(before, dim=tuple(range(2, before.dim())))
+        return cls(transformed, after.contiguous())
 
     @cached_property
     def seen(self) -> float:

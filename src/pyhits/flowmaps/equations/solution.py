@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pyhits.flowmaps.equations.edges import Edges
 from pyhits.flowmaps.equations.equation import Scheme
 from pyhits.flowmaps.equations.flowmap import EquationMap
 from pyhits.flowmaps.equations.terms import Terms
@@ -31,6 +32,6 @@ class Solution:
     error: float
     weights: Tensor | None = None
 
-    def flow_map(self, shape: tuple[int, ...], channels: int) -> EquationMap:
+    def flow_map(self, edges: Edges) -> EquationMap:
         """Return the flow map, float64."""
-        return EquationMap.of(shape, channels, self.terms, self.scheme, self.values, self.weights)
+        return EquationMap.of(edges, self.terms, self.scheme, self.values, self.weights)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyhits.numerics.fourier import DERIVATIVE, INVERSE, Operator, derivatives, shifts
+from pyhits.numerics.fourier import DERIVATIVE, INVERSE, SHIFT, Operator, derivatives, shifts
 
 #: Orders of derivatives in the linear part of each channel: along one axis, and along several,
 #: where of the fourth order even ones alone are taken.
@@ -30,6 +30,11 @@ class Terms:
     linear: tuple[Operator, ...]
     features: tuple[tuple[int, Operator], ...]
     products: tuple[tuple[Operator, tuple[int, ...]], ...]
+
+    def up_to(self, order: int) -> Terms:
+        """Return the terms without linear derivatives above an order."""
+        low = [a for a, o in enumerate(self.linear) if o[0] == SHIFT or sum(o[1:]) <= order]
+        return self.kept(low, list(range(len(self.products))))
 
     def kept(self, linear: list[int], products: list[int]) -> Terms:
         """Return some of the terms, without the features that they do not need."""
