@@ -232,7 +232,8 @@ def test_couple_writes_another_choice(files: Path, tmp_path: Path) -> None:
     assert model.coupling.how == "speed"
     assert "Coupled step sizes" in done.stderr
     assert len(model.selection.step_sizes) == 1
-    assert run("couple", out, "--selection", "1", "-o", out).exit_code == 0
+    again = run("couple", out, "--selection", "1", "-o", out, "--json")
+    assert json.loads(again.stdout)["selection"]["step_sizes"] == [1]
     assert pyhits.load(out).selection.step_sizes == (1,)
     assert "by speed" not in run("info", out).stdout
     assert run("info", out, "--plot", tmp_path / "front.svg").exit_code == 0
@@ -294,3 +295,31 @@ def test_as_a_module() -> None:
         [sys.executable, "-m", "pyhits", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("pyhits ")
+
+
+def test_data_and_models_are_plotted(files: Path, tmp_path: Path) -> None:
+    for file, kind in (
+        ("test.npz", "portrait"),
+        ("m.safetensors", "auto"),
+        ("m.safetensors", "front"),
+    ):
+        out = tmp_path / f"{kind}.png"
+        done = run("plot", files / file, "--kind", kind, "-o", out)
+        assert done.exit_code == 0, done.output
+        assert out.stat().st_size > 1000
+    done = run("plot", files / "m.safetensors", "--kind", "lines", "-o", tmp_path / "x.png")
+    assert done.exit_code != 0
+    assert "known: auto, scales, front" in " ".join(done.stderr.split())
+
+
+def test_a_fit_ends_with_a_summary_or_json(files: Path, tmp_path: Path) -> None:
+    options = ["--step-sizes", "1", "--flow-map", "polynomial", "--n-jobs", "1", "--json"]
+    done = run("fit", files / "test.npz", *options, "-o", tmp_path / "m.safetensors")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["step_sizes"] == [1]
+    *_, name, error, maps, intervals, _, written = done.stderr.rstrip().splitlines()
+    assert name.startswith("TimeStepper(")
+    assert error.startswith("Error in validation rollouts")
+    assert maps.startswith("Flow maps: polynomial")
+    assert intervals.startswith("Intervals: ")
+    assert written.startswith("Model written")

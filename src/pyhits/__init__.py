@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pyhits.data.trajectories import Trajectories
     from pyhits.errors import PyHiTSError
     from pyhits.evaluation.evaluation import Evaluation
+    from pyhits.explorer import write_explorer
     from pyhits.hits import HiTS
     from pyhits.integrators.hybrid import Hybrid
     from pyhits.integrators.parareal import Parareal
@@ -73,6 +74,7 @@ _HOMES: dict[str, str | None] = {
     "repair": "pyhits.data.repair",
     "systems": None,
     "write": "pyhits.data.files",
+    "write_explorer": "pyhits.explorer",
     "write_report": "pyhits.report",
 }
 
@@ -109,6 +111,7 @@ __all__ = [
     "repair",
     "systems",
     "write",
+    "write_explorer",
     "write_report",
 ]
 

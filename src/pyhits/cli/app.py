@@ -17,10 +17,12 @@ from pyhits.cli import (
     data,
     demo,
     evaluate,
+    explore,
     export,
     fit,
     forecast,
     info,
+    plot,
     reproduce,
 )
 from pyhits.cli.run import Command
@@ -36,6 +38,8 @@ COMMANDS: dict[str, Command] = {
     "forecast": forecast.forecast,
     "evaluate": evaluate.evaluate,
     "backtest": backtest.backtest,
+    "plot": plot.plot,
+    "explore": explore.explore,
     "export": export.export,
     "demo": demo.demo,
     "reproduce": reproduce.reproduce,
@@ -86,7 +90,7 @@ def _app(cls: type[TyperGroup] | None) -> typer.Typer:
         cls=cls,
         help="Learned hierarchical time-steppers: recorded trajectories in, a fast simulator out.",
         no_args_is_help=cls is not None,
-        add_completion=False,
+        add_completion=cls is not None,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )

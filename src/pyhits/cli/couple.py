@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pyhits.cli.models import check_model_name, load_model
-from pyhits.cli.options import Model, Out, coupling, reading_tables
+from pyhits.cli.options import AsJson, Model, Out, coupling, reading_tables
 from pyhits.cli.reading import Files
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.cli.texts import how_to_select
@@ -30,6 +31,7 @@ def couple(
         Path | None,
         typer.Option("--validation", help="Trajectories to choose on, not those of the fit."),
     ] = None,
+    as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -50,3 +52,7 @@ def couple(
         f"model written to {out}",
         verbose=not quiet,
     )
+    if as_json:
+        from pyhits.report.text import facts
+
+        print(json.dumps(facts(loaded), indent=2))

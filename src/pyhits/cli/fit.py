@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,15 @@ import typer
 from pyhits.cli.encoders import EncoderTexts, parse_encoders, snapshot_of
 from pyhits.cli.limits import check_memory
 from pyhits.cli.models import check_model_name
-from pyhits.cli.options import Out, WithoutLast, reading, repairing, settings
+from pyhits.cli.options import (
+    AsJson,
+    Out,
+    WithoutLast,
+    policies,
+    reading,
+    repairing,
+    settings,
+)
 from pyhits.cli.reading import Files
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.cli.texts import part
@@ -22,13 +31,14 @@ if TYPE_CHECKING:
     from pyhits.data.trajectories import Trajectories
 
 
-@command(how_to_read=reading, repairs=repairing, own=settings)
+@command(own=settings, how_to_read=reading, repairs=repairing, finer=policies)
 def fit(
     data: Annotated[Path, typer.Argument(help="Trajectories to train on.")],
     out: Out,
+    own: dict[str, Any],
     how_to_read: dict[str, Any],
     repairs: dict[str, Any],
-    own: dict[str, Any],
+    finer: dict[str, Any],
     validation: Annotated[
         Path | None, typer.Option("--validation", help="Trajectories that choose the scales.")
     ] = None,
@@ -41,10 +51,13 @@ def fit(
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", help="Folder to continue from after a kill.")
     ] = None,
+    as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Train a model on recorded trajectories, a sound or a film, and write it to a file.
+
+    Data and -o are enough: all other options are for those who know better than the defaults.
 
     Example: pyhits fit measured.csv --dt 0.1 -o wake.safetensors
 
@@ -58,6 +71,7 @@ def fit(
     check_model_name(out)
     last = None if without_last is None else part(without_last, "--without-last")
     encoders = parse_encoders(encoder)
+    own = own | finer
     settled = arguments(**{"random_state": 0, **own}, encoder=encoders, verbose=not quiet)
     Settings(**settled)
     files, train = _training_data(Files(how_to_read, repairs, quiet=quiet), data, encoders)
@@ -82,7 +96,11 @@ def fit(
     grid = None if how_to_read.get("grid") == AUTO else how_to_read.get("grid")
     model.fit(train, validation=other, inputs=inputs or None, grid=grid, checkpoint=checkpoint)
     model.save(out)
-    say(f"Model written to {out}", verbose=not quiet)
+    from pyhits.report.text import facts, summary
+
+    say(f"\n{summary(model)}\n\nModel written to {out}", verbose=not quiet)
+    if as_json:
+        print(json.dumps(facts(model), indent=2))
 
 
 def _training_data(files: Files, path: Path, encoders: Any) -> tuple[Files, Trajectories]:

@@ -166,7 +166,8 @@ def reading(*, but: tuple[str, ...] = ()) -> tuple[Panel, ...]:
     """Return the options of :func:`pyhits.read`."""
     from pyhits.data.files import read
 
-    return (Panel("Reading", made_of(read, but=("path", "like", "feature_names", *but))),)
+    made = made_of(read, but=("path", "like", "feature_names", *but))
+    return (Panel("Reading, where the file does not say it itself", made),)
 
 
 def reading_as_a_model() -> tuple[Panel, ...]:
@@ -199,9 +200,8 @@ def repairing() -> tuple[Panel, ...]:
 
 
 def settings() -> tuple[Panel, ...]:
-    """Return the options that are arguments of :class:`~pyhits.HiTS`, or values of its policies."""
+    """Return the options that are arguments of :class:`~pyhits.HiTS`."""
     from pyhits.fit.settings import Settings
-    from pyhits.policies import Nets, Training
 
     own = (
         ("step_sizes", "Step sizes in multiples of dt."),
@@ -221,15 +221,22 @@ def settings() -> tuple[Panel, ...]:
         Option("random_state", int, "Seed of data splits and training; 0 by default.",
                ("--seed", "--random-state")),
     )  # fmt: skip
-    values = (
-        Panel("Flow maps", made_of(Nets, but=("family",))),
-        Panel("Training", made_of(Training, but=("preset",))),
+    return (Panel("What is fitted, where the data are not to decide", made),)
+
+
+def policies() -> tuple[Panel, ...]:
+    """Return the options that are values of the policies of :class:`~pyhits.HiTS`."""
+    from pyhits.policies import Nets, Training
+
+    return (
+        *coupling(),
+        Panel("Flow maps, where defaults do not do", made_of(Nets, but=("family",))),
+        Panel("Training of nets, where defaults do not do", made_of(Training, but=("preset",))),
     )
-    return (Panel("What is fitted", made), *values, *coupling())
 
 
 def coupling() -> tuple[Panel, ...]:
     """Return the options that are values of :class:`~pyhits.Coupling`."""
     from pyhits.policies import Coupling
 
-    return (Panel("Coupling", made_of(Coupling, but=("how",))),)
+    return (Panel("Coupling of scales", made_of(Coupling, but=("how",))),)

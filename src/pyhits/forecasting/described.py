@@ -33,6 +33,19 @@ def text(model: FittedModel) -> str:
     return printable("\n\n".join("\n".join(part) for part in parts))
 
 
+def end_of_fit(model: FittedModel) -> str:
+    """Return what a fit comes to, in a few lines: what was learned, and how good it is."""
+    kinds = sorted({history.flow_map for history in model.history.values()})
+    more = f", and {len(kinds) - 3} more" if len(kinds) > 3 else ""
+    lines = [
+        headline(model),
+        how_good(model),
+        f"Flow maps: {'; '.join(kinds[:3])}{more}. Fitted in {model.seconds:.0f} s.",
+        f"Intervals: {_intervals(model)}.",
+    ]
+    return printable("\n".join(line for line in lines if line))
+
+
 def shown(model: FittedModel) -> str:
     """Return the card that notebooks show."""
     head = ["step size", "flow map", "relative error", "windows", "coupled"]

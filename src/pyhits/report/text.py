@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from pyhits.forecasting.described import stepped_by, text
+from pyhits.forecasting.described import end_of_fit, stepped_by, text
 from pyhits.timestepper import TimeStepper, as_stepper
 
 if TYPE_CHECKING:
@@ -63,6 +63,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def summary(model: HiTS | TimeStepper) -> str:
+    """Return the lines that a fit ends with."""
+    return end_of_fit(as_stepper(model))
 
 
 def describe(model: HiTS | TimeStepper) -> str:
