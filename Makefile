@@ -8,7 +8,7 @@ PIP_FLAGS ?=
 BIN = $(VENV)/bin
 READY = $(VENV)/.installed
 
-.PHONY: demo test lint format types bench clean
+.PHONY: demo test docs lint format types bench clean
 
 demo: $(READY)
 	$(BIN)/pyhits demo --out demo
@@ -18,6 +18,11 @@ test: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term
+
+# The site, with the gallery's programs run: docs/_build/html/index.html.
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt --editable ".[docs]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 lint: $(READY)
 	$(BIN)/ruff check --fix src tests benchmarks examples
@@ -39,4 +44,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov
+	rm -rf $(VENV) demo docs/_build docs/gallery docs/reference .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import runpy
 import shlex
 from pathlib import Path
 from typing import Any
@@ -168,3 +170,25 @@ def test_the_model_files_page_names_every_kind_of_tensor() -> None:
     for name in net.state_dict():
         last = name.rsplit(".", 1)[-1]
         assert f"`.{last}`" in page or f".{last}`" in page, name
+
+
+def test_every_public_name_has_a_page_in_the_reference() -> None:
+    listed = runpy.run_path(str(ROOT / "docs" / "reference.py"))["names"]()
+    every = {name for names in listed.values() for name in names}
+    own = {
+        f"pyhits.{name}"
+        for name in pyhits.__all__
+        if not name.startswith("__") and not inspect.ismodule(getattr(pyhits, name))
+    }
+    assert own <= every
+    for module in ("encoders", "flowmaps", "plots", "integrators"):
+        exported = getattr(pyhits, module).__all__
+        assert {f"pyhits.{module}.{name}" for name in exported} <= every
+
+
+def test_the_gallery_has_titles_and_no_rests_of_its_runs() -> None:
+    scripts = sorted((ROOT / "examples" / "gallery").glob("[0-9]*.py"))
+    assert len(scripts) >= 16
+    for script in scripts:
+        title, line, *_ = script.read_text(encoding="utf-8").splitlines()[1:]
+        assert len(title) == len(line), script.name

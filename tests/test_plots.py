@@ -11,6 +11,7 @@ import pytest
 
 import pyhits
 from pyhits import plots
+from pyhits.encoders import POD
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.hierarchy import Candidate, Selection
 from pyhits.util.progress import scale_bars
@@ -249,3 +250,14 @@ def test_data_without_any_error_have_a_report(tmp_path: Path) -> None:
     assert "What the encoder loses" not in page
     assert "1 test trajectory," in page
     assert ">inf<" not in page
+
+
+def test_a_report_on_a_field_holds_pictures(tmp_path: Path) -> None:
+    x = 2 * np.pi * np.arange(16) / 16
+    waves = pyhits.Trajectories(np.sin(x - 0.3 * np.arange(80)[:, None]), 0.1, grid=(16,))
+    settings = {"n_jobs": 1, "random_state": 0, "verbose": False}
+    model = pyhits.HiTS([1], flow_map="polynomial", encoder=[POD(2)], **settings).fit(waves.cut(50))
+    page = pyhits.write_report(model, waves.cut(30, 50), tmp_path / "field.html").read_text()
+    assert "its forecast in the same colours" in page
+    assert page.count("<image") >= 3
+    assert "Phase portrait" not in page

@@ -1,8 +1,8 @@
-"""Draw the README's figure: error against time of every scale alone and of all coupled.
+"""Draw the README's figure: one variable of a chaotic system, its forecast and the 90 % interval.
 
-    python docs/images/make.py [error.svg]
+    python docs/images/make.py [forecast.png]
 
-A small training on the Duffing oscillator; under a minute on one core.
+Under a minute on one core.
 """
 
 from __future__ import annotations
@@ -10,38 +10,22 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import matplotlib as mpl
-
 import pyhits
 from pyhits.plots import blank, save_figure
 
 
 def main() -> None:
-    """Train, evaluate every scale alone and the coupling, and draw."""
+    """Learn from x alone of the Lorenz system, and go on from the end of what was recorded."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", nargs="?", type=Path, default=Path(__file__).parent / "error.svg")
+    parser.add_argument("out", nargs="?", type=Path, default=Path(__file__).parent / "forecast.png")
     out = parser.parse_args().out
-    system = pyhits.systems.get("duffing")
-    train, validation, test = (
-        system.simulate(n, 2048, random_state=seed) for seed, n in enumerate((100, 30, 30))
+    recording = (
+        pyhits.systems.get("lorenz").simulate(1, 3600, dt=0.02, random_state=5).select(["x"])
     )
-    model = pyhits.HiTS(
-        [1, 8, 64, 256],
-        flow_map=pyhits.Nets((64, 64)),
-        training=pyhits.Training(max_steps=2000),
-        random_state=0,
-        n_jobs=1,
-    )
-    model.fit(train, validation=validation)
-    coupled = model.evaluate(test)
-    single = {size: model.evaluate(test, step_sizes=[size]) for size in model.flow_maps_}
-    for size, result in single.items():
-        print(f"step size {size:>4} alone: mse {result.mse:.1e}")
-    print(f"coupled {', '.join(map(str, coupled.step_sizes))}: mse {coupled.mse:.1e}")
-    # Equal runs give equal files.
-    with mpl.rc_context({"svg.hashsalt": "pyhits"}):
-        beside = {f"{size} alone": result for size, result in single.items()}
-        save_figure(coupled.plot(beside, ax=blank()), out)
+    past, future = recording.split_time(600)
+    model = pyhits.HiTS(random_state=0, n_jobs=1, verbose=False).fit(past)
+    forecast = model.forecast_from(past, n_steps=300, interval=0.9)
+    save_figure(forecast.plot(future, ax=blank()), out)
 
 
 if __name__ == "__main__":

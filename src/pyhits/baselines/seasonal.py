@@ -28,8 +28,8 @@ class Seasonal(SimpleBaseline):
     ----------
     period_ : int
         In rows; 1 if none was found.
-    template_ : array, shape (period_, d)
-        The last period of the last trajectory that is as long, scaled.
+    template_ : array, shape (m, d)
+        The last ``period_`` rows of the last trajectory that is as long, scaled.
     """
 
     kind: ClassVar[str] = "seasonal"

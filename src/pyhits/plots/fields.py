@@ -123,7 +123,9 @@ def _pictures(
     """Draw each ``(name, rows, limits)`` in a row of its own."""
     is_flat = grid.n_axes == 1
     columns = 1 if is_flat or is_single(ax) else min(_SNAPSHOTS, len(times))
-    size = (7.5, 0.7 + 1.9 * len(named)) if is_flat else (1.9 * columns + 0.9, 1.9 * len(named))
+    tall = 1.0 if is_flat else min(2.0, max(0.4, grid.shape[-2] / grid.shape[-1]))
+    height = 0.7 + 1.9 * len(named) if is_flat else (0.3 + 1.6 * tall) * len(named) + 0.3
+    size = (7.5 if is_flat else 1.9 * columns + 0.9, height)
     found = panels(ax, (len(named), columns), size, sharex=True, sharey=True)
     for k, (name, rows, limits) in enumerate(named):
         channel = k if name in grid.channels else 0

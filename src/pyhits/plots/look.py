@@ -146,7 +146,7 @@ def times_along(axes: Any, x: np.ndarray, unit: str = "") -> None:
         from matplotlib import dates
 
         drawer: Any = dates  # its constructors have no types
-        locator = drawer.AutoDateLocator(maxticks=7)
+        locator = drawer.AutoDateLocator(minticks=3, maxticks=7)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(drawer.ConciseDateFormatter(locator))
     else:

@@ -23,8 +23,9 @@ from pyhits.plots.look import (
 #: Points of a curve: enough that it looks smooth.
 _POINTS = 6000
 
-#: Correlation that counts as none.
-_UNCORRELATED = 0.05
+#: Correlations of rows that are alike, and of those that have nothing in common; a signal of two
+#: time scales reaches the second late, and so many times the lag of the first is enough.
+_CORRELATIONS, _TIMES = (0.9, 0.05), 4
 
 
 def portrait(
@@ -90,5 +91,7 @@ def _quarter(values: np.ndarray) -> int:
     centred = values - values.mean()
     size = next_fast_len(2 * len(centred))
     products = irfft(np.square(np.abs(rfft(centred, size))), size)[: max(2, len(centred) // 2)]
-    past = np.flatnonzero(products <= _UNCORRELATED * products[0])
-    return max(1, int(past[0])) if len(past) else 1
+    alike, past = (np.flatnonzero(products <= c * products[0]) for c in _CORRELATIONS)
+    if len(alike) == 0:
+        return 1
+    return max(1, min(_TIMES * int(alike[0]), int(past[0]) if len(past) else len(values)))
