@@ -414,3 +414,31 @@ def test_a_level_beyond_the_rollouts_is_not_promised() -> None:
     said = basis(few, 0.9)
     assert said.startswith("Intervals of level 0.9 need 9 calibration rollouts, there are 3")
     assert "90%" not in said
+
+
+def test_errors_of_earlier_parts_are_ranked_with_the_others_where_they_are_known() -> None:
+    own = rollout_errors(np.ones((4, 3, 1)))
+    earlier = np.full((2, 2, 1), 5.0)
+    earlier[1, 1] = np.nan
+    both = own.with_other(earlier)
+    steps = own.steps
+    near = steps <= 2
+    assert both.counts.tolist() == [4 + int(step <= 1) * 2 + int(step == 2) for step in steps]
+    np.testing.assert_array_equal(both.values[4, near], earlier[0, steps[near] - 1])
+    assert both.leading[4:].tolist() == [True, False]
+
+
+def test_quiet_ends_of_recordings_do_not_make_narrow_intervals() -> None:
+    rng = np.random.default_rng(0)
+    rows = Trajectories([np.zeros((80, 1))], 1.0)
+    quiet = ForecastData(
+        rows, lambda starts, n, steps, begins: np.full((len(starts), len(steps), 1), 0.1)
+    )
+    loud = rng.standard_normal((20, 30, 1))
+    alone, both = (
+        calibrate(quiet, np.ones(1), earlier=part) for part in ([], [loud[:10], loud[10:]])
+    )
+    assert alone is not None
+    assert both is not None
+    assert both.quantiles(0.9).max() > 5 * alone.quantiles(0.9).max()
+    assert both.n_rollouts <= 52

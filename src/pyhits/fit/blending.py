@@ -63,8 +63,11 @@ class Held:
     data: Trajectories
 
 
-def blend(model: M, problem: Problem, clock: Clock) -> M:
+def blend(model: M, problem: Problem, clock: Clock) -> tuple[M, list[np.ndarray]]:
     """Return the model with weights of the baselines of recordings, where these help.
+
+    Returned as well are the errors of its blended forecasts of earlier parts, as it was fitted to
+    the rows before each: arrays (n, horizon, d) in the user's units, NaN where nothing is recorded.
 
     Parameters
     ----------
@@ -77,19 +80,20 @@ def blend(model: M, problem: Problem, clock: Clock) -> M:
     reproduces = problem.split.how == "none" or problem.recipe.windows != "anywhere"
     if known is None or reproduces or model.coordinates.turns is not None:
         # Angles have no weighted mean.
-        return model
+        return model, []
     held = held_out_origins(model, known, problem)
     if held is None or clock.is_over:
-        return model
+        return model, []
     train = list(problem.given)
     folds = folds_of(train, LIMITS)
     ahead = [model_ahead(model, held.data, held.origins.horizon)]
     ahead += _refitted_ahead(model, problem, folds, clock)
-    found = weighed(known, held.origins, folds, ahead, np.concatenate(train).std(axis=0))
+    scale = np.concatenate(train).std(axis=0)
+    found, earlier = weighed(known, held.origins, folds, ahead, np.where(scale > 0, scale, 1.0))
     if found is None:
-        return model
+        return model, []
     step = model.axis.step_name(model.dt)
-    return replace(model, blend=found).noted(found.sentence(step))
+    return replace(model, blend=found).noted(found.sentence(step)), earlier
 
 
 def held_out_origins(
@@ -161,8 +165,10 @@ def weighed(
     folds: list[Fold],
     ahead: list[np.ndarray],
     scale: np.ndarray,
-) -> Blend | None:
+) -> tuple[Blend | None, list[np.ndarray]]:
     """Return weights by horizon; None where the model is clearly better by itself.
+
+    Returned as well are the errors of blended forecasts of the folds.
 
     Parameters
     ----------
@@ -175,9 +181,8 @@ def weighed(
     ahead : list of array, shape (n, horizon, d)
         The model's forecasts from the origins, and of the folds if it was fitted to each of them.
     scale : array, shape (d,)
-        Of the errors.
+        Of the errors, positive.
     """
-    scale = np.where(scale > 0, scale, 1.0)
     rows = min(fold.origins.rows for fold in [Fold([], origins), *folds])
     kinds = [kind for kind, one in known.by_kind.items() if one.n_rows <= rows]
     truths = [origins.truth, *(fold.origins.truth for fold in folds)]
@@ -194,19 +199,20 @@ def weighed(
     pair = second_moments(np.stack([of_model, together]), steps)
     mean = second_moments(own[[kinds.index("mean")]], steps)[:, 0, 0]
     if _is_clear(pair, mean):
-        return None
+        return None, []
     chosen = of_model.copy()
     chosen[: len(origins)] *= _CHOSEN
     share = best_weights(second_moments(np.stack([chosen, together]), steps))
     weights = np.concatenate([share[:, :1], share[:, 1:] * simple], axis=1)
     kept = [0, *(1 + np.flatnonzero((weights[:, 1:] >= _LEAST).any(axis=0)))]
     if len(kept) == 1:
-        return None
+        return None, []
     weights = weights[:, kept]
     weights /= weights.sum(axis=1, keepdims=True)
     both = _combined(np.concatenate([of_model[None], own])[kept], weights, steps)
     found = np.stack([pair[:, 0, 0], pair[:, 1, 1], second_moments(both[None], steps)[:, 0, 0]])
-    return Blend(tuple(kinds[k - 1] for k in kept[1:]), steps, weights, np.sqrt(found.T))
+    earlier = np.split(both * scale, np.cumsum([len(part) for part in ahead])[:-1])[1:]
+    return Blend(tuple(kinds[k - 1] for k in kept[1:]), steps, weights, np.sqrt(found.T)), earlier
 
 
 def _errors(ahead: np.ndarray, truth: np.ndarray, scale: np.ndarray, horizon: int) -> np.ndarray:

@@ -47,7 +47,9 @@ _FOLDS = 5
 _MOST_NUMBERS = 4_000_000
 
 
-def held_out(problem: Problem, model: FittedModel) -> HeldOut | None:
+def held_out(
+    problem: Problem, model: FittedModel, earlier: Sequence[np.ndarray] = ()
+) -> HeldOut | None:
     """Return what to keep of a fit's data; None if nothing was held out.
 
     Parameters
@@ -55,13 +57,15 @@ def held_out(problem: Problem, model: FittedModel) -> HeldOut | None:
     problem : Problem
     model : FittedModel
         Fitted to the training part.
+    earlier : sequence of array, shape (n, horizon, d)
+        Errors of its forecasts of earlier parts.
     """
     split = problem.split
     if split.how == "none":
         return None
     if model.blend is not None:
         # Rows before the held-out part are known to the forecasts of its first rows.
-        return HeldOut(with_rows_before(problem, model.recording_rows))
+        return HeldOut(with_rows_before(problem, model.recording_rows), earlier=earlier)
     most = DEFAULT_LIMITS.count(int(split.train.lengths.max()))
     trained = some_of(split.train, most)
     if not problem.fits_all_rows:
@@ -165,7 +169,9 @@ def _ranked(model: FittedModel, data: HeldOut, clock: Clock) -> Calibration | No
     if not without and data.trained is not None:
         trained = _source(model, [data.trained], maps)
     limits = _affordable(source, unit, history, clock)
-    found = calibrate(source, unit, trained=trained, history=history, limits=limits)
+    found = calibrate(
+        source, unit, trained=trained, earlier=data.earlier, history=history, limits=limits
+    )
     return found and replace(
         found,
         step_sizes=model.selection.step_sizes,

@@ -166,9 +166,9 @@ def measure(
                 model, baselines=baselines, recording_baselines=_of_recordings(problem, limit)
             )
         with clock.stage("blend"):
-            model = blend(model, problem, clock.until(until["blend"]))
+            model, earlier = blend(model, problem, clock.until(until["blend"]))
         with clock.stage("intervals"):
-            data = held_out(problem, model)
+            data = held_out(problem, model, earlier)
             model = calibrated(model, data, clock.until(until["intervals"]))
     except KeyboardInterrupt:
         model = interrupted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,8 @@ class HeldOut:
         For closed forms, which are fitted in a moment: all recordings, in parts.
     unit : array, shape (d,), or None
         Sizes that errors are measured in; None for the spread of the model's data.
+    earlier : sequence of array, shape (n, horizon, d)
+        Errors of forecasts of earlier parts by what had not seen these, in the user's units.
     """
 
     data: Trajectories
@@ -49,3 +52,4 @@ class HeldOut:
     maps: FittedMaps | None = None
     folds: tuple[Fold, ...] = ()
     unit: np.ndarray | None = None
+    earlier: Sequence[np.ndarray] = ()

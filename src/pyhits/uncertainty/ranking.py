@@ -57,6 +57,21 @@ class RolloutErrors:
             len(others.values),
         )
 
+    def with_other(self, errors: np.ndarray) -> RolloutErrors:
+        """Return these together with errors along other starts, (n, horizon, d), NaN if unknown."""
+        n, horizon, d = errors.shape
+        values = np.full((n, len(self.steps), d), np.nan, dtype=self.values.dtype)
+        near = self.steps <= horizon
+        values[:, near] = errors[:, self.steps[near] - 1]
+        known = ~np.isnan(values).all(axis=2)
+        return RolloutErrors(
+            np.concatenate([self.values, values]),
+            np.concatenate([self.known, known]),
+            self.steps,
+            np.concatenate([self.leading, np.arange(n) == 0]),
+            self.n_trained,
+        )
+
     def pooled(self, pool: int) -> RolloutErrors:
         """Return ``pool`` features of each rollout, evenly chosen, as rollouts of one feature."""
         n, k, d = self.values.shape

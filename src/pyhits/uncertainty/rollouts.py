@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -54,6 +54,8 @@ class RolloutLimits:
         States stepped through in all, at most.
     numbers, batch : int
         Numbers decoded, at most, as for films; and those in memory at a time.
+    beside : int
+        Overlapping rollouts beside errors of earlier parts, at most.
     """
 
     few: int = 9
@@ -66,6 +68,7 @@ class RolloutLimits:
     states: int = 6_000_000
     numbers: int = 400_000_000
     batch: int = 1 << 24
+    beside: int = 32
 
     def within(self, states: int | None) -> Self:
         """Return the limits where time allows fewer states: several rollouts, shorter ones."""
@@ -171,6 +174,7 @@ def calibrate(
     unit: np.ndarray,
     *,
     trained: ForecastData | None = None,
+    earlier: Sequence[np.ndarray] = (),
     history: int = 1,
     limits: RolloutLimits = DEFAULT_LIMITS,
 ) -> Calibration | None:
@@ -190,6 +194,10 @@ def calibrate(
         What was trained on. Its errors are ranked together with the others where these do not tell
         them apart: a model of few parameters and many windows errs alike on both, and more rollouts
         leave less to the luck of the draw.
+    earlier : sequence of array, shape (n, horizon, d)
+        Errors of forecasts of other parts of a few recordings, of each along the starts, in the
+        user's units; NaN where nothing is recorded. They count beside about as many rollouts of
+        ``validation``.
     history : int
         Rows that a forecast starts from.
     limits : RolloutLimits, optional
@@ -208,10 +216,13 @@ def calibrate(
         return None
     steps = calibration_steps(stretches.n_steps)
     most = max(1, limits.numbers // (len(steps) * validation.data.n_features))
-    stretches = stretches.at_most(most)
+    beside = limits.beside if earlier and not stretches.leading.all() else most
+    stretches = stretches.at_most(min(most, beside))
     errors = validation.errors(stretches, steps, unit, history, batch=limits.batch)
     worth = None
     if errors.overlapping:
+        for part in earlier:
+            errors = errors.with_other(np.abs(part) / unit)
         worth = independent(errors)
         errors = replace(errors, values=errors.values * (1 + 1 / worth)[:, None])
     return Calibration.from_errors(errors, unit, worth=worth)
