@@ -9,11 +9,8 @@ from llvmlite import ir
 
 from pyhits.fused.code import LANES, WHOLE, Function, Library, Value, pointer, real, whole
 
-#: Trajectories that are written side by side, and rows of one.
+#: Trajectories that are written side by side, and rows of each.
 _TILE = 8
-
-#: Rows that are written for all lanes before those that follow.
-_TOGETHER = 64
 
 
 @cache
@@ -184,15 +181,15 @@ def _write_between(
     """``write_between``: rows of splines to trajectories, some at a time through a ``buffer``.
 
     It takes ``nodes, slopes, block, n_rows, ratio, weights, d, buffer, some, out, length, n,
-    factors``, as :func:`_between` and :func:`_write` do; ``some`` nodes fill the buffer.
+    factors, most``, as :func:`_between` and :func:`_write` do; ``some`` nodes fill the buffer.
     """
     dtype, out_dtype = dtypes
     number, result = pointer(real(dtype)), pointer(real(out_dtype))
     inner = pointer(real(np.promote_types(dtype, out_dtype)))
     types = [number, number, WHOLE, WHOLE, WHOLE, number, WHOLE, number, WHOLE, result]
-    made = Function(module, "write_between", dtype, [*types, WHOLE, WHOLE, inner])
+    made = Function(module, "write_between", dtype, [*types, WHOLE, WHOLE, inner, WHOLE])
     nodes, slopes, size, n_rows, ratio, weights, d, buffer, some, *rest = made.args
-    out, length, n, factors = rest
+    out, length, n, *last = rest
     build = made.build
     width = build.mul(d, whole(LANES))
     each = build.mul(ratio, d)
@@ -211,69 +208,63 @@ def _write_between(
             build.call(between, [*known, buffer, rows, ratio, weights, width])
             target = made.at(out, build.add(build.mul(lane, length), place))
             rows = least(build.mul(rows, each), build.sub(length, place))
-            build.call(write, [buffer, whole(0), rows, target, length, lanes, factors])
+            build.call(write, [buffer, whole(0), rows, target, length, lanes, *last])
     build.ret_void()
 
 
 def _write(module: ir.Module, dtype: np.dtype, out_dtype: np.dtype) -> Value:
-    """``write(blocks, block, rows, out, length, n, factors)``: rows of lanes to trajectories.
+    """``write(blocks, block, rows, out, length, n, factors, most)``: rows to trajectories.
 
     ``out`` is where the first of ``n`` trajectories begins, ``length`` what lies between two of
-    them. Rows are multiplied and shifted by ``factors`` (rows, 3): scale, small shift, large shift.
+    them. Rows are multiplied and shifted by ``factors`` (3, most): scale, small and large shift.
     """
     wider = np.promote_types(dtype, out_dtype)
     number, inner, result = (real(kind) for kind in (dtype, wider, out_dtype))
-    types = [pointer(number), WHOLE, WHOLE, pointer(result), WHOLE, WHOLE, pointer(inner)]
+    types = [pointer(number), WHOLE, WHOLE, pointer(result), WHOLE, WHOLE, pointer(inner), WHOLE]
     made = Function(module, "write", dtype, types)
-    blocks, size, n_rows, out, length, n, factors = made.args
+    blocks, size, n_rows, out, length, n, factors, most = made.args
     build = made.build
 
-    def decoded(x: Value, row: Value, width: int) -> Value:
-        like = inner if width == 1 else ir.VectorType(inner, width)
+    def factors_of(row: Value, width: int) -> list[Value]:
+        like = ir.VectorType(inner, width) if width > 1 else inner
+        starts = (build.add(row, build.mul(most, whole(k))) for k in range(3))
+        return [made.load(factors, start, like) for start in starts]
+
+    def decoded(x: Value, each: list[Value], width: int) -> Value:
+        def like(kind: ir.Type) -> ir.Type:
+            return ir.VectorType(kind, width) if width > 1 else kind
+
+        scale, rest, mean = each
         if number != inner:
-            x = build.fpext(x, like)
-        first = build.mul(row, whole(3))
-        each = [build.load(made.at(factors, build.add(first, whole(k)))) for k in range(3)]
-        scale, rest, mean = each if width == 1 else [made.spread(v, width) for v in each]
-        x = made.plus(made.times(x, scale, rest), mean)
-        if inner == result:
-            return x
-        return build.fptrunc(x, result if width == 1 else ir.VectorType(result, width))
+            x = build.fpext(x, like(inner))
+        # In float64 the shift has no rest.
+        small = made.times(x, scale, None if wider == np.float64 else rest)
+        x = made.plus(small, mean)
+        return x if inner == result else build.fptrunc(x, like(result))
 
-    def tile(own: Value, lane: Value, first: Value) -> None:
-        """Write 8 rows of 8 lanes."""
-        kind = ir.VectorType(number, _TILE)
-        rows = []
-        for k in range(_TILE):
-            row = build.add(first, whole(k))
-            rows.append(decoded(made.load(own, build.mul(row, whole(LANES)), kind), row, _TILE))
-        for k, column in enumerate(transposed(made, rows)):
-            place = build.add(build.mul(build.add(lane, whole(k)), length), first)
-            made.store(column, out, place)
+    def of_lane(lane: Value, row: Value) -> Value:
+        block = build.mul(build.ashr(lane, whole(LANES.bit_length() - 1)), size)
+        place = build.add(block, build.and_(lane, whole(LANES - 1)))
+        return made.at(blocks, build.add(place, build.mul(row, whole(LANES))))
 
-    def one(own: Value, lane: Value, row: Value) -> None:
-        x = build.load(made.at(own, build.mul(row, whole(LANES))))
-        made.store(decoded(x, row, 1), out, build.add(build.mul(lane, length), row))
+    def one(lane: Value, row: Value) -> None:
+        x = decoded(build.load(of_lane(lane, row)), factors_of(row, 1), 1)
+        made.store(x, out, build.add(build.mul(lane, length), row))
 
     in_tiles, lanes_in_tiles = (build.and_(v, whole(-_TILE)) for v in (n_rows, n))
-    shift = LANES.bit_length() - 1
-
-    def place(lane: Value) -> Value:
-        block = build.ashr(lane, whole(shift))
-        return made.at(
-            blocks, build.add(build.mul(block, size), build.and_(lane, whole(LANES - 1)))
-        )
-
-    with made.loop(in_tiles, _TOGETHER) as begin:
-        left = build.sub(in_tiles, begin)
-        some = build.select(build.icmp_signed("<", left, whole(_TOGETHER)), left, whole(_TOGETHER))
-        with made.loop(lanes_in_tiles, _TILE) as lane, made.loop(some, _TILE) as row:
-            tile(place(lane), lane, build.add(begin, row))
+    kind = ir.VectorType(number, _TILE)
+    with made.loop(in_tiles, _TILE) as row:
+        each = factors_of(row, _TILE)
+        with made.loop(lanes_in_tiles, _TILE) as lane:
+            first = of_lane(lane, row)
+            rows = [made.load(first, whole(k * LANES), kind) for k in range(_TILE)]
+            for k, column in enumerate(transposed(made, rows)):
+                place = build.add(build.mul(build.add(lane, whole(k)), length), row)
+                made.store(decoded(column, each, _TILE), out, place)
     with made.loop(lanes_in_tiles) as lane, made.loop(build.sub(n_rows, in_tiles)) as row:
-        one(place(lane), lane, build.add(in_tiles, row))
+        one(lane, build.add(in_tiles, row))
     with made.loop(build.sub(n, lanes_in_tiles)) as more, made.loop(n_rows) as row:
-        lane = build.add(lanes_in_tiles, more)
-        one(place(lane), lane, row)
+        one(build.add(lanes_in_tiles, more), row)
     build.ret_void()
     return made.function
 

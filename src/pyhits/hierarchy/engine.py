@@ -203,9 +203,9 @@ class _WayOut:
         self._out, self._scale, self._mean = out, scale, mean
         self._dtype = np.promote_types(dtype, out.dtype)
         library = algorithm.writing(dtype, out.dtype)
-        self._write = library.function("write", 7)
-        self._write_between = library.function("write_between", 13)
-        self._factors = np.empty((0, 3), dtype=self._dtype)
+        self._write = library.function("write", 8)
+        self._write_between = library.function("write_between", 14)
+        self._factors = np.empty((3, 0), dtype=self._dtype)
 
     def of(self, part: slice) -> _WayOut:
         """Return the same for some of the trajectories."""
@@ -219,10 +219,10 @@ class _WayOut:
         count = min(n_rows, n_times - begin)
         if count <= 0:
             return
-        factors = self._factors_of(count)
+        factors = self._factors_of(count * d)
         self._write(
             blocks.ctypes.data, blocks.strides[0] // blocks.itemsize, count * d,
-            self._out[:, begin:].ctypes.data, n_times * d, n, factors.ctypes.data,
+            self._out[:, begin:].ctypes.data, n_times * d, n, *factors,
         )  # fmt: skip
 
     def between(self, nodes: np.ndarray, slopes: np.ndarray, n_rows: int, ratio: int) -> None:
@@ -234,18 +234,21 @@ class _WayOut:
         self._write_between(
             nodes.ctypes.data, slopes.ctypes.data, nodes.strides[0] // nodes.itemsize, n_rows,
             ratio, _weights(ratio, nodes.dtype).ctypes.data, d, buffer.ctypes.data, some,
-            self._out.ctypes.data, n_times * d, n, self._factors_of(some * ratio).ctypes.data,
+            self._out.ctypes.data, n_times * d, n, *self._factors_of(some * ratio * d),
         )  # fmt: skip
 
-    def _factors_of(self, n_rows: int) -> np.ndarray:
-        """Return scale, and the mean as a small rest and a large number, for each row."""
-        d = self._out.shape[2]
-        if len(self._factors) < n_rows * d:
-            one = np.empty((d, 3), dtype=self._dtype)
-            one[:, 0], one[:, 2] = self._scale, self._mean
-            one[:, 1] = self._mean - one[:, 2].astype(np.float64)
-            self._factors = np.tile(one, (n_rows, 1))
-        return self._factors
+    def _factors_of(self, n_rows: int) -> tuple[int, int]:
+        """Return where scale, and mean as a small rest and a large number, are for so many rows.
+
+        And how many rows they are for.
+        """
+        if self._factors.shape[1] < n_rows:
+            d = self._out.shape[2]
+            one = np.empty((3, d), dtype=self._dtype)
+            one[0], one[2] = self._scale, self._mean
+            one[1] = self._mean - one[2].astype(np.float64)
+            self._factors = np.tile(one, (1, -(-n_rows // d)))
+        return self._factors.ctypes.data, self._factors.shape[1]
 
 
 @lru_cache(maxsize=16)
