@@ -16,10 +16,6 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, NotFittedError
 from pyhits.evaluation.backtest import Backtest
-from pyhits.fit.backtesting import backtest
-from pyhits.fit.calibrating import calibrate_anew
-from pyhits.fit.choice import couple_anew
-from pyhits.fit.updating import updated
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.described import headline, shown, text
 from pyhits.forecasting.equations import equations
@@ -87,6 +83,8 @@ class TimeStepper(ForecastingModel):
         validation : Trajectories, or anything that Trajectories accepts, optional
             Data to choose on; by default what was measured in the fit decides.
         """
+        from pyhits.fit.choice import couple_anew  # as all of a fit, not needed to forecast
+
         return couple_anew(self, selection, validation)
 
     def calibrated(self, data: Any) -> TimeStepper:
@@ -106,6 +104,8 @@ class TimeStepper(ForecastingModel):
         DataError
             The data do not match the model, or are too short to forecast any of.
         """
+        from pyhits.fit.calibrating import calibrate_anew
+
         return calibrate_anew(self, data)
 
     def updated(self, data: Any) -> TimeStepper:
@@ -125,6 +125,8 @@ class TimeStepper(ForecastingModel):
         DataError
             The data do not match the model, or are too short for its steps.
         """
+        from pyhits.fit.updating import updated
+
         return updated(self, data)
 
     def backtest(
@@ -156,6 +158,8 @@ class TimeStepper(ForecastingModel):
         ArgumentError, DataError
             The recording is too short, or there are several; the model takes inputs.
         """
+        from pyhits.fit.backtesting import backtest
+
         return backtest(self, recording, origins=origins, horizon=horizon, refit=refit)
 
     def equations(self, step_size: int | None = None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
 
 #: Correlation that a period must have at least, and rows that are looked at, at most.
 _LEAST, _MOST_ROWS = 0.15, 1 << 14
@@ -42,6 +41,8 @@ def periods(recordings: Sequence[np.ndarray], count: int = 3) -> list[int]:
 def _autocorrelation(part: np.ndarray) -> np.ndarray:
     """Return the mean correlation of the columns up to a third of their length."""
     n = len(part)
+    from scipy.fft import irfft, next_fast_len, rfft  # not needed to load and forecast
+
     size = next_fast_len(2 * n)
     products = irfft(np.square(np.abs(rfft(part, size, axis=0))), size, axis=0)[: n // 3 + 2]
     pairs = n - np.arange(len(products))

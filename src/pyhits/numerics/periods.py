@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
 
 #: Correlation that a period must have with the next, and the part of the best that is as good.
 _LEAST, _AS_GOOD = 0.3, 0.9
@@ -36,6 +35,8 @@ def find_period(
     """
     longest = sorted(trajectories, key=len)[-_MOST:]
     size = min(_MOST_ROWS, len(longest[-1]))
+    from scipy.fft import irfft, next_fast_len, rfft  # not needed to load and forecast
+
     length = next_fast_len(2 * size)
     power, pairs, lags = np.zeros(length // 2 + 1), np.zeros(size), np.arange(size)
     for rows in longest:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
 
 from pyhits.errors import ArgumentError
 from pyhits.plots.look import (
@@ -89,6 +88,8 @@ def _quarter(values: np.ndarray) -> int:
     """Return after how many rows a signal is first all but uncorrelated, at least 1."""
     values = values[np.isfinite(values)]
     centred = values - values.mean()
+    from scipy.fft import irfft, next_fast_len, rfft  # not needed to load and forecast
+
     size = next_fast_len(2 * len(centred))
     products = irfft(np.square(np.abs(rfft(centred, size))), size)[: max(2, len(centred) // 2)]
     alike, past = (np.flatnonzero(products <= c * products[0]) for c in _CORRELATIONS)

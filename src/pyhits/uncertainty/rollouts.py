@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
 
 from pyhits.data.stretches import Stretches, evenly
 from pyhits.data.trajectories import Trajectories
@@ -294,6 +293,8 @@ def independent(errors: RolloutErrors) -> np.ndarray:
     ranks = np.where(known[:, :, None], some, np.inf).argsort(axis=0).argsort(axis=0)
     reached = errors.counts
     centred = np.where(known[:, :, None], ranks - (reached[:, None] - 1) / 2, 0.0)
+    from scipy.fft import irfft, next_fast_len, rfft  # not needed to load and forecast
+
     size = next_fast_len(2 * n)
     products = np.zeros((n, k))
     pairs = np.zeros((n, k))
