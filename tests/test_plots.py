@@ -131,6 +131,11 @@ def test_a_forecast_is_drawn_with_its_past_the_truth_and_what_it_missed() -> Non
     next_rows = wave[160:176]
     (alone,) = np.ravel(found.plot(next_rows, features=["y"], residual=False, ax=plots.blank()))
     np.testing.assert_array_equal(alone.lines[2].get_ydata()[1:], next_rows[:, 1])
+    at_times = model.forecast(wave[0], t=[0.9, 0.3, 0.5], interval=0.8)
+    axes = at_times.plot(pyhits.Trajectories(wave, 0.1), features="y", ax=plots.blank())
+    truth, ahead = axes[0].lines
+    np.testing.assert_array_equal(ahead.get_xdata(), [0.3, 0.5, 0.9])
+    np.testing.assert_array_equal(truth.get_ydata(), wave[[3, 5, 9], 1])
     frame = found.to_dataframe()
     assert list(frame.columns[:3]) == ["x", "x_low", "x_high"]
     assert frame.index[0] == (0, dates[159])

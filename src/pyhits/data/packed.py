@@ -220,7 +220,7 @@ class PackedRows:
         if names is None:
             return list(range(self.n_features))
         place = {name: k for k, name in enumerate(self.feature_names)}
-        wanted = as_names(names, "names")
+        wanted = as_names([names] if isinstance(names, str) else names, "names")
         missing = [name for name in wanted if name not in place]
         if missing or not wanted:
             raise ArgumentError(

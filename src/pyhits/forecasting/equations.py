@@ -33,7 +33,9 @@ def equations(model: FittedModel, step_size: int | None = None) -> str:
         flow_map = flow_map.inner
     if isinstance(flow_map, EquationMap) and flow_map.channels == _n_channels(model):
         return _of_field(model, flow_map, size)
-    if isinstance(flow_map, PolynomialMap) and model.inputs is None and flow_map.outputs == 1:
+    if model.inputs is not None:
+        raise ArgumentError("Equations of models with inputs are not written.")
+    if isinstance(flow_map, PolynomialMap):
         return _of_polynomial(model, flow_map, size)
     raise ArgumentError(
         f"The flow map of step size {size} is a {_kind(flow_map)}, which says no equation. Maps "
@@ -182,8 +184,8 @@ def _of_polynomial(model: FittedModel, flow_map: PolynomialMap, size: int) -> st
     names = model.coordinate_names
     mean, scale = model.scaling.mean_, model.scaling.scale_
     exponents = flow_map.basis.exponents
-    coefficients = flow_map.coefficients.double().cpu().numpy()
     d = len(names)
+    coefficients = flow_map.coefficients.double().cpu().numpy()[-d:]
     if exponents.shape != (coefficients.shape[1], d):
         raise ArgumentError(f"The flow map of step size {size} is not one of {d} coordinates.")
     if len(exponents) > _MOST * 4:

@@ -80,7 +80,9 @@ class Modes:
         -------
         array of Axes
         """
-        some = [k for k in numbers if k < len(self)]
+        some = [k for k in numbers if 0 <= k < len(self)]
+        if not some:
+            raise ArgumentError(f"There are {len(self)} modes, none of them numbered {numbers}.")
         shapes = [np.stack([self.shapes[k].real, self.shapes[k].imag]) for k in some]
         titles = [f"{k}: {self.frequencies[k]:.3g}" for k in some]
         return plots.mode_shapes(shapes, titles, self.feature_names, self.grid, ax=ax)

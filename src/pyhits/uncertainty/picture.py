@@ -15,6 +15,9 @@ from pyhits.errors import ArgumentError, DataError
 #: Rows of the past drawn, as many times those of the forecast, at least some.
 _PAST, _LEAST = 2, 20
 
+#: Part of a step that a time may lie beside a row.
+_BESIDE = 1e-6
+
 
 def drawn_forecast(
     forecast: Any,
@@ -29,6 +32,8 @@ def drawn_forecast(
     """Draw one of the forecasts; see :meth:`pyhits.Forecast.plot`, whose arguments these are."""
     states, low, high = forecast.rows(trajectory)
     x = forecast.stamps(trajectory)
+    order = np.argsort(x, kind="stable")
+    states, low, high, x = states[order], low[order], high[order], x[order]
     names = forecast.feature_names or default_names(states.shape[1])
     recorded = None if truth is None else _matched(truth, names, trajectory, x)
     if forecast.grid is not None:
@@ -42,7 +47,9 @@ def drawn_forecast(
         rows, found = _rows(known, names, trajectory)
         n = min(len(rows), max(_LEAST, _PAST * len(x)))
         dated = x.dtype.kind == "M" and found.axis.has_dates
-        stamps = found.dates(min(trajectory, len(found) - 1))[-n:] if dated else _before(x, n)
+        stamps = found.dates(min(trajectory, len(found) - 1))[-n:]
+        if not dated:
+            stamps = _before(x, n, found.dt if found.dt_known else None)
         before = plots.Rows(stamps, rows[-n:, columns])
     return plots.forecast_lines(
         plots.Rows(x, states[:, columns]),
@@ -59,6 +66,7 @@ def drawn_forecast(
 def _numbers(features: Sequence[str] | None, names: Sequence[str]) -> list[int]:
     if features is None:
         return list(range(len(names)))
+    features = [features] if isinstance(features, str) else features
     unknown = [name for name in features if name not in names]
     if unknown:
         raise ArgumentError(f"There is no feature {unknown[0]!r}; there are {', '.join(names)}.")
@@ -85,12 +93,20 @@ def _matched(truth: Any, names: Sequence[str], trajectory: int, x: np.ndarray) -
         matched[here] = rows[there]
         return matched
     begin = 1 if len(rows) == len(x) - 1 else 0
-    kept = rows[: len(x) - begin]
-    matched[begin : begin + len(kept)] = kept
+    at = np.arange(len(x)) - begin
+    if found.dt_known and x.dtype.kind != "M":
+        steps = x / found.dt
+        at = np.rint(steps).astype(np.int64) - begin
+        at[np.abs(steps - np.rint(steps)) > _BESIDE] = -1
+    known = (at >= 0) & (at < len(rows))
+    matched[known] = rows[at[known]]
     return matched
 
 
-def _before(x: np.ndarray, n: int) -> np.ndarray:
-    """Return the times of ``n`` rows that end with the first of a forecast, evenly before it."""
-    step = x[1] - x[0] if len(x) > 1 else x.dtype.type(1)
+def _before(x: np.ndarray, n: int, dt: float | None) -> np.ndarray:
+    """Return the times of ``n`` rows that end with the initial state of a forecast."""
+    if x.dtype.kind != "M":
+        step = dt or (x[1] - x[0] if len(x) > 1 else 1.0)
+        return np.asarray(-step * np.arange(n - 1.0, -1.0, -1.0))
+    step = x[1] - x[0] if len(x) > 1 else np.timedelta64(1, "D")
     return np.asarray(x[0] - step * np.arange(n - 1, -1, -1))
