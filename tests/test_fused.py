@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -207,3 +209,23 @@ def test_a_prepared_stepper_answers_like_its_model() -> None:
     np.testing.assert_array_equal(prepared.predict(states[0]), prepared.predict(states)[0])
     with pytest.raises(DataError, match="shape"):
         prepared.predict(np.zeros(3))
+
+
+@needs_llvm
+def test_threads_that_begin_together_share_one_code() -> None:
+    """Code that a thread uses must not be freed when another has made the same."""
+    from pyhits.fused.code import once
+
+    together, made = Barrier(4), []
+
+    @once
+    def make(name: str) -> object:
+        made.append(name)
+        return object()
+
+    def ask(_: int) -> object:
+        together.wait()
+        return make("code")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(ask, range(4)))) == len(made) == 1

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from llvmlite import ir
 
-from pyhits.fused.code import LANES, WHOLE, Function, Library, Value, pointer, real, whole
+from pyhits.fused.code import LANES, WHOLE, Function, Library, Value, once, pointer, real, whole
 
 #: Trajectories that are written side by side, and rows of each.
 _TILE = 8
 
 
-@cache
+@once
 def stepping(dtype: np.dtype) -> Library:
     """Compile what works on blocks of states alone."""
     module = ir.Module()
@@ -23,7 +21,7 @@ def stepping(dtype: np.dtype) -> Library:
     return Library(module)
 
 
-@cache
+@once
 def writing(dtype: np.dtype, out: np.dtype) -> Library:
     """Compile the way out of blocks: scaled, shifted, turned into trajectories of another dtype."""
     module = ir.Module()

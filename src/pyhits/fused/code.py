@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from threading import RLock
+from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -129,8 +130,25 @@ def _place(number: int) -> Value:
     return ir.Constant(ir.IntType(32), number)
 
 
+_Made = TypeVar("_Made")
+
+_LOCK = RLock()
+
+
+def once(make: Callable[..., _Made]) -> Callable[..., _Made]:
+    """Keep what a function returns for good, made once however many threads ask for it."""
+    kept = cache(make)
+
+    @wraps(make)
+    def made(*args: Any) -> _Made:
+        with _LOCK:
+            return kept(*args)
+
+    return made
+
+
 class Library:
-    """Compiled functions, for as long as it lives."""
+    """Compiled functions; their code is gone with it, so that :func:`once` must keep it."""
 
     def __init__(self, module: ir.Module) -> None:
         _initialise()
@@ -161,7 +179,7 @@ class Library:
         return self._functions[name]
 
 
-@cache
+@once
 def _initialise() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 from llvmlite import ir
 
-from pyhits.fused.code import LANES, WHOLE, Function, Library, Value, pointer, whole
+from pyhits.fused.code import LANES, WHOLE, Function, Library, Value, once, pointer, whole
 from pyhits.fused.numbers import CELLS
 from pyhits.numerics.basis import Monomials
 
 
-@cache
+@once
 def compiled(kind: str, dimension: int, degree: int, dtype: np.dtype) -> Library:
     """Return the code of a step; all flow maps of one shape share it.
 
