@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: rollout; (n, length, k).
 InputsOf = Callable[[int], Tensor]
 
+#: Seconds that a number between the finest steps takes without machine code, about.
+_SECONDS_BETWEEN = 2e-8
+
 #: States of a device other than a CPU that are stepped at once.
 _ROWS_OF_A_DEVICE = 1 << 20
 
@@ -213,6 +216,9 @@ class Stepper:
         if not fused.is_installed() or self._compiled is not None or self.device.type != "cpu":
             return None
         seconds = self._cost(n_steps).seconds_by_torch(n_trajectories)
+        if self.spacing > 1:
+            width = next(iter(self.flow_maps.values())).dimension
+            seconds += n_trajectories * n_steps * width * _SECONDS_BETWEEN
         return self.engine if seconds >= self.batching.fused_seconds else None
 
     @cached_property
