@@ -138,6 +138,9 @@ def test_a_forecast_is_drawn_with_its_past_the_truth_and_what_it_missed() -> Non
     np.testing.assert_array_equal(truth.get_ydata(), wave[[3, 5, 9], 1])
     frame = found.to_dataframe()
     assert list(frame.columns[:3]) == ["x", "x_low", "x_high"]
+    labelled = found.to_xarray()
+    assert dict(labelled.sizes) == {"trajectory": 1, "time": 17, "feature": 2}
+    np.testing.assert_array_equal(labelled["low"].sel(feature="y")[0], found.low[0, :, 1])
     assert frame.index[0] == (0, dates[159])
     assert repr(found) == f"Forecast(1 x 17 rows to {dates[175]}, 80 % intervals)"
     assert "[" in found._repr_html_()

@@ -153,6 +153,14 @@ class Grid(Stored):
         both = zip(given, self.periodic, strict=True)
         return replace(self, periodic=tuple(own if edge is None else edge for edge, own in both))
 
+    def labels(self) -> tuple[list[str], dict[str, Any]]:
+        """Return the dimensions of a snapshot, and their coordinates, as xarray has them."""
+        known = zip(self.axes, self.coordinates, strict=True)
+        coords: dict[str, Any] = {name: points for name, points in known if points is not None}
+        if self.n_channels == 1:
+            return list(self.axes), coords
+        return [*self.axes, "channel"], coords | {"channel": list(self.channels)}
+
     def array(self, rows: np.ndarray) -> np.ndarray:
         """Return rows ``(..., n_features)`` as ``(..., axis 1, ..., axis n, channel)``."""
         return rows.reshape(*rows.shape[:-1], *self.shape, self.n_channels)

@@ -154,15 +154,11 @@ class PackedRows:
         named = self.axis.name or "time"
         coords: dict[str, Any] = {named: as_objects(self.axis, self.times())}
         if self.grid is None:
-            dims = [named, "feature"]
-            coords["feature"] = list(self.feature_names)
+            along, own = ["feature"], {"feature": list(self.feature_names)}
         else:
             values = values.reshape(*values.shape[:2], *self.grid.snapshot)
-            several = self.grid.n_channels > 1
-            dims = [named, *self.grid.axes, *(["channel"] if several else [])]
-            known = zip(self.grid.axes, self.grid.coordinates, strict=True)
-            coords |= {name: points for name, points in known if points is not None}
-            coords |= {"channel": list(self.grid.channels)} if several else {}
+            along, own = self.grid.labels()
+        coords, dims = coords | own, [named, *along]
         if len(self) == 1:
             return xr.DataArray(values[0], coords, dims)
         return xr.DataArray(values, coords, ["trajectory", *dims])

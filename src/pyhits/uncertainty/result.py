@@ -131,6 +131,26 @@ class Forecast:
             return frames[0]
         return pd.concat(frames, keys=range(len(frames)), names=["trajectory"])
 
+    def to_xarray(self) -> Any:
+        """Return a Dataset of ``states``, ``low`` and ``high`` by time and feature, or grid.
+
+        Several forecasts come first, as a dimension ``trajectory``; with dates they share those of
+        the first.
+
+        Raises
+        ------
+        MissingExtraError
+            xarray is not installed.
+        """
+        xr = need("xarray", action="to_xarray", extra="netcdf")
+        along, coords = ["feature"], {"feature": list(self.feature_names)}
+        if self.grid is not None:
+            along, coords = self.grid.labels()
+        dims = [*(["trajectory"] if self.outside.ndim else []), "time", *along]
+        arrays = {"states": self.states, "low": self.low, "high": self.high}
+        made = {name: (dims, values) for name, values in arrays.items()}
+        return xr.Dataset(made, {"time": self.stamps(), **coords}, {"level": self.level})
+
     def plot(
         self,
         truth: Any = None,
