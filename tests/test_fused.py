@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import numpy as np
@@ -15,6 +16,7 @@ from pyhits.encoders import Standardise
 from pyhits.errors import DataError, DivergenceError
 from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ResidualNet
 from pyhits.flowmaps.bounded import BoundedMap, Bounds
+from pyhits.fused import disk
 from pyhits.hierarchy import Batching, Stepper
 from pyhits.hierarchy.forecast import forecast
 
@@ -229,3 +231,18 @@ def test_threads_that_begin_together_share_one_code() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(ask, range(4)))) == len(made) == 1
+
+
+def test_code_on_disk_is_whole_or_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert disk.read("a") is None
+    disk.write("a", b"code")
+    assert (disk.read("a"), disk.read("b")) == (b"code", None)
+    (file,) = (tmp_path / "pyhits").iterdir()
+    file.write_bytes(file.read_bytes()[:-1])
+    assert disk.read("a") is None
+    monkeypatch.setenv("XDG_CACHE_HOME", str(file))  # no folder
+    disk.write("a", b"code")
+    assert disk.read("a") is None

@@ -14,20 +14,27 @@ _TILE = 8
 @once
 def stepping(dtype: np.dtype) -> Library:
     """Compile what works on blocks of states alone."""
-    module = ir.Module()
-    _fill(module, dtype)
-    _inside(module, dtype)
-    _slopes(module, dtype)
-    return Library(module)
+
+    def make() -> ir.Module:
+        module = ir.Module()
+        for write in (_fill, _inside, _slopes):
+            write(module, dtype)
+        return module
+
+    return Library(f"stepping {dtype.name}", make)
 
 
 @once
 def writing(dtype: np.dtype, out: np.dtype) -> Library:
     """Compile the way out of blocks: scaled, shifted, turned into trajectories of another dtype."""
-    module = ir.Module()
-    write = _write(module, dtype, out)
-    _write_between(module, (dtype, out), _between(module, dtype), write)
-    return Library(module)
+
+    def make() -> ir.Module:
+        module = ir.Module()
+        write = _write(module, dtype, out)
+        _write_between(module, (dtype, out), _between(module, dtype), write)
+        return module
+
+    return Library(f"writing {dtype.name} {out.name}", make)
 
 
 def _fill(module: ir.Module, dtype: np.dtype) -> None:

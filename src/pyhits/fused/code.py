@@ -9,9 +9,12 @@ from functools import cache, wraps
 from threading import RLock
 from typing import Any, TypeVar
 
+import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
+
+from pyhits.fused import disk
 
 #: States that are stepped side by side: a row of a block holds one feature of all of them.
 LANES = 32
@@ -148,22 +151,30 @@ def once(make: Callable[..., _Made]) -> Callable[..., _Made]:
 
 
 class Library:
-    """Compiled functions; their code is gone with it, so that :func:`once` must keep it."""
+    """Compiled functions; their code is gone with it, so that :func:`once` must keep it.
 
-    def __init__(self, module: ir.Module) -> None:
+    Parameters
+    ----------
+    name : str
+        What it is the code of, by which it is kept on disk.
+    make : callable
+        Returns the module, where there is none.
+    """
+
+    def __init__(self, name: str, make: Callable[[], ir.Module]) -> None:
         _initialise()
-        machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(),
-            features=llvm.get_host_cpu_features().flatten(),
-            opt=2,
+        cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+        target = llvm.Target.from_default_triple()
+        machine = target.create_target_machine(
+            cpu=cpu, features=features, opt=2, codemodel="jitdefault"
         )
-        module.triple = llvm.get_process_triple()
-        module.data_layout = str(machine.target_data)
-        parsed = llvm.parse_assembly(str(module))
-        options = llvm.create_pipeline_tuning_options(speed_level=2)
-        passes = llvm.create_pass_builder(machine, options)
-        passes.getModulePassManager().run(parsed, passes)
-        self._engine = llvm.create_mcjit_compiler(parsed, machine)
+        key = f"{name} {cpu} {features} {machine.triple} {llvmlite.__version__}"
+        code = disk.read(key)
+        if code is None:
+            code = _compiled(make(), machine)
+            disk.write(key, code)
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+        self._engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         self._functions: dict[str, Callable[..., int]] = {}
 
@@ -177,6 +188,16 @@ class Library:
             kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * n_arguments)
             self._functions[name] = kind(self.address(name))
         return self._functions[name]
+
+
+def _compiled(module: ir.Module, machine: Any) -> bytes:
+    """Return the machine code of a module, as the content of an object file."""
+    module.triple, module.data_layout = machine.triple, str(machine.target_data)
+    parsed = llvm.parse_assembly(str(module))
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    passes = llvm.create_pass_builder(machine, options)
+    passes.getModulePassManager().run(parsed, passes)
+    return bytes(machine.emit_object(parsed))
 
 
 @once

@@ -19,11 +19,13 @@ def compiled(kind: str, dimension: int, degree: int, dtype: np.dtype) -> Library
     ``step(states, out, stride, count, numbers)`` writes ``count`` outputs, ``stride`` apart.
     ``numbers`` holds the addresses of the flow map's own.
     """
-    return {"polynomial": polynomial, "cells": cells}[kind](dimension, degree, dtype)
+    make = {"polynomial": polynomial, "cells": cells}[kind]
+    name = f"{kind} {dimension} {degree} {dtype.name}"
+    return Library(name, lambda: make(dimension, degree, dtype))
 
 
-def polynomial(dimension: int, degree: int, dtype: np.dtype) -> Library:
-    """Compile the step of polynomials, by Horner's rule in one variable after the other.
+def polynomial(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
+    """Write the step of polynomials, by Horner's rule in one variable after the other.
 
     Its numbers are lower and upper bounds (d,) each, then coefficients ``(outputs * d, n_terms)``.
     """
@@ -48,8 +50,8 @@ def polynomial(dimension: int, degree: int, dtype: np.dtype) -> Library:
     return _finish(made)
 
 
-def cells(dimension: int, degree: int, dtype: np.dtype) -> Library:
-    """Compile the step of tables, state by state: each has a polynomial of its own.
+def cells(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
+    """Write the step of tables, state by state: each has a polynomial of its own.
 
     Its numbers are those of :data:`~pyhits.fused.numbers.CELLS`.
     """
@@ -155,6 +157,6 @@ def _number(made: Function, numbers: Value, place: int) -> Value:
     return made.spread(made.build.load(made.at(numbers, whole(place))))
 
 
-def _finish(made: Function) -> Library:
+def _finish(made: Function) -> ir.Module:
     made.build.ret_void()
-    return Library(made.function.module)
+    return made.function.module
