@@ -66,6 +66,9 @@ def test_errors_are_drawn_beside_baselines_or_other_evaluations(
     assert labels == [*(s.label for s in coupled.baselines.values()), "model"]
     drawn = axes.lines[-1].get_ydata()
     assert np.sqrt(np.mean(np.square(drawn))) == pytest.approx(coupled.nrmse)
+    one = fitted.evaluate(pendulum[2][:1]).plot(ax=plots.blank())
+    assert one.get_ylabel() == "normalised error so far (RMSE)"
+    assert one.lines[-1].get_ydata()[-1] == pytest.approx(fitted.evaluate(pendulum[2][:1]).nrmse)
     alone = fitted.evaluate(pendulum[2], step_sizes=[4])
     axes = coupled.plot({"4 alone": alone}, ax=plots.blank())
     assert [line.get_label() for line in axes.lines] == ["4 alone", "model"]

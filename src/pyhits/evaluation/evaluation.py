@@ -13,6 +13,8 @@ from pyhits.util.card import card
 
 #: A baseline is better if its error is below this part of the model's: less is a tie.
 _BETTER = 0.99
+#: Trajectories whose mean error at each time tells more than chance.
+_MANY = 8
 #: Normalised error below which forecasts are right, and none is better.
 _EXACT = 1e-4
 
@@ -188,6 +190,8 @@ class Evaluation:
     def plot(self, beside: Mapping[str, Evaluation] | None = None, *, ax: Any = None) -> Any:
         """Draw the normalised error at each time beside those of the baselines.
 
+        Of few trajectories it is the error up to each time: that at each is chance.
+
         Parameters
         ----------
         beside : mapping of str to Evaluation, optional
@@ -204,12 +208,13 @@ class Evaluation:
         if beside is not None:
             others = {name: other.per_step_nrmse for name, other in beside.items()}
         length, unit = self.axis.drawn_unit(self.dt)
+        few = self.n_trajectories < _MANY
         return plots.error_lines(
-            self.per_step_nrmse[1:],
-            {name: errors[1:] for name, errors in others.items() if len(errors)},
+            _so_far(self.per_step_nrmse[1:], few),
+            {name: _so_far(errors[1:], few) for name, errors in others.items() if len(errors)},
             self.times[1:] / length,
             xlabel=f"time ahead ({unit})" if unit else "time ahead",
-            ylabel="normalised error (RMSE)",
+            ylabel="normalised error so far (RMSE)" if few else "normalised error (RMSE)",
             ax=ax,
         )
 
@@ -331,6 +336,13 @@ class Evaluation:
         at = [self.time_name(k * self.dt) for k in steps]
         parts = [f"{self.per_step_mse[k]:.1e} at {a}" for k, a in zip(steps, at, strict=True)]
         return ", ".join(parts)
+
+
+def _so_far(errors: np.ndarray, few: bool) -> np.ndarray:
+    """Return the root mean squares of errors up to each time, of few trajectories."""
+    if not few:
+        return errors
+    return np.asarray(np.sqrt(np.cumsum(np.square(errors)) / np.arange(1, len(errors) + 1)))
 
 
 def _plain(value: Any) -> Any:
