@@ -301,11 +301,12 @@ def test_fields_between_walls_follow_an_equation(odd: bool, tmp_path: Path) -> N
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("odd", [False, True])
 def test_continuations_are_periodic_and_come_back(kind: str, odd: bool) -> None:
-    if (kind == "beyond") > odd or (kind == "ring" and odd):
+    if (kind == "beyond") > odd or (kind in ("ring", "repeated") and odd):
         return
     n = 12
-    place = {"ring": 0.0, "halfway": 0.5, "at points": 0.0, "beyond": 1.0}[kind]
-    walls = {"ring": n / 2, "halfway": n, "at points": n - 1, "beyond": n + 1}[kind]
+    place = {"halfway": 0.5, "beyond": 1.0}.get(kind, 0.0)
+    rings = {"ring": n / 2, "repeated": (n - 1) / 2}
+    walls = (rings | {"halfway": n, "at points": n - 1, "beyond": n + 1})[kind]
     x = (np.arange(n) + place) * np.pi / walls
     wave = np.sin(2 * x) if odd else np.cos(2 * x)
     edges = Edges((n,), (kind,), ((odd,),), torch.tensor([0.3], dtype=torch.float64))
@@ -322,6 +323,16 @@ def test_continuations_are_periodic_and_come_back(kind: str, odd: bool) -> None:
         seen = find_edges(torch.from_numpy(some[:, None]), [False], torch.zeros(1).double())
         assert (seen.kinds, seen.odd) == (edges.kinds, edges.odd)
         assert torch.allclose(seen.level, edges.level, atol=2e-2)
+
+
+def test_a_last_point_that_repeats_the_first_is_no_wall(fields: np.ndarray) -> None:
+    closed = np.concatenate([fields, fields[..., :1]], axis=2)
+    model = pyhits.HiTS(step_sizes=[1], flow_map="equation", random_state=0, verbose=False)
+    model.fit(closed[:6], grid=(N + 1,))
+    assert any("the last point repeats the first" in note for note in model.notes_)
+    found = np.asarray(model.forecast(closed[6:, 0], n_steps=40)).reshape(closed[6:].shape)
+    np.testing.assert_allclose(found, closed[6:], atol=1e-3)
+    assert np.array_equal(found[..., 0], found[..., -1])
 
 
 def test_terms_that_mirror_images_do_not_share_are_left_out() -> None:

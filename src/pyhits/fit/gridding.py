@@ -59,8 +59,8 @@ def with_edges(data: Trajectories, grid: Grid) -> SettledGrid:
     doubled = [grid.axes[k] for k in open_axes if once[k]]
     if doubled:
         notes.append(
-            f"Along {', '.join(doubled)} the last point repeats the first; without it the edges "
-            "could be periodic."
+            f"Along {', '.join(doubled)} the last point repeats the first: equations take it for "
+            "one, on a ring."
         )
     return SettledGrid(settled, tuple(notes))
 

@@ -16,10 +16,13 @@ from torch import Tensor
 from pyhits.flowmaps.equations.terms import Terms
 from pyhits.numerics.fourier import SHIFT, Operator
 
-#: Where an axis ends: nowhere, on a ring; at walls half a spacing beyond the last points, at these
-#: points, or a whole spacing beyond them.
-RING, HALFWAY, AT_POINTS, BEYOND = "ring", "halfway", "at points", "beyond"
-KINDS = (RING, HALFWAY, AT_POINTS, BEYOND)
+#: Where an axis ends: nowhere, on a ring, or on one whose last point repeats the first; at walls
+#: half a spacing beyond the last points, at these points, or a whole spacing beyond them.
+RING, REPEATED, HALFWAY, AT_POINTS, BEYOND = "ring", "repeated", "halfway", "at points", "beyond"
+KINDS = (RING, REPEATED, HALFWAY, AT_POINTS, BEYOND)
+
+#: What differs by no more, in deviations, is repeated.
+_SAME = 1e-6
 
 #: Fields that continuations are compared on, and the part of the roughness of the usual one that
 #: another must leave.
@@ -83,6 +86,8 @@ class Edges:
         if self.are_rings:
             return fields
         for axis, (kind, n) in enumerate(zip(self.kinds, self.shape, strict=True)):
+            if kind == REPEATED:
+                fields = torch.cat([fields, fields.narrow(2 + axis, 0, 1)], dim=2 + axis)
             fields = fields.narrow(2 + axis, int(kind == BEYOND), n)
         return fields + self.level_like(fields)
 
@@ -109,13 +114,14 @@ class Edges:
     def _turned(self, operator: Operator) -> tuple[bool, ...]:
         """Return along which walled axes an operator makes odd of even."""
         kind, *orders = operator
-        walls = (own != RING and kind != SHIFT for own in self.kinds)
+        walls = (own not in (RING, REPEATED) and kind != SHIFT for own in self.kinds)
         return tuple(wall and order % 2 == 1 for wall, order in zip(walls, orders, strict=True))
 
 
 def periodic_length(kind: str, n: int) -> int:
     """Return the points of the periodic continuation of an axis of ``n``."""
-    return {RING: n, HALFWAY: 2 * n, AT_POINTS: 2 * n - 2, BEYOND: 2 * n + 2}[kind]
+    length = {RING: n, REPEATED: n - 1, HALFWAY: 2 * n, AT_POINTS: 2 * n - 2, BEYOND: 2 * n + 2}
+    return length[kind]
 
 
 def _along(fields: Tensor, axis: int, kind: str, odd: Sequence[bool]) -> Tensor:
@@ -123,6 +129,8 @@ def _along(fields: Tensor, axis: int, kind: str, odd: Sequence[bool]) -> Tensor:
     if kind == RING:
         return fields
     n = fields.shape[2 + axis]
+    if kind == REPEATED:
+        return fields.narrow(2 + axis, 0, n - 1)
     there = torch.arange(n, device=fields.device)
     back = there.flip(0)
     ones = torch.ones(n, dtype=fields.dtype, device=fields.device)
@@ -158,14 +166,22 @@ def find_edges(fields: Tensor, periodic: Sequence[bool | None], zero: Tensor) ->
     channels, shape = fields.shape[1], tuple(fields.shape[2:])
     kinds, odd, levels = [], [], torch.full((len(shape), channels), torch.nan).double()
     for axis, ring in enumerate(periodic):
-        kind, turned, level = (
-            (RING, [False] * channels, None) if ring else _smoothest(some, axis, zero)
-        )
+        if ring or _repeats(some, axis):
+            kinds.append(RING if ring else REPEATED)
+            odd.append((False,) * channels)
+            continue
+        kind, turned, level = _smoothest(some, axis, zero)
         kinds.append(kind)
         odd.append(tuple(turned))
-        if level is not None:
-            levels[axis] = torch.where(torch.tensor(turned), level, torch.nan)
+        levels[axis] = torch.where(torch.tensor(turned), level, torch.nan)
     return Edges(shape, tuple(kinds), tuple(odd), levels.nanmean(0).nan_to_num(0.0))
+
+
+def _repeats(fields: Tensor, axis: int) -> bool:
+    """Tell whether the last point along an axis is always what the first one is, and varies."""
+    first, last = (fields.select(2 + axis, k) for k in (0, -1))
+    spread = float(first.std(dim=0, unbiased=False).max())
+    return spread > 0 and float((first - last).abs().max()) <= _SAME * spread
 
 
 def _smoothest(fields: Tensor, axis: int, zero: Tensor) -> tuple[str, list[bool], Tensor]:
