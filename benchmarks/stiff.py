@@ -87,10 +87,11 @@ def _compare(train: np.ndarray, truth: np.ndarray, n_few: int) -> list[Record]:
     )
     model.fit(encode(train), dt=times[1])
     starts = np.ascontiguousarray(truth[:, 0])
+    prepared = model.prepared()
 
     def ours() -> np.ndarray:
         for _ in range(_CALLS):
-            states = decode(model.forecast(encode(starts), n_outputs))
+            states = decode(prepared.forecast(encode(starts), n_outputs))
         return states
 
     functions: dict[str, Callable[[], np.ndarray]] = {"PyHiTS": ours}
