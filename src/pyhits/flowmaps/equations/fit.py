@@ -16,7 +16,7 @@ from torch import Tensor
 from pyhits.data.stretches import evenly
 from pyhits.flowmaps.equations.edges import Edges
 from pyhits.flowmaps.equations.equation import Equation, Scheme
-from pyhits.flowmaps.equations.guess import approximate_columns, guesses
+from pyhits.flowmaps.equations.guess import NOTHING, approximate_columns, guesses
 from pyhits.flowmaps.equations.pairs import Pairs
 from pyhits.flowmaps.equations.solution import Solution
 from pyhits.flowmaps.equations.terms import Terms
@@ -92,7 +92,10 @@ class EquationFit:
         self.every = Pairs.of(*both)
         self.few = self.every.spread(max(_LEAST_FIELDS, _NUMBERS // each))
         self.pairs = self.every.spread(max(_LEAST_FIELDS, _NUMBERS_IN_THE_END // each))
-        self.size = max(float((later - states).square().mean().sqrt()), 1e-300)
+        changes = later - states
+        self.size = max(float(changes.square().mean().sqrt()), 1e-300)
+        #: Channels that ever change; of the others, such as parameters, nothing is solved for.
+        self.moves = changes.view(len(states), -1, self.channels).abs().amax((0, 1)) > 0
 
     def solve(self, terms: Terms, scheme: Scheme) -> Solution:
         """Return the terms that are needed, and their coefficients.
@@ -151,6 +154,7 @@ class EquationFit:
         return self._rated(self._equation(solution.terms, scheme), self.pairs, solution.values)
 
     def _rated(self, equation: Equation, pairs: Pairs, values: Tensor) -> Solution:
+        values = values * self.moves[:, None]
         error = self._error(equation, pairs, values)
         return Solution(equation.terms, equation.scheme, values, error)
 
@@ -178,7 +182,7 @@ class EquationFit:
                 break
             known = normal
             if known is None:
-                normal = _normal(equation, pairs, best.values, exact=exact)
+                normal = _normal(equation, pairs, best.values, self.moves, exact=exact)
             else:
                 normal = known.around(equation, pairs, best.values)
             better, damping = self._improved(equation, pairs, best, normal, damping)
@@ -218,9 +222,9 @@ class EquationFit:
 
         The others together leave the error what it is, but for little; the cheapest go first.
         """
-        matrix, scale = _scaled(_normal(equation, self.few, solution.values).matrix)
+        matrix, scale = _scaled(_normal(equation, self.few, solution.values, self.moves).matrix)
         inverse = torch.linalg.pinv(matrix, hermitian=True)
-        x = solution.values.flatten() * scale
+        x = torch.where(scale.isfinite(), solution.values.flatten() * scale, 0.0)
         error = max(solution.error, _ROUNDING)
         square = self.few.after.numel() * (error * self.size) ** 2
         n_terms, n_linear = solution.values.shape[1], len(equation.terms.linear)
@@ -260,13 +264,16 @@ class _Normal(NamedTuple):
         return self._replace(right=right)
 
 
-def _normal(equation: Equation, pairs: Pairs, values: Tensor, *, exact: bool = False) -> _Normal:
-    """Return the normal equations around some values."""
+def _normal(
+    equation: Equation, pairs: Pairs, values: Tensor, moves: Tensor, *, exact: bool = False
+) -> _Normal:
+    """Return the normal equations around some values, of channels that move."""
     n = values.numel()
     found = _Normal(values.new_zeros(n, n), values.new_zeros(n), [])
     make = _derivatives if exact else approximate_columns
     for some in pairs.chunks(n, _CHUNK):
         columns = make(equation, some, values)
+        columns *= moves.repeat_interleave(values.shape[1])[:, None]
         found.matrix.add_(columns @ columns.T)
         found.right.add_(columns @ _missed(equation, some, values))
         if n * pairs.after.numel() <= _KEPT:
@@ -303,9 +310,12 @@ def _derivatives(equation: Equation, pairs: Pairs, values: Tensor) -> Tensor:
 
 
 def _scaled(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return normal equations with a diagonal of ones, and what the unknowns were multiplied by."""
+    """Return normal equations with a diagonal of ones, and what the unknowns were multiplied by.
+
+    What only rounding tells of, as of the slope of a constant, is multiplied by infinity.
+    """
     scale = matrix.diagonal().sqrt()
-    scale = torch.where(scale > 0, scale, 1.0)
+    scale = torch.where(scale > NOTHING * scale.max(), scale, torch.inf)
     return matrix / (scale[:, None] * scale), scale
 
 

@@ -83,12 +83,33 @@ class EquationForm(Form):
         if trials.data.finer is not None:
             cls._coarser(trials, trials.data.finer)
             return
+        for starts in cls._starts(trials.data):
+            before = trials.best
+            if trials.score > _POOR:
+                for start in starts:
+                    if not trials.settled:
+                        _try(trials, start)
+            if trials.best != before:
+                cls._change(trials)
+
+    @classmethod
+    def _starts(cls, data: Increments) -> list[list[EquationForm]]:
+        """Return forms to begin from, the likely kinds of terms first."""
+        grid = data.grid
+        assert grid is not None
         first = cls(degree=2)
-        is_rough = _is_rough(trials.data)
-        n_axes = trials.data.grid.n_axes if trials.data.grid is not None else 1
-        reach = 2 if n_axes == 1 else 1
+        reach = 2 if grid.n_axes == 1 else 1
         rough = cls(degree=2, reach=reach, terms="shifts", order=4, dealiased="none")
-        _try(trials, rough if is_rough and n_axes == 1 else first)
+        usual, other = (rough, first) if grid.n_axes == 1 and _is_rough(data) else (first, rough)
+        if grid.n_channels == 1:
+            return [[usual], [other]]
+        # Channels may react with each other at each point, and spread.
+        reaction = cls(degree=3, reach=0, substeps=2, order=4, dealiased="none")
+        return [[reaction, usual], [other]]
+
+    @classmethod
+    def _change(cls, trials: Trials) -> None:
+        """Try changes of the best form."""
         for change in _CHANGES:
             best = trials.best
             if trials.settled or not isinstance(best, EquationForm):
@@ -96,8 +117,6 @@ class EquationForm(Form):
             changed = change(best, trials.data)
             if changed is not None and changed != replace(best, weighted=False):
                 _try(trials, changed)
-        if not trials.settled and trials.score > _POOR:
-            _try(trials, first if is_rough and n_axes == 1 else rough)
 
     @classmethod
     def _coarser(cls, trials: Trials, finer: Finer) -> None:
@@ -172,8 +191,10 @@ class EquationForm(Form):
 
 
 def _edges(data: Increments) -> Edges:
-    """Return the edges of the grid, between walls as the data show them."""
+    """Return the edges of the grid, between walls as the data or the finest scale show them."""
     grid = data.grid
+    if data.finer is not None and isinstance(data.finer.flow_map, EquationMap):
+        return data.finer.flow_map.edges
     assert grid is not None
     zero = torch.from_numpy(np.asarray(data.zero[: grid.n_channels], dtype=np.float64))
     fields = _fields(data.states, grid)
@@ -206,7 +227,7 @@ def _is_rough(data: Increments) -> bool:
 
 
 def _other_scheme(best: EquationForm, _: Increments) -> EquationForm | None:
-    if best.terms == "shifts":
+    if best.terms == "shifts" or best.reach == 0:
         return None
     if best.order == 2:
         return replace(best, order=4, dealiased="none")
@@ -214,12 +235,12 @@ def _other_scheme(best: EquationForm, _: Increments) -> EquationForm | None:
 
 
 def _products(best: EquationForm, _: Increments) -> EquationForm | None:
-    return None if best.terms == "shifts" else replace(best, terms="derivatives")
+    return None if best.terms == "shifts" or not best.reach else replace(best, terms="derivatives")
 
 
 def _stream(best: EquationForm, data: Increments) -> EquationForm | None:
     plane = data.grid is not None and data.grid.n_axes == 2
-    if not plane or best.terms == "shifts":
+    if not plane or best.terms == "shifts" or best.reach == 0:
         return None
     return replace(best, terms="stream", reach=1, order=4, substeps=2, dealiased="all")
 
@@ -228,8 +249,9 @@ def _finer(best: EquationForm, _: Increments) -> EquationForm | None:
     return replace(best, order=4, substeps=2 * best.substeps)
 
 
-def _cubic(best: EquationForm, _: Increments) -> EquationForm | None:
-    return replace(best, degree=best.degree + 1)
+def _cubic(best: EquationForm, data: Increments) -> EquationForm | None:
+    several = data.grid is not None and data.grid.n_channels > 1
+    return None if several and best.degree > 2 else replace(best, degree=best.degree + 1)
 
 
 def _wider(best: EquationForm, _: Increments) -> EquationForm | None:

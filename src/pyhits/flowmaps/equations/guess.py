@@ -16,6 +16,9 @@ from pyhits.numerics.fourier import DERIVATIVE, wavenumbers
 #: of the most energetic one's.
 _COHERENT, _ENERGETIC = 0.5, 1e-10
 
+#: Part of the largest column's size up to which another is rounding.
+NOTHING = 1e-13
+
 #: Smallest part of the diagonal that regressions add to it.
 _RIDGE = 1e-13
 
@@ -65,7 +68,7 @@ def approximate_columns(equation: Equation, pairs: Pairs, values: Tensor) -> Ten
 def least_squares(matrix: Tensor, right: Tensor) -> Tensor:
     """Return the solution of columns that are scaled alike, with a ridge far below them."""
     scale = matrix.norm(dim=0)
-    scale = torch.where(scale > 0, scale, 1.0)
+    scale = torch.where(scale > NOTHING * scale.max(), scale, torch.inf)
     scaled = matrix / scale
     normal = scaled.T @ scaled + _RIDGE * torch.eye(len(scale), dtype=matrix.dtype)
     found: Tensor = torch.linalg.solve(normal, scaled.T @ right) / scale
