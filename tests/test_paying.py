@@ -34,3 +34,17 @@ def test_scales_that_nobody_couples_are_not_trained() -> None:
 
 def test_step_sizes_that_are_asked_for_are_trained() -> None:
     assert set(fit(bent(), step_sizes=[1, 8, 64]).flow_maps_) == {1, 8, 64}
+
+
+def test_no_net_is_trained_where_finer_polynomials_are_exact() -> None:
+    system = pyhits.systems.get("van-der-pol")
+    data = system.simulate(40, n_steps=400, dt=0.01, random_state=1)
+    model = pyhits.HiTS(flow_map="residual", max_steps=3, random_state=0, verbose=False).fit(data)
+    finest, *others = sorted(model.history_)
+    assert model.history_[finest].stopped_by == "closed form"
+    assert others
+    assert not any("net" in model.history_[size].flow_map for size in others)
+    asked = pyhits.HiTS(
+        flow_map="residual", max_steps=3, step_sizes=[1, 64], random_state=0, verbose=False
+    ).fit(data)
+    assert "net" in asked.history_[64].flow_map

@@ -20,8 +20,9 @@ _PATIENCE, _POOR, _HOPELESS = 2, 1.5, 30.0
 #: Parts of another scale's error, and of its work a row, below which a scale is better or cheaper.
 _BETTER, _CHEAPER = 0.5, 0.9
 
-#: Mean squared error below which rounding decides: two scales then are enough.
-_EXACT = 1e-18
+#: Mean squared error below which rounding decides: two scales then are enough; and that which no
+#: net of a coarse step reaches.
+_EXACT, _BETTER_THAN_NETS = 1e-18, 1e-10
 
 #: States forecast for one coupling, at most.
 _MOST_STATES = 50_000
@@ -71,6 +72,10 @@ class Paying:
                 is_better = error < _BETTER * min(self._errors.values(), default=np.inf)
                 self._errors[size] = np.inf if idle and not is_better else error
         return _poor([self._errors[size] for size in known])
+
+    def exact(self) -> bool:
+        """Whether forecasts of the scales trained so far are better than any net's."""
+        return min(self._errors.values(), default=np.inf) < _BETTER_THAN_NETS
 
     def _least(self, flow_maps: Mapping[int, FlowMap], sizes: Sequence[int]) -> float:
         """Return the error of the last of some scales, coupled to the others or alone."""

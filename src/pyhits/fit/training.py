@@ -60,6 +60,7 @@ def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> Trai
             watch=watch,
             clock=clock,
             enough=None if paying is None else paying.enough,
+            exact=None if paying is None else paying.exact,
         )
     finished = sorted(trained.flow_maps)
     if trained.interrupted:

@@ -74,6 +74,8 @@ class ScaleJob:
         File in which progress is kept.
     checkpoint_seconds : float
         Time between two writings of it.
+    polynomial_only : bool
+        No net: the polynomial, though it is not exact.
     tuning : Tuning, optional
         What no recipe says.
     finer : Finer, optional
@@ -89,6 +91,7 @@ class ScaleJob:
     time_limit: float | None = None
     checkpoint: Path | None = None
     checkpoint_seconds: float = 5.0
+    polynomial_only: bool = False
     tuning: Tuning = Tuning()
     finer: Finer | None = None
 

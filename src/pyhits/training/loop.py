@@ -58,7 +58,10 @@ def train_scale(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMa
     if job.recipe.is_closed:
         return fit_closed_form(job, progress)
     scale = Scale.prepare(job, progress)
-    return scale.finish(scale.closed_form() or train_net(scale, progress))
+    found = scale.closed_form()
+    if found is None and job.polynomial_only and scale.stages.polynomial is not None:
+        found = scale.choose(TrainingState())
+    return scale.finish(found or train_net(scale, progress))
 
 
 def train_alone(job: ScaleJob, report: Progress | None = None) -> tuple[FlowMap, History]:
@@ -196,7 +199,7 @@ class Scale:
 def _worth_synthesising(job: ScaleJob, stages: Stages) -> bool:
     """Whether a net will be trained, long enough to be short of recorded windows."""
     recipe, tuning = job.recipe, job.tuning
-    enough = (recipe.max_steps or 0) >= tuning.synthetic_steps
+    enough = not job.polynomial_only and (recipe.max_steps or 0) >= tuning.synthetic_steps
     enough &= job.time_limit is None or job.time_limit >= tuning.synthetic_seconds
     possible = (
         recipe.synthetic > 0 and recipe.polynomial_degree > 0 and recipe.windows == "anywhere"

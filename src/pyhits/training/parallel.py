@@ -68,6 +68,7 @@ def train_scales(
     watch: Watch | None = None,
     clock: Clock = UNLIMITED,
     enough: Callable[[Mapping[int, FlowMap]], bool] | None = None,
+    exact: Callable[[], bool] | None = None,
 ) -> TrainedScales:
     """Train every job, each in one thread, and return what was finished.
 
@@ -90,6 +91,9 @@ def train_scales(
     enough : callable, optional
         Is given the flow maps as they are finished, by step size; where it is true, no further
         scale is trained.
+    exact : callable, optional
+        Tells whether nets of coarser steps can no longer do better than what is finished: they are
+        left out of scales that begin then.
 
     Raises
     ------
@@ -119,7 +123,7 @@ def train_scales(
                 board[index] = (1, 1, result.histories[job.step_size].validation_error)
         try:
             for index, flow_map, history in _results(
-                todo, plan, board, clock, watched=watch is not None
+                todo, plan, board, clock, watched=watch is not None, exact=exact
             ):
                 step = jobs[index].step_size
                 result.flow_maps[step], result.histories[step] = flow_map, history
@@ -247,6 +251,7 @@ def _results(
     clock: Clock,
     *,
     watched: bool,
+    exact: Callable[[], bool] | None = None,
 ) -> Iterator[tuple[int, FlowMap, History]]:
     """Yield ``(index, flow_map, history)`` as the scales finish."""
     if len(todo) > 1 and todo[0][1].leads_coarser:
@@ -268,9 +273,14 @@ def _results(
         for k, flow_map, history in train_stacked(jobs, reports):
             yield todo[k][0], flow_map, history
         return
+    if plan.workers > 1 and exact is not None and nets and todo:
+        # Where closed forms are exact, nothing is left that would take long.
+        yield _train_one(*todo[0], board)
+        todo, plan = todo[1:], _Plan() if exact() else plan
     if plan.workers == 1:
         for k, (index, job) in enumerate(todo):
             _begin_turn(job, clock, len(todo) - k)
+            job.polynomial_only = exact is not None and exact()
             yield _train_one(index, job, board)
         return
     from joblib import Parallel, delayed
