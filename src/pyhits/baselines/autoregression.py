@@ -25,8 +25,8 @@ _RIDGES = (-2, -3, -5, -8, -13)
 #: to which rounding is kept small.
 _LAGS, _MOST_TERMS, _EXACT_TERMS = (1, 2, 4, 8, 16, 32, 64), 150, 30
 
-#: Rows times squared terms of one regression, at most.
-_MOST_WORK = 2e7
+#: Rows times squared terms of a regression, at most; regressions from which on these are shared.
+_MOST_WORK, _FEW_REGRESSIONS = 2e7, 8
 
 #: Rows, strides and degrees of a nonlinear vector autoregression; and numbers that it is of.
 _ROWS, _STRIDES, _DEGREES, _MOST_NUMBERS = (1, 2, 3, 5), (1, 2, 4, 8), (2, 3), 6
@@ -129,20 +129,17 @@ def _linear(
     train: Sequence[np.ndarray], lags: int, lag: int, joint: int, ridges: Sequence[int]
 ) -> np.ndarray:
     """Return the weights of linear maps under each ridge, ``(ridges, terms, d)``."""
-    series = [rows[lag:] - rows[:-lag] if lag else rows for rows in train]
-    d = series[0].shape[1]
-    windows = [
-        np.lib.stride_tricks.sliding_window_view(one[:-1], lags, axis=0)[..., ::-1]
-        for one in series
-        if len(one) > lags
-    ]
+    d = train[0].shape[1]
+    terms, regressions = (lags * d, 1) if joint else (lags, d)
+    most = _most_windows(terms, regressions)
+    last = [rows[-most - lags - lag :] for rows in train if len(rows) > lags + lag]
     penalties = [10.0**power for power in ridges]
-    if not windows:
-        return np.zeros((len(ridges), 1 + lags * (d if joint else 1), d))
-    before = np.concatenate(windows)
-    now = np.concatenate([one[lags:] - _base(one[lags - 1 : -1], lag) for one in series
-                          if len(one) > lags])  # fmt: skip
-    before, now = _some(before, now, lags * (d if joint else 1))
+    if not last:
+        return np.zeros((len(ridges), 1 + terms, d))
+    series = [rows[lag:] - rows[:-lag] if lag else rows for rows in last]
+    view = np.lib.stride_tricks.sliding_window_view
+    before = np.concatenate([view(one[:-1], lags, axis=0)[..., ::-1] for one in series])[-most:]
+    now = np.concatenate([one[lags:] - _base(one[lags - 1 : -1], lag) for one in series])[-most:]
     if joint:
         return _solved(before.transpose(0, 2, 1).reshape(len(before), -1), now, penalties)
     each = [_solved(before[:, j], now[:, j : j + 1], penalties) for j in range(d)]
@@ -154,10 +151,10 @@ def _base(rows: np.ndarray, lag: int) -> np.ndarray:
     return np.zeros_like(rows) if lag else rows
 
 
-def _some(before: np.ndarray, now: np.ndarray, terms: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return as many of the windows as are affordable, the last ones."""
-    most = int(max(2 * terms, _MOST_WORK / (terms + 1) ** 2))
-    return before[-most:], now[-most:]
+def _most_windows(terms: int, regressions: int = 1) -> int:
+    """Return how many windows are affordable: the last ones are taken."""
+    share = max(1.0, regressions / _FEW_REGRESSIONS)
+    return int(max(2 * terms, _MOST_WORK / (terms + 1) ** 2 / share))
 
 
 def _solved(design: np.ndarray, targets: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
@@ -309,7 +306,8 @@ def _polynomial(
         ]
     )
     now = np.concatenate([np.diff(one[span:], axis=0) for one in long])
-    before, now = _some(before, now, n_monomials(rows * d, degree))
+    most = _most_windows(n_monomials(rows * d, degree))
+    before, now = before[-most:], now[-most:]
     terms = Monomials(rows * d, degree)(before.T).T
     return _solved(terms[:, 1:], now, [10.0**power for power in ridges])
 

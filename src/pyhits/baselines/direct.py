@@ -121,9 +121,8 @@ def _maps(train: Sequence[np.ndarray], shape: Sequence[int], ridges: Sequence[in
     if not long:
         return found
     view = np.lib.stride_tricks.sliding_window_view
-    pieces = np.concatenate([view(one, span, axis=0) for one in long])
     most = int(max(2 * window, _MOST_WORK / (window + 1) ** 2 / (1 if d <= _MOST_MAPS else d)))
-    pieces = pieces[-most:]
+    pieces = np.concatenate([view(one[1 - span - most :], span, axis=0) for one in long])[-most:]
     pieces = pieces - _level(pieces[..., :window], relative)
     groups = [pieces[:, j] for j in range(d)] if d <= _MOST_MAPS else [pieces.reshape(-1, span)]
     for j, group in enumerate(groups):
