@@ -24,7 +24,7 @@ from pyhits.training import Recipe, closed
 from pyhits.training.history import History
 from pyhits.training.jobs import JobSettings, ScaleJob, TrainingData, make_jobs
 from pyhits.training.nets import NET
-from pyhits.training.search import FormSearch
+from pyhits.training.search import N_SEARCH, FormSearch, increments
 
 #: Rows to fit to, and those with the ones that choose.
 N_FIT, N_KNOWN = 640, 800
@@ -65,7 +65,7 @@ def compare(rows: np.ndarray, step_size: int, noise: float) -> tuple[float, floa
         judge(closed.fit_again(again, chosen, known_as))
         for chosen, known_as in (
             (net.net, History(step_size, form=below)),
-            (closed.solve(first.train, form.form), solved),
+            (form.form.solve(increments(first.train, N_SEARCH)), solved),
         )
     ]
     return history.scores[NET] / form.score, scores[0] / scores[1]
