@@ -335,6 +335,15 @@ def test_a_last_point_that_repeats_the_first_is_no_wall(fields: np.ndarray) -> N
     assert np.array_equal(found[..., 0], found[..., -1])
 
 
+@pytest.mark.parametrize("shape", [(1, N), (N, 1), (2, N // 2)])
+def test_axes_of_one_or_two_points_are_no_obstacle(
+    fields: np.ndarray, shape: tuple[int, int]
+) -> None:
+    model = pyhits.HiTS(step_sizes=[1], flow_map="equation", random_state=0, verbose=False)
+    model.fit(fields[:6, :20], grid=shape)
+    assert np.isfinite(np.asarray(model.forecast(fields[:2, 0], n_steps=5))).all()
+
+
 def test_terms_that_mirror_images_do_not_share_are_left_out() -> None:
     terms = library(1, 1, 2, 1, kind="derivatives")
     for odd, kept in ((False, 1), (True, 0)):

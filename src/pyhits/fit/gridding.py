@@ -82,4 +82,6 @@ def repeats_first(data: Trajectories, grid: Grid, axis: int) -> bool:
     ends = field.take([0, -1], axis=axis + 1).astype(np.float64)
     first, last = np.moveaxis(ends, axis + 1, 0)
     spread = float(first.std(axis=0).max())
-    return spread > 0 and float(np.abs(first - last).max()) <= _SAME * spread
+    return (
+        grid.shape[axis] > 2 and spread > 0 and float(np.abs(first - last).max()) <= _SAME * spread
+    )

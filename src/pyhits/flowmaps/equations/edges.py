@@ -166,8 +166,9 @@ def find_edges(fields: Tensor, periodic: Sequence[bool | None], zero: Tensor) ->
     channels, shape = fields.shape[1], tuple(fields.shape[2:])
     kinds, odd, levels = [], [], torch.full((len(shape), channels), torch.nan).double()
     for axis, ring in enumerate(periodic):
-        if ring or _repeats(some, axis):
-            kinds.append(RING if ring else REPEATED)
+        alone = shape[axis] == 1  # without neighbours, and edges
+        if ring or alone or _repeats(some, axis):
+            kinds.append(RING if ring or alone else REPEATED)
             odd.append((False,) * channels)
             continue
         kind, turned, level = _smoothest(some, axis, zero)
@@ -181,7 +182,11 @@ def _repeats(fields: Tensor, axis: int) -> bool:
     """Tell whether the last point along an axis is always what the first one is, and varies."""
     first, last = (fields.select(2 + axis, k) for k in (0, -1))
     spread = float(first.std(dim=0, unbiased=False).max())
-    return spread > 0 and float((first - last).abs().max()) <= _SAME * spread
+    return (
+        fields.shape[2 + axis] > 2
+        and spread > 0
+        and float((first - last).abs().max()) <= _SAME * spread
+    )
 
 
 def _smoothest(fields: Tensor, axis: int, zero: Tensor) -> tuple[str, list[bool], Tensor]:
