@@ -124,7 +124,7 @@ def test_evaluations_are_in_the_users_units(
     assert len(result.feature_mse) == 30
     assert of_fields.score(test) == -result.nrmse
     ragged = Trajectories([signals(1, 60, seed=2)[0], signals(1, 9, seed=3)[0]], 0.1)
-    late = of_signals.evaluate(ragged)
+    late = of_signals.evaluate(ragged, given=4)
     assert late.n_steps == 57
     assert late.nrmse < 1e-3
     with pytest.raises(DataError, match="Trajectory 1 has 4 rows; the model's delays take 4"):

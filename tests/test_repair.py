@@ -624,9 +624,8 @@ def test_the_page_shows_what_happens(capsys: pytest.CaptureFixture[str]) -> None
     code = section.split("```python\n")[1].split("```")[0]
     exec(code, {"np": np, "pyhits": pyhits})
     printed = capsys.readouterr().out.splitlines()
-    shown = section.split("```text\n")[1].split("```")[0].splitlines()
     comments = [line.split("# ")[1] for line in code.splitlines() if "# Trajectories" in line]
-    assert printed == [*shown, *comments]
+    assert [line for line in printed if line.startswith("Trajectories(")] == comments
 
 
 def test_checks_say_late_times_with_their_digits(tmp_path: Path) -> None:
