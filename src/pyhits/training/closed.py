@@ -126,9 +126,11 @@ def competing_net(
 
     Its score is put into the history.
     """
-    grid = field_of(job)
+    grid, finer = field_of(job), job.finer
     if not may_try_nets(job) or best.score < _NEAR_EXACT:
         return None
+    if finer is not None and finer.form and min(finer.scores.values()) < _NEAR_EXACT:
+        return None  # no net of a coarse step comes near it
     if grid is not None:
         return _convolution(job, grid, search, history, progress, clock)
     if len(search.comparisons) > 1 or best.score > _NOISE * search.of_mean:
