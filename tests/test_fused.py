@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 
 import numpy as np
@@ -16,7 +16,6 @@ from pyhits.encoders import Standardise
 from pyhits.errors import DataError, DivergenceError
 from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ResidualNet
 from pyhits.flowmaps.bounded import BoundedMap, Bounds
-from pyhits.fused import disk
 from pyhits.hierarchy import Batching, Stepper
 from pyhits.hierarchy.forecast import forecast
 
@@ -233,16 +232,16 @@ def test_threads_that_begin_together_share_one_code() -> None:
         assert len(set(pool.map(ask, range(4)))) == len(made) == 1
 
 
-def test_code_on_disk_is_whole_or_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert disk.read("a") is None
-    disk.write("a", b"code")
-    assert (disk.read("a"), disk.read("b")) == (b"code", None)
-    (file,) = (tmp_path / "pyhits").iterdir()
-    file.write_bytes(file.read_bytes()[:-1])
-    assert disk.read("a") is None
-    monkeypatch.setenv("XDG_CACHE_HOME", str(file))  # no folder
-    disk.write("a", b"code")
-    assert disk.read("a") is None
+def test_a_prepared_stepper_of_many_features_takes_little_memory() -> None:
+    maps = {1: contraction(300, 1), 4096: contraction(300, 1)}
+    model = TimeStepper.from_flow_maps(maps, Trajectories(starts(30, 300)[None], 0.1))
+    tracemalloc.start()
+    model.prepared()
+    assert tracemalloc.get_traced_memory()[1] < 8e6  # 16,385 rows would be 39 MB
+    tracemalloc.stop()
+
+
+@needs_llvm
+def test_long_code_is_made_for_much_to_do_alone() -> None:
+    long = Stepper({1: contraction(8, 4)})
+    assert long.fused(100, 100) is None

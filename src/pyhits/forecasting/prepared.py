@@ -41,7 +41,7 @@ class PreparedStepper:
         start = np.tile(model.summary.low, (1, model.coordinates.state_rows, 1))
         start = start if model.coordinates.state_rows > 1 else start[:, 0]
         self.predict(start)
-        self.forecast(start, 4 * self._coupled[-1])
+        self._make_code(start)
 
     def predict(self, states: Any, step_size: int | None = None) -> np.ndarray:
         """Return the states one step of ``step_size`` later (the finest by default).
@@ -63,6 +63,20 @@ class PreparedStepper:
         starts, n_steps = self._coordinates.starts(states), as_count(n_steps, "n_steps")
         found = self._maps.ahead(starts.states, n_steps, self._coupled, batching=_ALWAYS_FUSED)
         return self._shaped(found, starts)
+
+    def _make_code(self, start: np.ndarray) -> None:
+        """Have the code of coupled scales made, of splines too; torch has none to make.
+
+        Nothing is decoded: of many features so many rows would fill the memory.
+        """
+        stepper = self._maps.hierarchy.stepper(self._coupled, batching=_ALWAYS_FUSED)
+        if stepper.engine is None:
+            return
+        encoder, states = self._coordinates.encoder, start
+        if encoder is not None:
+            states = encoder.transform(start if start.ndim == 3 else start[:, None])[:, -1]
+        n_steps = 4 * self._coupled[-1]
+        self._maps.ahead(states, n_steps, self._coupled, encoded=True, batching=_ALWAYS_FUSED)
 
     def _shaped(self, found: np.ndarray, starts: InitialStates) -> np.ndarray:
         shaped = self._coordinates.shaped(found)

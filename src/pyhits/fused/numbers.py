@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Literal, Protocol
 
 import numpy as np
@@ -45,6 +46,11 @@ class Numbers:
         """Return those of a flow map that keeps to no bounds."""
         far = np.full(dimension, np.inf)
         return cls(kind, dimension, degree, arrays, -far, far)
+
+    @property
+    def n_terms(self) -> int:
+        """How many terms the polynomials have, which their code spells out."""
+        return comb(self.dimension + self.degree, self.degree)
 
     @property
     def is_bounded(self) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyhits import fused
 from pyhits.flowmaps import FlowMap
-from pyhits.fused.numbers import numbers_of
+from pyhits.fused.numbers import Numbers, numbers_of
 from pyhits.hierarchy.batching import USUAL, Batching
 from pyhits.hierarchy.cost import cost
 from pyhits.hierarchy.nesting import chain
@@ -30,6 +30,9 @@ InputsOf = Callable[[int], Tensor]
 
 #: Seconds that a number between the finest steps takes without machine code, about.
 _SECONDS_BETWEEN = 2e-8
+
+#: Terms of a polynomial whose code takes less than a tenth of a second to make.
+_USUAL_TERMS = 100
 
 #: States of a device other than a CPU that are stepped at once.
 _ROWS_OF_A_DEVICE = 1 << 20
@@ -219,14 +222,23 @@ class Stepper:
         if self.spacing > 1:
             width = next(iter(self.flow_maps.values())).dimension
             seconds += n_trajectories * n_steps * width * _SECONDS_BETWEEN
-        return self.engine if seconds >= self.batching.fused_seconds else None
+        if seconds < self.batching.fused_seconds:
+            return None
+        size = max((numbers.n_terms for numbers in self._numbers.values()), default=0)
+        # Making long code takes more than little stepping.
+        much = self.batching.fused_seconds * max(1.0, (size / _USUAL_TERMS) ** 2)
+        return self.engine if seconds >= much else None
+
+    @cached_property
+    def _numbers(self) -> dict[int, Numbers]:
+        return numbers_of(self.flow_maps)
 
     @cached_property
     def engine(self) -> Engine | None:
         """What steps by machine code, made when first asked for; None of flow maps without."""
         if self.dtype not in (torch.float32, torch.float64):
             return None
-        known = numbers_of(self.flow_maps)
+        known = self._numbers
         if not known:
             return None
         from pyhits.hierarchy.engine import Engine
