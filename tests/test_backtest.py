@@ -92,6 +92,21 @@ def test_updates_learn_new_rows_and_search_nothing() -> None:
         fitted.update(rows[:2])
 
 
+def test_what_coarse_steps_need_is_said_before_anything_is_fitted() -> None:
+    coarse = quick(step_sizes=[1, 8], encoder=[], selection=[1, 8]).fit(growing()).stepper_
+    assert coarse is not None
+    with pytest.raises(DataError, match="steps of 8 need more to be fitted to"):
+        coarse.updated(growing(15))
+
+
+def test_a_short_recording_is_forecast_from_its_later_half(model: TimeStepper) -> None:
+    """Baselines would look at more rows than there are before the first origin."""
+    assert model.recording_rows > 30
+    found = model.backtest(growing(40), origins=[20, 30], horizon=5)
+    assert model.backtest(growing(40), origins=3, horizon=5).origins.min() >= 19
+    assert len(found.origins) == 2
+
+
 def test_origins_must_leave_room(model: TimeStepper) -> None:
     with pytest.raises(ArgumentError, match="Expected origins from row 1 to 149"):
         model.backtest(growing(), origins=[155], horizon=10)

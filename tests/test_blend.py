@@ -150,3 +150,32 @@ def test_other_couplings_are_not_blended_and_files_are_checked(trend: TimeSteppe
     known = RecordingBaselines.fit(Trajectories([growing()], 1.0))
     assert known is not None
     assert known.n_rows >= trend.blended_rows > 1
+
+
+@pytest.mark.parametrize("lengths", [(150,), (90, 150)])
+def test_intervals_rest_on_rows_that_were_not_learned_from(lengths: tuple[int, ...]) -> None:
+    """Neither the blend's forecasts nor, coupled anew, the model's start where it was trained."""
+    data = [growing(n) for n in lengths]
+    model = quick(step_sizes=[1, 2], encoder=[]).fit(data).stepper_
+    assert model is not None
+    assert model.blend is not None
+    assert model.held_out is not None
+    held = [n // 5 for n in lengths]
+    rows = max(model.start_rows, model.blended_rows)
+    assert model.held_out.known == rows
+    assert model.held_out.data.lengths.tolist() == [rows + n for n in held]
+    for found in (model, model.coupled([1]), model.coupled([2])):
+        assert found.calibration is not None
+        assert found.calibration.horizon == max(held) // 2
+    alone = model.coupled([1] if model.selection.step_sizes != (1,) else [1, 2])
+    assert alone.blend is None
+    assert alone.calibration is not None
+    # Every start from the last row before the cut to half of what was held out.
+    assert alone.calibration.n_rollouts == sum(n - min(n, max(held) // 2) + 1 for n in held)
+
+
+def test_calibrating_on_recordings_shorter_than_baselines_look_at(trend: TimeStepper) -> None:
+    assert trend.blended_rows > 20
+    found = trend.calibrated([growing(24)] * 12).calibration
+    assert found is not None
+    assert (found.horizon, found.n_rollouts) == (12, 12)

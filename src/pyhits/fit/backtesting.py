@@ -34,7 +34,7 @@ def backtest(
     if len(data) != 1:
         raise DataError(f"A backtest is of one recording, got {len(data)}.")
     rows = data[0].astype(np.float64)
-    at, steps = _origins(len(rows), model.recording_rows, origins, horizon)
+    at, steps = _origins(len(rows), _rows_before(model, len(rows)), origins, horizon)
     truth = rows[at[:, None] + np.arange(1, steps + 1)]
     scale = model.summary.spread
     ahead: dict[str, list[np.ndarray]] = {}
@@ -57,6 +57,11 @@ def backtest(
         axis=data.axis,
         **_of_intervals(model, truth, every["hits"]),
     )
+
+
+def _rows_before(model: ForecastingModel, n: int) -> int:
+    """Return the rows before the first origin, where they are not given."""
+    return max(model.start_rows, min(model.recording_rows, n // 2))
 
 
 def _origins(

@@ -65,7 +65,10 @@ def held_out(
         return None
     if model.blend is not None:
         # Rows before the held-out part are known to the forecasts of its first rows.
-        return HeldOut(with_rows_before(problem, model.recording_rows), earlier=earlier)
+        rows = rows_before(problem, max(model.start_rows, model.blended_rows))
+        known = rows if split.how == "time" else None
+        maps = model.maps if problem.fits_all_rows else None
+        return HeldOut(with_rows_before(problem, rows), maps=maps, earlier=earlier, known=known)
     most = DEFAULT_LIMITS.count(int(split.train.lengths.max()))
     trained = some_of(split.train, most)
     if not problem.fits_all_rows:
@@ -85,10 +88,13 @@ def with_rows_before(problem: Problem, rows: int) -> Trajectories:
     split = problem.split
     if split.how != "time":
         return split.validation
-    fewest = int(split.train.lengths.min())
-    return split.whole.split_time(
-        problem.settings.validation.fraction, overlap=max(1, min(rows, fewest))
-    )[1]
+    fraction = problem.settings.validation.fraction
+    return split.whole.split_time(fraction, overlap=rows_before(problem, rows))[1]
+
+
+def rows_before(problem: Problem, rows: int) -> int:
+    """Return how many of so many rows there are before the last part of each recording."""
+    return max(1, min(rows, int(problem.split.train.lengths.min())))
 
 
 def _folds(problem: Problem) -> tuple[Fold, ...]:
@@ -158,7 +164,7 @@ def _ranked(model: FittedModel, data: HeldOut, clock: Clock) -> Calibration | No
 
     Those of training data are ranked among the others where they are alike.
     """
-    history = max(model.coordinates.history, model.blended_rows)
+    history = _history(model, data)
     unit = model.summary.spread if data.unit is None else data.unit
     without = _fitted_without(model, data.folds, clock.part(_FOR_FOLDS))
     parts, maps = [data.data], [data.maps or model.maps]
@@ -178,6 +184,17 @@ def _ranked(model: FittedModel, data: HeldOut, clock: Clock) -> Calibration | No
         interpolation=model.interpolation,
         cross_fitted=bool(without),
     )
+
+
+def _history(model: FittedModel, data: HeldOut) -> int:
+    """Return the rows that forecasts of held-out data start from.
+
+    Baselines look at no more than half of a recording that was held out as a whole.
+    """
+    if data.known is not None:
+        return data.known
+    half = int(np.median(data.data.lengths)) // 2
+    return max(model.start_rows, min(model.blended_rows, half))
 
 
 def _fitted_without(model: FittedModel, folds: Sequence[Fold], clock: Clock) -> list[FittedMaps]:

@@ -61,14 +61,17 @@ def couple_anew(model: M, selection: Coupling | str | Sequence[int], data: Any) 
     recorded = None if data is None else model.coordinates.recorded(data)
     chosen, agreement = _chosen(model, selection, recorded)
     found = replace(model, selection=chosen, coupling=selection, agreement=agreement)
+    held_out = model.held_out if recorded is None else HeldOut(recorded)
     if chosen.step_sizes != model.selection.step_sizes and model.blend is not None:
         found = replace(found, blend=None).noted(
             "Coupled anew: forecasts from recordings are the model's alone, no longer blended."
         )
+        # Errors of earlier parts are those of the blend.
+        held_out = held_out and replace(held_out, earlier=())
     known = model.calibration
     if recorded is None and (known is None or known.step_sizes == chosen.step_sizes):
         return found
-    found = calibrated(found, model.held_out if recorded is None else HeldOut(recorded))
+    found = calibrated(found, held_out)
     if found.calibration is None:
         warn(
             "The prediction intervals were those of another coupling, and the held-out "

@@ -81,7 +81,8 @@ def updated(model: M, data: Any) -> M:
     """
     recorded = model.coordinates.recorded(data)
     coupled = set(model.selection.step_sizes)
-    if recorded.lengths.max() <= max(coupled) + model.start_rows:
+    longest = int(recorded.lengths.max()) - model.start_rows
+    if longest < 2 * max(coupled):
         raise DataError(
             f"The longest trajectory has {recorded.lengths.max()} rows; steps of {max(coupled)} "
             "need more to be fitted to. Give all rows that the model is to learn from, the old "
@@ -101,7 +102,6 @@ def updated(model: M, data: Any) -> M:
         for size, flow_map in model.flow_maps.items()
         if size in coupled or not flow_map.trained
     ]
-    longest = int(recorded.lengths.max()) - coordinates.history
     inputs = coordinates.scaled_inputs(encoded)
     maps = fitted_to(model, coordinates, states, inputs, [s for s in sizes if s <= longest // 2])
     own, _ = coordinates.split(recorded)

@@ -45,6 +45,9 @@ class HeldOut:
         Sizes that errors are measured in; None for the spread of the model's data.
     earlier : sequence of array, shape (n, horizon, d)
         Errors of forecasts of earlier parts by what had not seen these, in the user's units.
+    known : int or None
+        First rows of each recording that are known to its forecasts, which were trained on; None
+        where all were held out.
     """
 
     data: Trajectories
@@ -53,3 +56,4 @@ class HeldOut:
     folds: tuple[Fold, ...] = ()
     unit: np.ndarray | None = None
     earlier: Sequence[np.ndarray] = ()
+    known: int | None = None

@@ -210,13 +210,14 @@ def calibrate(
         pooled = _pooled(validation, trained, unit, history, limits)
         if pooled is not None:
             return Calibration.from_errors(pooled, unit)
+    if earlier:
+        limits = replace(limits, overlapping=limits.beside)
     stretches = calibration_stretches(validation.data.offsets, history, limits)
     if len(stretches) == 0:
         return None
     steps = calibration_steps(stretches.n_steps)
     most = max(1, limits.numbers // (len(steps) * validation.data.n_features))
-    beside = limits.beside if earlier and not stretches.leading.all() else most
-    stretches = stretches.at_most(min(most, beside))
+    stretches = stretches.at_most(most)
     errors = validation.errors(stretches, steps, unit, history, batch=limits.batch)
     worth = None
     if errors.overlapping:
