@@ -14,6 +14,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+import threadpoolctl
 import torch
 
 import pyhits
@@ -30,6 +31,7 @@ def pytest_configure() -> None:
     tests in the background has them ignore interrupts, which some of them send to themselves.
     """
     torch.set_num_threads(1)
+    threadpoolctl.threadpool_limits(1)  # of what plugins have loaded before the setting above
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

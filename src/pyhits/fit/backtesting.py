@@ -16,6 +16,7 @@ from pyhits.evaluation.backtest import Backtest, errors_of
 from pyhits.fit.updating import updated
 from pyhits.forecasting.model import ForecastingModel
 from pyhits.util.checks import as_count
+from pyhits.util.threads import one_blas_thread
 
 M = TypeVar("M", bound=ForecastingModel)
 
@@ -39,12 +40,13 @@ def backtest(
     scale = model.summary.spread
     ahead: dict[str, list[np.ndarray]] = {}
     current = replace(model, verbose=False)
-    for origin in at.tolist():
-        before = data.cut(origin + 1)
-        if refit:
-            current = updated(replace(model, verbose=False), before)
-        for name, forecast in _forecasts(current, before, steps).items():
-            ahead.setdefault(name, []).append(forecast)
+    with one_blas_thread(rows.size):
+        for origin in at.tolist():
+            before = data.cut(origin + 1)
+            if refit:
+                current = updated(replace(model, verbose=False), before)
+            for name, forecast in _forecasts(current, before, steps).items():
+                ahead.setdefault(name, []).append(forecast)
     every = {name: np.stack(of) for name, of in ahead.items() if len(of) == len(at)}
     errors = {name: errors_of(truth, of, scale) for name, of in every.items()}
     return Backtest(

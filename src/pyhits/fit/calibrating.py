@@ -30,6 +30,7 @@ from pyhits.uncertainty.rollouts import (
     calibration_stretches,
 )
 from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.threads import one_blas_thread
 
 M = TypeVar("M", bound=FittedModel)
 
@@ -156,7 +157,8 @@ def calibrate_anew(model: M, data: Any) -> M:
             f"No trajectory has more than the {history} row(s) that a forecast starts from: there "
             "is nothing to compare with."
         )
-    return calibrated(model, HeldOut(recordings))
+    with one_blas_thread(recordings.values.size):
+        return calibrated(model, HeldOut(recordings))
 
 
 def _ranked(model: FittedModel, data: HeldOut, clock: Clock) -> Calibration | None:

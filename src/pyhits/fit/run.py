@@ -34,6 +34,7 @@ from pyhits.training.parallel import TrainedScales
 from pyhits.uncertainty import Region
 from pyhits.util.clock import Clock
 from pyhits.util.progress import say
+from pyhits.util.threads import SMALL, one_blas_thread
 
 M = TypeVar("M", bound=FittedModel)
 
@@ -51,7 +52,15 @@ def fit_stepper(
     """Fit a time-stepper; the arguments are those of :meth:`pyhits.HiTS.fit`."""
     clock = Clock.start(settings.time_limit)
     seed = settings.draw_seed(with_checkpoint=checkpoint is not None)
-    posed = pose(settings, seed, X, validation, dt, inputs, grid)
+    with one_blas_thread() as limited:
+        posed = pose(settings, seed, X, validation, dt, inputs, grid)
+        if posed.given.values.size > SMALL:
+            limited.close()
+        return _fitted(posed, clock, checkpoint)
+
+
+def _fitted(posed: Problem, clock: Clock, checkpoint: str | Path | None) -> TimeStepper:
+    """Return the fitted model of a posed problem."""
     problem, model = _coupled(posed, clock, checkpoint)
     if may_have_modes(posed) and not model.interrupted and poor(model):
         problem, model = _or_by_modes(posed, problem, model, clock, checkpoint)

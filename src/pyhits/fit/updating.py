@@ -19,6 +19,7 @@ from pyhits.noise import denoise
 from pyhits.training.closed import fit_again
 from pyhits.training.jobs import JobSettings, TrainingData, make_jobs
 from pyhits.uncertainty import Region
+from pyhits.util.threads import one_blas_thread
 
 M = TypeVar("M", bound=FittedModel)
 
@@ -88,6 +89,12 @@ def updated(model: M, data: Any) -> M:
             "need more to be fitted to. Give all rows that the model is to learn from, the old "
             "ones included."
         )
+    with one_blas_thread(recorded.values.size):
+        return _updated(model, recorded, coupled)
+
+
+def _updated(model: M, recorded: Trajectories, coupled: set[int]) -> M:
+    """Return the model fitted to recordings that are long enough."""
     # Nets that are trained once know the coordinates that they were trained in alone.
     once = any(model.flow_maps[size].trained_once for size in coupled)
     coordinates = model.coordinates if once else model.coordinates.refitted(recorded)

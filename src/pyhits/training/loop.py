@@ -21,6 +21,7 @@ from pyhits.training.run import BLEW_UP, NetTraining, TrainingState, train
 from pyhits.training.stages import Stages, prepare
 from pyhits.training.synthetic import SyntheticWindows, synthesise
 from pyhits.util.clock import Clock, TimeIsUpError
+from pyhits.util.threads import one_blas_thread
 
 #: Fraction of the steps that two nets are trained for where it is open which is better.
 PILOT = 0.1
@@ -69,13 +70,11 @@ def train_alone(job: ScaleJob, report: Progress | None = None) -> tuple[FlowMap,
 
     One of torch's, and one of BLAS in NumPy and SciPy: products that threads share round otherwise.
     """
-    from threadpoolctl import threadpool_limits  # imported when used, as all that only fits need
-
     threads = torch.get_num_threads()
     if job.device == "cpu":
         torch.set_num_threads(1)
     try:
-        with threadpool_limits(1, "blas"):
+        with one_blas_thread():
             return train_scale(job, report)
     finally:
         torch.set_num_threads(threads)

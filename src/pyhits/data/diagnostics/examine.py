@@ -18,6 +18,7 @@ from pyhits.data.diagnostics.sideways import sideways
 from pyhits.data.diagnostics.units import units
 from pyhits.data.diagnostics.wrapped import wrapped
 from pyhits.data.trajectories import Trajectories
+from pyhits.util.threads import one_blas_thread
 
 Examination = Callable[[Sample], list[Finding]]
 
@@ -28,6 +29,7 @@ OF_FEATURES: tuple[Examination, ...] = (wrapped, categories, quantised)
 OF_ROWS: tuple[Examination, ...] = (shuffled, ordered, glued, growing, regime)
 
 
+@one_blas_thread()
 def examine(data: Any, *, inputs: Sequence[str] = ()) -> list[Finding]:
     """Look for what a person would object to in data: see ``docs/diagnostics.md``.
 
@@ -59,6 +61,7 @@ def examine(data: Any, *, inputs: Sequence[str] = ()) -> list[Finding]:
     return found
 
 
+@one_blas_thread()
 def compare(
     train: Trajectories,
     validation: Trajectories,
