@@ -110,7 +110,9 @@ def _updated(model: M, recorded: Trajectories, coupled: set[int]) -> M:
         if size in coupled or not flow_map.trained
     ]
     inputs = coordinates.scaled_inputs(encoded)
-    maps = fitted_to(model, coordinates, states, inputs, [s for s in sizes if s <= longest // 2])
+    longest = int(recorded.lengths.max()) - model.start_rows
+    fit_here = [size for size in sizes if size <= longest // 2]
+    maps = fitted_to(model, coordinates, states, inputs, fit_here)
     own, _ = coordinates.split(recorded)
     shown = states if coordinates.encoder is None else own
     known, simple = model.recording_baselines, model.baselines
