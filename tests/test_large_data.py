@@ -137,3 +137,46 @@ def test_arrays_of_h5py_and_zarr_are_fitted_as_they_are(tmp_path):
             model = pyhits.HiTS([1], flow_map="polynomial", polynomial_degree=1, verbose=False)
             model.fit(array, grid=SHAPE, dt=0.1)
             assert model.forecast_from(values, 3).shape == (4, *SHAPE)
+
+
+def table_of(begin, end):
+    """Rows of runs of 100 rows each."""
+    rows = np.arange(begin, end)
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame(
+        {"run": rows // 100, "t": 0.5 * (rows % 100), "x": np.sin(0.1 * rows), "y": 1.0 * rows}
+    )
+
+
+@pytest.fixture
+def parquet_folder(tmp_path):
+    pytest.importorskip("pyarrow")
+    folder = tmp_path / "runs.parquet"
+    folder.mkdir()
+    for k in range(5):
+        part = folder / f"part-{k}.parquet"
+        table_of(1030 * k, 1030 * (k + 1)).to_parquet(part, row_group_size=206, index=False)
+    return folder
+
+
+def test_a_folder_of_parquet_files_is_one_table(parquet_folder):
+    found = pyhits.read(parquet_folder)
+    assert (len(found), found.n_rows, found.dt) == (52, 5150, 0.5)
+    assert found.feature_names == ("x", "y")
+    np.testing.assert_array_equal(found.values[:, 1], np.arange(5150))
+
+
+def test_row_groups_of_large_parquet_files_stand_for_them(parquet_folder):
+    with pytest.warns(pyhits.errors.PyHiTSWarning, match="Of 5150 rows .* 2 of 25 row groups"):
+        found = pyhits.read(parquet_folder, max_bytes=1.5e5)
+    assert found.dt == 0.5
+    for piece, start in zip(found, found.start_times, strict=True):
+        rows = piece[:, 1]
+        np.testing.assert_array_equal(np.diff(rows), 1.0)
+        assert start == 0.5 * (rows[0] % 100)
+    assert 400 <= found.n_rows <= 468
+    assert found.values[:, 1].min() < 206
+    assert found.values[:, 1].max() > 4900
+    with pytest.warns(pyhits.errors.PyHiTSWarning, match="read, from 1 of 25"):
+        few = pyhits.read(parquet_folder, max_bytes=1e4)
+    assert few.n_rows == 31

@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from pyhits.baselines.chosen import ChosenBaseline, Option, Tried, finite
 from pyhits.baselines.origins import Origins
 from pyhits.baselines.periods import periods
 from pyhits.baselines.simple import BASELINES
-from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.numerics.basis import Monomials, n_monomials
-from pyhits.numerics.ridge import Ridge
+from pyhits.numerics.ridge_path import ridge_path
+from pyhits.numerics.rollout import DIVERGED
 from pyhits.util.stored import Array
 
 #: Relative ridges tried, the strongest first, as powers of ten.
@@ -160,12 +159,8 @@ def _most_windows(terms: int, regressions: int = 1) -> int:
 def _solved(design: np.ndarray, targets: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
     """Return weights with a constant first, under each penalty; the constant is not penalised."""
     mean, centre = design.mean(axis=0), targets.mean(axis=0)
-    ridge = Ridge(
-        torch.from_numpy(design - mean),
-        torch.from_numpy(targets - centre),
-        products=design.shape[1] > _EXACT_TERMS,
-    )
-    weights = ridge.path(penalties).numpy()
+    products = design.shape[1] > _EXACT_TERMS
+    weights = ridge_path(design - mean, targets - centre, penalties, products=products)
     constant = centre - mean @ weights
     return np.concatenate([constant[:, None], weights], axis=1)
 

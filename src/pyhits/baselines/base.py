@@ -15,7 +15,7 @@ from pyhits.data.memory_use import check_size
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DivergenceError, NotFittedError
-from pyhits.hierarchy.divergence import DIVERGED
+from pyhits.numerics.rollout import DIVERGED
 from pyhits.util.checks import as_choice, as_count, as_positive, as_seed
 from pyhits.util.estimator import Estimator
 from pyhits.util.transaction import transactional

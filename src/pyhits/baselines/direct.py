@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from pyhits.baselines.chosen import ChosenBaseline, Option, Tried, finite
 from pyhits.baselines.origins import Origins
 from pyhits.baselines.periods import periods
 from pyhits.baselines.simple import BASELINES
-from pyhits.numerics.ridge import Ridge
+from pyhits.numerics.ridge_path import ridge_path
 from pyhits.util.stored import Array
 
 #: Relative ridges tried, the strongest first, as powers of ten; windows, beside whole periods.
@@ -127,9 +126,8 @@ def _maps(train: Sequence[np.ndarray], shape: Sequence[int], ridges: Sequence[in
     groups = [pieces[:, j] for j in range(d)] if d <= _MOST_MAPS else [pieces.reshape(-1, span)]
     for j, group in enumerate(groups):
         mean = group.mean(axis=0)
-        centred = torch.from_numpy(group - mean)
-        ridge = Ridge(centred[:, :window], centred[:, window:], products=True)
-        weights = ridge.path([10.0**power for power in ridges]).numpy()
+        known, later = np.split(group - mean, [window], axis=1)
+        weights = ridge_path(known, later, [10.0**power for power in ridges], products=True)
         found[:, j, 1:] = weights
         found[:, j, 0] = mean[window:] - mean[:window] @ weights
     return found

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from pyhits.baselines.simple import BASELINES, SimpleBaseline, same_shape
 from pyhits.data.stretches import Stretches, evenly
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
-from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.numerics.basis import Monomials, n_monomials
 from pyhits.numerics.forecast_errors import ForecastErrors
-from pyhits.numerics.ridge import Ridge
-from pyhits.numerics.rollout import iterate
+from pyhits.numerics.ridge_path import ridge_path
+from pyhits.numerics.rollout import DIVERGED, iterate
 from pyhits.util.checks import as_count
 from pyhits.util.stored import Array
 
@@ -124,8 +122,7 @@ class Polynomial(SimpleBaseline):
             if windows is None:
                 continue
             before, increments = windows
-            design = torch.from_numpy(_monomials(before, degree))
-            weights = Ridge(design, torch.from_numpy(increments)).path(_RIDGES).numpy()
+            weights = ridge_path(_monomials(before, degree), increments, _RIDGES)
             starter = best[1][1] if lags > 1 else None
             for ridge, error, some in zip(
                 _RIDGES,

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from pyhits.baselines.chosen import ChosenBaseline, Option, Tried, finite
 from pyhits.baselines.origins import Origins
 from pyhits.baselines.simple import BASELINES
-from pyhits.hierarchy.divergence import DIVERGED
-from pyhits.numerics.ridge import Ridge
+from pyhits.numerics.ridge_path import ridge_path
+from pyhits.numerics.rollout import DIVERGED
 from pyhits.util.stored import Array
 
 #: Units of a reservoir, units that feed each, and reservoirs that are averaged.
@@ -197,11 +196,10 @@ class _Network:
         d, (members, units, _) = train[0].shape[1], self.sources.shape
         if not designs:
             return np.zeros((len(ridges), members, 1 + d + units, d))
-        design = torch.from_numpy(np.concatenate(designs))
-        targets = torch.from_numpy(np.concatenate(changes))
+        design, targets = np.concatenate(designs), np.concatenate(changes)
         penalties = [10.0**power for power in ridges]
         found = [
-            Ridge(design[:, k].contiguous(), targets, products=True).path(penalties).numpy()
+            ridge_path(np.ascontiguousarray(design[:, k]), targets, penalties, products=True)
             for k in range(members)
         ]
         return np.stack(found, axis=1)

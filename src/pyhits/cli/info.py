@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pyhits.cli.models import load_model
+from pyhits.cli.models import described_model, load_model
 from pyhits.cli.options import AsJson, Model
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.util.atomic import check_target
@@ -31,13 +31,20 @@ def info(
     """
     if plot is not None:
         check_target(plot)
-    loaded = load_model(model)
-    from pyhits.report.text import describe, facts
+    if as_json:
+        from pyhits.report.text import facts
 
-    print(json.dumps(facts(loaded), indent=2) if as_json else describe(loaded))
+        loaded = load_model(model)
+        print(json.dumps(facts(loaded), indent=2))
+        selection = loaded.selection
+    else:
+        from pyhits.forecasting.described import text
+
+        described = described_model(model)
+        print(text(described))
+        selection = described.selection
     if plot is not None:
         from pyhits.plots import blank, save_figure
 
-        kind = "path" if loaded.selection.path else "front"
-        save_figure(loaded.selection.plot(kind, ax=blank()), plot)
+        save_figure(selection.plot("path" if selection.path else "front", ax=blank()), plot)
         say(f"Selection drawn to {plot}", verbose=not quiet)

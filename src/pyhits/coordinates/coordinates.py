@@ -102,6 +102,11 @@ class Coordinates:
         return tuple(self.encoder.get_feature_names_out(self.feature_names))
 
     @property
+    def step_name(self) -> str:
+        """The time step of the data, for people."""
+        return self.axis.step_name(self.dt)
+
+    @property
     def snapshot(self) -> tuple[int, ...] | None:
         """Shape of the user's snapshots, where rows are fields: that of the grid."""
         return None if self.grid is None else self.grid.snapshot

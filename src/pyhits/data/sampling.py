@@ -17,7 +17,7 @@ from pyhits.errors import DataError
 from pyhits.util.checks import as_numeric
 
 #: Bytes of data that are read whole, at most; and the part of it that stretches take of more.
-MOST_BYTES, _PART = 1e9, 0.1
+MOST_BYTES, PART = 1e9, 0.1
 
 #: Rows, and those of a stretch, and stretches, where there are enough of them.
 _FEWEST, _FEWEST_ROWS, _MOST_ROWS = 16, 8, 256
@@ -56,7 +56,7 @@ class Sampling:
         each = array_bytes(tuple(shape[2:]), dtype)
         if n_runs * n_rows * each <= self.max_bytes:
             return []
-        room = max(int(_PART * self.max_bytes / each), min(_FEWEST, int(self.max_bytes / each)))
+        room = max(int(PART * self.max_bytes / each), min(_FEWEST, int(self.max_bytes / each)))
         if room < 2:
             raise DataError(f"One row takes {in_words(each)}; {TOO_LARGE}")
         if self.end:

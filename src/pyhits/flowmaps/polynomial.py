@@ -21,7 +21,7 @@ from pyhits.flowmaps.base import (
     spread_into,
 )
 from pyhits.flowmaps.form import Form, Increments, Moves, Steps, Trials, closed_form
-from pyhits.fused.numbers import Numbers
+from pyhits.fused.numbers import Numbers, spells_out
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
 from pyhits.numerics.ridge import Ridge
 from pyhits.util.checks import as_count
@@ -30,9 +30,6 @@ from pyhits.util.schema import Record, Schema, Whole
 
 #: Columns from which on BLAS is as fast on a product with the coefficients from the right.
 _WIDE = 16
-
-#: Variables and monomials up to which code made for them steps faster than BLAS.
-_FEW, _FEW_TERMS = 16, 1024
 
 #: What a file says of the degree of a polynomial.
 DEGREE = Whole(0, 10_000)
@@ -140,7 +137,7 @@ class PolynomialMap(FlowMap):
 
     def numbers(self) -> Numbers | None:
         """Return bounds and coefficients, of few variables."""
-        if self.dimension > _FEW or self.basis.size > _FEW_TERMS:
+        if not spells_out(self.dimension, self.degree):
             return None
         parts = self.low, self.high, self.coefficients.flatten()
         array = torch.cat(parts).detach().numpy()

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Protocol
 
 from pyhits import fused
-from pyhits.forecasting.fitted import FittedModel
-from pyhits.fused.numbers import numbers_of
+from pyhits.coordinates.coordinates import Coordinates
+from pyhits.data.summary import Summary
+from pyhits.forecasting.blend import Blend
 from pyhits.hierarchy import Candidate, Selection
+from pyhits.policies import Coupling
+from pyhits.training.history import History
+from pyhits.training.recipe import Recipe
+from pyhits.uncertainty import Calibration
 from pyhits.util.card import card
 from pyhits.util.printable import printable
 
@@ -15,25 +22,81 @@ from pyhits.util.printable import printable
 _MOST_NAMES = 40
 
 
-def headline(model: FittedModel) -> str:
+class Described(Protocol):
+    """What is shown of a model; of those in files it is read without their flow maps."""
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """Between the user's rows and the states of the flow maps."""
+
+    @property
+    def selection(self) -> Selection:
+        """What is coupled."""
+
+    @property
+    def coupling(self) -> Coupling:
+        """How it was asked for."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What was trained with."""
+
+    @property
+    def history(self) -> Mapping[int, History]:
+        """How training went, by step size."""
+
+    @property
+    def summary(self) -> Summary:
+        """Of the training data."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What intervals rest on."""
+
+    @property
+    def blend(self) -> Blend | None:
+        """What takes part in forecasts of recordings."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was chosen on the user's behalf."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the fit took."""
+
+    @property
+    def fitted_by(self) -> str:
+        """The estimator as it was called."""
+
+    @property
+    def dtype(self) -> str:
+        """Arithmetic of the flow maps."""
+
+    @property
+    def has_code(self) -> bool:
+        """Whether machine code can step what is coupled."""
+
+
+def headline(model: Described) -> str:
     """Return the one line that stands for a model."""
-    n = len(model.feature_names)
-    what = ", ".join(model.feature_names) if n <= 6 else f"{n} features"
+    n = len(model.coordinates.feature_names)
+    what = ", ".join(model.coordinates.feature_names) if n <= 6 else f"{n} features"
     grid = model.coordinates.grid
     what = what if grid is None else f"a field of {grid.size_name()}"
-    step = model.axis.step_name(model.dt)
+    step = model.coordinates.step_name
     sizes = ", ".join(map(str, model.selection.step_sizes))
     return printable(f"TimeStepper({what}; step {step}; step sizes {sizes} coupled)")
 
 
-def text(model: FittedModel) -> str:
+def text(model: Described) -> str:
     """Return the text that ``pyhits info`` prints."""
     lines = [f"{name:<12}  {value}" for name, value in facts(model).items()]
     parts = [lines, _scales(model), _choice(model), list(model.notes)]
     return printable("\n\n".join("\n".join(part) for part in parts))
 
 
-def end_of_fit(model: FittedModel) -> str:
+def end_of_fit(model: Described) -> str:
     """Return what a fit comes to, in a few lines: what was learned, and how good it is."""
     kinds = sorted({history.flow_map for history in model.history.values()})
     more = f", and {len(kinds) - 3} more" if len(kinds) > 3 else ""
@@ -46,7 +109,7 @@ def end_of_fit(model: FittedModel) -> str:
     return printable("\n".join(line for line in lines if line))
 
 
-def shown(model: FittedModel) -> str:
+def shown(model: Described) -> str:
     """Return the card that notebooks show."""
     head = ["step size", "flow map", "relative error", "windows", "coupled"]
     rows = [
@@ -62,7 +125,7 @@ def shown(model: FittedModel) -> str:
     return card(headline(model), facts(model), [head, *rows], headline=how_good(model))
 
 
-def how_good(model: FittedModel) -> str:
+def how_good(model: Described) -> str:
     """Return how large the error of the coupling was on data that no flow map was fitted to."""
     error = model.selection.error
     if not math.isfinite(error):
@@ -74,16 +137,16 @@ def _several(n: int) -> str:
     return f"{n} {'trajectory' if n == 1 else 'trajectories'}"
 
 
-def facts(model: FittedModel) -> dict[str, str]:
+def facts(model: Described) -> dict[str, str]:
     """Return what a model steps, and what it was fitted to, by labels."""
-    data = model.summary
-    encoder = "" if model.encoder is None else ", ".join(map(repr, model.encoder.encoders))
+    data, own = model.summary, model.coordinates
+    encoder = "" if own.encoder is None else ", ".join(map(repr, own.encoder.encoders))
     found = {
-        "features": _names(model.feature_names),
-        "inputs": "" if model.inputs is None else _names(model.inputs.names),
+        "features": _names(own.feature_names),
+        "inputs": "" if own.inputs is None else _names(own.inputs.names),
         "encoded by": encoder,
-        "coordinates": _names(model.coordinate_names) if encoder else "",
-        "dt": model.axis.step_name(model.dt),
+        "coordinates": _names(own.names) if encoder else "",
+        "dt": own.step_name,
         "trained on": f"{_several(data.n_trajectories)}, {data.n_rows} rows, "
         f"in {model.seconds:.0f} s, {model.dtype}",
         "fitted by": model.fitted_by,
@@ -95,7 +158,7 @@ def facts(model: FittedModel) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _scales(model: FittedModel) -> list[str]:
+def _scales(model: Described) -> list[str]:
     """Return the table of the scales."""
     lines = [
         f"{'step size':>9}  {'relative error':>14}  {'windows':>9}  {'seconds':>7}  "
@@ -110,7 +173,7 @@ def _scales(model: FittedModel) -> list[str]:
     return lines
 
 
-def _choice(model: FittedModel) -> list[str]:
+def _choice(model: Described) -> list[str]:
     """Return the lines that say how scales were chosen, and which are the cheapest."""
     selection = model.selection
     lines = ["* coupled, chosen on validation rollouts:"]
@@ -136,16 +199,16 @@ def _choice(model: FittedModel) -> list[str]:
     return lines
 
 
-def stepped_by(model: FittedModel) -> str:
+def stepped_by(model: Described) -> str:
     """Return what forecasts of many states are stepped by on a CPU."""
-    if not numbers_of({size: model.flow_maps[size] for size in model.selection.step_sizes}):
+    if not model.has_code:
         return "torch"
     if fused.is_installed():
         return "machine code (llvmlite), where it is worth making"
     return 'torch; with pip install "pyhits[fast]", machine code'
 
 
-def _intervals(model: FittedModel) -> str:
+def _intervals(model: Described) -> str:
     """Return what prediction intervals rest on, in a few words."""
     known = model.calibration
     if known is None:

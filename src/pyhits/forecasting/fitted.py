@@ -19,6 +19,7 @@ from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.blend import Blend
 from pyhits.forecasting.heldout import HeldOut
 from pyhits.forecasting.maps import FittedMaps
+from pyhits.fused.numbers import numbers_of
 from pyhits.hierarchy import Selection
 from pyhits.hierarchy.disagreement import Agreement
 from pyhits.hierarchy.hierarchy import Hierarchy
@@ -199,6 +200,11 @@ class FittedModel:
     def dense(self) -> int:
         """States that the finest flow map returns from one evaluation."""
         return self.flow_maps[min(self.flow_maps)].outputs
+
+    @property
+    def has_code(self) -> bool:
+        """Whether machine code can step what is coupled."""
+        return bool(numbers_of({size: self.flow_maps[size] for size in self.selection.step_sizes}))
 
     @property
     def dtype(self) -> str:

@@ -58,6 +58,15 @@ class Numbers:
         return bool(np.isfinite([*self.low, *self.high, self.squares]).any())
 
 
+#: Variables and terms of polynomials up to which their code is not too long.
+_FEW, _FEW_TERMS = 16, 1024
+
+
+def spells_out(dimension: int, degree: int) -> bool:
+    """Return whether code may spell out polynomials of so many variables and such a degree."""
+    return dimension <= _FEW and comb(dimension + degree, degree) <= _FEW_TERMS
+
+
 #: Tensors of a table in the order in which its code takes them: real ones, and int32.
 CELLS = dict.fromkeys(("low", "high", "origin", "per_box", "last_box"), "real")
 CELLS |= dict.fromkeys(("strides", "table", "child", "axis", "leaf"), "whole")

@@ -22,12 +22,12 @@ from pyhits.errors import ArgumentError, warn
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.adaptive_steps import AdaptiveSteps, StepsTaken
 from pyhits.hierarchy.disagreement import Agreement
-from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.hierarchy.forecast import Forecaster, in_memory, take_stepper
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.hierarchy.refine import Refinement
 from pyhits.hierarchy.scales import PartialStates, Scales
 from pyhits.hierarchy.stepper import Stepper
+from pyhits.numerics.rollout import DIVERGED
 from pyhits.util.progress import Advance
 
 #: Parts of the tolerance for the error that accumulates and for that of curves between states.

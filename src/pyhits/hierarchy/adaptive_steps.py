@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.hierarchy.scales import PartialStates, Scales
+from pyhits.numerics.rollout import DIVERGED
 
 #: A step is tried one scale coarser where the last one was indicated this much better than asked.
 _ROOM = 0.25

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from pyhits.errors import DivergenceError
-
-#: A state this many standard deviations away from the training data has diverged.
-DIVERGED = 1e4
+from pyhits.numerics.rollout import DIVERGED
 
 
 class Lost(NamedTuple):

@@ -10,8 +10,8 @@ import numpy as np
 from pyhits.fused import algorithm, steps
 from pyhits.fused.code import LANES
 from pyhits.fused.numbers import Numbers
-from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.hierarchy.stages import stages
+from pyhits.numerics.rollout import DIVERGED
 
 #: Bytes of blocks that are stepped together, and of rows between the nodes of splines.
 _BLOCK_BYTES, _BETWEEN_BYTES = 1 << 19, 1 << 15

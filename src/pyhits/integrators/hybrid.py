@@ -15,7 +15,6 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 from pyhits.evaluation.evaluate import evaluate
 from pyhits.evaluation.evaluation import Evaluation
-from pyhits.hierarchy.divergence import DIVERGED
 from pyhits.hierarchy.interpolate import METHODS, interpolate
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.stages import resolution
@@ -25,6 +24,7 @@ from pyhits.integrators.fine import FinePropagator
 from pyhits.integrators.parareal import Bounds, Parareal
 from pyhits.integrators.righthandside import check_features
 from pyhits.integrators.run import Run, Scheme
+from pyhits.numerics.rollout import DIVERGED
 from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.util.checks import as_choice, as_count, as_positive
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 
 from pyhits.coordinates.coordinates import Coordinates
-from pyhits.flowmaps import FlowMap
-from pyhits.forecasting.fitted import FittedModel
 from pyhits.hierarchy import chain, resolution
 from pyhits.util.checks import LARGEST_MAGNITUDE, as_positive
+
+if TYPE_CHECKING:
+    import torch
+
+    from pyhits.flowmaps import FlowMap
+    from pyhits.forecasting.fitted import FittedModel
 
 #: Curves of a choice of delays, which may be infinite.
 _CURVES = ("e1", "errors", "information")
@@ -20,12 +25,13 @@ _MOST_START = 1_000_000
 
 def check_model(model: FittedModel) -> None:
     """Raise a ValueError if the parts of a model do not fit together."""
-    _check_coordinates(model.coordinates)
+    check_coordinates(model.coordinates)
     _check_scales(model)
     _check_data(model)
 
 
-def _check_coordinates(own: Coordinates) -> None:
+def check_coordinates(own: Coordinates) -> None:
+    """Raise a ValueError if the parts of coordinates do not fit together."""
     d = n = own.n_features
     mean, scale = own.scaling.mean_, own.scaling.scale_
     if own.encoder is not None:

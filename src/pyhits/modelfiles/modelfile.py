@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from torch import Tensor
+from typing import Any, Protocol
 
 from pyhits.baselines.fitted import FittedBaselines
 from pyhits.baselines.recordings import RecordingBaselines
@@ -18,7 +16,6 @@ from pyhits.data.summary import Summary
 from pyhits.data.times.declared import TIME_AXIS
 from pyhits.encoders import Standardise
 from pyhits.encoders.chain import CHAIN, Chain
-from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.forecasting.blend import Blend
 from pyhits.hierarchy.coupling import SELECTION, STEP_SIZE, STEP_SIZES
 from pyhits.hierarchy.interpolate import METHODS
@@ -30,8 +27,10 @@ from pyhits.util.schema import (
     Flag,
     Many,
     Named,
+    Plain,
     Real,
     Record,
+    Schema,
     SchemaError,
     Text,
     Whole,
@@ -57,8 +56,6 @@ _COUPLING = Record(
     }
 )
 
-_SCALE = Record({"step_size": STEP_SIZE, "map": FLOW_MAPS.schema, "history": HISTORY})
-
 #: What is known of the errors; files call it ``trust``.
 _UNCERTAINTY = Record(
     {},
@@ -76,7 +73,7 @@ _MODEL = Record(
     {
         "format": Whole(1),
         "dt": Real(positive=True),
-        "scales": Many(_SCALE, 1, 1000),
+        "scales": Many(Named(Plain()), 1, 1000),
         "selection": SELECTION,
         "standardise": _YES,
         "coupling": _COUPLING,
@@ -107,8 +104,30 @@ _MODEL = Record(
 )
 
 
-def check_content(facts: dict[str, Any], found: dict[str, TensorSpec]) -> None:
+class Maps(Protocol):
+    """What checks and builds flow maps: their family, or what leaves them as they are."""
+
+    @property
+    def schema(self) -> Schema:
+        """What a flow map is, as plain values."""
+
+    def check_state(
+        self, plain: Mapping[str, Any], found: Mapping[str, TensorSpec], where: str = ""
+    ) -> None:
+        """Compare the tensors of one with what there must be."""
+
+    def from_stored(self, plain: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+        """Build one."""
+
+
+def check_content(facts: dict[str, Any], found: dict[str, TensorSpec], maps: Maps) -> None:
     """Replace ``facts`` by what they say, and compare tensors with it, before any is read.
+
+    Parameters
+    ----------
+    facts : dict
+    found : dict of str to TensorSpec
+    maps : Maps
 
     Raises
     ------
@@ -121,13 +140,15 @@ def check_content(facts: dict[str, Any], found: dict[str, TensorSpec]) -> None:
     if facts["format"] < FORMAT and "snapshot" in facts:
         facts["grid"] = _as_grid(facts.pop("snapshot"))
     facts.update(_MODEL.read(facts, ""))
+    scale = Record({"step_size": STEP_SIZE, "map": maps.schema, "history": HISTORY})
+    facts["scales"] = Many(scale).read(facts["scales"], "scales")
     d, n = _length(found, "data.low"), _length(found, "encoder.mean")
     if len(facts.get("feature_names", ())) not in (0, d):
         raise SchemaError(f"feature_names: there are {len(facts['feature_names'])}, of {d}")
     if "preprocessor" not in facts and n != d:
         raise SchemaError(f"the tensor encoder.mean has {n} numbers, there are {d} features")
     rest = dict(found)
-    for prefix, part in parts(facts, d, n).items():
+    for prefix, part in parts(facts, d, n, maps).items():
         own = under(prefix, found)
         part.check(own, prefix)
         for name in own:
@@ -141,7 +162,7 @@ class Part:
 
     Attributes
     ----------
-    stored : class or family
+    stored : class, family or Maps
         What checks and builds it.
     plain : mapping
         What it is, as plain values.
@@ -149,7 +170,7 @@ class Part:
         Vectors that it must have, and how many numbers the rest of the model makes them hold.
     """
 
-    stored: type[Stored] | Family[Any]
+    stored: type[Stored] | Family[Any] | Maps
     plain: Mapping[str, Any]
     lengths: Mapping[str, int] = field(default_factory=dict)
 
@@ -164,15 +185,12 @@ class Part:
                     f"the tensor {where}{name} is {found[name]}, expected F64 of shape ({length},)"
                 )
 
-    def build(self, tensors: Mapping[str, Tensor], where: str) -> Any:
+    def build(self, tensors: Mapping[str, Any], where: str) -> Any:
         """Return the object of its tensors, whose names begin with ``where``."""
-        state: Mapping[str, Any] = under(where, tensors)
-        if self.stored is not FLOW_MAPS:
-            state = {name: tensor.numpy() for name, tensor in state.items()}
-        return self.stored.from_stored(self.plain, state)
+        return self.stored.from_stored(self.plain, under(where, tensors))
 
 
-def parts(facts: dict[str, Any], d: int, n: int) -> dict[str, Part]:
+def parts(facts: dict[str, Any], d: int, n: int, maps: Maps) -> dict[str, Part]:
     """Return what the plain values of a model call for, by what their tensors' names begin with.
 
     Parameters
@@ -181,6 +199,7 @@ def parts(facts: dict[str, Any], d: int, n: int) -> dict[str, Part]:
         Checked one by one.
     d, n : int
         Number of features, and of encoded coordinates.
+    maps : Maps
     """
     scaling = {
         "enabled": facts["standardise"],
@@ -214,7 +233,7 @@ def parts(facts: dict[str, Any], d: int, n: int) -> dict[str, Part]:
         found["trust.recording."] = Part(RecordingBaselines, about)
     if "blend" in known:
         found["trust.blend."] = Part(Blend, known["blend"])
-    return found | _scales(facts["scales"], n, *Inputs.counts(inputs))
+    return found | _scales(facts["scales"], n, Inputs.counts(inputs), maps)
 
 
 def _as_grid(snapshot: Any) -> dict[str, Any]:
@@ -224,12 +243,15 @@ def _as_grid(snapshot: Any) -> dict[str, Any]:
     return {} if found is None else found.plain()
 
 
-def _scales(scales: list[dict[str, Any]], n: int, n_means: int, n_trends: int) -> dict[str, Part]:
+def _scales(
+    scales: list[dict[str, Any]], n: int, counts: tuple[int, int], maps: Maps
+) -> dict[str, Part]:
     """Return the flow maps, of ``n`` coordinates and of the means and trends of inputs.
 
     Files of format 7 give steps of one row trends, too.
     """
     found: dict[str, Part] = {}
+    n_means, n_trends = counts
     dimension = n + n_means + n_trends
     for k, scale in enumerate(scales):
         size, own = scale["step_size"], scale["map"]["config"].get("dimension", dimension)
@@ -241,7 +263,7 @@ def _scales(scales: list[dict[str, Any]], n: int, n_means: int, n_trends: int) -
                 f"scales[{k}].map.config.dimension: expected {dimension}, as many as the model has "
                 f"coordinates, got {own}"
             )
-        found[prefix] = Part(FLOW_MAPS, scale["map"])
+        found[prefix] = Part(maps, scale["map"])
     return found
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import comb
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def n_monomials(dimension: int, degree: int) -> int:
@@ -87,6 +89,8 @@ class Monomials:
 
         They are joined, not written in place, so that autograd and exporters can follow.
         """
+        import torch
+
         terms = torch.ones_like(variables[:1])
         if self.degree:
             terms = torch.cat([terms, variables])
@@ -122,6 +126,8 @@ class MonomialBuffer:
 
     def fill(self) -> Tensor:
         """Return the tensor, all monomials of :attr:`variables` written into it."""
+        import torch
+
         self.terms[0].fill_(1)
         for lower, variable, higher in self._products:
             torch.mul(lower, variable, out=higher)

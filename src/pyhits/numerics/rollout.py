@@ -9,6 +9,9 @@ from pyhits.util.clock import UNLIMITED, Clock
 
 _State = TypeVar("_State")
 
+#: A state this many standard deviations away from the training data has diverged.
+DIVERGED = 1e4
+
 
 class Rows(Protocol):
     """An array or a tensor, as a sequence along its first axis."""

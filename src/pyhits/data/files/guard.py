@@ -49,7 +49,7 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def existing_file(path: Any) -> Path:
-    """Return ``path`` as a Path to a file that is there and not empty, or to a Zarr store."""
+    """Return ``path`` as a Path to a file that is there, or a folder of Zarr or Parquet."""
     file = as_path(path)
     try:
         if file.is_dir():
@@ -57,6 +57,8 @@ def existing_file(path: Any) -> Path:
                 if is_zarr(file):
                     return file
                 raise FileFormatError(f"Expected a Zarr store, got {file}, which holds none.")
+            if file.suffix.lower() == ".parquet" and any(file.rglob("*.parquet")):
+                return file
             raise FileFormatError(f"Expected a file, got the folder {file}.")
         if not file.exists():
             place = "" if file.is_absolute() else f" in the folder {Path.cwd()}"

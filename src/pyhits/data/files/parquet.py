@@ -11,6 +11,7 @@ import numpy as np
 from pyhits.data.files.guard import PARQUET, expect_kind, parsing
 from pyhits.data.files.layout import as_axis
 from pyhits.data.files.reading import Reading
+from pyhits.data.files.row_groups import joined, note_of, read_some, row_groups, some_of
 from pyhits.data.files.table import column_names
 from pyhits.data.limits import expect_to_fit
 from pyhits.data.pieces import Pieces, step_rounding
@@ -25,20 +26,25 @@ _STEP_KEY = b"pyhits"
 
 
 def read(path: Path, wanted: Reading) -> Pieces:
-    """Read a table with one row a time; columns (or an index) of times and trajectories count."""
-    expect_kind(path, PARQUET)
+    """Read a table with one row a time; columns (or an index) of times and trajectories count.
+
+    A folder of files is one table. Of what is too large some row groups are read.
+    """
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    for file in files:
+        expect_kind(file, PARQUET)
     parquet = need("pyarrow.parquet", "pandas", action="Reading .parquet files", extra="parquet")
     with parsing(path, PARQUET):
-        size = parquet.read_metadata(path)
-        what = f"A table of {size.num_rows} rows and {size.num_columns} columns"
-        expect_to_fit(8.0 * size.num_rows * size.num_columns, what)
+        groups = row_groups(files, parquet)
+        size = sum(group.size for group in groups)
+        if size > wanted.sampling.max_bytes:
+            some, n_rows = some_of(groups, wanted.sampling.max_bytes)
+            tables = read_some(some, n_rows, parquet)
+            parts = [_pieces(table, wanted) for table in tables]
+            return joined(parts, note_of(groups, some, n_rows))
+        expect_to_fit(size, f"A table of {sum(group.n_rows for group in groups)} rows")
         table = parquet.read_table(path)
-        pieces = from_frame(
-            _flat(table).to_pandas(),
-            where="the table",
-            choice=wanted.choice,
-            raw=wanted.raw,
-        )
+        pieces = _pieces(table, wanted)
         note = json.loads((table.schema.metadata or {}).get(_STEP_KEY, b"{}"))
     own = float(note["dt"]) if "dt" in note else None
     # The column of times gives the step to ten digits; what write() noted is exact.
@@ -52,6 +58,12 @@ def read(path: Path, wanted: Reading) -> Pieces:
             pieces.axis = as_axis(json.dumps(note["time_axis"]))
             pieces.start_times = np.array(note["start_times"])
     return pieces
+
+
+def _pieces(table: Any, wanted: Reading) -> Pieces:
+    return from_frame(
+        _flat(table).to_pandas(), where="the table", choice=wanted.choice, raw=wanted.raw
+    )
 
 
 def write(trajectories: Trajectories, path: Path) -> None:
