@@ -249,7 +249,7 @@ def test_surprises_are_one_sentence_too(monkeypatch: pytest.MonkeyPatch, files: 
     def broken(*_: object) -> None:
         raise ZeroDivisionError("so it goes")
 
-    monkeypatch.setattr("pyhits.report.text.describe", broken)
+    monkeypatch.setattr("pyhits.forecasting.described.text", broken)
     done = run("info", files / "m.safetensors")
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: ZeroDivisionError: so it goes")
@@ -257,7 +257,7 @@ def test_surprises_are_one_sentence_too(monkeypatch: pytest.MonkeyPatch, files: 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pyhits.report.text.describe", interrupted)
+    monkeypatch.setattr("pyhits.forecasting.described.text", interrupted)
     assert run("info", files / "m.safetensors").exit_code == 130
 
 

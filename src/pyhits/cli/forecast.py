@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pyhits.cli.ensembles import check_dask, forecast_on, say_written
 from pyhits.cli.hybrid import Mixed, hybrids, make_hybrid
 from pyhits.cli.intervals import check_intervals
 from pyhits.cli.models import load_model
@@ -104,6 +105,10 @@ def forecast(
     without_last: WithoutLast = None,
     inputs: InputTable = None,
     past_inputs: PastInputTable = None,
+    dask: Annotated[
+        str | None,
+        typer.Option("--dask", help="Address of a Dask scheduler whose workers write the .zarr."),
+    ] = None,
     device: Device = "cpu",
     quiet: Quiet = False,
     debug: Debug = False,
@@ -123,6 +128,10 @@ def forecast(
     recording = _recording(start, after)
     last = None if without_last is None else part(without_last, "--without-last")
     _check_after(start, last, how, hybrid)
+    if dask is not None:
+        of_steps = {"interval": "--interval", "tol": "--tol", "compile": "--compile"}
+        others = {"--after": after, "--hybrid": hybrid, "--inputs": inputs}
+        check_dask(out, {**others, **{option: how.get(name) for name, option in of_steps.items()}})
     streamed = _is_streamed(out, recording, hybrid="hybrid" in hybrid)
     loaded = load_model(model, device=device, verbose=not quiet)
     both = ("step_sizes", "on_divergence", "denoise_start")
@@ -137,6 +146,9 @@ def forecast(
     end = 0 if last is not None else _ENDS if start is None else -_ENDS
     files = Files(how_to_read, repairs, loaded, pieces, quiet, end)
     data = _to_start_from(files, recording, last, out)
+    if dask is not None:
+        say_written(forecast_on(dask, loaded, data, steps, how, out), out, verbose=not quiet)
+        return
     if mixed is None:
         own = {"inputs": inputs, "past_inputs": past_inputs}
         read = {name: path and files.of_inputs().read(path) for name, path in own.items()}
@@ -146,8 +158,7 @@ def forecast(
         how = {name: how[name] for name in ("on_divergence",) if name in how}
         found = _forecast_mixed(mixed, data, steps, how, after=after is not None)
     if streamed:
-        shape = " x ".join(map(str, found.states.shape))
-        say(f"{shape} states written to {out}", verbose=not quiet)
+        say_written(found.states.shape, out, verbose=not quiet)
     else:
         _write(found, out, like=recording, verbose=not quiet)
 

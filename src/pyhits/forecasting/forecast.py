@@ -176,6 +176,11 @@ def _outside(
     return found.any, notes
 
 
+def warn_outside(model: FittedModel, states: np.ndarray) -> None:
+    """Warn of states to start from that lie outside the training data."""
+    _outside(model, states, _LOOKED_AT)
+
+
 def _with_intervals(
     model: FittedModel,
     states: np.ndarray,

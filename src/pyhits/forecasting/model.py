@@ -9,6 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from pyhits.data.pieces import is_of
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
 from pyhits.evaluation.evaluation import Evaluation
@@ -112,7 +113,8 @@ class ForecastingModel(FittedModel):
         array, shape (n, n_steps + 1, d) or (n, m, d)
             Row 0 of a trajectory is its initial state. Without the first axis for one state of
             shape (d,). The dtype is that of ``initial_states``. With a Flatten the last axis is the
-            shape of a snapshot. With ``out`` a read-only memory map or Zarr array of rows.
+            shape of a snapshot. With ``out`` a read-only memory map or Zarr array of rows. Of an
+            array of Dask another one, of which nothing is computed yet: its blocks are the chunks.
         Forecast
             With ``interval``: states, bounds, and what is known of their errors.
 
@@ -131,6 +133,17 @@ class ForecastingModel(FittedModel):
         PyHiTSWarning
             Initial states lie outside the training data, or intervals do not reach the horizon.
         """
+        if is_of(initial_states, "dask", "Array"):
+            from pyhits.forecasting.ensembles import lazily
+
+            options = {
+                "step_sizes": step_sizes, "interpolation": interpolation, "out": out, "tol": tol,
+                "method": method, "on_divergence": on_divergence, "compile": compile,
+                "rows_per_block": rows_per_block, "interval": interval, "inputs": inputs,
+                "past_inputs": past_inputs,
+            }  # fmt: skip
+            found: Any = lazily(self, initial_states, Horizon.of(n_steps, t, self.dt), options)
+            return found  # type: ignore[no-any-return]
         if tol is not None:
             others = {"interpolation": interpolation, "out": out, "inputs": inputs}
             others["past_inputs"] = past_inputs
