@@ -6,6 +6,7 @@ Blocks do not depend on each other: one whose worker dies is computed again by a
 from __future__ import annotations
 
 import itertools
+import math
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -219,11 +220,13 @@ def _written(job: tuple[Any, ...], begin: int, states: np.ndarray) -> tuple[int,
     block = _forecast_block(states, _model_of(pickled), horizon, settings)
     block = block.reshape(*block.shape[:2], -1)
     zarr.open_array(path, mode="r+")[begin : begin + len(states)] = block
-    bad = ~np.isfinite(block).all(axis=2)
-    lost = np.flatnonzero(bad.any(axis=1))
+    # What diverges is NaN from there on: the latest time tells.
+    latest = int(horizon.steps.argmax())
+    lost = np.flatnonzero(~np.isfinite(block[:, latest]).all(axis=1))
     if not len(lost):
         return begin, None
-    return begin, Lost(begin + int(lost[0]), int(bad[lost[0]].argmax()), len(lost))
+    steps = horizon.steps[~np.isfinite(block[lost[0]]).all(axis=1)]
+    return begin, Lost(begin + int(lost[0]), math.ceil(steps.min()), len(lost))
 
 
 def _pickled(model: FittedModel) -> bytes:
