@@ -65,3 +65,10 @@ def test_nets_are_compared_on_rows_that_chose_nothing(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:-3]] == ["noisy"]
     assert sum(int(line.split(" of ")[1].split()[0]) for line in lines[-3:]) == 1
+
+
+def test_rivals_count_where_they_are_clearly_better() -> None:
+    errors = {"hits": 10.0, "nvar": 8.9, "esn": 9.1, "closed": 1.0}
+    records = [{"system": "a", "model": model, "smape": error} for model, error in errors.items()]
+    records += [{"system": "b", "model": model, "smape": 1.0} for model in errors]
+    assert chaos.clearly_better(records) == {"a": ["nvar"]}

@@ -6,6 +6,7 @@ import pickle
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,6 +67,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nets, "_STEPS", 40)
     monkeypatch.setattr(closed, "_NEAR_EXACT", 0.0)
     monkeypatch.setattr(closed, "_NET_HANDICAP", np.inf)
+    monkeypatch.setattr(closed, "_GAIN", np.inf)
     monkeypatch.setattr(closed, "HOPELESS", np.inf)
 
 
@@ -154,6 +156,27 @@ def test_nets_cost_nothing_where_they_cannot_win(monkeypatch: pytest.MonkeyPatch
     # Too few steps in the training part; and too few windows to hold out one part alone.
     assert min(train_scale(scale(jumping(400), 4))[1].scores.values()) > closed._NEAR_EXACT
     assert min(train_scale(scale(jumping(150)))[1].scores.values()) > closed._NEAR_EXACT
+
+
+@pytest.mark.parametrize(
+    ("score", "form", "expected"),
+    [(0.29, {}, None), (0.1, {}, [None]), (0.1, {"degree": 1}, ["polynomial"])],
+)
+def test_coarse_steps_have_nets_as_the_finest_where_it_gained(
+    score: float, form: dict[str, int], expected: list[str | None] | None, monkeypatch: Any
+) -> None:
+    asked: list[list[str | None]] = []
+
+    def note(*_: object, bases: list[Any], **__: object) -> None:
+        asked.append([base and base.kind for base in bases])
+
+    monkeypatch.setattr(closed, "best_net", note)
+    monkeypatch.setattr(closed, "_SENSIBLE", np.inf)
+    finest = PolynomialMap(2, 1).double()
+    scores = {"polynomial": 0.4, "kernel": 0.3, "net": score}
+    history = History(1, form=form, scores=scores)
+    train_scale(scale(jumping(800), 2).after(finest, history))
+    assert asked == ([] if expected is None else [expected])
 
 
 @pytest.mark.usefixtures("quick")

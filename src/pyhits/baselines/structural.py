@@ -109,16 +109,34 @@ def _ahead(rows: np.ndarray, n_steps: int, option: Option) -> np.ndarray:
 def _weights(option: Option, rows: int, n_steps: int) -> np.ndarray:
     """Return what forecasts take of the last rows, ``(n_steps, rows)``."""
     level, slope, season, *seasons = option
+    ones, once, trend, wander = _parts(rows, n_steps)
+    covariance = _UNKNOWN * ones + _LEVELS[level] * once
+    if (wandering := _SLOPES[slope]) is not None:
+        covariance += trend + wandering * wander
+    for period in filter(None, seasons):
+        same, turns = _seasonal_parts(period, rows, n_steps)
+        covariance += _SHAPE * same + _SEASONS[season] * turns
+    known = covariance[:rows] + np.eye(rows)
+    return np.asarray(np.linalg.solve(known, covariance[rows:].T).T)
+
+
+@lru_cache(maxsize=8)
+def _parts(rows: int, n_steps: int) -> tuple[np.ndarray, ...]:
+    """Return covariances of all rows with the known ones: of what stays, of a level that walks.
+
+    Then of the slope that a trend begins with, and of the random walk of slopes, added up.
+    """
     at = np.arange(1.0, rows + n_steps + 1)
     one, other = at[:, None], at[:rows]
     first, last = np.minimum(one, other), np.maximum(one, other)
-    covariance = _UNKNOWN + _LEVELS[level] * first
-    wander = _SLOPES[slope]
-    if wander is not None:
-        # Of a random walk that is added up, and of the slope that it begins with.
-        covariance += _UNKNOWN / rows**2 * one * other + wander * first**2 * (last - first / 3) / 2
-    for period in filter(None, seasons):
-        turns = np.minimum((one - 1) // period, (other - 1) // period)
-        covariance += ((one - other) % period == 0) * (_SHAPE + _SEASONS[season] * turns)
-    known = covariance[:rows] + np.eye(rows)
-    return np.asarray(np.linalg.solve(known, covariance[rows:].T).T)
+    trend = _UNKNOWN / rows**2 * one * other
+    return np.ones_like(first), first, trend, first**2 * (last - first / 3) / 2
+
+
+@lru_cache(maxsize=8)
+def _seasonal_parts(period: int, rows: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return covariances of a season: of its shape, and of its steps from turn to turn."""
+    at = np.arange(rows + n_steps)
+    one, other = at[:, None], at[:rows]
+    same = ((one - other) % period == 0).astype(np.float64)
+    return same, same * np.minimum(one // period, other // period)

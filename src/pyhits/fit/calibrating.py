@@ -178,7 +178,13 @@ def _ranked(model: FittedModel, data: HeldOut, clock: Clock) -> Calibration | No
         trained = _source(model, [data.trained], maps)
     limits = _affordable(source, unit, history, clock)
     found = calibrate(
-        source, unit, trained=trained, earlier=data.earlier, history=history, limits=limits
+        source,
+        unit,
+        trained=trained,
+        earlier=data.earlier,
+        continues=data.known is not None,
+        history=history,
+        limits=limits,
     )
     return found and replace(
         found,

@@ -17,7 +17,7 @@ import torch
 from pyhits.data.grid import Grid
 from pyhits.errors import TrainingError
 from pyhits.flowmaps import BoundedMap, Bounds, FlowMap, PolynomialMap, ScaledNet, bare
-from pyhits.flowmaps.form import Form, closed_forms
+from pyhits.flowmaps.form import Finer, Form, closed_forms
 from pyhits.training.convolution import USUAL_CONVOLUTION, train_convolution
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
@@ -48,6 +48,10 @@ _NET_HANDICAP, HOPELESS = 1.5, 0.8
 #: Part of the mean's score that a closed form must reach for nets to be tried: where nothing is
 #: known of the future, they know no more.
 _NOISE = 0.75
+
+#: Part of the best closed form's score that a net of the finest scale must reach for coarser ones
+#: to have any.
+_GAIN = 0.8
 
 #: Numbers in the windows of a field from which on a convolutional net has its whole time to train;
 #: and the seconds that one has at least.
@@ -129,8 +133,8 @@ def competing_net(
     grid, finer = field_of(job), job.finer
     if not may_try_nets(job) or best.score < _NEAR_EXACT:
         return None
-    if finer is not None and finer.form and min(finer.scores.values()) < _NEAR_EXACT:
-        return None  # no net of a coarse step comes near it
+    if finer is not None and not _may_gain(finer):
+        return None
     if grid is not None:
         return _convolution(job, grid, search, history, progress, clock)
     if len(search.comparisons) > 1 or best.score > _NOISE * search.of_mean:
@@ -139,10 +143,25 @@ def competing_net(
     if polynomial is not None and polynomial.score < _SENSIBLE * best.score:
         solved = polynomial.form.solve(search.data)
         base = solved if isinstance(solved, PolynomialMap) and solved.degree > 0 else None
-    net = best_net(job, search.judge, history, base=base, clock=clock, progress=progress)
+    bases = [None] if base is None else [None, base]
+    if finer is not None and NET in finer.scores:
+        bases = bases[-1:] if finer.form else bases[:1]  # as the finest scale's
+    net = best_net(job, search.judge, history, bases=bases, clock=clock, progress=progress)
     if net is not None:
         history.scores[NET] = net.score
     return net
+
+
+def _may_gain(finer: Finer) -> bool:
+    """Whether nets of coarse steps may do better than closed forms, by what the finest has shown.
+
+    They come near no closed form that does well there, and where a net did not do clearly better
+    at the finest scale, which has the most rows, others will not.
+    """
+    closed = min(score for family, score in finer.scores.items() if family != NET)
+    if closed < _NEAR_EXACT and finer.form:
+        return False
+    return finer.scores.get(NET, 0.0) < _GAIN * closed
 
 
 def _convolution(

@@ -108,8 +108,8 @@ class ScaleJob:
 
     @property
     def leads_coarser(self) -> bool:
-        """Whether coarser scales begin from what this one comes to: closed forms of fields do."""
-        return self.recipe.is_closed and self.train.grid is not None and self.finer is None
+        """Whether coarser scales begin from what this one comes to: closed forms do."""
+        return self.recipe.is_closed and self.finer is None
 
     def after(self, flow_map: FlowMap, history: History) -> ScaleJob:
         """Return the job with what the finest scale has come to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -79,11 +79,11 @@ def best_net(
     judge: Judge,
     history: History,
     *,
-    base: PolynomialMap | None = None,
+    bases: Sequence[PolynomialMap | None] = (None,),
     clock: Clock = UNLIMITED,
     progress: Progress | None = None,
 ) -> TrainedNet | None:
-    """Return the better of a net alone and a net on top of a polynomial.
+    """Return the best of a net alone and of nets on top of polynomials.
 
     Parameters
     ----------
@@ -93,13 +93,12 @@ def best_net(
         Returns the error in rollouts of a net.
     history : History
         Receives one record a validation, and why training stopped.
-    base : PolynomialMap, optional
-        Float64. Without one there is one net.
+    bases : sequence of PolynomialMap or None
+        What nets are on top of, float64; None for a net alone.
     clock : Clock, optional
         Of all nets; with too little time None is returned.
     """
     best: TrainedNet | None = None
-    bases = [None] if base is None else [None, base]
     for k, below in enumerate(bases):
         own = clock.part(1 / (len(bases) - k))
         if own.left < _LEAST_SECONDS:

@@ -44,7 +44,7 @@ _MOST_NUMBERS, _LEAST_FIELDS = 1 << 23, 4
 
 #: Score below which rounding decides, and no form is better than another; of fields, whose forms
 #: take longer, below which none is worth trying.
-_EXACT, _EXACT_FIELDS = 1e-10, 1e-6
+_EXACT, _EXACT_FIELDS = 1e-8, 1e-6
 
 #: Multiple of the best family's score at the finest scale that others may have.
 _FAR_BEHIND = 30.0

@@ -13,6 +13,7 @@ from pyhits.errors import ArgumentError
 from pyhits.hierarchy.coupling import STEP_SIZE
 from pyhits.hierarchy.interpolate import METHODS
 from pyhits.uncertainty.ranking import ROUNDING, RolloutErrors, conformal_ranks, ranked_scores
+from pyhits.uncertainty.smoothing import smoothed_scores
 from pyhits.util.checks import shown
 from pyhits.util.schema import Flag, Many, Maybe, Record, Schema, Text, Whole
 from pyhits.util.stored import Stored, TensorSpec, check_specs
@@ -88,6 +89,7 @@ class Calibration(Stored):
         unit: np.ndarray,
         *,
         worth: np.ndarray | None = None,
+        smooth: bool = False,
         most_scores: int = 1 << 20,
     ) -> Calibration:
         """Rank the errors of calibration rollouts; see :func:`ranked_scores`.
@@ -98,11 +100,16 @@ class Calibration(Stored):
         unit : array, shape (d,)
         worth : array, shape (k,), optional
             About how many independent rollouts tell as much as overlapping ones.
+        smooth : bool
+            Whether neighbouring steps tell of each other; see :func:`smoothed_scores`.
         most_scores : int
             Numbers kept, at most: 4 MB in a model file. Beyond it features are pooled.
         """
-        scores, pool = ranked_scores(errors, worth, most_scores)
         independent = errors.counts if worth is None else worth
+        if smooth and errors.values.size <= most_scores:
+            scores, pool = smoothed_scores(errors, independent), 1
+        else:
+            scores, pool = ranked_scores(errors, worth, most_scores)
         return cls(
             steps=np.asarray(errors.steps, dtype=np.int64),
             counts=errors.counts,

@@ -174,6 +174,7 @@ def calibrate(
     *,
     trained: ForecastData | None = None,
     earlier: Sequence[np.ndarray] = (),
+    continues: bool = False,
     history: int = 1,
     limits: RolloutLimits = DEFAULT_LIMITS,
 ) -> Calibration | None:
@@ -181,7 +182,8 @@ def calibrate(
 
     Of overlapping rollouts of a few recordings, errors are widened by one over the number of
     independent ones that they are worth: as the quantiles of Student's distribution are wider than
-    those of the normal one, since so few tell the size of errors but roughly.
+    those of the normal one, since so few tell the size of errors but roughly. Where recordings go
+    on, neighbouring steps tell of each other instead (:func:`smoothed_scores`).
 
     Parameters
     ----------
@@ -197,6 +199,9 @@ def calibrate(
         Errors of forecasts of other parts of a few recordings, of each along the starts, in the
         user's units; NaN where nothing is recorded. They count beside about as many rollouts of
         ``validation``.
+    continues : bool
+        Whether ``validation`` goes on with recordings, so that no rollout has a transient of its
+        own.
     history : int
         Rows that a forecast starts from.
     limits : RolloutLimits, optional
@@ -224,8 +229,9 @@ def calibrate(
         for part in earlier:
             errors = errors.with_other(np.abs(part) / unit)
         worth = independent(errors)
-        errors = replace(errors, values=errors.values * (1 + 1 / worth)[:, None])
-    return Calibration.from_errors(errors, unit, worth=worth)
+        if not continues:
+            errors = replace(errors, values=errors.values * (1 + 1 / worth)[:, None])
+    return Calibration.from_errors(errors, unit, worth=worth, smooth=continues)
 
 
 def _pooled(
