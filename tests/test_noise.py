@@ -126,7 +126,7 @@ TERMS = {"hyperbolic": 3, "cubic": 4, "van-der-pol": 4, "hopf": 8, "lorenz": 7, 
 
 @pytest.mark.parametrize("name", TERMS)
 def test_the_field_behind_the_noise_is_found(name: str) -> None:
-    clean, data = noisy(name, 10, n_steps=1500)
+    clean, data = noisy(name, 6)
     others, more = noisy(name, 2, seed=2)
     found = denoise(data, more)
     assert found is not None
@@ -151,7 +151,7 @@ def test_ragged_data_far_from_zero() -> None:
 
 
 def test_one_long_chaotic_recording() -> None:
-    clean = systems.get("lorenz").simulate(1, n_steps=6000, dt=0.01, random_state=1)
+    clean = systems.get("lorenz").simulate(1, n_steps=3000, dt=0.01, random_state=1)
     data = clean.add_noise(0.001, random_state=2)
     past, future = data.split_time(0.2)
     found = denoise(past, future, shortest=past.n_rows)
@@ -162,7 +162,7 @@ def test_one_long_chaotic_recording() -> None:
 
 def test_solutions_that_end_are_trajectories_of_their_own() -> None:
     """No window crosses the jump from one to the next, unless windows are longer than they are."""
-    clean = systems.get("lorenz").simulate(2, n_steps=1500, dt=0.01, random_state=3)
+    clean = systems.get("lorenz").simulate(2, n_steps=1000, dt=0.01, random_state=3)
     data = clean.add_noise(0.001, random_state=4)
     apart, whole = (denoise(data, data[:1].cut(200), shortest=rows) for rows in (100, 1000))
     assert apart is not None
@@ -174,11 +174,11 @@ def test_solutions_that_end_are_trajectories_of_their_own() -> None:
 
 
 def test_a_field_that_does_not_spread_is_followed_to_the_end() -> None:
-    clean = systems.get("van-der-pol").simulate(3, n_steps=2500, random_state=3)
+    clean = systems.get("van-der-pol").simulate(3, n_steps=1200, random_state=3)
     data = clean.add_noise(0.01, random_state=4)
     found = denoise(data, data[:1])
     assert found is not None
-    assert found.train.lengths.tolist() == [2501] * 3
+    assert found.train.lengths.tolist() == [1201] * 3
     steps = np.abs(np.diff(found.train.to_array(), axis=1))
     smooth_steps = np.abs(np.diff(clean.to_array(), axis=1))
     assert steps.max() < 1.1 * smooth_steps.max()
@@ -186,7 +186,7 @@ def test_a_field_that_does_not_spread_is_followed_to_the_end() -> None:
 
 def test_motion_that_no_field_explains_is_averaged() -> None:
     """One coordinate of an oscillation has no right-hand side of its own."""
-    clean = alone(np.sin(TIMES))
+    clean = alone(np.sin(TIMES[:1200]))
     data = alone(clean.values + 0.05 * RNG.standard_normal(clean.values.shape))
     found = denoise(data, alone(data.values[:500]))
     assert found is not None
@@ -336,8 +336,8 @@ def fit(data: Trajectories, **settings: object) -> HiTS:
 
 
 def test_a_fit_takes_noise_off(tmp_path: Path) -> None:
-    clean, data = noisy("van-der-pol", 10)
-    test = systems.get("van-der-pol").simulate(4, n_steps=1000, random_state=9)
+    clean, data = noisy("van-der-pol", 6)
+    test = systems.get("van-der-pol").simulate(4, n_steps=500, random_state=9)
     model = fit(data)
     assert model.noise_ == pytest.approx(np.sqrt(0.01 * clean.mean_variance()), rel=0.05)
     assert any("4 terms" in note for note in model.notes_)
@@ -350,7 +350,7 @@ def test_a_fit_takes_noise_off(tmp_path: Path) -> None:
 
 
 def test_clean_data_are_trained_on_as_they_are() -> None:
-    clean, _ = noisy("van-der-pol", 4)
+    clean, _ = noisy("van-der-pol", 4, n_steps=300)
     a, b = fit(clean), fit(clean, noise=False)
     x = clean.initial_states
     assert np.array_equal(a.forecast(x, 50), b.forecast(x, 50))
@@ -376,7 +376,7 @@ def test_other_rows_must_have_the_same_shape() -> None:
 def test_a_variable_alone_that_no_field_moves_is_only_smoothed() -> None:
     """Every term of a field in x alone is left out in the end."""
     system = systems.get("van-der-pol")
-    whole = system.simulate(1, n_steps=2500, dt=0.1, transient=20, random_state=1)
-    noisy = whole.select(["x"]).cut(1000).add_noise(0.05, random_state=0)
+    whole = system.simulate(1, n_steps=1500, dt=0.1, transient=20, random_state=1)
+    noisy = whole.select(["x"]).cut(700).add_noise(0.05, random_state=0)
     found = denoise(*noisy.split_time(0.2), shortest=2)
     assert found is None or found.method == "window"
