@@ -126,6 +126,23 @@ def test_a_path_of_penalties_is_solved_as_each_alone(rows: int, terms: int, prod
 
 
 @pytest.mark.parametrize("rows", [40, 5000])
+@pytest.mark.parametrize("products", [False, True])
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("rows", [4, 90])
+def test_many_regressions_at_once_are_each_by_itself(
+    products: bool, scaled: bool, rows: int
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    designs = torch.randn(3, rows, 6, generator=generator, dtype=torch.float64)
+    targets = torch.randn(3, rows, 2, generator=generator, dtype=torch.float64)
+    designs[1] *= 1e3
+    penalties = (1e-2, 1e-5)
+    together = Ridge(designs, targets, scaled=scaled, products=products).path(penalties)
+    for k in range(3):
+        alone = Ridge(designs[k], targets[k], scaled=scaled, products=products).path(penalties)
+        torch.testing.assert_close(together[:, k], alone, rtol=1e-8, atol=1e-12)
+
+
 def test_an_exact_linear_law_is_recovered(rows: int) -> None:
     design, _ = problem(rows, 20)
     law = torch.from_numpy(np.random.default_rng(1).standard_normal((20, 2)))

@@ -27,6 +27,9 @@ _LAGS, _MOST_TERMS, _EXACT_TERMS = (1, 2, 4, 8, 16, 32, 64), 150, 30
 #: Rows times squared terms of a regression, at most; regressions from which on these are shared.
 _MOST_WORK, _FEW_REGRESSIONS = 2e7, 8
 
+#: Numbers of the designs that are solved at once, of features by themselves.
+_TOGETHER = 4_000_000
+
 #: Rows, strides and degrees of a nonlinear vector autoregression; and numbers that it is of.
 _ROWS, _STRIDES, _DEGREES, _MOST_NUMBERS = (1, 2, 3, 5), (1, 2, 4, 8), (2, 3), 6
 
@@ -141,8 +144,14 @@ def _linear(
     now = np.concatenate([one[lags:] - _base(one[lags - 1 : -1], lag) for one in series])[-most:]
     if joint:
         return _solved(before.transpose(0, 2, 1).reshape(len(before), -1), now, penalties)
-    each = [_solved(before[:, j], now[:, j : j + 1], penalties) for j in range(d)]
-    return np.concatenate(each, axis=2)
+    together = max(1, _TOGETHER // before[:, 0].size)
+    each = [
+        _solved(
+            before[:, k : k + together].swapaxes(0, 1), now.T[k : k + together, :, None], penalties
+        )
+        for k in range(0, d, together)
+    ]
+    return np.concatenate(each, axis=1)[..., 0].swapaxes(1, 2)
 
 
 def _base(rows: np.ndarray, lag: int) -> np.ndarray:
@@ -157,12 +166,15 @@ def _most_windows(terms: int, regressions: int = 1) -> int:
 
 
 def _solved(design: np.ndarray, targets: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
-    """Return weights with a constant first, under each penalty; the constant is not penalised."""
-    mean, centre = design.mean(axis=0), targets.mean(axis=0)
-    products = design.shape[1] > _EXACT_TERMS
+    """Return weights with a constant first, under each penalty; the constant is not penalised.
+
+    Designs ``(..., rows, terms)`` and targets ``(..., rows, m)`` give ``(penalties, ..., 1 + terms,
+    m)``.
+    """
+    mean, centre = (a.mean(axis=-2, keepdims=True) for a in (design, targets))
+    products = design.shape[-1] > _EXACT_TERMS
     weights = ridge_path(design - mean, targets - centre, penalties, products=products)
-    constant = centre - mean @ weights
-    return np.concatenate([constant[:, None], weights], axis=1)
+    return np.concatenate([centre - mean @ weights, weights], axis=-2)
 
 
 def _stepped(

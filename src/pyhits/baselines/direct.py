@@ -123,13 +123,12 @@ def _maps(train: Sequence[np.ndarray], shape: Sequence[int], ridges: Sequence[in
     most = int(max(2 * window, _MOST_WORK / (window + 1) ** 2 / (1 if d <= _MOST_MAPS else d)))
     pieces = np.concatenate([view(one[1 - span - most :], span, axis=0) for one in long])[-most:]
     pieces = pieces - _level(pieces[..., :window], relative)
-    groups = [pieces[:, j] for j in range(d)] if d <= _MOST_MAPS else [pieces.reshape(-1, span)]
-    for j, group in enumerate(groups):
-        mean = group.mean(axis=0)
-        known, later = np.split(group - mean, [window], axis=1)
-        weights = ridge_path(known, later, [10.0**power for power in ridges], products=True)
-        found[:, j, 1:] = weights
-        found[:, j, 0] = mean[window:] - mean[:window] @ weights
+    groups = pieces.swapaxes(0, 1) if d <= _MOST_MAPS else pieces.reshape(1, -1, span)
+    mean = groups.mean(axis=1, keepdims=True)
+    known, later = np.split(groups - mean, [window], axis=2)
+    weights = ridge_path(known, later, [10.0**power for power in ridges], products=True)
+    found[:, :, 1:] = weights
+    found[:, :, :1] = mean[..., window:] - mean[..., :window] @ weights
     return found
 
 

@@ -198,11 +198,7 @@ class _Network:
             return np.zeros((len(ridges), members, 1 + d + units, d))
         design, targets = np.concatenate(designs), np.concatenate(changes)
         penalties = [10.0**power for power in ridges]
-        found = [
-            ridge_path(np.ascontiguousarray(design[:, k]), targets, penalties, products=True)
-            for k in range(members)
-        ]
-        return np.stack(found, axis=1)
+        return ridge_path(design.swapaxes(0, 1), targets, penalties, products=True)
 
     def ahead(
         self, memory: np.ndarray, last: np.ndarray, n_steps: int, readout: np.ndarray

@@ -102,7 +102,7 @@ def _rows(option: Option) -> int:
 def _ahead(rows: np.ndarray, n_steps: int, option: Option) -> np.ndarray:
     """Return the forecast of scaled rows; ``(n, time, d)`` to ``(n, n_steps, d)``."""
     known = rows[:, -_rows(option) :]
-    return np.asarray(np.einsum("hw,nwd->nhd", _weights(option, known.shape[1], n_steps), known))
+    return np.asarray(_weights(option, known.shape[1], n_steps) @ known)
 
 
 @lru_cache(maxsize=256)

@@ -23,9 +23,9 @@ class Ridge:
 
     Parameters
     ----------
-    design : Tensor, shape (rows, terms)
-        H, float64.
-    targets : Tensor, shape (rows, m)
+    design : Tensor, shape (..., rows, terms)
+        H, float64; or many at once, each a regression of its own.
+    targets : Tensor, shape (..., rows, m)
         Y, float64.
     scaled : bool
         Bring the columns to a mean square of one first: penalty and cutoff are then on coefficients
@@ -39,7 +39,7 @@ class Ridge:
 
     Attributes
     ----------
-    values : Tensor, shape (min(rows, terms),)
+    values : Tensor, shape (..., min(rows, terms))
         Singular values of the design, scaled where that was asked for; in no order.
     """
 
@@ -52,38 +52,38 @@ class Ridge:
         cutoff: float | None = None,
         products: bool = False,
     ) -> None:
-        rows, terms = design.shape
+        rows, terms = design.shape[-2:]
         self._size = design.new_ones(terms)
         if scaled:
-            size = design.square().mean(dim=0).sqrt()
+            size = design.square().mean(dim=-2).sqrt()
             self._size = torch.where(size > _NOTHING, size, torch.inf)
-            design = design / self._size
+            design = design / self._size[..., None, :]
         rounding = max(rows, terms) * torch.finfo(design.dtype).eps
         if products:
             rounding = rounding**0.5
             self._decompose_products(design, targets)
         else:
             self._decompose(design, targets)
-        self._square = self.values.max().square()
+        self._square = self.values.amax(dim=-1, keepdim=True).square()
         self._cutoff, self._rounding = cutoff, rounding
 
     def _decompose(self, design: Tensor, targets: Tensor) -> None:
-        if len(design) > max(_DIRECT_ROWS, 2 * design.shape[1]):
+        if design.shape[-2] > max(_DIRECT_ROWS, 2 * design.shape[-1]):
             q, design = torch.linalg.qr(design)
-            targets = q.T @ targets
+            targets = q.mT @ targets
         left, self.values, right = torch.linalg.svd(design, full_matrices=False)
-        self._directions, self._inner = right.T, left.T @ targets
+        self._directions, self._inner = right.mT, left.mT @ targets
         self._numerator = self.values
 
     def _decompose_products(self, design: Tensor, targets: Tensor) -> None:
-        by_rows = len(design) < design.shape[1]
-        squares, vectors = torch.linalg.eigh(design @ design.T if by_rows else design.T @ design)
+        by_rows = design.shape[-2] < design.shape[-1]
+        squares, vectors = torch.linalg.eigh(design @ design.mT if by_rows else design.mT @ design)
         self.values = squares.clamp(min=0).sqrt()
         self._numerator = torch.ones_like(self.values)
         if by_rows:
-            self._directions, self._inner = design.T @ vectors, vectors.T @ targets
+            self._directions, self._inner = design.mT @ vectors, vectors.mT @ targets
         else:
-            self._directions, self._inner = vectors, vectors.T @ (design.T @ targets)
+            self._directions, self._inner = vectors, vectors.mT @ (design.mT @ targets)
 
     @classmethod
     def of_blocks(cls, blocks: Iterable[tuple[Tensor, Tensor]]) -> Ridge:
@@ -103,20 +103,21 @@ class Ridge:
         return cls(reduced[:, :-n_targets], reduced[:, -n_targets:])
 
     def path(self, penalties: Sequence[float]) -> Tensor:
-        """Return W under each penalty, shape ``(len(penalties), terms, m)``.
+        """Return W under each penalty, shape ``(len(penalties), ..., terms, m)``.
 
         Penalties are relative to the square of the largest singular value.
         """
-        penalty = torch.tensor(penalties, dtype=self.values.dtype)[:, None]
+        penalty = torch.tensor(penalties, dtype=self.values.dtype)
+        penalty = penalty.reshape(-1, *[1] * self.values.ndim)
         least = torch.where(penalty > 0, 0.0, self._rounding)
         if self._cutoff is not None:
             least = torch.full_like(penalty, self._cutoff)
         counts = self.values > least * self._square.sqrt()
         squares = self.values.square() + penalty * self._square
         weights = torch.where(counts, self._numerator / squares.clamp(min=1e-300), 0.0)
-        solved: Tensor = self._directions @ (weights[:, :, None] * self._inner)
-        return solved / self._size[:, None]
+        solved: Tensor = self._directions @ (weights[..., None] * self._inner)
+        return solved / self._size[..., None]
 
     def solve(self, penalty: float) -> Tensor:
-        """Return W under one penalty, shape ``(terms, m)``."""
+        """Return W under one penalty, shape ``(..., terms, m)``."""
         return self.path([penalty])[0]

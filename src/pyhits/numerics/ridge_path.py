@@ -10,12 +10,12 @@ import numpy as np
 def ridge_path(
     design: np.ndarray, targets: np.ndarray, penalties: Sequence[float], *, products: bool = False
 ) -> np.ndarray:
-    """Return weights under each penalty, ``(penalties, terms, m)``.
+    """Return weights under each penalty, ``(penalties, ..., terms, m)``.
 
     Parameters
     ----------
-    design : array, shape (rows, terms)
-    targets : array, shape (rows, m)
+    design : array, shape (..., rows, terms)
+    targets : array, shape (..., rows, m)
     penalties : sequence of float
     products : bool
         As of :class:`~pyhits.numerics.ridge.Ridge`.
