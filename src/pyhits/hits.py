@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sklearn.base import BaseEstimator
-
 from pyhits.data.grid import Grid
 from pyhits.encoders import Encoder
 from pyhits.errors import ArgumentError
@@ -18,6 +16,7 @@ from pyhits.fit.settings import Settings
 from pyhits.policies import POLICIES, Coupling, FlowMapPolicy, HoldOut, Training, with_values
 from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.util.card import card
+from pyhits.util.estimator import Estimator
 from pyhits.util.policy import NamedArguments
 
 R = TypeVar("R")
@@ -33,7 +32,7 @@ def _of_stepper(method: Callable[..., R]) -> Callable[..., R]:
     return answered
 
 
-class HiTS(NamedArguments, BaseEstimator):  # type: ignore[misc]
+class HiTS(NamedArguments, Estimator):
     """A hierarchical time-stepper (Liu, Kutz, Brunton 2020).
 
     One flow map is trained for each step size; cross-validation chooses which of them to couple;

@@ -208,13 +208,11 @@ class Encoder(Estimator, Stored, ABC):
     # What scikit-learn asks for
 
     def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import Tags, TargetTags, TransformerTags  # asked for by scikit-learn
+        from sklearn.utils import TransformerTags  # asked for by scikit-learn
 
-        return Tags(
-            estimator_type=None,
-            target_tags=TargetTags(required=False),
-            transformer_tags=TransformerTags(),
-        )
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags = TransformerTags()
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "n_features_in_")

@@ -12,12 +12,13 @@ from pyhits.util.checks import suggest
 class Estimator:
     """Arguments of a constructor that can be read, set and shown.
 
-    ``clone`` of scikit-learn takes it. Its own base class takes a second to import.
+    ``clone``, pipelines and searches of scikit-learn take it, which need not be installed.
     """
 
     @classmethod
     def _parameters(cls) -> list[str]:
-        return list(inspect.signature(cls).parameters)
+        found = inspect.signature(cls).parameters.values()
+        return [one.name for one in found if one.kind is not one.VAR_KEYWORD]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -35,5 +36,12 @@ class Estimator:
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self).__init__).parameters
-        shown = [f"{k}={v!r}" for k, v in self.get_params().items() if v != defaults[k].default]
+        given = {k: repr(v) for k, v in self.get_params().items()}
+        shown = [f"{k}={v}" for k, v in given.items() if v != repr(defaults[k].default)]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn's pipelines and searches ask for; it is installed then."""
+        from sklearn.utils import Tags, TargetTags
+
+        return Tags(estimator_type=None, target_tags=TargetTags(required=False))
