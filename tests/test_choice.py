@@ -84,10 +84,10 @@ def test_an_interrupted_fit_couples_what_was_asked_for_and_finished(
 ) -> None:
     original = parallel._train_one
 
-    def interrupted(index: int, job: Any, board: Any) -> Any:
+    def interrupted(index: int, job: Any, report: Any) -> Any:
         if job.step_size == 4:
             raise KeyboardInterrupt
-        return original(index, job, board)
+        return original(index, job, report)
 
     monkeypatch.setattr(parallel, "_train_one", interrupted)
     for asked, taken in (([2, 4], (2,)), ([4], (1, 2))):

@@ -60,10 +60,10 @@ def interrupted(
     """Have the training of scales end as Ctrl-C ends it, before those for which ``when`` holds."""
     from pyhits.training import parallel
 
-    def train(index: int, job: Any, board: np.ndarray, check: Any = None) -> Any:
+    def train(index: int, job: Any, report: Any) -> Any:
         if when(job.step_size):
             raise KeyboardInterrupt
-        return index, *parallel.train_alone(job, parallel._reporter(index, board, check))
+        return index, *parallel.train_alone(job, report)
 
     monkeypatch.setattr(parallel, "_train_one", train)
     return train

@@ -221,10 +221,10 @@ def test_interrupted_fits_keep_what_is_finished(
 
     original = parallel._train_one
 
-    def interrupted(index: int, job: Any, board: Any) -> Any:
+    def interrupted(index: int, job: Any, report: Any) -> Any:
         if job.step_size == interrupted_at:
             raise KeyboardInterrupt
-        return original(index, job, board)
+        return original(index, job, report)
 
     monkeypatch.setattr(parallel, "_train_one", interrupted)
     interrupted_at = 4

@@ -112,8 +112,8 @@ def test_feature_names_can_be_replaced(tmp_path):
 # Writing
 
 
-def test_missing_folders_are_made_and_nothing_else_is_left(tmp_path):
-    path = write(CASES["one"], tmp_path / "new" / "folder" / "data.csv")
+def test_a_missing_folder_is_made_and_nothing_else_is_left(tmp_path):
+    path = write(CASES["one"], tmp_path / "new" / "data.csv")
     assert [p.name for p in path.parent.iterdir()] == ["data.csv"]
 
 

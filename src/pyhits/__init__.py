@@ -39,12 +39,15 @@ if TYPE_CHECKING:
     from pyhits.policies import Auto, Best, ClosedForms, Coupling, HoldOut, Nets, Training
     from pyhits.report import write_report
     from pyhits.timestepper import TimeStepper
+    from pyhits.training.callbacks import Callback, CSVLogger, TensorBoardLogger
     from pyhits.uncertainty import Forecast
 
 #: Public name: module that holds it, or None for a module of that name.
 _HOMES: dict[str, str | None] = {
     "Auto": "pyhits.policies",
     "Best": "pyhits.policies",
+    "CSVLogger": "pyhits.training.callbacks",
+    "Callback": "pyhits.training.callbacks",
     "ClosedForms": "pyhits.policies",
     "Coupling": "pyhits.policies",
     "Evaluation": "pyhits.evaluation.evaluation",
@@ -56,6 +59,7 @@ _HOMES: dict[str, str | None] = {
     "Nets": "pyhits.policies",
     "Parareal": "pyhits.integrators.parareal",
     "PyHiTSError": "pyhits.errors",
+    "TensorBoardLogger": "pyhits.training.callbacks",
     "TimeStepper": "pyhits.timestepper",
     "Training": "pyhits.policies",
     "Trajectories": "pyhits.data.trajectories",
@@ -81,6 +85,8 @@ _HOMES: dict[str, str | None] = {
 __all__ = [
     "Auto",
     "Best",
+    "CSVLogger",
+    "Callback",
     "ClosedForms",
     "Coupling",
     "Evaluation",
@@ -92,6 +98,7 @@ __all__ = [
     "Nets",
     "Parareal",
     "PyHiTSError",
+    "TensorBoardLogger",
     "TimeStepper",
     "Training",
     "Trajectories",

@@ -15,6 +15,7 @@ from pyhits.fit.run import fit_stepper
 from pyhits.fit.settings import Settings
 from pyhits.policies import POLICIES, Coupling, FlowMapPolicy, HoldOut, Training, with_values
 from pyhits.timestepper import TimeStepper, as_stepper
+from pyhits.training.callbacks import Callback
 from pyhits.util.card import card
 from pyhits.util.estimator import Estimator
 from pyhits.util.policy import NamedArguments
@@ -151,6 +152,7 @@ class HiTS(NamedArguments, Estimator):
         inputs: Any = None,
         grid: Grid | Sequence[int] | str | None = None,
         checkpoint: str | Path | None = None,
+        callbacks: Callback | Sequence[Callback] = (),
     ) -> HiTS:
         """Train one flow map a step size and choose which to couple.
 
@@ -177,6 +179,9 @@ class HiTS(NamedArguments, Estimator):
         checkpoint : path, optional
             Folder in which finished and unfinished scales are kept. A fit that was killed continues
             from it and ends with the same model. Without ``random_state`` the seed is then 0.
+        callbacks : Callback or sequence of Callback, optional
+            Told how training goes: :class:`~pyhits.Callback`, :class:`~pyhits.CSVLogger`,
+            :class:`~pyhits.TensorBoardLogger`.
 
         Returns
         -------
@@ -198,6 +203,7 @@ class HiTS(NamedArguments, Estimator):
             inputs=inputs,
             grid=grid,
             checkpoint=checkpoint,
+            callbacks=callbacks,
         )
         self.stepper_ = replace(stepper, fitted_by=" ".join(repr(self).split()))
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,12 +24,13 @@ from pyhits.fit.problem import Problem, pose
 from pyhits.fit.refitting import refit
 from pyhits.fit.settings import Settings
 from pyhits.fit.shares import UNTIL, UNTIL_ALL
-from pyhits.fit.training import train
+from pyhits.fit.training import Watched, train
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.tolerance import measure_agreement
 from pyhits.hierarchy import Selection
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.timestepper import TimeStepper
+from pyhits.training.callbacks import Callback, Callbacks
 from pyhits.training.nets import nets_taken
 from pyhits.training.parallel import TrainedScales
 from pyhits.uncertainty import Region
@@ -48,22 +50,30 @@ def fit_stepper(
     inputs: Any = None,
     grid: Any = None,
     checkpoint: str | Path | None = None,
+    callbacks: Callback | Sequence[Callback] = (),
 ) -> TimeStepper:
     """Fit a time-stepper; the arguments are those of :meth:`pyhits.HiTS.fit`."""
     clock = Clock.start(settings.time_limit)
+    told = Callbacks(callbacks)
     seed = settings.draw_seed(with_checkpoint=checkpoint is not None)
     with one_blas_thread() as limited:
         posed = pose(settings, seed, X, validation, dt, inputs, grid)
         if posed.given.values.size > SMALL:
             limited.close()
-        return _fitted(posed, clock, checkpoint)
+        model: TimeStepper | None = None
+        try:
+            told.on_fit_begin()
+            model = _fitted(posed, clock, Watched(checkpoint, told if told.several else None))
+        finally:
+            told.on_fit_end(model)
+    return model
 
 
-def _fitted(posed: Problem, clock: Clock, checkpoint: str | Path | None) -> TimeStepper:
+def _fitted(posed: Problem, clock: Clock, watched: Watched) -> TimeStepper:
     """Return the fitted model of a posed problem."""
-    problem, model = _coupled(posed, clock, checkpoint)
+    problem, model = _coupled(posed, clock, watched)
     if may_have_modes(posed) and not model.interrupted and poor(model):
-        problem, model = _or_by_modes(posed, problem, model, clock, checkpoint)
+        problem, model = _or_by_modes(posed, problem, model, clock, watched)
     until = UNTIL_ALL if problem.fits_all_rows else UNTIL
     if problem.inputs is None:
         with clock.stage("agreement of scales"):
@@ -77,14 +87,12 @@ def _fitted(posed: Problem, clock: Clock, checkpoint: str | Path | None) -> Time
     return finish(model, clock)
 
 
-def _coupled(
-    posed: Problem, clock: Clock, checkpoint: str | Path | None
-) -> tuple[Problem, TimeStepper]:
+def _coupled(posed: Problem, clock: Clock, watched: Watched) -> tuple[Problem, TimeStepper]:
     """Return a posed problem prepared, and its model with the scales coupled that serve best."""
     problem = prepare(posed, clock)
     until = UNTIL_ALL if problem.fits_all_rows else UNTIL
     with clock.stage("training"):
-        trained = train(problem, clock.until(until["training"]), checkpoint)
+        trained = train(problem, clock.until(until["training"]), watched)
     model = assemble(problem, trained, clock)
     say("Choosing which scales to couple.", verbose=problem.settings.verbose)
     with clock.stage("choice of scales"):
@@ -97,16 +105,15 @@ def _or_by_modes(
     problem: Problem,
     model: TimeStepper,
     clock: Clock,
-    checkpoint: str | Path | None,
+    watched: Watched,
 ) -> tuple[Problem, TimeStepper]:
     """Return the better of maps of points and a model of the field's modes."""
     if clock.is_over or not clock.affords(clock.elapsed):
         clock.cut("a model of modes")
         return problem, model
     say("Looking whether modes serve better than maps of points.", verbose=posed.settings.verbose)
-    own = None if checkpoint is None else Path(checkpoint) / "modes"
     try:
-        others, other = _coupled(by_modes(posed), clock, own)
+        others, other = _coupled(by_modes(posed), clock, watched.below("modes"))
     except KeyboardInterrupt:
         what = "the model is whole, but modes were not compared with maps of points."
         return problem, interrupted(model, "modes", what)

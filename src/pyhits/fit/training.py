@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyhits.errors import TrainingError
 from pyhits.fit.paying import Paying
 from pyhits.fit.problem import Problem
 from pyhits.fit.settings import widths_by_scale
+from pyhits.training.callbacks import Callback
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.jobs import JobSettings, TrainingData, fingerprint, make_jobs
 from pyhits.training.parallel import TrainedScales, train_scales, warn_interrupted
@@ -15,7 +17,29 @@ from pyhits.util.clock import Clock
 from pyhits.util.progress import scale_bars
 
 
-def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> TrainedScales:
+@dataclass(frozen=True)
+class Watched:
+    """Who keeps and hears of what is trained.
+
+    Attributes
+    ----------
+    checkpoint : path, optional
+        Folder in which finished and unfinished scales are kept.
+    callbacks : Callback, optional
+        Are told of progress and of finished scales.
+    """
+
+    checkpoint: str | Path | None = None
+    callbacks: Callback | None = None
+
+    def below(self, name: str) -> Watched:
+        """Return the same with a folder inside the checkpoint's."""
+        if self.checkpoint is None:
+            return self
+        return replace(self, checkpoint=Path(self.checkpoint) / name)
+
+
+def train(problem: Problem, clock: Clock, watched: Watched) -> TrainedScales:
     """Train one flow map a step size, but for coarse ones that nobody would couple.
 
     Parameters
@@ -24,8 +48,8 @@ def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> Trai
         Prepared.
     clock : Clock
         Of the training.
-    checkpoint : path, optional
-        Folder in which finished and unfinished scales are kept.
+    watched : Watched
+        Who keeps and hears of it.
 
     Raises
     ------
@@ -46,9 +70,9 @@ def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> Trai
     )
     jobs = make_jobs(data, how, sizes)
     folder = None
-    if checkpoint is not None:
+    if watched.checkpoint is not None:
         key = fingerprint(data, how, sizes)
-        folder = CheckpointFolder(checkpoint, key)
+        folder = CheckpointFolder(watched.checkpoint, key)
         for job in jobs:
             job.checkpoint = folder.progress_file(job.step_size)
     with scale_bars(sizes, verbose=settings.verbose) as watch:
@@ -58,6 +82,7 @@ def train(problem: Problem, clock: Clock, checkpoint: str | Path | None) -> Trai
             n_jobs=settings.n_jobs,
             folder=folder,
             watch=watch,
+            callbacks=watched.callbacks,
             clock=clock,
             enough=None if paying is None else paying.enough,
             exact=None if paying is None else paying.exact,

@@ -18,7 +18,7 @@ from pyhits.errors import ArgumentError, CheckpointError, DivergenceError, FileF
 from pyhits.hierarchy.divergence import Lost
 from pyhits.hierarchy.forecast import PARTS, Forecaster
 from pyhits.hierarchy.writers import WRITERS, Writer
-from pyhits.util.atomic import first_line
+from pyhits.util.atomic import first_line, make_folder
 from pyhits.util.progress import Advance, say
 
 #: Version of the record beside a file; files with that of another are not continued.
@@ -80,7 +80,7 @@ class ToFile:
         writer = WRITERS[path.suffix.lower()](path, shape, initial_states.dtype)
         asked = self._record(forecaster, initial_states)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             record = self._found(writer, asked)
             if record["diverged"] is not None and forecaster.on_divergence == "raise":
                 raise Lost(**record["diverged"]).error()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -45,6 +46,9 @@ class Cache:
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = default_folder() if folder is None else Path(folder).expanduser()
+        if folder is None:
+            with contextlib.suppress(OSError):  # said below
+                self.folder.parent.mkdir(parents=True, exist_ok=True)
         check_target(self.folder / "settings.json")
 
     def entry(self, kind: str, settings: Mapping[str, Any]) -> Path:
@@ -62,6 +66,7 @@ class Cache:
         path = self.folder / kind / name
         about = path / "settings.json"
         if not about.exists():
+            path.parent.mkdir(exist_ok=True)
             write_bytes(about, text.encode())
         return path
 

@@ -14,7 +14,7 @@ from pyhits.flowmaps import FlowMap
 from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.training.history import HISTORY, History
 from pyhits.util import jsontext
-from pyhits.util.atomic import write_bytes
+from pyhits.util.atomic import make_folder, write_bytes
 from pyhits.util.schema import Record
 from pyhits.util.stored import TensorSpec, under
 from pyhits.util.tensorfile import as_tensors, read_tensors, write_tensors
@@ -64,7 +64,7 @@ class CheckpointFolder:
     Parameters
     ----------
     path : Path
-        Made if it is missing.
+        Made if it is missing and its own folder is there.
     key : str
         Fingerprint of data and settings; a folder with another key is refused.
 
@@ -78,7 +78,7 @@ class CheckpointFolder:
         self.path = Path(path)
         index = self.path / "fit.json"
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             if index.exists():
                 found = jsontext.parse(index.read_bytes())["key"]
                 if found != key:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pyhits.errors import ArgumentError, InterruptedWarning, warn
 from pyhits.flowmaps import FlowMap, register
+from pyhits.training.board import Board, reporter, shared_board
+from pyhits.training.callbacks import Callback
 from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.closed import may_try_nets
 from pyhits.training.history import History
@@ -66,6 +66,7 @@ def train_scales(
     n_jobs: int | None = None,
     folder: CheckpointFolder | None = None,
     watch: Watch | None = None,
+    callbacks: Callback | None = None,
     clock: Clock = UNLIMITED,
     enough: Callable[[Mapping[int, FlowMap]], bool] | None = None,
     exact: Callable[[], bool] | None = None,
@@ -85,6 +86,9 @@ def train_scales(
         Finished scales are taken from it, and written to it as they finish.
     watch : callable, optional
         Receives the progress of all scales a few times a second.
+    callbacks : Callback, optional
+        Are told of progress and of finished scales. On a cluster one that raises while a scale
+        trains ends training when the next is finished.
     clock : Clock, optional
         What is left of it is shared by the scales that still wait, the start of processes
         included; short ones are not worth that start, and all scales train in this process.
@@ -117,19 +121,17 @@ def train_scales(
     plan = _plan([job for _, job in todo], n_jobs, clock, few=enough is not None)
     if plan.note:
         warn(plan.note)
-    with _board(len(jobs), watch) as board:
-        for index, job in enumerate(jobs):
-            if job.step_size in result.flow_maps:
-                board[index] = (1, 1, result.histories[job.step_size].validation_error)
+    with shared_board([job.step_size for job in jobs], watch, callbacks) as board:
         try:
-            for index, flow_map, history in _results(
-                todo, plan, board, clock, watched=watch is not None, exact=exact
-            ):
+            for index, job in enumerate(jobs):
+                if job.step_size in result.flow_maps:
+                    board.finished(index, result.histories[job.step_size])
+            for index, flow_map, history in board.heeded(_results(todo, plan, board, clock, exact)):
                 step = jobs[index].step_size
                 result.flow_maps[step], result.histories[step] = flow_map, history
-                board[index] = (1, 1, history.validation_error)
                 if folder is not None:
                     folder.save(step, flow_map, history)
+                board.finished(index, history)
                 # All scales of a cluster train at once.
                 if enough is not None and plan.cluster is None and enough(result.flow_maps):
                     break
@@ -247,15 +249,13 @@ def n_cores() -> int:
 def _results(
     todo: list[tuple[int, ScaleJob]],
     plan: _Plan,
-    board: np.ndarray,
+    board: Board,
     clock: Clock,
-    *,
-    watched: bool,
     exact: Callable[[], bool] | None = None,
-) -> Iterator[tuple[int, FlowMap, History]]:
+) -> Generator[tuple[int, FlowMap, History], None, None]:
     """Yield ``(index, flow_map, history)`` as the scales finish."""
     if len(todo) > 1 and todo[0][1].leads_coarser:
-        yield from _after_the_finest(todo, plan, board, clock, watched=watched)
+        yield from _after_the_finest(todo, plan, board, clock)
         return
     turns = -(-len(todo) // plan.workers)
     for _, job in todo:
@@ -264,30 +264,33 @@ def _results(
     if plan.cluster is not None:
         from pyhits.training import cluster
 
-        yield from cluster.results(todo, plan.cluster, board, at_once=plan.at_once, watched=watched)
+        rows, at_once = board.rows[:, :3], plan.at_once
+        yield from cluster.results(todo, plan.cluster, rows, at_once=at_once, watched=board.watched)
         return
     nets = not any(job.recipe.is_closed for _, job in todo)
     if todo and nets and all(job.device != "cpu" for _, job in todo):
         jobs = [job for _, job in todo]
-        reports = [_reporter(index, board) for index, _ in todo]
+        reports = [board.reporter(index) for index, _ in todo]
         for k, flow_map, history in train_stacked(jobs, reports):
             yield todo[k][0], flow_map, history
         return
     if plan.workers > 1 and exact is not None and nets and todo:
         # Where closed forms are exact, nothing is left that would take long.
-        yield _train_one(*todo[0], board)
+        yield _train_one(*todo[0], board.reporter(todo[0][0]))
         todo, plan = todo[1:], _Plan() if exact() else plan
     if plan.workers == 1:
         for k, (index, job) in enumerate(todo):
             _begin_turn(job, clock, len(todo) - k)
             job.polynomial_only = exact is not None and exact()
-            yield _train_one(index, job, board)
+            yield _train_one(index, job, board.reporter(index))
         return
     from joblib import Parallel, delayed
 
     parallel = Parallel(n_jobs=plan.workers, return_as="generator_unordered", max_nbytes="1M")
     generator = parallel(
-        delayed(_train_in_worker)(i, job, board, job.recipe.net, clock, turns - k // plan.workers)
+        delayed(_train_in_worker)(
+            i, job, board.rows, job.recipe.net, clock, turns - k // plan.workers
+        )
         for k, (i, job) in enumerate(todo)
     )
     try:
@@ -303,17 +306,15 @@ def _results(
 def _after_the_finest(
     todo: list[tuple[int, ScaleJob]],
     plan: _Plan,
-    board: np.ndarray,
+    board: Board,
     clock: Clock,
-    *,
-    watched: bool,
 ) -> Iterator[tuple[int, FlowMap, History]]:
     """Yield what :func:`_results` does, the others with what the finest scale has come to."""
     _begin_turn(todo[0][1], clock, len(todo))
-    finest = _train_one(*todo[0], board)
+    finest = _train_one(*todo[0], board.reporter(todo[0][0]))
     yield finest
     others = [(index, job.after(*finest[1:])) for index, job in todo[1:]]
-    yield from _results(others, plan, board, clock, watched=watched)
+    yield from _results(others, plan, board, clock)
 
 
 def _kill_workers() -> None:
@@ -334,7 +335,7 @@ def _begin_turn(job: ScaleJob, clock: Clock, turns: int) -> None:
 def _train_in_worker(
     index: int,
     job: ScaleJob,
-    board: np.ndarray,
+    rows: np.ndarray,
     kind: type[FlowMap] | None,
     clock: Clock,
     turns: int,
@@ -355,50 +356,11 @@ def _train_in_worker(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they would name a line that is nobody's
-        return _train_one(index, job, board, stop_if_orphaned)
+        return _train_one(index, job, reporter(rows, index, stop_if_orphaned))
 
 
-def _train_one(
-    index: int, job: ScaleJob, board: np.ndarray, check: Callable[[], None] | None = None
-) -> tuple[int, FlowMap, History]:
-    return index, *train_alone(job, _reporter(index, board, check))
-
-
-def _reporter(index: int, board: np.ndarray, check: Callable[[], None] | None = None) -> Progress:
-    def report(step: int, total: int, error: float) -> None:
-        board[index] = (step, total, error)
-        if check is not None:
-            check()
-
-    return report
-
-
-@contextlib.contextmanager
-def _board(n: int, watch: Watch | None) -> Iterator[np.ndarray]:
-    """Give a small array in a file that every process writes its progress to, and watch it."""
-    with tempfile.TemporaryDirectory(prefix="pyhits-", ignore_cleanup_errors=True) as folder:
-        board: np.memmap[Any, Any] = np.memmap(
-            Path(folder) / "progress", dtype=np.float64, mode="w+", shape=(n, 3)
-        )
-        board[:, 2] = np.inf
-        if watch is None:
-            yield board
-            return
-        stop = threading.Event()
-
-        def look() -> None:
-            while not stop.wait(0.2):
-                watch(np.array(board))
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
-            yield board
-        finally:
-            stop.set()
-            thread.join()
-            with contextlib.suppress(Exception):
-                watch(np.array(board))
+def _train_one(index: int, job: ScaleJob, report: Progress) -> tuple[int, FlowMap, History]:
+    return index, *train_alone(job, report)
 
 
 def warn_interrupted(finished: Sequence[int], missing: Sequence[int]) -> None:

@@ -31,7 +31,7 @@ def replacing(path: Path, may_replace: MayReplace = lambda folder: False) -> Ite
     target, mode = _target(path, may_replace)
     temporary = target.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         yield temporary
         if mode is not None:
             temporary.chmod(mode)
@@ -52,6 +52,27 @@ def replacing(path: Path, may_replace: MayReplace = lambda folder: False) -> Ite
     finally:
         with contextlib.suppress(OSError):
             _remove(temporary)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder if it is missing and its own folder is there: a typo makes none.
+
+    Raises
+    ------
+    FileFormatError
+        The folder that it would lie in is missing, or is the root of an absolute path.
+    """
+    above = folder.absolute().parent
+    is_new_root = folder.is_absolute() and above == Path(folder.anchor)
+    if folder.is_dir():
+        return
+    if is_new_root or not above.is_dir():
+        missing = [one for one in (folder, *folder.parents) if not one.exists()][-1]
+        raise FileFormatError(
+            f"Cannot write into {folder}: there is no folder {missing}. Of a path only the last "
+            "folder is made; make the others first, or look for a typing error."
+        )
+    folder.mkdir(exist_ok=True)
 
 
 def _remove(path: Path) -> None:
