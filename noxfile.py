@@ -54,7 +54,8 @@ SHOWN = ("torch", "numpy", "scipy", "matplotlib", "pandas", "xarray", "h5py", "z
 def tests(session: nox.Session, versions: str) -> None:
     """Run quick tests, or what stands after ``--``."""
     how = "lowest-direct" if versions == "oldest" else "highest"
-    session.install("--resolution", how, "--no-build-package", "numpy", "-e", ".[dev]")
+    wheels = ("--only-binary", ":all:", "--no-binary", "pyhits")
+    session.install("--resolution", how, *wheels, "-e", ".[dev]")
     show = f"from importlib.metadata import version as v; print({{n: v(n) for n in {SHOWN}}})"
     session.run("python", "-c", show)
     session.run("pytest", *(session.posargs or QUICK), env={"OMP_NUM_THREADS": "1"})
