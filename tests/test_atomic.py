@@ -12,7 +12,7 @@ import pytest
 from conftest import circles
 
 import pyhits
-from pyhits.errors import FileFormatError
+from pyhits.errors import FileFormatError, PyHiTSError
 from pyhits.util.atomic import check_target, write_bytes
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes and links are those of POSIX")
@@ -106,3 +106,23 @@ def test_a_failed_write_leaves_the_old_file(
         pyhits.write(circles(2, 6), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["d.npz"]
+
+
+def test_one_new_folder_is_made_and_typing_errors_are_not(
+    fitted: pyhits.HiTS, tmp_path: Path
+) -> None:
+    data, deep = circles(2, 5), tmp_path / "typo" / "deeper"
+    pyhits.write(data, tmp_path / "new" / "d.csv")
+    writings = (
+        lambda: pyhits.write(data, deep / "d.csv"),
+        lambda: fitted.save(deep / "m.safetensors"),
+        lambda: fitted.forecast([[1.0, 0.0]], 5, out=deep / "f.npy"),
+        lambda: pyhits.HiTS([1], verbose=False).fit(circles(4, 40), checkpoint=deep / "c"),
+        lambda: check_target(deep / "figure.png"),
+        lambda: check_target("/no-such-folder/m.safetensors"),
+    )
+    for write in writings:
+        with pytest.raises(PyHiTSError, match=r"there is no folder .*(typo|no-such-folder)\."):
+            write()
+    assert not (tmp_path / "typo").exists()
+    assert not Path("/no-such-folder").exists()

@@ -8,9 +8,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import pyhits
 from pyhits import plots
+from pyhits.cli.app import app
 from pyhits.encoders import POD
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.hierarchy import Candidate, Selection
@@ -91,6 +93,20 @@ def test_trajectories_are_drawn_as_lines_portraits_and_fields() -> None:
     np.testing.assert_array_equal(picture.collections[0].get_array(), values[0].T)
     flat = data.with_grid((3, 3)).plot(ax=plots.blank())
     np.testing.assert_array_equal(flat[-1].images[0].get_array(), values[0, -1].reshape(3, 3))
+
+
+def test_figures_say_what_they_leave_out(tmp_path: Path) -> None:
+    wide = pyhits.Trajectories(np.random.default_rng(0).random((9, 20, 40)), 0.1)
+    figure = plots.blank()
+    wide.plot(ax=figure)
+    assert plots.left_out(figure) == "6 of 40 features, 6 of 9 trajectories"
+    few = plots.blank()
+    wide.select(["x1", "x2"]).cut(5).plot("portrait", ax=few)
+    assert plots.left_out(few) == ""
+    pyhits.write(wide, tmp_path / "wide.npz")
+    command = ["plot", str(tmp_path / "wide.npz"), "-o", str(tmp_path / "w.png")]
+    done = CliRunner().invoke(app, command)
+    assert "w.png: 6 of 40 features, 6 of 9 trajectories" in done.output.replace("\n", "")
 
 
 def test_the_portrait_of_one_feature_is_over_its_past() -> None:

@@ -44,12 +44,14 @@ def plot(
 
     Example: pyhits plot vdp.safetensors --kind front -o front.svg
     """
+    from pyhits.plots import blank, left_out, save_figure
+
     check_target(out)
+    figure = blank()
     if file.suffix == ".safetensors":
         from pyhits.errors import ArgumentError
-        from pyhits.plots import blank, save_figure
 
-        loaded, figure = load_model(file), blank()
+        loaded = load_model(file)
         draw: dict[str, Callable[..., Any]] = {
             "auto": loaded.plot_scales,
             "scales": loaded.plot_scales,
@@ -62,10 +64,10 @@ def plot(
         draw[kind](ax=figure)
     else:
         from pyhits.cli.texts import names
-        from pyhits.plots import blank, save_figure
 
-        data, figure = Files(how_to_read, repairs, quiet=quiet).read(file), blank()
+        data = Files(how_to_read, repairs, quiet=quiet).read(file)
         some = None if features is None else names(features, "--features")
         data.plot(kind, trajectory=trajectory, features=some, ax=figure)
     save_figure(figure, out)
-    say(f"Figure written to {out}", verbose=not quiet)
+    some_only = left_out(figure)
+    say(f"Figure written to {out}{some_only and f': {some_only}'}", verbose=not quiet)

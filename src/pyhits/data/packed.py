@@ -181,7 +181,8 @@ class PackedRows:
         trajectory : int
             The one that a picture of a field shows.
         features : sequence of str, optional
-            Names of those to draw; by default the first six, of a portrait the first two.
+            Names of those to draw, of which six are; by default the first six, of a portrait the
+            first two. The figure says how many it leaves out.
         ax : Axes, array of Axes, or Figure, optional
             Where to draw; by default pyplot makes a figure.
 
@@ -207,9 +208,9 @@ class PackedRows:
         names = [self.feature_names[k] for k in columns]
         curves = [self.rows_of(k)[:, columns] for k in range(min(len(self), plots.MOST_CURVES))]
         if kind == "portrait":
-            return plots.portrait(curves, names, ax=ax)
+            return plots.portrait(curves, names, n_trajectories=len(self), ax=ax)
         each = [plots.Rows(self.dates(k), values) for k, values in enumerate(curves)]
-        return plots.lines(each, names, unit=unit, ax=ax)
+        return plots.lines(each, names, unit=unit, n_trajectories=len(self), ax=ax)
 
     def _columns(self, names: Sequence[str] | None) -> list[int]:
         """Return the numbers of features by their names; of all by default."""

@@ -8,7 +8,7 @@ from pyhits.plots.delays import delay_choice
 from pyhits.plots.errors import error_lines
 from pyhits.plots.fields import compared_fields, field, field_statistics
 from pyhits.plots.lines import Rows, forecast_lines, lines
-from pyhits.plots.look import MOST_CURVES, blank, save_figure
+from pyhits.plots.look import MOST_CURVES, blank, left_out, save_figure
 from pyhits.plots.modes import mode_shapes
 from pyhits.plots.portraits import portrait
 from pyhits.plots.scales import accuracy_front, scale_errors, selection_path, training_curves
@@ -25,6 +25,7 @@ __all__ = [
     "field",
     "field_statistics",
     "forecast_lines",
+    "left_out",
     "lines",
     "mode_shapes",
     "portrait",

@@ -20,6 +20,7 @@ from pyhits.plots.look import (
     legend_above,
     line,
     logarithmic,
+    note_left_out,
     of_shape,
     panels,
     times_along,
@@ -59,7 +60,10 @@ def field(
         A single panel shows the first channel; of two axes the last snapshot.
     """
     named = [(name, rows, None) for name in _channels(grid, ax)]
-    return _pictures(named, times, grid, unit, ax)
+    axes = _pictures(named, times, grid, unit, ax)
+    if not _is_colour(grid):
+        note_left_out(np.atleast_1d(axes), (len(named), len(grid.channels), "channels"))
+    return axes
 
 
 def compared_fields(

@@ -17,6 +17,7 @@ from pyhits.plots.look import (
     label,
     legend_above,
     line,
+    note_left_out,
     of_shape,
     panels,
     times_along,
@@ -41,9 +42,16 @@ class Rows(NamedTuple):
 
 
 def lines(
-    trajectories: Sequence[Rows], names: Sequence[str], *, unit: str = "", ax: Any = None
+    trajectories: Sequence[Rows],
+    names: Sequence[str],
+    *,
+    unit: str = "",
+    n_trajectories: int | None = None,
+    ax: Any = None,
 ) -> Any:
     """Draw features over time, a panel each and six at most; trajectories over one another.
+
+    What is left out is said below.
 
     Parameters
     ----------
@@ -53,6 +61,8 @@ def lines(
         Of the features.
     unit : str
         Of the times.
+    n_trajectories : int, optional
+        How many there are, where not all are given.
     ax : Axes, array of Axes, or Figure, optional
         A single panel shows the first feature.
     """
@@ -65,6 +75,8 @@ def lines(
             line(axes, rows.x, rows.values[:, k], color=colour, linewidth=1.0)
         axes.set_ylabel(label(names[k]))
     times_along(found.flat[-1], some[0].x, unit)
+    there = len(trajectories) if n_trajectories is None else n_trajectories
+    note_left_out(found, (shown, len(names), "features"), (len(some), there, "trajectories"))
     return of_shape(found)
 
 
@@ -115,6 +127,7 @@ def forecast_lines(
             _missed(found.flat[each * k + 1], k, ahead, band, truth)
     legend_above(found.flat[0])
     times_along(found.flat[-1], ahead.x, unit)
+    note_left_out(found, (shown, len(names), "features"))
     return of_shape(found)
 
 

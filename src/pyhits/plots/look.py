@@ -20,6 +20,9 @@ COLOURS = (FORECAST, ACCENT, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#00000
 #: Curves drawn over one another, at most.
 MOST_CURVES = 24
 
+#: Marks the text that says what a figure leaves out.
+_LEFT_OUT = "left out"
+
 #: Numbers drawn of one line; more could not be told apart.
 _NUMBERS = 2400
 
@@ -72,6 +75,28 @@ def panels(
 def is_single(ax: Any) -> bool:
     """Whether there is room for one panel alone."""
     return hasattr(ax, "get_xlim")
+
+
+def note_left_out(found: np.ndarray, *counts: tuple[int, int, str]) -> None:
+    """Write below the panels what they leave out, as in "6 of 40 features".
+
+    Parameters
+    ----------
+    *counts : (int, int, str)
+        How many are drawn, how many there are, and of what.
+    """
+    parts = [f"{n} of {total:,} {what}" for n, total, what in counts if n < total]
+    if parts:
+        found.flat[-1].annotate(
+            ", ".join(parts), (0, 0), (0, -30), "axes fraction", "offset points",
+            fontsize=8, color=RECORDED, gid=_LEFT_OUT,
+        )  # fmt: skip
+
+
+def left_out(figure: Any) -> str:
+    """Return what the panels of a figure leave out, as in "6 of 40 features"; empty if nothing."""
+    texts = [text for axes in figure.axes for text in axes.texts if text.get_gid() == _LEFT_OUT]
+    return ", ".join(text.get_text() for text in texts)
 
 
 def of_shape(found: np.ndarray) -> Any:

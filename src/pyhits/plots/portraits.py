@@ -15,6 +15,7 @@ from pyhits.plots.look import (
     RECORDED,
     label,
     legend_above,
+    note_left_out,
     of_shape,
     panels,
 )
@@ -33,6 +34,7 @@ def portrait(
     *,
     forecasts: Sequence[np.ndarray] | np.ndarray = (),
     features: tuple[int, int] = (0, 1),
+    n_trajectories: int | None = None,
     ax: Any = None,
 ) -> Any:
     """Draw trajectories over two of their features; dots mark first states.
@@ -46,6 +48,8 @@ def portrait(
     names : sequence of str
     features : (int, int)
         Numbers of the features along the two axes.
+    n_trajectories : int, optional
+        How many there are, where not all are given.
     ax : Axes or Figure, optional
 
     Raises
@@ -77,6 +81,8 @@ def portrait(
     axes.set(xlabel=label(names[features[0]]), ylabel=label(names[features[1]]))
     if both:
         legend_above(axes)
+    there = len(trajectories) if n_trajectories is None else n_trajectories
+    note_left_out(found, (len(recorded), there, "trajectories"))
     return of_shape(found)
 
 
