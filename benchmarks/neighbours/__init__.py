@@ -1,0 +1,1 @@
+"""PyHiTS beside libraries on five kinds of data: ``python -m benchmarks.neighbours``."""
