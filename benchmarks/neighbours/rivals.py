@@ -124,10 +124,8 @@ def pydmd(problem: Problem, setting: Mapping[str, Any]) -> Forecast:
 
 def reservoirpy(problem: Problem, setting: Mapping[str, Any]) -> Forecast:
     """Fit a reservoir with a ridge readout, and let it run on its own forecasts."""
-    import reservoirpy as rpy
     from reservoirpy.nodes import Reservoir, Ridge
 
-    rpy.verbosity(0)
     mean, scale = np.concatenate(problem.train).mean(axis=0), problem.spread
     reservoir = Reservoir(
         setting.get("units", 100), lr=setting.get("lr", 0.3), sr=setting.get("sr", 1.25), seed=1
@@ -240,7 +238,7 @@ def settings(name: str, problem: Problem) -> list[dict[str, Any]]:
             for degree, smooth, alpha in kinds
         ]
     if name == "PyDMD":
-        delays = (1, 10) if is_field else (1, 10, 40, 100)
+        delays = (1, 10) if is_field else (1, 10, 40) if problem.season else (1, 10, 40, 100)
         return [{}] + [{"delays": d, "rank": r} for d in delays for r in (0, -1)]
     if name == "reservoirpy":
         return [{}] + [
