@@ -6,11 +6,12 @@
     python -m benchmarks.neighbours --json table.json      # goes on where that file ends
 
 Each library is used as its documentation does: with its defaults, and with a setting that the last
-fifth of the training data chooses (``rivals.py`` lists them all; of neural ODEs there is one). PyHiTS is fitted with defaults
-alone. Errors are root mean squares over all forecasts in standard deviations of the training data,
-counted up to 1, the error of the mean; of chaotic systems the mean time until the error passes 0.4,
-in Lyapunov times, the higher the better. Seconds are of the CPU, one thread: of the fit with
-defaults, and of the choice with all its fits. One that takes longer than five minutes ends there.
+fifth of the training data chooses (``rivals.py`` lists them all; of neural ODEs there is one).
+PyHiTS is fitted with defaults alone. Errors are root mean squares over all forecasts in standard
+deviations of the training data, counted up to 1, the error of the mean; of chaotic systems the mean
+time until the error passes 0.4, in Lyapunov times, the higher the better. Seconds are of the CPU,
+one thread: of the fit with defaults and its forecasts, and of the choice with all its fits. A fit
+that takes longer than five minutes ends there.
 """
 
 from __future__ import annotations
