@@ -346,13 +346,12 @@ def _is_first(path: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize("victims", [1, 2])
 def test_scales_of_dead_workers_are_trained_again(
-    dask: Any, victims: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With both workers go the data, which are scattered again."""
     monkeypatch.setattr(FLOW_MAPS, "classes", dict(FLOW_MAPS.classes))
-    parent, folder = os.getpid(), str(tmp_path)
+    parent, folder, victims = os.getpid(), str(tmp_path), 2
 
     @register("test-mortal")
     class Mortal(ScaledNet):

@@ -64,7 +64,7 @@ def test_robertson_against_an_explicit_method():
 def test_stiff_rows_against_another_implicit_method(name):
     system = systems.get(name)
     data = system.simulate(1, random_state=3)
-    rows = some_rows(5121, 12)
+    rows = some_rows(2500, 12)
     states = reference(
         system,
         data[0][0],
