@@ -120,17 +120,21 @@ class Baseline(Estimator, ABC):
             )
         self._begin = begin
         self.scaling_ = self._scaling(train)
-        scaled = checks = [self.scaling_.transform(rows) for rows in train]
+        scaled = checks = self._scaled(train)
         if validation is not None:
             given = as_trajectories(validation, dt, default_dt=train.dt)
             given = matched(given, train.dt, train.feature_names, "validation")
-            checks = [self.scaling_.transform(rows) for rows in given]
+            checks = self._scaled(given)
         self._train(scaled, checks, self._seed())
         self.dt_ = train.dt
         self.feature_names_ = train.feature_names
         self.n_features_in_ = train.n_features
         self.train_seconds_ = time.perf_counter() - begin
         return self
+
+    def _scaled(self, data: Trajectories) -> list[np.ndarray]:
+        """Return the trajectories, scaled."""
+        return np.split(self.scaling_.transform(data.values), data.offsets[1:-1])
 
     def forecast(
         self, initial_states: Any, n_steps: int, *, on_divergence: str = "raise"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
@@ -117,8 +118,8 @@ class Trajectories(PackedRows):
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Iterate over the trajectories, each ``(time, feature)``, without copies."""
-        for k in range(len(self)):
-            yield self[k]
+        for begin, end in itertools.pairwise(self.offsets.tolist()):
+            yield self.values[begin:end]
 
     @overload
     def __getitem__(self, key: int) -> np.ndarray: ...
@@ -136,11 +137,12 @@ class Trajectories(PackedRows):
         chosen = np.arange(len(self))[key]
         if len(chosen) == 0:
             raise DataError(f"No trajectory of {len(self)} was selected.")
+        lengths = self.lengths[chosen]
         if len(chosen) == chosen[-1] - chosen[0] + 1 and (np.diff(chosen) == 1).all():
             values = self.values[self.offsets[chosen[0]] : self.offsets[chosen[-1] + 1]]
         else:
-            values = np.concatenate([self[int(k)] for k in chosen])
-        return self._like(values, self.lengths[chosen], self.start_times[chosen])
+            values = take(self.values, self.offsets[chosen], lengths)
+        return self._like(values, lengths, self.start_times[chosen])
 
     def __eq__(self, other: object) -> bool:
         """Compare step, names, starts, the grid and every value."""
