@@ -53,6 +53,9 @@ _ABSOLUTE = (1e-3, 1e-8, 1e-3)
 _SYSTEM = pyhits.systems.get("robertson")
 _K1, _K2, _K3 = (_SYSTEM.parameters[k] for k in ("k1", "k2", "k3"))
 
+#: From squares of two roots to three species, but for the mass of 1.
+_FROM_SQUARES = np.array([[-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])
+
 #: Forecasts that are timed together: one takes a millisecond, SciPy's solvers seconds.
 _CALLS = 20
 
@@ -63,7 +66,8 @@ Solve = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 def run(quick: bool, out: Path) -> list[Record]:
     """Fit, then time PyHiTS and the solvers for each number of outputs."""
     most = max(OUTPUTS)
-    simulate = partial(_SYSTEM.simulate, n_steps=most, dt=HORIZON / most, rtol=1e-10, atol=1e-14)
+    accurate = _SYSTEM.integrator(rtol=1e-10, atol=1e-14)
+    simulate = partial(_SYSTEM.simulate, n_steps=most, dt=HORIZON / most, integrator=accurate)
     train = simulate(initial_states=training_states(N_STATES)).to_array()
     test = simulate(N_STATES, random_state=2).to_array()
     records = []
@@ -136,7 +140,9 @@ def _compare(train: np.ndarray, truth: np.ndarray, n_few: int) -> list[Record]:
     speed = Record(NAME, "PyHiTS against the best, one by one", mine.seconds, threads=1)
     accuracy = Record(NAME, "PyHiTS, largest relative error", value=mine.value)
     accuracy.aim(f"{LARGEST_ERROR:g} or less", (mine.value or np.inf) <= LARGEST_ERROR)
-    return [*rows.values(), speed.against(best, 100.0), accuracy]
+    together = Record(NAME, "PyHiTS against stacked, banded", mine.seconds, threads=1)
+    together.against(rows["SciPy stacked odeint, banded"], 100.0)
+    return [*rows.values(), speed.against(best, 100.0), together, accuracy]
 
 
 def training_states(n: int, seed: int = 1) -> np.ndarray:
@@ -157,10 +163,10 @@ def encode(states: np.ndarray) -> np.ndarray:
 
 def decode(roots: np.ndarray) -> np.ndarray:
     """Return the three species from the square roots of two, for mass 1."""
-    states = np.empty((*roots.shape[:-1], 3))
-    np.square(roots, out=states[..., 1:])
-    states[..., 0] = 1 - states[..., 1] - states[..., 2]
-    return states
+    # One product of contiguous arrays takes half the time of three strided columns.
+    states = np.square(roots).reshape(-1, 2) @ _FROM_SQUARES
+    states[:, 0] += 1
+    return states.reshape(*roots.shape[:-1], 3)
 
 
 def relative_errors(states: np.ndarray, truth: np.ndarray) -> np.ndarray:

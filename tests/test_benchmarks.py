@@ -17,7 +17,7 @@ from conftest import circles, rotation
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import floor, models, training
+from benchmarks import floor, history, models, training
 from benchmarks.__main__ import main
 from benchmarks.baselines import diffrax_, machine, published, rk4, scipy_, torchdiffeq_
 from benchmarks.problem import Problem
@@ -256,3 +256,21 @@ def test_the_command_line_explains_itself():
         cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "--quick" in answer.stdout
+
+
+def test_ratios_of_every_version_are_kept_and_drawn(tmp_path, monkeypatch):
+    row = Record("solvers", "PyHiTS", 0.012345678).against(Record("solvers", "odeint", 1.0))
+    facts = {"pyhits": "0.1.0", "python": "3.11", "load at the start": "0.1"}
+    content = {"environment": facts, "records": [row.as_dict(), Record("solvers", "x").as_dict()]}
+    (tmp_path / "benchmarks.json").write_text(json.dumps(content))
+    for number, commit in ((10, "b"), (9, "a")):
+        said = {"rev-list": str(number), "log": f"{commit} 2026-01-01"}
+        monkeypatch.setattr(history, "_git", lambda *asked, said=said: said[asked[0]])
+        kept = history.keep(tmp_path / "benchmarks.json", tmp_path / "history")
+        assert kept.name == f"0.1.0+{commit}.json"
+    found = history.read(tmp_path / "history")
+    assert [one["commit"] for one in found] == ["a", "b"]
+    (only,) = found[0]["rows"]
+    assert (only["seconds"], only["ratio"], only["ratio_to"]) == (0.01235, 81.0, "odeint")
+    history.plot(found, tmp_path)
+    assert "<svg" in (tmp_path / "history.svg").read_text()

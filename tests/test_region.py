@@ -34,10 +34,11 @@ def test_the_middle_of_a_ring_is_outside_and_the_ring_is_not(d: int) -> None:
     assert "most of all in v" in sentence
 
 
-def test_neighbours_are_the_nearest_whatever_the_number_of_features() -> None:
-    train = ring(30, 0, 12)
+@pytest.mark.parametrize(("d", "n"), [(12, 50), (2, 3), (2, 500)])
+def test_neighbours_are_the_nearest_whatever_the_number_of_features(d: int, n: int) -> None:
+    train = ring(30, 0, d)
     region = Region.of(train, train, train.spread())
-    states = np.random.default_rng(1).standard_normal((50, 12))
+    states = np.random.default_rng(1).standard_normal((n, d))
     gaps = (states[:, None] - region.low) / region.scale - region.points
     np.testing.assert_allclose(region.distances(states), np.linalg.norm(gaps, axis=2).min(axis=1))
 

@@ -34,6 +34,9 @@ _TREE = 8
 #: Pairs of states compared at a time.
 _PAIRS = 1 << 20
 
+#: Pairs of states and points of which all are compared before a tree, and SciPy with it, is there.
+_LITTLE = 1 << 17
+
 #: Part of a variable's size that float32 cannot tell from nothing.
 _ROUNDING = 1e-5
 
@@ -175,7 +178,8 @@ class Region(Stored):
     def _nearest(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return distances to, and indices of, the nearest points; each ``(n,)``."""
         scaled = np.asarray((states - self.low) / self.scale, dtype=np.float64)
-        if scaled.shape[1] <= _TREE:
+        is_little = len(scaled) * len(self.points) <= _LITTLE
+        if scaled.shape[1] <= _TREE and not is_little:
             distance, index = self._tree.query(scaled)
             return np.asarray(distance), np.asarray(index)
         centre = self.points.mean(axis=0, dtype=np.float64)
