@@ -2,6 +2,7 @@
 
     python -m benchmarks.chaos_fields                      # three systems, defaults
     python -m benchmarks.chaos_fields ks22 --models hits reservoirs --out chaos_fields.json
+    python -m benchmarks.chaos_fields ks22 --models hits --noise 0.01
 
 The Kuramoto-Sivashinsky equation (lengths 22 and 200, ETDRK4) and Lorenz's 40 variables of 1996
 (F = 8, RK4) are simulated here, once to learn from and once, from other initial states, to test.
@@ -12,7 +13,9 @@ A forecast is valid until its error passes 0.4 standard deviations of the field;
 of 20 origins in Lyapunov times. Then one forecast of 10,000 steps is compared with as many true
 rows: the divergence of the visited states D_stsp, the distance of spectra D_H, that of the joint
 histogram of neighbours, the ratio of energies, and the largest value in standard deviations. The
-row "truth" compares the learned rows with the true ones: less is scatter.
+row "truth" compares the learned rows with the true ones: less is scatter. With --noise, the learned
+rows and those that forecasts start from carry white noise of so many standard deviations; HiTS is
+given the last 300 of the latter, and errors are those against the clean rows.
 """
 
 from __future__ import annotations
@@ -143,9 +146,10 @@ class Result:
 
 
 class Fitted(Rival):
-    """HiTS with its defaults."""
+    """HiTS with its defaults; from recordings of several rows where these are noisy."""
 
-    history = 100
+    def __init__(self, *, noisy: bool = False) -> None:
+        self.noisy, self.history = noisy, 300 if noisy else 100
 
     def fit(self, rows: np.ndarray) -> Fitted:
         """Fit to a plain array."""
@@ -154,6 +158,9 @@ class Fitted(Rival):
 
     def ahead(self, histories: np.ndarray, n_steps: int) -> np.ndarray:
         """Forecast from the last rows."""
+        if self.noisy:
+            found = np.asarray(self.model.forecast_from(histories, n_steps, on_divergence="return"))
+            return found.reshape(len(histories), -1, histories.shape[2])[:, 1:]
         rows = self.model.stepper_.start_rows
         starts = histories[:, -1] if rows == 1 else histories[:, -rows:]
         found = np.asarray(self.model.forecast(starts, n_steps, on_divergence="return"))
@@ -181,32 +188,37 @@ def makers(model: str, system: System) -> Sequence[Callable[[], Rival]]:
 MODELS = ("hits", "polynomial", "spectral", "reservoirs")
 
 
-def measure(name: str, model: str, train: np.ndarray, test: np.ndarray) -> Result:
+def measure(
+    name: str, model: str, train: np.ndarray, test: np.ndarray, noise: float = 0.0
+) -> Result:
     """Fit one model, forecast from the origins, and far ahead from the first of them."""
     system = SYSTEMS[name]
     mean, scale = train.mean(), train.std()
     train, test = (train - mean) / scale, (test - mean) / scale
+    rng = np.random.default_rng(2)
+    train, seen = (rows + noise * rng.standard_normal(rows.shape) for rows in (train, test))
     horizon = round(LYAPUNOV_TIMES / (system.exponent * system.dt))
     cpu = time.process_time()
     if model == "hits":
-        rival: Rival = Fitted().fit(train)
+        rival: Rival = Fitted(noisy=noise > 0).fit(train)
         says = "; ".join(f"{k}: {f.describe()}" for k, f in rival.model.flow_maps_.items())  # type: ignore[attr-defined]
     else:
         rival = chosen(makers(model, system), train, horizon * CHOSEN_ON // LYAPUNOV_TIMES)
         plain = {k: v for k, v in vars(rival).items() if isinstance(v, int | float)}
         says = ", ".join(f"{key} {value}" for key, value in plain.items())
     fit_cpu = time.process_time() - cpu
-    starts = np.linspace(_BEFORE, len(test) - horizon - 1, N_ORIGINS).astype(int)
+    before = max(_BEFORE, rival.history)
+    starts = np.linspace(before, len(test) - horizon - 1, N_ORIGINS).astype(int)
     cpu = time.process_time()
-    ahead = rival.ahead(histories(test, starts, rival.history), horizon)
+    ahead = rival.ahead(histories(seen, starts, rival.history), horizon)
     forecast_cpu = time.process_time() - cpu
     truth = np.stack([test[k + 1 : k + 1 + horizon] for k in starts])
     valid = valid_rows(truth, ahead) * system.dt * system.exponent
-    n_long = min(LONG, len(test) - _BEFORE - 1)
-    long = rival.ahead(histories(test, np.array([_BEFORE]), rival.history), n_long)[0]
+    n_long = min(LONG, len(test) - before - 1)
+    long = rival.ahead(histories(seen, np.array([before]), rival.history), n_long)[0]
     return Result(
         name, model, fit_cpu, forecast_cpu, float(np.median(valid)), float(valid.min()),
-        *climate(test[_BEFORE + 1 : _BEFORE + 1 + n_long], long), says,
+        *climate(test[before + 1 : before + 1 + n_long], long), says,
     )  # fmt: skip
 
 
@@ -255,6 +267,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("systems", nargs="*", help=f"of {', '.join(SYSTEMS)}; by default all")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--noise", type=float, default=0.0, help="in standard deviations")
     parser.add_argument("--rows", type=int, help="fewer rows to learn from and to test")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/chaos_fields.json"))
     options = parser.parse_args(arguments)
@@ -270,7 +283,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         results.append(Result(name, "truth", 0.0, 0.0, np.inf, np.inf, *reference))
         for model in options.models:
-            results.append(measure(name, model, train, test))
+            results.append(measure(name, model, train, test, options.noise))
             print(table(results[-1:]), flush=True)
         facts = {"processor": processor(), "load": load(), "version": pyhits.__version__}
         content = {"environment": facts, "results": [_plain(r) for r in results]}

@@ -18,7 +18,7 @@ from pyhits.flowmaps import form as form_module
 from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.flowmaps.form import Form, Increments, Steps, Trials, closed_form
 from pyhits.flowmaps.kernel import KernelForm
-from pyhits.flowmaps.polynomial import PolynomialForm
+from pyhits.flowmaps.polynomial_form import PolynomialForm
 from pyhits.policies import arguments
 from pyhits.training import Recipe
 from pyhits.training.search import FormSearch

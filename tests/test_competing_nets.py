@@ -17,7 +17,7 @@ from pyhits import HiTS, Trajectories
 from pyhits.encoders import Standardise
 from pyhits.flowmaps import PolynomialMap, ScaledNet
 from pyhits.flowmaps.form import Increments
-from pyhits.flowmaps.polynomial import PolynomialForm
+from pyhits.flowmaps.polynomial_form import PolynomialForm
 from pyhits.policies import arguments
 from pyhits.training import Recipe, closed, nets
 from pyhits.training.history import History

@@ -11,7 +11,7 @@ import pyhits
 from pyhits import Trajectories
 from pyhits.encoders import DelayEmbedding, Standardise
 from pyhits.errors import DataError
-from pyhits.flowmaps.polynomial import PolynomialForm
+from pyhits.flowmaps.polynomial_form import PolynomialForm
 from pyhits.numerics.growth import spread_grows
 from pyhits.numerics.periods import find_period
 from pyhits.training.delayed import DelayedRows, positions

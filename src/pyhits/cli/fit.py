@@ -24,7 +24,6 @@ from pyhits.cli.options import (
 from pyhits.cli.reading import Files
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.cli.texts import part
-from pyhits.util.checks import check_row_length
 from pyhits.util.progress import say
 
 if TYPE_CHECKING:
@@ -79,10 +78,6 @@ def fit(
     if last is not None:
         whole = train
         train, rest = whole.split_time(last)
-    if not _with_modes(encoders):
-        is_field = train.snapshot is not None
-        asked = "hidden_sizes" in own or own.get("flow_map") == "equation"
-        check_row_length(train.n_features, is_field=is_field, asked=asked)
     if inputs:
         attach(train, inputs)  # looked at before what trains is imported, which takes seconds
     check_memory()

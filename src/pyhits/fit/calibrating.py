@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pyhits.data.matching import joined, some_of
+from pyhits.data.stretches import Stretches
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Autoencoder
 from pyhits.encoders.angle import nearest
@@ -40,6 +41,9 @@ _NOTED = 0.9
 #: Rollouts and their steps that say what others cost, and the part of the time that fits without
 #: each of the folds may take, where there is a time limit.
 _TIMED, _TIMED_STEPS, _FOR_FOLDS = 8, 64, 0.5
+
+#: Steps of one rollout that say whether these are affordable.
+_FIRST_STEPS = 4
 
 #: Parts that trajectories are held out in, one after the other, where fitting anew costs little.
 _FOLDS = 5
@@ -282,6 +286,14 @@ def _blended(
     return model.blend.blended(ahead, list(known), positions, model.recording_baselines, limits)
 
 
+def _seconds_of_state(
+    source: ForecastData, chosen: Stretches, unit: np.ndarray, history: int, clock: Clock
+) -> float:
+    begin = clock.now()
+    source.errors(chosen, calibration_steps(chosen.n_steps), unit, history)
+    return (clock.now() - begin) / (len(chosen) * chosen.n_steps)
+
+
 def _affordable(
     source: ForecastData, unit: np.ndarray, history: int, clock: Clock
 ) -> RolloutLimits:
@@ -291,9 +303,10 @@ def _affordable(
     few = calibration_stretches(source.data.offsets, history).at_most(_TIMED).cut(_TIMED_STEPS)
     if len(few) == 0:
         return DEFAULT_LIMITS
-    begin = clock.now()
-    source.errors(few, calibration_steps(few.n_steps), unit, history)
-    each = (clock.now() - begin) / (len(few) * few.n_steps)
+    first = few.at_most(1).cut(_FIRST_STEPS)
+    each = _seconds_of_state(source, first, unit, history, clock)
+    if each * len(few) * few.n_steps < clock.left / _TIMED:  # or what is set up once takes long
+        each = _seconds_of_state(source, few, unit, history, clock)
     states = int(clock.left / 2 / max(each, 1e-9))
     if states < source.data.n_rows:
         clock.cut("the rollouts that intervals rest on")

@@ -19,6 +19,9 @@ from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.util.progress import bar
 
+#: States forecast for one coupling, at most.
+MOST_STATES = 2_000_000
+
 #: States forecast for one candidate of the front, and multiply-adds for all of them, at most; the
 #: sample holds one trajectory at least.
 _FRONT_STATES, _FRONT_WORK = 100_000, 1e12
@@ -33,6 +36,12 @@ _MOST = 2.0
 #: Rollouts, and their steps, that say what a forecast costs where there is a time limit, and the
 #: part of the time that all forecasts are to be done in is one over the last number.
 _TIMED, _TIMED_STEPS, _SPARE = 8, 64, 1.5
+
+#: Steps of one rollout that say whether these are affordable.
+_FIRST_STEPS = 4
+
+#: Numbers in the states that one coupling is compared on, at most.
+_MOST_NUMBERS = 1 << 26
 
 #: What may be given away in mean squared error, over shortened rollouts, for fewer that diverge.
 _STEADY = 2.0
@@ -84,7 +93,9 @@ class Chooser:
         self._counts: dict[tuple[int, ...], int] = {}
         self._values, self._inputs = validation.states.values, validation.inputs
         self._bound = np.inf
-        chosen = validation_stretches(validation.states.offsets, whole=reproduce)
+        n_features = validation.states.n_features
+        most = max(1, min(MOST_STATES, _MOST_NUMBERS // n_features))
+        chosen = validation_stretches(validation.states.offsets, whole=reproduce, most_states=most)
         self._whole = self._compared = self._affordable(chosen)
         sizes = chain(flow_maps)
         self._ranges = [tuple(sizes)] if reproduce else ranges(sizes)
@@ -176,16 +187,19 @@ class Chooser:
         n, n_steps = len(chosen), chosen.n_steps
         few = chosen.at_most(_TIMED)
         brief = few.cut(max(_TIMED_STEPS, finest[0]))
-        self._ahead(finest, brief)  # what is set up once
-        begin = self._clock.now()
-        self._ahead(finest, brief)
-        each = (self._clock.now() - begin) / brief.n_steps
+        first = chosen.at_most(1).cut(max(_FIRST_STEPS, finest[0]))
+        dear = self._clock.left / _TIMED / (len(few) * brief.n_steps)
+        self._ahead(finest, first)  # what is set up once
+        if self._seconds_of_step(finest, first) > dear:
+            few, brief = first, first
+        each = self._seconds_of_step(finest, brief)
         # Couplings with the finest scale cost as much at most; all others take fewer evaluations.
         couplings = len(self._flow_maps) + 4
         # Steps of so many rollouts at once that each coupling may take.
         steps = self._clock.left / _SPARE / couplings / max(each, 1e-9)
+        least = min(2 * _SHORTEST, brief.n_steps)
         if steps < n_steps:
-            found = few.cut(max(int(steps), 2 * _SHORTEST))
+            found = few.cut(max(int(steps), least))
         else:
             found = chosen.at_most(max(len(few), int(len(few) * steps / n_steps)))
         if len(found) < n or found.n_steps < n_steps:
@@ -194,6 +208,12 @@ class Chooser:
                 f"{n_steps} steps)"
             )
         return found
+
+    def _seconds_of_step(self, step_sizes: tuple[int, ...], chosen: Stretches) -> float:
+        """Return how long one step of all the stretches takes."""
+        begin = self._clock.now()
+        self._ahead(step_sizes, chosen)
+        return (self._clock.now() - begin) / chosen.n_steps
 
     def _best_so_far(self, sizes: list[int]) -> Selection:
         """Return the best coupling tried; the finest scale alone if none was."""
@@ -278,7 +298,7 @@ class Chooser:
 
 
 def validation_stretches(
-    offsets: np.ndarray, *, whole: bool = False, enough: int = 8, most_states: int = 2_000_000
+    offsets: np.ndarray, *, whole: bool = False, enough: int = 8, most_states: int = MOST_STATES
 ) -> Stretches:
     """Choose the stretches on which couplings are compared.
 
@@ -301,7 +321,8 @@ def validation_stretches(
     if whole:
         return Stretches.whole(offsets)
     if n >= enough:
-        return Stretches.whole(offsets).at_most(max(enough, most_states // longest))
+        every = Stretches.whole(offsets).cut(max(1, most_states // enough))
+        return every.at_most(max(enough, most_states // longest))
     each = -(-2 * enough // n)
     span = min(max(1, (longest - 1) // 2), max(1, most_states // (each * n)))
     return Stretches.overlapping(offsets, span, each)

@@ -14,12 +14,9 @@ from pyhits.fit.angles import take_angles
 from pyhits.fit.input_delays import delay_inputs
 from pyhits.fit.problem import Parts, Problem
 from pyhits.fit.shares import UNTIL
-from pyhits.training.size import check_training_size
+from pyhits.training.size import check_field_size, check_training_size
 from pyhits.util.checks import check_row_length
 from pyhits.util.clock import Clock
-
-#: Numbers in a field that defaults take without an encoder, at most.
-_WIDEST_FIELD = 32_768
 
 
 def encode(problem: Problem, clock: Clock) -> Problem:
@@ -67,8 +64,8 @@ def _check_size(problem: Problem) -> None:
     settings, train = problem.settings, problem.states.train
     n_features = train.n_features + problem.input_width
     resolved = problem.recipe.resolve(n_features, len(train), train.n_rows, on_grid=problem.on_grid)
-    moderate = problem.on_grid and resolved.is_closed and n_features <= _WIDEST_FIELD
-    if moderate or resolved.flow_map == "equation":  # as large on any grid
+    if problem.on_grid and resolved.is_closed:  # maps of neighbours are as small on any grid
+        check_field_size(n_features)
         return
     as_they_are = settings.encoder is not None and not links(settings.encoder)
     asked = as_they_are or settings.hidden_sizes is not None

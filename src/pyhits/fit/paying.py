@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pyhits.data.stretches import Stretches
 from pyhits.fit.chooser import validation_stretches
 from pyhits.fit.problem import Problem
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.maps import FittedMaps
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.numerics.forecast_errors import ForecastErrors
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Scales one after the other that must not pay, and the multiple of the least mean squared error
 #: from which on one does not; one alone of the last multiple is enough.
@@ -32,6 +34,11 @@ _MOST_STATES = 50_000
 _LOST, _SHORTEST, _MOST = 0.25, 16, 2.0
 
 
+#: Steps of the finest scale that say what rollouts cost, and the part of the time that is left
+#: which those of one coupling may take.
+_TIMED, _PART = 4, 0.1
+
+
 class Paying:
     """Tells when coarser scales can no longer pay, by rollouts of the validation data.
 
@@ -43,25 +50,31 @@ class Paying:
     ----------
     problem : Problem
         Prepared.
+    clock : Clock, optional
+        Of the training: rollouts take a small part of it, and no scale pays after it.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
+    def __init__(self, problem: Problem, clock: Clock = UNLIMITED) -> None:
+        self._problem, self._clock = problem, clock
         states = problem.states.validation
         chosen = validation_stretches(states.offsets)
         self._chosen = chosen.at_most(max(1, _MOST_STATES // (chosen.n_steps + 1)))
         self._errors: dict[int, float] = {}
 
     @classmethod
-    def of(cls, problem: Problem) -> Paying | None:
+    def of(cls, problem: Problem, clock: Clock = UNLIMITED) -> Paying | None:
         """Return what tells; None where all scales are asked for."""
         settings = problem.settings
         open_ = not settings.sizes and settings.selection.how == "accuracy"
-        return cls(problem) if open_ and problem.recipe.windows == "anywhere" else None
+        return cls(problem, clock) if open_ and problem.recipe.windows == "anywhere" else None
 
     def enough(self, flow_maps: Mapping[int, FlowMap]) -> bool:
         """Whether the scales trained so far, from the finest on, suffice."""
+        if self._clock.is_over:
+            return True
         known = []
+        if not self._errors and self._clock.is_limited:
+            self._shorten(flow_maps)
         for size in self._problem.step_sizes:
             if size not in flow_maps:
                 break
@@ -77,6 +90,18 @@ class Paying:
         """Whether forecasts of the scales trained so far are better than any net's."""
         return min(self._errors.values(), default=np.inf) < _BETTER_THAN_NETS
 
+    def _shorten(self, flow_maps: Mapping[int, FlowMap]) -> None:
+        """Take as many rollouts, and as much of them, as there is time for."""
+        finest = min(flow_maps)
+        first = self._chosen.at_most(1).cut(finest * _TIMED)
+        begin = self._clock.now()
+        self._measure(flow_maps, [finest], first)
+        each = (self._clock.now() - begin) / first.n_steps
+        states = int(_PART * self._clock.left / max(each, 1e-9))
+        n, n_steps = len(self._chosen), self._chosen.n_steps
+        if states < n * n_steps:
+            self._chosen = self._chosen.at_most(max(1, states // n_steps)).cut(max(states, finest))
+
     def _least(self, flow_maps: Mapping[int, FlowMap], sizes: Sequence[int]) -> float:
         """Return the error of the last of some scales, coupled to the others or alone."""
         if len(sizes) == 1:
@@ -87,9 +112,14 @@ class Paying:
             return error
         return min(self._measure(flow_maps, sizes), self._measure(flow_maps, sizes[-1:]))
 
-    def _measure(self, flow_maps: Mapping[int, FlowMap], sizes: Sequence[int]) -> float:
+    def _measure(
+        self,
+        flow_maps: Mapping[int, FlowMap],
+        sizes: Sequence[int],
+        chosen: Stretches | None = None,
+    ) -> float:
         """Return the mean squared error of forecasts with some scales coupled."""
-        problem, chosen = self._problem, self._chosen
+        problem, chosen = self._problem, chosen or self._chosen
         if sizes[-1] > chosen.n_steps:
             return np.inf
         own = problem.coordinates

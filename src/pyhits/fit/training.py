@@ -76,7 +76,7 @@ def train(problem: Problem, clock: Clock, watched: Watched) -> TrainedScales:
         for job in jobs:
             job.checkpoint = folder.progress_file(job.step_size)
     with scale_bars(sizes, verbose=settings.verbose) as watch:
-        paying = Paying.of(problem)
+        paying = Paying.of(problem, clock)
         trained = train_scales(
             jobs,
             n_jobs=settings.n_jobs,

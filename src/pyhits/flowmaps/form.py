@@ -17,6 +17,7 @@ from pyhits.data.grid import Grid
 from pyhits.data.stretches import evenly
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import FlowMap
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Steps many states at once with each of several flow maps; ``(r, n, d)`` to ``(r, n, d)``.
 Steps = Callable[[Tensor], Tensor]
@@ -76,6 +77,8 @@ class Increments:
         What the finest scale has come to.
     zero : array, shape (d,), optional
         A state that is 0 in the user's units, encoded; by default 0.
+    clock : Clock, optional
+        Solving for forms ends with it, by a TimeIsUpError or with what is best so far.
 
     Attributes
     ----------
@@ -91,8 +94,9 @@ class Increments:
         moves: Moves | None = None,
         finer: Finer | None = None,
         zero: np.ndarray | None = None,
+        clock: Clock = UNLIMITED,
     ) -> None:
-        self.grid, self.finer = grid, finer
+        self.grid, self.finer, self.clock = grid, finer, clock
         self.zero = np.zeros(states.shape[1]) if zero is None else zero
         self.states = torch.from_numpy(np.ascontiguousarray(states, dtype=np.float64))
         self.changes = torch.from_numpy(np.ascontiguousarray(changes, dtype=np.float64))
@@ -110,7 +114,7 @@ class Increments:
         some = evenly(len(self), count)
         return Increments(
             self.states.numpy()[some], self.changes.numpy()[some],
-            self.grid, self.moves, self.finer, self.zero,
+            self.grid, self.moves, self.finer, self.zero, self.clock,
         )  # fmt: skip
 
     @cached_property

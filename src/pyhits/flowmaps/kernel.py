@@ -19,7 +19,8 @@ from pyhits.flowmaps.base import (
     register,
 )
 from pyhits.flowmaps.form import Form, Increments, Steps, Trials, closed_form
-from pyhits.flowmaps.polynomial import DEGREE, PolynomialForm, PolynomialMap
+from pyhits.flowmaps.polynomial import DEGREE, PolynomialMap
+from pyhits.flowmaps.polynomial_form import PolynomialForm
 from pyhits.util.checks import as_choice, as_count
 from pyhits.util.schema import Record, Schema, Text, Whole
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -20,7 +19,6 @@ from pyhits.flowmaps.base import (
     register,
     spread_into,
 )
-from pyhits.flowmaps.form import Form, Increments, Moves, Steps, Trials, closed_form
 from pyhits.fused.numbers import Numbers, spells_out
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
 from pyhits.numerics.ridge import Ridge
@@ -30,6 +28,9 @@ from pyhits.util.schema import Record, Schema, Whole
 
 #: Columns from which on BLAS is as fast on a product with the coefficients from the right.
 _WIDE = 16
+
+#: Variables up to which one product adds the changes to the states.
+_MOST_COPIED = 1024
 
 #: What a file says of the degree of a polynomial.
 DEGREE = Whole(0, 10_000)
@@ -147,11 +148,14 @@ class PolynomialMap(FlowMap):
         """Return a stepping function of one product, with coefficients from the right.
 
         The states themselves are the last rows of the monomials, with coefficients that copy them
-        to every output: as large numbers they are added last, and in no pass of their own.
+        to every output: as large numbers they are added last, and in no pass of their own. Of very
+        many variables these copies would be the square of them.
         """
         n_terms, d = self.coefficients.shape[1], self.dimension
-        copies = torch.eye(d).repeat(1, self.outputs).to(self.coefficients)
-        factors = torch.cat([self.coefficients.T, copies])
+        factors, copied = self.coefficients.T, d <= _MOST_COPIED
+        if copied:
+            copies = torch.eye(d).repeat(1, self.outputs).to(self.coefficients)
+            factors = torch.cat([factors, copies])
         buffer = self.coefficients.new_empty(len(factors) * max_rows)
         low, high = self.low[:, None], self.high[:, None]
 
@@ -161,8 +165,12 @@ class PolynomialMap(FlowMap):
 
         def step_into(states: Tensor, out: Tensor) -> None:
             terms = self._fill(monomials(len(states)), states, low, high)
-            terms[n_terms : n_terms + d].copy_(states.T)
-            torch.mm(terms.T, factors, out=out)
+            if copied:
+                terms[n_terms : n_terms + d].copy_(states.T)
+                torch.mm(terms.T, factors, out=out)
+            else:
+                spread_into(states, self.outputs, out)
+                out.addmm_(terms.T, factors)
 
         return step_into
 
@@ -321,77 +329,3 @@ def _solve_for(
             candidate.coefficients.copy_(coefficients)
             best = error
     return best
-
-
-#: Degrees of closed forms for few points; monomials at most, alone and as a share of the states.
-_DEGREES, _MOST_OF_FEW, _SHARE = range(7), 260, 0.6
-
-#: They hold this far beyond the states they were fitted to, in their range, on each side: few
-#: points leave much of a system's region unseen.
-_MARGIN = 1.0
-
-
-@closed_form("polynomial")
-@dataclass(frozen=True)
-class PolynomialForm(Form):
-    """A polynomial for few points; penalties as those of :class:`~pyhits.numerics.ridge.Ridge`."""
-
-    in_every_search: ClassVar[bool] = True
-
-    penalties: ClassVar[tuple[float, ...]] = tuple(10.0**k for k in range(-15, 0, 2))
-
-    @classmethod
-    def affords(cls, data: Increments, degree: int, share: float = _SHARE) -> bool:
-        """Whether a degree has few monomials, at most ``share`` of the states."""
-        return n_monomials(data.dimension, degree) <= min(_MOST_OF_FEW, share * len(data))
-
-    @classmethod
-    def search(cls, trials: Trials) -> None:
-        """Try rising degrees."""
-        for degree in range(min(trials.max_degree, _DEGREES[-1]) + 1):
-            if degree and not cls.affords(trials.data, degree):
-                break
-            trials(cls(degree))
-            if trials.settled:
-                break
-
-    def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:
-        """Return the form with all penalties, and how they step."""
-        empty, coefficients = self._solutions(data)
-        last = coefficients[:, -empty.dimension :]
-
-        def steps(states: Tensor) -> Tensor:
-            terms = empty.monomials(states.flatten(0, 1)).view(-1, *states.shape[:2])
-            return states + torch.einsum("rdt,trn->rnd", last, terms)
-
-        return [replace(self, penalty=penalty) for penalty in self.penalties], steps
-
-    def solve(self, data: Increments) -> PolynomialMap:
-        """Return the polynomial, float64."""
-        empty, coefficients = self._solutions(data)
-        solved = copy.deepcopy(empty)
-        solved.coefficients.copy_(coefficients[self.penalties.index(self.penalty)])
-        return solved
-
-    def _solutions(self, data: Increments) -> tuple[PolynomialMap, Tensor]:
-        """Return an empty polynomial, and coefficients ``(penalties, outputs * d, terms)``."""
-
-        def make() -> tuple[PolynomialMap, Tensor]:
-            empty = PolynomialMap(data.dimension, self.degree, data.outputs).double()
-            empty.set_bounds(data.states.numpy(), margin=_MARGIN)
-            ridge = Ridge(empty.monomials(data.states).T, data.changes, scaled=True)
-            found = ridge.path(self.penalties).mT.contiguous()
-            if data.moves is not None and self.degree > 0:
-                _move_on(found, data.moves)
-            return empty, found
-
-        return data.once((self.kind, self.degree), make)
-
-
-def _move_on(coefficients: Tensor, moves: Moves) -> None:
-    """Set ``(..., d, terms)`` so that coordinates become the others that they are known to."""
-    to, source = torch.from_numpy(moves.to), torch.from_numpy(moves.source)
-    coefficients[..., to, :] = 0.0
-    coefficients[..., to, 0] = torch.from_numpy(moves.shift)
-    coefficients[..., to, 1 + source] += torch.from_numpy(moves.factor)
-    coefficients[..., to, 1 + to] -= 1.0

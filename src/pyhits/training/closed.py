@@ -9,6 +9,7 @@ of its states at once.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.nets import NET, TrainedNet, best_net, trained_again
 from pyhits.training.search import FEW_WINDOWS, N_SEARCH, FormSearch, ScoredForm, increments
 from pyhits.training.windows import WindowSampler
-from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 
 #: Windows that the form chosen is solved for in the end, at most.
 _N_SOLVE = 2_000
@@ -92,7 +93,7 @@ def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[Fl
     else:
         history.stopped_by = "closed form"
         first = search.data
-        data = first if clock.is_over else increments(job.train, _N_SOLVE, job.finer)
+        data = first if clock.is_over else increments(job.train, _N_SOLVE, job.finer, clock)
         flow_map = best.form.solve_again(data, lambda: best.form.solve(first))
         flow_map = _bounded(flow_map.to(job.torch_dtype).eval(), job)
         history.form = best.form.as_dict() | {"score": best.score}
@@ -176,6 +177,9 @@ def _convolution(
 
     It is kept within the bounds of the data: what meets these is lost, and never far beyond them.
     """
+    if not clock.affords(2 * _LEAST_SECONDS):
+        clock.cut("the training of convolutional nets")
+        return None
     share = min(1.0, job.train.n_windows * grid.n_features / _NUMBERS_FOR_ALL)
     seconds = max(_LEAST_SECONDS, USUAL_CONVOLUTION.seconds * share / job.step_size**0.5)
     try:
@@ -184,12 +188,12 @@ def _convolution(
             job.validation,
             grid,
             recipe=replace(USUAL_CONVOLUTION, seconds=seconds),
-            judge=search.judge,
+            judge=partial(search.judge, clock=clock),
             clock=clock,
             seed=job.seed,
             progress=progress,
         )
-    except TrainingError:
+    except (TrainingError, TimeIsUpError):
         return None
     done = len(history.records)
     history.records += [record | {"step": done + record["step"]} for record in made.records]
@@ -225,7 +229,7 @@ def fit_again(
     if not history.form:
         return chosen
     form = form_of(inner.kind, history.form)
-    found = form.solve_again(increments(job.train, _N_SOLVE), lambda: inner)
+    found = form.solve_again(increments(job.train, _N_SOLVE, clock=clock), lambda: inner)
     return _bounded(found.to(job.torch_dtype).eval(), job)
 
 

@@ -86,6 +86,9 @@ class ConvolutionRecipe:
     rollout_steps: int = 1
 
 
+#: Part of the time there is that training takes; the rest is to judge nets.
+_TO_TRAIN = 0.7
+
 #: What measured best.
 USUAL_CONVOLUTION = ConvolutionRecipe()
 
@@ -135,7 +138,7 @@ def train_convolution(
     is_short = clock.left < recipe.seconds
     if is_short:
         clock.cut("the training of convolutional nets")
-    own = Clock.start(min(recipe.seconds, clock.left), clock.now)
+    own = Clock.start(min(recipe.seconds, _TO_TRAIN * clock.left), clock.now)
     for factor in _FACTORS:
         training = _Training(net, train, recipe, judge, own, seed)
         training.run(factor * recipe.learning_rate, history, progress)

@@ -310,7 +310,7 @@ def _after_the_finest(
     clock: Clock,
 ) -> Iterator[tuple[int, FlowMap, History]]:
     """Yield what :func:`_results` does, the others with what the finest scale has come to."""
-    _begin_turn(todo[0][1], clock, len(todo))
+    _begin_turn(todo[0][1], clock, 2)  # the others begin from it, and take less
     finest = _train_one(*todo[0], board.reporter(todo[0][0]))
     yield finest
     others = [(index, job.after(*finest[1:])) for index, job in todo[1:]]

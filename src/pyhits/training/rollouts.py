@@ -13,6 +13,7 @@ from pyhits.errors import DataError
 from pyhits.flowmaps import FlowMap
 from pyhits.flowmaps.form import Steps
 from pyhits.training.windows import WindowSampler
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: A state's error counts up to so many standard deviations: beyond, a forecast is lost, and how far
 #: does not matter.
@@ -76,15 +77,20 @@ class Rollouts:
         states = torch.from_numpy(np.asarray(rows))
         return cls(states[0], states[1:], validation.n_inputs)
 
-    def rate(self, steps: Steps, n: int) -> list[float]:
+    def rate(self, steps: Steps, n: int, clock: Clock = UNLIMITED) -> list[float]:
         """Return the scores of ``n`` flow maps that step together.
 
         A score is the mean error in standard deviations, each error at most :data:`LOST`.
+
+        Raises
+        ------
+        TimeIsUpError
         """
         states = self.starts.expand(n, *self.starts.shape)
         total = torch.zeros(n, dtype=torch.float64)
         own = self.starts.shape[1] - self.n_inputs
         for truth in self.truth:
+            clock.check()
             states = steps(states)
             errors = (states - truth)[..., :own].square().mean(dim=2).sqrt()
             if self.n_inputs:
@@ -103,7 +109,12 @@ class Rollouts:
         return float(errors.clamp(max=LOST).mean())
 
     @torch.inference_mode()
-    def score(self, flow_map: FlowMap) -> float:
-        """Return the score of a flow map, which steps in its own dtype."""
+    def score(self, flow_map: FlowMap, clock: Clock = UNLIMITED) -> float:
+        """Return the score of a flow map, which steps in its own dtype.
+
+        Raises
+        ------
+        TimeIsUpError
+        """
         dtype = next((t.dtype for t in flow_map.state_dict().values()), torch.float64)
-        return self.rate(lambda states: flow_map(states[0].to(dtype))[None].double(), 1)[0]
+        return self.rate(lambda states: flow_map(states[0].to(dtype))[None].double(), 1, clock)[0]

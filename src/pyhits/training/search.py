@@ -18,7 +18,7 @@ from pyhits.training.history import History
 from pyhits.training.jobs import Progress
 from pyhits.training.rollouts import LOST, Rollouts
 from pyhits.training.windows import WindowSampler
-from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 
 #: Windows that forms are compared on, at most.
 N_SEARCH = 1_000
@@ -154,9 +154,14 @@ class FormSearch:
         for form in (best, *best.neighbours()):
             self.trial(form, near=True, gain=1.0)
 
-    def judge(self, flow_map: FlowMap) -> float:
-        """Return the score of a flow map that was fitted to the training part."""
-        return self.comparisons[0].rollouts.score(flow_map)
+    def judge(self, flow_map: FlowMap, clock: Clock = UNLIMITED) -> float:
+        """Return the score of a flow map that was fitted to the training part.
+
+        Raises
+        ------
+        TimeIsUpError
+        """
+        return self.comparisons[0].rollouts.score(flow_map, clock)
 
     @property
     def of_mean(self) -> float:
@@ -184,10 +189,16 @@ class FormSearch:
         """
         if self._is_late():
             return False
+        # Something must be found, however late.
+        clock = self.clock if self.best else UNLIMITED
         errors: dict[Form, list[float]] = {}
-        for comparison in self.comparisons:
-            for one, error in comparison.scores(form, near=near).items():
-                errors.setdefault(one, []).append(error)
+        try:
+            for comparison in self.comparisons:
+                for one, error in comparison.scores(form, near=near, clock=clock).items():
+                    errors.setdefault(one, []).append(error)
+        except TimeIsUpError:
+            self.clock.cut("the search for closed forms")
+            return False
         # What cannot be solved for in one of the comparisons is lost there.
         n = len(self.comparisons)
         scores = {one: (sum(own) + LOST * (n - len(own))) / n for one, own in errors.items()}
@@ -276,10 +287,11 @@ class Comparison:
         return found
 
     @torch.inference_mode()
-    def scores(self, form: Form, *, near: bool) -> dict[Form, float]:
+    def scores(self, form: Form, *, near: bool, clock: Clock = UNLIMITED) -> dict[Form, float]:
         """Return the score of a form with each of the penalties that are worth trying."""
+        self.data.clock = clock
         forms, steps = form.candidates(self.data, near=near)
-        return dict(zip(forms, self.rollouts.rate(steps, len(forms)), strict=True))
+        return dict(zip(forms, self.rollouts.rate(steps, len(forms), clock), strict=True))
 
 
 def _not_far_behind(families: list[type[Form]], finer: Finer | None) -> list[type[Form]]:
@@ -290,7 +302,9 @@ def _not_far_behind(families: list[type[Form]], finer: Finer | None) -> list[typ
     return [of for of in families if scores[of] <= _FAR_BEHIND * min(scores.values())]
 
 
-def increments(windows: WindowSampler, most: int, finer: Finer | None = None) -> Increments:
+def increments(
+    windows: WindowSampler, most: int, finer: Finer | None = None, clock: Clock = UNLIMITED
+) -> Increments:
     """Return states and their changes at all outputs, of evenly chosen windows."""
     rows = windows.all_rows()
     most = max(_LEAST_FIELDS, min(most, _MOST_NUMBERS // windows.values.shape[1]))
@@ -302,7 +316,7 @@ def increments(windows: WindowSampler, most: int, finer: Finer | None = None) ->
         changes[..., -windows.n_inputs :] = 0.0
     changes = changes.swapaxes(0, 1).reshape(len(rows), -1)
     zero = windows.encoder.transform(np.zeros((1, windows.values.shape[1])))[0]
-    return Increments(found[0], changes, windows.grid, windows.moves(rows), finer, zero)
+    return Increments(found[0], changes, windows.grid, windows.moves(rows), finer, zero, clock)
 
 
 def _splits(

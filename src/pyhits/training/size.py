@@ -22,6 +22,22 @@ _PART = 0.8
 #: Matrices of coordinates by coordinates that a kernel's choice holds, float64.
 _METRICS = 3
 
+#: Copies of a field, float64, that solving for its equation holds: its continuation beyond walls,
+#: transforms, factors of products, stages of the scheme.
+_FIELDS = 400
+
+
+def check_field_size(n_features: int) -> None:
+    """Raise an ArgumentError where fields of so many numbers leave no memory to solve on them."""
+    needed, available = 8 * _FIELDS * n_features, memory()
+    if needed <= _PART * available:
+        return
+    raise ArgumentError(
+        f"Fields of {n_features} numbers take about {in_words(needed)} to be fitted to and this "
+        f"process may use {in_words(available)}: take every second point along each axis, or modes "
+        "(encoder=[POD(64), Standardise(common=True)], --encoder pod=64)."
+    )
+
 
 def training_bytes(
     recipe: Recipe, n_features: int, hidden_sizes: Sequence[int], dense: int, itemsize: int

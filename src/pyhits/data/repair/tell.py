@@ -11,7 +11,7 @@ from pyhits.data.trajectories import Trajectories
 _MOST_SHOWN = 3
 
 #: Numbers, and features, up to which a fit looks for outliers by itself: a second of work.
-_MOST_EXAMINED, _MOST_FEATURES = 1 << 24, 1 << 12
+_MOST_EXAMINED, _MOST_FEATURES = 1 << 24, 1 << 10
 
 
 def outlier_note(found: Sequence[Outlier], names: Sequence[str], *, dropped: str = "keep") -> str:

@@ -24,9 +24,9 @@ KINDS = (RING, REPEATED, HALFWAY, AT_POINTS, BEYOND)
 #: What differs by no more, in deviations, is repeated.
 _SAME = 1e-6
 
-#: Fields that continuations are compared on, and the part of the roughness of the usual one that
-#: another must leave.
-_FIELDS, _SMOOTHER = 64, 0.5
+#: Fields that continuations are compared on, and numbers in them, at most; and the part of the
+#: roughness of the usual one that another must leave.
+_FIELDS, _NUMBERS, _SMOOTHER = 64, 1 << 18, 0.5
 
 #: Order of the differences that tell whether a continuation is smooth.
 _ORDER = 6
@@ -90,6 +90,15 @@ class Edges:
                 fields = torch.cat([fields, fields.narrow(2 + axis, 0, 1)], dim=2 + axis)
             fields = fields.narrow(2 + axis, int(kind == BEYOND), n)
         return fields + self.level_like(fields)
+
+    @property
+    def inside(self) -> Tensor:
+        """Places of the points that no other ones mirror, in continued fields, which are flat."""
+        index = torch.arange(math.prod(self.periodic)).view(self.periodic)
+        for axis, (kind, n) in enumerate(zip(self.kinds, self.shape, strict=True)):
+            if kind not in (RING, REPEATED):
+                index = index.narrow(axis, int(kind == BEYOND), n)
+        return index.flatten()
 
     def level_like(self, fields: Tensor) -> Tensor:
         """Return the levels, to be added to fields."""
@@ -162,7 +171,8 @@ def find_edges(fields: Tensor, periodic: Sequence[bool | None], zero: Tensor) ->
     zero : Tensor, shape (channels,)
         The likeliest level, what was 0 in the user's units.
     """
-    some = fields[:: max(1, len(fields) // _FIELDS)]
+    n_fields = max(1, min(_FIELDS, _NUMBERS // fields[0].numel()))
+    some = fields[:: max(1, len(fields) // n_fields)]
     channels, shape = fields.shape[1], tuple(fields.shape[2:])
     kinds, odd, levels = [], [], torch.full((len(shape), channels), torch.nan).double()
     for axis, ring in enumerate(periodic):

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from pyhits.flowmaps.equations.slopes import Slopes
 from pyhits.flowmaps.equations.terms import Terms
 from pyhits.numerics.exponential import ExponentialSteps
 from pyhits.numerics.fourier import Operator, half_shape, low_pass, multiplier
@@ -71,15 +72,27 @@ class Equation:
         self.before = keep if scheme.dealiased != "none" else None
         self.after = keep if scheme.dealiased == "all" else None
         unseen = low_pass(self.shape, scheme.seen).to(device=like.device) == 0
+        self._operators: dict[Operator, Tensor] = {}
         self._unseen = unseen if scheme.seen < 1.0 else None
 
     def _stack(self, operators: Sequence[Operator]) -> Tensor:
         if not operators:
             return self._here(torch.zeros((0, *half_shape(self.shape))))
-        return self._here(torch.stack([multiplier(o, self.shape) for o in operators]))
+        return torch.stack([self.operator(o) for o in operators])
 
     def _here(self, x: Tensor) -> Tensor:
         return x.to(device=self._device, dtype=self.complex)
+
+    def operator(self, operator: Operator) -> Tensor:
+        """Return what an operator multiplies coefficients by, ``(*transform)``, made once."""
+        if operator not in self._operators:
+            self._operators[operator] = self._here(multiplier(operator, self.shape))
+        return self._operators[operator]
+
+    def slopes(self, coefficients: Tensor) -> Slopes:
+        """Return the rest of the right-hand side for coefficients ``(channels, n_products)``."""
+        cuts = (None if cut is None else self._here(cut) for cut in (self.before, self.after))
+        return Slopes(self.shape, self.terms, coefficients, self.operator, *cuts)
 
     @cached_property
     def linear(self) -> Tensor:
@@ -93,17 +106,6 @@ class Equation:
     @cached_property
     def _channels(self) -> list[int]:
         return [channel for channel, _ in self.terms.features]
-
-    @cached_property
-    def _groups(self) -> list[tuple[Tensor | None, list[int]]]:
-        """Products by the operator on them; None for none."""
-        found: dict[Operator, list[int]] = {}
-        for j, (outer, _) in enumerate(self.terms.products):
-            found.setdefault(outer, []).append(j)
-        return [
-            (self._here(multiplier(o, self.shape)) if any(o[1:]) else None, which)
-            for o, which in found.items()
-        ]
 
     def forward(self, u: Tensor) -> Tensor:
         """Return Fourier coefficients of fields ``(..., *shape)``."""
@@ -142,33 +144,12 @@ class Equation:
             found = found * factors[:, f]
         return found
 
-    def nonlinear(self, v: Tensor, coefficients: Tensor) -> Tensor:
-        """Return the rest of the right-hand side for coefficients ``(channels, n_products)``."""
-        if not self.terms.products:
-            return torch.zeros_like(v)
-        factors = self.factors(v)
-        total: Tensor | None = None
-        for outer, which in self._groups:
-            made = torch.stack([self.product(factors, j) for j in which], dim=1)
-            summed = torch.einsum("cj,nj...->nc...", coefficients[:, which], made)
-            part = self.forward(summed)
-            part = part if outer is None else part * outer
-            total = part if total is None else total + part
-        assert total is not None
-        return total if self.after is None else total * self.after
-
-    def each_product(self, v: Tensor) -> Tensor:
-        """Return the transforms of all products, ``(n, n_products, *transform)``."""
-        if not self.terms.products:
-            return v.new_zeros(len(v), 0, *v.shape[2:])
-        factors = self.factors(v)
-        found: list[Tensor] = [v[:, 0]] * len(self.terms.products)
-        for outer, which in self._groups:
-            for j in which:
-                part = self.forward(self.product(factors, j))
-                part = part if outer is None else part * outer
-                found[j] = part if self.after is None else part * self.after
-        return torch.stack(found, dim=1)
+    def outer(self, transformed: Tensor, j: int) -> Tensor:
+        """Return the transform of a product with the operator on it, and cut against aliases."""
+        operator, _ = self.terms.products[j]
+        if any(operator[1:]):
+            transformed = transformed * self.operator(operator)
+        return transformed if self.after is None else transformed * self.after
 
     def steps(self, linear: Tensor, weights: Tensor | None = None) -> ExponentialSteps:
         """Return the scheme over one step of the flow map, with its weights or others."""
@@ -196,4 +177,4 @@ class Equation:
         """
         n_linear = len(self.terms.linear)
         steps = self.steps(values[:, :n_linear], weights) if steps is None else steps
-        return self.back(steps(v, lambda w: self.nonlinear(w, values[:, n_linear:])))
+        return self.back(steps(v, self.slopes(values[:, n_linear:])))

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from pyhits.flowmaps.base import MOST, FlowMap, register
+from pyhits.flowmaps.base import MOST, FlowMap, StepInto, register
 from pyhits.flowmaps.equations.edges import BEYOND, KINDS, Edges, periodic_length
 from pyhits.flowmaps.equations.equation import DEALIASED, TWO_THIRDS, Equation, Scheme
+from pyhits.flowmaps.equations.slopes import Slopes
 from pyhits.flowmaps.equations.terms import Terms
 from pyhits.numerics.exponential import ExponentialSteps
 from pyhits.numerics.fourier import half_shape
@@ -117,7 +118,7 @@ class EquationMap(FlowMap):
             self.register_buffer("weights", torch.zeros(n, channels, *transform, 2))
         if self.kinds != rings.kinds:
             self.register_buffer("level", torch.zeros(channels))
-        self._ready: tuple[Edges, Equation, ExponentialSteps] | None = None
+        self._ready: tuple[Edges, Equation, ExponentialSteps, Slopes] | None = None
 
     @classmethod
     def of(
@@ -203,21 +204,37 @@ class EquationMap(FlowMap):
         """Return rows as fields; ``(n, d)`` to ``(n, channels, *shape)``."""
         return states.view(len(states), *self.shape, self.channels).movedim(-1, 1)
 
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the states one step later; ``(n, d)`` to ``(n, d)``."""
+        edges, equation, steps, slopes = self._prepared()
+        v = equation.forward(edges.continued(self.fields(states)))
+        after = edges.between(equation.back(steps(v, slopes)))
+        return after.movedim(1, -1).reshape(len(states), -1)
+
     def increment(self, states: Tensor) -> Tensor:
         """Return the changes over one step; ``(n, d)`` to ``(n, d)``."""
-        edges, equation, steps = self._prepared()
-        v = equation.forward(edges.continued(self.fields(states)))
-        v = steps(v, lambda w: equation.nonlinear(w, self.coefficients))
-        after = edges.between(equation.back(v))
-        return after.movedim(1, -1).reshape(len(states), -1) - states
+        return self.forward(states) - states
 
-    def _prepared(self) -> tuple[Edges, Equation, ExponentialSteps]:
+    def within(self, states: Tensor) -> Tensor:
+        """Return the states one step later; ``(n, d)`` to ``(n, 1, d)``."""
+        return self.forward(states)[:, None]
+
+    def stepper(self, max_rows: int) -> StepInto:
+        """Return a stepping function that makes no increments of the states."""
+
+        def step_into(states: Tensor, out: Tensor) -> None:
+            out.copy_(self.forward(states))
+
+        return step_into
+
+    def _prepared(self) -> tuple[Edges, Equation, ExponentialSteps, Slopes]:
         """Return what does not change between steps, made anew where coefficients have."""
         if self._ready is None:
             own, edges = self.linear_coefficients, self.edges
             equation = Equation(edges.periodic, self.channels, self.terms, self.scheme, own)
             weights = torch.view_as_complex(self.weights) if self.weighted else None
-            self._ready = (edges, equation, equation.steps(own, weights))
+            steps = equation.steps(own, weights)
+            self._ready = (edges, equation, steps, equation.slopes(self.coefficients))
         return self._ready
 
     def _apply(self, *args: Any, **kwargs: Any) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -20,12 +21,20 @@ from pyhits.flowmaps.equations.solution import Solution
 from pyhits.flowmaps.equations.terms import library
 from pyhits.flowmaps.form import Finer, Form, Increments, Steps, Trials, closed_form
 from pyhits.numerics.fourier import half_shape
+from pyhits.util.clock import TimeIsUpError
 
 #: Rollouts' error that another equation must leave of the best one's to be taken for it.
 _BETTER = 0.98
 
 #: Multiple of the error of one step that terms may have on other data before all are tried again.
 _WORSE = 10.0
+
+#: Rollouts' error below which a form that takes longer must gain as much, and changes in a row that
+#: may gain nothing then.
+_FINE, _PATIENCE = 1e-5, 2
+
+#: Transforms of an evaluation, about, by the kind of terms.
+_TRANSFORMS = {"fluxes": 2, "derivatives": 4, "shifts": 4, "stream": 5}
 
 #: Rollouts' error from which on forecasts are lost.
 _LOST = 0.5
@@ -71,6 +80,16 @@ class EquationForm(Form):
     error: float = field(default=0.0, compare=False)
 
     @classmethod
+    def work(cls, dimension: int) -> float:
+        """Return little, but more than polynomials take, which go first."""
+        return float(dimension)
+
+    @property
+    def transforms(self) -> int:
+        """Fourier transforms of a step, about."""
+        return self.substeps * self.order * _TRANSFORMS.get(self.terms, 4)
+
+    @classmethod
     def suits(cls, data: Increments) -> bool:
         """Whether states are fields, of one output."""
         return data.grid is not None and data.outputs == 1
@@ -110,13 +129,17 @@ class EquationForm(Form):
     @classmethod
     def _change(cls, trials: Trials) -> None:
         """Try changes of the best form."""
+        idle = 0
         for change in _CHANGES:
             best = trials.best
             if trials.settled or not isinstance(best, EquationForm):
                 return
+            if trials.score < _FINE and idle >= _PATIENCE:
+                return
             changed = change(best, trials.data)
             if changed is not None and changed != replace(best, weighted=False):
                 _try(trials, changed)
+                idle = 0 if trials.best != best else idle + 1
 
     @classmethod
     def _coarser(cls, trials: Trials, finer: Finer) -> None:
@@ -159,7 +182,8 @@ class EquationForm(Form):
         learned = fit.weighted(plain) if self.weighted else plain
         best = learned if self.weighted else plain
         if best.error > _WORSE * self.error and not self.known:
-            return self.solve(data)
+            with contextlib.suppress(TimeIsUpError):
+                return self.solve(data)
         return self._chosen(data, plain, learned)
 
     def _chosen(self, data: Increments, plain: Solution, learned: Solution) -> FlowMap:
@@ -207,11 +231,16 @@ def _fields(rows: Tensor, grid: Grid) -> Tensor:
 
 def _fit(data: Increments) -> EquationFit:
     later = data.states + data.changes
-    return data.once("pairs", lambda: EquationFit(_edges(data), data.states, later))
+    return data.once("pairs", lambda: EquationFit(_edges(data), data.states, later, data.clock))
 
 
 def _try(trials: Trials, form: EquationForm) -> None:
-    trials(form, gain=1.0 if trials.best is None else _BETTER)
+    """Try a form, which must gain something; where forms do well, as much as it takes longer."""
+    best, gain = trials.best, 1.0
+    if isinstance(best, EquationForm):
+        dearer = form.transforms / best.transforms if trials.score < _FINE else 1.0
+        gain = _BETTER / max(1.0, dearer)
+    trials(form, gain=gain)
 
 
 def _is_rough(data: Increments) -> bool:

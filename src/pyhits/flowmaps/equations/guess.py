@@ -7,10 +7,12 @@ import math
 import torch
 from torch import Tensor
 
+from pyhits.flowmaps.equations.columns import Points, approximate_columns, middle_columns
 from pyhits.flowmaps.equations.equation import Equation
 from pyhits.flowmaps.equations.pairs import Pairs
 from pyhits.numerics.exponential import phi
 from pyhits.numerics.fourier import DERIVATIVE, wavenumbers
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: A wavenumber tells its exponent where this part of its energy is linear, and it holds this part
 #: of the most energetic one's.
@@ -23,46 +25,36 @@ NOTHING = 1e-13
 _RIDGE = 1e-13
 
 
-def guesses(equation: Equation, pairs: Pairs) -> list[Tensor]:
-    """Return coefficients ``(channels, n_terms)``: by the trapezoidal rule, and by logarithms."""
-    after = equation.forward(pairs.after)
-    products = middle_products(equation, pairs.before, after)
-    halfway = (pairs.before + after) / 2
-    plain, logarithmic = [], []
-    for c in range(equation.channels):
-        own = [halfway[:, c] * o for o in equation.linear]
-        rows = _Rows(equation.shape[-1])
-        matrix = rows.stack([*own, *products.unbind(1)])
-        plain.append(least_squares(matrix, rows.real(after[:, c] - pairs.before[:, c])))
-        logarithmic.append(_by_logarithms(equation, pairs.before[:, c], after[:, c], products))
-    known = [one for one in logarithmic if one is not None]
-    found = [torch.stack(plain)]
-    return [*found, torch.stack(known)] if len(known) == len(plain) else found
+def guesses(
+    equation: Equation, pairs: Pairs, points: Points, clock: Clock = UNLIMITED
+) -> list[Tensor]:
+    """Return coefficients ``(channels, n_terms)``: by the trapezoidal rule, and by logarithms.
 
-
-def middle_products(equation: Equation, before: Tensor, after: Tensor) -> Tensor:
-    """Return the mean products at both ends of a step, ``(n, n_products, *transform)``."""
-    return (equation.each_product(before) + equation.each_product(after)) / 2
-
-
-def approximate_columns(equation: Equation, pairs: Pairs, values: Tensor) -> Tensor:
-    """Return about how fields one step later change with each coefficient, ``(n_values, ...)``.
-
-    Each channel's coefficients change that channel alone, as if its products were their mean over
-    the step.
+    Raises
+    ------
+    TimeIsUpError
     """
-    n_linear = len(equation.terms.linear)
-    products = middle_products(equation, pairs.before, equation.forward(pairs.after))
-    grown, first, *_ = phi(equation.exponents(values[:, :n_linear]))
-    size = (len(pairs.after), *equation.shape)
-    columns = pairs.after.new_zeros(equation.channels, values.shape[1], *pairs.after.shape)
-    for c in range(equation.channels):
-        for a in range(n_linear):
-            change = grown[c] * pairs.before[:, c] * equation.linear[a]
-            columns[c, a, :, c] = equation.back(change).view(size)
-        for j in range(values.shape[1] - n_linear):
-            columns[c, n_linear + j, :, c] = equation.back(first[c] * products[:, j]).view(size)
-    return columns.flatten(2).flatten(0, 1)
+    before, after = pairs.before, equation.forward(pairs.after)
+    n_axes = len(equation.shape)
+    changes = points.at(pairs.after - equation.back(before), n_axes)
+    middle = middle_columns(equation, pairs, points, clock)
+    plain = [least_squares(columns.T, changes[:, c].flatten()) for c, columns in enumerate(middle)]
+    found = [torch.stack(plain)]
+    fitted = [_logarithms(equation, before[:, c], after[:, c]) for c in range(equation.channels)]
+    exponents = [None if own is None else equation.exponents(own[None])[0] for own in fitted]
+    known = [one for one in exponents if one is not None]
+    if len(known) < equation.channels:
+        return found
+    stacked = torch.stack(known)
+    columns = approximate_columns(equation, pairs, stacked, points, clock)
+    left = points.at(pairs.after - equation.back(phi(stacked)[0] * before), n_axes)
+    steps = []
+    for c, (own, begin) in enumerate(zip(columns, fitted, strict=True)):
+        assert begin is not None
+        step = least_squares(own.T, left[:, c].flatten())
+        step[: len(begin)] += begin
+        steps.append(step)
+    return [*found, torch.stack(steps)]
 
 
 def least_squares(matrix: Tensor, right: Tensor) -> Tensor:
@@ -75,28 +67,8 @@ def least_squares(matrix: Tensor, right: Tensor) -> Tensor:
     return found
 
 
-class _Rows:
-    """Fourier coefficients as real rows, whose sums of squares are those of the fields."""
-
-    def __init__(self, n: int) -> None:
-        counts = torch.full((n // 2 + 1,), 2.0, dtype=torch.float64)
-        counts[0] = 1.0
-        if n % 2 == 0:
-            counts[-1] = 1.0
-        self._weight = counts.sqrt()
-
-    def real(self, x: Tensor) -> Tensor:
-        weighted = x * self._weight
-        return torch.cat([weighted.real.flatten(), weighted.imag.flatten()])
-
-    def stack(self, columns: list[Tensor]) -> Tensor:
-        return torch.stack([self.real(x) for x in columns], dim=1)
-
-
-def _by_logarithms(
-    equation: Equation, before: Tensor, after: Tensor, products: Tensor
-) -> Tensor | None:
-    """Return a guess from the factor by which each wavenumber is multiplied; None without one.
+def _logarithms(equation: Equation, before: Tensor, after: Tensor) -> Tensor | None:
+    """Return linear coefficients by the factor that multiplies each wavenumber; None without one.
 
     Its logarithm is known but for turns, which the longer waves tell of the shorter ones.
     """
@@ -112,14 +84,7 @@ def _by_logarithms(
     if int(good.sum()) < len(linear):
         return None
     order = far[good].argsort()
-    fitted = _unwrapped(equation.linear[:, good].T[order], factor[good][order].log())
-    grown, first, *_ = phi(equation.exponents(fitted[None])[0])
-    columns = [grown * before * o for o in equation.linear]
-    columns += [first * p for p in products.unbind(1)]
-    rows = _Rows(equation.shape[-1])
-    step = least_squares(rows.stack(columns), rows.real(after - grown * before))
-    step[: len(fitted)] += fitted
-    return step
+    return _unwrapped(equation.linear[:, good].T[order], factor[good][order].log())
 
 
 def _unwrapped(basis: Tensor, logarithms: Tensor) -> Tensor:

@@ -13,6 +13,10 @@ from pyhits.numerics.fourier import DERIVATIVE, INVERSE, SHIFT, Operator, deriva
 _LINEAR, _LINEAR_OF_SEVERAL = 6, 4
 
 
+#: An operator on the product of some features, by number; of no feature it is 1.
+Product = tuple[Operator, tuple[int, ...]]
+
+
 @dataclass(frozen=True)
 class Terms:
     """A right-hand side ``L u + sum_j c_j d_j (f_1 f_2 ...)`` but for its coefficients.
@@ -29,7 +33,7 @@ class Terms:
 
     linear: tuple[Operator, ...]
     features: tuple[tuple[int, Operator], ...]
-    products: tuple[tuple[Operator, tuple[int, ...]], ...]
+    products: tuple[Product, ...]
 
     def up_to(self, order: int) -> Terms:
         """Return the terms without linear derivatives above an order."""

@@ -1,0 +1,121 @@
+"""Normal equations of the coefficients of an equation, summed over chunks of fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from pyhits.flowmaps.equations.columns import CHUNK, Points, approximate_columns, exact_columns
+from pyhits.flowmaps.equations.equation import Equation
+from pyhits.flowmaps.equations.guess import NOTHING
+from pyhits.flowmaps.equations.pairs import Pairs
+from pyhits.util.clock import UNLIMITED, Clock
+
+#: Numbers in the derivatives that are kept, at most.
+_KEPT = 1 << 24
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal equations around some values.
+
+    Attributes
+    ----------
+    matrix, right : Tensor
+    n_rows : int
+        Numbers that are compared.
+    points : Points
+    columns : list of list of Tensor, float32
+        Derivatives, by chunk and block of coefficients; none where they are too many to be kept.
+    """
+
+    matrix: Tensor
+    right: Tensor
+    n_rows: int
+    points: Points
+    columns: list[list[Tensor]] = field(default_factory=list)
+
+    @classmethod
+    def at(
+        cls,
+        equation: Equation,
+        pairs: Pairs,
+        values: Tensor,
+        points: Points,
+        *,
+        moves: Tensor,
+        exact: bool = False,
+        clock: Clock = UNLIMITED,
+    ) -> Normal:
+        """Return those around some values, of channels that move.
+
+        Derivatives that are not exact are those of the trapezoidal rule, which many terms afford:
+        those of a channel's coefficients are of that channel alone.
+
+        Raises
+        ------
+        TimeIsUpError
+        """
+        n, (channels, each) = values.numel(), values.shape
+        matrix, right = values.new_zeros(n, n), values.new_zeros(n)
+        kept: list[list[Tensor]] = []
+        n_linear = len(equation.terms.linear)
+        exponents = equation.exponents(values[:, :n_linear])
+        n_rows = channels * len(pairs.after) * len(points)
+        keep = n * n_rows // (1 if exact else channels) <= _KEPT
+        for some in pairs.chunks(_columns_each(equation, n, points), CHUNK):
+            missed = _missed(equation, some, values, points)
+            if exact:
+                made = [exact_columns(equation, some, values, points, moves, clock)]
+            else:
+                made = approximate_columns(equation, some, exponents, points, clock)
+                for columns, moving in zip(made, moves.tolist(), strict=True):
+                    columns.mul_(float(moving))
+            for k, own in enumerate(made):
+                which = slice(0, n) if exact else slice(k * each, (k + 1) * each)
+                matrix[which, which] += own @ own.T
+                right[which] += own @ _of(missed, k, exact=exact)
+            if keep:
+                kept.append([own.float() for own in made])
+        return cls(matrix, right, n_rows, points, kept)
+
+    def around(self, equation: Equation, pairs: Pairs, values: Tensor) -> Normal:
+        """Return those of other values nearby, as if the derivatives were the same."""
+        right, n = torch.zeros_like(self.right), len(self.right)
+        chunks = pairs.chunks(_columns_each(equation, n, self.points), CHUNK)
+        for some, columns in zip(chunks, self.columns, strict=True):
+            missed, exact = _missed(equation, some, values, self.points), len(columns) == 1
+            begin = 0
+            for k, own in enumerate(columns):
+                found = own @ _of(missed, k, exact=exact).float()
+                right[begin : begin + len(own)] += found.double()
+                begin += len(own)
+        return replace(self, right=right)
+
+    def scaled(self) -> tuple[Tensor, Tensor]:
+        """Return the matrix with a diagonal of ones, and what the unknowns were multiplied by.
+
+        What only rounding tells of, as of the slope of a constant, is multiplied by infinity.
+        """
+        scale = self.matrix.diagonal().sqrt()
+        scale = torch.where(scale > NOTHING * scale.max(), scale, torch.inf)
+        return self.matrix / (scale[:, None] * scale), scale
+
+
+def _columns_each(equation: Equation, n: int, points: Points) -> int:
+    """Return how many numbers are held for each of a field's, at most."""
+    fields = 8 + 2 * len(equation.terms.features) // equation.channels
+    size = torch.Size(equation.shape).numel()
+    return max(fields, -(-n * len(points) // size))
+
+
+def _missed(equation: Equation, pairs: Pairs, values: Tensor, points: Points) -> Tensor:
+    """Return what is left of the fields one step later, ``(n, channels, n_points)``."""
+    left = pairs.after - equation.stepped(pairs.before, values)
+    return points.at(left, len(equation.shape))
+
+
+def _of(missed: Tensor, k: int, *, exact: bool) -> Tensor:
+    return missed.flatten() if exact else missed[:, k].flatten()

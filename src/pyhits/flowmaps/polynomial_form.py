@@ -1,0 +1,88 @@
+"""Polynomials as closed forms for few points: which degrees are tried."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pyhits.flowmaps.form import Form, Increments, Moves, Steps, Trials, closed_form
+from pyhits.flowmaps.polynomial import PolynomialMap
+from pyhits.numerics.basis import n_monomials
+from pyhits.numerics.ridge import Ridge
+
+#: Degrees of closed forms for few points; monomials at most, alone and as a share of the states.
+_DEGREES, _MOST_OF_FEW, _SHARE = range(7), 260, 0.6
+
+#: They hold this far beyond the states they were fitted to, in their range, on each side: few
+#: points leave much of a system's region unseen.
+_MARGIN = 1.0
+
+
+@closed_form("polynomial")
+@dataclass(frozen=True)
+class PolynomialForm(Form):
+    """A polynomial for few points; penalties as those of :class:`~pyhits.numerics.ridge.Ridge`."""
+
+    in_every_search: ClassVar[bool] = True
+
+    penalties: ClassVar[tuple[float, ...]] = tuple(10.0**k for k in range(-15, 0, 2))
+
+    @classmethod
+    def affords(cls, data: Increments, degree: int, share: float = _SHARE) -> bool:
+        """Whether a degree has few monomials, at most ``share`` of the states."""
+        return n_monomials(data.dimension, degree) <= min(_MOST_OF_FEW, share * len(data))
+
+    @classmethod
+    def search(cls, trials: Trials) -> None:
+        """Try rising degrees."""
+        for degree in range(min(trials.max_degree, _DEGREES[-1]) + 1):
+            if degree and not cls.affords(trials.data, degree):
+                break
+            trials(cls(degree))
+            if trials.settled:
+                break
+
+    def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:
+        """Return the form with all penalties, and how they step."""
+        empty, coefficients = self._solutions(data)
+        last = coefficients[:, -empty.dimension :]
+
+        def steps(states: Tensor) -> Tensor:
+            terms = empty.monomials(states.flatten(0, 1)).view(-1, *states.shape[:2])
+            return states + torch.einsum("rdt,trn->rnd", last, terms)
+
+        return [replace(self, penalty=penalty) for penalty in self.penalties], steps
+
+    def solve(self, data: Increments) -> PolynomialMap:
+        """Return the polynomial, float64."""
+        empty, coefficients = self._solutions(data)
+        solved = copy.deepcopy(empty)
+        solved.coefficients.copy_(coefficients[self.penalties.index(self.penalty)])
+        return solved
+
+    def _solutions(self, data: Increments) -> tuple[PolynomialMap, Tensor]:
+        """Return an empty polynomial, and coefficients ``(penalties, outputs * d, terms)``."""
+
+        def make() -> tuple[PolynomialMap, Tensor]:
+            empty = PolynomialMap(data.dimension, self.degree, data.outputs).double()
+            empty.set_bounds(data.states.numpy(), margin=_MARGIN)
+            ridge = Ridge(empty.monomials(data.states).T, data.changes, scaled=True)
+            found = ridge.path(self.penalties).mT.contiguous()
+            if data.moves is not None and self.degree > 0:
+                _move_on(found, data.moves)
+            return empty, found
+
+        return data.once((self.kind, self.degree), make)
+
+
+def _move_on(coefficients: Tensor, moves: Moves) -> None:
+    """Set ``(..., d, terms)`` so that coordinates become the others that they are known to."""
+    to, source = torch.from_numpy(moves.to), torch.from_numpy(moves.source)
+    coefficients[..., to, :] = 0.0
+    coefficients[..., to, 0] = torch.from_numpy(moves.shift)
+    coefficients[..., to, 1 + source] += torch.from_numpy(moves.factor)
+    coefficients[..., to, 1 + to] -= 1.0
