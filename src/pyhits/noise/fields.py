@@ -93,9 +93,9 @@ def clean_fields(
                 part[:, group, channel] = own * each
             risks, sizes = risks + max(risk, 0.0) * len(group), sizes + len(group)
     rows = [_rows(part, grid) for part in parts]
-    for data, clean in zip((train, validation), rows, strict=True):
-        still = np.tile(sigma == 0, data.n_features // len(sigma))
-        clean[:, still] = data.values[:, still]
+    still = np.tile(sigma == 0, train.n_features // len(sigma))
+    for given, clean in zip((train, validation), rows, strict=True):
+        clean[:, still] = given.values[:, still]
     return CleanFields(rows[0], rows[1], sigma, risks / sizes, left_out / sizes)
 
 
