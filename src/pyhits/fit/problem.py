@@ -191,14 +191,8 @@ def pose(
         recipe = _for_inputs(recipe)
         data, validation, names = _with_inputs(data, validation, inputs)
         dt = None
-    parted = split_data(
-        data,
-        validation,
-        dt,
-        fraction=settings.validation.fraction,
-        seed=seed,
-        reproduce=recipe.windows == "coupled",
-    )
+    fraction, whole = settings.validation.fraction, recipe.windows == "coupled"
+    parted = split_data(data, validation, dt, fraction=fraction, seed=seed, reproduce=whole)
     states, acting = _told_apart(parted, names)
     train = states.train
     grid, said = SettledGrid(declared.of_rows(train.n_features, own))
@@ -207,7 +201,7 @@ def pose(
     states = _same_or_both(states, lambda part: part.with_grid(grid))
     if grid is not None and encoder is None and not links(settings.encoder):
         scaling = Standardise(recipe.standardise, channels=grid.n_channels)
-    if isinstance(settings.encoder, str) and settings.encoder == AUTO:
+    if settings.encoder == AUTO:
         _, encoder, scaling = split(automatic(train.n_features), recipe.standardise)
     angles = {} if grid is not None else _angles(settings, data, names)
     problem = Problem(

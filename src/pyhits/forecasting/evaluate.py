@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,48 +41,86 @@ def evaluate_model(
     for sentence in other_units(model, own.split(recorded)[0].values, "data"):
         warn(sentence)
     rows, data = _given(model, recorded, given)
-    starts = rows[:, -1] if own.state_rows == 1 else rows[:, -own.state_rows :]
     sizes = tuple(chain(model.selection.step_sizes if step_sizes is None else step_sizes))
-    inputs = _inputs(model, recorded, rows.shape[1])
-    settings: dict[str, Any] = {} if interpolation is None else {"interpolation": interpolation}
-
+    ahead = _Ahead(
+        model,
+        rows,
+        sizes,
+        inputs=_inputs(model, recorded, rows.shape[1]),
+        settings={} if interpolation is None else {"interpolation": interpolation},
+        blended=step_sizes is None,
+    )
     truth = None if own.turns is None else Stretches.whole(data.offsets).gather(data.values)
 
-    def near(ahead: np.ndarray) -> np.ndarray:
+    def near(forecast: np.ndarray) -> np.ndarray:
         """Return a forecast whose angles are compared the shorter way around."""
-        return ahead if truth is None else nearest(ahead, truth[:, : ahead.shape[1]], own.turns)
+        if truth is None:
+            return forecast
+        return nearest(forecast, truth[:, : forecast.shape[1]], own.turns)
 
-    def forecaster(states: np.ndarray, steps: int) -> np.ndarray:
-        with bar("forecasting", verbose=model.verbose) as progress:
-            found = model.maps.ahead(
-                starts,
-                steps,
-                sizes,
-                inputs=None if inputs is None else inputs[:, :steps],
-                progress=progress,
-                **settings,
-            )
-        if model.blend is None or model.recording_baselines is None or step_sizes is not None:
-            return near(found)
-        known, positions = list(rows), np.arange(steps + 1.0)
-        limits = (model.summary.low, model.summary.high)
-        return near(model.blend.blended(found, known, positions, model.recording_baselines, limits))
-
-    others = _baselines(model, rows, starts, inputs) if baselines else {}
     return evaluate(
-        forecaster,
+        _after(near, ahead),
         data,
         scale=model.summary.spread,
         n_steps=None if n_steps is None else as_count(n_steps, "n_steps", most=None),
         step_sizes=sizes,
         baselines={
             kind: one._replace(forecaster=_after(near, one.forecaster))
-            for kind, one in others.items()
+            for kind, one in (_baselines(ahead) if baselines else {}).items()
         },
         decoded=_later(own.decoded(recorded), rows.shape[1] - own.history),
         lyapunov=lyapunov,
         widths=_widths(model, sizes, interpolation),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Ahead:
+    """A model's forecasts of recordings on from the rows that are given of each.
+
+    Attributes
+    ----------
+    model : FittedModel
+    rows : array, shape (n, given, d)
+    sizes : tuple of int
+        Step sizes that are coupled.
+    inputs : array, shape (n, steps, k), or None
+    settings : dict
+        Of the stepping.
+    blended : bool
+        Whether the model's blend with forecasts of recordings is taken, where it has one.
+    """
+
+    model: FittedModel
+    rows: np.ndarray
+    sizes: tuple[int, ...]
+    inputs: np.ndarray | None
+    settings: dict[str, Any]
+    blended: bool
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Last rows, as many as make a state."""
+        count = self.model.coordinates.state_rows
+        return self.rows[:, -1] if count == 1 else self.rows[:, -count:]
+
+    def __call__(self, states: np.ndarray, steps: int) -> np.ndarray:
+        """Forecast so many steps; the states are those of the rows."""
+        model = self.model
+        with bar("forecasting", verbose=model.verbose) as progress:
+            found = model.maps.ahead(
+                self.starts,
+                steps,
+                self.sizes,
+                inputs=None if self.inputs is None else self.inputs[:, :steps],
+                progress=progress,
+                **self.settings,
+            )
+        if model.blend is None or model.recording_baselines is None or not self.blended:
+            return found
+        known, positions = list(self.rows), np.arange(steps + 1.0)
+        limits = (model.summary.low, model.summary.high)
+        return model.blend.blended(found, known, positions, model.recording_baselines, limits)
 
 
 def _inputs(model: FittedModel, recorded: Trajectories, given: int) -> np.ndarray | None:
@@ -95,15 +134,14 @@ def _inputs(model: FittedModel, recorded: Trajectories, given: int) -> np.ndarra
     return None if checked is None else checked[:, given - own.history :]
 
 
-def _baselines(
-    model: FittedModel, rows: np.ndarray, starts: np.ndarray, inputs: np.ndarray | None
-) -> dict[str, BaselineForecast]:
+def _baselines(ahead: _Ahead) -> dict[str, BaselineForecast]:
     """Return the model's baselines by kind: those of states, and of recordings what is more."""
+    model, encoder = ahead.model, ahead.model.coordinates.encoder
     found: dict[str, BaselineForecast] = {}
     if model.recording_baselines is not None:
-        found |= model.recording_baselines.forecasters(rows)
+        found |= model.recording_baselines.forecasters(ahead.rows)
     if model.baselines is not None:
-        of_states = model.baselines.forecasters(model.coordinates.encoder, starts, inputs)
+        of_states = model.baselines.forecasters(encoder, ahead.starts, ahead.inputs)
         found = of_states | {kind: one for kind, one in found.items() if kind not in of_states}
     return found
 

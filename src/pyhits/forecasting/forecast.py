@@ -58,10 +58,7 @@ def forecast_states(
     horizon.check_size(starts.states, own.n_features, to_file=out is not None)
     if starts.single and out is not None:
         raise ArgumentError("With out=... give initial states of shape (n, d): [state].")
-    if isinstance(initial_states, Trajectories):
-        inputs = own.inputs_of(initial_states) if inputs is None else inputs
-        if past_inputs is None:
-            past_inputs = own.inputs_before(own.recorded(initial_states, inputs=False))
+    inputs, past_inputs = _inputs(model, initial_states, inputs, past_inputs)
     outside, notes = _outside(model, starts.states, None if level else _LOOKED_AT)
     blend = model.blend if step_sizes is None and out is None else None
     settings = {name: value for name, value in settings.items() if value is not None}
@@ -92,6 +89,19 @@ def forecast_states(
     if out is None:
         result = own.shaped(result)
     return result[0] if starts.single else result
+
+
+def _inputs(
+    model: FittedModel, initial_states: Any, inputs: Any, past_inputs: Any
+) -> tuple[Any, Any]:
+    """Return the inputs from the first states on and before them: as given, or as recorded."""
+    if not isinstance(initial_states, Trajectories):
+        return inputs, past_inputs
+    own = model.coordinates
+    inputs = own.inputs_of(initial_states) if inputs is None else inputs
+    if past_inputs is None:
+        past_inputs = own.inputs_before(own.recorded(initial_states, inputs=False))
+    return inputs, past_inputs
 
 
 def _check_finite(states: np.ndarray, steps: np.ndarray) -> None:

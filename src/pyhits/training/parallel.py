@@ -284,8 +284,16 @@ def _results(
             job.polynomial_only = exact is not None and exact()
             yield _train_one(index, job, board.reporter(index))
         return
+    yield from _in_processes(todo, plan, board, clock)
+
+
+def _in_processes(
+    todo: list[tuple[int, ScaleJob]], plan: _Plan, board: Board, clock: Clock
+) -> Generator[tuple[int, FlowMap, History], None, None]:
+    """Yield ``(index, flow_map, history)`` as processes of this machine finish the scales."""
     from joblib import Parallel, delayed
 
+    turns = -(-len(todo) // plan.workers)
     parallel = Parallel(n_jobs=plan.workers, return_as="generator_unordered", max_nbytes="1M")
     generator = parallel(
         delayed(_train_in_worker)(
