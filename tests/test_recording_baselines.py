@@ -19,7 +19,7 @@ from pyhits.baselines import (
     Structural,
 )
 from pyhits.baselines.origins import OriginLimits, Origins, folds_of
-from pyhits.baselines.periods import periods
+from pyhits.numerics.periods import strongest_periods
 from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
@@ -102,10 +102,10 @@ def test_the_nearest_trajectories_go_on_where_a_state_is_partly_seen() -> None:
 
 
 def test_periods_are_found_under_a_trend_and_noise() -> None:
-    assert periods([growing(noise=0.5)])[0] == 12
-    assert periods([np.arange(50.0)[:, None]]) == []
-    assert periods([np.zeros((50, 2))]) == []
-    assert periods([np.zeros((4, 1))]) == []
+    assert strongest_periods([growing(noise=0.5)])[0] == 12
+    assert strongest_periods([np.arange(50.0)[:, None]]) == []
+    assert strongest_periods([np.zeros((50, 2))]) == []
+    assert strongest_periods([np.zeros((4, 1))]) == []
 
 
 def test_origins_know_what_comes_before_and_after() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from pyhits.baselines.chosen import ChosenBaseline, Option, Tried
 from pyhits.baselines.origins import Origins
-from pyhits.baselines.periods import periods
 from pyhits.baselines.simple import BASELINES, same_shape
+from pyhits.numerics.periods import strongest_periods
 from pyhits.util.stored import Array
 
 #: Last seasons whose shapes are averaged; and from which part of the rows the drift is taken.
@@ -50,7 +50,7 @@ class SeasonalDrift(ChosenBaseline):
         return self.option_[0] * self.option_[1]
 
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
-        for period in [1, *periods(train)]:
+        for period in [1, *strongest_periods(train)]:
             for seasons in _SEASONS if period > 1 else (1,):
                 if period * seasons > min(origins.rows, len(max(train, key=len)) - 1):
                     continue

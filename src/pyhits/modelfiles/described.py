@@ -22,9 +22,9 @@ from pyhits.policies import Coupling
 from pyhits.training.history import History
 from pyhits.training.recipe import Recipe
 from pyhits.uncertainty import Calibration
+from pyhits.util.arrayfile import read_arrays
 from pyhits.util.schema import Named, Plain, Record, Schema, Text
 from pyhits.util.stored import TensorSpec
-from pyhits.util.storedfile import read_arrays
 
 #: Of flow maps that are read here; others are left to torch.
 _DTYPES = ("float32", "float64")

@@ -13,6 +13,9 @@ _LEAST, _AS_GOOD = 0.3, 0.9
 #: Rows of a trajectory that are looked at, and trajectories, at most.
 _MOST_ROWS, _MOST = 1 << 16, 64
 
+#: The same of several periods, which may be weak: correlation, part of the best, and rows.
+_LEAST_OF_SEVERAL, _AS_HIGH_OF_SEVERAL, _MOST_OF_SEVERAL = 0.15, 0.75, 1 << 14
+
 #: Degree of the trend that is taken off.
 _TREND = 2
 
@@ -57,6 +60,61 @@ def find_period(
     if not len(peaks) or correlation[peaks].max() < _LEAST:
         return 1
     return int(peaks[correlation[peaks] >= _AS_GOOD * correlation[peaks].max()][0])
+
+
+def strongest_periods(recordings: Sequence[np.ndarray], count: int = 3) -> list[int]:
+    """Return up to ``count`` periods of recordings in rows, the strongest first.
+
+    They are peaks of the autocorrelation, up to a third of the longest recording, of the rows less
+    a straight line and of the differences between rows.
+
+    Parameters
+    ----------
+    recordings : sequence of array, shape (time, d)
+    """
+    rows = max(recordings, key=len)[-_MOST_OF_SEVERAL:]
+    if len(rows) < 9:
+        return []
+    found: dict[int, float] = {}
+    t = np.linspace(-1.0, 1.0, len(rows))
+    line = np.stack([np.ones_like(t), t], axis=1)
+    level = rows - line @ np.linalg.lstsq(line, rows, rcond=None)[0]
+    for part in (level, np.diff(rows, axis=0)):
+        correlation = _autocorrelation(part - part.mean(axis=0))
+        for lag in _peaks(correlation):
+            found[lag] = max(found.get(lag, 0.0), float(correlation[lag]))
+    ranked = sorted(found, key=lambda lag: -found[lag])
+    return ranked[:count]
+
+
+def _autocorrelation(part: np.ndarray) -> np.ndarray:
+    """Return the mean correlation of the columns up to a third of their length."""
+    n = len(part)
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    size = next_fast_len(2 * n)
+    products = irfft(np.square(np.abs(rfft(part, size, axis=0))), size, axis=0)[: n // 3 + 2]
+    pairs = n - np.arange(len(products))
+    moving = products[0] > 1e-20
+    if not moving.any():
+        return np.zeros(len(products))
+    own = products[:, moving] / products[0, moving] * (n / pairs)[:, None]
+    return np.asarray(own.mean(axis=1))
+
+
+def _peaks(correlation: np.ndarray) -> list[int]:
+    """Return the lags of the highest peaks: of those about as high, the first in front."""
+    inner = correlation[1:-1]
+    at = 1 + np.flatnonzero((inner > correlation[:-2]) & (inner >= correlation[2:]))
+    at = at[(at > 1) & (correlation[at] > _LEAST_OF_SEVERAL)]
+    # What rises above its surroundings, not the ripples of noise upon a longer wave.
+    around = (correlation[int(k - k // 4) : int(k + k // 4 + 1)].max() for k in at)
+    at = at[correlation[at] >= list(around)] if len(at) else at
+    if not len(at):
+        return []
+    first = at[correlation[at] >= _AS_HIGH_OF_SEVERAL * correlation[at].max()][0]
+    ranked = at[np.argsort(-correlation[at], kind="stable")]
+    return [int(first), *(int(k) for k in ranked if k % first)][:3]
 
 
 def without_trend(rows: np.ndarray, degree: int = _TREND) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The catalogue: systems by name, the paper's six first."""
+"""The catalogue: systems by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pyhits.errors import ArgumentError
 from pyhits.systems import (
     chaotic,
     mechanical,
-    paper,
     planar,
     stiff,
 )
@@ -17,13 +16,13 @@ from pyhits.util.checks import suggest
 
 _catalogue: dict[str, System] = {
     system.name: system
-    for module in (paper, planar, chaotic, mechanical, stiff)
+    for module in (planar, chaotic, mechanical, stiff)
     for system in module.SYSTEMS
 }
 
 
 def names() -> list[str]:
-    """Return the names of all systems, the paper's six first."""
+    """Return the names of all systems, kind by kind."""
     return list(_catalogue)
 
 

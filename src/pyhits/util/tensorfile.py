@@ -13,20 +13,17 @@ import torch
 from torch import Tensor
 
 from pyhits.errors import ArgumentError
-from pyhits.util.atomic import write_bytes
-from pyhits.util.stored import TensorSpec
-from pyhits.util.storedfile import (
+from pyhits.util.arrayfile import (
     DTYPES,
     KEY,
     CheckFile,
-    Content,
-    checksum,
-    expected_checksum,
     metadata,
     reading,
     specs_of,
-    with_checksum,
 )
+from pyhits.util.atomic import write_bytes
+from pyhits.util.checksum import Content, expected_checksum, verify, with_checksum
+from pyhits.util.stored import TensorSpec
 from pyhits.util.tensorheader import check_file, header_room
 
 
@@ -105,8 +102,8 @@ def read_tensors(
             expected = expected_checksum(text)
             (check or _must_have_checksum)(facts, specs, expected is not None)
             tensors = {name: file.get_tensor(name) for name in specs}
-        if expected and checksum(expected[1], _contents(tensors)) != expected[0]:
-            raise ValueError("its content does not agree with its checksum")
+        if expected:
+            verify(expected, _contents(tensors))
         return tensors, facts
 
 

@@ -1,14 +1,12 @@
-"""What PyHiTS keeps in safetensors files beside arrays, and how it is read without torch.
+"""safetensors files read without torch: arrays, and the metadata beside them.
 
 Metadata are JSON text, and begin with a checksum of themselves and of all arrays.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,12 @@ import numpy as np
 from pyhits.errors import FileFormatError
 from pyhits.util import jsontext
 from pyhits.util.atomic import first_line
+from pyhits.util.checksum import expected_checksum, verify
 from pyhits.util.stored import TensorSpec
 from pyhits.util.tensorheader import check_file
 
 #: Metadata key that holds the JSON text; safetensors metadata are flat strings, in any order.
 KEY = "pyhits"
-
-#: The text begins with the checksum of all else.
-_CHECKSUM = re.compile(r'\{"sha256": "([0-9a-f]{64})"(?:, )?')
 
 #: Names of dtypes in files, and as torch and NumPy name them.
 DTYPES = {
@@ -37,40 +33,6 @@ DTYPES = {
 #: Raises a ValueError if a file's plain values and tensors are not what is to be read; told whether
 #: there is a checksum.
 CheckFile = Callable[[dict[str, Any], dict[str, TensorSpec], bool], None]
-
-#: Name, dtype as torch names it, shape and bytes of a tensor.
-Content = tuple[str, str, list[int], Any]
-
-
-def checksum(text: str, contents: Iterable[Content]) -> str:
-    """Return the SHA-256 of metadata, and of names, dtypes, shapes and bytes of all tensors.
-
-    Parameters
-    ----------
-    text : str
-        The metadata without their checksum.
-    contents : iterable of (str, str, list of int, buffer)
-        Sorted by name. Nothing is copied: of files they are hashed from the page cache.
-    """
-    digest = hashlib.sha256()
-    digest.update(text.encode())
-    for *about, content in contents:
-        digest.update(json.dumps(about).encode())
-        if content is not None:
-            digest.update(content)
-    return digest.hexdigest()
-
-
-def with_checksum(text: str, contents: Iterable[Content]) -> str:
-    """Return the JSON text of an object with the checksum before all else."""
-    separator = "" if text[1] == "}" else ", "
-    return f'{{"sha256": "{checksum(text, contents)}"{separator}{text[1:]}'
-
-
-def expected_checksum(text: str) -> tuple[str, str] | None:
-    """Return the checksum that metadata begin with, and the text that it is of."""
-    found = _CHECKSUM.match(text)
-    return None if found is None else (found[1], f"{{{text[found.end() :]}")
 
 
 @contextmanager
@@ -122,13 +84,14 @@ def read_arrays(
             specs = specs_of(file)
         expected = expected_checksum(text)
         check(facts, specs, expected is not None)
+        if expected is None:
+            raise ValueError("it has no checksum")
         arrays = _mapped(path, specs)
         contents = (
             (name, f"torch.{arrays[name].dtype}", list(arrays[name].shape), _bytes(arrays[name]))
             for name in sorted(arrays)
         )
-        if expected is None or checksum(expected[1], contents) != expected[0]:
-            raise ValueError("its content does not agree with its checksum")
+        verify(expected, contents)
         return arrays, facts
 
 
