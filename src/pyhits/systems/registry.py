@@ -1,4 +1,4 @@
-"""The catalogue: systems by name."""
+"""The catalogue: systems by name, the paper's six first."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from pyhits.systems import (
 from pyhits.systems.system import System
 from pyhits.util.checks import suggest
 
-_catalogue: dict[str, System] = {
+#: The six systems of the paper.
+PAPER = ("harmonic-oscillator", "hyperbolic", "cubic", "van-der-pol", "hopf", "lorenz")
+
+_systems = {
     system.name: system
     for module in (planar, chaotic, mechanical, stiff)
     for system in module.SYSTEMS
 }
+_catalogue = {name: _systems[name] for name in (*PAPER, *_systems)}
 
 
 def names() -> list[str]:
-    """Return the names of all systems, kind by kind."""
+    """Return the names of all systems, the paper's six first."""
     return list(_catalogue)
 
 
