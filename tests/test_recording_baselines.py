@@ -19,10 +19,10 @@ from pyhits.baselines import (
     Structural,
 )
 from pyhits.baselines.origins import OriginLimits, Origins, folds_of
-from pyhits.numerics.periods import strongest_periods
 from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
+from pyhits.numerics.periods import strongest_periods
 
 KINDS = (SeasonalDrift, Structural, Autoregression, DLinear, Analog, NVAR, EchoState)
 
