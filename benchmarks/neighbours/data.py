@@ -136,7 +136,7 @@ def kuramoto() -> Problem:
     """A Kuramoto-Sivashinsky field, L = 22, 64 points, 4000 rows a quarter of a time unit apart."""
     rows = kuramoto_sivashinsky(4000, 1, length=22, points=64)
     test = kuramoto_sivashinsky(4000, 2, length=22, points=64)
-    parts = _chaotic(rows, test, 6, 1000)
+    parts = _chaotic(rows, test, 4, 600)
     return Problem("KS field, 64 points", 0.25, unit=1 / 0.046, degree=2, length=22.0, **parts)
 
 

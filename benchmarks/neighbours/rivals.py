@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -63,19 +64,17 @@ def pysindy(problem: Problem, setting: Mapping[str, Any]) -> Forecast:
         model = ps.SINDy(optimizer=optimizer, feature_library=library)
         rows = problem.train[0].T[:, :, None]
         model.fit(rows, t=problem.dt)
-
-        def slope(t: float, state: np.ndarray) -> np.ndarray:
-            features = np.asarray(library.transform(state[:, None, None]))
-            return features.reshape(points, -1) @ model.coefficients()[0]
+        slope = _field_slope(model, points, problem.length)
     else:
         library = ps.PolynomialLibrary(degree=setting.get("degree", 2))
         model = ps.SINDy(
             optimizer=optimizer, feature_library=library, differentiation_method=differences
         )
         model.fit(problem.train, t=problem.dt)
+        powers, weights = np.asarray(library.powers_), np.asarray(model.coefficients())
 
         def slope(t: float, state: np.ndarray) -> np.ndarray:
-            return np.asarray(model.predict(state[None]))[0]
+            return np.asarray(weights @ np.prod(state**powers, axis=1))
 
     middle, far = np.concatenate(problem.train).mean(axis=0), _FAR * problem.spread
 
@@ -92,6 +91,26 @@ def pysindy(problem: Problem, setting: Mapping[str, Any]) -> Forecast:
         return _padded(found.y.T[1:], n, past.shape[1])
 
     return forecast
+
+
+def _field_slope(model: Any, points: int, length: float) -> Callable[..., np.ndarray]:
+    """Return the right-hand side that a field's model has found, its derivatives by FFT."""
+    waves = 2j * np.pi / length * np.arange(points // 2 + 1)
+    terms = []
+    for name, weight in zip(model.get_feature_names(), model.coefficients()[0], strict=True):
+        factors, order = re.fullmatch(r"((?:x0)*?)(?:x0_(1+))?", name).groups()  # type: ignore[union-attr]
+        if weight:
+            terms.append((weight, len(factors) // 2, len(order or "")))
+
+    def slope(t: float, state: np.ndarray) -> np.ndarray:
+        modes = np.fft.rfft(state)
+        found = np.zeros_like(state)
+        for weight, power, order in terms:
+            derivative = np.fft.irfft(waves**order * modes, points) if order else 1.0
+            found += weight * state**power * derivative
+        return found
+
+    return slope
 
 
 def pydmd(problem: Problem, setting: Mapping[str, Any]) -> Forecast:
@@ -255,7 +274,7 @@ def settings(name: str, problem: Problem) -> list[dict[str, Any]]:
             {"model": "regression", "lags": 24},
         ]
     if name == "darts":
-        return [{}, {"lags": 2}, {"lags": 24}] + ([] if is_field else [{"lags": 100}])
+        return [{}, {"lags": 2}] + ([] if is_field else [{"lags": 24}, {"lags": 100}])
     if name == "neural ODE":
         net = {"adam": True, "depth": 2, "width": 64, "batch": 64, "steps": 1500}
         return [{}, {**net, "rate": 3e-3}]

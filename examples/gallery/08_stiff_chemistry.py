@@ -29,9 +29,9 @@ radau(test.initial_states, test.dt, 200)
 print(f"learned {learned:.3f} s, Radau {time.perf_counter() - begin:.3f} s")
 
 # %%
-# Every evaluation stands beside simple forecasts. Here one of them, a polynomial of degree 3 fitted
-# to single steps, does better still: the reaction's own terms are of degree 2, the data carry no
-# noise, and eighteen short trajectories leave a richer map little to gain. Take it from the verdict.
+# Every evaluation stands beside simple forecasts. Here one of them, a polynomial fitted to single
+# steps, does better still: the reaction's own terms are of degree 2, the data carry no noise, and
+# eighteen short trajectories leave a richer map little to gain. The verdict says so.
 print(model.evaluate(test).verdict)
 
 # %%
