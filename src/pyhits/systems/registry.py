@@ -17,12 +17,12 @@ from pyhits.util.checks import suggest
 #: The six systems of the paper.
 PAPER = ("harmonic-oscillator", "hyperbolic", "cubic", "van-der-pol", "hopf", "lorenz")
 
-_systems = {
+_systems: dict[str, System] = {
     system.name: system
     for module in (planar, chaotic, mechanical, stiff)
     for system in module.SYSTEMS
 }
-_catalogue = {name: _systems[name] for name in (*PAPER, *_systems)}
+_catalogue: dict[str, System] = {name: _systems[name] for name in (*PAPER, *_systems)}
 
 
 def names() -> list[str]:
