@@ -161,6 +161,8 @@ class Ensemble:
         rows = max(1, _BLOCK_BYTES // (shape[1] * shape[2] * states.dtype.itemsize))
         writer.create(rows)
         settings["on_divergence"] = "return"
+        # As in other files: baselines take no part.
+        settings.setdefault("step_sizes", list(model.selection.step_sizes))
         job = (_pickled(model), self.horizon, settings, str(writer.part))
         lost: dict[int, Lost | None] = {}
         begins = range(0, len(states), rows)
