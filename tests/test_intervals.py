@@ -453,7 +453,7 @@ def test_the_command_line_writes_bounds_beside_states(model: pyhits.HiTS, tmp_pa
     np.testing.assert_allclose(written[..., 2::3], found.high, rtol=1e-6)
     for extra, words in (
         (["--interval", "0.999"], "need 999 calibration rollouts"),
-        (["--steps", "61"], "reach step 60"),
+        (["--steps", "61"], "--steps 60 has them at every step"),
         (["--interval", "1.5"], "between 0 and 1"),
         (["-o", str(tmp_path / "f.npy")], "has no place"),
     ):

@@ -137,12 +137,12 @@ def test_what_was_held_out_is_said_with_its_times() -> None:
     data = in_pieces([60, 80, 60], [10, 10, 10], start=1.7e9)
     model = pyhits.HiTS(**arguments(**SETTINGS)).fit(data)
     note = (
-        "Validation: the last 20% of the recording in 3 pieces, t = 1700000017.9 to 1700000021.9."
+        "Validation: the last 20% of the recording in 3 pieces, t = 1700000018 to 1700000021.9."
     )
     assert note in model.notes_
     one = pyhits.HiTS(**arguments(**SETTINGS)).fit(data[:1])
     assert (
-        "Validation: the last 20% of the recording, t = 1700000004.7 to 1700000005.9." in one.notes_
+        "Validation: the last 20% of the recording, t = 1700000004.8 to 1700000005.9." in one.notes_
     )
     many = in_pieces([30] * 49, [10] * 49)
     model = pyhits.HiTS(**arguments(**SETTINGS)).fit(many)

@@ -85,7 +85,7 @@ def evaluate(
         known = int(whole.split_time(share)[0].lengths.min())
         given = max(loaded.start_rows, min(known, loaded.recording_rows))
         test = whole.split_time(share, overlap=given)[1]
-        say(f"Forecast: {last_part(whole, test, share)}.", verbose=not quiet)
+        say(f"Forecast: {last_part(whole, test, share, overlap=given)}.", verbose=not quiet)
     if mixed is None:
         result = loaded.evaluate(
             test, n_steps=steps, step_sizes=sizes, lyapunov=lyapunov, given=given

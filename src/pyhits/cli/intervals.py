@@ -31,4 +31,6 @@ def check_intervals(model: TimeStepper, interval: float, n_steps: int, out: Path
         )
     short = model.calibration.shortfall(n_steps, level)
     if short is not None:
-        raise ArgumentError(short)
+        reach = model.calibration.reach(level)
+        fewer = f"; --steps {reach} has them at every step" if reach else ""
+        raise ArgumentError(f"{short} Without --interval a forecast has no bounds{fewer}.")

@@ -93,7 +93,7 @@ def hold_out(data: Trajectories, fraction: float, seed: int) -> Split:
     return Split(data, data, data, "none", note)
 
 
-def last_part(data: Trajectories, rest: Trajectories, last: float) -> str:
+def last_part(data: Trajectories, rest: Trajectories, last: float, *, overlap: int = 1) -> str:
     """Return what :meth:`Trajectories.split_time` has split off, and from when to when, in words.
 
     Parameters
@@ -104,6 +104,8 @@ def last_part(data: Trajectories, rest: Trajectories, last: float) -> str:
         Its last part.
     last : float or int
         A share of the rows, or how many.
+    overlap : int
+        Rows that it begins with and that belong to what is before, where a trajectory was cut.
     """
     n = int(data.recordings[-1]) + 1
     size = f"{last:.0%}" if last < 1 else f"{last} rows"
@@ -111,6 +113,7 @@ def last_part(data: Trajectories, rest: Trajectories, last: float) -> str:
     if n < len(data):
         what = f"{what if n == 1 else f'each of {n} recordings'} in {len(data)} pieces"
     begins, ends = rest.start_times, rest.start_times + rest.dt * (rest.lengths - 1)
+    begins = begins + rest.dt * overlap * ~np.isin(begins, data.start_times)
     alike = n == 1 or (np.ptp(begins) == 0 and np.ptp(ends) == 0)
     # Digits as far as the step goes, which a clock's many others would hide.
     digits = max(0, 1 - math.floor(math.log10(rest.dt)))
