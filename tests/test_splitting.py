@@ -136,9 +136,7 @@ def test_times_of_a_forecast_are_kept_apart_however_late() -> None:
 def test_what_was_held_out_is_said_with_its_times() -> None:
     data = in_pieces([60, 80, 60], [10, 10, 10], start=1.7e9)
     model = pyhits.HiTS(**arguments(**SETTINGS)).fit(data)
-    note = (
-        "Validation: the last 20% of the recording in 3 pieces, t = 1700000018 to 1700000021.9."
-    )
+    note = "Validation: the last 20% of the recording in 3 pieces, t = 1700000018 to 1700000021.9."
     assert note in model.notes_
     one = pyhits.HiTS(**arguments(**SETTINGS)).fit(data[:1])
     assert (
