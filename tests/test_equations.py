@@ -16,7 +16,7 @@ from pyhits.flowmaps import EquationMap, bare
 from pyhits.flowmaps.equations.edges import KINDS, Edges, find_edges
 from pyhits.flowmaps.equations.equation import Equation, Scheme
 from pyhits.flowmaps.equations.fit import EquationFit
-from pyhits.flowmaps.equations.terms import Terms, library
+from pyhits.flowmaps.equations.terms import Terms, fluxes, library
 from pyhits.numerics.exponential import ExponentialSteps, phi
 from pyhits.numerics.fourier import DERIVATIVE, INVERSE, SHIFT, multiplier
 
@@ -352,3 +352,28 @@ def test_terms_that_mirror_images_do_not_share_are_left_out() -> None:
         assert {o[1] % 2 for o in allowed.linear} == {0}
         orders = [sum(allowed.features[f][1][1] for f in of) for _, of in allowed.products if of]
         assert {order % 2 for order in orders} == {1 - kept}
+
+
+def test_products_without_aliases_are_derivatives_of_squares() -> None:
+    """``u u_x`` and ``(u u)_x / 2`` are one where products are cut: slopes take the cheaper."""
+    plain, x, y = ((DERIVATIVE, *orders) for orders in ((0, 0), (1, 0), (0, 1)))
+    terms = Terms((), ((0, plain), (0, x), (0, y)), ((plain, (0, 1)), (x, (0, 2)), (plain, (1, 2))))
+    made, factors = fluxes(terms)
+    assert made.products == ((x, (0, 0)), ((DERIVATIVE, 1, 1), (0, 0)), (plain, (1, 2)))
+    assert factors == (0.5, 0.5, 1.0)
+    fields = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 1, 12, 16)))
+    coefficients = torch.tensor([[0.7, -0.3, 0.2]], dtype=torch.float64)
+    cut = Equation((12, 16), 1, terms, Scheme(dealiased="all"), fields)
+    v = cut.forward(fields)
+    by_hand = sum(
+        c * cut.outer(cut.forward(cut.product(cut.factors(v), j)), j)
+        for j, c in enumerate(coefficients[0])
+    )
+    found = cut.slopes(coefficients)(v)
+    assert torch.allclose(found[:, 0], by_hand, atol=1e-12)
+    free = Equation((12, 16), 1, terms, Scheme(), fields)
+    by_hand = sum(
+        c * free.outer(free.forward(free.product(free.factors(v), j)), j)
+        for j, c in enumerate(coefficients[0])
+    )
+    assert torch.allclose(free.slopes(coefficients)(v)[:, 0], by_hand, atol=1e-12)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pyhits.flowmaps.equations.slopes import Slopes
-from pyhits.flowmaps.equations.terms import Terms
+from pyhits.flowmaps.equations.terms import Terms, fluxes
 from pyhits.numerics.exponential import ExponentialSteps
 from pyhits.numerics.fourier import Operator, half_shape, low_pass, multiplier
 
@@ -92,7 +92,11 @@ class Equation:
     def slopes(self, coefficients: Tensor) -> Slopes:
         """Return the rest of the right-hand side for coefficients ``(channels, n_products)``."""
         cuts = (None if cut is None else self._here(cut) for cut in (self.before, self.after))
-        return Slopes(self.shape, self.terms, coefficients, self.operator, *cuts)
+        terms = self.terms
+        if self.after is not None and self.scheme.kept <= TWO_THIRDS:  # no aliases are left
+            terms, factors = fluxes(terms)
+            coefficients = coefficients * coefficients.new_tensor(factors)
+        return Slopes(self.shape, terms, coefficients, self.operator, *cuts)
 
     @cached_property
     def linear(self) -> Tensor:

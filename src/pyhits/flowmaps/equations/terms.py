@@ -52,6 +52,47 @@ class Terms:
         )
 
 
+def fluxes(terms: Terms) -> tuple[Terms, tuple[float, ...]]:
+    """Return terms with products of a derivative and the next one as derivatives of squares.
+
+    ``f f_x`` is half of ``(f f)_x``, as far as no aliases tell them apart, and takes one transform
+    instead of two.
+
+    Returns
+    -------
+    terms : Terms
+        With as many products.
+    factors : tuple of float
+        What the coefficient of each is multiplied by.
+    """
+    products, factors = [], []
+    for outer, which in terms.products:
+        flux = _flux(terms, outer, which)
+        products.append(flux or (outer, which))
+        factors.append(0.5 if flux else 1.0)
+    return Terms(terms.linear, terms.features, tuple(products)), tuple(factors)
+
+
+def _flux(terms: Terms, outer: Operator, which: tuple[int, ...]) -> Product | None:
+    """Return twice a product as a derivative of a square; None if it is none."""
+    if len(which) != 2 or outer[0] != DERIVATIVE:
+        return None
+    for first, second in (which, which[::-1]):
+        (own, low), (other, high) = terms.features[first], terms.features[second]
+        if own == other and low[0] == high[0] == DERIVATIVE:
+            axis = _next(low, high)
+            if axis is not None:
+                raised = tuple(k + (a == axis) for a, k in enumerate(outer[1:]))
+                return (DERIVATIVE, *raised), (first, first)
+    return None
+
+
+def _next(low: Operator, high: Operator) -> int | None:
+    """Return the axis along which one derivative is the first derivative of another."""
+    more = [b - a for a, b in zip(low[1:], high[1:], strict=True)]
+    return more.index(1) if sorted(more) == [*[0] * (len(more) - 1), 1] else None
+
+
 def library(
     n_axes: int, channels: int, degree: int, reach: int, *, kind: str = "derivatives"
 ) -> Terms:
