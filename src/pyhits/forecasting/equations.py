@@ -87,6 +87,9 @@ def _of_field(model: FittedModel, flow_map: EquationMap, size: int) -> str:
     notes += [f"{', '.join(unknown)} counts points, as no spacing is known"] * bool(unknown)
     if flow_map.weighted:
         notes.append("the scheme was fitted as well, so that coefficients are near, not exact")
+    if flow_map.sourced:
+        lines = [f"{line} + s_{name}(place)" for line, name in zip(lines, names, strict=True)]
+        notes.append("s stands for what drives the fields at all times, a field of its own")
     return "\n".join([*lines, f"({'; '.join(notes)})"])
 
 

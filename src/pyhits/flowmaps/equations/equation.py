@@ -58,11 +58,20 @@ class Equation:
     scheme : Scheme
     like : Tensor
         Real, of the device and arithmetic to compute in.
+    source : Tensor, complex, shape (channels, *transform), optional
+        What drives the fields at all times, by place.
     """
 
     def __init__(
-        self, shape: Sequence[int], channels: int, terms: Terms, scheme: Scheme, like: Tensor
+        self,
+        shape: Sequence[int],
+        channels: int,
+        terms: Terms,
+        scheme: Scheme,
+        like: Tensor,
+        source: Tensor | None = None,
     ) -> None:
+        self.source = source
         self.shape, self.channels, self.terms, self.scheme = tuple(shape), channels, terms, scheme
         self.axes = tuple(range(-len(self.shape), 0))
         real = like.dtype
@@ -91,12 +100,14 @@ class Equation:
 
     def slopes(self, coefficients: Tensor) -> Slopes:
         """Return the rest of the right-hand side for coefficients ``(channels, n_products)``."""
-        cuts = (None if cut is None else self._here(cut) for cut in (self.before, self.after))
+        before, after = (
+            None if cut is None else self._here(cut) for cut in (self.before, self.after)
+        )
         terms = self.terms
         if self.after is not None and self.scheme.kept <= TWO_THIRDS:  # no aliases are left
             terms, factors = fluxes(terms)
             coefficients = coefficients * coefficients.new_tensor(factors)
-        return Slopes(self.shape, terms, coefficients, self.operator, *cuts)
+        return Slopes(self.shape, terms, coefficients, self.operator, before, after, self.source)
 
     @cached_property
     def linear(self) -> Tensor:

@@ -22,6 +22,7 @@ from pyhits.flowmaps.equations.pairs import Pairs
 from pyhits.flowmaps.equations.solution import Solution
 from pyhits.flowmaps.equations.terms import Terms
 from pyhits.flowmaps.equations.weights import cuts, learned_weights
+from pyhits.numerics.exponential import phi
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 
 #: Gauss-Newton steps, those of them with exact derivatives anew, and the part of the error that one
@@ -52,6 +53,9 @@ _LOW, _SMALL = 2, 1e-3
 
 #: Coefficients whose exact derivatives are affordable, and the multiply-adds of all of them.
 _MOST_EXACT, _WORK = 32, 4e9
+
+#: What is left of a wave at all times tells of a source if it is so many times what chance leaves.
+_TOLD = 9.0
 
 #: Fields from which on each wavenumber's weights are learned.
 _FIELDS_FOR_WEIGHTS = 40
@@ -94,23 +98,25 @@ class EquationFit:
         #: Channels that ever change; of the others, such as parameters, nothing is solved for.
         self.moves = changes.view(len(states), -1, self.channels).abs().amax((0, 1)) > 0
 
-    def solve(self, terms: Terms, scheme: Scheme) -> Solution:
+    def solve(self, terms: Terms, scheme: Scheme, *, sourced: bool = False) -> Solution:
         """Return the terms that are needed, and their coefficients.
 
-        Where much is left, linear terms of low order are tried alone: of long waves higher ones are
-        hardly told, and what is found for these may let short waves grow without end.
+        With ``sourced``, also what drives the fields at all times, by place. Where much is left,
+        linear terms of low order are tried alone: of long waves higher ones are hardly told, and
+        what is found for these may let short waves grow without end.
         """
-        found = self._solved(terms, scheme)
+        none = self.every.before.new_zeros(self.every.before.shape[1:]) if sourced else None
+        found = self._solved(terms, scheme, none)
         lower = terms.up_to(_LOW)
         if found.error < _SMALL or lower == terms or self.clock.is_over:
             return found
         try:
-            return min(found, self._solved(lower, scheme), key=lambda one: one.error)
+            return min(found, self._solved(lower, scheme, none), key=lambda one: one.error)
         except TimeIsUpError:
             return found
 
-    def _solved(self, terms: Terms, scheme: Scheme) -> Solution:
-        equation = self._equation(terms, scheme)
+    def _solved(self, terms: Terms, scheme: Scheme, source: Tensor | None = None) -> Solution:
+        equation = self._equation(terms, scheme, source)
         points = self._points(equation)
         begins = guesses(equation, self.few, points, self.clock)
         best = min((self._rated(equation, self.few, x) for x in begins), key=lambda one: one.error)
@@ -124,7 +130,7 @@ class EquationFit:
         except TimeIsUpError:
             return best
         kept = [*linear, *(len(terms.linear) + j for j in products)]
-        equation = self._equation(terms.kept(linear, products), scheme)
+        equation = self._equation(terms.kept(linear, products), scheme, best.source)
         fewer = self._rated(equation, self.pairs, best.values[:, kept])
         if best.error > _HOPELESS and fewer.values.numel() > _MOST_EXACT:
             return fewer
@@ -139,16 +145,19 @@ class EquationFit:
         n_terms = len(equation.terms.linear) + len(equation.terms.products)
         return Points.of(self.edges, n_terms * self.channels)
 
-    def refined(self, terms: Terms, scheme: Scheme, values: Tensor) -> Solution:
-        """Return coefficients of these terms that are near some."""
-        equation = self._equation(terms, scheme)
+    def refined(
+        self, terms: Terms, scheme: Scheme, values: Tensor, source: Tensor | None = None
+    ) -> Solution:
+        """Return coefficients of these terms that are near some, and a source near another."""
+        equation = self._equation(terms, scheme, source)
         begin = self._rated(equation, self.pairs, values)
         return self._polished(equation, begin)
 
     def weighted(self, solution: Solution) -> Solution:
         """Return a solution whose integrator has learned its weights, if that does better."""
         few = len(self.every.after) < _FIELDS_FOR_WEIGHTS
-        if solution.scheme.substeps > 1 or few or self.clock.is_over:
+        other = solution.scheme.substeps > 1 or solution.source is not None
+        if other or few or self.clock.is_over:
             return solution
         schemes = cuts(solution.scheme, self.shape)
         tried = [solution, *(self.in_scheme(solution, scheme) for scheme in schemes)]
@@ -160,15 +169,50 @@ class EquationFit:
             return solution
         return replace(solution, weights=weights, error=error)
 
-    def _equation(self, terms: Terms, scheme: Scheme) -> Equation:
-        return Equation(self.shape, self.channels, terms, scheme, self.pairs.after)
+    def _equation(self, terms: Terms, scheme: Scheme, source: Tensor | None = None) -> Equation:
+        return Equation(self.shape, self.channels, terms, scheme, self.pairs.after, source)
 
     def in_scheme(self, solution: Solution, scheme: Scheme) -> Solution:
         """Return a solution's coefficients in another scheme."""
-        return self._rated(self._equation(solution.terms, scheme), self.pairs, solution.values)
+        equation = self._equation(solution.terms, scheme, solution.source)
+        return self._rated(equation, self.pairs, solution.values)
+
+    def standing(self, solution: Solution) -> float:
+        """Return the part of what is left that is the same at all times."""
+        equation = self._equation(solution.terms, solution.scheme, solution.source)
+        mean, squares = self._standing(equation, self.pairs, solution.values)
+        return float(mean.square().sum()) * len(self.pairs.after) / max(squares, 1e-300)
+
+    def _standing(self, equation: Equation, pairs: Pairs, values: Tensor) -> tuple[Tensor, float]:
+        """Return what is left at all times, ``(channels, *shape)``, and the squares of all."""
+        n = len(pairs.after)
+        total = torch.zeros_like(pairs.before[0])
+        energy, squares = torch.zeros_like(total.real), 0.0
+        for some in pairs.chunks(8, CHUNK):
+            left = some.after - equation.stepped(some.before, values)
+            squares += float(left.square().sum())
+            waves = equation.forward(left)
+            total += waves.sum(0)
+            energy += waves.abs().square().sum(0)
+        mean = total / n
+        scatter = (energy / n - mean.abs().square()).clamp(min=0) / max(1, n - 1)
+        return equation.back(torch.where(mean.abs().square() > _TOLD * scatter, mean, 0.0)), squares
+
+    def _with_source(self, equation: Equation, pairs: Pairs, values: Tensor) -> Solution:
+        """Return a solution with the source that leaves nothing at all times."""
+        assert equation.source is not None
+        mean, squares = self._standing(equation, pairs, values)
+        _, first, *_ = phi(equation.exponents(values[:, : len(equation.terms.linear)]))
+        source = equation.source + equation.forward(mean) / first
+        left = squares - len(pairs.after) * float(mean.square().sum())
+        left = max(left, 0.0) / pairs.after.numel()
+        error = math.sqrt(left) / self.size if math.isfinite(squares) else math.inf
+        return Solution(equation.terms, equation.scheme, values, error, source=source)
 
     def _rated(self, equation: Equation, pairs: Pairs, values: Tensor) -> Solution:
         values = values * self.moves[:, None]
+        if equation.source is not None:
+            return self._with_source(equation, pairs, values)
         error = self._error(equation, pairs, values)
         return Solution(equation.terms, equation.scheme, values, error)
 
@@ -212,6 +256,8 @@ class EquationFit:
             better, damping = self._improved(equation, pairs, best, normal, damping)
             part = better.error / max(best.error, 1e-300)
             best = better if part < 1 else best
+            if best.source is not None:
+                equation = self._equation(best.terms, best.scheme, best.source)
             if known is None and part > _GAIN:
                 break
             if part > _SLOW or not normal.columns:

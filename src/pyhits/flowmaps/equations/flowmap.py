@@ -57,6 +57,8 @@ class EquationMap(FlowMap):
         each wavenumber: what made the data may have integrated in another way.
     kinds, odd : sequences, optional
         As :class:`~pyhits.flowmaps.equations.edges.Edges` has them; by default all axes are rings.
+    sourced : bool
+        Whether something drives the fields that is the same at all times, a field of its own.
     """
 
     schema: ClassVar[Schema] = Record(
@@ -74,6 +76,7 @@ class EquationMap(FlowMap):
         {
             "kinds": Many(Text(choices=KINDS), 1, 3),
             "odd": Many(Many(Flag(), 1, 10_000), 1, 3),
+            "sourced": Flag(),
         },
     )
 
@@ -81,6 +84,7 @@ class EquationMap(FlowMap):
     coefficients: Tensor
     weights: Tensor
     level: Tensor
+    source: Tensor
 
     def __init__(
         self,
@@ -98,6 +102,7 @@ class EquationMap(FlowMap):
         weighted: bool = False,
         kinds: Sequence[str] | None = None,
         odd: Sequence[Sequence[bool]] | None = None,
+        sourced: bool = False,
     ) -> None:
         super().__init__(dimension)
         self.shape, self.channels = tuple(shape), channels
@@ -110,12 +115,16 @@ class EquationMap(FlowMap):
             tuple((tuple(p["operator"]), tuple(p["factors"])) for p in products),
         )
         self.scheme, self.weighted = Scheme(substeps, order, dealiased, kept, seen), weighted
+        self.sourced = sourced
         self._check()
         self.register_buffer("linear_coefficients", torch.zeros(channels, len(linear)))
         self.register_buffer("coefficients", torch.zeros(channels, len(products)))
         if weighted:
             n, transform = _N_WEIGHTS[order], half_shape(_periodic(self.kinds, shape))
             self.register_buffer("weights", torch.zeros(n, channels, *transform, 2))
+        if sourced:
+            transform = half_shape(_periodic(self.kinds, shape))
+            self.register_buffer("source", torch.zeros(channels, *transform, 2))
         if self.kinds != rings.kinds:
             self.register_buffer("level", torch.zeros(channels))
         self._ready: tuple[Edges, Equation, ExponentialSteps, Slopes] | None = None
@@ -128,6 +137,7 @@ class EquationMap(FlowMap):
         scheme: Scheme,
         values: Tensor,
         weights: Tensor | None = None,
+        source: Tensor | None = None,
     ) -> EquationMap:
         """Return a map, float64.
 
@@ -136,14 +146,18 @@ class EquationMap(FlowMap):
         edges, terms, scheme
         values : Tensor, shape (channels, n_linear + n_products)
         weights : Tensor, complex, shape (n_weights, channels, *transform), optional
+        source : Tensor, complex, shape (channels, *transform), optional
         """
         config = _config(edges, terms, scheme) | {"weighted": weights is not None}
+        config |= {"sourced": True} if source is not None else {}
         made = cls(math.prod(edges.shape) * len(edges.level), **config).double()
         n_linear = len(terms.linear)
         made.linear_coefficients.copy_(values[:, :n_linear])
         made.coefficients.copy_(values[:, n_linear:])
         if weights is not None:
             made.weights.copy_(torch.view_as_real(weights))
+        if source is not None:
+            made.source.copy_(torch.view_as_real(source.resolve_conj()))
         if not edges.are_rings:
             made.level.copy_(edges.level)
         return made
@@ -157,7 +171,8 @@ class EquationMap(FlowMap):
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         own = _config(self.edges, self.terms, self.scheme)
-        return super().config() | own | {"weighted": self.weighted}
+        sourced = {"sourced": True} if self.sourced else {}
+        return super().config() | own | {"weighted": self.weighted} | sourced
 
     @classmethod
     def n_stored(cls, config: dict[str, Any]) -> int:
@@ -168,7 +183,9 @@ class EquationMap(FlowMap):
         if config["weighted"]:
             shape = config["shape"] if kinds is None else _periodic(kinds, config["shape"])
             weights = 2 * _N_WEIGHTS.get(config["order"], 0) * math.prod(half_shape(shape))
-        return int(config["channels"] * (terms + weights + (kinds is not None)))
+        shape = config["shape"] if kinds is None else _periodic(kinds, config["shape"])
+        source = 2 * math.prod(half_shape(shape)) if config.get("sourced") else 0
+        return int(config["channels"] * (terms + weights + source + (kinds is not None)))
 
     def _check(self) -> None:
         """Raise a ValueError where parts do not fit together."""
@@ -231,7 +248,8 @@ class EquationMap(FlowMap):
         """Return what does not change between steps, made anew where coefficients have."""
         if self._ready is None:
             own, edges = self.linear_coefficients, self.edges
-            equation = Equation(edges.periodic, self.channels, self.terms, self.scheme, own)
+            source = torch.view_as_complex(self.source) if self.sourced else None
+            equation = Equation(edges.periodic, self.channels, self.terms, self.scheme, own, source)
             weights = torch.view_as_complex(self.weights) if self.weighted else None
             steps = equation.steps(own, weights)
             self._ready = (edges, equation, steps, equation.slopes(self.coefficients))

@@ -36,6 +36,10 @@ _FINE, _PATIENCE = 1e-5, 2
 #: Transforms of an evaluation, about, by the kind of terms.
 _TRANSFORMS = {"fluxes": 2, "derivatives": 4, "shifts": 4, "stream": 5}
 
+#: Part of what an equation leaves that is the same at all times, from which on a source is tried,
+#: and fields without which this is chance.
+_STANDING, _TIMES = 0.1, 12
+
 #: Rollouts' error from which on forecasts are lost.
 _LOST = 0.5
 
@@ -64,6 +68,8 @@ class EquationForm(Form):
         Whether the scheme's weights are learned.
     known : bool
         Whether it takes the terms that the finest scale has come to.
+    sourced : bool
+        Whether something drives the fields that is the same at all times.
     error : float
         Of one step, as a part of the changes; 0 where it is not known yet.
     """
@@ -77,6 +83,7 @@ class EquationForm(Form):
     dealiased: str = "factors"
     weighted: bool = False
     known: bool = False
+    sourced: bool = False
     error: float = field(default=0.0, compare=False)
 
     @classmethod
@@ -178,7 +185,7 @@ class EquationForm(Form):
         before = found()
         assert isinstance(before, EquationMap)
         fit = _fit(data)
-        plain = fit.refined(before.terms, before.scheme, before.values)
+        plain = fit.refined(before.terms, before.scheme, before.values, _source(before))
         learned = fit.weighted(plain) if self.weighted else plain
         best = learned if self.weighted else plain
         if best.error > _WORSE * self.error and not self.known:
@@ -201,17 +208,24 @@ class EquationForm(Form):
             if self.known and finer is not None and isinstance(finer.flow_map, EquationMap):
                 finest = finer.flow_map
                 scheme = replace(finest.scheme, substeps=self.substeps)
-                plain = fit.refined(finest.terms, scheme, finer.steps * finest.values)
+                source = _source(finest)
+                source = source if source is None else finer.steps * source
+                plain = fit.refined(finest.terms, scheme, finer.steps * finest.values, source)
                 return plain, fit.weighted(plain)
             terms = library(grid.n_axes, grid.n_channels, self.degree, self.reach, kind=self.terms)
             terms = _edges(data).allowed(terms)
-            plain = fit.solve(
-                terms, Scheme(self.substeps, self.order, self.dealiased, seen=fit.every.seen)
-            )
+            scheme = Scheme(self.substeps, self.order, self.dealiased, seen=fit.every.seen)
+            plain = fit.solve(terms, scheme, sourced=self.sourced)
             return plain, fit.weighted(plain)
 
         made: tuple[Solution, Solution] = data.once(replace(self, weighted=False), make)
         return made
+
+
+def _source(flow_map: EquationMap) -> Tensor | None:
+    if not flow_map.sourced:
+        return None
+    return torch.view_as_complex(flow_map.source.double())
 
 
 def _edges(data: Increments) -> Edges:
@@ -253,6 +267,14 @@ def _is_rough(data: Increments) -> bool:
     energy = torch.fft.rfftn(few, dim=tuple(range(2, 2 + grid.n_axes))).abs().square().mean((0, 1))
     high = energy.movedim(-1, 0)[half_shape(edges.periodic)[-1] // 2 :].sum()
     return bool(high > _ROUGH * energy.sum())
+
+
+def _driven(best: EquationForm, data: Increments) -> EquationForm | None:
+    """Return the form with a source, where much of what it leaves is the same at all times."""
+    if best.sourced or len(_fit(data).pairs.after) < _TIMES:
+        return None
+    found, _ = best._solutions(data)
+    return replace(best, sourced=True) if _fit(data).standing(found) > _STANDING else None
 
 
 def _other_scheme(best: EquationForm, _: Increments) -> EquationForm | None:
@@ -302,6 +324,6 @@ def _all_dealiased(best: EquationForm, _: Increments) -> EquationForm | None:
 
 #: Changes of the best form so far, in the order in which they are tried.
 _CHANGES = (
-    _other_scheme, _without_aliases, _stream, _cubic, _finer, _products, _wider, _all_dealiased,
-    _finer, _cubic,
+    _driven, _other_scheme, _without_aliases, _stream, _cubic, _finer, _products, _wider,
+    _all_dealiased, _finer, _cubic,
 )  # fmt: skip

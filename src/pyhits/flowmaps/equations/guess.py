@@ -38,8 +38,12 @@ def guesses(
     n_axes = len(equation.shape)
     changes = points.at(pairs.after - equation.back(before), n_axes)
     middle = middle_columns(equation, pairs, points, clock)
+    if equation.source is not None:
+        changes = changes - changes.mean(0)
     plain = [least_squares(columns.T, changes[:, c].flatten()) for c, columns in enumerate(middle)]
     found = [torch.stack(plain)]
+    if equation.source is not None:
+        return found
     fitted = [_logarithms(equation, before[:, c], after[:, c]) for c in range(equation.channels)]
     exponents = [None if own is None else equation.exponents(own[None])[0] for own in fitted]
     known = [one for one in exponents if one is not None]

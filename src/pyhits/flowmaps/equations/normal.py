@@ -73,6 +73,8 @@ class Normal:
                 made = approximate_columns(equation, some, exponents, points, clock)
                 for columns, moving in zip(made, moves.tolist(), strict=True):
                     columns.mul_(float(moving))
+            if equation.source is not None:
+                made = [_less_means(own, len(some.after)) for own in made]
             for k, own in enumerate(made):
                 which = slice(0, n) if exact else slice(k * each, (k + 1) * each)
                 matrix[which, which] += own @ own.T
@@ -112,9 +114,18 @@ def _columns_each(equation: Equation, n: int, points: Points) -> int:
 
 
 def _missed(equation: Equation, pairs: Pairs, values: Tensor, points: Points) -> Tensor:
-    """Return what is left of the fields one step later, ``(n, channels, n_points)``."""
-    left = pairs.after - equation.stepped(pairs.before, values)
-    return points.at(left, len(equation.shape))
+    """Return what is left of the fields one step later, ``(n, channels, n_points)``.
+
+    What is the same at all times is the source's, and is left out where there is one.
+    """
+    left = points.at(pairs.after - equation.stepped(pairs.before, values), len(equation.shape))
+    return left if equation.source is None else left - left.mean(0)
+
+
+def _less_means(columns: Tensor, n: int) -> Tensor:
+    """Return columns of ``n`` fields less their means at each point."""
+    each = columns.view(len(columns), n, -1)
+    return (each - each.mean(1, keepdim=True)).flatten(1)
 
 
 def _of(missed: Tensor, k: int, *, exact: bool) -> Tensor:

@@ -34,6 +34,8 @@ class Slopes:
         Returns what an operator multiplies coefficients by, ``(*transform)``.
     before, after : Tensor, optional
         What factors and sums are multiplied by, against aliases, ``(*transform)``.
+    source : Tensor, optional
+        What is added at all times, ``(channels, *transform)``.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class Slopes:
         operator: Callable[[Operator], Tensor],
         before: Tensor | None = None,
         after: Tensor | None = None,
+        source: Tensor | None = None,
     ) -> None:
+        self._source = source
         self.shape, self.terms = tuple(shape), terms
         self._axes = tuple(range(-len(self.shape), 0))
         self._coefficients, self._operator = coefficients.detach(), operator
@@ -64,7 +68,7 @@ class Slopes:
             total[:, to].addcmul_(v[:, source], operator)
         if self._constant is not None:
             total.flatten(2)[..., 0] += self._constant
-        return total
+        return total if self._source is None else total.add_(self._source)
 
     def _cut(self, operator: Operator, low_pass: Tensor | None) -> Tensor | None:
         """Return the multiplier of an operator and a low pass; None where it changes nothing."""

@@ -24,6 +24,8 @@ class Solution:
     error : float
         Root mean square of what is left, as a part of that of the changes.
     weights : Tensor, complex, shape (n_weights, channels, *transform), optional
+    source : Tensor, complex, shape (channels, *transform), optional
+        What drives the fields at all times, by place.
     """
 
     terms: Terms
@@ -31,7 +33,10 @@ class Solution:
     values: Tensor
     error: float
     weights: Tensor | None = None
+    source: Tensor | None = None
 
     def flow_map(self, edges: Edges) -> EquationMap:
         """Return the flow map, float64."""
-        return EquationMap.of(edges, self.terms, self.scheme, self.values, self.weights)
+        return EquationMap.of(
+            edges, self.terms, self.scheme, self.values, self.weights, self.source
+        )
