@@ -59,7 +59,12 @@ html_title = f"PyHiTS {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+#: Where the site will stand, without a slash at its end; versions are listed in switcher.json there.
+SITE = os.environ.get("PYHITS_SITE", "")
 html_theme_options = {
+    "switcher": {"json_url": f"{SITE}/_static/switcher.json", "version_match": release},
+    "check_switcher": False,
+    "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
     "header_links_before_dropdown": 6,
     "show_prev_next": True,
     "navigation_with_keys": False,

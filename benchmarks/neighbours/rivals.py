@@ -36,9 +36,11 @@ def pyhits(problem: Problem, setting: Mapping[str, Any]) -> Forecast:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if len(past) == 1:
-                return np.asarray(model.forecast(past, n, on_divergence="return"))[0, 1:]
-            rows = pyhits.Trajectories(past, problem.dt, grid=grid)
-            return np.asarray(model.forecast_from(rows, n, on_divergence="return"))[-n:]
+                ahead = model.forecast(past, n, on_divergence="return")
+            else:
+                rows = pyhits.Trajectories(past, problem.dt, grid=grid)
+                ahead = model.forecast_from(rows, n, on_divergence="return")
+            return np.asarray(ahead).reshape(-1, past.shape[1])[-n:]
 
     return forecast
 

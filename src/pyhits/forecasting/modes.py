@@ -84,7 +84,7 @@ class Modes:
         if not some:
             raise ArgumentError(f"There are {len(self)} modes, none of them numbered {numbers}.")
         shapes = [np.stack([self.shapes[k].real, self.shapes[k].imag]) for k in some]
-        titles = [f"{k}: {self.frequencies[k]:.3g}" for k in some]
+        titles = [f"mode {k}, frequency {self.frequencies[k]:.3g}" for k in some]
         return plots.mode_shapes(shapes, titles, self.feature_names, self.grid, ax=ax)
 
 
