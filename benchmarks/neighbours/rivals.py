@@ -131,12 +131,13 @@ def pydmd(problem: Problem, setting: Mapping[str, Any]) -> Forecast:
     after = np.concatenate([part[:, 1:] for part in parts], axis=1)
     model = DMD(svd_rank=setting.get("rank", 0), exact=True)
     model.fit(before, after)
+    operator = model.predict(np.eye(len(before), dtype=complex))
 
     def forecast(past: np.ndarray, n: int) -> np.ndarray:
         state = stacked(past[-delays:])
         rows = np.empty((n, past.shape[1]))
         for k in range(n):
-            state = model.predict(state)
+            state = operator @ state
             rows[k] = state.real.reshape(past.shape[1], delays)[:, -1]
         return rows * scale + mean
 
@@ -149,20 +150,21 @@ def reservoirpy(problem: Problem, setting: Mapping[str, Any]) -> Forecast:
 
     mean, scale = np.concatenate(problem.train).mean(axis=0), problem.spread
     reservoir = Reservoir(
-        setting.get("units", 100), lr=setting.get("lr", 0.3), sr=setting.get("sr", 1.25), seed=1
-    )
+        setting.get("units", 100), lr=setting.get("lr", 0.3), sr=setting.get("sr", 1.25),
+        input_scaling=setting.get("scaling", 1.0), seed=1,
+    )  # fmt: skip
     model = reservoir >> Ridge(ridge=setting.get("ridge", 1e-8))
     rows = [(r - mean) / scale for r in problem.train]
     model.fit([r[:-1] for r in rows], [r[1:] for r in rows], warmup=min(50, len(rows[0]) // 4))
 
     def forecast(past: np.ndarray, n: int) -> np.ndarray:
         model.reset()
-        state = model.run((past - mean) / scale)[-1:]
+        for row in (past - mean) / scale:
+            state = model.step(row)
         ahead = np.empty((n, past.shape[1]))
         for k in range(n):
-            ahead[k] = state[0]
-            if k + 1 < n:
-                state = np.clip(model.run(state)[-1:], -_FAR, _FAR)
+            ahead[k] = state
+            state = np.clip(model.step(state), -_FAR, _FAR)
         return ahead * scale + mean
 
     return forecast
@@ -263,10 +265,10 @@ def settings(name: str, problem: Problem) -> list[dict[str, Any]]:
         return [{}] + [{"delays": d, "rank": r} for d in delays for r in (0, -1)]
     if name == "reservoirpy":
         return [{}] + [
-            {"units": 500, "lr": lr, "sr": sr, "ridge": ridge}
+            {"units": 500, "lr": lr, "sr": sr, "ridge": ridge, "scaling": scaling}
             for lr in (0.3, 1.0)
-            for sr in (0.5, 1.0)
-            for ridge in (1e-8, 1e-4)
+            for sr, scaling in ((0.5, 0.3), (0.9, 0.1), (0.9, 0.3))
+            for ridge in (1e-8, 1e-5)
         ]
     if name == "darts" and problem.season:
         return [
