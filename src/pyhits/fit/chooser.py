@@ -43,6 +43,9 @@ _FIRST_STEPS = 4
 #: Numbers in the states that one coupling is compared on, at most.
 _MOST_NUMBERS = 1 << 26
 
+#: Errors whose ratio is no larger are the same.
+_SAME = 1 + 1e-6
+
 #: What may be given away in mean squared error, over shortened rollouts, for fewer that diverge.
 _STEADY = 2.0
 
@@ -152,7 +155,7 @@ class Chooser:
         Far beyond the time that a chaotic motion can be predicted for, every good forecast has
         twice the error of the mean, which a coarse step alone comes close to.
         """
-        whole = selection = select(sizes, self._measure)
+        whole = selection = _without_idle(select(sizes, self._measure))
         while selection.error > _LOST:
             n_steps = self._compared.n_steps // 2
             if n_steps < _SHORTEST:
@@ -295,6 +298,17 @@ class Chooser:
         )
         self._tried.append(candidate)
         return candidate
+
+
+def _without_idle(selection: Selection) -> Selection:
+    """Return the finest scale alone where others with it neither err less nor save work."""
+    known = {c.step_sizes: c for c in selection.path}
+    chosen, alone = known[selection.step_sizes], known.get(selection.step_sizes[:1])
+    if alone is None or alone.error > _SAME * chosen.error:
+        return selection
+    if alone.multiply_adds > chosen.multiply_adds:
+        return selection
+    return replace(selection, step_sizes=alone.step_sizes, error=alone.error)
 
 
 def validation_stretches(
