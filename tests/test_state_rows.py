@@ -157,3 +157,14 @@ def test_what_grows_by_factors_is_forecast_so(tmp_path: Path) -> None:
     assert np.sqrt(np.mean(np.square(ahead / rows[120:] - 1))) < 0.08
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
     np.testing.assert_array_equal(again.forecast_from(rows[:120], 24)[1:], ahead)
+
+
+def test_two_rows_step_clean_recordings_more_exactly() -> None:
+    """A polynomial of two rows has the order of a two-step method."""
+    whole = pyhits.systems.get("lorenz").simulate(1, n_steps=700, dt=0.015, random_state=1)
+    train, held = whole.split_time(0.2, overlap=2)
+    found = choose_rows(train, held, 2)
+    assert (found.n_rows, found.lag) == (2, 1)
+    assert found.score < 0.1 * found.scores[1, 1]
+    assert "more exactly" in found.note()
+    assert choose_rows(train, held, 2, worth=FROM_STATES).n_rows == 1

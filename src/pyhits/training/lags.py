@@ -66,14 +66,20 @@ class Worth(NamedTuple):
         Error of one row up to which it is good enough.
     share : float
         Part of that error which several rows must reach.
+    finer : float
+        Part which two must reach where one is good enough, and not exact.
     """
 
     least: float
     share: float
+    finer: float = 0.0
 
 
 #: Of a recording, which forecasts go on from; and where forecasts start from states.
-FROM_RECORDINGS, FROM_STATES = Worth(_GOOD, 0.8), Worth(0.1, 0.3)
+FROM_RECORDINGS, FROM_STATES = Worth(_GOOD, 0.8, 0.1), Worth(0.1, 0.3)
+
+#: Error of one row from which on two may be finer, and rows of a recording that this takes.
+_NEARLY_EXACT, _MANY_ROWS = 1e-7, 500
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,12 @@ class StateRows:
             least = f", {best:.2g} with more" if len(self.scores) > 1 else ""
             return f"A state is one row (error of rollouts {one:.2g}{least})."
         apart = f", {self.lag} apart" if self.lag > 1 else ""
+        if one < _GOOD:
+            return (
+                f"A state is {self.n_rows} rows, from which the next follows more exactly (errors "
+                f"of rollouts {own:.2g}, {one:.2g} with one). Forecasts start from {self.history} "
+                "rows; encoder=[] does without."
+            )
         return (
             f"A state is {self.n_rows} rows{apart}, as one does not show all that the next depends "
             f"on (errors of rollouts {own:.2g}, {one:.2g} with one). Forecasts start from "
@@ -186,6 +198,8 @@ def choose_rows(
             if clock.is_over:
                 break
             errors[rows] = _polynomials(data.windows(*rows), rollouts)
+    elif _may_be_finer(float(errors[1, 1].mean()), worth, train, history):
+        errors[2, 1] = _polynomials(data.windows(2, 1), rollouts)
     ranked = sorted(errors, key=lambda rows: float(errors[rows].mean()))
     for rows in dict.fromkeys([(1, 1), *ranked[:_FINALISTS]]):
         if len(errors) == 1 or clock.is_over or errors[rows].mean() < _GOOD:
@@ -193,6 +207,15 @@ def choose_rows(
         errors[rows] = _least([errors[rows], *_kernels(data, rollouts, *rows)])
     scores = {rows: float(own.mean()) for rows, own in errors.items()}
     return StateRows(*_chosen(errors, rollouts.independent, worth, period), scores)
+
+
+def _may_be_finer(one: float, worth: Worth, train: Trajectories, history: int) -> bool:
+    """Whether two rows may give steps of higher order than one, whose error is good.
+
+    A step of a polynomial in two rows has the order of a two-step method; chaos makes much of it.
+    """
+    is_long = train.n_features > 1 and int(train.lengths.max()) >= _MANY_ROWS
+    return worth.finer > 0 and history > 1 and one > _NEARLY_EXACT and is_long
 
 
 def _units(
@@ -287,6 +310,8 @@ def _chosen(
     best = min(errors, key=lambda rows: float(errors[rows].mean()))
     least = float(errors[best].mean())
     one = float(errors[1, 1].mean())
+    if one < worth.least and best == (2, 1) and least <= worth.finer * one:
+        return best
     if one < worth.least or least > worth.share * one or least > _NOTHING:
         return 1, 1
     adjacent = [rows for rows in errors if rows[1] == 1 and rows[0] > 1]
