@@ -81,15 +81,7 @@ def _compare(train: np.ndarray, truth: np.ndarray, n_few: int) -> list[Record]:
     """Return the rows of one number of outputs; the first number's have bars."""
     n_outputs = truth.shape[1] - 1
     times = np.linspace(0, HORIZON, n_outputs + 1)
-    model = pyhits.HiTS(
-        [n_outputs],
-        flow_map=pyhits.Auto(dense=n_outputs, polynomial_degree=9),
-        training=pyhits.Training(early_bias=20.0, max_steps=1),
-        n_jobs=1,
-        random_state=0,
-        verbose=False,
-    )
-    model.fit(encode(train), dt=times[1])
+    model = fitted(train, times[1])
     starts = np.ascontiguousarray(truth[:, 0])
     prepared = model.prepared()
 
@@ -102,7 +94,7 @@ def _compare(train: np.ndarray, truth: np.ndarray, n_few: int) -> list[Record]:
     described = model.history_[n_outputs].flow_map
     notes = {"PyHiTS": f"{described}, fitted in {model.seconds_:.1f} s; mean of {_CALLS} calls"}
     shares = {"PyHiTS": float(_CALLS)}
-    stacked = {"odeint, banded": _stacked_odeint} | {
+    stacked = {"odeint, banded": stacked_odeint} | {
         f"{m}, sparse": partial(_stacked_ivp, m) for m in ("BDF", "Radau")
     }
     one_by_one = {"odeint": _odeint} | {m: partial(_ivp, m) for m in ("LSODA", "BDF", "Radau")}
@@ -143,6 +135,20 @@ def _compare(train: np.ndarray, truth: np.ndarray, n_few: int) -> list[Record]:
     together = Record(NAME, "PyHiTS against stacked, banded", mine.seconds, threads=1)
     together.against(rows["SciPy stacked odeint, banded"], 100.0)
     return [*rows.values(), speed.against(best, 100.0), together, accuracy]
+
+
+def fitted(train: np.ndarray, dt: float) -> pyhits.HiTS:
+    """Return the model of species ``(n, n_outputs + 1, 3)``: one dense polynomial."""
+    n_outputs = train.shape[1] - 1
+    model = pyhits.HiTS(
+        [n_outputs],
+        flow_map=pyhits.Auto(dense=n_outputs, polynomial_degree=9),
+        training=pyhits.Training(early_bias=20.0, max_steps=1),
+        n_jobs=1,
+        random_state=0,
+        verbose=False,
+    )
+    return model.fit(encode(train), dt=dt)
 
 
 def training_states(n: int, seed: int = 1) -> np.ndarray:
@@ -230,7 +236,8 @@ def _banded(t: float, states: np.ndarray) -> np.ndarray:
     return diagonals
 
 
-def _stacked_odeint(starts: np.ndarray, times: np.ndarray, rtol: float) -> np.ndarray:
+def stacked_odeint(starts: np.ndarray, times: np.ndarray, rtol: float) -> np.ndarray:
+    """Solve all states as one banded system."""
     atol = rtol * np.tile(_ABSOLUTE, len(starts))
     states = odeint(
         _stacked_rhs, starts.ravel(), times, Dfun=_banded, ml=2, mu=2, tfirst=True,

@@ -194,7 +194,8 @@ class Coordinates:
         initial_states : array, DataFrame, Trajectories or Starts
             As :meth:`pyhits.HiTS.forecast` takes them.
         """
-        times = known = None
+        times = None
+        known: Sequence[np.ndarray] | np.ndarray | None = None
         if isinstance(initial_states, Trajectories):
             states, inputs = self.split(self.recorded(initial_states, inputs=False))
             rows = self.state_rows if inputs is None else self.history
@@ -208,7 +209,7 @@ class Coordinates:
             initial_states = self.rows(initial_states)
         found, single = as_states(initial_states, self.feature_names, self.state_rows)
         if known is None:
-            known = list(found if self.state_rows > 1 else found[:, None])
+            known = found if self.state_rows > 1 else found[:, None]
         return InitialStates(found, times, single, known)
 
     def endings(self, data: Trajectories) -> Starts:

@@ -50,7 +50,7 @@ class InitialStates(NamedTuple):
     states: np.ndarray
     times: np.ndarray | None
     single: bool
-    known: Sequence[np.ndarray]
+    known: Sequence[np.ndarray] | np.ndarray
 
 
 def as_states(

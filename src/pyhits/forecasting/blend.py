@@ -68,7 +68,7 @@ class Blend(Stored):
     def blended(
         self,
         states: np.ndarray,
-        known: Sequence[np.ndarray],
+        known: Sequence[np.ndarray] | np.ndarray,
         positions: np.ndarray,
         baselines: RecordingBaselines,
         limits: tuple[np.ndarray, np.ndarray] | None = None,
