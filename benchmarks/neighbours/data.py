@@ -76,7 +76,8 @@ class Problem:
         if len(self.train) >= 5:
             kept = -(-4 * len(self.train) // 5)
             held, first = self.train[kept:], self.train[:kept]
-            starts = [(rows[:1], rows[1 : steps + 1]) for rows in held]
+            given = [min(len(self.pasts[0]), len(rows) // 2) for rows in held]
+            starts = [(rows[:k], rows[k : k + steps]) for k, rows in zip(given, held, strict=True)]
         else:
             cut = [max(len(rows) * 4 // 5, len(rows) - 4 * steps) for rows in self.train]
             cut = [min(k, len(rows) - steps) for k, rows in zip(cut, self.train, strict=True)]
