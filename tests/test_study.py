@@ -63,7 +63,7 @@ def study(
 
 @pytest.fixture(scope="module")
 def made(study: Study, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Result], Path]:
-    out = tmp_path_factory.mktemp("out") / "deep" / "er"
+    out = tmp_path_factory.mktemp("out") / "er"
     return reproduce("all", study, out), out
 
 

@@ -403,7 +403,7 @@ def test_a_killed_training_continues_to_the_same_model(
 
 def test_finished_scales_are_not_trained_again(tmp_path: Path) -> None:
     data = circles(20, 60)
-    folder = CheckpointFolder(tmp_path / "new" / "folder", "key")
+    folder = CheckpointFolder(tmp_path / "new", "key")
     first = train_scales(jobs(data, [1, 2]), n_jobs=1, folder=folder)
     stamps = {p.name: p.stat().st_mtime_ns for p in folder.path.glob("scale-*")}
     assert len(stamps) == 2

@@ -199,6 +199,8 @@ class FormSearch:
         except TimeIsUpError:
             self.clock.cut("the search for closed forms")
             return False
+        except torch.linalg.LinAlgError:
+            return False  # normal equations that nothing can be made of
         # What cannot be solved for in one of the comparisons is lost there.
         n = len(self.comparisons)
         scores = {one: (sum(own) + LOST * (n - len(own))) / n for one, own in errors.items()}

@@ -305,14 +305,18 @@ class EquationFit:
             moves=self.moves, clock=self.clock,
         )  # fmt: skip
         matrix, scale = normal.scaled()
+        n_terms, n_linear = solution.values.shape[1], len(equation.terms.linear)
+        kept, dropped = list(range(n_terms)), 0.0
+        if not bool(matrix.isfinite().all()):
+            return kept[:n_linear], [t - n_linear for t in kept[n_linear:]]
         inverse = torch.linalg.pinv(matrix, hermitian=True)
         x = torch.where(scale.isfinite(), solution.values.flatten() * scale, 0.0)
         error = max(solution.error, _ROUNDING)
         square = normal.n_rows * (error * self.size) ** 2
-        n_terms, n_linear = solution.values.shape[1], len(equation.terms.linear)
-        kept, dropped = list(range(n_terms)), 0.0
         while len(kept) > 1:
             self.clock.check()
+            if not bool(inverse.isfinite().all() and x.isfinite().all()):
+                break  # terms that nothing tells apart: all of them stay
             which = torch.tensor(kept)[:, None] + n_terms * torch.arange(self.channels)
             costs = _costs(inverse, x, which)
             least = int(costs.argmin())
