@@ -199,7 +199,7 @@ class FormSearch:
         except TimeIsUpError:
             self.clock.cut("the search for closed forms")
             return False
-        except torch.linalg.LinAlgError:
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             return False  # normal equations that nothing can be made of
         # What cannot be solved for in one of the comparisons is lost there.
         n = len(self.comparisons)
