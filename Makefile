@@ -6,11 +6,12 @@ PYTHON ?= python3.11
 VENV ?= .venv
 PIP_FLAGS ?=
 BIN = $(VENV)/bin
+CORE = $(VENV)/.core
 READY = $(VENV)/.installed
 
 .PHONY: demo test docs lint format types bench clean
 
-demo: $(READY)
+demo: $(CORE)
 	$(BIN)/pyhits demo --out demo
 
 test: $(READY)
@@ -37,9 +38,14 @@ bench: $(READY)
 	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt --editable ".[bench]"
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
-$(READY): pyproject.toml constraints.txt
+# The demonstration needs PyHiTS alone; all else also its files, tests and styles.
+$(CORE): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt --editable .
+	touch $(CORE)
+
+$(READY): $(CORE)
 	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt --editable ".[dev]"
 	touch $(READY)
 
