@@ -34,15 +34,16 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from scipy.signal import savgol_filter
 
 import pyhits
-from benchmarks import chaos
+from benchmarks import chaos, signals
+from benchmarks.chaos_fields import kuramoto_sivashinsky
 from pyhits.baselines.simple import BASELINES
 from pyhits.noise import denoise
-from pyhits.paper.sequences.ks import Solver
 from pyhits.training.recipe import FEW_ROWS
 
 #: Rows of a forecast, of a short recording, and those of the short and long scores.
@@ -112,36 +113,15 @@ class Pair:
 
 def lorenz(n: int, seed: int, rho: float = 28.0) -> np.ndarray:
     """Return rows 0.05 apart, after a transient of 20 time units; steps of Runge and Kutta."""
-
-    def slope(x: np.ndarray) -> np.ndarray:
-        return np.array(
-            [10 * (x[1] - x[0]), x[0] * (rho - x[2]) - x[1], x[0] * x[1] - 8 / 3 * x[2]]
-        )
-
-    x, h = np.random.default_rng(seed).standard_normal(3), 0.05 / 20
-    rows = np.empty((n, 3))
-    for k in range(-400, n):
-        for _ in range(20):
-            a = slope(x)
-            b = slope(x + h / 2 * a)
-            c = slope(x + h / 2 * b)
-            x = x + h / 6 * (a + 2 * b + 2 * c + slope(x + h * c))
-        if k >= 0:
-            rows[k] = x
-    return rows
+    start = np.random.default_rng(seed).standard_normal(3)
+    return signals.rk4(partial(signals.lorenz, rho=rho), start, 0.05, n + 401, 20)[401:]
 
 
-def fields(n: int, seed: int, length: float = 22.0, points: int = 128) -> np.ndarray:
+def fields(n: int, seed: int, length: float = 22.0) -> np.ndarray:
     """Return rows 0.025 apart of the Kuramoto-Sivashinsky equation, after a transient of 250."""
-    solver = Solver(0.025, points, length)
-    modes = np.zeros((1, solver.n_kept), complex)
-    modes[0, 1:8] = 0.05 * points * np.random.default_rng(seed).standard_normal(7)
-    rows = np.empty((n, points))
-    for k in range(-10_000, n):
-        modes = solver(modes)
-        if k >= 0:
-            rows[k] = np.fft.irfft(modes[0], points)
-    return rows
+    return kuramoto_sivashinsky(
+        n, seed, length=length, points=128, step=0.025, fine=1, transient=10_000
+    )
 
 
 @dataclass(frozen=True)

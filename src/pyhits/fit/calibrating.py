@@ -16,6 +16,7 @@ from pyhits.encoders.angle import nearest
 from pyhits.encoders.chain import links
 from pyhits.errors import DataError
 from pyhits.fit.problem import Problem
+from pyhits.fit.timing import timed
 from pyhits.fit.updating import fitted_to
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.heldout import Fold, HeldOut
@@ -38,12 +39,8 @@ M = TypeVar("M", bound=FittedModel)
 #: Level of the intervals that a note is about.
 _NOTED = 0.9
 
-#: Rollouts and their steps that say what others cost, and the part of the time that fits without
-#: each of the folds may take, where there is a time limit.
-_TIMED, _TIMED_STEPS, _FOR_FOLDS = 8, 64, 0.5
-
-#: Steps of one rollout that say whether these are affordable.
-_FIRST_STEPS = 4
+#: The part of the time that fits without each of the folds may take, where there is a time limit.
+_FOR_FOLDS = 0.5
 
 #: Parts that trajectories are held out in, one after the other, where fitting anew costs little.
 _FOLDS = 5
@@ -286,28 +283,20 @@ def _blended(
     return model.blend.blended(ahead, list(known), positions, model.recording_baselines, limits)
 
 
-def _seconds_of_state(
-    source: ForecastData, chosen: Stretches, unit: np.ndarray, history: int, clock: Clock
-) -> float:
-    begin = clock.now()
-    source.errors(chosen, calibration_steps(chosen.n_steps), unit, history)
-    return (clock.now() - begin) / (len(chosen) * chosen.n_steps)
-
-
 def _affordable(
     source: ForecastData, unit: np.ndarray, history: int, clock: Clock
 ) -> RolloutLimits:
     """Return how many rollouts there is time for, by what a few take."""
     if not clock.is_limited:
         return DEFAULT_LIMITS
-    few = calibration_stretches(source.data.offsets, history).at_most(_TIMED).cut(_TIMED_STEPS)
-    if len(few) == 0:
+    every = calibration_stretches(source.data.offsets, history)
+    if len(every) == 0:
         return DEFAULT_LIMITS
-    first = few.at_most(1).cut(_FIRST_STEPS)
-    each = _seconds_of_state(source, first, unit, history, clock)
-    if each * len(few) * few.n_steps < clock.left / _TIMED:  # or what is set up once takes long
-        each = _seconds_of_state(source, few, unit, history, clock)
-    states = int(clock.left / 2 / max(each, 1e-9))
+
+    def run(some: Stretches) -> None:
+        source.errors(some, calibration_steps(some.n_steps), unit, history)
+
+    states = int(clock.left / 2 / timed(run, every, clock).of_state)
     if states < source.data.n_rows:
         clock.cut("the rollouts that intervals rest on")
     return DEFAULT_LIMITS.within(max(states, 1))

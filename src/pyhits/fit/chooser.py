@@ -12,6 +12,7 @@ from pyhits import fused
 from pyhits.coordinates.coordinates import Encoded
 from pyhits.data.stretches import Stretches
 from pyhits.errors import InterruptedWarning, warn
+from pyhits.fit.timing import timed
 from pyhits.flowmaps import FlowMap
 from pyhits.fused.numbers import numbers_of
 from pyhits.hierarchy import Candidate, Selection, chain, cost, fastest, ranges, select
@@ -33,12 +34,8 @@ _LOST, _SHORTEST = 0.25, 16
 #: The most that a state then counts: the error of the right attractor at the wrong place.
 _MOST = 2.0
 
-#: Rollouts, and their steps, that say what a forecast costs where there is a time limit, and the
-#: part of the time that all forecasts are to be done in is one over the last number.
-_TIMED, _TIMED_STEPS, _SPARE = 8, 64, 1.5
-
-#: Steps of one rollout that say whether these are affordable.
-_FIRST_STEPS = 4
+#: The part of the time that all forecasts are to be done in is one over this number.
+_SPARE = 1.5
 
 #: Numbers in the states that one coupling is compared on, at most.
 _MOST_NUMBERS = 1 << 26
@@ -188,35 +185,22 @@ class Chooser:
             return chosen
         finest = (min(self._flow_maps),)
         n, n_steps = len(chosen), chosen.n_steps
-        few = chosen.at_most(_TIMED)
-        brief = few.cut(max(_TIMED_STEPS, finest[0]))
-        first = chosen.at_most(1).cut(max(_FIRST_STEPS, finest[0]))
-        dear = self._clock.left / _TIMED / (len(few) * brief.n_steps)
-        self._ahead(finest, first)  # what is set up once
-        if self._seconds_of_step(finest, first) > dear:
-            few, brief = first, first
-        each = self._seconds_of_step(finest, brief)
+        few = timed(lambda some: self._ahead(finest, some), chosen, self._clock, least=finest[0])
         # Couplings with the finest scale cost as much at most; all others take fewer evaluations.
         couplings = len(self._flow_maps) + 4
         # Steps of so many rollouts at once that each coupling may take.
-        steps = self._clock.left / _SPARE / couplings / max(each, 1e-9)
-        least = min(2 * _SHORTEST, brief.n_steps)
+        steps = self._clock.left / _SPARE / couplings / few.of_step
+        least = min(2 * _SHORTEST, few.chosen.n_steps)
         if steps < n_steps:
-            found = few.cut(max(int(steps), least))
+            found = chosen.at_most(len(few.chosen)).cut(max(int(steps), least))
         else:
-            found = chosen.at_most(max(len(few), int(len(few) * steps / n_steps)))
+            found = chosen.at_most(max(len(few.chosen), int(len(few.chosen) * steps / n_steps)))
         if len(found) < n or found.n_steps < n_steps:
             self._clock.cut(
                 f"the validation rollouts ({len(found)} of {n}, over {found.n_steps} of "
                 f"{n_steps} steps)"
             )
         return found
-
-    def _seconds_of_step(self, step_sizes: tuple[int, ...], chosen: Stretches) -> float:
-        """Return how long one step of all the stretches takes."""
-        begin = self._clock.now()
-        self._ahead(step_sizes, chosen)
-        return (self._clock.now() - begin) / chosen.n_steps
 
     def _best_so_far(self, sizes: list[int]) -> Selection:
         """Return the best coupling tried; the finest scale alone if none was."""

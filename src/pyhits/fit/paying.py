@@ -9,6 +9,7 @@ import numpy as np
 from pyhits.data.stretches import Stretches
 from pyhits.fit.chooser import validation_stretches
 from pyhits.fit.problem import Problem
+from pyhits.fit.timing import timed
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.maps import FittedMaps
 from pyhits.hierarchy.hierarchy import Hierarchy
@@ -33,10 +34,8 @@ _MOST_STATES = 50_000
 #: steps; and the most that a state counts.
 _LOST, _SHORTEST, _MOST = 0.25, 16, 2.0
 
-
-#: Steps of the finest scale that say what rollouts cost, and the part of the time that is left
-#: which those of one coupling may take.
-_TIMED, _PART = 4, 0.1
+#: The part of the time that is left which the rollouts of one coupling may take.
+_PART = 0.1
 
 
 class Paying:
@@ -93,11 +92,13 @@ class Paying:
     def _shorten(self, flow_maps: Mapping[int, FlowMap]) -> None:
         """Take as many rollouts, and as much of them, as there is time for."""
         finest = min(flow_maps)
-        first = self._chosen.at_most(1).cut(finest * _TIMED)
-        begin = self._clock.now()
-        self._measure(flow_maps, [finest], first)
-        each = (self._clock.now() - begin) / first.n_steps
-        states = int(_PART * self._clock.left / max(each, 1e-9))
+        few = timed(
+            lambda some: self._measure(flow_maps, [finest], some),
+            self._chosen,
+            self._clock,
+            least=finest,
+        )
+        states = int(_PART * self._clock.left / few.of_state)
         n, n_steps = len(self._chosen), self._chosen.n_steps
         if states < n * n_steps:
             self._chosen = self._chosen.at_most(max(1, states // n_steps)).cut(max(states, finest))

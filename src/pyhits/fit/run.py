@@ -63,7 +63,7 @@ def fit_stepper(
         model: TimeStepper | None = None
         try:
             told.on_fit_begin()
-            model = _fitted(posed, clock, Watched(checkpoint, told if told.several else None))
+            model = _fitted(posed, clock, Watched(checkpoint, told or None))
         finally:
             told.on_fit_end(model)
     return model

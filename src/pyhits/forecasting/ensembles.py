@@ -23,7 +23,9 @@ from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.forecast import forecast_states, warn_outside
 from pyhits.forecasting.horizon import Horizon
 from pyhits.hierarchy.divergence import Lost
+from pyhits.hierarchy.to_file import facts_of
 from pyhits.hierarchy.writers import ZarrWriter
+from pyhits.util.atomic import make_folder
 from pyhits.util.extras import need
 from pyhits.util.progress import Advance
 
@@ -156,7 +158,7 @@ class Ensemble:
                     "overwrite=True (--overwrite)."
                 )
             shutil.rmtree(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         warn_outside(model, states)
         rows = max(1, _BLOCK_BYTES // (shape[1] * shape[2] * states.dtype.itemsize))
         writer.create(rows)
@@ -174,21 +176,10 @@ class Ensemble:
         if together is not None and raising:
             shutil.rmtree(writer.part)
             raise together.error()
-        writer.finish(self._record(start_times, together))
+        own = model.coordinates
+        facts = facts_of(own.dt, own.feature_names, start_times, self.horizon.at)
+        writer.finish(facts | {"diverged": together and together._asdict()})
         return writer.open()
-
-    def _record(self, starts: np.ndarray, lost: Lost | None) -> dict[str, Any]:
-        """Return what is kept with the states."""
-        own = self.model.coordinates
-        record: dict[str, Any] = {
-            "dt": own.dt,
-            "feature_names": list(own.feature_names),
-            "start_times": float(starts[0]) if (starts == starts[0]).all() else starts.tolist(),
-            "diverged": None if lost is None else lost._asdict(),
-        }
-        if self.horizon.at is not None:
-            record["times"] = (self.horizon.at * own.dt).tolist()
-        return record
 
 
 def _in_any_order(

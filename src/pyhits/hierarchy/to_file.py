@@ -100,13 +100,7 @@ class ToFile:
     def _record(self, forecaster: Forecaster, initial_states: np.ndarray) -> dict[str, Any]:
         """Return the record of this forecast when nothing of it is written."""
         starts = np.zeros(1) if self.start_times is None else self.start_times
-        facts = {
-            "dt": self.dt,
-            "feature_names": list(self.feature_names),
-            "start_times": float(starts[0]) if (starts == starts[0]).all() else starts.tolist(),
-        }
-        if forecaster.at is not None:
-            facts["times"] = (forecaster.at * self.dt).tolist()
+        facts = facts_of(self.dt, self.feature_names, starts, forecaster.at)
         return {
             "pyhits": _FORMAT,
             **facts,
@@ -169,6 +163,30 @@ class ToFile:
                 f"Cannot write {writer.part}: {first_line(error).rstrip('.')}. {_state(record)} "
                 f"{where}; make room and call again with the same arguments to continue."
             ) from error
+
+
+def facts_of(
+    dt: float, feature_names: Sequence[str], start_times: np.ndarray, at: np.ndarray | None
+) -> dict[str, Any]:
+    """Return what is kept beside the states of a forecast.
+
+    Parameters
+    ----------
+    dt : float
+    feature_names : sequence of str
+    start_times : array, shape (n,)
+    at : array, shape (m,), or None
+        Times of the states in multiples of ``dt``; None for all steps.
+    """
+    same = bool((start_times == start_times[0]).all())
+    facts: dict[str, Any] = {
+        "dt": dt,
+        "feature_names": list(feature_names),
+        "start_times": float(start_times[0]) if same else start_times.tolist(),
+    }
+    if at is not None:
+        facts["times"] = (at * dt).tolist()
+    return facts
 
 
 def fingerprints(forecaster: Forecaster, initial_states: np.ndarray) -> dict[str, Any]:

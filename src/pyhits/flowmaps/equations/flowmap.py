@@ -119,11 +119,11 @@ class EquationMap(FlowMap):
         self._check()
         self.register_buffer("linear_coefficients", torch.zeros(channels, len(linear)))
         self.register_buffer("coefficients", torch.zeros(channels, len(products)))
+        transform = half_shape(_periodic(self.kinds, shape))
         if weighted:
-            n, transform = _N_WEIGHTS[order], half_shape(_periodic(self.kinds, shape))
+            n = _N_WEIGHTS[order]
             self.register_buffer("weights", torch.zeros(n, channels, *transform, 2))
         if sourced:
-            transform = half_shape(_periodic(self.kinds, shape))
             self.register_buffer("source", torch.zeros(channels, *transform, 2))
         if self.kinds != rings.kinds:
             self.register_buffer("level", torch.zeros(channels))
@@ -178,13 +178,10 @@ class EquationMap(FlowMap):
     def n_stored(cls, config: dict[str, Any]) -> int:
         """Return how many coefficients and weights there are."""
         terms = len(config["linear"]) + len(config["products"])
-        kinds = config.get("kinds")
-        weights = 0
-        if config["weighted"]:
-            shape = config["shape"] if kinds is None else _periodic(kinds, config["shape"])
-            weights = 2 * _N_WEIGHTS.get(config["order"], 0) * math.prod(half_shape(shape))
-        shape = config["shape"] if kinds is None else _periodic(kinds, config["shape"])
-        source = 2 * math.prod(half_shape(shape)) if config.get("sourced") else 0
+        kinds, shape = config.get("kinds"), config["shape"]
+        waves = 2 * math.prod(half_shape(shape if kinds is None else _periodic(kinds, shape)))
+        weights = waves * _N_WEIGHTS.get(config["order"], 0) if config["weighted"] else 0
+        source = waves if config.get("sourced") else 0
         return int(config["channels"] * (terms + weights + source + (kinds is not None)))
 
     def _check(self) -> None:
