@@ -388,3 +388,20 @@ def test_an_interruption_of_the_last_solution_loses_nothing(
 def test_unknown_families_name_the_closed_forms() -> None:
     with pytest.raises(ArgumentError, match="closed, polynomial, kernel, equation, best"):
         fit(rotation(30), flow_map="kernal")
+
+
+def test_polynomials_are_fitted_to_moments_that_few_windows_miss() -> None:
+    """Robertson's reaction is fast in the first row of each trajectory alone."""
+    data = pyhits.systems.get("robertson").simulate(22, n_steps=200, random_state=0)
+    model = HiTS([1], flow_map="polynomial", encoder=[], random_state=0, n_jobs=1, verbose=False)
+    found = model.fit(data[:18]).evaluate(data[18:])
+    assert found.nrmse < 0.5 * found.baselines["polynomial"].nrmse
+
+
+def test_families_take_as_many_windows_as_their_work_allows() -> None:
+    rows = np.random.default_rng(0).standard_normal((1500, 1))
+    windows = WindowSampler(rows, np.array([0, 1500]), Standardise().fit(rows), 1)
+    search = FormSearch(windows, windows)
+    assert len(search.data_of(PolynomialForm)) > 1000
+    assert len(search.data_of(KernelForm)) == 1000
+    assert search.data_of(KernelForm) is search.data_of(KernelForm)

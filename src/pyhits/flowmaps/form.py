@@ -153,6 +153,9 @@ class Form(ABC):
     #: Whether it grows so costly with the number of states that a search begins with few.
     begins_with_few: ClassVar[bool] = False
 
+    #: States that it is chosen on, and solved for in the end, at most.
+    most_states: ClassVar[tuple[int, int]] = (1_000, 2_000)
+
     #: Numbers of a state beyond which it takes part only where it is asked for by name.
     widest: ClassVar[float] = math.inf
 

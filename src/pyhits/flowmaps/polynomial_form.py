@@ -29,6 +29,9 @@ class PolynomialForm(Form):
 
     in_every_search: ClassVar[bool] = True
 
+    # Its work is linear in them, and where motion is fast but for moments, few states miss these.
+    most_states: ClassVar[tuple[int, int]] = (4_000, 20_000)
+
     penalties: ClassVar[tuple[float, ...]] = tuple(10.0**k for k in range(-15, 0, 2))
 
     @classmethod

@@ -27,9 +27,6 @@ from pyhits.training.search import FEW_WINDOWS, N_SEARCH, FormSearch, ScoredForm
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 
-#: Windows that the form chosen is solved for in the end, at most.
-_N_SOLVE = 2_000
-
 #: Part of a scale's time that its search has; the rest is for nets, and to solve for the best form.
 _FOR_SEARCH = 0.5
 
@@ -92,8 +89,9 @@ def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[Fl
             history.form = search.best["polynomial"].form.as_dict()
     else:
         history.stopped_by = "closed form"
-        first = search.data
-        data = first if clock.is_over else increments(job.train, _N_SOLVE, job.finer, clock)
+        data = first = search.data_of(type(best.form))
+        if not clock.is_over:
+            data = increments(job.train, best.form.most_states[1], job.finer, clock)
         flow_map = best.form.solve_again(data, lambda: best.form.solve(first))
         flow_map = _bounded(flow_map.to(job.torch_dtype).eval(), job)
         history.form = best.form.as_dict() | {"score": best.score}
@@ -223,13 +221,15 @@ def fit_again(
     if isinstance(inner, ScaledNet):
         base = None
         if history.form:
-            base = form_of(PolynomialMap.kind, history.form).solve(increments(job.train, _N_SOLVE))
+            below = form_of(PolynomialMap.kind, history.form)
+            base = below.solve(increments(job.train, below.most_states[1]))
         assert base is None or isinstance(base, PolynomialMap)
         return trained_again(job, base, clock=clock) or chosen
     if not history.form:
         return chosen
     form = form_of(inner.kind, history.form)
-    found = form.solve_again(increments(job.train, _N_SOLVE, clock=clock), lambda: inner)
+    data = increments(job.train, form.most_states[1], clock=clock)
+    found = form.solve_again(data, lambda: inner)
     return _bounded(found.to(job.torch_dtype).eval(), job)
 
 

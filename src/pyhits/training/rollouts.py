@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyhits.data.stretches import Stretches
+from pyhits.data.stretches import Stretches, evenly
 from pyhits.errors import DataError
 from pyhits.flowmaps import FlowMap
 from pyhits.flowmaps.form import Steps
@@ -47,7 +47,7 @@ class Rollouts:
         steps: int = _STEPS,
         share: float = 0.5,
     ) -> Rollouts:
-        """Return stretches spread over all trajectories.
+        """Return stretches spread over all trajectories, many of several from their first rows on.
 
         Parameters
         ----------
@@ -72,7 +72,8 @@ class Rollouts:
             steps, stretches = 1, Stretches.anywhere(validation.offsets, size)
         if len(stretches) == 0:
             raise DataError(f"The validation data: {validation.too_short()}")
-        visited = stretches.at_most(most).starts + size * np.arange(steps + 1)[:, None]
+        starts = _starts(stretches, validation.offsets, most)
+        visited = starts + size * np.arange(steps + 1)[:, None]
         rows = validation.encoder.transform(validation.values[visited])
         states = torch.from_numpy(np.asarray(rows))
         return cls(states[0], states[1:], validation.n_inputs)
@@ -118,3 +119,16 @@ class Rollouts:
         """
         dtype = next((t.dtype for t in flow_map.state_dict().values()), torch.float64)
         return self.rate(lambda states: flow_map(states[0].to(dtype))[None].double(), 1, clock)[0]
+
+
+def _starts(stretches: Stretches, offsets: np.ndarray, most: int) -> np.ndarray:
+    """Return rows to start from, up to half of them the first ones of several trajectories.
+
+    Forecasts start there, and what is fast may be so there alone.
+    """
+    leading = stretches.starts[np.isin(stretches.starts, offsets[:-1])]
+    if len(leading) < 2:
+        return np.asarray(stretches.at_most(most).starts)
+    leading = leading[evenly(len(leading), max(1, most // 2))]
+    others = stretches.at_most(max(1, most - len(leading))).starts
+    return np.union1d(leading, others)

@@ -20,7 +20,7 @@ from pyhits.training.rollouts import LOST, Rollouts
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 
-#: Windows that forms are compared on, at most.
+#: Windows of a field that forms are compared on, at most, and windows that errors are measured on.
 N_SEARCH = 1_000
 
 #: Windows that a search begins with where its family grows costly with them.
@@ -140,8 +140,9 @@ class FormSearch:
 
     def _search(self, family: type[Form]) -> None:
         """Search one family: where that is costly, among few windows first."""
-        if not family.begins_with_few or len(self.data) < 2 * _N_BEGIN:
-            family.search(FamilyTrials(self, family.kind, self.data))
+        data = self.data_of(family)
+        if not family.begins_with_few or len(data) < 2 * _N_BEGIN:
+            family.search(FamilyTrials(self, family.kind, data))
             return
         every = self.comparisons
         self.comparisons = [comparison.of_few(_N_BEGIN) for comparison in every]
@@ -162,6 +163,10 @@ class FormSearch:
         TimeIsUpError
         """
         return self.comparisons[0].rollouts.score(flow_map, clock)
+
+    def data_of(self, family: type[Form]) -> Increments:
+        """Return the windows that a family is chosen on."""
+        return self.comparisons[0].data_of(family)
 
     @property
     def of_mean(self) -> float:
@@ -279,7 +284,8 @@ class Comparison:
     def __init__(
         self, train: WindowSampler, validation: WindowSampler, finer: Finer | None = None
     ) -> None:
-        self.data = increments(train, N_SEARCH, finer)
+        most = max(of.most_states[0] for of in closed_forms().values())
+        self.data = increments(train, N_SEARCH if train.grid is not None else most, finer)
         self.rollouts = Rollouts.of(validation)
 
     def of_few(self, count: int) -> Comparison:
@@ -288,11 +294,19 @@ class Comparison:
         found.data = self.data.at_most(count)
         return found
 
+    def data_of(self, family: type[Form]) -> Increments:
+        """Return as many of the windows as a family is chosen on."""
+        most = family.most_states[0]
+        if len(self.data) <= most:
+            return self.data
+        return self.data.once(("at most", most), lambda: self.data.at_most(most))
+
     @torch.inference_mode()
     def scores(self, form: Form, *, near: bool, clock: Clock = UNLIMITED) -> dict[Form, float]:
         """Return the score of a form with each of the penalties that are worth trying."""
-        self.data.clock = clock
-        forms, steps = form.candidates(self.data, near=near)
+        data = self.data_of(type(form))
+        data.clock = clock
+        forms, steps = form.candidates(data, near=near)
         return dict(zip(forms, self.rollouts.rate(steps, len(forms), clock), strict=True))
 
 
