@@ -161,7 +161,7 @@ def test_what_grows_by_factors_is_forecast_so(tmp_path: Path) -> None:
 
 def test_two_rows_step_clean_recordings_more_exactly() -> None:
     """A polynomial of two rows has the order of a two-step method."""
-    whole = pyhits.systems.get("lorenz").simulate(1, n_steps=700, dt=0.015, random_state=1)
+    whole = pyhits.systems.get("lorenz").simulate(1, n_steps=700, dt=0.03, random_state=1)
     train, held = whole.split_time(0.2, overlap=2)
     found = choose_rows(train, held, 2)
     assert (found.n_rows, found.lag) == (2, 1)
