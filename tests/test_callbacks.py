@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pyhits
-from pyhits.errors import ArgumentError, PyHiTSWarning
+from pyhits.errors import ArgumentError, FileFormatError, PyHiTSWarning
 
 NETS = {"flow_map": pyhits.Nets((8,), polynomial_degree=0), "max_steps": 40, "n_jobs": 1}
 
@@ -138,5 +138,31 @@ def test_tensorboard_reads_the_training(oscillations: pyhits.Trajectories, tmp_p
 
 
 def test_what_is_no_callback_is_refused(oscillations: pyhits.Trajectories) -> None:
-    with pytest.raises(ArgumentError, match=r"made from pyhits\.Callback, got"):
-        fit(oscillations, [print])
+    for heard in ([print], print, None, pyhits.Callback):
+        with pytest.raises(ArgumentError, match=r"made from pyhits\.Callback, got"):
+            fit(oscillations, heard)
+
+
+def test_a_log_that_cannot_be_begun_is_refused(
+    oscillations: pyhits.Trajectories, tmp_path: Path
+) -> None:
+    with pytest.raises(FileFormatError, match=r"Cannot write .*: Is a directory"):
+        fit(oscillations, pyhits.CSVLogger(tmp_path))
+    with pytest.raises(ArgumentError, match="the path of a file"):
+        pyhits.CSVLogger(3)  # type: ignore[arg-type]
+
+
+def test_a_log_that_breaks_off_does_not_end_the_fit(
+    oscillations: pyhits.Trajectories, tmp_path: Path
+) -> None:
+    class Remover(pyhits.Callback):
+        def on_scale_end(self, step_size: int, history: Any) -> None:
+            if (tmp_path / "logs").is_dir():
+                (tmp_path / "logs").rename(tmp_path / "gone")
+                (tmp_path / "logs").write_text("in the way")
+
+    log = pyhits.CSVLogger(tmp_path / "logs" / "fit.csv")
+    with pytest.warns(PyHiTSWarning, match=r"cannot write .*fit\.csv any more") as caught:
+        model = fit(oscillations, [Remover(), log])
+    assert len(caught) == 1
+    assert model.stepper_ is not None

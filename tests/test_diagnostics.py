@@ -227,6 +227,8 @@ def test_other_units_are_said(change: object, words: str) -> None:
 @pytest.mark.parametrize("factor", [0.5, 1, 2, 3])
 def test_larger_motion_is_no_other_unit(factor: float) -> None:
     x = factor * np.column_stack([2 * np.sin(T), 3 * np.cos(T)])
+    grown = np.exp(0.05 * np.arange(160, 200))[:, None]
+    assert units(grown, ["n"], [1.0], grown[0], what="data") == []
     assert units(x, ["x", "y"], [-2, -3], [2, 3], what="data") == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from conftest import circles, quick
 from typer.testing import CliRunner, Result
 
 import pyhits
+from pyhits import plots
 from pyhits.cli.app import app
 from pyhits.encoders import DelayEmbedding, Flatten
-from pyhits.errors import ArgumentError, DataError, NotFittedError
+from pyhits.errors import ArgumentError, DataError, NotFittedError, PyHiTSWarning
 
 DATA = circles(6, 60)
 RUNNER = CliRunner()
@@ -172,3 +174,60 @@ def test_hybrids_go_on_too(files, tmp_path):
     later = pyhits.read(out)
     np.testing.assert_allclose(later.initial_states, data.to_array()[:, -1])
     np.testing.assert_allclose(later.start_times, 60 * data.dt)
+
+
+# Times go on where recordings stop
+
+
+@pytest.mark.parametrize("dated", [False, True])
+def test_intervals_go_on_at_the_recordings_last_time(plain, dated):
+    pandas = pytest.importorskip("pandas")
+    times = 3.0 + DATA.times()
+    index = pandas.Index(times, name="t")
+    if dated:
+        index = pandas.date_range("2023-03-25", periods=61, freq="h", tz="Europe/Berlin")
+    frame = pandas.DataFrame(DATA[0], columns=["x", "y"], index=index)
+    model = plain if not dated else quick(step_sizes=[1, 2]).fit(frame)
+    found = model.forecast_from(frame, 6, interval=0.5)
+    later = model.forecast_from(frame, 6)
+    assert list(found.to_dataframe().index) == list(later.index)
+    stamps = found.to_xarray()["time"].values
+    np.testing.assert_array_equal(stamps, found.stamps())
+    assert stamps[0] == (index[-1].tz_localize(None) if dated else times[-1])
+    axes = found.plot(features="x", residual=False, ax=plots.blank())
+    past, *_, ahead = axes.lines
+    assert past.get_xdata()[-1] == ahead.get_xdata()[0]
+
+
+def test_arrays_count_their_rows(plain):
+    found = plain.forecast_from(DATA[0], 5, interval=0.5)
+    np.testing.assert_allclose(found.stamps(), 0.1 * (60 + np.arange(6)))
+    np.testing.assert_allclose(found.past.times()[-1], 6.0)
+    np.testing.assert_allclose(found.times, 0.1 * np.arange(6))
+    assert repr(found).startswith("Forecast(6 rows to 6.5,")
+    later = circles(1, 80).split_time(20)[1]
+    truth = found.plot(later, ax=plots.blank())[0].lines[2]
+    np.testing.assert_array_equal(truth.get_ydata(), later.values[:6, 0])
+
+
+def test_recordings_that_end_apart_have_their_own_times(plain):
+    ragged = [pyhits.Trajectories(DATA[k][: 40 + 9 * k], 0.1) for k in range(2)]
+    rows = pyhits.Trajectories([one[0] for one in ragged], 0.1)
+    found = plain.forecast_from(rows, 3, interval=0.5)
+    labelled = found.to_xarray()
+    np.testing.assert_allclose(labelled["time"], [0, 0.1, 0.2, 0.3])
+    np.testing.assert_allclose(labelled["valid_time"][:, 0], [3.9, 4.8])
+    np.testing.assert_allclose(found.to_dataframe().loc[1].index, 4.8 + 0.1 * np.arange(4))
+
+
+@pytest.mark.parametrize("names", [["a", "a"], [0, 1], ["a", None]])
+def test_frames_keep_their_columns_and_index(names):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(DATA[0], columns=names, index=5 + DATA.times())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PyHiTSWarning)  # names are made
+        model = quick(step_sizes=[1, 2]).fit(frame)
+        later = model.forecast_from(frame, 4)
+    pandas.testing.assert_index_equal(later.columns, frame.columns)
+    np.testing.assert_allclose(later.index, frame.index[-1] + 0.1 * np.arange(5))
+    assert later.shape == (5, 2)

@@ -6,10 +6,12 @@ import os
 import signal
 import threading
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -32,6 +34,7 @@ from pyhits.training import (
     ScaleJob,
     WindowSampler,
     get_recipe,
+    parallel,
 )
 from pyhits.training import loop as loop_module
 from pyhits.training import run as run_module
@@ -39,6 +42,7 @@ from pyhits.training.checkpoint import CheckpointFolder
 from pyhits.training.jobs import JobSettings, TrainingData, Tuning, fingerprint, make_jobs
 from pyhits.training.loop import train_scale
 from pyhits.training.parallel import train_scales
+from pyhits.util.clock import UNLIMITED
 
 SMALL = Recipe(hidden_sizes=(16,), batch_size=64, max_steps=200, polynomial_degree=0)
 
@@ -455,6 +459,43 @@ def test_the_fingerprint_tells_fits_apart() -> None:
     ]
     assert len({fingerprint(*fit) for fit in fits}) == len(fits)
     assert fingerprint(data, how, [1]) == fingerprint(data, how, [1, 2])
+
+
+def test_scales_that_are_cancelled_warn_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Parallel:
+        def __init__(self, **settings: Any) -> None:
+            pass
+
+        def __call__(self, tasks: Any) -> Any:
+            try:
+                yield from [(1, "map", "history")] * 3
+            finally:
+                warnings.warn("tasks have been cancelled", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr(joblib, "Parallel", Parallel)
+    monkeypatch.setattr(parallel, "_kill_workers", lambda: None)
+    work = [(index, job) for index, job in enumerate(jobs(circles(3, 20), [1, 2]))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        running = parallel._in_processes(work, parallel._Plan(2), None, UNLIMITED)
+        next(running)
+        running.close()
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_processes_are_for_what_follows_the_finest(
+    monkeypatch: pytest.MonkeyPatch, exact: bool
+) -> None:
+    started: list[int] = []
+
+    def in_processes(todo: Any, *others: Any) -> Any:
+        started.extend(job.step_size for _, job in todo)
+        return iter(())
+
+    monkeypatch.setattr(parallel, "_in_processes", in_processes)
+    work = jobs(circles(20, 60), [1, 2], replace(SMALL, flow_map="closed"))
+    found = train_scales(work, n_jobs=2, enough=lambda maps: False, exact=lambda: exact)
+    assert (started, set(found.flow_maps)) == (([], {1, 2}) if exact else ([2], {1}))
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

@@ -12,18 +12,12 @@ import numpy as np
 from pyhits.data.labelled import is_labelled
 from pyhits.data.pieces import is_of
 from pyhits.data.relabelled import relabelled
+from pyhits.data.tables.columns import distinct
 from pyhits.data.tables.time_names import is_trajectory_name
 from pyhits.data.times import TimeAxis
 from pyhits.data.times.objects import as_objects
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError
-
-
-def dates_of(times: np.ndarray, axis: TimeAxis, begins: np.ndarray) -> np.ndarray | None:
-    """Return the dates of rows ``times`` after each start, shape ``(n, m)``; None for numbers."""
-    if not axis.has_dates:
-        return None
-    return np.stack([axis.at(begin + times) for begin in begins])
 
 
 def as_trajectories(
@@ -160,23 +154,24 @@ def _as_frame(rows: _ForecastRows, frame: Any) -> Any:
 
     n, m, d = rows.shape
     axis = rows.axis
-    named = {str(column): column for column in frame.columns}
-    own = [name for name in named if name != axis.name and not is_trajectory_name(name)]
+    names = distinct(["" if c is None or c != c else str(c) for c in frame.columns])[0]
+    own = [name for name in names if name != axis.name and not is_trajectory_name(name)]
     if d == len(own) and not set(rows.names) <= set(own):
         rows = replace(rows, names=tuple(own))  # a model of arrays takes columns in their order
     values = rows.columns()
-    made = {}
-    for name, column in named.items():
+    made: dict[int, Any] = {}
+    for k, (name, column) in enumerate(zip(names, frame.columns, strict=True)):
         if name in values:
-            dtype = frame[column].dtype
+            dtype = frame.dtypes.iloc[k]
             is_float = getattr(dtype, "kind", "") == "f"
-            made[column] = pd.array(values[name], dtype=dtype) if is_float else values[name]
+            made[k] = pd.array(values[name], dtype=dtype) if is_float else values[name]
         elif is_trajectory_name(name):
-            made[column] = frame[column].drop_duplicates().to_numpy()[np.repeat(np.arange(n), m)]
+            made[k] = frame[column].drop_duplicates().to_numpy()[np.repeat(np.arange(n), m)]
         elif name == axis.name:
-            made[column] = rows.stamps
+            made[k] = rows.stamps
     result = pd.DataFrame(made)
-    if axis.name is None or axis.name not in named:
+    result.columns = frame.columns[list(made)]  # names may be there twice, or have levels
+    if axis.name is None or axis.name not in names:
         _set_index(result, rows, frame)
     return result
 
@@ -196,7 +191,12 @@ def _set_index(result: Any, rows: _ForecastRows, frame: Any) -> None:
         ids = np.repeat(np.arange(n), m)
         levels = [every[k][ids] if k in numbering else rows.stamps for k in range(len(labels))]
         result.index = pd.MultiIndex.from_arrays(levels, names=names)
-    elif axis.has_dates or axis.form == "timedelta" or axis.name == labels[0]:
+    elif (
+        axis.has_dates
+        or axis.form == "timedelta"
+        or axis.name == labels[0]
+        or (n == 1 and frame.index.dtype.kind == "f")
+    ):
         result.index = pd.Index(rows.stamps, name=names[0])
         freq = getattr(frame.index, "freq", None)
         if freq is not None and hasattr(result.index, "to_period") and n == 1:

@@ -26,6 +26,7 @@ from pyhits.hierarchy.divergence import Lost
 from pyhits.hierarchy.to_file import facts_of
 from pyhits.hierarchy.writers import ZarrWriter
 from pyhits.util.atomic import make_folder
+from pyhits.util.checks import as_numeric
 from pyhits.util.extras import need
 from pyhits.util.progress import Advance
 
@@ -64,6 +65,7 @@ def lazily(model: FittedModel, states: Any, horizon: Horizon, options: dict[str,
             f"Expected an array of {n_axes} axes, the last of {own.n_features}, got shape "
             f"{states.shape}."
         )
+    dtype = as_numeric(np.empty((0, 0), states.dtype), what="The initial states").dtype
     states = states.rechunk(dict.fromkeys(range(1, n_axes), -1))
     row = (own.n_features,) if snapshot is None else snapshot
     chunks = (states.chunks[0], (len(horizon.steps),), *((size,) for size in row))
@@ -73,19 +75,24 @@ def lazily(model: FittedModel, states: Any, horizon: Horizon, options: dict[str,
         model=model,
         horizon=horizon,
         settings=settings,
-        dtype=states.dtype,
+        row=row,
+        dtype=dtype,
         chunks=chunks,
         drop_axis=list(gone),
         new_axis=list(new),
-        meta=np.empty((0,) * len(chunks), states.dtype),
+        meta=np.empty((0,) * len(chunks), dtype),
     )
 
 
 def _forecast_block(
-    states: np.ndarray, model: FittedModel, horizon: Horizon, settings: dict[str, Any]
+    states: np.ndarray,
+    model: FittedModel,
+    horizon: Horizon,
+    settings: dict[str, Any],
+    row: tuple[int, ...] = (),
 ) -> Any:
     if not len(states):
-        return np.empty((0, len(horizon.steps), model.coordinates.n_features), states.dtype)
+        return np.empty((0, len(horizon.steps), *row), states.dtype)
     given: dict[str, Any] = {"step_sizes": None, **settings}
     with warnings.catch_warnings():
         # Of starts outside the data is told once, not by every block.

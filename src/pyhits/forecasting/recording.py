@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.coordinates.starts import Starts, is_single, last_rows, positions
-from pyhits.data.containers import as_recording, dates_of
+from pyhits.data.containers import as_recording
 from pyhits.data.sampling import last_labelled
 from pyhits.data.single_rows import n_rows, twice
 from pyhits.data.trajectories import Trajectories
@@ -56,12 +56,17 @@ def forecast_recording(
     smooth = initial_state.is_estimated(denoise_start, model.noise, own.history)
     if own.history == 1 and n_rows(rows) == 1:
         rows, smooth = twice(rows, own.dt, own.axis), False
+    left_out = None
     if isinstance(rows, np.ndarray) and rows.ndim > 1:
         # Earlier rows do not count: neither their gaps nor their size in float64.
         wanted = max(initial_state.ROWS[-1] if smooth else 0, model.blended_rows)
         wanted = wanted if options.get("interval") is None else max(wanted, _DRAWN)
+        length = rows.shape[-2]
         rows = last_rows(rows, max(2, own.history), wanted)
+        left_out = length - rows.shape[-2]
     recorded = own.recorded(rows, inputs=False)
+    if left_out is not None:  # an array says no times: those of its rows count from 0
+        recorded = Trajectories(recorded, recorded.dt, start_times=left_out * own.dt)
     data, _ = own.split(recorded)
     if options.get("past_inputs") is None and own.inputs is not None:
         options["past_inputs"] = own.inputs_before(recorded, end=True)
@@ -74,7 +79,7 @@ def forecast_recording(
     states = forecast(starts, n_steps, **options)
     begin = (data.axis, starts.times)
     if isinstance(states, Forecast):
-        dated = replace(states, dates=dates_of(states.times, *begin), past=data)
+        dated = replace(states, axis=data.axis, begins=starts.times, past=data)
         return dated.first() if single else dated
     if options.get("out") is not None:
         return states

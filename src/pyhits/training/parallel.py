@@ -255,7 +255,7 @@ def _results(
 ) -> Generator[tuple[int, FlowMap, History], None, None]:
     """Yield ``(index, flow_map, history)`` as the scales finish."""
     if len(todo) > 1 and todo[0][1].leads_coarser:
-        yield from _after_the_finest(todo, plan, board, clock)
+        yield from _after_the_finest(todo, plan, board, clock, exact)
         return
     turns = -(-len(todo) // plan.workers)
     for _, job in todo:
@@ -302,7 +302,8 @@ def _in_processes(
         for k, (i, job) in enumerate(todo)
     )
     try:
-        yield from generator
+        for finished in generator:  # noqa: UP028 - "yield from" would close it before it gets here
+            yield finished
     except BaseException:
         with warnings.catch_warnings():  # that scales were cancelled is what was meant
             warnings.simplefilter("ignore", UserWarning)
@@ -316,12 +317,15 @@ def _after_the_finest(
     plan: _Plan,
     board: Board,
     clock: Clock,
+    exact: Callable[[], bool] | None,
 ) -> Iterator[tuple[int, FlowMap, History]]:
     """Yield what :func:`_results` does, the others with what the finest scale has come to."""
     _begin_turn(todo[0][1], clock, 2)  # the others begin from it, and take less
     finest = _train_one(*todo[0], board.reporter(todo[0][0]))
     yield finest
     others = [(index, job.after(*finest[1:])) for index, job in todo[1:]]
+    if plan.cluster is None and exact is not None and exact():
+        plan = _Plan()  # what is left is not worth the start of processes
     yield from _results(others, plan, board, clock)
 
 

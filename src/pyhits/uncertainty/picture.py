@@ -31,11 +31,11 @@ def drawn_forecast(
 ) -> Any:
     """Draw one of the forecasts; see :meth:`pyhits.Forecast.plot`, whose arguments these are."""
     states, low, high = forecast.rows(trajectory)
-    x = forecast.stamps(trajectory)
+    x, since = forecast.stamps(trajectory), forecast.times
     order = np.argsort(x, kind="stable")
-    states, low, high, x = states[order], low[order], high[order], x[order]
+    states, low, high, x, since = (a[order] for a in (states, low, high, x, since))
     names = forecast.feature_names or default_names(states.shape[1])
-    recorded = None if truth is None else _matched(truth, names, trajectory, x)
+    recorded = None if truth is None else _matched(truth, names, trajectory, x, since)
     if forecast.grid is not None:
         if recorded is None:
             return plots.field(states, x, forecast.grid, ax=ax)
@@ -49,7 +49,7 @@ def drawn_forecast(
         dated = x.dtype.kind == "M" and found.axis.has_dates
         stamps = found.dates(min(trajectory, len(found) - 1))[-n:]
         if not dated:
-            stamps = _before(x, n, found.dt if found.dt_known else None)
+            stamps = _before(x, since, n, found.dt if found.dt_known else None)
         before = plots.Rows(stamps, rows[-n:, columns])
     return plots.forecast_lines(
         plots.Rows(x, states[:, columns]),
@@ -83,30 +83,44 @@ def _rows(data: Any, names: Sequence[str], trajectory: int) -> tuple[np.ndarray,
     return found.rows_of(min(trajectory, len(found) - 1)), found
 
 
-def _matched(truth: Any, names: Sequence[str], trajectory: int, x: np.ndarray) -> np.ndarray:
-    """Return what was recorded at each row of a forecast, ``(m, d)``; NaN where nothing was."""
+def _matched(
+    truth: Any, names: Sequence[str], trajectory: int, x: np.ndarray, since: np.ndarray
+) -> np.ndarray:
+    """Return what was recorded at each row of a forecast, ``(m, d)``; NaN where nothing was.
+
+    Parameters
+    ----------
+    x, since : array, shape (m,)
+        Times of the rows, and since the initial state.
+    """
     rows, found = _rows(truth, names, trajectory)
     matched = np.full((len(x), len(names)), np.nan)
+    own = found.dates(min(trajectory, len(found) - 1))
     if x.dtype.kind == "M" and found.axis.has_dates:
-        dates = found.dates(min(trajectory, len(found) - 1))
-        _, here, there = np.intersect1d(x, dates, return_indices=True)
+        _, here, there = np.intersect1d(x, own, return_indices=True)
         matched[here] = rows[there]
         return matched
     begin = 1 if len(rows) == len(x) - 1 else 0
     at = np.arange(len(x)) - begin
     if found.dt_known and x.dtype.kind != "M":
-        steps = x / found.dt
-        at = np.rint(steps).astype(np.int64) - begin
-        at[np.abs(steps - np.rint(steps)) > _BESIDE] = -1
+        # Times that count on with the recording's say where rows belong; others begin anew.
+        says_when = own[0] != 0 or found.axis.name is not None
+        steps = (x - own[0]) / found.dt
+        is_there = (steps > -_BESIDE) & (steps < len(rows) - 1 + _BESIDE)
+        if not (says_when and is_there.any()):
+            steps = since / found.dt - begin
+        at = np.rint(steps).astype(np.int64)
+        at[np.abs(steps - at) > _BESIDE * np.maximum(1, np.abs(x) / found.dt)] = -1
     known = (at >= 0) & (at < len(rows))
     matched[known] = rows[at[known]]
     return matched
 
 
-def _before(x: np.ndarray, n: int, dt: float | None) -> np.ndarray:
+def _before(x: np.ndarray, since: np.ndarray, n: int, dt: float | None) -> np.ndarray:
     """Return the times of ``n`` rows that end with the initial state of a forecast."""
+    back = np.arange(n - 1.0, -1.0, -1.0)
     if x.dtype.kind != "M":
         step = dt or (x[1] - x[0] if len(x) > 1 else 1.0)
-        return np.asarray(-step * np.arange(n - 1.0, -1.0, -1.0))
+        return np.asarray(x[0] - since[0] - step * back)
     step = x[1] - x[0] if len(x) > 1 else np.timedelta64(1, "D")
-    return np.asarray(x[0] - step * np.arange(n - 1, -1, -1))
+    return np.asarray(x[0] - step * back.astype(np.int64))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from pyhits.data.grid import Grid
 from pyhits.data.packing import as_number, default_names
+from pyhits.data.times import NUMBERS, TimeAxis
+from pyhits.data.times.objects import as_objects
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
 from pyhits.uncertainty.conformal import Calibration
@@ -36,7 +38,8 @@ class Forecast:
         Probability with which an interval holds the recorded value: of each variable at each time
         by itself, over fresh trajectories that are drawn and begun like the held-out ones.
     times : array, shape (m,)
-        Times since the initial state, in the unit of ``dt``.
+        Times since the initial state, in the unit of ``dt``; :meth:`stamps` are those of the
+        recording that goes on.
     outside : array of bool, shape (n,)
         Whether the initial state lies outside the region of the training data, for which nothing is
         promised.
@@ -45,8 +48,11 @@ class Forecast:
         diverged; -1 where none does.
     notes : tuple of str
         What the intervals rest on, and where they are not to be trusted.
-    dates : array, shape (n, m), or None
-        Of the rows, datetime64, where the forecast goes on from a recording with dates.
+    begins : array, shape (n,)
+        Times of the initial states, along ``axis``: where recordings end that it goes on from, or
+        trajectories start; 0 where nothing says them.
+    axis : TimeAxis
+        What these times mean.
     feature_names : tuple of str
     grid : Grid or None
         Where the numbers of a row lie.
@@ -62,7 +68,8 @@ class Forecast:
     outside: np.ndarray
     leaves: np.ndarray
     notes: tuple[str, ...]
-    dates: np.ndarray | None = None
+    begins: np.ndarray = field(default_factory=lambda: np.zeros(()))
+    axis: TimeAxis = NUMBERS
     feature_names: tuple[str, ...] = ()
     grid: Grid | None = None
     past: Trajectories | None = None
@@ -70,6 +77,14 @@ class Forecast:
     def __len__(self) -> int:
         """Return the number of initial states; 1 for a single one."""
         return int(self.outside.size)
+
+    @property
+    def dates(self) -> np.ndarray | None:
+        """Dates of the rows, datetime64, shape ``(n, m)``; None where times are numbers."""
+        if not self.axis.has_dates:
+            return None
+        found = np.stack([self.stamps(k) for k in range(len(self))])
+        return found if self.outside.ndim else found[0]
 
     def first(self) -> Forecast:
         """Return the forecast of the first initial state, without the first axis."""
@@ -80,7 +95,7 @@ class Forecast:
             high=self.high[0],
             outside=np.asarray(self.outside[0]),
             leaves=np.asarray(self.leaves[0]),
-            dates=None if self.dates is None else self.dates[0],
+            begins=np.asarray(np.atleast_1d(self.begins)[0]),
         )
 
     def shaped(self, snapshot: Sequence[int]) -> Forecast:
@@ -114,7 +129,8 @@ class Forecast:
     def to_dataframe(self) -> Any:
         """Return a DataFrame of states and bounds, ``x``, ``x_low``, ``x_high``, by time or date.
 
-        Of several forecasts the index has two levels, ``trajectory`` and the time.
+        Times go on where the recording stopped, as what they came as. Of several forecasts the
+        index has two levels, ``trajectory`` and the time.
 
         Raises
         ------
@@ -124,7 +140,7 @@ class Forecast:
         pd = need("pandas", action="to_dataframe", extra="pandas")
         values, names = self.columns(self.feature_names)
         frames = [
-            pd.DataFrame(rows, columns=list(names), index=pd.Index(self.stamps(k), name="time"))
+            pd.DataFrame(rows, columns=list(names), index=pd.Index(self._objects(k), name="time"))
             for k, rows in enumerate(values)
         ]
         if self.outside.ndim == 0:
@@ -134,8 +150,9 @@ class Forecast:
     def to_xarray(self) -> Any:
         """Return a Dataset of ``states``, ``low`` and ``high`` by time and feature, or grid.
 
-        Several forecasts come first, as a dimension ``trajectory``; with dates they share those of
-        the first.
+        Times go on where the recording stopped. Several forecasts come first, as a dimension
+        ``trajectory``. Where these begin at different times, ``time`` counts from each initial
+        state, and ``valid_time`` holds the times of all rows.
 
         Raises
         ------
@@ -149,7 +166,12 @@ class Forecast:
         dims = [*(["trajectory"] if self.outside.ndim else []), "time", *along]
         arrays = {"states": self.states, "low": self.low, "high": self.high}
         made = {name: (dims, values) for name, values in arrays.items()}
-        return xr.Dataset(made, {"time": self.stamps(), **coords}, {"level": self.level})
+        times: dict[str, Any] = {"time": self._labels(0)}
+        begins = np.atleast_1d(self.begins)
+        if (begins != begins[0]).any():
+            every = np.stack([self._labels(k) for k in range(len(self))])
+            times = {"time": self.times, "valid_time": (["trajectory", "time"], every)}
+        return xr.Dataset(made, {**times, **coords}, {"level": self.level})
 
     def plot(
         self,
@@ -197,9 +219,26 @@ class Forecast:
         return state, low, high
 
     def stamps(self, trajectory: int = 0) -> np.ndarray:
-        """Return the dates of the rows of one of the forecasts, ``(m,)``; times without dates."""
+        """Return the times of the rows of one of the forecasts, ``(m,)``: dates, or numbers.
+
+        They go on where the recording stopped.
+        """
+        return self.axis.at(self._counted(trajectory))
+
+    def _counted(self, trajectory: int) -> np.ndarray:
+        """Return the times of rows along the axis."""
         k = as_number(trajectory, len(self))
-        return self.times if self.dates is None else np.atleast_2d(self.dates)[k]
+        begins = np.broadcast_to(self.begins, len(self))  # one may stand for all
+        return np.asarray(begins[k] + self.times)
+
+    def _objects(self, trajectory: int) -> Any:
+        """Return the times of rows as what they came as."""
+        return as_objects(self.axis, self._counted(trajectory))
+
+    def _labels(self, trajectory: int) -> np.ndarray:
+        """Return the times of rows as what xarray can hold and write."""
+        of_others = self.axis.form in ("cftime", "timedelta")
+        return np.asarray(self._objects(trajectory)) if of_others else self.stamps(trajectory)
 
     def __repr__(self) -> str:
         """Return one line: how many states, how far, and what the intervals promise."""
@@ -225,11 +264,10 @@ class Forecast:
 
     def _stamp(self, row: int) -> str:
         """Return the date or the time of a row of the first forecast, as a text."""
-        at = self.stamps()[row]
-        if self.dates is None:
+        at = self._counted(0)[row]
+        if not self.axis.has_dates:
             return f"{at:.6g}"
-        text = str(np.datetime_as_string(at.astype("M8[s]")))
-        return text.removesuffix("T00:00:00")
+        return self.axis.readable([at])[0].removesuffix("T00:00:00")
 
     def sentences(self) -> list[str]:
         """Return what is to be known of it, for people: what it rests on, and where it leaves."""

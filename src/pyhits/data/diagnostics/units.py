@@ -32,6 +32,10 @@ _OFFSETS = {273.15: "kelvin and degrees Celsius"}
 #: How far outside of its recorded range a single value lies, in parts of it; the middle of several.
 _FAR_ONE, _FAR = 3.0, 1.5
 
+#: How far outside data may begin that go on from the recorded range, in parts of it, and the least
+#: part of their spread from their first row to their last.
+_AT_THE_EDGE, _ONE_WAY = 0.1, 0.8
+
 #: Part of the range by which converted values may pass it, and share of them that lie within.
 _MARGIN, _WITHIN = 0.25, 0.9
 
@@ -81,6 +85,9 @@ def units(
     width = np.maximum(high - low, 1e-5 * np.maximum(np.abs(low), np.abs(high)))
     excess = np.maximum(np.maximum(low - x, x - high) / np.where(width > 0, width, np.inf), 0)
     far = np.median(excess, axis=0) > (_FAR_ONE if len(x) == 1 else _FAR)
+    # Growth that begins in the range and leaves it is no change of units.
+    begins = excess[0] <= _AT_THE_EDGE
+    far &= ~(begins & (np.abs(x[-1] - x[0]) >= _ONE_WAY * np.ptp(x, axis=0)))
     moved = np.ptp(x, axis=0) / np.where(width > 0, width, np.inf)
     still = np.zeros(len(names), dtype=bool)
     if len(x) >= _SPREAD_ROWS and (moved > _AS_MUCH).any():
