@@ -42,7 +42,7 @@ def pendulum(x: np.ndarray, damping: float = 0.0, g: float = 9.81) -> np.ndarray
     return np.array([x[1], -g * np.sin(x[0]) - damping * x[1]])
 
 
-def van_der_pol(x: np.ndarray, mu: float = 2.0) -> np.ndarray:
+def van_der_pol(x: np.ndarray, mu: float | np.ndarray = 2.0) -> np.ndarray:
     """Van der Pol's field."""
     return np.array([x[1], mu * (1 - x[0] ** 2) * x[1] - x[0]])
 

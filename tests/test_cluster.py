@@ -250,9 +250,9 @@ def test_data_are_scattered_once_and_tasks_are_small(
 
 def test_progress_arrives_while_scales_train(dask: Any) -> None:
     seen: list[np.ndarray] = []
-    train_scales(jobs([1, 2], replace(SMALL, max_steps=8000)), watch=seen.append)
+    train_scales(jobs([1, 2], replace(SMALL, max_steps=2500)), watch=seen.append)
     assert seen[-1].tolist() == [[1, 1, e] for e in seen[-1][:, 2]]
-    assert any(0 < step < total == 8000 for board in seen for step, total, _ in board)
+    assert any(0 < step < total == 2500 for board in seen for step, total, _ in board)
 
 
 # Checkpoints
@@ -262,7 +262,7 @@ def test_checkpoints(dask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """The parent writes finished scales, workers unfinished ones, wherever they run."""
     monkeypatch.chdir(tmp_path)
     folder = CheckpointFolder("folder", "key")
-    work = jobs([1, 2], replace(SMALL, max_steps=2000))
+    work = jobs([1, 2], replace(SMALL, max_steps=1200))
     for job in work:
         job.checkpoint, job.checkpoint_seconds = folder.progress_file(job.step_size), 0.0
     parts: set[str] = set()

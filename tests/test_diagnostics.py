@@ -14,7 +14,7 @@ import pyhits
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.odd_data import UNSOUND
-from benchmarks.signals import lorenz, rk4
+from benchmarks.signals import lorenz, rk4, van_der_pol
 from benchmarks.sound_data import SOUND, catalogued
 from pyhits import Trajectories, systems
 from pyhits.data.diagnostics import compare, examine, units
@@ -120,14 +120,11 @@ def test_sorted_rows_of_few_turns_are_said(
 
 @pytest.mark.parametrize("columns", [1, 2])
 def test_few_leaps_of_a_relaxation_oscillator_are_sound(columns: int) -> None:
-    def oscillator(mu: float) -> np.ndarray:
-        start = np.array([2.0, 0.0])
-        return rk4(lambda x: np.array([x[1], mu * (1 - x[0] ** 2) * x[1] - x[0]]), start, 0.2, 240,
-                   400)  # fmt: skip
-
+    mu = np.array([12, 20, 30, 38])
+    start = np.repeat([[2.0], [0.0]], len(mu), axis=1)
+    together = rk4(lambda x: van_der_pol(x, mu), start, 0.2, 240, 400)
     noise = 0.01 * np.random.default_rng(0).standard_normal((240, 2))
-    for mu in (12, 20, 30, 38):
-        rows = oscillator(mu)
+    for rows in np.moveaxis(together, 2, 0):
         for data in (rows, rows + noise * rows.std(axis=0)):
             assert examine(data[:, :columns]) == []
 

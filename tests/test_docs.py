@@ -16,10 +16,10 @@ import pytest
 import pyhits
 from pyhits import flowmaps, systems
 from pyhits.cli.app import COMMANDS, built
-from pyhits.encoders import ENCODERS
+from pyhits.encoders import ENCODERS, dense_net
 from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.systems import registry
-from pyhits.training import Recipe, parallel
+from pyhits.training import Recipe, last_layer, parallel, varpro
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -64,7 +64,7 @@ def titled(pages: list[Path]) -> list[Any]:
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Little data, short trainings of little models, one process, and a recording to read."""
     simulate, resolve = systems.System.simulate, Recipe.resolve
-    cluster = distributed.LocalCluster
+    cluster, net = distributed.LocalCluster, dense_net.DenseNetFit
 
     def fewer(self: Any, n_trajectories: int, n_steps: int, **rest: Any) -> Any:
         return simulate(self, min(n_trajectories, 12), n_steps, **rest)
@@ -74,11 +74,17 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         low = min(3, found.polynomial_degree)
         return found.override(max_steps=20, hidden_sizes=(8,), polynomial_degree=low)
 
+    def briefer(widths: Any, seed: int, max_steps: int, *rest: Any) -> Any:
+        return net(widths, seed, min(max_steps, 20), *rest)
+
     def in_threads(**settings: Any) -> Any:
         return cluster(**settings, processes=False, dashboard_address=":0")
 
     monkeypatch.setattr(systems.System, "simulate", fewer)
     monkeypatch.setattr(Recipe, "resolve", shorter)
+    monkeypatch.setattr(dense_net, "DenseNetFit", briefer)
+    monkeypatch.setattr(last_layer, "_DRAWS", 1)
+    monkeypatch.setattr(varpro, "_GENTLE_STEPS", 25)
     monkeypatch.setattr(parallel, "n_cores", lambda: 1)
     monkeypatch.setattr(distributed, "LocalCluster", in_threads)
     monkeypatch.setattr(registry, "_catalogue", dict(registry._catalogue))
