@@ -100,13 +100,13 @@ def test_scales_of_a_checkpoint_are_told_of(
 
 @pytest.mark.parametrize("error", [None, ZeroDivisionError])
 def test_processes_are_heard(oscillations: pyhits.Trajectories, error: Any) -> None:
-    settings = {"n_jobs": 2, "max_steps": 20_000 if error else 1500, "time_limit": 60}
+    settings = {"n_jobs": 2, "max_steps": 20_000 if error else 800, "time_limit": 60}
     heard = Heard(error, "progress", 2)
     model = pyhits.HiTS([1, 2], random_state=0, verbose=False, **{**NETS, **settings})
     if error is None:
         fit(oscillations, heard, model)
         assert {size for size, _ in heard.named("end")} == {1, 2}
-        assert any(0 < step < total == 1500 for _, step, total, _ in heard.named("progress"))
+        assert any(0 < step < total == 800 for _, step, total, _ in heard.named("progress"))
     else:
         with pytest.raises(error, match="told to"):
             fit(oscillations, heard, model)

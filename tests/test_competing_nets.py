@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import time
 from dataclasses import replace
@@ -28,6 +29,7 @@ from pyhits.training.search import FormSearch, increments
 from pyhits.util.clock import Clock
 
 
+@functools.cache
 def jumping(n: int = 600) -> np.ndarray:
     """A chaotic flow in space that the sign of z turns, so that its increments jump."""
 
@@ -90,7 +92,7 @@ def by_hand(flow_map: ScaledNet, fold: Rollouts) -> float:
 
 
 def test_a_net_is_taken_where_it_steps_better_than_closed_forms() -> None:
-    job = scale(jumping(800), hidden_sizes=(32, 32))
+    job = scale(jumping(800))
     flow_map, history = train_scale(job)
     assert isinstance(flow_map, ScaledNet)
     closed = min(history.scores["polynomial"], history.scores["kernel"])

@@ -40,7 +40,8 @@ T = np.arange(2000)[:, None]
 def lorenz() -> Trajectories:
     """Long recordings on the attractor, 0.02 apart."""
     system = pyhits.systems.get("lorenz")
-    return system.simulate(n_trajectories=6, n_steps=1500, dt=0.02, random_state=1).cut(1200, 300)
+    rows = system.simulate(6, n_steps=1500, dt=0.02, random_state=1, transient=5)
+    return rows.cut(1200, 300)
 
 
 def henon(n: int) -> np.ndarray:
@@ -379,19 +380,19 @@ def test_auto_is_no_link_of_a_list():
 
 
 def test_recordings_that_lack_a_variable_are_delayed_unless_told_otherwise():
-    wave = circles(1, 4500).select(["x"])
+    wave = circles(1, 2500).select(["x"])
     found = quick(step_sizes=[1, 4]).fit(wave)
     assert found.start_rows_ > 1
     assert any(note.startswith("A state is") for note in found.notes_)
     plain = quick(step_sizes=[1, 4], encoder=[]).fit(wave)
-    whole = quick(step_sizes=[1, 4]).fit(circles(1, 4500))
+    whole = quick(step_sizes=[1, 4]).fit(circles(1, 2500))
     assert plain.start_rows_ == whole.start_rows_ == 1
     test = circles(1, 300, seed=3).select(["x"])
     assert found.evaluate(test).nrmse < 0.2 * plain.evaluate(test).nrmse
 
 
 def test_none_on_the_command_line_takes_rows_as_they_are(tmp_path: Path):
-    pyhits.write(circles(1, 4500).select(["x"]), tmp_path / "x.npz")
+    pyhits.write(circles(1, 2500).select(["x"]), tmp_path / "x.npz")
     words = ["fit", tmp_path / "x.npz", "-o", tmp_path / "m.safetensors", "--step-sizes", "1,4"]
     for more, said in (([], "DelayEmbedding"), (["--encoder", "none"], "")):
         command = [*map(str, words), "--max-steps", "5", "--hidden-sizes", "8", "--jobs", "1"]

@@ -131,7 +131,7 @@ def test_a_dense_net_learns_every_output(p: int, degree: int) -> None:
     recipe = replace(
         SMALL,
         rollout_steps=p,
-        max_steps=1200,
+        max_steps=800,
         polynomial_degree=degree,
         hidden_sizes=(32, 32),
         learning_rate=1e-2,
@@ -226,7 +226,7 @@ def test_training_stops_when_nothing_improves() -> None:
     data = Trajectories(rng.standard_normal((4, 30, 2)))
     held = Trajectories(rng.standard_normal((4, 30, 2)))
     encoder = Standardise().fit(data.values)
-    recipe = replace(SMALL, max_steps=20_000, hidden_sizes=(64,), schedule="constant")
+    recipe = replace(SMALL, max_steps=5_000, hidden_sizes=(64,), schedule="constant")
     (job,) = make_jobs(
         TrainingData(data, held, encoder), JobSettings(recipe.resolve(2, 4, 120)), [1]
     )
