@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import pyhits
@@ -16,6 +17,7 @@ from pyhits.cli.app import app
 from pyhits.encoders import POD
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.hierarchy import Candidate, Selection
+from pyhits.plots.powers import with_plain_powers
 from pyhits.util.progress import scale_bars
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
@@ -288,3 +290,14 @@ def test_a_report_on_a_field_holds_pictures(tmp_path: Path) -> None:
     assert "its forecast in the same colours" in page
     assert page.count("<image") >= 3
     assert "Phase portrait" not in page
+
+
+def test_powers_are_written_in_letters() -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([1.0, 4.0], [1e-5, 20.0])
+    axes.set(yscale="log")
+    axes.set_xscale("log", base=2)
+    with_plain_powers(figure)
+    of_x, of_y = axes.xaxis.get_major_formatter(), axes.yaxis.get_major_formatter()
+    assert [of_y(1e-5), of_y(1.0), of_y(3e-3), of_x(4.0)] == ["10⁻⁵", "10⁰", "3\u00d710⁻³", "2²"]

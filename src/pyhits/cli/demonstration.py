@@ -70,10 +70,9 @@ def run_demo(
     check_target(out / "report.html")
     system = systems.get("van-der-pol")
     say(f"Simulating {n_trajectories} trajectories of the {system.title}.")
-    train, valid, test = (
-        system.simulate(count, n_steps, random_state=3 * seed + k)
-        for k, count in enumerate((n_trajectories, n_trajectories // 4, n_trajectories // 4))
-    )
+    held = max(1, n_trajectories // 4)
+    every = system.simulate(n_trajectories + 2 * held, n_steps, random_state=seed)
+    train, valid, test = every[: -2 * held], every[-2 * held : -held], every[-held:]
     model = HiTS(
         None if n_scales is None else [1 << k for k in range(n_scales)],
         training=Training(max_steps=max_steps),

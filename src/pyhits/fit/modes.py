@@ -23,6 +23,9 @@ _LEAST_POINTS = 32
 #: Error in rollouts of a map of points, in deviations, up to which no modes are tried.
 _GOOD = 0.1
 
+#: The same error up to which a map of points is right, so that nothing simple comes near it.
+RIGHT = 0.02
+
 #: Rollouts that models are compared on, their steps, and numbers in all of them, at most.
 _ROLLOUTS, _STEPS, _MOST_NUMBERS = 12, 100, 16_000_000
 
@@ -54,8 +57,12 @@ def by_modes(problem: Problem) -> Problem:
 
 def poor(model: FittedModel) -> bool:
     """Whether the finest map of points leaves something to gain."""
-    scores = model.history[min(model.history)].scores
-    return not min(scores.values(), default=np.inf) <= _GOOD
+    return not finest_error(model) <= _GOOD
+
+
+def finest_error(model: FittedModel) -> float:
+    """Return the error of the finest scale in rollouts, in deviations; infinite if unknown."""
+    return min(model.history[min(model.history)].scores.values(), default=np.inf)
 
 
 def forecast_error(model: FittedModel, problem: Problem) -> float:

@@ -17,7 +17,14 @@ from pyhits.errors import DataError, InterruptedWarning, TrainingError, warn
 from pyhits.fit.blending import blend
 from pyhits.fit.calibrating import calibrated, held_out
 from pyhits.fit.choice import couple
-from pyhits.fit.modes import by_modes, forecast_error, may_have_modes, poor
+from pyhits.fit.modes import (
+    RIGHT,
+    by_modes,
+    finest_error,
+    forecast_error,
+    may_have_modes,
+    poor,
+)
 from pyhits.fit.planning import FEW_TRAJECTORIES
 from pyhits.fit.preparing import prepare
 from pyhits.fit.problem import Problem, pose
@@ -179,7 +186,9 @@ def measure(
             limit = clock.until(until["baselines"])
             baselines = FittedBaselines.fit(*problem.states, problem.inputs, clock=limit)
             model = replace(
-                model, baselines=baselines, recording_baselines=_of_recordings(problem, limit)
+                model,
+                baselines=baselines,
+                recording_baselines=_of_recordings(model, problem, limit),
             )
         with clock.stage("blend"):
             model, earlier = blend(model, problem, clock.until(until["blend"]))
@@ -196,11 +205,17 @@ def measure(
     return model
 
 
-def _of_recordings(problem: Problem, clock: Clock) -> RecordingBaselines | None:
-    """Return what looks at many rows of recordings; None of many trajectories, or with inputs."""
+def _of_recordings(model: TimeStepper, problem: Problem, clock: Clock) -> RecordingBaselines | None:
+    """Return what looks at many rows of recordings, where that may tell something.
+
+    None of many trajectories, with inputs, and of a field whose equation is right: each of its
+    points would be forecast by itself.
+    """
     train = problem.given
     is_partial = train.n_features == 1 or problem.coordinates.history > 1
     if problem.input_names or (len(train) >= FEW_TRAJECTORIES and not is_partial):
+        return None
+    if problem.grid is not None and finest_error(model) <= RIGHT:
         return None
     whole = problem.split.whole.select(train.feature_names)
     return RecordingBaselines.fit(train, whole=whole, clock=clock)

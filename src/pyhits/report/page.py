@@ -223,8 +223,10 @@ def _svg(figure: Figure, name: str) -> str:
     """Return the figure as SVG text that can stand inside a page."""
     import matplotlib as mpl
 
+    from pyhits.plots.powers import with_plain_powers
+
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": f"pyhits-{name}", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        with_plain_powers(figure).savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
