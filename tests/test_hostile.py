@@ -353,7 +353,7 @@ IN_MEMORY = {
     "other features in a list": ([X, X[:, :1]], "Trajectory 1 has 1 features"),
     "an empty trajectory in a list": ([X, X[:0]], "Trajectory 1"),
     "equal vectors in a list": ([X[:, 0], X[:, 0]], "can be read two ways"),
-    "a dictionary": ({"x": [1, 2]}, "got dict"),
+    "a dictionary": ({"x": [1, 2]}, "got a dict"),
     "a path": ("a.csv", "pyhits.read"),
     "nothing": (None, "got NoneType"),
     "an empty list": ([], "empty array"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pyhits.data.files import EXTENSIONS, read, write
 from pyhits.data.files.media import FILMS, SOUNDS
 from pyhits.data.trajectories import Trajectories
+from pyhits.errors import DataError, PyHiTSWarning
 
 h5py = pytest.importorskip("h5py")
 pandas = pytest.importorskip("pandas")
@@ -194,6 +195,37 @@ def test_times_turn_the_data_and_grids_are_left_out(tmp_path, extension, save):
     np.testing.assert_array_equal(data.to_array()[0], FIELD.T)
     assert data.dt == pytest.approx(0.4)
     assert data.start_times.tolist() == [2]
+
+
+@ARCHIVES
+def test_vectors_as_long_as_the_times_are_features(tmp_path, extension, save):
+    path = tmp_path / f"data{extension}"
+    t = 2 + 0.4 * np.arange(20)
+    save(path, t=t, u=np.sin(t), v=np.cos(t))
+    data = read(path)
+    assert data.feature_names == ("u", "v")
+    np.testing.assert_array_equal(data.values, np.column_stack([np.sin(t), np.cos(t)]))
+    assert (data.dt, data.start_times.tolist()) == (pytest.approx(0.4), [2])
+    assert read(path, columns=["v"]).feature_names == ("v",)
+    save(path, t=t, u=np.sin(t), v=np.cos(t[:7]))
+    with pytest.raises(DataError, match=r"Several arrays could be the data: .*v \(7,\)"):
+        read(path)
+
+
+def test_groups_that_differ_by_a_number_are_trajectories(tmp_path):
+    path, t = tmp_path / "runs.h5", 0.1 * np.arange(30)
+    with h5py.File(path, "w") as file:
+        for k, n in enumerate([30, 20, 25]):
+            file[f"run_{k}/time"], file[f"run_{k}/x"] = t[:n] + k, np.sin(t[:n] + k)
+    with pytest.warns(PyHiTSWarning, match="3 groups such as 'run_0' hold the same arrays"):
+        data = read(path)
+    assert (data.lengths.tolist(), data.start_times.tolist()) == ([30, 20, 25], [0, 1, 2])
+    assert data.n_features == 1
+    assert read(path, variable="run_1/x").n_rows == 20
+    with h5py.File(path, "a") as file:
+        file.move("run_2", "test_2")
+    with pytest.raises(DataError, match="Several arrays look like the time"):
+        read(path)
 
 
 @ARCHIVES

@@ -11,7 +11,7 @@ import pyhits
 from pyhits.cli.app import app
 from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.sampling import Sampling, as_rows, parts_of_labelled
-from pyhits.errors import DataError
+from pyhits.errors import DataError, FileFormatError
 
 xarray = pytest.importorskip("xarray")
 zarr = pytest.importorskip("zarr")
@@ -164,6 +164,21 @@ def test_a_folder_of_parquet_files_is_one_table(parquet_folder):
     assert (len(found), found.n_rows, found.dt) == (52, 5150, 0.5)
     assert found.feature_names == ("x", "y")
     np.testing.assert_array_equal(found.values[:, 1], np.arange(5150))
+
+
+def test_collections_of_arrays_say_what_they_hold(tmp_path, parquet_folder):
+    bare = parquet_folder.rename(tmp_path / "bare")
+    with pytest.raises(FileFormatError, match=r"Parquet folders end in \.parquet: rename it"):
+        pyhits.read(bare)
+    np.savez(tmp_path / "a.npz", x=np.zeros((5, 2)), y=np.zeros(3))
+    with np.load(tmp_path / "a.npz") as archive, pytest.raises(DataError, match="'x', 'y': give"):
+        pyhits.HiTS().fit(archive)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        dataset = file.create_dataset("run/x", data=np.zeros((5, 2)))
+        with pytest.raises(DataError, match=r"a Group that holds 'x': .*data\['x'\]"):
+            pyhits.HiTS().fit(file["run"])
+    with pytest.raises(DataError, match="is closed; fit while it is open"):
+        pyhits.HiTS().fit(dataset)
 
 
 def test_row_groups_of_large_parquet_files_stand_for_them(parquet_folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 import pyhits
-from pyhits.errors import DataError
+from pyhits.errors import DataError, PyHiTSWarning
 
 T = 0.3 * np.arange(40)
 
@@ -56,3 +57,16 @@ def test_rows_that_are_there_twice_are_repaired_as_before() -> None:
     assert pyhits.repair(twice).trajectories.n_rows == 40
     with pytest.raises(DataError, match="one for each value of 'flag'"):
         pyhits.repair(frame)
+
+
+@pytest.mark.parametrize("ids", [np.repeat([3, 1, 2], 10), np.repeat(list("abc"), 10)])
+def test_runs_beside_a_column_that_counts_anew_are_pointed_out(ids: Any) -> None:
+    frame = pd.DataFrame({"patient": ids, "visit": np.tile(np.arange(10), 3), "x": np.sin(T[:30])})
+    with pytest.warns(PyHiTSWarning, match=r"'patient' has one value for each of 3 stretches"):
+        pyhits.Trajectories(frame)
+    named = frame.rename(columns={"patient": "trajectory"})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(pyhits.Trajectories(named)) == 3
+        pyhits.Trajectories(frame.drop(columns="patient"))
+    assert not any("stretches" in str(one.message) for one in caught)

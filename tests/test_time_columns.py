@@ -325,3 +325,13 @@ def test_dates_that_are_numbers_are_said_as_dates(tmp_path, first, step):
     assert data.span() == ("2021-01-01", "2021-02-09")
     pyhits.write(data, tmp_path / "back.csv")
     assert (tmp_path / "back.csv").read_text().splitlines()[1].startswith(f"{first},")
+
+
+@pytest.mark.parametrize("name", ["ts", "timestamp", "unixtime"])
+def test_a_clock_that_ticks_more_slowly_than_rows_come(name):
+    rows = np.arange(40)
+    frame = pandas.DataFrame({name: 1_672_531_200 + rows // 2, "x": np.sin(rows / 9)})
+    with pytest.raises(DataError, match=r"2 rows share each time.* about dt=0\.5 \(--dt 0\.5\)"):
+        pyhits.Trajectories(frame)
+    counter = frame.rename(columns={name: "packets"})
+    assert pyhits.Trajectories(counter).n_features == 2

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
-from pyhits.errors import CheckpointError, DataError, TrainingError
+from pyhits.errors import ArgumentError, CheckpointError, DataError, TrainingError
 from pyhits.flowmaps import (
     PolynomialMap,
     ResidualNet,
@@ -440,6 +440,8 @@ def test_a_folder_of_another_fit_is_refused(tmp_path: Path) -> None:
     (tmp_path / "fit.json").write_text("{")
     with pytest.raises(CheckpointError, match="Cannot use"):
         CheckpointFolder(tmp_path, "one")
+    with pytest.raises(ArgumentError, match="the path of a file"):
+        CheckpointFolder(3, "one")  # type: ignore[arg-type]
 
 
 def test_the_fingerprint_tells_fits_apart() -> None:

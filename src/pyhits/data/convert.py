@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.labelled import from_xarray, is_labelled
-from pyhits.data.pieces import Pieces, check_step, common_step, from_array, is_of, step_rounding
+from pyhits.data.pieces import (
+    Pieces,
+    check_is_one,
+    check_step,
+    common_step,
+    from_array,
+    is_of,
+    step_rounding,
+)
 from pyhits.data.sampling import Sampling, parts_of_labelled
 from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
 from pyhits.data.tables.frames import from_frame, is_frame
@@ -38,7 +46,8 @@ def to_pieces(
     """
     if dt is not None:
         dt = as_positive(dt, "dt")
-    if data is None or isinstance(data, (dict, set)):
+    check_is_one(data)
+    if data is None or isinstance(data, set):
         raise DataError(f"Expected trajectories, got {type(data).__name__}.")
     if isinstance(data, (str, bytes, os.PathLike)):
         text = f"the text {data!r}" if isinstance(data, str) else repr(data)
@@ -53,7 +62,7 @@ def to_pieces(
     elif is_labelled(data):
         pieces = _from_labelled(data, raw=raw, choice=choice)
     elif isinstance(data, (list, tuple)) and data and _is_trajectory(data[0]):
-        pieces = _from_list(data, raw=raw, choice=choice)
+        pieces = from_list(data, raw=raw, choice=choice)
     else:
         pieces = from_array(as_numeric(data, what="The data", missing=raw))
     check_step(dt, pieces.dt, step_rounding(pieces))
@@ -66,7 +75,7 @@ def _from_labelled(data: Any, *, raw: bool, choice: ColumnChoice) -> Pieces:
     parts = parts_of_labelled(data, Sampling())
     if parts is None:
         return from_xarray(data, raw=raw, style=choice.style)
-    pieces = _from_list(parts.items, raw=raw, choice=choice)
+    pieces = from_list(parts.items, raw=raw, choice=choice)
     pieces.notes.append(parts.note)
     return pieces
 
@@ -76,8 +85,8 @@ def _is_trajectory(item: Any) -> bool:
     return bool(getattr(item, "shape", ())) or is_of(item, "xarray", "Dataset")
 
 
-def _from_list(items: Any, *, raw: bool = False, choice: ColumnChoice = ALL_COLUMNS) -> Pieces:
-    """A list of trajectories, each an array, a tensor, a DataFrame or an xarray object."""
+def from_list(items: Any, *, raw: bool = False, choice: ColumnChoice = ALL_COLUMNS) -> Pieces:
+    """A list of trajectories, each an array, a tensor, a frame, an xarray object or pieces."""
     shapes = [tuple(getattr(item, "shape", ())) for item in items]
     if len(items) > 1 and len(shapes[0]) == 1 and len(set(shapes)) == 1:
         raise DataError(

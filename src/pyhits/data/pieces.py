@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,9 @@ from pyhits.data.times import NUMBERS, SHOWN, TimeAxis, TimeStyle, read_times
 from pyhits.data.times.notes import midnight_note
 from pyhits.data.times.uniform import same_step, step_error, uniform_step
 from pyhits.errors import ArgumentError, DataError, warn
+
+#: Members of a collection that a message names, at most.
+_MOST_NAMED = 8
 
 
 @dataclass
@@ -60,6 +64,35 @@ def is_of(data: Any, package: str, name: str) -> bool:
     """Tell whether ``data`` is of a class of an optional package, without importing it."""
     return any(
         c.__name__ == name and c.__module__.split(".")[0] == package for c in type(data).__mro__
+    )
+
+
+def check_is_one(data: Any) -> None:
+    """Refuse a collection of arrays under names, and a dataset whose file is closed.
+
+    Raises
+    ------
+    DataError
+        It names what the collection holds.
+    """
+    if is_of(data, "h5py", "Dataset") and not data:
+        raise DataError(
+            "The file of this HDF5 dataset is closed; fit while it is open, or give dataset[...]."
+        )
+    is_named = isinstance(data, Mapping) and not is_of(data, "xarray", "Dataset")
+    if not (is_named or is_of(data, "zarr", "Group")):
+        return
+    names = list(map(str, data.keys()))
+    listed = ", ".join(map(repr, names[:_MOST_NAMED])) + ", ..." * (len(names) > _MOST_NAMED)
+    kind = "dict" if isinstance(data, dict) else type(data).__name__
+    if not names:
+        raise DataError(f"Expected trajectories, got a {kind} that holds nothing.")
+    ways = "pandas.DataFrame(data) if these are features, list(data.values()) if trajectories"
+    if not isinstance(data, dict):
+        ways = "or read the file with pyhits.read(path, variable=...)"
+    raise DataError(
+        f"Expected trajectories, got a {kind} that holds {listed}: give one of them, as in "
+        f"data[{names[0]!r}]; {ways}."
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.labelled import Layout, is_labelled
 from pyhits.data.limits import TOO_LARGE, array_bytes, in_words
-from pyhits.data.pieces import Pieces, is_of
+from pyhits.data.pieces import Pieces, check_is_one, is_of
 from pyhits.errors import DataError
 from pyhits.util.checks import as_numeric
 
@@ -188,6 +188,7 @@ def as_rows(
         What was said of the shape of a row.
     sampling : Sampling, optional
     """
+    check_is_one(data)
     is_map = isinstance(data, np.memmap)
     if not (is_map or any(is_of(data, *kind) for kind in _STORED)):
         return declared.rows(data)

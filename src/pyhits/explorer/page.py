@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.files.guard import as_path
 from pyhits.errors import ArgumentError
 from pyhits.explorer.maps import described, packed
 from pyhits.hits import HiTS
@@ -63,13 +64,13 @@ def write_explorer(
     ArgumentError
         The page cannot step the model.
     """
-    model = as_stepper(model)
+    model, file = as_stepper(model), as_path(path)
     _check(model)
     held = _held(model, data, as_count(n_steps, "n_steps"), title)
     template = (resources.files("pyhits.explorer") / "page.html").read_text(encoding="utf-8")
     text = json.dumps(held).replace("<", "\\u003c")
-    write_bytes(Path(path), template.replace("{{ model }}", text).encode())
-    return Path(path)
+    write_bytes(file, template.replace("{{ model }}", text).encode())
+    return file
 
 
 def _check(model: TimeStepper) -> None:

@@ -77,7 +77,7 @@ def _origins(
     steps = as_count(horizon, "horizon")
     if given is None:
         count = as_count(origins, "origins")
-        first = max(rows - 1, min(int((1 - _LAST) * n), n - 1 - steps - count))
+        first = max(rows - 1, 1, min(int((1 - _LAST) * n), n - 1 - steps - count))
         last = n - 1 - steps
         if last < first:
             raise DataError(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyhits.data.files.guard import as_path
 from pyhits.errors import CheckpointError, FileFormatError
 from pyhits.flowmaps import FlowMap
 from pyhits.flowmaps.base import FLOW_MAPS
@@ -75,7 +76,7 @@ class CheckpointFolder:
     """
 
     def __init__(self, path: str | Path, key: str) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
         index = self.path / "fit.json"
         try:
             make_folder(self.path)

@@ -102,7 +102,8 @@ def read(
     scalar ``dt``), and one array ``(time, feature)`` or ``(trajectory, time, feature)``. Data that
     lie ``(feature, time)`` are transposed if the times say so. Where vectors such as ``x``, ``y``,
     ``lat`` or ``lon`` fit all other axes, the rows lie on a grid, and several arrays of one shape
-    are its channels. A .npy file is one such array.
+    are its channels. Vectors as long as the times are features. Groups that differ by a number
+    alone, ``run_1``, ``run_2`` ..., are trajectories. A .npy file is one such array.
 
     Sounds (.wav) hold one feature a channel, between -1 and 1, in float64. Films (.mp4 .mov .avi
     .mkv .webm .gif) hold one row a frame, ``height * width * 3`` numbers from 0 to 255 in float32,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from pyhits.data.convert import to_pieces
+from pyhits.data.convert import from_list, to_pieces
 from pyhits.data.files.axes import grid_of
 from pyhits.data.files.conventions import text_of
 from pyhits.data.files.in_parts import in_parts
@@ -49,6 +50,15 @@ def choose(
     DataError
         No array or several could be the data, or the times match no axis of it.
     """
+    runs = _numbered_groups(arrays, wanted)
+    if runs:
+        made = from_list([choose(run, wanted, facts) for run in runs.values()], raw=wanted.raw)
+        first = next(iter(runs))
+        made.notes.append(
+            f"{len(runs)} groups such as {first!r} hold the same arrays, and are read as "
+            f'trajectories; variable="{first}/..." (--variable) reads one.'
+        )
+        return made
     pieces, used, parts = _laid_out(arrays, wanted)
     has_times = pieces.dt is not None or pieces.times is not None
     if not has_times and wanted.time_column != "none":
@@ -60,6 +70,23 @@ def choose(
         if not has_times:
             pieces.start_times = parts.begins * (pieces.dt or wanted.dt or 1.0)
     return pieces
+
+
+def _numbered_groups(
+    arrays: Mapping[str, Any], wanted: Reading
+) -> dict[str, dict[str, Any]] | None:
+    """Return groups that differ by a number, ``run_1`` and ``run_2``, and hold the same arrays.
+
+    None where there are others, or one array is asked for.
+    """
+    if wanted.variable is not None or wanted.time_column is not None:
+        return None
+    groups: dict[str, dict[str, Any]] = {}
+    for name, array in arrays.items():
+        groups.setdefault(name.rpartition("/")[0], {})[name] = array
+    held = {frozenset(map(base_name, group)) for group in groups.values()}
+    called = {re.sub(r"\d+", "", group) for group in groups}
+    return groups if len(groups) > 1 and len(held) == len(called) == 1 else None
 
 
 def _laid_out(arrays: Mapping[str, Any], wanted: Reading) -> tuple[Pieces, list[str], Parts | None]:
@@ -101,7 +128,11 @@ def _with_times(
 ) -> Pieces:
     """Lay data out along their times."""
     name, times = names[0], np.asarray(arrays[time])
-    if times.ndim == 2 and min(times.shape) > 1:
+    if len(names) > 1 and _are_columns(arrays, names, time):
+        pieces = to_pieces(values)
+        pieces.feature_names = list(map(base_name, names))
+        vectors, labels = [times.ravel()], [repr(time)]
+    elif times.ndim == 2 and min(times.shape) > 1:
         if times.shape != values.shape[:2]:
             raise DataError(_mismatch(times, time, values, name))
         pieces = to_pieces(values.reshape(*times.shape, -1))
@@ -253,12 +284,14 @@ def _values(arrays: Mapping[str, Any], names: Sequence[str], wanted: Reading) ->
         as_numeric(np.asarray(arrays[name]), what=f"Array {name!r}", missing=wanted.raw)
         for name in names
     ]
+    if len(parts) > 1 and all(map(_is_vector, parts)):
+        parts = [part.ravel() for part in parts]
     rows = wanted.grid.rows(parts[0] if len(parts) == 1 else np.stack(parts, axis=-1))
     return np.asarray(rows)
 
 
 def _data_names(arrays: Mapping[str, Any], time: str | None, variable: str | None) -> list[str]:
-    """Return the array that is the data, or several that are channels of one grid."""
+    """Return the array that is the data, or several: channels of one grid, columns beside times."""
     if variable is not None:
         return [named(arrays, variable, "variable")]
     numeric = {
@@ -276,6 +309,8 @@ def _data_names(arrays: Mapping[str, Any], time: str | None, variable: str | Non
         # Truth values are masks where there is anything else.
         candidates = {n: a for n, a in arrays.items() if a.dtype.kind == "b" and len(a.shape)}
     if len(candidates) == 1 or _are_channels(arrays, candidates, time):
+        return list(candidates)
+    if _are_columns(arrays, list(candidates), time):
         return list(candidates)
     if not candidates:
         raise DataError(
@@ -300,6 +335,19 @@ def _are_channels(
     if at is None:
         return False
     return grid_of(arrays, list(candidates), (*shape[at + 1 :], len(candidates))) is not None
+
+
+def _are_columns(arrays: Mapping[str, Any], names: Sequence[str], time: str | None) -> bool:
+    """Tell whether arrays are vectors as long as the times that stand beside them."""
+    if time is None or not _is_vector(arrays[time]):
+        return False
+    n, group = max(arrays[time].shape), time.rpartition("/")[0]
+    return all(
+        _is_vector(arrays[name])
+        and max(arrays[name].shape) == n
+        and name.rpartition("/")[0] == group
+        for name in names
+    )
 
 
 def _oriented(values: np.ndarray, times: np.ndarray, time: str, name: str) -> np.ndarray:

@@ -59,7 +59,12 @@ def existing_file(path: Any) -> Path:
                 raise FileFormatError(f"Expected a Zarr store, got {file}, which holds none.")
             if file.suffix.lower() == ".parquet" and any(file.rglob("*.parquet")):
                 return file
-            raise FileFormatError(f"Expected a file, got the folder {file}.")
+            way = ""
+            if next(file.rglob("*.parquet"), None) is not None:
+                way = f" Parquet folders end in .parquet: rename it to {file.name}.parquet."
+            elif is_zarr(file):
+                way = f" Zarr stores end in .zarr: rename it to {file.name}.zarr."
+            raise FileFormatError(f"Expected a file, got the folder {file}.{way}")
         if not file.exists():
             place = "" if file.is_absolute() else f" in the folder {Path.cwd()}"
             lost = ", but a link that leads to none" if file.is_symlink() else ""

@@ -112,7 +112,7 @@ class StoredArray:
 
 def _arrays(store: Any) -> dict[str, Any]:
     """Return the arrays at the top of a store, or the one that it is."""
-    return dict(store.arrays()) if hasattr(store, "arrays") else {"values": store}
+    return dict(sorted(store.arrays())) if hasattr(store, "arrays") else {"values": store}
 
 
 def _have_dimensions(arrays: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from pyhits.data.pieces import Pieces, set_times
 from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
 from pyhits.data.tables.columns import Roles, assign_roles, trajectory_starts
 from pyhits.data.tables.dateparts import with_joined_dates
-from pyhits.data.tables.panels import refuse_panel
+from pyhits.data.tables.panels import panel_notes, refuse_panel
 from pyhits.errors import DataError
 from pyhits.util.checks import as_numeric
 
@@ -50,6 +50,8 @@ def from_columns(
         raise DataError(f"There are no rows in {where}.")
     if roles.time is not None and roles.trajectory is None:
         refuse_panel(names, columns, roles.time, where)
+    elif roles.time is None and roles.trajectory is None and choice.time_column is None:
+        joined = [*joined, *panel_notes(names, columns)]
     parts = [
         as_numeric(columns[k], what=f"Column {names[k]!r} of {where}", missing=raw)
         for k in features

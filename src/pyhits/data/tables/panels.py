@@ -60,6 +60,41 @@ def refuse_panel(names: Sequence[str], columns: Sequence[Any], time: int, where:
         )
 
 
+def panel_notes(names: Sequence[str], columns: Sequence[Any]) -> list[str]:
+    """Point out a column that has one value for each stretch over which another counts evenly.
+
+    Parameters
+    ----------
+    names, columns : sequence
+        Of a table without a column of times, columns of text included.
+    """
+    examined = range(min(len(columns), _MOST_EXAMINED))
+    for counter in examined:
+        values = np.asarray(columns[counter])
+        if values.dtype.kind not in "iuf" or len(values) < 2 * _SHORTEST:
+            continue
+        begins = np.flatnonzero(np.diff(values.astype(np.float64)) < 0) + 1
+        starts = [0, *begins.tolist()]
+        if len(starts) < 2 or np.diff([*starts, len(values)]).min() < _SHORTEST:
+            continue
+        if not rise_of(values, starts).is_even:
+            continue
+        for k in examined:
+            ids = _codes(columns[k])
+            if k == counter or ids.max(initial=0) + 1 != len(starts):
+                continue
+            if not np.array_equal(np.flatnonzero(np.diff(ids)) + 1, begins):
+                continue
+            called = ["trajectory" if j == k else name for j, name in enumerate(names)]
+            return [
+                f"{names[k]!r} has one value for each of {len(starts)} stretches over which "
+                f"{names[counter]!r} counts anew, and all rows are read as one recording. If it "
+                f"numbers recordings, names={called!r} (--names {for_shell(as_list(called))}) says "
+                "so."
+            ]
+    return []
+
+
 def _codes(column: Any) -> np.ndarray:
     """Return which value each row holds, as numbers from 0 on."""
     array = np.asarray(column)

@@ -48,7 +48,10 @@ class TimeColumn:
 
 @dataclass(frozen=True)
 class Rise:
-    """How the values of a column follow each other within the trajectories."""
+    """How the values of a column follow each other within the trajectories.
+
+    ``stamps`` says that they count from 1970 on, and never fall.
+    """
 
     n_rows: int = 0
     share: float = 0.0
@@ -56,6 +59,7 @@ class Rise:
     counts_rows: bool = False
     is_date: bool = False
     step: float = 0.0
+    stamps: bool = False
 
     @property
     def is_strict(self) -> bool:
@@ -94,7 +98,9 @@ def rise_of(column: Any, starts: Sequence[int] = (0,)) -> Rise:
     )
     counts = len(pieces) == 1 and first in (0, 1) and bool((steps == 1).all())
     step = float(f"{np.mean(steps):.10g}")
-    return Rise(len(t), share, is_even, counts and not axis.has_dates, dated, step)
+    # Those of a clock that ticks more slowly than rows come: some are there twice.
+    stamps = axis.form == "epoch" and len(t) >= LEAST_ROWS and bool((steps >= 0).all())
+    return Rise(len(t), share, is_even, counts and not axis.has_dates, dated, step, stamps)
 
 
 def _even(pieces: list[np.ndarray]) -> bool:
@@ -179,6 +185,8 @@ def _rank(name: TimeName, rise: Rise) -> int:
         return 5 if rise.share >= _MOSTLY or rise.is_date else 1
     if rise.is_date:
         return 4 if name else 3
+    if name and rise.stamps and rise.share > 0:
+        return 4
     if name is TimeName.LIKELY:
         return 4 if rise.share >= _MOSTLY else 0
     return _RANK_OF_COUNTS if name is TimeName.COUNT and rise.is_strict else 0

@@ -14,6 +14,9 @@ from pyhits.util.checks import BY_REPAIR
 #: Whole numbers from this one on may be dates that are not recognised, such as 200131.
 _LIKE_DATES = 10_000
 
+#: Share of rows with the time of the row before from which on the clock is too coarse for them.
+_SHARED = 0.3
+
 #: A time may be this far from the uniform grid, as a fraction of the step.
 UNIFORM_TOLERANCE = 1e-2
 
@@ -123,12 +126,27 @@ def _check_order(t: np.ndarray, axis: TimeAxis, where: str) -> None:
     row = int(np.flatnonzero(steps <= 0)[0]) + 1
     kind = "repeats" if steps[row - 1] == 0 else "comes before"
     before, here = axis.readable(t[[row - 1, row]])
-    hint = clock_change(axis, t)
+    hint = clock_change(axis, t) or _coarse_clock(t, steps, axis)
     raise DataError(
         f"Times must increase, but row {row} of {where} ({here}) {kind} row {row - 1} ({before}). "
         + (f"{hint} " if hint else "")
         + "Sort the rows, drop the repeated ones, or name the column that numbers the trajectories "
         f"'trajectory'. {BY_REPAIR} sorts rows and averages repeated ones."
+    )
+
+
+def _coarse_clock(t: np.ndarray, steps: np.ndarray, axis: TimeAxis) -> str:
+    """Return what to do where several rows share each time, as of a clock that ticks slowly."""
+    shared = float((steps == 0).mean())
+    if (steps < 0).any() or not _SHARED <= shared < 1 or axis.step is not None:
+        return ""
+    n_times = int((steps > 0).sum()) + 1
+    dt = float(np.median(steps[steps > 0])) * n_times / len(t)
+    name = "the times" if axis.name is None else repr(axis.name)
+    return (
+        f"{len(t) / n_times:.3g} rows share each time, as where they come faster than the clock "
+        f"ticks: if they are evenly spaced, leave {name} out (--without-columns) and give the "
+        f"step, about dt={dt:.3g} (--dt {dt:.3g})."
     )
 
 
