@@ -210,6 +210,18 @@ def test_arrays_count_their_rows(plain):
     np.testing.assert_array_equal(truth.get_ydata(), later.values[:6, 0])
 
 
+def test_times_have_no_digits_that_steps_added_up_leave(plain, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    t = np.array([float(f"{k / 10:.1f}") for k in range(200)])
+    rows = np.column_stack([np.cos(t), np.sin(t)]) * 0.5
+    frame = pandas.DataFrame({"t": t, "x": rows[:, 0], "y": rows[:, 1]})
+    later = plain.forecast_from(frame, 3)
+    assert later["t"].tolist() == [19.9, 20.0, 20.1, 20.2]
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    pyhits.write(pyhits.read(tmp_path / "a.csv"), tmp_path / "b.csv")
+    assert pandas.read_csv(tmp_path / "b.csv").iloc[:, 0].tolist() == t.tolist()
+
+
 def test_recordings_that_end_apart_have_their_own_times(plain):
     ragged = [pyhits.Trajectories(DATA[k][: 40 + 9 * k], 0.1) for k in range(2)]
     rows = pyhits.Trajectories([one[0] for one in ragged], 0.1)

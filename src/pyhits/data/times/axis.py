@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +21,9 @@ _QUARTERS = ("Q", "Q-DEC", "QE-DEC")
 
 #: Lengths of steps that have a name of their own, in seconds.
 _NAMED_STEPS = ((604800.0, "week"), (86400.0, "day"), (3600.0, "hour"), (60.0, "minute"))
+
+#: Digits that a user writes of a time, at most.
+_SAID = 12
 
 #: Numbers from which on ten digits do not say the time of a row.
 _LARGE = 1e6
@@ -156,7 +160,7 @@ class TimeAxis:
                 return write_texts(micro, self.detail)
             if self.form == "elapsed":
                 return [elapsed(value, self.detail) for value in numbers]
-            return [self._number(value) for value in numbers]
+            return [self._number(value) for value in without_rounding(times).tolist()]
         if self.form in ("epoch", "serial"):
             return [_plain(value) for value in self._counted(times).tolist()]
         ticks = self._wall(times)
@@ -280,6 +284,22 @@ class TimeAxis:
         if self.detail == "integers" and value == round(value):
             return str(round(value))
         return repr(value)
+
+
+def without_rounding(times: Any) -> np.ndarray:
+    """Return numbers without the last digits that steps added up have left: 19.9, not 19.90...02.
+
+    Parameters
+    ----------
+    times : array, shape (n,)
+    """
+    given: np.ndarray = np.asarray(times, dtype=np.float64)
+    largest = float(np.abs(given).max(initial=0))
+    if not 1e-9 < largest < 1e12:
+        return given
+    near: np.ndarray = np.asarray(np.round(given, _SAID - 1 - math.floor(math.log10(largest))))
+    are_near = np.abs(near - given) <= 4 * np.spacing(largest)
+    return near if are_near.all() else given
 
 
 def _digits(value: float) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.times.axis import TimeAxis
+from pyhits.data.times.axis import TimeAxis, without_rounding
 from pyhits.data.times.calendars import calendar_named, day_number, year_month_day
 from pyhits.data.times.numbers import cf_ticks
 from pyhits.data.times.texts import MICRO
@@ -27,7 +27,7 @@ def as_objects(axis: TimeAxis, times: Any) -> Any:
     if axis.origin is None:
         whole = np.rint(times)
         are_whole = axis.detail == "integers" and bool((np.abs(times - whole) < 1e-6).all())
-        return whole.astype(np.int64) if are_whole else times
+        return whole.astype(np.int64) if are_whole else without_rounding(times)
     if axis.form == "texts":
         return np.array(axis.labels(times), dtype=object)
     if axis.form == "digits":
