@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import runpy
 import sys
@@ -109,8 +110,11 @@ def test_hybrid(run: Run, tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_dask_cluster(run: Run, tmp_path: Path) -> None:
-    pytest.importorskip("distributed")
+def test_dask_cluster(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its two workers in this process; ``test_cluster.py`` has processes."""
+    distributed = pytest.importorskip("distributed")
+    local = functools.partial(distributed.LocalCluster, processes=False)
+    monkeypatch.setattr(distributed, "LocalCluster", local)
     printed = run("dask_cluster.py")
     assert "2 workers" in printed
     assert "The same model as trained in this process." in printed
