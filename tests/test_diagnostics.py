@@ -61,9 +61,10 @@ def test_sound_data_pass_in_silence(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", systems.names())
-@pytest.mark.parametrize("level", [0.0, 1e-4])
-def test_catalogued_systems_pass_in_silence(name: str, level: float) -> None:
-    assert examine(catalogued(name, level)(np.random.default_rng(1))) == []
+def test_catalogued_systems_pass_in_silence(name: str) -> None:
+    clean = catalogued(name, 0.0)(np.random.default_rng(1))
+    for data in (clean, clean.add_noise(1e-4, random_state=1)):
+        assert examine(data) == []
 
 
 def test_findings_name_the_place_and_an_option() -> None:
@@ -118,15 +119,14 @@ def test_sorted_rows_of_few_turns_are_said(
         )
 
 
-@pytest.mark.parametrize("columns", [1, 2])
-def test_few_leaps_of_a_relaxation_oscillator_are_sound(columns: int) -> None:
+def test_few_leaps_of_a_relaxation_oscillator_are_sound() -> None:
     mu = np.array([12, 20, 30, 38])
     start = np.repeat([[2.0], [0.0]], len(mu), axis=1)
     together = rk4(lambda x: van_der_pol(x, mu), start, 0.2, 240, 400)
     noise = 0.01 * np.random.default_rng(0).standard_normal((240, 2))
     for rows in np.moveaxis(together, 2, 0):
         for data in (rows, rows + noise * rows.std(axis=0)):
-            assert examine(data[:, :columns]) == []
+            assert examine(data) == examine(data[:, :1]) == []
 
 
 def test_columns_that_leap_each_by_itself_are_not_glued() -> None:
@@ -289,10 +289,18 @@ def test_waves_longer_than_an_eighth_of_the_recording_do_not_grow(periods: float
     assert "growing" in kinds(wave)
 
 
-@pytest.mark.parametrize("seed", [0, 6, 9])
-def test_what_adds_up_beside_coarsely_sampled_chaos_is_not_sorted(seed: int) -> None:
+@pytest.mark.parametrize(
+    "start",
+    [
+        [11.217754309703047, 1.0164381829392228, 39.31262774842171],
+        [-9.30107332035783, -15.484042816351495, 17.40364889062126],
+        [3.134547722373293, 3.3710275681391617, 20.153342392646074],
+    ],
+    ids=["high", "left", "low"],
+)
+def test_what_adds_up_beside_coarsely_sampled_chaos_is_not_sorted(start: list[float]) -> None:
     system = pyhits.systems.get("lorenz")
     quick = system.integrator(rtol=1e-6, atol=1e-8)
-    chaos = system.simulate(1, 600, dt=0.4, random_state=seed, integrator=quick)[0]
+    chaos = system.simulate(1, 600, dt=0.4, initial_states=[start], integrator=quick)[0]
     worn = np.cumsum(chaos[:, 2] ** 2)
     assert examine(Trajectories(np.column_stack([worn, chaos]))) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,14 +28,32 @@ from pyhits.util.clock import Clock
 TIMES = np.arange(0, 60, 0.02)
 RNG = np.random.default_rng(0)
 
+#: States on Lorenz's attractor, of which none has to be brought there.
+LORENZ = {
+    1: [
+        [-3.7646, -4.8748, 18.8399],
+        [14.8616, 12.8326, 37.5303],
+        [-4.0734, -7.3947, 10.9837],
+        [-4.2974, -7.0832, 14.4123],
+        [11.055, 7.8004, 33.6458],
+        [-7.3845, -13.419, 12.4904],
+    ],
+    2: [[12.3773, 3.2056, 39.9236], [-1.2943, -0.96, 19.1932]],
+    3: [[9.5215, 6.736, 31.4132], [4.3611, 6.9472, 16.4925]],
+}
+
 
 @functools.cache
 def noisy(
     name: str, n: int, *, seed: int = 1, level: float = 0.01, n_steps: int = 1000
 ) -> tuple[Trajectories, ...]:
     """Return clean trajectories of a system and the same with noise."""
-    settled = {"transient": 20.0} if name == "rossler" else {}
-    clean = systems.get(name).simulate(n, n_steps=n_steps, random_state=seed, **settled)
+    settled: dict[str, Any] = {"random_state": seed}
+    if name == "lorenz":
+        settled = {"initial_states": LORENZ[seed][:n]}
+    elif name == "rossler":
+        settled["transient"] = 20.0
+    clean = systems.get(name).simulate(n, n_steps=n_steps, **settled)
     return clean, clean.add_noise(level, random_state=seed + 100)
 
 
@@ -159,7 +178,8 @@ def test_ragged_data_far_from_zero() -> None:
 
 
 def test_one_long_chaotic_recording() -> None:
-    clean = systems.get("lorenz").simulate(1, n_steps=3000, dt=0.01, random_state=1)
+    lorenz = systems.get("lorenz")
+    clean = lorenz.simulate(initial_states=LORENZ[1][:1], n_steps=3000, dt=0.01)
     data = clean.add_noise(0.001, random_state=2)
     past, future = data.split_time(0.2)
     found = denoise(past, future, shortest=past.n_rows)
@@ -170,7 +190,8 @@ def test_one_long_chaotic_recording() -> None:
 
 def test_solutions_that_end_are_trajectories_of_their_own() -> None:
     """No window crosses the jump from one to the next, unless windows are longer than they are."""
-    clean = systems.get("lorenz").simulate(2, n_steps=1000, dt=0.01, random_state=3)
+    lorenz = systems.get("lorenz")
+    clean = lorenz.simulate(initial_states=LORENZ[3], n_steps=1000, dt=0.01)
     data = clean.add_noise(0.001, random_state=4)
     apart, whole = (denoise(data, data[:1].cut(200), shortest=rows) for rows in (100, 1000))
     assert apart is not None
