@@ -18,7 +18,8 @@ test: $(READY)
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term
+# Bytecode is kept, or every worker and command that they start would compile all modules anew.
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term
 
 # The site, with the gallery's programs run: docs/_build/html/index.html.
 docs: $(READY)

@@ -249,11 +249,12 @@ def test_many_points_or_features_are_left_to_nets() -> None:
 
 @pytest.mark.parametrize("family", ["closed", "polynomial", "kernel"])
 def test_families_are_asked_for_by_name(family: str, tmp_path: Path) -> None:
-    model = fit(folded(), step_sizes=[1], flow_map=family, encoder=[])
+    data = folded(250)
+    model = fit(data, step_sizes=[1], flow_map=family, encoder=[])
     described = model.history_[1].flow_map
     assert ("kernel" in described) == (family != "polynomial")
     loaded = pyhits.load(model.save(tmp_path / "model.safetensors"))
-    states = folded().values[:5]
+    states = data.values[:5]
     assert np.array_equal(loaded.forecast(states, 20), model.forecast(states, 20))
     assert loaded.history[1].form == model.history_[1].form
 
@@ -322,12 +323,12 @@ def test_a_family_of_one_s_own_takes_part_wherever_closed_forms_do(tmp_path: Pat
 
 
 def test_the_held_out_part_is_solved_for_too() -> None:
-    data = folded()
+    data = folded(200)
     model = fit(data, step_sizes=[1, 2], flow_map="kernel", encoder=[])
-    assert {s: m.n_centres for s, m in model.flow_maps_.items()} == {1: 399, 2: 398}
+    assert {s: m.n_centres for s, m in model.flow_maps_.items()} == {1: 199, 2: 198}
     head, tail = data.split_time(0.2)
     told = HiTS([1], flow_map="kernel", encoder=[], verbose=False, n_jobs=1, random_state=0)
-    assert told.fit(head, validation=tail).flow_maps_[1].n_centres == 319
+    assert told.fit(head, validation=tail).flow_maps_[1].n_centres == 159
 
 
 def test_processes_change_nothing() -> None:

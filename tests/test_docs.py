@@ -67,7 +67,8 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cluster, net = distributed.LocalCluster, dense_net.DenseNetFit
 
     def fewer(self: Any, n_trajectories: int, n_steps: int, **rest: Any) -> Any:
-        return simulate(self, min(n_trajectories, 12), n_steps, **rest)
+        most = n_steps if n_trajectories == 1 else 500
+        return simulate(self, min(n_trajectories, 12), min(n_steps, most), **rest)
 
     def shorter(self: Recipe, *size: int, **sizes: int) -> Recipe:
         found = resolve(self, *size, **sizes)

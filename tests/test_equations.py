@@ -340,7 +340,7 @@ def test_axes_of_one_or_two_points_are_no_obstacle(
     fields: np.ndarray, shape: tuple[int, int]
 ) -> None:
     model = pyhits.HiTS(step_sizes=[1], flow_map="equation", random_state=0, verbose=False)
-    model.fit(fields[:6, :20], grid=shape)
+    model.fit(fields[:3, :20], grid=shape)
     assert np.isfinite(np.asarray(model.forecast(fields[:2, 0], n_steps=5))).all()
 
 

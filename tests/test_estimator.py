@@ -83,9 +83,16 @@ def test_sequential_equals_vectorised(fitted: pyhits.HiTS, pendulum: Split) -> N
 
 
 def test_equal_seeds_give_equal_models(oscillations: pyhits.Trajectories) -> None:
+    """In any number of processes, here fewer than scales."""
     models = [
-        quick(step_sizes=[1, 4], n_jobs=n, polynomial_degree=0).fit(oscillations) for n in (1, 2)
+        quick(step_sizes=[1, 2, 4], n_jobs=n, polynomial_degree=0).fit(oscillations) for n in (1, 2)
     ]
+    one, two = models
+    assert one.flow_maps_.keys() == two.flow_maps_.keys() == {1, 2, 4}
+    for size, flow_map in one.flow_maps_.items():
+        for name, values in flow_map.state_dict().items():
+            assert torch.equal(values, two.flow_maps_[size].state_dict()[name]), (size, name)
+        assert one.history_[size].validation_error == two.history_[size].validation_error
     start = oscillations.initial_states
     np.testing.assert_array_equal(*(m.forecast(start, 50) for m in models))
     other = quick(step_sizes=[1, 4], random_state=1, polynomial_degree=0).fit(oscillations)

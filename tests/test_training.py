@@ -321,16 +321,6 @@ def test_short_trajectories_are_named() -> None:
 # Processes, checkpoints, interruption
 
 
-def test_results_do_not_depend_on_the_number_of_processes() -> None:
-    data = circles(20, 60)
-    one = train_scales(jobs(data, [1, 2, 4]), n_jobs=1)
-    two = train_scales(jobs(data, [1, 2, 4]), n_jobs=2)
-    assert one.flow_maps.keys() == two.flow_maps.keys() == {1, 2, 4}
-    for size in one.flow_maps:
-        assert same(one.flow_maps[size], two.flow_maps[size])
-        assert one.histories[size].validation_error == two.histories[size].validation_error
-
-
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_scale_is_trained_in_one_thread(n_jobs: int) -> None:
     """Of BLAS, too, however many there are around it: shared products round otherwise."""
