@@ -41,8 +41,9 @@ _LEAST_SHARE = 0.01
 #: of the data at most, or few numbers.
 _PADDED, _LITTLE = 4, 1 << 20
 
-#: Segments integrated together, whose states stay in a core's cache.
-_ROWS_AT_ONCE = 4096
+#: Segments integrated together, whose states stay in a core's cache; and as many as a further
+#: thread is worth: those of fewer would wait for one another's Python.
+_ROWS_AT_ONCE, _WORTH_A_THREAD = 4096, 512
 
 #: Coarsest integration step's error, in units of the noise, of the states that are returned.
 _INTEGRATED = 1e-6
@@ -219,9 +220,9 @@ def _solutions(
                 rows[part, row] = x.T
                 x = advance(field, x, data.dt / substeps, substeps)
 
+    blocks = max(-(-len(rows) // _ROWS_AT_ONCE), min(n_threads, len(rows) // _WORTH_A_THREAD))
     with ThreadPoolExecutor(n_threads) as pool:
-        blocks = -(-len(rows) // _ROWS_AT_ONCE)
-        list(pool.map(run, np.array_split(np.arange(len(rows)), max(n_threads, blocks))))
+        list(pool.map(run, np.array_split(np.arange(len(rows)), blocks)))
     rows[~fit.followed(pieces.segments(length))] = np.nan
     rows = rows.reshape(n, -1, d)
     if data.is_even:
