@@ -40,6 +40,10 @@ _CHOSEN = 1.5
 #: Normalised error up to which a model is right, and nothing better.
 _EXACT = 1e-5
 
+#: Normalised error at all steps up to which a model that is not behind forecasts alone: there is
+#: little to gain, and motion that is known so well amplifies what a baseline adds to it.
+_RIGHT = 0.02
+
 #: Weights below which a baseline is left out.
 _LEAST = 0.03
 
@@ -244,6 +248,8 @@ def _is_clear(pair: np.ndarray, mean: np.ndarray) -> bool:
     """Whether the model is better than the baselines wherever something is known of the future."""
     model, simple = pair[:, 0, 0], pair[:, 1, 1]
     if (model <= _EXACT**2).all():
+        return True
+    if (model <= _RIGHT**2).all() and model.mean() <= simple.mean():
         return True
     known = np.minimum(model, simple) < _KNOWN * mean
     if not known.any():
