@@ -6,7 +6,6 @@ import logging
 import os
 import pickle
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -432,11 +431,3 @@ def test_backends_that_cannot_be_used_are_named() -> None:
         with pytest.raises(ArgumentError, match="got 'multiprocessing'"):
             train_scales(jobs([1, 2]))
         assert set(train_scales(jobs([1, 2]), n_jobs=1).flow_maps) == {1, 2}
-
-
-def test_dask_is_imported_by_those_who_use_it() -> None:
-    code = (
-        "import sys, pyhits.hits, pyhits.training.parallel\n"
-        "assert not {'dask', 'distributed'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -419,7 +419,8 @@ def test_importing_is_cheap_and_quiet() -> None:
         "import sys, pyhits; heavy = {'torch', 'scipy', 'sklearn', 'matplotlib', 'numpy'} "
         "& set(sys.modules); assert not heavy, heavy; "
         "assert 'HiTS' in dir(pyhits); pyhits.HiTS; assert 'torch' in sys.modules; "
-        "assert not {'matplotlib', 'jinja2', 'sklearn', 'pandas'} & set(sys.modules)"
+        "assert not {'matplotlib', 'jinja2', 'sklearn', 'pandas'} & set(sys.modules); "
+        "import pyhits.training.parallel; assert not {'dask', 'distributed'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
