@@ -222,6 +222,25 @@ def test_times_have_no_digits_that_steps_added_up_leave(plain, tmp_path):
     assert pandas.read_csv(tmp_path / "b.csv").iloc[:, 0].tolist() == t.tolist()
 
 
+@pytest.mark.parametrize("timed", [False, True])
+def test_earlier_gaps_of_frames_do_not_count(plain, timed):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(DATA[0], columns=["x", "y"])
+    frame.loc[[0, 30], "x"] = np.nan
+    whole = pandas.DataFrame(DATA[0], columns=["x", "y"])
+    if timed:
+        frame["t"] = whole["t"] = 3 + DATA.times()
+    later = plain.forecast_from(frame, 4)
+    np.testing.assert_array_equal(later[["x", "y"]], plain.forecast_from(whole, 4)[["x", "y"]])
+    begin = plain.forecast_from(frame, 4, interval=0.5).stamps()[0]
+    assert begin == pytest.approx(DATA.times()[-1] + 3 * timed)
+    frame.loc[60, "y"] = np.nan
+    with pytest.raises(DataError, match="NaN in trajectory 0"):
+        plain.forecast_from(frame, 4)
+    with pytest.raises(DataError, match=r"features, .* 2\. 'y' are lacking"):
+        plain.forecast_from(whole.drop(columns="y"), 4)
+
+
 def test_recordings_that_end_apart_have_their_own_times(plain):
     ragged = [pyhits.Trajectories(DATA[k][: 40 + 9 * k], 0.1) for k in range(2)]
     rows = pyhits.Trajectories([one[0] for one in ragged], 0.1)

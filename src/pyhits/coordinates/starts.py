@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyhits.data.packing import default_names
+from pyhits.data.pieces import is_of
 from pyhits.data.tables.time_names import is_trajectory_name
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import several
@@ -180,6 +181,31 @@ def last_rows(rows: np.ndarray, least: int, wanted: int = 0) -> np.ndarray:
     known = known.reshape(-1, known.shape[-1]).all(axis=0)
     whole = len(known) if known.all() else int(np.argmin(known[::-1]))
     return short if whole <= least else rows[..., -whole:, :]
+
+
+def after_gaps(frame: Any, names: Sequence[str], least: int) -> Any:
+    """Return the rows of a DataFrame or Series of pandas after the last with a missing value.
+
+    It comes back as it is where none is missing, fewer than ``least`` rows are left, or it holds
+    several trajectories; all else as well.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the features that count; all columns where it has others.
+    """
+    is_frame = is_of(frame, "pandas", "DataFrame")
+    if not (is_frame or is_of(frame, "pandas", "Series")) or frame.index.nlevels > 1:
+        return frame
+    columns = list(map(str, frame.columns)) if is_frame else []
+    if any(map(is_trajectory_name, (*columns, str(frame.index.name)))):
+        return frame
+    counted = [k for k, name in enumerate(columns) if name in names] or list(range(len(columns)))
+    missing = np.asarray((frame.iloc[:, counted] if is_frame else frame.to_frame()).isna())
+    gaps = np.flatnonzero(missing.any(axis=1))
+    if not len(gaps) or len(frame) - 1 - gaps[-1] < least:
+        return frame
+    return frame.iloc[gaps[-1] + 1 :]
 
 
 def is_single(recording: Any) -> bool:

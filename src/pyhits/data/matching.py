@@ -15,6 +15,9 @@ from pyhits.data.times.uniform import same_step, step_error
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError
 
+#: Features that are named as lacking, at most.
+_MOST_NAMED = 8
+
 
 def as_trajectories(
     data: Any, dt: float | None = None, *, default_dt: float | None = None
@@ -80,9 +83,12 @@ def matched(data: Trajectories, dt: float, feature_names: Sequence[str], name: s
     if named and set(feature_names) < set(data.feature_names):
         data = data.select(feature_names)
     if data.n_features != len(feature_names):
+        lacking = [one for one in feature_names if one not in data.feature_names]
+        is_part = named and 0 < len(lacking) < len(feature_names)
+        which = f" {', '.join(map(repr, lacking[:_MOST_NAMED]))} are lacking." if is_part else ""
         raise DataError(
             f"The {name} data have {data.n_features} features, the training data "
-            f"{len(feature_names)}."
+            f"{len(feature_names)}.{which}"
         )
     if not same_step(data.dt, dt, step_error(data.start_times, data.lengths, data.axis)):
         raise DataError(

@@ -193,14 +193,14 @@ class PackedRows:
         Raises
         ------
         ArgumentError
-            An unknown kind or feature; a field without a grid.
+            An unknown kind, feature or trajectory; a field without a grid.
         """
         from pyhits import plots
 
         kind = as_choice(kind, "kind", ("auto", "lines", "portrait", "field"))
         if kind == "field" and self.grid is None:
             raise ArgumentError("These data lie on no grid; give it with .with_grid(shape).")
-        unit = self.axis.unit
+        trajectory, unit = as_number(trajectory, len(self)), self.axis.unit
         if self.grid is not None and kind in ("auto", "field"):
             rows, times = self.rows_of(trajectory), self.dates(trajectory)
             return plots.field(rows, times, self.grid, unit=unit, ax=ax)

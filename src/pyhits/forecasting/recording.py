@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.coordinates.starts import Starts, is_single, last_rows, positions
+from pyhits.coordinates.starts import Starts, after_gaps, is_single, last_rows, positions
 from pyhits.data.containers import as_recording
 from pyhits.data.sampling import last_labelled
 from pyhits.data.single_rows import n_rows, twice
@@ -57,6 +57,10 @@ def forecast_recording(
     if own.history == 1 and n_rows(rows) == 1:
         rows, smooth = twice(rows, own.dt, own.axis), False
     left_out = None
+    if not isinstance(rows, np.ndarray):
+        known = after_gaps(rows, own.feature_names, max(2, own.history))
+        if known is not rows:
+            rows, left_out = known, len(rows) - len(known)
     if isinstance(rows, np.ndarray) and rows.ndim > 1:
         # Earlier rows do not count: neither their gaps nor their size in float64.
         wanted = max(initial_state.ROWS[-1] if smooth else 0, model.blended_rows)
@@ -65,7 +69,8 @@ def forecast_recording(
         rows = last_rows(rows, max(2, own.history), wanted)
         left_out = length - rows.shape[-2]
     recorded = own.recorded(rows, inputs=False)
-    if left_out is not None:  # an array says no times: those of its rows count from 0
+    if left_out is not None and not recorded.start_times.any():
+        # Nothing says times: those of rows count from 0.
         recorded = Trajectories(recorded, recorded.dt, start_times=left_out * own.dt)
     data, _ = own.split(recorded)
     if options.get("past_inputs") is None and own.inputs is not None:

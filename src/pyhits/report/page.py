@@ -12,6 +12,7 @@ import numpy as np
 
 from pyhits import plots
 from pyhits.data.diagnostics import examine
+from pyhits.data.files.guard import as_path
 from pyhits.data.stretches import Stretches
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import PyHiTSWarning
@@ -80,8 +81,9 @@ def write_report(
     loader = PackageLoader("pyhits.report")
     page = Environment(loader=loader, autoescape=True).get_template("page.html.j2")
     text = page.render(title=title, **_content(model, data, coupled, single))
-    write_bytes(Path(path), printable(text).encode())
-    return Path(path)
+    file = as_path(path)
+    write_bytes(file, printable(text).encode())
+    return file
 
 
 def _content(
