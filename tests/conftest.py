@@ -12,6 +12,7 @@ from typing import Any
 # by side have one core each. BLAS and PyTorch look at it when they are loaded.
 os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import numpy as np
 import pytest
 import threadpoolctl
@@ -22,6 +23,10 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.flowmaps import FlowMap, create, register
 from pyhits.paper.comparison.problems import SEQUENCE_PROBLEMS, SequenceProblem
 from pyhits.policies import CLOSED_FORMS, arguments
+
+# How long an example takes depends on what else runs.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import rounding
+from conftest import quick, rounding
 
 import pyhits
 from pyhits import HiTS, Trajectories
 from pyhits.cli.encoders import parse_encoders
 from pyhits.data.diagnostics.wrapped import certain_angles
-from pyhits.encoders import ENCODERS, Angle, Bounded, Chain, DelayEmbedding
-from pyhits.errors import ArgumentError, DataError
+from pyhits.encoders import ENCODERS, Angle, Bounded, Chain, DelayEmbedding, Standardise
+from pyhits.encoders.bounded import declared_bounds
+from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 
 T = 0.1 * np.arange(300)
 
@@ -87,6 +89,25 @@ def test_positive_quantities_and_shares_stay_what_they_are() -> None:
         Bounded(0).fit(np.array([[-1.0], [2.0]]))
     with pytest.raises(ArgumentError, match="low < high"):
         Bounded(0, 1, 0).fit(np.array([[-1.0], [2.0]]))
+
+
+def test_baselines_and_intervals_keep_the_bounds_that_are_declared() -> None:
+    waves = [np.maximum(np.sin(0.3 * np.arange(40) + k), 0)[:, None] for k in range(12)]
+    model = quick(step_sizes=[1], encoder=[Bounded(high=1)], flow_map="polynomial").fit(waves)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PyHiTSWarning)  # it goes beyond the calibration
+        found = model.forecast(waves[0][0], 60, interval=0.9)
+    assert found.low.min() == 0
+    assert found.high.max() == 1
+    assert model.stepper_.within_bounds(np.array([[-1.0], [0.5], [np.nan]]))[:2].tolist() == [
+        [0],
+        [0.5],
+    ]
+    chain = Chain([Bounded([0], 1), Bounded([2], 0, 5), Standardise()])
+    chain.fit(np.random.default_rng(0).uniform(1, 2, (9, 3)))
+    low, high = declared_bounds(chain, 3)
+    assert (low.tolist(), high.tolist()) == ([1, -np.inf, 0], [np.inf, np.inf, 5])
+    assert declared_bounds(Standardise(), 3) is None
 
 
 def test_the_command_line_names_them() -> None:

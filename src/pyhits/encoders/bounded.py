@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pyhits.encoders.base import ENCODERS, Encoder
+from pyhits.encoders.chain import links
 from pyhits.encoders.columns import FEATURES, Features, columns_of, rows_of
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.schema import Maybe, Real, Record
@@ -16,6 +18,20 @@ from pyhits.util.transaction import transactional
 
 #: Part of the usual distance to a bound that values upon it are moved inside by.
 _INSIDE = 1e-6
+
+
+def declared_bounds(encoder: Encoder | None, d: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the bounds that an encoder declares of its ``d`` features, in the user's units.
+
+    Those of the first links of a chain; None where there are none.
+    """
+    low, high = np.full(d, -np.inf), np.full(d, np.inf)
+    first = list(itertools.takewhile(lambda link: isinstance(link, Bounded), links(encoder)))
+    for link in first:
+        assert isinstance(link, Bounded)
+        low[link.columns_] = link.low
+        high[link.columns_] = np.inf if link.high is None else link.high
+    return (low, high) if first else None
 
 
 @ENCODERS.register

@@ -263,24 +263,13 @@ def _source(
             begin = known[:, -1] if state_rows == 1 else known[:, -state_rows:]
             ahead = fitted[k].ahead(begin, n_steps, model.selection.step_sizes, **settings)
             ahead = ahead if is_encoded else ahead[:, steps]
-            found[own] = _blended(model, ahead, known, steps)
+            found[own] = model.blended(ahead, list(known), steps.astype(np.float64))
         if turns is not None:
             rows = np.minimum(begins[:, None] + steps, states.n_rows - 1)
             found = nearest(found, states.values[rows], turns)
         return found
 
     return ForecastData(states, forecast_at)
-
-
-def _blended(
-    model: FittedModel, ahead: np.ndarray, known: np.ndarray, steps: np.ndarray
-) -> np.ndarray:
-    """Return forecasts of a model with those of the baselines that it is blended with."""
-    if model.blend is None or model.recording_baselines is None:
-        return ahead
-    positions = steps.astype(np.float64)
-    limits = (model.summary.low, model.summary.high)
-    return model.blend.blended(ahead, list(known), positions, model.recording_baselines, limits)
 
 
 def _affordable(

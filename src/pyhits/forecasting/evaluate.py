@@ -116,11 +116,9 @@ class _Ahead:
                 progress=progress,
                 **self.settings,
             )
-        if model.blend is None or model.recording_baselines is None or not self.blended:
+        if not self.blended:
             return found
-        known, positions = list(self.rows), np.arange(steps + 1.0)
-        limits = (model.summary.low, model.summary.high)
-        return model.blend.blended(found, known, positions, model.recording_baselines, limits)
+        return model.blended(found, list(self.rows), np.arange(steps + 1.0))
 
 
 def _inputs(model: FittedModel, recorded: Trajectories, given: int) -> np.ndarray | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from pyhits.coordinates.inputs import Inputs
 from pyhits.data.summary import Summary
 from pyhits.data.times import TimeAxis
 from pyhits.encoders import Chain, Standardise
+from pyhits.encoders.bounded import declared_bounds
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.blend import Blend
 from pyhits.forecasting.heldout import HeldOut
@@ -190,6 +191,27 @@ class FittedModel:
         if self.blend is None or self.recording_baselines is None:
             return 0
         return self.blend.rows(self.recording_baselines)
+
+    def blended(
+        self, states: np.ndarray, known: Sequence[np.ndarray] | np.ndarray, positions: np.ndarray
+    ) -> np.ndarray:
+        """Return forecasts with those of the baselines that they are blended with, if there are.
+
+        Parameters
+        ----------
+        states, known, positions
+            As of :meth:`~pyhits.forecasting.blend.Blend.blended`.
+        """
+        if self.blend is None or self.recording_baselines is None:
+            return states
+        limits = (self.summary.low, self.summary.high)
+        found = self.blend.blended(states, known, positions, self.recording_baselines, limits)
+        return self.within_bounds(found)
+
+    def within_bounds(self, states: np.ndarray) -> np.ndarray:
+        """Return states ``(..., d)`` within the bounds that the encoder declares, if it does."""
+        bounds = declared_bounds(self.encoder, self.n_features_in)
+        return states if bounds is None else np.clip(states, *bounds)
 
     @property
     def noise(self) -> np.ndarray:

@@ -77,10 +77,7 @@ def forecast_states(
             **settings,
         )
     if blend is not None and model.recording_baselines is not None:
-        limits = (model.summary.low, model.summary.high)
-        result = blend.blended(
-            result, starts.known, horizon.steps, model.recording_baselines, limits
-        )
+        result = model.blended(result, starts.known, horizon.steps)
         if asked == "raise":
             _check_finite(result, horizon.steps)
     if level is not None:
@@ -208,8 +205,8 @@ def _with_intervals(
     low, high = calibration.bounds(states, horizon.steps, level)
     found = Forecast(
         states=states,
-        low=low,
-        high=high,
+        low=model.within_bounds(low),
+        high=model.within_bounds(high),
         level=level,
         times=horizon.steps * model.dt,
         outside=outside,
