@@ -141,6 +141,9 @@ def test_what_a_page_cannot_step_is_refused(
     coded = quick(step_sizes=[1], flow_map="polynomial", encoder=[POD(2)]).fit(oscillations)
     with pytest.raises(ArgumentError, match="cannot hold an encoder"):
         write_explorer(coded, tmp_path / "page.html")
+    plain = quick(step_sizes=[1], flow_map="polynomial").fit(oscillations)
+    with pytest.raises(ArgumentError, match="n_steps to be at most 100000"):
+        write_explorer(plain, tmp_path / "page.html", n_steps=10**9)
     with pytest.raises(ArgumentError, match="the path of a file"):
         write_explorer(coded, 3)  # type: ignore[arg-type]
     pushed = quick(step_sizes=[1], flow_map="polynomial").fit(oscillations, inputs=["y"])

@@ -24,6 +24,9 @@ _FEATURES, _RECORDINGS, _ROWS = 8, 12, 4000
 #: Steps of a forecast where nobody says how many; of the check against Python, at most.
 _STEPS, _CHECKED = 400, 100
 
+#: Steps that a page computes and draws at every move of the mouse, at most.
+_MOST_STEPS = 100_000
+
 #: Level of the intervals.
 _LEVEL = 0.9
 
@@ -51,7 +54,7 @@ def write_explorer(
     data : Trajectories, or anything that Trajectories accepts, optional
         Recordings to start from and to compare with.
     n_steps : int
-        Steps of the forecast at first.
+        Steps of the forecast at first, at most 100,000.
     title : str
         Heading of the page.
 
@@ -66,7 +69,7 @@ def write_explorer(
     """
     model, file = as_stepper(model), as_path(path)
     _check(model)
-    held = _held(model, data, as_count(n_steps, "n_steps"), title)
+    held = _held(model, data, as_count(n_steps, "n_steps", most=_MOST_STEPS), title)
     template = (resources.files("pyhits.explorer") / "page.html").read_text(encoding="utf-8")
     text = json.dumps(held).replace("<", "\\u003c")
     write_bytes(file, template.replace("{{ model }}", text).encode())
