@@ -40,8 +40,9 @@ _CHOSEN = 1.5
 #: Normalised error up to which a model is right, and nothing better.
 _EXACT = 1e-5
 
-#: Normalised error at all steps up to which a model that is not behind forecasts alone: there is
-#: little to gain, and motion that is known so well amplifies what a baseline adds to it.
+#: Normalised error in the held-out part up to which a model that is not behind there forecasts
+#: alone: there is little to gain, motion that is known so well amplifies what a baseline adds to
+#: it, and in earlier parts the same form has fewer rows to be fitted to.
 _RIGHT = 0.02
 
 #: Weights below which a baseline is left out.
@@ -202,7 +203,8 @@ def weighed(
     together = _combined(own, simple, steps)
     pair = second_moments(np.stack([of_model, together]), steps)
     mean = second_moments(own[[kinds.index("mean")]], steps)[:, 0, 0]
-    if _is_clear(pair, mean):
+    later = second_moments(np.stack([of_model, together])[:, : len(origins)], steps)
+    if _is_right(later) or _is_clear(pair, mean):
         return None, []
     chosen = of_model.copy()
     chosen[: len(origins)] *= _CHOSEN
@@ -244,12 +246,16 @@ def _combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.
         return np.asarray((every * np.where(is_sound, errors, 0.0)).sum(axis=0) / total)
 
 
+def _is_right(pair: np.ndarray) -> bool:
+    """Whether the model errs little in the held-out part, and no more than the baselines."""
+    model, simple = pair[:, 0, 0], pair[:, 1, 1]
+    return bool((model <= _RIGHT**2).all() and model.mean() <= simple.mean())
+
+
 def _is_clear(pair: np.ndarray, mean: np.ndarray) -> bool:
     """Whether the model is better than the baselines wherever something is known of the future."""
     model, simple = pair[:, 0, 0], pair[:, 1, 1]
     if (model <= _EXACT**2).all():
-        return True
-    if (model <= _RIGHT**2).all() and model.mean() <= simple.mean():
         return True
     known = np.minimum(model, simple) < _KNOWN * mean
     if not known.any():
