@@ -2,14 +2,14 @@
 A first model
 =============
 
-Learn the Van der Pol oscillator from 18 recorded trajectories, and step others forward.
+Learn the Van der Pol oscillator from 40 recorded trajectories, and step others forward.
 """
 
 import pyhits
 
 system = pyhits.systems.get("van-der-pol")
-train = system.simulate(n_trajectories=18, n_steps=200, dt=0.05, random_state=1)
-test = system.simulate(n_trajectories=8, n_steps=200, dt=0.05, random_state=2)
+train = system.simulate(n_trajectories=40, n_steps=200, dt=0.05, random_state=1)
+test = system.simulate(n_trajectories=8, n_steps=200, dt=0.05, random_state=3)
 train.plot("portrait")
 
 # %%

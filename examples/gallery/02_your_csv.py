@@ -39,8 +39,8 @@ forecast = model.forecast_from(past, n_steps=120, interval=0.9)
 forecast.plot(truth=future)
 
 # %%
-# Write it as a table, or go on in pandas.
+# Go on in pandas, or write it as a table. Times go on from the recording's.
 
-later = model.forecast_from(data, n_steps=100)
-pyhits.write(pyhits.Trajectories(later, data.dt, feature_names=["x", "v"]), folder / "later.csv")
-print((folder / "later.csv").read_text()[:90])
+later = model.forecast_from(data, n_steps=100, interval=0.9).to_dataframe()
+later.to_csv(folder / "later.csv")
+print(later.head(3))

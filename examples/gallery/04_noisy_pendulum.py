@@ -29,8 +29,7 @@ print("noise found:", model.noise_.round(3))
 
 # %%
 # From a clean state of a trajectory that it has not seen, against the clean truth. The interval
-# is one
-# for what a noisy sensor would record.
+# is one for what a noisy sensor would record.
 
 forecast = model.forecast(clean[20:], n_steps=170, interval=0.9)
 forecast.plot(truth=clean[20:])

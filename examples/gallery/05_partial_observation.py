@@ -21,6 +21,8 @@ print("rows that a forecast starts from:", model.start_rows_)
 print(model.encoder_)
 
 # %%
+# Bounds are known up to half of what was held out.
+
 forecast = model.forecast_from(past, n_steps=300, interval=0.9)
 forecast.plot(truth=future)
 

@@ -36,7 +36,8 @@ new = np.array([0.13, 0.37, 0.71])
 states = model.forecast(np.tile([1.0, 0.0], (3, 1)), 149, inputs=new[:, None, None])
 figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
 for damping, ahead in zip(new, states, strict=True):
-    axes.plot(t, motion(damping)[:, 0], color="0.6", linewidth=3)
+    truth = "truth" if damping == new[0] else None
+    axes.plot(t, motion(damping)[:, 0], color="0.6", linewidth=3, label=truth)
     axes.plot(t, ahead[:, 0], label=f"damping {damping}")
 axes.set(xlabel="time", ylabel="position")
 axes.legend(frameon=False)

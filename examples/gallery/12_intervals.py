@@ -29,7 +29,7 @@ figure, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
 axes.plot(fresh.times()[1:101], 100 * inside[1:])
 axes.axhline(90, color="0.5", linestyle=":")
 axes.set(xlabel="time", ylabel="% inside", ylim=(70, 100))
-print(f"{100 * inside[1:].mean():.1f} % of {inside.size * 400} values")
+print(f"{100 * inside[1:].mean():.1f} % of {truth[:, 1:].size} values")
 
 # %%
 # Starts outside the training data are warned of, and known.

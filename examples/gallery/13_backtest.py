@@ -29,4 +29,4 @@ result.plot()
 # New rows come in: the same choices, fitted to all of them, without a search.
 
 current = model.stepper_.updated(recording)
-current.forecast_from(recording, n_steps=72, interval=0.9).plot()
+current.forecast_from(recording, n_steps=70, interval=0.9).plot()

@@ -215,6 +215,7 @@ class Evaluation:
             self.times[1:] / length,
             xlabel=f"time ahead ({unit})" if unit else "time ahead",
             ylabel="normalised error so far (RMSE)" if few else "normalised error (RMSE)",
+            ordered=beside is not None,
             ax=ax,
         )
 

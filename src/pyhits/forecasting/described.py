@@ -188,7 +188,8 @@ def _choice(model: Described) -> list[str]:
     if selection.best:
         lines += [
             "",
-            "The cheapest couplings, each more accurate than all cheaper ones, on a sample:",
+            "The cheapest couplings by nominal time, each more accurate than all cheaper ones, on",
+            "a sample; seconds as measured there:",
             f"  {'error':>10}  {'seconds':>8}  {'stages':>6}  step sizes",
         ]
         lines += [

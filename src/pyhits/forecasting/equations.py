@@ -18,6 +18,9 @@ from pyhits.numerics.fourier import DERIVATIVE, INVERSE, Operator
 #: largest where the data lie.
 _MOST, _SMALL = 30, 1e-6
 
+#: Means of fields that are rounding, in standard deviations.
+_ROUNDING = 1e-12
+
 #: Terms by their names, and the coefficient of each.
 Equation = Mapping[str, float]
 
@@ -99,7 +102,8 @@ class _Field:
     def __init__(
         self, grid: Grid, names: Sequence[str], mean: np.ndarray, scale: np.ndarray
     ) -> None:
-        self.axes, self.names, self.mean, self.scale = grid.axes, names, mean, scale
+        self.axes, self.names, self.scale = grid.axes, names, scale
+        self.mean = np.where(np.abs(mean) < _ROUNDING * scale, 0.0, mean)
         self.spacing = [1.0 if h is None else h for h in grid.spacing]
 
     def terms(self, flow_map: EquationMap, channel: int, step: float) -> Equation:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.plots.look import (
+    COLOURS,
     legend_outside,
     line,
     logarithmic,
@@ -26,6 +27,7 @@ def error_lines(
     title: str = "",
     xlabel: str = "time",
     ylabel: str = "error",
+    ordered: bool = False,
     ax: Any = None,
 ) -> Any:
     """Draw the model's errors in black, those of others in colours, by their logarithms.
@@ -38,19 +40,38 @@ def error_lines(
         Times or steps ahead.
     name, title, xlabel, ylabel : str
         Of the model, the legend and the axes.
+    ordered : bool
+        Colour the others from dark to light, as scales from fine to coarse.
     ax : Axes or Figure, optional
     """
     found = panels(ax, (1, 1), (7.0, 3.8))
     axes = found.flat[0]
-    colours = shades(range(len(others)))
-    for (other, errors), colour in zip(others.items(), colours.values(), strict=True):
-        line(axes, x, _positive(errors), color=colour, linewidth=1.2, label=other)
-    line(axes, x, _positive(own), color="black", linewidth=2.0, label=name)
+    colours = list(shades(range(len(others))).values())
+    seen: list[np.ndarray] = []
+    for k, (other, errors) in enumerate(others.items()):
+        style = {"color": colours[k]} if ordered else _told_apart(k)
+        height = 2 - k / len(others)
+        if any(np.allclose(errors, own, equal_nan=True) for own in seen):
+            style, height = style | {"linestyle": (0, (4, 4))}, 2.05
+        seen.append(errors)
+        # The first on top: coarse scales, which swing between their steps, would hide fine ones.
+        line(axes, x, _positive(errors), linewidth=1.2, label=other, zorder=height, **style)
+    line(axes, x, _positive(own), color="black", linewidth=2.0, label=name, zorder=2.1)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     logarithmic(axes)
     if others:
         legend_outside(axes, title)
     return of_shape(found)
+
+
+def _told_apart(k: int) -> dict[str, Any]:
+    """Return how the k-th of some lines is drawn, black being the model's."""
+    colours = COLOURS[:-1]
+    styles = ("-", "--", ":", "-.")
+    return {
+        "color": colours[k % len(colours)],
+        "linestyle": styles[k // len(colours) % len(styles)],
+    }
 
 
 def _positive(errors: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ def forecast_lines(
     names : sequence of str
         Of the features, of which six at most are drawn.
     band : (array, array), optional
-        Lower and upper bounds, each ``(time, d)``; nothing is drawn where they are not finite.
+        Lower and upper bounds, each ``(time, d)``; hatched where they are infinite.
     level : float, optional
         Of the band.
     past, truth : (times, values), optional
@@ -155,7 +155,18 @@ def _one_forecast(
         name = "interval" if level is None else f"{100 * level:.4g} % interval"
         axes.fill_between(x, low, high, where=np.isfinite(high - low), alpha=0.22,
                           color=FORECAST, linewidth=0, label=name)  # fmt: skip
+    if band is not None:
+        _hatched(axes, x, k, band)
     line(axes, x, ahead.values[:, k], color=FORECAST, linewidth=1.2, label="forecast")
+
+
+def _hatched(axes: Any, x: np.ndarray, k: int, band: tuple[np.ndarray, np.ndarray]) -> None:
+    """Mark where nothing is known of the errors: a band that ends would look like a narrow one."""
+    unknown = np.isposinf(band[1][:, k] - band[0][:, k])
+    if unknown.any():
+        axes.fill_between(x, 0, 1, where=unknown, transform=axes.get_xaxis_transform(),
+                          facecolor="none", edgecolor=FORECAST, alpha=0.22, hatch="//",
+                          linewidth=0, label="bounds unknown")  # fmt: skip
 
 
 def _missed(

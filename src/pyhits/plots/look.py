@@ -194,6 +194,16 @@ def legend_above(axes: Any, **settings: Any) -> None:
                     **settings)  # fmt: skip
 
 
+def legend_above_all(found: Any) -> None:
+    """Put one legend for panels side by side above them, without moving them apart."""
+    legend_above(found.flat[-1])
+    legend = found.flat[-1].get_legend()
+    if legend is not None:
+        legend.set_in_layout(False)
+        for axes in found.flat:
+            axes.set_title(axes.get_title() or " ")
+
+
 def legend_outside(axes: Any, title: str) -> None:
     """Put a long legend to the right of the panel."""
     axes.legend(

@@ -10,6 +10,9 @@ import numpy as np
 from pyhits.data.grid import Grid
 from pyhits.plots.look import ACCENT, FORECAST, label, of_shape, panels
 
+#: When the two rows of a shape are seen.
+_MOMENTS = "at a moment", "a quarter cycle before"
+
 
 def mode_shapes(
     shapes: Sequence[np.ndarray],
@@ -44,16 +47,21 @@ def mode_shapes(
                 axes.imshow(picture, cmap="RdBu_r", vmin=-far, vmax=far)
                 axes.set(xticks=[], yticks=[])
                 axes.grid(False)
+            if column == 0:
+                for axes, moment in zip(found[:, 0], _MOMENTS, strict=True):
+                    axes.set_ylabel(moment, fontsize=9)
             continue
         axes = found[0, column]
         values = shape if grid is None else grid.array(shape)[..., 0]
         x = np.arange(values.shape[1])
         if grid is None:
-            axes.bar(x - 0.2, values[0], 0.4, color=FORECAST)
-            axes.bar(x + 0.2, values[1], 0.4, color=ACCENT)
+            axes.bar(x - 0.2, values[0], 0.4, color=FORECAST, label=_MOMENTS[0])
+            axes.bar(x + 0.2, values[1], 0.4, color=ACCENT, label=_MOMENTS[1])
             axes.set_xticks(x[:12], [label(name) for name in names[:12]])
         else:
-            axes.plot(x, values[0], color=FORECAST)
-            axes.plot(x, values[1], color=ACCENT)
+            axes.plot(x, values[0], color=FORECAST, label=_MOMENTS[0])
+            axes.plot(x, values[1], color=ACCENT, label=_MOMENTS[1])
             axes.set_xlabel(label(grid.axes[0]))
+    if not is_picture:
+        found[0, -1].legend(frameon=False, fontsize=8)
     return of_shape(found)

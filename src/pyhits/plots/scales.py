@@ -12,7 +12,7 @@ from pyhits.plots.look import (
     COLOURS,
     FORECAST,
     RECORDED,
-    legend_above,
+    legend_above_all,
     legend_outside,
     logarithmic,
     of_shape,
@@ -192,7 +192,7 @@ def accuracy_front(
     """
     found = panels(ax, (1, 2), (7.0, 3.6), sharey=True)
     finite = [c for c in candidates if np.isfinite(c.error) and c.error > 0]
-    labels = {"nominal_seconds": "cost (seconds)", "depth": "stages one after another"}
+    labels = {"nominal_seconds": "nominal time (seconds)", "depth": "stages one after another"}
     for axes, (cost, label) in zip(found.flat, labels.items(), strict=True):
         for group, style in (
             (finite, {"marker": ".", "linestyle": "", "color": RECORDED, "label": "couplings"}),
@@ -207,5 +207,5 @@ def accuracy_front(
         thin_ticks(axes.xaxis)
         logarithmic(axes)
     found.flat[0].set_ylabel("error, on a sample")
-    legend_above(found.flat[1])
+    legend_above_all(found)
     return of_shape(found)

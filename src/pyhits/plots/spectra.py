@@ -55,7 +55,7 @@ def spectra(
         largest = both[0][:, k].max()
         if largest > 0:
             above.set_ylim(largest * _LEAST_DRAWN, 5 * largest)
-        above.set(xlabel="frequency (1 / time)")
+        above.set(xlabel="frequency (1 / time)", title=label(names[k]))
         below.set(xlabel=label(names[k]))
     found[0, 0].set_ylabel("power (arbitrary unit)")
     found[1, 0].set_ylabel("density")
