@@ -19,8 +19,7 @@ the 100 wavenumbers as there are) and 2000 rows to learn from instead of 10,000.
 parameter is told to nobody: all learn from the 100 rows that have it, the reservoirs from the other
 recordings as well if the end of the 100 rows is then forecast better.
 
-PyHiTS has its defaults, also to take noise off, and learns from the last 4000 rows, up to which its
-flow maps are closed forms; the others learn from all. Where it finds no noise, and before NVAR and
+PyHiTS has its defaults, also to take noise off. Where it finds no noise, and before NVAR and
 the reservoirs see noisy rows, these are smoothed by local cubics (Savitzky and Golay), whose window
 leaves residuals that are least correlated. A forecast that diverges stays where it was last. Blends
 with baselines go to the mean where nothing is known of the future, and the long scores are of what
@@ -44,7 +43,6 @@ from benchmarks import chaos, signals
 from benchmarks.chaos_fields import kuramoto_sivashinsky
 from pyhits.baselines.simple import BASELINES
 from pyhits.noise import denoise
-from pyhits.training.recipe import FEW_ROWS
 
 #: Rows of a forecast, of a short recording, and those of the short and long scores.
 AHEAD, FEW, SHORT, LONG, LAST_FIELDS = 1000, 100, 20, 500, 20
@@ -199,11 +197,10 @@ def cleaned(rows: np.ndarray) -> np.ndarray:
 
 def hits(pair: Pair) -> np.ndarray:
     """PyHiTS with its defaults; after the rows of the short score the model alone goes on."""
-    known = pair.known[-FEW_ROWS:]
-    model = pyhits.HiTS(random_state=0, verbose=False, n_jobs=1).fit(known)
+    model = pyhits.HiTS(random_state=0, verbose=False, n_jobs=1).fit(pair.known)
     alone = {"step_sizes": model.selection_.step_sizes}
     short, long = (
-        np.asarray(model.forecast_from(known, AHEAD, on_divergence="return", **how))[1:]
+        np.asarray(model.forecast_from(pair.known, AHEAD, on_divergence="return", **how))[1:]
         for how in ({}, alone)
     )
     return np.concatenate([short[:SHORT], long[SHORT:]])

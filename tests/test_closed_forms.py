@@ -242,8 +242,10 @@ def test_closed_forms_are_not_for_float32() -> None:
 
 def test_many_points_or_features_are_left_to_nets() -> None:
     recipe = Recipe(flow_map="auto")
-    assert recipe.resolve(3, 1, 4000).flow_map == "best"
-    assert recipe.resolve(3, 1, 4001).flow_map == "residual"
+    assert recipe.resolve(3, 5, 20_000).flow_map == "best"
+    assert recipe.resolve(3, 5, 20_001).flow_map == "residual"
+    assert recipe.resolve(3, 1, 200_000).flow_map == "best"
+    assert recipe.resolve(3, 1, 200_001).flow_map == "residual"
     assert recipe.resolve(65, 1, 4000).flow_map == "residual"
 
 
@@ -406,3 +408,13 @@ def test_families_take_as_many_windows_as_their_work_allows() -> None:
     assert len(search.data_of(PolynomialForm)) > 1000
     assert len(search.data_of(KernelForm)) == 1000
     assert search.data_of(KernelForm) is search.data_of(KernelForm)
+
+
+def test_symmetric_motion_takes_degrees_beyond_six() -> None:
+    """Every other degree adds nothing to an odd flow map."""
+    data = pyhits.systems.get("van-der-pol").simulate(
+        initial_states=np.random.default_rng(0).uniform(-2, 2, (14, 2)), n_steps=150
+    )
+    model = fit(data[:10], step_sizes=[1], flow_map="polynomial", encoder=[])
+    assert model.history_[1].form["degree"] > 7
+    assert model.evaluate(data[10:]).nrmse < 1e-5

@@ -165,7 +165,9 @@ class FlowMapPolicy(Policy):
 
 @dataclass(frozen=True, repr=False)
 class Auto(FlowMapPolicy):
-    """:class:`Best` for few points (4000 rows of 64 features), else :class:`Nets`.
+    """:class:`Best` for few points, else :class:`Nets`.
+
+    Few are 20,000 rows, of fewer than five trajectories 200,000, of 64 features at most.
 
     Where the training policy says something about nets, they are nets.
     """

@@ -14,8 +14,12 @@ from pyhits.flowmaps.polynomial import PolynomialMap
 from pyhits.numerics.basis import n_monomials
 from pyhits.numerics.ridge import Ridge
 
-#: Degrees of closed forms for few points; monomials at most, alone and as a share of the states.
-_DEGREES, _MOST_OF_FEW, _SHARE = range(7), 260, 0.6
+#: Degrees of closed forms; monomials at most, alone and as a share of the states.
+_DEGREES, _MOST_OF_FEW, _SHARE = range(15), 260, 0.6
+
+#: Degree beyond which one must be better by so much and have fewer monomials, and how many may
+#: fail to be: where motion is symmetric, every other one adds nothing.
+_HIGH, _GAIN, _SHARE_OF_HIGH, _FAILURES = 6, 0.7, 0.1, 2
 
 #: They hold this far beyond the states they were fitted to, in their range, on each side: few
 #: points leave much of a system's region unseen.
@@ -42,11 +46,15 @@ class PolynomialForm(Form):
     @classmethod
     def search(cls, trials: Trials) -> None:
         """Try rising degrees."""
+        failures = 0
         for degree in range(min(trials.max_degree, _DEGREES[-1]) + 1):
-            if degree and not cls.affords(trials.data, degree):
+            is_high = degree > _HIGH
+            share = _SHARE_OF_HIGH if is_high else _SHARE
+            if degree and not cls.affords(trials.data, degree, share):
                 break
-            trials(cls(degree))
-            if trials.settled:
+            gained = trials(cls(degree), gain=_GAIN if is_high else 1.0)
+            failures = 0 if gained or not is_high else failures + 1
+            if trials.settled or failures == _FAILURES:
                 break
 
     def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:

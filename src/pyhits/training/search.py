@@ -27,7 +27,7 @@ N_SEARCH = 1_000
 _N_BEGIN = 350
 
 #: Highest degree, of polynomials and of those below kernels.
-_MOST_DEGREE = 6
+_MOST_DEGREE = 14
 
 #: Multiply-adds a second, at least.
 _SPEED = 2e9
