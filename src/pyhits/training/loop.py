@@ -62,6 +62,7 @@ def train_scale(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMa
     found = scale.closed_form()
     if found is None and job.polynomial_only and scale.stages.polynomial is not None:
         found = scale.choose(TrainingState())
+        scale.history.stopped_by = "closed form"
     return scale.finish(found or train_net(scale, progress))
 
 
