@@ -60,6 +60,7 @@ def test_models_and_their_files_keep_what_times_mean(monthly, tmp_path):
         lambda pd: pd.period_range("1949-01", periods=N + 4, freq="M", name="month"),
         lambda pd: pd.date_range("1949-01-31", periods=N + 4, freq="ME"),
         lambda pd: pd.date_range("1949-01-01", periods=N + 4, freq="MS", tz="Europe/Berlin"),
+        lambda pd: pd.date_range("1949-01-01", periods=N + 4, freq="MS", tz="UTC", unit="ns"),
         lambda pd: pd.Index([f"{d:%b %Y}" for d in MONTHS], name="when"),
     ],
 )
@@ -70,6 +71,7 @@ def test_frames_come_back_as_frames_with_the_dates_that_follow(monthly, index):
     pandas.testing.assert_index_equal(ahead.index, index(pandas)[N - 1 :], exact=False)
     np.testing.assert_array_equal(ahead.to_numpy(), monthly.forecast_from(VALUES, 4))
     assert list(ahead.columns) == ["x", "y"]
+    assert getattr(ahead.index, "unit", None) == getattr(frame.index, "unit", None)
     with_bounds = quick(step_sizes=[1]).fit(pandas.concat([frame]))
     assert with_bounds.axis_.unit == "month"
 

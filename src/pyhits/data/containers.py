@@ -197,7 +197,7 @@ def _set_index(result: Any, rows: _ForecastRows, frame: Any) -> None:
         or axis.name == labels[0]
         or (n == 1 and frame.index.dtype.kind == "f")
     ):
-        result.index = pd.Index(rows.stamps, name=names[0])
+        result.index = _of_unit(pd.Index(rows.stamps, name=names[0]), frame.index)
         freq = getattr(frame.index, "freq", None)
         if freq is not None and hasattr(result.index, "to_period") and n == 1:
             with contextlib.suppress(ValueError):  # the dates are not of this frequency
@@ -205,6 +205,16 @@ def _set_index(result: Any, rows: _ForecastRows, frame: Any) -> None:
     elif n == 1 and frame.index.dtype.kind in "iu" and len(frame):
         last = int(frame.index[-1])
         result.index = pd.RangeIndex(last, last + m, name=names[0])
+
+
+def _of_unit(index: Any, given: Any) -> Any:
+    """Return dates in the unit of others, such as nanoseconds, where it holds them exactly."""
+    unit = getattr(given, "unit", None)
+    if unit is not None and hasattr(index, "as_unit"):
+        with contextlib.suppress(ValueError, OverflowError):  # it does not reach so far
+            same = index.as_unit(unit)
+            return same if (same == index).all() else index
+    return index
 
 
 def _numbering(labels: list[str], every: list[Any], rows: _ForecastRows) -> list[int]:
