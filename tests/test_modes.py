@@ -107,3 +107,19 @@ def test_an_interruption_while_modes_are_compared_keeps_the_model(
         )
     assert np.isfinite(model.forecast(turning(200, 40)[0], 5)).all()
     assert model.stepper_.interrupted == ("modes",)
+
+
+def test_many_columns_of_few_rows_are_learned_by_their_modes() -> None:
+    """Six tones seen by seventy sensors of different units, with noise."""
+    rng = np.random.default_rng(0)
+    angles = np.outer(np.arange(340), 0.05 + 0.06 * np.arange(6))
+    tones = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    rows = tones @ rng.standard_normal((12, 70))
+    rows += 0.05 * rows.std() * rng.standard_normal(rows.shape)
+    rows *= np.logspace(-2, 2, 70)
+    model = pyhits.HiTS(random_state=0, n_jobs=1, verbose=False).fit(rows[:300])
+    assert any("their modes are learned" in note for note in model.notes_)
+    ahead = np.asarray(model.forecast_from(rows[:300], 40)).reshape(-1, 70)[-40:]
+    assert (np.abs(ahead - rows[300:]) / rows.std(axis=0)).mean() < 0.1
+    as_they_are = pyhits.HiTS(encoder=[], flow_map="closed", verbose=False, n_jobs=1)
+    assert as_they_are.fit(rows[:300, :66]).stepper_.coordinates.encoder is None

@@ -22,6 +22,7 @@ from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.chain import AUTO, automatic, links, split
 from pyhits.errors import ArgumentError
 from pyhits.fit.gridding import SettledGrid, found_grid, with_edges
+from pyhits.fit.many_columns import modes_of_columns
 from pyhits.fit.settings import Settings
 from pyhits.fit.splitting import Split, split_data
 from pyhits.noise import Denoised
@@ -203,6 +204,10 @@ def pose(
         scaling = Standardise(recipe.standardise, channels=grid.n_channels)
     if settings.encoder == AUTO:
         _, encoder, scaling = split(automatic(train.n_features), recipe.standardise)
+    by_modes = modes_of_columns(settings, train, names, grid)
+    if by_modes is not None:
+        _, encoder, scaling = split(by_modes, recipe.standardise)
+        said = (*said, "Many columns, few rows: their modes are learned; encoder=[] does without.")
     angles = {} if grid is not None else _angles(settings, data, names)
     problem = Problem(
         settings=settings,

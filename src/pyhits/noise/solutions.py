@@ -27,6 +27,10 @@ from pyhits.util.progress import Advance
 #: Part of the rows that a field may fail to follow; they are smoothed instead.
 _MOST_LOST = 0.05
 
+#: A field that leaves so many times the error that the smoother leaves, where it was found, is not
+#: followed.
+_HOPELESS = 2.0
+
 #: Blocks are this part of the best quadratic smoothing window: their bias, which grows with its
 #: fourth power, then disappears beneath their noise.
 _BLOCK_PART = 8
@@ -114,13 +118,21 @@ class FieldSolutions:
             for data, rows in zip(self.noisy, self.smoothed, strict=True)
         ]
         identified = identify(pieces[0], n_threads=cpu_count(), progress=progress, clock=self.clock)
-        if identified is None:
+        if identified is None or self._is_hopeless(identified, spacing):
             return None
         ways = [
             self._along(identified.field, length, pieces, spacing)
             for length in _lengths(identified, pieces[0])
         ]
         return min(ways, key=lambda way: way.risk)
+
+    def _is_hopeless(self, identified: Identified, spacing: int) -> bool:
+        """Whether a field misses what it was found in by far more than the smoother does.
+
+        Following it through all rows, which takes longest, would only show the same.
+        """
+        averaged = float(np.square(_weights(spacing)).sum())
+        return (identified.misfit - 1) * averaged > _HOPELESS * self.window.risk
 
     def _block(self) -> int:
         """Return the number of rows, odd, that are averaged to one observation."""
@@ -129,10 +141,8 @@ class FieldSolutions:
 
     def _pieces(self, data: Trajectories, smoothed: np.ndarray, spacing: int) -> BlockAverages:
         """Average the rows by blocks; a last block that is not full has no observation."""
-        from scipy.signal import savgol_coeffs
-
         d = data.n_features
-        weights = savgol_coeffs(spacing, 2)
+        weights = _weights(spacing)
         n_times = -(-int(data.lengths.max()) // spacing)
         shape = (len(data), n_times, d)
         states, starts, slopes = (np.full(shape, np.nan) for _ in range(3))
@@ -174,6 +184,13 @@ class FieldSolutions:
             f"degree up to {_degree(field)}, over {span} rows"
         )
         return CleanStates("field", risk, (train, validation), span, how)
+
+
+def _weights(spacing: int) -> np.ndarray:
+    """Return the weights of rows in the average that is one observation."""
+    from scipy.signal import savgol_coeffs  # takes a third of a second to import
+
+    return np.asarray(savgol_coeffs(spacing, 2))
 
 
 def _padded(data: Trajectories) -> int:

@@ -1,0 +1,31 @@
+"""Tables of many columns and no grid: their modes in place of nets as wide as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyhits.data.grid import Grid
+from pyhits.data.trajectories import Trajectories
+from pyhits.encoders import POD, Encoder, Standardise
+from pyhits.fit.settings import Settings
+from pyhits.policies import Auto
+from pyhits.training.recipe import FEW_FEATURES, FEW_ROWS
+
+#: Modes, so many at most; and rows that each takes at least.
+_MODES, _ROWS_EACH = 24, 10
+
+
+def modes_of_columns(
+    settings: Settings, train: Trajectories, inputs: Sequence[str], grid: Grid | None
+) -> list[Encoder] | None:
+    """Return what defaults encode many columns of few rows by; None where they stay as they are.
+
+    Columns are divided by their standard deviations first, as they may be of any units.
+    """
+    is_open = settings.encoder is None and isinstance(settings.flow_map, Auto)
+    if not is_open or grid is not None or inputs or settings.recipe.windows != "anywhere":
+        return None
+    n_modes = min(_MODES, train.n_rows // _ROWS_EACH)
+    if train.n_features <= FEW_FEATURES or train.n_rows > FEW_ROWS or n_modes < 1:
+        return None
+    return [Standardise(), POD(n_modes)]
