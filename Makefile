@@ -6,6 +6,10 @@ PYTHON ?= python3.11
 VENV ?= .venv
 PIP_FLAGS ?=
 BIN = $(VENV)/bin
+# What is imported is compiled then, and kept for every process that follows; all of PyTorch would
+# take a quarter of a minute.
+export PYTHONDONTWRITEBYTECODE =
+INSTALL = $(BIN)/python -m pip install --quiet --no-compile $(PIP_FLAGS) -c constraints.txt
 CORE = $(VENV)/.core
 READY = $(VENV)/.installed
 
@@ -18,12 +22,11 @@ test: $(READY)
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
-# Bytecode is kept, or every worker and command that they start would compile all modules anew.
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term
+	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term
 
 # The site, with the gallery's programs run: docs/_build/html/index.html.
 docs: $(READY)
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt --editable ".[docs]"
+	$(INSTALL) --editable ".[docs]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 lint: $(READY)
@@ -36,18 +39,17 @@ types: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt --editable ".[bench]"
+	$(INSTALL) --editable ".[bench]"
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 # The demonstration needs PyHiTS alone; all else also its files, tests and styles.
 $(CORE): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt --editable .
+	$(INSTALL) torch --editable .
 	touch $(CORE)
 
 $(READY): $(CORE)
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt --editable ".[dev]"
+	$(INSTALL) --editable ".[dev]"
 	touch $(READY)
 
 clean:
