@@ -11,8 +11,8 @@ from pyhits.fit.settings import Settings
 from pyhits.policies import Auto
 from pyhits.training.recipe import FEW_FEATURES, FEW_ROWS
 
-#: Modes, so many at most; and rows that each takes at least.
-_MODES, _ROWS_EACH = 24, 10
+#: Modes, so many at least and at most; and rows that each takes.
+_FEWEST, _MODES, _ROWS_EACH = 4, 24, 10
 
 
 def modes_of_columns(
@@ -26,6 +26,6 @@ def modes_of_columns(
     if not is_open or grid is not None or inputs or settings.recipe.windows != "anywhere":
         return None
     n_modes = min(_MODES, train.n_rows // _ROWS_EACH)
-    if train.n_features <= FEW_FEATURES or train.n_rows > FEW_ROWS or n_modes < 1:
+    if train.n_features <= FEW_FEATURES or train.n_rows > FEW_ROWS or n_modes < _FEWEST:
         return None
     return [Standardise(), POD(n_modes)]
