@@ -42,10 +42,10 @@ bench: $(READY)
 	$(INSTALL) --editable ".[bench]"
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
-# The demonstration needs PyHiTS alone; all else also its files, tests and styles.
+# The demonstration needs PyHiTS and machine code alone; all else also its files, tests and styles.
 $(CORE): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) torch --editable .
+	$(INSTALL) torch --editable ".[fast]"
 	touch $(CORE)
 
 $(READY): $(CORE)
