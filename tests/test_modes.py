@@ -121,5 +121,7 @@ def test_many_columns_of_few_rows_are_learned_by_their_modes() -> None:
     assert any("their modes are learned" in note for note in model.notes_)
     ahead = np.asarray(model.forecast_from(rows[:300], 40)).reshape(-1, 70)[-40:]
     assert (np.abs(ahead - rows[300:]) / rows.std(axis=0)).mean() < 0.1
+    still = pyhits.HiTS(random_state=0, n_jobs=1, verbose=False, max_steps=5).fit(0 * rows[:50])
+    np.testing.assert_array_equal(still.forecast(0 * rows[:1], 3), 0)
     as_they_are = pyhits.HiTS(encoder=[], flow_map="closed", verbose=False, n_jobs=1)
     assert as_they_are.fit(rows[:300, :66]).stepper_.coordinates.encoder is None

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from pyhits.encoders import Angle, Chain
 from pyhits.encoders.chain import AUTO, links
-from pyhits.fit.planning import FEW_TRAJECTORIES
 from pyhits.fit.problem import Problem
 from pyhits.fit.shares import UNTIL
 from pyhits.training.angle_rows import choose_angle_rows
+from pyhits.training.recipe import FEW_TRAJECTORIES
 from pyhits.util.clock import Clock
 
 

@@ -14,6 +14,7 @@ from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, PyHiTSWarning
 from pyhits.fit.calibrating import with_rows_before
+from pyhits.fit.modes import RIGHT
 from pyhits.fit.problem import Problem
 from pyhits.fit.updating import updated
 from pyhits.fit.weighing import best_weights, second_moments
@@ -39,11 +40,6 @@ _CHOSEN = 1.5
 
 #: Normalised error up to which a model is right, and nothing better.
 _EXACT = 1e-5
-
-#: Normalised error in the held-out part up to which a model that is not behind there forecasts
-#: alone: there is little to gain, motion that is known so well amplifies what a baseline adds to
-#: it, and in earlier parts the same form has fewer rows to be fitted to.
-_RIGHT = 0.02
 
 #: Weights below which a baseline is left out.
 _LEAST = 0.03
@@ -247,9 +243,13 @@ def _combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.
 
 
 def _is_right(pair: np.ndarray) -> bool:
-    """Whether the model errs little in the held-out part, and no more than the baselines."""
+    """Whether the model errs little in the held-out part, and no more than the baselines.
+
+    There is little to gain then, motion that is known so well amplifies what a baseline adds to it,
+    and in earlier parts the same form has fewer rows to be fitted to.
+    """
     model, simple = pair[:, 0, 0], pair[:, 1, 1]
-    return bool((model <= _RIGHT**2).all() and model.mean() <= simple.mean())
+    return bool((model <= RIGHT**2).all() and model.mean() <= simple.mean())
 
 
 def _is_clear(pair: np.ndarray, mean: np.ndarray) -> bool:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from pyhits.encoders import Chain, DelayEmbedding
 from pyhits.encoders.chain import links
-from pyhits.fit.planning import FEW_TRAJECTORIES
 from pyhits.fit.problem import Parts, Problem
 from pyhits.fit.shares import UNTIL
 from pyhits.training.input_lags import choose_input_lags
+from pyhits.training.recipe import FEW_TRAJECTORIES
 from pyhits.util.clock import Clock
 from pyhits.util.progress import say
 

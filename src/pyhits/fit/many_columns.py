@@ -20,6 +20,8 @@ def modes_of_columns(
 ) -> list[Encoder] | None:
     """Return what defaults encode many columns of few rows by; None where they stay as they are.
 
+    That is so of inputs, fields on a grid, too few rows for four modes, and what does not vary.
+
     Columns are divided by their standard deviations first, as they may be of any units.
     """
     is_open = settings.encoder is None and isinstance(settings.flow_map, Auto)
@@ -27,5 +29,7 @@ def modes_of_columns(
         return None
     n_modes = min(_MODES, train.n_rows // _ROWS_EACH)
     if train.n_features <= FEW_FEATURES or train.n_rows > FEW_ROWS or n_modes < _FEWEST:
+        return None
+    if not (train.values != train.values[0]).any():
         return None
     return [Standardise(), POD(n_modes)]

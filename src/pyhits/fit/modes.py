@@ -23,7 +23,7 @@ _LEAST_POINTS = 32
 #: Error in rollouts of a map of points, in deviations, up to which no modes are tried.
 _GOOD = 0.1
 
-#: The same error up to which a map of points is right, so that nothing simple comes near it.
+#: The same error up to which a model is right, so that nothing simple comes near it.
 RIGHT = 0.02
 
 #: Rollouts that models are compared on, their steps, and numbers in all of them, at most.

@@ -18,9 +18,6 @@ _COARSEST = 1024
 #: A trajectory must hold this many steps of a step size that is chosen without being asked.
 _STEPS_PER_TRAJECTORY = 4
 
-#: Fewer trajectories than this are recordings, of which the end is held out.
-FEW_TRAJECTORIES = 5
-
 
 def default_step_sizes(
     train: Trajectories, validation: Trajectories, rollout_steps: int = 1, dense: int = 1

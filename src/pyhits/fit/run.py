@@ -25,7 +25,6 @@ from pyhits.fit.modes import (
     may_have_modes,
     poor,
 )
-from pyhits.fit.planning import FEW_TRAJECTORIES
 from pyhits.fit.preparing import prepare
 from pyhits.fit.problem import Problem, pose
 from pyhits.fit.refitting import refit
@@ -40,6 +39,7 @@ from pyhits.timestepper import TimeStepper
 from pyhits.training.callbacks import Callback, Callbacks
 from pyhits.training.nets import nets_taken
 from pyhits.training.parallel import TrainedScales
+from pyhits.training.recipe import FEW_TRAJECTORIES
 from pyhits.uncertainty import Region
 from pyhits.util.clock import Clock
 from pyhits.util.progress import say

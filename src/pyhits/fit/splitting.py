@@ -10,7 +10,7 @@ import numpy as np
 
 from pyhits.data.matching import as_trajectories, in_same_steps, matched
 from pyhits.data.trajectories import Trajectories
-from pyhits.fit.planning import FEW_TRAJECTORIES
+from pyhits.training.recipe import FEW_TRAJECTORIES
 
 #: Rows of a recording whose end can be held out.
 _LEAST_ROWS = 20

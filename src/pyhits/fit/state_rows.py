@@ -7,7 +7,6 @@ from typing import Any
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Bounded, Chain, DelayEmbedding, Encoder
-from pyhits.fit.planning import FEW_TRAJECTORIES
 from pyhits.fit.problem import Problem
 from pyhits.fit.shares import UNTIL
 from pyhits.numerics.growth import spread_grows
@@ -20,6 +19,7 @@ from pyhits.training.lags import (
     choose_rows,
     longest_history,
 )
+from pyhits.training.recipe import FEW_TRAJECTORIES
 from pyhits.util.clock import Clock
 from pyhits.util.progress import Advance, bar
 

@@ -14,8 +14,8 @@ from pyhits.flowmaps.polynomial import PolynomialMap
 from pyhits.numerics.basis import n_monomials
 from pyhits.numerics.ridge import Ridge
 
-#: Degrees of closed forms; monomials at most, alone and as a share of the states.
-_DEGREES, _MOST_OF_FEW, _SHARE = range(15), 260, 0.6
+#: Monomials at most, alone and as a share of the states.
+_MOST_OF_FEW, _SHARE = 260, 0.6
 
 #: Degree beyond which one must be better by so much and have fewer monomials, and how many may
 #: fail to be: where motion is symmetric, every other one adds nothing.
@@ -47,7 +47,7 @@ class PolynomialForm(Form):
     def search(cls, trials: Trials) -> None:
         """Try rising degrees."""
         failures = 0
-        for degree in range(min(trials.max_degree, _DEGREES[-1]) + 1):
+        for degree in range(trials.max_degree + 1):
             is_high = degree > _HIGH
             share = _SHARE_OF_HIGH if is_high else _SHARE
             if degree and not cls.affords(trials.data, degree, share):

@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 #: the last small nets are candidates too.
 CLOSED = (*CLOSED_FORMS, "best")
 
-#: Rows up to which ``auto`` takes closed forms, of fewer trajectories than the last as of one
-#: recording; and features.
-FEW_ROWS, ROWS_OF_RECORDINGS, MANY_TRAJECTORIES = 20_000, 200_000, 5
-FEW_FEATURES = 64
+#: Fewer trajectories than this are recordings.
+FEW_TRAJECTORIES = 5
+
+#: Rows up to which ``auto`` takes closed forms, of trajectories and of recordings; and features.
+FEW_ROWS, FEW_ROWS_OF_RECORDINGS, FEW_FEATURES = 20_000, 200_000, 64
 
 #: Counts, flags and widths in files, as people may give them.
 _COUNT, _YES = Whole(loose=True), Flag(loose=True)
@@ -245,8 +246,8 @@ class Recipe:
         few = min(1.0, (n_rows / 20_000) ** 0.5)
         costly = min(1.0, (10_000 / n_weights) ** 0.5)
         steps = max(2000, round(FULL_STEPS * few * costly, -2))
-        rows = FEW_ROWS if n_trajectories >= MANY_TRAJECTORIES else ROWS_OF_RECORDINGS
-        few_points = n_rows <= rows and n_features <= FEW_FEATURES
+        few_rows = FEW_ROWS_OF_RECORDINGS if n_trajectories < FEW_TRAJECTORIES else FEW_ROWS
+        few_points = n_rows <= few_rows and n_features <= FEW_FEATURES
         judged = (few_points or on_grid) and self.windows == "anywhere"
         return self.override(
             flow_map=("best" if judged else "residual") if self.flow_map == "auto" else None,

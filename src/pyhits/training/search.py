@@ -26,7 +26,7 @@ N_SEARCH = 1_000
 #: Windows that a search begins with where its family grows costly with them.
 _N_BEGIN = 350
 
-#: Highest degree, of polynomials and of those below kernels.
+#: Highest degree of polynomials.
 _MOST_DEGREE = 14
 
 #: Multiply-adds a second, at least.
