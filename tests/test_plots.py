@@ -30,6 +30,16 @@ def test_training_curves_hold_every_scale(fitted: pyhits.HiTS) -> None:
     assert axes.get_xlabel()
 
 
+def test_what_is_solved_for_has_no_training_to_draw(tmp_path: Path) -> None:
+    rows = np.column_stack([np.sin(0.3 * np.arange(80)), np.cos(0.3 * np.arange(80))])
+    model = pyhits.HiTS([1], flow_map="closed", encoder=[], n_jobs=1, verbose=False).fit(rows)
+    assert model.history_[1].records
+    axes = plots.training_curves(model.history_, ax=plots.blank())
+    assert axes.get_xlabel() == "no net was trained"
+    page = pyhits.write_report(model, rows, tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "How it fell in training" not in page
+
+
 def test_scales_are_drawn_and_the_coupled_ringed(fitted: pyhits.HiTS) -> None:
     axes = fitted.plot_scales(ax=plots.blank())
     *_, ringed = axes.lines

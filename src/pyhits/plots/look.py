@@ -221,8 +221,10 @@ def save_figure(figure: Any, path: str | Path) -> Path:
     FileFormatError
         The file cannot be written.
     """
+    from pyhits.plots.powers import with_plain_powers  # imports matplotlib
+
     axes = np.ravel(np.asarray(figure, dtype=object))[0]
-    figure = getattr(axes, "figure", axes)
+    figure = with_plain_powers(getattr(axes, "figure", axes))
     path = Path(path).expanduser()
     known = sorted(figure.canvas.get_supported_filetypes())
     if path.suffix.lstrip(".").lower() not in known:

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.ticker import LogFormatterSciNotation
 
+_FORMULA = re.compile(r"\$\\mathdefault\{([\d.]+\\times)?(\d+)\^\{(-?\d+)\}\}\$")
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -16,22 +17,21 @@ class PlainPowers(LogFormatterSciNotation):
     def __call__(self, x: float, pos: int | None = None) -> str:
         """Return the label of a tick, empty where it has none."""
         text = super().__call__(x, pos)
-        found = re.fullmatch(r"\$\\mathdefault\{(-?)([\d.]+\\times)?(\d+)\^\{(-?\d+)\}\}\$", text)
+        found = _FORMULA.fullmatch(text)
         if found is None:
             return str(text)
-        sign, factor, base, power = found.groups()
-        sign, factor = sign and "\u2212", (factor or "").replace("\\times", "\u00d7")
-        return f"{sign}{factor}{base}{power.translate(_RAISED)}"
+        factor, base, power = found.groups(default="")
+        return factor.replace("\\times", "\u00d7") + base + power.translate(_RAISED)
 
 
 def with_plain_powers(figure: Any) -> Any:
-    """Return the figure, its logarithmic axes labelled in letters."""
+    """Return the figure, its logarithmic axes labelled in letters unless somebody chose how."""
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
-            if axis.get_scale() == "log":
-                base = axis.get_transform().base
-                kinds = (axis.get_major_formatter(), axis.get_minor_formatter())
-                if all(type(kind) is LogFormatterSciNotation for kind in kinds):
-                    axis.set_major_formatter(PlainPowers(base))
-                    axis.set_minor_formatter(PlainPowers(base, labelOnlyBase=False))
+            for which in ("major", "minor"):
+                formatter = getattr(axis, f"get_{which}_formatter")()
+                if type(formatter) is LogFormatterSciNotation:
+                    base = axis.get_transform().base
+                    plain = PlainPowers(base, labelOnlyBase=formatter.labelOnlyBase)
+                    getattr(axis, f"set_{which}_formatter")(plain)
     return figure

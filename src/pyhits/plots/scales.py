@@ -41,10 +41,13 @@ class Tried(Protocol):
 class Trained(Protocol):
     """How one scale was trained, as :class:`pyhits.training.History` is."""
 
-    records: list[dict[str, float]]
     flow_map: str
     polynomial_error: float
     validation_error: float
+
+    @property
+    def curve(self) -> list[dict[str, float]]:
+        """Records of training, with ``step`` and ``validation_error``."""
 
 
 def training_curves(history: Mapping[int, Trained], *, ax: Any = None) -> Any:
@@ -57,14 +60,14 @@ def training_curves(history: Mapping[int, Trained], *, ax: Any = None) -> Any:
     colours = shades(list(history))
     for size, record in sorted(history.items()):
         style = {"color": colours[size], "label": f"{size}"}
-        if record.records:
-            steps = [r["step"] for r in record.records]
-            errors = [r["validation_error"] for r in record.records]
+        if record.curve:
+            steps = [r["step"] for r in record.curve]
+            errors = [r["validation_error"] for r in record.curve]
             axes.plot(steps, errors, linewidth=1.4, **style)
         else:
             axes.axhline(record.validation_error, linestyle=":", **style)
     axes.set(xlabel="optimiser step", ylabel="relative one-step error (MSE)")
-    if not any(record.records for record in history.values()):
+    if not any(record.curve for record in history.values()):
         axes.set(xlabel="no net was trained", xticks=[])
     logarithmic(axes)
     legend_outside(axes, "step size")

@@ -124,7 +124,7 @@ def _figures(
         "front": lambda ax: model.selection.plot(ax=ax),
         "scales": lambda ax: model.plot_scales(ax=ax),
     }
-    if any(history.records for history in model.history.values()):
+    if any(history.curve for history in model.history.values()):
         drawn["training"] = lambda ax: plots.training_curves(model.history, ax=ax)
     drawn |= _figures_of_states(model, data, coupled)
     found = []
@@ -163,7 +163,7 @@ def _figures_of_states(
     if _is_calibrated(model, coupled):
         assert model.calibration is not None
         widths = model.calibration.widths(np.arange(first, dtype=float), _LEVEL)
-        band = ahead - widths, ahead + widths
+        band = model.within_bounds(ahead - widths), model.within_bounds(ahead + widths)
     drawn["portrait"] = lambda ax: plots.portrait(truth, names, forecasts=forecast, ax=ax)
     drawn["sample"] = lambda ax: plots.forecast_lines(
         plots.Rows(x, ahead),

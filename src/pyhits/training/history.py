@@ -49,7 +49,8 @@ class History:
         One a validation: ``step``, ``seconds``, ``train_error``, ``validation_error`` (mean squared
         one-step or p-step error relative to the increment's mean square) and ``learning_rate``. Of
         a net whose last layer is solved for, one a solution, with ``gain`` and ``penalty`` instead
-        of the first and last of these.
+        of the first and last of these. Of few points first one a candidate for a closed form, with
+        ``penalty`` and its score in rollouts as the error.
     stopped_by : str
         ``steps``, ``time``, ``target``, ``patience``, ``closed form``, ``budget`` of a
         convolutional net that has had its seconds, or ``not finite`` if every learning rate blew
@@ -81,6 +82,11 @@ class History:
     n_windows: int = 0
     form: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def curve(self) -> list[dict[str, float]]:
+        """The records of training, without those of candidates for a closed form."""
+        return [one for one in self.records if "penalty" not in one or "gain" in one]
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
