@@ -15,7 +15,6 @@ from pyhits.cli.app import app
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 from pyhits.evaluation import intervals
-from pyhits.fit.backtesting import _origins
 from pyhits.plots import blank
 from pyhits.timestepper import TimeStepper
 
@@ -113,7 +112,7 @@ def test_origins_must_leave_room(model: TimeStepper) -> None:
         model.backtest(growing(), origins=[155], horizon=10)
     with pytest.raises(DataError, match="no origin"):
         model.backtest(growing(20), horizon=19)
-    assert _origins(30, 1, 10**6, None)[0].min() == 1  # of which two rows are known
+    assert model.backtest(growing(3), horizon=1).origins.tolist() == [1]  # two rows are known
     with pytest.raises(DataError, match="of one recording, got 2"):
         model.backtest(Trajectories([growing(), growing()], 1.0))
 
