@@ -59,7 +59,7 @@ html_title = f"PyHiTS {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
-#: Where the site will stand, without a slash at its end; versions are listed in switcher.json there.
+#: Where the site will stand, without a slash at its end; switcher.json there lists versions.
 SITE = os.environ.get("PYHITS_SITE", "")
 html_theme_options = {
     "switcher": {"json_url": f"{SITE}/_static/switcher.json", "version_match": release},

@@ -132,6 +132,14 @@ def test_scores_of_intervals_are_their_formulas() -> None:
     found = intervals.crps(np.zeros((1, 4, 1)), np.zeros((1, 4, 1)), widths, np.arange(4.0))
     assert found == pytest.approx(2 / np.sqrt(2 * np.pi) - 1 / np.sqrt(np.pi), rel=0.05)
 
+    def known_to_80_percent(at: np.ndarray, level: float) -> np.ndarray:
+        return widths(at, level) if level < 0.8 else np.full((len(at), 1), np.inf)
+
+    fewer = intervals.crps(
+        np.zeros((1, 4, 1)), np.zeros((1, 4, 1)), known_to_80_percent, np.arange(4.0)
+    )
+    assert fewer == pytest.approx(found, rel=0.05)
+
 
 def test_the_command_prints_the_table(model: TimeStepper, tmp_path: Path) -> None:
     file = str(model.save(tmp_path / "m.safetensors"))

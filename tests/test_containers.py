@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 import pyhits
 from pyhits.errors import DataError, PyHiTSWarning
@@ -93,6 +94,46 @@ def test_columns_of_arrow_come_back() -> None:
     np.testing.assert_allclose(after["t"].to_numpy(), [5.9, 6.0, 6.1])
 
 
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_tables_of_arrow_with_dates_come_back(zone: str | None) -> None:
+    pa = pytest.importorskip("pyarrow")
+    dates = pd.date_range("2021-03-27", periods=N, freq="h", tz=zone)
+    table = pa.table({"when": dates, "u": np.sin(T).astype("f4"), "": np.cos(T)})
+    after = _after(table.to_batches()[0])
+    assert isinstance(after, pa.RecordBatch)
+    assert after.schema == table.schema
+    assert after["when"][1].as_py() == dates[-1] + pd.Timedelta("1h")
+
+
+def test_records_of_numpy_are_tables() -> None:
+    table = _frame().reset_index(names="t").to_records(index=False)
+    data = pyhits.Trajectories(table)
+    assert data.feature_names == pyhits.Trajectories(_frame()).feature_names
+    assert len(data[0]) == N
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (pd.DataFrame(index=range(9)), "There are no columns in the DataFrame"),
+        ((row for row in [[0.0]] * 9), r"a generator, which holds none yet: list\("),
+        (pd.DataFrame({"u": [np.zeros(3)] * 9}), "got array.* in row 0"),
+        (_frame().groupby(np.arange(N) % 2), r"give \[part for _, part in groups\]"),
+        (sparse.csr_array(np.eye(9)), r"give its toarray\(\)"),
+    ],
+)
+def test_what_holds_no_rows_yet_is_refused(data: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        pyhits.Trajectories(data)
+
+
+def test_digits_that_are_lost_and_durations_are_pointed_out() -> None:
+    with pytest.warns(PyHiTSWarning, match="beyond 2\\*\\*53"):
+        pyhits.Trajectories(2**62 + np.arange(9))
+    with pytest.warns(PyHiTSWarning, match=r"'lag' \(durations; dt.total_seconds\(\)"):
+        pyhits.Trajectories(_frame().assign(lag=pd.to_timedelta(np.abs(np.sin(T)), unit="s")))
+
+
 def test_the_times_of_arrow_keep_their_zone() -> None:
     pa = pytest.importorskip("pyarrow")
     dates = pd.date_range("2021-03-27", periods=N, freq="h", tz="Europe/Berlin")
@@ -120,6 +161,7 @@ def _polars(monkeypatch: pytest.MonkeyPatch, columns: dict[str, Any]) -> Any:
         "__module__": "polars.dataframe.frame",
         "columns": property(lambda self: list(self.given)),
         "get_columns": lambda self: [_PolarsSeries(column) for column in self.given.values()],
+        "__getitem__": lambda self, name: _PolarsSeries(self.given[name]),
         "__array__": lambda self, dtype=None, copy=None: np.column_stack(
             [column.astype(object) for column in self.given.values()]
         ),
@@ -136,7 +178,8 @@ def test_frames_of_polars_have_times(monkeypatch: pytest.MonkeyPatch) -> None:
     assert data.axis.step_name(data.dt) == "1 day"
     later = _after(frame)
     assert later.columns == ["date", "u", "v"]
-    assert later.given["date"].astype("M8[D]").astype(str).tolist()[0] == "2021-03-01"
+    assert later.given["date"].dtype == np.dtype("M8[D]")
+    assert later.given["date"].astype(str).tolist()[0] == "2021-03-01"
 
 
 def test_datasets_and_fields_of_xarray_come_back() -> None:

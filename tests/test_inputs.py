@@ -13,8 +13,9 @@ from conftest import rotation
 
 import pyhits
 from pyhits import HiTS, Trajectories
+from pyhits.coordinates.attached_inputs import attach
 from pyhits.coordinates.input_steps import over_packed_steps, over_steps
-from pyhits.coordinates.inputs import Inputs, acting, attach
+from pyhits.coordinates.inputs import Inputs, acting
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.flowmaps import FlowMap
@@ -188,6 +189,28 @@ def test_inputs_may_be_given_in_many_ways(model: HiTS) -> None:
     held = np.stack([driven(np.full(40, v), s) for v, s in zip(each, start, strict=True)])
     assert np.allclose(model.forecast(start, 40, inputs=each[:, None, None]), held, atol=1e-6)
     assert np.allclose(model.forecast(start, 40, inputs=0.2)[0], held[0], atol=1e-6)
+
+
+DAYS = pd.date_range("2024-01-01", periods=30)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_tables_of_inputs_keep_their_names_and_their_times(newest_first: bool) -> None:
+    data = Trajectories(pd.DataFrame({"x": np.sin(np.arange(30.0))}, index=DAYS))
+    inputs = pd.DataFrame({"power": np.arange(30.0) ** 2, "wind": 1.0}, index=DAYS)
+    joined, names = attach(data, inputs[::-1] if newest_first else inputs)
+    assert names == ("power", "wind")
+    np.testing.assert_array_equal(joined[0][:, 1:], inputs)
+    assert attach(data, inputs["power"][:-1])[1] == ("power",)
+    with pytest.raises(DataError, match=r"begin at 2024-01-04.*, the data at 2024-01-01"):
+        attach(data, {"power": inputs["power"].shift(3, freq="D")})
+
+
+def test_a_table_of_parameters_has_a_row_for_each_run() -> None:
+    data = Trajectories(np.zeros((3, 9, 1)), 0.1)
+    joined, names = attach(data, pd.DataFrame({"run": ["a", "b", "c"], "mass": [1.0, 2.0, 4.0]}))
+    assert names == ("mass",)
+    assert [set(rows[:, 1]) for rows in joined] == [{1.0}, {2.0}, {4.0}]
 
 
 @pytest.mark.parametrize(

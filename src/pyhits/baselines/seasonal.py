@@ -45,7 +45,7 @@ class Seasonal(SimpleBaseline):
 
     def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
         most = max(1, _MOST_NUMBERS // train[0].shape[1])
-        self.period_ = find_period(train, trend=0, most=most)
+        self.period_ = find_period(train, trend=1, most=most)
         long = [rows for rows in train if len(rows) >= self.period_]
         self.template_ = long[-1][-self.period_ :].copy()
         self.n_parameters_, self.history_ = self.template_.size, []

@@ -63,7 +63,7 @@ def fit(
     Example: pyhits fit film.mp4 --encoder pod=64 --encoder standardise=common
     --without-last 0.2 -o film.safetensors
     """
-    from pyhits.coordinates.inputs import attach
+    from pyhits.coordinates.attached_inputs import attach
     from pyhits.fit.settings import Settings
     from pyhits.policies import arguments
 

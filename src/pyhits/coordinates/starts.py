@@ -9,6 +9,7 @@ import numpy as np
 
 from pyhits.data.packing import default_names
 from pyhits.data.pieces import is_of
+from pyhits.data.tables.frames import is_frame
 from pyhits.data.tables.time_names import is_trajectory_name
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import several
@@ -194,14 +195,14 @@ def after_gaps(frame: Any, names: Sequence[str], least: int) -> Any:
     names : sequence of str
         Of the features that count; all columns where it has others.
     """
-    is_frame = is_of(frame, "pandas", "DataFrame")
-    if not (is_frame or is_of(frame, "pandas", "Series")) or frame.index.nlevels > 1:
+    holds_columns = is_of(frame, "pandas", "DataFrame")
+    if not (holds_columns or is_of(frame, "pandas", "Series")) or frame.index.nlevels > 1:
         return frame
-    columns = list(map(str, frame.columns)) if is_frame else []
+    columns = list(map(str, frame.columns)) if holds_columns else []
     if any(map(is_trajectory_name, (*columns, str(frame.index.name)))):
         return frame
     counted = [k for k, name in enumerate(columns) if name in names] or list(range(len(columns)))
-    missing = np.asarray((frame.iloc[:, counted] if is_frame else frame.to_frame()).isna())
+    missing = np.asarray((frame.iloc[:, counted] if holds_columns else frame.to_frame()).isna())
     gaps = np.flatnonzero(missing.any(axis=1))
     if not len(gaps) or len(frame) - 1 - gaps[-1] < least:
         return frame
@@ -212,6 +213,8 @@ def is_single(recording: Any) -> bool:
     """Whether a recording is one of shape ``(rows, d)``, not several, nor ``Trajectories``."""
     if isinstance(recording, Trajectories) or several(recording):
         return False
+    if is_frame(recording):
+        return True
     if hasattr(recording, "dims"):  # of xarray: all dimensions but the times are features
         return not any(is_trajectory_name(str(name)) for name in recording.dims)
     return np.ndim(recording) <= 2

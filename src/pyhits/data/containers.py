@@ -13,6 +13,7 @@ from pyhits.data.labelled import is_labelled
 from pyhits.data.pieces import is_of
 from pyhits.data.relabelled import relabelled
 from pyhits.data.tables.columns import distinct
+from pyhits.data.tables.frames import is_frame, named_columns
 from pyhits.data.tables.time_names import is_trajectory_name
 from pyhits.data.times import TimeAxis
 from pyhits.data.times.objects import as_objects
@@ -84,7 +85,9 @@ def as_recording(
         return frame.iloc[:, 0].rename(recording.name)
     if is_of(recording, "pandas", "DataFrame") and states.ndim in (2, 3):
         return _as_frame(rows, recording)
-    if is_of(recording, "polars", "DataFrame") or is_of(recording, "pyarrow", "Table"):
+    if is_of(recording, "polars", "Series") and states.shape[-1] == 1 and states.ndim == 2:
+        return type(recording)(recording.name, states[:, 0])
+    if is_frame(recording):
         return _as_table(rows, recording)
     if is_labelled(recording):
         shared = as_objects(rows.axis, rows.begins[0] + rows.times)
@@ -132,19 +135,21 @@ class _ForecastRows:
 
 
 def _as_table(rows: _ForecastRows, table: Any) -> Any:
-    """Return rows as a DataFrame of polars or a Table of pyarrow."""
+    """Return rows as a DataFrame of polars, a Table or a RecordBatch of pyarrow."""
     is_polars = is_of(table, "polars", "DataFrame")
     values = rows.columns()
     made: dict[str, Any] = {}
-    for name in table.columns if is_polars else table.column_names:
+    given, columns = named_columns(table)
+    for own, name, column in zip(given, distinct(given)[0], columns, strict=True):
         if name in values:
-            made[name] = np.ascontiguousarray(values[name])
+            kind = column.dtype
+            made[own] = np.array(values[name], dtype=kind if kind.kind == "f" else None)
         elif name == rows.axis.name:
-            made[name] = list(rows.stamps)
+            is_plain = isinstance(rows.stamps, np.ndarray) and rows.stamps.dtype.kind != "O"
+            made[own] = rows.stamps if is_plain else list(rows.stamps)
         elif is_trajectory_name(name):
-            own = np.asarray(table[name].to_numpy())
-            firsts = np.sort(np.unique(own, return_index=True)[1])
-            made[name] = np.repeat(own[firsts], rows.shape[1])
+            firsts = np.sort(np.unique(column, return_index=True)[1])
+            made[own] = np.repeat(column[firsts], rows.shape[1])
     return type(table)(made) if is_polars else type(table).from_pydict(made)
 
 

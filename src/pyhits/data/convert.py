@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from pyhits.data.pieces import (
     step_rounding,
 )
 from pyhits.data.sampling import Sampling, parts_of_labelled
+from pyhits.data.tables import records
+from pyhits.data.tables.assemble import from_columns
 from pyhits.data.tables.column_choice import ALL_COLUMNS, ColumnChoice
 from pyhits.data.tables.frames import from_frame, is_frame
 from pyhits.data.times.reading import joined_axes
@@ -52,6 +55,7 @@ def to_pieces(
     if isinstance(data, (str, bytes, os.PathLike)):
         text = f"the text {data!r}" if isinstance(data, str) else repr(data)
         raise DataError(f"Expected trajectories, got {text}; read files with pyhits.read")
+    _refuse_unread(data)
     if isinstance(data, np.ndarray) and data.dtype == object and data.ndim == 1 and len(data):
         # The usual way to keep arrays of different lengths in one NumPy array.
         data = list(data) if all(hasattr(item, "shape") for item in data) else data
@@ -61,6 +65,9 @@ def to_pieces(
         pieces = from_frame(data, choice=choice, raw=raw)
     elif is_labelled(data):
         pieces = _from_labelled(data, raw=raw, choice=choice)
+    elif isinstance(data, np.ndarray) and records.is_table(data):
+        table = records.columns(data.ravel())
+        pieces = from_columns(*table, where="the records", choice=choice, raw=raw)
     elif isinstance(data, (list, tuple)) and data and _is_trajectory(data[0]):
         pieces = from_list(data, raw=raw, choice=choice)
     else:
@@ -68,6 +75,22 @@ def to_pieces(
     check_step(dt, pieces.dt, step_rounding(pieces))
     pieces.dt = pieces.dt if pieces.dt is not None else dt
     return pieces
+
+
+def _refuse_unread(data: Any) -> None:
+    """Refuse what has no rows yet, and say how they are had.
+
+    Raises
+    ------
+    DataError
+    """
+    name = type(data).__name__
+    if isinstance(data, Iterator):
+        raise DataError(f"Expected trajectories, got a {name}, which holds none yet: list(...).")
+    if is_of(data, "pandas", "BaseGroupBy"):
+        raise DataError(f"Expected trajectories, got a {name}: give [part for _, part in groups].")
+    if hasattr(data, "toarray"):
+        raise DataError(f"Expected trajectories, got a {name}: give its toarray().")
 
 
 def _from_labelled(data: Any, *, raw: bool, choice: ColumnChoice) -> Pieces:

@@ -159,6 +159,8 @@ class Evaluation:
         if self.gain >= 1 / _BETTER and self.baselines[best].nrmse >= _EXACT:
             times = "More than 1000" if self.gain > 1000 else f"{self.gain:.3g}"
             return f"{times} times better than the best baseline, the {name} {errors}."
+        if self.better is None and self.nrmse < _EXACT:
+            return f"No baseline is better: errors below {_EXACT:g} are exact {errors}."
         if self.better is None:
             return f"No baseline is clearly better: the {name} is as good {errors}."
         times = f"{1 / self.gain:.3g} times" if self.gain > 0 else "far"

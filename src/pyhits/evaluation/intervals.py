@@ -69,7 +69,8 @@ def crps(truth: np.ndarray, states: np.ndarray, widths: Widths, positions: np.nd
     """Return the mean continuous ranked probability score, by quantiles at equal distances.
 
     Twice the mean pinball loss of the quantiles (Gneiting, Raftery 2007, eq. 20); the forecast is
-    their median. Times at which intervals of no level are finite are left out.
+    their median. Levels without finite intervals take those of the highest level that has them.
+    Times at which no level has them are left out.
 
     Parameters
     ----------
@@ -78,9 +79,10 @@ def crps(truth: np.ndarray, states: np.ndarray, widths: Widths, positions: np.nd
     positions : array, shape (m,)
         Times since the initial state, in multiples of ``dt``.
     """
-    losses = []
+    losses, half = [], np.asarray(np.inf)
     for level in _LEVELS:
-        half = widths(positions, level)
+        own = widths(positions, level)
+        half = np.where(np.isfinite(own), own, half)
         for sign in (-1.0, 1.0):
             share = 0.5 * (1 + sign * level)
             with np.errstate(invalid="ignore"):

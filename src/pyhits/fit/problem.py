@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from pyhits.coordinates.attached_inputs import attach
 from pyhits.coordinates.coordinates import Coordinates, split_features
-from pyhits.coordinates.inputs import Inputs, Lags, attach
+from pyhits.coordinates.inputs import Inputs, Lags
 from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.diagnostics import compare, examine
 from pyhits.data.diagnostics.wrapped import certain_angles

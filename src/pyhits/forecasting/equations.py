@@ -227,5 +227,6 @@ def _monomial(powers: Sequence[int], names: Sequence[str]) -> str:
 def _refuse(n: int, size: int) -> None:
     raise ArgumentError(
         f"The polynomial of step size {size} has {n} terms, more than anybody reads ({_MOST}); "
-        "HiTS(flow_map='polynomial', polynomial_degree=...) fits one of lower degree."
+        "HiTS(flow_map='polynomial', polynomial_degree=2, encoder=[]) fits few. PySINDy finds "
+        "differential equations."
     )

@@ -201,7 +201,7 @@ def as_numeric(data: Any, *, what: str, missing: bool = False) -> np.ndarray:
             "lengths as a list of arrays, each (time, feature)."
         ) from None
     if array.dtype.kind in "iub":
-        return array.astype(np.float64)
+        return _from_whole(array, what)
     if array.dtype.kind == "f":
         if array.dtype.itemsize == 2:
             return array.astype(np.float32)
@@ -213,6 +213,20 @@ def as_numeric(data: Any, *, what: str, missing: bool = False) -> np.ndarray:
     if array.dtype.kind == "c":
         return _real_part(array, what)
     raise DataError(f"Expected numbers in {what}, got values of type {array.dtype}.")
+
+
+def _from_whole(array: np.ndarray, what: str) -> np.ndarray:
+    """Return whole numbers as float64, and say so where digits are lost."""
+    numbers = array.astype(np.float64)
+    if array.dtype.itemsize == 8 and (np.abs(numbers) > 2.0**53).any():
+        with np.errstate(invalid="ignore"):
+            is_exact = (numbers.astype(array.dtype) == array).all()
+        if not is_exact:
+            warn(
+                f"{what} holds whole numbers beyond 2**53, whose last digits are lost (float64): "
+                "subtract a constant first."
+            )
+    return numbers
 
 
 def _real_part(array: np.ndarray, what: str) -> np.ndarray:

@@ -14,12 +14,12 @@ from pyhits.data.files.axes import grid_of
 from pyhits.data.files.conventions import text_of
 from pyhits.data.files.in_parts import in_parts
 from pyhits.data.files.reading import Reading
-from pyhits.data.files.records import columns as table_columns
-from pyhits.data.files.records import the_only_table
 from pyhits.data.files.steps import says_step, set_step
 from pyhits.data.pieces import Pieces, set_times
 from pyhits.data.sampling import Parts
 from pyhits.data.tables.assemble import from_columns
+from pyhits.data.tables.records import columns as table_columns
+from pyhits.data.tables.records import the_only_table
 from pyhits.data.tables.time_column import holds_dates, rise_of
 from pyhits.data.tables.time_names import is_count_name, is_time_name, time_name
 from pyhits.errors import ArgumentError, DataError, warn

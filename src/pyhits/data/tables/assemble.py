@@ -40,6 +40,8 @@ def from_columns(
     check : callable, optional
         Called with what each column is, before it is read.
     """
+    if not columns:
+        raise DataError(f"There are no columns in {where}.")
     names, columns, choice, joined = with_joined_dates(names, columns, choice)
     roles = assign_roles(names, columns, where, choice)
     if check is not None:

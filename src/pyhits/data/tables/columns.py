@@ -209,6 +209,8 @@ def _is_text(column: Any) -> bool:
 
 
 def _example(column: Any) -> str:
+    if np.asarray(column).dtype.kind == "m":
+        return "durations; dt.total_seconds() makes numbers of them"
     known = [str(item) for item in np.asarray(column)[:20].tolist() if str(item).strip()]
     text = known[0] if known else ""
     return repr(text if len(text) <= 20 else f"{text[:17]}...")

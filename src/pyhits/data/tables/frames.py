@@ -100,6 +100,10 @@ def _from_pandas(
 
 def named_columns(table: Any) -> tuple[list[str], list[np.ndarray]]:
     """Return the columns of a DataFrame of polars or a Table of pyarrow; dates keep their zone."""
+    if is_of(table, "pyarrow", "RecordBatch"):
+        import pyarrow as pa
+
+        table = pa.Table.from_batches([table])
     if not is_of(table, "polars", "DataFrame"):
         zones = [getattr(kind, "tz", None) for kind in table.schema.types]
         columns = [table.column(k) for k in range(table.num_columns)]

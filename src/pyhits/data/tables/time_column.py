@@ -13,6 +13,7 @@ from pyhits.data.tables.time_names import TimeName, is_count_name, is_trajectory
 from pyhits.data.times import is_clock, is_date, read_times
 from pyhits.data.times.uniform import lies_on_grid, rounding_of
 from pyhits.errors import DataError, PyHiTSError
+from pyhits.util.checks import is_missing
 
 #: Rows over which a column rises by chance no more.
 LEAST_ROWS = 10
@@ -121,7 +122,7 @@ def holds_dates(column: np.ndarray) -> bool:
         return True
     if column.dtype.kind not in "OSU":
         return False
-    known = [item for item in column[:100].tolist() if item is not None and item == item][:5]
+    known = [item for item in column[:100].tolist() if not is_missing(item)][:5]
     known = [item.decode(errors="replace") if isinstance(item, bytes) else item for item in known]
     return bool(known) and all(
         hasattr(item, "isoformat")
