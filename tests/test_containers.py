@@ -160,6 +160,7 @@ def _polars(monkeypatch: pytest.MonkeyPatch, columns: dict[str, Any]) -> Any:
         "__init__": init,
         "__module__": "polars.dataframe.frame",
         "columns": property(lambda self: list(self.given)),
+        "__len__": lambda self: len(next(iter(self.given.values()))),
         "get_columns": lambda self: [_PolarsSeries(column) for column in self.given.values()],
         "__getitem__": lambda self, name: _PolarsSeries(self.given[name]),
         "__array__": lambda self, dtype=None, copy=None: np.column_stack(

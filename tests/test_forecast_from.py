@@ -237,7 +237,7 @@ def test_earlier_gaps_of_frames_do_not_count(plain, timed):
     frame.loc[60, "y"] = np.nan
     with pytest.raises(DataError, match="NaN in trajectory 0"):
         plain.forecast_from(frame, 4)
-    with pytest.raises(DataError, match=r"features, .* 2\. 'y' are lacking"):
+    with pytest.raises(DataError, match=r"features, .* 2\. 'y' is lacking"):
         plain.forecast_from(whole.drop(columns="y"), 4)
 
 
@@ -262,3 +262,21 @@ def test_frames_keep_their_columns_and_index(names):
     pandas.testing.assert_index_equal(later.columns, frame.columns)
     np.testing.assert_allclose(later.index, frame.index[-1] + 0.1 * np.arange(5))
     assert later.shape == (5, 2)
+
+
+@pytest.mark.parametrize("named", [None, "tick"])
+def test_a_frame_of_one_row_is_enough_and_keeps_its_time(plain, named):
+    pandas = pytest.importorskip("pandas")
+    index = pandas.Index(5 + DATA.times(), name=named)
+    frame = pandas.DataFrame(DATA[0], columns=["x", "y"], index=index)
+    later = plain.forecast_from(frame[-1:], 4)
+    pandas.testing.assert_frame_equal(later, plain.forecast_from(frame, 4))
+
+
+def test_a_value_that_the_end_lacks_is_named_where_it_is(plain):
+    rows = np.array(DATA[0])
+    rows[3], rows[-1, 1] = np.nan, np.nan
+    with pytest.raises(DataError, match=rf"but row {len(rows) - 1}, column 'y' is nan"):
+        plain.forecast_from(rows, 4)
+    with pytest.raises(DataError, match=rf"trajectory 1, row {len(rows) - 1}, column 'y' is nan"):
+        plain.forecast_from(np.stack([DATA[0], rows]), 4)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pyhits
-from pyhits.errors import ArgumentError, DataError
+from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 
 pandas = pytest.importorskip("pandas")
 
@@ -174,3 +174,14 @@ def test_a_header_that_fits_no_row_is_named(tmp_path):
     with pytest.raises(pyhits.PyHiTSError, match="names 2 columns, but line 2 has 4"):
         pyhits.read(path)
     assert pyhits.read(path, names=list("abcd")).feature_names == ("a", "b", "c", "d")
+
+
+def test_names_in_quotes_may_have_line_breaks(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('t,"speed\n(m/s)","a\nb\nc"\n' + text(np.column_stack([T, WAVES_OF_0])))
+    data = pyhits.read(path)
+    assert data.feature_names == ("speed (m/s)", "a b c")
+    np.testing.assert_allclose(data[0], WAVES_OF_0, atol=1e-6)
+    path.write_text('t,"size",x\n' + "".join(f'{k},{k}" pipe,{k % 3}\n' for k in range(9)))
+    with pytest.warns(PyHiTSWarning, match="Units next to the numbers"):
+        assert len(pyhits.read(path)[0]) == 9

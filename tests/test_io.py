@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pyhits.data.files import EXTENSIONS, read, write
 from pyhits.data.files.media import FILMS, SOUNDS
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import DataError, PyHiTSWarning
+from pyhits.errors import DataError, FileFormatError, PyHiTSWarning
 
 h5py = pytest.importorskip("h5py")
 pandas = pytest.importorskip("pandas")
@@ -381,3 +381,9 @@ def test_parquet_columns_and_index(tmp_path):
     frame.to_parquet(tmp_path / "data.parquet")
     assert read(tmp_path / "data.parquet").n_features == 2
     assert read(tmp_path / "data.parquet", time_column="when").dt == 0.5
+
+
+def test_what_pandas_reads_is_pointed_to_it(tmp_path):
+    (tmp_path / "a.xlsx").write_bytes(b"PK")
+    with pytest.raises(FileFormatError, match=r"fit takes pandas.read_excel\('a.xlsx'\)"):
+        read(tmp_path / "a.xlsx")

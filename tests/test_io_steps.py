@@ -157,3 +157,16 @@ def test_external_links_beside_data_are_mentioned(tmp_path):
         file["y"] = h5py.ExternalLink("other.h5", "/y")
     with pytest.warns(PyHiTSWarning, match="not followed: 'y' to '/y' in another file, 'other.h5'"):
         assert pyhits.read(tmp_path / "a.h5").n_features == 2
+
+
+def test_groups_of_hdf5_say_the_step_of_what_they_hold(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["dt"] = 5.0
+        group = file.create_group("experiment/cold")
+        file["experiment"].attrs["dt"], group.attrs["dt"] = 2.0, 0.25
+        file["other"] = "text"
+        group["u"] = np.random.default_rng(0).random((20, 2))
+        file["experiment/warm"] = group["u"][()]
+    for variable, dt in (("experiment/cold/u", 0.25), ("experiment/warm", 2.0)):
+        assert pyhits.read(tmp_path / "a.h5", variable=variable).dt == dt

@@ -649,3 +649,11 @@ def test_a_note_on_outliers_ends_in_one_full_stop() -> None:
     x[[200, 600, 1000, 1400]] = 30
     found = pyhits.repair(x[:, None]).notes[0]
     assert "; ... Kept" in found
+
+
+def test_land_in_a_field_is_left_out_and_what_is_left_is_said_to_be_no_grid():
+    field = np.random.default_rng(0).random((20, 4, 5))
+    field[:, :2, :2] = np.nan
+    mended = pyhits.repair(field.reshape(20, -1))
+    assert mended.trajectories.n_features == 16
+    assert "the rest is no grid: fit by modes, grid='none'" in mended.notes[0]

@@ -282,3 +282,13 @@ def test_tables_of_very_many_features_are_short() -> None:
     lines = Trajectories(np.zeros((3, 5000))).summary().splitlines()
     assert len(lines) == 203
     assert lines[-1] == "and 4800 more"
+
+
+@pytest.mark.parametrize("unit", [1e30, 1e-30])
+def test_single_precision_has_no_room_for_odd_units(unit, recwarn):
+    rows = (unit * np.sin(0.3 * np.arange(60))).astype(np.float32)
+    data = Trajectories(rows, np.float32(0.1))
+    assert data.dtype == np.float64
+    np.testing.assert_array_equal(data[0][:, 0], rows)
+    assert pyhits.baselines.Seasonal().fit(data).period_ == 21
+    assert not recwarn

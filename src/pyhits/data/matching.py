@@ -84,8 +84,10 @@ def matched(data: Trajectories, dt: float, feature_names: Sequence[str], name: s
         data = data.select(feature_names)
     if data.n_features != len(feature_names):
         lacking = [one for one in feature_names if one not in data.feature_names]
-        is_part = named and 0 < len(lacking) < len(feature_names)
-        which = f" {', '.join(map(repr, lacking[:_MOST_NAMED]))} are lacking." if is_part else ""
+        missed = lacking if named else []
+        listed = ", ".join(map(repr, missed[:_MOST_NAMED])) + ", ..." * (len(missed) > _MOST_NAMED)
+        is_one = len(missed) == 1
+        which = f" {listed} {'is' if is_one else 'are'} lacking." if missed else ""
         raise DataError(
             f"The {name} data have {data.n_features} features, the training data "
             f"{len(feature_names)}.{which}"

@@ -17,6 +17,9 @@ from pyhits.util.checks import (
     shown,
 )
 
+#: Largest value whose squares can be summed in single precision; the smallest is one over it.
+_ROOM = 1e15
+
 
 def pack(
     arrays: Sequence[np.ndarray], even: np.ndarray | None = None
@@ -53,6 +56,14 @@ def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
     if arrays[0].shape[1] == 0:
         raise DataError("Expected at least one feature, got none.")
     return np.ascontiguousarray(arrays[0]) if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def with_room(values: np.ndarray) -> np.ndarray:
+    """Return float32 rows as float64 where squares would overflow or vanish; others as they are."""
+    if values.dtype != np.float32:
+        return values
+    largest = max(-float(values.min()), float(values.max()))
+    return values if largest == 0 or 1 / _ROOM < largest < _ROOM else values.astype(np.float64)
 
 
 def default_names(n: int) -> tuple[str, ...]:

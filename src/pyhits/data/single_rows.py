@@ -9,15 +9,18 @@ import numpy as np
 from pyhits.data.convert import to_pieces
 from pyhits.data.labelled import Layout, is_labelled
 from pyhits.data.pieces import Pieces
+from pyhits.data.tables.frames import is_frame
 from pyhits.data.times import TimeAxis
 from pyhits.data.times.reading import again
 from pyhits.data.trajectories import Trajectories
 
 
 def n_rows(recording: Any) -> int:
-    """Return the rows of an array or an xarray object; 0 of all else, which is not looked at."""
+    """Return the rows of an array, a table or an xarray object; 0 of all else."""
     if is_labelled(recording):
         return int(recording.sizes.get(Layout.of(recording).time, 1))
+    if is_frame(recording):
+        return len(recording)
     is_array = isinstance(recording, np.ndarray) and recording.ndim in (2, 3)
     return int(recording.shape[-2]) if is_array else 0
 
@@ -27,7 +30,7 @@ def twice(recording: Any, dt: float, axis: TimeAxis) -> Any:
 
     Parameters
     ----------
-    recording : array or xarray object
+    recording : array, table or xarray object
     dt : float
         Time from the first to the second, which keeps its time.
     axis : TimeAxis

@@ -13,7 +13,14 @@ from pyhits.data.convert import to_pieces
 from pyhits.data.declared_grid import NONE, DeclaredGrid
 from pyhits.data.grid import Grid
 from pyhits.data.packed import PackedRows
-from pyhits.data.packing import as_noise_level, as_starts, feature_names_of, pack, take
+from pyhits.data.packing import (
+    as_noise_level,
+    as_starts,
+    feature_names_of,
+    pack,
+    take,
+    with_room,
+)
 from pyhits.data.pieces import Pieces
 from pyhits.data.recordings import RowsOf, parts_by_time, split_numbers
 from pyhits.data.sampling import as_rows
@@ -93,7 +100,7 @@ class Trajectories(PackedRows):
             feature_names if feature_names is not None else pieces.feature_names, values.shape[1]
         )
         check_finite(values, self.offsets, self.feature_names, what="The data")
-        self.values = values.view()
+        self.values = with_room(values).view()
         self.values.flags.writeable = False
         starts = start_times if start_times is not None else pieces.start_times
         self.start_times = as_starts(starts, len(lengths), self.dt)

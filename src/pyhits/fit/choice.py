@@ -153,7 +153,7 @@ def choose_again(
             least = min((c.error for c in selection.front), default=math.inf)
             raise TrainingError(
                 f"No coupling has a validation error within the tolerance of {tolerance:g}; the "
-                f"least is {least:.2g}."
+                f"least is {least:.2g}: give a larger one."
             )
         return replace(selection, step_sizes=within[0].step_sizes, error=within[0].error)
     asked = tuple(sizes) if how == "all" else tuple(chain(int(s) for s in how))

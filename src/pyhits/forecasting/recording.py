@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +13,11 @@ from pyhits.data.containers import as_recording
 from pyhits.data.sampling import last_labelled
 from pyhits.data.single_rows import n_rows, twice
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import ArgumentError
+from pyhits.errors import ArgumentError, DataError
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.noise import initial_state
 from pyhits.uncertainty import Forecast
+from pyhits.util.checks import BY_REPAIR
 from pyhits.util.progress import say
 
 #: Forecasts starts, as :meth:`pyhits.TimeStepper.forecast` does.
@@ -68,6 +69,7 @@ def forecast_recording(
         length = rows.shape[-2]
         rows = last_rows(rows, max(2, own.history), wanted)
         left_out = length - rows.shape[-2]
+        _check_end(rows, left_out, own.feature_names)
     recorded = own.recorded(rows, inputs=False)
     if left_out is not None and not recorded.start_times.any():
         # Nothing says times: those of rows count from 0.
@@ -94,6 +96,29 @@ def forecast_recording(
     times = own.dt * steps
     made = as_recording(flat[0] if single else flat, recording, own.feature_names, times, *begin)
     return (states[0] if single else states) if made is None else made
+
+
+def _check_end(rows: np.ndarray, left_out: int, names: Sequence[str]) -> None:
+    """Raise a DataError if the last rows ``(..., m, d)`` of an array lack a value, and say where.
+
+    Parameters
+    ----------
+    left_out : int
+        Rows before these.
+    names : sequence of str
+        Of the features, where the array has as many.
+    """
+    if rows.dtype.kind != "f" or np.isfinite(rows).all():
+        return
+    at = np.argwhere(~np.isfinite(rows))[0].tolist()
+    named = len(names) == rows.shape[-1]
+    column = repr(names[at[-1]]) if named else at[-1]
+    which = f"trajectory {at[0]}, " if len(at) > 2 else ""
+    raise DataError(
+        f"Forecasts go on from the last {rows.shape[-2]} rows, but {which}row {left_out + at[-2]}, "
+        f"column {column} is {rows[tuple(at)]}: leave out what comes from there on, or fill the "
+        f"gap ({BY_REPAIR})."
+    )
 
 
 def _smoothed(model: FittedModel, data: Trajectories) -> np.ndarray:

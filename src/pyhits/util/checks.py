@@ -62,6 +62,7 @@ def as_positive(value: Any, name: str) -> float:
     """Return ``value`` as a float greater than zero that leaves room for products and quotients."""
     if isinstance(value, bool) or not is_number(value) or not value > 0 or value == math.inf:
         raise ArgumentError(f"Expected {name} to be a positive number, got {shown(value)}.")
+    value = value.item() if isinstance(value, np.generic) else value  # single precision ends before
     if not 1 / LARGEST_MAGNITUDE <= value <= LARGEST_MAGNITUDE:
         raise ArgumentError(
             f"Expected {name} from {1 / LARGEST_MAGNITUDE:g} to {LARGEST_MAGNITUDE:g}, got "

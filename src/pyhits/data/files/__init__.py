@@ -343,6 +343,14 @@ def _written_like(trajectories: Trajectories, path: Path, model: Path) -> bool:
     return of in MODELS and to in WRITTEN and write_like(trajectories, path, model)
 
 
+#: What pandas reads and PyHiTS does not, and by which of its functions.
+_READ_BY_PANDAS = {
+    ".xlsx": "read_excel", ".xls": "read_excel", ".ods": "read_excel", ".json": "read_json",
+    ".feather": "read_feather", ".arrow": "read_feather", ".dta": "read_stata",
+    ".sav": "read_spss", ".sas7bdat": "read_sas",
+}  # fmt: skip
+
+
 def _format(path: Path) -> _Format:
     extension = path.suffix.lower()
     if extension in _FORMATS:
@@ -357,8 +365,10 @@ def _format(path: Path) -> _Format:
             f"{path} is a model file, not data; pyhits info shows it. Known: "
             f"{', '.join(EXTENSIONS)}."
         )
+    reader = _READ_BY_PANDAS.get(extension)
+    hint = f" pandas reads it: fit takes pandas.{reader}({path.name!r})." if reader else ""
     raise FileFormatError(
-        f"{path} has an unknown extension {extension!r}{suggest(extension, EXTENSIONS)}"
+        f"{path} has an unknown extension {extension!r}{suggest(extension, EXTENSIONS)}{hint}"
     )
 
 

@@ -62,7 +62,9 @@ def choose(
     pieces, used, parts = _laid_out(arrays, wanted)
     has_times = pieces.dt is not None or pieces.times is not None
     if not has_times and wanted.time_column != "none":
-        said = {**(facts or {}), **_attributes(arrays[used[0]]), **arrays}
+        data = arrays[used[0]]
+        of_groups = getattr(data, "said_of_groups", {})
+        said = {**(facts or {}), **of_groups, **_attributes(data), **arrays}
         said = {name: value for name, value in said.items() if name not in used}
         set_step(pieces, said, used[0].rpartition("/")[0], wanted.dt)
     if parts is not None:

@@ -79,6 +79,16 @@ class StoredArray:
         self._dataset = dataset
         self._raw = raw
 
+    @property
+    def said_of_groups(self) -> dict[str, Any]:
+        """What the file says of the groups around it: of the nearest first, then of its parents."""
+        said: dict[str, Any] = {}
+        group = self._dataset.parent
+        while group.name != "/":
+            said = {**group.attrs, **said}
+            group = group.parent
+        return said
+
     def __getitem__(self, index: Any) -> np.ndarray:
         """Read a part."""
         check_stored(self._dataset)

@@ -28,6 +28,12 @@ _MOST_BLANK = 1_000_000
 #: Bytes read at once, and up to which nothing in a file can take long.
 _CHUNK = 1 << 22
 
+#: A field in quotes that goes on in the next line, and the end of one that began above.
+_OPENS, _CLOSES = re.compile(r'(^|[,;\t])\s*"[^"]*$'), re.compile(r'[^"]*"\s*([,;\t]|$)')
+
+#: Lines above the rows, and lines of one header with line breaks in quotes, at most.
+_MOST_TITLES, _MOST_BREAKS = 8, 16
+
 #: Lines with content from which the layout is found.
 _SAMPLE = 200
 
@@ -78,7 +84,23 @@ def head_of(path: Path) -> FirstLines:
                 break
     if not head.lines:
         raise FileFormatError(f"{path} holds no rows, only comments or blank lines.")
+    _join_quoted(head)
     return head
+
+
+def _join_quoted(head: FirstLines) -> None:
+    """Join the lines of a header whose names in quotes have line breaks, in place."""
+    for first in range(min(_MOST_TITLES, len(head.lines))):
+        while last := _end_of_quotes(head.lines[first : first + _MOST_BREAKS]):
+            head.lines[first : first + last + 1] = [" ".join(head.lines[first : first + last + 1])]
+            del head.numbers[first + 1 : first + last + 1]
+
+
+def _end_of_quotes(lines: Sequence[str]) -> int:
+    """Return in which line the quotes that the first one opens are closed; 0 if in none."""
+    if not _OPENS.search(lines[0]):
+        return 0
+    return next((k for k, line in enumerate(lines) if k and _CLOSES.match(line)), 0)
 
 
 def is_comment(text: str) -> bool:

@@ -12,6 +12,9 @@ from pyhits.data.repair.recording import Recording, counted, listed, named_of
 from pyhits.data.tables.column_choice import as_list, for_shell
 from pyhits.errors import DataError
 
+#: Columns that may be the points of a field, at least.
+_FIELD = 16
+
 #: Notes on missing values, at most; the others are counted.
 _MOST_NOTES = 8
 
@@ -60,6 +63,8 @@ def empty_features(
     gone = [names[k] for k in np.flatnonzero(empty).tolist()]
     left = [replace(r, values=r.values[:, ~empty]) for r in given]
     note = f"Left out, without a single value: {_joined(gone)}."
+    if len(names) >= _FIELD:
+        note += " If these are points of a field, the rest is no grid: fit by modes, grid='none'."
     return left, [names[k] for k in np.flatnonzero(~empty).tolist()], [note]
 
 

@@ -253,7 +253,7 @@ def is_index_of_times(name: str, values: np.ndarray, n_levels: int) -> bool:
         return True
     if n_levels > 1:
         return time_name(name) is TimeName.LIKELY
-    if not rise.is_strict or rise.counts_rows:
+    if len(values) > 1 and (not rise.is_strict or rise.counts_rows):
         return False
     return bool(name) or values.dtype.kind == "f"
 
