@@ -32,27 +32,55 @@ def trend() -> TimeStepper:
     return model
 
 
-def moments(errors: np.ndarray) -> np.ndarray:
-    return second_moments(errors, np.array([1]))
+def weights_of(errors: np.ndarray, worth: float, steps: tuple[int, ...] = (1,)) -> np.ndarray:
+    """Weights from errors at so many independent origins, where the first is the simplest."""
+    prior = np.arange(len(errors), 0.0, -1.0)
+    at = np.array(steps)
+    return best_weights(second_moments(errors, at), np.full(len(at), worth), prior)
 
 
-def test_weights_are_those_of_least_squares() -> None:
+def test_weights_are_those_of_least_squares_where_origins_are_many() -> None:
     rng = np.random.default_rng(0)
     errors = rng.standard_normal((3, 400, 1, 1)) * np.array([1.0, 1.4, 9.0])[:, None, None, None]
-    weights = best_weights(moments(errors))[0]
+    weights = weights_of(errors, 400)[0]
     assert weights.sum() == pytest.approx(1.0)
     # Independent errors have weights as one over their squares; what is far off has none.
     assert weights[0] == pytest.approx(1.96 / 2.96, abs=0.06)
     assert weights[2] == 0
 
 
+def test_few_origins_leave_most_of_the_weight_to_the_simplest() -> None:
+    rng = np.random.default_rng(1)
+    errors = rng.standard_normal((2, 400, 12, 1)) * np.array([1.5, 1.0])[:, None, None, None]
+    few, many = (weights_of(errors, worth, (12,))[0, 0] for worth in (2, 400))
+    assert few > 0.5 > many
+    # What short horizons tell counts at long ones.
+    errors[0, :, :3] /= 9
+    assert weights_of(errors, 9, (1, 12))[1, 0] > 1.3 * weights_of(errors, 9, (12,))[0, 0]
+
+
 def test_what_is_all_but_exact_has_all_the_weight() -> None:
     errors = np.ones((3, 9, 4, 2)) * np.array([1.0, 1e-13, 0.5])[:, None, None, None]
-    np.testing.assert_allclose(
-        best_weights(second_moments(errors, np.array([1, 3]))), [[0, 1, 0]] * 2
-    )
+    np.testing.assert_allclose(weights_of(errors, 2, (1, 3)), [[0, 1, 0]] * 2, atol=1e-4)
     errors[1, 0, 0] = np.nan  # diverged once
-    assert best_weights(second_moments(errors, np.array([1])))[0, 2] > 0.5
+    assert weights_of(errors, 99)[0, 2] > 0.5
+
+
+def test_a_random_walk_stays_where_it_is() -> None:
+    rows = np.random.default_rng(5).standard_normal((200, 1)).cumsum(axis=0)
+    model = quick(step_sizes=[1], flow_map="polynomial", encoder=[]).fit(rows[:150]).stepper_
+    assert model is not None
+    errors = []
+    for at in range(149, 185):
+        ahead = model.forecast_from(rows[: at + 1], 15, interval=0.9)
+        truth = rows[at : at + 16]
+        inside = (ahead.low <= truth) & (truth <= ahead.high)
+        errors.append(
+            [np.abs(ahead.states - truth).mean(), np.abs(rows[at] - truth).mean(), inside.mean()]
+        )
+    ours, still, covered = np.mean(errors, axis=0)
+    assert ours < 1.05 * still
+    assert covered > 0.85
 
 
 def test_blends_are_weighted_means_of_what_the_rows_allow(trend: TimeStepper) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TypeVar
 
 import numpy as np
@@ -17,10 +18,9 @@ from pyhits.fit.calibrating import with_rows_before
 from pyhits.fit.modes import RIGHT
 from pyhits.fit.problem import Problem
 from pyhits.fit.updating import updated
-from pyhits.fit.weighing import best_weights, second_moments
+from pyhits.fit.weighing import Part, combined, model_share, second_moments, simple_weights
 from pyhits.forecasting.blend import Blend
 from pyhits.forecasting.model import ForecastingModel
-from pyhits.uncertainty.rollouts import calibration_steps
 from pyhits.util.clock import Clock
 
 M = TypeVar("M", bound=ForecastingModel)
@@ -35,8 +35,8 @@ _KNOWN = 0.5
 #: more than so many times theirs: as it was chosen in the held-out part, it looks better there.
 _CLEAR, _NOWHERE = 0.4, 1.1
 
-#: The model's errors in the held-out part, on which it was chosen, count for so many times as much.
-_CHOSEN = 1.5
+#: How many times worse than the baselines a right model may be where it had fewer rows.
+_FEWER = 3.0
 
 #: Normalised error up to which a model is right, and nothing better.
 _EXACT = 1e-5
@@ -186,44 +186,40 @@ def weighed(
     """
     rows = min(fold.origins.rows for fold in [Fold([], origins), *folds])
     kinds = [kind for kind, one in known.by_kind.items() if one.n_rows <= rows]
-    truths = [origins.truth, *(fold.origins.truth for fold in folds)]
-    steps = calibration_steps(_reached(origins.truth))
-    parts = [np.stack([known.ahead(k, origins.history, origins.horizon) for k in kinds])]
-    parts += [np.stack([known.on_fold(k, fold) for k in kinds]) for fold in folds]
-    horizon = origins.horizon
-    errors = [_errors(p, truth, scale, horizon) for p, truth in zip(parts, truths, strict=True)]
-    simple = best_weights(second_moments(np.concatenate(errors, axis=1), steps))
-    pairs = zip(ahead, truths, strict=False)
-    of_model = np.concatenate([_errors(a[None], t, scale, horizon)[0] for a, t in pairs])
-    own = np.concatenate(errors[: len(ahead)], axis=1)
-    together = _combined(own, simple, steps)
-    pair = second_moments(np.stack([of_model, together]), steps)
-    mean = second_moments(own[[kinds.index("mean")]], steps)[:, 0, 0]
-    later = second_moments(np.stack([of_model, together])[:, : len(origins)], steps)
-    if _is_right(later) or _is_clear(pair, mean):
+    steps = _horizons(_reached(origins.truth))
+    simple = [np.stack([known.ahead(k, origins.history, origins.horizon) for k in kinds])]
+    simple += [np.stack([known.on_fold(k, fold) for k in kinds]) for fold in folds]
+    every = [origins, *(fold.origins for fold in folds)]
+    parts = [
+        Part.of(part, model, own, scale, steps, origins.horizon)
+        for part, model, own in zip_longest(simple, ahead, every)
+    ]
+    of_simple = simple_weights(parts, kinds, steps)
+    tried = parts[: len(ahead)]
+    of_model = np.concatenate([part.model for part in tried if part.model is not None])
+    own = np.concatenate([part.simple for part in tried], axis=1)
+    pair = np.stack([of_model, combined(own, of_simple, steps)])
+    both, mean = second_moments(pair, steps), own[[kinds.index("mean")]]
+    later, before = (second_moments(part, steps) for part in np.split(pair, [len(origins)], axis=1))
+    if _is_right(later, before) or _is_clear(both, second_moments(mean, steps)[:, 0, 0]):
         return None, []
-    chosen = of_model.copy()
-    chosen[: len(origins)] *= _CHOSEN
-    share = best_weights(second_moments(np.stack([chosen, together]), steps))
-    weights = np.concatenate([share[:, :1], share[:, 1:] * simple], axis=1)
+    share = model_share(tried, pair[1], steps)
+    weights = np.concatenate([share[:, :1], share[:, 1:] * of_simple], axis=1)
     kept = [0, *(1 + np.flatnonzero((weights[:, 1:] >= _LEAST).any(axis=0)))]
     if len(kept) == 1:
         return None, []
     weights = weights[:, kept]
     weights /= weights.sum(axis=1, keepdims=True)
-    both = _combined(np.concatenate([of_model[None], own])[kept], weights, steps)
-    found = np.stack([pair[:, 0, 0], pair[:, 1, 1], second_moments(both[None], steps)[:, 0, 0]])
-    earlier = np.split(both * scale, np.cumsum([len(part) for part in ahead])[:-1])[1:]
-    return Blend(tuple(kinds[k - 1] for k in kept[1:]), steps, weights, np.sqrt(found.T)), earlier
+    blended = combined(np.concatenate([of_model[None], own])[kept], weights, steps)
+    of_blend = second_moments(blended[None], steps)[:, 0, 0]
+    found = np.sqrt(np.stack([both[:, 0, 0], both[:, 1, 1], of_blend], axis=1))
+    earlier = np.split(blended * scale, np.cumsum([len(part) for part in ahead])[:-1])[1:]
+    return Blend(tuple(kinds[k - 1] for k in kept[1:]), steps, weights, found), earlier
 
 
-def _errors(ahead: np.ndarray, truth: np.ndarray, scale: np.ndarray, horizon: int) -> np.ndarray:
-    """Return errors of forecasts ``(m, n, time, d)``, NaN where nothing is recorded."""
-    found = np.full((*ahead.shape[:2], horizon, ahead.shape[3]), np.nan)
-    reached = min(horizon, ahead.shape[2])
-    with np.errstate(invalid="ignore"):
-        found[:, :, :reached] = ((ahead - truth) / scale)[:, :, :reached]
-    return found
+def _horizons(last: int) -> np.ndarray:
+    """Return the horizons that weights are found for, each twice the one before."""
+    return np.unique(np.round(np.geomspace(1, last, 1 + round(np.log2(last)))).astype(np.int64))
 
 
 def _reached(truth: np.ndarray) -> int:
@@ -232,24 +228,22 @@ def _reached(truth: np.ndarray) -> int:
     return int(np.flatnonzero(known)[-1]) + 1
 
 
-def _combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Return the errors of weighted forecasts; those that diverged have no weight."""
-    at = np.arange(1, errors.shape[2] + 1)
-    every = np.stack([np.interp(at, steps, column) for column in weights.T])[:, None, :, None]
-    is_sound = np.isfinite(errors)
-    total = (every * is_sound).sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((every * np.where(is_sound, errors, 0.0)).sum(axis=0) / total)
-
-
-def _is_right(pair: np.ndarray) -> bool:
+def _is_right(later: np.ndarray, before: np.ndarray) -> bool:
     """Whether the model errs little in the held-out part, and no more than the baselines.
 
     There is little to gain then, motion that is known so well amplifies what a baseline adds to it,
-    and in earlier parts the same form has fewer rows to be fitted to.
+    and in earlier parts the same form has fewer rows to be fitted to: there it may be a few times
+    worse than they are.
+
+    Parameters
+    ----------
+    later, before : array, shape (k, 2, 2)
+        Mean products of the errors of both in the held-out part and before, NaN where unknown.
     """
-    model, simple = pair[:, 0, 0], pair[:, 1, 1]
-    return bool((model <= RIGHT**2).all() and model.mean() <= simple.mean())
+    model, simple = later[:, 0, 0], later[:, 1, 1]
+    is_right = (model <= RIGHT**2).all() and model.mean() <= simple.mean()
+    is_lost = np.nansum(before[:, 0, 0]) > _FEWER**2 * np.nansum(before[:, 1, 1])
+    return bool(is_right and not is_lost)
 
 
 def _is_clear(pair: np.ndarray, mean: np.ndarray) -> bool:

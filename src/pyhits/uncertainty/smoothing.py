@@ -13,6 +13,9 @@ _NEAR = 2.0
 #: normal.
 _SHAPE = 10.0
 
+#: By how much errors are larger where they have not chosen weights and settings, about.
+_CHOSEN = 1.1
+
 
 def smoothed_scores(errors: RolloutErrors, worth: np.ndarray) -> np.ndarray:
     """Return sorted scores that a few overlapping rollouts stand for.
@@ -20,7 +23,8 @@ def smoothed_scores(errors: RolloutErrors, worth: np.ndarray) -> np.ndarray:
     The size of errors at a step is the root mean square at the steps near it, and no less than at
     earlier ones. In that unit all steps have one distribution: between a normal one and that of the
     errors themselves, the nearer to this the more independent rollouts there are. Quantiles are
-    widened as those of Student's distribution are, whose degrees of freedom are so many rollouts.
+    widened as those of Student's distribution are, whose degrees of freedom are so many rollouts,
+    and a tenth more, as the errors have chosen what is blended.
 
     Parameters
     ----------
@@ -54,7 +58,7 @@ def smoothed_scores(errors: RolloutErrors, worth: np.ndarray) -> np.ndarray:
         at = (np.arange(len(shape)) + 0.5) / max(len(shape), 1)
         empirical = np.interp(level, at, shape) if len(shape) else normal
         mixed = share * empirical + (1 - share) * normal
-        scores[:, :, feature] = size[:, feature] * mixed * student / normal
+        scores[:, :, feature] = _CHOSEN * size[:, feature] * mixed * student / normal
     # What diverged ranks above all others.
     least = counts[None, :, None] - lost.sum(axis=0)
     return np.where(ranks[:, :, None] <= least, scores, np.inf)
