@@ -377,3 +377,18 @@ def test_products_without_aliases_are_derivatives_of_squares() -> None:
         for j, c in enumerate(coefficients[0])
     )
     assert torch.allclose(free.slopes(coefficients)(v)[:, 0], by_hand, atol=1e-12)
+
+
+def test_large_fields_step_in_float32_where_that_hides_in_the_error() -> None:
+    terms = Terms(((DERIVATIVE, 2, 0), (DERIVATIVE, 0, 2)), (), ())
+    values = torch.tensor([[0.2, 0.2]], dtype=torch.float64)
+    one = EquationMap.of(Edges.rings((128, 128), 1), terms, Scheme(), values)
+    states = torch.from_numpy(smooth(2, points=128)[:, :, None] + smooth(2, 1, 128)[:, None])
+    states = states.reshape(2, -1)
+    assert one.in_single(states, 1e-9) is one
+    fast = one.in_single(states, 1e-5)
+    again = EquationMap(**fast.config())
+    again.double().load_state_dict(fast.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(again(states), fast(states))
+        assert 0 < float((fast(states) - one(states)).abs().max()) < 1e-5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -73,6 +73,11 @@ class ExponentialSteps:
         begin = h * (first - 3 * second + 4 * third)
         middle, end = 2 * h * (second - 2 * third), h * (4 * third - second)
         return cls(order, substeps, (half, half_first * (h / 2)), (whole, begin, middle, end))
+
+    def to(self, dtype: torch.dtype) -> ExponentialSteps:
+        """Return them in another complex arithmetic."""
+        inner, outer = (tuple(x.to(dtype) for x in of) for of in (self.inner, self.outer))
+        return replace(self, inner=inner, outer=outer)
 
     def __call__(self, v: Tensor, nonlinear: Callable[[Tensor], Tensor]) -> Tensor:
         """Return ``v`` one unit of time later."""

@@ -74,7 +74,7 @@ class Equation:
         self.source = source
         self.shape, self.channels, self.terms, self.scheme = tuple(shape), channels, terms, scheme
         self.axes = tuple(range(-len(self.shape), 0))
-        real = like.dtype
+        real = self.real = like.dtype
         self.complex = torch.complex(like.new_zeros(1), like.new_zeros(1)).dtype
         self._device = like.device
         keep = low_pass(self.shape, scheme.kept).to(device=like.device, dtype=real)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,6 +22,10 @@ from pyhits.util.schema import Flag, Many, Real, Record, Schema, Text, Whole
 
 #: Weights of a scheme's result, by its order.
 _N_WEIGHTS = {2: 3, 4: 4}
+
+#: Numbers of a field from which on float32 is worth its rounding, fields that tell, and the part of
+#: the error of a step that it may be.
+_LARGE, _TRIED, _HIDDEN = 1 << 14, 4, 0.5
 
 _OPERATOR: Schema = Many(Whole(-1000, 1000), 2, 4)
 _SCHEME: dict[str, Schema] = {
@@ -59,6 +64,8 @@ class EquationMap(FlowMap):
         As :class:`~pyhits.flowmaps.equations.edges.Edges` has them; by default all axes are rings.
     sourced : bool
         Whether something drives the fields that is the same at all times, a field of its own.
+    single : bool
+        Whether it steps in float32, twice as fast: what it errs by hides what that rounds.
     """
 
     schema: ClassVar[Schema] = Record(
@@ -77,6 +84,7 @@ class EquationMap(FlowMap):
             "kinds": Many(Text(choices=KINDS), 1, 3),
             "odd": Many(Many(Flag(), 1, 10_000), 1, 3),
             "sourced": Flag(),
+            "single": Flag(),
         },
     )
 
@@ -103,6 +111,7 @@ class EquationMap(FlowMap):
         kinds: Sequence[str] | None = None,
         odd: Sequence[Sequence[bool]] | None = None,
         sourced: bool = False,
+        single: bool = False,
     ) -> None:
         super().__init__(dimension)
         self.shape, self.channels = tuple(shape), channels
@@ -115,7 +124,7 @@ class EquationMap(FlowMap):
             tuple((tuple(p["operator"]), tuple(p["factors"])) for p in products),
         )
         self.scheme, self.weighted = Scheme(substeps, order, dealiased, kept, seen), weighted
-        self.sourced = sourced
+        self.sourced, self.single = sourced, single
         self._check()
         self.register_buffer("linear_coefficients", torch.zeros(channels, len(linear)))
         self.register_buffer("coefficients", torch.zeros(channels, len(products)))
@@ -171,8 +180,8 @@ class EquationMap(FlowMap):
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         own = _config(self.edges, self.terms, self.scheme)
-        sourced = {"sourced": True} if self.sourced else {}
-        return super().config() | own | {"weighted": self.weighted} | sourced
+        flags = {name: True for name in ("sourced", "single") if getattr(self, name)}
+        return super().config() | own | {"weighted": self.weighted} | flags
 
     @classmethod
     def n_stored(cls, config: dict[str, Any]) -> int:
@@ -221,9 +230,29 @@ class EquationMap(FlowMap):
     def forward(self, states: Tensor) -> Tensor:
         """Return the states one step later; ``(n, d)`` to ``(n, d)``."""
         edges, equation, steps, slopes = self._prepared()
-        v = equation.forward(edges.continued(self.fields(states)))
+        fields = self.fields(states).to(equation.real)
+        v = equation.forward(edges.continued(fields))
         after = edges.between(equation.back(steps(v, slopes)))
-        return after.movedim(1, -1).reshape(len(states), -1)
+        return after.movedim(1, -1).reshape(len(states), -1).to(states.dtype)
+
+    def in_single(self, states: Tensor, error: float) -> EquationMap:
+        """Return the map that steps large fields in float32, where this hides in its error.
+
+        Parameters
+        ----------
+        states : Tensor, shape (n, d)
+            Of which a few are tried.
+        error : float
+            Root mean square of what a step misses.
+        """
+        if self.dimension < _LARGE:
+            return self
+        other = copy.deepcopy(self)
+        other.single = True
+        some = states[:: max(1, len(states) // _TRIED)]
+        with torch.no_grad():
+            rounded = (other(some) - self(some)).square().mean().sqrt()
+        return other if float(rounded) < _HIDDEN * error else self
 
     def increment(self, states: Tensor) -> Tensor:
         """Return the changes over one step; ``(n, d)`` to ``(n, d)``."""
@@ -246,10 +275,15 @@ class EquationMap(FlowMap):
         if self._ready is None:
             own, edges = self.linear_coefficients, self.edges
             source = torch.view_as_complex(self.source) if self.sourced else None
-            equation = Equation(edges.periodic, self.channels, self.terms, self.scheme, own, source)
             weights = torch.view_as_complex(self.weights) if self.weighted else None
-            steps = equation.steps(own, weights)
-            self._ready = (edges, equation, steps, equation.slopes(self.coefficients))
+            parts = edges.periodic, self.channels, self.terms, self.scheme
+            equation = Equation(*parts, own, source)
+            steps, coefficients = equation.steps(own, weights), self.coefficients
+            if self.single:
+                source = source if source is None else source.to(torch.complex64)
+                equation = Equation(*parts, own.float(), source)
+                steps, coefficients = steps.to(torch.complex64), coefficients.float()
+            self._ready = (edges, equation, steps, equation.slopes(coefficients))
         return self._ready
 
     def _apply(self, *args: Any, **kwargs: Any) -> Self:

@@ -195,7 +195,7 @@ class EquationForm(Form):
 
     def _chosen(self, data: Increments, plain: Solution, learned: Solution) -> FlowMap:
         found = learned if self.weighted else plain
-        return found.flow_map(_edges(data))
+        return found.flow_map(_edges(data)).in_single(data.states, found.error * _fit(data).size)
 
     def _solutions(self, data: Increments) -> tuple[Solution, Solution]:
         """Return the solution with the scheme's weights, and with learned ones if better."""
