@@ -31,6 +31,10 @@ _EXACT = 0.2
 #: Other orders that are tried, and columns that have a map of their own.
 _ORDERS, _COLUMNS = 3, 12
 
+#: Mean square of fourth differences, as a part of that of white noise, below which columns are
+#: points of a smooth field, whatever other orders tell.
+_SMOOTH = 1e-5
+
 #: Ratio of the spreads of neighbouring columns, for most of them at most.
 _ALIKE = 2.0
 
@@ -66,8 +70,9 @@ def find_grid(data: Trajectories) -> FoundGrid | None:
 
     They are if one map of a few neighbours, the same at every point, predicts the increments of all
     points much better than such a map of the columns in any other order, and about as well as maps
-    of single columns. Smooth fields pass as well as those whose neighbours hardly resemble each
-    other (Lorenz-96). Takes a fraction of a second, whatever the size.
+    of single columns, or tells most of it where rows are smooth along their columns. Smooth fields
+    pass as well as those whose neighbours hardly resemble each other (Lorenz-96). Takes a fraction
+    of a second, whatever the size.
 
     Returns
     -------
@@ -78,8 +83,9 @@ def find_grid(data: Trajectories) -> FoundGrid | None:
     if n < _FEWEST or not _are_of_one_kind(data):
         return None
     grid = Grid((n,))
+    smooth = _is_smooth_along(data)
     for rows in rows_to_look_at(data):
-        found = _looked_at(rows, grid)
+        found = _looked_at(rows, grid, smooth=smooth)
         if found is not None:
             return found
     return None
@@ -96,7 +102,15 @@ def _are_of_one_kind(data: Trajectories) -> bool:
     return bool(moves.any() and (high[moves] <= _ALIKE * low[moves]).mean() > 0.75)
 
 
-def _looked_at(rows: Rows, grid: Grid) -> FoundGrid | None:
+def _is_smooth_along(data: Trajectories) -> bool:
+    """Tell whether rows are smooth along their columns, as no other order of them is."""
+    at = np.unique(np.linspace(0, data.n_rows - 1, _ROWS).astype(int))
+    rows = data.values[at].astype(np.float64)
+    noise = 70 * float(rows.var())  # the coefficients of fourth differences, squared
+    return bool(np.square(np.diff(rows, 4, axis=1)).mean() < _SMOOTH * noise)
+
+
+def _looked_at(rows: Rows, grid: Grid, *, smooth: bool = False) -> FoundGrid | None:
     """Compare the error of one map with those of the columns in other orders, and by themselves."""
     rng = np.random.default_rng(0)
     near = Neighbours.within(grid, _REACH, rows)
@@ -110,8 +124,10 @@ def _looked_at(rows: Rows, grid: Grid) -> FoundGrid | None:
     for _ in range(_ORDERS):
         other = rng.permutation(grid.n_points)[columns]
         others.append(LocalMap.fit(rows, other, 1, rng).error(other, rng))
-        if not error < _OF_OTHER_ORDERS * others[-1]:
+        if not smooth and not error < _OF_OTHER_ORDERS * others[-1]:
             return None
+    if smooth:
+        return FoundGrid(grid, error, min(others))
     alone = together = whole = 0.0
     for k in rng.choice(len(columns), _COLUMNS):
         one = columns[[k]]

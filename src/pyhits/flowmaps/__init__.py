@@ -10,6 +10,7 @@ from pyhits.flowmaps.kernel import KernelMap
 from pyhits.flowmaps.polynomial import PolynomialMap
 from pyhits.flowmaps.residual import ResidualNet
 from pyhits.flowmaps.scaled import ScaledNet
+from pyhits.flowmaps.stencils import StencilMap
 
 __all__ = [
     "BoundedMap",
@@ -24,6 +25,7 @@ __all__ = [
     "PolynomialMap",
     "ResidualNet",
     "ScaledNet",
+    "StencilMap",
     "Trials",
     "bare",
     "closed_form",

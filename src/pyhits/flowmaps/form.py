@@ -225,6 +225,10 @@ class Trials(Protocol):
         """Its mean error in rollouts; infinite without one."""
 
     @property
+    def score_of_any(self) -> float:
+        """The lowest score of any family so far."""
+
+    @property
     def is_far(self) -> bool:
         """Whether a family searched before does so much better that this one will not win."""
 

@@ -256,6 +256,11 @@ class FamilyTrials:
         return self.search.best[self.kind].score if self.kind in self.search.best else math.inf
 
     @property
+    def score_of_any(self) -> float:
+        """The lowest score of any family so far; infinite without one."""
+        return min((one.score for one in self.search.best.values()), default=math.inf)
+
+    @property
     def is_far(self) -> bool:
         """Whether a family searched before does so much better that this one will not win."""
         known = self.search.best.items()
