@@ -406,3 +406,16 @@ def test_a_variable_alone_that_no_field_moves_is_only_smoothed() -> None:
     noisy = whole.select(["x"]).cut(700).add_noise(0.05, random_state=0)
     found = denoise(*noisy.split_time(0.2), shortest=2)
     assert found is None or found.method == "window"
+
+
+def test_a_field_that_cannot_explain_the_rows_is_not_followed_any_further() -> None:
+    t = 0.1 * np.arange(3000)
+    rows = (
+        np.sin(t) + 0.5 * np.sin(2.37 * t) + 0.05 * np.random.default_rng(0).standard_normal(3000)
+    )
+    data, stages = Trajectories([rows[:, None]], 0.1), []
+    found = denoise(data, data, progress=lambda stage, most: stages.append((stage, most)))
+    assert found is not None
+    assert found.method == "window"
+    # No more than degrees were tried: one variable that swings has no field of its own.
+    assert max(stage for stage, _ in stages) < 5 < stages[0][1]

@@ -176,6 +176,7 @@ class Identified:
 def identify(
     pieces: BlockAverages,
     *,
+    most_misfit: float = np.inf,
     n_threads: int = 1,
     progress: Advance | None = None,
     clock: Clock = UNLIMITED,
@@ -188,6 +189,9 @@ def identify(
     Parameters
     ----------
     pieces : BlockAverages
+    most_misfit : float
+        Mean squared residual of the shortest segments, in units of the observations' variance,
+        beyond which a field serves nothing: longer ones and fewer terms have more of it.
     n_threads : int
         Blocks of segments worked on side by side.
     progress : callable, optional
@@ -198,7 +202,8 @@ def identify(
     Returns
     -------
     Identified or None
-        None where no field can be fitted: too few rows, or too many features.
+        None where no field can be fitted: too few rows, or too many features; or where none
+        explains enough.
 
     Raises
     ------
@@ -207,17 +212,21 @@ def identify(
     """
     best: Identified | None = None
     try:
-        for better in _better_and_better(pieces, n_threads, progress, clock):
+        for better in _better_and_better(pieces, most_misfit, n_threads, progress, clock):
             best = better
     except TimeIsUpError:
         if best is None:
             raise
         clock.cut("the search for a vector field beneath the noise")
-    return best
+    return best if best is None or best.misfit <= most_misfit else None
 
 
 def _better_and_better(
-    pieces: BlockAverages, n_threads: int, progress: Advance | None, clock: Clock
+    pieces: BlockAverages,
+    most_misfit: float,
+    n_threads: int,
+    progress: Advance | None,
+    clock: Clock,
 ) -> Iterator[Identified]:
     """Yield fields of rising degree that gain, of longer segments, and of the terms needed."""
     d = pieces.smoothed.shape[2]
@@ -247,7 +256,7 @@ def _better_and_better(
             explained = best is not None and best.misfit <= _EXPLAINED
             if failures > (0 if explained else _PATIENCE):
                 break
-    if best is None:
+    if best is None or best.misfit > most_misfit:
         return
     begin(_MOST_DEGREE)
     best = _lengthened(sample, best, n_threads, clock)

@@ -117,22 +117,23 @@ class FieldSolutions:
             self._pieces(data, rows, spacing)
             for data, rows in zip(self.noisy, self.smoothed, strict=True)
         ]
-        identified = identify(pieces[0], n_threads=cpu_count(), progress=progress, clock=self.clock)
-        if identified is None or self._is_hopeless(identified, spacing):
+        # What the smoother leaves tells by how much a field may miss the rows: following one that
+        # misses them by far more through all of them would only show the same.
+        averaged = float(np.square(_weights(spacing)).sum())
+        identified = identify(
+            pieces[0],
+            most_misfit=1 + _HOPELESS * self.window.risk / averaged,
+            n_threads=cpu_count(),
+            progress=progress,
+            clock=self.clock,
+        )
+        if identified is None:
             return None
         ways = [
             self._along(identified.field, length, pieces, spacing)
             for length in _lengths(identified, pieces[0])
         ]
         return min(ways, key=lambda way: way.risk)
-
-    def _is_hopeless(self, identified: Identified, spacing: int) -> bool:
-        """Whether a field misses what it was found in by far more than the smoother does.
-
-        Following it through all rows, which takes longest, would only show the same.
-        """
-        averaged = float(np.square(_weights(spacing)).sum())
-        return (identified.misfit - 1) * averaged > _HOPELESS * self.window.risk
 
     def _block(self) -> int:
         """Return the number of rows, odd, that are averaged to one observation."""
