@@ -370,3 +370,39 @@ def test_periods_of_business_days_do_not_warn_twice():
         warnings.simplefilter("error")
         data = pyhits.Trajectories(frame)
         assert len(as_objects(data.axis, data.times())) == 50
+
+
+@pytest.mark.parametrize("extension", [".csv", ".parquet"])
+def test_files_of_runs_come_back_with_their_names_and_exact_times(monthly, tmp_path, extension):
+    first = 1_700_000_000_000_000_000 + 250_000_000 * np.arange(9)
+    frame = pd.DataFrame({"run": np.repeat(["hot, dry", "cold"], 9), "timestamp": [*first, *first]})
+    path, out = tmp_path / f"a{extension}", tmp_path / f"b{extension}"
+    frame = frame.assign(x=np.tile(VALUES[:9, 0], 2), y=1.5)
+    getattr(frame, f"to_{extension[1:]}")(path, index=False)
+    data = pyhits.read(path)[::-1].cut(3, start=6)
+    pyhits.write(data, out, like=path)
+    again = getattr(pd, f"read_{extension[1:]}")(out)
+    assert again["run"].tolist() == ["cold"] * 3 + ["hot, dry"] * 3
+    assert again["timestamp"].tolist() == [*first[6:], *first[6:]]
+
+
+def test_the_command_line_keeps_the_names_of_runs(monthly, tmp_path):
+    rows = "".join(f"{run},{t},0.5,0.5\n" for run in ("hot", "cold") for t in range(4))
+    path, out = tmp_path / "a.csv", tmp_path / "b.csv"
+    path.write_text(f"run,t,x,y\n{rows}")
+    model = quick(step_sizes=[1]).fit(VALUES, dt=1.0)
+    file = model.save(tmp_path / "m.safetensors")
+    done = run("forecast", file, "--after", path, "--steps", 1, "-o", out)
+    assert done.exit_code == 0, done.output
+    lines = out.read_text().splitlines()
+    assert lines[0] == "run,t,x0,x1"
+    assert [line[:6] for line in lines[1:]] == ["hot,3,", "hot,4,", "cold,3", "cold,4"]
+
+
+def test_parquet_keeps_dates_of_a_zone_as_dates(tmp_path):
+    pytest.importorskip("pyarrow")
+    dates = pd.date_range("2024-03-30", periods=N, freq="h", tz="Europe/Berlin")
+    data = Trajectories(pd.DataFrame({"when": dates, "x": VALUES[:, 0]}))
+    pyhits.write(data, tmp_path / "a.parquet")
+    assert pd.read_parquet(tmp_path / "a.parquet")["when"].tolist() == dates.tolist()
+    assert pyhits.read(tmp_path / "a.parquet") == data

@@ -304,6 +304,9 @@ def _write(found: Forecasts, out: Path, *, like: Path, verbose: bool) -> None:
         grid=model.coordinates.grid if found.names is None else None,
         axis=found.data.axis,
     )
+    if found.data.runs is not None:
+        name, held = found.data.runs
+        result.runs = name, held[rows >= 2]
     write(result, out, like=like)
     for k, n in enumerate(rows):
         if n < found.states.shape[1]:

@@ -40,6 +40,8 @@ class Pieces:
     are_chosen: bool = False
     #: What a user should know of how the data were read.
     notes: list[str] = field(default_factory=list)
+    #: What numbers the trajectories: the column's name, and what it holds for each, ``(n,)``.
+    runs: tuple[str, np.ndarray] | None = None
     #: What ``start_times``, ``dt`` and ``times`` mean.
     axis: TimeAxis = NUMBERS
 

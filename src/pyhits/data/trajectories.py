@@ -105,13 +105,14 @@ class Trajectories(PackedRows):
         starts = start_times if start_times is not None else pieces.start_times
         self.start_times = as_starts(starts, len(lengths), self.dt)
         self.grid = declared.of_rows(values.shape[1], pieces.grid)
+        self.runs = pieces.runs
 
     def as_pieces(self) -> Pieces:
         """Return the trajectories one by one, and what they say of themselves."""
         own = self.dt if self.dt_known else None
         names = list(self.feature_names)
         pieces = Pieces(list(self), None, own, names, self.start_times, self.grid)
-        pieces.axis = self.axis
+        pieces.axis, pieces.runs = self.axis, self.runs
         return pieces
 
     def _like(self, values: np.ndarray, lengths: np.ndarray, starts: np.ndarray) -> Trajectories:
@@ -149,7 +150,7 @@ class Trajectories(PackedRows):
             values = self.values[self.offsets[chosen[0]] : self.offsets[chosen[-1] + 1]]
         else:
             values = take(self.values, self.offsets[chosen], lengths)
-        return self._like(values, lengths, self.start_times[chosen])
+        return self._like(values, lengths, self.start_times[chosen])._of_runs(chosen)
 
     def __eq__(self, other: object) -> bool:
         """Compare step, names, starts, the grid and every value."""
@@ -206,7 +207,14 @@ class Trajectories(PackedRows):
     def _part(self, part: RowsOf) -> Trajectories:
         begins = self.offsets[part.trajectories] + part.begins
         starts = self.start_times[part.trajectories] + self.dt * part.begins
-        return self._like(take(self.values, begins, part.counts), part.counts, starts)
+        rows = self._like(take(self.values, begins, part.counts), part.counts, starts)
+        return rows._of_runs(part.trajectories)
+
+    def _of_runs(self, numbers: np.ndarray) -> Trajectories:
+        """Keep what is in the column of trajectories for those of these numbers; return itself."""
+        if self.runs is not None:
+            self.runs = self.runs[0], self.runs[1][numbers]
+        return self
 
     def select(self, names: Sequence[str]) -> Trajectories:
         """Return a copy with these features, in this order."""

@@ -12,7 +12,7 @@ from pyhits.data.files.guard import PARQUET, expect_kind, parsing
 from pyhits.data.files.layout import as_axis
 from pyhits.data.files.reading import Reading
 from pyhits.data.files.row_groups import joined, note_of, read_some, row_groups, some_of
-from pyhits.data.files.table import column_names
+from pyhits.data.files.table import column_names, run_column
 from pyhits.data.limits import expect_to_fit
 from pyhits.data.pieces import Pieces, step_rounding
 from pyhits.data.tables.frames import from_frame
@@ -76,8 +76,9 @@ def write(trajectories: Trajectories, path: Path) -> None:
     times = np.concatenate([trajectories.times(k) for k in range(count)])
     is_numpy = axis.has_dates and axis.form not in ("texts", "digits", "epoch", "serial", "cf")
     columns: list[Any] = [axis.at(times) if is_numpy and axis.zone is None else _plain(axis, times)]
-    if count > 1:
-        columns.insert(0, np.repeat(np.arange(count), trajectories.lengths))
+    runs = run_column(trajectories)
+    if runs is not None:
+        columns.insert(0, np.repeat(runs[1], trajectories.lengths))
     columns += list(trajectories.values.T)
     arrays = [
         pa.array(column if isinstance(column, list) else np.ascontiguousarray(column))
@@ -92,7 +93,7 @@ def write(trajectories: Trajectories, path: Path) -> None:
 
 def _plain(axis: TimeAxis, times: np.ndarray) -> Any:
     """Return times as a column of numbers or texts."""
-    return axis.labels(times) if axis.has_dates and axis.zone else as_objects(axis, times)
+    return as_objects(axis, times)
 
 
 def _flat(table: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pyhits.data.tables.time_names import is_time_name, is_trajectory_name, time_name
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError
@@ -10,7 +12,7 @@ from pyhits.errors import DataError
 def column_names(trajectories: Trajectories) -> list[str]:
     """Return ``trajectory`` (if there are several), the times' name and the features' names.
 
-    Times keep the name that they came with; otherwise they are ``t``, and dates ``time``.
+    The column of trajectories has the name that it came with. Times keep the name that they came with; otherwise they are ``t``, and dates ``time``.
 
     Raises
     ------
@@ -24,8 +26,23 @@ def column_names(trajectories: Trajectories) -> list[str]:
                 "write .npz instead."
             )
     time = time_label(trajectories)
-    lead = ["trajectory", time] if len(trajectories) > 1 else [time]
+    runs = run_column(trajectories)
+    lead = [time] if runs is None else [runs[0], time]
     return [*lead, *trajectories.feature_names]
+
+
+def run_column(trajectories: Trajectories) -> tuple[str, np.ndarray] | None:
+    """Return the column of trajectories, its name and what it holds for each.
+
+    It is as it came, otherwise their numbers if there are several; None for a single one.
+    """
+    runs = trajectories.runs
+    if runs is None:
+        n = len(trajectories)
+        return ("trajectory", np.arange(n)) if n > 1 else None
+    name, held = runs
+    is_whole = held.dtype.kind == "f" and (held == np.rint(held)).all()
+    return name, held.astype(np.int64) if is_whole else held
 
 
 def time_label(trajectories: Trajectories) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from pyhits.data.files.guard import TEXT, expect_kind, parsing
 from pyhits.data.files.reading import Reading
 from pyhits.data.files.rows import completeness_check, read_table
 from pyhits.data.files.sheet import Sheet, sniff
-from pyhits.data.files.table import column_names
+from pyhits.data.files.table import column_names, run_column
 from pyhits.data.pieces import Pieces
 from pyhits.data.tables.assemble import from_columns
 from pyhits.data.tables.time_column import LEAST_ROWS, holds_dates, rise_of
@@ -72,8 +73,9 @@ def write(trajectories: Trajectories, path: Path, like: Path | None = None) -> N
             quoting=csv.QUOTE_ALL if comments else csv.QUOTE_MINIMAL,
             lineterminator="\n",
         ).writerow(names)
+        runs = run_column(trajectories)
         for k, values in enumerate(trajectories):
-            lead = f"{k}{delimiter}" if len(trajectories) > 1 else ""
+            lead = "" if runs is None else _cell(runs[1][k], delimiter)
             times = trajectories.axis.labels(trajectories.times(k))
             if decimal != "." and not trajectories.axis.has_dates:
                 times = [time.replace(".", decimal) for time in times]
@@ -83,6 +85,13 @@ def write(trajectories: Trajectories, path: Path, like: Path | None = None) -> N
                 numbers = delimiter.join(map(repr, row))
                 numbers = numbers if decimal == "." else numbers.replace(".", decimal)
                 stream.write(f"{lead}{t}{delimiter}{numbers}\n")
+
+
+def _cell(held: Any, delimiter: str) -> str:
+    """Return a cell and what separates it from the next."""
+    text = str(held)
+    quoted = f'"{text}"' if delimiter in text else text
+    return f"{quoted}{delimiter}"
 
 
 def _time(sheet: Sheet, columns: list[np.ndarray], *, raw: bool) -> int | None:

@@ -260,7 +260,8 @@ class TimeAxis:
             return np.asarray(ticks / (86400 * self.second) - SERIAL[self.detail])
         unit = self.detail.split()[0]
         if self.detail == unit and self.second % UNITS[unit] == 0:
-            return np.asarray(np.rint(ticks / (self.second // UNITS[unit])).astype(np.int64))
+            size = self.second // UNITS[unit]
+            return np.asarray((ticks + size // 2) // size)  # beyond what floats tell apart
         if self.detail == unit:
             return np.asarray(ticks * (UNITS[unit] // self.second))
         return np.asarray(ticks / (self.second / UNITS[unit]))
