@@ -211,3 +211,11 @@ def test_variables_of_other_dimensions_are_neither_repeated_nor_states() -> None
     assert data.feature_names == ("u", "f.0", "f.1")
     np.testing.assert_array_equal(data[0][:, 1:], both)
     assert data.axis.step_name(data.dt) == "1 day"
+
+
+def test_an_index_of_floats_that_is_not_the_time_is_pointed_out() -> None:
+    index = 0.1 * np.repeat(np.arange(N // 2), 2)
+    with pytest.warns(PyHiTSWarning, match=r"floats that do not rise .*rename_axis\('t'\)"):
+        assert pyhits.Trajectories(_frame(index)).dt == 1
+    mended = pyhits.repair(_frame(index).rename_axis("t")).trajectories
+    assert (len(mended[0]), mended.dt) == (N // 2, pytest.approx(0.1))

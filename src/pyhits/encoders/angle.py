@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyhits.encoders.base import ENCODERS, Encoder
-from pyhits.encoders.columns import FEATURES, Features, columns_of, rows_of
+from pyhits.encoders.columns import FEATURES, Features, columns_of, label_of, rows_of
 from pyhits.errors import DataError
 from pyhits.util.checks import as_count, as_positive
 from pyhits.util.schema import Real, Record, Whole
@@ -95,7 +95,8 @@ class Angle(Encoder):
         wide = np.flatnonzero(high - low > turn + rounding)
         if len(wide):
             raise DataError(
-                f"Feature {self.columns_[wide[0]]} runs from {low[wide[0]]:g} to {high[wide[0]]:g},"
+                f"Feature {label_of(self.features, self.columns_[wide[0]])} runs from "
+                f"{low[wide[0]]:g} to {high[wide[0]]:g},"
                 f" more than a turn of {turn:g}: it is no angle that starts again after a turn."
             )
         starts = np.where(low >= -rounding, 0.0, -turn / 2)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.encoders.chain import links
-from pyhits.encoders.columns import FEATURES, Features, columns_of, rows_of
+from pyhits.encoders.columns import FEATURES, Features, columns_of, label_of, rows_of
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.schema import Maybe, Real, Record
 from pyhits.util.stored import Array
@@ -109,10 +109,8 @@ class Bounded(Encoder):
             limits = f"at least {self.low:g}"
             if self.high is not None:
                 limits = f"from {self.low:g} to {self.high:g}"
-            raise DataError(
-                f"Expected feature {self.columns_[at[-1]]} to be {limits}, got "
-                f"{values[tuple(at)]:g}."
-            )
+            name = label_of(self.features, self.columns_[at[-1]])
+            raise DataError(f"Expected feature {name} to be {limits}, got {values[tuple(at)]:g}.")
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
         out = np.array(X, dtype=np.float64)

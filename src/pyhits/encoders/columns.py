@@ -56,6 +56,11 @@ def columns_of(features: Features, X: Any) -> np.ndarray:
     return np.array(sorted(found))
 
 
+def label_of(features: Features, column: int) -> str:
+    """Return how a message calls a column: the name that was asked for, or its number."""
+    return repr(features) if isinstance(features, str) else str(column)
+
+
 def rows_of(X: Any) -> np.ndarray:
     """Return all rows of arrays or trajectories, ``(n_rows, d)``.
 

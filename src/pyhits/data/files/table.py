@@ -12,7 +12,8 @@ from pyhits.errors import DataError
 def column_names(trajectories: Trajectories) -> list[str]:
     """Return ``trajectory`` (if there are several), the times' name and the features' names.
 
-    The column of trajectories has the name that it came with. Times keep the name that they came with; otherwise they are ``t``, and dates ``time``.
+    The column of trajectories, and times, have the name that they came with; otherwise times are
+    ``t``, and dates ``time``.
 
     Raises
     ------

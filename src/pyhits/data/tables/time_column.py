@@ -13,7 +13,7 @@ from pyhits.data.tables.time_names import TimeName, is_count_name, is_trajectory
 from pyhits.data.times import is_clock, is_date, read_times
 from pyhits.data.times.uniform import lies_on_grid, rounding_of
 from pyhits.errors import DataError, PyHiTSError
-from pyhits.util.checks import is_missing
+from pyhits.util.checks import BY_REPAIR, is_missing
 
 #: Rows over which a column rises by chance no more.
 LEAST_ROWS = 10
@@ -289,8 +289,14 @@ def index_levels(
 
 
 def index_note(name: str, values: np.ndarray) -> list[str]:
-    """Return what to say of an index of whole numbers that are not one a row."""
+    """Return what to say of an index of whole numbers that are not one a row, or of floats."""
     rise = rise_of(values)
+    ways = "frame.reset_index(drop=True) says that it is none."
+    if values.dtype.kind == "f" and not (name or rise.is_strict) and (values != values[:1]).any():
+        return [
+            "The index of the DataFrame holds floats that do not rise from row to row, and is not "
+            f"used. frame.rename_axis('t') makes it the time, which {BY_REPAIR} mends; {ways}"
+        ]
     if name or values.dtype.kind not in "iu" or not rise.is_strict:
         return []
     steps = np.diff(values)
@@ -299,5 +305,5 @@ def index_note(name: str, values: np.ndarray) -> list[str]:
     kind = f"steps by {steps[0]}" if rise.is_even else "skips numbers, as if rows had been left out"
     return [
         f"The index of the DataFrame {kind}, and is not used. frame.rename_axis('t') makes it the "
-        "time, frame.reset_index(drop=True) says that it is none."
+        f"time, {ways}"
     ]
