@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import circles, seeded
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -93,6 +93,20 @@ def test_all_windows_are_drawn_equally_often(n: int) -> None:
     every = windows.all_rows()
     assert count.sum() == count[every].sum()
     assert chisquare(count[every]).pvalue > 0.01
+
+
+@given(
+    lengths=st.lists(st.integers(2, 30), min_size=1, max_size=6),
+    step=st.integers(1, 8),
+    most=st.integers(1, 40),
+)
+@settings(max_examples=40, deadline=None)
+def test_even_windows_are_some_of_all(lengths: list[int], step: int, most: int) -> None:
+    windows = sampler(Trajectories([np.zeros((n, 2)) for n in lengths]), step)
+    assume(windows.n_windows > 0)
+    every = windows.all_rows()
+    numbers = np.linspace(0, len(every) - 1, min(most, len(every))).astype(int)
+    assert windows.even_rows(most).tolist() == every[numbers].tolist()
 
 
 def test_samplers_travel_without_what_follows_from_their_fields() -> None:

@@ -19,7 +19,10 @@ def demo(
         int | None,
         typer.Option("--scales", help="Step sizes 1, 2, 4, ...; else while coarser ones pay."),
     ] = None,
-    max_steps: Annotated[int, typer.Option("--max-steps", help="Optimiser steps a scale.")] = 8000,
+    max_steps: Annotated[
+        int | None,
+        typer.Option("--max-steps", help="Train nets, of so many optimiser steps a scale."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     quiet: Quiet = False,
     debug: Debug = False,

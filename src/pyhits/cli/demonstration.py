@@ -42,7 +42,7 @@ def run_demo(
     n_trajectories: int = 400,
     n_steps: int = 5120,
     n_scales: int | None = None,
-    max_steps: int = 8000,
+    max_steps: int | None = None,
     seed: int = 0,
     verbose: bool = True,
     say: Callable[[str], None] = print,
@@ -53,9 +53,10 @@ def run_demo(
     ----------
     out : path
         Folder, made if it is missing.
-    n_trajectories, n_steps, max_steps : int
-        Size of the training data (and twice a quarter of it to validate and test), and optimiser
-        steps of each scale.
+    n_trajectories, n_steps : int
+        Size of the training data (and twice a quarter of it to validate and test).
+    max_steps : int, optional
+        Train nets, of so many optimiser steps a scale; by default closed forms, which are exact.
     n_scales : int, optional
         Scales trained, of step sizes 1, 2, 4 and so on; by default coarser ones while they pay.
     seed : int
@@ -75,7 +76,7 @@ def run_demo(
     train, valid, test = every[: -2 * held], every[-2 * held : -held], every[-held:]
     model = HiTS(
         None if n_scales is None else [1 << k for k in range(n_scales)],
-        training=Training(max_steps=max_steps),
+        training=Training() if max_steps is None else Training(max_steps=max_steps),
         random_state=seed,
         verbose=verbose,
     )

@@ -20,6 +20,7 @@ from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.heldout import HeldOut
 from pyhits.forecasting.tolerance import measure_agreement
 from pyhits.hierarchy import Candidate, Selection, chain, fastest, select
+from pyhits.hierarchy.coupling import SINGLE
 from pyhits.hierarchy.disagreement import Agreement
 from pyhits.policies import Coupling
 from pyhits.util.clock import UNLIMITED, Clock
@@ -38,6 +39,7 @@ def couple(model: M, problem: Problem, clock: Clock) -> M:
     inputs = None if problem.inputs is None else problem.inputs.validation
     chooser = _chooser(model, Encoded(problem.states.validation, inputs), clock)
     model = replace(model, selection=chooser.choose(how, model.coupling.tolerance))
+    model = _in_single(model, chooser)
     if chooser.interrupted:
         model = replace(model, interrupted=(*model.interrupted, "choice"))
     if model.selection.n_steps is not None:
@@ -68,8 +70,15 @@ def couple_anew(model: M, selection: Coupling | str | Sequence[int], data: Any) 
         )
         # Errors of earlier parts are those of the blend.
         held_out = held_out and replace(held_out, earlier=())
+    if held_out is not None:
+        encoded = model.coordinates.encode(held_out.data)
+        found = _in_single(found, _chooser(found, encoded, UNLIMITED))
     known = model.calibration
-    if recorded is None and (known is None or known.step_sizes == chosen.step_sizes):
+    if (
+        recorded is None
+        and chosen.dtype == found.selection.dtype
+        and (known is None or known.step_sizes == chosen.step_sizes)
+    ):
         return found
     found = calibrated(found, held_out)
     if found.calibration is None:
@@ -86,13 +95,28 @@ def _chosen(
     """Return another selection, on data or from what was measured, and how the scales agree."""
     how, tolerance = _as_trained(coupling.how, model), coupling.tolerance
     if data is None:
-        chosen = choose_again(model.selection, list(model.flow_maps), how, tolerance)
-        return chosen, model.agreement
+        known = model.selection
+        if how == "speed" and model.held_out is not None and known.front:
+            encoded = model.coordinates.encode(model.held_out.data)
+            chooser = _chooser(model, encoded, UNLIMITED)
+            found = chooser.fastest(known.front, tolerance)
+            return replace(found, path=known.path, front=known.front), model.agreement
+        return choose_again(known, list(model.flow_maps), how, tolerance), model.agreement
     encoded = model.coordinates.encode(data)
     chosen = _chooser(model, encoded, UNLIMITED).choose(how, tolerance)
     if encoded.inputs is not None:
         return chosen, model.agreement
     return chosen, measure_agreement(replace(model, selection=chosen), encoded.states)
+
+
+def _in_single(model: M, chooser: Chooser) -> M:
+    """Return a model coupled for speed in single precision, where its error stays within bounds."""
+    coupling, chosen = model.coupling, model.selection
+    if coupling.how != "speed" or chosen.dtype == SINGLE or model.dtype == SINGLE:
+        return model
+    quick = replace(model, selection=replace(chosen, dtype=SINGLE))
+    error = chooser.error_of(partial(quick.maps.ahead, encoded=True), chosen.step_sizes)
+    return quick if error <= max(coupling.tolerance, chosen.error) else model
 
 
 def _among(select: str | Sequence[int], trained: Mapping[int, FlowMap]) -> str | Sequence[int]:
@@ -155,7 +179,8 @@ def choose_again(
                 f"No coupling has a validation error within the tolerance of {tolerance:g}; the "
                 f"least is {least:.2g}: give a larger one."
             )
-        return replace(selection, step_sizes=within[0].step_sizes, error=within[0].error)
+        best = within[0]
+        return replace(selection, step_sizes=best.step_sizes, error=best.error, dtype=None)
     asked = tuple(sizes) if how == "all" else tuple(chain(int(s) for s in how))
     error = known[asked].error if asked in known else math.nan
-    return replace(selection, step_sizes=asked, error=error)
+    return replace(selection, step_sizes=asked, error=error, dtype=None)

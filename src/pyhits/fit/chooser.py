@@ -120,7 +120,7 @@ class Chooser:
             self._measure_front(front)
             if selection is None:
                 self._clock.check()
-                selection = self._fastest(front, tolerance)
+                selection = self.fastest(front, tolerance)
         except TimeIsUpError:
             self._clock.cut("the choice of scales")
             selection = selection or self._best_so_far(sizes)
@@ -139,6 +139,12 @@ class Chooser:
                 "or validate on shorter trajectories."
             )
         return selection
+
+    def error_of(self, forecast: CoupledForecast, step_sizes: tuple[int, ...]) -> float:
+        """Return the error of another way to forecast with a coupling, on the same rollouts."""
+        ahead = self._ahead(step_sizes, self._compared, forecast)
+        truth = self._compared.gather(self._values)
+        return ForecastErrors.of(truth, ahead, self._scale, bound=self._bound).mse
 
     def _choose(self, how: str | Sequence[int], sizes: list[int]) -> Selection:
         if how == "accuracy":
@@ -222,7 +228,7 @@ class Chooser:
         selection.front = front
         return selection
 
-    def _fastest(self, front: list[Candidate], tolerance: float) -> Selection:
+    def fastest(self, front: list[Candidate], tolerance: float) -> Selection:
         """Return the cheapest coupling within the tolerance on all rollouts, not on the sample."""
         for candidate in fastest(front, tolerance):
             error = self._measure(candidate.step_sizes).error
@@ -238,12 +244,17 @@ class Chooser:
         )
         return selection
 
-    def _ahead(self, step_sizes: tuple[int, ...], chosen: Stretches) -> np.ndarray:
+    def _ahead(
+        self,
+        step_sizes: tuple[int, ...],
+        chosen: Stretches,
+        forecast: CoupledForecast | None = None,
+    ) -> np.ndarray:
         settings = {}
         if self._inputs is not None:
             settings["inputs"] = chosen.gather_inputs(self._inputs)
         starts = chosen.states(self._values)
-        return self._forecast(starts, chosen.n_steps, step_sizes, **settings)
+        return (forecast or self._forecast)(starts, chosen.n_steps, step_sizes, **settings)
 
     def _measure_front(self, front: list[Candidate]) -> None:
         with bar("couplings", verbose=self._verbose) as progress:

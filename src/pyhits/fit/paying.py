@@ -44,6 +44,8 @@ class Paying:
     A scale pays if forecasts that couple it to all finer ones, or take it alone, are about as good
     as the best so far, unless it takes as much work a row as a finer one and is no better. Where
     two in a row do not, no coarser one will be coupled: each starts from the errors of the last.
+    Closed forms, which take no training, also pay where they save work and are as good as couplings
+    for speed ask for.
 
     Parameters
     ----------
@@ -83,7 +85,11 @@ class Paying:
                 idle = known[1:] and not _saves(flow_maps, known)
                 is_better = error < _BETTER * min(self._errors.values(), default=np.inf)
                 self._errors[size] = np.inf if idle and not is_better else error
-        return _poor([self._errors[size] for size in known])
+        last = self._errors[known[-1]]
+        is_quick = (
+            self._problem.recipe.is_closed and last <= self._problem.settings.selection.tolerance
+        )
+        return not is_quick and _poor([self._errors[size] for size in known])
 
     def exact(self) -> bool:
         """Whether forecasts of the scales trained so far are better than any net's."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from pyhits.fit.denoising import take_noise_off
 from pyhits.fit.encoding import encode
+from pyhits.fit.exact_forms import take_exact_forms
 from pyhits.fit.planning import default_step_sizes, nets_note
 from pyhits.fit.problem import Problem
 from pyhits.fit.settings import check_selection, widths_by_scale
@@ -37,8 +38,9 @@ def prepare(problem: Problem, clock: Clock) -> Problem:
     problem = take_noise_off(problem, clock)
     problem = resolve(problem)
     problem = add_rows(problem, clock)
-    problem = plan(problem)
-    return scale(problem)
+    problem = scale(problem)
+    problem = take_exact_forms(problem, clock)
+    return plan(problem)
 
 
 def resolve(problem: Problem) -> Problem:

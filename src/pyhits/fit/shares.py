@@ -6,6 +6,7 @@ UNTIL = {
     "delays": 0.2,
     "noise": 0.25,
     "rows of a state": 0.3,
+    "closed forms": 0.4,
     "training": 0.8,
     "choice": 0.91,
     "agreement": 0.92,

@@ -150,7 +150,8 @@ def facts(model: Described) -> dict[str, str]:
         "trained on": f"{_several(data.n_trajectories)}, {data.n_rows} rows, "
         f"in {model.seconds:.0f} s, {model.dtype}",
         "fitted by": model.fitted_by,
-        "coupled": f"step sizes {', '.join(map(str, model.selection.step_sizes))}",
+        "coupled": f"step sizes {', '.join(map(str, model.selection.step_sizes))}"
+        + (f", in {model.selection.dtype}" if model.selection.dtype else ""),
         "blended with": "" if model.blend is None else ", ".join(model.blend.kinds),
         "stepped by": stepped_by(model),
         "intervals": _intervals(model),

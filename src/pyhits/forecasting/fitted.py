@@ -126,8 +126,9 @@ class FittedModel:
 
     @property
     def maps(self) -> FittedMaps:
-        """Flow maps in their coordinates."""
-        return FittedMaps(self.hierarchy, self.coordinates, self.interpolation, self.device)
+        """Flow maps in their coordinates, in the arithmetic that was selected."""
+        stepped = self.hierarchy.in_dtype(self.selection.dtype)
+        return FittedMaps(stepped, self.coordinates, self.interpolation, self.device)
 
     @property
     def flow_maps(self) -> Mapping[int, FlowMap]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from pyhits.hierarchy.stages import resolution, stages
@@ -61,11 +62,22 @@ class Cost:
 def cost(flow_maps: Mapping[int, HasCost], n_steps: int) -> Cost:
     """Return the cost of forecasting ``n_steps`` with coupled ``flow_maps``, by step size."""
     finest = resolution(flow_maps)
-    outputs = {size // finest: flow_maps[size].outputs for size in flow_maps}
-    taken = list(stages(outputs, -(-n_steps // finest)))
-    work = {size // finest: flow_map.multiply_adds for size, flow_map in flow_maps.items()}
+    outputs = tuple((size // finest, flow_maps[size].outputs) for size in flow_maps)
+    depth, columns = _counted(outputs, -(-n_steps // finest))
     return Cost(
-        depth=len(taken),
-        evaluations=sum(stage.columns for stage in taken),
-        multiply_adds=sum(stage.columns * work[stage.size] for stage in taken),
+        depth=depth,
+        evaluations=sum(columns.values()),
+        multiply_adds=sum(
+            n * flow_maps[size * finest].multiply_adds for size, n in columns.items()
+        ),
     )
+
+
+@lru_cache(256)
+def _counted(outputs: tuple[tuple[int, int], ...], n_steps: int) -> tuple[int, dict[int, int]]:
+    """Return the number of stages, and the steps a trajectory that each scale takes in them."""
+    taken = list(stages(dict(outputs), n_steps))
+    columns = {size: 0 for size, _ in outputs}
+    for stage in taken:
+        columns[stage.size] += stage.columns
+    return len(taken), columns

@@ -15,6 +15,9 @@ from pyhits.util.schema import Many, Maybe, Real, Record, Text, Whole
 STEP_SIZE = Whole(1, 2**31 - 1)
 STEP_SIZES = Many(STEP_SIZE, 1, 1000, unique=True)
 
+#: Arithmetic that is quicker than closed forms' own.
+SINGLE = "float32"
+
 #: Errors are infinite where forecasts diverged.
 _ERROR, _SECONDS = Real(0.0, finite=False), Real(0.0, finite=False)
 
@@ -33,7 +36,11 @@ _CANDIDATE = Record(
 #: A :class:`Selection` in model files.
 SELECTION = Record(
     {"step_sizes": STEP_SIZES, "error": _ERROR, "path": Many(_CANDIDATE)},
-    {"front": Many(_CANDIDATE), "n_steps": Maybe(Whole(1))},
+    {
+        "front": Many(_CANDIDATE),
+        "n_steps": Maybe(Whole(1)),
+        "dtype": Maybe(Text(choices=(SINGLE,))),
+    },
 )
 
 
@@ -96,6 +103,8 @@ class Selection:
     n_steps : int or None
         Steps over which couplings were compared, where beyond them every forecast is lost; None
         where it was over all that the validation data allow.
+    dtype : {"float32"} or None
+        Arithmetic of forecasts, where ``"speed"`` may do with less than that of the flow maps.
     """
 
     step_sizes: tuple[int, ...]
@@ -103,6 +112,7 @@ class Selection:
     path: list[Candidate] = field(default_factory=list)
     front: list[Candidate] = field(default_factory=list)
     n_steps: int | None = None
+    dtype: str | None = None
 
     @property
     def best(self) -> list[Candidate]:
@@ -125,6 +135,7 @@ class Selection:
             path,
             front,
             None if n_steps is None else int(n_steps),
+            values.get("dtype"),
         )
 
     def plot(self, kind: str = "front", *, ax: Any = None) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pyhits.errors import ArgumentError
@@ -32,6 +34,9 @@ class Hierarchy:
 
     flow_maps: Mapping[int, FlowMap]
     _steppers: dict[tuple[Any, ...], _Prepared] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _others: dict[str, Hierarchy] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -92,6 +97,16 @@ class Hierarchy:
         self._keep(key, _Prepared.of(stepper, maps))
         return stepper
 
+    def in_dtype(self, dtype: str | None) -> Hierarchy:
+        """Return the same flow maps in an arithmetic, made once; themselves for None."""
+        if dtype is None:
+            return self
+        if dtype not in self._others:
+            wanted = getattr(torch, dtype)
+            copies = {size: deepcopy(own).to(wanted) for size, own in self.flow_maps.items()}
+            self._others[dtype] = Hierarchy(copies)
+        return self._others[dtype]
+
     def _keep(self, key: tuple[Any, ...], prepared: _Prepared) -> None:
         """Keep a stepper, and some of those made lately for the same device."""
         # What stepped on another has its flow maps moved away.
@@ -105,7 +120,7 @@ class Hierarchy:
         return {"flow_maps": self.flow_maps}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _steppers={})
+        self.__dict__.update(state, _steppers={}, _others={})
 
 
 @dataclass(frozen=True)

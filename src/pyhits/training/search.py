@@ -327,10 +327,9 @@ def increments(
     windows: WindowSampler, most: int, finer: Finer | None = None, clock: Clock = UNLIMITED
 ) -> Increments:
     """Return states and their changes at all outputs, of evenly chosen windows."""
-    rows = windows.all_rows()
-    most = max(_LEAST_FIELDS, min(most, _MOST_NUMBERS // windows.values.shape[1]))
-    if len(rows) > most:
-        rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
+    rows = windows.even_rows(
+        max(_LEAST_FIELDS, min(most, _MOST_NUMBERS // windows.values.shape[1]))
+    )
     found = windows.gather(rows)
     changes = found[1 : 1 + windows.outputs] - found[0]
     if windows.n_inputs:

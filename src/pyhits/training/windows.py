@@ -166,6 +166,16 @@ class WindowSampler:
         trajectory, number = _numbered(self.counts)
         return np.asarray(self.offsets[trajectory] + number)
 
+    def even_rows(self, most: int) -> np.ndarray:
+        """Return the rows at which ``most`` windows begin, evenly numbered; or all of fewer."""
+        if self.n_windows <= most or self.coarser is not None:
+            rows = self.all_rows()
+            return rows if len(rows) <= most else rows[_even(len(rows), most)]
+        numbers = _even(self.n_windows, most)
+        trajectory = self._owners.find(numbers)
+        before = np.concatenate([[0], np.cumsum(self.counts)])
+        return np.asarray(self.offsets.take(trajectory) + numbers - before.take(trajectory))
+
     def moves(self, rows: np.ndarray) -> Moves | None:
         """Return the coordinates that a step only moves on, as it does with those of past rows.
 
@@ -238,6 +248,11 @@ class WindowSampler:
             f"{span + 1} rows, but the longest trajectory has {int(np.diff(self.offsets).max())}. "
             "Leave out the coarse step sizes, or record longer trajectories."
         )
+
+
+def _even(total: int, n: int) -> np.ndarray:
+    """Return ``n`` of the numbers below ``total``, evenly, from the first to the last."""
+    return np.linspace(0, total - 1, n).astype(int)
 
 
 def _numbered(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

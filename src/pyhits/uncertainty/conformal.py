@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import betaincinv
 
 from pyhits.errors import ArgumentError
 from pyhits.hierarchy.coupling import STEP_SIZE
@@ -195,13 +196,11 @@ class Calibration(Stored):
         Over the draw of the calibration data the coverage of one feature at one time has a beta
         distribution (Vovk 2012, ACML, Proposition 2a). A level out of reach gives (1, 1).
         """
-        from scipy.stats import beta  # takes a third of a second to import
-
         n = self.n_rollouts
         rank = int(conformal_ranks(np.array([n]), level)[0])
         if rank > n:
             return 1.0, 1.0
-        low, high = beta.ppf(_LUCK, rank, n + 1 - rank)
+        low, high = betaincinv(rank, n + 1 - rank, _LUCK)  # quantiles of the distribution
         return float(low), float(high)
 
     def shortfall(self, n_steps: int, level: float) -> str | None:

@@ -81,6 +81,20 @@ class RolloutErrors:
         )
 
 
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    """Return the ranks along the first axis, from 1; equal values share the mean of theirs.
+
+    (Importing SciPy's takes a third of a second. A stable sort numbers equal values as they come;
+    one of the reversed values, the other way round.)
+    """
+
+    def numbered(some: np.ndarray) -> np.ndarray:
+        return some.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
+
+    ranks: np.ndarray = 1 + (numbered(values) + numbered(values[::-1])[::-1]) / 2
+    return ranks
+
+
 def conformal_ranks(counts: np.ndarray, level: float, pool: int = 1) -> np.ndarray:
     """Return ``ceil((n + 1) * level * pool)`` for each number n of rollouts."""
     return np.ceil((counts + 1) * level * pool - ROUNDING).astype(np.int64)

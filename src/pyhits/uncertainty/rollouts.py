@@ -12,7 +12,7 @@ from pyhits.data.stretches import Stretches, evenly
 from pyhits.data.trajectories import Trajectories
 from pyhits.numerics.forecast_errors import scaled_errors
 from pyhits.uncertainty.conformal import Calibration
-from pyhits.uncertainty.ranking import RolloutErrors
+from pyhits.uncertainty.ranking import RolloutErrors, mean_ranks
 
 #: Forecasts starts over n_steps and returns the states at some steps, shape (n, k, d); the last
 #: argument is the rows of the data that the starts are.
@@ -268,14 +268,12 @@ def alike(errors: RolloutErrors, others: RolloutErrors) -> bool:
     over the steps of a part and over features, is measured in the standard deviation that it has at
     one step where both have the same distribution.
     """
-    from scipy.stats import rankdata  # takes a third of a second to import
-
     some = evenly(errors.values.shape[2], _RANKED)
     both = np.concatenate([errors.values[:, :, some], others.values[:, :, some]])
     both = np.nan_to_num(both, nan=_WORST, posinf=_WORST)
     reached = np.concatenate([errors.known, others.known])
     # What is not known ranks last and is then left out of the sum.
-    ranks = rankdata(np.where(reached[:, :, None], both, np.inf), axis=0)
+    ranks = mean_ranks(np.where(reached[:, :, None], both, np.inf))
     n, m = errors.counts, others.counts
     pairs = np.maximum(n * m, 1)
     own = np.where(errors.known[:, :, None], ranks[: len(errors.known)], 0.0).sum(axis=0)
