@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import betaincinv
 
 from pyhits.errors import ArgumentError
 from pyhits.hierarchy.coupling import STEP_SIZE
@@ -196,6 +195,8 @@ class Calibration(Stored):
         Over the draw of the calibration data the coverage of one feature at one time has a beta
         distribution (Vovk 2012, ACML, Proposition 2a). A level out of reach gives (1, 1).
         """
+        from scipy.special import betaincinv  # what shows a model does without SciPy
+
         n = self.n_rollouts
         rank = int(conformal_ranks(np.array([n]), level)[0])
         if rank > n:
