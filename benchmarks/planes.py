@@ -2,6 +2,7 @@
 
     python -m benchmarks.planes                          # turbulence and Gray-Scott with walls
     python -m benchmarks.planes turbulence --seconds 600 --out planes.json
+    python -m benchmarks.planes velocities --models hits "pod, linear" persistence
 
 Decaying turbulence (vorticity, 64 x 64, periodic, viscosity 0.002) and the Gray-Scott reaction (two
 channels, walls) are simulated here: 40 runs of 40 frames to learn from, 10 to test. HiTS has its
@@ -64,6 +65,16 @@ def turbulence(n_runs: int, seed: int) -> np.ndarray:
     return out
 
 
+def velocities(vorticity: np.ndarray) -> np.ndarray:
+    """Return the velocities along both axes ``(run, time, y, x, 2)`` of vorticities, mean 0.7."""
+    first, last = np.fft.fftfreq(N)[:, None] * N, np.fft.rfftfreq(N)[None] * N
+    square = first**2 + last**2
+    waves = np.fft.rfft2(vorticity[..., 0]) / np.maximum(square, 1)
+    along = (1j * last * waves, -1j * first * waves)
+    found = np.stack([np.fft.irfft2(part, s=(N, N)) for part in along], axis=-1)
+    return np.asarray(found + 0.7, np.float32)
+
+
 def gray_scott(n_runs: int, seed: int) -> np.ndarray:
     """Return both concentrations ``(run, time, y, x, 2)``, between walls without flux."""
     rng = np.random.default_rng(seed)
@@ -106,9 +117,12 @@ class Data:
 
 def data_of(name: str) -> Data:
     """Simulate one of the two."""
-    if name == "turbulence":
+    if name in ("turbulence", "velocities"):
         train, test = turbulence(40, 0), turbulence(10, 1)
-        return Data(train, test, round(2 * np.pi / train.std() / 0.1), True)
+        ahead = round(2 * np.pi / train.std() / 0.1)
+        if name == "velocities":
+            train, test = velocities(train), velocities(test)
+        return Data(train, test, ahead, True)
     return Data(gray_scott(40, 0), gray_scott(10, 1), 20, False)
 
 
@@ -256,7 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("data", nargs="*", help="turbulence, gray-scott; by default both")
+    parser.add_argument("data", nargs="*", help="turbulence, gray-scott (the default), velocities")
     parser.add_argument("--seconds", type=float, default=600, help="for each fit of HiTS")
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/planes.json"))

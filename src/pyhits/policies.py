@@ -45,7 +45,7 @@ PRESETS = ("pyhits", "paper", "reproduce")
 OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd", "ridge")
 SAMPLINGS = ("uniform", "early", "density", "residual")
 ACTIVATIONS = ("gelu", "silu", "tanh", "relu")
-CLOSED_FORMS = ("closed", "polynomial", "kernel", "equation", "stencil")
+CLOSED_FORMS = ("closed", "polynomial", "kernel", "equation", "velocities", "stencil")
 
 #: Widths of hidden layers: of all nets, or by step size.
 Widths = Sequence[int] | Mapping[int, Sequence[int]]
@@ -205,7 +205,7 @@ class ClosedForms(FlowMapPolicy):
 
     Parameters
     ----------
-    form : {"closed", "polynomial", "kernel", "equation", "stencil"}
+    form : {"closed", "polynomial", "kernel", "equation", "velocities", "stencil"}
         ``"closed"`` is of each scale the form that steps the validation data best.
     polynomial_degree, dense, dtype
         See :class:`FlowMapPolicy`.

@@ -4,7 +4,7 @@ from pyhits.flowmaps.base import FlowMap, create, family, register
 from pyhits.flowmaps.bounded import BoundedMap, Bounds, bare
 from pyhits.flowmaps.cells import CellMap
 from pyhits.flowmaps.convolution import ConvolutionMap
-from pyhits.flowmaps.equations import EquationMap
+from pyhits.flowmaps.equations import EquationMap, VelocityMap
 from pyhits.flowmaps.form import Form, Increments, Trials, closed_form
 from pyhits.flowmaps.kernel import KernelMap
 from pyhits.flowmaps.polynomial import PolynomialMap
@@ -27,6 +27,7 @@ __all__ = [
     "ScaledNet",
     "StencilMap",
     "Trials",
+    "VelocityMap",
     "bare",
     "closed_form",
     "create",

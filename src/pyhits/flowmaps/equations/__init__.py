@@ -2,5 +2,6 @@
 
 from pyhits.flowmaps.equations.flowmap import EquationMap
 from pyhits.flowmaps.equations.form import EquationForm
+from pyhits.flowmaps.equations.velocities import VelocityForm, VelocityMap
 
-__all__ = ["EquationForm", "EquationMap"]
+__all__ = ["EquationForm", "EquationMap", "VelocityForm", "VelocityMap"]

@@ -46,6 +46,9 @@ _LOST = 0.5
 #: Rollouts' error from which on another kind of terms is tried.
 _POOR = 0.1
 
+#: What increments hold under this name is the way from velocities to vorticities, if any.
+CURL = "curl"
+
 #: Energy of changes above half of the highest wavenumber, as a part of all, from which on fields
 #: are not smooth, and neighbours are tried before derivatives.
 _ROUGH = 0.02
@@ -104,8 +107,12 @@ class EquationForm(Form):
     @classmethod
     def search(cls, trials: Trials) -> None:
         """Try schemes, then kinds of terms, then more terms and finer steps."""
-        if not cls.suits(trials.data):
-            return
+        stepped_as_vorticity = trials.data.once(CURL, lambda: None) is not None
+        if cls.suits(trials.data) and not (stepped_as_vorticity and trials.score_of_any < _POOR):
+            cls._searched(trials)
+
+    @classmethod
+    def _searched(cls, trials: Trials) -> None:
         if trials.data.finer is not None:
             cls._coarser(trials, trials.data.finer)
             return
