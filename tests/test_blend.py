@@ -15,6 +15,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DivergenceError
 from pyhits.fit.weighing import best_weights, second_moments
 from pyhits.forecasting.blend import Blend
+from pyhits.forecasting.bounds import Bounds
 from pyhits.timestepper import TimeStepper
 
 
@@ -103,9 +104,9 @@ def test_blends_are_weighted_means_of_what_the_rows_allow(trend: TimeStepper) ->
     np.testing.assert_allclose(found[1, 2], (0.35 * 7 + 0.25 * rows[-1]) / 0.6)
     single = blend.blended(states, [rows, rows[-1:]], positions, known)
     np.testing.assert_array_equal(single[1], states[1])
-    limits = (np.array([-1.0]), np.array([2.0]))
+    bounds = Bounds(np.array([-1.0]), np.array([2.0]), 126)
     np.testing.assert_allclose(
-        blend.blended(states - 500, [rows, rows], positions, known, limits)[0, 4], ar[4]
+        blend.blended(states - 500, [rows, rows], positions, known, bounds)[0, 4], ar[4]
     )
     lost = states.copy()
     lost[0, 2:] = np.nan
@@ -136,6 +137,24 @@ def test_a_recording_with_a_trend_is_not_left_to_a_model_that_knows_none(
     assert result.nrmse < 1.2 * min(scores.nrmse for scores in result.baselines.values())
     size = list(trend.selection.step_sizes)
     np.testing.assert_allclose(trend.forecast_from(rows[:126], 24, step_sizes=size), alone)
+
+
+def test_a_trend_goes_on_far_beyond_what_was_recorded() -> None:
+    rows = growing(500)
+    model = quick(step_sizes=[1], flow_map="polynomial", encoder=[]).fit(rows[:200]).stepper_
+    assert model is not None
+    ahead = model.forecast_from(rows[:200], 300)
+    assert np.abs(ahead - rows[199:]).max() < 0.15 * np.ptp(rows)
+
+
+def test_where_everything_leaves_the_bounds_the_model_goes_along_their_edge() -> None:
+    bounds = Bounds(np.array([0.0]), np.array([1.0]), 10)
+    known, positions = np.zeros((1, 4, 1)), np.array([0.0, 5.0, 20.0])
+    states = np.array([[[0.0], [9.0], [1e9]]])
+    np.testing.assert_allclose(bounds.held(states, known, positions)[0, :, 0], [0.0, 2.0, 3.5])
+    assert bounds.is_lost(states, known, positions)[0, :, 0].tolist() == [False, True, True]
+    lost = np.array([[[0.0], [np.nan], [np.nan]]])
+    np.testing.assert_array_equal(bounds.held(lost, known, positions), lost)
 
 
 def test_diverged_models_are_raised_unless_baselines_go_on(trend: TimeStepper) -> None:

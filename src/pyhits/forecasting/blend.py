@@ -11,6 +11,7 @@ import numpy as np
 
 from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.baselines.simple import BASELINES
+from pyhits.forecasting.bounds import Bounds
 from pyhits.util.schema import Many, Record, Schema
 from pyhits.util.stored import Array, Stored
 
@@ -71,7 +72,7 @@ class Blend(Stored):
         known: Sequence[np.ndarray] | np.ndarray,
         positions: np.ndarray,
         baselines: RecordingBaselines,
-        limits: tuple[np.ndarray, np.ndarray] | None = None,
+        bounds: Bounds | None = None,
     ) -> np.ndarray:
         """Return a model's forecasts with those of the baselines that the known rows allow.
 
@@ -87,9 +88,9 @@ class Blend(Stored):
         positions : array, shape (m,)
             Times since the initial state, in multiples of ``dt``.
         baselines : RecordingBaselines
-        limits : pair of array, shape (d,), optional
-            Range of the training data: a forecast that leaves it, and that of the known rows, by
-            more than half has no weight from there on.
+        bounds : Bounds, optional
+            A forecast that leaves them has no weight from there on; where all have left them, the
+            model's goes on at their edge.
         """
         kept, found = states, np.array(states)
         most = self.rows(baselines)
@@ -99,9 +100,9 @@ class Blend(Stored):
             if length == 1:
                 continue
             rows = np.stack([known[k][-length:] for k in some])
-            found[some] = self._blended(states[some], rows, positions, baselines, limits)
-            lost = ~np.isfinite(found[some])
-            found[some] = np.where(lost, kept[some], found[some])
+            blended = self._blended(states[some], rows, positions, baselines, bounds)
+            instead = kept[some] if bounds is None else bounds.held(kept[some], rows, positions)
+            found[some] = np.where(np.isfinite(blended), blended, instead)
         found[:, positions == 0] = kept[:, positions == 0]
         return found
 
@@ -111,19 +112,19 @@ class Blend(Stored):
         rows: np.ndarray,
         positions: np.ndarray,
         baselines: RecordingBaselines,
-        limits: tuple[np.ndarray, np.ndarray] | None,
+        bounds: Bounds | None,
     ) -> np.ndarray:
         """Return the blend of forecasts from as many rows each."""
         n_steps = max(1, math.ceil(positions.max()))
-        if limits is not None:
-            states = np.where(is_lost(states, rows, *limits), np.nan, states)
+        if bounds is not None:
+            states = np.where(bounds.is_lost(states, rows, positions), np.nan, states)
         weights = self.at(positions)
         sums, total = np.zeros(states.shape), np.zeros((*states.shape[:2], 1))
 
         def add(forecast: np.ndarray, weight: np.ndarray) -> None:
             sound = np.isfinite(forecast).all(axis=2, keepdims=True)
-            if limits is not None:
-                sound &= ~is_lost(forecast, rows, *limits)
+            if bounds is not None:
+                sound &= ~bounds.is_lost(forecast, rows, positions)
             own = np.where(sound, weight[:, None], 0.0)
             np.add(sums, own * np.where(own > 0, forecast, 0.0), out=sums)
             np.add(total, own, out=total)
@@ -176,23 +177,6 @@ class Blend(Stored):
         ):
             raise ValueError("its blend has weights that are none")
         return found
-
-
-def is_lost(states: np.ndarray, rows: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return from where on forecasts are far outside a range and that of known rows, ``(n, m, 1)``.
-
-    Parameters
-    ----------
-    states : array, shape (n, m, d)
-    rows : array, shape (n, time, d)
-    low, high : array, shape (d,)
-    """
-    low = np.minimum(rows.min(axis=1, keepdims=True), low)
-    high = np.maximum(rows.max(axis=1, keepdims=True), high)
-    half = 0.5 * (high - low)
-    with np.errstate(invalid="ignore"):
-        far = ((states < low - half) | (states > high + half)).any(axis=2, keepdims=True)
-    return np.asarray(np.logical_or.accumulate(far, axis=1))
 
 
 def _between(ahead: np.ndarray, positions: np.ndarray) -> np.ndarray:

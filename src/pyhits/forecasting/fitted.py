@@ -18,6 +18,7 @@ from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.bounded import declared_bounds
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.blend import Blend
+from pyhits.forecasting.bounds import Bounds
 from pyhits.forecasting.heldout import HeldOut
 from pyhits.forecasting.maps import FittedMaps
 from pyhits.fused.numbers import numbers_of
@@ -205,8 +206,9 @@ class FittedModel:
         """
         if self.blend is None or self.recording_baselines is None:
             return states
-        limits = (self.summary.low, self.summary.high)
-        found = self.blend.blended(states, known, positions, self.recording_baselines, limits)
+        seen = self.summary
+        bounds = Bounds(seen.low, seen.high, seen.n_rows / seen.n_trajectories)
+        found = self.blend.blended(states, known, positions, self.recording_baselines, bounds)
         return self.within_bounds(found)
 
     def within_bounds(self, states: np.ndarray) -> np.ndarray:
