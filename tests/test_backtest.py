@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import pyhits
 from pyhits.cli.app import app
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import ArgumentError, DataError
+from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 from pyhits.evaluation import intervals
 from pyhits.plots import blank
 from pyhits.timestepper import TimeStepper
@@ -90,6 +90,8 @@ def test_updates_learn_new_rows_and_search_nothing() -> None:
     assert fitted.stepper_.summary.n_rows == 60
     with pytest.raises(DataError, match="need more to be fitted to"):
         fitted.update(rows[:2])
+    with pytest.warns(PyHiTSWarning, match="fitted to 9 rows alone, before to 60: give all rows"):
+        fitted.update(rows[:9])
 
 
 def test_what_coarse_steps_need_is_said_before_anything_is_fitted() -> None:

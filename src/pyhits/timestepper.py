@@ -14,7 +14,7 @@ from pyhits.coordinates.coordinates import Coordinates
 from pyhits.data.summary import Summary
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
-from pyhits.errors import ArgumentError, NotFittedError
+from pyhits.errors import ArgumentError, NotFittedError, warn
 from pyhits.evaluation.backtest import Backtest
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.described import headline, shown, text
@@ -26,6 +26,9 @@ from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.modelfiles.write import save_model
 from pyhits.policies import Coupling
 from pyhits.training import History, Recipe
+
+#: Part of the rows fitted to before, below which an update is likely to lack the old ones.
+_FEWER = 0.5
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -119,6 +122,7 @@ class TimeStepper(ForecastingModel):
         ----------
         data : Trajectories, or anything that Trajectories accepts
             All rows to learn from: a recording up to now, the old rows that still count included.
+            Far fewer than the model was fitted to, as new rows alone are, are warned of.
 
         Raises
         ------
@@ -127,7 +131,14 @@ class TimeStepper(ForecastingModel):
         """
         from pyhits.fit.updating import updated
 
-        return updated(self, data)
+        new = updated(self, data)
+        if new.summary.n_rows < _FEWER * self.summary.n_rows:
+            warn(
+                f"The model is now fitted to {new.summary.n_rows} rows alone, before to "
+                f"{self.summary.n_rows}: give all rows that it is to learn from, the old ones "
+                "included."
+            )
+        return new
 
     def backtest(
         self,
