@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import rotation
+from conftest import quick, rotation
 
 import pyhits
 from pyhits import HiTS, Trajectories
@@ -477,3 +477,25 @@ def test_fits_with_inputs_take_losses_of_several_steps() -> None:
     fresh = signal(40, seed=3)
     truth = driven(fresh, np.array([0.3, 0.2]))
     assert np.abs(model.forecast(truth[0], 40, inputs=fresh) - truth).max() < 1e-3
+
+
+def test_dated_inputs_of_a_forecast_are_taken_from_its_start_on(tmp_path: Path) -> None:
+    hours = pd.date_range("2024-03-01", periods=220, freq="h", name="when")
+    u = signal(220, seed=3)
+    x = np.zeros(220)
+    for k in range(219):
+        x[k + 1] = 0.9 * x[k] + 0.1 * u[k]
+    both = pd.DataFrame({"x": x, "u": u}, index=hours)
+    recording, plan = both[:200], both[["u"]]
+    model = quick(step_sizes=[1], encoder=[]).fit(recording, inputs="u")
+    for given in (plan, plan[199:], plan[200:], plan[200:].reset_index(), u[199:]):
+        later = model.forecast_from(recording, 10, inputs=given)
+        np.testing.assert_allclose(later["x"], x[199:210], atol=1e-6)
+    ends = [recording, recording[:150]]
+    for one, end in zip(model.forecast_from(ends, 10, inputs=plan), (199, 149), strict=True):
+        np.testing.assert_allclose(one["x"], x[end : end + 11], atol=1e-6)
+    for wrong in (plan[:200], plan[202:], plan[199:].shift(30, freq="D")):
+        with pytest.raises(DataError, match=r"but the forecast starts at 2024-03-09T07:00:00"):
+            model.forecast_from(recording, 10, inputs=wrong)
+    with pytest.raises(DataError, match="inputs step by 1 day, the model by 1 hour"):
+        model.forecast_from(recording, 10, inputs=plan[199:].set_index(DAYS[:21]))

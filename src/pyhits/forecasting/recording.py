@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.coordinates.dated_inputs import from_start
 from pyhits.coordinates.starts import Starts, after_gaps, is_single, last_rows, positions
 from pyhits.data.containers import as_recording
 from pyhits.data.sampling import last_labelled
@@ -74,10 +75,15 @@ def forecast_recording(
     if left_out is not None and not recorded.start_times.any():
         # Nothing says times: those of rows count from 0.
         recorded = Trajectories(recorded, recorded.dt, start_times=left_out * own.dt)
-    data, _ = own.split(recorded)
+    data, acted = own.split(recorded)
     if options.get("past_inputs") is None and own.inputs is not None:
         options["past_inputs"] = own.inputs_before(recorded, end=True)
     starts = own.endings(data)
+    if own.inputs is not None and options.get("inputs") is not None:
+        last = None if acted is None else acted[data.offsets[1:] - 1]
+        options["inputs"] = from_start(
+            options["inputs"], own.inputs.names, data, starts.times, last, n_steps
+        )
     single = single and len(starts.times) == 1
     if smooth:
         starts = Starts(_smoothed(model, data), starts.times)
