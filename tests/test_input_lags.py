@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import pyhits
@@ -173,3 +174,18 @@ def test_many_trajectories_have_dead_times_too() -> None:
     found = fit(Trajectories(rows, 1.0, feature_names=["z", "u"]))
     assert found.inputs_.lags == ((3,),)
     assert found.calibration_ is not None
+
+
+def test_dated_inputs_of_the_past_are_those_before_the_start() -> None:
+    hours = pd.date_range("2024-03-01", periods=400, freq="h")
+    valve = np.random.default_rng(0).standard_normal(400)
+    level = np.zeros(400)
+    for k in range(6, 399):
+        level[k + 1] = 0.9 * level[k] + 0.5 * valve[k - 6]
+    valves = pd.DataFrame({"valve": valve}, index=hours)
+    states = pd.DataFrame({"level": level}, index=hours)
+    model = HiTS([1], verbose=False, noise=False).fit(states[:300], inputs=valves[:300])
+    later = model.forecast_from(states[:300], 20, inputs=valves, past_inputs=valves)
+    np.testing.assert_allclose(later["level"], level[299:320], atol=1e-6)
+    with pytest.raises(DataError, match="past ones up to there"):
+        model.forecast_from(states[:300], 20, inputs=valves, past_inputs=valves[:250])

@@ -66,6 +66,38 @@ def from_start(
     return np.stack([rows[:length] for rows in found])
 
 
+def up_to_start(past: Any, names: Sequence[str], data: Trajectories, times: np.ndarray) -> Any:
+    """Return the rows of dated inputs before the start of each forecast.
+
+    Parameters
+    ----------
+    past, names, data, times
+        As of :func:`from_start`.
+
+    Returns
+    -------
+    array, shape (n, rows, k), or the inputs
+
+    Raises
+    ------
+    DataError
+        They do not lead up to a start.
+    """
+    table = _dated(past, names)
+    if table is None or not data.axis.has_dates or len(table.arrays) not in (1, len(times)):
+        return past
+    found = []
+    for k, time in enumerate(times):
+        number = k if len(table.arrays) > 1 else 0
+        known = table.axis.labels_utc(_moments(table, number))
+        (before,) = data.axis.labels_utc([time - data.dt])
+        if before not in known:
+            raise DataError(_apart(table, number, data, time))
+        found.append(table.arrays[number][: known.index(before) + 1])
+    length = min(map(len, found))
+    return np.stack([rows[-length:] for rows in found])
+
+
 def _from_moment(table: Pieces, k: int, data: Trajectories, time: float, last: Any) -> np.ndarray:
     """Return the inputs of forecast ``k``, which starts at ``time``, ``(rows, k)``."""
     number = k if len(table.arrays) > 1 else 0
@@ -90,7 +122,8 @@ def _apart(table: Pieces, number: int, data: Trajectories, time: float) -> str:
     first, final = table.axis.readable(_moments(table, number)[[0, -1]])
     return (
         f"The inputs are those from {first} to {final}, but the forecast starts at "
-        f"{data.axis.readable([time])[0]}: give them from there on, a row a step."
+        f"{data.axis.readable([time])[0]}: give them from there on, past ones up to there, a row "
+        "a step."
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from pyhits.coordinates.dated_inputs import from_start
+from pyhits.coordinates.dated_inputs import from_start, up_to_start
 from pyhits.coordinates.starts import Starts, after_gaps, is_single, last_rows, positions
 from pyhits.data.containers import as_recording
 from pyhits.data.sampling import last_labelled
@@ -58,32 +58,20 @@ def forecast_recording(
     smooth = initial_state.is_estimated(denoise_start, model.noise, own.history)
     if own.history == 1 and n_rows(rows) == 1:
         rows, smooth = twice(rows, own.dt, own.axis), False
-    left_out = None
-    if not isinstance(rows, np.ndarray):
-        known = after_gaps(rows, own.feature_names, max(2, own.history))
-        if known is not rows:
-            rows, left_out = known, len(rows) - len(known)
-    if isinstance(rows, np.ndarray) and rows.ndim > 1:
-        # Earlier rows do not count: neither their gaps nor their size in float64.
-        wanted = max(initial_state.ROWS[-1] if smooth else 0, model.blended_rows)
-        wanted = wanted if options.get("interval") is None else max(wanted, _DRAWN)
-        length = rows.shape[-2]
-        rows = last_rows(rows, max(2, own.history), wanted)
-        left_out = length - rows.shape[-2]
-        _check_end(rows, left_out, own.feature_names)
+    rows, left_out = _last_that_count(
+        model, rows, smooth=smooth, with_past=options.get("interval") is not None
+    )
     recorded = own.recorded(rows, inputs=False)
     if left_out is not None and not recorded.start_times.any():
         # Nothing says times: those of rows count from 0.
         recorded = Trajectories(recorded, recorded.dt, start_times=left_out * own.dt)
     data, acted = own.split(recorded)
-    if options.get("past_inputs") is None and own.inputs is not None:
-        options["past_inputs"] = own.inputs_before(recorded, end=True)
     starts = own.endings(data)
-    if own.inputs is not None and options.get("inputs") is not None:
+    if own.inputs is not None:
         last = None if acted is None else acted[data.offsets[1:] - 1]
-        options["inputs"] = from_start(
-            options["inputs"], own.inputs.names, data, starts.times, last, n_steps
-        )
+        options |= _inputs_of_then(options, own.inputs.names, data, starts.times, last, n_steps)
+        if options["past_inputs"] is None:
+            options["past_inputs"] = own.inputs_before(recorded, end=True)
     single = single and len(starts.times) == 1
     if smooth:
         starts = Starts(_smoothed(model, data), starts.times)
@@ -102,6 +90,43 @@ def forecast_recording(
     times = own.dt * steps
     made = as_recording(flat[0] if single else flat, recording, own.feature_names, times, *begin)
     return (states[0] if single else states) if made is None else made
+
+
+def _last_that_count(
+    model: FittedModel, rows: Any, *, smooth: bool, with_past: bool
+) -> tuple[Any, int | None]:
+    """Return the rows that a forecast looks at, and how many are before them if that is known.
+
+    Neither the gaps of earlier rows count, nor their size in float64.
+    """
+    own = model.coordinates
+    if not isinstance(rows, np.ndarray):
+        known = after_gaps(rows, own.feature_names, max(2, own.history))
+        return known, None if known is rows else len(rows) - len(known)
+    if rows.ndim < 2:
+        return rows, None
+    wanted = max(initial_state.ROWS[-1] if smooth else 0, model.blended_rows)
+    wanted = max(wanted, _DRAWN) if with_past else wanted
+    last = last_rows(rows, max(2, own.history), wanted)
+    left_out = rows.shape[-2] - last.shape[-2]
+    _check_end(last, left_out, own.feature_names)
+    return last, left_out
+
+
+def _inputs_of_then(
+    options: Mapping[str, Any],
+    names: Sequence[str],
+    data: Trajectories,
+    times: np.ndarray,
+    last: np.ndarray | None,
+    n_steps: int | None,
+) -> dict[str, Any]:
+    """Return the inputs among options, those with dates from the starts of forecasts on."""
+    inputs, past = options.get("inputs"), options.get("past_inputs")
+    return {
+        "inputs": from_start(inputs, names, data, times, last, n_steps),
+        "past_inputs": up_to_start(past, names, data, times),
+    }
 
 
 def _check_end(rows: np.ndarray, left_out: int, names: Sequence[str]) -> None:

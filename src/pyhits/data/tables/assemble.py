@@ -60,12 +60,12 @@ def from_columns(
     ]
     values = np.column_stack(parts)
     bounds = _bounds(columns, roles, n_rows, where)
-    runs = None
-    if roles.trajectory is not None:
-        runs = names[roles.trajectory], np.asarray(columns[roles.trajectory])[bounds[:-1]]
     pairs = list(itertools.pairwise(bounds))
     pieces = Pieces([values[a:b] for a, b in pairs], feature_names=[names[k] for k in features])
-    pieces.notes, pieces.are_chosen, pieces.runs = [*joined, *roles.notes], True, runs
+    pieces.notes, pieces.are_chosen = [*joined, *roles.notes], True
+    if roles.trajectory is not None:
+        held = np.asarray(columns[roles.trajectory])
+        pieces.runs = names[roles.trajectory], held[bounds[:-1]]
     if roles.time is not None:
         name, times = names[roles.time], columns[roles.time]
         label = f"column {name!r} of {where}"
