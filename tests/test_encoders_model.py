@@ -300,3 +300,18 @@ def test_the_command_line_forecasts_with_delays(of_signals: pyhits.HiTS, tmp_pat
     made = pyhits.read(out)
     np.testing.assert_allclose(made.start_times, 0.3)
     np.testing.assert_allclose(made[0][0], signals(3, 30, seed=1)[0][3])
+
+
+def test_noise_upon_many_columns_takes_no_more_modes() -> None:
+    rng = np.random.default_rng(0)
+    t = 0.2 * np.arange(150)[:, None]
+    clean = np.concatenate([np.sin(t), np.cos(t)], axis=1) @ rng.standard_normal((2, 40))
+    noisy = clean + 0.1 * rng.standard_normal(clean.shape)
+    modes = []
+    for rows in (clean, noisy):
+        model = quick(step_sizes=[1], encoder="auto", flow_map="polynomial").fit(rows).stepper_
+        assert model is not None
+        modes.append(model.encoder.encoders[0].n_features_out_)
+    assert modes == [2, 12]
+    ahead = model.forecast_from(noisy[:120], 20)
+    assert np.abs(ahead - clean[119:140])[1:].mean() < 0.1

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from pyhits.data.grid import Grid
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import POD, Encoder, Standardise
+from pyhits.encoders.chain import automatic
 from pyhits.fit.settings import Settings
 from pyhits.policies import Auto
 from pyhits.training.recipe import FEW_FEATURES, FEW_ROWS
+
+#: Columns of a table, at most: beyond, all modes are left to their energy.
+_COLUMNS = 1024
 
 #: Modes, so many at least and at most; and rows that each takes.
 _FEWEST, _MODES, _ROWS_EACH = 4, 24, 10
@@ -33,3 +37,21 @@ def modes_of_columns(
     if not (train.values != train.values[0]).any():
         return None
     return [Standardise(), POD(n_modes)]
+
+
+def automatic_of_columns(train: Trajectories, grid: Grid | None) -> list[Encoder]:
+    """Return what ``encoder="auto"`` stands for, with as many modes of noisy columns at most.
+
+    Noise upon many columns lies in all of their modes: those that hold most of the variance would
+    be nearly as many as the columns.
+    """
+    encoders = automatic(train.n_features)
+    is_table = grid is None and train.n_rows <= FEW_ROWS and train.n_features <= _COLUMNS
+    if not is_table or not isinstance(encoders[0], POD):
+        return encoders
+    most = max(_FEWEST, min(_MODES, train.n_rows // _ROWS_EACH))
+    if not (train.values != train.values[0]).any():
+        return encoders
+    if len(POD().fit(train.values).modes_) > most:
+        encoders[0] = POD(most)
+    return encoders

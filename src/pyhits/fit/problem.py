@@ -20,10 +20,10 @@ from pyhits.data.sampling import as_rows
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
-from pyhits.encoders.chain import AUTO, automatic, links, split
+from pyhits.encoders.chain import AUTO, links, split
 from pyhits.errors import ArgumentError
 from pyhits.fit.gridding import SettledGrid, found_grid, with_edges
-from pyhits.fit.many_columns import modes_of_columns
+from pyhits.fit.many_columns import automatic_of_columns, modes_of_columns
 from pyhits.fit.settings import Settings
 from pyhits.fit.splitting import Split, split_data
 from pyhits.noise import Denoised
@@ -204,7 +204,7 @@ def pose(
     if grid is not None and encoder is None and not links(settings.encoder):
         scaling = Standardise(recipe.standardise, channels=grid.n_channels)
     if settings.encoder == AUTO:
-        _, encoder, scaling = split(automatic(train.n_features), recipe.standardise)
+        _, encoder, scaling = split(automatic_of_columns(train, grid), recipe.standardise)
     by_modes = modes_of_columns(settings, train, names, grid)
     if by_modes is not None:
         _, encoder, scaling = split(by_modes, recipe.standardise)
