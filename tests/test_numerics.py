@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyhits.numerics import local_polynomials
 from pyhits.numerics.basis import Monomials, n_monomials
 from pyhits.numerics.gauss_newton import GaussNewton, NormalEquations
 from pyhits.numerics.ridge import Ridge
@@ -301,3 +302,20 @@ def test_a_search_ends_where_it_leads_nowhere() -> None:
     stopped = rosenbrock()
     GaussNewton()(stopped, np.zeros((1, 2)), stop=lambda: stopped.asked > 3)
     assert stopped.asked == 4
+
+
+@pytest.mark.parametrize(("width", "degree"), [(1, 0), (3, 2), (7, 4), (49, 2)])
+def test_local_polynomials_give_back_polynomials_and_average_noise(width: int, degree: int) -> None:
+    t = 0.1 * np.arange(60)
+    rows = np.stack([1 + t, 2 - 0.5 * t**degree], axis=1)
+    slopes = np.stack([np.ones(60), -0.5 * degree * t ** max(0, degree - 1)], axis=1)
+    found = local_polynomials.smoothed(rows[None], width, degree)[0]
+    if degree:
+        assert np.allclose(found, rows, rtol=0, atol=1e-10)
+        found = local_polynomials.smoothed(rows, width, degree, 1, 0.1)
+        assert np.allclose(found, slopes, rtol=0, atol=1e-9)
+    weights = local_polynomials.weights(width, degree)
+    assert np.isclose(weights.sum(), 1)
+    assert np.allclose(weights, weights[::-1])
+    # The weight of a row in its own value is the sum of squares, as of every projection.
+    assert np.isclose(weights[width // 2], np.square(weights).sum())

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.numerics.optimizers import Lbfgs
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Past steps that L-BFGS keeps.
@@ -88,7 +89,7 @@ class DenseNetFit:
 
     def _stepper(self, layers: list[Tensor], x: Tensor, y: Tensor) -> Callable[[], object]:
         """Return what takes :attr:`every` iterations of L-BFGS."""
-        optimiser = torch.optim.LBFGS(
+        optimiser = Lbfgs(
             layers, max_iter=self.every, history_size=_HISTORY, line_search_fn="strong_wolfe",
             tolerance_grad=0.0, tolerance_change=0.0,
         )  # fmt: skip

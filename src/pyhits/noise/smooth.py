@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyhits.data.trajectories import Trajectories
+from pyhits.numerics import local_polynomials
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 
 #: Degrees of the local polynomials; an odd degree has the weights of the even one below it.
@@ -49,17 +50,11 @@ class Window:
 
         Rows that are fewer than the window's come back as they are.
         """
-        from scipy.signal import savgol_filter
-
         if values.shape[-2] < max(self.width, 2):
             return np.zeros_like(values) if derivative else values
         if self.width == 1:
             return np.gradient(values, dt, axis=-2) if derivative else values
-        return np.asarray(
-            savgol_filter(
-                values, self.width, self.degree, deriv=derivative, delta=dt, axis=-2, mode="interp"
-            )
-        )
+        return local_polynomials.smoothed(values, self.width, self.degree, derivative, dt)
 
     def leverage(self, n_rows: int) -> float:
         """Return the mean weight of a row in its own smoothed value, over ``n_rows`` rows."""
@@ -158,8 +153,6 @@ def leaves_noise(residual: np.ndarray, offsets: np.ndarray, window: Window) -> b
     window : Window
         That smoothed them.
     """
-    from scipy.signal import savgol_coeffs
-
     step = max(1, len(residual) // _MOST_ROWS)
     half = window.width // 2
     pieces = [
@@ -170,7 +163,7 @@ def leaves_noise(residual: np.ndarray, offsets: np.ndarray, window: Window) -> b
     pieces = pieces[:: max(step, -(-len(pieces) // _MOST_TRAJECTORIES))]
     if not pieces:
         return False
-    weights = -savgol_coeffs(window.width, window.degree)
+    weights = -local_polynomials.weights(window.width, window.degree)
     weights[half] += 1
     expected = np.correlate(weights, weights, mode="full")[window.width - 1 :]
     expected = expected / expected[0]

@@ -21,6 +21,7 @@ from pyhits.noise.identify import (
 )
 from pyhits.noise.observations import Observations, advance, spreading, substeps_needed
 from pyhits.noise.smooth import Window, choose_window, equal, smooth
+from pyhits.numerics.local_polynomials import weights
 from pyhits.util.clock import Clock
 from pyhits.util.progress import Advance
 
@@ -119,7 +120,7 @@ class FieldSolutions:
         ]
         # What the smoother leaves tells by how much a field may miss the rows: following one that
         # misses them by far more through all of them would only show the same.
-        averaged = float(np.square(_weights(spacing)).sum())
+        averaged = float(np.square(weights(spacing, 2)).sum())
         identified = identify(
             pieces[0],
             most_misfit=1 + _HOPELESS * self.window.risk / averaged,
@@ -143,7 +144,7 @@ class FieldSolutions:
     def _pieces(self, data: Trajectories, smoothed: np.ndarray, spacing: int) -> BlockAverages:
         """Average the rows by blocks; a last block that is not full has no observation."""
         d = data.n_features
-        weights = _weights(spacing)
+        average = weights(spacing, 2)
         n_times = -(-int(data.lengths.max()) // spacing)
         shape = (len(data), n_times, d)
         states, starts, slopes = (np.full(shape, np.nan) for _ in range(3))
@@ -154,12 +155,12 @@ class FieldSolutions:
             rows = data.offsets[same, None] + np.arange(length)
             full = length // spacing
             blocks = data.values[rows[:, : full * spacing]].reshape(len(same), full, spacing, d)
-            states[same, :full] = np.einsum("nkcd,c->nkd", blocks, weights)
+            states[same, :full] = np.einsum("nkcd,c->nkd", blocks, average)
             first = rows[:, ::spacing]
             starts[same, : first.shape[1]] = smoothed[first]
             slopes[same, : first.shape[1]] = rising[first]
         level = np.maximum(self.sigma, _LEAST_SHARE * self.sigma.max())
-        level = level * np.sqrt(np.square(weights).sum())
+        level = level * np.sqrt(np.square(average).sum())
         observed = Observations(states, spacing // 2 * data.dt, spacing * data.dt, level)
         shortest = max(2, _SHORTEST_WINDOWS * self.window.width // spacing)
         return BlockAverages(observed, starts, slopes, shortest)
@@ -185,13 +186,6 @@ class FieldSolutions:
             f"degree up to {_degree(field)}, over {span} rows"
         )
         return CleanStates("field", risk, (train, validation), span, how)
-
-
-def _weights(spacing: int) -> np.ndarray:
-    """Return the weights of rows in the average that is one observation."""
-    from scipy.signal import savgol_coeffs  # takes a third of a second to import
-
-    return np.asarray(savgol_coeffs(spacing, 2))
 
 
 def _padded(data: Trajectories) -> int:

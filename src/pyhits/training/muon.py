@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyhits.numerics.optimizers import Plain
+
 #: Newton-Schulz iterations, and the coefficients of each.
 _ITERATIONS, _COEFFICIENTS = 5, (3.4445, -4.7750, 2.0315)
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(Plain):
     """Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) for matrices.
 
     All other parameters are left to Adam. ``torch.optim.Muon``, of PyTorch 2.9, takes no others.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyhits.numerics.optimizers import Plain
+
 #: Which bases turn one side of a shape's matrices: the index of their size, and rows among these.
 _Side = tuple[int, slice]
 
@@ -18,7 +19,7 @@ _Side = tuple[int, slice]
 _SHIFT = 1e-6
 
 
-class Soap(torch.optim.Optimizer):
+class Soap(Plain):
     """SOAP (Vyas et al. 2024, arXiv 2409.11321, Algorithm 3), batched over matrices.
 
     For a matrix with gradient G, the factors L and R are moving averages of ``G G^T`` and
@@ -71,10 +72,6 @@ class Soap(torch.optim.Optimizer):
         }
         super().__init__(params, defaults)
         self._stacks: dict[int, _Stack] = {}
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group of parameters, without torch's compiler, which takes a second to import."""
-        inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over a state, of which views are made anew; loading and unpickling come here."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from pyhits.flowmaps.residual import ACTIVATIONS
 from pyhits.numerics.gauss_newton import GaussNewton
+from pyhits.numerics.optimizers import Lbfgs
 
 #: Unknowns of the linear system at most, and where there are more of them than hidden weights;
 #: steps at most; and the part of the targets' squares that counts as nothing.
@@ -142,11 +143,11 @@ def gentle(
     for penalty in _PENALTIES:
         if deadline is not None and time.perf_counter() > deadline:
             break
-        search = torch.optim.LBFGS(
+        search = Lbfgs(
             [weights], max_iter=_GENTLE_STEPS, history_size=20, line_search_fn="strong_wolfe"
         )
 
-        def closure(penalty: float = penalty, search: torch.optim.LBFGS = search) -> Tensor:
+        def closure(penalty: float = penalty, search: Lbfgs = search) -> Tensor:
             search.zero_grad()
             value = cost(penalty)
             value.backward()  # type: ignore[no-untyped-call]
