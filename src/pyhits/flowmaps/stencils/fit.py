@@ -21,6 +21,9 @@ _NUMBERS, _NUMBERS_BY_PLACE, _LEAST = 1 << 16, 1 << 20, 8
 #: Substeps that are tried.
 _SUBSTEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
+#: Twice the multiple of the substeps of similar coefficients that others may need.
+_MORE = 8
+
 #: Steps of a small disturbance, and the most by which it may grow in the last.
 _DISTURBED, _GROWTH = 6, 1.5
 
@@ -45,13 +48,14 @@ class Solution:
     products : Products
     values : Tensor, shape (channels, n_products) or (channels, n_products, *shape)
     substeps : int
+        0 where they are not known yet.
     error : float
         Root mean square of what is left of a step, as a part of that of the changes.
     """
 
     products: Products
     values: Tensor
-    substeps: int
+    substeps: int = 0
     error: float = math.inf
 
 
@@ -96,9 +100,8 @@ class StencilFit:
         before, after = self._some(_NUMBERS)
         law = self._law(products)
         columns = self._columns(law, before, after)
-        found = Solution(products, columns[0].new_zeros(self.channels, len(products.factors)), 1)
         step, kept = self._regressed(columns, after - before, law)
-        found = Solution(products.kept(kept), step[:, kept], 1)
+        found = Solution(products.kept(kept), step[:, kept])
         for exact in (False, True):
             if exact and found.values.numel() > _MOST_EXACT:
                 break
@@ -127,6 +130,8 @@ class StencilFit:
         values[:, common] = shared.values.view(*shared.values.shape, *[1] * len(law.shape))
         columns = self._columns(law, before, after)
         best = self._rated(Solution(products, values, shared.substeps), before, after)
+        if not math.isfinite(best.error):
+            return best
         others = [j for j in common if j not in own]
         for _ in range(_STEPS):
             self.clock.check()
@@ -162,13 +167,13 @@ class StencilFit:
 
     def _improved(self, begin: Solution, before: Tensor, after: Tensor, *, exact: bool) -> Solution:
         """Return a solution improved by Gauss-Newton steps, with the products that it needs."""
-        best = self._rated(begin, before, after)
+        best = found = self._rated(begin, before, after)
+        if not math.isfinite(best.error):
+            return best
         for _ in range(_EXACT_STEPS if exact else _STEPS):
             self.clock.check()
             law = self._law(best.products)
             missed = after - law.step(before, best.values, best.substeps)
-            if not bool(missed.isfinite().all()):
-                return best
             if exact:
                 step = self._exact(law, best, before, missed)
             else:
@@ -200,7 +205,7 @@ class StencilFit:
         """Return a solution with as many substeps as it needs, and its error."""
         law = self._law(solution.products)
         some = before[:: max(1, len(before) // _LEAST)]
-        substeps = next((s for s in _SUBSTEPS if _is_stable(law, solution.values, s, some)), None)
+        substeps = self._substeps(law, solution, some)
         if substeps is None:
             return replace(solution, error=math.inf)
         left = after - law.step(before, solution.values, substeps)
@@ -208,6 +213,17 @@ class StencilFit:
         return replace(
             solution, substeps=substeps, error=error if math.isfinite(error) else math.inf
         )
+
+    def _substeps(self, law: Law, solution: Solution, fields: Tensor) -> int | None:
+        """Return the fewest substeps that are stable, near those known; None if none are."""
+        known = solution.substeps
+        for substeps in _SUBSTEPS:
+            if known and not known <= 2 * substeps <= _MORE * known:
+                continue
+            self.clock.check()
+            if _is_stable(law, solution.values, substeps, fields):
+                return substeps
+        return None
 
 
 def _is_stable(law: Law, values: Tensor, substeps: int, fields: Tensor) -> bool:

@@ -30,6 +30,9 @@ _WIDTHS = (7, 3, 5, 9)
 #: Penalties of coefficients that differ by place.
 _PENALTIES = (1e-8, 1e-5, 1e-3)
 
+#: Error of one step, as a part of the changes, below which coefficients do not differ by place.
+_SAME_EVERYWHERE = 0.01
+
 #: Derivatives in a term with a coefficient by place, at most.
 _REACH_BY_PLACE = 2
 
@@ -123,7 +126,7 @@ class StencilForm(Form):
 
     def _map(self, data: Increments, found: Solution) -> StencilMap:
         return StencilMap.of(
-            _walls(data), found.products, found.values, self.stencil, found.substeps
+            _walls(data), found.products, found.values, self.stencil, max(1, found.substeps)
         )
 
     def _solution(self, data: Increments) -> Solution:
@@ -185,8 +188,11 @@ def _widths(best: StencilForm, data: Increments) -> list[StencilForm]:
 
 
 def _by_place(best: StencilForm, data: Increments) -> list[StencilForm]:
-    grid, found = data.grid, []
+    grid = data.grid
+    found: list[StencilForm] = []
     assert grid is not None
+    if best.error < _SAME_EVERYWHERE:
+        return found
     for degree in (1, 2):
         terms = len(_varying(grid.n_axes, grid.n_channels, degree).factors)
         if len(data) >= _FIELDS_EACH * terms:
