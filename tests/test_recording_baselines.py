@@ -20,6 +20,7 @@ from pyhits.baselines import (
 )
 from pyhits.baselines.origins import OriginLimits, Origins, folds_of
 from pyhits.baselines.recordings import RecordingBaselines
+from pyhits.data.matching import as_trajectories
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 from pyhits.numerics.periods import strongest_periods
@@ -140,6 +141,35 @@ def test_a_structural_forecast_is_the_conditional_mean_of_what_wanders() -> None
 def test_trend_and_season_go_on_exactly() -> None:
     rows = growing()
     assert error(Structural().fit(rows[:108]), rows, 24) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("frequency", "dt", "seasons"),
+    [("MS", 1, (12,)), ("QS", 1, (4,)), ("YS", 1, ()), ("B", 1, (5,)), ("D", 86_400, (7,)),
+     ("W", 604_800, (52,)), ("h", 3600, (24, 168)), ("7h", 25_200, (24,))],
+)  # fmt: skip
+def test_calendars_have_seasons(frequency: str, dt: float, seasons: tuple[int, ...]) -> None:
+    pandas = pytest.importorskip("pandas")
+    series = pandas.Series(
+        np.arange(40.0) % 3, index=pandas.date_range("2021-03-01", periods=40, freq=frequency)
+    )
+    data = as_trajectories(series, None)
+    assert data.dt == dt
+    assert data.axis.seasons(data.dt) == seasons
+
+
+@pytest.mark.parametrize("n", [26, 36])
+def test_months_show_their_year_though_rows_are_few(n: int) -> None:
+    pandas = pytest.importorskip("pandas")
+    t = np.arange(n + 12)
+    rows = 0.5 * t + np.tile(np.random.default_rng(0).standard_normal(12) * 9, 4)[: n + 12]
+    dates = pandas.date_range("2021-03-01", periods=n, freq="MS")
+    months = as_trajectories(pandas.Series(rows[:n], index=dates), None)
+    found = SeasonalDrift().fit(months)
+    assert found.option_[0] == 12
+    known = found.scaling_.transform(rows[None, :n, None])
+    ahead = found.scaling_.inverse_transform(found.ahead(known, 12))[0, :, 0]
+    assert np.allclose(ahead, rows[n:], atol=1e-9)
 
 
 def test_what_grows_with_its_level_is_forecast_by_logarithms(tmp_path: Any) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from pyhits.baselines.chosen import ChosenBaseline, Option, Tried
 from pyhits.baselines.origins import Origins
 from pyhits.baselines.simple import BASELINES, same_shape
-from pyhits.numerics.periods import strongest_periods
+from pyhits.data.matching import as_trajectories
+from pyhits.numerics.periods import find_period, strongest_periods
 from pyhits.util.stored import Array
 
 #: Last seasons whose shapes are averaged; and from which part of the rows the drift is taken.
@@ -21,8 +22,9 @@ _SEASONS, _PARTS = (1, 2, 4), (0, 1, 3)
 class SeasonalDrift(ChosenBaseline):
     """The mean shape of the last seasons on the level of the last, moving on as it did.
 
-    The period, how many seasons are averaged, and whether the drift is none, that of all rows or
-    that of their last third are chosen. Without a period it is persistence with drift.
+    The period, one that shows or one of the calendar, how many seasons are averaged, and whether
+    the drift is none, that of all rows or that of their last third are chosen. Without a period it
+    is persistence with drift.
 
     Attributes
     ----------
@@ -49,8 +51,21 @@ class SeasonalDrift(ChosenBaseline):
         """Rows that a forecast looks at."""
         return self.option_[0] * self.option_[1]
 
+    def fit(
+        self, X: Any, y: Any = None, *, validation: Any = None, dt: float | None = None
+    ) -> Self:
+        """Train on recorded trajectories; see :meth:`Baseline.fit`."""
+        data = as_trajectories(X, dt)
+        self._calendar = data.axis.seasons(data.dt)
+        return super().fit(data, y, validation=validation)
+
+    def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
+        # Of all rows: the first parts of short recordings are too short to show any.
+        self._periods = [*(strongest_periods(train) or [find_period(train)]), *self._calendar]
+        super()._train(train, validation, seed)
+
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
-        for period in [1, *strongest_periods(train)]:
+        for period in dict.fromkeys((1, *self._periods)):
             for seasons in _SEASONS if period > 1 else (1,):
                 if period * seasons > min(origins.rows, len(max(train, key=len)) - 1):
                     continue

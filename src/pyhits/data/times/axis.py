@@ -98,6 +98,25 @@ class TimeAxis:
                 return f"{count:g} {name}{'s' if count > 1 else ''}"
         return f"{dt:g} s"
 
+    def seasons(self, dt: float) -> tuple[int, ...]:
+        """Return the seasons of a calendar, a day, a week or a year, that whole rows make.
+
+        Parameters
+        ----------
+        dt : float
+            The step of the rows.
+        """
+        if isinstance(self.step, Months):
+            rows = [12 / self.step.n / dt]
+        elif isinstance(self.step, BusinessDays):
+            rows = [self.step.week.count("1") / dt]
+        elif self.has_dates:
+            rows = [span / dt for span in (DAY, 7 * DAY)]
+            rows += [52.0] if dt == 7 * DAY else []
+        else:
+            rows = []
+        return tuple(round(n) for n in rows if n > 1 and abs(n - round(n)) < 1e-6)
+
     def span_name(self, length: float) -> str:
         """Return how a span of time is said: ``"36 months"``, ``"2 days"``, ``"5 time units"``."""
         return self.step_name(length) if self.unit else f"{length:g} time units"
