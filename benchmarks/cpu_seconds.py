@@ -39,10 +39,10 @@ def _oscillator() -> dict[str, float]:
     numba.set_num_threads(1)
     problem, model = van_der_pol(), models.default(quick=True)
     states, n_steps = problem.initial_states, problem.n_steps
-    fastest = model.stepper_.coupled("speed").selection.step_sizes
+    quick_one = model.stepper_.coupled("speed")
     beside = rk4.numba_rk4_side_by_side(problem.slope, parallel=False)
-    ours = partial(model.forecast, states, n_steps, step_sizes=fastest)
-    print(f"coupled {fastest}, mean squared error {problem.mse(ours()):.1e}")
+    ours = partial(quick_one.forecast, states, n_steps)
+    print(f"coupled {quick_one.selection.step_sizes}, mean squared error {problem.mse(ours()):.1e}")
     odeint = partial(scipy_.solve_odeint, problem.slope, states, problem.times, None)
     return {
         "PyHiTS, fastest coupling": cpu(ours, 12),

@@ -64,10 +64,11 @@ def run(quick: bool, out: Path) -> list[Record]:
     """Time PyHiTS and every solver that is installed, taking turns."""
     problem = van_der_pol()
     model = models.default(quick)
-    fastest = model.stepper_.coupled("speed").selection.step_sizes
-    states = model.forecast(problem.initial_states, problem.n_steps, step_sizes=fastest)
-    error = problem.mse(states)
-    contestants = _ours(problem, model, fastest) | _fixed_steps(problem) | _batched(problem, error)
+    quick_one = model.stepper_.coupled("speed")
+    error = problem.mse(quick_one.forecast(problem.initial_states, problem.n_steps))
+    contestants = (
+        _ours(problem, model, quick_one) | _fixed_steps(problem) | _batched(problem, error)
+    )
     contestants |= _one_by_one(problem, error, 2 if quick else 16)
     timings = compare(
         {name: with_threads(c.threads, c.solve) for name, c in contestants.items()},
@@ -104,28 +105,30 @@ def _bars(rows: dict[str, Record]) -> list[Record]:
     return found
 
 
-def _ours(problem: Problem, model: pyhits.HiTS, fastest: tuple[int, ...]) -> dict[str, Contestant]:
+def _ours(
+    problem: Problem, model: pyhits.HiTS, quick_one: pyhits.TimeStepper
+) -> dict[str, Contestant]:
     """Return our own forecasts, in both precisions of the result, and by torch alone."""
     starts, n_steps = problem.initial_states, problem.n_steps
 
     def contestant(
-        sizes: tuple[int, ...], states: np.ndarray = starts, torch_alone: bool = False
+        own: pyhits.TimeStepper, states: np.ndarray = starts, torch_alone: bool = False
     ) -> Contestant:
+        sizes = own.selection.step_sizes
         described = (f"{size}: {model.history_[size].flow_map}" for size in sizes)
         note = f"coupled {'; '.join(described)}; fitted in {model.seconds_:.0f} s"
-        solve = partial(model.forecast, states, n_steps, step_sizes=sizes)
+        solve = partial(own.forecast, states, n_steps)
         if torch_alone:
             never, maps = Batching(fused_seconds=np.inf), Hierarchy(models.coupled(model, sizes))
             solve = partial(forecast, states, maps, model.scaling_, n_steps, batching=never)
         return Contestant(solve, THREADS, note)
 
-    selected = model.selection_.step_sizes
     return {
-        OURS: contestant(fastest),
-        f"{OURS}, float32": contestant(fastest, starts.astype(np.float32)),
-        f"{OURS}, by torch": contestant(fastest, torch_alone=True),
-        ACCURATE: contestant(selected),
-        f"{ACCURATE}, by torch": contestant(selected, torch_alone=True),
+        OURS: contestant(quick_one),
+        f"{OURS}, float32": contestant(quick_one, starts.astype(np.float32)),
+        f"{OURS}, by torch": contestant(quick_one, torch_alone=True),
+        ACCURATE: contestant(model.stepper_),
+        f"{ACCURATE}, by torch": contestant(model.stepper_, torch_alone=True),
     }
 
 
