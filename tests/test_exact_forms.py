@@ -9,6 +9,7 @@ import pytest
 
 import pyhits
 from pyhits import Coupling, HiTS, TimeStepper, Trajectories
+from pyhits.fit.chooser import Chooser
 from pyhits.uncertainty.ranking import mean_ranks
 
 DT = 0.05
@@ -75,3 +76,15 @@ def test_speed_keeps_double_precision_where_single_would_not_do(exact: TimeStepp
 def test_equal_values_share_the_mean_of_their_ranks() -> None:
     ranks = mean_ranks(np.array([[3.0, 1.0], [1.0, 1.0], [3.0, np.inf], [3.0, 1.0]]))
     assert ranks.T.tolist() == [[3.0, 1.0, 3.0, 3.0], [2.0, 2.0, 4.0, 2.0]]
+
+
+def test_an_interrupted_check_keeps_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Chooser, "error_of", stopped)
+    data = Trajectories(rotated(8, 60), DT)
+    model = HiTS(selection="speed", random_state=0, verbose=False).fit(data).stepper_
+    assert model.interrupted == ("choice",)
+    assert model.selection.dtype is None
+    assert np.isfinite(model.forecast([[1.0, 0.0]], 10)).all()

@@ -11,7 +11,8 @@ from pyhits.flowmaps import StencilMap, bare
 from pyhits.flowmaps.stencils.differences import differences
 from pyhits.flowmaps.stencils.fit import StencilFit
 from pyhits.flowmaps.stencils.law import Law, Products
-from pyhits.flowmaps.stencils.walls import RING, SLOPE, STILL, Walls, find_walls
+from pyhits.flowmaps.stencils.sides import RING, SLOPE, STILL
+from pyhits.flowmaps.stencils.walls import Walls, find_walls
 
 N = 24
 X = np.linspace(0, 1, N)

@@ -39,7 +39,11 @@ def couple(model: M, problem: Problem, clock: Clock) -> M:
     inputs = None if problem.inputs is None else problem.inputs.validation
     chooser = _chooser(model, Encoded(problem.states.validation, inputs), clock)
     model = replace(model, selection=chooser.choose(how, model.coupling.tolerance))
-    model = _in_single(model, chooser)
+    try:
+        if not (chooser.interrupted or clock.is_over):
+            model = _in_single(model, chooser)
+    except KeyboardInterrupt:
+        chooser.interrupted = True
     if chooser.interrupted:
         model = replace(model, interrupted=(*model.interrupted, "choice"))
     if model.selection.n_steps is not None:
@@ -70,15 +74,9 @@ def couple_anew(model: M, selection: Coupling | str | Sequence[int], data: Any) 
         )
         # Errors of earlier parts are those of the blend.
         held_out = held_out and replace(held_out, earlier=())
-    if held_out is not None:
-        encoded = model.coordinates.encode(held_out.data)
-        found = _in_single(found, _chooser(found, encoded, UNLIMITED))
     known = model.calibration
-    if (
-        recorded is None
-        and chosen.dtype == found.selection.dtype
-        and (known is None or known.step_sizes == chosen.step_sizes)
-    ):
+    same = known is None or known.step_sizes == chosen.step_sizes
+    if recorded is None and same and chosen.dtype == model.selection.dtype:
         return found
     found = calibrated(found, held_out)
     if found.calibration is None:
@@ -94,19 +92,21 @@ def _chosen(
 ) -> tuple[Selection, Mapping[int, Agreement]]:
     """Return another selection, on data or from what was measured, and how the scales agree."""
     how, tolerance = _as_trained(coupling.how, model), coupling.tolerance
-    if data is None:
-        known = model.selection
-        if how == "speed" and model.held_out is not None and known.front:
-            encoded = model.coordinates.encode(model.held_out.data)
-            chooser = _chooser(model, encoded, UNLIMITED)
-            found = chooser.fastest(known.front, tolerance)
-            return replace(found, path=known.path, front=known.front), model.agreement
+    known, source = model.selection, data
+    if data is None and how == "speed" and known.front and model.held_out is not None:
+        source = model.held_out.data  # the front was measured on a sample
+    if source is None:
         return choose_again(known, list(model.flow_maps), how, tolerance), model.agreement
-    encoded = model.coordinates.encode(data)
-    chosen = _chooser(model, encoded, UNLIMITED).choose(how, tolerance)
-    if encoded.inputs is not None:
-        return chosen, model.agreement
-    return chosen, measure_agreement(replace(model, selection=chosen), encoded.states)
+    encoded = model.coordinates.encode(source)
+    chooser = _chooser(model, encoded, UNLIMITED)
+    if data is None:
+        found = replace(chooser.fastest(known.front, tolerance), path=known.path, front=known.front)
+    else:
+        found = chooser.choose(how, tolerance)
+    chosen = _in_single(replace(model, selection=found, coupling=coupling), chooser)
+    if data is None or encoded.inputs is not None:
+        return chosen.selection, model.agreement
+    return chosen.selection, measure_agreement(chosen, encoded.states)
 
 
 def _in_single(model: M, chooser: Chooser) -> M:

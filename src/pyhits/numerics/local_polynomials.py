@@ -11,9 +11,7 @@ import numpy as np
 
 
 def weights(width: int, degree: int) -> np.ndarray:
-    """Return the weights of ``width`` rows, odd, in the value that their polynomial has at the
-    middle one, shape ``(width,)``.
-    """
+    """Return the weights of so many rows, odd, in their polynomial's value at the middle one."""
     return np.asarray(_at(width, degree, 0, 1.0)[width // 2])
 
 

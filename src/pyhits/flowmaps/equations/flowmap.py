@@ -6,16 +6,17 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from pyhits.flowmaps.base import MOST, FlowMap, StepInto, register
+from pyhits.flowmaps.base import MOST, StepInto, register
 from pyhits.flowmaps.equations.edges import BEYOND, KINDS, Edges, periodic_length
 from pyhits.flowmaps.equations.equation import DEALIASED, TWO_THIRDS, Equation, Scheme
 from pyhits.flowmaps.equations.slopes import Slopes
 from pyhits.flowmaps.equations.terms import Terms
+from pyhits.flowmaps.prepared import PreparedMap
 from pyhits.numerics.exponential import ExponentialSteps
 from pyhits.numerics.fourier import half_shape
 from pyhits.util.schema import Flag, Many, Real, Record, Schema, Text, Whole
@@ -39,7 +40,7 @@ _SCHEME: dict[str, Schema] = {
 
 
 @register("equation")
-class EquationMap(FlowMap):
+class EquationMap(PreparedMap):
     """``x + (Phi(x) - x)`` where Phi integrates a partial differential equation over one step.
 
     The equation is the same at every point of a grid: a linear part, exact in Fourier space, and
@@ -254,14 +255,6 @@ class EquationMap(FlowMap):
             rounded = (other(some) - self(some)).square().mean().sqrt()
         return other if float(rounded) < _HIDDEN * error else self
 
-    def increment(self, states: Tensor) -> Tensor:
-        """Return the changes over one step; ``(n, d)`` to ``(n, d)``."""
-        return self.forward(states) - states
-
-    def within(self, states: Tensor) -> Tensor:
-        """Return the states one step later; ``(n, d)`` to ``(n, 1, d)``."""
-        return self.forward(states)[:, None]
-
     def stepper(self, max_rows: int) -> StepInto:
         """Return a stepping function that makes no increments of the states."""
 
@@ -285,21 +278,6 @@ class EquationMap(FlowMap):
                 steps, coefficients = steps.to(torch.complex64), coefficients.float()
             self._ready = (edges, equation, steps, equation.slopes(coefficients))
         return self._ready
-
-    def _apply(self, *args: Any, **kwargs: Any) -> Self:
-        """Move or convert, and forget what was made for another place."""
-        self._ready = None
-        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
-        return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        """Take other coefficients, and forget what was made of the last."""
-        self._ready = None
-        super()._load_from_state_dict(*args, **kwargs)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what pickles and copies hold: not what is made anew."""
-        return self.__dict__ | {"_ready": None}
 
     @property
     def width(self) -> int:

@@ -21,6 +21,7 @@ from pyhits.flowmaps.base import MOST, FlowMap, register
 from pyhits.flowmaps.equations.flowmap import EquationMap
 from pyhits.flowmaps.equations.form import CURL, EquationForm
 from pyhits.flowmaps.form import Finer, Form, Increments, Steps, Trials, closed_form
+from pyhits.flowmaps.prepared import PreparedMap
 from pyhits.numerics.fourier import DERIVATIVE, low_pass, multiplier
 from pyhits.util.schema import Flag, Many, Plain, Record, Schema, SchemaError, Whole
 
@@ -114,7 +115,7 @@ def find_curl(rows: Tensor, grid: Grid) -> Curl | None:
 
 
 @register("velocities")
-class VelocityMap(FlowMap):
+class VelocityMap(PreparedMap):
     """An equation of the vorticity, which steps velocities without divergence.
 
     Parameters
@@ -179,14 +180,6 @@ class VelocityMap(FlowMap):
         """Return the states one step later; ``(n, d)`` to ``(n, d)``."""
         curl = self.curl
         return curl.velocities(self.inner(curl.vorticity(states)))
-
-    def increment(self, states: Tensor) -> Tensor:
-        """Return the changes over one step; ``(n, d)`` to ``(n, d)``."""
-        return self.forward(states) - states
-
-    def within(self, states: Tensor) -> Tensor:
-        """Return the states one step later; ``(n, d)`` to ``(n, 1, d)``."""
-        return self.forward(states)[:, None]
 
     @property
     def width(self) -> int:

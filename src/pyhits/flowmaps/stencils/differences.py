@@ -7,6 +7,15 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from pyhits.flowmaps.stencils.sides import (
+    HELD_BEYOND,
+    HELD_HALFWAY,
+    POSITION,
+    RING,
+    SLOPE,
+    SLOPE_HALFWAY,
+)
+
 
 def weights(at: float, points: Tensor, order: int) -> Tensor:
     """Return what multiplies values at points to give their polynomial's derivative at a place.
@@ -82,12 +91,12 @@ def _beyond(n: int, half: int, side: str) -> list[tuple[float, int, bool]]:
     Of each how far beyond the last point it is, the point from that side whose value it has (of a
     ring from the other one), and whether it is a value that is held instead.
     """
-    if side == "ring":
+    if side == RING:
         return [(k + 1.0, n - 1 - k, False) for k in range(half)]
-    if side == "slope":
+    if side == SLOPE:
         return [(k + 1.0, k + 1, False) for k in range(half)]
-    if side == "slope halfway":
+    if side == SLOPE_HALFWAY:
         return [(k + 1.0, k, False) for k in range(half)]
-    if side in ("held halfway", "held beyond"):
-        return [(0.5 if side == "held halfway" else 1.0, 0, True)]
+    if side in (HELD_HALFWAY, HELD_BEYOND):
+        return [(-POSITION[side], 0, True)]
     return []

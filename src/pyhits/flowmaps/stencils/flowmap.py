@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from pyhits.flowmaps.base import MOST, FlowMap, register
+from pyhits.flowmaps.base import MOST, register
+from pyhits.flowmaps.prepared import PreparedMap
 from pyhits.flowmaps.stencils.law import Law, Products
-from pyhits.flowmaps.stencils.walls import SIDES, Walls
+from pyhits.flowmaps.stencils.sides import SIDES
+from pyhits.flowmaps.stencils.walls import Walls
 from pyhits.util.schema import Flag, Many, Record, Schema, Text, Whole
 
 
 @register("stencil")
-class StencilMap(FlowMap):
+class StencilMap(PreparedMap):
     """``x`` one step later by a law of differences and their products at each point of a grid.
 
     Differences are of high order, one-sided at walls, each of which may hold a value of its own or
@@ -146,29 +148,6 @@ class StencilMap(FlowMap):
         fields = states.view(len(states), *self.shape, self.channels).movedim(-1, 1)
         after = self._ready.step(fields, self.values, self.substeps)
         return after.movedim(1, -1).reshape(len(states), -1)
-
-    def increment(self, states: Tensor) -> Tensor:
-        """Return the changes over one step; ``(n, d)`` to ``(n, d)``."""
-        return self.forward(states) - states
-
-    def within(self, states: Tensor) -> Tensor:
-        """Return the states one step later; ``(n, d)`` to ``(n, 1, d)``."""
-        return self.forward(states)[:, None]
-
-    def _apply(self, *args: Any, **kwargs: Any) -> Self:
-        """Move or convert, and forget what was made for another place."""
-        self._ready = None
-        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
-        return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        """Take other coefficients, and forget what was made of the last."""
-        self._ready = None
-        super()._load_from_state_dict(*args, **kwargs)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what pickles and copies hold: not what is made anew."""
-        return self.__dict__ | {"_ready": None}
 
     @property
     def width(self) -> int:
