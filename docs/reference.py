@@ -37,8 +37,8 @@ RETURNED = (
     "pyhits.hierarchy.Selection",
     "pyhits.hierarchy.adaptive.AdaptiveForecast",
     "pyhits.training.History",
-    "pyhits.uncertainty.Calibration",
-    "pyhits.uncertainty.Region",
+    "pyhits.forecasting.uncertainty.Calibration",
+    "pyhits.forecasting.uncertainty.Region",
 )
 
 #: Bases whose members are no part of the reference.

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pyhits import fused
-from pyhits.fused import disk
+from pyhits.numerics import fused
+from pyhits.numerics.fused import disk
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_the_size_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.skipif(not fused.is_installed(), reason="needs the extra fast")
 def test_code_of_a_damaged_entry_is_compiled_again(folder: Path) -> None:
-    from pyhits.fused.steps import compiled
+    from pyhits.numerics.fused.steps import compiled
 
     make = compiled.__wrapped__  # type: ignore[attr-defined]
     args = "polynomial", 1, 1, np.dtype(np.float64)
@@ -160,7 +160,7 @@ def test_code_of_a_damaged_entry_is_compiled_again(folder: Path) -> None:
 def test_another_processor_has_code_of_its_own(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyhits.fused import code
+    from pyhits.numerics.fused import code
 
     keys: list[str] = []
     monkeypatch.setattr(disk, "read", keys.append)
@@ -177,7 +177,7 @@ def test_another_processor_has_code_of_its_own(
 
 def test_processes_may_write_at_once(folder: Path) -> None:
     text = (
-        "from pyhits.fused import disk\n"
+        "from pyhits.numerics.fused import disk\n"
         "for k in range(50):\n"
         "    disk.write('both', bytes(50_000))\n"
         "    assert disk.read('both') == bytes(50_000)\n"

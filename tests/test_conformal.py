@@ -10,10 +10,10 @@ from scipy.stats import binom
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
-from pyhits.uncertainty.conformal import Calibration, as_level
-from pyhits.uncertainty.ranking import RolloutErrors, conformal_ranks
-from pyhits.uncertainty.result import basis
-from pyhits.uncertainty.rollouts import (
+from pyhits.forecasting.uncertainty.conformal import Calibration, as_level
+from pyhits.forecasting.uncertainty.ranking import RolloutErrors, conformal_ranks
+from pyhits.forecasting.uncertainty.result import basis
+from pyhits.forecasting.uncertainty.rollouts import (
     ForecastData,
     RolloutLimits,
     alike,

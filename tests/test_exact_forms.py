@@ -10,7 +10,7 @@ import pytest
 import pyhits
 from pyhits import Coupling, HiTS, TimeStepper, Trajectories
 from pyhits.fit.chooser import Chooser
-from pyhits.uncertainty.ranking import mean_ranks
+from pyhits.forecasting.uncertainty.ranking import mean_ranks
 
 DT = 0.05
 

@@ -18,8 +18,8 @@ from conftest import quick
 import pyhits
 from pyhits.encoders import POD, Standardise
 from pyhits.errors import ArgumentError
-from pyhits.explorer import write_explorer
 from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ResidualNet
+from pyhits.report.explorer import write_explorer
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
 

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from pyhits import TimeStepper, Trajectories, fused
+from pyhits import TimeStepper, Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError, DivergenceError
 from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ResidualNet
 from pyhits.flowmaps.bounded import BoundedMap, Bounds
 from pyhits.hierarchy import Batching, Stepper
 from pyhits.hierarchy.forecast import forecast
+from pyhits.numerics import fused
 
 needs_llvm = pytest.mark.skipif(not fused.is_installed(), reason="needs the extra fast")
 
@@ -215,7 +216,7 @@ def test_a_prepared_stepper_answers_like_its_model() -> None:
 @needs_llvm
 def test_threads_that_begin_together_share_one_code() -> None:
     """Code that a thread uses must not be freed when another has made the same."""
-    from pyhits.fused.code import once
+    from pyhits.numerics.fused.code import once
 
     together, made = Barrier(4), []
 

@@ -7,7 +7,7 @@ import pytest
 from conftest import circles
 
 from pyhits.data.trajectories import Trajectories
-from pyhits.uncertainty.region import Region, first_exit, margins
+from pyhits.forecasting.uncertainty.region import Region, first_exit, margins
 
 
 def ring(n: int, seed: int, d: int = 2) -> Trajectories:

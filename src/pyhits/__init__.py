@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyhits.data.trajectories import Trajectories
     from pyhits.errors import PyHiTSError
     from pyhits.evaluation.evaluation import Evaluation
-    from pyhits.explorer import write_explorer
+    from pyhits.forecasting.uncertainty import Forecast
     from pyhits.hits import HiTS
     from pyhits.integrators.hybrid import Hybrid
     from pyhits.integrators.parareal import Parareal
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from pyhits.modelfiles.load import load
     from pyhits.policies import Auto, Best, ClosedForms, Coupling, HoldOut, Nets, Training
     from pyhits.report import write_report
+    from pyhits.report.explorer import write_explorer
     from pyhits.timestepper import TimeStepper
     from pyhits.training.callbacks import Callback, CSVLogger, TensorBoardLogger
-    from pyhits.uncertainty import Forecast
 
 #: Public name: module that holds it, or None for a module of that name.
 _HOMES: dict[str, str | None] = {
@@ -51,7 +51,7 @@ _HOMES: dict[str, str | None] = {
     "ClosedForms": "pyhits.policies",
     "Coupling": "pyhits.policies",
     "Evaluation": "pyhits.evaluation.evaluation",
-    "Forecast": "pyhits.uncertainty",
+    "Forecast": "pyhits.forecasting.uncertainty",
     "Grid": "pyhits.data.grid",
     "HiTS": "pyhits.hits",
     "HoldOut": "pyhits.policies",
@@ -78,7 +78,7 @@ _HOMES: dict[str, str | None] = {
     "repair": "pyhits.data.repair",
     "systems": None,
     "write": "pyhits.data.files",
-    "write_explorer": "pyhits.explorer",
+    "write_explorer": "pyhits.report.explorer",
     "write_report": "pyhits.report",
 }
 

@@ -39,7 +39,7 @@ def explore(
     recorded = None
     if data is not None:
         recorded = Files(how_to_read, repairs, loaded, quiet=quiet).read(data)
-    from pyhits.explorer import write_explorer
+    from pyhits.report.explorer import write_explorer
 
     write_explorer(loaded, out, recorded, n_steps=steps, title=f"{model.stem}: explorer")
     say(f"Page written to {out}", verbose=not quiet)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def check_intervals(model: TimeStepper, interval: float, n_steps: int, out: Path) -> None:
     """Raise an ArgumentError where intervals would not be finite, or have no place in the file."""
     from pyhits.data.files.media import FILMS, SOUNDS
+    from pyhits.forecasting.uncertainty.conformal import as_level
     from pyhits.hierarchy.writers import WRITERS
-    from pyhits.uncertainty.conformal import as_level
 
     level = as_level(interval)
     if out.suffix.lower() in (*FILMS, *SOUNDS, *WRITERS):

@@ -21,9 +21,9 @@ from pyhits.fit.updating import fitted_to
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.heldout import Fold, HeldOut
 from pyhits.forecasting.maps import FittedMaps
-from pyhits.uncertainty import Calibration
-from pyhits.uncertainty.result import basis
-from pyhits.uncertainty.rollouts import (
+from pyhits.forecasting.uncertainty import Calibration
+from pyhits.forecasting.uncertainty.result import basis
+from pyhits.forecasting.uncertainty.rollouts import (
     DEFAULT_LIMITS,
     ForecastData,
     RolloutLimits,

@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from pyhits import fused
 from pyhits.coordinates.coordinates import Encoded
 from pyhits.data.stretches import Stretches
 from pyhits.errors import InterruptedWarning, warn
 from pyhits.fit.timing import timed
 from pyhits.flowmaps import FlowMap
-from pyhits.fused.numbers import numbers_of
 from pyhits.hierarchy import Candidate, Selection, chain, cost, fastest, ranges, select
+from pyhits.numerics import fused
 from pyhits.numerics.forecast_errors import ForecastErrors
+from pyhits.numerics.fused.numbers import numbers_of
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.util.progress import bar
 

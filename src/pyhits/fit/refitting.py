@@ -15,12 +15,12 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.fit.problem import Problem
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.fitted import FittedModel
+from pyhits.forecasting.uncertainty import Region
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.noise import Denoised, denoise
 from pyhits.training.closed import fit_again
 from pyhits.training.history import History
 from pyhits.training.jobs import JobSettings, ScaleJob, TrainingData, make_jobs
-from pyhits.uncertainty import Region
 from pyhits.util.clock import Clock
 from pyhits.util.progress import Advance, bar
 

@@ -33,6 +33,7 @@ from pyhits.fit.shares import UNTIL, UNTIL_ALL
 from pyhits.fit.training import Watched, train
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.tolerance import measure_agreement
+from pyhits.forecasting.uncertainty import Region
 from pyhits.hierarchy import Selection
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.timestepper import TimeStepper
@@ -40,7 +41,6 @@ from pyhits.training.callbacks import Callback, Callbacks
 from pyhits.training.nets import nets_taken
 from pyhits.training.parallel import TrainedScales
 from pyhits.training.recipe import FEW_TRAJECTORIES
-from pyhits.uncertainty import Region
 from pyhits.util.clock import Clock
 from pyhits.util.progress import say
 from pyhits.util.threads import SMALL, one_blas_thread

@@ -14,11 +14,11 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.maps import FittedMaps
+from pyhits.forecasting.uncertainty import Region
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.noise import denoise
 from pyhits.training.closed import fit_again
 from pyhits.training.jobs import JobSettings, TrainingData, make_jobs
-from pyhits.uncertainty import Region
 from pyhits.util.threads import one_blas_thread
 
 M = TypeVar("M", bound=FittedModel)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pyhits.errors import ArgumentError
-from pyhits.fused.numbers import Numbers
+from pyhits.numerics.fused.numbers import Numbers
 from pyhits.util.checks import as_count
 from pyhits.util.schema import Plain, Record, Schema, SchemaError, Text, Whole
 from pyhits.util.stored import Family, Stored, TensorSpec, check_specs

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import FLOW_MAPS, MOST, FlowMap, StepInto, create, register
-from pyhits.fused.numbers import Numbers
+from pyhits.numerics.fused.numbers import Numbers
 from pyhits.util.checks import as_count
 from pyhits.util.schema import Plain, Record, Schema, SchemaError, Whole
 

@@ -19,8 +19,8 @@ from pyhits.flowmaps.base import (
     register,
 )
 from pyhits.flowmaps.polynomial import DEGREE
-from pyhits.fused.numbers import CELLS, Numbers
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
+from pyhits.numerics.fused.numbers import CELLS, Numbers
 from pyhits.util.checks import as_count
 from pyhits.util.schema import Many, Record, Schema, Whole
 

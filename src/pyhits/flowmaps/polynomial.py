@@ -19,8 +19,8 @@ from pyhits.flowmaps.base import (
     register,
     spread_into,
 )
-from pyhits.fused.numbers import Numbers, spells_out
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
+from pyhits.numerics.fused.numbers import Numbers, spells_out
 from pyhits.numerics.ridge import Ridge
 from pyhits.util.checks import as_count
 from pyhits.util.clock import UNLIMITED, Clock

@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Protocol
 
-from pyhits import fused
 from pyhits.coordinates.coordinates import Coordinates
 from pyhits.data.summary import Summary
 from pyhits.forecasting.blend import Blend
+from pyhits.forecasting.uncertainty import Calibration
 from pyhits.hierarchy import Candidate, Selection
+from pyhits.numerics import fused
 from pyhits.policies import Coupling
 from pyhits.training.history import History
 from pyhits.training.recipe import Recipe
-from pyhits.uncertainty import Calibration
 from pyhits.util.card import card
 from pyhits.util.printable import printable
 

@@ -21,14 +21,14 @@ from pyhits.forecasting.blend import Blend
 from pyhits.forecasting.bounds import Bounds
 from pyhits.forecasting.heldout import HeldOut
 from pyhits.forecasting.maps import FittedMaps
-from pyhits.fused.numbers import numbers_of
+from pyhits.forecasting.uncertainty import Calibration, Region
 from pyhits.hierarchy import Selection
 from pyhits.hierarchy.disagreement import Agreement
 from pyhits.hierarchy.hierarchy import Hierarchy
+from pyhits.numerics.fused.numbers import numbers_of
 from pyhits.policies import Coupling
 from pyhits.training.history import History
 from pyhits.training.recipe import Recipe
-from pyhits.uncertainty import Calibration, Region
 from pyhits.util.progress import say
 
 

@@ -15,14 +15,14 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, warn
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.horizon import Horizon
+from pyhits.forecasting.uncertainty import Calibration, Forecast
+from pyhits.forecasting.uncertainty.conformal import as_level
+from pyhits.forecasting.uncertainty.region import first_exit, margins
+from pyhits.forecasting.uncertainty.result import basis
 from pyhits.hierarchy import chain
 from pyhits.hierarchy.divergence import Lost
 from pyhits.hierarchy.forecast import Keep, in_memory
 from pyhits.hierarchy.to_file import ToFile
-from pyhits.uncertainty import Calibration, Forecast
-from pyhits.uncertainty.conformal import as_level
-from pyhits.uncertainty.region import first_exit, margins
-from pyhits.uncertainty.result import basis
 from pyhits.util.progress import bar
 
 #: Initial states of a forecast without intervals whose neighbours in the data are looked for.

@@ -20,8 +20,8 @@ from pyhits.forecasting.horizon import Horizon
 from pyhits.forecasting.prepared import PreparedStepper
 from pyhits.forecasting.recording import forecast_recording
 from pyhits.forecasting.tolerance import disagreement, forecast_to_tolerance
+from pyhits.forecasting.uncertainty import Forecast
 from pyhits.hierarchy.adaptive import AdaptiveForecast
-from pyhits.uncertainty import Forecast
 from pyhits.util.checks import as_count
 
 

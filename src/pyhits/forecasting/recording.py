@@ -16,8 +16,8 @@ from pyhits.data.single_rows import n_rows, twice
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 from pyhits.forecasting.fitted import FittedModel
+from pyhits.forecasting.uncertainty import Forecast
 from pyhits.noise import initial_state
-from pyhits.uncertainty import Forecast
 from pyhits.util.checks import BY_REPAIR
 from pyhits.util.progress import say
 

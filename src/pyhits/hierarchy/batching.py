@@ -30,7 +30,8 @@ class Batching:
     wide_work : int
         Multiply-adds of a flow map from which torch's own threads are of use within one step.
     fused_seconds : float
-        Time that torch would take, about, from which machine code is made (:mod:`pyhits.fused`).
+        Time that torch would take, about, from which machine code is made
+        (:mod:`pyhits.numerics.fused`).
     """
 
     cache_bytes: int = 2 << 20

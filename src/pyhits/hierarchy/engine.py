@@ -7,10 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from pyhits.fused import algorithm, steps
-from pyhits.fused.code import LANES
-from pyhits.fused.numbers import Numbers
 from pyhits.hierarchy.stages import stages
+from pyhits.numerics.fused import algorithm, steps
+from pyhits.numerics.fused.code import LANES
+from pyhits.numerics.fused.numbers import Numbers
 from pyhits.numerics.rollout import DIVERGED
 
 #: Bytes of blocks that are stepped together, and of rows between the nodes of splines.

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pyhits import fused
 from pyhits.flowmaps import FlowMap
-from pyhits.fused.numbers import Numbers, numbers_of
 from pyhits.hierarchy.batching import USUAL, Batching
 from pyhits.hierarchy.cost import cost
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.stages import resolution, stages
+from pyhits.numerics import fused
+from pyhits.numerics.fused.numbers import Numbers, numbers_of
 from pyhits.numerics.rollout import iterate
 from pyhits.util.checks import as_count
 

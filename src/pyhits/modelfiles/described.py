@@ -13,15 +13,15 @@ import numpy as np
 from pyhits.coordinates.coordinates import Coordinates
 from pyhits.data.summary import Summary
 from pyhits.forecasting.blend import Blend
-from pyhits.fused.numbers import spells_out
+from pyhits.forecasting.uncertainty import Calibration
 from pyhits.hierarchy import Selection
 from pyhits.modelfiles.consistency import check_coordinates
 from pyhits.modelfiles.facts import check_facts, coordinates_of
 from pyhits.modelfiles.modelfile import parts
+from pyhits.numerics.fused.numbers import spells_out
 from pyhits.policies import Coupling
 from pyhits.training.history import History
 from pyhits.training.recipe import Recipe
-from pyhits.uncertainty import Calibration
 from pyhits.util.arrayfile import read_arrays
 from pyhits.util.schema import Named, Plain, Record, Schema, Text
 from pyhits.util.stored import TensorSpec

@@ -17,11 +17,11 @@ from pyhits.data.times.declared import TIME_AXIS
 from pyhits.encoders import Standardise
 from pyhits.encoders.chain import CHAIN, Chain
 from pyhits.forecasting.blend import Blend
+from pyhits.forecasting.uncertainty import Calibration, Region
 from pyhits.hierarchy.coupling import SELECTION, STEP_SIZE, STEP_SIZES
 from pyhits.hierarchy.interpolate import METHODS
 from pyhits.training.history import HISTORY
 from pyhits.training.recipe import RECIPE
-from pyhits.uncertainty import Calibration, Region
 from pyhits.util.schema import (
     Either,
     Flag,

@@ -17,9 +17,9 @@ from pyhits.data.stretches import Stretches
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import PyHiTSWarning
 from pyhits.evaluation.evaluation import Evaluation
+from pyhits.forecasting.uncertainty.result import basis
 from pyhits.report.environment import environment
 from pyhits.timestepper import TimeStepper, as_stepper
-from pyhits.uncertainty.result import basis
 from pyhits.util.atomic import write_bytes
 from pyhits.util.printable import printable
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from pyhits.data.stretches import Stretches, evenly
 from pyhits.data.trajectories import Trajectories
+from pyhits.forecasting.uncertainty.conformal import Calibration
+from pyhits.forecasting.uncertainty.ranking import RolloutErrors, mean_ranks
 from pyhits.numerics.forecast_errors import scaled_errors
-from pyhits.uncertainty.conformal import Calibration
-from pyhits.uncertainty.ranking import RolloutErrors, mean_ranks
 
 #: Forecasts starts over n_steps and returns the states at some steps, shape (n, k, d); the last
 #: argument is the rows of the data that the starts are.

@@ -14,8 +14,8 @@ from pyhits.data.times import NUMBERS, TimeAxis
 from pyhits.data.times.objects import as_objects
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
-from pyhits.uncertainty.conformal import Calibration
-from pyhits.uncertainty.picture import drawn_forecast
+from pyhits.forecasting.uncertainty.conformal import Calibration
+from pyhits.forecasting.uncertainty.picture import drawn_forecast
 from pyhits.util.card import card
 from pyhits.util.extras import need
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 
-from pyhits.fused.code import LANES, WHOLE, Function, Library, Value, once, pointer, real, whole
+from pyhits.numerics.fused.code import (
+    LANES,
+    WHOLE,
+    Function,
+    Library,
+    Value,
+    once,
+    pointer,
+    real,
+    whole,
+)
 
 #: Trajectories that are written side by side, and rows of each.
 _TILE = 8

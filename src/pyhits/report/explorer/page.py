@@ -11,8 +11,8 @@ import numpy as np
 
 from pyhits.data.files.guard import as_path
 from pyhits.errors import ArgumentError
-from pyhits.explorer.maps import described, packed
 from pyhits.hits import HiTS
+from pyhits.report.explorer.maps import described, packed
 from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.util.atomic import write_bytes
 from pyhits.util.checks import as_count
@@ -70,7 +70,7 @@ def write_explorer(
     model, file = as_stepper(model), as_path(path)
     _check(model)
     held = _held(model, data, as_count(n_steps, "n_steps", most=_MOST_STEPS), title)
-    template = (resources.files("pyhits.explorer") / "page.html").read_text(encoding="utf-8")
+    template = (resources.files("pyhits.report.explorer") / "page.html").read_text(encoding="utf-8")
     text = json.dumps(held).replace("<", "\\u003c")
     write_bytes(file, template.replace("{{ model }}", text).encode())
     return file

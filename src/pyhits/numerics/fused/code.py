@@ -14,7 +14,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from pyhits.fused import disk
+from pyhits.numerics.fused import disk
 
 #: States that are stepped side by side: a row of a block holds one feature of all of them.
 LANES = 32

@@ -10,10 +10,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyhits.errors import ArgumentError
+from pyhits.forecasting.uncertainty.ranking import (
+    ROUNDING,
+    RolloutErrors,
+    conformal_ranks,
+    ranked_scores,
+)
+from pyhits.forecasting.uncertainty.smoothing import smoothed_scores
 from pyhits.hierarchy.coupling import STEP_SIZE
 from pyhits.hierarchy.interpolate import METHODS
-from pyhits.uncertainty.ranking import ROUNDING, RolloutErrors, conformal_ranks, ranked_scores
-from pyhits.uncertainty.smoothing import smoothed_scores
 from pyhits.util.checks import shown
 from pyhits.util.schema import Flag, Many, Maybe, Record, Schema, Text, Whole
 from pyhits.util.stored import Stored, TensorSpec, check_specs

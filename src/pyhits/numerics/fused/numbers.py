@@ -17,7 +17,7 @@ class Numbers:
     Attributes
     ----------
     kind : {"polynomial", "cells"}
-        Function of :mod:`pyhits.fused.steps` that makes its code.
+        Function of :mod:`pyhits.numerics.fused.steps` that makes its code.
     dimension, degree : int
     arrays : sequence of array
         As that function wants them, contiguous, of one dtype where they are real.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyhits.uncertainty.ranking import RolloutErrors
+from pyhits.forecasting.uncertainty.ranking import RolloutErrors
 
 #: Steps within this factor of each other tell the size of errors together.
 _NEAR = 2.0

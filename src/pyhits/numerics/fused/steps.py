@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from llvmlite import ir
 
-from pyhits.fused.code import LANES, WHOLE, Function, Library, Value, once, pointer, whole
-from pyhits.fused.numbers import CELLS
 from pyhits.numerics.basis import Monomials
+from pyhits.numerics.fused.code import LANES, WHOLE, Function, Library, Value, once, pointer, whole
+from pyhits.numerics.fused.numbers import CELLS
 
 
 @once
@@ -53,7 +53,7 @@ def polynomial(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
 def cells(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
     """Write the step of tables, state by state: each has a polynomial of its own.
 
-    Its numbers are those of :data:`~pyhits.fused.numbers.CELLS`.
+    Its numbers are those of :data:`~pyhits.numerics.fused.numbers.CELLS`.
     """
     basis, made = Monomials(dimension, degree), _step(dtype)
     build, number = made.build, made.real
