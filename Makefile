@@ -13,7 +13,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --no-compile $(PIP_FLAGS) -c cons
 CORE = $(VENV)/.core
 READY = $(VENV)/.installed
 
-.PHONY: demo test docs lint format types bench clean
+.PHONY: demo test coverage docs lint format types bench clean
 
 demo: $(CORE)
 	$(BIN)/pyhits demo --out demo
@@ -22,6 +22,10 @@ test: $(READY)
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
+	$(BIN)/pytest -n auto --dist worksteal
+
+# The tests, and which lines of the package they run: slower.
+coverage: $(READY)
 	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term
 
 # The site, with the gallery's programs run: docs/_build/html/index.html.

@@ -32,9 +32,10 @@ def plain() -> Standardise:
 @pytest.fixture(scope="module")
 def maps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, FlowMap]]:
     """Flow maps, compiled here and now: what torch kept of earlier runs may be of other kernels."""
-    dense = PolynomialMap(2, 2, 2)
-    dense.coefficients.normal_(0, 0.01, generator=torch.Generator().manual_seed(0))
-    maps: dict[int, FlowMap] = {2: dense, 8: seeded(ResidualNet(2, (8,)), 0)}
+    both = seeded(ResidualNet(2, (8,), base_degree=2, outputs=2), 0)
+    base = both.get_submodule("base").get_buffer("coefficients")
+    base.normal_(0, 0.01, generator=torch.Generator().manual_seed(0))
+    maps: dict[int, FlowMap] = {2: both}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
         try:

@@ -71,9 +71,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         return simulate(self, min(n_trajectories, 12), min(n_steps, most), **rest)
 
     def shorter(self: Recipe, *size: int, **sizes: int) -> Recipe:
-        found = resolve(self, *size, **sizes)
-        low = min(3, found.polynomial_degree)
-        return found.override(max_steps=20, hidden_sizes=(8,), polynomial_degree=low)
+        return resolve(self, *size, **sizes).override(max_steps=20, hidden_sizes=(8,))
 
     def briefer(widths: Any, seed: int, max_steps: int, *rest: Any) -> Any:
         return net(widths, seed, min(max_steps, 20), *rest)

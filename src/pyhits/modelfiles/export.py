@@ -223,8 +223,10 @@ def _trace(step: StepModule) -> ExportedProgram:
 
 def _onnx_bytes(program: ExportedProgram, facts: dict[str, Any]) -> bytes:
     """Return an ONNX file of a program, with facts among its metadata."""
-    program = program.run_decompositions({torch.ops.aten.gelu.default: _gelu})
-    _forget_sources(program)
+    gelu = torch.ops.aten.gelu.default
+    if any(node.target is gelu for node in program.graph.nodes):
+        program = program.run_decompositions({gelu: _gelu})
+        _forget_sources(program)
     exported = torch.onnx.export(
         program,
         dynamo=True,
