@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +20,7 @@ from pyhits.hierarchy.interpolate import METHODS, interpolate
 from pyhits.hierarchy.stepper import InputsOf, Stepper, sequential
 from pyhits.util.checks import as_choice
 from pyhits.util.progress import Advance
+from pyhits.util.workers import side_by_side
 
 if TYPE_CHECKING:
     from pyhits.hierarchy.engine import Engine
@@ -34,14 +33,6 @@ Fill = Callable[[Tensor, int], None]
 
 #: Settings of :func:`forecast` that are those of its stepper.
 _OF_THE_STEPPER = ("step_sizes", "device", "compile", "rows_per_block", "batching")
-
-
-def _threads(n: int) -> AbstractContextManager[ThreadPoolExecutor | None]:
-    """Return threads that share chunks among them; none where ``n`` is 0."""
-    if n == 0:
-        return nullcontext()
-    # The stepper finds one thread of torch's in each of these and starts no more.
-    return ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,))
 
 
 @dataclass
@@ -172,20 +163,17 @@ class Forecaster:
         """
         n, chunk = len(initial_states), self.chunk
         found: list[Lost | None] = []
-        with _threads(self._shares(min(n, chunk))) as pool:
-            for begin in range(0, n, chunk):
-                part = slice(begin, begin + chunk)
-                found.append(self._chunk(initial_states[part], out[part], first + begin, pool))
-                if progress is not None:
-                    progress(min(n, begin + chunk), n)
+        for begin in range(0, n, chunk):
+            part = slice(begin, begin + chunk)
+            found.append(self._chunk(initial_states[part], out[part], first + begin))
+            if progress is not None:
+                progress(min(n, begin + chunk), n)
         return Lost.together(found)
 
-    def _chunk(
-        self, starts: np.ndarray, out: np.ndarray, first: int, pool: ThreadPoolExecutor | None
-    ) -> Lost | None:
+    def _chunk(self, starts: np.ndarray, out: np.ndarray, first: int) -> Lost | None:
         """Forecast one chunk, its trajectories shared among threads from beginning to end."""
         shares = self._shares(len(starts))
-        if pool is None or shares == 0:
+        if shares == 0:
             lost = self._share(starts, out, first)
         else:
 
@@ -194,7 +182,7 @@ class Forecaster:
                 return self._share(starts[begin:end], out[begin:end], first + begin)
 
             parts = np.array_split(np.arange(len(starts)), shares)
-            lost = Lost.together(list(pool.map(work, parts)))
+            lost = Lost.together(side_by_side(work, parts))
         if lost is not None and self.on_divergence == "raise":
             raise lost.error()
         return lost
