@@ -1,5 +1,6 @@
 """Laws of differences: walls of any value, coefficients by place, files, whole fits."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +103,30 @@ def test_whole_fits_hold_walls_of_two_values(tmp_path: Path) -> None:
     for end, value in ((0, 1.0), (-1, -0.5)):
         np.testing.assert_allclose(found[..., end], np.full((2, 201), value), atol=1e-12)
     assert np.abs(found).max() < 1.5
+
+
+def test_coefficients_by_place_need_no_law_that_is_the_same_everywhere() -> None:
+    rng = np.random.default_rng(1)
+    ring = Walls((N,), (((RING, RING),),), torch.zeros(1, 1, 2, dtype=torch.float64))
+    values = torch.zeros(1, len(TERMS.factors), N, dtype=torch.float64)
+    values[0, TERMS.factors.index((0,))] = torch.from_numpy(
+        0.2 * np.cos(2 * np.pi * np.arange(N) / N)
+    )
+    law = Law(ring, TERMS, 7, torch.zeros(1, dtype=torch.float64))
+    before = torch.from_numpy(rng.normal(size=(40, 1, N)))
+    fit = StencilFit(ring, before, law.step(before, values, 1), 7)
+    growing = torch.zeros(1, 1, dtype=torch.float64) + 9.0
+    lost = replace(fit.shared(TERMS.kept([1])), values=growing)
+    found = fit.by_place(lost, TERMS.kept([TERMS.factors.index((0,))]), 1e-10)
+    assert found.error < 1e-6
+
+
+def test_far_derivatives_go_with_narrow_differences() -> None:
+    law = StencilMap(N, [N], 1, [[0, 4]], [[0]], 3, 1, [[[RING, RING]]])
+    wave = torch.cos(2 * np.pi * torch.arange(N, dtype=torch.float64) / N)[None]
+    law = law.double()
+    law.values.fill_(-1.0)
+    change = law(wave) - wave
+    torch.testing.assert_close(change, -((2 * np.pi / N) ** 4) * wave, rtol=0.05, atol=1e-6)
+    with pytest.raises(ValueError, match="more points than a difference has"):
+        StencilMap(N, [N], 1, [[0, 5]], [[0]], 3, 1, [[[RING, RING]]])

@@ -266,6 +266,7 @@ class HiTS(NamedArguments, Estimator):
     backtest = _of_stepper(TimeStepper.backtest)
     score = _of_stepper(TimeStepper.score)
     as_data = _of_stepper(TimeStepper.as_data)
+    on_grid = _of_stepper(TimeStepper.on_grid)
     equations = _of_stepper(TimeStepper.equations)
     modes = _of_stepper(TimeStepper.modes)
     plot_scales = _of_stepper(TimeStepper.plot_scales)

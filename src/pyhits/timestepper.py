@@ -56,7 +56,7 @@ class TimeStepper(ForecastingModel):
         flow_maps : mapping of int to FlowMap
             By step size, in multiples of the data's ``dt``.
         data : Trajectories
-            What they were made from: their features, step and extremes are the model's.
+            What they were made from: their features, step, grid and extremes are the model's.
         scaling : Standardise, optional
             Fitted; from the data to the states that the maps step. By default there is none.
         step_sizes : sequence of int, optional
@@ -66,7 +66,9 @@ class TimeStepper(ForecastingModel):
             scaling = Standardise(False).fit(data.values)
         coupled = tuple(chain(flow_maps if step_sizes is None else step_sizes))
         return cls(
-            coordinates=Coordinates(data.feature_names, data.dt, scaling, axis=data.axis),
+            coordinates=Coordinates(
+                data.feature_names, data.dt, scaling, axis=data.axis, grid=data.grid
+            ),
             hierarchy=Hierarchy(dict(flow_maps)),
             selection=Selection(coupled, math.nan),
             recipe=Recipe(),
@@ -139,6 +141,34 @@ class TimeStepper(ForecastingModel):
                 "included."
             )
         return new
+
+    def on_grid(self, grid: Any, *, spacing: float | Sequence[float] | None = None) -> TimeStepper:
+        """Return a model that steps fields on another grid; nothing is trained.
+
+        An equation of derivatives is the same one on finer, coarser, smaller and larger grids. Laws
+        of differences, products of neighbours and convolutional nets go to more or fewer points of
+        the same spacing; maps that have numbers of their own for each point go nowhere. Edges, step
+        and scales stay those of the model. What was measured on the old grid (prediction intervals,
+        the region of the data, baselines) is left behind.
+
+        Parameters
+        ----------
+        grid : Grid, sequence of int, or fields
+            The other grid, its points along each axis, or xarray objects or Trajectories on it.
+        spacing : float or sequence of float, optional
+            Distance of its points along each axis, in the unit that the model's grid has; where
+            that knows no spacing, in spacings of its own: 0.5 is twice as fine. By default that of
+            ``grid``, if it says any.
+
+        Raises
+        ------
+        ArgumentError
+            The model steps no fields, or none but on its own grid; the grid has other axes or
+            channels; or the spacing is not known.
+        """
+        from pyhits.forecasting.other_grid import on_grid
+
+        return on_grid(self, grid, spacing)
 
     def backtest(
         self,

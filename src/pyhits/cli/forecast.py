@@ -20,13 +20,13 @@ from pyhits.cli.options import (
     Out,
     Panel,
     WithoutLast,
-    reading_as_a_model,
+    reading_to_start_from,
     repairing,
 )
 from pyhits.cli.reading import Files
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.cli.sentences import INTERRUPTED
-from pyhits.cli.texts import part, whole_numbers
+from pyhits.cli.texts import numbers, part, whole_numbers
 from pyhits.errors import ArgumentError
 from pyhits.util.atomic import check_not_read, check_target
 from pyhits.util.progress import say
@@ -85,7 +85,17 @@ PastInputTable = Annotated[
 ]
 
 
-@command(how_to_read=reading_as_a_model, repairs=repairing, how=stepping, hybrid=hybrids)
+Spacing = Annotated[
+    str | None,
+    typer.Option(
+        "--spacing",
+        help="Distance of the file's points, along each axis: 0.1,0.2; of another grid than the "
+        "model's, where the file does not say it.",
+    ),
+]
+
+
+@command(how_to_read=reading_to_start_from, repairs=repairing, how=stepping, hybrid=hybrids)
 def forecast(
     model: Model,
     out: Out,
@@ -103,6 +113,7 @@ def forecast(
         Path | None, typer.Option("--after", help="Recordings from whose ends to go on.")
     ] = None,
     without_last: WithoutLast = None,
+    spacing: Spacing = None,
     inputs: InputTable = None,
     past_inputs: PastInputTable = None,
     dask: Annotated[
@@ -117,7 +128,8 @@ def forecast(
 
     A .npy or .zarr may be larger than memory; called again, a forecast that was stopped continues.
     With --hybrid a numerical integrator fills in between learned coarse steps. With --interval the
-    bounds of every variable NAME are written as NAME_low and NAME_high.
+    bounds of every variable NAME are written as NAME_low and NAME_high. Fields on another grid than
+    the model's are stepped by its equation there.
 
     Example: pyhits forecast vdp.safetensors --from test.npz --steps 5120 -o forecast.npz
 
@@ -146,6 +158,7 @@ def forecast(
     end = 0 if last is not None else _ENDS if start is None else -_ENDS
     files = Files(how_to_read, repairs, loaded, pieces, quiet, end)
     data = _to_start_from(files, recording, last, out)
+    loaded = _on_its_grid(loaded, data, spacing)
     if dask is not None:
         say_written(forecast_on(dask, loaded, data, steps, how, out), out, verbose=not quiet)
         return
@@ -227,6 +240,17 @@ def _to_start_from(
     first, rest = data.split_time(last)
     say(f"Left out: {last_part(data, rest, last)}.", verbose=not files.quiet)
     return before_last(data, last) if files.repairs else first
+
+
+def _on_its_grid(model: Any, data: Trajectories, spacing: str | None) -> Any:
+    """Return the model on the grid of data, where that is another one."""
+    own, grid = model.coordinates.grid, data.grid
+    if own is None or grid is None or grid.shape == own.shape:
+        if spacing is not None:
+            raise ArgumentError("--spacing is for fields on another grid than the model's.")
+        return model
+    given = None if spacing is None else numbers(spacing, "--spacing")
+    return model.on_grid(data, spacing=given[0] if given and len(given) == 1 else given)
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,11 @@ def reading_as_a_model() -> tuple[Panel, ...]:
     return reading(but=("grid", "rate", "mono", "height", "grey"))
 
 
+def reading_to_start_from() -> tuple[Panel, ...]:
+    """Return the options of :func:`pyhits.read` that a model does not settle, and another grid."""
+    return reading(but=("rate", "mono", "height", "grey"))
+
+
 def reading_tables() -> tuple[Panel, ...]:
     """Return the options of :func:`pyhits.read` for tables and archives."""
     return reading(but=("grid", "rate", "mono", "height", "grey", "stretch"))

@@ -27,7 +27,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.angle import turns_of
 from pyhits.encoders.chain import links
-from pyhits.errors import ArgumentError, warn
+from pyhits.errors import ArgumentError, DataError, warn
 
 
 class Encoded(NamedTuple):
@@ -138,8 +138,23 @@ class Coordinates:
         if self.inputs is not None:
             bare = not inputs and are_states_alone(given, names, self.inputs.names)
             names = names if bare else (*names, *self.inputs.names)
+        self._check_points((given.n_features,), given.grid)
         found = matched(given, self.dt, names, "given")
         return found.with_grid(self.grid) if found.n_features == self.n_features else found
+
+    def _check_points(self, shape: tuple[int, ...], grid: Grid | None = None) -> None:
+        """Raise a DataError for rows, the last axis of an array, that are fields on another grid.
+
+        A field whose points have the names of some of these is on another grid, too.
+        """
+        own = self.grid
+        if own is None or self.inputs is not None or not shape or shape[-1] == own.n_features:
+            return
+        given = f"an array of shape {shape}" if grid is None else f"fields of {grid.size_name()}"
+        raise DataError(
+            f"The model steps fields of {own.size_name()}, and was given {given}. Its method "
+            "on_grid returns a model for another grid, if its flow maps know of neighbours."
+        )
 
     def split(self, data: Trajectories) -> tuple[Trajectories, np.ndarray | None]:
         """Return the states, on the grid if there is one, and the inputs, ``(n_rows, k)``.
@@ -207,6 +222,7 @@ class Coordinates:
             initial_states, times, known = initial_states
         else:
             initial_states = self.rows(initial_states)
+            self._check_points(np.shape(initial_states))
         found, single = as_states(initial_states, self.feature_names, self.state_rows)
         if known is None:
             known = found if self.state_rows > 1 else found[:, None]

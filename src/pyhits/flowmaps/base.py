@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pyhits.errors import ArgumentError
+from pyhits.flowmaps.other_grid import OtherGrid
 from pyhits.numerics.fused.numbers import Numbers
 from pyhits.util.checks import as_count
 from pyhits.util.schema import Plain, Record, Schema, SchemaError, Text, Whole
@@ -160,6 +161,20 @@ class FlowMap(nn.Module, Stored):
             out += self.increment(states)
 
         return step_into
+
+    def on_grid(self, to: OtherGrid) -> FlowMap:
+        """Return the flow map that steps fields on another grid.
+
+        Raises
+        ------
+        ArgumentError
+            It does not know of neighbours, or of their distance, and steps its own grid alone.
+        """
+        raise ArgumentError(
+            f"A flow map that is a {self.describe()} has numbers of its own for each point, and "
+            "steps no grid but the one that it was learned on. One of neighbours does: "
+            "HiTS(flow_map='equation')."
+        )
 
     def numbers(self) -> Numbers | None:
         """Return what machine code steps it with; None where torch alone does."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import FLOW_MAPS, MOST, FlowMap, StepInto, create, register
+from pyhits.flowmaps.other_grid import OtherGrid
 from pyhits.numerics.fused.numbers import Numbers
 from pyhits.util.checks import as_count
 from pyhits.util.schema import Plain, Record, Schema, SchemaError, Whole
@@ -185,6 +186,15 @@ class BoundedMap(FlowMap):
             ("fixed", bounds.fixed.astype(float)),
         ):
             setattr(made, name, torch.from_numpy(values).to(like.device, like.dtype))
+        return made.eval()
+
+    def on_grid(self, to: OtherGrid) -> BoundedMap:
+        """Return the other flow map on another grid, within the same bounds."""
+        inner = self.inner.on_grid(to)
+        made = type(self)({"kind": inner.kind, "config": inner.config()}, self.channels)
+        made.inner = inner
+        for name in ("low", "high", "threshold", "fixed"):
+            setattr(made, name, getattr(self, name).clone())
         return made.eval()
 
     def config(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import MOST, OUTPUTS, FlowMap, StepInto, register
+from pyhits.flowmaps.other_grid import OtherGrid
 from pyhits.flowmaps.residual import ACTIVATIONS
 from pyhits.util.checks import as_choice, as_count
 from pyhits.util.schema import Flag, Many, Record, Schema, Text, Whole
@@ -188,6 +189,19 @@ class ConvolutionMap(FlowMap):
         """What it is made of, for people."""
         seen = " x ".join(str(2 * r + 1) for r in self.reach)
         return f"convolutional net ({seen} points)"
+
+    def on_grid(self, to: OtherGrid) -> ConvolutionMap:
+        """Return the same net on more or fewer points of the same spacing.
+
+        Raises
+        ------
+        ArgumentError
+            Points lie nearer or farther apart, or are too few for its layers.
+        """
+        to.check_as_fine("a convolutional net")
+        made = type(self)(**(self.config() | {"shape": to.shape}))
+        made.load_state_dict(self.state_dict())
+        return made.to(self.scale.dtype).eval()
 
     def fields(self, states: Tensor) -> Tensor:
         """Return rows as scaled fields, channel first; ``(n, d)`` to ``(n, channels, *shape)``."""

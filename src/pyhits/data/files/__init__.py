@@ -238,7 +238,7 @@ def _trajectories(
     path: str | os.PathLike[str], reading: Reading, feature_names: Sequence[str] | None
 ) -> Trajectories:
     data = Trajectories(_pieces(path, reading), reading.dt, feature_names=feature_names)
-    return data.with_grid(reading.grid.of_rows(data.n_features, data.grid))
+    return data.with_grid(reading.grid_of(data))
 
 
 def _pieces(path: str | os.PathLike[str], reading: Reading) -> Pieces:

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,10 @@ from pyhits.data.sampling import MOST_BYTES, Sampling
 from pyhits.data.tables.column_choice import ALL_COLUMNS, COLUMN_OPTIONS, ColumnChoice
 from pyhits.errors import ArgumentError
 from pyhits.util.checks import as_count, as_positive, suggest
+
+if TYPE_CHECKING:
+    from pyhits.data.grid import Grid
+    from pyhits.data.trajectories import Trajectories
 
 #: Extensions of text tables, and of files of named arrays.
 TEXTS = (".csv", ".tsv", ".txt", ".dat")
@@ -104,6 +108,17 @@ class Reading:
         if extension in FIELDS and not self.grid:
             return replace(self, grid=DeclaredGrid.of(model.coordinates.grid))
         return self
+
+    def grid_of(self, data: Trajectories) -> Grid | None:
+        """Return the grid of what was read: as declared, or as the file says it.
+
+        A model's grid is taken for that of the file unless this says another one.
+        """
+        own, declared = data.grid, self.grid.grid
+        is_model = self.model is not None and declared is self.model.coordinates.grid
+        if is_model and declared is not None and data.n_features != declared.n_features:
+            return own
+        return self.grid.of_rows(data.n_features, own)
 
     @property
     def sampling(self) -> Sampling:

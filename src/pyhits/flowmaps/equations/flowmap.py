@@ -14,8 +14,10 @@ from torch import Tensor
 from pyhits.flowmaps.base import MOST, StepInto, register
 from pyhits.flowmaps.equations.edges import BEYOND, KINDS, Edges, periodic_length
 from pyhits.flowmaps.equations.equation import DEALIASED, TWO_THIRDS, Equation, Scheme
+from pyhits.flowmaps.equations.other_grid import carried
 from pyhits.flowmaps.equations.slopes import Slopes
 from pyhits.flowmaps.equations.terms import Terms
+from pyhits.flowmaps.other_grid import OtherGrid
 from pyhits.flowmaps.prepared import PreparedMap
 from pyhits.numerics.exponential import ExponentialSteps
 from pyhits.numerics.fourier import half_shape
@@ -254,6 +256,17 @@ class EquationMap(PreparedMap):
         with torch.no_grad():
             rounded = (other(some) - self(some)).square().mean().sqrt()
         return other if float(rounded) < _HIDDEN * error else self
+
+    def on_grid(self, to: OtherGrid) -> EquationMap:
+        """Return the same equation on another grid; see :func:`carried`."""
+        return carried(self, to)
+
+    @property
+    def fastest(self) -> float:
+        """Most by which the linear part makes any wave grow in a step, at least 1."""
+        _, equation, _, _ = self._prepared()
+        exponents = equation.exponents(self.linear_coefficients.to(equation.real))
+        return math.exp(min(50.0, max(0.0, float(exponents.real.max()))))
 
     def stepper(self, max_rows: int) -> StepInto:
         """Return a stepping function that makes no increments of the states."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -20,7 +20,9 @@ from pyhits.data.grid import Grid
 from pyhits.flowmaps.base import MOST, FlowMap, register
 from pyhits.flowmaps.equations.flowmap import EquationMap
 from pyhits.flowmaps.equations.form import CURL, EquationForm
+from pyhits.flowmaps.equations.other_grid import carried
 from pyhits.flowmaps.form import Finer, Form, Increments, Steps, Trials, closed_form
+from pyhits.flowmaps.other_grid import OtherGrid
 from pyhits.flowmaps.prepared import PreparedMap
 from pyhits.numerics.fourier import DERIVATIVE, low_pass, multiplier
 from pyhits.util.schema import Flag, Many, Plain, Record, Schema, SchemaError, Whole
@@ -170,6 +172,22 @@ class VelocityMap(PreparedMap):
     def n_stored(cls, config: dict[str, Any]) -> int:
         """Return how many numbers it keeps: those of the equation, a ratio and two means."""
         return EquationMap.n_stored(EquationMap.schema.read(config["map"], "map")) + 3
+
+    def on_grid(self, to: OtherGrid) -> VelocityMap:
+        """Return the same equation of the vorticity on another grid.
+
+        Raises
+        ------
+        ArgumentError
+            Points lie nearer or farther apart along one axis than along the other.
+        """
+        own = self.curl
+        curl = replace(own, shape=(to.shape[0], to.shape[1]))
+        states = curl.vorticity(to.states)
+        error = to.error * float(states.std() / to.states.std().clamp(min=1e-300))
+        # Derivatives count points, and so do vorticities.
+        inner = carried(self.inner, replace(to, states=states, error=error), to.ratios[0])
+        return self.of(curl, inner)
 
     @property
     def curl(self) -> Curl:

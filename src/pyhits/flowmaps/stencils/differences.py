@@ -38,6 +38,11 @@ def weights(at: float, points: Tensor, order: int) -> Tensor:
     return found
 
 
+def points_of(order: int, width: int) -> int:
+    """Return the points of a difference of some order, where low orders take ``width``."""
+    return width + 2 * (order > 2)
+
+
 @lru_cache(maxsize=256)
 def differences(
     n: int, order: int, width: int, sides: tuple[str, str], levels: tuple[float, float]
@@ -63,7 +68,7 @@ def differences(
     constant : Tensor, shape (n,)
         What is added.
     """
-    width = min(width + 2 * (order > 2), n if n % 2 else n - 1)
+    width = min(points_of(order, width), n if n % 2 else n - 1)
     half = width // 2
     before, after = _beyond(n, half, sides[0]), _beyond(n, half, sides[1])
     places = [-p for p, _, _ in reversed(before)], [n - 1 + p for p, _, _ in after]

@@ -130,8 +130,10 @@ class StencilFit:
         values[:, common] = shared.values.view(*shared.values.shape, *[1] * len(law.shape))
         columns = self._columns(law, before, after)
         best = self._rated(Solution(products, values, shared.substeps), before, after)
-        if not math.isfinite(best.error):
-            return best
+        if not math.isfinite(
+            best.error
+        ):  # what is the same everywhere leads nowhere: begin at rest
+            best = self._rated(Solution(products, torch.zeros_like(values)), before, after)
         others = [j for j in common if j not in own]
         for _ in range(_STEPS):
             self.clock.check()

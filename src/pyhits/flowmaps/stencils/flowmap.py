@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import MOST, register
+from pyhits.flowmaps.other_grid import OtherGrid
 from pyhits.flowmaps.prepared import PreparedMap
+from pyhits.flowmaps.stencils.differences import points_of
 from pyhits.flowmaps.stencils.law import Law, Products
 from pyhits.flowmaps.stencils.sides import SIDES
 from pyhits.flowmaps.stencils.walls import Walls
@@ -133,7 +137,8 @@ class StencilMap(PreparedMap):
             raise ValueError("a product is of a feature that is not there")
         if len(self.sides) != self.channels or any(len(own) != n_axes for own in self.sides):
             raise ValueError("its walls are not those of its axes and channels")
-        if max((max(own[1:]) for own in features), default=0) >= self.width_of_stencils:
+        orders = {order for own in features for order in own[1:]}
+        if any(order >= points_of(order, self.width_of_stencils) for order in orders):
             raise ValueError("a derivative is of more points than a difference has")
 
     @property
@@ -148,6 +153,25 @@ class StencilMap(PreparedMap):
         fields = states.view(len(states), *self.shape, self.channels).movedim(-1, 1)
         after = self._ready.step(fields, self.values, self.substeps)
         return after.movedim(1, -1).reshape(len(states), -1)
+
+    def on_grid(self, to: OtherGrid) -> StencilMap:
+        """Return the same law on more or fewer points of the same spacing.
+
+        Raises
+        ------
+        ArgumentError
+            Points lie nearer or farther apart, or coefficients differ from place to place.
+        """
+        to.check_as_fine("differences")
+        if self.by_place:
+            raise ArgumentError(
+                "Its coefficients differ from place to place, and are known on the grid that they "
+                "were learned on alone."
+            )
+        walls = replace(self.walls, shape=to.shape)
+        return self.of(walls, self.products, self.values, self.width_of_stencils, self.substeps).to(
+            self.values.dtype
+        )
 
     @property
     def width(self) -> int:
