@@ -108,21 +108,30 @@ class Costly(FlowMap):
         return self._multiply_adds
 
 
-@pytest.mark.parametrize(("multiply_adds", "n"), [(10**3, 64), (10**8, 49), (10**13, 1)])
-def test_the_sample_of_the_front_is_bounded_by_the_work_it_makes(
-    multiply_adds: int, n: int
+@pytest.mark.parametrize(
+    ("multiply_adds", "shapes"),
+    [
+        (10**3, [(64, 200), (64, 200)]),
+        (4 * 10**6, [(18, 200), (37, 200)]),
+        (10**8, [(8, 100), (8, 100)]),
+        (10**13, [(1, 100), (8, 100)]),
+    ],
+)
+def test_rollouts_of_closed_forms_are_bounded_by_the_work_they_make(
+    multiply_adds: int, shapes: list[tuple[int, int]]
 ) -> None:
-    asked: list[int] = []
+    """Fewer first, then shorter ones; of the front, then of the one that is taken."""
+    asked: list[tuple[int, int]] = []
 
     def forecast(states: np.ndarray, n_steps: int, step_sizes: Sequence[int]) -> np.ndarray:
-        asked.append(len(states))
+        asked.append((len(states), n_steps))
         return np.repeat(states[:, None], n_steps + 1, axis=1)
 
     chooser = Chooser(
         forecast, {1: Costly(multiply_adds)}, Encoded(circles(64, 200), None), np.ones(2)
     )
     chooser.choose("speed", 1e9)
-    assert asked == [n, 64], "a sample for the front, then all rollouts for the one that is taken"
+    assert asked == shapes
 
 
 @pytest.mark.parametrize("select", ["accuracy", "speed"])

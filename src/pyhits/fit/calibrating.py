@@ -15,6 +15,7 @@ from pyhits.encoders import Autoencoder
 from pyhits.encoders.angle import nearest
 from pyhits.encoders.chain import links
 from pyhits.errors import DataError
+from pyhits.fit.effort import affordable_states
 from pyhits.fit.problem import Problem
 from pyhits.fit.timing import timed
 from pyhits.fit.updating import fitted_to
@@ -41,6 +42,10 @@ _NOTED = 0.9
 
 #: The part of the time that fits without each of the folds may take, where there is a time limit.
 _FOR_FOLDS = 0.5
+
+#: Multiply-adds, or what takes as long, of closed forms in all rollouts of recordings that are no
+#: fields, and steps that a rollout may have whatever these take.
+_EFFORT, _LONG = 4e10, 1_000
 
 #: Parts that trajectories are held out in, one after the other, where fitting anew costs little.
 _FOLDS = 5
@@ -177,7 +182,7 @@ def _ranked(model: FittedModel, data: HeldOut, clock: Clock) -> Calibration | No
     trained = None
     if not without and data.trained is not None:
         trained = _source(model, [data.trained], maps)
-    limits = _affordable(source, unit, history, clock)
+    limits = _affordable(model, source, unit, history, clock)
     found = calibrate(
         source,
         unit,
@@ -273,11 +278,11 @@ def _source(
 
 
 def _affordable(
-    source: ForecastData, unit: np.ndarray, history: int, clock: Clock
+    model: FittedModel, source: ForecastData, unit: np.ndarray, history: int, clock: Clock
 ) -> RolloutLimits:
-    """Return how many rollouts there is time for, by what a few take."""
+    """Return how many rollouts there is time for, by what a few take; usually by their work."""
     if not clock.is_limited:
-        return DEFAULT_LIMITS
+        return _usual_limits(model)
     every = calibration_stretches(source.data.offsets, history)
     if len(every) == 0:
         return DEFAULT_LIMITS
@@ -289,3 +294,15 @@ def _affordable(
     if states < source.data.n_rows:
         clock.cut("the rollouts that intervals rest on")
     return DEFAULT_LIMITS.within(max(states, 1))
+
+
+def _usual_limits(model: FittedModel) -> RolloutLimits:
+    """Return how many rollouts there are, and how long, where nothing limits their time."""
+    limits = DEFAULT_LIMITS
+    if model.coordinates.grid is not None:
+        return limits
+    coupled = {size: model.flow_maps[size] for size in model.selection.step_sizes}
+    states = affordable_states(coupled, _EFFORT)
+    if states is None or states >= limits.states:
+        return limits
+    return replace(limits, states=states, longest=max(_LONG, states // limits.least))

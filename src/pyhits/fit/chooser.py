@@ -11,6 +11,7 @@ import numpy as np
 from pyhits.coordinates.coordinates import Encoded
 from pyhits.data.stretches import Stretches
 from pyhits.errors import InterruptedWarning, warn
+from pyhits.fit.effort import within_effort
 from pyhits.fit.timing import timed
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Candidate, Selection, chain, cost, fastest, ranges, select
@@ -23,9 +24,13 @@ from pyhits.util.progress import bar
 #: States forecast for one coupling, at most.
 MOST_STATES = 2_000_000
 
-#: States forecast for one candidate of the front, and multiply-adds for all of them, at most; the
+#: States forecast for one candidate of the front, at most, and multiply-adds for all of them; the
 #: sample holds one trajectory at least.
 _FRONT_STATES, _FRONT_WORK = 100_000, 1e12
+
+#: Multiply-adds, or what takes as long, of closed forms that are compared: for the choice, and for
+#: the front.
+_EFFORT, _FRONT_EFFORT = 3e10, 1.5e10
 
 #: Mean squared error of the best coupling above which forecasts are lost: that of the mean is 1.
 #: Rollouts are then halved, down to so many steps.
@@ -96,9 +101,13 @@ class Chooser:
         n_features = validation.states.n_features
         most = max(1, min(MOST_STATES, _MOST_NUMBERS // n_features))
         chosen = validation_stretches(validation.states.offsets, whole=reproduce, most_states=most)
-        self._whole = self._compared = self._affordable(chosen)
         sizes = chain(flow_maps)
         self._ranges = [tuple(sizes)] if reproduce else ranges(sizes)
+        #: Fields have bounds of their own, and so have forecasts that are to be reproduced.
+        self._bounded = validation.states.grid is None and not reproduce
+        if self._bounded:
+            chosen = within_effort(chosen, flow_maps, _compared(sizes), _EFFORT)
+        self._whole = self._compared = self._affordable(chosen)
         largest = max(flow_map.multiply_adds for flow_map in flow_maps.values())
         states = min(_FRONT_STATES, _FRONT_WORK / (len(self._ranges) * largest))
         self._sample = self._whole.at_most(max(1, int(states) // (self._whole.n_steps + 1)))
@@ -169,8 +178,8 @@ class Chooser:
             selection = replace(select(sizes, self._measure), n_steps=n_steps)
         if selection.n_steps is None:
             return selection
-        self._sample = self._sample.cut(selection.n_steps)
         self._ranges = ranges(sizes)
+        self._sample = self._sample.cut(selection.n_steps)
         near = [c for c in selection.path if c.error <= _STEADY * selection.error]
         steady = min(near, key=lambda c: (self._diverged(c.step_sizes), c.error))
         return replace(selection, step_sizes=steady.step_sizes, error=steady.error)
@@ -257,12 +266,15 @@ class Chooser:
         return (forecast or self._forecast)(starts, chosen.n_steps, step_sizes, **settings)
 
     def _measure_front(self, front: list[Candidate]) -> None:
+        sample = self._sample
+        if self._bounded:
+            sample = within_effort(sample, self._flow_maps, self._ranges, _FRONT_EFFORT)
         with bar("couplings", verbose=self._verbose) as progress:
             for step_sizes in self._ranges:
                 if self._clock.is_over:
                     self._clock.cut("the front of couplings")
                     return
-                front.append(replace(self._measure(step_sizes, self._sample), search="front"))
+                front.append(replace(self._measure(step_sizes, sample), search="front"))
                 if progress is not None:
                     progress(len(front), len(self._ranges))
 
@@ -293,6 +305,13 @@ class Chooser:
         )
         self._tried.append(candidate)
         return candidate
+
+
+def _compared(sizes: Sequence[int]) -> set[tuple[int, ...]]:
+    """Return about the couplings that the greedy rule compares, with every single scale."""
+    every = range(len(sizes))
+    ends = {tuple(sizes[: k + 1]) for k in every} | {tuple(sizes[k:]) for k in every}
+    return ends | {(size,) for size in sizes}
 
 
 def _without_idle(selection: Selection) -> Selection:

@@ -28,27 +28,37 @@ from pyhits.util.schema import Record, Schema, Text, Whole
 _TINY = 1e-24
 
 
-def _gaussian(squares: Tensor) -> Tensor:
-    return torch.exp(-0.5 * squares)
+def _gaussian(squares: Tensor, room: Tensor | None) -> Tensor:
+    return squares.mul_(-0.5).exp_()
 
 
-def _matern(squares: Tensor) -> Tensor:
-    distance = torch.sqrt(5.0 * squares + _TINY)
-    return (1.0 + distance + distance.square() / 3.0) * torch.exp(-distance)
+def _matern(squares: Tensor, room: Tensor | None) -> Tensor:
+    distance = squares.mul_(5.0).add_(_TINY).sqrt_()
+    decay = torch.neg(distance, out=room).exp_()
+    # 1 + distance + distance**2 / 3; derivatives take the distance as it was.
+    shifted = torch.add(distance, 1.5, out=None if room is None else distance)
+    return shifted.square_().mul_(1 / 3).add_(0.25).mul_(decay)
 
 
-#: Radial functions of squared distances; they are 1 at distance 0.
-RADIAL: dict[str, Callable[[Tensor], Tensor]] = {"gaussian": _gaussian, "matern": _matern}
+#: Radial functions of squared distances, which they write over, with room for as many numbers; they
+#: are 1 at distance 0.
+RADIAL: dict[str, Callable[[Tensor, Tensor | None], Tensor]] = {
+    "gaussian": _gaussian,
+    "matern": _matern,
+}
 
 
-def radial(kernel: str, states: Tensor, centres: Tensor) -> Tensor:
+def radial(kernel: str, states: Tensor, centres: Tensor, room: Tensor | None = None) -> Tensor:
     """Return the radial functions; ``(n, d)`` and ``(m, d)``, both in their metric, to ``(n, m)``.
 
-    Squared distances come from one product: nothing of shape ``(n, m, d)`` is made.
+    Squared distances come from one product: nothing of shape ``(n, m, d)`` is made. Memory is fresh
+    unless there is ``room``, shape ``(2, most, m)``: then nothing is differentiable, and the result
+    lies in it.
     """
-    squares = torch.addmm(centres.square().sum(dim=1), states, centres.T, alpha=-2.0)
-    squares = squares + states.square().sum(dim=1, keepdim=True)
-    return RADIAL[kernel](squares.clamp(min=0.0))
+    first, second = (None, None) if room is None else room[:, : len(states)]
+    squares = torch.addmm(centres.square().sum(dim=1), states, centres.T, alpha=-2.0, out=first)
+    squares = squares.add_(states.square().sum(dim=1, keepdim=True))
+    return RADIAL[kernel](squares.clamp_(min=0.0), second)
 
 
 @register("kernel")
@@ -143,10 +153,11 @@ class KernelMap(FlowMap):
     def stepper(self, max_rows: int) -> StepInto:
         """Return a stepping function that adds the radial functions to the base's step."""
         base = self.base.stepper(max_rows)
+        room = self.centres.new_empty(2, max_rows, self.n_centres)
 
         def step_into(states: Tensor, out: Tensor) -> None:
             base(states, out)
-            out.addmm_(radial(self.kernel, states @ self.metric, self.centres), self.weights)
+            out.addmm_(radial(self.kernel, states @ self.metric, self.centres, room), self.weights)
 
         return step_into
 

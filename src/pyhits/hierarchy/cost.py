@@ -16,6 +16,10 @@ _SECONDS_PER_FUSED_STAGE = 2e-7
 #: Multiply-adds a second of polynomials and tables that torch steps, as measured.
 _BY_TORCH = 3e9
 
+#: Multiply-adds that take as long as one of the numbers that a flow map holds while stepping: most
+#: are powers or exponentials.
+_EACH = 20
+
 
 class HasCost(Protocol):
     """A flow map, as far as costs depend on it."""
@@ -25,6 +29,14 @@ class HasCost(Protocol):
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds of one evaluation."""
+
+
+class HasWidth(HasCost, Protocol):
+    """A flow map that also says how many numbers it holds."""
+
+    @property
+    def width(self) -> int:
+        """Numbers held for each state while stepping."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,19 @@ def cost(flow_maps: Mapping[int, HasCost], n_steps: int) -> Cost:
             n * flow_maps[size * finest].multiply_adds for size, n in columns.items()
         ),
     )
+
+
+@dataclass
+class Effort:
+    """A closed form in terms of what torch takes for it, in place of its multiply-adds alone."""
+
+    outputs: int
+    multiply_adds: int
+
+    @classmethod
+    def of(cls, flow_map: HasWidth) -> Effort:
+        """Return the effort of evaluating a flow map."""
+        return cls(flow_map.outputs, flow_map.multiply_adds + _EACH * flow_map.width)
 
 
 @lru_cache(256)
