@@ -101,6 +101,26 @@ def test_what_coarse_steps_need_is_said_before_anything_is_fitted() -> None:
         coarse.updated(growing(15))
 
 
+def test_origins_lie_behind_what_the_model_was_fitted_to(
+    model: TimeStepper, tmp_path: Path
+) -> None:
+    """Also after a file and an update; where there is no room they do not, and it is said."""
+    rows = growing()
+    for known in (model, pyhits.load(model.save(tmp_path / "m.safetensors"))):
+        result = known.backtest(rows, origins=5)
+        assert result.origins[0] == 109
+        assert not result.seen
+    later = model.updated(rows[:130]).backtest(rows, origins=3, horizon=10)
+    assert later.origins[0] == 129
+    for settings in ({"origins": [100, 120]}, {"refit": False}):
+        data = rows if "origins" in settings else rows[:110]
+        with pytest.warns(PyHiTSWarning, match="fitted to rows up to row 109"):
+            seen = model.backtest(data, horizon=10, **settings)
+        assert seen.seen
+        assert "to these rows too" in str(seen)
+    assert model.backtest(rows[:50] + 1.0, origins=2, horizon=5).seen is False
+
+
 def test_a_short_recording_is_forecast_from_its_later_half(model: TimeStepper) -> None:
     """Baselines would look at more rows than there are before the first origin."""
     assert model.recording_rows > 30

@@ -382,7 +382,7 @@ COMMANDS = {
     "resampling to 0": ("fit {good} --resample 0 -o {out}", "resample to be a positive number"),
     "resampling to 1e-9": ("fit {good} --resample 1e-9 -o {out}", "more than 1000 rows of each"),
     "resampling to 100": ("fit {good} --resample 100 -o {out}", "No 3 whole rows"),
-    "unknown way with gaps": ("fit {good} --gaps mend -o {out}", "Known: cut, fill"),
+    "unknown way with gaps": ("fit {good} --gaps mend -o {out}", "Known: auto, cut, fill"),
     "a model that is data": ("evaluate {good} {good}", "is not a PyHiTS model file"),
     "data that is a model": ("evaluate {model} {model}", "is a model file, not data"),
     "a missing model": ("info {folder}/none.safetensors", "There is no file"),

@@ -109,6 +109,14 @@ def test_periods_are_found_under_a_trend_and_noise() -> None:
     assert strongest_periods([np.zeros((4, 1))]) == []
 
 
+def test_short_recordings_do_not_limit_how_far_all_look_back() -> None:
+    recordings = [np.arange(n, dtype=float)[:, None] for n in (200, 9, 150)]
+    begins = [len(one) // 2 for one in recordings]
+    origins = Origins.of(recordings, begins, OriginLimits(rows=60, horizon=5, most=6))
+    assert origins.rows == 60
+    assert set(origins.recording) == {0, 2}
+
+
 def test_origins_know_what_comes_before_and_after() -> None:
     rows = np.arange(50.0)[:, None]
     origins = Origins.of([rows], [29], OriginLimits(rows=10, horizon=8, most=5))

@@ -200,6 +200,29 @@ def test_short_gaps_are_filled_if_asked_and_long_ones_cut() -> None:
     assert len(pyhits.repair(x, dt=0.1, gaps="fill", longest_gap=6).trajectories) == 1
 
 
+def test_gaps_in_noisy_rows_are_filled_and_others_cut() -> None:
+    """By default: of a noisy season; not of smooth rows, of a map, of many missing values."""
+    rng = np.random.default_rng(0)
+    t = np.arange(400)
+    season = np.sin(2 * np.pi * t / 24) + 0.1 * rng.standard_normal(400)
+    logistic = np.full(400, 0.3)
+    for k in range(399):
+        logistic[k + 1] = 3.9 * logistic[k] * (1 - logistic[k])
+    holes = [50, 120, 121, 300]
+    kinds = {"season": season, "smooth": np.sin(t * 0.1), "map": logistic, "holes": season}
+    for kind, values in kinds.items():
+        rows = values.copy()
+        rows[holes if kind != "holes" else rng.choice(400, 80, replace=False)] = np.nan
+        repaired = pyhits.repair(rows, dt=1.0)
+        assert (len(repaired.trajectories) == 1) == (kind == "season"), kind
+        assert ("Rows are noisy" in " ".join(repaired.notes)) == (kind == "season")
+    rows = season.copy()
+    rows[holes] = np.nan
+    assert len(pyhits.repair(rows, dt=1.0, gaps="cut").trajectories) == 4
+    absent = pyhits.repair(np.delete(season, holes), times=np.delete(t, holes) * 3600.0)
+    assert absent.trajectories.lengths.tolist() == [400]
+
+
 def test_filling_knows_nothing_of_what_lies_behind_a_long_gap() -> None:
     x = waves(np.arange(80) * 0.1)
     x[[10, 60]] = np.nan

@@ -185,10 +185,11 @@ class TimeStepper(ForecastingModel):
         Parameters
         ----------
         recording : array, DataFrame, or Trajectories of one
-            Without ``refit``, one that the model was not fitted to, or errors look better than they
-            are.
+            Without ``refit``, it should go on behind the rows that the model was fitted to: of
+            these, errors look better than they are, which is said.
         origins : int or sequence of int
-            How many, evenly over the last quarter; or the rows to start from.
+            How many, evenly over what the model was not fitted to, else the last quarter; or the
+            rows to start from.
         horizon : int, optional
             Steps of each forecast; by default a tenth of the rows, at most 100.
         refit : bool

@@ -16,6 +16,9 @@ FEW = 5
 #: Shares of a recording that are fitted to before what follows is forecast.
 _CUTS = (0.6, 0.8)
 
+#: Share of the rows to be forecast that those recordings hold which decide how far back all look.
+_MOST_OF = 2 / 3
+
 #: Squared error, in variances, beyond which a forecast is no worse.
 _WORST = 16.0
 
@@ -70,6 +73,8 @@ class Origins:
     ) -> Origins:
         """Take origins spread evenly over the rows from ``begins`` on.
 
+        Recordings with little before their first origin are left out, where others hold most rows.
+
         Parameters
         ----------
         recordings : sequence of array, shape (time, d)
@@ -79,25 +84,27 @@ class Origins:
         """
         last = [len(one) - 2 for one in recordings]
         usable = [k for k, begin in enumerate(begins) if 0 <= begin <= last[k]]
+        before, after = [begins[k] + 1 for k in usable], [last[k] + 1 - begins[k] for k in usable]
+        rows = _looked_back(before, after, limits.rows)
+        usable = [k for k in usable if begins[k] + 1 >= rows]
         usable = [usable[k] for k in evenly(len(usable), limits.most)] if usable else []
         d = recordings[0].shape[1]
         if not usable:
             none = np.empty(0, dtype=np.int64)
             return cls(np.empty((0, 1, d)), np.empty((0, 1, d)), none, none)
         each = max(1, limits.most // len(usable))
-        rows = max(1, min(limits.rows, *(begins[k] + 1 for k in usable)))
         longest = max(len(recordings[k]) - 1 - begins[k] for k in usable)
         horizon = max(1, min(limits.horizon, longest))
-        before, after, places = [], [], []
+        histories, truths, places = [], [], []
         for k in usable:
             one = recordings[k]
             at = np.unique(np.linspace(begins[k], last[k], each).astype(np.int64))
             padded = np.concatenate([one, np.full((horizon, d), np.nan)])
-            before.append(one[at[:, None] + np.arange(1 - rows, 1)])
-            after.append(padded[at[:, None] + np.arange(1, horizon + 1)])
+            histories.append(one[at[:, None] + np.arange(1 - rows, 1)])
+            truths.append(padded[at[:, None] + np.arange(1, horizon + 1)])
             places.append(at)
         owner = np.repeat(usable, list(map(len, places)))
-        return cls(np.concatenate(before), np.concatenate(after), owner, np.concatenate(places))
+        return cls(np.concatenate(histories), np.concatenate(truths), owner, np.concatenate(places))
 
     def __len__(self) -> int:
         return len(self.history)
@@ -120,6 +127,16 @@ class Origins:
         squares = np.where(np.isfinite(squares), np.minimum(squares, _WORST), _WORST)
         sums = np.where(known, squares, 0.0).sum(axis=(1, 2))
         return np.asarray(sums / np.maximum(known.sum(axis=(1, 2)), 1))
+
+
+def _looked_back(before: Sequence[int], after: Sequence[int], most: int) -> int:
+    """Return the rows up to an origin, at most, that recordings with most rows after it have."""
+    if not before:
+        return 1
+    known = np.minimum(before, most)
+    order = np.argsort(-known, kind="stable")
+    reached = np.cumsum(np.array(after)[order])
+    return int(known[order[np.searchsorted(reached, _MOST_OF * reached[-1])]])
 
 
 @dataclass(frozen=True, eq=False)

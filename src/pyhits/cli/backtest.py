@@ -39,8 +39,8 @@ def backtest(
 ) -> None:
     """Forecast from rolling origins of a recording and print the errors by horizon.
 
-    Beside them stand those of baselines. Without --refit the recording should be one that the model
-    was not fitted to.
+    Beside them stand those of baselines. Without --refit the recording should go on behind the rows
+    that the model was fitted to: origins lie there.
 
     Example: pyhits backtest model.safetensors measured.csv --origins 12 --horizon 24 --refit
     """

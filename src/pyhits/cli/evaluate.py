@@ -67,6 +67,7 @@ def evaluate(
 
     Example: pyhits evaluate film.safetensors film.mp4 --last 0.2
     """
+    from pyhits.data.stubs import without_stubs
     from pyhits.errors import ArgumentError
     from pyhits.fit.splitting import last_part
 
@@ -82,7 +83,7 @@ def evaluate(
         raise ArgumentError("With --last all earlier rows are given: leave --given out.")
     if share is not None:
         whole = test
-        known = int(whole.split_time(share)[0].lengths.min())
+        known = int(without_stubs(whole.split_time(share)[0]).lengths.min())
         given = max(loaded.start_rows, min(known, loaded.recording_rows))
         test = whole.split_time(share, overlap=given)[1]
         say(f"Forecast: {last_part(whole, test, share, overlap=given)}.", verbose=not quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -11,6 +12,18 @@ import numpy as np
 from pyhits.data.trajectories import Trajectories
 from pyhits.util.schema import Many, Record, Text, Whole
 from pyhits.util.stored import Array, Stored
+
+#: Numbers in the last rows that tell an end from all others.
+_TELLING = 64
+
+
+def _told_by(n_features: int) -> int:
+    """Return how many rows hold so many numbers."""
+    return -(-_TELLING // n_features)
+
+
+def _checksum(rows: np.ndarray) -> str:
+    return hashlib.sha256(rows.astype(np.float64).tobytes()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +41,13 @@ class Summary(Stored):
         Standard deviation of the noise that was taken off, of the encoded data if they were.
     findings : tuple of str
         What a person would object to in them.
+    ending : str
+        Of the numbers in the last rows of the last trajectory; empty if they are not known.
     """
 
     schema: ClassVar[Record] = Record(
         {"fingerprint": Text(1, 1000), "n_trajectories": Whole(1), "n_rows": Whole(1)},
-        {"findings": Many(Text(), 0, 1000)},
+        {"findings": Many(Text(), 0, 1000), "ending": Text(0, 1000)},
     )
     arrays: ClassVar[Mapping[str, Array]] = {"low|std|high|noise": Array()}
 
@@ -44,6 +59,7 @@ class Summary(Stored):
     high: np.ndarray
     noise: np.ndarray
     findings: tuple[str, ...] = ()
+    ending: str = ""
 
     @classmethod
     def of(cls, data: Trajectories, noise: np.ndarray, findings: tuple[str, ...] = ()) -> Summary:
@@ -66,6 +82,7 @@ class Summary(Stored):
             "n_trajectories": self.n_trajectories,
             "n_rows": self.n_rows,
             "findings": list(self.findings),
+            "ending": self.ending,
         }
 
     def state(self) -> dict[str, np.ndarray]:
@@ -77,12 +94,37 @@ class Summary(Stored):
         """Return a summary from what :meth:`plain` and :meth:`state` have returned."""
         names = ("fingerprint", "n_trajectories", "n_rows")
         found: dict[str, Any] = {name: plain[name] for name in names} | dict(state)
-        return cls(**found, findings=tuple(plain.get("findings", ())))
+        findings, ending = tuple(plain.get("findings", ())), plain.get("ending", "")
+        return cls(**found, findings=findings, ending=ending)
 
     @property
     def spread(self) -> np.ndarray:
         """Standard deviation of each feature, 1 where it is 0; shape ``(d,)``."""
         return np.where(self.std > 0, self.std, 1.0)
+
+    def ending_as(self, rows: np.ndarray) -> Summary:
+        """Return the summary with how the last recording ends, ``(time, d)``, noise and all."""
+        return replace(self, ending=_checksum(rows[-_told_by(rows.shape[1]) :]))
+
+    def row_of_the_end(self, rows: np.ndarray) -> int | None:
+        """Return the row of a recording that is the last one of the training data.
+
+        Parameters
+        ----------
+        rows : array, shape (time, d)
+
+        Returns
+        -------
+        int or None
+            None where the training data end elsewhere, or nothing is known of their end.
+        """
+        n = _told_by(rows.shape[1])
+        if not self.ending:
+            return None
+        ends = range(len(rows), min(n, self.n_rows) - 1, -1)
+        return next(
+            (k - 1 for k in ends if _checksum(rows[max(0, k - n) : k]) == self.ending), None
+        )
 
     def of_all(self, data: Trajectories, noise: np.ndarray) -> Summary:
         """Return the summary of other data with the same findings."""

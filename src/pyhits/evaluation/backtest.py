@@ -28,6 +28,9 @@ class Backtest:
     dt : float
     refitted : bool
         Whether the model was fitted anew to the rows up to each origin.
+    seen : bool
+        Whether forecasts are compared with rows that the model was fitted to: errors look better
+        than they are then, most of all those of forecasts that recall what they have seen.
     level : float
         Of the intervals.
     coverage, interval_score, crps : float
@@ -41,6 +44,7 @@ class Backtest:
     origins: np.ndarray
     dt: float
     refitted: bool
+    seen: bool = False
     level: float = 0.9
     coverage: float = np.nan
     interval_score: float = np.nan
@@ -87,6 +91,7 @@ class Backtest:
             "origins": self.origins.tolist(),
             "dt": self.dt,
             "refitted": self.refitted,
+            "seen": self.seen,
             "level": self.level,
         }
         names = ("coverage", "interval_score", "crps", "gain")
@@ -130,6 +135,7 @@ class Backtest:
 
     def _what(self) -> str:
         how = "refitted at each" if self.refitted else "one fit for all"
+        how += ", to these rows too: errors look better than they are" if self.seen else ""
         return (
             f"{len(self.origins)} origins, rows {self.origins.min()} to {self.origins.max()}, "
             f"{self.horizon} steps each ({self.axis.span_name(self.horizon * self.dt)}); {how}"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
+from pyhits.errors import ArgumentError, DataError, PyHiTSWarning, warn
 from pyhits.evaluation import intervals
 from pyhits.evaluation.backtest import Backtest, errors_of
 from pyhits.fit.updating import updated
@@ -33,9 +33,19 @@ def backtest(
     if own.inputs is not None:
         raise ArgumentError("A backtest is not for models with inputs: evaluate forecasts of them.")
     if len(data) != 1:
-        raise DataError(f"A backtest is of one recording, got {len(data)}.")
+        raise DataError(
+            f"A backtest is of one recording, got {len(data)}; of one in pieces, fill the gaps "
+            '(gaps="fill", --gaps fill) or give its longest piece.'
+        )
     rows = data[0].astype(np.float64)
-    at, steps = _origins(len(rows), _rows_before(model, len(rows)), origins, horizon)
+    end = None if refit else model.summary.row_of_the_end(rows)
+    at, steps = _origins(len(rows), _rows_before(model, len(rows)), origins, horizon, end)
+    seen = end is not None and bool((at < end).any())
+    if seen:
+        warn(
+            f"The model was fitted to rows up to row {end}, and forecasts of them look better than "
+            "they are: refit at each origin, or fit without the last part of the recording."
+        )
     truth = rows[at[:, None] + np.arange(1, steps + 1)]
     scale = model.summary.spread
     ahead: dict[str, list[np.ndarray]] = {}
@@ -55,6 +65,7 @@ def backtest(
         origins=at,
         dt=model.dt,
         refitted=refit,
+        seen=seen,
         level=intervals.LEVEL,
         axis=data.axis,
         **_of_intervals(model, truth, every["hits"]),
@@ -67,18 +78,25 @@ def _rows_before(model: ForecastingModel, n: int) -> int:
 
 
 def _origins(
-    n: int, rows: int, origins: int | Sequence[int], horizon: int | None
+    n: int, rows: int, origins: int | Sequence[int], horizon: int | None, end: int | None
 ) -> tuple[np.ndarray, int]:
-    """Return the rows that forecasts start from, and their horizon."""
+    """Return the rows that forecasts start from, and their horizon.
+
+    Where they are not given they lie behind the last row that the model was fitted to, ``end``, if
+    there is room.
+    """
     given = None if isinstance(origins, (int, np.integer)) else np.asarray(origins, dtype=np.int64)
     if horizon is None:
         room = n // 10 if given is None else n - 1 - int(given.max(initial=0))
+        if given is None and end is not None and end < n - 2:
+            room = min(room, (n - 1 - end) // 2)
         horizon = max(1, min(_HORIZON, room))
     steps = as_count(horizon, "horizon")
     if given is None:
         count = as_count(origins, "origins")
         first = max(rows - 1, 1, min(int((1 - _LAST) * n), n - 1 - steps - count))
         last = n - 1 - steps
+        first = first if end is None or end > last else max(rows - 1, end)
         if last < first:
             raise DataError(
                 f"A recording of {n} rows has no origin with {rows} rows before it and {steps} "

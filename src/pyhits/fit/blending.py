@@ -144,7 +144,7 @@ def _refitted_ahead(
     bare = replace(model, baselines=None, recording_baselines=None, region=None, verbose=False)
     found = []
     for fold in folds:
-        if fold.origins.rows < model.start_rows or clock.is_over:
+        if fold.origins.rows < max(2, model.start_rows) or clock.is_over:
             return []
         parts = (fold.train, list(fold.origins.history))
         train, before = (_named_as(problem.given, rows) for rows in parts)

@@ -17,6 +17,7 @@ from pyhits.encoders.chain import links
 from pyhits.errors import DataError
 from pyhits.fit.effort import affordable_states
 from pyhits.fit.problem import Problem
+from pyhits.fit.splitting import by_time
 from pyhits.fit.timing import timed
 from pyhits.fit.updating import fitted_to
 from pyhits.forecasting.fitted import FittedModel
@@ -96,7 +97,7 @@ def with_rows_before(problem: Problem, rows: int) -> Trajectories:
     if split.how != "time":
         return split.validation
     fraction = problem.settings.validation.fraction
-    return split.whole.split_time(fraction, overlap=rows_before(problem, rows))[1]
+    return by_time(split.whole, fraction, overlap=rows_before(problem, rows))[1]
 
 
 def rows_before(problem: Problem, rows: int) -> int:

@@ -91,6 +91,8 @@ def _fitted(posed: Problem, clock: Clock, watched: Watched) -> TimeStepper:
     model = measure(model, problem, clock, until)
     if problem.fits_all_rows:
         model = fit_to_all(model, problem, clock)
+    last = posed.split.whole[-1][:, : posed.given.n_features]  # inputs are behind
+    model = replace(model, summary=model.summary.ending_as(last))
     return finish(model, clock)
 
 

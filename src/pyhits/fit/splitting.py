@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pyhits.data.matching import as_trajectories, in_same_steps, matched
+from pyhits.data.stubs import without_stubs
 from pyhits.data.trajectories import Trajectories
 from pyhits.training.recipe import FEW_TRAJECTORIES
 
@@ -23,7 +24,7 @@ class Split:
     Attributes
     ----------
     whole : Trajectories
-        All that was given to train on, what is held out included.
+        All that was given to train on, what is held out included; without stubs of pieces.
     train : Trajectories
         What is left to train on.
     validation : Trajectories
@@ -60,6 +61,7 @@ def split_data(
     DataError, ArgumentError
         Data that cannot be used.
     """
+    data = without_stubs(data)
     if validation is not None:
         given = as_trajectories(validation, dt, default_dt=data.dt)
         given = in_same_steps(given, data.axis, "validation")
@@ -83,7 +85,7 @@ def hold_out(data: Trajectories, fraction: float, seed: int) -> Split:
         note = f"Validation: {count} of {n} {what}."
         return Split(data, data[~held], data[held], "recordings", note)
     if int(np.bincount(numbers, data.lengths).min()) >= _LEAST_ROWS:
-        train, rest = data.split_time(fraction)
+        train, rest = by_time(data, fraction)
         note = f"Validation: {last_part(data, rest, fraction)}."
         return Split(data, train, rest, "time", note)
     note = (
@@ -91,6 +93,14 @@ def hold_out(data: Trajectories, fraction: float, seed: int) -> Split:
         "errors will look better than they are."
     )
     return Split(data, data, data, "none", note)
+
+
+def by_time(
+    data: Trajectories, fraction: float, *, overlap: int = 1
+) -> tuple[Trajectories, Trajectories]:
+    """Split as :meth:`Trajectories.split_time` does, without stubs of pieces."""
+    first, rest = data.split_time(fraction, overlap=overlap)
+    return without_stubs(first), without_stubs(rest)
 
 
 def last_part(data: Trajectories, rest: Trajectories, last: float, *, overlap: int = 1) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pyhits.data.stubs import long_enough
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Bounded, Chain, DelayEmbedding, Encoder
 from pyhits.fit.problem import Problem
 from pyhits.fit.shares import UNTIL
+from pyhits.fit.splitting import by_time
 from pyhits.numerics.growth import spread_grows
 from pyhits.numerics.periods import find_period
 from pyhits.training.lags import (
@@ -41,28 +43,44 @@ def add_rows(problem: Problem, clock: Clock) -> Problem:
     if asked or not _may_hold_rows(problem):
         return problem
     split = problem.split
-    fraction, by_time = settings.validation.fraction, split.how == "time"
+    at_end = split.how == "time"
     train, held = problem.observed
     coarsest = max(problem.step_sizes, default=1) * (problem.recipe.rollout_steps or 1)
-    history = longest_history(train, held, coarsest, by_time=by_time)
+    history = longest_history(train, held, coarsest, by_time=at_end)
     if history < 2:
         return problem
-    compared = split.whole.split_time(fraction, overlap=history)[1] if by_time else held
+    compared = held
+    if at_end:
+        compared = by_time(split.whole, settings.validation.fraction, overlap=history)[1]
     with bar(_STAGE, verbose=settings.verbose) as progress, clock.stage(_STAGE):
         first, found = _found(problem, (train, compared), history, clock, progress)
     problem = problem.noted(*([_GROWS] if first else []), found.note())
     if found.n_rows == 1:
         return problem
-    if by_time:
-        train, held = split.whole.split_time(fraction, overlap=found.history)
-        split = replace(split, train=train, validation=held)
+    problem = _of_length(problem, found.history)
+    train, held = problem.split.train, problem.split.validation
     encoder = Chain([*first, DelayEmbedding(found.n_rows, found.lag)]).fit(train)
     if problem.noise is not None:
         notes = tuple(note for note in problem.notes if note != problem.noise.note)
         problem = replace(problem, notes=notes).noted("Noise is left: the past rows average it.")
     return problem.with_states(
-        encoder.transform(train), encoder.transform(held), encoder=encoder, split=split, noise=None
+        encoder.transform(train), encoder.transform(held), encoder=encoder, noise=None
     )
+
+
+def _of_length(problem: Problem, history: int) -> Problem:
+    """Return the problem with those trajectories that have more rows than a state spans."""
+    split, n_rows = problem.split, history + 1
+    whole = long_enough(split.whole, n_rows)
+    lost = len(split.whole) - len(whole)
+    if lost:
+        some = "1 trajectory" if lost == 1 else f"{lost} trajectories"
+        problem = problem.noted(f"Left out: {some} of no more than {history} rows.")
+    train, held = split.train, split.validation
+    if split.how == "time":
+        train, held = by_time(whole, problem.settings.validation.fraction, overlap=history)
+    train, held = long_enough(train, n_rows), long_enough(held, n_rows)
+    return replace(problem, split=replace(split, whole=whole, train=train, validation=held))
 
 
 def _found(

@@ -125,7 +125,7 @@ def _updated(model: M, recorded: Trajectories, coupled: set[int]) -> M:
         coordinates=coordinates,
         hierarchy=maps.hierarchy,
         history={size: model.history[size] for size in maps.hierarchy.flow_maps},
-        summary=model.summary.of_all(shown, noise),
+        summary=model.summary.of_all(shown, noise).ending_as(own[-1]),
         region=None if model.region is None else Region.of(states, states, scale),
         baselines=simple,
         recording_baselines=None if known is None else known.refitted(own),

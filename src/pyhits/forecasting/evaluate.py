@@ -11,6 +11,7 @@ import numpy as np
 from pyhits.baselines.sets import BaselineForecast
 from pyhits.coordinates.starts import histories
 from pyhits.data.stretches import Stretches
+from pyhits.data.stubs import long_enough, without_stubs
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.angle import nearest
 from pyhits.errors import ArgumentError, warn
@@ -37,7 +38,7 @@ def evaluate_model(
 ) -> Evaluation:
     """Forecast every trajectory and measure; see :meth:`pyhits.TimeStepper.evaluate`."""
     own = model.coordinates
-    recorded = own.recorded(test)
+    recorded = _long_enough(own.recorded(test), own.history)
     for sentence in other_units(model, own.split(recorded)[0].values, "data"):
         warn(sentence)
     rows, data = _given(model, recorded, given)
@@ -149,6 +150,20 @@ def _after(
 ) -> Callable[..., np.ndarray]:
     """Return a forecast whose result is changed."""
     return lambda states, n_steps: change(forecast(states, n_steps))
+
+
+def _long_enough(data: Trajectories, history: int) -> Trajectories:
+    """Return recordings without pieces too short to be forecast; say how many are left out."""
+    if int(data.recordings[-1]) + 1 == len(data):
+        return data
+    found = long_enough(without_stubs(data), history + 1)
+    if lost := len(data) - len(found):
+        rows = int(data.lengths.sum() - found.lengths.sum())
+        warn(
+            f"{lost} of {len(data)} pieces, {rows} rows in all, are too short to be forecast or far "
+            "shorter than the others, and were left out."
+        )
+    return found
 
 
 def _given(

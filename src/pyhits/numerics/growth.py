@@ -35,16 +35,17 @@ def spread_grows(trajectories: Sequence[np.ndarray], period: int = 1) -> bool:
         size = max(period, _LEAST_ROWS)
         size *= max(1, len(rows) // (2 * _BLOCKS) // size)
         n = len(rows) // size
+        if n == 0:
+            continue
         blocks = rows[: n * size].reshape(n, size, -1)
         t = np.linspace(-1, 1, size)
         centred = blocks - blocks.mean(axis=1, keepdims=True)
         slope = np.einsum("t,ntd->nd", t, centred) / np.square(t).sum()
         levels.append(blocks.mean(axis=1))
         spreads.append((centred - t[:, None] * slope[:, None]).std(axis=1))
-    level, spread = np.log(np.concatenate(levels)), np.concatenate(spreads)
-    if len(level) < _BLOCKS or not (spread > 0).all():
+    if sum(map(len, levels)) < _BLOCKS or not all((of > 0).all() for of in spreads):
         return False
-    spread = np.log(spread)
+    level, spread = np.log(np.concatenate(levels)), np.log(np.concatenate(spreads))
     level, spread = level - level.mean(axis=0), spread - spread.mean(axis=0)
     power = (level * spread).sum(axis=0) / np.maximum(np.square(level).sum(axis=0), 1e-300)
     size = np.sqrt(np.square(level).sum(axis=0) * np.square(spread).sum(axis=0))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pyhits.data.stretches import evenly
+from pyhits.data.stubs import rows_of_most
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.flowmaps.form import Increments
@@ -141,11 +142,10 @@ def longest_history(
     by_time : bool
         The validation data are the ends of recordings: earlier rows are known of them.
     """
-    d, lengths = train.n_features, train.lengths
-    most = min(int(lengths.max()) // 2, int(lengths.max()) - coarsest - 1, int(lengths.min()) - 2)
-    if not by_time:
-        held = validation.lengths
-        most = min(most, int(held.max()) // 2, int(held.max()) - coarsest - 1, int(held.min()) - 2)
+    d, most = train.n_features, len(train.values)
+    for part in (train,) if by_time else (train, validation):
+        longest = int(part.lengths.max())
+        most = min(most, longest // 2, longest - coarsest - 1, rows_of_most(part.lengths) - 2)
     period = find_period(list(train))
     return max(1, min(most, max(_MOST_COORDINATES // d, min(2 * period, _LONGEST))))
 

@@ -36,6 +36,7 @@ from pyhits.data.repair.recording import (
     with_times,
 )
 from pyhits.data.repair.resample import METHODS
+from pyhits.data.repair.rough import better_filled
 from pyhits.data.repair.tell import outlier_note
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.times.uniform import same_step, step_error
@@ -84,7 +85,7 @@ def repair(
     *,
     resample: float | None = None,
     method: str = "cubic",
-    gaps: str = "cut",
+    gaps: str = "auto",
     longest_gap: float = LONGEST_GAP,
     repeated: str = "average",
     disorder: str = "sort",
@@ -113,9 +114,10 @@ def repair(
         How values between rows are found: by a cubic spline (error of order 4 in the step), by
         monotone cubic pieces, which overshoot nowhere, or by straight lines (order 2). Never
         beyond the first row and the last.
-    gaps : {"cut", "fill"}
+    gaps : {"auto", "cut", "fill"}
         Where values are missing, cut the recording into several, or interpolate across gaps of up
-        to ``longest_gap`` and cut at longer ones.
+        to ``longest_gap`` and cut at longer ones. By default short gaps in few noisy rows are
+        filled, and smooth recordings are cut, as interpolation would spoil them.
     longest_gap : float
         Longest step between two known rows that is bridged, in median steps.
     repeated : {"average", "refuse"}
@@ -145,7 +147,7 @@ def repair(
     plan = RepairPlan(
         None if resample is None else as_positive(resample, "resample"),
         as_choice(method, "method", METHODS),
-        as_choice(gaps, "way with gaps", ("cut", "fill")),
+        as_choice(gaps, "way with gaps", ("auto", "cut", "fill")),
         as_positive(longest_gap, "longest_gap"),
         as_choice(repeated, "way with repeated times", ("average", "refuse")),
         as_choice(disorder, "way with disorder", ("sort", "refuse")),
@@ -198,6 +200,7 @@ def _mended(
     notes += dropped
     ordered, outliers = _outliers(_ordered(given, plan, notes), names, plan, notes)
     notes += what_is_missing(ordered, names)
+    plan = _settled(ordered, pieces, plan, notes)
     costly, said = costly_features(ordered, names, plan.gaps)
     notes += said
     step, parts = _in_pieces(ordered, pieces, how.dt, plan, notes)
@@ -211,6 +214,21 @@ def _mended(
         grid=None if dropped else how.grid.of_rows(len(names), pieces.grid),
     )
     return Repaired(mended, notes, outliers, np.array([piece.number for piece in parts]), costly)
+
+
+def _settled(
+    ordered: list[Recording], pieces: Pieces, plan: RepairPlan, notes: list[str]
+) -> RepairPlan:
+    """Return the plan with what is done where values are missing."""
+    if plan.gaps != "auto":
+        return plan
+    step: float | None = pieces.dt or 1.0
+    if pieces.times is not None:
+        step = _step(ordered, usual_step([r.times for r in ordered]))
+    if plan.resample is not None or not better_filled(ordered, step):
+        return replace(plan, gaps="cut")
+    notes.append('Rows are noisy: short gaps are filled; gaps="cut" (--gaps cut) cuts there.')
+    return replace(plan, gaps="fill")
 
 
 def _outliers(
