@@ -160,8 +160,8 @@ def _long_enough(data: Trajectories, history: int) -> Trajectories:
     if lost := len(data) - len(found):
         rows = int(data.lengths.sum() - found.lengths.sum())
         warn(
-            f"{lost} of {len(data)} pieces, {rows} rows in all, are too short to be forecast or far "
-            "shorter than the others, and were left out."
+            f"{lost} of {len(data)} pieces, {rows} rows in all, were left out: they are too short "
+            "to be forecast, or far shorter than the others."
         )
     return found
 
