@@ -160,7 +160,8 @@ def _of_repair(
     if _MOTIONLESS not in suggestions:
         command = (
             f"{fit_command(path, reading, inputs)} --repair trains on the repaired data; "
-            "--gaps fill interpolates short gaps, --gaps cut cuts there, --drop-outliers takes outliers as missing."
+            "--gaps fill interpolates short gaps, --gaps cut cuts there, --drop-outliers takes "
+            "outliers as missing."
         )
         suggestions.insert(0, command)
     known = set(axis_notes(data.axis))
