@@ -10,9 +10,12 @@ import pytest
 from conftest import circles, quick
 
 import pyhits
+from pyhits.baselines.chosen import LIMITS
+from pyhits.baselines.origins import OriginLimits, Origins, folds_of
 from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DivergenceError
+from pyhits.fit.blending import weighed
 from pyhits.fit.weighing import best_weights, second_moments
 from pyhits.forecasting.blend import Blend
 from pyhits.forecasting.bounds import Bounds
@@ -82,6 +85,23 @@ def test_a_random_walk_stays_where_it_is() -> None:
     ours, still, covered = np.mean(errors, axis=0)
     assert ours < 1.05 * still
     assert covered > 0.85
+
+
+@pytest.mark.parametrize(("error", "is_alone"), [(0.001, True), (0.015, False)])
+def test_what_is_clearly_right_now_may_have_been_lost_with_fewer_rows(
+    error: float, is_alone: bool
+) -> None:
+    """Beside baselines that err by a fiftieth in the held-out part, by rolling origins."""
+    rng = np.random.default_rng(3)
+    rows = np.sin(0.3 * np.arange(200))[:, None] + 0.014 * rng.standard_normal((200, 1))
+    train = Trajectories([rows[:160]], 1.0)
+    known = RecordingBaselines.fit(train)
+    origins = Origins.of([rows], [159], OriginLimits(rows=100, horizon=12, most=8))
+    folds = folds_of(list(train), LIMITS)
+    right = origins.truth + error * rng.standard_normal(origins.truth.shape)
+    lost = [np.full_like(fold.origins.truth, 5.0) for fold in folds]
+    found, _ = weighed(known, origins, folds, [right, *lost], rows.std(axis=0))
+    assert (found is None) == is_alone
 
 
 def test_blends_are_weighted_means_of_what_the_rows_allow(trend: TimeStepper) -> None:

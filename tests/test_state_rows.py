@@ -161,10 +161,23 @@ def test_what_grows_by_factors_is_forecast_so(tmp_path: Path) -> None:
 
 def test_two_rows_step_clean_recordings_more_exactly() -> None:
     """A polynomial of two rows has the order of a two-step method."""
-    whole = pyhits.systems.get("lorenz").simulate(1, n_steps=700, dt=0.03, random_state=1)
+    whole = pyhits.systems.get("van-der-pol").simulate(1, n_steps=700, dt=0.1, random_state=1)
     train, held = whole.split_time(0.2, overlap=2)
     found = choose_rows(train, held, 2)
     assert (found.n_rows, found.lag) == (2, 1)
     assert found.score < 0.1 * found.scores[1, 1]
     assert "more exactly" in found.note()
     assert choose_rows(train, held, 2, worth=FROM_STATES).n_rows == 1
+
+
+def test_two_rows_may_take_high_degrees() -> None:
+    """Three coupled oscillators with quintic springs, whose last two rows say the next exactly."""
+    rows = np.full((1000, 3), [1.0, 0.8, 0.6])
+    for k in range(1, len(rows) - 1):
+        now = rows[k]
+        force = -now * [1.0, 1.3, 1.7] - 0.3 * now**5 - 0.2 * now[[1, 2, 0]]
+        rows[k + 1] = 2 * now - rows[k - 1] + 0.09 * force
+    train, held = Trajectories([rows[:800]], 1.0), Trajectories([rows[799:]], 1.0)
+    found = choose_rows(train, held, 2)
+    assert (found.n_rows, found.lag) == (2, 1)
+    assert found.score < 1e-5

@@ -233,7 +233,7 @@ def _is_right(later: np.ndarray, before: np.ndarray) -> bool:
 
     There is little to gain then, motion that is known so well amplifies what a baseline adds to it,
     and in earlier parts the same form has fewer rows to be fitted to: there it may be a few times
-    worse than they are.
+    worse than they are, or anything where it is clearly better in the held-out part.
 
     Parameters
     ----------
@@ -242,8 +242,9 @@ def _is_right(later: np.ndarray, before: np.ndarray) -> bool:
     """
     model, simple = later[:, 0, 0], later[:, 1, 1]
     is_right = (model <= RIGHT**2).all() and model.mean() <= simple.mean()
+    is_clear = model.mean() <= _CLEAR**2 * simple.mean()
     is_lost = np.nansum(before[:, 0, 0]) > _FEWER**2 * np.nansum(before[:, 1, 1])
-    return bool(is_right and not is_lost)
+    return bool(is_right and (is_clear or not is_lost))
 
 
 def _is_clear(pair: np.ndarray, mean: np.ndarray) -> bool:

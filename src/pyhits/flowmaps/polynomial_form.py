@@ -15,7 +15,7 @@ from pyhits.numerics.basis import n_monomials
 from pyhits.numerics.ridge import Ridge
 
 #: Monomials at most, alone and as a share of the states.
-_MOST_OF_FEW, _SHARE = 260, 0.6
+_MOST_OF_FEW, _SHARE = 512, 0.6
 
 #: Degree beyond which one must be better by so much and have fewer monomials, and how many may
 #: fail to be: where motion is symmetric, every other one adds nothing.

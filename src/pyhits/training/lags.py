@@ -29,12 +29,12 @@ _SPREAD, _LAGS = (2, 3, 4, 6, 8, 12), (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 #: rows that a state spans.
 _MOST_COORDINATES, _MOST_OF_PERIODS, _MOST_SPREAD, _LONGEST = 100, 200, 32, 300
 
-#: Monomials above degree 1, at most; and the parts of the windows that they, and those of degree 1,
-#: may be.
-_MOST_TERMS, _SHARE, _LINEAR_SHARE = 256, 0.6, 0.8
+#: Monomials above degree 1, at most, and of one row or two; and the parts of the windows that they,
+#: and those of degree 1, may be.
+_MOST_TERMS, _MOST_OF_TWO, _SHARE, _LINEAR_SHARE = 256, 512, 0.6, 0.8
 
 #: Degrees, and part of the error of the last that the next must reach for another to be tried.
-_DEGREES, _RISING = (1, 2, 3, 4, 5), 2.0
+_DEGREES, _RISING = (1, 2, 3, 4, 5, 6), 2.0
 
 #: Rollouts and their steps, at most.
 _ROLLOUTS, _STEPS = 48, 100
@@ -80,7 +80,7 @@ class Worth(NamedTuple):
 FROM_RECORDINGS, FROM_STATES = Worth(_GOOD, 0.8, 0.25), Worth(0.1, 0.3)
 
 #: Error of one row from which on two may be finer, and rows of a recording that this takes.
-_NEARLY_EXACT, _MANY_ROWS = 1e-7, 500
+_NEARLY_EXACT, _MANY_ROWS = 1e-9, 500
 
 
 @dataclass(frozen=True)
@@ -268,10 +268,11 @@ def _polynomials(
 ) -> np.ndarray:
     """Return the errors of rollouts of the best polynomial; lost ones where windows are too few."""
     best = np.full(len(rollouts.starts), LOST)
+    most = _MOST_OF_TWO if windows.n_rows <= 2 else _MOST_TERMS
     for degree in degrees:
         terms = n_monomials(windows.states.shape[1], degree)
         share = _LINEAR_SHARE if degree == 1 else _SHARE
-        if terms > share * len(windows.states) or (degree > 1 and terms > _MOST_TERMS):
+        if terms > share * len(windows.states) or (degree > 1 and terms > most):
             break
         errors = rollouts.of_polynomials(windows, degree, penalties)
         if errors.mean() > _RISING * best.mean():
