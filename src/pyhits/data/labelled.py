@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.grid import MOST_AXES, Grid
+from pyhits.data.packing import default_names
 from pyhits.data.pieces import Pieces, from_array, is_of, set_times
 from pyhits.data.tables.time_names import is_trajectory_name, time_name
 from pyhits.data.times import SHOWN, TimeStyle
@@ -143,9 +144,19 @@ def from_xarray(data: Any, *, raw: bool = False, style: TimeStyle = SHOWN) -> Pi
     """
     layout = Layout.of(data)
     values = as_numeric(layout.rows(data), what="The xarray object", missing=raw)
-    pieces = from_array(values)
-    pieces.grid = grid_of(data, layout)
-    pieces.feature_names = _feature_names(data, layout)
+    grid, names = grid_of(data, layout), _feature_names(data, layout)
+    empty = None if raw or grid is None else points_without_values(values)
+    if empty is None:
+        pieces = from_array(values)
+        pieces.grid, pieces.feature_names = grid, names
+    else:
+        pieces = from_array(np.ascontiguousarray(values[..., ~empty]))
+        every = default_names(len(empty)) if names is None else names
+        pieces.feature_names = [name for name, left in zip(every, empty, strict=True) if not left]
+        pieces.notes.append(
+            f"{int(empty.sum())} of {len(empty)} points hold no value at any time, as land does, "
+            "and are left out; forecasts hold none there. The others are no grid any more."
+        )
     if layout.time in data.coords:
         axis = data.coords[layout.time]
         units = {name: axis.attrs.get(name) for name in ("units", "calendar")}
@@ -153,6 +164,14 @@ def from_xarray(data: Any, *, raw: bool = False, style: TimeStyle = SHOWN) -> Pi
         own = replace(style, **units)
         set_times(pieces, [axis.values], label, raw=raw, name=layout.time, style=own)
     return pieces
+
+
+def points_without_values(rows: np.ndarray) -> np.ndarray | None:
+    """Return which columns of rows ``(..., d)`` are NaN throughout; None if none or all are."""
+    if rows.dtype.kind != "f" or not np.isnan(rows.reshape(-1, rows.shape[-1])[:1]).any():
+        return None
+    empty = np.isnan(rows).all(axis=tuple(range(rows.ndim - 1)))
+    return empty if empty.any() and not empty.all() else None
 
 
 def grid_of(data: Any, layout: Layout) -> Grid | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.labelled import Layout
+from pyhits.data.labelled import Layout, points_without_values
 
 
 def relabelled(states: np.ndarray, names: Sequence[str], stamps: Any, like: Any) -> Any:
@@ -33,6 +33,7 @@ def relabelled(states: np.ndarray, names: Sequence[str], stamps: Any, like: Any)
         return None
     if layout.runs is not None and len(states) != like.sizes[layout.runs]:
         return None
+    states = _with_points_without_values(states, like, layout)
     if not layout.variables:
         return _as_data_array(states, stamps, like, layout)
     found = _variables(states, names, like, layout)
@@ -43,6 +44,18 @@ def relabelled(states: np.ndarray, names: Sequence[str], stamps: Any, like: Any)
     coords = _coordinates(like, layout.time, stamps)
     arrays = {k: array.transpose(*like[k].dims) for k, array in found.items()}
     return xr.Dataset(arrays, coords=coords, attrs=like.attrs)
+
+
+def _with_points_without_values(states: np.ndarray, like: Any, layout: Layout) -> np.ndarray:
+    """Return states with NaN at the points that a recording has no values of, left out of them."""
+    if layout.is_side_by_side or not layout.points:
+        return states
+    empty = points_without_values(layout.rows(like))
+    if empty is None or states.shape[-1] != int((~empty).sum()):
+        return states
+    every = np.full((*states.shape[:-1], len(empty)), np.nan, dtype=states.dtype)
+    every[..., ~empty] = states
+    return every
 
 
 def _as_data_array(states: np.ndarray, stamps: Any, like: Any, layout: Layout) -> Any:
