@@ -23,7 +23,7 @@ def sea(n=60, channels=("sst",)):
 
 
 def quick():
-    form = {"flow_map": "polynomial", "polynomial_degree": 1, "encoder": POD(3)}
+    form = {"flow_map": "polynomial", "polynomial_degree": 1, "encoder": POD(2)}
     return pyhits.HiTS([1], n_jobs=1, verbose=False, **form)
 
 

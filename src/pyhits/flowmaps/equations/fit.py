@@ -52,7 +52,7 @@ _HOPELESS = 0.5
 _LOW, _SMALL = 2, 1e-3
 
 #: Coefficients whose exact derivatives are affordable, and the multiply-adds of all of them.
-_MOST_EXACT, _WORK = 32, 4e9
+_MOST_EXACT, _WORK = 32, 1.5e10
 
 #: What is left of a wave at all times tells of a source if it is so many times what chance leaves.
 _TOLD = 9.0

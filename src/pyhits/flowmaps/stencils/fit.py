@@ -18,14 +18,15 @@ from pyhits.util.clock import UNLIMITED, Clock
 #: points, and those that differ; and fields at least.
 _NUMBERS, _NUMBERS_BY_PLACE, _LEAST = 1 << 16, 1 << 20, 8
 
-#: Substeps that are tried.
-_SUBSTEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+#: Substeps that are tried, and the most of planes and boxes, whose steps are dear.
+_SUBSTEPS, _MOST_OF_PLANES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128), 32
 
 #: Twice the multiple of the substeps of similar coefficients that others may need.
 _MORE = 8
 
-#: Steps of a small disturbance, and the most by which it may grow in the last.
-_DISTURBED, _GROWTH = 6, 1.5
+#: Fields that a small disturbance is followed from, its steps, by how much it may grow in the last,
+#: and the part by which growths of different substeps may differ to be that of the law itself.
+_TRIED, _DISTURBED, _GROWTH, _ALIKE = 3, 6, 1.5, 0.05
 
 #: Gauss-Newton steps, those of exact derivatives, and the part of the error that one must leave for
 #: another to follow.
@@ -103,7 +104,8 @@ class StencilFit:
         step, kept = self._regressed(columns, after - before, law)
         found = Solution(products.kept(kept), step[:, kept])
         for exact in (False, True):
-            if exact and found.values.numel() > _MOST_EXACT:
+            many = found.values.numel() > _MOST_EXACT
+            if exact and (many or not math.isfinite(found.error)):
                 break
             found = self._improved(found, before, after, exact=exact)
         return found
@@ -130,9 +132,7 @@ class StencilFit:
         values[:, common] = shared.values.view(*shared.values.shape, *[1] * len(law.shape))
         columns = self._columns(law, before, after)
         best = self._rated(Solution(products, values, shared.substeps), before, after)
-        if not math.isfinite(
-            best.error
-        ):  # what is the same everywhere leads nowhere: begin at rest
+        if not math.isfinite(best.error):  # the same law everywhere leads nowhere: begin at rest
             best = self._rated(Solution(products, torch.zeros_like(values)), before, after)
         others = [j for j in common if j not in own]
         for _ in range(_STEPS):
@@ -206,7 +206,7 @@ class StencilFit:
     def _rated(self, solution: Solution, before: Tensor, after: Tensor) -> Solution:
         """Return a solution with as many substeps as it needs, and its error."""
         law = self._law(solution.products)
-        some = before[:: max(1, len(before) // _LEAST)]
+        some = before[:: max(1, len(before) // _TRIED)]
         substeps = self._substeps(law, solution, some)
         if substeps is None:
             return replace(solution, error=math.inf)
@@ -217,31 +217,50 @@ class StencilFit:
         )
 
     def _substeps(self, law: Law, solution: Solution, fields: Tensor) -> int | None:
-        """Return the fewest substeps that are stable, near those known; None if none are."""
-        known = solution.substeps
-        for substeps in _SUBSTEPS:
+        """Return the fewest substeps that are stable, near those known; None if none are.
+
+        Those are stable by which a disturbance does not grow, or no faster than by more of them.
+        """
+        known, before, last = solution.substeps, math.inf, 0
+        most = _SUBSTEPS[-1] if len(law.shape) == 1 else _MOST_OF_PLANES
+        for substeps in (s for s in _SUBSTEPS if s <= most):
             if known and not known <= 2 * substeps <= _MORE * known:
                 continue
             self.clock.check()
-            if _is_stable(law, solution.values, substeps, fields):
+            growth = _growth(law, solution.values, substeps, fields)
+            if growth <= _GROWTH:
                 return substeps
+            if math.isfinite(before) and abs(growth - before) < _ALIKE * before:
+                return last
+            before, last = growth, substeps
         return None
 
 
-def _is_stable(law: Law, values: Tensor, substeps: int, fields: Tensor) -> bool:
-    """Whether a disturbance of fields, of all wavenumbers, does not grow from step to step."""
+def _growth(law: Law, values: Tensor, substeps: int, fields: Tensor) -> float:
+    """Return by how much a disturbance of fields, of all waves at first, grows in a late step."""
     noise = torch.randn(fields.shape, generator=torch.Generator().manual_seed(0)).to(fields)
     noise = 1e-5 * noise * law.moving
-    here, growth = law.step(fields, values, substeps), 1.0
+    here, growth = _stepped(law, fields, values, substeps), 1.0
+    if not bool(here.isfinite().all()):
+        return math.inf
     for _ in range(_DISTURBED):
         size = noise.square().mean().sqrt()
-        after = law.step(fields + noise, values, substeps) - here
+        after = _stepped(law, fields + noise, values, substeps) - here
         grown = float(after.square().mean().sqrt() / size)
         if not math.isfinite(grown) or grown > 1e3:
-            return False
+            return math.inf
         growth = grown
         noise = after * (1e-5 / max(grown * float(size), 1e-300))
-    return growth <= _GROWTH
+    return growth
+
+
+def _stepped(law: Law, fields: Tensor, values: Tensor, substeps: int) -> Tensor:
+    """Return fields one step later, or what is not finite on the way there."""
+    for _ in range(substeps):
+        fields = law.step(fields, values / substeps, 1)
+        if not bool(fields.isfinite().all()):
+            break
+    return fields
 
 
 def _least_squares(
