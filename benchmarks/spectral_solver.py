@@ -1,7 +1,8 @@
 """Step fields of 512 x 512 points a hundred times, beside a spectral solver of equal error.
 
     python -m benchmarks.spectral_solver
-    python -m benchmarks.spectral_solver burgers vorticity --points 256 --runs 4
+    python -m benchmarks.spectral_solver burgers vorticity --points 256 --learned-on 256 --runs 2
+    python -m benchmarks.spectral_solver fisher --dtype float64
 
 Periodic fields in one variable: Burgers' equation ``u_t = -u (u_x + u_y) + v lap u``, Fisher's
 ``u_t = D lap u + u - u^2``, that of Swift and Hohenberg ``u_t = r u - (1 + lap)^2 u + g u^2 - u^3``
@@ -9,8 +10,10 @@ and decaying turbulence, ``w_t = v lap w - u . grad w``. The solver knows the eq
 space (products free of aliases), ETDRK4 in time, transforms of SciPy or of PyTorch, which PyHiTS
 uses, in float64 or in float32. Of these the fastest counts whose error after a hundred frames is
 not above HiTS's, or above by a tenth at most, each with the longest step that does. HiTS knows a
-few recorded runs of frames in float32, made by the solver with eight steps a frame in float64.
-Errors are relative to sixteen steps a frame; CPU seconds of one thread, taking turns.
+few recorded runs of frames on 64 x 64 points, rounded to float32 unless ``--dtype`` says otherwise,
+made by the solver with eight steps a frame in float64 (of Swift and Hohenberg's equation on a
+square of a quarter of the side, which holds as many points a wave), and is carried to the large
+grid. Errors are relative to sixteen steps a frame; CPU seconds of one thread, taking turns.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +95,8 @@ class Problem:
         Side of the square, time between frames.
     mean, size : float
         Of the fields that runs begin with.
+    part : float
+        Side of the square that is learned on, as a part of the length.
     """
 
     linear: Callable[[np.ndarray], np.ndarray]
@@ -100,6 +105,7 @@ class Problem:
     frame: float
     mean: float = 0.0
     size: float = 1.0
+    part: float = 1.0
 
 
 def _burgers(w: Waves, modes: np.ndarray) -> np.ndarray:
@@ -138,9 +144,9 @@ PROBLEMS = {
     "burgers": Problem(lambda k2: -0.02 * k2, _burgers, 2 * np.pi, 0.01),
     "fisher": Problem(lambda k2: 1 - 0.002 * k2, _fisher, 2 * np.pi, 0.1, 0.5, 0.15),
     "swift-hohenberg": Problem(
-        lambda k2: 0.2 - (1 - k2) ** 2, _swift_hohenberg, 64 * np.pi, 0.5, 0.0, 0.3
+        lambda k2: 0.2 - (1 - k2) ** 2, _swift_hohenberg, 64 * np.pi, 0.5, 0.0, 0.3, 0.25
     ),
-    "vorticity": Problem(lambda k2: -1e-3 * k2, _vorticity, 2 * np.pi, 0.05, 0.0, 4.0),
+    "vorticity": Problem(lambda k2: -1e-3 * k2, _vorticity, 2 * np.pi, 0.0125, 0.0, 4.0),
 }
 
 
@@ -220,7 +226,10 @@ class Result:
 
     equation: str
     points: int
+    learned_on: int
+    dtype: str
     fit_cpu_seconds: float
+    carried_cpu_seconds: float
     flow_maps: str
     errors: dict[str, float]
     cpu_seconds: dict[str, float]
@@ -236,19 +245,31 @@ class Result:
         }
 
 
-def measure(name: str, points: int, runs: int, seconds: float | None, repeats: int) -> Result:
-    """Fit, forecast, and find the solvers of equal error."""
+def fitted(
+    name: str, points: int, runs: int, dtype: str, seconds: float | None
+) -> pyhits.TimeStepper:
+    """Return the model of a few recorded runs on so many points."""
     problem = PROBLEMS[name]
+    problem = replace(problem, length=problem.part * problem.length)
     data = [frames(problem, begin(problem, points, s), N_LEARNED, 8) for s in range(runs)]
-    cpu = time.process_time()
+    grid = pyhits.Grid((points, points), spacing=problem.length / points, periodic=True)
     model = pyhits.HiTS(random_state=0, n_jobs=1, time_limit=seconds, verbose=False)
-    model.fit(np.stack(data).astype(np.float32), grid=pyhits.Grid((points, points), periodic=True))
-    cpu = time.process_time() - cpu
+    return model.fit(np.stack(data).astype(dtype), grid=grid).stepper_
+
+
+def measure(name: str, how: argparse.Namespace) -> Result:
+    """Fit, forecast, and find the solvers of equal error."""
+    problem, points = PROBLEMS[name], how.points
+    cpu = time.process_time()
+    model = fitted(name, how.learned_on, how.runs, how.dtype, how.seconds)
+    fit = time.process_time() - cpu
+    model = model.on_grid((points, points), spacing=problem.length / points)
+    carried = time.process_time() - cpu - fit
     first = begin(problem, points, 1000)
     truth = frames(problem, first, N_AHEAD, 16)[-1]
 
     def ours() -> np.ndarray:
-        states = model.forecast(first.astype(np.float32), N_AHEAD, on_divergence="return")
+        states = model.forecast(first.astype(how.dtype), N_AHEAD, on_divergence="return")
         return np.asarray(states)[-1]
 
     def error(last: np.ndarray) -> float:
@@ -270,15 +291,15 @@ def measure(name: str, points: int, runs: int, seconds: float | None, repeats: i
                 problem, first, N_AHEAD, steps, library, dtype
             )
     taken: dict[str, list[float]] = {known: [] for known in contestants}
-    for _ in range(repeats):
+    for _ in range(how.repeats):
         for known, run in contestants.items():
             start = time.process_time()
             run()
             taken[known].append(time.process_time() - start)
-    maps = "; ".join(f"{k}: {f.describe()}" for k, f in model.flow_maps_.items())
-    maps += f"; coupled {list(model.selection_.step_sizes)}"
+    maps = "; ".join(f"{k}: {f.describe()}" for k, f in model.flow_maps.items())
+    maps += f"; coupled {list(model.selection.step_sizes)}"
     medians = {known: float(np.median(times)) for known, times in taken.items()}
-    return Result(name, points, cpu, maps, wrong, medians)
+    return Result(name, points, how.learned_on, how.dtype, fit, carried, maps, wrong, medians)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -290,15 +311,20 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("equations", nargs="*", help=f"by default {', '.join(PROBLEMS)}")
     parser.add_argument("--points", type=int, default=512)
+    parser.add_argument("--learned-on", type=int, default=64, help="points along a side")
     parser.add_argument("--runs", type=int, default=4, help="to learn from")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--seconds", type=float, help="for the fit; by default as many as it takes")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/spectral_solver.json"))
     options = parser.parse_args(arguments)
     results = []
     for name in options.equations or PROBLEMS:
-        found = measure(name, options.points, options.runs, options.seconds, options.repeats)
-        print(f"{name}, {found.points} x {found.points}: fit {found.fit_cpu_seconds:.0f} CPU s")
+        found = measure(name, options)
+        print(
+            f"{name}, {found.points} x {found.points}: fit {found.fit_cpu_seconds:.0f} CPU s, "
+            f"carried in {found.carried_cpu_seconds:.1f}"
+        )
         print(f"  {found.flow_maps}")
         for known, taken in found.cpu_seconds.items():
             print(f"  {known:<28} error {found.errors[known]:.1e}, {taken:.3g} CPU s")
