@@ -13,7 +13,7 @@ import pyhits
 from pyhits import plots
 from pyhits.encoders import POD, Standardise
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps import EquationMap
+from pyhits.flowmaps import EquationMap, StencilMap, VelocityMap
 from pyhits.flowmaps.equations.edges import Edges
 from pyhits.flowmaps.equations.equation import Scheme
 from pyhits.flowmaps.equations.terms import Terms
@@ -70,15 +70,8 @@ def test_a_field_says_its_equation_in_the_units_of_the_user() -> None:
     data = pyhits.Trajectories(np.random.default_rng(0).random((5, n)), dt, grid=grid)
     scaling = Standardise(channels=1).set_statistics(np.full(n, mean), np.full(n, scale))
     model = pyhits.TimeStepper.from_flow_maps({1: flow_map}, data, scaling=scaling)
-    model = pyhits.TimeStepper(**{**vars(model), "coordinates": _on(model, grid)})
     assert model.equations().splitlines()[0] == "du/dt = 0.3 u_xx - 0.5 (u^2)_x"
     assert repr(model) == "TimeStepper(a field of 16 points; step 0.2; step sizes 1 coupled)"
-
-
-def _on(model: pyhits.TimeStepper, grid: pyhits.Grid) -> object:
-    from dataclasses import replace
-
-    return replace(model.coordinates, grid=grid)
 
 
 def test_what_nobody_would_read_is_refused(fitted: pyhits.HiTS) -> None:
@@ -118,3 +111,43 @@ def test_a_model_shows_itself(linear: pyhits.HiTS) -> None:
     assert "standard deviations" in card
     assert "polynomial (degree" in card
     assert "not fitted" in pyhits.HiTS()._repr_html_()
+
+
+@pytest.mark.parametrize("by_place", [False, True])
+def test_laws_of_differences_are_written_in_the_units_of_the_data(by_place: bool) -> None:
+    sides = [[["ring", "ring"]]]
+    law = StencilMap(12, [12], 1, [[0, 0], [0, 2]], [[1], [0, 0]], 3, 1, sides, by_place).double()
+    diffusion, quadratic = law.values[0]
+    diffusion += 0.1 * 0.05 / 0.5**2
+    quadratic -= 0.1 * 3.0 * 2.0
+    if by_place:
+        diffusion[::2] *= 1.5
+        diffusion[1::2] *= 0.5
+    grid = pyhits.Grid((12,), ["h"], axes=["s"], spacing=0.5, periodic=True)
+    rows = np.linspace(-1, 1, 24).reshape(2, 12)
+    data = pyhits.Trajectories([rows], 0.1, grid=grid)
+    scaling = Standardise().set_statistics(np.full(12, 1.0), np.full(12, 2.0))
+    model = pyhits.TimeStepper.from_flow_maps({1: law}, data, scaling=scaling)
+    line, note = model.equations().splitlines()
+    assert line == "dh/dt = 0.05 h_ss - 3 h^2 + 6 h - 3"
+    assert ("means are written" in note) == by_place
+
+
+def test_equations_of_velocities_are_those_of_their_vorticity() -> None:
+    spacing, step = 0.2, 0.1
+    unit = 2 * spacing / np.pi
+    linear, products = [[0, 2, 0], [0, 0, 2]], [{"operator": [0, 0, 0], "factors": [0, 1]}]
+    features = [{"channel": 0, "operator": o} for o in ([0, 1, 0], [1, 0, 1])]
+    inner = EquationMap(64, [8, 8], 1, linear, features, products).double()
+    inner.linear_coefficients.fill_(step * 0.01 / unit**2)
+    scale = 4.0  # of both velocities
+    inner.coefficients.fill_(step * scale / unit)
+    flow_map = VelocityMap(128, (8, 8), True, inner.config()).double()
+    flow_map.inner.load_state_dict(inner.state_dict())
+    grid = pyhits.Grid((8, 8), ["u", "v"], spacing=spacing, periodic=True)
+    data = pyhits.Trajectories([np.eye(2, 128)], step, grid=grid)
+    scaling = Standardise().set_statistics(np.zeros(128), np.full(128, scale))
+    model = pyhits.TimeStepper.from_flow_maps({1: flow_map}, data, scaling=scaling)
+    line, note = model.equations().splitlines()
+    assert line == "dw/dt = 0.01 w_yy + 0.01 w_xx + w_y lap^-1(w)_x"
+    assert "w is v_x - u_y" in note

@@ -207,7 +207,8 @@ class TimeStepper(ForecastingModel):
     def equations(self, step_size: int | None = None) -> str:
         """Return the equations that a scale has learned, in the units of the data.
 
-        Of fields whose flow map integrates an equation: ``du/dt = ...``. Of maps that are
+        Of fields whose flow map integrates an equation or a law of differences: ``du/dt = ...``;
+        of velocities that of their vorticity w. Of maps that are
         polynomials: increments over one step, of encoded coordinates where there is an encoder.
         Terms below a millionth of the largest, where the data lie, are left out.
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pyhits.data.grid import Grid
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps import BoundedMap, EquationMap, FlowMap, PolynomialMap
+from pyhits.flowmaps import (
+    BoundedMap,
+    EquationMap,
+    FlowMap,
+    PolynomialMap,
+    StencilMap,
+    VelocityMap,
+)
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.numerics.fourier import DERIVATIVE, INVERSE, Operator
 
@@ -19,7 +27,10 @@ from pyhits.numerics.fourier import DERIVATIVE, INVERSE, Operator
 _MOST, _SMALL = 30, 1e-6
 
 #: Means of fields that are rounding, in standard deviations.
-_ROUNDING = 1e-12
+_ROUNDING = 1e-8
+
+#: Derivatives of an equation are in this unit, in points.
+_PER_POINT = 2 / math.pi
 
 #: Terms by their names, and the coefficient of each.
 Equation = Mapping[str, float]
@@ -34,15 +45,17 @@ def equations(model: FittedModel, step_size: int | None = None) -> str:
     flow_map = model.flow_maps[size]
     while isinstance(flow_map, BoundedMap):
         flow_map = flow_map.inner
-    if isinstance(flow_map, EquationMap) and flow_map.channels == _n_channels(model):
+    if isinstance(flow_map, EquationMap | StencilMap) and flow_map.channels == _n_channels(model):
         return _of_field(model, flow_map, size)
+    if isinstance(flow_map, VelocityMap):
+        return _of_velocities(model, flow_map, size)
     if model.inputs is not None:
         raise ArgumentError("Equations of models with inputs are not written.")
     if isinstance(flow_map, PolynomialMap):
         return _of_polynomial(model, flow_map, size)
     raise ArgumentError(
         f"The flow map of step size {size} is a {_kind(flow_map)}, which says no equation. Maps "
-        "that are polynomials, and equations of fields, do."
+        "that are polynomials, and equations and laws of differences of fields, do."
     )
 
 
@@ -72,36 +85,71 @@ def _written(left: str, terms: Equation) -> str:
 # Equations of fields
 
 
-def _of_field(model: FittedModel, flow_map: EquationMap, size: int) -> str:
+def _of_field(model: FittedModel, flow_map: EquationMap | StencilMap, size: int) -> str:
     grid = model.coordinates.grid
     assert grid is not None
     names = ["u"] if grid.channels == ("value",) else list(grid.channels)
     every = model.scaling.mean_, model.scaling.scale_
     mean, scale = (values[: grid.n_channels] for values in every)
+    step = size * model.dt
+    if isinstance(flow_map, StencilMap):
+        text = _Field(grid, names, mean, scale, 1.0)
+        lines = [_written(f"d{n}/dt", text.law(flow_map, c, step)) for c, n in enumerate(names)]
+        return _noted(model, lines, _notes_of_law(flow_map))
     mean = mean + scale * flow_map.edges.level.numpy()  # what fields between walls turn around
     text = _Field(grid, names, mean, scale)
-    lines = [
-        _written(f"d{name}/dt", text.terms(flow_map, c, size * model.dt))
-        for c, name in enumerate(names)
-    ]
-    unknown = [a for a, h in zip(grid.axes, grid.spacing, strict=True) if h is None]
-    unit = model.axis.unit or "the unit of dt"
-    notes = [f"t counts {unit}"]
-    notes += [f"{', '.join(unknown)} counts points, as no spacing is known"] * bool(unknown)
+    lines = [_written(f"d{n}/dt", text.terms(flow_map, c, step)) for c, n in enumerate(names)]
+    notes = []
     if flow_map.weighted:
         notes.append("the scheme was fitted as well, so that coefficients are near, not exact")
     if flow_map.sourced:
         lines = [f"{line} + s_{name}(place)" for line, name in zip(lines, names, strict=True)]
         notes.append("s stands for what drives the fields at all times, a field of its own")
-    return "\n".join([*lines, f"({'; '.join(notes)})"])
+    return _noted(model, lines, notes)
+
+
+def _notes_of_law(flow_map: StencilMap) -> list[str]:
+    """Return what is to be said of a law of differences."""
+    if not flow_map.by_place:
+        return []
+    return ["coefficients differ from place to place: their means are written"]
+
+
+def _of_velocities(model: FittedModel, flow_map: VelocityMap, size: int) -> str:
+    """Return the equation of the vorticity w."""
+    grid = model.coordinates.grid
+    assert grid is not None
+    (first, second), (own, other) = grid.channels, grid.axes[:: -1 if flow_map.crossed else 1]
+    spacing = 1.0 if grid.spacing[0] is None else grid.spacing[0]
+    scale = model.scaling.scale_[:1] / (_PER_POINT * spacing)
+    text = _Field(replace(grid, channels=("w",)), ["w"], np.zeros(1), scale)
+    line = _written("dw/dt", text.terms(flow_map.inner, 0, size * model.dt))
+    means = "the means of both stay"
+    return _noted(model, [line], [f"w is {second}_{own} - {first}_{other}", means])
+
+
+def _noted(model: FittedModel, lines: Sequence[str], notes: Sequence[str]) -> str:
+    """Return lines with their units, and notes, below them."""
+    grid = model.coordinates.grid
+    assert grid is not None
+    unknown = [a for a, h in zip(grid.axes, grid.spacing, strict=True) if h is None]
+    said = [f"t counts {model.axis.unit or 'the unit of dt'}"]
+    said += [f"{', '.join(unknown)} counts points, as no spacing is known"] * bool(unknown)
+    return "\n".join([*lines, f"({'; '.join([*said, *notes])})"])
 
 
 class _Field:
     """Terms of equations on a grid in the user's units."""
 
     def __init__(
-        self, grid: Grid, names: Sequence[str], mean: np.ndarray, scale: np.ndarray
+        self,
+        grid: Grid,
+        names: Sequence[str],
+        mean: np.ndarray,
+        scale: np.ndarray,
+        per_point: float = _PER_POINT,
     ) -> None:
+        self.per_point = per_point
         self.axes, self.names, self.scale = grid.axes, names, scale
         self.mean = np.where(np.abs(mean) < _ROUNDING * scale, 0.0, mean)
         self.spacing = [1.0 if h is None else h for h in grid.spacing]
@@ -121,6 +169,20 @@ class _Field:
             factors = [own.features[f] for f in numbers]
             size = value / math.prod(self.scale[c] for c, _ in factors)
             self._add(found, size, operator_of=outer, factors=factors)
+        unit = self.scale[channel] / step
+        return {name: unit * value for name, value in found.items() if value != 0}
+
+    def law(self, flow_map: StencilMap, channel: int, step: float) -> Equation:
+        """Return the right-hand side of one channel of a law of differences, means by place."""
+        found: dict[str, float] = {}
+        products, moving = flow_map.products, flow_map.walls.moving[channel] > 0
+        values = flow_map.values.double()[channel]
+        each = values[:, moving].mean(1) if flow_map.by_place else values
+        for numbers, value in zip(products.factors, each.tolist(), strict=True):
+            every = [products.features[f] for f in numbers]
+            factors = [(c, (DERIVATIVE, *orders)) for c, *orders in every]
+            size = value / math.prod(self.scale[c] for c, _ in factors)
+            self._add(found, size, operator_of=None, factors=factors)
         unit = self.scale[channel] / step
         return {name: unit * value for name, value in found.items() if value != 0}
 
@@ -153,7 +215,7 @@ class _Field:
         kind, *orders = operator
         if kind not in (DERIVATIVE, INVERSE):
             return 1.0
-        units = [2 * h / math.pi for h in self.spacing]
+        units = [self.per_point * h for h in self.spacing]
         size = math.prod(unit**order for unit, order in zip(units, orders, strict=True))
         return size / units[0] ** 2 if kind == INVERSE else size
 
