@@ -238,6 +238,20 @@ def test_fields_on_another_grid_are_told_of_it(heat):
         heat.evaluate(pyhits.Trajectories(rows, DT, grid="ring"))
 
 
+def test_tables_may_hold_other_columns_than_the_points(heat):
+    rows = carried_heat(32, seed=3)[0]
+    names = [f"x{k}" for k in range(32)]
+    wide = pyhits.Trajectories(np.c_[rows, rows[:, :1]], DT, feature_names=[*names, "mean"])
+    named = pyhits.Trajectories(rows, DT, feature_names=[f"p{k}" for k in range(32)], grid="ring")
+    model = fitted(named, None)
+    more = pyhits.Trajectories(
+        np.c_[rows, rows[:, :1]], DT, feature_names=[*named.feature_names, "mean"]
+    )
+    assert model.evaluate(more).nrmse < 1e-6
+    with pytest.raises(DataError, match="33 features"):
+        heat.evaluate(wide)
+
+
 def test_carried_models_are_saved_and_warn_of_nothing(heat, tmp_path):
     rows = carried_heat(64, seed=3)
     other = heat.on_grid((64,), spacing=LENGTH / 64)

@@ -21,6 +21,7 @@ from pyhits.coordinates.starts import (
 from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.grid import Grid
 from pyhits.data.matching import are_states_alone, as_trajectories, in_same_steps, matched
+from pyhits.data.packing import default_names
 from pyhits.data.stretches import Stretches
 from pyhits.data.times import NUMBERS, TimeAxis
 from pyhits.data.trajectories import Trajectories
@@ -138,7 +139,9 @@ class Coordinates:
         if self.inputs is not None:
             bare = not inputs and are_states_alone(given, names, self.inputs.names)
             names = names if bare else (*names, *self.inputs.names)
-        self._check_points((given.n_features,), given.grid)
+        n = given.n_features
+        if given.grid is not None or given.feature_names == default_names(n):
+            self._check_points((n,), given.grid)
         found = matched(given, self.dt, names, "given")
         return found.with_grid(self.grid) if found.n_features == self.n_features else found
 

@@ -9,6 +9,9 @@ import numpy as np
 
 from pyhits.data.labelled import Layout, points_without_values
 
+#: Rows at the end of a recording, which may lie on disk, that tell which points hold no value.
+_LAST = 1000
+
 
 def relabelled(states: np.ndarray, names: Sequence[str], stamps: Any, like: Any) -> Any:
     """Return rows of a forecast as another object like the recording that it goes on from.
@@ -50,7 +53,10 @@ def _with_points_without_values(states: np.ndarray, like: Any, layout: Layout) -
     """Return states with NaN at the points that a recording has no values of, left out of them."""
     if layout.is_side_by_side or not layout.points:
         return states
-    empty = points_without_values(layout.rows(like))
+    one = like[layout.variables[0]] if layout.variables else like
+    if int(np.prod(layout.sizes(one))) * max(1, len(layout.variables)) == states.shape[-1]:
+        return states
+    empty = points_without_values(layout.rows(like.isel({layout.time: slice(-_LAST, None)})))
     if empty is None or states.shape[-1] != int((~empty).sum()):
         return states
     every = np.full((*states.shape[:-1], len(empty)), np.nan, dtype=states.dtype)
