@@ -38,8 +38,9 @@ _CLEAR, _NOWHERE = 0.4, 1.1
 #: How many times worse than the baselines a right model may be where it had fewer rows.
 _FEWER = 3.0
 
-#: Normalised error up to which a model is right, and nothing better.
-_EXACT = 1e-5
+#: Normalised error up to which a model is right, and nothing better; and up to which no luck with
+#: what wanders reaches.
+_EXACT, _NO_LUCK = 1e-5, 1e-3
 
 #: Weights below which a baseline is left out.
 _LEAST = 0.03
@@ -233,7 +234,8 @@ def _is_right(later: np.ndarray, before: np.ndarray) -> bool:
 
     There is little to gain then, motion that is known so well amplifies what a baseline adds to it,
     and in earlier parts the same form has fewer rows to be fitted to: there it may be a few times
-    worse than they are, or anything where it is clearly better in the held-out part.
+    worse than they are, or anything where it is clearly better or nearly exact in the held-out
+    part: then that was no luck.
 
     Parameters
     ----------
@@ -242,7 +244,7 @@ def _is_right(later: np.ndarray, before: np.ndarray) -> bool:
     """
     model, simple = later[:, 0, 0], later[:, 1, 1]
     is_right = (model <= RIGHT**2).all() and model.mean() <= simple.mean()
-    is_clear = model.mean() <= _CLEAR**2 * simple.mean()
+    is_clear = model.mean() <= max(_CLEAR**2 * simple.mean(), _NO_LUCK**2)
     is_lost = np.nansum(before[:, 0, 0]) > _FEWER**2 * np.nansum(before[:, 1, 1])
     return bool(is_right and (is_clear or not is_lost))
 

@@ -77,7 +77,7 @@ class Worth(NamedTuple):
 
 
 #: Of a recording, which forecasts go on from; and where forecasts start from states.
-FROM_RECORDINGS, FROM_STATES = Worth(_GOOD, 0.8, 0.25), Worth(0.1, 0.3)
+FROM_RECORDINGS, FROM_STATES = Worth(_GOOD, 0.8, 0.8), Worth(0.1, 0.3)
 
 #: Error of one row from which on two may be finer, and rows of a recording that this takes.
 _NEARLY_EXACT, _MANY_ROWS = 1e-9, 500
