@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 import pyhits
+from pyhits.encoders import POD, Chain, DelayEmbedding
 from pyhits.errors import InterruptedWarning
 from pyhits.fit import run
 from pyhits.fit.modes import by_modes, forecast_error, may_have_modes
+from pyhits.fit.preparing import prepare
 from pyhits.fit.problem import Problem, pose
 from pyhits.fit.run import fit_stepper
 from pyhits.fit.settings import Settings
+from pyhits.fit.signal_modes import signal_modes
 from pyhits.flowmaps import BoundedMap, ConvolutionMap
+from pyhits.util.clock import UNLIMITED
 
 
 def turning(n: int, points: int = 24) -> np.ndarray:
@@ -46,6 +50,37 @@ def test_errors_are_parts_of_the_variance():
     problem = posed(flow_map="polynomial")
     model = fit_stepper(problem.settings, turning(200, 40), dt=0.2, grid=(8, 5))
     assert forecast_error(model, problem) < 1e-12
+
+
+def test_modes_below_the_noise_are_left_out():
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 80))
+    assert signal_modes(signal + 0.5 * rng.normal(size=signal.shape), 24) == 3
+    assert signal_modes(rng.normal(size=(300, 80)), 24) <= 2
+    t = np.linspace(0, 1, 200)
+    bumps = np.exp(-np.square(10 * (np.linspace(0, 1, 60) - t[:, None])))
+    assert signal_modes(bumps, 24) == 24  # a spectrum that falls without a floor
+
+
+def test_modes_hold_as_many_rows_as_forecasts_need():
+    """A standing pattern shows where it is, and not which way it goes: two rows do."""
+    t = np.arange(160)
+    pattern, noise = np.random.default_rng(1).normal(size=(2, 160, 40))
+    rows = np.sin(2 * np.pi * t / 12)[:, None] * pattern[0] + 0.05 * noise
+    problem = prepare(
+        by_modes(pose(Settings(verbose=False), 0, rows, None, 1.0, None, (8, 5))), UNLIMITED
+    )
+    assert isinstance(problem.encoder, Chain)
+    assert [type(link) for link in problem.encoder.encoders] == [POD, DelayEmbedding]
+
+
+def test_many_columns_of_a_season_are_forecast_to_the_noise():
+    t = np.arange(160)
+    pattern, noise = np.random.default_rng(1).normal(size=(2, 160, 80))
+    rows = np.sin(2 * np.pi * t / 12)[:, None] * pattern[0] + 0.05 * noise
+    model = pyhits.HiTS(random_state=0, n_jobs=1, verbose=False).fit(rows[:120])
+    assert model.coordinates_.history > 1
+    assert np.std(model.forecast_from(rows[:120], 40)[1:] - rows[120:]) < 0.08
 
 
 def test_good_maps_of_points_are_kept_without_a_look_at_modes():

@@ -9,6 +9,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import POD, Encoder, Standardise
 from pyhits.encoders.chain import automatic
 from pyhits.fit.settings import Settings
+from pyhits.fit.signal_modes import signal_modes
 from pyhits.policies import Auto
 from pyhits.training.recipe import FEW_FEATURES, FEW_ROWS
 
@@ -36,7 +37,8 @@ def modes_of_columns(
         return None
     if not (train.values != train.values[0]).any():
         return None
-    return [Standardise(), POD(n_modes)]
+    rows = Standardise().fit(train.values).transform(train.values)
+    return [Standardise(), POD(signal_modes(rows, n_modes))]
 
 
 def automatic_of_columns(train: Trajectories, grid: Grid | None) -> list[Encoder]:

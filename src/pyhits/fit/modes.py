@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from pyhits.data.stubs import long_enough
 from pyhits.encoders import POD
 from pyhits.encoders.chain import split
 from pyhits.fit.chooser import validation_stretches
 from pyhits.fit.problem import Problem
+from pyhits.fit.signal_modes import signal_modes
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.policies import Auto
@@ -50,7 +52,7 @@ def may_have_modes(problem: Problem) -> bool:
 
 def by_modes(problem: Problem) -> Problem:
     """Return a posed problem whose states are coefficients of modes."""
-    n_modes = min(_MODES, problem.states.train.n_rows - 1)
+    n_modes = signal_modes(problem.states.train.values, _MODES)
     _, encoder, scaling = split([POD(n_modes)], problem.recipe.standardise)
     return replace(problem, encoder=encoder, scaling=scaling)
 
@@ -70,13 +72,20 @@ def forecast_error(model: FittedModel, problem: Problem) -> float:
 
     It is in parts of the variance; a state whose forecast is lost counts twice that.
     """
-    held = problem.split.validation
-    chosen = validation_stretches(held.offsets).at_most(_ROLLOUTS)
+    rows = model.coordinates.history
+    held = long_enough(problem.split.validation, rows + 1)
+    if held.lengths.min() <= rows:
+        return np.inf
+    # Numbered without the rows that are only looked back to.
+    later = held.offsets - (rows - 1) * np.arange(len(held) + 1)
+    chosen = validation_stretches(later).at_most(_ROLLOUTS)
+    before = (rows - 1) * np.searchsorted(later, chosen.starts, side="right")
+    chosen = replace(chosen, starts=chosen.starts + before)
     most = min(_STEPS, max(1, _MOST_NUMBERS // (len(chosen) * held.n_features)))
     chosen = chosen.cut(min(chosen.n_steps, most))
     sizes = [size for size in model.selection.step_sizes if size <= chosen.n_steps]
     if not sizes:
         return np.inf
-    ahead = model.maps.ahead(chosen.states(held.values), chosen.n_steps, sizes)
+    ahead = model.maps.ahead(chosen.histories(held.values, rows), chosen.n_steps, sizes)
     truth = chosen.gather(held.values)
     return ForecastErrors.of(truth, ahead, held.spread(), bound=_LOST).mse

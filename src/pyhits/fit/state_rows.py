@@ -7,7 +7,8 @@ from typing import Any
 
 from pyhits.data.stubs import long_enough
 from pyhits.data.trajectories import Trajectories
-from pyhits.encoders import Bounded, Chain, DelayEmbedding, Encoder
+from pyhits.encoders import POD, Bounded, Chain, DelayEmbedding, Encoder, Standardise
+from pyhits.encoders.chain import links
 from pyhits.fit.problem import Problem
 from pyhits.fit.shares import UNTIL
 from pyhits.fit.splitting import by_time
@@ -38,9 +39,10 @@ _STAGE = "rows of a state"
 
 def add_rows(problem: Problem, clock: Clock) -> Problem:
     """Join as many rows to a state as forecasts are better for, where nothing else was asked."""
-    settings = problem.settings
-    asked = problem.encoder is not None or settings.encoder is not None or problem.input_names
-    if asked or not _may_hold_rows(problem):
+    settings, before = problem.settings, links(problem.encoder)
+    # Modes that defaults have chosen show no more of the past than the rows themselves.
+    other = not all(isinstance(link, (POD, Standardise)) for link in before)
+    if other or settings.encoder is not None or problem.input_names or not _may_hold_rows(problem):
         return problem
     split = problem.split
     at_end = split.how == "time"
@@ -52,6 +54,7 @@ def add_rows(problem: Problem, clock: Clock) -> Problem:
     compared = held
     if at_end:
         compared = by_time(split.whole, settings.validation.fraction, overlap=history)[1]
+        compared = compared if problem.encoder is None else problem.encoder.transform(compared)
     with bar(_STAGE, verbose=settings.verbose) as progress, clock.stage(_STAGE):
         first, found = _found(problem, (train, compared), history, clock, progress)
     problem = problem.noted(*([_GROWS] if first else []), found.note())
@@ -59,7 +62,7 @@ def add_rows(problem: Problem, clock: Clock) -> Problem:
         return problem
     problem = _of_length(problem, found.history)
     train, held = problem.split.train, problem.split.validation
-    encoder = Chain([*first, DelayEmbedding(found.n_rows, found.lag)]).fit(train)
+    encoder = Chain([*before, *first, DelayEmbedding(found.n_rows, found.lag)]).fit(train)
     if problem.noise is not None:
         notes = tuple(note for note in problem.notes if note != problem.noise.note)
         problem = replace(problem, notes=notes).noted("Noise is left: the past rows average it.")
@@ -112,7 +115,7 @@ def _may_hold_rows(problem: Problem) -> bool:
     most = _MOST_FEATURES if few else _MOST_OF_MANY
     solved = problem.noise is not None and problem.noise.method == "field"
     return (
-        problem.grid is None
+        (problem.grid is None or problem.encoder is not None)
         and problem.states.train.n_features <= most
         and problem.recipe.windows == "anywhere"
         and problem.split.how != "none"
