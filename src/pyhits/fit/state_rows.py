@@ -96,7 +96,7 @@ def _found(
     """Return the rows that are best, of the data or of their logarithms, and what takes these."""
     worth, limit = _worth(problem), clock.until(UNTIL[_STAGE])
     how: dict[str, Any] = {"worth": worth, "dtype": problem.dtype, "clock": limit}
-    found = choose_rows(*parts, history, progress=progress, **how)
+    found = choose_rows(*parts, history, scaling=problem.scaling, progress=progress, **how)
     known = list(parts[0])
     if not spread_grows(known, find_period(known)):
         return [], found

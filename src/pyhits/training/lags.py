@@ -157,6 +157,7 @@ def choose_rows(
     *,
     worth: Worth = FROM_RECORDINGS,
     back: Callable[[np.ndarray], np.ndarray] | None = None,
+    scaling: Standardise | None = None,
     dtype: str = "float64",
     clock: Clock = UNLIMITED,
     progress: Callable[[int, int], None] | None = None,
@@ -179,10 +180,12 @@ def choose_rows(
         What several rows must be worth.
     back : callable, optional
         From rows to those in whose standard deviations errors are measured.
+    scaling : Standardise, optional
+        Of the states: of modes a common one, so that those which hold little count little.
     dtype : str
         Arithmetic of the flow maps.
     """
-    scaling = Standardise().fit(train.values)
+    scaling = (scaling or Standardise()).refitted(train.values)
     data = DelayedRows(scaling.transform(train.values), train.offsets)
     rollouts = DelayedRollouts.of(
         scaling.transform(validation.values), validation.offsets, history, _ROLLOUTS, _STEPS
