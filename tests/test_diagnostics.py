@@ -18,6 +18,7 @@ from benchmarks.signals import lorenz, rk4, van_der_pol
 from benchmarks.sound_data import SOUND, catalogued
 from pyhits import Trajectories, systems
 from pyhits.data.diagnostics import compare, examine, units
+from pyhits.data.diagnostics.repeated import repeated
 from pyhits.errors import PyHiTSWarning
 
 T = 0.05 * np.arange(400)
@@ -304,3 +305,14 @@ def test_what_adds_up_beside_coarsely_sampled_chaos_is_not_sorted(start: list[fl
     chaos = system.simulate(1, 600, dt=0.4, initial_states=[start], integrator=quick)[0]
     worn = np.cumsum(chaos[:, 2] ** 2)
     assert examine(Trajectories(np.column_stack([worn, chaos]))) == []
+
+
+def test_counts_of_rare_events_pass_in_silence() -> None:
+    """Their stretches equal others by chance, and they go from each number to any other."""
+    rng = np.random.default_rng(11)
+    for kind in range(4):
+        rows = rng.poisson(0.3 + 0.2 * kind, 400) * rng.integers(1, 5, 400)
+        data = pyhits.Trajectories(rows[:, None], 1.0)
+        first, rest = data.split_time(0.2)
+        assert repeated(first, rest, continued=True) == []
+        assert not any(finding.kind == "categories" for finding in examine(data))

@@ -13,6 +13,9 @@ _FEWEST_LEVELS, _MOST_LEVELS, _FEWEST_CHANGES = 3, 20, 20
 #: Distance that a change covers, as a share of what names in any order would give, at least.
 _ORDERLESS = 0.85
 
+#: Correlation of levels with how often each is reached, in ranks, below which they are counts.
+_THINNING = -0.8
+
 #: Rows that the rarest of the levels' half shares, at least: counts thin out at their ends.
 _COMMON = 0.25
 
@@ -63,6 +66,10 @@ def _levels(columns: list[np.ndarray]) -> np.ndarray | None:
     visits = np.bincount(change[1], minlength=n) / change.shape[1]
     # Counts have a hump; codes are about as common at the ends as in the middle.
     if np.sort(visits)[: max(2, n // 2)].mean() < _COMMON / n or visits[[0, -1]].max() < 0.5 / n:
+        return None
+    # Counts of rare events thin out from none on.
+    order = np.corrcoef(np.arange(n), visits.argsort().argsort())[0, 1]
+    if levels[0] == 0 and order < _THINNING:
         return None
     rank = np.abs(change[0] - change[1]).mean()
     any_order = (n + 1) / 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from pyhits.data.diagnostics.finding import Finding, place
@@ -11,6 +13,9 @@ from pyhits.numerics.neighbours import nearest
 
 #: Rows in a row that are equal to such of the training data, and the share of them at least.
 _ROWS, _SHARE = 8, 0.05
+
+#: Stretches of rows drawn at random that may equal one of the data, on average.
+_CHANCE = 0.01
 
 #: Numbers compared at most; features, where there are more.
 _MOST_NUMBERS, _MOST_FEATURES = 1 << 22, 64
@@ -81,6 +86,9 @@ def _exactly(
     if length < 3:
         return None
     weights = np.random.default_rng(0).standard_normal(len(columns))
+    length = max(length, _telling(train, columns, weights))
+    if length > min(train.lengths.max(), validation.lengths.max()):
+        return None
     rhythm = np.random.default_rng(1).standard_normal(length)
     known, _ = _stretches(train, columns, weights, rhythm)
     asked, at = _stretches(validation, columns, weights, rhythm)
@@ -94,6 +102,25 @@ def _exactly(
     return float(equal.mean()), int(at[equal.argmax()])
 
 
+def _telling(data: Trajectories, columns: np.ndarray, weights: np.ndarray) -> int:
+    """Return how many rows in a row are hardly equal by chance to any of the data's own."""
+    _, counts = np.unique(_summed(data, columns, weights), return_counts=True)
+    n = float(counts.sum())
+    equal = float((counts * (counts - 1.0)).sum()) / max(1.0, n * (n - 1))
+    if not 0 < equal < 1:
+        return 0
+    return math.ceil(math.log(_CHANCE / n) / math.log(equal))
+
+
+def _summed(data: Trajectories, columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return one number for every row."""
+    rows = np.zeros(data.n_rows)
+    for weight, column in zip(weights, columns, strict=True):
+        # Not by a matrix product, whose rounding may depend on where a row stands.
+        rows += weight * data.values[:, column]
+    return rows
+
+
 def _stretches(
     data: Trajectories, columns: np.ndarray, weights: np.ndarray, rhythm: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -101,10 +128,7 @@ def _stretches(
     length = len(rhythm)
     if len(data.values) < length:
         return np.zeros(0), np.zeros(0, dtype=np.int64)
-    rows = np.zeros(data.n_rows)
-    for weight, column in zip(weights, columns, strict=True):
-        # Not by a matrix product, whose rounding may depend on where a row stands.
-        rows += weight * data.values[:, column]
+    rows = _summed(data, columns, weights)
     n = len(rows) - length + 1
     keys = np.zeros(n)
     moves = np.zeros(n, dtype=bool)
