@@ -54,7 +54,7 @@ SETTINGS: dict[str, Any] = {"max_steps": 300, "hidden_sizes": (32, 32), "random_
 
 def coverage(model: pyhits.HiTS, fresh: pyhits.Trajectories, level: float = LEVEL) -> np.ndarray:
     """Return the share of recorded values inside the intervals, for each part of the horizon."""
-    truth = fresh.to_array()
+    truth = fresh.to_array()[:, model.coordinates_.history - 1 :]
     found = model.forecast(fresh, truth.shape[1] - 1, interval=level, on_divergence="return")
     inside = (found.low <= truth) & (truth <= found.high)
     each = inside[:, 1:].mean(axis=(0, 2))
@@ -100,9 +100,10 @@ def measure_recording(name: str, *, n_rows: int = N_ROWS) -> dict[str, Any]:
     model = pyhits.HiTS(**arguments(**SETTINGS, n_jobs=1, verbose=False)).fit(train)
     assert model.calibration_ is not None
     horizon = model.calibration_.reach(LEVEL)
-    starts = np.arange(0, len(later) - horizon, APART)
+    rows = horizon + model.coordinates_.history
+    starts = np.arange(0, len(later) + 1 - rows, APART)
     stretches = pyhits.Trajectories(
-        later[starts[:, None] + np.arange(horizon + 1)], whole.dt, feature_names=whole.feature_names
+        later[starts[:, None] + np.arange(rows)], whole.dt, feature_names=whole.feature_names
     )
     return {
         "system": name,

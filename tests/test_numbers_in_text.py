@@ -134,7 +134,7 @@ def test_words_for_nothing_are_named_and_mended(tmp_path, word):
     path.write_text(lines(*cells, header="x,y"))
     with pytest.raises(DataError, match="line 9, column 'x'"):
         pyhits.read(path)
-    repaired = pyhits.repair(path)
+    repaired = pyhits.repair(path, gaps="cut")
     assert repaired.trajectories.lengths.tolist() == [7, N - 8]
     assert "'x' lacks 1 of 50 rows (row 7)." in repaired.notes
 
@@ -160,7 +160,7 @@ def test_marks_for_missing_values_are_pointed_out(tmp_path):
     notes = " ".join(pyhits.check(path).notes)
     assert "-999" in notes
     assert "--drop-outliers" in notes
-    assert pyhits.repair(path, outliers="drop").trajectories.n_rows == N - 3
+    assert pyhits.repair(path, outliers="drop", gaps="cut").trajectories.n_rows == N - 3
 
 
 @pytest.mark.parametrize(

@@ -69,17 +69,17 @@ def run_demo(
     out = Path(out)
     as_seed(seed, "seed")
     check_target(out / "report.html")
-    system = systems.get("van-der-pol")
-    say(f"Simulating {n_trajectories} trajectories of the {system.title}.")
-    held = max(1, n_trajectories // 4)
-    every = system.simulate(n_trajectories + 2 * held, n_steps, random_state=seed)
-    train, valid, test = every[: -2 * held], every[-2 * held : -held], every[-held:]
     model = HiTS(
         None if n_scales is None else [1 << k for k in range(n_scales)],
         training=Training() if max_steps is None else Training(max_steps=max_steps),
         random_state=seed,
         verbose=verbose,
     )
+    system = systems.get("van-der-pol")
+    say(f"Simulating {n_trajectories} trajectories of the {system.title}.")
+    held = max(1, n_trajectories // 4)
+    every = system.simulate(n_trajectories + 2 * held, n_steps, random_state=seed)
+    train, valid, test = every[: -2 * held], every[-2 * held : -held], every[-held:]
     say("Training one flow map a step size.")
     say(describe(model.fit(train, validation=valid)))
     evaluation = model.evaluate(test)
