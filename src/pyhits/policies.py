@@ -11,16 +11,7 @@ from typing import Any
 
 from pyhits.errors import ArgumentError
 from pyhits.util.checks import as_choice, as_count, as_positive, shown, suggest
-from pyhits.util.policy import (
-    Policy,
-    between,
-    count,
-    flag,
-    one_of,
-    setting,
-    text,
-    widths_by_scale,
-)
+from pyhits.util.policy import Policy, between, count, flag, one_of, setting, text, widths_by_scale
 
 __all__ = [
     "POLICIES",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,9 +16,6 @@ from pyhits.flowmaps.equations.equation import Equation, Scheme
 from pyhits.flowmaps.equations.terms import Terms
 from pyhits.flowmaps.other_grid import OtherGrid
 from pyhits.numerics.fourier import INVERSE, SHIFT, Operator
-
-if TYPE_CHECKING:
-    from pyhits.flowmaps.equations.flowmap import EquationMap
 
 #: Most substeps, as a multiple of those learned; steps of a small disturbance, its size, and the
 #: most by which it may grow in the last of them beyond what the linear part makes grow.
@@ -31,7 +28,54 @@ _PLACES = (
 )
 
 
-def carried(flow_map: EquationMap, to: OtherGrid, amplitude: float = 1.0) -> EquationMap:
+class HasEquation(Protocol):
+    """A flow map that integrates an equation, as far as it is looked at here."""
+
+    terms: Terms
+    weighted: bool
+    sourced: bool
+    weights: Tensor
+    source: Tensor
+
+    @property
+    def edges(self) -> Edges:
+        """How fields continue beyond the grid."""
+
+    @property
+    def scheme(self) -> Scheme:
+        """How it is integrated."""
+
+    @property
+    def values(self) -> Tensor:
+        """Coefficients of all terms, float64, ``(channels, n_linear + n_products)``."""
+
+    @property
+    def fastest(self) -> float:
+        """Most by which the linear part makes any wave grow in a step, at least 1."""
+
+    @classmethod
+    def of(
+        cls,
+        edges: Edges,
+        terms: Terms,
+        scheme: Scheme,
+        values: Tensor,
+        weights: Tensor | None = None,
+        source: Tensor | None = None,
+    ) -> Self:
+        """Return a map, float64."""
+
+    def in_single(self, states: Tensor, error: float) -> Self:
+        """Return the map that steps large fields in float32, where this hides in its error."""
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """Step states forward."""
+
+
+M = TypeVar("M", bound=HasEquation)
+
+
+def carried(flow_map: M, to: OtherGrid, amplitude: float = 1.0) -> M:
     """Return the same equation on another grid, with as many substeps as are stable there.
 
     Parameters
@@ -65,7 +109,7 @@ def carried(flow_map: EquationMap, to: OtherGrid, amplitude: float = 1.0) -> Equ
     )
 
 
-def _values(flow_map: EquationMap, to: OtherGrid, amplitude: float) -> Tensor:
+def _values(flow_map: HasEquation, to: OtherGrid, amplitude: float) -> Tensor:
     """Return coefficients in the new grid's units of a derivative, and of the fields."""
     terms = flow_map.terms
     factors = [_unit(operator, to) for operator in terms.linear]
@@ -99,7 +143,7 @@ def _scheme(scheme: Scheme, ratios: Sequence[float]) -> Scheme:
 
 
 def _weights(
-    flow_map: EquationMap, edges: Edges, scheme: Scheme, values: Tensor, to: OtherGrid
+    flow_map: HasEquation, edges: Edges, scheme: Scheme, values: Tensor, to: OtherGrid
 ) -> Tensor | None:
     """Return learned weights, by how they differ from the scheme's at waves of equal length."""
     if not flow_map.weighted:
@@ -117,7 +161,7 @@ def _usual(edges: Edges, terms: Terms, scheme: Scheme, values: Tensor) -> Tensor
     return torch.stack([w.expand(steps.outer[0].shape) for w in steps.outer])
 
 
-def _source(flow_map: EquationMap, edges: Edges, to: OtherGrid, amplitude: float) -> Tensor | None:
+def _source(flow_map: HasEquation, edges: Edges, to: OtherGrid, amplitude: float) -> Tensor | None:
     """Return what drives the fields, by place."""
     if not flow_map.sourced:
         return None
@@ -157,7 +201,7 @@ def _along_waves(
     return found
 
 
-def _is_stable(flow_map: EquationMap, states: Tensor) -> bool:
+def _is_stable(flow_map: HasEquation, states: Tensor) -> bool:
     """Whether a disturbance of all waves grows by no more than the linear part makes it."""
     noise = torch.randn(states.shape, generator=torch.Generator().manual_seed(0)).to(states)
     noise = _SMALL * noise
