@@ -94,7 +94,7 @@ class StencilMap(PreparedMap):
         Parameters
         ----------
         walls, products
-        values : Tensor, shape (channels, n_products) or (channels, n_products, *shape)
+        values : Tensor, shape (channels, n_products), or (channels, n_products, ...) by place
         width, substeps : int
         """
         channels = len(walls.sides)
