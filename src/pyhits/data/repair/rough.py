@@ -22,7 +22,7 @@ _LINES = 0.5
 #: Stretches of whole rows that differences are taken of, at least.
 _LEAST = 20
 
-#: Rows and numbers of a recording that are looked at, at most.
+#: Rows of a recording, and numbers of it and of all, that are looked at, about, at most.
 _MOST, _MOST_NUMBERS = 100_000, 10_000_000
 
 
@@ -44,7 +44,12 @@ def better_filled(recordings: Sequence[Recording], step: float | None) -> bool:
     """
     if step is None:
         return False
-    grids = [_on_grid(one, step) for one in recordings]
+    grids, room = [], _MOST_NUMBERS
+    for one in recordings:
+        grids.append(_on_grid(one, step))
+        room -= grids[-1].size
+        if room < 0:
+            break
     missing = sum(np.isnan(rows).sum(axis=0) for rows in grids)
     n_rows = sum(map(len, grids))
     if not missing.any() or (missing > _FEW * n_rows).any():
