@@ -9,6 +9,7 @@ import pyhits
 from pyhits.encoders import POD, Chain, DelayEmbedding
 from pyhits.errors import InterruptedWarning
 from pyhits.fit import run
+from pyhits.fit.many_columns import automatic_of_columns
 from pyhits.fit.modes import by_modes, forecast_error, may_have_modes
 from pyhits.fit.preparing import prepare
 from pyhits.fit.problem import Problem, pose
@@ -60,6 +61,16 @@ def test_modes_below_the_noise_are_left_out():
     t = np.linspace(0, 1, 200)
     bumps = np.exp(-np.square(10 * (np.linspace(0, 1, 60) - t[:, None])))
     assert signal_modes(bumps, 24) == 24  # a spectrum that falls without a floor
+
+
+def test_automatic_modes_of_fields_are_those_above_the_noise():
+    clean = turning(200, 40)
+    noisy = clean + 0.3 * np.random.default_rng(1).normal(size=clean.shape)
+    for rows, n_modes in ((clean, None), (noisy, 2)):
+        data = pyhits.Trajectories(rows, 0.2, grid=(8, 5))
+        first = automatic_of_columns(data, data.grid)[0]
+        assert isinstance(first, POD)
+        assert first.n_modes == n_modes
 
 
 def test_modes_hold_as_many_rows_as_forecasts_need():

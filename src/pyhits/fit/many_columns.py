@@ -42,18 +42,22 @@ def modes_of_columns(
 
 
 def automatic_of_columns(train: Trajectories, grid: Grid | None) -> list[Encoder]:
-    """Return what ``encoder="auto"`` stands for, with as many modes of noisy columns at most.
+    """Return what ``encoder="auto"`` stands for, without modes that hold noise alone.
 
     Noise upon many columns lies in all of their modes: those that hold most of the variance would
-    be nearly as many as the columns.
+    be nearly as many as the columns. Of tables there are so many modes as rows tell apart at most.
     """
     encoders = automatic(train.n_features)
-    is_table = grid is None and train.n_rows <= FEW_ROWS and train.n_features <= _COLUMNS
-    if not is_table or not isinstance(encoders[0], POD):
+    is_small = train.n_rows <= FEW_ROWS and train.n_features <= _COLUMNS
+    if not is_small or not isinstance(encoders[0], POD):
         return encoders
-    most = max(_FEWEST, min(_MODES, train.n_rows // _ROWS_EACH))
     if not (train.values != train.values[0]).any():
         return encoders
-    if len(POD().fit(train.values).modes_) > most:
+    found = len(POD().fit(train.values).modes_)
+    if grid is None:
+        most = max(_FEWEST, min(_MODES, train.n_rows // _ROWS_EACH))
+    else:
+        most = signal_modes(train.values, found)
+    if found > most:
         encoders[0] = POD(most)
     return encoders
