@@ -641,7 +641,10 @@ def test_fields_in_one_array_are_found_out(tmp_path: Path) -> None:
     assert (done.exit_code, "64x64" in done.stderr) == (2, True)
 
 
-def test_the_page_shows_what_happens(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_shows_what_happens(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parent.parent / "docs" / "data.md").read_text()
     section = page.split("## Repairs")[1]
     code = section.split("```python\n")[1].split("```")[0]
