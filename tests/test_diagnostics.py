@@ -316,3 +316,11 @@ def test_counts_of_rare_events_pass_in_silence() -> None:
         first, rest = data.split_time(0.2)
         assert repeated(first, rest, continued=True) == []
         assert not any(finding.kind == "categories" for finding in examine(data))
+
+
+def test_rare_events_in_long_recordings_are_not_compared() -> None:
+    """Stretches that chance does not explain would be thousands of rows long: minutes of work."""
+    rows = np.zeros((400_000, 1))
+    rows[np.random.default_rng(0).choice(len(rows), 40)] = 1.0
+    first, rest = pyhits.Trajectories(rows, 1.0).split_time(0.2)
+    assert repeated(first, rest, continued=True) == []

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import quick
 
 import pyhits
 from pyhits.data.stubs import long_enough, rows_of_most, without_stubs
+from pyhits.errors import PyHiTSWarning
 from pyhits.numerics.growth import spread_grows
 
 
@@ -39,7 +41,9 @@ def test_fits_look_back_further_than_the_shortest_piece(tmp_path: Path) -> None:
     data = in_pieces([260, 9, 120, 30, 3, 200])
     model = quick(flow_map="polynomial", step_sizes=[1, 2]).fit(data)
     assert model.coordinates_.history > 9
-    assert np.isfinite(model.evaluate(data).nrmse)
+    assert "Left out: 2 of 6 pieces, 12 rows in all, too short beside the rest." in model.notes_
+    with pytest.warns(PyHiTSWarning, match="Left out"):
+        assert np.isfinite(model.evaluate(data).nrmse)
     later = pyhits.load(model.save(tmp_path / "m.safetensors")).forecast_from(data[-1], 48)
     t = len(data.values) + 5 + np.arange(48)
     truth = 10 + 3 * np.sin(2 * np.pi * t / 24) + np.sin(2 * np.pi * t / 7)

@@ -32,6 +32,14 @@ def without_stubs(data: Trajectories) -> Trajectories:
     return data if kept.all() else data[np.flatnonzero(kept)]
 
 
+def left_out(data: Trajectories, kept: Trajectories) -> str:
+    """Return the sentence that says which pieces are not kept; empty if all are."""
+    lost, rows = len(data) - len(kept), int(data.lengths.sum() - kept.lengths.sum())
+    if lost == 0:
+        return ""
+    return f"Left out: {lost} of {len(data)} pieces, {rows} rows in all, too short beside the rest."
+
+
 def rows_of_most(lengths: np.ndarray) -> int:
     """Return the rows that trajectories with nine tenths of all rows have, each at least."""
     ordered = np.sort(lengths)[::-1]

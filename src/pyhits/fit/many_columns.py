@@ -9,7 +9,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import POD, Encoder, Standardise
 from pyhits.encoders.chain import automatic
 from pyhits.fit.settings import Settings
-from pyhits.fit.signal_modes import signal_modes
+from pyhits.fit.signal_modes import signal_modes, some_rows
 from pyhits.policies import Auto
 from pyhits.training.recipe import FEW_FEATURES, FEW_ROWS
 
@@ -37,8 +37,10 @@ def modes_of_columns(
         return None
     if not (train.values != train.values[0]).any():
         return None
-    rows = Standardise().fit(train.values).transform(train.values)
-    return [Standardise(), POD(signal_modes(rows, n_modes))]
+    rows = some_rows(train.values)
+    scaled = Standardise().fit(rows).transform(rows)
+    modes = POD(min(n_modes, len(rows) - 1)).fit(scaled)
+    return [Standardise(), POD(signal_modes(modes, len(rows)))]
 
 
 def automatic_of_columns(train: Trajectories, grid: Grid | None) -> list[Encoder]:
@@ -53,11 +55,12 @@ def automatic_of_columns(train: Trajectories, grid: Grid | None) -> list[Encoder
         return encoders
     if not (train.values != train.values[0]).any():
         return encoders
-    found = len(POD().fit(train.values).modes_)
+    modes = POD().fit(train.values)
+    found = len(modes.modes_)
     if grid is None:
         most = max(_FEWEST, min(_MODES, train.n_rows // _ROWS_EACH))
     else:
-        most = signal_modes(train.values, found)
+        most = signal_modes(modes, train.n_rows)
     if found > most:
         encoders[0] = POD(most)
     return encoders

@@ -11,7 +11,7 @@ from pyhits.encoders import POD
 from pyhits.encoders.chain import split
 from pyhits.fit.chooser import validation_stretches
 from pyhits.fit.problem import Problem
-from pyhits.fit.signal_modes import signal_modes
+from pyhits.fit.signal_modes import signal_modes, some_rows
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.policies import Auto
@@ -52,8 +52,10 @@ def may_have_modes(problem: Problem) -> bool:
 
 def by_modes(problem: Problem) -> Problem:
     """Return a posed problem whose states are coefficients of modes."""
-    n_modes = signal_modes(problem.states.train.values, _MODES)
-    _, encoder, scaling = split([POD(n_modes)], problem.recipe.standardise)
+    rows = some_rows(problem.states.train.values)
+    modes = POD(min(_MODES, len(rows) - 1)).fit(rows)
+    found = POD(signal_modes(modes, len(rows)))
+    _, encoder, scaling = split([found], problem.recipe.standardise)
     return replace(problem, encoder=encoder, scaling=scaling)
 
 

@@ -17,6 +17,7 @@ from pyhits.data.grid import Grid
 from pyhits.data.matching import as_trajectories, matched
 from pyhits.data.repair.tell import outlier_notes
 from pyhits.data.sampling import as_rows
+from pyhits.data.stubs import left_out
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Chain, Standardise
@@ -228,7 +229,7 @@ def pose(
         angles=angles,
         findings=tuple(_findings(parted, names, angles, grid)),
     )
-    return problem.noted(*_notes(problem), *said)
+    return problem.noted(*_notes(problem), *filter(None, [left_out(data, parted.whole)]), *said)
 
 
 def _told_apart(parted: Split, names: tuple[str, ...]) -> tuple[Parts, Parts | None]:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from pyhits.data.stretches import evenly
 from pyhits.encoders import POD
 
+#: Numbers in the rows that are looked at, at most, but for so many rows.
+_MOST_NUMBERS, _LEAST = 16_000_000, 100
 
-def signal_modes(rows: np.ndarray, most: int) -> int:
-    """Return how many leading modes, one at least, noise alone would not make.
+
+def some_rows(values: np.ndarray) -> np.ndarray:
+    """Return rows ``(n, d)`` evenly chosen, as many as tell modes from noise in little time."""
+    most = max(_LEAST, _MOST_NUMBERS // values.shape[1])
+    return values if len(values) <= most else values[evenly(len(values), most)]
+
+
+def signal_modes(modes: POD, n: int) -> int:
+    """Return how many of some leading modes, one at least, noise alone would not make.
 
     White noise of variance s**2 in n rows of d columns has singular values up to
     ``s * (sqrt(n) + sqrt(d))`` (Marchenko and Pastur 1967); what the kept modes leave tells its
@@ -16,13 +26,12 @@ def signal_modes(rows: np.ndarray, most: int) -> int:
 
     Parameters
     ----------
-    rows : array, shape (n, d)
-    most : int
-        Modes looked at.
+    modes : POD
+        Fitted.
+    n : int
+        Rows that they were fitted to.
     """
-    n, d = rows.shape
-    modes = POD(min(most, n - 1, d)).fit(rows)
-    values = modes.singular_values_
+    values, d = modes.singular_values_, modes.n_features_in_
     squares = np.square(values)
     beyond, kept = squares.sum() * max(1 / modes.energy_ - 1, 0.0), 0
     while kept < len(values) and (spare := (n - kept) * (d - kept)) > 0:

@@ -11,7 +11,7 @@ import numpy as np
 from pyhits.baselines.sets import BaselineForecast
 from pyhits.coordinates.starts import histories
 from pyhits.data.stretches import Stretches
-from pyhits.data.stubs import long_enough, without_stubs
+from pyhits.data.stubs import left_out, long_enough, without_stubs
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.angle import nearest
 from pyhits.errors import ArgumentError, warn
@@ -157,12 +157,8 @@ def _long_enough(data: Trajectories, history: int) -> Trajectories:
     if int(data.recordings[-1]) + 1 == len(data):
         return data
     found = long_enough(without_stubs(data), history + 1)
-    if lost := len(data) - len(found):
-        rows = int(data.lengths.sum() - found.lengths.sum())
-        warn(
-            f"{lost} of {len(data)} pieces, {rows} rows in all, were left out: they are too short "
-            "to be forecast, or far shorter than the others."
-        )
+    if said := left_out(data, found):
+        warn(said)
     return found
 
 

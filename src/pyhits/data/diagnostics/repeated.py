@@ -14,8 +14,9 @@ from pyhits.numerics.neighbours import nearest
 #: Rows in a row that are equal to such of the training data, and the share of them at least.
 _ROWS, _SHARE = 8, 0.05
 
-#: Stretches of rows drawn at random that may equal one of the data, on average.
-_CHANCE = 0.01
+#: Stretches of rows drawn at random that may equal one of the data, on average; rows of a stretch,
+#: at most: rows of which more are needed, mostly at rest, tell nothing.
+_CHANCE, _LONGEST = 0.01, 64
 
 #: Numbers compared at most; features, where there are more.
 _MOST_NUMBERS, _MOST_FEATURES = 1 << 22, 64
@@ -86,12 +87,13 @@ def _exactly(
     if length < 3:
         return None
     weights = np.random.default_rng(0).standard_normal(len(columns))
-    length = max(length, _telling(train, columns, weights))
-    if length > min(train.lengths.max(), validation.lengths.max()):
+    rows, others = (_summed(data, columns, weights) for data in (train, validation))
+    length = max(length, _telling(rows))
+    if length > min(_LONGEST, train.lengths.max(), validation.lengths.max()):
         return None
     rhythm = np.random.default_rng(1).standard_normal(length)
-    known, _ = _stretches(train, columns, weights, rhythm)
-    asked, at = _stretches(validation, columns, weights, rhythm)
+    known, _ = _stretches(train, rows, rhythm)
+    asked, at = _stretches(validation, others, rhythm)
     if not len(known) or not len(asked):
         return None
     keys, counts = np.unique(known, return_counts=True)
@@ -102,9 +104,9 @@ def _exactly(
     return float(equal.mean()), int(at[equal.argmax()])
 
 
-def _telling(data: Trajectories, columns: np.ndarray, weights: np.ndarray) -> int:
-    """Return how many rows in a row are hardly equal by chance to any of the data's own."""
-    _, counts = np.unique(_summed(data, columns, weights), return_counts=True)
+def _telling(rows: np.ndarray) -> int:
+    """Return how many rows in a row, each one number, are hardly equal by chance to any others."""
+    _, counts = np.unique(rows, return_counts=True)
     n = float(counts.sum())
     equal = float((counts * (counts - 1.0)).sum()) / max(1.0, n * (n - 1))
     if not 0 < equal < 1:
@@ -122,13 +124,12 @@ def _summed(data: Trajectories, columns: np.ndarray, weights: np.ndarray) -> np.
 
 
 def _stretches(
-    data: Trajectories, columns: np.ndarray, weights: np.ndarray, rhythm: np.ndarray
+    data: Trajectories, rows: np.ndarray, rhythm: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return one number for every stretch of rows in which something moves, and its first row."""
     length = len(rhythm)
-    if len(data.values) < length:
+    if len(rows) < length:
         return np.zeros(0), np.zeros(0, dtype=np.int64)
-    rows = _summed(data, columns, weights)
     n = len(rows) - length + 1
     keys = np.zeros(n)
     moves = np.zeros(n, dtype=bool)
