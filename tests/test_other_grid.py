@@ -210,6 +210,8 @@ def test_laws_of_differences_and_nets_step_more_points_of_the_same_spacing():
 def test_what_cannot_be_carried_is_refused(heat):
     with pytest.raises(ArgumentError, match=r"Give spacing=.*0\.19635 apart"):
         heat.on_grid((64,))
+    with pytest.raises(ArgumentError, match="to be stepped and this process may use"):
+        heat.on_grid((10**9,), spacing=1e-9)
     with pytest.raises(ArgumentError, match="as many axes"):
         heat.on_grid((64, 64), spacing=0.1)
     with pytest.raises(ArgumentError, match="in multiples of that"):

@@ -20,10 +20,14 @@ from pyhits.errors import ArgumentError
 from pyhits.flowmaps.other_grid import OtherGrid
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.hierarchy.hierarchy import Hierarchy
+from pyhits.training.size import check_field_size
 
 #: Fields that steps are tried on, and their shortest waves, of which so many fit on the old grid.
 #: Long ones of the full range move things fastest.
 _TRIED, _WAVES = 2, 2
+
+#: Copies of a field, float64, that carrying and stepping hold, about.
+_COPIES = 100
 
 M = TypeVar("M", bound=FittedModel)
 
@@ -93,6 +97,7 @@ def _new_grid(
 ) -> tuple[Grid, tuple[float, ...]]:
     """Return the other grid, with the old one's edges, and its spacing over the old one's."""
     new = _as_grid(given, old)
+    check_field_size(new.n_features, copies=_COPIES, done="stepped", advice="give fewer points")
     if new.n_axes != old.n_axes or new.n_channels != old.n_channels:
         raise ArgumentError(
             f"Expected a grid of as many axes and channels as the model's, {old.size_name()}, got "

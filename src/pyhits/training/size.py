@@ -26,16 +26,31 @@ _METRICS = 3
 #: transforms, factors of products, stages of the scheme.
 _FIELDS = 400
 
+#: What to do about fields too large to be fitted to.
+_FEWER = (
+    "take every second point along each axis, or modes "
+    "(encoder=[POD(64), Standardise(common=True)], --encoder pod=64)"
+)
 
-def check_field_size(n_features: int) -> None:
-    """Raise an ArgumentError where fields of so many numbers leave no memory to solve on them."""
-    needed, available = 8 * _FIELDS * n_features, memory()
+
+def check_field_size(
+    n_features: int, *, copies: int = _FIELDS, done: str = "fitted to", advice: str = _FEWER
+) -> None:
+    """Raise an ArgumentError where fields of so many numbers leave no memory to work on them.
+
+    Parameters
+    ----------
+    n_features, copies : int
+        Numbers of a field, and how many of its size are held.
+    done, advice : str
+        What is done to them, and what to do instead, for the sentence.
+    """
+    needed, available = 8 * copies * n_features, memory()
     if needed <= _PART * available:
         return
     raise ArgumentError(
-        f"Fields of {n_features} numbers take about {in_words(needed)} to be fitted to and this "
-        f"process may use {in_words(available)}: take every second point along each axis, or modes "
-        "(encoder=[POD(64), Standardise(common=True)], --encoder pod=64)."
+        f"Fields of {n_features} numbers take about {in_words(needed)} to be {done} and this "
+        f"process may use {in_words(available)}: {advice}."
     )
 
 
