@@ -138,6 +138,31 @@ def test_bad_archives(tmp_path, case, extension):
     assert str(path) in str(caught.value)
 
 
+def _beyond_unicode(order: str) -> np.ndarray:
+    """Return a text of one character, whose number is none of Unicode."""
+    return np.array([0x20202020]).astype(f"{order}u4").view(f"{order}U1")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("extension", [".npz", ".npy", ".zarr"])
+def test_texts_that_unicode_does_not_have(tmp_path, extension, order):
+    path, rows = tmp_path / f"data{extension}", np.zeros((5, 1))
+    if extension == ".npz":
+        ours = {"pyhits": 1, "lengths": [5], "start_times": [0.0], "dt": 1.0}
+        np.savez(path, values=rows, feature_names=_beyond_unicode(order), **ours)
+    elif extension == ".npy":
+        table = np.zeros(5, [("name", f"{order}U1"), ("x", "f8")])
+        table["name"] = _beyond_unicode(order)
+        np.save(path, table)
+    else:
+        group = pytest.importorskip("zarr").create_group(path, zarr_format=2)
+        for name, array in (("x", rows), ("place", _beyond_unicode(order))):
+            stored = group.create_array(name, data=array)
+            stored.attrs["_ARRAY_DIMENSIONS"] = ["time", "place"][-array.ndim :]
+    with pytest.raises(FileFormatError, match="characters that Unicode does not have"):
+        read(path)
+
+
 def test_times_of_trajectories_that_differ(tmp_path):
     path = tmp_path / "data.npz"
     steps = np.array([[0, 1, 2], [0, 2, 4]])

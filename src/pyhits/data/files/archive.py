@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from pyhits.data.files.choose import choose
+from pyhits.data.files.conventions import sound_texts
 from pyhits.data.files.guard import NPY, NPZ, expect_kind, parsing
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays
 from pyhits.data.files.reading import Reading
@@ -60,7 +61,7 @@ def read_npy(path: Path, wanted: Reading) -> Pieces:
         is_large = array_bytes(shape, dtype) > wanted.sampling.max_bytes
         _check_array("the array", shape, dtype, there, fits=not is_large)
         array = np.load(path, allow_pickle=False, mmap_mode="r" if is_large else None)
-        return choose({"the array": array}, replace(wanted, variable="the array"))
+        return choose({"the array": sound_texts(array)}, replace(wanted, variable="the array"))
 
 
 def write_npy(trajectories: Trajectories, path: Path) -> None:
@@ -93,7 +94,7 @@ class _Member:
                 f"array {self.name!r} is said to take {self._info.file_size} bytes, which cannot "
                 f"come of {self._info.compress_size} packed ones"
             )
-        return np.asarray(self._archive[self._info.filename], dtype=dtype)
+        return np.asarray(sound_texts(self._archive[self._info.filename]), dtype=dtype)
 
 
 def _is_array(info: zipfile.ZipInfo) -> bool:

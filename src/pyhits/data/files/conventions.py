@@ -6,6 +6,7 @@ Practices and Attribute Conventions), which HDF5 files use too.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,8 +41,9 @@ def decoded(stored: np.ndarray, attributes: Mapping[str, Any], what: str) -> np.
 
     Parameters
     ----------
-    stored : array of numbers
-        As in the file; returned as it is if no attribute says anything of it.
+    stored : array
+        As in the file; returned as it is if it holds no numbers, or no attribute says anything of
+        these.
     what : str
         Its name for messages, ``"array 'x'"``.
 
@@ -49,9 +51,11 @@ def decoded(stored: np.ndarray, attributes: Mapping[str, Any], what: str) -> np.
     ------
     DataError
         An attribute that should be a number is none.
+    ValueError
+        It holds texts that are none.
     """
     if stored.dtype.kind not in "fiu":
-        return stored
+        return sound_texts(stored)
     if text_of(attributes.get("_Unsigned")) == "true" and stored.dtype.kind == "i":
         stored = stored.view(stored.dtype.str.replace("i", "u"))
     scale = _number(attributes, "scale_factor", what)
@@ -160,3 +164,22 @@ def text_of(value: Any) -> str:
     if isinstance(value, np.ndarray):
         value = value.item() if value.size else ""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def sound_texts(stored: np.ndarray) -> np.ndarray:
+    """Return an array whose texts, if it holds any, are of characters that Unicode has.
+
+    NumPy makes texts of any numbers that a file holds, with which Python then fails.
+
+    Raises
+    ------
+    ValueError
+        Some are not.
+    """
+    for name in stored.dtype.names or ():
+        sound_texts(stored[name])
+    if stored.dtype.kind == "U" and stored.size and stored.dtype.itemsize:
+        texts = stored.astype(stored.dtype.newbyteorder("="), order="C").reshape(-1, 1)
+        if texts.view(np.uint32).max() > sys.maxunicode:
+            raise ValueError("it holds texts of characters that Unicode does not have")
+    return stored

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.files.choose import choose
-from pyhits.data.files.conventions import decoded
+from pyhits.data.files.conventions import decoded, sound_texts
 from pyhits.data.files.datasets import as_dataset, from_dataset
 from pyhits.data.files.guard import FileKind, expect_kind, parsing
 from pyhits.data.files.reading import Reading
@@ -70,6 +70,9 @@ def opened(path: Path) -> Any:
     xarray = need("xarray", "zarr", action="Reading .zarr files", extra="zarr")
     zarr = need("zarr", action="Reading .zarr files", extra="zarr")
     store = zarr.open(path, mode="r")
+    for array in _arrays(store).values():
+        if array.dtype.kind == "U":
+            sound_texts(np.asarray(array[...]))
     if isinstance(store, zarr.Array):
         dims = store.metadata.dimension_names
         lazy = xarray.Variable(dims, StoredArray("values", store), dict(store.attrs))
