@@ -68,15 +68,9 @@ class Baseline(Estimator, ABC):
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         """Read scaled rows from an empty memory, then go on.
 
-        Parameters
-        ----------
-        rows : array, shape (n, time, d)
-        n_steps : int
-            Rows to generate, each fed back as the next input.
-
-        Returns
-        -------
-        array, shape (n, n_steps, d)
+        ``rows``: ``(n, time, d)``.
+        ``n_steps``: rows to generate, each fed back as the next input.
+        Returns ``(n, n_steps, d)``.
         """
 
     def _check(self) -> None:
@@ -262,15 +256,8 @@ def _is_one(recording: Any) -> bool:
 def blank_diverged(scaled: np.ndarray, *, raises: bool) -> None:
     """Find rows out of bounds and set them and what follows to NaN, in place.
 
-    Parameters
-    ----------
-    scaled : array, shape (n, n_steps, d)
-        Scaled coordinates.
-
-    Raises
-    ------
-    DivergenceError
-        On request.
+    ``scaled`` ``(n, n_steps, d)``: scaled coordinates.
+    Raises a DivergenceError: on request.
     """
     bad = ~(np.abs(scaled) < DIVERGED).all(axis=2)
     lost = np.flatnonzero(bad.any(axis=1))

@@ -36,10 +36,7 @@ _INDEPENDENT = 8.0
 class Tried(NamedTuple):
     """Settings, and the forecasts that they give.
 
-    Attributes
-    ----------
-    option : tuple of int
-    ahead : array, shape (n, horizon, d)
+    ``ahead``: ``(n, horizon, d)``.
     """
 
     option: Option

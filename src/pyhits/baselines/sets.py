@@ -23,12 +23,7 @@ class BaselineForecast(NamedTuple):
 
 
 class BaselineSet(Stored):
-    """Fitted baselines.
-
-    Parameters
-    ----------
-    by_kind : mapping of str to SimpleBaseline
-    """
+    """Fitted baselines."""
 
     schema: ClassVar[Schema] = Many(BASELINES.kinds, unique=True)
 

@@ -59,18 +59,10 @@ _TYPES = {"int": int, "float": float, "bool": bool}
 class Option:
     """One option of a command, and the argument that it is for.
 
-    Attributes
-    ----------
-    name : str
-        Of the argument, and of the parameter of the command.
-    kind : type
-        Of the value on the command line.
-    help : str
-    flags : tuple of str
-    read : callable
-        Makes of a value on the command line what the argument takes.
-    argument : str
-        Name of the argument, where it is another.
+    ``name``: of the argument, and of the parameter of the command.
+    ``kind`` (type): of the value on the command line.
+    ``read``: makes of a value on the command line what the argument takes.
+    ``argument``: name of the argument, where it is another.
     """
 
     name: str
@@ -100,10 +92,7 @@ class Panel:
     def given(self, values: dict[str, Any]) -> dict[str, Any]:
         """Take the options' values out of ``values``; return those that were given, as arguments.
 
-        Raises
-        ------
-        ArgumentError
-            A text cannot be read.
+        Raises an ArgumentError: a text cannot be read.
         """
         found = {o: values.pop(o.name) for o in self.options}
         return {

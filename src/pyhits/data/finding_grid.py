@@ -52,12 +52,8 @@ _ROWS = 200
 class FoundGrid:
     """A grid that the data have shown.
 
-    Attributes
-    ----------
-    grid : Grid
-    error, other_orders : float
-        Of one map for all points, and of one for the same columns in other orders, as shares of the
-        increments, mean squares.
+    ``error``, ``other_orders``: of one map for all points, and of one for the same columns in other
+      orders, as shares of the increments, mean squares.
     """
 
     grid: Grid
@@ -74,10 +70,7 @@ def find_grid(data: Trajectories) -> FoundGrid | None:
     pass as well as those whose neighbours hardly resemble each other (Lorenz-96). Takes a fraction
     of a second, whatever the size.
 
-    Returns
-    -------
-    FoundGrid or None
-        Of unknown edges; None where the columns are no axis.
+    Returns: of unknown edges; None where the columns are no axis.
     """
     n = data.n_features
     if n < _FEWEST or not _are_of_one_kind(data):
@@ -154,10 +147,7 @@ def find_edges(data: Trajectories, grid: Grid) -> tuple[bool | None, ...]:
     the middle of the field. Where a map of neighbours tells too little, second differences are
     compared instead.
 
-    Returns
-    -------
-    tuple of bool or None
-        One an axis; None where the data do not tell.
+    Returns: one an axis; None where the data do not tell.
     """
     found: list[bool | None] = [None] * grid.n_axes
     for rows in rows_to_look_at(data):

@@ -173,10 +173,7 @@ def without_idle(chain: Chain) -> Chain | None:
 def links(encoder: Any) -> list[Encoder]:
     """Return an encoder, a chain or a sequence of them as a plain list; none for None and "auto".
 
-    Raises
-    ------
-    ArgumentError
-        Something is no encoder.
+    Raises an ArgumentError: something is no encoder.
     """
     if encoder is None or (isinstance(encoder, str) and encoder == AUTO):
         return []

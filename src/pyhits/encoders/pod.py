@@ -247,10 +247,7 @@ class POD(Encoder):
 class _Centred:
     """Centred rows, of which only products with thin matrices are looked at.
 
-    Attributes
-    ----------
-    n_rows : int
-    mean : array, shape (d,)
+    ``mean``: ``(d,)``.
     """
 
     def __init__(self, blocks: Blocks, center: bool) -> None:
@@ -330,12 +327,9 @@ class _Centred:
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """Return singular values and modes of the rows within a subspace, and their energy in all.
 
-        Parameters
-        ----------
-        basis : array, shape (k, d)
-            Orthonormal rows.
-        image : array, shape (k, d), optional
-            Filled with the covariance times the basis: the subspace to look at next.
+        ``basis`` ``(k, d)``: orthonormal rows.
+        ``image`` ``(k, d)``: filled with the covariance times the basis: the subspace to look at
+          next.
         """
         k = len(basis)
         if image is not None:

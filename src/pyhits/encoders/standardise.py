@@ -119,10 +119,7 @@ def _by_channel(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the deviation of each channel of a field, on all its points.
 
-    Raises
-    ------
-    DataError
-        Rows are no points of so many channels.
+    Raises a DataError: rows are no points of so many channels.
     """
     n = len(mean)
     if n % channels:

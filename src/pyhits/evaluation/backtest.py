@@ -174,11 +174,9 @@ def errors_of(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return normalised errors at each step ``(m,)`` and of each origin ``(n,)``.
 
-    Parameters
-    ----------
-    truth, ahead : array, shape (n, m, d)
-        Without the initial states; infinite errors where a forecast diverged.
-    scale : array, shape (d,)
+    ``truth``, ``ahead`` ``(n, m, d)``: without the initial states; infinite errors where a forecast
+      diverged.
+    ``scale``: ``(d,)``.
     """
     by_step = ForecastErrors.of(truth, ahead, scale, first=0).per_step
     by_origin = [

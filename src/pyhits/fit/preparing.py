@@ -22,17 +22,9 @@ _MOST_NAMES = 20
 def prepare(problem: Problem, clock: Clock) -> Problem:
     """Return what a fit trains on.
 
-    Parameters
-    ----------
-    problem : Problem
-        As it was posed.
-    clock : Clock
-        Of the whole fit.
-
-    Raises
-    ------
-    DataError, ArgumentError
-        Data or settings cannot be used.
+    ``problem``: as it was posed.
+    ``clock``: of the whole fit.
+    Raises a DataError or ArgumentError: data or settings cannot be used.
     """
     problem = encode(problem, clock)
     problem = take_noise_off(problem, clock)

@@ -24,12 +24,8 @@ def signal_modes(modes: POD, n: int) -> int:
     ``s * (sqrt(n) + sqrt(d))`` (Marchenko and Pastur 1967); what the kept modes leave tells its
     variance. Modes of smooth motion lie far above what they leave, and all are kept.
 
-    Parameters
-    ----------
-    modes : POD
-        Fitted.
-    n : int
-        Rows that they were fitted to.
+    ``modes``: fitted.
+    ``n``: rows that they were fitted to.
     """
     values, d = modes.singular_values_, modes.n_features_in_
     squares = np.square(values)

@@ -17,13 +17,7 @@ _FIRST_STEPS = 4
 
 
 class Timed(NamedTuple):
-    """Rollouts that were run, and how long they took.
-
-    Attributes
-    ----------
-    chosen : Stretches
-    seconds : float
-    """
+    """Rollouts that were run, and how long they took."""
 
     chosen: Stretches
     seconds: float
@@ -46,15 +40,9 @@ def timed(
 
     A few are run if they are affordable; of dear ones a single one, over few steps.
 
-    Parameters
-    ----------
-    run : callable
-        Forecasts the stretches that it is given.
-    every : Stretches
-        One at least.
-    clock : Clock
-    least : int
-        Steps that a rollout has at least.
+    ``run``: forecasts the stretches that it is given.
+    ``every``: one at least.
+    ``least``: steps that a rollout has at least.
     """
     few = every.at_most(_ROLLOUTS).cut(max(_STEPS, least))
     first = every.at_most(1).cut(max(_FIRST_STEPS, least))

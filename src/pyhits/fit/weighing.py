@@ -45,13 +45,9 @@ _ITERATIONS, _STEP, _SETTLED = 400, 0.3, 1e-9
 class Part:
     """Errors from the origins in one part of the recordings, in standard deviations.
 
-    Attributes
-    ----------
-    simple : array, shape (m, n, horizon, d)
-        Of baselines; NaN where nothing is recorded.
-    model : array, shape (n, horizon, d), or None
-    worth : array, shape (k,)
-        Number of independent origins at some horizons.
+    ``simple`` ``(m, n, horizon, d)``: of baselines; NaN where nothing is recorded.
+    ``model``: (n, horizon, d), or None.
+    ``worth`` ``(k,)``: number of independent origins at some horizons.
     """
 
     simple: np.ndarray
@@ -101,12 +97,9 @@ def independent_origins(origins: Origins, steps: np.ndarray) -> np.ndarray:
 def simple_weights(parts: Sequence[Part], kinds: Sequence[str], steps: np.ndarray) -> np.ndarray:
     """Return weights of baselines beside each other, ``(k, m)``.
 
-    Parameters
-    ----------
-    parts : sequence of Part
-        The held-out one, which chose none of their settings, and then earlier ones.
-    kinds : sequence of str
-    steps : array of int, shape (k,)
+    ``parts``: the held-out one, which chose none of their settings, and then earlier ones.
+    ``kinds``: sequence of str.
+    ``steps``: array of int, (k,).
     """
     prior = np.array([_PRIOR.get(kind, 1.0) for kind in kinds])
     chooses = np.array([kind not in _FIXED for kind in kinds])[:, None, None, None]
@@ -121,13 +114,9 @@ def simple_weights(parts: Sequence[Part], kinds: Sequence[str], steps: np.ndarra
 def model_share(parts: Sequence[Part], together: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Return weights of a model and of all baselines together, ``(k, 2)``.
 
-    Parameters
-    ----------
-    parts : sequence of Part
-        Those that the model has forecast: the held-out one, which it was chosen in, first.
-    together : array, shape (n, horizon, d)
-        Errors of the weighted baselines in these parts.
-    steps : array of int, shape (k,)
+    ``parts``: those that the model has forecast: the held-out one, which it was chosen in, first.
+    ``together`` ``(n, horizon, d)``: errors of the weighted baselines in these parts.
+    ``steps``: array of int, (k,).
     """
     judged = [
         part.model * _luck(part, steps, _AGAIN if k else _CHOSEN)
@@ -153,11 +142,9 @@ def _luck(part: Part, steps: np.ndarray, deviations: float) -> np.ndarray:
 def combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Return the errors of weighted forecasts; those that diverged have no weight.
 
-    Parameters
-    ----------
-    errors : array, shape (m, n, horizon, d)
-    weights : array, shape (k, m)
-    steps : array of int, shape (k,)
+    ``errors``: ``(m, n, horizon, d)``.
+    ``weights``: ``(k, m)``.
+    ``steps``: array of int, (k,).
     """
     at = np.arange(1, errors.shape[2] + 1)
     every = np.stack([np.interp(at, steps, column) for column in weights.T])[:, None, :, None]
@@ -170,16 +157,10 @@ def combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.n
 def second_moments(errors: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Return mean products of errors about some horizons.
 
-    Parameters
-    ----------
-    errors : array, shape (m, n, horizon, d)
-        Of m forecasts at n origins, in standard deviations; NaN where nothing is recorded.
-    steps : array of int, shape (k,)
-
-    Returns
-    -------
-    array, shape (k, m, m)
-        NaN where no origin reaches.
+    ``errors`` ``(m, n, horizon, d)``: of m forecasts at n origins, in standard deviations; NaN
+      where nothing is recorded.
+    ``steps``: array of int, (k,).
+    Returns ``(k, m, m)``: NaN where no origin reaches.
     """
     known = ~np.isnan(errors).all(axis=0)
     bounded = np.where(known, np.nan_to_num(errors, nan=_WORST, posinf=_WORST, neginf=-_WORST), 0.0)
@@ -203,18 +184,11 @@ def best_weights(moments: np.ndarray, worth: np.ndarray, prior: np.ndarray) -> n
     weights are from those at the horizon before, which in turn are held to those that nothing but
     simplicity speaks for (relative entropy): few origins do not move them far.
 
-    Parameters
-    ----------
-    moments : array, shape (k, m, m)
-        At increasing horizons. Correlations are shrunk, and what is far from the best is left out.
-    worth : array, shape (k,)
-        Number of independent origins.
-    prior : array, shape (m,)
-        Weights without any data, positive.
-
-    Returns
-    -------
-    array, shape (k, m)
+    ``moments`` ``(k, m, m)``: at increasing horizons. Correlations are shrunk, and what is far from
+      the best is left out.
+    ``worth`` ``(k,)``: number of independent origins.
+    ``prior`` ``(m,)``: weights without any data, positive.
+    Returns ``(k, m)``.
     """
     prior = prior / prior.sum()
     found, before = [], prior

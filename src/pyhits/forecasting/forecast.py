@@ -47,10 +47,7 @@ def forecast_states(
 ) -> np.ndarray | Forecast:
     """Step forward; see :meth:`pyhits.TimeStepper.forecast`, whose arguments these are.
 
-    Parameters
-    ----------
-    **settings
-        As :class:`pyhits.hierarchy.forecast.Forecaster` takes them.
+    ``**settings``: as :class:`pyhits.hierarchy.forecast.Forecaster` takes them.
     """
     own = model.coordinates
     level = _checked_level(model, interval, step_sizes, settings.get("interpolation"), out)

@@ -31,13 +31,8 @@ class Writer(ABC):
 
     Until it is finished the states are in ``<path>.part``; the record is ``<path>.json``.
 
-    Parameters
-    ----------
-    path : Path
-        Where the finished file is to be.
-    shape : tuple of int
-        ``(n, n_times, d)``.
-    dtype : numpy dtype
+    ``path``: where the finished file is to be.
+    ``shape``: ``(n, n_times, d)``.
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
@@ -65,10 +60,7 @@ class Writer(ABC):
     def remove(self) -> None:
         """Delete what is there: finished, unfinished, and the record.
 
-        Raises
-        ------
-        ArgumentError
-            A folder that PyHiTS would not write is in the way.
+        Raises an ArgumentError: a folder that PyHiTS would not write is in the way.
         """
         for path in (self.part, self.path):
             if path.is_dir():
@@ -155,10 +147,7 @@ class NpyWriter(Writer):
 class ZarrWriter(Writer):
     """One uncompressed Zarr array in chunks of trajectories; its record ends up in its attributes.
 
-    Raises
-    ------
-    MissingExtraError
-        Zarr is not installed.
+    Raises a MissingExtraError: Zarr is not installed.
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:

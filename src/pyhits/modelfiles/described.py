@@ -34,13 +34,7 @@ _DTYPES = ("float32", "float64")
 class StoredMap:
     """A flow map as its file says it.
 
-    Attributes
-    ----------
-    kind : str
-    config : mapping
-        Arguments of its constructor.
-    dtype : str
-    arrays : mapping of str to array
+    ``config``: arguments of its constructor.
     """
 
     kind: str
@@ -113,11 +107,8 @@ class StoredModel:
 def read_described(path: Path) -> StoredModel:
     """Read a model file but for its flow maps, whose numbers the checksum alone has checked.
 
-    Raises
-    ------
-    Exception
-        It is not such a file, or of a version without checksums: :func:`pyhits.load` says what is
-        wrong, or reads it.
+    Raises an Exception: it is not such a file, or of a version without checksums:
+      :func:`pyhits.load` says what is wrong, or reads it.
     """
     maps = _StoredMaps()
     arrays, facts = read_arrays(

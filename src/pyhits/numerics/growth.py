@@ -22,11 +22,8 @@ def spread_grows(trajectories: Sequence[np.ndarray], period: int = 1) -> bool:
 
     Level and spread are those of blocks of whole periods, each about its own line.
 
-    Parameters
-    ----------
-    trajectories : sequence of array, each (time, d)
-    period : int
-        In rows.
+    ``trajectories``: sequence of array, each (time, d).
+    ``period``: in rows.
     """
     if not all((rows > 0).all() for rows in trajectories):
         return False

@@ -32,21 +32,12 @@ def panels(
 ) -> np.ndarray:
     """Return the axes to draw into, an array of this shape.
 
-    Parameters
-    ----------
-    ax : Axes, array of Axes, Figure, or None
-        None makes a figure by pyplot; a Figure without axes gets this size.
-    shape : (int, int)
-        Rows and columns.
-    size : (float, float)
-        Inches.
-    **settings
-        Of ``Figure.subplots``.
-
-    Raises
-    ------
-    ArgumentError
-        ``ax`` holds another number of axes.
+    ``ax`` (Axes, array of Axes, Figure, or None): none makes a figure by pyplot; a Figure without
+      axes gets this size.
+    ``shape``: rows and columns.
+    ``size``: inches.
+    ``**settings``: of ``Figure.subplots``.
+    Raises an ArgumentError: ``ax`` holds another number of axes.
     """
     from matplotlib.figure import Figure, FigureBase
 
@@ -80,10 +71,7 @@ def is_single(ax: Any) -> bool:
 def note_left_out(found: np.ndarray, *counts: tuple[int, int, str]) -> None:
     """Write below the panels what they leave out, as in "6 of 40 features".
 
-    Parameters
-    ----------
-    *counts : (int, int, str)
-        How many are drawn, how many there are, and of what.
+    ``*counts``: how many are drawn, how many there are, and of what.
     """
     parts = [f"{n} of {total:,} {what}" for n, total, what in counts if n < total]
     if parts:
@@ -139,9 +127,7 @@ def shades(step_sizes: Sequence[int]) -> dict[int, Any]:
 def thin(values: np.ndarray) -> np.ndarray:
     """Return the indices at which a line is drawn: all, or the extremes of many short parts.
 
-    Parameters
-    ----------
-    values : array, shape (n,)
+    ``values``: ``(n,)``.
     """
     n = len(values)
     if n <= _NUMBERS:

@@ -85,15 +85,9 @@ def train_alone(job: ScaleJob, report: Progress | None = None) -> tuple[FlowMap,
 class Scale:
     """One scale before and after its net is trained.
 
-    Attributes
-    ----------
-    job : ScaleJob
-    stages : Stages
-        What was settled before.
-    history : History
-        Filled as training goes.
-    clock : Clock
-        Of this scale.
+    ``stages``: what was settled before.
+    ``history``: filled as training goes.
+    ``clock``: of this scale.
     """
 
     job: ScaleJob

@@ -43,16 +43,9 @@ class Sampling:
     Batches are a function of the sampler's seed, their number and, where errors steer them, of
     :attr:`number` and :attr:`focus`, which a checkpoint keeps.
 
-    Parameters
-    ----------
-    sampler : WindowSampler
-
-    Attributes
-    ----------
-    number : int
-        Of the pool that errors were looked up in.
-    focus : Tensor, shape (n,), or None
-        Cumulative probability of its windows; None: errors steer nothing, or not yet.
+    ``number``: of the pool that errors were looked up in.
+    ``focus`` ((n,), or None): cumulative probability of its windows; None: errors steer nothing, or
+      not yet.
     """
 
     def __init__(self, sampler: WindowSampler) -> None:
@@ -95,11 +88,7 @@ class Residual(Sampling):
     Every refresh looks at another pool, so that all windows have their turn. Before the first,
     windows are those of the sampler.
 
-    Parameters
-    ----------
-    sampler : WindowSampler
-    size : int
-        Windows in a pool.
+    ``size``: windows in a pool.
     """
 
     _rows: np.ndarray
@@ -134,20 +123,11 @@ class Residual(Sampling):
 def make_sampling(name: str, sampler: WindowSampler, shown: int) -> Sampling:
     """Return the sampling of one of the names in :data:`pyhits.training.recipe.SAMPLINGS`.
 
-    Parameters
-    ----------
-    name : str
-        ``uniform``: every window equally often. ``early``: windows as the sampler has them, at
-        ``T u**early_bias``. ``density``: :class:`Density`. ``residual``: :class:`Residual`.
-    sampler : WindowSampler
-    shown : int
-        Windows that the net is shown from one refresh to the next: errors are looked up at an
-        eighth of that, so that they take little of the time.
-
-    Raises
-    ------
-    DataError
-        No window fits any trajectory.
+    ``name``: ``uniform``: every window equally often. ``early``: windows as the sampler has them,
+      at ``T u**early_bias``. ``density``: :class:`Density`. ``residual``: :class:`Residual`.
+    ``shown``: windows that the net is shown from one refresh to the next: errors are looked up at
+      an eighth of that, so that they take little of the time.
+    Raises a DataError: no window fits any trajectory.
     """
     if name == "uniform":
         return Sampling(replace(sampler, early_bias=1.0))
@@ -164,12 +144,7 @@ def pool(sampler: WindowSampler, n: int, number: int) -> np.ndarray:
     Half of them are drawn evenly over all windows, half as the sampler has them, so that regions
     that trajectories soon leave are among them.
 
-    Parameters
-    ----------
-    sampler : WindowSampler
-    n : int
-    number : int
-        Other numbers give other pools.
+    ``number``: other numbers give other pools.
     """
     if sampler.n_windows <= n:
         return sampler.all_rows()
@@ -198,14 +173,8 @@ def pick(focus: Tensor, n: int, rng: np.random.Generator) -> np.ndarray:
 def focused(errors: Tensor) -> Tensor | None:
     """Return cumulative probabilities by the root of squared errors, a quarter of them even.
 
-    Parameters
-    ----------
-    errors : Tensor, shape (n,)
-
-    Returns
-    -------
-    Tensor, shape (n,), or None
-        Float64, on the CPU; None where errors are all 0 or not finite.
+    ``errors``: ``(n,)``.
+    Returns ((n,), or None): float64, on the CPU; None where errors are all 0 or not finite.
     """
     weight = errors.double().cpu().clamp(min=0).sqrt()
     total = float(weight.sum())
@@ -221,16 +190,9 @@ def even_weights(states: np.ndarray, seed: int) -> np.ndarray:
     The histogram has at most three directions: the features themselves, if there are no more. For
     more features the weights are geometric means over histograms of random directions.
 
-    Parameters
-    ----------
-    states : array, shape (n, d)
-    seed : int
-        Of the random directions.
-
-    Returns
-    -------
-    array, shape (n,)
-        At most 1.
+    ``states``: ``(n, d)``.
+    ``seed``: of the random directions.
+    Returns ``(n,)``: at most 1.
     """
     low, high = states.min(axis=0), states.max(axis=0)
     varies = high > low

@@ -36,15 +36,8 @@ class Stack:
 
     A run that is over stays in the stack, and nothing looks at it.
 
-    Parameters
-    ----------
-    runs : sequence of NetTraining
-        S of them, with equal settings.
-
-    Attributes
-    ----------
-    weights, biases : list of Tensor, shapes (S, in, out) and (S, out)
-        One a layer.
+    ``runs``: S of them, with equal settings.
+    ``weights``, ``biases``: one a layer.
     """
 
     def __init__(self, runs: Sequence[NetTraining]) -> None:

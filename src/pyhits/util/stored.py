@@ -31,12 +31,8 @@ class TensorSpec(NamedTuple):
 class Array:
     """What an array may be before it is read.
 
-    Attributes
-    ----------
-    axes : int
-        Number of axes.
-    dtypes : tuple of str
-        As safetensors names them.
+    ``axes``: number of axes.
+    ``dtypes``: as safetensors names them.
     """
 
     axes: int = 1
@@ -149,12 +145,8 @@ class Family(Generic[S]):
 
     A class joins by ``@FAMILY.register``; files then know it, and nothing else is touched.
 
-    Parameters
-    ----------
-    what : str
-        What one of them is, for messages.
-    hint : str
-        What to do where a kind is not known.
+    ``what``: what one of them is, for messages.
+    ``hint``: what to do where a kind is not known.
     """
 
     def __init__(self, what: str, hint: str = "") -> None:

@@ -50,15 +50,10 @@ _NEAR = 3
 class Wrapped:
     """A feature that wraps.
 
-    Attributes
-    ----------
-    name : str
-    turn : float
-        Length of a turn.
-    is_certain : bool
-        Whether it is one that people use, all of which occurs, and the wraps are several.
-    finding : Finding
-        What to say of it.
+    ``turn``: length of a turn.
+    ``is_certain``: whether it is one that people use, all of which occurs, and the wraps are
+      several.
+    ``finding``: what to say of it.
     """
 
     name: str

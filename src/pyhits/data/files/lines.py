@@ -42,15 +42,9 @@ _SAMPLE = 200
 class FirstLines:
     """The beginning of a text file.
 
-    Attributes
-    ----------
-    encoding : str
-    comments : list of str
-        Comments above the first line with content.
-    numbers : list of int
-        Line numbers, from 0, of the lines with content.
-    lines : list of str
-        These lines, without their ends.
+    ``comments``: comments above the first line with content.
+    ``numbers``: line numbers, from 0, of the lines with content.
+    ``lines``: these lines, without their ends.
     """
 
     encoding: str
@@ -62,10 +56,7 @@ class FirstLines:
 def head_of(path: Path) -> FirstLines:
     """Return the first lines of a file that have content.
 
-    Raises
-    ------
-    FileFormatError
-        The file holds no such line, or lines that no table has.
+    Raises a FileFormatError: the file holds no such line, or lines that no table has.
     """
     _check_lines(path)
     head = FirstLines(encoding_of(path))

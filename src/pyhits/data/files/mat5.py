@@ -63,12 +63,7 @@ class Foreign:
 class Variable:
     """A variable by its header; NumPy converts one of numbers, and loads it then.
 
-    Attributes
-    ----------
-    name : str
-    shape : tuple of int
-    dtype : numpy dtype
-        Of its numbers; object for all others.
+    ``dtype``: of its numbers; object for all others.
     """
 
     name: str
@@ -115,10 +110,7 @@ class _MatrixHead(NamedTuple):
 def variables(path: Path) -> list[Variable]:
     """Return the variables of a file, in its order.
 
-    Raises
-    ------
-    ValueError, struct.error, zlib.error
-        The file is damaged.
+    Raises a ValueError or struct.error or zlib.error: the file is damaged.
     """
     size = path.stat().st_size
     if size < 136:

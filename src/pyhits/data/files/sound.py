@@ -60,10 +60,7 @@ def write(trajectories: Trajectories, path: Path) -> None:
 def rate_of(dt: float, channels: int) -> int:
     """Return the samples a second of what a .wav file is to hold.
 
-    Raises
-    ------
-    DataError
-        There are too many features for channels, or ``dt`` is not that of samples.
+    Raises a DataError: there are too many features for channels, or ``dt`` is not that of samples.
     """
     if channels > _MOST_CHANNELS:
         raise DataError(
@@ -90,10 +87,7 @@ def load(path: Path) -> tuple[int, np.ndarray]:
 def _length(path: Path, found: SoundHeader) -> int:
     """Return the number of samples that are there; say it if there should be more.
 
-    Raises
-    ------
-    FileFormatError
-        There are none.
+    Raises a FileFormatError: there are none.
     """
     if not found.there:
         raise FileFormatError(f"There are no samples in {path}; record or copy it again.")

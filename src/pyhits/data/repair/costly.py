@@ -27,10 +27,7 @@ _LONGEST = 20
 class LostRows(DataError):
     """So little is left of a recording that nothing can be learned from it.
 
-    Attributes
-    ----------
-    costly : list of str
-        Features that rows were lost for; empty if it was something else.
+    ``costly``: features that rows were lost for; empty if it was something else.
     """
 
     def __init__(self, why: str, costly: Sequence[str] = ()) -> None:

@@ -21,9 +21,7 @@ def longest_run(mask: np.ndarray) -> int:
 def alike(missing: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Group the features that miss the same rows: the rows' mask and the features of each group.
 
-    Parameters
-    ----------
-    missing : array of bool, shape (n_rows, n_features)
+    ``missing``: array of bool, (n_rows, n_features).
     """
     groups: dict[bytes, list[int]] = {}
     for column, packed in enumerate(np.packbits(missing.T, axis=1)):

@@ -34,13 +34,9 @@ _MOST_PIECES = 6
 class Piece(NamedTuple):
     """Whole rows on a uniform grid.
 
-    Attributes
-    ----------
-    number : int
-        Of the trajectory of the data given that it is a part of.
-    start : float
-        Time of its first row.
-    values : array, shape (n_rows, n_features)
+    ``number``: of the trajectory of the data given that it is a part of.
+    ``start``: time of its first row.
+    ``values``: ``(n_rows, n_features)``.
     """
 
     number: int

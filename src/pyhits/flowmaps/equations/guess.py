@@ -30,9 +30,7 @@ def guesses(
 ) -> list[Tensor]:
     """Return coefficients ``(channels, n_terms)``: by the trapezoidal rule, and by logarithms.
 
-    Raises
-    ------
-    TimeIsUpError
+    Raises a TimeIsUpError.
     """
     before, after = pairs.before, equation.forward(pairs.after)
     n_axes = len(equation.shape)
@@ -94,11 +92,8 @@ def _logarithms(equation: Equation, before: Tensor, after: Tensor) -> Tensor | N
 def _unwrapped(basis: Tensor, logarithms: Tensor) -> Tensor:
     """Return the real coefficients of exponents, the turns of each told by those of longer waves.
 
-    Parameters
-    ----------
-    basis : Tensor, shape (n, n_terms)
-        Longer waves first, lower orders first.
-    logarithms : Tensor, shape (n,)
+    ``basis`` ``(n, n_terms)``: longer waves first, lower orders first.
+    ``logarithms``: ``(n,)``.
     """
     n, n_terms = basis.shape
     known = logarithms.clone()

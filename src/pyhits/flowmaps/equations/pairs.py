@@ -24,12 +24,8 @@ _HIGHEST = 0.9
 class Pairs:
     """States and those one step later.
 
-    Attributes
-    ----------
-    before : Tensor, shape (n, channels, *transform)
-        Fourier coefficients.
-    after : Tensor, shape (n, channels, *shape)
-        Fields.
+    ``before`` ``(n, channels, *transform)``: Fourier coefficients.
+    ``after`` ``(n, channels, *shape)``: fields.
     """
 
     before: Tensor

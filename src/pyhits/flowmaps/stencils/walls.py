@@ -23,13 +23,8 @@ _STILL, _FIELDS = 1e-6, 200
 class Walls:
     """How the axes of a grid end.
 
-    Attributes
-    ----------
-    shape : tuple of int
-    sides : tuple of tuple of (str, str)
-        By channel and axis: what its first and its last side are.
-    levels : Tensor, shape (channels, n_axes, 2)
-        Values that are held beyond the points; 0 of other sides.
+    ``sides``: by channel and axis: what its first and its last side are.
+    ``levels`` ``(channels, n_axes, 2)``: values that are held beyond the points; 0 of other sides.
     """
 
     shape: tuple[int, ...]
@@ -57,11 +52,8 @@ class Walls:
 def find_walls(fields: Tensor, changes: Tensor, periodic: Sequence[bool | None]) -> Walls:
     """Return how axes end.
 
-    Parameters
-    ----------
-    fields, changes : Tensor, shape (n, channels, *shape)
-    periodic : sequence of bool or None
-        Whether each axis is known to be a ring.
+    ``fields``, ``changes``: ``(n, channels, *shape)``.
+    ``periodic`` (sequence of bool or None): whether each axis is known to be a ring.
     """
     every = max(1, len(fields) // _FIELDS)
     fields, changes = fields[::every], changes[::every]

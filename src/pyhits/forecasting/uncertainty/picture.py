@@ -88,10 +88,7 @@ def _matched(
 ) -> np.ndarray:
     """Return what was recorded at each row of a forecast, ``(m, d)``; NaN where nothing was.
 
-    Parameters
-    ----------
-    x, since : array, shape (m,)
-        Times of the rows, and since the initial state.
+    ``x``, ``since`` ``(m,)``: times of the rows, and since the initial state.
     """
     rows, found = _rows(truth, names, trajectory)
     matched = np.full((len(x), len(names)), np.nan)
