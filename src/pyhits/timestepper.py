@@ -272,8 +272,12 @@ class TimeStepper(ForecastingModel):
 def as_stepper(model: Any) -> TimeStepper:
     """Return the time-stepper that a model is, or that an estimator has fitted.
 
-    Raises a NotFittedError: nothing has been fitted yet.
-    Raises an ArgumentError: it is something else.
+    Raises
+    ------
+    NotFittedError
+        Nothing has been fitted yet.
+    ArgumentError
+        It is something else.
     """
     found = getattr(model, "stepper_", model)
     if isinstance(found, TimeStepper):

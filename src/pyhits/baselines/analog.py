@@ -120,9 +120,13 @@ def _follow(lengths: Sequence[int], window: int) -> int:
 class _Library:
     """Stretches of the past, and what followed them.
 
-    ``parts``: sequence of array, (time, d).
-    ``window``, ``follow``: rows of a stretch, and rows after it that there must be.
-    ``shifted``: whether stretches are taken relative to their last rows.
+    Parameters
+    ----------
+    parts : sequence of array, shape (time, d)
+    window, follow : int
+        Rows of a stretch, and rows after it that there must be.
+    shifted : int
+        Whether stretches are taken relative to their last rows.
     """
 
     def __init__(self, parts: Sequence[np.ndarray], window: int, follow: int, shifted: int) -> None:

@@ -182,9 +182,14 @@ def _stepped(
 ) -> np.ndarray:
     """Step scaled rows forward with linear maps.
 
-    ``rows``: ``(n, time, d)``.
-    ``weights``: ``(maps, terms, d)``.
-    Returns ``(maps, n, n_steps, d)``.
+    Parameters
+    ----------
+    rows : array, shape (n, time, d)
+    weights : array, shape (maps, terms, d)
+
+    Returns
+    -------
+    array, shape (maps, n, n_steps, d)
     """
     lags, lag, joint = option[:3]
     maps, (n, time, d) = len(weights), rows.shape
@@ -319,9 +324,14 @@ def _polynomial_steps(
 ) -> np.ndarray:
     """Step scaled rows forward with polynomial maps.
 
-    ``rows``: ``(n, time, d)``.
-    ``weights``: ``(maps, terms, d)``.
-    Returns ``(maps, n, n_steps, d)``.
+    Parameters
+    ----------
+    rows : array, shape (n, time, d)
+    weights : array, shape (maps, terms, d)
+
+    Returns
+    -------
+    array, shape (maps, n, n_steps, d)
     """
     count, stride, degree = shape[:3]
     maps, (n, _, d) = len(weights), rows.shape

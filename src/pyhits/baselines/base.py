@@ -68,9 +68,15 @@ class Baseline(Estimator, ABC):
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         """Read scaled rows from an empty memory, then go on.
 
-        ``rows``: ``(n, time, d)``.
-        ``n_steps``: rows to generate, each fed back as the next input.
-        Returns ``(n, n_steps, d)``.
+        Parameters
+        ----------
+        rows : array, shape (n, time, d)
+        n_steps : int
+            Rows to generate, each fed back as the next input.
+
+        Returns
+        -------
+        array, shape (n, n_steps, d)
         """
 
     def _check(self) -> None:
@@ -256,8 +262,15 @@ def _is_one(recording: Any) -> bool:
 def blank_diverged(scaled: np.ndarray, *, raises: bool) -> None:
     """Find rows out of bounds and set them and what follows to NaN, in place.
 
-    ``scaled`` ``(n, n_steps, d)``: scaled coordinates.
-    Raises a DivergenceError: on request.
+    Parameters
+    ----------
+    scaled : array, shape (n, n_steps, d)
+        Scaled coordinates.
+
+    Raises
+    ------
+    DivergenceError
+        On request.
     """
     bad = ~(np.abs(scaled) < DIVERGED).all(axis=2)
     lost = np.flatnonzero(bad.any(axis=1))

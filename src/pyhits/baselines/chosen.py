@@ -36,7 +36,10 @@ _INDEPENDENT = 8.0
 class Tried(NamedTuple):
     """Settings, and the forecasts that they give.
 
-    ``ahead``: ``(n, horizon, d)``.
+    Attributes
+    ----------
+    option : tuple of int
+    ahead : array, shape (n, horizon, d)
     """
 
     option: Option

@@ -29,8 +29,10 @@ _MOST_LINEAR = 512
 class FittedBaselines(BaselineSet):
     """Simple baselines fitted to a model's training data, in the coordinates of its flow maps.
 
-    ``by_kind`` (mapping of str to SimpleBaseline): left out are those that as many coordinates
-      would make slow.
+    Parameters
+    ----------
+    by_kind : mapping of str to SimpleBaseline
+        Left out are those that as many coordinates would make slow.
     """
 
     @classmethod
@@ -44,10 +46,13 @@ class FittedBaselines(BaselineSet):
     ) -> FittedBaselines:
         """Fit all that are affordable to (part of) the data; ``validation`` chooses.
 
-        ``inputs`` ``(n_rows, k)``: inputs on the rows of both: the linear map and the polynomial
-          then see them, too.
-        ``clock``: they learn from as many rows as it affords, and what it does not afford is left
-          out.
+        Parameters
+        ----------
+        train, validation : Trajectories
+        inputs : pair of array, shape (n_rows, k), optional
+            Inputs on the rows of both: the linear map and the polynomial then see them, too.
+        clock : Clock, optional
+            They learn from as many rows as it affords, and what it does not afford is left out.
         """
         joined = train, validation
         if inputs is not None:
@@ -75,9 +80,12 @@ class FittedBaselines(BaselineSet):
     ) -> dict[str, BaselineForecast]:
         """Return by kind what forecasts initial states ``(n, d)`` in the user's units.
 
-        ``starts`` ((n, d) or (n, history, d)): what an encoder makes the initial states of: these
-          and, with delays, rows before them.
-        ``inputs`` ``(n, rows, k)``: what acts on them.
+        Parameters
+        ----------
+        starts : array, shape (n, d) or (n, history, d)
+            What an encoder makes the initial states of: these and, with delays, rows before them.
+        inputs : array, shape (n, rows, k), optional
+            What acts on them.
         """
         return {
             kind: BaselineForecast(

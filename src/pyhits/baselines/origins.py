@@ -30,10 +30,16 @@ _TIE = 0.02
 class OriginLimits:
     """How many origins there are, and how much around them is looked at.
 
-    ``rows``: rows up to an origin, at most.
-    ``horizon``: rows after it, at most.
-    ``most``: origins in all, at most; one of each recording at least.
-    ``longest``: rows of a recording that are looked at, at most: its last ones.
+    Attributes
+    ----------
+    rows : int
+        Rows up to an origin, at most.
+    horizon : int
+        Rows after it, at most.
+    most : int
+        Origins in all, at most; one of each recording at least.
+    longest : int
+        Rows of a recording that are looked at, at most: its last ones.
     """
 
     rows: int
@@ -46,9 +52,14 @@ class OriginLimits:
 class Origins:
     """Rows up to some origins, and those that follow.
 
-    ``history`` ``(n, rows, d)``: the last is the origin.
-    ``truth`` ``(n, horizon, d)``: NaN beyond the end of a recording.
-    ``recording``, ``at`` (array of int, (n,)): the recording of each, and its row there.
+    Attributes
+    ----------
+    history : array, shape (n, rows, d)
+        The last is the origin.
+    truth : array, shape (n, horizon, d)
+        NaN beyond the end of a recording.
+    recording, at : array of int, shape (n,)
+        The recording of each, and its row there.
     """
 
     history: np.ndarray
@@ -64,8 +75,12 @@ class Origins:
 
         Recordings with little before their first origin are left out, where others hold most rows.
 
-        ``recordings``: sequence of array, (time, d).
-        ``begins`` (sequence of int): first origin of each recording.
+        Parameters
+        ----------
+        recordings : sequence of array, shape (time, d)
+        begins : sequence of int
+            First origin of each recording.
+        limits : OriginLimits
         """
         last = [len(one) - 2 for one in recordings]
         usable = [k for k, begin in enumerate(begins) if 0 <= begin <= last[k]]
@@ -138,8 +153,11 @@ def folds_of(train: Sequence[np.ndarray], limits: OriginLimits) -> list[Fold]:
     Recordings are cut twice, and what follows a cut up to the next is forecast. Of many
     trajectories every third is forecast, from half its length on.
 
-    ``train``: sequence of array, (time, d).
-    ``limits``: of all folds together.
+    Parameters
+    ----------
+    train : sequence of array, shape (time, d)
+    limits : OriginLimits
+        Of all folds together.
     """
     if len(train) >= FEW:
         is_left_out = np.arange(len(train)) % 3 == 2
@@ -163,8 +181,12 @@ def folds_of(train: Sequence[np.ndarray], limits: OriginLimits) -> list[Fold]:
 def simplest_as_good(errors: np.ndarray, independent: float) -> int:
     """Return the first candidate whose errors are within a standard error of the best.
 
-    ``errors`` ``(candidates, n)``: the simplest first, at the same origins.
-    ``independent``: about how many origins far from each other tell as much.
+    Parameters
+    ----------
+    errors : array, shape (candidates, n)
+        The simplest first, at the same origins.
+    independent : float
+        About how many origins far from each other tell as much.
     """
     means = errors.mean(axis=1)
     best = int(means.argmin())

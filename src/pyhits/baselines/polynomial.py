@@ -39,7 +39,11 @@ _WORST = 4.0
 class StepMap:
     """One step as a polynomial in the last ``lags`` states.
 
-    ``weights`` ``(terms, d)``: increments are ``monomials @ weights``.
+    Attributes
+    ----------
+    weights : array, shape (terms, d)
+        Increments are ``monomials @ weights``.
+    lags, degree : int
     """
 
     weights: np.ndarray
@@ -271,11 +275,15 @@ def roll(
 ) -> None:
     """Step forward with one or several maps at once, into ``ahead``.
 
-    ``ahead``: ``(maps, n_steps, n, d)``.
-    ``rows`` ``(time, n, d)``: what is known; where that is too little for the lags, ``starter``
-      takes the first step.
-    ``weights`` ``(maps, terms, d)``: of maps with the lags and degree of ``like``.
-    ``given`` ``(n_steps, n, k)``: the last k features at every step.
+    Parameters
+    ----------
+    ahead : array, shape (maps, n_steps, n, d)
+    rows : array, shape (time, n, d)
+        What is known; where that is too little for the lags, ``starter`` takes the first step.
+    weights : array, shape (maps, terms, d)
+        Of maps with the lags and degree of ``like``.
+    given : array, shape (n_steps, n, k), optional
+        The last k features at every step.
     """
     d, lags = ahead.shape[-1], like.lags
     known = [np.broadcast_to(row, (len(weights), *row.shape)) for row in rows[-lags:][::-1]]

@@ -42,7 +42,11 @@ _WORST = 4.0
 class RecordingBaselines(BaselineSet):
     """Baselines that look at the last rows of a recording, in the user's features.
 
-    ``logarithms``: whether they are fitted to the logarithms of the rows.
+    Parameters
+    ----------
+    by_kind : mapping of str to SimpleBaseline
+    logarithms : bool
+        Whether they are fitted to the logarithms of the rows.
     """
 
     def __init__(self, by_kind: Mapping[str, SimpleBaseline], logarithms: bool = False) -> None:

@@ -114,9 +114,13 @@ class EchoState(ChosenBaseline):
 class _Network:
     """Several reservoirs.
 
-    ``sources`` (array of int, (members, units, fan)): units that feed each unit, with weights
-      ``values`` of the same shape.
-    ``feeds`` ``(members, units, 1 + d)``: weights of a constant and of a row.
+    Attributes
+    ----------
+    sources : array of int, shape (members, units, fan)
+        Units that feed each unit, with weights ``values`` of the same shape.
+    feeds : array, shape (members, units, 1 + d)
+        Weights of a constant and of a row.
+    leak : float
     """
 
     sources: np.ndarray

@@ -23,7 +23,12 @@ class BaselineForecast(NamedTuple):
 
 
 class BaselineSet(Stored):
-    """Fitted baselines."""
+    """Fitted baselines.
+
+    Parameters
+    ----------
+    by_kind : mapping of str to SimpleBaseline
+    """
 
     schema: ClassVar[Schema] = Many(BASELINES.kinds, unique=True)
 

@@ -22,8 +22,13 @@ from pyhits.util.checks import as_seed
 class DemoResult:
     """What the demonstration made.
 
-    ``evaluation``: on trajectories that the model has not seen.
-    ``files``: ``model``, ``forecast`` and ``report``.
+    Attributes
+    ----------
+    model : HiTS
+    evaluation : Evaluation
+        On trajectories that the model has not seen.
+    files : dict of str to Path
+        ``model``, ``forecast`` and ``report``.
     """
 
     model: HiTS
@@ -44,16 +49,22 @@ def run_demo(
 ) -> DemoResult:
     """Simulate, fit, forecast, evaluate, and write model, forecast and report to ``out``.
 
-    ``out``: folder, made if it is missing.
-    ``n_trajectories``, ``n_steps``: size of the training data (and twice a quarter of it to
-      validate and test).
-    ``max_steps``: train nets, of so many optimiser steps a scale; by default closed forms, which
-      are exact.
-    ``n_scales``: scales trained, of step sizes 1, 2, 4 and so on; by default coarser ones while
-      they pay.
-    ``seed``: seeds data and training.
-    ``verbose``: show training progress.
-    ``say``: receives what is printed.
+    Parameters
+    ----------
+    out : path
+        Folder, made if it is missing.
+    n_trajectories, n_steps : int
+        Size of the training data (and twice a quarter of it to validate and test).
+    max_steps : int, optional
+        Train nets, of so many optimiser steps a scale; by default closed forms, which are exact.
+    n_scales : int, optional
+        Scales trained, of step sizes 1, 2, 4 and so on; by default coarser ones while they pay.
+    seed : int
+        Seeds data and training.
+    verbose : bool
+        Show training progress.
+    say : callable
+        Receives what is printed.
     """
     out = Path(out)
     as_seed(seed, "seed")

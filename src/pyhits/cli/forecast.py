@@ -257,11 +257,17 @@ def _on_its_grid(model: Any, data: Trajectories, spacing: str | None) -> Any:
 class Forecasts:
     """States that are to be written, and what belongs to them.
 
-    ``states`` ``(n, time, ...)``: rows that are not finite have diverged.
-    ``model``: HiTS or Hybrid.
-    ``data``: what they start from.
-    ``start_times``: ``(n,)``.
-    ``names`` (sequence of str): of the columns, where they are not the model's features.
+    Attributes
+    ----------
+    states : array, shape (n, time, ...)
+        Rows that are not finite have diverged.
+    model : HiTS or Hybrid
+    data : Trajectories
+        What they start from.
+    start_times : array, shape (n,)
+    names : sequence of str, optional
+        Of the columns, where they are not the model's features.
+    notes : tuple of str
     """
 
     states: np.ndarray

@@ -46,8 +46,12 @@ def make_hybrid(
 ) -> Mixed | None:
     """Return the hybrid that was asked for, or None where none was.
 
-    ``given``: values of the options of :func:`hybrids`.
-    ``without``: options that a hybrid does not have; None, or False, where they were not given.
+    Parameters
+    ----------
+    given : mapping
+        Values of the options of :func:`hybrids`.
+    without : mapping of str to value
+        Options that a hybrid does not have; None, or False, where they were not given.
     """
     integrator = given.get("hybrid")
     if integrator is None:

@@ -59,10 +59,18 @@ _TYPES = {"int": int, "float": float, "bool": bool}
 class Option:
     """One option of a command, and the argument that it is for.
 
-    ``name``: of the argument, and of the parameter of the command.
-    ``kind`` (type): of the value on the command line.
-    ``read``: makes of a value on the command line what the argument takes.
-    ``argument``: name of the argument, where it is another.
+    Attributes
+    ----------
+    name : str
+        Of the argument, and of the parameter of the command.
+    kind : type
+        Of the value on the command line.
+    help : str
+    flags : tuple of str
+    read : callable
+        Makes of a value on the command line what the argument takes.
+    argument : str
+        Name of the argument, where it is another.
     """
 
     name: str
@@ -92,7 +100,10 @@ class Panel:
     def given(self, values: dict[str, Any]) -> dict[str, Any]:
         """Take the options' values out of ``values``; return those that were given, as arguments.
 
-        Raises an ArgumentError: a text cannot be read.
+        Raises
+        ------
+        ArgumentError
+            A text cannot be read.
         """
         found = {o: values.pop(o.name) for o in self.options}
         return {

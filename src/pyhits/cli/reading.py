@@ -20,11 +20,19 @@ _OF_ONE_TABLE = ("columns", "without_columns", "names", "variable", "stretch")
 class Files:
     """How files are read.
 
-    ``reading``: arguments of :func:`pyhits.read`.
-    ``repairs``: arguments of :func:`pyhits.repair`, or ``repair`` alone; empty: nothing is mended.
-    ``like`` (model): what the files are read for.
-    ``pieces``: which pieces of a recording that the repair cuts are wanted, such as the last.
-    ``end``: of :func:`~pyhits.data.files.read_ends`; 0 reads as :func:`pyhits.read`.
+    Attributes
+    ----------
+    reading : mapping
+        Arguments of :func:`pyhits.read`.
+    repairs : mapping
+        Arguments of :func:`pyhits.repair`, or ``repair`` alone; empty: nothing is mended.
+    like : model, optional
+        What the files are read for.
+    pieces : slice, optional
+        Which pieces of a recording that the repair cuts are wanted, such as the last.
+    quiet : bool
+    end : int
+        Of :func:`~pyhits.data.files.read_ends`; 0 reads as :func:`pyhits.read`.
     """
 
     reading: Mapping[str, Any]

@@ -31,9 +31,12 @@ MakePanels = Callable[[], tuple[Panel, ...]]
 class Command:
     """A function that is a command, and its groups of options.
 
-    ``function``: takes what its signature says; of each group a dict of the arguments that were
-      given.
-    ``groups``: by the name of the parameter; each makes panels of options.
+    Attributes
+    ----------
+    function : callable
+        Takes what its signature says; of each group a dict of the arguments that were given.
+    groups : dict of str to callable
+        By the name of the parameter; each makes panels of options.
     """
 
     function: Callable[..., None]

@@ -19,14 +19,22 @@ from pyhits.util.checks import as_numeric
 def attach(data: Trajectories, inputs: Any) -> tuple[Trajectories, tuple[str, ...]]:
     """Return trajectories whose last features are the inputs, and the inputs' names.
 
-    ``inputs`` (str or sequence of str; mapping of str to array; array; list of arrays;
-      Trajectories;): DataFrame or Series Names of features of ``data``; or values, row i of which
-      acts from row i of the states to the next: ``(time, k)`` for one trajectory, ``(n, time, k)``
-      or a list of ``(time, k)`` for several, ``(n, k)`` for constants of each trajectory. The last
-      row may be left out. Dates of tables are those of the states.
-    Raises a DataError: shapes or dates do not fit, a value is not finite, or no feature is left for
-      the states.
-    Raises an ArgumentError: a name is unknown.
+    Parameters
+    ----------
+    data : Trajectories
+    inputs : str or sequence of str; mapping of str to array; array; list of arrays; Trajectories;
+             DataFrame or Series
+        Names of features of ``data``; or values, row i of which acts from row i of the states to
+        the next: ``(time, k)`` for one trajectory, ``(n, time, k)`` or a list of ``(time, k)`` for
+        several, ``(n, k)`` for constants of each trajectory. The last row may be left out. Dates of
+        tables are those of the states.
+
+    Raises
+    ------
+    DataError
+        Shapes or dates do not fit, a value is not finite, or no feature is left for the states.
+    ArgumentError
+        A name is unknown.
     """
     names = [inputs] if isinstance(inputs, str) else inputs
     if isinstance(names, (list, tuple)) and names and all(isinstance(n, str) for n in names):
@@ -135,7 +143,10 @@ def _listed(inputs: Any, data: Trajectories) -> list[np.ndarray]:
 def _table(inputs: Any, data: Trajectories) -> Pieces:
     """Read tables of inputs: one row a time, or one a trajectory.
 
-    Raises a DataError: they have dates, and these are not those of the data.
+    Raises
+    ------
+    DataError
+        They have dates, and these are not those of the data.
     """
     table = to_pieces(inputs)
     starts = table.start_times

@@ -34,8 +34,11 @@ from pyhits.errors import ArgumentError, DataError, warn
 class Encoded(NamedTuple):
     """Encoded states, and the inputs that act on them.
 
-    ``inputs`` ((n_rows, k), or None): in the user's units, on the rows of ``states``, each so many
-      rows back as it acts from.
+    Attributes
+    ----------
+    states : Trajectories
+    inputs : array, shape (n_rows, k), or None
+        In the user's units, on the rows of ``states``, each so many rows back as it acts from.
     """
 
     states: Trajectories
@@ -46,13 +49,22 @@ class Encoded(NamedTuple):
 class Coordinates:
     """Features, inputs, times, grid, encoder, scaling and history of a model: always together.
 
-    ``feature_names``: of the user's states, without the inputs.
-    ``dt``: time step of the data.
-    ``scaling``: from encoded rows to states of order one, which the flow maps step.
-    ``encoder``: what comes before the scaling, such as modes or delays.
-    ``inputs``: names, scaling and range of what acts on the system.
-    ``axis``: what the times of the training data meant.
-    ``grid``: where the user's features lie, where rows are fields.
+    Attributes
+    ----------
+    feature_names : tuple of str
+        Of the user's states, without the inputs.
+    dt : float
+        Time step of the data.
+    scaling : Standardise
+        From encoded rows to states of order one, which the flow maps step.
+    encoder : Chain or None
+        What comes before the scaling, such as modes or delays.
+    inputs : Inputs or None
+        Names, scaling and range of what acts on the system.
+    axis : TimeAxis
+        What the times of the training data meant.
+    grid : Grid or None
+        Where the user's features lie, where rows are fields.
     """
 
     feature_names: tuple[str, ...]
@@ -116,7 +128,10 @@ class Coordinates:
 
         Inputs come last, and may be lacking unless ``inputs``.
 
-        Raises a DataError: step or features are others than those of the training data.
+        Raises
+        ------
+        DataError
+            Step or features are others than those of the training data.
         """
         given = as_trajectories(self.rows(data), None, default_dt=self.dt)
         given = in_same_steps(given, self.axis, "given")
@@ -192,8 +207,10 @@ class Coordinates:
     def starts(self, initial_states: Any) -> InitialStates:
         """Return initial states in the user's units.
 
-        ``initial_states`` (array, DataFrame, Trajectories or Starts): as
-          :meth:`pyhits.HiTS.forecast` takes them.
+        Parameters
+        ----------
+        initial_states : array, DataFrame, Trajectories or Starts
+            As :meth:`pyhits.HiTS.forecast` takes them.
         """
         times = None
         known: Sequence[np.ndarray] | np.ndarray | None = None
@@ -255,12 +272,25 @@ class Coordinates:
     ) -> np.ndarray | None:
         """Return the inputs of a forecast, each so many rows back as it acts from.
 
-        ``inputs``: as users give them, from the initial states on.
-        ``n``, ``n_steps``: trajectories and steps of the forecast.
-        ``past``: inputs before the initial states, likewise, of which the last count; by default
-          the first of ``inputs`` is taken for these, and a warning says so.
-        Returns ``(n or 1, n_steps, n_columns)``: in the user's units.
-        Raises an ArgumentError: they are missing, too few, or nobody asked for them.
+        Parameters
+        ----------
+        inputs : any
+            As users give them, from the initial states on.
+        n, n_steps : int
+            Trajectories and steps of the forecast.
+        past : any, optional
+            Inputs before the initial states, likewise, of which the last count; by default the
+            first of ``inputs`` is taken for these, and a warning says so.
+
+        Returns
+        -------
+        array, shape (n or 1, n_steps, n_columns)
+            In the user's units.
+
+        Raises
+        ------
+        ArgumentError
+            They are missing, too few, or nobody asked for them.
         """
         own = self.inputs
         if own is None:

@@ -26,15 +26,29 @@ def from_start(
 ) -> Any:
     """Return the rows of dated inputs from the start of each forecast on.
 
-    ``inputs``: as users give them; what has no dates comes back as it is.
-    ``names`` (sequence of str): of the model's inputs.
-    ``data``: what forecasts go on from.
-    ``times`` ``(n,)``: of the initial states, along its axis.
-    ``last`` ((n, k), or None): the inputs recorded then, which lead where those given begin one
-      step later.
-    ``n_steps``: of the forecast.
-    Returns (n, rows, k), or the inputs.
-    Raises a DataError: they step otherwise, or do not hold the moment of a start.
+    Parameters
+    ----------
+    inputs : any
+        As users give them; what has no dates comes back as it is.
+    names : sequence of str
+        Of the model's inputs.
+    data : Trajectories
+        What forecasts go on from.
+    times : array, shape (n,)
+        Of the initial states, along its axis.
+    last : array, shape (n, k), or None
+        The inputs recorded then, which lead where those given begin one step later.
+    n_steps : int, optional
+        Of the forecast.
+
+    Returns
+    -------
+    array, shape (n, rows, k), or the inputs
+
+    Raises
+    ------
+    DataError
+        They step otherwise, or do not hold the moment of a start.
     """
     table = _dated(inputs, names)
     if table is None or not data.axis.has_dates or len(table.arrays) not in (1, len(times)):
@@ -55,9 +69,19 @@ def from_start(
 def up_to_start(past: Any, names: Sequence[str], data: Trajectories, times: np.ndarray) -> Any:
     """Return the rows of dated inputs before the start of each forecast.
 
-    ``past``, ``names``, ``data``, ``times``: as of :func:`from_start`.
-    Returns (n, rows, k), or the inputs.
-    Raises a DataError: they do not lead up to a start.
+    Parameters
+    ----------
+    past, names, data, times
+        As of :func:`from_start`.
+
+    Returns
+    -------
+    array, shape (n, rows, k), or the inputs
+
+    Raises
+    ------
+    DataError
+        They do not lead up to a start.
     """
     table = _dated(past, names)
     if table is None or not data.axis.has_dates or len(table.arrays) not in (1, len(times)):

@@ -20,10 +20,19 @@ _ROUNDING = 1e-9
 def over_steps(inputs: np.ndarray, size: int, trends: Sequence[int] | None = None) -> np.ndarray:
     """Return mean and trend of inputs over steps of ``size`` rows that begin at each row.
 
-    ``inputs`` ``(..., n_rows, k)``: the last row is held beyond the end.
-    ``size``: rows of a step.
-    ``trends`` (sequence of int): columns whose trends are returned as well; by default all.
-    Returns ((..., n_rows, k + len(trends))): all means, then the trends; a trend is 0 for one row.
+    Parameters
+    ----------
+    inputs : array, shape (..., n_rows, k)
+        The last row is held beyond the end.
+    size : int
+        Rows of a step.
+    trends : sequence of int, optional
+        Columns whose trends are returned as well; by default all.
+
+    Returns
+    -------
+    array, shape (..., n_rows, k + len(trends))
+        All means, then the trends; a trend is 0 for one row.
     """
     inputs = np.asarray(inputs, dtype=np.float64)
     asked = list(range(inputs.shape[-1]) if trends is None else trends)
@@ -56,8 +65,11 @@ def over_packed_steps(
 ) -> np.ndarray:
     """Return :func:`over_steps` of packed trajectories, which are never joined.
 
-    ``inputs``: ``(n_rows, k)``.
-    ``offsets`` ``(n_trajectories + 1,)``: row at which each trajectory begins.
+    Parameters
+    ----------
+    inputs : array, shape (n_rows, k)
+    offsets : array, shape (n_trajectories + 1,)
+        Row at which each trajectory begins.
     """
     lengths = np.diff(offsets)
     if (lengths == lengths[0]).all():

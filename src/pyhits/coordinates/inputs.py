@@ -25,10 +25,17 @@ class Inputs(Stored):
 
     Flow maps see the columns of :meth:`delayed`: each input so many rows back as it acts from.
 
-    ``mean``, ``scale`` ``(k,)``: flow maps see ``(u - mean) / scale``.
-    ``low``, ``high`` ``(k,)``: extremes in the training data.
-    ``lags``: rows back of each input.
-    ``varying``: whether each input varies within a trajectory; else it is a parameter.
+    Attributes
+    ----------
+    names : tuple of str
+    mean, scale : array, shape (k,)
+        Flow maps see ``(u - mean) / scale``.
+    low, high : array, shape (k,)
+        Extremes in the training data.
+    lags : tuple of tuple of int
+        Rows back of each input.
+    varying : tuple of bool
+        Whether each input varies within a trajectory; else it is a parameter.
     """
 
     schema: ClassVar[Schema] = Many(
@@ -129,9 +136,15 @@ class Inputs(Stored):
     def delayed(self, values: np.ndarray) -> np.ndarray:
         """Return each input so many rows back as it acts from.
 
-        ``values`` ``(..., n_rows, k)``: of one trajectory.
-        Returns ``(..., n_rows - memory, n_columns)``: row i holds what acts from row ``i + memory``
-          on.
+        Parameters
+        ----------
+        values : array, shape (..., n_rows, k)
+            Of one trajectory.
+
+        Returns
+        -------
+        array, shape (..., n_rows - memory, n_columns)
+            Row i holds what acts from row ``i + memory`` on.
         """
         memory = self.memory
         if memory == 0:
@@ -174,14 +187,22 @@ def varies(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 def acting(inputs: Any, names: Sequence[str], n: int, n_steps: int) -> np.ndarray:
     """Return the inputs of a forecast, shape ``(n, n_steps, k)``, or ``(1, n_steps, k)`` for all.
 
-    ``inputs`` (array, mapping of str to array, DataFrame or Trajectories): ``(n_steps, k)`` acts on
-      all trajectories alike; ``(n, n_steps, k)`` on each; ``(k,)``, and ``(n, 1, k)`` for each, are
-      held all the time. One input needs no last axis. A mapping has such arrays, without it, by
-      name. Later rows are not looked at.
-    ``names``: sequence of str.
-    ``n``, ``n_steps``: trajectories and steps of the forecast.
-    Raises an ArgumentError: there are none, or too few rows, or the shape may mean two things.
-    Raises a DataError: a value is not finite.
+    Parameters
+    ----------
+    inputs : array, mapping of str to array, DataFrame or Trajectories
+        ``(n_steps, k)`` acts on all trajectories alike; ``(n, n_steps, k)`` on each; ``(k,)``, and
+        ``(n, 1, k)`` for each, are held all the time. One input needs no last axis. A mapping has
+        such arrays, without it, by name. Later rows are not looked at.
+    names : sequence of str
+    n, n_steps : int
+        Trajectories and steps of the forecast.
+
+    Raises
+    ------
+    ArgumentError
+        There are none, or too few rows, or the shape may mean two things.
+    DataError
+        A value is not finite.
     """
     listed = ", ".join(names)
     if inputs is None:
@@ -200,9 +221,17 @@ def acting(inputs: Any, names: Sequence[str], n: int, n_steps: int) -> np.ndarra
 def last_inputs(past: Any, names: Sequence[str], n: int, n_rows: int) -> np.ndarray:
     """Return inputs before the initial states, ``(n or 1, n_rows, k)``: the last of those given.
 
-    ``past``, ``names``, ``n``: as in :func:`acting`.
-    ``n_rows``: how many are needed.
-    Raises an ArgumentError or DataError: as :func:`acting`.
+    Parameters
+    ----------
+    past, names, n
+        As in :func:`acting`.
+    n_rows : int
+        How many are needed.
+
+    Raises
+    ------
+    ArgumentError, DataError
+        As :func:`acting`.
     """
     values = _rows(past, names, n, n_rows)
     if values.shape[1] < n_rows:

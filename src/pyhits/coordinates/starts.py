@@ -20,10 +20,13 @@ from pyhits.util.checks import MOST_COUNT, as_numeric
 class Starts(NamedTuple):
     """What forecasts start from, and when.
 
-    ``states``: (n, d) or (n, history, d).
-    ``times`` ``(n,)``: of each initial state.
-    ``known`` (sequence of array, (rows, d), or None): what is known of each up to its initial
-      state, as recorded, where that is more.
+    Attributes
+    ----------
+    states : array, shape (n, d) or (n, history, d)
+    times : array, shape (n,)
+        Of each initial state.
+    known : sequence of array, shape (rows, d), or None
+        What is known of each up to its initial state, as recorded, where that is more.
     """
 
     states: np.ndarray
@@ -34,10 +37,16 @@ class Starts(NamedTuple):
 class InitialStates(NamedTuple):
     """Initial states as users give them.
 
-    ``states`` ((n, d) or (n, history, d)): in the user's units.
-    ``times`` ((n,), or None): of each, where they are known.
-    ``single``: whether one was given, not several.
-    ``known`` (sequence of array, (rows, d)): what is known of each up to its initial state.
+    Attributes
+    ----------
+    states : array, shape (n, d) or (n, history, d)
+        In the user's units.
+    times : array, shape (n,), or None
+        Of each, where they are known.
+    single : bool
+        Whether one was given, not several.
+    known : sequence of array, shape (rows, d)
+        What is known of each up to its initial state.
     """
 
     states: np.ndarray
@@ -54,8 +63,10 @@ def as_states(
     With a ``history`` of more rows they are ``(n, rows, d)`` or ``(rows, d)``, and the last rows of
     each are returned, ``(n, history, d)``.
 
-    Raises a DataError: the shape is another, or a value is not finite; its row and feature are
-      named.
+    Raises
+    ------
+    DataError
+        The shape is another, or a value is not finite; its row and feature are named.
     """
     d = len(feature_names)
     if hasattr(initial_states, "columns"):
@@ -100,7 +111,10 @@ def histories(data: Trajectories, history: int) -> tuple[np.ndarray, Trajectorie
 
     The starts are ``(n, d)``, or ``(n, history, d)`` for a ``history`` of more than one row.
 
-    Raises a DataError: a trajectory is too short; it is named.
+    Raises
+    ------
+    DataError
+        A trajectory is too short; it is named.
     """
     if history == 1:
         return data.initial_states, data
@@ -117,7 +131,10 @@ def histories(data: Trajectories, history: int) -> tuple[np.ndarray, Trajectorie
 def without_first(data: Trajectories, n_rows: int) -> Trajectories:
     """Return trajectories without their first rows.
 
-    Raises a DataError: one has no more rows; it is named.
+    Raises
+    ------
+    DataError
+        One has no more rows; it is named.
     """
     if n_rows == 0:
         return data
@@ -139,7 +156,10 @@ def without_first(data: Trajectories, n_rows: int) -> Trajectories:
 def endings(data: Trajectories, history: int) -> Starts:
     """Return the last ``history`` rows of each trajectory, which forecasts go on from.
 
-    Raises a DataError: a trajectory is too short; it is named.
+    Raises
+    ------
+    DataError
+        A trajectory is too short; it is named.
     """
     short = np.flatnonzero(data.lengths < history)
     if len(short):
@@ -170,7 +190,10 @@ def after_gaps(frame: Any, names: Sequence[str], least: int) -> Any:
     It comes back as it is where none is missing, fewer than ``least`` rows are left, or it holds
     several trajectories; all else as well.
 
-    ``names`` (sequence of str): of the features that count; all columns where it has others.
+    Parameters
+    ----------
+    names : sequence of str
+        Of the features that count; all columns where it has others.
     """
     holds_columns = is_of(frame, "pandas", "DataFrame")
     if not (holds_columns or is_of(frame, "pandas", "Series")) or frame.index.nlevels > 1:

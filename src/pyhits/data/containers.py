@@ -26,11 +26,19 @@ def as_trajectories(
 ) -> tuple[Trajectories, np.ndarray]:
     """Return forecasts as trajectories, each cut where it diverged, and the rows that each keeps.
 
-    ``states`` ``(n, time, ...)``: not finite from where a forecast diverged. One that keeps a
-      single row is left out.
-    ``start_times``: ``(n,)``.
-    ``**settings``: of :class:`~pyhits.Trajectories`: ``feature_names``, ``grid``, ``axis``.
-    Raises a DataError: every forecast diverged at once.
+    Parameters
+    ----------
+    states : array, shape (n, time, ...)
+        Not finite from where a forecast diverged. One that keeps a single row is left out.
+    dt : float
+    start_times : array, shape (n,)
+    **settings
+        Of :class:`~pyhits.Trajectories`: ``feature_names``, ``grid``, ``axis``.
+
+    Raises
+    ------
+    DataError
+        Every forecast diverged at once.
     """
     states = states.reshape(*states.shape[:2], -1)
     rows = np.isfinite(states).all(axis=2).sum(axis=1)
@@ -52,12 +60,18 @@ def as_recording(
 ) -> Any:
     """Return a forecast as the recording that it goes on from came.
 
-    ``states``: (m, d), or (n, m, d) of several recordings.
-    ``recording``: what was gone on from. A DataFrame, Series, DataArray, Dataset, or a list of
-      these, gives another; for all else it is None.
-    ``times`` ``(m,)``: of the rows since the recording's end.
-    ``axis``: of the recording.
-    ``begins`` ``(n,)``: times of the recordings' ends along the axis.
+    Parameters
+    ----------
+    states : array, shape (m, d), or (n, m, d) of several recordings
+    recording : any
+        What was gone on from. A DataFrame, Series, DataArray, Dataset, or a list of these, gives
+        another; for all else it is None.
+    times : array, shape (m,)
+        Of the rows since the recording's end.
+    axis : TimeAxis
+        Of the recording.
+    begins : array, shape (n,)
+        Times of the recordings' ends along the axis.
     """
     rows = _ForecastRows(states, tuple(feature_names), times, axis, begins)
     if isinstance(recording, (list, tuple)) and states.ndim == 3:
@@ -85,10 +99,16 @@ def as_recording(
 class _ForecastRows:
     """Rows of a forecast, and what their columns and times are.
 
-    ``states``: (m, d), or (n, m, d) of several recordings.
-    ``names``: of the features.
-    ``times`` ``(m,)``: since each recording's end.
-    ``begins`` ``(n,)``: the ends of the recordings along the axis.
+    Attributes
+    ----------
+    states : array, shape (m, d), or (n, m, d) of several recordings
+    names : tuple of str
+        Of the features.
+    times : array, shape (m,)
+        Since each recording's end.
+    axis : TimeAxis
+    begins : array, shape (n,)
+        The ends of the recordings along the axis.
     """
 
     states: np.ndarray

@@ -24,10 +24,16 @@ _MOST_CHANNELS = 4
 class DeclaredGrid:
     """A grid as it was declared, before the data are seen.
 
-    ``grid``: the whole of it.
-    ``shape``: or its axes, and perhaps channels, alone; empty where nothing says them.
-    ``edges``: whether axes are periodic: one for all, one each, or empty.
-    ``is_none``: the rows lie on no grid for certain.
+    Attributes
+    ----------
+    grid : Grid or None
+        The whole of it.
+    shape : tuple of int
+        Or its axes, and perhaps channels, alone; empty where nothing says them.
+    edges : tuple of bool
+        Whether axes are periodic: one for all, one each, or empty.
+    is_none : bool
+        The rows lie on no grid for certain.
     """
 
     grid: Grid | None = None
@@ -42,7 +48,9 @@ class DeclaredGrid:
         ``"ring"`` are periodic edges, ``"line"`` are others, of all axes or of each; ``"none"`` is
         no grid, and None says nothing.
 
-        Raises an ArgumentError.
+        Raises
+        ------
+        ArgumentError
         """
         if given is None or isinstance(given, Grid):
             return cls(given)
@@ -100,8 +108,16 @@ class DeclaredGrid:
     def of_rows(self, n_features: int, own: Grid | None) -> Grid | None:
         """Return the grid of rows of so many numbers.
 
-        ``own``: what the data themselves say.
-        Raises an ArgumentError: the grid is of other numbers.
+        Parameters
+        ----------
+        n_features : int
+        own : Grid or None
+            What the data themselves say.
+
+        Raises
+        ------
+        ArgumentError
+            The grid is of other numbers.
         """
         own = own if own is not None and own.n_features == n_features else None
         if self.is_none:

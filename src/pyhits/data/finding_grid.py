@@ -52,8 +52,12 @@ _ROWS = 200
 class FoundGrid:
     """A grid that the data have shown.
 
-    ``error``, ``other_orders``: of one map for all points, and of one for the same columns in other
-      orders, as shares of the increments, mean squares.
+    Attributes
+    ----------
+    grid : Grid
+    error, other_orders : float
+        Of one map for all points, and of one for the same columns in other orders, as shares of the
+        increments, mean squares.
     """
 
     grid: Grid
@@ -70,7 +74,10 @@ def find_grid(data: Trajectories) -> FoundGrid | None:
     pass as well as those whose neighbours hardly resemble each other (Lorenz-96). Takes a fraction
     of a second, whatever the size.
 
-    Returns: of unknown edges; None where the columns are no axis.
+    Returns
+    -------
+    FoundGrid or None
+        Of unknown edges; None where the columns are no axis.
     """
     n = data.n_features
     if n < _FEWEST or not _are_of_one_kind(data):
@@ -147,7 +154,10 @@ def find_edges(data: Trajectories, grid: Grid) -> tuple[bool | None, ...]:
     the middle of the field. Where a map of neighbours tells too little, second differences are
     compared instead.
 
-    Returns: one an axis; None where the data do not tell.
+    Returns
+    -------
+    tuple of bool or None
+        One an axis; None where the data do not tell.
     """
     found: list[bool | None] = [None] * grid.n_axes
     for rows in rows_to_look_at(data):

@@ -44,12 +44,20 @@ FEWEST_POINTS = 8
 class Layout:
     """What the dimensions of a DataArray, or of the variables of a Dataset, are.
 
-    ``runs``: numbers the trajectories.
-    ``points``: the dimensions that a row lies along, in their order.
-    ``channel``: the dimension whose entries are different things, which comes last.
-    ``variables``: of a Dataset: what its rows hold, the channels of each point, or one variable
-      beside the other where their dimensions differ. Empty for a DataArray.
-    ``is_side_by_side``: whether their dimensions differ.
+    Attributes
+    ----------
+    time : str
+    runs : str or None
+        Numbers the trajectories.
+    points : tuple of str
+        The dimensions that a row lies along, in their order.
+    channel : str or None
+        The dimension whose entries are different things, which comes last.
+    variables : tuple of str
+        Of a Dataset: what its rows hold, the channels of each point, or one variable beside the
+        other where their dimensions differ. Empty for a DataArray.
+    is_side_by_side : bool
+        Whether their dimensions differ.
     """
 
     time: str
@@ -63,7 +71,10 @@ class Layout:
     def of(cls, data: Any) -> Layout:
         """Tell what the dimensions of an xarray object are.
 
-        Raises a DataError: none can be the time, or nothing in it is a number.
+        Raises
+        ------
+        DataError
+            None can be the time, or nothing in it is a number.
         """
         is_dataset = is_of(data, "xarray", "Dataset")
         kept = _variables(data) if is_dataset else ()

@@ -34,8 +34,12 @@ def memory() -> float:
 def expect_to_fit(n_bytes: float, what: str, advice: str = TOO_LARGE) -> None:
     """Raise a DataError if something of ``n_bytes`` does not fit into memory.
 
-    ``what``: what it is, as the beginning of a sentence: ``"Array 'x' (2000000, 512)"``.
-    ``advice``: sentences that say what to do.
+    Parameters
+    ----------
+    what : str
+        What it is, as the beginning of a sentence: ``"Array 'x' (2000000, 512)"``.
+    advice : str
+        Sentences that say what to do.
     """
     available = memory()
     if n_bytes > available:

@@ -44,10 +44,14 @@ _MOST_ROWS, _MOST_COLUMNS = 1000, 256
 class Rows:
     """Rows of data with a row ``stride`` before and after them.
 
-    ``values``: ``(n_rows, n_features)``.
-    ``fitted``, ``measured`` (array of int): what a map is fitted to, and what its errors are
-      measured on: stretches between these.
-    ``mean``, ``scale``: of all features together.
+    Attributes
+    ----------
+    values : array, shape (n_rows, n_features)
+    stride : int
+    fitted, measured : array of int
+        What a map is fitted to, and what its errors are measured on: stretches between these.
+    mean, scale : float
+        Of all features together.
     """
 
     values: np.ndarray
@@ -101,7 +105,11 @@ def _some(rng: np.random.Generator, n: int, most: int) -> np.ndarray:
 class Neighbours:
     """The features around the points of a grid.
 
-    ``offsets`` (array of int, (k, n_axes)): the point's own first.
+    Attributes
+    ----------
+    grid : Grid
+    offsets : array of int, shape (k, n_axes)
+        The point's own first.
     """
 
     grid: Grid
@@ -168,7 +176,11 @@ def _spacing(rows: Rows, grid: Grid, axis: int, longest: int) -> int:
 class LocalMap:
     """A map that has been fitted.
 
-    ``weights``: ``(terms, n_channels)``.
+    Attributes
+    ----------
+    rows : Rows
+    n_channels : int
+    weights : array, shape (terms, n_channels)
     """
 
     rows: Rows

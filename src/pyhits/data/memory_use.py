@@ -35,11 +35,18 @@ def check_size(
 ) -> None:
     """Raise an ArgumentError where states do not fit into memory; it says how large they are.
 
-    ``n``, ``n_steps``, ``d``: trajectories, steps of each, and features.
-    ``n_times``: states kept of each trajectory; by default one a step, and the initial one.
-    ``to_file``: the result goes to a file: one trajectory after another must fit.
-    ``itemsize``: bytes of a number of the result.
-    ``what``: what it is, as the beginning of a sentence.
+    Parameters
+    ----------
+    n, n_steps, d : int
+        Trajectories, steps of each, and features.
+    n_times : int, optional
+        States kept of each trajectory; by default one a step, and the initial one.
+    to_file : bool
+        The result goes to a file: one trajectory after another must fit.
+    itemsize : int
+        Bytes of a number of the result.
+    what : str
+        What it is, as the beginning of a sentence.
     """
     result = n * (n_steps + 1 if n_times is None else n_times) * d * itemsize
     work = (n_steps + 1) * d * _FLOAT64

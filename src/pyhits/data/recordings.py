@@ -20,8 +20,12 @@ def recording_numbers(start_times: np.ndarray, lengths: np.ndarray, dt: float) -
     A trajectory that begins after the one before it has ended goes on with the same recording, as
     the pieces do that gaps have left. One that begins earlier, or when the other did, is another.
 
-    ``start_times``: ``(n,)``.
-    ``lengths`` (array of int, (n,)): rows of each trajectory.
+    Parameters
+    ----------
+    start_times : array, shape (n,)
+    lengths : array of int, shape (n,)
+        Rows of each trajectory.
+    dt : float
     """
     ends = start_times + dt * (lengths - 1)
     # Half a row, and what float64 cannot tell apart in times of this size: only differences count.
@@ -35,7 +39,10 @@ def split_numbers(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the numbers of most of ``n`` trajectories, and a random fraction of them.
 
-    Raises a DataError: there is one alone.
+    Raises
+    ------
+    DataError
+        There is one alone.
     """
     count = min(max(round(as_fraction(fraction) * n), 1), n - 1)
     if count < 1:
@@ -47,8 +54,10 @@ def split_numbers(
 class RowsOf(NamedTuple):
     """Rows of several trajectories that make a part of the data.
 
-    ``trajectories``, ``begins``, ``counts`` (array of int, (n,)): which trajectories, the first row
-      of each, and how many.
+    Attributes
+    ----------
+    trajectories, begins, counts : array of int, shape (n,)
+        Which trajectories, the first row of each, and how many.
     """
 
     trajectories: np.ndarray
@@ -63,7 +72,10 @@ def parts_by_time(
 
     Parameters are those of :func:`rows_before`.
 
-    Raises a DataError: a recording is too short, or the last part is.
+    Raises
+    ------
+    DataError
+        A recording is too short, or the last part is.
     """
     head = rows_before(lengths, numbers, last, overlap)
     begins = np.where(head > 0, head - overlap, 0)
@@ -86,13 +98,27 @@ def rows_before(
 ) -> np.ndarray:
     """Return how many rows of each trajectory lie before the last part of its recording.
 
-    ``lengths`` (array of int, (n,)): rows of each trajectory.
-    ``numbers`` (array of int, (n,)): its recording, from 0 on.
-    ``last``: share of each recording's rows that the last part takes, or how many rows.
-    ``overlap``: rows before the last part that it needs of a trajectory that is cut.
-    Returns (array of int, (n,)): all or none of a trajectory, or what comes before the cut. A
-      trajectory of which too little would stay before the cut belongs to the last part as a whole.
-    Raises a DataError: a recording is too short; its first trajectory is named.
+    Parameters
+    ----------
+    lengths : array of int, shape (n,)
+        Rows of each trajectory.
+    numbers : array of int, shape (n,)
+        Its recording, from 0 on.
+    last : float or int
+        Share of each recording's rows that the last part takes, or how many rows.
+    overlap : int
+        Rows before the last part that it needs of a trajectory that is cut.
+
+    Returns
+    -------
+    array of int, shape (n,)
+        All or none of a trajectory, or what comes before the cut. A trajectory of which too little
+        would stay before the cut belongs to the last part as a whole.
+
+    Raises
+    ------
+    DataError
+        A recording is too short; its first trajectory is named.
     """
     firsts = np.flatnonzero(np.diff(numbers, prepend=-1))
     head = _of_recordings(np.add.reduceat(lengths, firsts), firsts, last)
@@ -115,8 +141,10 @@ def _of_recordings(
 ) -> np.ndarray:
     """Return how many rows of each recording lie before its last part.
 
-    ``total``, ``firsts`` (array of int, (n_recordings,)): its rows, and the number of its first
-      trajectory.
+    Parameters
+    ----------
+    total, firsts : array of int, shape (n_recordings,)
+        Its rows, and the number of its first trajectory.
     """
     if (total < _SHORTEST).any():
         short = int(np.flatnonzero(total < _SHORTEST)[0])

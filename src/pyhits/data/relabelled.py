@@ -16,12 +16,20 @@ _LAST = 1000
 def relabelled(states: np.ndarray, names: Sequence[str], stamps: Any, like: Any) -> Any:
     """Return rows of a forecast as another object like the recording that it goes on from.
 
-    ``states``: (m, d), or (n, m, d) of several trajectories.
-    ``names`` (sequence of str): of the features.
-    ``stamps`` ``(m,)``: the times, as what the recording's came as.
-    ``like`` (DataArray or Dataset): its dimensions, its coordinates but those of the time, its
-      names and attributes are kept.
-    Returns: none where the states are no such object's rows.
+    Parameters
+    ----------
+    states : array, shape (m, d), or (n, m, d) of several trajectories
+    names : sequence of str
+        Of the features.
+    stamps : array, shape (m,)
+        The times, as what the recording's came as.
+    like : DataArray or Dataset
+        Its dimensions, its coordinates but those of the time, its names and attributes are kept.
+
+    Returns
+    -------
+    DataArray, Dataset, or None
+        None where the states are no such object's rows.
     """
     layout = Layout.of(like)
     if states.ndim != len(layout.lead) + 1:

@@ -39,8 +39,12 @@ class Stretch(NamedTuple):
 class Sampling:
     """Which rows are read of data that are larger than what may be read.
 
-    ``end``: rows at the end of each run alone, or, below 0, at its beginning; 0 takes stretches
-      that are spread evenly over all runs and times.
+    Attributes
+    ----------
+    max_bytes : float
+    end : int
+        Rows at the end of each run alone, or, below 0, at its beginning; 0 takes stretches that
+        are spread evenly over all runs and times.
     """
 
     max_bytes: float = MOST_BYTES
@@ -91,8 +95,13 @@ class Sampling:
 class Parts(NamedTuple):
     """Stretches of large data.
 
-    ``items``: objects of xarray, or arrays ``(time, feature)``, one a stretch.
-    ``begins`` (array of int, (n,)): the number of each one's first row in its run.
+    Attributes
+    ----------
+    items : list
+        Objects of xarray, or arrays ``(time, feature)``, one a stretch.
+    begins : array of int, shape (n,)
+        The number of each one's first row in its run.
+    note : str
     """
 
     items: list[Any]
@@ -138,8 +147,12 @@ def parts_of_labelled(data: Any, sampling: Sampling) -> Parts | None:
 def parts_of_array(array: Any, time: int, run: int | None, sampling: Sampling) -> Parts | None:
     """Return stretches of an array that is read by its index; None of one that may be read.
 
-    ``array`` (array-like): with shape, dtype and an index of slices.
-    ``time``, ``run``: its axes of times, and of trajectories if there are several.
+    Parameters
+    ----------
+    array : array-like
+        With shape, dtype and an index of slices.
+    time, run : int
+        Its axes of times, and of trajectories if there are several.
     """
     others = math.prod(n for k, n in enumerate(array.shape) if k not in (time, run))
     shape = (1 if run is None else array.shape[run], array.shape[time], others)
@@ -165,9 +178,15 @@ def as_rows(
 ) -> Any:
     """Return stretches of a large array on disk, or of Dask, as pieces; all else as it may be.
 
-    ``data``: a memory map, a dataset of h5py, or an array of Zarr or Dask: ``(time, *row)`` or
-      ``(trajectory, time, *row)``.
-    ``declared``: what was said of the shape of a row.
+    Parameters
+    ----------
+    data : any
+        A memory map, a dataset of h5py, or an array of Zarr or Dask: ``(time, *row)`` or
+        ``(trajectory, time, *row)``.
+    dt : float, optional
+    declared : DeclaredGrid
+        What was said of the shape of a row.
+    sampling : Sampling, optional
     """
     check_is_one(data)
     is_map = isinstance(data, np.memmap)

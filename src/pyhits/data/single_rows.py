@@ -28,9 +28,13 @@ def n_rows(recording: Any) -> int:
 def twice(recording: Any, dt: float, axis: TimeAxis) -> Any:
     """Return a recording of one row as one of two alike, so that it has a step.
 
-    ``recording``: array, table or xarray object.
-    ``dt``: time from the first to the second, which keeps its time.
-    ``axis``: the steps that dates are to go on in.
+    Parameters
+    ----------
+    recording : array, table or xarray object
+    dt : float
+        Time from the first to the second, which keeps its time.
+    axis : TimeAxis
+        The steps that dates are to go on in.
     """
     if isinstance(recording, np.ndarray):
         return np.repeat(recording, 2, axis=-2)

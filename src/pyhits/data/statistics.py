@@ -13,9 +13,12 @@ _MOST_LISTED = 200
 def mean_variance(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Return each feature's variance over time, averaged over the trajectories.
 
-    ``values`` ``(n_rows, n_features)``: trajectories below each other.
-    ``offsets`` (array of int, (n_trajectories + 1,)): where each begins, and where the last one
-      ends.
+    Parameters
+    ----------
+    values : array, shape (n_rows, n_features)
+        Trajectories below each other.
+    offsets : array of int, shape (n_trajectories + 1,)
+        Where each begins, and where the last one ends.
     """
     lengths = np.diff(offsets)
     counts, begin = lengths[:, None], offsets[:-1]

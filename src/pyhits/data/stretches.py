@@ -16,10 +16,14 @@ def evenly(n: int, most: int) -> np.ndarray:
 class Stretches:
     """Stretches of trajectories that lie one below the other in packed arrays.
 
-    ``starts`` (array of int, (n,)): rows that forecasts start from.
-    ``lengths`` (array of int, (n,)): steps recorded after each of them.
-    ``leading`` (array of bool, (n,)): which begin at the first state of their trajectory that can
-      be forecast from.
+    Attributes
+    ----------
+    starts : array of int, shape (n,)
+        Rows that forecasts start from.
+    lengths : array of int, shape (n,)
+        Steps recorded after each of them.
+    leading : array of bool, shape (n,)
+        Which begin at the first state of their trajectory that can be forecast from.
     """
 
     starts: np.ndarray
@@ -30,10 +34,12 @@ class Stretches:
     def whole(cls, offsets: np.ndarray, history: int = 1) -> Stretches:
         """Return every trajectory from its first state to its end.
 
-        ``offsets`` (array of int, (n_trajectories + 1,)): row at which each trajectory begins, and
-          their number of rows.
-        ``history``: rows that a forecast starts from. Trajectories with no row beyond them are left
-          out.
+        Parameters
+        ----------
+        offsets : array of int, shape (n_trajectories + 1,)
+            Row at which each trajectory begins, and their number of rows.
+        history : int
+            Rows that a forecast starts from. Trajectories with no row beyond them are left out.
         """
         lengths = np.diff(offsets) - history
         long = lengths >= 1
@@ -44,7 +50,10 @@ class Stretches:
     def overlapping(cls, offsets: np.ndarray, span: int, each: int, history: int = 1) -> Stretches:
         """Return at most ``each`` stretches of at most ``span`` steps of every trajectory, evenly.
 
-        ``offsets``, ``history``: as in :meth:`whole`.
+        Parameters
+        ----------
+        offsets, history
+            As in :meth:`whole`.
         """
         whole = cls.whole(offsets, history)
         starts, lengths = [], []
@@ -99,9 +108,16 @@ class Stretches:
     def gather(self, values: np.ndarray) -> np.ndarray:
         """Return the rows of all stretches, NaN beyond the end of shorter ones.
 
-        ``values`` ``(n_rows, d)``: packed; floating if stretches differ in length.
-        Returns ``(n, n_steps + 1, d)``: the first is the state that a forecast starts from. Where
-          stretches of one length follow each other evenly, it is a read-only view.
+        Parameters
+        ----------
+        values : array, shape (n_rows, d)
+            Packed; floating if stretches differ in length.
+
+        Returns
+        -------
+        array, shape (n, n_steps + 1, d)
+            The first is the state that a forecast starts from. Where stretches of one length
+            follow each other evenly, it is a read-only view.
         """
         view = self._view(values)
         if view is not None:

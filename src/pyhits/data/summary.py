@@ -30,13 +30,19 @@ def _checksum(rows: np.ndarray) -> str:
 class Summary(Stored):
     """Size, extremes and noise of training data.
 
-    ``fingerprint``: of all their numbers.
-    ``low``, ``std``, ``high`` ``(d,)``: extremes and standard deviation of each feature, in the
-      user's units.
-    ``noise`` ``(n_coordinates,)``: standard deviation of the noise that was taken off, of the
-      encoded data if they were.
-    ``findings``: what a person would object to in them.
-    ``ending``: of the numbers in the last rows of the last trajectory; empty if they are not known.
+    Attributes
+    ----------
+    fingerprint : str
+        Of all their numbers.
+    n_trajectories, n_rows : int
+    low, std, high : array, shape (d,)
+        Extremes and standard deviation of each feature, in the user's units.
+    noise : array, shape (n_coordinates,)
+        Standard deviation of the noise that was taken off, of the encoded data if they were.
+    findings : tuple of str
+        What a person would object to in them.
+    ending : str
+        Of the numbers in the last rows of the last trajectory; empty if they are not known.
     """
 
     schema: ClassVar[Record] = Record(
@@ -103,8 +109,14 @@ class Summary(Stored):
     def row_of_the_end(self, rows: np.ndarray) -> int | None:
         """Return the row of a recording that is the last one of the training data.
 
-        ``rows``: ``(time, d)``.
-        Returns: none where the training data end elsewhere, or nothing is known of their end.
+        Parameters
+        ----------
+        rows : array, shape (time, d)
+
+        Returns
+        -------
+        int or None
+            None where the training data end elsewhere, or nothing is known of their end.
         """
         n = _told_by(rows.shape[1])
         if not self.ending:

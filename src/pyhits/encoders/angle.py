@@ -166,9 +166,17 @@ class Angle(Encoder):
 def turns_of(encoders: Sequence[Encoder], names: Sequence[str]) -> np.ndarray | None:
     """Return the length of a turn of each feature, infinite of those that are no angles.
 
-    ``encoders``: fitted, one after the other.
-    ``names`` (sequence of str): of the features that the first of them takes.
-    Returns ((d,), or None): none without angles.
+    Parameters
+    ----------
+    encoders : sequence of Encoder
+        Fitted, one after the other.
+    names : sequence of str
+        Of the features that the first of them takes.
+
+    Returns
+    -------
+    array, shape (d,), or None
+        None without angles.
     """
     turns, now = np.full(len(names), np.inf), list(names)
     for encoder in encoders:
@@ -183,8 +191,12 @@ def turns_of(encoders: Sequence[Encoder], names: Sequence[str]) -> np.ndarray | 
 def nearest(values: np.ndarray, truth: np.ndarray, turns: np.ndarray | None) -> np.ndarray:
     """Return angles as near to others as whole turns bring them, for differences to be taken.
 
-    ``values``, ``truth`` ``(..., d)``: NaN stays.
-    ``turns`` ((d,), or None): as :func:`turns_of` returns them.
+    Parameters
+    ----------
+    values, truth : array, shape (..., d)
+        NaN stays.
+    turns : array, shape (d,), or None
+        As :func:`turns_of` returns them.
     """
     if turns is None:
         return values

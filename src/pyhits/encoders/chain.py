@@ -173,7 +173,10 @@ def without_idle(chain: Chain) -> Chain | None:
 def links(encoder: Any) -> list[Encoder]:
     """Return an encoder, a chain or a sequence of them as a plain list; none for None and "auto".
 
-    Raises an ArgumentError: something is no encoder.
+    Raises
+    ------
+    ArgumentError
+        Something is no encoder.
     """
     if encoder is None or (isinstance(encoder, str) and encoder == AUTO):
         return []

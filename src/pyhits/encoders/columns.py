@@ -27,9 +27,16 @@ Features = str | int | Sequence[str | int] | None
 def columns_of(features: Features, X: Any) -> np.ndarray:
     """Return the numbers of the features that are meant, in their order; all of them for None.
 
-    ``X`` (array, list of arrays, or Trajectories): whose features they are; arrays have ``x0``,
-      ``x1`` and so on.
-    Raises an ArgumentError: there is no such feature, or it is there twice.
+    Parameters
+    ----------
+    features : str, int, sequence of these, or None
+    X : array, list of arrays, or Trajectories
+        Whose features they are; arrays have ``x0``, ``x1`` and so on.
+
+    Raises
+    ------
+    ArgumentError
+        There is no such feature, or it is there twice.
     """
     d = rows_of(X).shape[1]
     names = X.feature_names if isinstance(X, Trajectories) else default_names(d)
@@ -57,7 +64,10 @@ def label_of(features: Features, column: int) -> str:
 def rows_of(X: Any) -> np.ndarray:
     """Return all rows of arrays or trajectories, ``(n_rows, d)``.
 
-    Raises a DataError: they are no rows.
+    Raises
+    ------
+    DataError
+        They are no rows.
     """
     if isinstance(X, Trajectories):
         return np.asarray(X.values)

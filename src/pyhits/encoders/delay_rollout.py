@@ -54,10 +54,19 @@ def rollout_error(
     and iterated from validation rows. The root mean squared error of the newest row at the end of
     the rollouts; no single one counts as more than 3.
 
-    ``library``, ``validation`` (sequence of array, each (time, d)): to learn from, and to step on
-      from.
-    ``first``: row of each trajectory that the first vector belongs to.
-    Raises a TimeIsUpError.
+    Parameters
+    ----------
+    library, validation : sequence of array, each (time, d)
+        To learn from, and to step on from.
+    n_delays, lag : int
+    first : int
+        Row of each trajectory that the first vector belongs to.
+    horizon : int
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
     """
     import torch  # here, since settings with encoders are checked without it
 

@@ -21,12 +21,18 @@ _HISTORY = 20
 class DenseNetFit:
     """How a net with ``tanh`` between its layers is fitted, in float64 with all rows at once.
 
-    ``widths`` (sequence of int): of the hidden layers.
-    ``seed``: of the weights; torch's global generator is left as it was.
-    ``max_steps``: iterations at most.
-    ``every``, ``patience``: iterations between two validations, and validations without gain that
-      end it.
-    ``decay``: weight of the weights' squares in the loss.
+    Attributes
+    ----------
+    widths : sequence of int
+        Of the hidden layers.
+    seed : int
+        Of the weights; torch's global generator is left as it was.
+    max_steps : int
+        Iterations at most.
+    every, patience : int
+        Iterations between two validations, and validations without gain that end it.
+    decay : float
+        Weight of the weights' squares in the loss.
     """
 
     widths: Sequence[int]
@@ -45,10 +51,14 @@ class DenseNetFit:
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the weight and bias of each layer, ``(before, after)`` and ``(after,)``.
 
-        ``inputs``, ``outputs``: both of order one.
-        ``validation`` (array of bool, (n,)): rows whose error chooses when to stop. If there are
-          none, all rows do.
-        ``clock``: training ends between two validations.
+        Parameters
+        ----------
+        inputs, outputs : array, shapes (n, r) and (n, m)
+            Both of order one.
+        validation : array of bool, shape (n,)
+            Rows whose error chooses when to stop. If there are none, all rows do.
+        clock : Clock, optional
+            Training ends between two validations.
         """
         if not validation.any() or validation.all():
             validation = used = np.ones(len(inputs), dtype=bool)

@@ -196,9 +196,14 @@ def choose_delays(
 def _fewest(tried: dict[int, np.ndarray], e1_delays: int, n_delays: int | None) -> tuple[int, int]:
     """Return the fewest delays, and their lag, that nothing beats by much.
 
-    ``tried``: errors of 1, 2, ... delays by lag, the longest first.
-    ``e1_delays``: delays at which E1 has settled; 0 if it has not.
-    ``n_delays``: if these are given.
+    Parameters
+    ----------
+    tried : dict of int to array
+        Errors of 1, 2, ... delays by lag, the longest first.
+    e1_delays : int
+        Delays at which E1 has settled; 0 if it has not.
+    n_delays : int, optional
+        If these are given.
     """
     longest = max(tried)
     chosen, best = (1, longest), np.inf

@@ -25,7 +25,10 @@ def mutual_information(
     From histograms of equally filled bins, as many as leave five rows to a cell on average; the
     mean over the features. Features that take a few values alone have bins of these.
 
-    Returns ``(max_lag,)``: shorter where trajectories are, or where the clock is over before.
+    Returns
+    -------
+    array, shape (max_lag,)
+        Shorter where trajectories are, or where the clock is over before.
     """
     n = sum(len(x) for x in trajectories)
     bins = int(np.clip(np.sqrt(n / 5), 2, 32))

@@ -247,7 +247,10 @@ class POD(Encoder):
 class _Centred:
     """Centred rows, of which only products with thin matrices are looked at.
 
-    ``mean``: ``(d,)``.
+    Attributes
+    ----------
+    n_rows : int
+    mean : array, shape (d,)
     """
 
     def __init__(self, blocks: Blocks, center: bool) -> None:
@@ -327,9 +330,12 @@ class _Centred:
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """Return singular values and modes of the rows within a subspace, and their energy in all.
 
-        ``basis`` ``(k, d)``: orthonormal rows.
-        ``image`` ``(k, d)``: filled with the covariance times the basis: the subspace to look at
-          next.
+        Parameters
+        ----------
+        basis : array, shape (k, d)
+            Orthonormal rows.
+        image : array, shape (k, d), optional
+            Filled with the covariance times the basis: the subspace to look at next.
         """
         k = len(basis)
         if image is not None:

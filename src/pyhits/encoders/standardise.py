@@ -119,7 +119,10 @@ def _by_channel(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the deviation of each channel of a field, on all its points.
 
-    Raises a DataError: rows are no points of so many channels.
+    Raises
+    ------
+    DataError
+        Rows are no points of so many channels.
     """
     n = len(mean)
     if n % channels:

@@ -174,9 +174,11 @@ def errors_of(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return normalised errors at each step ``(m,)`` and of each origin ``(n,)``.
 
-    ``truth``, ``ahead`` ``(n, m, d)``: without the initial states; infinite errors where a forecast
-      diverged.
-    ``scale``: ``(d,)``.
+    Parameters
+    ----------
+    truth, ahead : array, shape (n, m, d)
+        Without the initial states; infinite errors where a forecast diverged.
+    scale : array, shape (d,)
     """
     by_step = ForecastErrors.of(truth, ahead, scale, first=0).per_step
     by_origin = [

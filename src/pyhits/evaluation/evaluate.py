@@ -36,16 +36,25 @@ def evaluate(
 ) -> Evaluation:
     """Forecast every trajectory from its first state and compare.
 
-    ``forecaster``: forecasts initial states over a number of steps; NaN where it diverged.
-    ``test``: even or ragged.
-    ``scale`` ``(d,)``: size of each feature that errors are measured in: its standard deviation in
-      the training data. That of the test data would make noise of a feature that has settled count
-      in full.
-    ``n_steps``: horizon; by default to each trajectory's end.
-    ``baselines``: simple forecasts to compare with, by kind.
-    ``decoded``: the rows of ``test`` as an encoder that loses something gives them back.
-    ``lyapunov``: largest Lyapunov exponent, in units of one over that of ``dt``.
-    ``widths``: half widths of prediction intervals, which are then measured, too.
+    Parameters
+    ----------
+    forecaster : callable
+        Forecasts initial states over a number of steps; NaN where it diverged.
+    test : Trajectories
+        Even or ragged.
+    scale : array, shape (d,)
+        Size of each feature that errors are measured in: its standard deviation in the training
+        data. That of the test data would make noise of a feature that has settled count in full.
+    n_steps : int, optional
+        Horizon; by default to each trajectory's end.
+    baselines : mapping of str to BaselineForecast, optional
+        Simple forecasts to compare with, by kind.
+    decoded : Trajectories, optional
+        The rows of ``test`` as an encoder that loses something gives them back.
+    lyapunov : float, optional
+        Largest Lyapunov exponent, in units of one over that of ``dt``.
+    widths : callable, optional
+        Half widths of prediction intervals, which are then measured, too.
     """
     if lyapunov is not None:
         lyapunov = as_positive(lyapunov, "lyapunov")

@@ -24,9 +24,14 @@ def measures(
 ) -> dict[str, float]:
     """Return ``coverage``, ``interval_score`` and ``crps`` of 90 % intervals about forecasts.
 
-    ``truth``, ``states`` ``(n, m, d)``: without the initial states; of many some are looked at.
-    ``widths``: in the user's units.
-    ``scale`` ``(d,)``: unit of the scores: the standard deviation of each feature.
+    Parameters
+    ----------
+    truth, states : array, shape (n, m, d)
+        Without the initial states; of many some are looked at.
+    widths : callable
+        In the user's units.
+    scale : array, shape (d,)
+        Unit of the scores: the standard deviation of each feature.
     """
     some = evenly(len(truth), max(1, _MOST // max(truth[0].size, 1)))
     scaled, ahead = truth[some] / scale, states[some] / scale
@@ -67,8 +72,12 @@ def crps(truth: np.ndarray, states: np.ndarray, widths: Widths, positions: np.nd
     their median. Levels without finite intervals take those of the highest level that has them.
     Times at which no level has them are left out.
 
-    ``truth``, ``states``: ``(n, m, d)``.
-    ``positions`` ``(m,)``: times since the initial state, in multiples of ``dt``.
+    Parameters
+    ----------
+    truth, states : array, shape (n, m, d)
+    widths : callable
+    positions : array, shape (m,)
+        Times since the initial state, in multiples of ``dt``.
     """
     losses, half = [], np.asarray(np.inf)
     for level in _LEVELS:

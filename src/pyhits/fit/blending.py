@@ -53,8 +53,12 @@ _SHARE = 0.5
 class Held:
     """What follows some origins of held-out recordings.
 
-    ``origins``: in the user's units.
-    ``data``: the rows up to each origin.
+    Attributes
+    ----------
+    origins : Origins
+        In the user's units.
+    data : Trajectories
+        The rows up to each origin.
     """
 
     origins: Origins
@@ -67,7 +71,12 @@ def blend(model: M, problem: Problem, clock: Clock) -> tuple[M, list[np.ndarray]
     Returned as well are the errors of its blended forecasts of earlier parts, as it was fitted to
     the rows before each: arrays (n, horizon, d) in the user's units, NaN where nothing is recorded.
 
-    ``model``: fitted to the training part, as its baselines of recordings are.
+    Parameters
+    ----------
+    model : ForecastingModel
+        Fitted to the training part, as its baselines of recordings are.
+    problem : Problem
+    clock : Clock
     """
     known = model.recording_baselines
     reproduces = problem.split.how == "none" or problem.recipe.windows != "anywhere"
@@ -163,12 +172,18 @@ def weighed(
 
     Returned as well are the errors of blended forecasts of the folds.
 
-    ``known``: fitted to what precedes the origins.
-    ``origins``: in the held-out part.
-    ``folds``: earlier parts.
-    ``ahead`` ``(n, horizon, d)``: the model's forecasts from the origins, and of the folds if it
-      was fitted to each of them.
-    ``scale`` ``(d,)``: of the errors, positive.
+    Parameters
+    ----------
+    known : RecordingBaselines
+        Fitted to what precedes the origins.
+    origins : Origins
+        In the held-out part.
+    folds : list of Fold
+        Earlier parts.
+    ahead : list of array, shape (n, horizon, d)
+        The model's forecasts from the origins, and of the folds if it was fitted to each of them.
+    scale : array, shape (d,)
+        Of the errors, positive.
     """
     rows = min(fold.origins.rows for fold in [Fold([], origins), *folds])
     kinds = [kind for kind, one in known.by_kind.items() if one.n_rows <= rows]
@@ -222,8 +237,10 @@ def _is_right(later: np.ndarray, before: np.ndarray) -> bool:
     worse than they are, or anything where it is clearly better or nearly exact in the held-out
     part: then that was no luck.
 
-    ``later``, ``before`` ``(k, 2, 2)``: mean products of the errors of both in the held-out part
-      and before, NaN where unknown.
+    Parameters
+    ----------
+    later, before : array, shape (k, 2, 2)
+        Mean products of the errors of both in the held-out part and before, NaN where unknown.
     """
     model, simple = later[:, 0, 0], later[:, 1, 1]
     is_right = (model <= RIGHT**2).all() and model.mean() <= simple.mean()

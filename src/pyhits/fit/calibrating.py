@@ -60,8 +60,13 @@ def held_out(
 ) -> HeldOut | None:
     """Return what to keep of a fit's data; None if nothing was held out.
 
-    ``model``: fitted to the training part.
-    ``earlier`` (sequence of array, (n, horizon, d)): errors of its forecasts of earlier parts.
+    Parameters
+    ----------
+    problem : Problem
+    model : FittedModel
+        Fitted to the training part.
+    earlier : sequence of array, shape (n, horizon, d)
+        Errors of its forecasts of earlier parts.
     """
     split = problem.split
     if split.how == "none":
@@ -82,7 +87,11 @@ def held_out(
 def with_rows_before(problem: Problem, rows: int) -> Trajectories:
     """Return the held-out part with rows before it, as far as there are so many.
 
-    ``rows``: rows that a forecast looks at.
+    Parameters
+    ----------
+    problem : Problem
+    rows : int
+        Rows that a forecast looks at.
     """
     split = problem.split
     if split.how != "time":
@@ -143,7 +152,10 @@ def calibrated(model: M, data: HeldOut | None, clock: Clock = UNLIMITED) -> M:
 def calibrate_anew(model: M, data: Any) -> M:
     """Return the model calibrated on other data; see :meth:`TimeStepper.calibrated`.
 
-    Raises a DataError: the data do not match the model, or are too short to forecast any of.
+    Raises
+    ------
+    DataError
+        The data do not match the model, or are too short to forecast any of.
     """
     recordings = model.coordinates.recorded(data)
     history = model.coordinates.history

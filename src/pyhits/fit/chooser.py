@@ -58,15 +58,24 @@ CoupledForecast = Callable[..., np.ndarray]
 class Chooser:
     """Measures couplings on validation data and chooses one.
 
-    ``flow_maps``: all trained scales.
-    ``validation``: data to compare couplings on, in the coordinates that ``forecast`` takes. With
-      inputs, forecasts take ``inputs``, ``(n, n_steps, k)``.
-    ``scale`` ``(d,)``: standard deviations that errors are measured in.
-    ``clock``: rollouts are as many and as long as it affords, and what is not tried when it is over
-      is left out.
-    ``verbose``: show progress.
-    ``reproduce``: the scales were trained for forecasts from the first rows with all of them
-      coupled: other rollouts and couplings are not measured.
+    Parameters
+    ----------
+    forecast : callable
+    flow_maps : mapping of int to FlowMap
+        All trained scales.
+    validation : Encoded
+        Data to compare couplings on, in the coordinates that ``forecast`` takes. With inputs,
+        forecasts take ``inputs``, ``(n, n_steps, k)``.
+    scale : array, shape (d,)
+        Standard deviations that errors are measured in.
+    clock : Clock, optional
+        Rollouts are as many and as long as it affords, and what is not tried when it is over is
+        left out.
+    verbose : bool
+        Show progress.
+    reproduce : bool
+        The scales were trained for forecasts from the first rows with all of them coupled: other
+        rollouts and couplings are not measured.
     """
 
     def __init__(
@@ -325,9 +334,15 @@ def validation_stretches(
     stretches of half their length, since a single rollout would decide by luck; unless they are to
     be taken ``whole``.
 
-    ``offsets`` (array of int, (n_trajectories + 1,)): row at which each trajectory begins.
-    ``enough``: trajectories that are not cut.
-    ``most_states``: states forecast for one coupling, at most.
+    Parameters
+    ----------
+    offsets : array of int, shape (n_trajectories + 1,)
+        Row at which each trajectory begins.
+    whole : bool
+    enough : int
+        Trajectories that are not cut.
+    most_states : int
+        States forecast for one coupling, at most.
     """
     lengths = np.diff(offsets)
     n, longest = len(lengths), int(lengths.max())

@@ -25,9 +25,15 @@ def within_effort(
 
     Fewer rollouts first, then shorter ones. Nets, whose training takes far longer, step all.
 
-    ``flow_maps``: by step size.
-    ``couplings``: step sizes that are coupled, each of which steps every rollout once.
-    ``most``: multiply-adds, or what takes as long, in all.
+    Parameters
+    ----------
+    chosen : Stretches
+    flow_maps : mapping of int to FlowMap
+        By step size.
+    couplings : iterable of tuple of int
+        Step sizes that are coupled, each of which steps every rollout once.
+    most : float
+        Multiply-adds, or what takes as long, in all.
     """
     if any(flow_map.trained for flow_map in flow_maps.values()):
         return chosen
@@ -48,8 +54,12 @@ def within_effort(
 def affordable_states(flow_maps: Mapping[int, FlowMap], most: float) -> int | None:
     """Return how many states coupled closed forms may step; None of nets.
 
-    ``flow_maps``: those that are coupled, by step size.
-    ``most``: multiply-adds, or what takes as long, in all.
+    Parameters
+    ----------
+    flow_maps : mapping of int to FlowMap
+        Those that are coupled, by step size.
+    most : float
+        Multiply-adds, or what takes as long, in all.
     """
     if any(flow_map.trained for flow_map in flow_maps.values()):
         return None

@@ -22,8 +22,10 @@ from pyhits.util.clock import Clock
 def encode(problem: Problem, clock: Clock) -> Problem:
     """Fit the encoders that were asked for, and those of angles, and encode.
 
-    Raises a DataError or ArgumentError: the encoders do not fit the data, or states are too long
-      for the memory.
+    Raises
+    ------
+    DataError, ArgumentError
+        The encoders do not fit the data, or states are too long for the memory.
     """
     problem = take_angles(problem, clock)
     if problem.encoder is not None:

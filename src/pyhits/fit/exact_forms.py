@@ -28,8 +28,12 @@ def take_exact_forms(problem: Problem, clock: Clock) -> Problem:
     quick, but no net comes near a polynomial where the system's flow is one. Where step sizes, nets
     or the arithmetic were asked for, nothing changes.
 
-    ``problem``: with its scaling fitted.
-    ``clock``: of the whole fit.
+    Parameters
+    ----------
+    problem : Problem
+        With its scaling fitted.
+    clock : Clock
+        Of the whole fit.
     """
     settings = problem.settings
     is_open = settings.recipe.flow_map == "auto" and settings.selection.how == "accuracy"

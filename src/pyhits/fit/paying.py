@@ -47,8 +47,12 @@ class Paying:
     Closed forms, which take no training, also pay where they save work and are as good as couplings
     for speed ask for.
 
-    ``problem``: prepared.
-    ``clock``: of the training: rollouts take a small part of it, and no scale pays after it.
+    Parameters
+    ----------
+    problem : Problem
+        Prepared.
+    clock : Clock, optional
+        Of the training: rollouts take a small part of it, and no scale pays after it.
     """
 
     def __init__(self, problem: Problem, clock: Clock = UNLIMITED) -> None:

@@ -22,9 +22,17 @@ _MOST_NAMES = 20
 def prepare(problem: Problem, clock: Clock) -> Problem:
     """Return what a fit trains on.
 
-    ``problem``: as it was posed.
-    ``clock``: of the whole fit.
-    Raises a DataError or ArgumentError: data or settings cannot be used.
+    Parameters
+    ----------
+    problem : Problem
+        As it was posed.
+    clock : Clock
+        Of the whole fit.
+
+    Raises
+    ------
+    DataError, ArgumentError
+        Data or settings cannot be used.
     """
     problem = encode(problem, clock)
     problem = take_noise_off(problem, clock)

@@ -43,22 +43,40 @@ class Parts(NamedTuple):
 class Problem:
     """A fit before it trains; each stage returns it with what it has added.
 
-    ``recipe``: with what the stages have settled.
-    ``split``: all data in the user's features, the inputs last, and how they were split.
-    ``given``: training data in the user's features, without inputs.
-    ``states``: what flow maps are trained and measured on: encoded, noise taken off.
-    ``observed``: the same with their noise.
-    ``inputs`` ((n_rows, k), or None): inputs on the rows of ``states``, in the user's units, each
-      so many rows back as it acts from.
-    ``lags``: how many rows back that is, of each input.
-    ``angles``: length of a turn of states that are angles beyond doubt, by name.
-    ``encoder``: between the user's rows and the scaling.
-    ``scaling``: not fitted before the last stage.
-    ``grid``: where the user's features lie, if they lie on a grid.
-    ``noise``: what was taken off.
-    ``step_sizes``: empty until they are known.
-    ``notes``, ``findings``: what was chosen; and what a person would object to in the data, which
-      is among the notes.
+    Attributes
+    ----------
+    settings : Settings
+    seed : int
+    recipe : Recipe
+        With what the stages have settled.
+    split : Split
+        All data in the user's features, the inputs last, and how they were split.
+    given : Trajectories
+        Training data in the user's features, without inputs.
+    states : Parts of Trajectories
+        What flow maps are trained and measured on: encoded, noise taken off.
+    observed : Parts of Trajectories
+        The same with their noise.
+    input_names : tuple of str
+    inputs : Parts of array, shape (n_rows, k), or None
+        Inputs on the rows of ``states``, in the user's units, each so many rows back as it acts
+        from.
+    lags : tuple of tuple of int
+        How many rows back that is, of each input.
+    angles : mapping of str to float
+        Length of a turn of states that are angles beyond doubt, by name.
+    encoder : Chain or None
+        Between the user's rows and the scaling.
+    scaling : Standardise
+        Not fitted before the last stage.
+    grid : Grid or None
+        Where the user's features lie, if they lie on a grid.
+    noise : Denoised or None
+        What was taken off.
+    step_sizes : tuple of int
+        Empty until they are known.
+    notes, findings : tuple of str
+        What was chosen; and what a person would object to in the data, which is among the notes.
     """
 
     settings: Settings
@@ -153,8 +171,17 @@ def pose(
 ) -> Problem:
     """Return the problem that data pose: checked, the inputs told from the states, split.
 
-    ``X``, ``validation``, ``dt``, ``inputs``, ``grid``: as in :meth:`pyhits.HiTS.fit`.
-    Raises a DataError or ArgumentError: data or settings cannot be used.
+    Parameters
+    ----------
+    settings : Settings
+    seed : int
+    X, validation, dt, inputs, grid
+        As in :meth:`pyhits.HiTS.fit`.
+
+    Raises
+    ------
+    DataError, ArgumentError
+        Data or settings cannot be used.
     """
     recipe = settings.recipe
     shape, encoder, scaling = split(settings.encoder, recipe.standardise)

@@ -34,9 +34,14 @@ _ENCODERS = 2.0
 class AllRows:
     """All data as flow maps are fitted to them.
 
-    ``states``: encoded, noise taken off.
-    ``inputs`` ((n_rows, k), or None): scaled.
-    ``noise``: what was taken off.
+    Attributes
+    ----------
+    states : Trajectories
+        Encoded, noise taken off.
+    inputs : array, shape (n_rows, k), or None
+        Scaled.
+    noise : Denoised or None
+        What was taken off.
     """
 
     states: Trajectories
@@ -51,8 +56,13 @@ def refit(model: M, problem: Problem, clock: Clock) -> M:
     each. The encoders are fitted to all data, too, in the sizes that were chosen: unless a net is
     kept, which knows its own coordinates alone.
 
-    ``model``: fitted to the training part.
-    ``clock``: of the whole fit.
+    Parameters
+    ----------
+    model : FittedModel
+        Fitted to the training part.
+    problem : Problem
+    clock : Clock
+        Of the whole fit.
     """
     own = model.coordinates
     coupled = model.selection.step_sizes

@@ -24,8 +24,12 @@ def signal_modes(modes: POD, n: int) -> int:
     ``s * (sqrt(n) + sqrt(d))`` (Marchenko and Pastur 1967); what the kept modes leave tells its
     variance. Modes of smooth motion lie far above what they leave, and all are kept.
 
-    ``modes``: fitted.
-    ``n``: rows that they were fitted to.
+    Parameters
+    ----------
+    modes : POD
+        Fitted.
+    n : int
+        Rows that they were fitted to.
     """
     values, d = modes.singular_values_, modes.n_features_in_
     squares = np.square(values)

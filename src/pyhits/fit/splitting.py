@@ -21,12 +21,19 @@ _LEAST_ROWS = 20
 class Split:
     """The data of a fit, and how they were split.
 
-    ``whole``: all that was given to train on, what is held out included; without stubs of pieces.
-    ``train``: what is left to train on.
-    ``validation``: what chooses; ``train`` itself if nothing was held out.
-    ``how`` ({"recordings", "time", "none", "given"}): some of the recordings were held out; or the
-      last part of each; or nothing; or validation data were given.
-    ``note``: what was held out, for people; empty if validation data were given.
+    Attributes
+    ----------
+    whole : Trajectories
+        All that was given to train on, what is held out included; without stubs of pieces.
+    train : Trajectories
+        What is left to train on.
+    validation : Trajectories
+        What chooses; ``train`` itself if nothing was held out.
+    how : {"recordings", "time", "none", "given"}
+        Some of the recordings were held out; or the last part of each; or nothing; or validation
+        data were given.
+    note : str
+        What was held out, for people; empty if validation data were given.
     """
 
     whole: Trajectories
@@ -49,7 +56,10 @@ def split_data(
 
     Nothing is held out where the training data themselves are to be met (``reproduce``).
 
-    Raises a DataError or ArgumentError: data that cannot be used.
+    Raises
+    ------
+    DataError, ArgumentError
+        Data that cannot be used.
     """
     data = without_stubs(data)
     if validation is not None:
@@ -96,11 +106,16 @@ def by_time(
 def last_part(data: Trajectories, rest: Trajectories, last: float, *, overlap: int = 1) -> str:
     """Return what :meth:`Trajectories.split_time` has split off, and from when to when, in words.
 
-    ``data``: the whole.
-    ``rest``: its last part.
-    ``last``: a share of the rows, or how many.
-    ``overlap``: rows that it begins with and that belong to what is before, where a trajectory was
-      cut.
+    Parameters
+    ----------
+    data : Trajectories
+        The whole.
+    rest : Trajectories
+        Its last part.
+    last : float or int
+        A share of the rows, or how many.
+    overlap : int
+        Rows that it begins with and that belong to what is before, where a trajectory was cut.
     """
     n = int(data.recordings[-1]) + 1
     size = f"{last:.0%}" if last < 1 else f"{last} rows"

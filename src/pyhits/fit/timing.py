@@ -17,7 +17,13 @@ _FIRST_STEPS = 4
 
 
 class Timed(NamedTuple):
-    """Rollouts that were run, and how long they took."""
+    """Rollouts that were run, and how long they took.
+
+    Attributes
+    ----------
+    chosen : Stretches
+    seconds : float
+    """
 
     chosen: Stretches
     seconds: float
@@ -40,9 +46,15 @@ def timed(
 
     A few are run if they are affordable; of dear ones a single one, over few steps.
 
-    ``run``: forecasts the stretches that it is given.
-    ``every``: one at least.
-    ``least``: steps that a rollout has at least.
+    Parameters
+    ----------
+    run : callable
+        Forecasts the stretches that it is given.
+    every : Stretches
+        One at least.
+    clock : Clock
+    least : int
+        Steps that a rollout has at least.
     """
     few = every.at_most(_ROLLOUTS).cut(max(_STEPS, least))
     first = every.at_most(1).cut(max(_FIRST_STEPS, least))

@@ -21,8 +21,12 @@ from pyhits.util.progress import scale_bars
 class Watched:
     """Who keeps and hears of what is trained.
 
-    ``checkpoint``: folder in which finished and unfinished scales are kept.
-    ``callbacks``: are told of progress and of finished scales.
+    Attributes
+    ----------
+    checkpoint : path, optional
+        Folder in which finished and unfinished scales are kept.
+    callbacks : Callback, optional
+        Are told of progress and of finished scales.
     """
 
     checkpoint: str | Path | None = None
@@ -38,12 +42,20 @@ class Watched:
 def train(problem: Problem, clock: Clock, watched: Watched) -> TrainedScales:
     """Train one flow map a step size, but for coarse ones that nobody would couple.
 
-    ``problem``: prepared.
-    ``clock``: of the training.
-    ``watched``: who keeps and hears of it.
-    Raises a TrainingError or CheckpointError.
-    Raises a KeyboardInterrupt: before any scale was finished; later ones end the training with what
-      is.
+    Parameters
+    ----------
+    problem : Problem
+        Prepared.
+    clock : Clock
+        Of the training.
+    watched : Watched
+        Who keeps and hears of it.
+
+    Raises
+    ------
+    TrainingError, CheckpointError
+    KeyboardInterrupt
+        Before any scale was finished; later ones end the training with what is.
     """
     settings, sizes = problem.settings, list(problem.step_sizes)
     own = problem.coordinates

@@ -33,11 +33,22 @@ def fitted_to(
 ) -> FittedMaps:
     """Return flow maps in the forms chosen, fitted to other states in other coordinates.
 
-    ``model``: what was chosen.
-    ``states``: encoded.
-    ``inputs`` ((n_rows, k), or None): scaled.
-    ``sizes``: scales.
-    Raises a DataError: no trajectory is long enough for a step.
+    Parameters
+    ----------
+    model : FittedModel
+        What was chosen.
+    coordinates : Coordinates
+    states : Trajectories
+        Encoded.
+    inputs : array, shape (n_rows, k), or None
+        Scaled.
+    sizes : iterable of int
+        Scales.
+
+    Raises
+    ------
+    DataError
+        No trajectory is long enough for a step.
     """
     wanted = set(sizes)
     # That of flow maps which were made elsewhere is still open.
@@ -64,7 +75,10 @@ def fitted_to(
 def updated(model: M, data: Any) -> M:
     """Return the model fitted to other rows; see :meth:`pyhits.TimeStepper.updated`.
 
-    Raises a DataError: the data do not match the model, or are too short for its steps.
+    Raises
+    ------
+    DataError
+        The data do not match the model, or are too short for its steps.
     """
     recorded = model.coordinates.recorded(data)
     coupled = set(model.selection.step_sizes)

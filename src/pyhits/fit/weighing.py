@@ -45,9 +45,13 @@ _ITERATIONS, _STEP, _SETTLED = 400, 0.3, 1e-9
 class Part:
     """Errors from the origins in one part of the recordings, in standard deviations.
 
-    ``simple`` ``(m, n, horizon, d)``: of baselines; NaN where nothing is recorded.
-    ``model``: (n, horizon, d), or None.
-    ``worth`` ``(k,)``: number of independent origins at some horizons.
+    Attributes
+    ----------
+    simple : array, shape (m, n, horizon, d)
+        Of baselines; NaN where nothing is recorded.
+    model : array, shape (n, horizon, d), or None
+    worth : array, shape (k,)
+        Number of independent origins at some horizons.
     """
 
     simple: np.ndarray
@@ -97,9 +101,12 @@ def independent_origins(origins: Origins, steps: np.ndarray) -> np.ndarray:
 def simple_weights(parts: Sequence[Part], kinds: Sequence[str], steps: np.ndarray) -> np.ndarray:
     """Return weights of baselines beside each other, ``(k, m)``.
 
-    ``parts``: the held-out one, which chose none of their settings, and then earlier ones.
-    ``kinds``: sequence of str.
-    ``steps``: array of int, (k,).
+    Parameters
+    ----------
+    parts : sequence of Part
+        The held-out one, which chose none of their settings, and then earlier ones.
+    kinds : sequence of str
+    steps : array of int, shape (k,)
     """
     prior = np.array([_PRIOR.get(kind, 1.0) for kind in kinds])
     chooses = np.array([kind not in _FIXED for kind in kinds])[:, None, None, None]
@@ -114,9 +121,13 @@ def simple_weights(parts: Sequence[Part], kinds: Sequence[str], steps: np.ndarra
 def model_share(parts: Sequence[Part], together: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Return weights of a model and of all baselines together, ``(k, 2)``.
 
-    ``parts``: those that the model has forecast: the held-out one, which it was chosen in, first.
-    ``together`` ``(n, horizon, d)``: errors of the weighted baselines in these parts.
-    ``steps``: array of int, (k,).
+    Parameters
+    ----------
+    parts : sequence of Part
+        Those that the model has forecast: the held-out one, which it was chosen in, first.
+    together : array, shape (n, horizon, d)
+        Errors of the weighted baselines in these parts.
+    steps : array of int, shape (k,)
     """
     judged = [
         part.model * _luck(part, steps, _AGAIN if k else _CHOSEN)
@@ -142,9 +153,11 @@ def _luck(part: Part, steps: np.ndarray, deviations: float) -> np.ndarray:
 def combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Return the errors of weighted forecasts; those that diverged have no weight.
 
-    ``errors``: ``(m, n, horizon, d)``.
-    ``weights``: ``(k, m)``.
-    ``steps``: array of int, (k,).
+    Parameters
+    ----------
+    errors : array, shape (m, n, horizon, d)
+    weights : array, shape (k, m)
+    steps : array of int, shape (k,)
     """
     at = np.arange(1, errors.shape[2] + 1)
     every = np.stack([np.interp(at, steps, column) for column in weights.T])[:, None, :, None]
@@ -157,10 +170,16 @@ def combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.n
 def second_moments(errors: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Return mean products of errors about some horizons.
 
-    ``errors`` ``(m, n, horizon, d)``: of m forecasts at n origins, in standard deviations; NaN
-      where nothing is recorded.
-    ``steps``: array of int, (k,).
-    Returns ``(k, m, m)``: NaN where no origin reaches.
+    Parameters
+    ----------
+    errors : array, shape (m, n, horizon, d)
+        Of m forecasts at n origins, in standard deviations; NaN where nothing is recorded.
+    steps : array of int, shape (k,)
+
+    Returns
+    -------
+    array, shape (k, m, m)
+        NaN where no origin reaches.
     """
     known = ~np.isnan(errors).all(axis=0)
     bounded = np.where(known, np.nan_to_num(errors, nan=_WORST, posinf=_WORST, neginf=-_WORST), 0.0)
@@ -184,11 +203,18 @@ def best_weights(moments: np.ndarray, worth: np.ndarray, prior: np.ndarray) -> n
     weights are from those at the horizon before, which in turn are held to those that nothing but
     simplicity speaks for (relative entropy): few origins do not move them far.
 
-    ``moments`` ``(k, m, m)``: at increasing horizons. Correlations are shrunk, and what is far from
-      the best is left out.
-    ``worth`` ``(k,)``: number of independent origins.
-    ``prior`` ``(m,)``: weights without any data, positive.
-    Returns ``(k, m)``.
+    Parameters
+    ----------
+    moments : array, shape (k, m, m)
+        At increasing horizons. Correlations are shrunk, and what is far from the best is left out.
+    worth : array, shape (k,)
+        Number of independent origins.
+    prior : array, shape (m,)
+        Weights without any data, positive.
+
+    Returns
+    -------
+    array, shape (k, m)
     """
     prior = prior / prior.sum()
     found, before = [], prior

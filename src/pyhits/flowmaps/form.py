@@ -29,8 +29,10 @@ _FormClass = TypeVar("_FormClass", bound="type[Form]")
 class Moves(NamedTuple):
     """Coordinates that are others of the state one step before: ``factor * source + shift``.
 
-    ``to``, ``source``: array of int, (n,).
-    ``factor``, ``shift``: ``(n,)``.
+    Attributes
+    ----------
+    to, source : array of int, shape (n,)
+    factor, shift : array, shape (n,)
     """
 
     to: np.ndarray
@@ -42,9 +44,15 @@ class Moves(NamedTuple):
 class Finer(NamedTuple):
     """What the finest scale has come to, which coarser ones begin from.
 
-    ``steps``: of it in one of the coarser scale.
-    ``form``: as :meth:`Form.as_dict` returned it; empty of nets.
-    ``scores``: the best of each family tried.
+    Attributes
+    ----------
+    flow_map : FlowMap
+    steps : int
+        Of it in one of the coarser scale.
+    form : dict
+        As :meth:`Form.as_dict` returned it; empty of nets.
+    scores : dict of str to float
+        The best of each family tried.
     """
 
     flow_map: FlowMap

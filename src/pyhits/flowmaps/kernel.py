@@ -191,13 +191,18 @@ _AXES = 10
 class KernelForm(Form):
     """Kernel ridge regression on a polynomial; its penalty is for each state that is fitted.
 
-    ``degree`` (int): of the polynomial below.
-    ``kernel``: {"gaussian", "matern"}.
-    ``length``: length of the kernel, where states are 1 apart from their mean in the root mean
-      square.
-    ``whitening``: power of the principal axes' lengths that distances are divided by: 0 takes
-      states as they are, 1 makes all axes equally long.
-    ``stretch``: weight of each principal axis in distances; empty for equal ones.
+    Attributes
+    ----------
+    degree : int
+        Of the polynomial below.
+    kernel : {"gaussian", "matern"}
+    length : float
+        Length of the kernel, where states are 1 apart from their mean in the root mean square.
+    whitening : float
+        Power of the principal axes' lengths that distances are divided by: 0 takes states as they
+        are, 1 makes all axes equally long.
+    stretch : tuple of float
+        Weight of each principal axis in distances; empty for equal ones.
     """
 
     in_every_search: ClassVar[bool] = True

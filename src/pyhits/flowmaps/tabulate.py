@@ -60,19 +60,36 @@ def tabulate(
 ) -> CellMap:
     """Tabulate a step, splitting cells where states occur and the error is largest.
 
-    ``step``: takes states ``(n, d)``, float64, to those one step later. It is called with up to
-      some hundred thousand states at once, some outside the box by up to a twelfth of its length.
-    ``population`` ``(n, d)``: states distributed like those that the map will meet.
-    ``low``, ``high`` ``(d,)``: corners of the box that the map is made for.
-    ``tolerance``: mean squared error over population and features at which refinement stops, as
-      estimated from the residuals of the fits.
-    ``max_leaves``: most cells; there are 4**d to begin with. By default as many as hold a million
-      coefficients.
-    ``degree``: total degree of the cells' polynomials.
-    ``progress``: called with the number of cells and the estimated error after every refinement.
-    ``clock``: refinement ends before it does.
-    Returns: in float64, on the CPU.
-    Raises an ArgumentError: there are more than 3 features, or arguments do not fit each other.
+    Parameters
+    ----------
+    step : callable
+        Takes states ``(n, d)``, float64, to those one step later. It is called with up to some
+        hundred thousand states at once, some outside the box by up to a twelfth of its length.
+    population : array, shape (n, d)
+        States distributed like those that the map will meet.
+    low, high : array, shape (d,)
+        Corners of the box that the map is made for.
+    tolerance : float
+        Mean squared error over population and features at which refinement stops, as estimated
+        from the residuals of the fits.
+    max_leaves : int, optional
+        Most cells; there are 4**d to begin with. By default as many as hold a million coefficients.
+    degree : int, optional
+        Total degree of the cells' polynomials.
+    progress : callable, optional
+        Called with the number of cells and the estimated error after every refinement.
+    clock : Clock, optional
+        Refinement ends before it does.
+
+    Returns
+    -------
+    CellMap
+        In float64, on the CPU.
+
+    Raises
+    ------
+    ArgumentError
+        There are more than 3 features, or arguments do not fit each other.
     """
     tolerance = as_positive(tolerance, "tolerance")
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
@@ -128,13 +145,16 @@ def _refine(
 class _CellFit:
     """What all fits of one degree share.
 
-    ``nodes`` ``(m, d)``: points in [-1, 1]^d.
-    ``basis``, ``inverse`` ((m, n_terms), (n_terms, m)): products of Legendre polynomials at the
-      nodes, orthonormal, and the pseudo-inverse.
-    ``to_monomials`` ``(n_terms, n_terms)``: takes coefficients of these products to those of
-      monomials.
-    ``gain`` ``(n_terms, d)``: part of a term that halving the cell along an axis takes away; only
-      highest degrees.
+    Attributes
+    ----------
+    nodes : array, shape (m, d)
+        Points in [-1, 1]^d.
+    basis, inverse : array, shape (m, n_terms), (n_terms, m)
+        Products of Legendre polynomials at the nodes, orthonormal, and the pseudo-inverse.
+    to_monomials : array, shape (n_terms, n_terms)
+        Takes coefficients of these products to those of monomials.
+    gain : array, shape (n_terms, d)
+        Part of a term that halving the cell along an axis takes away; only highest degrees.
     """
 
     degree: int
@@ -188,15 +208,22 @@ def _legendre(points: np.ndarray, powers: np.ndarray) -> np.ndarray:
 class _Tree:
     """Cells while they are refined; arrays have one row a node.
 
-    ``origin``, ``length`` ``(d,)``: lower corner of the first cells, and their lengths.
-    ``roots`` ``(d,)``: how many first cells there are along each axis; they are the first nodes.
-    ``position``, ``level`` ``(n_nodes, d)``: number of the cell along each axis among cells of its
-      size, and how often it was halved.
-    ``child``, ``axis`` ``(n_nodes,)``: first of two children and the axis of the split; -1 without.
-    ``weight``, ``error`` ``(n_nodes,)``: part of the population, smoothed, and the mean squared
-      error.
-    ``terms`` ``(n_nodes, n_terms, d)``: coefficients of Legendre products.
-    ``where`` ``(n,)``: leaf that each state of the population lies in.
+    Attributes
+    ----------
+    origin, length : array, shape (d,)
+        Lower corner of the first cells, and their lengths.
+    roots : array, shape (d,)
+        How many first cells there are along each axis; they are the first nodes.
+    position, level : array, shape (n_nodes, d)
+        Number of the cell along each axis among cells of its size, and how often it was halved.
+    child, axis : array, shape (n_nodes,)
+        First of two children and the axis of the split; -1 without.
+    weight, error : array, shape (n_nodes,)
+        Part of the population, smoothed, and the mean squared error.
+    terms : array, shape (n_nodes, n_terms, d)
+        Coefficients of Legendre products.
+    where : array, shape (n,)
+        Leaf that each state of the population lies in.
     """
 
     step: StepFunction

@@ -26,12 +26,18 @@ _TOLD = 0.05
 class Blend(Stored):
     """Weights of a model and of baselines of recordings at every horizon.
 
-    ``kinds``: of the baselines.
-    ``steps`` (array of int, (k,)): horizons that errors were measured at, increasing; between them
-      weights are interpolated, beyond the last they stay.
-    ``weights`` ``(k, 1 + kinds)``: the model's first; they add up to 1.
-    ``errors`` ``(k, 3)``: normalised root mean squared errors of the model, of the baselines
-      together and of both, at the origins that the weights were chosen on.
+    Attributes
+    ----------
+    kinds : tuple of str
+        Of the baselines.
+    steps : array of int, shape (k,)
+        Horizons that errors were measured at, increasing; between them weights are interpolated,
+        beyond the last they stay.
+    weights : array, shape (k, 1 + kinds)
+        The model's first; they add up to 1.
+    errors : array, shape (k, 3)
+        Normalised root mean squared errors of the model, of the baselines together and of both,
+        at the origins that the weights were chosen on.
     """
 
     kind: ClassVar[str] = "blend"
@@ -73,11 +79,18 @@ class Blend(Stored):
         Weights are renormalised where some cannot be asked, or have diverged; the model forecasts
         alone where these would have decided, and from single rows.
 
-        ``states`` ``(n, m, d)``: the model's forecasts.
-        ``known`` (sequence of array, (rows, d)): what is known of each up to its initial state.
-        ``positions`` ``(m,)``: times since the initial state, in multiples of ``dt``.
-        ``bounds``: a forecast that leaves them has no weight from there on; where all have left
-          them, the model's goes on at their edge.
+        Parameters
+        ----------
+        states : array, shape (n, m, d)
+            The model's forecasts.
+        known : sequence of array, shape (rows, d)
+            What is known of each up to its initial state.
+        positions : array, shape (m,)
+            Times since the initial state, in multiples of ``dt``.
+        baselines : RecordingBaselines
+        bounds : Bounds, optional
+            A forecast that leaves them has no weight from there on; where all have left them, the
+            model's goes on at their edge.
         """
         kept, found = states, np.array(states)
         most = self.rows(baselines)

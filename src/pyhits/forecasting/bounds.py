@@ -13,8 +13,11 @@ _BEYOND = 0.5
 class Bounds(NamedTuple):
     """The range of training data, which moves on no faster than it was crossed.
 
-    ``low``, ``high``: ``(d,)``.
-    ``rows``: of a recording: those that its range was crossed in.
+    Attributes
+    ----------
+    low, high : array, shape (d,)
+    rows : float
+        Of a recording: those that its range was crossed in.
     """
 
     low: np.ndarray
@@ -27,8 +30,12 @@ class Bounds(NamedTuple):
         The range of the training data and the known rows, half of it, and as much of it as a
         straight line would cross from the last row on.
 
-        ``known`` ``(n, time, d)``: rows up to the initial states.
-        ``positions`` ``(m,)``: times since these, in multiples of ``dt``.
+        Parameters
+        ----------
+        known : array, shape (n, time, d)
+            Rows up to the initial states.
+        positions : array, shape (m,)
+            Times since these, in multiples of ``dt``.
         """
         low = np.minimum(known.min(axis=1, keepdims=True), self.low)
         high = np.maximum(known.max(axis=1, keepdims=True), self.high)

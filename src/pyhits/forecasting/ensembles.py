@@ -40,11 +40,22 @@ _OF_BLOCKS = ("step_sizes", "interpolation", "method", "on_divergence", "rows_pe
 def lazily(model: FittedModel, states: Any, horizon: Horizon, options: dict[str, Any]) -> Any:
     """Return the forecast of an array of Dask as another, of which nothing is computed yet.
 
-    ``states`` (dask.array.Array, shape (n, d), or (n, rows, d) with delays): its chunks along the
-      first axis are the blocks; the others are made one.
-    ``options``: as of :meth:`pyhits.TimeStepper.forecast`.
-    Returns ``(n, n_times, ...)``.
-    Raises an ArgumentError: the states have another shape, or an option is not one of blocks.
+    Parameters
+    ----------
+    states : dask.array.Array, shape (n, d), or (n, rows, d) with delays
+        Its chunks along the first axis are the blocks; the others are made one.
+    horizon : Horizon
+    options : dict
+        As of :meth:`pyhits.TimeStepper.forecast`.
+
+    Returns
+    -------
+    dask.array.Array, shape (n, n_times, ...)
+
+    Raises
+    ------
+    ArgumentError
+        The states have another shape, or an option is not one of blocks.
     """
     settings = _settings(options)
     own, n_axes = model.coordinates, 3 if model.coordinates.state_rows > 1 else 2
@@ -102,8 +113,15 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
 class Ensemble:
     """A forecast that the workers of a cluster write into one Zarr array.
 
-    ``path``: ends in .zarr; all workers must reach it.
-    ``options``: as of :meth:`pyhits.TimeStepper.forecast`.
+    Attributes
+    ----------
+    model : FittedModel
+    horizon : Horizon
+    path : path
+        Ends in .zarr; all workers must reach it.
+    options : dict
+        As of :meth:`pyhits.TimeStepper.forecast`.
+    overwrite : bool
     """
 
     model: FittedModel
@@ -121,12 +139,19 @@ class Ensemble:
     ) -> Any:
         """Have it computed and written; return the finished array.
 
-        ``client``: distributed.Client.
-        ``states``: (n, d), or (n, rows, d) with delays.
-        ``start_times``: ``(n,)``.
-        Raises a CheckpointError: there is something at the path.
-        Raises a DivergenceError: a trajectory diverged, unless ``on_divergence`` is ``"return"``;
-          nothing is left.
+        Parameters
+        ----------
+        client : distributed.Client
+        states : array, shape (n, d), or (n, rows, d) with delays
+        start_times : array, shape (n,)
+        progress : callable, optional
+
+        Raises
+        ------
+        CheckpointError
+            There is something at the path.
+        DivergenceError
+            A trajectory diverged, unless ``on_divergence`` is ``"return"``; nothing is left.
         """
         settings = _settings(self.options)
         raising = settings.pop("on_divergence", "raise") == "raise"

@@ -79,11 +79,17 @@ def evaluate_model(
 class _Ahead:
     """A model's forecasts of recordings on from the rows that are given of each.
 
-    ``rows``: ``(n, given, d)``.
-    ``sizes``: step sizes that are coupled.
-    ``inputs``: (n, steps, k), or None.
-    ``settings``: of the stepping.
-    ``blended``: whether the model's blend with forecasts of recordings is taken, where it has one.
+    Attributes
+    ----------
+    model : FittedModel
+    rows : array, shape (n, given, d)
+    sizes : tuple of int
+        Step sizes that are coupled.
+    inputs : array, shape (n, steps, k), or None
+    settings : dict
+        Of the stepping.
+    blended : bool
+        Whether the model's blend with forecasts of recordings is taken, where it has one.
     """
 
     model: FittedModel
@@ -161,8 +167,10 @@ def _given(
 ) -> tuple[np.ndarray, Trajectories]:
     """Return the first rows of trajectories ``(n, given, d)``, and the rows from their last on.
 
-    Raises an ArgumentError or DataError: fewer are given than a forecast starts from, or a
-      trajectory has no more.
+    Raises
+    ------
+    ArgumentError, DataError
+        Fewer are given than a forecast starts from, or a trajectory has no more.
     """
     own = model.coordinates
     if given is None:

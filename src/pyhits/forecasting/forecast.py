@@ -47,7 +47,10 @@ def forecast_states(
 ) -> np.ndarray | Forecast:
     """Step forward; see :meth:`pyhits.TimeStepper.forecast`, whose arguments these are.
 
-    ``**settings``: as :class:`pyhits.hierarchy.forecast.Forecaster` takes them.
+    Parameters
+    ----------
+    **settings
+        As :class:`pyhits.hierarchy.forecast.Forecaster` takes them.
     """
     own = model.coordinates
     level = _checked_level(model, interval, step_sizes, settings.get("interpolation"), out)

@@ -15,8 +15,12 @@ from pyhits.forecasting.maps import FittedMaps
 class Fold:
     """Recordings, and the data without them; both in the user's features, the inputs last.
 
-    ``data``: to forecast.
-    ``train``: to fit to, without noise if that was taken off.
+    Attributes
+    ----------
+    data : Trajectories
+        To forecast.
+    train : Trajectories
+        To fit to, without noise if that was taken off.
     """
 
     data: Trajectories
@@ -27,16 +31,23 @@ class Fold:
 class HeldOut:
     """Data that errors of forecasts are measured on, and what may forecast them.
 
-    ``data``: not trained on; in the user's features, the inputs last.
-    ``trained``: some that were trained on, likewise.
-    ``maps``: flow maps and encoders that have not seen ``data``; None for the model's own.
-    ``folds``: for closed forms, which are fitted in a moment: all recordings, in parts.
-    ``unit`` ((d,), or None): sizes that errors are measured in; None for the spread of the model's
-      data.
-    ``earlier`` (sequence of array, (n, horizon, d)): errors of forecasts of earlier parts by what
-      had not seen these, in the user's units.
-    ``known``: first rows of each recording that are known to its forecasts, which were trained on;
-      None where all were held out.
+    Attributes
+    ----------
+    data : Trajectories
+        Not trained on; in the user's features, the inputs last.
+    trained : Trajectories or None
+        Some that were trained on, likewise.
+    maps : FittedMaps or None
+        Flow maps and encoders that have not seen ``data``; None for the model's own.
+    folds : tuple of Fold
+        For closed forms, which are fitted in a moment: all recordings, in parts.
+    unit : array, shape (d,), or None
+        Sizes that errors are measured in; None for the spread of the model's data.
+    earlier : sequence of array, shape (n, horizon, d)
+        Errors of forecasts of earlier parts by what had not seen these, in the user's units.
+    known : int or None
+        First rows of each recording that are known to its forecasts, which were trained on; None
+        where all were held out.
     """
 
     data: Trajectories

@@ -18,8 +18,12 @@ from pyhits.util.checks import as_count
 class Horizon:
     """Steps of a forecast, and the times to return.
 
-    ``n_steps``: in multiples of ``dt``.
-    ``at`` ((m,), or None): times in multiples of ``dt``; None for all steps.
+    Attributes
+    ----------
+    n_steps : int
+        In multiples of ``dt``.
+    at : array, shape (m,), or None
+        Times in multiples of ``dt``; None for all steps.
     """
 
     n_steps: int
@@ -29,7 +33,10 @@ class Horizon:
     def of(cls, n_steps: Any, t: Any, dt: float) -> Horizon:
         """Return the horizon asked for: ``n_steps``, or times ``t`` in the unit of ``dt``.
 
-        Raises an ArgumentError: both or none are given, or one of them is no such thing.
+        Raises
+        ------
+        ArgumentError
+            Both or none are given, or one of them is no such thing.
         """
         if (n_steps is None) == (t is None):
             raise ArgumentError("Give either n_steps or the times t.")

@@ -18,7 +18,13 @@ from pyhits.hierarchy.stepper import Stepper
 class FittedMaps:
     """Flow maps, and the coordinates that they step in.
 
-    ``interpolation`` ({"cubic", "linear"}): between the finest coupled steps.
+    Attributes
+    ----------
+    hierarchy : Hierarchy
+    coordinates : Coordinates
+    interpolation : {"cubic", "linear"}
+        Between the finest coupled steps.
+    device : str
     """
 
     hierarchy: Hierarchy
@@ -38,14 +44,27 @@ class FittedMaps:
     ) -> np.ndarray:
         """Step states forward; diverged forecasts are NaN unless ``on_divergence`` is ``"raise"``.
 
-        ``states`` ((n, d), or (n, history, d) with delays): in the user's units; or encoded, ``(n,
-          k)``. Without delays the last row of each counts.
-        ``encoded``: whether the states are those that the encoder returns: so is the result then.
-        ``inputs`` ((n, n_steps, k) or (1, n_steps, k)): in the user's units, each so many rows back
-          as it acts from (:meth:`~pyhits.coordinates.inputs.Inputs.delayed`).
-        ``**settings``: as :class:`pyhits.hierarchy.forecast.Forecaster` takes them.
-        Returns (n, n_steps + 1, d) or (n, m, d).
-        Raises an ArgumentError: a step size was not trained.
+        Parameters
+        ----------
+        states : array, shape (n, d), or (n, history, d) with delays
+            In the user's units; or encoded, ``(n, k)``. Without delays the last row of each
+            counts.
+        encoded : bool
+            Whether the states are those that the encoder returns: so is the result then.
+        inputs : array, shape (n, n_steps, k) or (1, n_steps, k), optional
+            In the user's units, each so many rows back as it acts from
+            (:meth:`~pyhits.coordinates.inputs.Inputs.delayed`).
+        **settings
+            As :class:`pyhits.hierarchy.forecast.Forecaster` takes them.
+
+        Returns
+        -------
+        array, shape (n, n_steps + 1, d) or (n, m, d)
+
+        Raises
+        ------
+        ArgumentError
+            A step size was not trained.
         """
         own = self.coordinates
         if inputs is not None:
@@ -72,6 +91,9 @@ class FittedMaps:
     def scale(self, step_size: int) -> Stepper:
         """Return what steps with one of the scales.
 
-        Raises an ArgumentError: the step size was not trained.
+        Raises
+        ------
+        ArgumentError
+            The step size was not trained.
         """
         return self.hierarchy.stepper([step_size], device=self.device)

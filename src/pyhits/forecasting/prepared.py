@@ -23,7 +23,14 @@ class PreparedStepper:
     training data is not. With the extra ``fast`` machine code steps what it can, and is made here.
     Baselines take no part.
 
-    Raises an ArgumentError: the model has inputs.
+    Parameters
+    ----------
+    model : FittedModel
+
+    Raises
+    ------
+    ArgumentError
+        The model has inputs.
     """
 
     def __init__(self, model: FittedModel) -> None:

@@ -43,8 +43,12 @@ def forecast_recording(
 ) -> Any:
     """Go on from a recording's end; see :meth:`pyhits.TimeStepper.forecast_from`.
 
-    ``forecast``: the model's own.
-    ``**options``: of that forecast.
+    Parameters
+    ----------
+    forecast : callable
+        The model's own.
+    **options
+        Of that forecast.
     """
     own = model.coordinates
     rows = own.rows(last_labelled(recording, own.history + _ENDS))
@@ -128,8 +132,12 @@ def _inputs_of_then(
 def _check_end(rows: np.ndarray, left_out: int, names: Sequence[str]) -> None:
     """Raise a DataError if the last rows ``(..., m, d)`` of an array lack a value, and say where.
 
-    ``left_out``: rows before these.
-    ``names`` (sequence of str): of the features, where the array has as many.
+    Parameters
+    ----------
+    left_out : int
+        Rows before these.
+    names : sequence of str
+        Of the features, where the array has as many.
     """
     if rows.dtype.kind != "f" or np.isfinite(rows).all():
         return

@@ -95,16 +95,28 @@ class _Part:
 class AdaptiveFill:
     """Fills in states to a tolerance, and keeps what it took.
 
-    ``stepper``: the scales to choose from.
-    ``tol``: largest error, at any time, that is aimed at: a root mean square over features, in
-      units of their spread.
-    ``weights`` ``(d,)``: one over the spread of each encoded coordinate.
-    ``longest``: longest spacing, in multiples of ``dt``, at which states resolve the motion.
-    ``known``: root mean square error of validation forecasts whose coarsest scale is that step
-      size, in the same units, where it was measured.
-    ``agreement``: what the disagreement of a scale is worth, by step size, where it was measured
-      (:func:`~pyhits.hierarchy.disagreement.agreements`).
-    Raises an ArgumentError: there are no two scales, or one but the finest is dense.
+    Parameters
+    ----------
+    stepper : Stepper
+        The scales to choose from.
+    tol : float
+        Largest error, at any time, that is aimed at: a root mean square over features, in units of
+        their spread.
+    weights : array, shape (d,)
+        One over the spread of each encoded coordinate.
+    longest : int
+        Longest spacing, in multiples of ``dt``, at which states resolve the motion.
+    known : mapping of int to float
+        Root mean square error of validation forecasts whose coarsest scale is that step size, in
+        the same units, where it was measured.
+    agreement : mapping of int to Agreement
+        What the disagreement of a scale is worth, by step size, where it was measured
+        (:func:`~pyhits.hierarchy.disagreement.agreements`).
+
+    Raises
+    ------
+    ArgumentError
+        There are no two scales, or one but the finest is dense.
     """
 
     def __init__(

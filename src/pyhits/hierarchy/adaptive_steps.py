@@ -31,14 +31,19 @@ _PATIENCE = 16
 class StepsTaken:
     """Steps taken by ``n`` trajectories, in no order.
 
-    ``trajectory``, ``begin``, ``level`` (Tensor of int, (n_taken,)): which one took a step, from
-      which row, with which scale, counted from the finest.
-    ``indicated`` ``(n_taken,)``: its indicated error; NaN where it was not compared with anything.
-    ``error`` ``(n,)``: the largest distance between the accepted and the coarse path: the indicated
-      error of the forecast.
-    ``end`` (Tensor of int, (n,)): the last row reached; less than the horizon by a part of the
-      finest step, or where it diverged.
-    ``evaluations``: Tensor of int, (n,).
+    Attributes
+    ----------
+    trajectory, begin, level : Tensor of int, shape (n_taken,)
+        Which one took a step, from which row, with which scale, counted from the finest.
+    indicated : Tensor, shape (n_taken,)
+        Its indicated error; NaN where it was not compared with anything.
+    error : Tensor, shape (n,)
+        The largest distance between the accepted and the coarse path: the indicated error of the
+        forecast.
+    end : Tensor of int, shape (n,)
+        The last row reached; less than the horizon by a part of the finest step, or where it
+        diverged.
+    evaluations : Tensor of int, shape (n,)
     """
 
     trajectory: Tensor
@@ -73,7 +78,11 @@ class StepsTaken:
 class AdaptiveSteps:
     """Steps trajectories along, each at its own pace, all that try the same scale at once.
 
-    ``filled``: what the steps visit is written there.
+    Parameters
+    ----------
+    scales : Scales
+    filled : PartialStates
+        What the steps visit is written there.
     """
 
     def __init__(self, scales: Scales, filled: PartialStates) -> None:
@@ -82,9 +91,16 @@ class AdaptiveSteps:
     def __call__(self, chosen: Tensor, allowed: Tensor) -> StepsTaken:
         """Step the ``chosen`` trajectories from their first row to the last.
 
-        ``chosen``: Tensor of int, (m,).
-        ``allowed`` ``(m,)``: the sum of indicated errors over the horizon that each may have.
-        Returns: of the chosen, numbered as in ``chosen``.
+        Parameters
+        ----------
+        chosen : Tensor of int, shape (m,)
+        allowed : Tensor, shape (m,)
+            The sum of indicated errors over the horizon that each may have.
+
+        Returns
+        -------
+        StepsTaken
+            Of the chosen, numbered as in ``chosen``.
         """
         attempt = _Attempt(self.scales, self.filled, chosen, allowed)
         while attempt.goes_on():

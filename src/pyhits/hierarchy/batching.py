@@ -9,19 +9,29 @@ from dataclasses import dataclass
 class Batching:
     """Sizes of the pieces that forecasts are cut into.
 
-    ``cache_bytes``: bytes that one layer of a block may take, as measured: larger ones leave the
-      caches, smaller ones spend the time on calls.
-    ``kept_bytes``: bytes of one layer of a block up to which all buffers are kept for the next
-      call; of larger ones those of one thread.
-    ``chunk_bytes``: bytes of encoded states worked on at a time, beside the result.
-    ``file_bytes``: bytes of states computed before they are written to a file, about.
-    ``shared_work``: multiply-adds of one step of a batch from which two threads gain, as measured.
-    ``shared_rows``: bounds of the number of rows that ``shared_work`` may come to.
-    ``shared_steps``: such steps that each thread must have at least, or starting it does not pay.
-    ``wide_work``: multiply-adds of a flow map from which torch's own threads are of use within one
-      step.
-    ``fused_seconds``: time that torch would take, about, from which machine code is made
-      (:mod:`pyhits.numerics.fused`).
+    Attributes
+    ----------
+    cache_bytes : int
+        Bytes that one layer of a block may take, as measured: larger ones leave the caches, smaller
+        ones spend the time on calls.
+    kept_bytes : int
+        Bytes of one layer of a block up to which all buffers are kept for the next call; of larger
+        ones those of one thread.
+    chunk_bytes : int
+        Bytes of encoded states worked on at a time, beside the result.
+    file_bytes : int
+        Bytes of states computed before they are written to a file, about.
+    shared_work : int
+        Multiply-adds of one step of a batch from which two threads gain, as measured.
+    shared_rows : two ints
+        Bounds of the number of rows that ``shared_work`` may come to.
+    shared_steps : int
+        Such steps that each thread must have at least, or starting it does not pay.
+    wide_work : int
+        Multiply-adds of a flow map from which torch's own threads are of use within one step.
+    fused_seconds : float
+        Time that torch would take, about, from which machine code is made
+        (:mod:`pyhits.numerics.fused`).
     """
 
     cache_bytes: int = 2 << 20
@@ -48,9 +58,14 @@ class Batching:
         Python's lock makes threads wait for each other at every operation of a step, which costs
         more than is gained unless the step has rows enough.
 
-        ``work``: multiply-adds of a step of one state.
-        ``rows``: states stepped at once.
-        ``in_all``: states of the forecast.
+        Parameters
+        ----------
+        work : int
+            Multiply-adds of a step of one state.
+        rows : int
+            States stepped at once.
+        in_all : int
+            States of the forecast.
         """
         low, high = self.shared_rows
         enough = min(max(self.shared_work // max(1, work), low), high)

@@ -43,9 +43,14 @@ class HasWidth(HasCost, Protocol):
 class Cost:
     """Cost of a forecast, apart from any machine.
 
-    ``depth``: number of stages, each of which waits for the one before.
-    ``evaluations``: evaluations of flow maps for each trajectory.
-    ``multiply_adds``: multiply-adds in them for each trajectory.
+    Attributes
+    ----------
+    depth : int
+        Number of stages, each of which waits for the one before.
+    evaluations : int
+        Evaluations of flow maps for each trajectory.
+    multiply_adds : int
+        Multiply-adds in them for each trajectory.
     """
 
     depth: int

@@ -186,8 +186,12 @@ def select(step_sizes: Sequence[int], measure: Measure) -> Selection:
     best of the couplings of scales k to u. Then, beyond the paper, every single scale: one that is
     better than all couplings tried is taken by itself. Equal errors favour the first tried.
 
-    ``step_sizes`` (sequence of int): all trained step sizes.
-    ``measure``: tries a coupling: returns a Candidate with its error.
+    Parameters
+    ----------
+    step_sizes : sequence of int
+        All trained step sizes.
+    measure : callable
+        Tries a coupling: returns a Candidate with its error.
     """
     sizes = sorted(step_sizes)
     path: list[Candidate] = []

@@ -25,7 +25,10 @@ from pyhits.util.clock import UNLIMITED, Clock
 def distance(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted root mean square over features; ``(..., d)`` twice to ``(...)``.
 
-    ``weights`` ``(d,)``: one over the spread of each coordinate: distances are in units of spreads.
+    Parameters
+    ----------
+    weights : Tensor, shape (d,)
+        One over the spread of each coordinate: distances are in units of spreads.
     """
     return ((a - b) * weights).square().mean(dim=-1).sqrt()
 
@@ -37,11 +40,23 @@ def disagreement(states: Tensor, coarse: Stepper, fine: Stepper, weights: Tensor
     It is the distance between its end and that of the fine steps that make it up. All states are
     stepped at once; dense flow maps count by the ends of their steps.
 
-    ``states`` ``(n, d)``: encoded.
-    ``coarse``, ``fine``: of one scale each; the step size of the second divides that of the first.
-    ``weights`` ``(d,)``: as in :func:`distance`.
-    Returns ``(n,)``.
-    Raises an ArgumentError: the step sizes are equal or do not nest.
+    Parameters
+    ----------
+    states : Tensor, shape (n, d)
+        Encoded.
+    coarse, fine : Stepper
+        Of one scale each; the step size of the second divides that of the first.
+    weights : Tensor, shape (d,)
+        As in :func:`distance`.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+
+    Raises
+    ------
+    ArgumentError
+        The step sizes are equal or do not nest.
     """
     return distance(*_both(states, coarse, fine), weights)
 
@@ -61,8 +76,14 @@ def along(
     The coarse steps are taken one after another, then the finer ones of all of them at once:
     ``count`` and ``count * coarse / fine`` evaluations a state.
 
-    ``states``, ``coarse``, ``fine``, ``weights``: as in :func:`disagreement`.
-    Returns ``(n, count)``.
+    Parameters
+    ----------
+    states, coarse, fine, weights
+        As in :func:`disagreement`.
+
+    Returns
+    -------
+    array, shape (n, count)
     """
     starts = torch.from_numpy(states).to(coarse.device, coarse.dtype)
     reached = torch.cat([starts[:, None], coarse.steps(starts, count - 1)], dim=1)
@@ -89,9 +110,13 @@ _BEST = 0.25
 class Agreement(NamedTuple):
     """What the disagreement of a scale with the next finer one is worth, on recorded data.
 
-    ``ratio``: how many times the disagreement the true error is: neighbours that learned the same
-      wrongly agree all the same.
-    ``least``: the true error at the states where it is small.
+    Attributes
+    ----------
+    ratio : float
+        How many times the disagreement the true error is: neighbours that learned the same wrongly
+        agree all the same.
+    least : float
+        The true error at the states where it is small.
     """
 
     ratio: float = 1.0
@@ -111,13 +136,24 @@ def agreements(
 
     The true error is that of the finer steps, the disagreement that of one coarse step from them.
 
-    ``values`` ``(n_rows, d)``: encoded trajectories, one below the other.
-    ``lengths`` (array of int, (n_trajectories,)): rows of each.
-    ``steppers``: of one scale each, by step size.
-    ``weights`` ``(d,)``: as in :func:`distance`.
-    ``clock``: states are as many as it affords.
-    Returns: by step size. The finest has none to compare with; those for which no trajectory is
-      long enough, or no time is left, are left out.
+    Parameters
+    ----------
+    values : array, shape (n_rows, d)
+        Encoded trajectories, one below the other.
+    lengths : array of int, shape (n_trajectories,)
+        Rows of each.
+    steppers : mapping of int to Stepper
+        Of one scale each, by step size.
+    weights : array, shape (d,)
+        As in :func:`distance`.
+    clock : Clock, optional
+        States are as many as it affords.
+
+    Returns
+    -------
+    dict of int to Agreement
+        By step size. The finest has none to compare with; those for which no trajectory is long
+        enough, or no time is left, are left out.
     """
     sizes = chain(steppers)
     finest = steppers[sizes[0]]
@@ -169,8 +205,10 @@ def pair(trained: Iterable[int], coarsest: int, n_steps: int) -> tuple[int, int]
     They are neighbours among the trained scales: ``coarsest`` and the next finer, or the next
     coarser and ``coarsest`` where that is the finest.
 
-    Raises an ArgumentError: one scale alone was trained, or the horizon is shorter than the coarser
-      step.
+    Raises
+    ------
+    ArgumentError
+        One scale alone was trained, or the horizon is shorter than the coarser step.
     """
     sizes = chain(trained)
     if len(sizes) == 1:

@@ -42,11 +42,16 @@ def find_divergence(
 ) -> Lost | None:
     """Find states out of bounds; on request blank their trajectories from there on.
 
-    ``states``: ``(n, length, d)``.
-    ``first``: number of the first trajectory.
-    ``finest``: rows from one state to the next.
-    ``held`` ``(n, length)``: which states were brought back to the bounds of the data: these are
-      lost, too.
+    Parameters
+    ----------
+    states : Tensor, shape (n, length, d)
+    first : int
+        Number of the first trajectory.
+    finest : int
+        Rows from one state to the next.
+    blank : bool
+    held : Tensor, shape (n, length), optional
+        Which states were brought back to the bounds of the data: these are lost, too.
     """
     low, high = (float(extreme) for extreme in torch.aminmax(states))
     is_far = not (low > -DIVERGED and high < DIVERGED)  # neither is true of NaN

@@ -26,9 +26,14 @@ _PLANNED = 1 << 11
 class Engine:
     """Steps any number of states by Algorithm 1; may be called from several threads at once.
 
-    ``maps``: by step size in multiples of the spacing of the states that they fill in.
-    ``outputs``: states inside one step of each.
-    ``dtype``: float32 or float64, that of all arithmetic and of the flow maps' numbers.
+    Parameters
+    ----------
+    maps : mapping of int to Numbers
+        By step size in multiples of the spacing of the states that they fill in.
+    outputs : mapping of int to int
+        States inside one step of each.
+    dtype : dtype
+        float32 or float64, that of all arithmetic and of the flow maps' numbers.
     """
 
     def __init__(
@@ -71,14 +76,22 @@ class Engine:
     ) -> bool:
         """Step forward from ``starts`` and write all states, as ``state * scale + mean``.
 
-        ``starts``: ``(n, d)``.
-        ``out`` ``(n, n_times, d)``: float32 or float64, contiguous.
-        ``ratio``: times of ``out`` for each state that is filled in; those between are on cubic
-          splines.
-        ``scale``, ``mean``: (d,), or float.
-        ``check``: look at all states.
-        Returns: whether it is done. Not where a state has diverged or lies beyond the bounds of a
-          flow map, nor of splines through few or far too many rows.
+        Parameters
+        ----------
+        starts : array, shape (n, d)
+        out : array, shape (n, n_times, d)
+            float32 or float64, contiguous.
+        ratio : int
+            Times of ``out`` for each state that is filled in; those between are on cubic splines.
+        scale, mean : array, shape (d,), or float
+        check : bool
+            Look at all states.
+
+        Returns
+        -------
+        bool
+            Whether it is done. Not where a state has diverged or lies beyond the bounds of a flow
+            map, nor of splines through few or far too many rows.
         """
         n, n_times, _ = out.shape
         n_rows = -(-(n_times - 1) // ratio) + 1

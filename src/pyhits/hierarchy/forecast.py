@@ -42,25 +42,38 @@ class Forecaster:
     A chunk's size follows from the shapes alone, and every result is computed in the same chunks:
     what is kept in memory and what is written to a file agree to the last bit.
 
-    ``stepper``: the coupled scales. States between those that the finest fills in are interpolated.
-    ``scaling``: fitted.
-    ``n_steps``: horizon in multiples of ``dt``.
-    ``at`` ``(m,)``: times in multiples of ``dt`` to return instead of all steps, each in ``[0,
-      n_steps]``.
-    ``interpolation``: {"cubic", "linear"}.
-    ``method`` ({"vectorised", "sequential"}): Algorithm 1, or its plain sequential definition.
-    ``on_divergence`` ({"raise", "return"}): raise a DivergenceError, or return NaN from the
-      diverged step on.
-    ``encoder``: fitted. It stands between the user's states and those that ``scaling`` scales.
-    ``inputs`` ((n, n_steps, k) or (1, n_steps, k)): scaled inputs that act on each trajectory, or
-      on all of them alike; the flow maps take what
-      :func:`~pyhits.coordinates.input_steps.over_steps` makes of them as further features.
-    ``trends`` (sequence of int): inputs of which steps of many rows see the trends as well; by
-      default all.
-    ``fill``: what fills in the states, in place of Algorithm 1.
-    ``engine``: what steps by machine code: settled for a whole forecast, not for what a chunk or a
-      thread has of it, so that results do not depend on these.
-    Raises an ArgumentError: an option is unknown.
+    Parameters
+    ----------
+    stepper : Stepper
+        The coupled scales. States between those that the finest fills in are interpolated.
+    scaling : Standardise
+        Fitted.
+    n_steps : int
+        Horizon in multiples of ``dt``.
+    at : array, shape (m,), optional
+        Times in multiples of ``dt`` to return instead of all steps, each in ``[0, n_steps]``.
+    interpolation : {"cubic", "linear"}
+    method : {"vectorised", "sequential"}
+        Algorithm 1, or its plain sequential definition.
+    on_divergence : {"raise", "return"}
+        Raise a DivergenceError, or return NaN from the diverged step on.
+    encoder : Encoder, optional
+        Fitted. It stands between the user's states and those that ``scaling`` scales.
+    inputs : array, shape (n, n_steps, k) or (1, n_steps, k), optional
+        Scaled inputs that act on each trajectory, or on all of them alike; the flow maps take what
+        :func:`~pyhits.coordinates.input_steps.over_steps` makes of them as further features.
+    trends : sequence of int, optional
+        Inputs of which steps of many rows see the trends as well; by default all.
+    fill : callable, optional
+        What fills in the states, in place of Algorithm 1.
+    engine : Engine, optional
+        What steps by machine code: settled for a whole forecast, not for what a chunk or a thread
+        has of it, so that results do not depend on these.
+
+    Raises
+    ------
+    ArgumentError
+        An option is unknown.
     """
 
     stepper: Stepper
@@ -132,11 +145,21 @@ class Forecaster:
     ) -> Lost | None:
         """Forecast into ``out`` and return which trajectories are lost, if any.
 
-        ``initial_states`` ((n, d), or (n, history, d) with delays): in the user's units.
-        ``out`` ``(n, n_times, d)``: contiguous, with the dtype of the initial states.
-        ``first``: number of the first trajectory, for what is said of diverged ones.
-        ``progress``: called with how many trajectories of how many are done.
-        Raises a DivergenceError: a trajectory diverged, unless ``on_divergence`` is ``"return"``.
+        Parameters
+        ----------
+        initial_states : array, shape (n, d), or (n, history, d) with delays
+            In the user's units.
+        out : array, shape (n, n_times, d)
+            Contiguous, with the dtype of the initial states.
+        first : int
+            Number of the first trajectory, for what is said of diverged ones.
+        progress : callable, optional
+            Called with how many trajectories of how many are done.
+
+        Raises
+        ------
+        DivergenceError
+            A trajectory diverged, unless ``on_divergence`` is ``"return"``.
         """
         n, chunk = len(initial_states), self.chunk
         found: list[Lost | None] = []
@@ -311,15 +334,26 @@ def forecast(
 ) -> np.ndarray:
     """Step all initial states forward together.
 
-    ``initial_states`` ((n, d), or (n, history, d) with delays): in the user's units; the result has
-      their dtype.
-    ``flow_maps``: by step size. A hierarchy keeps what it has made to step for the next forecast.
-    ``scaling``, ``n_steps``: as in :class:`Forecaster`.
-    ``keep``: what becomes of the states: an array in memory, or a file
-      (:class:`~pyhits.hierarchy.to_file.ToFile`).
-    ``progress``: called with how many trajectories of how many are done.
-    ``**settings``: as in :meth:`Hierarchy.stepper` and :class:`Forecaster`.
-    Returns ((n, n_steps + 1, d) or (n, m, d)): row 0 is the initial state.
+    Parameters
+    ----------
+    initial_states : array, shape (n, d), or (n, history, d) with delays
+        In the user's units; the result has their dtype.
+    flow_maps : mapping of int to FlowMap, or Hierarchy
+        By step size. A hierarchy keeps what it has made to step for the next forecast.
+    scaling, n_steps
+        As in :class:`Forecaster`.
+    keep : callable
+        What becomes of the states: an array in memory, or a file
+        (:class:`~pyhits.hierarchy.to_file.ToFile`).
+    progress : callable, optional
+        Called with how many trajectories of how many are done.
+    **settings
+        As in :meth:`Hierarchy.stepper` and :class:`Forecaster`.
+
+    Returns
+    -------
+    array, shape (n, n_steps + 1, d) or (n, m, d)
+        Row 0 is the initial state.
     """
     stepper, rest = take_stepper(flow_maps, settings)
     engine = stepper.fused(len(initial_states), n_steps)

@@ -26,7 +26,10 @@ _KEPT = 4
 class Hierarchy:
     """Flow maps by step size.
 
-    ``flow_maps``: by step size in multiples of ``dt``.
+    Attributes
+    ----------
+    flow_maps : mapping of int to FlowMap
+        By step size in multiples of ``dt``.
     """
 
     flow_maps: Mapping[int, FlowMap]
@@ -53,12 +56,23 @@ class Hierarchy:
     ) -> Stepper:
         """Return the coupled scales, ready to step; what was made lately is not made again.
 
-        ``step_sizes`` (sequence of int): the scales to couple, in any order; by default all.
-        ``device``: where they step; the flow maps are moved there.
-        ``compile``: step with code that torch compiles for the device.
-        ``rows_per_block``, ``batching``: as in :class:`~pyhits.hierarchy.Stepper`.
-        Raises an ArgumentError: a scale was not trained, or the step sizes do not nest.
-        Raises a MissingExtraError: there is no compiler.
+        Parameters
+        ----------
+        step_sizes : sequence of int, optional
+            The scales to couple, in any order; by default all.
+        device : str
+            Where they step; the flow maps are moved there.
+        compile : bool
+            Step with code that torch compiles for the device.
+        rows_per_block, batching
+            As in :class:`~pyhits.hierarchy.Stepper`.
+
+        Raises
+        ------
+        ArgumentError
+            A scale was not trained, or the step sizes do not nest.
+        MissingExtraError
+            There is no compiler.
         """
         sizes = tuple(chain(self.flow_maps if step_sizes is None else step_sizes))
         if rows_per_block is not None:
@@ -113,8 +127,13 @@ class Hierarchy:
 class _Prepared:
     """A stepper, and the numbers that it was made from.
 
-    ``tensors``: those of its flow maps.
-    ``versions``: Torch counts how often each was written to.
+    Attributes
+    ----------
+    stepper : Stepper
+    tensors : list of Tensor
+        Those of its flow maps.
+    versions : list of int
+        Torch counts how often each was written to.
     """
 
     stepper: Stepper

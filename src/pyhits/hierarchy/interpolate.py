@@ -12,12 +12,20 @@ METHODS = ("cubic", "linear")
 def interpolate(states: np.ndarray, at: np.ndarray, method: str) -> np.ndarray:
     """Return states at fractional positions between rows.
 
-    ``states`` ``(n, k, d)``: equally spaced states. Those of a diverged trajectory are not finite
-      from some row on.
-    ``at`` ``(m,)``: positions in ``[0, k - 1]``, in rows.
-    ``method`` ({"cubic", "linear"}): not-a-knot cubic spline, or straight lines.
-    Returns ``(n, m, d)``: rows themselves where all positions are such. Diverged trajectories are
-      interpolated linearly, up to their last finite state.
+    Parameters
+    ----------
+    states : array, shape (n, k, d)
+        Equally spaced states. Those of a diverged trajectory are not finite from some row on.
+    at : array, shape (m,)
+        Positions in ``[0, k - 1]``, in rows.
+    method : {"cubic", "linear"}
+        Not-a-knot cubic spline, or straight lines.
+
+    Returns
+    -------
+    array, shape (n, m, d)
+        Rows themselves where all positions are such. Diverged trajectories are interpolated
+        linearly, up to their last finite state.
     """
     as_choice(method, "interpolation", METHODS)
     rows = at.astype(np.int64)

@@ -16,8 +16,12 @@ _AT_ONCE = 1 << 22
 class Nodes:
     """Known rows of many trajectories, and what lies between them.
 
-    ``states`` ``(n, n_rows, d)``: contiguous.
-    ``known`` (Tensor of bool, (n, n_rows)): which rows are given.
+    Parameters
+    ----------
+    states : Tensor, shape (n, n_rows, d)
+        Contiguous.
+    known : Tensor of bool, shape (n, n_rows)
+        Which rows are given.
     """
 
     def __init__(self, states: Tensor, known: Tensor) -> None:
@@ -30,11 +34,19 @@ class Nodes:
     def __call__(self, starts: Tensor, size: int, offsets: Tensor) -> Tensor:
         """Return states ``offsets`` rows after known ``starts``, from the nodes around.
 
-        ``starts`` (Tensor of int, (k,)): rows counted through all trajectories, each followed by a
-          known row ``size`` later.
-        ``size``: rows to the next known one.
-        ``offsets`` (Tensor of int, (m,)): less than ``size``.
-        Returns ``(k, m, d)``: NaN in trajectories of fewer than ``N_NODES`` known rows.
+        Parameters
+        ----------
+        starts : Tensor of int, shape (k,)
+            Rows counted through all trajectories, each followed by a known row ``size`` later.
+        size : int
+            Rows to the next known one.
+        offsets : Tensor of int, shape (m,)
+            Less than ``size``.
+
+        Returns
+        -------
+        Tensor, shape (k, m, d)
+            NaN in trajectories of fewer than ``N_NODES`` known rows.
         """
         k, m, d = len(starts), len(offsets), self.flat.shape[1]
         found = self.flat.new_empty((k, m, d))

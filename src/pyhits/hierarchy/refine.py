@@ -38,10 +38,16 @@ class Refinement:
     end. Where the states that it gives are what the polynomials through the known ones said, up to
     the tolerance, the curve is drawn through all of them; elsewhere the parts are divided again.
 
-    ``filled``: the rest of it is filled in.
-    ``longest``: longest intervals whose motion the states at their ends resolve. Longer ones are
-      divided in any case: a state that has gone round once looks as if it had stayed.
-    ``tolerance``: distance allowed between curve and states.
+    Parameters
+    ----------
+    scales : Scales
+    filled : PartialStates
+        The rest of it is filled in.
+    longest : int
+        Longest intervals whose motion the states at their ends resolve. Longer ones are divided in
+        any case: a state that has gone round once looks as if it had stayed.
+    tolerance : float
+        Distance allowed between curve and states.
     """
 
     def __init__(
@@ -61,9 +67,15 @@ class Refinement:
     def __call__(self, level: Tensor, starts: Tensor) -> Tensor:
         """Fill in the rest.
 
-        ``level``, ``starts`` (Tensor of int, (k,)): scale and first row of each interval, rows
-          counted through all trajectories.
-        Returns (Tensor of int, (n,)): evaluations of each trajectory.
+        Parameters
+        ----------
+        level, starts : Tensor of int, shape (k,)
+            Scale and first row of each interval, rows counted through all trajectories.
+
+        Returns
+        -------
+        Tensor of int, shape (n,)
+            Evaluations of each trajectory.
         """
         sizes = self.scales.sizes
         waiting = [starts[level == k] for k in range(len(sizes))]

@@ -21,12 +21,19 @@ _WORTH = 8
 class Scales:
     """Scales, finest first, and what validation has shown of them; only the finest may be dense.
 
-    ``steppers``: one a scale.
-    ``sizes`` (sequence of int): their step sizes in rows of the states; each divides the next.
-    ``weights`` ``(d,)``: one over the spread of each coordinate.
-    ``errors`` (sequence of float): the error of a forecast with each scale where validation shows
-      it to be small enough, else infinity.
-    ``agreement``: what the disagreement of each scale with finer steps is worth.
+    Attributes
+    ----------
+    steppers : sequence of Stepper
+        One a scale.
+    sizes : sequence of int
+        Their step sizes in rows of the states; each divides the next.
+    weights : Tensor, shape (d,)
+        One over the spread of each coordinate.
+    errors : sequence of float
+        The error of a forecast with each scale where validation shows it to be small enough, else
+        infinity.
+    agreement : sequence of Agreement
+        What the disagreement of each scale with finer steps is worth.
     """
 
     steppers: Sequence[Stepper]
@@ -73,10 +80,14 @@ class Scales:
 class PartialStates:
     """States that are being filled in.
 
-    ``states`` ``(n, n_rows, d)``: row 0 holds the initial states.
-    ``nodes`` (Tensor of bool, (n, n_rows)): rows that are known for good: curves run through them.
-    ``ready`` (Tensor of bool, (n, n_rows)): rows that hold the states of finer steps inside a
-      coarse one.
+    Attributes
+    ----------
+    states : Tensor, shape (n, n_rows, d)
+        Row 0 holds the initial states.
+    nodes : Tensor of bool, shape (n, n_rows)
+        Rows that are known for good: curves run through them.
+    ready : Tensor of bool, shape (n, n_rows)
+        Rows that hold the states of finer steps inside a coarse one.
     """
 
     states: Tensor

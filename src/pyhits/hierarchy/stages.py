@@ -22,8 +22,10 @@ def resolution(flow_maps: Mapping[int, HasOutputs]) -> int:
 
     A dense flow map of step size s and m outputs fills in every multiple of s / m.
 
-    Raises an ArgumentError: as :func:`chain`; or a step size lies inside the step of a coarser,
-      dense flow map.
+    Raises
+    ------
+    ArgumentError
+        As :func:`chain`; or a step size lies inside the step of a coarser, dense flow map.
     """
     sizes = chain(flow_maps)
     spacing = {}
@@ -45,11 +47,17 @@ def resolution(flow_maps: Mapping[int, HasOutputs]) -> int:
 class Stage:
     """Steps that do not depend on each other and are taken at once.
 
-    ``size``: step size of the flow map that takes them.
-    ``begin``, ``every``: they start from every ``every``-th state from ``begin`` on.
-    ``columns``: how many of these there are in each trajectory.
-    ``count``: the first ``count`` outputs of each step are written; what a coarser scale has filled
-      in already is left as it is.
+    Attributes
+    ----------
+    size : int
+        Step size of the flow map that takes them.
+    begin, every : int
+        They start from every ``every``-th state from ``begin`` on.
+    columns : int
+        How many of these there are in each trajectory.
+    count : int
+        The first ``count`` outputs of each step are written; what a coarser scale has filled in
+        already is left as it is.
     """
 
     size: int
@@ -62,7 +70,11 @@ class Stage:
 def stages(outputs: Mapping[int, int], n_steps: int) -> Iterator[Stage]:
     """Yield the stages that fill in ``n_steps`` states, in the order of Algorithm 1.
 
-    ``outputs``: states inside one step of each scale, by step size.
+    Parameters
+    ----------
+    outputs : mapping of int to int
+        States inside one step of each scale, by step size.
+    n_steps : int
     """
     coarser: int | None = None
     for size in sorted(outputs, reverse=True):

@@ -44,15 +44,32 @@ class Stepper:
     The buffers that it steps in are made once and used again. It may be called from several threads
     at once.
 
-    ``flow_maps``: by step size in multiples of ``dt``; each divides the next coarser. They are not
-      to be changed afterwards.
-    ``rows_per_block``: states that a flow map steps at once; by default chosen from the shapes.
-    ``compiled``: the same flow maps with compiled code, which steps in their place.
-    ``sizes``: step sizes, finest first.
-    ``spacing``: of the states that it fills in, in multiples of ``dt``.
-    ``dtype``, ``device``: of the states.
-    ``is_wide``: whether torch's own threads are of use within one of its steps.
-    Raises an ArgumentError: as :func:`~pyhits.hierarchy.stages.resolution`.
+    Parameters
+    ----------
+    flow_maps : mapping of int to FlowMap
+        By step size in multiples of ``dt``; each divides the next coarser. They are not to be
+        changed afterwards.
+    rows_per_block : int, optional
+        States that a flow map steps at once; by default chosen from the shapes.
+    batching : Batching
+    compiled : mapping of int to FlowMap, optional
+        The same flow maps with compiled code, which steps in their place.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Step sizes, finest first.
+    spacing : int
+        Of the states that it fills in, in multiples of ``dt``.
+    dtype, device
+        Of the states.
+    is_wide : bool
+        Whether torch's own threads are of use within one of its steps.
+
+    Raises
+    ------
+    ArgumentError
+        As :func:`~pyhits.hierarchy.stages.resolution`.
     """
 
     def __init__(
@@ -116,9 +133,18 @@ class Stepper:
     def rollout(self, states: Tensor, n_steps: int, inputs: InputsOf | None = None) -> Tensor:
         """Return the states of ``n_steps`` steps of :attr:`spacing` each.
 
-        ``states`` ``(n, d)``: of the flow maps' dtype, on their device.
-        ``inputs``: as in :meth:`fill`.
-        Returns ``(n, n_steps + 1, d)``: the first are ``states``.
+        Parameters
+        ----------
+        states : Tensor, shape (n, d)
+            Of the flow maps' dtype, on their device.
+        n_steps : int
+        inputs : callable, optional
+            As in :meth:`fill`.
+
+        Returns
+        -------
+        Tensor, shape (n, n_steps + 1, d)
+            The first are ``states``.
         """
         n, d = states.shape
         width = max(flow_map.dimension for flow_map in self.flow_maps.values())
@@ -133,11 +159,16 @@ class Stepper:
     ) -> None:
         """Fill in all states after the first, in place (paper, Algorithm 1).
 
-        ``states`` ``(n, n_steps + 1, d)``: states :attr:`spacing` apart. ``states[:, 0]`` holds the
-          initial states; everything else is overwritten. Contiguous.
-        ``inputs``: the inputs of the steps of a size; the last columns of ``states`` are room for
-          them. A flow map of fewer features sees the first of them alone.
-        ``engine``: as :meth:`fused` returns it; steps in place of torch where there are no inputs.
+        Parameters
+        ----------
+        states : Tensor, shape (n, n_steps + 1, d)
+            States :attr:`spacing` apart. ``states[:, 0]`` holds the initial states; everything else
+            is overwritten. Contiguous.
+        inputs : callable, optional
+            The inputs of the steps of a size; the last columns of ``states`` are room for them. A
+            flow map of fewer features sees the first of them alone.
+        engine : Engine, optional
+            As :meth:`fused` returns it; steps in place of torch where there are no inputs.
         """
         n, length, n_states = states.shape
         if engine is not None and inputs is None and n_states == engine.dimension:

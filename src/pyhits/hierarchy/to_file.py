@@ -34,12 +34,18 @@ class ToFile:
     of an .npy file stays; that of a Zarr array goes into its attributes. A block is on the disk
     before the record counts it.
 
-    ``path``: ends in .npy or .zarr.
-    ``feature_names``: sequence of str.
-    ``start_times`` ``(n,)``: 0 by default. Kept with the states, as a single number where all are
-      equal.
-    ``overwrite``: replace what is there if it is not this forecast.
-    ``verbose``: say what is complete when it stops early.
+    Parameters
+    ----------
+    path : str or path
+        Ends in .npy or .zarr.
+    dt : float
+    feature_names : sequence of str
+    start_times : array, shape (n,), optional
+        0 by default. Kept with the states, as a single number where all are equal.
+    overwrite : bool
+        Replace what is there if it is not this forecast.
+    verbose : bool
+        Say what is complete when it stops early.
     """
 
     path: str | os.PathLike[str]
@@ -54,12 +60,18 @@ class ToFile:
     ) -> Any:
         """Write what is missing, and return the file's array without loading it.
 
-        Raises an ArgumentError: the extension is another, or a folder is in the way.
-        Raises a CheckpointError: the file holds another forecast, or something else.
-        Raises a FileFormatError: it cannot be written, or the disk is full; what is complete is
-          kept.
-        Raises a DivergenceError: as :class:`Forecaster`; what is complete is kept.
-        Raises a MissingExtraError: Zarr is not installed.
+        Raises
+        ------
+        ArgumentError
+            The extension is another, or a folder is in the way.
+        CheckpointError
+            The file holds another forecast, or something else.
+        FileFormatError
+            It cannot be written, or the disk is full; what is complete is kept.
+        DivergenceError
+            As :class:`Forecaster`; what is complete is kept.
+        MissingExtraError
+            Zarr is not installed.
         """
         path = as_path(self.path)
         if path.suffix.lower() not in WRITERS:
@@ -158,9 +170,13 @@ def facts_of(
 ) -> dict[str, Any]:
     """Return what is kept beside the states of a forecast.
 
-    ``feature_names``: sequence of str.
-    ``start_times``: ``(n,)``.
-    ``at`` ((m,), or None): times of the states in multiples of ``dt``; None for all steps.
+    Parameters
+    ----------
+    dt : float
+    feature_names : sequence of str
+    start_times : array, shape (n,)
+    at : array, shape (m,), or None
+        Times of the states in multiples of ``dt``; None for all steps.
     """
     same = bool((start_times == start_times[0]).all())
     facts: dict[str, Any] = {

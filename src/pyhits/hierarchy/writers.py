@@ -31,8 +31,13 @@ class Writer(ABC):
 
     Until it is finished the states are in ``<path>.part``; the record is ``<path>.json``.
 
-    ``path``: where the finished file is to be.
-    ``shape``: ``(n, n_times, d)``.
+    Parameters
+    ----------
+    path : Path
+        Where the finished file is to be.
+    shape : tuple of int
+        ``(n, n_times, d)``.
+    dtype : numpy dtype
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
@@ -60,7 +65,10 @@ class Writer(ABC):
     def remove(self) -> None:
         """Delete what is there: finished, unfinished, and the record.
 
-        Raises an ArgumentError: a folder that PyHiTS would not write is in the way.
+        Raises
+        ------
+        ArgumentError
+            A folder that PyHiTS would not write is in the way.
         """
         for path in (self.part, self.path):
             if path.is_dir():
@@ -147,7 +155,10 @@ class NpyWriter(Writer):
 class ZarrWriter(Writer):
     """One uncompressed Zarr array in chunks of trajectories; its record ends up in its attributes.
 
-    Raises a MissingExtraError: Zarr is not installed.
+    Raises
+    ------
+    MissingExtraError
+        Zarr is not installed.
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:

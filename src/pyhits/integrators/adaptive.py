@@ -118,7 +118,10 @@ def _among(solution: np.ndarray, sound: np.ndarray, n: int) -> np.ndarray:
 class _Block:
     """States ``(n, d)`` that share their steps, from time t on; ``shift`` is added to each one's.
 
-    ``t``, ``states`` ``(n, d)``: what has been reached.
+    Attributes
+    ----------
+    t, states : float and array, shape (n, d)
+        What has been reached.
     """
 
     def __init__(
@@ -135,7 +138,10 @@ class _Block:
     def undefined(self) -> np.ndarray:
         """Return which states, of shape ``(n,)``, have no finite derivative.
 
-        Raises an ArgumentError: the right-hand side returns another shape; later calls do not look.
+        Raises
+        ------
+        ArgumentError
+            The right-hand side returns another shape; later calls do not look.
         """
         slopes = self.function(self.t if self.shift is None else self.shift + self.t, self.states)
         return np.asarray(~np.isfinite(slopes).all(axis=1))

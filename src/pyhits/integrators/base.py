@@ -89,12 +89,24 @@ class Integrator(ABC):
     ) -> np.ndarray:
         """Return the states after each of ``n_steps`` steps.
 
-        ``states``: (n, d) or (d,).
-        ``t`` ``(n,)``: time of the states, or of each; only non-autonomous right-hand sides look at
-          it.
-        Returns ((n, n_steps, d) or (n_steps, d)): float64, without the initial states.
-        Raises a DivergenceError: a state is not finite; it names trajectory and step.
-        Raises an ArgumentError or DataError.
+        Parameters
+        ----------
+        states : array, shape (n, d) or (d,)
+        dt : float
+        n_steps : int
+        t : float or array, shape (n,)
+            Time of the states, or of each; only non-autonomous right-hand sides look at it.
+
+        Returns
+        -------
+        array, shape (n, n_steps, d) or (n_steps, d)
+            float64, without the initial states.
+
+        Raises
+        ------
+        DivergenceError
+            A state is not finite; it names trajectory and step.
+        ArgumentError, DataError
         """
         start = as_numeric(states, what="The states").astype(np.float64)
         dt, n_steps = as_positive(dt, "dt"), as_count(n_steps, "n_steps")

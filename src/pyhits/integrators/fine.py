@@ -10,8 +10,13 @@ from pyhits.integrators.base import Integrator
 class FinePropagator:
     """Integrates from coarse states on, and fills in the rows of a result ``(n, n_steps + 1, d)``.
 
-    ``dt``: time between rows of the result.
-    ``ratio``: rows from one coarse state to the next.
+    Parameters
+    ----------
+    integrator : Integrator
+    dt : float
+        Time between rows of the result.
+    ratio : int
+        Rows from one coarse state to the next.
     """
 
     def __init__(self, integrator: Integrator, dt: float, ratio: int) -> None:
@@ -20,9 +25,12 @@ class FinePropagator:
     def fill(self, out: np.ndarray, coarse: np.ndarray) -> None:
         """Write all rows after the first.
 
-        ``out``: ``(n, n_steps + 1, d)``.
-        ``coarse`` ``(n, q + 1, d)``: coarse states within the horizon, float64. The rows after the
-          last of them are integrated from it.
+        Parameters
+        ----------
+        out : array, shape (n, n_steps + 1, d)
+        coarse : array, shape (n, q + 1, d)
+            Coarse states within the horizon, float64. The rows after the last of them are
+            integrated from it.
         """
         q, rest = divmod(out.shape[1] - 1, self.ratio)
         out[:, self.ratio :: self.ratio] = coarse[:, 1:]
@@ -39,9 +47,12 @@ class FinePropagator:
     ) -> np.ndarray:
         """Integrate consecutive intervals of all trajectories, and return where they end.
 
-        ``starts`` ``(n, k, d)``: states ``offset`` rows after the starts of the intervals
-          ``first``, ``first + 1``, ...
-        ``steps``: rows of each to write; none is left as it is.
+        Parameters
+        ----------
+        starts : array, shape (n, k, d)
+            States ``offset`` rows after the starts of the intervals ``first``, ``first + 1``, ...
+        steps : int
+            Rows of each to write; none is left as it is.
         """
         n, k, d = starts.shape
         if steps == 0 or k == 0:
@@ -61,9 +72,13 @@ class FinePropagator:
     ) -> np.ndarray:
         """Integrate from row ``ratio * j + offset`` of trajectory i on; return the last states.
 
-        ``starts`` ``(m, d)``: the states there; what ``out`` holds is not looked at.
-        ``i``, ``j``: array of int, (m,).
-        ``steps``: rows of each to write.
+        Parameters
+        ----------
+        starts : array, shape (m, d)
+            The states there; what ``out`` holds is not looked at.
+        i, j : array of int, shape (m,)
+        steps : int
+            Rows of each to write.
         """
         if len(starts) == 0:
             return starts

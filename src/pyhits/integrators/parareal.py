@@ -82,9 +82,14 @@ class CoarsePropagator:
     The correction is a difference of two such steps from nearby states; in float32 it would be
     all rounding.
 
-    ``flow_map``: copied, to the CPU. Of a dense one the first output is taken.
-    ``scaling``: fitted.
-    ``rows``: states taken at once.
+    Parameters
+    ----------
+    flow_map : FlowMap
+        Copied, to the CPU. Of a dense one the first output is taken.
+    scaling : Standardise
+        Fitted.
+    rows : int
+        States taken at once.
     """
 
     def __init__(self, flow_map: FlowMap, scaling: Standardise, rows: int = 1 << 14) -> None:
@@ -108,11 +113,17 @@ class CoarsePropagator:
 class Sweeps:
     """The iteration on the coarse states of n trajectories; call :meth:`run`.
 
-    ``points`` ``(n, q + 1, d)``: first guess of the coarse states, corrected in place. Where it is
-      not sound, the last sound state is taken.
-    ``fine``, ``coarse``: the two propagators.
-    ``bounds``: where states count as sound; its scale measures the jumps.
-    ``tolerance``: largest jump allowed.
+    Parameters
+    ----------
+    points : array, shape (n, q + 1, d)
+        First guess of the coarse states, corrected in place. Where it is not sound, the last sound
+        state is taken.
+    fine, coarse : callable
+        The two propagators.
+    bounds : Bounds
+        Where states count as sound; its scale measures the jumps.
+    tolerance : float
+        Largest jump allowed.
     """
 
     points: np.ndarray

@@ -49,7 +49,10 @@ class RightHandSide:
     def __call__(self, t: Time, x: np.ndarray) -> np.ndarray:
         """Return the time derivatives of states ``(n, d)``, in float64.
 
-        Raises an ArgumentError: the function returns another shape.
+        Raises
+        ------
+        ArgumentError
+            The function returns another shape.
         """
         slope = np.asarray(self.function(t, x), dtype=np.float64)
         if slope.shape != x.shape:
@@ -129,10 +132,15 @@ def check_vectorised(
 ) -> None:
     """Raise an ArgumentError unless a function treats many states as it treats each by itself.
 
-    ``function``: returns the time derivatives of states, in their shape.
-    ``states``: ``(..., d)``.
-    ``each`` (sequence of array): the same states, one by one, in a shape in which one can be given.
-    ``how``: what the function must take and return; the beginning of the error.
+    Parameters
+    ----------
+    function : callable
+        Returns the time derivatives of states, in their shape.
+    states : array, shape (..., d)
+    each : sequence of array
+        The same states, one by one, in a shape in which one can be given.
+    how : str
+        What the function must take and return; the beginning of the error.
     """
     with np.errstate(all="ignore"):
         try:

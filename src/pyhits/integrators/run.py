@@ -31,11 +31,17 @@ _LOOKED_AT = 1 << 18
 class Scheme:
     """What all forecasts of a hybrid share.
 
-    ``step_sizes``: learned scales, finest first.
-    ``fine``: takes their states to the next.
-    ``bounds``: beyond which a state has diverged.
-    ``chunk_bytes``: memory for coarse states, and for whatever else is not the result, worked on at
-      a time.
+    Parameters
+    ----------
+    model : TimeStepper
+    step_sizes : tuple of int
+        Learned scales, finest first.
+    fine : FinePropagator
+        Takes their states to the next.
+    bounds : Bounds
+        Beyond which a state has diverged.
+    chunk_bytes : int
+        Memory for coarse states, and for whatever else is not the result, worked on at a time.
     """
 
     model: TimeStepper
@@ -49,10 +55,19 @@ class Scheme:
 class Run:
     """A forecast of ``n_steps``, chunk by chunk of trajectories.
 
-    ``on_divergence``: {"raise", "return"}.
-    ``tolerance``: correct the coarse states until they jump by no more.
-    ``max_iterations``: most corrections; by default one a coarse interval.
-    Raises an ArgumentError.
+    Parameters
+    ----------
+    scheme : Scheme
+    n_steps : int
+    on_divergence : {"raise", "return"}
+    tolerance : float, optional
+        Correct the coarse states until they jump by no more.
+    max_iterations : int, optional
+        Most corrections; by default one a coarse interval.
+
+    Raises
+    ------
+    ArgumentError
     """
 
     scheme: Scheme
@@ -88,7 +103,9 @@ class Run:
     def __call__(self, starts: np.ndarray, out: np.ndarray, first: int) -> None:
         """Forecast into ``out`` (n, n_steps + 1, d), the first trajectory being number ``first``.
 
-        Raises a DivergenceError.
+        Raises
+        ------
+        DivergenceError
         """
         out[:, 0] = starts
         coarse = self._coarse(starts, first)

@@ -34,7 +34,13 @@ _DTYPES = ("float32", "float64")
 class StoredMap:
     """A flow map as its file says it.
 
-    ``config``: arguments of its constructor.
+    Attributes
+    ----------
+    kind : str
+    config : mapping
+        Arguments of its constructor.
+    dtype : str
+    arrays : mapping of str to array
     """
 
     kind: str
@@ -107,8 +113,11 @@ class StoredModel:
 def read_described(path: Path) -> StoredModel:
     """Read a model file but for its flow maps, whose numbers the checksum alone has checked.
 
-    Raises an Exception: it is not such a file, or of a version without checksums:
-      :func:`pyhits.load` says what is wrong, or reads it.
+    Raises
+    ------
+    Exception
+        It is not such a file, or of a version without checksums: :func:`pyhits.load` says what is
+        wrong, or reads it.
     """
     maps = _StoredMaps()
     arrays, facts = read_arrays(

@@ -44,13 +44,22 @@ class StepModule(nn.Module):
 
     It holds a copy of the flow map, on the CPU, and can be differentiated by the states.
 
-    ``encoder``: fitted.
-    ``dense``: return the states at all outputs of the flow map. By default it does where there are
-      several.
-    ``dtype`` ({"float64", "float32"}): of the states that come and go. With ``"float64"`` the
-      encoder's arithmetic is float64 and the flow map keeps its own; with ``"float32"`` all
-      arithmetic is float32.
-    Raises an ArgumentError: the dtype is unknown, or the encoder's statistics do not fit into it.
+    Parameters
+    ----------
+    flow_map : FlowMap
+    encoder : Standardise
+        Fitted.
+    dense : bool, optional
+        Return the states at all outputs of the flow map. By default it does where there are
+        several.
+    dtype : {"float64", "float32"}
+        Of the states that come and go. With ``"float64"`` the encoder's arithmetic is float64 and
+        the flow map keeps its own; with ``"float32"`` all arithmetic is float32.
+
+    Raises
+    ------
+    ArgumentError
+        The dtype is unknown, or the encoder's statistics do not fit into it.
     """
 
     shift: Tensor

@@ -123,7 +123,16 @@ class Maps(Protocol):
 def check_content(facts: dict[str, Any], found: dict[str, TensorSpec], maps: Maps) -> None:
     """Replace ``facts`` by what they say, and compare tensors with it, before any is read.
 
-    Raises a ValueError: something is not as declared; its place is named.
+    Parameters
+    ----------
+    facts : dict
+    found : dict of str to TensorSpec
+    maps : Maps
+
+    Raises
+    ------
+    ValueError
+        Something is not as declared; its place is named.
     """
     settings = facts.pop("settings", None)
     if facts["format"] < FORMAT and isinstance(settings, dict):
@@ -151,10 +160,14 @@ def check_content(facts: dict[str, Any], found: dict[str, TensorSpec], maps: Map
 class Part:
     """One part of a model in a file.
 
-    ``stored``: what checks and builds it.
-    ``plain``: what it is, as plain values.
-    ``lengths``: vectors that it must have, and how many numbers the rest of the model makes them
-      hold.
+    Attributes
+    ----------
+    stored : class, family or Maps
+        What checks and builds it.
+    plain : mapping
+        What it is, as plain values.
+    lengths : mapping of str to int
+        Vectors that it must have, and how many numbers the rest of the model makes them hold.
     """
 
     stored: type[Stored] | Family[Any] | Maps
@@ -180,8 +193,13 @@ class Part:
 def parts(facts: dict[str, Any], d: int, n: int, maps: Maps) -> dict[str, Part]:
     """Return what the plain values of a model call for, by what their tensors' names begin with.
 
-    ``facts``: checked one by one.
-    ``d``, ``n``: number of features, and of encoded coordinates.
+    Parameters
+    ----------
+    facts : dict
+        Checked one by one.
+    d, n : int
+        Number of features, and of encoded coordinates.
+    maps : Maps
     """
     scaling = {
         "enabled": facts["standardise"],

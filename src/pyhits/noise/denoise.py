@@ -33,12 +33,19 @@ _MOST_NAMES = 8
 class Denoised:
     """Trajectories with their noise taken off.
 
-    ``train``, ``validation``: the rows of those given; a trajectory may have become several.
-    ``sigma`` ``(d,)``: standard deviation of the noise on each feature, in the units of the data.
-    ``method`` ({"field", "window"}): solutions of a polynomial vector field fitted by multiple
-      shooting, or a local polynomial smoother.
-    ``risk``: estimated mean squared error that is left, in units of the noise variance.
-    ``note``: what was done, for people.
+    Attributes
+    ----------
+    train, validation : Trajectories
+        The rows of those given; a trajectory may have become several.
+    sigma : array, shape (d,)
+        Standard deviation of the noise on each feature, in the units of the data.
+    method : {"field", "window"}
+        Solutions of a polynomial vector field fitted by multiple shooting, or a local polynomial
+        smoother.
+    risk : float
+        Estimated mean squared error that is left, in units of the noise variance.
+    note : str
+        What was done, for people.
     """
 
     train: Trajectories
@@ -63,14 +70,25 @@ def denoise(
     the solutions of a polynomial vector field, whose coefficients and initial states are fitted to
     the noisy rows (an errors-in-variables fit, :mod:`pyhits.noise.shooting`).
 
-    ``train``: data that the window and the field are fitted to.
-    ``validation``: data that are smoothed with the same window, or follow the same field.
-    ``shortest``: rows that a trajectory must keep. Solutions of a chaotic field that cover a part
-      of a trajectory become trajectories of their own, unless they are shorter.
-    ``progress``: called with how many stages of how many are done.
-    ``clock``: what is not done when it is over is left out.
-    Returns: none where no noise can be told from the motion, where there is next to none, or where
-      neither way makes it less.
+    Parameters
+    ----------
+    train : Trajectories
+        Data that the window and the field are fitted to.
+    validation : Trajectories
+        Data that are smoothed with the same window, or follow the same field.
+    shortest : int
+        Rows that a trajectory must keep. Solutions of a chaotic field that cover a part of a
+        trajectory become trajectories of their own, unless they are shorter.
+    progress : callable, optional
+        Called with how many stages of how many are done.
+    clock : Clock, optional
+        What is not done when it is over is left out.
+
+    Returns
+    -------
+    Denoised or None
+        None where no noise can be told from the motion, where there is next to none, or where
+        neither way makes it less.
     """
     try:
         return _denoise(train, validation, shortest, progress, clock)

@@ -20,12 +20,14 @@ _RANK = 1e-11
 class SegmentEquations:
     """Normal equations of some segments.
 
-    ``own`` ``(n, d, d + p)``: products of the derivatives in a segment's initial state with all
-      derivatives.
-    ``own_gradient``: ``(n, d)``.
-    ``shared`` ``(p, p)``: products of the derivatives in the coefficients, summed over the
-      segments.
-    ``shared_gradient``: ``(p,)``.
+    Attributes
+    ----------
+    own : array, shape (n, d, d + p)
+        Products of the derivatives in a segment's initial state with all derivatives.
+    own_gradient : array, shape (n, d)
+    shared : array, shape (p, p)
+        Products of the derivatives in the coefficients, summed over the segments.
+    shared_gradient : array, shape (p,)
     """
 
     own: np.ndarray

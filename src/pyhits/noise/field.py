@@ -16,9 +16,13 @@ class PolynomialField:
 
     Arrays of states are laid out ``(d, n)``: one component of all states is contiguous.
 
-    ``basis``: all m monomials up to a degree.
-    ``coefficients``: ``(m, d)``.
-    ``active`` (array of bool, (m, d)): coefficients that are free; the others stay as they are.
+    Attributes
+    ----------
+    basis : Monomials
+        All m monomials up to a degree.
+    coefficients : array, shape (m, d)
+    active : array of bool, shape (m, d)
+        Coefficients that are free; the others stay as they are.
     """
 
     basis: Monomials
@@ -82,9 +86,15 @@ class PolynomialField:
     def slopes(self, states: np.ndarray, sensitivity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the derivatives and how they follow a change of state and coefficients.
 
-        ``states``: ``(d, n)``.
-        ``sensitivity`` ``(d, q + p, n)``: derivatives of the states in q other numbers and the p
-          free coefficients.
+        Parameters
+        ----------
+        states : array, shape (d, n)
+        sensitivity : array, shape (d, q + p, n)
+            Derivatives of the states in q other numbers and the p free coefficients.
+
+        Returns
+        -------
+        array (d, n), array (d, q + p, n)
         """
         d, n = states.shape
         terms = self.basis(states)

@@ -35,10 +35,15 @@ _MOST = 1 << 26
 class CleanFields:
     """Fields with their noise taken off.
 
-    ``train``, ``validation``: ``(n_rows, n_features)``.
-    ``sigma`` ``(channels,)``: standard deviation of the noise.
-    ``risk``: estimated mean squared error that is left, in units of the noise variance.
-    ``left_out``: part of the wavenumbers that hold nothing but noise.
+    Attributes
+    ----------
+    train, validation : array, shape (n_rows, n_features)
+    sigma : array, shape (channels,)
+        Standard deviation of the noise.
+    risk : float
+        Estimated mean squared error that is left, in units of the noise variance.
+    left_out : float
+        Part of the wavenumbers that hold nothing but noise.
     """
 
     train: np.ndarray
@@ -53,8 +58,15 @@ def clean_fields(
 ) -> CleanFields | None:
     """Take white noise off fields; None where there is none, or too much to be told from motion.
 
-    ``train``, ``validation``: on a grid.
-    Raises a TimeIsUpError.
+    Parameters
+    ----------
+    train, validation : Trajectories
+        On a grid.
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
     """
     grid = train.grid
     if grid is None or train.values.size + validation.values.size > _MOST:
@@ -93,8 +105,11 @@ def noise_of_modes(modes: np.ndarray, offsets: np.ndarray, grid: Grid) -> np.nda
     The energy of high wavenumbers is that of noise where it is the same at all of them and from row
     to row.
 
-    ``modes``: ``(n_rows, n_points, channels)``.
-    ``offsets``: array of int, (n_trajectories + 1,).
+    Parameters
+    ----------
+    modes : array, shape (n_rows, n_points, channels)
+    offsets : array of int, shape (n_trajectories + 1,)
+    grid : Grid
     """
     part = np.max(_parts(grid), axis=0)
     lower, upper = (part > _HIGH) & (part <= _HIGHEST), part > _HIGHEST

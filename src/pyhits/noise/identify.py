@@ -63,10 +63,15 @@ _REGRESSED = 1e-6
 class BlockAverages:
     """Noisy trajectories as local averages over blocks of rows, with a first guess of the motion.
 
-    ``observed``: one row a trajectory.
-    ``smoothed``, ``slopes`` ``(n_trajectories, n_times, d)``: smoothed states at the beginning of
-      each block, and their time derivatives; NaN beyond a trajectory's end.
-    ``shortest``: blocks of the shortest segments worth fitting.
+    Attributes
+    ----------
+    observed : Observations
+        One row a trajectory.
+    smoothed, slopes : array, shape (n_trajectories, n_times, d)
+        Smoothed states at the beginning of each block, and their time derivatives; NaN beyond a
+        trajectory's end.
+    shortest : int
+        Blocks of the shortest segments worth fitting.
     """
 
     observed: Observations
@@ -109,8 +114,10 @@ class BlockAverages:
     def starts(self, length: int, known: np.ndarray | None = None, before: int = 0) -> np.ndarray:
         """Return first guesses of the segments' initial states, shape ``(n_segments, d)``.
 
-        ``known`` ``(n_shorter_segments, d)``: initial states of segments ``before`` blocks long;
-          the smoothed ones otherwise.
+        Parameters
+        ----------
+        known : array, shape (n_shorter_segments, d), optional
+            Initial states of segments ``before`` blocks long; the smoothed ones otherwise.
         """
         if known is None:
             return np.asarray(np.nan_to_num(_cut(self.smoothed, length)[:, 0]))
@@ -134,10 +141,16 @@ def _cut(states: np.ndarray, length: int) -> np.ndarray:
 class Identified:
     """A field, and over how many blocks its solutions follow the observations.
 
-    ``length``: blocks of a segment.
-    ``score``: bayesian information criterion, of the coefficients and all initial states.
-    ``misfit``: mean squared residual, in units of the observations' variance: near 1 where nothing
-      is left to explain.
+    Attributes
+    ----------
+    fit : ShootingFit
+    length : int
+        Blocks of a segment.
+    score : float
+        Bayesian information criterion, of the coefficients and all initial states.
+    misfit : float
+        Mean squared residual, in units of the observations' variance: near 1 where nothing is left
+        to explain.
     """
 
     fit: ShootingFit
@@ -173,14 +186,29 @@ def identify(
     Degree, terms and the length of the segments are those of the least Bayesian information
     criterion (Schwarz 1978, Ann. Stat. 6, 461).
 
-    ``most_misfit``: mean squared residual of the shortest segments, in units of the observations'
-      variance, beyond which a field serves nothing: longer ones and fewer terms have more of it.
-    ``n_threads``: blocks of segments worked on side by side.
-    ``progress``: called with how many stages of how many are done.
-    ``clock``: the best field when it is over is returned.
-    Returns: none where no field can be fitted: too few rows, or too many features; or where none
-      explains enough.
-    Raises a TimeIsUpError: there was no field in time.
+    Parameters
+    ----------
+    pieces : BlockAverages
+    most_misfit : float
+        Mean squared residual of the shortest segments, in units of the observations' variance,
+        beyond which a field serves nothing: longer ones and fewer terms have more of it.
+    n_threads : int
+        Blocks of segments worked on side by side.
+    progress : callable, optional
+        Called with how many stages of how many are done.
+    clock : Clock, optional
+        The best field when it is over is returned.
+
+    Returns
+    -------
+    Identified or None
+        None where no field can be fitted: too few rows, or too many features; or where none
+        explains enough.
+
+    Raises
+    ------
+    TimeIsUpError
+        There was no field in time.
     """
     best: Identified | None = None
     try:

@@ -51,9 +51,12 @@ StepStates = Callable[[np.ndarray, int], np.ndarray]
 class EstimatedStates:
     """States at the ends of recordings, where forecasts begin.
 
-    ``states``: ``(n, d)``.
-    ``rows`` (array of int, (n,)): rows that each was fitted to; 0 where the recorded row stays: the
-      model does not follow the recording, it is too short, or it carries hardly any noise.
+    Attributes
+    ----------
+    states : array, shape (n, d)
+    rows : array of int, shape (n,)
+        Rows that each was fitted to; 0 where the recorded row stays: the model does not follow the
+        recording, it is too short, or it carries hardly any noise.
     """
 
     states: np.ndarray
@@ -80,9 +83,14 @@ def estimate_initial_states(
     (strong-constraint assimilation: Talagrand, Courtier 1987, Q. J. R. Meteorol. Soc. 113, 1311);
     the state that it then leads to is the last one. As many rows are used as the model follows.
 
-    ``recordings``: list of array, each (time, d).
-    ``sigma`` ``(d,)``: standard deviation of the noise; positive for one coordinate at least.
-    ``scale`` ``(d,)``: size of the coordinates.
+    Parameters
+    ----------
+    stepper : callable
+    recordings : list of array, each (time, d)
+    sigma : array, shape (d,)
+        Standard deviation of the noise; positive for one coordinate at least.
+    scale : array, shape (d,)
+        Size of the coordinates.
     """
     relative = sigma / scale
     weight = 1 / (np.maximum(relative, _LEAST_SHARE * relative.max()) * scale)
@@ -104,8 +112,13 @@ def estimate_initial_states(
 class _SteppedModel:
     """A model whose solutions are fitted to rows.
 
-    ``weight`` ``(d,)``: one over the noise of each coordinate.
-    ``move`` ``(d,)``: differences of the coordinates for derivatives.
+    Attributes
+    ----------
+    stepper : callable
+    weight : array, shape (d,)
+        One over the noise of each coordinate.
+    move : array, shape (d,)
+        Differences of the coordinates for derivatives.
     """
 
     stepper: StepStates
@@ -190,7 +203,10 @@ def _fill(model: _SteppedModel, known: np.ndarray, states: np.ndarray, used: np.
 def is_estimated(asked: bool | None, noise: np.ndarray, n_rows: int) -> bool:
     """Return whether initial states are to be estimated: as asked, or where training found noise.
 
-    Raises an ArgumentError: it was asked for, and the model starts from more rows than one.
+    Raises
+    ------
+    ArgumentError
+        It was asked for, and the model starts from more rows than one.
     """
     if asked and n_rows > 1:
         raise ArgumentError(

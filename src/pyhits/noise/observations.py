@@ -25,10 +25,16 @@ _MOST_SUBSTEPS, _INTEGRATED = 8, 1e-2
 class Observations:
     """Noisy states at even times, one row a segment.
 
-    ``states`` ``(n_segments, n_times, d)``: NaN where a segment has ended.
-    ``first``: time from a segment's initial state to its first observation.
-    ``spacing``: time between observations.
-    ``sigma`` ``(d,)``: standard deviation of an observation's error.
+    Attributes
+    ----------
+    states : array, shape (n_segments, n_times, d)
+        NaN where a segment has ended.
+    first : float
+        Time from a segment's initial state to its first observation.
+    spacing : float
+        Time between observations.
+    sigma : array, shape (d,)
+        Standard deviation of an observation's error.
     """
 
     states: np.ndarray

@@ -42,10 +42,15 @@ _MOST_STEPS, _LEAST_DAMPING, _MOST_DAMPING = 15, 1e-9, 1e4
 class ShootingFit:
     """A field, the initial states of all segments, and how well they explain observations.
 
-    ``starts``: ``(n_segments, d)``.
-    ``misfits`` ``(n_segments,)``: sum of squared residuals of each segment, in units of the
-      observations' variance; infinite where the field does not lead to the segment's end.
-    ``precision`` ``(p, p)``: inverse covariance of the field's free coefficients.
+    Attributes
+    ----------
+    field : PolynomialField
+    starts : array, shape (n_segments, d)
+    misfits : array, shape (n_segments,)
+        Sum of squared residuals of each segment, in units of the observations' variance; infinite
+        where the field does not lead to the segment's end.
+    precision : array, shape (p, p)
+        Inverse covariance of the field's free coefficients.
     """
 
     field: PolynomialField
@@ -102,9 +107,18 @@ def fit_initial_states(
     A segment that ends far from its observations, as one may that passes a saddle on the wrong
     side, is followed once more piece by piece from its begin.
 
-    ``starts``: ``(n_segments, d)``.
-    ``n_threads``: blocks of segments worked on side by side.
-    Raises a TimeIsUpError.
+    Parameters
+    ----------
+    field : PolynomialField
+    starts : array, shape (n_segments, d)
+    observed : Observations
+    n_threads : int
+        Blocks of segments worked on side by side.
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
     """
     fit = _fit_states(field, starts, observed, n_threads, clock)
     lost = np.flatnonzero(~fit.followed(observed))
@@ -156,9 +170,18 @@ def fit_field(
 
     Segments that diverge at first are left out.
 
-    ``starts``: ``(n_segments, d)``.
-    ``n_threads``: blocks of segments worked on side by side.
-    Raises a TimeIsUpError.
+    Parameters
+    ----------
+    field : PolynomialField
+    starts : array, shape (n_segments, d)
+    observed : Observations
+    n_threads : int
+        Blocks of segments worked on side by side.
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
     """
     substeps = substeps_needed(field, observed)
     d, p = starts.shape[1], len(field.free)

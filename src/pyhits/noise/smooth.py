@@ -32,8 +32,13 @@ _MOST_ROWS, _MOST_NUMBERS, _MOST_TRAJECTORIES = 200_000, 1 << 22, 16_384
 class Window:
     """A local polynomial smoother (Savitzky, Golay 1964).
 
-    ``width``: rows, odd; 1 leaves the data as they are.
-    ``risk``: estimated mean squared error of the smoothed rows, in units of the noise variance.
+    Attributes
+    ----------
+    width : int
+        Rows, odd; 1 leaves the data as they are.
+    degree : int
+    risk : float
+        Estimated mean squared error of the smoothed rows, in units of the noise variance.
     """
 
     width: int
@@ -73,10 +78,19 @@ def choose_window(
     For a smoother that gives a row the weight w in its own value, the mean squared residual less
     ``sigma**2 (1 - 2 w)`` estimates the mean squared error without bias.
 
-    ``sigma`` ``(d,)``: standard deviation of the noise on each feature; features with 0 are left
-      out.
-    ``degrees`` (sequence of int): degrees to choose from.
-    Raises a TimeIsUpError: before all windows were tried.
+    Parameters
+    ----------
+    data : Trajectories
+    sigma : array, shape (d,)
+        Standard deviation of the noise on each feature; features with 0 are left out.
+    degrees : sequence of int
+        Degrees to choose from.
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
+        Before all windows were tried.
     """
     pieces = _some(data, sigma)
     n_pieces = sum(len(piece) for piece in pieces)
@@ -130,9 +144,14 @@ def leaves_noise(residual: np.ndarray, offsets: np.ndarray, window: Window) -> b
     Smoothing leaves traces of its own in the residual, which follow from the window's weights. Fast
     motion that was taken for noise shows beside them.
 
-    ``residual`` ``(n_rows, d)``: rows less smoothed rows.
-    ``offsets`` ``(n_trajectories + 1,)``: where the trajectories begin and end.
-    ``window``: that smoothed them.
+    Parameters
+    ----------
+    residual : array, shape (n_rows, d)
+        Rows less smoothed rows.
+    offsets : array, shape (n_trajectories + 1,)
+        Where the trajectories begin and end.
+    window : Window
+        That smoothed them.
     """
     step = max(1, len(residual) // _MOST_ROWS)
     half = window.width // 2
@@ -166,7 +185,9 @@ def smooth(
 ) -> np.ndarray:
     """Return all rows smoothed in float64, or their time derivatives; shape ``(n_rows, d)``.
 
-    Raises a TimeIsUpError.
+    Raises
+    ------
+    TimeIsUpError
     """
     if not clock.affords(data.values.size * window.width / _SPEED):
         raise TimeIsUpError

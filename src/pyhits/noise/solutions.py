@@ -58,11 +58,17 @@ _INTEGRATED = 1e-6
 class CleanStates:
     """What one way to take noise off makes of training and validation data.
 
-    ``method``: {"field", "window"}.
-    ``risk``: estimated mean squared error that is left, in units of the noise variance.
-    ``states`` ``(n_rows, d)``: encoded.
-    ``span``: rows of one solution; 0 where there are none.
-    ``how``: for people.
+    Attributes
+    ----------
+    method : {"field", "window"}
+    risk : float
+        Estimated mean squared error that is left, in units of the noise variance.
+    states : pair of array, shape (n_rows, d)
+        Encoded.
+    span : int
+        Rows of one solution; 0 where there are none.
+    how : str
+        For people.
     """
 
     method: str
@@ -76,10 +82,17 @@ class CleanStates:
 class FieldSolutions:
     """Looks for a polynomial vector field beneath noise, and follows it through all rows.
 
-    ``noisy``: training and validation data, encoded.
-    ``smoothed`` ``(n_rows, d)``: the same rows, smoothed.
-    ``window``: that smoothed them.
-    ``sigma`` ``(d,)``: standard deviation of the noise, encoded.
+    Attributes
+    ----------
+    noisy : pair of Trajectories
+        Training and validation data, encoded.
+    smoothed : pair of array, shape (n_rows, d)
+        The same rows, smoothed.
+    window : Window
+        That smoothed them.
+    sigma : array, shape (d,)
+        Standard deviation of the noise, encoded.
+    clock : Clock
     """
 
     noisy: tuple[Trajectories, Trajectories]
@@ -91,7 +104,9 @@ class FieldSolutions:
     def best(self, progress: Advance | None = None) -> CleanStates | None:
         """Return the states of least risk; None where there is no field, or room for none.
 
-        Raises a TimeIsUpError.
+        Raises
+        ------
+        TimeIsUpError
         """
         spacing = self._block()
         numbers = sum(data.values.size for data in self.noisy)

@@ -31,8 +31,12 @@ class Monomials:
     whole blocks: the ``dimension * (degree - 1)`` array operations do not grow with the number of
     monomials. Variables and monomials are rows, so that one of all points is contiguous.
 
-    ``dimension``: number of variables d.
-    ``degree``: highest total degree, 0 or more.
+    Attributes
+    ----------
+    dimension : int
+        Number of variables d.
+    degree : int
+        Highest total degree, 0 or more.
     """
 
     dimension: int
@@ -106,7 +110,10 @@ class MonomialBuffer:
 
     Views into it are made once: of few points, making them takes longer than the products.
 
-    ``variables`` ``(d, n)``: where the variables are to be written; empty for degree 0.
+    Attributes
+    ----------
+    variables : Tensor, shape (d, n)
+        Where the variables are to be written; empty for degree 0.
     """
 
     def __init__(self, basis: Monomials, terms: Tensor) -> None:

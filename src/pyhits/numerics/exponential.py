@@ -46,10 +46,15 @@ def phi(exponent: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 class ExponentialSteps:
     """Steps of ``dv/dt = L v + N(v)`` with a diagonal L, several within a unit of time.
 
-    ``order`` ({2, 4}): of the scheme: ETDRK2 or ETDRK4 (Cox, Matthews 2002).
-    ``inner``: what the stages of order 4 multiply by: ``exp(L h / 2)`` and the slope's weight.
-    ``outer``: what the result multiplies its :meth:`columns` by. Those of order 2 stand in its
-      stage, too.
+    Attributes
+    ----------
+    order : {2, 4}
+        Of the scheme: ETDRK2 or ETDRK4 (Cox, Matthews 2002).
+    substeps : int
+    inner : tuple of Tensor
+        What the stages of order 4 multiply by: ``exp(L h / 2)`` and the slope's weight.
+    outer : tuple of Tensor
+        What the result multiplies its :meth:`columns` by. Those of order 2 stand in its stage, too.
     """
 
     order: int

@@ -23,11 +23,14 @@ AT_ONCE = 1 << 18
 class ForecastErrors:
     """Squared errors of a forecast, summed over trajectories.
 
-    ``sums`` ``(time, d)``: squared errors in units of ``scale**2``; infinite where a forecast
-      diverged.
-    ``counts`` ``(time, d)``: values of the truth that are known.
-    ``diverged`` (array of bool, (n,)): which forecasts are not finite somewhere where the truth is
-      known.
+    Attributes
+    ----------
+    sums : array, shape (time, d)
+        Squared errors in units of ``scale**2``; infinite where a forecast diverged.
+    counts : array, shape (time, d)
+        Values of the truth that are known.
+    diverged : array of bool, shape (n,)
+        Which forecasts are not finite somewhere where the truth is known.
     """
 
     sums: np.ndarray
@@ -46,12 +49,17 @@ class ForecastErrors:
     ) -> ForecastErrors:
         """Compare a forecast with the truth.
 
-        ``truth``: ``(n, time, d)``.
-        ``forecast`` ``(n, time, d)``: or one that broadcasts to it, such as ``(n, 1, d)``.
-        ``scale`` ((d,), or float): unit of the errors.
-        ``first``: first row that counts; initial states are given, and do not.
-        ``bound``: the most that a squared error counts for, that of a forecast that diverged
-          included.
+        Parameters
+        ----------
+        truth : array, shape (n, time, d)
+        forecast : array, shape (n, time, d)
+            Or one that broadcasts to it, such as ``(n, 1, d)``.
+        scale : array, shape (d,), or float
+            Unit of the errors.
+        first : int
+            First row that counts; initial states are given, and do not.
+        bound : float
+            The most that a squared error counts for, that of a forecast that diverged included.
         """
         sums = np.zeros(truth.shape[1:])
         counts = np.zeros(truth.shape[1:])

@@ -43,9 +43,12 @@ class LeastSquares(Protocol):
 class NormalEquations:
     """Normal equations of k problems, each of a few unknowns.
 
-    ``matrix`` ``(k, n_unknowns, n_unknowns)``: products of the derivatives of the residuals.
-    ``gradient`` ``(k, n_unknowns)``: products of the derivatives with what is to be reached less
-      what is.
+    Attributes
+    ----------
+    matrix : array, shape (k, n_unknowns, n_unknowns)
+        Products of the derivatives of the residuals.
+    gradient : array, shape (k, n_unknowns)
+        Products of the derivatives with what is to be reached less what is.
     """
 
     matrix: np.ndarray
@@ -75,8 +78,11 @@ def damped(matrices: np.ndarray, damping: np.ndarray) -> np.ndarray:
 class LeastSquaresSolution:
     """Where Gauss-Newton steps have led.
 
-    ``x``: ``(n, n_unknowns)``.
-    ``costs`` ``(n,)``: sums of squared residuals; infinite where they were not finite at the start.
+    Attributes
+    ----------
+    x : array, shape (n, n_unknowns)
+    costs : array, shape (n,)
+        Sums of squared residuals; infinite where they were not finite at the start.
     """
 
     x: np.ndarray
@@ -90,15 +96,22 @@ class GaussNewton:
     A step that does not make the sum of squares larger is taken, and the damping falls; otherwise
     it rises, and the step is tried again.
 
-    ``damping``, ``least_damping``, ``most_damping``: of the first step, and its bounds: a problem
-      whose damping rises to the last is left.
-    ``by_ratio``: change the damping by how much of the expected gain there was (Nielsen 1999,
-      "Damping parameter in Marquardt's method"), else by a factor of ten.
-    ``max_steps``, ``max_trials``: steps taken, and steps tried, at most.
-    ``least_gain``, ``relative_gain``: a problem is solved when a step gains no more than the first,
-      and the second times the sum of squares.
-    ``enough``: sum of squares at which a problem is solved.
-    ``patience``: steps tried in which the sum of squares must fall to half; 0 for any number.
+    Attributes
+    ----------
+    damping, least_damping, most_damping : float
+        Of the first step, and its bounds: a problem whose damping rises to the last is left.
+    by_ratio : bool
+        Change the damping by how much of the expected gain there was (Nielsen 1999, "Damping
+        parameter in Marquardt's method"), else by a factor of ten.
+    max_steps, max_trials : int
+        Steps taken, and steps tried, at most.
+    least_gain, relative_gain : float
+        A problem is solved when a step gains no more than the first, and the second times the sum
+        of squares.
+    enough : float
+        Sum of squares at which a problem is solved.
+    patience : int
+        Steps tried in which the sum of squares must fall to half; 0 for any number.
     """
 
     damping: float = 1e-4

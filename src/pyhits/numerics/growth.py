@@ -22,8 +22,11 @@ def spread_grows(trajectories: Sequence[np.ndarray], period: int = 1) -> bool:
 
     Level and spread are those of blocks of whole periods, each about its own line.
 
-    ``trajectories``: sequence of array, each (time, d).
-    ``period``: in rows.
+    Parameters
+    ----------
+    trajectories : sequence of array, each (time, d)
+    period : int
+        In rows.
     """
     if not all((rows > 0).all() for rows in trajectories):
         return False

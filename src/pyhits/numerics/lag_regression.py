@@ -36,9 +36,14 @@ _PENALTY, _NOTHING = 1e-12, 1e-14
 class LagFit:
     """Lags that a regression prefers.
 
-    ``lags``: rows back, of each input.
-    ``error``: mean squared error on rows left out, over the variance of the changes.
-    ``present``: that of the inputs of the row alone.
+    Attributes
+    ----------
+    lags : tuple of tuple of int
+        Rows back, of each input.
+    error : float
+        Mean squared error on rows left out, over the variance of the changes.
+    present : float
+        That of the inputs of the row alone.
     """
 
     lags: tuple[tuple[int, ...], ...]
@@ -57,13 +62,20 @@ def find_lags(
 ) -> LagFit:
     """Return the lags by which inputs tell the next state best.
 
-    ``states`` ``(rows, d)``: of packed trajectories.
-    ``inputs`` ``(rows, k)``: row i acts from row i to the next, or later.
-    ``offsets`` ``(n_trajectories + 1,)``: row at which each trajectory begins.
-    ``n_rows``: rows of states that the next is told from.
-    ``most``: longest lag tried.
-    ``varying`` (sequence of bool): which inputs vary in time; others are parameters, which act at
-      once.
+    Parameters
+    ----------
+    states : array, shape (rows, d)
+        Of packed trajectories.
+    inputs : array, shape (rows, k)
+        Row i acts from row i to the next, or later.
+    offsets : array, shape (n_trajectories + 1,)
+        Row at which each trajectory begins.
+    n_rows : int
+        Rows of states that the next is told from.
+    most : int
+        Longest lag tried.
+    varying : sequence of bool, optional
+        Which inputs vary in time; others are parameters, which act at once.
     """
     k = inputs.shape[1]
     moving = [j for j in range(k) if varying is None or varying[j]]
@@ -121,9 +133,13 @@ def _search(fit: _LeftOut, places: Sequence[tuple[int, int]], k: int) -> LagFit:
 class _LeftOut:
     """Errors of regressions on blocks of rows that were left out, by products of columns.
 
-    ``base`` ``(n, terms)``: columns of every regression.
-    ``columns`` (sequence of array, (n, each)): columns that a regression takes or leaves together.
-    ``changes``: ``(n, d)``.
+    Parameters
+    ----------
+    base : array, shape (n, terms)
+        Columns of every regression.
+    columns : sequence of array, shape (n, each)
+        Columns that a regression takes or leaves together.
+    changes : array, shape (n, d)
     """
 
     def __init__(

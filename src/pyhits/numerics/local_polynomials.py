@@ -22,9 +22,15 @@ def smoothed(
 
     Near both ends they are those of the polynomial through the first or last ``width`` rows.
 
-    ``values`` ``(..., n, d)``: rows along the last axis but one, ``width`` of them at least.
-    ``width``: odd.
-    ``dt``: distance of rows.
+    Parameters
+    ----------
+    values : array, shape (..., n, d)
+        Rows along the last axis but one, ``width`` of them at least.
+    width : int
+        Odd.
+    degree, derivative : int
+    dt : float
+        Distance of rows.
     """
     from scipy.ndimage import correlate1d
 

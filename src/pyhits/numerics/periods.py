@@ -28,9 +28,13 @@ def find_period(
     The first lag at which the autocorrelation has a peak that is nearly its highest, of all
     features and trajectories together, each without a trend, up to half the length of the longest.
 
-    ``trajectories``: sequence of array, (time, d).
-    ``trend``: degree of the polynomial of time that is taken off; 0 is the mean.
-    ``most``: longest period.
+    Parameters
+    ----------
+    trajectories : sequence of array, shape (time, d)
+    trend : int
+        Degree of the polynomial of time that is taken off; 0 is the mean.
+    most : float
+        Longest period.
     """
     longest = sorted(trajectories, key=len)[-_MOST:]
     size = min(_MOST_ROWS, len(longest[-1]))
@@ -64,7 +68,9 @@ def strongest_periods(recordings: Sequence[np.ndarray], count: int = 3) -> list[
     They are peaks of the autocorrelation, up to a third of the longest recording, of the rows less
     a straight line and of the differences between rows.
 
-    ``recordings``: sequence of array, (time, d).
+    Parameters
+    ----------
+    recordings : sequence of array, shape (time, d)
     """
     rows = max(recordings, key=len)[-_MOST_OF_SEVERAL:]
     if len(rows) < 9:

@@ -21,17 +21,26 @@ class Ridge:
     decomposition serves all penalties. By torch, whose one thread gives equal bits in any number of
     processes.
 
-    ``design`` ``(..., rows, terms)``: H, float64; or many at once, each a regression of its own.
-    ``targets`` ``(..., rows, m)``: Y, float64.
-    ``scaled``: bring the columns to a mean square of one first: penalty and cutoff are then on
-      coefficients of such columns. One of nothing but rounding, as a constant feature gives, has no
-      say.
-    ``cutoff``: directions with singular values below this part of the largest are left out. By
-      default those that rounding hides, only where the penalty is 0: that is the pseudo-inverse.
-    ``products``: decompose the products of the columns, or of the rows where these are fewer:
-      several times faster, and half as many digits.
-    ``values`` ((..., min(rows, terms))): singular values of the design, scaled where that was asked
-      for; in no order.
+    Parameters
+    ----------
+    design : Tensor, shape (..., rows, terms)
+        H, float64; or many at once, each a regression of its own.
+    targets : Tensor, shape (..., rows, m)
+        Y, float64.
+    scaled : bool
+        Bring the columns to a mean square of one first: penalty and cutoff are then on coefficients
+        of such columns. One of nothing but rounding, as a constant feature gives, has no say.
+    cutoff : float, optional
+        Directions with singular values below this part of the largest are left out. By default
+        those that rounding hides, only where the penalty is 0: that is the pseudo-inverse.
+    products : bool
+        Decompose the products of the columns, or of the rows where these are fewer: several times
+        faster, and half as many digits.
+
+    Attributes
+    ----------
+    values : Tensor, shape (..., min(rows, terms))
+        Singular values of the design, scaled where that was asked for; in no order.
     """
 
     def __init__(

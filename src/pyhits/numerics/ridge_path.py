@@ -12,10 +12,13 @@ def ridge_path(
 ) -> np.ndarray:
     """Return weights under each penalty, ``(penalties, ..., terms, m)``.
 
-    ``design``: ``(..., rows, terms)``.
-    ``targets``: ``(..., rows, m)``.
-    ``penalties``: sequence of float.
-    ``products``: as of :class:`~pyhits.numerics.ridge.Ridge`.
+    Parameters
+    ----------
+    design : array, shape (..., rows, terms)
+    targets : array, shape (..., rows, m)
+    penalties : sequence of float
+    products : bool
+        As of :class:`~pyhits.numerics.ridge.Ridge`.
     """
     import torch
 

@@ -30,11 +30,21 @@ def iterate(
 ) -> Iterator[_State]:
     """Yield the states after 1, 2, ... ``n_steps`` steps.
 
-    ``step``: returns the state one step later, as a new array or tensor.
-    ``state``: what ``step`` takes.
-    ``inputs`` ``(n_steps, ..., k)``: what the last features of each new state are replaced by, in
-      place: what the next step takes besides the state itself.
-    Raises a TimeIsUpError.
+    Parameters
+    ----------
+    step : callable
+        Returns the state one step later, as a new array or tensor.
+    state : array or Tensor
+        What ``step`` takes.
+    n_steps : int
+    inputs : array or Tensor, shape (n_steps, ..., k), optional
+        What the last features of each new state are replaced by, in place: what the next step takes
+        besides the state itself.
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
     """
     for k in range(n_steps):
         clock.check()

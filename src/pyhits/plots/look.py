@@ -32,12 +32,21 @@ def panels(
 ) -> np.ndarray:
     """Return the axes to draw into, an array of this shape.
 
-    ``ax`` (Axes, array of Axes, Figure, or None): none makes a figure by pyplot; a Figure without
-      axes gets this size.
-    ``shape``: rows and columns.
-    ``size``: inches.
-    ``**settings``: of ``Figure.subplots``.
-    Raises an ArgumentError: ``ax`` holds another number of axes.
+    Parameters
+    ----------
+    ax : Axes, array of Axes, Figure, or None
+        None makes a figure by pyplot; a Figure without axes gets this size.
+    shape : (int, int)
+        Rows and columns.
+    size : (float, float)
+        Inches.
+    **settings
+        Of ``Figure.subplots``.
+
+    Raises
+    ------
+    ArgumentError
+        ``ax`` holds another number of axes.
     """
     from matplotlib.figure import Figure, FigureBase
 
@@ -71,7 +80,10 @@ def is_single(ax: Any) -> bool:
 def note_left_out(found: np.ndarray, *counts: tuple[int, int, str]) -> None:
     """Write below the panels what they leave out, as in "6 of 40 features".
 
-    ``*counts``: how many are drawn, how many there are, and of what.
+    Parameters
+    ----------
+    *counts : (int, int, str)
+        How many are drawn, how many there are, and of what.
     """
     parts = [f"{n} of {total:,} {what}" for n, total, what in counts if n < total]
     if parts:
@@ -127,7 +139,9 @@ def shades(step_sizes: Sequence[int]) -> dict[int, Any]:
 def thin(values: np.ndarray) -> np.ndarray:
     """Return the indices at which a line is drawn: all, or the extremes of many short parts.
 
-    ``values``: ``(n,)``.
+    Parameters
+    ----------
+    values : array, shape (n,)
     """
     n = len(values)
     if n <= _NUMBERS:

@@ -20,7 +20,12 @@ TRANSIENT_BATCH = 512
 class Simulation:
     """Integrates a system's states, and names a trajectory that cannot be integrated.
 
-    ``name``: of the system.
+    Parameters
+    ----------
+    name : str
+        Of the system.
+    feature_names : tuple of str
+    integrator : Integrator
     """
 
     name: str
@@ -34,7 +39,10 @@ class Simulation:
     def after_transient(self, states: np.ndarray, duration: float, wanted: int) -> np.ndarray:
         """Return what states ``(n, d)`` at ``t = -duration`` become at 0; the first ``wanted``.
 
-        Raises a DivergenceError: a wanted one cannot be integrated; others may end.
+        Raises
+        ------
+        DivergenceError
+            A wanted one cannot be integrated; others may end.
         """
         reached = np.empty((wanted, states.shape[1]))
         for first in range(0, wanted, TRANSIENT_BATCH):
@@ -53,7 +61,9 @@ class Simulation:
     ) -> np.ndarray:
         """Return the solutions from states ``(n, d)`` at t = 0 on, shape ``(n, n_steps + 1, d)``.
 
-        Raises a DivergenceError.
+        Raises
+        ------
+        DivergenceError
         """
         rows = np.empty((len(states), n_steps + 1, states.shape[1]))
 

@@ -15,8 +15,10 @@ from pyhits.util.checks import as_count, as_numeric
 def as_box(region: Any) -> np.ndarray:
     """Return a region as a read-only array ``(dimension, 2)`` of lows and highs.
 
-    Raises an ArgumentError: another shape, ends that are not finite, or a low end above its high
-      end.
+    Raises
+    ------
+    ArgumentError
+        Another shape, ends that are not finite, or a low end above its high end.
     """
     box = np.array(as_numeric(region, what="The region"), dtype=np.float64)
     if box.ndim != 2 or box.shape[1] != 2 or len(box) == 0:
@@ -43,8 +45,10 @@ def as_starts(
 ) -> np.ndarray:
     """Return given initial states ``(n, dimension)`` of the system of that name, in float64.
 
-    Raises an ArgumentError: another shape, another number than ``n_trajectories``, or numbers that
-      are not finite.
+    Raises
+    ------
+    ArgumentError
+        Another shape, another number than ``n_trajectories``, or numbers that are not finite.
     """
     states = np.array(as_numeric(initial_states, what="initial_states"), dtype=np.float64, ndmin=2)
     if states.ndim != 2 or states.shape[1] != dimension or len(states) == 0:

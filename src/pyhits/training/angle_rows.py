@@ -34,10 +34,16 @@ def choose_angle_rows(
 ) -> tuple[int, dict[int, float]]:
     """Return how many rows a state should hold, and the errors of rollouts by rows.
 
-    ``train``, ``validation``: with angles as they came.
-    ``embed``: returns the encoder of so many rows.
-    ``step_size``: at which rollouts step.
-    ``families``: of closed forms.
+    Parameters
+    ----------
+    train, validation : Trajectories
+        With angles as they came.
+    embed : callable
+        Returns the encoder of so many rows.
+    step_size : int
+        At which rollouts step.
+    families : str
+        Of closed forms.
     """
     scores: dict[int, float] = {}
     shortest = int(min(train.lengths.min(), validation.lengths.min()))

@@ -29,11 +29,15 @@ class StoppedError(Exception):
 class Board:
     """The progress of all scales.
 
-    ``rows`` ``(n_scales, 4)``: step, total, least error and whether training is to stop, in a file
-      that processes share.
-    ``watch``: is shown the first three of them a few times a second.
-    ``callbacks``: are told of progress: of scales in this process by themselves, of others a few
-      times a second.
+    Attributes
+    ----------
+    rows : array, shape (n_scales, 4)
+        Step, total, least error and whether training is to stop, in a file that processes share.
+    watch : callable, optional
+        Is shown the first three of them a few times a second.
+    callbacks : Callback, optional
+        Are told of progress: of scales in this process by themselves, of others a few times a
+        second.
     """
 
     def __init__(

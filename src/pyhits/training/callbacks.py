@@ -68,7 +68,10 @@ class _Logger(Callback):
     def _begin_with(self, write: Callable[[], None]) -> None:
         """Write for the first time.
 
-        Raises a FileFormatError: that cannot be done.
+        Raises
+        ------
+        FileFormatError
+            That cannot be done.
         """
         self._failed = False
         try:
@@ -199,7 +202,14 @@ class TensorBoardLogger(_Logger):
 class Callbacks(Callback):
     """Several callbacks as one.
 
-    Raises an ArgumentError: one is none.
+    Parameters
+    ----------
+    several : Callback or sequence of Callback
+
+    Raises
+    ------
+    ArgumentError
+        One is none.
     """
 
     def __init__(self, several: Callback | Sequence[Callback] = ()) -> None:

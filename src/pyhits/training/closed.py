@@ -62,7 +62,10 @@ _SENSIBLE = 2.0
 def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap, History]:
     """Return the flow map of one scale in the family that rollouts of the validation part prefer.
 
-    Raises a DataError: no trajectory is long enough for the step size.
+    Raises
+    ------
+    DataError
+        No trajectory is long enough for the step size.
     """
     history = History(job.step_size, n_windows=job.train.n_windows, stopped_by="closed form")
     clock = Clock.start(job.time_limit)
@@ -203,9 +206,14 @@ def fit_again(
 ) -> FlowMap:
     """Return the flow map that was chosen for a scale, fitted to all the windows of a job.
 
-    ``chosen``: returned as it is where there is no time to train another net.
-    ``history``: of its choice.
-    ``clock``: that of this scale.
+    Parameters
+    ----------
+    chosen : FlowMap
+        Returned as it is where there is no time to train another net.
+    history : History
+        Of its choice.
+    clock : Clock, optional
+        That of this scale.
     """
     if chosen.trained_once:
         return chosen

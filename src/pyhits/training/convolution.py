@@ -54,18 +54,26 @@ _MOST_NUMBERS, _SMALLEST = 4_000_000, 1e-9
 class ConvolutionRecipe:
     """How a convolutional net is made and trained.
 
-    ``hidden``: channels of its layers.
-    ``seconds``: of training, at most; the learning rate reaches zero then.
-    ``max_steps``: optimiser steps, at most.
-    ``learning_rate``: at the beginning; it falls to zero as a cosine.
-    ``points``, ``frames``: of a batch, about and at most; see
-      :class:`~pyhits.training.fields.FieldBatches`.
-    ``noise``: standard deviations, in those of each channel, of what is added to the states that
-      windows begin in: between the two, each window's drawn evenly in its logarithm. The net learns
-      to lead from there to the recorded state, so that it damps what its own errors put where
-      recorded states never are (Sanchez-Gonzalez et al. 2020, arXiv 2002.09405, section 4). Large
-      noise makes rollouts stable, small noise leaves them exact.
-    ``rollout_steps``: steps in the loss (paper, equation 9).
+    Attributes
+    ----------
+    hidden : int
+        Channels of its layers.
+    seconds : float
+        Of training, at most; the learning rate reaches zero then.
+    max_steps : int, optional
+        Optimiser steps, at most.
+    learning_rate : float
+        At the beginning; it falls to zero as a cosine.
+    points, frames : int
+        Of a batch, about and at most; see :class:`~pyhits.training.fields.FieldBatches`.
+    noise : pair of float
+        Standard deviations, in those of each channel, of what is added to the states that windows
+        begin in: between the two, each window's drawn evenly in its logarithm. The net learns to
+        lead from there to the recorded state, so that it damps what its own errors put where
+        recorded states never are (Sanchez-Gonzalez et al. 2020, arXiv 2002.09405, section 4).
+        Large noise makes rollouts stable, small noise leaves them exact.
+    rollout_steps : int
+        Steps in the loss (paper, equation 9).
     """
 
     hidden: int = 32
@@ -98,15 +106,29 @@ def train_convolution(
 ) -> tuple[ConvolutionMap, History]:
     """Return a convolutional net for one scale, with the weights whose rollouts erred least.
 
-    ``train``, ``validation``: windows to train on, and what rollouts are compared with. Rows are
-      fields flattened in C order, channel last.
-    ``grid``: of the rows. Axes of which it is not known whether they are periodic count as walled.
-    ``judge``: returns the error in rollouts of a net; by default that of
-      :class:`~pyhits.training.rollouts.Rollouts` of the validation part.
-    ``clock``: training ends with it, and with the recipe's seconds.
-    ``seed``: of the first weights and of the noise.
-    Raises a TrainingError: the loss was not finite at any learning rate.
-    Raises a DataError: no trajectory is long enough for the step size.
+    Parameters
+    ----------
+    train, validation : WindowSampler
+        Windows to train on, and what rollouts are compared with. Rows are fields flattened in C
+        order, channel last.
+    grid : Grid
+        Of the rows. Axes of which it is not known whether they are periodic count as walled.
+    recipe : ConvolutionRecipe
+    judge : callable, optional
+        Returns the error in rollouts of a net; by default that of
+        :class:`~pyhits.training.rollouts.Rollouts` of the validation part.
+    clock : Clock, optional
+        Training ends with it, and with the recipe's seconds.
+    seed : int
+        Of the first weights and of the noise.
+    progress : callable, optional
+
+    Raises
+    ------
+    TrainingError
+        The loss was not finite at any learning rate.
+    DataError
+        No trajectory is long enough for the step size.
     """
     longer = replace(train, rollout_steps=recipe.rollout_steps)
     train = longer if 2 * longer.n_windows >= train.n_windows else replace(train, rollout_steps=1)
@@ -200,7 +222,11 @@ def _one_step_mse(net: ConvolutionMap, validation: WindowSampler, most: int) -> 
 class _Training:
     """One training of a net.
 
-    ``best``: the weights that were best; empty where no loss was finite.
+    Attributes
+    ----------
+    best : dict of str to Tensor
+        The weights that were best; empty where no loss was finite.
+    best_error : float
     """
 
     def __init__(

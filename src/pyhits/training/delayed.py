@@ -28,8 +28,12 @@ _MARGIN = 1.0
 class Windows:
     """States of several rows, the newest first, and the rows after them.
 
-    ``n_features``: of one row.
-    ``states``, ``all_changes``: ``(n, n_rows * n_features)``.
+    Attributes
+    ----------
+    n_rows, lag : int
+    n_features : int
+        Of one row.
+    states, all_changes : array, shape (n, n_rows * n_features)
     """
 
     n_rows: int
@@ -48,8 +52,11 @@ class Windows:
 class DelayedRows:
     """Recordings that windows are cut from.
 
-    ``values`` ``(n_rows, n_features)``: packed, of order one.
-    ``offsets``: ``(n_trajectories + 1,)``.
+    Attributes
+    ----------
+    values : array, shape (n_rows, n_features)
+        Packed, of order one.
+    offsets : array, shape (n_trajectories + 1,)
     """
 
     values: np.ndarray
@@ -84,10 +91,18 @@ def positions(offsets: np.ndarray, before: int, after: int) -> np.ndarray:
 class DelayedRollouts:
     """Where flow maps of past rows are stepped on from, and what they should meet.
 
-    ``starts`` (array of int, (n,)): rows to start from.
-    ``independent``: those that do not overlap, about.
-    ``units``: from rows to what errors are measured in.
-    ``dtype``: arithmetic whose rounding states are to bear.
+    Attributes
+    ----------
+    rows : DelayedRows
+    starts : array of int, shape (n,)
+        Rows to start from.
+    n_steps : int
+    independent : float
+        Those that do not overlap, about.
+    units : callable, optional
+        From rows to what errors are measured in.
+    dtype : str
+        Arithmetic whose rounding states are to bear.
     """
 
     rows: DelayedRows

@@ -25,12 +25,17 @@ _PER_REACH = 4
 class Batch:
     """Windows of fields, channel first.
 
-    ``fields`` ``(steps, n, channels, *shape)``: where steps begin, scaled as the net takes them.
-    ``targets`` ``(steps, n, outputs * channels, *shape)``: increments of each step, scaled as the
-      net returns them; those of channels that never change are 0.
-    ``edges`` ``(n, 2 * walls, *shape)``: what the net's ``edges`` holds there.
-    ``known`` ``(n, 1, *shape)``: by step: 1 where all that a point depends on lies in the patch, 0
-      elsewhere.
+    Attributes
+    ----------
+    fields : Tensor, shape (steps, n, channels, *shape)
+        Where steps begin, scaled as the net takes them.
+    targets : Tensor, shape (steps, n, outputs * channels, *shape)
+        Increments of each step, scaled as the net returns them; those of channels that never
+        change are 0.
+    edges : Tensor, shape (n, 2 * walls, *shape)
+        What the net's ``edges`` holds there.
+    known : list of Tensor, shape (n, 1, *shape)
+        By step: 1 where all that a point depends on lies in the patch, 0 elsewhere.
     """
 
     fields: Tensor
@@ -42,10 +47,16 @@ class Batch:
 class FieldBatches:
     """Draws batches of about so many points.
 
-    ``net``: its scales are set.
-    ``windows``: of one or more steps.
-    ``points``: of a batch, about: several frames, one, or a patch of one.
-    ``most``: frames, at most.
+    Parameters
+    ----------
+    net : ConvolutionMap
+        Its scales are set.
+    windows : WindowSampler
+        Of one or more steps.
+    points : int
+        Of a batch, about: several frames, one, or a patch of one.
+    most : int
+        Frames, at most.
     """
 
     def __init__(self, net: ConvolutionMap, windows: WindowSampler, points: int, most: int) -> None:

@@ -36,9 +36,14 @@ _WORTH, _WORTH_ROWS, _GOOD = 0.9, 0.5, 1e-6
 class InputLags:
     """When inputs act, and how many rows of a state are needed beside them.
 
-    ``lags``: rows back, of each input.
-    ``error``, ``present``: errors of rollouts, in standard deviations: as chosen, and with the
-      inputs of one row and one row of states.
+    Attributes
+    ----------
+    lags : tuple of tuple of int
+        Rows back, of each input.
+    n_rows : int
+    error, present : float
+        Errors of rollouts, in standard deviations: as chosen, and with the inputs of one row and
+        one row of states.
     """
 
     lags: Lags
@@ -77,11 +82,18 @@ def choose_input_lags(
 ) -> InputLags | None:
     """Return when inputs act; None where nothing is gained by it.
 
-    ``train``, ``validation``: states.
-    ``inputs`` ``(n_rows, k)``: on their rows.
-    ``recipe``: resolved.
-    ``step_size``: at which rollouts step.
-    ``one_row``: leave the state one row.
+    Parameters
+    ----------
+    train, validation : Trajectories
+        States.
+    inputs : pair of array, shape (n_rows, k)
+        On their rows.
+    recipe : Recipe
+        Resolved.
+    step_size : int
+        At which rollouts step.
+    one_row : bool
+        Leave the state one row.
     """
     none: Lags = ((0,),) * inputs[0].shape[1]
     known = Inputs.of([str(k) for k in range(len(none))], inputs[0], train.offsets)

@@ -28,14 +28,19 @@ Progress = Callable[[int, int, float], None]
 class Tuning:
     """What no recipe says about nets: measured once on the paper's systems.
 
-    ``chunk``: batches drawn at once, for fewer and larger gathers.
-    ``base_certain``, ``base_hopeless``: below the first relative error a polynomial is the base of
-      a net, above the second the net learns better alone. Between them a short training of both
-      decides.
-    ``synthetic_steps``, ``synthetic_seconds``: trainings of fewer steps or seconds do without
-      synthetic windows, which take some seconds;
-    ``synthetic_above``: so do those whose polynomial has a smaller relative error.
-    ``n_synthetic``: synthetic windows.
+    Attributes
+    ----------
+    chunk : int
+        Batches drawn at once, for fewer and larger gathers.
+    base_certain, base_hopeless : float
+        Below the first relative error a polynomial is the base of a net, above the second the net
+        learns better alone. Between them a short training of both decides.
+    synthetic_steps, synthetic_seconds : int and float
+        Trainings of fewer steps or seconds do without synthetic windows, which take some seconds;
+    synthetic_above : float
+        so do those whose polynomial has a smaller relative error.
+    n_synthetic : int
+        Synthetic windows.
     """
 
     chunk: int = 64
@@ -51,17 +56,30 @@ class Tuning:
 class ScaleJob:
     """All that one scale's training needs; plain values and arrays, so that it travels.
 
-    ``train``, ``validation``: windows to train on, and to measure errors on.
-    ``recipe``: resolved settings.
-    ``seed``: seeds the weights; the samplers hold their own.
-    ``dtype``: ``float32`` or ``float64``.
-    ``device``: a torch device.
-    ``time_limit``: seconds; the learning rate reaches zero then. The result depends on the machine.
-    ``checkpoint``: file in which progress is kept.
-    ``checkpoint_seconds``: time between two writings of it.
-    ``polynomial_only``: no net: the polynomial, though it is not exact.
-    ``tuning``: what no recipe says.
-    ``finer``: what the finest scale has come to.
+    Attributes
+    ----------
+    train, validation : WindowSampler
+        Windows to train on, and to measure errors on.
+    recipe : Recipe
+        Resolved settings.
+    seed : int
+        Seeds the weights; the samplers hold their own.
+    dtype : str
+        ``float32`` or ``float64``.
+    device : str
+        A torch device.
+    time_limit : float, optional
+        Seconds; the learning rate reaches zero then. The result depends on the machine.
+    checkpoint : Path, optional
+        File in which progress is kept.
+    checkpoint_seconds : float
+        Time between two writings of it.
+    polynomial_only : bool
+        No net: the polynomial, though it is not exact.
+    tuning : Tuning, optional
+        What no recipe says.
+    finer : Finer, optional
+        What the finest scale has come to.
     """
 
     train: WindowSampler
@@ -103,11 +121,16 @@ class ScaleJob:
 class TrainingData:
     """What all scales of a fit are trained on.
 
-    ``train``, ``validation``: to train on, and to measure errors on.
-    ``scaling``: fitted.
-    ``inputs`` ``(n_rows, k)``: scaled inputs that act on ``train`` and on ``validation``.
-    ``trends`` (sequence of int): inputs of which steps of many rows see the trends as well; by
-      default all.
+    Attributes
+    ----------
+    train, validation : Trajectories
+        To train on, and to measure errors on.
+    scaling : Standardise
+        Fitted.
+    inputs : pair of arrays, shape (n_rows, k), optional
+        Scaled inputs that act on ``train`` and on ``validation``.
+    trends : sequence of int, optional
+        Inputs of which steps of many rows see the trends as well; by default all.
     """
 
     train: Trajectories
@@ -121,10 +144,17 @@ class TrainingData:
 class JobSettings:
     """How all scales of a fit are trained.
 
-    ``recipe``: resolved.
-    ``dense``: states inside a step of the finest size.
-    ``dtype``, ``device``: as a :class:`ScaleJob` has them.
-    ``hidden_sizes``: widths of hidden layers by step size, where they are not the recipe's.
+    Attributes
+    ----------
+    recipe : Recipe
+        Resolved.
+    seed : int
+    dense : int
+        States inside a step of the finest size.
+    dtype, device : str
+        As a :class:`ScaleJob` has them.
+    hidden_sizes : mapping of int to sequence of int, optional
+        Widths of hidden layers by step size, where they are not the recipe's.
     """
 
     recipe: Recipe
@@ -140,7 +170,10 @@ def make_jobs(
 ) -> list[ScaleJob]:
     """Return one job a step size, the finest first: an interrupted fit then keeps those.
 
-    Raises a DataError: no trajectory is long enough for a step size.
+    Raises
+    ------
+    DataError
+        No trajectory is long enough for a step size.
     """
     sizes = sorted(step_sizes)
     widths = settings.hidden_sizes or {}

@@ -61,9 +61,14 @@ _FINALISTS, _NOTHING = 2, 1.0
 class Worth(NamedTuple):
     """What several rows must be worth, since forecasts take as many to start from.
 
-    ``least``: error of one row up to which it is good enough.
-    ``share``: part of that error which several rows must reach.
-    ``finer``: part which two must reach where one is good enough, and not exact.
+    Attributes
+    ----------
+    least : float
+        Error of one row up to which it is good enough.
+    share : float
+        Part of that error which several rows must reach.
+    finer : float
+        Part which two must reach where one is good enough, and not exact.
     """
 
     least: float
@@ -82,8 +87,12 @@ _NEARLY_EXACT, _MANY_ROWS = 1e-9, 500
 class StateRows:
     """What was found.
 
-    ``n_rows``, ``lag``: rows that a state should hold, and from one to the next.
-    ``scores``: by rows and lag: mean error of rollouts, in standard deviations.
+    Attributes
+    ----------
+    n_rows, lag : int
+        Rows that a state should hold, and from one to the next.
+    scores : dict of (int, int) to float
+        By rows and lag: mean error of rollouts, in standard deviations.
     """
 
     n_rows: int
@@ -126,8 +135,12 @@ def longest_history(
 ) -> int:
     """Return the rows that a state may span at most.
 
-    ``coarsest``: rows that must be left of the longest trajectory.
-    ``by_time``: the validation data are the ends of recordings: earlier rows are known of them.
+    Parameters
+    ----------
+    coarsest : int
+        Rows that must be left of the longest trajectory.
+    by_time : bool
+        The validation data are the ends of recordings: earlier rows are known of them.
     """
     d, most = train.n_features, len(train.values)
     for part in (train,) if by_time else (train, validation):
@@ -156,13 +169,21 @@ def choose_rows(
     sets. Of sets that do as well, but for one standard error, the one of fewest rows is taken; one
     row where others gain little.
 
-    ``train``, ``validation``: each validation trajectory begins with ``history - 1`` rows that
-      forecasts only look back to, as far as it has them.
-    ``history``: rows that a state may span; see :func:`longest_history`.
-    ``worth``: what several rows must be worth.
-    ``back``: from rows to those in whose standard deviations errors are measured.
-    ``scaling``: of the states: of modes a common one, so that those which hold little count little.
-    ``dtype``: arithmetic of the flow maps.
+    Parameters
+    ----------
+    train, validation : Trajectories
+        Each validation trajectory begins with ``history - 1`` rows that forecasts only look back
+        to, as far as it has them.
+    history : int
+        Rows that a state may span; see :func:`longest_history`.
+    worth : Worth
+        What several rows must be worth.
+    back : callable, optional
+        From rows to those in whose standard deviations errors are measured.
+    scaling : Standardise, optional
+        Of the states: of modes a common one, so that those which hold little count little.
+    dtype : str
+        Arithmetic of the flow maps.
     """
     scaling = (scaling or Standardise()).refitted(train.values)
     data = DelayedRows(scaling.transform(train.values), train.offsets)

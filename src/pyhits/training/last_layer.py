@@ -66,10 +66,15 @@ def solve_last_layer(
 ) -> TrainingState:
     """Return the weights of the best hidden layers and last layer, with what was tried.
 
-    ``job``: its recipe's ``rollout_steps``, or with coupled windows the steps to the next coarser
-      one, are those that errors are taken over. Seconds end the search for better hidden layers.
-    ``stages``: increments and polynomial base; its net is left untouched.
-    ``progress``: called after each gain.
+    Parameters
+    ----------
+    job : ScaleJob
+        Its recipe's ``rollout_steps``, or with coupled windows the steps to the next coarser one,
+        are those that errors are taken over. Seconds end the search for better hidden layers.
+    stages : Stages
+        Increments and polynomial base; its net is left untouched.
+    progress : callable, optional
+        Called after each gain.
     """
     begin = time.perf_counter()
     deadline = None if job.time_limit is None else begin + job.time_limit
@@ -106,8 +111,14 @@ def solve_last_layer(
 class LastLayer:
     """What last layers are solved for, and what judges them.
 
-    ``inputs``, ``targets``: states and what the net is to return there, float64.
-    ``size``: root mean square norm of the inputs.
+    Attributes
+    ----------
+    job : ScaleJob
+    inputs, targets : Tensor, shapes (n, d) and (n, m d)
+        States and what the net is to return there, float64.
+    size : float
+        Root mean square norm of the inputs.
+    judge : ChainErrors
     """
 
     job: ScaleJob

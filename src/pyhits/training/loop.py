@@ -85,9 +85,15 @@ def train_alone(job: ScaleJob, report: Progress | None = None) -> tuple[FlowMap,
 class Scale:
     """One scale before and after its net is trained.
 
-    ``stages``: what was settled before.
-    ``history``: filled as training goes.
-    ``clock``: of this scale.
+    Attributes
+    ----------
+    job : ScaleJob
+    stages : Stages
+        What was settled before.
+    history : History
+        Filled as training goes.
+    clock : Clock
+        Of this scale.
     """
 
     job: ScaleJob

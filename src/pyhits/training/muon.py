@@ -19,11 +19,18 @@ class Muon(Plain):
 
     All other parameters are left to Adam. ``torch.optim.Muon``, of PyTorch 2.9, takes no others.
 
-    ``params``: parameters, or groups.
-    ``lr``: learning rate.
-    ``momentum``: decay of the momentum of matrices, which is Nesterov's.
-    ``betas``: decay of Adam's moments.
-    ``eps``: added to the root of Adam's second moment.
+    Parameters
+    ----------
+    params : iterable
+        Parameters, or groups.
+    lr : float
+        Learning rate.
+    momentum : float
+        Decay of the momentum of matrices, which is Nesterov's.
+    betas : pair of float
+        Decay of Adam's moments.
+    eps : float
+        Added to the root of Adam's second moment.
     """
 
     def __init__(

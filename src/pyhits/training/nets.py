@@ -57,8 +57,12 @@ def _closed(scores: Mapping[str, float]) -> float:
 class TrainedNet:
     """A trained net.
 
-    ``net``: in evaluation mode, with the weights that were best.
-    ``score``: its error in rollouts, as that of a closed form.
+    Attributes
+    ----------
+    net : FlowMap
+        In evaluation mode, with the weights that were best.
+    score : float
+        Its error in rollouts, as that of a closed form.
     """
 
     net: FlowMap
@@ -81,11 +85,18 @@ def best_net(
 ) -> TrainedNet | None:
     """Return the best of a net alone and of nets on top of polynomials.
 
-    ``job``: of few points; widths and activation of the recipe are the nets'.
-    ``judge``: returns the error in rollouts of a net.
-    ``history``: receives one record a validation, and why training stopped.
-    ``bases``: what nets are on top of, float64; None for a net alone.
-    ``clock``: of all nets; with too little time None is returned.
+    Parameters
+    ----------
+    job : ScaleJob
+        Of few points; widths and activation of the recipe are the nets'.
+    judge : callable
+        Returns the error in rollouts of a net.
+    history : History
+        Receives one record a validation, and why training stopped.
+    bases : sequence of PolynomialMap or None
+        What nets are on top of, float64; None for a net alone.
+    clock : Clock, optional
+        Of all nets; with too little time None is returned.
     """
     best: TrainedNet | None = None
     for k, below in enumerate(bases):
@@ -107,7 +118,10 @@ def trained_again(
 ) -> ScaledNet | None:
     """Return a net trained anew on all windows of a job, by their loss; None without time for it.
 
-    ``base``: what the net is on top of.
+    Parameters
+    ----------
+    base : PolynomialMap, optional
+        What the net is on top of.
     """
     if clock.left < _LEAST_SECONDS:
         return None

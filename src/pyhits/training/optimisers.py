@@ -23,7 +23,10 @@ def build(
     SOAP (Vyas et al. 2024, arXiv 2409.11321) runs Adam in the eigenbasis of Shampoo's
     preconditioner; at equal time it reaches a hundred times smaller errors here than Adam.
 
-    ``batched``: axis 0 of each parameter counts the nets; only for those of ``BATCHED``.
+    Parameters
+    ----------
+    batched : bool
+        Axis 0 of each parameter counts the nets; only for those of ``BATCHED``.
     """
     parameters = list(parameters)
     if name == "adam":

@@ -47,8 +47,12 @@ _SEARCH, _NETS = 600, 3000
 class TrainedScales:
     """What a fit of several scales returned.
 
-    ``flow_maps``, ``histories``: by step size; the finished ones alone if training was interrupted.
-    ``interrupted``: whether Ctrl-C ended it.
+    Attributes
+    ----------
+    flow_maps, histories : dict
+        By step size; the finished ones alone if training was interrupted.
+    interrupted : bool
+        Whether Ctrl-C ended it.
     """
 
     flow_maps: dict[int, FlowMap]
@@ -71,23 +75,36 @@ def train_scales(
 
     The result does not depend on ``n_jobs``: every scale has its own seed and one thread.
 
-    ``n_jobs``: processes; by default what an active ``joblib.parallel_config`` says, else one a
-      core, at most one a scale, and one alone for little work. -1 is one a core. On a GPU scales
-      train in one stack. With joblib's ``dask`` backend, the scales that the cluster trains at a
-      time: by default all that its workers can. With 1 they train in this process, whatever the
-      backend.
-    ``folder``: finished scales are taken from it, and written to it as they finish.
-    ``watch``: receives the progress of all scales a few times a second.
-    ``callbacks``: are told of progress and of finished scales. On a cluster one that raises while a
-      scale trains ends training when the next is finished.
-    ``clock``: what is left of it is shared by the scales that still wait, the start of processes
-      included; short ones are not worth that start, and all scales train in this process.
-    ``enough``: is given the flow maps as they are finished, by step size; where it is true, no
-      further scale is trained.
-    ``exact``: tells whether nets of coarser steps can no longer do better than what is finished:
-      they are left out of scales that begin then.
-    Raises an ArgumentError: joblib's active backend is none that scales can be trained on.
-    Raises a TrainingError: a scale could not be trained, or a cluster lost it.
+    Parameters
+    ----------
+    n_jobs : int, optional
+        Processes; by default what an active ``joblib.parallel_config`` says, else one a core, at
+        most one a scale, and one alone for little work. -1 is one a core. On a GPU scales train in
+        one stack. With joblib's ``dask`` backend, the scales that the cluster trains at a time: by
+        default all that its workers can. With 1 they train in this process, whatever the backend.
+    folder : CheckpointFolder, optional
+        Finished scales are taken from it, and written to it as they finish.
+    watch : callable, optional
+        Receives the progress of all scales a few times a second.
+    callbacks : Callback, optional
+        Are told of progress and of finished scales. On a cluster one that raises while a scale
+        trains ends training when the next is finished.
+    clock : Clock, optional
+        What is left of it is shared by the scales that still wait, the start of processes
+        included; short ones are not worth that start, and all scales train in this process.
+    enough : callable, optional
+        Is given the flow maps as they are finished, by step size; where it is true, no further
+        scale is trained.
+    exact : callable, optional
+        Tells whether nets of coarser steps can no longer do better than what is finished: they are
+        left out of scales that begin then.
+
+    Raises
+    ------
+    ArgumentError
+        joblib's active backend is none that scales can be trained on.
+    TrainingError
+        A scale could not be trained, or a cluster lost it.
     """
     result = TrainedScales({}, {})
     todo = []
@@ -132,10 +149,16 @@ def n_workers(jobs: Sequence[ScaleJob], n_jobs: int | None = None, clock: Clock 
 class _Plan:
     """Where scales are trained.
 
-    ``workers``: processes that train side by side.
-    ``cluster`` (DaskDistributedBackend or None): joblib's, if they are the workers of a cluster.
-    ``at_once``: scales that a cluster is given at a time; None for all, since it may grow.
-    ``note``: what the user should know.
+    Attributes
+    ----------
+    workers : int
+        Processes that train side by side.
+    cluster : DaskDistributedBackend or None
+        joblib's, if they are the workers of a cluster.
+    at_once : int or None
+        Scales that a cluster is given at a time; None for all, since it may grow.
+    note : str
+        What the user should know.
     """
 
     workers: int = 1

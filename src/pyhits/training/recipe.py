@@ -87,10 +87,14 @@ class Recipe:
 
     What is None follows from the size of the data when fitting begins (:meth:`resolve`).
 
-    ``denoise``: take white noise off the data first, where they carry any (:mod:`pyhits.noise`).
-    ``flow_map``: registered family of nets; or ``polynomial``, ``kernel`` or ``closed``, closed
-      forms alone (:mod:`pyhits.training.closed`); or ``best``, these and small residual nets;
-      ``auto`` is ``best`` for few points, else ``residual``.
+    Attributes
+    ----------
+    denoise : bool
+        Take white noise off the data first, where they carry any (:mod:`pyhits.noise`).
+    flow_map : str
+        Registered family of nets; or ``polynomial``, ``kernel`` or ``closed``, closed forms alone
+        (:mod:`pyhits.training.closed`); or ``best``, these and small residual nets; ``auto`` is
+        ``best`` for few points, else ``residual``.
     """
 
     denoise: bool = True

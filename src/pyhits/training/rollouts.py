@@ -27,9 +27,12 @@ _ROLLOUTS, _STEPS, _MOST_NUMBERS = 12, 100, 16_000_000
 class Rollouts:
     """Stretches of recorded states, which flow maps are to follow from the first.
 
-    ``starts``: ``(n, d)``.
-    ``truth``: ``(steps, n, d)``.
-    ``n_inputs``: the last features are inputs, which each step takes as they were recorded.
+    Attributes
+    ----------
+    starts : Tensor, shape (n, d)
+    truth : Tensor, shape (steps, n, d)
+    n_inputs : int
+        The last features are inputs, which each step takes as they were recorded.
     """
 
     starts: Tensor
@@ -46,9 +49,18 @@ class Rollouts:
     ) -> Rollouts:
         """Return stretches spread over all trajectories, many of several from their first rows on.
 
-        ``most``, ``steps``: stretches and steps of each, at most.
-        ``share``: part of its trajectory that a stretch takes, at most.
-        Raises a DataError: no trajectory is long enough for a step.
+        Parameters
+        ----------
+        validation : WindowSampler
+        most, steps : int
+            Stretches and steps of each, at most.
+        share : float
+            Part of its trajectory that a stretch takes, at most.
+
+        Raises
+        ------
+        DataError
+            No trajectory is long enough for a step.
         """
         size, lengths = validation.step_size, np.diff(validation.offsets)
         affordable = max(1, _MOST_NUMBERS // validation.values.shape[1])
@@ -71,7 +83,9 @@ class Rollouts:
 
         A score is the mean error in standard deviations, each error at most :data:`LOST`.
 
-        Raises a TimeIsUpError.
+        Raises
+        ------
+        TimeIsUpError
         """
         states = self.starts.expand(n, *self.starts.shape)
         total = torch.zeros(n, dtype=torch.float64)
@@ -99,7 +113,9 @@ class Rollouts:
     def score(self, flow_map: FlowMap, clock: Clock = UNLIMITED) -> float:
         """Return the score of a flow map, which steps in its own dtype.
 
-        Raises a TimeIsUpError.
+        Raises
+        ------
+        TimeIsUpError
         """
         dtype = next((t.dtype for t in flow_map.state_dict().values()), torch.float64)
         return self.rate(lambda states: flow_map(states[0].to(dtype))[None].double(), 1, clock)[0]

@@ -52,11 +52,17 @@ class TrainingState:
 class NetTraining:
     """One net of one scale in training: what it is shown, how it fares and when it stops.
 
-    ``job``, ``stages``, ``history``: of its scale; ``stopped_by`` of the history will be set.
-    ``factor``: of the recipe's learning rate.
-    ``progress``: called at every chunk.
-    ``judge``: returns the error that the best weights are kept by; by default the loss on the
-      held-out windows.
+    Parameters
+    ----------
+    job, stages, history
+        Of its scale; ``stopped_by`` of the history will be set.
+    factor : float
+        Of the recipe's learning rate.
+    progress : callable, optional
+        Called at every chunk.
+    judge : callable, optional
+        Returns the error that the best weights are kept by; by default the loss on the held-out
+        windows.
     """
 
     def __init__(

@@ -43,9 +43,16 @@ class Sampling:
     Batches are a function of the sampler's seed, their number and, where errors steer them, of
     :attr:`number` and :attr:`focus`, which a checkpoint keeps.
 
-    ``number``: of the pool that errors were looked up in.
-    ``focus`` ((n,), or None): cumulative probability of its windows; None: errors steer nothing, or
-      not yet.
+    Parameters
+    ----------
+    sampler : WindowSampler
+
+    Attributes
+    ----------
+    number : int
+        Of the pool that errors were looked up in.
+    focus : Tensor, shape (n,), or None
+        Cumulative probability of its windows; None: errors steer nothing, or not yet.
     """
 
     def __init__(self, sampler: WindowSampler) -> None:
@@ -88,7 +95,11 @@ class Residual(Sampling):
     Every refresh looks at another pool, so that all windows have their turn. Before the first,
     windows are those of the sampler.
 
-    ``size``: windows in a pool.
+    Parameters
+    ----------
+    sampler : WindowSampler
+    size : int
+        Windows in a pool.
     """
 
     _rows: np.ndarray
@@ -123,11 +134,20 @@ class Residual(Sampling):
 def make_sampling(name: str, sampler: WindowSampler, shown: int) -> Sampling:
     """Return the sampling of one of the names in :data:`pyhits.training.recipe.SAMPLINGS`.
 
-    ``name``: ``uniform``: every window equally often. ``early``: windows as the sampler has them,
-      at ``T u**early_bias``. ``density``: :class:`Density`. ``residual``: :class:`Residual`.
-    ``shown``: windows that the net is shown from one refresh to the next: errors are looked up at
-      an eighth of that, so that they take little of the time.
-    Raises a DataError: no window fits any trajectory.
+    Parameters
+    ----------
+    name : str
+        ``uniform``: every window equally often. ``early``: windows as the sampler has them, at
+        ``T u**early_bias``. ``density``: :class:`Density`. ``residual``: :class:`Residual`.
+    sampler : WindowSampler
+    shown : int
+        Windows that the net is shown from one refresh to the next: errors are looked up at an
+        eighth of that, so that they take little of the time.
+
+    Raises
+    ------
+    DataError
+        No window fits any trajectory.
     """
     if name == "uniform":
         return Sampling(replace(sampler, early_bias=1.0))
@@ -144,7 +164,12 @@ def pool(sampler: WindowSampler, n: int, number: int) -> np.ndarray:
     Half of them are drawn evenly over all windows, half as the sampler has them, so that regions
     that trajectories soon leave are among them.
 
-    ``number``: other numbers give other pools.
+    Parameters
+    ----------
+    sampler : WindowSampler
+    n : int
+    number : int
+        Other numbers give other pools.
     """
     if sampler.n_windows <= n:
         return sampler.all_rows()
@@ -173,8 +198,14 @@ def pick(focus: Tensor, n: int, rng: np.random.Generator) -> np.ndarray:
 def focused(errors: Tensor) -> Tensor | None:
     """Return cumulative probabilities by the root of squared errors, a quarter of them even.
 
-    ``errors``: ``(n,)``.
-    Returns ((n,), or None): float64, on the CPU; None where errors are all 0 or not finite.
+    Parameters
+    ----------
+    errors : Tensor, shape (n,)
+
+    Returns
+    -------
+    Tensor, shape (n,), or None
+        Float64, on the CPU; None where errors are all 0 or not finite.
     """
     weight = errors.double().cpu().clamp(min=0).sqrt()
     total = float(weight.sum())
@@ -190,9 +221,16 @@ def even_weights(states: np.ndarray, seed: int) -> np.ndarray:
     The histogram has at most three directions: the features themselves, if there are no more. For
     more features the weights are geometric means over histograms of random directions.
 
-    ``states``: ``(n, d)``.
-    ``seed``: of the random directions.
-    Returns ``(n,)``: at most 1.
+    Parameters
+    ----------
+    states : array, shape (n, d)
+    seed : int
+        Of the random directions.
+
+    Returns
+    -------
+    array, shape (n,)
+        At most 1.
     """
     low, high = states.min(axis=0), states.max(axis=0)
     varies = high > low

@@ -58,7 +58,11 @@ _FAR = 20.0
 class ScoredForm:
     """A form and how well it steps.
 
-    ``score``: mean error of the rollouts in standard deviations, each error at most 1.4 of them.
+    Attributes
+    ----------
+    form : Form
+    score : float
+        Mean error of the rollouts in standard deviations, each error at most 1.4 of them.
     """
 
     form: Form
@@ -68,13 +72,27 @@ class ScoredForm:
 class FormSearch:
     """Tries forms of one scale, the cheap families first, and remembers the best of each.
 
-    ``train``, ``validation``: to fit to, and to step through.
-    ``families``: ``closed`` or ``best`` for all of them, or the name of one.
-    ``max_degree``: of polynomials, at most; below kernels too.
-    ``history``: receives one record a form.
-    ``clock``: the search ends with it, but for one form at least.
-    ``finer``: what the finest scale has come to: families that were far behind there are not tried.
-    ``best``: by the name of the family.
+    Parameters
+    ----------
+    train, validation : WindowSampler
+        To fit to, and to step through.
+    families : str
+        ``closed`` or ``best`` for all of them, or the name of one.
+    max_degree : int
+        Of polynomials, at most; below kernels too.
+    history : History
+        Receives one record a form.
+    progress : callable, optional
+    clock : Clock, optional
+        The search ends with it, but for one form at least.
+    finer : Finer, optional
+        What the finest scale has come to: families that were far behind there are not tried.
+
+    Attributes
+    ----------
+    best : dict of str to ScoredForm
+        By the name of the family.
+    comparisons : list of Comparison
     """
 
     def __init__(
@@ -140,7 +158,9 @@ class FormSearch:
     def judge(self, flow_map: FlowMap, clock: Clock = UNLIMITED) -> float:
         """Return the score of a flow map that was fitted to the training part.
 
-        Raises a TimeIsUpError.
+        Raises
+        ------
+        TimeIsUpError
         """
         return self.comparisons[0].rollouts.score(flow_map, clock)
 
@@ -258,7 +278,13 @@ class FamilyTrials:
 
 
 class Comparison:
-    """A part of the data to fit forms to, and another to step them through."""
+    """A part of the data to fit forms to, and another to step them through.
+
+    Attributes
+    ----------
+    data : Increments
+    rollouts : Rollouts
+    """
 
     def __init__(
         self, train: WindowSampler, validation: WindowSampler, finer: Finer | None = None

@@ -38,8 +38,12 @@ def check_field_size(
 ) -> None:
     """Raise an ArgumentError where fields of so many numbers leave no memory to work on them.
 
-    ``n_features``, ``copies``: numbers of a field, and how many of its size are held.
-    ``done``, ``advice``: what is done to them, and what to do instead, for the sentence.
+    Parameters
+    ----------
+    n_features, copies : int
+        Numbers of a field, and how many of its size are held.
+    done, advice : str
+        What is done to them, and what to do instead, for the sentence.
     """
     needed, available = 8 * copies * n_features, memory()
     if needed <= _PART * available:
@@ -55,11 +59,17 @@ def training_bytes(
 ) -> int:
     """Return about how many bytes the training of one scale takes.
 
-    ``recipe``: resolved.
-    ``n_features``: coordinates of a state, with what is said about inputs.
-    ``hidden_sizes``: sequence of int.
-    ``dense``: states that the flow map returns.
-    ``itemsize``: bytes of a number.
+    Parameters
+    ----------
+    recipe : Recipe
+        Resolved.
+    n_features : int
+        Coordinates of a state, with what is said about inputs.
+    hidden_sizes : sequence of int
+    dense : int
+        States that the flow map returns.
+    itemsize : int
+        Bytes of a number.
     """
     if recipe.is_closed:
         with_kernel = recipe.flow_map != "polynomial"

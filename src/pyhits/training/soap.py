@@ -32,15 +32,24 @@ class Soap(Plain):
     decomposed together, and each moment of all parameters is one flat tensor. Factors are read at a
     refresh alone, so gradients are collected and enter them there.
 
-    ``params``: parameters, or groups. Vectors are left to plain Adam; of tensors with more axes,
-      all but the first make one side.
-    ``lr``: learning rate.
-    ``betas``: decay of the first moment, and of the second moment and the factors.
-    ``eps``: added to the root of the second moment.
-    ``precondition_frequency``: steps from one refresh of the bases to the next.
-    ``max_precondition_dim``: longer sides are not turned.
-    ``batched``: whether axis 0 counts independent parameters: ``(S, m, n)`` are S matrices, ``(S,
-      n)`` S vectors.
+    Parameters
+    ----------
+    params : iterable
+        Parameters, or groups. Vectors are left to plain Adam; of tensors with more axes, all but
+        the first make one side.
+    lr : float
+        Learning rate.
+    betas : pair of float
+        Decay of the first moment, and of the second moment and the factors.
+    eps : float
+        Added to the root of the second moment.
+    precondition_frequency : int
+        Steps from one refresh of the bases to the next.
+    max_precondition_dim : int
+        Longer sides are not turned.
+    batched : bool
+        Whether axis 0 counts independent parameters: ``(S, m, n)`` are S matrices, ``(S, n)`` S
+        vectors.
     """
 
     def __init__(
@@ -90,8 +99,12 @@ class Soap(Plain):
 class _Shape:
     """All matrices of one shape ``(tall, thin)``, or all vectors (``thin`` 1, without sides).
 
-    ``begin``, ``count``: where they lie in flat tensors, and how many they are.
-    ``left``, ``right``: bases of their two sides.
+    Attributes
+    ----------
+    begin, count : int
+        Where they lie in flat tensors, and how many they are.
+    left, right : pair, optional
+        Bases of their two sides.
     """
 
     tall: int

@@ -36,8 +36,15 @@ class Stack:
 
     A run that is over stays in the stack, and nothing looks at it.
 
-    ``runs``: S of them, with equal settings.
-    ``weights``, ``biases``: one a layer.
+    Parameters
+    ----------
+    runs : sequence of NetTraining
+        S of them, with equal settings.
+
+    Attributes
+    ----------
+    weights, biases : list of Tensor, shapes (S, in, out) and (S, out)
+        One a layer.
     """
 
     def __init__(self, runs: Sequence[NetTraining]) -> None:

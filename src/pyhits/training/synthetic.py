@@ -53,12 +53,20 @@ _ROWS = 4_096
 class SyntheticWindows:
     """Windows of one coarse step, of a fine map composed with itself.
 
-    ``windows`` ``(2, n, d)``: encoded states and those one step later, float64.
-    ``fine``: the fine map.
-    ``times``: how often it is composed.
-    ``error``: error of the composed map on validation windows, relative to the increments.
-    ``seed``: batches are a function of the seed, their number and the focus.
-    ``focus`` ``(n,)``: cumulative probability of each window.
+    Attributes
+    ----------
+    windows : array, shape (2, n, d)
+        Encoded states and those one step later, float64.
+    fine : PolynomialMap
+        The fine map.
+    times : int
+        How often it is composed.
+    error : float
+        Error of the composed map on validation windows, relative to the increments.
+    seed : int
+        Batches are a function of the seed, their number and the focus.
+    focus : Tensor, shape (n,)
+        Cumulative probability of each window.
     """
 
     windows: np.ndarray
@@ -95,11 +103,21 @@ def synthesise(
 ) -> SyntheticWindows | None:
     """Return windows of ``train``'s step size, or None where no composed map is good enough.
 
-    ``train``, ``validation``: of the coarse step size.
-    ``degree``: highest degree that the fine map may have.
-    ``sigma`` ``(d,)``: root mean square of the coarse increments, in which errors are measured.
-    ``n``: windows; there are fewer where states leave the bounds of the fine map.
-    Raises a TimeIsUpError.
+    Parameters
+    ----------
+    train, validation : WindowSampler
+        Of the coarse step size.
+    degree : int
+        Highest degree that the fine map may have.
+    sigma : array, shape (d,)
+        Root mean square of the coarse increments, in which errors are measured.
+    n : int, optional
+        Windows; there are fewer where states leave the bounds of the fine map.
+    clock : Clock, optional
+
+    Raises
+    ------
+    TimeIsUpError
     """
     if train.outputs > 1 or train.rollout_steps > 1:
         return None

@@ -74,9 +74,15 @@ def fit_hidden(
 ) -> None:
     """Change the weights of a hidden layer until its units span the targets, or it gets no better.
 
-    ``layer``: float64, from d inputs to h units; changed in place.
-    ``inputs``, ``targets``: float64; :func:`is_possible` says whether they are few enough.
-    ``deadline``: reading of ``time.perf_counter`` at which the search ends.
+    Parameters
+    ----------
+    layer : nn.Linear
+        Float64, from d inputs to h units; changed in place.
+    activation : str
+    inputs, targets : Tensor, shapes (n, d) and (n, m)
+        Float64; :func:`is_possible` says whether they are few enough.
+    deadline : float, optional
+        Reading of ``time.perf_counter`` at which the search ends.
     """
     total = float(targets.square().sum())
     if total == 0:
@@ -114,8 +120,12 @@ def gentle(
     a state, and Gauss-Newton alone, which takes the shortest way, leads to very large ones. The
     penalty falls step by step.
 
-    ``weights``, ``activation``, ``with_one``, ``targets``: as in :func:`left_over`.
-    ``deadline``: reading of ``time.perf_counter`` after which no other penalty is begun.
+    Parameters
+    ----------
+    weights, activation, with_one, targets
+        As in :func:`left_over`.
+    deadline : float, optional
+        Reading of ``time.perf_counter`` after which no other penalty is begun.
     """
     start, weights = weights, weights.clone().requires_grad_()
     one = torch.eye(len(targets), dtype=targets.dtype)
@@ -153,8 +163,12 @@ def gentle(
 class HiddenWeights:
     """Least squares in hidden weights, shape ``(1, h * (d + 1))``, of what no last layer can meet.
 
-    ``with_one`` ``(n, d + 1)``: inputs, and a one.
-    ``targets``: ``(n, m)``.
+    Parameters
+    ----------
+    activation : str
+    with_one : Tensor, shape (n, d + 1)
+        Inputs, and a one.
+    targets : Tensor, shape (n, m)
     """
 
     def __init__(self, activation: str, with_one: Tensor, targets: Tensor) -> None:
@@ -188,8 +202,11 @@ class HiddenWeights:
 class MissedTargets:
     """What no last layer can meet, linear in the hidden weights.
 
-    ``weights``: ``(h, d + 1)``.
-    ``missed``, ``jacobian``, ``last``: as :func:`left_over` returns them.
+    Attributes
+    ----------
+    weights : Tensor, shape (h, d + 1)
+    missed, jacobian, last
+        As :func:`left_over` returns them.
     """
 
     weights: Tensor

@@ -23,7 +23,10 @@ _COMPARED, _MOST_COMPARED = 8, 512
 class _Owners:
     """Finds the owners of numbered things in a time that does not depend on how many owners are.
 
-    ``ends`` ``(n_owners,)``: number of things up to the last of each owner; not decreasing.
+    Parameters
+    ----------
+    ends : array, shape (n_owners,)
+        Number of things up to the last of each owner; not decreasing.
     """
 
     def __init__(self, ends: np.ndarray) -> None:
@@ -57,25 +60,37 @@ class WindowSampler:
     Only the rows drawn are touched: nothing is materialised, and the packed values may be a memory
     map shared by all processes.
 
-    ``values`` ``(n_rows, d)``: packed rows of all trajectories, in the user's units.
-    ``offsets`` ``(n_trajectories + 1,)``: row at which each trajectory begins.
-    ``encoder``: maps rows to the coordinates that the flow maps work in.
-    ``step_size``: rows per step.
-    ``rollout_steps``: number of steps p in the loss (paper, equation 9).
-    ``early_bias``: a window starts at ``T u**early_bias`` with u uniform on [0, 1): 1 draws
-      uniformly over time, 3 favours the transients at the beginning.
-    ``seed``: batches are a function of the seed and their number alone, so that a resumed training
-      draws what the uninterrupted one would have drawn.
-    ``outputs``: states a step, equally spaced, for dense flow maps; ``step_size`` is a multiple of
-      it.
-    ``coarser``: windows then begin only where forecasts from the first rows evaluate this flow map
-      when all scales are coupled: at multiples of ``step_size``, but for the last inside each step
-      of the next coarser size, which is this; 0 for the coarsest. They are drawn equally often. Of
-      a dense flow map, forecasts evaluate that last one too, and one that ends beyond the
-      trajectory's end, where the trajectory's last row stands in.
-    ``n_inputs``: the last features are inputs over a step: within a step they stay; in windows of
-      several steps those of each stand where it begins.
-    ``grid``: what the numbers of a row lie on.
+    Parameters
+    ----------
+    values : array, shape (n_rows, d)
+        Packed rows of all trajectories, in the user's units.
+    offsets : array, shape (n_trajectories + 1,)
+        Row at which each trajectory begins.
+    encoder : Standardise
+        Maps rows to the coordinates that the flow maps work in.
+    step_size : int
+        Rows per step.
+    rollout_steps : int
+        Number of steps p in the loss (paper, equation 9).
+    early_bias : float
+        A window starts at ``T u**early_bias`` with u uniform on [0, 1): 1 draws uniformly over
+        time, 3 favours the transients at the beginning.
+    seed : int
+        Batches are a function of the seed and their number alone, so that a resumed training draws
+        what the uninterrupted one would have drawn.
+    outputs : int
+        States a step, equally spaced, for dense flow maps; ``step_size`` is a multiple of it.
+    coarser : int, optional
+        Windows then begin only where forecasts from the first rows evaluate this flow map when all
+        scales are coupled: at multiples of ``step_size``, but for the last inside each step of the
+        next coarser size, which is this; 0 for the coarsest. They are drawn equally often. Of a
+        dense flow map, forecasts evaluate that last one too, and one that ends beyond the
+        trajectory's end, where the trajectory's last row stands in.
+    n_inputs : int
+        The last features are inputs over a step: within a step they stay; in windows of several
+        steps those of each stand where it begins.
+    grid : Grid, optional
+        What the numbers of a row lie on.
     """
 
     values: np.ndarray
@@ -112,9 +127,17 @@ class WindowSampler:
     def draw(self, n: int, batch: int) -> np.ndarray:
         """Return ``n`` windows, shape ``(rollout_steps * outputs + 1, n, d)``, encoded, float64.
 
-        ``n``: number of windows, drawn with replacement.
-        ``batch``: number of the batch; equal numbers give equal windows.
-        Raises a DataError: no window fits any trajectory.
+        Parameters
+        ----------
+        n : int
+            Number of windows, drawn with replacement.
+        batch : int
+            Number of the batch; equal numbers give equal windows.
+
+        Raises
+        ------
+        DataError
+            No window fits any trajectory.
         """
         return self.gather(self.rows(n, batch))
 

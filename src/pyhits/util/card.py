@@ -27,9 +27,15 @@ def card(
 ) -> str:
     """Return the card.
 
-    ``facts``: texts by their label; empty ones are left out.
-    ``table``: rows, the heading first; the first column is text, the others are numbers.
-    ``headline``: what matters most, in a sentence below the title.
+    Parameters
+    ----------
+    title : str
+    facts : mapping of str to str
+        Texts by their label; empty ones are left out.
+    table : sequence of sequence of str
+        Rows, the heading first; the first column is text, the others are numbers.
+    headline : str
+        What matters most, in a sentence below the title.
     """
     rows = "".join(
         f'<tr><td style="{_CELL};opacity:.65">{_safe(label)}</td>'

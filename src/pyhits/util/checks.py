@@ -101,9 +101,14 @@ def as_choice(value: Any, name: str, choices: Iterable[str]) -> str:
 def check_row_length(n_features: int, *, is_field: bool, asked: bool) -> None:
     """Raise an ArgumentError where states are too long to be stepped as they are.
 
-    ``n_features``: numbers of a state.
-    ``is_field``: whether rows are snapshots of a field or film, which modes always serve better.
-    ``asked``: whether the user has said how states are encoded, or how wide nets are.
+    Parameters
+    ----------
+    n_features : int
+        Numbers of a state.
+    is_field : bool
+        Whether rows are snapshots of a field or film, which modes always serve better.
+    asked : bool
+        Whether the user has said how states are encoded, or how wide nets are.
     """
     if asked or n_features <= (LONGEST_SNAPSHOT if is_field else LONGEST_ROW):
         return
@@ -170,7 +175,10 @@ def as_numeric(data: Any, *, what: str, missing: bool = False) -> np.ndarray:
     Integers and booleans become float64, half precision becomes float32. With ``missing`` what is
     masked, None or a text such as ``NA`` becomes NaN.
 
-    Raises a DataError: rows of unequal length, text, complex or masked values; the place is named.
+    Raises
+    ------
+    DataError
+        Rows of unequal length, text, complex or masked values; the place is named.
     """
     if isinstance(data, np.ma.MaskedArray):
         if missing and data.dtype.kind in "iubf":
@@ -225,7 +233,10 @@ def _from_whole(array: np.ndarray, what: str) -> np.ndarray:
 def _real_part(array: np.ndarray, what: str) -> np.ndarray:
     """Return the real part of complex numbers whose imaginary part is rounding, and say so.
 
-    Raises a DataError: it is more than that.
+    Raises
+    ------
+    DataError
+        It is more than that.
     """
     real = np.array(array.real, order="C")
     # Where the real part is missing, so is the number.
@@ -277,8 +288,12 @@ def check_finite(
 ) -> None:
     """Raise a DataError that names trajectory, row and column of the first bad value.
 
-    ``values`` ``(n_rows, n_features)``: all trajectories, one below the other.
-    ``offsets`` ``(n_trajectories + 1,)``: row at which each trajectory begins.
+    Parameters
+    ----------
+    values : array, shape (n_rows, n_features)
+        All trajectories, one below the other.
+    offsets : array, shape (n_trajectories + 1,)
+        Row at which each trajectory begins.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         low, high = float(values.min()), float(values.max())

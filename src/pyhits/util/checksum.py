@@ -18,8 +18,12 @@ Content = tuple[str, str, list[int], Any]
 def checksum(text: str, contents: Iterable[Content]) -> str:
     """Return the SHA-256 of metadata, and of names, dtypes, shapes and bytes of all tensors.
 
-    ``text``: the metadata without their checksum.
-    ``contents``: sorted by name. Nothing is copied: of files they are hashed from the page cache.
+    Parameters
+    ----------
+    text : str
+        The metadata without their checksum.
+    contents : iterable of (str, str, list of int, buffer)
+        Sorted by name. Nothing is copied: of files they are hashed from the page cache.
     """
     digest = hashlib.sha256()
     digest.update(text.encode())
@@ -45,8 +49,11 @@ def expected_checksum(text: str) -> tuple[str, str] | None:
 def verify(expected: tuple[str, str], contents: Iterable[Content]) -> None:
     """Raise a ValueError if tensors and metadata are not those of the checksum.
 
-    ``expected``: of :func:`expected_checksum`.
-    ``contents``: as of :func:`checksum`.
+    Parameters
+    ----------
+    expected : (str, str)
+        Of :func:`expected_checksum`.
+    contents : as of :func:`checksum`
     """
     if checksum(expected[1], contents) != expected[0]:
         raise ValueError("its content does not agree with its checksum")

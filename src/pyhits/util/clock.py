@@ -20,12 +20,17 @@ class Clock:
     A stage looks at its clock before each piece of work. It leaves out what it has no time for,
     says so by :meth:`cut`, and returns what it has: there is always a usable result.
 
-    ``begin``, ``end``: readings of ``now`` between which the work lies; ``end`` is infinite without
-      a limit.
-    ``now``: returns seconds. Readings of the default agree among the processes of one machine, so
-      that a clock may be sent to a worker process.
-    ``seconds``: how long each stage took; shared by all clocks that were made from one.
-    ``shortened``: what was cut short; likewise.
+    Attributes
+    ----------
+    begin, end : float
+        Readings of ``now`` between which the work lies; ``end`` is infinite without a limit.
+    now : callable
+        Returns seconds. Readings of the default agree among the processes of one machine, so that
+        a clock may be sent to a worker process.
+    seconds : dict of str to float
+        How long each stage took; shared by all clocks that were made from one.
+    shortened : list of str
+        What was cut short; likewise.
     """
 
     begin: float = 0.0

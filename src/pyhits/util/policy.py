@@ -19,7 +19,10 @@ class NamedArguments:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make an object, if ``__init__`` takes all the names that are given.
 
-        Raises an ArgumentError: it does not; the nearest name is suggested.
+        Raises
+        ------
+        ArgumentError
+            It does not; the nearest name is suggested.
         """
         parameters = inspect.signature(cls).parameters if kwargs else {}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
@@ -75,10 +78,13 @@ def text(value: Any, name: str) -> str:
 def setting(default: Any, check: Check, **metadata: Any) -> Any:
     """Return a field of a policy.
 
-    ``default``: its value where none is given. Where that is None, None is a value, and not
-      checked.
-    ``check``: takes the value and the name; returns the value in its usual form, or raises an
-      ArgumentError.
+    Parameters
+    ----------
+    default
+        Its value where none is given. Where that is None, None is a value, and not checked.
+    check : callable
+        Takes the value and the name; returns the value in its usual form, or raises an
+        ArgumentError.
     """
     return field(default=default, metadata={"check": check, **metadata})
 

@@ -28,9 +28,16 @@ class Schema(ABC):
     def read(self, value: Any, where: str) -> Any:
         """Return the value as the library holds it.
 
-        ``value``: JSON value.
-        ``where``: its place, for messages: ``scales[0].step_size``.
-        Raises a SchemaError: it is not what was declared.
+        Parameters
+        ----------
+        value : JSON value
+        where : str
+            Its place, for messages: ``scales[0].step_size``.
+
+        Raises
+        ------
+        SchemaError
+            It is not what was declared.
         """
 
 

@@ -31,8 +31,12 @@ class TensorSpec(NamedTuple):
 class Array:
     """What an array may be before it is read.
 
-    ``axes``: number of axes.
-    ``dtypes``: as safetensors names them.
+    Attributes
+    ----------
+    axes : int
+        Number of axes.
+    dtypes : tuple of str
+        As safetensors names them.
     """
 
     axes: int = 1
@@ -145,8 +149,12 @@ class Family(Generic[S]):
 
     A class joins by ``@FAMILY.register``; files then know it, and nothing else is touched.
 
-    ``what``: what one of them is, for messages.
-    ``hint``: what to do where a kind is not known.
+    Parameters
+    ----------
+    what : str
+        What one of them is, for messages.
+    hint : str
+        What to do where a kind is not known.
     """
 
     def __init__(self, what: str, hint: str = "") -> None:

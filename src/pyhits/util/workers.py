@@ -25,8 +25,12 @@ def side_by_side(work: Callable[[Part], Made], parts: Sequence[Part]) -> list[Ma
     ``work`` must not call this again. Interrupted, it waits for what runs: nobody writes into
     arrays afterwards.
 
-    ``work``: releases the lock of the interpreter for most of its time.
-    ``parts``: as many as threads are to be used.
+    Parameters
+    ----------
+    work : callable
+        Releases the lock of the interpreter for most of its time.
+    parts : sequence
+        As many as threads are to be used.
     """
     pool = _pools.get(len(parts))
     if pool is None:

@@ -33,11 +33,17 @@ OF_ROWS: tuple[Examination, ...] = (shuffled, ordered, glued, growing, regime)
 def examine(data: Any, *, inputs: Sequence[str] = ()) -> list[Finding]:
     """Look for what a person would object to in data: see ``docs/diagnostics.md``.
 
-    ``data``: Trajectories, or anything that Trajectories accepts.
-    ``inputs`` (sequence of str): names of features that are inputs: they may jump and be set, and
-      are not judged.
-    Returns: empty for sound data. At most about a second of work: of large data evenly chosen
-      features, trajectories and stretches are looked at.
+    Parameters
+    ----------
+    data : Trajectories, or anything that Trajectories accepts
+    inputs : sequence of str
+        Names of features that are inputs: they may jump and be set, and are not judged.
+
+    Returns
+    -------
+    list of Finding
+        Empty for sound data. At most about a second of work: of large data evenly chosen features,
+        trajectories and stretches are looked at.
     """
     trajectories = data if isinstance(data, Trajectories) else Trajectories(data)
     found = sideways(trajectories)
@@ -65,9 +71,14 @@ def compare(
 ) -> list[Finding]:
     """Look whether validation data repeat the training data, or are in other units.
 
-    ``train``, ``validation``: with the same features in the same order.
-    ``inputs`` (sequence of str): as in :func:`examine`.
-    ``continued``: whether the validation data are the ends of the training data's recordings.
+    Parameters
+    ----------
+    train, validation : Trajectories
+        With the same features in the same order.
+    inputs : sequence of str
+        As in :func:`examine`.
+    continued : bool
+        Whether the validation data are the ends of the training data's recordings.
     """
     found = repeated(train, validation, continued=continued)
     if continued or train.n_features > MOST_FEATURES:

@@ -9,12 +9,19 @@ from dataclasses import dataclass
 class Finding:
     """Something in the data that a person would object to.
 
-    ``kind``: ``"sideways"``, ``"wrapped"``, ``"categories"``, ``"quantised"``, ``"shuffled"``,
-      ``"sorted"``, ``"glued"``, ``"regime"``, ``"growing"``, ``"repeated"`` or ``"units"``.
-    ``message``: what it is, and where; one sentence or two.
-    ``advice``: what to do.
-    ``trajectory``, ``row``: the first place, both from 0; None where it is the whole.
-    ``features``: the features that show it; empty where all do.
+    Attributes
+    ----------
+    kind : str
+        ``"sideways"``, ``"wrapped"``, ``"categories"``, ``"quantised"``, ``"shuffled"``,
+        ``"sorted"``, ``"glued"``, ``"regime"``, ``"growing"``, ``"repeated"`` or ``"units"``.
+    message : str
+        What it is, and where; one sentence or two.
+    advice : str
+        What to do.
+    trajectory, row : int or None
+        The first place, both from 0; None where it is the whole.
+    features : tuple of str
+        The features that show it; empty where all do.
     """
 
     kind: str

@@ -41,9 +41,13 @@ def repeated(
 ) -> list[Finding]:
     """Look whether stretches of the validation data stand in the training data.
 
-    ``train``, ``validation``: of the same features.
-    ``continued``: the validation data are the ends of the training data's recordings. They may come
-      round again: later turns of a cycle are no copies, and only equal rows count.
+    Parameters
+    ----------
+    train, validation : Trajectories
+        Of the same features.
+    continued : bool
+        The validation data are the ends of the training data's recordings. They may come round
+        again: later turns of a cycle are no copies, and only equal rows count.
     """
     if validation is train or train.n_features != validation.n_features:
         return []

@@ -21,11 +21,18 @@ _SET_SHARE = 0.5
 class Sample:
     """Stretches of consecutive rows.
 
-    ``pieces`` (tuple of array, each shape (n_rows, d)): float64.
-    ``trajectories``, ``first_rows``: where each piece begins.
-    ``names``: of the features looked at.
-    ``inputs``: which of them are inputs: known, and not judged.
-    ``n_trajectories``, ``n_features``: of the data as a whole.
+    Attributes
+    ----------
+    pieces : tuple of array, each shape (n_rows, d)
+        float64.
+    trajectories, first_rows : tuple of int
+        Where each piece begins.
+    names : tuple of str
+        Of the features looked at.
+    inputs : tuple of bool
+        Which of them are inputs: known, and not judged.
+    n_trajectories, n_features : int
+        Of the data as a whole.
     """
 
     pieces: tuple[np.ndarray, ...]

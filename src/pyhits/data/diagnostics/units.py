@@ -60,11 +60,18 @@ def units(
 ) -> list[Finding]:
     """Look whether other units would put states into the range of the training data.
 
-    ``states`` ``(n, d)``: in the user's units.
-    ``names`` (sequence of str): of the features.
-    ``low``, ``high`` ``(d,)``: range of each in the training data.
-    ``what``: what the states are, for the sentence: ``"initial states"``.
-    ``grid``: where the features lie: all points of a channel have one unit, and one range.
+    Parameters
+    ----------
+    states : array, shape (n, d)
+        In the user's units.
+    names : sequence of str
+        Of the features.
+    low, high : array, shape (d,)
+        Range of each in the training data.
+    what : str
+        What the states are, for the sentence: ``"initial states"``.
+    grid : Grid, optional
+        Where the features lie: all points of a channel have one unit, and one range.
     """
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     if grid is not None:

@@ -50,10 +50,15 @@ _NEAR = 3
 class Wrapped:
     """A feature that wraps.
 
-    ``turn``: length of a turn.
-    ``is_certain``: whether it is one that people use, all of which occurs, and the wraps are
-      several.
-    ``finding``: what to say of it.
+    Attributes
+    ----------
+    name : str
+    turn : float
+        Length of a turn.
+    is_certain : bool
+        Whether it is one that people use, all of which occurs, and the wraps are several.
+    finding : Finding
+        What to say of it.
     """
 
     name: str

@@ -204,9 +204,13 @@ def read(
 def read_ends(path: str | os.PathLike[str], end: int, **options: Any) -> Trajectories:
     """Read what forecasts start from or go on from.
 
-    ``end``: rows at the end of each run, or, below 0, at its beginning, that are read of what is
-      too large to be read whole.
-    ``**options``: of :func:`read`.
+    Parameters
+    ----------
+    end : int
+        Rows at the end of each run, or, below 0, at its beginning, that are read of what is too
+        large to be read whole.
+    **options
+        Of :func:`read`.
     """
     is_auto = options.get("grid") == AUTO
     own = {**options, "grid": None if is_auto else options.get("grid")}

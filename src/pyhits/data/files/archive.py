@@ -124,8 +124,12 @@ def _check_array(
 ) -> None:
     """Raise an error if the values are no numbers, are not all there, or do not fit.
 
-    ``there``: bytes that follow the header.
-    ``fits``: whether it is to be read whole.
+    Parameters
+    ----------
+    there : int
+        Bytes that follow the header.
+    fits : bool
+        Whether it is to be read whole.
     """
     if dtype.hasobject:
         raise DataError(_PICKLED)

@@ -27,11 +27,16 @@ def grid_of(
 ) -> Grid | None:
     """Return the grid of the axes of an array that have coordinates by name and length.
 
-    ``arrays``: of the file, by name.
-    ``names`` (sequence of str): of the data, or of several arrays that are its last axis;
-      coordinates are of their group.
-    ``lengths`` (sequence of int): of its axes but for trajectories and time.
-    ``reverse``: whether the time came last; the others then follow each other as x, y, z.
+    Parameters
+    ----------
+    arrays : mapping
+        Of the file, by name.
+    names : sequence of str
+        Of the data, or of several arrays that are its last axis; coordinates are of their group.
+    lengths : sequence of int
+        Of its axes but for trajectories and time.
+    reverse : bool
+        Whether the time came last; the others then follow each other as x, y, z.
     """
     group = names[0].rpartition("/")[0]
     near = {n: a for n, a in arrays.items() if n not in names and n.rpartition("/")[0] == group}

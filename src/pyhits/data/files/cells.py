@@ -27,8 +27,12 @@ CellKind = Literal["missing", "number", "date", "text"]
 class NumberStyle:
     """How the numbers of a table are written.
 
-    ``decimal`` ({".", ","}): what begins the decimals.
-    ``thousands``: characters between thousands, to be left out.
+    Attributes
+    ----------
+    decimal : {".", ","}
+        What begins the decimals.
+    thousands : str
+        Characters between thousands, to be left out.
     """
 
     decimal: str = "."
@@ -81,9 +85,16 @@ _SPACED = re.compile(rf"[-+]?\d{{1,3}}([{_SPACES}']\d{{3}})+([.,]\d*)?")
 def style_of(fields: Sequence[str], decimal: str | None = None) -> NumberStyle:
     """Find out how numbers are written.
 
-    ``fields``: sequence of str.
-    ``decimal`` ({".", ","}): what begins decimals, where it is known.
-    Raises a DataError: commas may stand before decimals or between thousands.
+    Parameters
+    ----------
+    fields : sequence of str
+    decimal : {".", ","}, optional
+        What begins decimals, where it is known.
+
+    Raises
+    ------
+    DataError
+        Commas may stand before decimals or between thousands.
     """
     fields = [re.sub(r"(?<=\d)\s*[^\d\s.,']+$", "", f) for f in fields]
     spaced = any(_SPACED.fullmatch(f) for f in fields)
@@ -113,11 +124,14 @@ def style_of(fields: Sequence[str], decimal: str | None = None) -> NumberStyle:
 class Cells:
     """The cells of one column, as numbers where they are.
 
-    ``values`` ``(n_rows,)``: floats, NaN where a cell is missing or no number; texts if most cells
-      are no numbers.
-    ``missing``, ``wrong``: rows whose cell is missing, and rows whose cell is neither missing nor a
-      number.
-    ``unit``: the unit of every number, such as ``"%"``, and was left out.
+    Attributes
+    ----------
+    values : array, shape (n_rows,)
+        Floats, NaN where a cell is missing or no number; texts if most cells are no numbers.
+    missing, wrong : list of int
+        Rows whose cell is missing, and rows whose cell is neither missing nor a number.
+    unit : str
+        The unit of every number, such as ``"%"``, and was left out.
     """
 
     values: np.ndarray

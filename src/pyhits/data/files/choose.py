@@ -35,11 +35,20 @@ def choose(
     such as ``Fs``. The data are the one other numeric array; vectors as long as one of its axes are
     grids, not data. Where the times match the last axis only, the data are transposed.
 
-    ``arrays``: name to array, or to anything with ``shape`` and ``dtype`` that numpy converts. Only
-      those that are picked are converted.
-    ``facts``: what the file says of itself.
-    Raises an ArgumentError: no array has the name that was asked for.
-    Raises a DataError: no array or several could be the data, or the times match no axis of it.
+    Parameters
+    ----------
+    arrays : mapping
+        Name to array, or to anything with ``shape`` and ``dtype`` that numpy converts. Only those
+        that are picked are converted.
+    facts : mapping, optional
+        What the file says of itself.
+
+    Raises
+    ------
+    ArgumentError
+        No array has the name that was asked for.
+    DataError
+        No array or several could be the data, or the times match no axis of it.
     """
     runs = _numbered_groups(arrays, wanted)
     if runs:
@@ -172,7 +181,10 @@ def listing(arrays: Mapping[str, Any]) -> str:
 def named(arrays: Mapping[str, Any], name: str, option: str) -> str:
     """Return the array of that name, in whichever group; otherwise suggest the nearest.
 
-    Raises an ArgumentError: there is none, or several groups have one.
+    Raises
+    ------
+    ArgumentError
+        There is none, or several groups have one.
     """
     if name in arrays:
         return name

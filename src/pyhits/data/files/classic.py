@@ -21,8 +21,12 @@ _DIMENSIONS, _VARIABLES, _ATTRIBUTES = 10, 11, 12
 def check_header(path: Path) -> None:
     """Raise an error if the header promises more than the file holds.
 
-    Raises a FileFormatError: it is of the variant CDF-5, which SciPy does not read.
-    Raises a ValueError: it is damaged.
+    Raises
+    ------
+    FileFormatError
+        It is of the variant CDF-5, which SciPy does not read.
+    ValueError
+        It is damaged.
     """
     with path.open("rb") as stream:
         version = stream.read(4)[3]

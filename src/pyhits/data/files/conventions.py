@@ -39,11 +39,20 @@ _DEFAULT_FILLS = {
 def decoded(stored: np.ndarray, attributes: Mapping[str, Any], what: str) -> np.ndarray:
     """Return numbers as they are meant: missing ones as NaN, scaled and shifted.
 
-    ``stored``: as in the file; returned as it is if it holds no numbers, or no attribute says
-      anything of these.
-    ``what``: its name for messages, ``"array 'x'"``.
-    Raises a DataError: an attribute that should be a number is none.
-    Raises a ValueError: it holds texts that are none.
+    Parameters
+    ----------
+    stored : array
+        As in the file; returned as it is if it holds no numbers, or no attribute says anything of
+        these.
+    what : str
+        Its name for messages, ``"array 'x'"``.
+
+    Raises
+    ------
+    DataError
+        An attribute that should be a number is none.
+    ValueError
+        It holds texts that are none.
     """
     if stored.dtype.kind not in "fiu":
         return sound_texts(stored)
@@ -162,7 +171,10 @@ def sound_texts(stored: np.ndarray) -> np.ndarray:
 
     NumPy makes texts of any numbers that a file holds, with which Python then fails.
 
-    Raises a ValueError: some are not.
+    Raises
+    ------
+    ValueError
+        Some are not.
     """
     for name in stored.dtype.names or ():
         sound_texts(stored[name])

@@ -30,7 +30,10 @@ def from_dataset(
 ) -> Pieces:
     """Return one variable, or all those of the same dimensions, as pieces.
 
-    ``dataset`` (xarray Dataset): with numbers as they are stored, not loaded.
+    Parameters
+    ----------
+    dataset : xarray Dataset
+        With numbers as they are stored, not loaded.
     """
     if is_ours(dataset.attrs):
         return from_arrays(_own_arrays(dataset), path, wanted.time_column)

@@ -30,8 +30,13 @@ _ENOUGH_ROWS = 40
 class Dialect:
     """How lines are cut into fields.
 
-    ``delimiter``: none is any run of spaces and tabs; ``"\n"`` is none, a line is one field.
-    ``comment``: the character that begins a comment.
+    Attributes
+    ----------
+    delimiter : str or None
+        None is any run of spaces and tabs; ``"\\n"`` is none, a line is one field.
+    comment : str
+        The character that begins a comment.
+    style : NumberStyle
     """
 
     delimiter: str | None
@@ -50,10 +55,19 @@ def dialect_of(
 ) -> Dialect:
     """Find out how lines are cut into fields.
 
-    ``lines`` (sequence of str): the first lines with content, a header among them or not.
-    ``comments`` (sequence of str): comments above them.
-    ``decimal`` ({".", ","}): what begins decimals, where it is known.
-    Raises a DataError: a comma may stand before decimals, between thousands or between columns.
+    Parameters
+    ----------
+    lines : sequence of str
+        The first lines with content, a header among them or not.
+    comments : sequence of str
+        Comments above them.
+    decimal : {".", ","}, optional
+        What begins decimals, where it is known.
+
+    Raises
+    ------
+    DataError
+        A comma may stand before decimals, between thousands or between columns.
     """
     comment = "%" if comments and all(c.startswith("%") for c in comments) else "#"
     plain = [re.sub(r'"[^"]*"', "", line) for line in lines]

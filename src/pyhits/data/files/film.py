@@ -108,7 +108,10 @@ def _decoded(
 ) -> tuple[list[Any], list[float]]:
     """Return the pictures and their times, as long as they are no more than the file can hold.
 
-    ``most``: pixels of a frame.
+    Parameters
+    ----------
+    most : int
+        Pixels of a frame.
     """
     n_bytes = path.stat().st_size
     width, height = stream.width or 0, stream.height or 0
@@ -176,7 +179,10 @@ def write(trajectories: Trajectories, path: Path) -> None:
 def picture_shape(snapshot: tuple[int, ...] | None, path: Path) -> tuple[int, ...]:
     """Return the shape of a picture, ``(height, width)`` or ``(height, width, 3)``.
 
-    Raises a DataError: rows have no shape, or that of something else.
+    Raises
+    ------
+    DataError
+        Rows have no shape, or that of something else.
     """
     if snapshot is None or len(snapshot) not in (2, 3) or snapshot[2:] not in ((), (3,)):
         found = "none" if snapshot is None else str(snapshot)
@@ -222,8 +228,12 @@ def _picture(frame: Any, wanted: Reading) -> np.ndarray:
 def _check_size(count: int, size: int, n_bytes: int) -> None:
     """Raise a DataError if frames do not fit into memory, or are more than a file of bytes holds.
 
-    ``count``, ``size``: frames, and numbers of one, in float32 besides their bytes.
-    ``n_bytes``: of the file.
+    Parameters
+    ----------
+    count, size : int
+        Frames, and numbers of one, in float32 besides their bytes.
+    n_bytes : int
+        Of the file.
     """
     what = f"A film of {count} frames of {size} numbers"
     expect_to_fit(5 * size * count, what, _SMALLER)

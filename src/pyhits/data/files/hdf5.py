@@ -63,8 +63,13 @@ def write(trajectories: Trajectories, path: Path) -> None:
 class StoredArray:
     """A dataset, loaded when NumPy converts it: as it is meant, with NaN where nothing is.
 
-    ``dtype``: as stored.
-    ``attributes``: what the file says of it.
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy dtype
+        As stored.
+    attributes : mapping
+        What the file says of it.
     """
 
     def __init__(self, dataset: Any, *, raw: bool = False) -> None:
@@ -147,7 +152,10 @@ def links(file: Any) -> dict[str, str]:
 def check_links(file: Any, found: Collection[str], wanted: Reading) -> list[str]:
     """Return what to say of links to other files, which are not followed.
 
-    Raises a DataError: what was asked for is a link, or there is nothing but links.
+    Raises
+    ------
+    DataError
+        What was asked for is a link, or there is nothing but links.
     """
     known = links(file)
     for name in (wanted.variable, wanted.time_column):
@@ -198,7 +206,10 @@ def check_stored(dataset: Any) -> None:
 def unwritten(dataset: Any, *, raw: bool) -> np.ndarray | None:
     """Return where nothing was ever written, None if something was everywhere.
 
-    Raises a DataError: something is missing, and the data are not raw, to be mended.
+    Raises
+    ------
+    DataError
+        Something is missing, and the data are not raw, to be mended.
     """
     total = math.prod(dataset.shape)
     if total == 0:

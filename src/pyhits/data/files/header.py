@@ -32,9 +32,14 @@ _MOST_COLUMNS = 1000
 class HeaderLines:
     """Where the names stand.
 
-    ``line``: which of the lines given holds the names, from 0; None if none does.
-    ``n_lines``: lines before the first row.
-    ``n_columns``: of the rows.
+    Attributes
+    ----------
+    line : int or None
+        Which of the lines given holds the names, from 0; None if none does.
+    n_lines : int
+        Lines before the first row.
+    n_columns : int
+        Of the rows.
     """
 
     line: int | None
@@ -50,10 +55,19 @@ def find_header(
 ) -> HeaderLines:
     """Find the line of names among the first lines of a table.
 
-    ``rows``: the fields of the first lines.
-    ``quoted`` (sequence of bool): whether every field of a line stands in quotes.
-    ``wanted``: whether there is such a line, where it is known.
-    Raises a DataError: the first line may be names or a row.
+    Parameters
+    ----------
+    rows : sequence of sequence of str
+        The fields of the first lines.
+    quoted : sequence of bool
+        Whether every field of a line stands in quotes.
+    wanted : bool, optional
+        Whether there is such a line, where it is known.
+
+    Raises
+    ------
+    DataError
+        The first line may be names or a row.
     """
     n = Counter(len(row) for row in rows).most_common(1)[0][0]
     if wanted is False:
@@ -170,9 +184,14 @@ def _is_header_of_numbers(
 class _LineFit:
     """How well a first value fits those below it.
 
-    ``ratio``: its deviation from what they lead to expect, over the largest of theirs.
-    ``is_far``: whether it lies far outside of all of them.
-    ``is_smooth``: whether they follow each other smoothly, so that the ratio says much.
+    Attributes
+    ----------
+    ratio : float
+        Its deviation from what they lead to expect, over the largest of theirs.
+    is_far : bool
+        Whether it lies far outside of all of them.
+    is_smooth : bool
+        Whether they follow each other smoothly, so that the ratio says much.
     """
 
     ratio: float

@@ -19,7 +19,10 @@ _HEAD, _ENTRY, _LARGEST = 16, 16, 1 << 26
 def check_heaps(path: Path) -> None:
     """Raise a ValueError if reading a heap of the file would not end.
 
-    ``path``: an HDF5 file whose sizes take 8 bytes, as nearly all do.
+    Parameters
+    ----------
+    path : Path
+        An HDF5 file whose sizes take 8 bytes, as nearly all do.
     """
     size = path.stat().st_size
     if size > _LARGEST:

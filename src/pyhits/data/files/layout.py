@@ -54,9 +54,12 @@ def from_arrays(
 ) -> Pieces:
     """Return what :func:`to_arrays` wrote; without its times for a ``time_column`` of ``"none"``.
 
-    Raises a FileFormatError: an array is missing, they contradict each other, or a newer PyHiTS
-      wrote them.
-    Raises an ArgumentError: other times are asked for than those in the file.
+    Raises
+    ------
+    FileFormatError
+        An array is missing, they contradict each other, or a newer PyHiTS wrote them.
+    ArgumentError
+        Other times are asked for than those in the file.
     """
     if time_column not in (None, "none"):
         raise ArgumentError(
@@ -142,7 +145,10 @@ def grid_text(trajectories: Trajectories) -> str | None:
 def as_grid(stored: Any, snapshot: Any = ()) -> Grid | None:
     """Return what :func:`grid_text` wrote, or the grid of the shape that older files hold.
 
-    Raises a ValueError: it is damaged.
+    Raises
+    ------
+    ValueError
+        It is damaged.
     """
     text, shape = _the_text(stored), [int(n) for n in np.asarray(snapshot).ravel()]
     try:
@@ -161,7 +167,10 @@ def _the_text(stored: Any) -> str | None:
 def as_axis(stored: Any) -> TimeAxis:
     """Return what :func:`axis_text` wrote.
 
-    Raises a ValueError: it is damaged.
+    Raises
+    ------
+    ValueError
+        It is damaged.
     """
     text = _the_text(stored)
     if text is None:

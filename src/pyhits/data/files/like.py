@@ -21,9 +21,17 @@ MODELS = (".zarr", ".nc")
 def write_like(trajectories: Trajectories, path: Path, model: Path) -> bool:
     """Write trajectories as variables of the dimensions and coordinates of another file's.
 
-    ``path``: of one of :data:`WRITTEN`.
-    ``model``: a Zarr store or a NetCDF file that is there.
-    Returns: whether that was done; not where they are no rows of such variables.
+    Parameters
+    ----------
+    path : Path
+        Of one of :data:`WRITTEN`.
+    model : Path
+        A Zarr store or a NetCDF file that is there.
+
+    Returns
+    -------
+    bool
+        Whether that was done; not where they are no rows of such variables.
     """
     made = _as_dataset(trajectories, model)
     if made is None:

@@ -42,9 +42,15 @@ _SAMPLE = 200
 class FirstLines:
     """The beginning of a text file.
 
-    ``comments``: comments above the first line with content.
-    ``numbers``: line numbers, from 0, of the lines with content.
-    ``lines``: these lines, without their ends.
+    Attributes
+    ----------
+    encoding : str
+    comments : list of str
+        Comments above the first line with content.
+    numbers : list of int
+        Line numbers, from 0, of the lines with content.
+    lines : list of str
+        These lines, without their ends.
     """
 
     encoding: str
@@ -56,7 +62,10 @@ class FirstLines:
 def head_of(path: Path) -> FirstLines:
     """Return the first lines of a file that have content.
 
-    Raises a FileFormatError: the file holds no such line, or lines that no table has.
+    Raises
+    ------
+    FileFormatError
+        The file holds no such line, or lines that no table has.
     """
     _check_lines(path)
     head = FirstLines(encoding_of(path))

@@ -63,7 +63,12 @@ class Foreign:
 class Variable:
     """A variable by its header; NumPy converts one of numbers, and loads it then.
 
-    ``dtype``: of its numbers; object for all others.
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    dtype : numpy dtype
+        Of its numbers; object for all others.
     """
 
     name: str
@@ -110,7 +115,10 @@ class _MatrixHead(NamedTuple):
 def variables(path: Path) -> list[Variable]:
     """Return the variables of a file, in its order.
 
-    Raises a ValueError or struct.error or zlib.error: the file is damaged.
+    Raises
+    ------
+    ValueError, struct.error, zlib.error
+        The file is damaged.
     """
     size = path.stat().st_size
     if size < 136:

@@ -22,8 +22,11 @@ def header_fields(
 ) -> list[str]:
     """Return the fields of the header.
 
-    ``rows``, ``whole``: the fields of the first lines, without comments at their ends and with
-      them: in a header such a sign may belong to a name.
+    Parameters
+    ----------
+    rows, whole : list of list of str
+        The fields of the first lines, without comments at their ends and with them: in a header
+        such a sign may belong to a name.
     """
     line = found.line or 0
     if found.n_columns == 1 and dialect.delimiter is None:
@@ -43,7 +46,10 @@ def fitted(
 ) -> list[str]:
     """Return one name for each of ``n`` columns, from a header of as many fields or nearly so.
 
-    Raises a FileFormatError: the header has other columns than the rows.
+    Raises
+    ------
+    FileFormatError
+        The header has other columns than the rows.
     """
     if len(names) == n:
         return names

@@ -36,9 +36,14 @@ _TIMES = ("datetime", "duration", "calendarDuration")
 class Flat:
     """Variables by their full names, ``run/x`` for ``run.x``.
 
-    ``arrays``: arrays of numbers, or what NumPy converts to them; texts too.
-    ``lists``: those of struct arrays and cells, one array an element.
-    ``foreign``: classes of objects that only MATLAB reads.
+    Attributes
+    ----------
+    arrays : dict
+        Arrays of numbers, or what NumPy converts to them; texts too.
+    lists : dict
+        Those of struct arrays and cells, one array an element.
+    foreign : dict
+        Classes of objects that only MATLAB reads.
     """
 
     arrays: dict[str, Any] = field(default_factory=dict)
@@ -67,7 +72,10 @@ class Flat:
 def pieces(flat: Flat, wanted: Reading) -> Pieces:
     """Return data and times among what MATLAB nests.
 
-    Raises a DataError: what was asked for, or all that there is, only MATLAB can read.
+    Raises
+    ------
+    DataError
+        What was asked for, or all that there is, only MATLAB can read.
     """
     wanted = replace(wanted, variable=_slashed(wanted.variable, flat))
     for name in (wanted.variable, wanted.time_column):
@@ -145,7 +153,10 @@ def _nearest(arrays: dict[str, Any], wanted: Reading) -> dict[str, Any]:
 def _list_name(flat: Flat, wanted: Reading) -> str | None:
     """Return the name of the list that holds the data, if it is not an array that does.
 
-    Raises a DataError: several could.
+    Raises
+    ------
+    DataError
+        Several could.
     """
     if wanted.variable is not None:
         return wanted.variable if wanted.variable in flat.lists else None

@@ -51,7 +51,9 @@ def opened(path: Path) -> Iterator[Any]:
 
     What they mean :mod:`.conventions` says.
 
-    Raises a DataError, FileFormatError or MissingExtraError.
+    Raises
+    ------
+    DataError, FileFormatError, MissingExtraError
     """
     kind = expect_kind(path, HDF5, NETCDF3)
     modules = ("xarray", "h5netcdf", "h5py") if kind is HDF5 else ("xarray",)

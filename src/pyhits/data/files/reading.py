@@ -45,10 +45,16 @@ _FOR = {
 class Reading:
     """What the caller of :func:`pyhits.read` asked for; see there.
 
-    ``choice``: columns or features to read, their names, and the times.
-    ``model`` (fitted model): what is read is read as its training data were.
-    ``raw``: take the data as they are, to be mended: missing values as NaN, times unchecked.
-    ``end``: of :class:`~pyhits.data.sampling.Sampling`.
+    Attributes
+    ----------
+    choice : ColumnChoice
+        Columns or features to read, their names, and the times.
+    model : fitted model, optional
+        What is read is read as its training data were.
+    raw : bool
+        Take the data as they are, to be mended: missing values as NaN, times unchecked.
+    end : int
+        Of :class:`~pyhits.data.sampling.Sampling`.
     """
 
     dt: float | None = None
@@ -71,7 +77,10 @@ class Reading:
     def of(cls, **options: Any) -> Reading:
         """Return the options of :func:`pyhits.read`, checked.
 
-        Raises an ArgumentError: an option is unknown, or a value of the wrong kind.
+        Raises
+        ------
+        ArgumentError
+            An option is unknown, or a value of the wrong kind.
         """
         own = [f.name for f in fields(cls) if f.name not in ("choice", "model", "raw", "end")]
         for name in options:

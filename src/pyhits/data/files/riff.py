@@ -25,13 +25,23 @@ _UNKNOWN = 0xFFFFFFFF
 class SoundHeader:
     """How samples are stored.
 
-    ``rate``: samples a second of each channel.
-    ``is_float``: floating-point samples; else whole numbers.
-    ``width``: bytes a sample.
-    ``order``: ``"<"`` or ``">"``, the order of bytes.
-    ``begin``: where in the file the samples begin, in bytes.
-    ``announced``: number of samples of each channel that the file says it has, if it does.
-    ``there``: number of those that are there.
+    Attributes
+    ----------
+    rate : int
+        Samples a second of each channel.
+    channels : int
+    is_float : bool
+        Floating-point samples; else whole numbers.
+    width : int
+        Bytes a sample.
+    order : str
+        ``"<"`` or ``">"``, the order of bytes.
+    begin : int
+        Where in the file the samples begin, in bytes.
+    announced : int, optional
+        Number of samples of each channel that the file says it has, if it does.
+    there : int
+        Number of those that are there.
     """
 
     rate: int
@@ -47,7 +57,10 @@ class SoundHeader:
 def header(path: Path) -> SoundHeader:
     """Return what a WAV file says of its samples.
 
-    Raises a FileFormatError: it says nothing that makes sense, or the samples are compressed.
+    Raises
+    ------
+    FileFormatError
+        It says nothing that makes sense, or the samples are compressed.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:

@@ -19,7 +19,12 @@ from pyhits.errors import DataError
 class RowGroup(NamedTuple):
     """Rows of a Parquet file that are stored together.
 
-    ``number``: in its file.
+    Attributes
+    ----------
+    path : Path
+    number : int
+        In its file.
+    n_rows, n_columns : int
     """
 
     path: Path
@@ -76,7 +81,10 @@ def _table(batch: Any) -> Any:
 def joined(parts: Sequence[Pieces], note: str) -> Pieces:
     """Return the pieces of several tables together; single rows, as cuts leave them, are left out.
 
-    Raises a DataError: their columns, times or steps differ.
+    Raises
+    ------
+    DataError
+        Their columns, times or steps differ.
     """
     first = parts[0]
     if any(part.feature_names != first.feature_names for part in parts):

@@ -41,10 +41,14 @@ _FIRST = " If the line holds the names of the columns, header=True (--header) sa
 class Flaws:
     """What is wrong in one column.
 
-    ``n_missing``: cells that are empty, or hold a word for nothing.
-    ``missing``, ``wrong``: line and cell of the first of these, and of the first that is neither
-      missing nor a number.
-    ``infinite``: line and cell of the first infinite number.
+    Attributes
+    ----------
+    n_missing : int
+        Cells that are empty, or hold a word for nothing.
+    missing, wrong : tuple of int and str, optional
+        Line and cell of the first of these, and of the first that is neither missing nor a number.
+    infinite : tuple of int and str, optional
+        Line and cell of the first infinite number.
     """
 
     n_missing: int = 0
@@ -57,8 +61,12 @@ class Flaws:
 class TextTable:
     """The columns of a text table.
 
-    ``columns``: list of array, each shape (n_rows,).
-    ``flaws``: one a column; empty if every cell is a finite number or a text among texts.
+    Attributes
+    ----------
+    columns : list of array, each shape (n_rows,)
+    flaws : list of Flaws
+        One a column; empty if every cell is a finite number or a text among texts.
+    notes : list of str
     """
 
     columns: list[Any]
@@ -69,8 +77,15 @@ class TextTable:
 def read_table(path: Path, sheet: Sheet, *, raw: bool = False) -> TextTable:
     """Return the columns as numbers, those of dates and names as text.
 
-    ``raw``: take what is missing as NaN, and leave out a last line that was cut off.
-    Raises a FileFormatError: a line has more or fewer columns than the others.
+    Parameters
+    ----------
+    raw : bool
+        Take what is missing as NaN, and leave out a last line that was cut off.
+
+    Raises
+    ------
+    FileFormatError
+        A line has more or fewer columns than the others.
     """
     fast = _fast(path, sheet) if sheet.dialect.style.is_plain else None
     return fast or _slow(path, sheet, raw=raw)

@@ -22,11 +22,21 @@ _MOST_COLUMNS = 100_000
 class Sheet:
     """The layout of one text table.
 
-    ``names``: the header, None where there is none.
-    ``header``: its fields as they stand there, to know it again.
-    ``n_skipped``: lines before the first row.
-    ``has_open_end``: whether lines end with a delimiter that no column follows.
-    ``text_columns``: columns whose first rows hold dates or other texts.
+    Attributes
+    ----------
+    encoding : str
+    dialect : Dialect
+    names : list of str or None
+        The header, None where there is none.
+    header : list of str or None
+        Its fields as they stand there, to know it again.
+    n_skipped : int
+        Lines before the first row.
+    n_columns : int
+    has_open_end : bool
+        Whether lines end with a delimiter that no column follows.
+    text_columns : list of int
+        Columns whose first rows hold dates or other texts.
     """
 
     encoding: str
@@ -68,9 +78,12 @@ def sniff(
 
     Parameters are those of :func:`pyhits.read`.
 
-    Raises a FileFormatError: there is no row, or the header has another number of columns than the
-      rows.
-    Raises a DataError: the first line or commas can be read in two ways.
+    Raises
+    ------
+    FileFormatError
+        There is no row, or the header has another number of columns than the rows.
+    DataError
+        The first line or commas can be read in two ways.
     """
     head = head_of(path)
     dialect = dialect_of(head.lines, head.comments, decimal)

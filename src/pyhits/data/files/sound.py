@@ -60,7 +60,10 @@ def write(trajectories: Trajectories, path: Path) -> None:
 def rate_of(dt: float, channels: int) -> int:
     """Return the samples a second of what a .wav file is to hold.
 
-    Raises a DataError: there are too many features for channels, or ``dt`` is not that of samples.
+    Raises
+    ------
+    DataError
+        There are too many features for channels, or ``dt`` is not that of samples.
     """
     if channels > _MOST_CHANNELS:
         raise DataError(
@@ -87,7 +90,10 @@ def load(path: Path) -> tuple[int, np.ndarray]:
 def _length(path: Path, found: SoundHeader) -> int:
     """Return the number of samples that are there; say it if there should be more.
 
-    Raises a FileFormatError: there are none.
+    Raises
+    ------
+    FileFormatError
+        There are none.
     """
     if not found.there:
         raise FileFormatError(f"There are no samples in {path}; record or copy it again.")

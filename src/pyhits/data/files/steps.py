@@ -40,10 +40,19 @@ def set_step(
 ) -> None:
     """Give pieces without times the step that a file says; note what is not taken for one.
 
-    ``facts``: arrays but for the data and their times, and attributes, by name.
-    ``near``: the group of the data, whose own step goes before those of others.
-    ``given``: the step that the user gave, in a unit of their own: rates do not count then.
-    Raises a DataError: what is called the step is no number above 0.
+    Parameters
+    ----------
+    facts : mapping
+        Arrays but for the data and their times, and attributes, by name.
+    near : str
+        The group of the data, whose own step goes before those of others.
+    given : float, optional
+        The step that the user gave, in a unit of their own: rates do not count then.
+
+    Raises
+    ------
+    DataError
+        What is called the step is no number above 0.
     """
     names = [name for name in facts if _plain(name) in _STEPS | _RATES | _PERHAPS_RATES]
     if given is not None:

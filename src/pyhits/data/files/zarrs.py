@@ -63,7 +63,9 @@ def write_dataset(dataset: Any, path: Path) -> None:
 def opened(path: Path) -> Any:
     """Return a store as a Dataset of xarray with numbers as they are stored, none of them loaded.
 
-    Raises a MissingExtraError or FileFormatError.
+    Raises
+    ------
+    MissingExtraError, FileFormatError
     """
     xarray = need("xarray", "zarr", action="Reading .zarr files", extra="zarr")
     zarr = need("zarr", action="Reading .zarr files", extra="zarr")

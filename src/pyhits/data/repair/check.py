@@ -43,12 +43,18 @@ _MOTIONLESS = "Every feature is constant: there is no motion to learn."
 class Check:
     """What :func:`check` found.
 
-    ``data``: what the file holds, mended if it had to be; None if it could not be.
-    ``problem``: why it cannot be used as it is.
-    ``notes``: what stands out, and what the repair does.
-    ``suggestions``: what to do.
-    ``findings``: what a person would object to in the data; see
-      :func:`pyhits.data.diagnostics.examine`.
+    Attributes
+    ----------
+    data : Trajectories or None
+        What the file holds, mended if it had to be; None if it could not be.
+    problem : str or None
+        Why it cannot be used as it is.
+    notes : list of str
+        What stands out, and what the repair does.
+    suggestions : list of str
+        What to do.
+    findings : list of Finding
+        What a person would object to in the data; see :func:`pyhits.data.diagnostics.examine`.
     """
 
     data: Trajectories | None
@@ -192,7 +198,10 @@ def fit_command(
 ) -> str:
     """Return the command that fits a file that is read so, as a shell takes it.
 
-    ``reading``: arguments of :func:`pyhits.read`; what is None is left out.
+    Parameters
+    ----------
+    reading : dict
+        Arguments of :func:`pyhits.read`; what is None is left out.
     """
     words = ["pyhits", "fit", os.fspath(path), "-o", "model.safetensors"]
     for name, value in reading.items():

@@ -27,7 +27,10 @@ _LONGEST = 20
 class LostRows(DataError):
     """So little is left of a recording that nothing can be learned from it.
 
-    ``costly``: features that rows were lost for; empty if it was something else.
+    Attributes
+    ----------
+    costly : list of str
+        Features that rows were lost for; empty if it was something else.
     """
 
     def __init__(self, why: str, costly: Sequence[str] = ()) -> None:

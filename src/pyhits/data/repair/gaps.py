@@ -21,7 +21,9 @@ def longest_run(mask: np.ndarray) -> int:
 def alike(missing: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Group the features that miss the same rows: the rows' mask and the features of each group.
 
-    ``missing``: array of bool, (n_rows, n_features).
+    Parameters
+    ----------
+    missing : array of bool, shape (n_rows, n_features)
     """
     groups: dict[bytes, list[int]] = {}
     for column, packed in enumerate(np.packbits(missing.T, axis=1)):

@@ -20,8 +20,12 @@ def grid_step(times: Sequence[np.ndarray], usual: float) -> float | None:
     Each recording may begin anywhere; its steps are whole multiples of one step, to
     :data:`pyhits.data.times.uniform.UNIFORM_TOLERANCE` of it.
 
-    ``times`` (sequence of array, each shape (n_rows,)): increasing.
-    ``usual``: about that step.
+    Parameters
+    ----------
+    times : sequence of array, each shape (n_rows,)
+        Increasing.
+    usual : float
+        About that step.
     """
     counts = [places(t, usual) for t in times]
     # Least squares through all recordings, each with a start of its own.

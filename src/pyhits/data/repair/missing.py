@@ -50,7 +50,10 @@ def empty_features(
 ) -> tuple[list[Recording], list[str], list[str]]:
     """Leave out features without a single value; return recordings, names and what is to be said.
 
-    Raises a DataError: no feature has a value.
+    Raises
+    ------
+    DataError
+        No feature has a value.
     """
     empty = np.all([np.isnan(r.values).all(axis=0) for r in given], axis=0)
     if not empty.any():
@@ -96,7 +99,10 @@ def what_is_missing(given: list[Recording], names: Sequence[str]) -> list[str]:
 def _at_another_rate(hole: np.ndarray, names: Sequence[str]) -> str:
     """Return what to do about features that have a value in every k-th row; empty if they do not.
 
-    ``hole`` (array of bool, (n_rows,)): where they lack one.
+    Parameters
+    ----------
+    hole : array of bool, shape (n_rows,)
+        Where they lack one.
     """
     known = np.flatnonzero(~hole)
     spans, counts = np.unique(np.diff(known), return_counts=True)

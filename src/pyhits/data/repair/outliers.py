@@ -50,8 +50,12 @@ _ROBUST = 1.4826  # median absolute deviation to standard deviation, for Gaussia
 class Outlier:
     """One value that stands out.
 
-    ``trajectory``, ``row``, ``feature``: where it is, all from 0.
-    ``value``, ``expected``: what it is, and what the rows before and behind say.
+    Attributes
+    ----------
+    trajectory, row, feature : int
+        Where it is, all from 0.
+    value, expected : float
+        What it is, and what the rows before and behind say.
     """
 
     trajectory: int
@@ -75,11 +79,19 @@ def find_outliers(
     larger of two robust spreads, that of the deviation from the line between the neighbours over
     the whole feature, and over the rows nearby.
 
-    ``values`` ``(n_rows, n_features)``: trajectories, one below the other; NaN where a value is
-      missing.
-    ``lengths`` (sequence of int): rows of each.
-    ``times`` ``(n_rows,)``: where they are not uniform.
-    Returns: by feature, then by row.
+    Parameters
+    ----------
+    values : array, shape (n_rows, n_features)
+        Trajectories, one below the other; NaN where a value is missing.
+    lengths : sequence of int
+        Rows of each.
+    times : array, shape (n_rows,), optional
+        Where they are not uniform.
+
+    Returns
+    -------
+    list of Outlier
+        By feature, then by row.
     """
     lengths = np.asarray(lengths, dtype=np.int64)
     if len(values) == 0:

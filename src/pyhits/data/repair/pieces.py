@@ -34,9 +34,13 @@ _MOST_PIECES = 6
 class Piece(NamedTuple):
     """Whole rows on a uniform grid.
 
-    ``number``: of the trajectory of the data given that it is a part of.
-    ``start``: time of its first row.
-    ``values``: ``(n_rows, n_features)``.
+    Attributes
+    ----------
+    number : int
+        Of the trajectory of the data given that it is a part of.
+    start : float
+        Time of its first row.
+    values : array, shape (n_rows, n_features)
     """
 
     number: int

@@ -25,11 +25,18 @@ _MOST_LISTED = 8
 class Recording:
     """Rows of one trajectory, with their times and their numbers in what the user gave.
 
-    ``number``: of the trajectory, from 0.
-    ``times`` ``(n_rows,)``: in the unit of the data; NaN where one is missing.
-    ``values`` ``(n_rows, n_features)``: NaN where one is missing.
-    ``rows`` (array of int, (n_rows,)): which of the trajectory's rows each was, from 0.
-    ``axis``: what the times mean.
+    Attributes
+    ----------
+    number : int
+        Of the trajectory, from 0.
+    times : array, shape (n_rows,)
+        In the unit of the data; NaN where one is missing.
+    values : array, shape (n_rows, n_features)
+        NaN where one is missing.
+    rows : array of int, shape (n_rows,)
+        Which of the trajectory's rows each was, from 0.
+    axis : TimeAxis
+        What the times mean.
     """
 
     number: int
@@ -58,8 +65,15 @@ class Recording:
 def recordings(pieces: Pieces) -> list[Recording]:
     """Return the trajectories of raw pieces, one by one.
 
-    ``pieces``: as ``to_pieces(data, raw=True)`` returns them.
-    Raises a DataError: the times are not one a row, or the trajectories have different features.
+    Parameters
+    ----------
+    pieces : Pieces
+        As ``to_pieces(data, raw=True)`` returns them.
+
+    Raises
+    ------
+    DataError
+        The times are not one a row, or the trajectories have different features.
     """
     arrays = list(pieces.even) if pieces.even is not None else pieces.arrays
     for k, array in enumerate(arrays):
@@ -105,9 +119,15 @@ def raw_pieces(data: Any, dt: float | None, choice: ColumnChoice = ALL_COLUMNS) 
 def with_times(pieces: Pieces, times: Any, style: TimeStyle = SHOWN) -> Pieces:
     """Return raw pieces whose rows have these times, numbers or dates.
 
-    ``times`` ((n_rows,), or list of such): one vector for all trajectories or one each.
-    Raises a DataError or ArgumentError: they are no times, or given though the data carry their
-      own.
+    Parameters
+    ----------
+    times : array, shape (n_rows,), or list of such
+        One vector for all trajectories or one each.
+
+    Raises
+    ------
+    DataError, ArgumentError
+        They are no times, or given though the data carry their own.
     """
     if pieces.times is not None or pieces.dt is not None:
         raise ArgumentError("times were given, but the data carry their own.")

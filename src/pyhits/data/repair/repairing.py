@@ -52,11 +52,17 @@ _LEAST_ON_GRID = 0.5
 class Repaired:
     """What :func:`repair` returns.
 
-    ``notes``: what was found and done, one sentence each; empty if nothing was to be done.
-    ``outliers``: what stands out, by trajectory and row of the data given.
-    ``numbers`` (array of int, (n_trajectories,)): of which trajectory of the data given each one is
-      a piece, in order.
-    ``costly``: features that cost so many rows that it may be better to leave them out.
+    Attributes
+    ----------
+    trajectories : Trajectories
+    notes : list of str
+        What was found and done, one sentence each; empty if nothing was to be done.
+    outliers : list of Outlier
+        What stands out, by trajectory and row of the data given.
+    numbers : array of int, shape (n_trajectories,)
+        Of which trajectory of the data given each one is a piece, in order.
+    costly : list of str
+        Features that cost so many rows that it may be better to leave them out.
     """
 
     trajectories: Trajectories

@@ -13,13 +13,22 @@ METHODS = ("cubic", "pchip", "linear")
 def interpolate(times: np.ndarray, values: np.ndarray, at: np.ndarray, method: str) -> np.ndarray:
     """Return values between those known.
 
-    ``times`` ``(n,)``: increasing, 2 or more.
-    ``values`` ``(n, ...)``: finite.
-    ``at`` ``(m,)``: between the first time and the last.
-    ``method`` ({"cubic", "pchip", "linear"}): the cubic spline without a knot at the second and the
-      last but one row, which is the parabola or the line where 3 or 2 rows are known; monotone
-      cubic pieces (Fritsch and Carlson 1980), which overshoot nowhere; straight lines.
-    Returns ``(m, ...)``.
+    Parameters
+    ----------
+    times : array, shape (n,)
+        Increasing, 2 or more.
+    values : array, shape (n, ...)
+        Finite.
+    at : array, shape (m,)
+        Between the first time and the last.
+    method : {"cubic", "pchip", "linear"}
+        The cubic spline without a knot at the second and the last but one row, which is the
+        parabola or the line where 3 or 2 rows are known; monotone cubic pieces (Fritsch and
+        Carlson 1980), which overshoot nowhere; straight lines.
+
+    Returns
+    -------
+    array, shape (m, ...)
     """
     if len(times) == 1:
         return np.repeat(values, len(at), axis=0)

@@ -35,8 +35,12 @@ def better_filled(recordings: Sequence[Recording], step: float | None) -> bool:
     seasons and long memory. Of rows that neighbours say nothing of, as those of maps, none is made
     up.
 
-    ``recordings``: in order; NaN where values are missing.
-    ``step``: of the grid that the rows lie on; None where they lie on none.
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        In order; NaN where values are missing.
+    step : float, optional
+        Of the grid that the rows lie on; None where they lie on none.
     """
     if step is None:
         return False

@@ -28,11 +28,17 @@ def from_columns(
 ) -> Pieces:
     """Build trajectories from named columns, recognising time and trajectory columns.
 
-    ``names``: one a column; what they say is listed in :func:`pyhits.read`.
-    ``columns``: list of array, each shape (n_rows,).
-    ``choice``: which columns are read, what they are called, and which holds the times.
-    ``raw``: take missing values as NaN, and times as they are.
-    ``check``: called with what each column is, before it is read.
+    Parameters
+    ----------
+    names : list of str
+        One a column; what they say is listed in :func:`pyhits.read`.
+    columns : list of array, each shape (n_rows,)
+    choice : ColumnChoice
+        Which columns are read, what they are called, and which holds the times.
+    raw : bool
+        Take missing values as NaN, and times as they are.
+    check : callable, optional
+        Called with what each column is, before it is read.
     """
     if not columns:
         raise DataError(f"There are no columns in {where}.")

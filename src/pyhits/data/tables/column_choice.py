@@ -22,8 +22,12 @@ Column = str | int
 class ModelColumns:
     """The columns that a model was fitted to.
 
-    ``features``, ``inputs``: names of its features, and of the inputs that act on them.
-    ``dt``: its step.
+    Attributes
+    ----------
+    features, inputs : tuple of str
+        Names of its features, and of the inputs that act on them.
+    dt : float
+        Its step.
     """
 
     features: tuple[str, ...]
@@ -34,7 +38,10 @@ class ModelColumns:
     def of(cls, model: Any) -> ModelColumns | None:
         """Return the columns of a fitted model, None if they have no names.
 
-        Raises an ArgumentError: it is no fitted model.
+        Raises
+        ------
+        ArgumentError
+            It is no fitted model.
         """
         stepper = getattr(model, "stepper_", model)
         features = getattr(stepper, "feature_names", None)
@@ -57,14 +64,22 @@ class ModelColumns:
 class ColumnChoice:
     """Which columns of a table are read, and what they are called.
 
-    ``columns``: the features to read, by name or number (from 0), in this order; all by default.
-      Times and trajectory numbers are read as well.
-    ``without_columns``: columns that are not read.
-    ``names``: names of all columns, of the ``columns`` chosen, or of the features, instead of the
-      table's own.
-    ``time_column``: the column of times, where it is not recognised; ``"none"`` if there is none.
-    ``style``: how its dates are written.
-    ``like``: those that a model was fitted to; they are read where nothing else is chosen.
+    Attributes
+    ----------
+    columns : tuple of str or int, optional
+        The features to read, by name or number (from 0), in this order; all by default. Times and
+        trajectory numbers are read as well.
+    without_columns : tuple of str or int
+        Columns that are not read.
+    names : tuple of str, optional
+        Names of all columns, of the ``columns`` chosen, or of the features, instead of the table's
+        own.
+    time_column : str or int, optional
+        The column of times, where it is not recognised; ``"none"`` if there is none.
+    style : TimeStyle
+        How its dates are written.
+    like : ModelColumns, optional
+        Those that a model was fitted to; they are read where nothing else is chosen.
     """
 
     columns: tuple[Column, ...] | None = None
@@ -78,7 +93,10 @@ class ColumnChoice:
     def checked(cls, **given: Any) -> ColumnChoice:
         """Return a choice as users give it: some of :data:`COLUMN_OPTIONS`.
 
-        Raises an ArgumentError: a column is neither a name nor a number, or none are given.
+        Raises
+        ------
+        ArgumentError
+            A column is neither a name nor a number, or none are given.
         """
         known = {name: value for name, value in given.items() if value is not None}
         if "time_column" in known:

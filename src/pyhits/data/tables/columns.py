@@ -22,10 +22,16 @@ _MOST_LISTED = 8
 class Roles:
     """What each column of a table is.
 
-    ``names``: one a column, none of them blank or there twice.
-    ``features``: numbers of the columns that are features, in order.
-    ``time``, ``trajectory``: numbers of the columns of times and of trajectory numbers.
-    ``notes``: what a user should know.
+    Attributes
+    ----------
+    names : list of str
+        One a column, none of them blank or there twice.
+    features : list of int
+        Numbers of the columns that are features, in order.
+    time, trajectory : int or None
+        Numbers of the columns of times and of trajectory numbers.
+    notes : list of str
+        What a user should know.
     """
 
     names: list[str]
@@ -40,11 +46,17 @@ def assign_roles(
 ) -> Roles:
     """Find out which columns are features, which the time, and which numbers the trajectories.
 
-    ``names``, ``columns``: sequence of str, and of array of shape (n_rows,).
-    ``where``: what holds them, for messages.
-    Raises an ArgumentError: a column that was chosen is not there.
-    Raises a DataError: several columns are times or number the trajectories, or no column is a
-      feature.
+    Parameters
+    ----------
+    names, columns : sequence of str, and of array of shape (n_rows,)
+    where : what holds them, for messages
+
+    Raises
+    ------
+    ArgumentError
+        A column that was chosen is not there.
+    DataError
+        Several columns are times or number the trajectories, or no column is a feature.
     """
     n, given, shown = len(names), choice.names, list(names)
     if given is not None and len(given) == n:
@@ -116,8 +128,10 @@ def _time(
 ) -> tuple[int | None, set[int], list[str]]:
     """Return the column of times, those that only number the rows, and what is to be said.
 
-    ``named``: names of the columns that may be the time, by their numbers; blank where they have
-      none.
+    Parameters
+    ----------
+    named : dict
+        Names of the columns that may be the time, by their numbers; blank where they have none.
     """
     candidates = list(named)
     found = find_time(list(named.values()), [columns[k] for k in candidates], starts, where)
@@ -243,9 +257,15 @@ def chosen_features(
 ) -> tuple[list[int], list[str]]:
     """Return the numbers and names of the features chosen among those of an array.
 
-    ``names`` (sequence of str): of all features.
-    Raises an ArgumentError: a feature that was chosen is not there, none is left, or the names are
-      not one a feature.
+    Parameters
+    ----------
+    names : sequence of str
+        Of all features.
+
+    Raises
+    ------
+    ArgumentError
+        A feature that was chosen is not there, none is left, or the names are not one a feature.
     """
     gone = column_numbers(choice.without_columns, names, where, "without_columns")
     wanted: Sequence[int] = range(len(names))

@@ -24,8 +24,12 @@ _MOST_EXAMINED = 64
 def refuse_panel(names: Sequence[str], columns: Sequence[Any], time: int, where: str) -> None:
     """Raise a DataError if a column distinguishes rows of one time, and say what to do.
 
-    ``names``, ``columns``: of the whole table, columns of text included.
-    ``time``: number of the column of times.
+    Parameters
+    ----------
+    names, columns : sequence
+        Of the whole table, columns of text included.
+    time : int
+        Number of the column of times.
     """
     at = _codes(columns[time])
     n_rows, n_times = len(at), int(at.max(initial=-1)) + 1
@@ -59,7 +63,10 @@ def refuse_panel(names: Sequence[str], columns: Sequence[Any], time: int, where:
 def panel_notes(names: Sequence[str], columns: Sequence[Any]) -> list[str]:
     """Point out a column that has one value for each stretch over which another counts evenly.
 
-    ``names``, ``columns``: of a table without a column of times, columns of text included.
+    Parameters
+    ----------
+    names, columns : sequence
+        Of a table without a column of times, columns of text included.
     """
     examined = range(min(len(columns), _MOST_EXAMINED))
     for counter in examined:

@@ -32,9 +32,14 @@ _RANK_OF_COUNTS = 2
 class TimeColumn:
     """What :func:`find_time` found.
 
-    ``number``: of the column of times, from 0.
-    ``row_numbers``: columns that number the rows and say nothing else.
-    ``notes``: what a user should know.
+    Attributes
+    ----------
+    number : int or None
+        Of the column of times, from 0.
+    row_numbers : tuple of int
+        Columns that number the rows and say nothing else.
+    notes : list of str
+        What a user should know.
     """
 
     number: int | None
@@ -136,7 +141,10 @@ def find_time(
     the values rise, and dates do without a name. What rises evenly without such a name is pointed
     out.
 
-    Raises a DataError: several columns are as likely.
+    Raises
+    ------
+    DataError
+        Several columns are as likely.
     """
     naming = {k: time_name(name) for k, name in enumerate(names)}
     examined = [k for k, name in naming.items() if name or k < _MOST_EXAMINED]

@@ -309,7 +309,9 @@ class TimeAxis:
 def without_rounding(times: Any) -> np.ndarray:
     """Return numbers without the last digits that steps added up have left: 19.9, not 19.90...02.
 
-    ``times``: ``(n,)``.
+    Parameters
+    ----------
+    times : array, shape (n,)
     """
     given: np.ndarray = np.asarray(times, dtype=np.float64)
     largest = float(np.abs(given).max(initial=0))

@@ -237,7 +237,10 @@ def expanded(pattern: str) -> str:
 def compiled(pattern: str) -> re.Pattern[str]:
     """Return the regular expression of a pattern, one group named after each directive.
 
-    Raises an ArgumentError: a directive is unknown, or twice there.
+    Raises
+    ------
+    ArgumentError
+        A directive is unknown, or twice there.
     """
     expression, at = "", 0
     for found in re.finditer(r"%(%|[-_^\d]?([A-Za-z]))", pattern):

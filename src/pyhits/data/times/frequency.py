@@ -36,9 +36,14 @@ ANCHORS = ("day", "end", "business end", "business start", "middle")
 class Months:
     """Steps of whole months; row k lies ``k * n`` months after the origin.
 
-    ``n``: months in a step.
-    ``anchor``: one of :data:`ANCHORS`.
-    ``day``: of the month, for the anchor ``"day"``; shorter months end before it.
+    Attributes
+    ----------
+    n : int
+        Months in a step.
+    anchor : str
+        One of :data:`ANCHORS`.
+    day : int
+        Of the month, for the anchor ``"day"``; shorter months end before it.
     """
 
     n: int = 1
@@ -90,8 +95,12 @@ class Months:
 class BusinessDays:
     """Steps from one day of the working week to the next, holidays left out.
 
-    ``week``: ``"1111100"`` for Monday to Friday.
-    ``holidays``: days since 1970-01-01 without a row, in order.
+    Attributes
+    ----------
+    week : str
+        ``"1111100"`` for Monday to Friday.
+    holidays : tuple of int
+        Days since 1970-01-01 without a row, in order.
     """
 
     week: str = "1111100"
@@ -140,8 +149,12 @@ CalendarStep = Months | BusinessDays
 def months_of(ticks: np.ndarray, second: int, calendar: str) -> Months | None:
     """Return the step of whole months that dates keep, with or without gaps; None if there is none.
 
-    ``ticks`` (array of int64, (n,)): since 1970, in order, each once.
-    ``second``: ticks of a second.
+    Parameters
+    ----------
+    ticks : array of int64, shape (n,)
+        Since 1970, in order, each once.
+    second : int
+        Ticks of a second.
     """
     index = _month_index(ticks, second, calendar)
     steps = np.diff(index)
@@ -185,7 +198,10 @@ def working_days_of(ticks: np.ndarray, second: int) -> BusinessDays | None:
 
     All days of the week are kept by years of 365 days that lack the last day of a leap year.
 
-    ``ticks`` (array of int64, (n,)): since 1970, in order, each once.
+    Parameters
+    ----------
+    ticks : array of int64, shape (n,)
+        Since 1970, in order, each once.
     """
     days, rest = np.divmod(ticks, 86400 * second)
     steps = np.diff(days)

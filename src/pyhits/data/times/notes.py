@@ -32,7 +32,10 @@ def axis_notes(axis: TimeAxis) -> list[str]:
 def midnight_note(axis: TimeAxis, times: Sequence[np.ndarray]) -> list[str]:
     """Return a sentence on times of a clock that pass midnight.
 
-    ``times`` (sequence of array, each shape (n_rows,)): along the axis, one vector a trajectory.
+    Parameters
+    ----------
+    times : sequence of array, each shape (n_rows,)
+        Along the axis, one vector a trajectory.
     """
     if axis.form not in ("elapsed", "texts") or not is_clock_pattern(axis.detail):
         return []

@@ -51,8 +51,13 @@ class Numbered(NamedTuple):
 def as_dates(values: np.ndarray, name: str | None, time_format: str | None) -> Numbered | None:
     """Return numbers as the dates that they are, None where they are none.
 
-    ``values`` ``(n,)``: finite.
-    ``name``: of the column: where it says "date", numbers are days of a spreadsheet.
+    Parameters
+    ----------
+    values : array, shape (n,)
+        Finite.
+    name : str or None
+        Of the column: where it says "date", numbers are days of a spreadsheet.
+    time_format : str or None
     """
     if time_format in UNITS:
         return _since_1970(values, time_format)
@@ -193,7 +198,10 @@ def cf_ticks(values: np.ndarray, units: str, calendar: str) -> np.ndarray | None
 
     Months and years are those of the calendar, as people mean them, not twelfths of 365.2425 days.
 
-    Raises a DataError: the date that they count from cannot be read.
+    Raises
+    ------
+    DataError
+        The date that they count from cannot be read.
     """
     found = re.fullmatch(r"\s*([a-zA-Z]+?)s?\s+since\s+(.+?)\s*", units)
     if found is None:

@@ -196,7 +196,10 @@ def again(axis: TimeAxis, times: np.ndarray, like: TimeAxis) -> tuple[TimeAxis, 
 
     A week of business days looks like days, and so do a few months of equal length.
 
-    ``times`` ``(n_rows,)``: along ``axis``, of one trajectory.
+    Parameters
+    ----------
+    times : array, shape (n_rows,)
+        Along ``axis``, of one trajectory.
     """
     if not (axis.has_dates and like.has_dates) or axis.calendar != like.calendar:
         return None
@@ -230,7 +233,10 @@ def again(axis: TimeAxis, times: np.ndarray, like: TimeAxis) -> tuple[TimeAxis, 
 def joined_axes(axes: Sequence[TimeAxis], starts: Sequence[float]) -> tuple[TimeAxis, np.ndarray]:
     """Return one axis for trajectories that came with one each, and their starts along it.
 
-    Raises a DataError: some have dates and others none, or their steps differ.
+    Raises
+    ------
+    DataError
+        Some have dates and others none, or their steps differ.
     """
     first = axes[0]
     for k, other in enumerate(axes):

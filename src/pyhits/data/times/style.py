@@ -12,10 +12,17 @@ from pyhits.data.times.zones import check_zone
 class TimeStyle:
     """How times are written, checked.
 
-    ``time_format``, ``time_zone``: as of :func:`pyhits.read`.
-    ``units``, ``calendar``: of numbers, in the manner of CF: ``"days since 1850-01-01"``,
-      ``"noleap"``.
-    Raises an ArgumentError: ``time_format`` or ``time_zone`` is unknown.
+    Attributes
+    ----------
+    time_format, time_zone : str, optional
+        As of :func:`pyhits.read`.
+    units, calendar : str, optional
+        Of numbers, in the manner of CF: ``"days since 1850-01-01"``, ``"noleap"``.
+
+    Raises
+    ------
+    ArgumentError
+        ``time_format`` or ``time_zone`` is unknown.
     """
 
     time_format: str | None = None

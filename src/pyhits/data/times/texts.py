@@ -38,10 +38,15 @@ ORDERS = (DAYFIRST, MONTHFIRST, YEARFIRST)
 class Dated(NamedTuple):
     """Dates that were read from texts.
 
-    ``ticks`` (array of int64, (n,)): microseconds since 1970; of UTC where ``zone`` is known.
-    ``zone``: ``"UTC"``, an offset such as ``"+01:00"``, or a zone whose offsets change as those of
-      the texts do; None where no text has one.
-    ``pattern``: to write others by.
+    Attributes
+    ----------
+    ticks : array of int64, shape (n,)
+        Microseconds since 1970; of UTC where ``zone`` is known.
+    zone : str or None
+        ``"UTC"``, an offset such as ``"+01:00"``, or a zone whose offsets change as those of the
+        texts do; None where no text has one.
+    pattern : str
+        To write others by.
     """
 
     ticks: np.ndarray
@@ -68,11 +73,20 @@ def read_texts(
     Day and month are distinguished over the whole column: by numbers above 12, and else by which
     reading makes regular steps.
 
-    ``texts``: sequence of str.
-    ``time_format``: a pattern, or one of :data:`ORDERS`.
-    ``is_regular``: rates ticks: the more, the more regular.
-    Raises an Unreadable: a text is no date.
-    Raises a DataError: they may be read in several ways, or mix dates with and without a time zone.
+    Parameters
+    ----------
+    texts : sequence of str
+    time_format : str or None
+        A pattern, or one of :data:`ORDERS`.
+    is_regular : callable
+        Rates ticks: the more, the more regular.
+
+    Raises
+    ------
+    Unreadable
+        A text is no date.
+    DataError
+        They may be read in several ways, or mix dates with and without a time zone.
     """
     stripped = [text.strip() for text in texts]
     groups = _of_one_shape(stripped, time_format)
@@ -139,7 +153,10 @@ def _decided(
 ) -> Dated:
     """Return the one reading that makes sense of a column.
 
-    Raises a DataError: several do.
+    Raises
+    ------
+    DataError
+        Several do.
     """
     different: dict[str, Dated] = {}
     for order, found in readings.items():
@@ -297,8 +314,12 @@ def write_texts(
 ) -> list[str]:
     """Write dates by a pattern.
 
-    ``ticks`` (array of int64, (n,)): microseconds since 1970 of the clock on the wall.
-    ``offsets`` ``(n,)``: minutes that this clock is ahead of UTC, for ``%z``.
+    Parameters
+    ----------
+    ticks : array of int64, shape (n,)
+        Microseconds since 1970 of the clock on the wall.
+    offsets : array, shape (n,), optional
+        Minutes that this clock is ahead of UTC, for ``%z``.
     """
     days, rest = np.divmod(np.asarray(ticks, dtype=np.int64), 86400 * MICRO)
     seconds, micro = np.divmod(rest, MICRO)

@@ -79,7 +79,10 @@ def over_midnight(times: np.ndarray, day: int = DAY) -> np.ndarray:
 
     Times are given back as they are where they fall otherwise, as in rows that are not in order.
 
-    ``times`` ``(n_rows,)``: of one trajectory, between 0 and ``day``; NaN where there is none.
+    Parameters
+    ----------
+    times : array, shape (n_rows,)
+        Of one trajectory, between 0 and ``day``; NaN where there is none.
     """
     known = np.flatnonzero(np.isfinite(times))
     of_clock = times[known]

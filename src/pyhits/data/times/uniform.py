@@ -26,14 +26,26 @@ def uniform_step(
 ) -> tuple[float, float]:
     """Check that times are uniform and return their step and their start.
 
-    ``times`` ``(n_rows,)``: increasing, uniform to :data:`UNIFORM_TOLERANCE` of a step; numbers, or
-      dates of any kind that :func:`pyhits.data.times.read_times` reads.
-    ``where``: what holds them, for the error message.
-    ``axis``: what the numbers mean, for the error message.
-    Returns: the step and the first time, in the unit of ``times``; of dates in seconds, or in the
-      steps of their calendar.
-    Raises a DataError: a time is missing, repeated, out of order, or off the uniform grid; the row
-      is named.
+    Parameters
+    ----------
+    times : array, shape (n_rows,)
+        Increasing, uniform to :data:`UNIFORM_TOLERANCE` of a step; numbers, or dates of any kind
+        that :func:`pyhits.data.times.read_times` reads.
+    where : str
+        What holds them, for the error message.
+    axis : TimeAxis, optional
+        What the numbers mean, for the error message.
+
+    Returns
+    -------
+    dt, start : float
+        The step and the first time, in the unit of ``times``; of dates in seconds, or in the steps
+        of their calendar.
+
+    Raises
+    ------
+    DataError
+        A time is missing, repeated, out of order, or off the uniform grid; the row is named.
     """
     if axis is None and np.ndim(times) != 1:
         raise DataError(f"Expected one time for every row in {where}, got shape {np.shape(times)}.")
@@ -66,8 +78,12 @@ def lies_on_grid(
 ) -> bool:
     """Tell whether times lie on a grid that begins with the first of them.
 
-    ``places`` (array of int, (n_rows,)): steps of each behind the first; one a row by default.
-    ``resolution``: how far off times may be besides :data:`UNIFORM_TOLERANCE` of a step.
+    Parameters
+    ----------
+    places : array of int, shape (n_rows,), optional
+        Steps of each behind the first; one a row by default.
+    resolution : float, optional
+        How far off times may be besides :data:`UNIFORM_TOLERANCE` of a step.
     """
     places = np.arange(len(times)) if places is None else places
     off = np.abs(times - (times[0] + dt * places))
@@ -151,9 +167,13 @@ def shortest_number(value: float, error: float) -> float:
 def step_error(start_times: np.ndarray, lengths: np.ndarray, axis: TimeAxis) -> float:
     """Return how far off a step may be that is the mean of times of this size, in float64.
 
-    ``start_times``: ``(n,)``.
-    ``lengths`` (array of int, (n,)): rows of each trajectory.
-    ``axis``: what the numbers mean.
+    Parameters
+    ----------
+    start_times : array, shape (n,)
+    lengths : array of int, shape (n,)
+        Rows of each trajectory.
+    axis : TimeAxis
+        What the numbers mean.
     """
     rounding = np.spacing(np.abs(np.asarray(start_times))) + clock_resolution(axis)
     return float((4 * rounding / np.maximum(lengths - 1, 1)).max(initial=0.0))

@@ -32,11 +32,16 @@ WORDS = (*ORDERS, *UNITS, *SERIAL, "numbers")
 class Moments:
     """Times of rows, as numbers or as ticks.
 
-    ``numbers`` ((n,), or None): where they are no dates; NaN where one is missing.
-    ``ticks`` (array of int64, (n,), or None): since 1970, of UTC if there is a zone;
-      :data:`NOTHING` where one is missing.
-    ``second``: ticks of a second.
-    ``form``, ``detail``: what they came as; see :class:`~pyhits.data.times.TimeAxis`.
+    Attributes
+    ----------
+    numbers : array, shape (n,), or None
+        Where they are no dates; NaN where one is missing.
+    ticks : array of int64, shape (n,), or None
+        Since 1970, of UTC if there is a zone; :data:`NOTHING` where one is missing.
+    second : int
+        Ticks of a second.
+    form, detail : str
+        What they came as; see :class:`~pyhits.data.times.TimeAxis`.
     """
 
     numbers: np.ndarray | None = None
@@ -51,7 +56,10 @@ class Moments:
 def check_format(time_format: str | None) -> str | None:
     """Return a time format that may be one.
 
-    Raises an ArgumentError: it is neither a word that is known nor a pattern.
+    Raises
+    ------
+    ArgumentError
+        It is neither a word that is known nor a pattern.
     """
     if time_format is None:
         return None
@@ -72,9 +80,17 @@ def moments_of(
 ) -> Moments:
     """Return times as they are; those that are missing as such.
 
-    ``name``, ``time_format``, ``where``: as of :func:`~pyhits.data.times.read_times`.
-    ``is_regular``: rates ticks of so many a second: the more, the more regular.
-    Raises a DataError: a time is neither a number nor a date; the row is named.
+    Parameters
+    ----------
+    name, time_format, where : str
+        As of :func:`~pyhits.data.times.read_times`.
+    is_regular : callable
+        Rates ticks of so many a second: the more, the more regular.
+
+    Raises
+    ------
+    DataError
+        A time is neither a number nor a date; the row is named.
     """
     own = _of_pandas(values)
     if own is not None:

@@ -25,7 +25,10 @@ _EPOCH = datetime(1970, 1, 1)
 def zone_named(name: str) -> tzinfo:
     """Return a zone by its name, ``"Europe/Berlin"``, ``"UTC"`` or ``"+01:00"``.
 
-    Raises an ArgumentError: there is no such zone.
+    Raises
+    ------
+    ArgumentError
+        There is no such zone.
     """
     if not isinstance(name, str):
         raise ArgumentError(f"Expected time_zone to be a name such as Europe/Berlin, got {name!r}.")
@@ -46,8 +49,12 @@ def zone_named(name: str) -> tzinfo:
 def zone_of(ticks: np.ndarray, minutes: np.ndarray, second: int) -> str:
     """Return a zone whose clock is ahead as dates with changing offsets say, else ``"UTC"``.
 
-    ``ticks`` (array of int64, (n,)): of UTC.
-    ``minutes`` ``(n,)``: how far each date is ahead of UTC.
+    Parameters
+    ----------
+    ticks : array of int64, shape (n,)
+        Of UTC.
+    minutes : array, shape (n,)
+        How far each date is ahead of UTC.
     """
     order = np.argsort(ticks, kind="stable")
     changes = np.flatnonzero(np.diff(minutes[order])) + 1

@@ -33,8 +33,10 @@ _DIFFERENCE, _MOST_DIFFERENT = 1e-6, 1e-2
 class Points:
     """Points at which fields are compared.
 
-    ``chosen`` (Tensor of int, (n_points,)): their places in a field of the continued grid, which is
-      flat.
+    Attributes
+    ----------
+    chosen : Tensor of int, shape (n_points,)
+        Their places in a field of the continued grid, which is flat.
     """
 
     chosen: Tensor
@@ -70,9 +72,23 @@ def approximate_columns(
     Each channel's coefficients change that channel alone, as if its products were their mean at
     both ends of the step.
 
-    ``exponents`` (Tensor, complex, (channels, *transform)): of the linear part over the step.
-    Returns ``(n_terms, n * n_points)``: by channel.
-    Raises a TimeIsUpError.
+    Parameters
+    ----------
+    equation : Equation
+    pairs : Pairs
+    exponents : Tensor, complex, shape (channels, *transform)
+        Of the linear part over the step.
+    points : Points
+    clock : Clock, optional
+
+    Returns
+    -------
+    columns : list of Tensor, shape (n_terms, n * n_points)
+        By channel.
+
+    Raises
+    ------
+    TimeIsUpError
     """
     grown, first, *_ = phi(exponents)
     n_linear, n_axes = len(equation.terms.linear), len(equation.shape)
@@ -135,7 +151,9 @@ def exact_columns(
     By differences, each of about the same change of the fields: six digits, with no error that
     grows over Gauss-Newton steps. Columns are of all channels at some points.
 
-    Raises a TimeIsUpError.
+    Raises
+    ------
+    TimeIsUpError
     """
     n_linear, n_axes = len(equation.terms.linear), len(equation.shape)
     same = equation.steps(values[:, :n_linear])  # whatever the products are multiplied by

@@ -39,10 +39,16 @@ _ROUNDING = 1e-13
 class Edges:
     """How fields continue beyond the edges of their axes.
 
-    ``shape``: points along each axis.
-    ``kinds``: one an axis.
-    ``odd``: by axis and channel: whether fields continue oddly.
-    ``level`` ``(channels,)``: values around which they do.
+    Attributes
+    ----------
+    shape : tuple of int
+        Points along each axis.
+    kinds : tuple of str
+        One an axis.
+    odd : tuple of tuple of bool
+        By axis and channel: whether fields continue oddly.
+    level : Tensor, shape (channels,)
+        Values around which they do.
     """
 
     shape: tuple[int, ...]
@@ -157,9 +163,13 @@ def _along(fields: Tensor, axis: int, kind: str, odd: Sequence[bool]) -> Tensor:
 def find_edges(fields: Tensor, periodic: Sequence[bool | None], zero: Tensor) -> Edges:
     """Return the edges beyond which fields continue most smoothly.
 
-    ``fields``: ``(n, channels, *shape)``.
-    ``periodic`` (sequence of bool or None): whether each axis is known to be a ring.
-    ``zero`` ``(channels,)``: the likeliest level, what was 0 in the user's units.
+    Parameters
+    ----------
+    fields : Tensor, shape (n, channels, *shape)
+    periodic : sequence of bool or None
+        Whether each axis is known to be a ring.
+    zero : Tensor, shape (channels,)
+        The likeliest level, what was 0 in the user's units.
     """
     n_fields = max(1, min(_FIELDS, _NUMBERS // fields[0].numel()))
     some = fields[:: max(1, len(fields) // n_fields)]

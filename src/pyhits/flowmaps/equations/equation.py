@@ -26,11 +26,17 @@ TWO_THIRDS = 2 / 3
 class Scheme:
     """How the equation is integrated over a step.
 
-    ``order`` ({2, 4}): of exponential Runge-Kutta.
-    ``dealiased``: {"none", "factors", "all"}.
-    ``kept``: part of the wavenumbers, along each axis, that are not cut.
-    ``seen``: part of the wavenumbers, along each axis, that the data hold: what they leave empty
-      does not grow by the linear part, of which they tell nothing there.
+    Attributes
+    ----------
+    substeps : int
+    order : {2, 4}
+        Of exponential Runge-Kutta.
+    dealiased : {"none", "factors", "all"}
+    kept : float
+        Part of the wavenumbers, along each axis, that are not cut.
+    seen : float
+        Part of the wavenumbers, along each axis, that the data hold: what they leave empty does not
+        grow by the linear part, of which they tell nothing there.
     """
 
     substeps: int = 1
@@ -43,10 +49,17 @@ class Scheme:
 class Equation:
     """A right-hand side in Fourier space: what is set up once for a grid, device and arithmetic.
 
-    ``shape`` (sequence of int): points along each axis.
-    ``like``: real, of the device and arithmetic to compute in.
-    ``source`` (Tensor, complex, (channels, *transform)): what drives the fields at all times, by
-      place.
+    Parameters
+    ----------
+    shape : sequence of int
+        Points along each axis.
+    channels : int
+    terms : Terms
+    scheme : Scheme
+    like : Tensor
+        Real, of the device and arithmetic to compute in.
+    source : Tensor, complex, shape (channels, *transform), optional
+        What drives the fields at all times, by place.
     """
 
     def __init__(
@@ -168,10 +181,14 @@ class Equation:
     ) -> Tensor:
         """Return the fields one step after Fourier coefficients ``v``.
 
-        ``v``: ``(n, channels, *transform)``.
-        ``values``: ``(channels, n_linear + n_products)``.
-        ``weights`` ``(n_weights, channels, *transform)``: in place of those of the scheme.
-        ``steps``: what :meth:`steps` returns, where it is known.
+        Parameters
+        ----------
+        v : Tensor, shape (n, channels, *transform)
+        values : Tensor, shape (channels, n_linear + n_products)
+        weights : Tensor, shape (n_weights, channels, *transform), optional
+            In place of those of the scheme.
+        steps : ExponentialSteps, optional
+            What :meth:`steps` returns, where it is known.
         """
         n_linear = len(self.terms.linear)
         steps = self.steps(values[:, :n_linear], weights) if steps is None else steps

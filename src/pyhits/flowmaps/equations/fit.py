@@ -64,10 +64,14 @@ _FIELDS_FOR_WEIGHTS = 40
 class EquationFit:
     """Fits the coefficients of an equation's terms.
 
-    ``edges``: of the grid.
-    ``states``, ``later`` ``(n, d)``: rows, and those one step later, float64; evenly chosen ones of
-      them are fitted to.
-    ``clock``: what is begun when it ends is left, and the best so far returned.
+    Parameters
+    ----------
+    edges : Edges
+        Of the grid.
+    states, later : Tensor, shape (n, d)
+        Rows, and those one step later, float64; evenly chosen ones of them are fitted to.
+    clock : Clock, optional
+        What is begun when it ends is left, and the best so far returned.
     """
 
     def __init__(

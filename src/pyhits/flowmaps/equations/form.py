@@ -59,14 +59,22 @@ _ROUGH = 0.02
 class EquationForm(Form):
     """An equation on a grid, all but its coefficients.
 
-    ``terms`` ({"fluxes", "derivatives", "shifts", "stream"}): those of
-      :func:`~pyhits.flowmaps.equations.terms.library`.
-    ``reach``: derivatives in a product, or neighbours to each side.
-    ``substeps``, ``order``, ``dealiased``: of the scheme.
-    ``weighted``: whether the scheme's weights are learned.
-    ``known``: whether it takes the terms that the finest scale has come to.
-    ``sourced``: whether something drives the fields that is the same at all times.
-    ``error``: of one step, as a part of the changes; 0 where it is not known yet.
+    Attributes
+    ----------
+    terms : {"fluxes", "derivatives", "shifts", "stream"}
+        Those of :func:`~pyhits.flowmaps.equations.terms.library`.
+    reach : int
+        Derivatives in a product, or neighbours to each side.
+    substeps, order, dealiased
+        Of the scheme.
+    weighted : bool
+        Whether the scheme's weights are learned.
+    known : bool
+        Whether it takes the terms that the finest scale has come to.
+    sourced : bool
+        Whether something drives the fields that is the same at all times.
+    error : float
+        Of one step, as a part of the changes; 0 where it is not known yet.
     """
 
     in_every_search: ClassVar[bool] = True

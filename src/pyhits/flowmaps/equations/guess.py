@@ -30,7 +30,9 @@ def guesses(
 ) -> list[Tensor]:
     """Return coefficients ``(channels, n_terms)``: by the trapezoidal rule, and by logarithms.
 
-    Raises a TimeIsUpError.
+    Raises
+    ------
+    TimeIsUpError
     """
     before, after = pairs.before, equation.forward(pairs.after)
     n_axes = len(equation.shape)
@@ -92,8 +94,11 @@ def _logarithms(equation: Equation, before: Tensor, after: Tensor) -> Tensor | N
 def _unwrapped(basis: Tensor, logarithms: Tensor) -> Tensor:
     """Return the real coefficients of exponents, the turns of each told by those of longer waves.
 
-    ``basis`` ``(n, n_terms)``: longer waves first, lower orders first.
-    ``logarithms``: ``(n,)``.
+    Parameters
+    ----------
+    basis : Tensor, shape (n, n_terms)
+        Longer waves first, lower orders first.
+    logarithms : Tensor, shape (n,)
     """
     n, n_terms = basis.shape
     known = logarithms.clone()

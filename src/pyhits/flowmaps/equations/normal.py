@@ -21,9 +21,14 @@ _KEPT = 1 << 24
 class Normal:
     """Normal equations around some values.
 
-    ``n_rows``: numbers that are compared.
-    ``columns``: derivatives, by chunk and block of coefficients; none where they are too many to be
-      kept.
+    Attributes
+    ----------
+    matrix, right : Tensor
+    n_rows : int
+        Numbers that are compared.
+    points : Points
+    columns : list of list of Tensor, float32
+        Derivatives, by chunk and block of coefficients; none where they are too many to be kept.
     """
 
     matrix: Tensor
@@ -49,7 +54,9 @@ class Normal:
         Derivatives that are not exact are those of the trapezoidal rule, which many terms afford:
         those of a channel's coefficients are of that channel alone.
 
-        Raises a TimeIsUpError.
+        Raises
+        ------
+        TimeIsUpError
         """
         n, (channels, each) = values.numel(), values.shape
         matrix, right = values.new_zeros(n, n), values.new_zeros(n)

@@ -24,8 +24,12 @@ _HIGHEST = 0.9
 class Pairs:
     """States and those one step later.
 
-    ``before`` ``(n, channels, *transform)``: Fourier coefficients.
-    ``after`` ``(n, channels, *shape)``: fields.
+    Attributes
+    ----------
+    before : Tensor, shape (n, channels, *transform)
+        Fourier coefficients.
+    after : Tensor, shape (n, channels, *shape)
+        Fields.
     """
 
     before: Tensor

@@ -23,12 +23,19 @@ _FEW = 12
 class Slopes:
     """``sum_j c_j d_j (f_1 f_2 ...)`` of Fourier coefficients, in Fourier space.
 
-    ``shape`` (sequence of int): points along each axis.
-    ``coefficients`` ``(channels, n_products)``: real, of the device and arithmetic to compute in.
-    ``operator``: returns what an operator multiplies coefficients by, ``(*transform)``.
-    ``before``, ``after``: what factors and sums are multiplied by, against aliases,
-      ``(*transform)``.
-    ``source``: what is added at all times, ``(channels, *transform)``.
+    Parameters
+    ----------
+    shape : sequence of int
+        Points along each axis.
+    terms : Terms
+    coefficients : Tensor, shape (channels, n_products)
+        Real, of the device and arithmetic to compute in.
+    operator : callable
+        Returns what an operator multiplies coefficients by, ``(*transform)``.
+    before, after : Tensor, optional
+        What factors and sums are multiplied by, against aliases, ``(*transform)``.
+    source : Tensor, optional
+        What is added at all times, ``(channels, *transform)``.
     """
 
     def __init__(

@@ -16,11 +16,16 @@ from pyhits.flowmaps.equations.terms import Terms
 class Solution:
     """An equation that was solved for, and how well it does.
 
-    ``values``: ``(channels, n_linear + n_products)``.
-    ``error``: root mean square of what is left, as a part of that of the changes.
-    ``weights``: Tensor, complex, (n_weights, channels, *transform).
-    ``source`` (Tensor, complex, (channels, *transform)): what drives the fields at all times, by
-      place.
+    Attributes
+    ----------
+    terms : Terms
+    scheme : Scheme
+    values : Tensor, shape (channels, n_linear + n_products)
+    error : float
+        Root mean square of what is left, as a part of that of the changes.
+    weights : Tensor, complex, shape (n_weights, channels, *transform), optional
+    source : Tensor, complex, shape (channels, *transform), optional
+        What drives the fields at all times, by place.
     """
 
     terms: Terms

@@ -21,9 +21,14 @@ Product = tuple[Operator, tuple[int, ...]]
 class Terms:
     """A right-hand side ``L u + sum_j c_j d_j (f_1 f_2 ...)`` but for its coefficients.
 
-    ``linear``: whose sum L is, of each channel by itself.
-    ``features``: channels and operators on them: what is multiplied at each point.
-    ``products``: an operator on the product of some features, by number; of no feature it is 1.
+    Attributes
+    ----------
+    linear : tuple of Operator
+        Whose sum L is, of each channel by itself.
+    features : tuple of (int, Operator)
+        Channels and operators on them: what is multiplied at each point.
+    products : tuple of (Operator, tuple of int)
+        An operator on the product of some features, by number; of no feature it is 1.
     """
 
     linear: tuple[Operator, ...]
@@ -93,11 +98,16 @@ def library(
 ) -> Terms:
     """Return the terms up to a degree and a reach.
 
-    ``degree``: most factors in a product.
-    ``reach``: derivatives in a product, at most; of shifts, points to each side.
-    ``kind`` ({"derivatives", "fluxes", "stream", "shifts"}): products of derivatives; derivatives
-      of products; products of derivatives with those of the inverse Laplacian, as of a stream
-      function; products of neighbours.
+    Parameters
+    ----------
+    n_axes, channels : int
+    degree : int
+        Most factors in a product.
+    reach : int
+        Derivatives in a product, at most; of shifts, points to each side.
+    kind : {"derivatives", "fluxes", "stream", "shifts"}
+        Products of derivatives; derivatives of products; products of derivatives with those of the
+        inverse Laplacian, as of a stream function; products of neighbours.
     """
     none = (DERIVATIVE, *(0 for _ in range(n_axes)))
     if kind == "shifts":

@@ -38,9 +38,14 @@ _FIELDS = 50
 class Curl:
     """The way from velocities to vorticities and back.
 
-    ``crossed``: whether the first channel is along the last axis, as of ``(u, v)`` on ``(y, x)``.
-    ``ratio``: unit of the second channel over that of the first.
-    ``means``: ``(2,)``.
+    Attributes
+    ----------
+    shape : tuple of (int, int)
+    crossed : bool
+        Whether the first channel is along the last axis, as of ``(u, v)`` on ``(y, x)``.
+    ratio : float
+        Unit of the second channel over that of the first.
+    means : Tensor, shape (2,)
     """
 
     shape: tuple[int, int]

@@ -45,11 +45,20 @@ def learned_weights(
 ) -> Tensor:
     """Return weights of a scheme's result, fitted at each wavenumber by itself.
 
-    ``equation``: of one substep.
-    ``values``: coefficients of its terms.
-    ``clock``: no regression begins after it.
-    Returns (weights : Tensor, complex, (n_weights, channels, *transform)): near those of the scheme
-      where the data do not tell.
+    Parameters
+    ----------
+    equation : Equation
+        Of one substep.
+    pairs : Pairs
+    values : Tensor
+        Coefficients of its terms.
+    clock : Clock, optional
+        No regression begins after it.
+
+    Returns
+    -------
+    weights : Tensor, complex, shape (n_weights, channels, *transform)
+        Near those of the scheme where the data do not tell.
     """
     n_linear = len(equation.terms.linear)
     steps = equation.steps(values[:, :n_linear])

@@ -20,8 +20,13 @@ from pyhits.flowmaps.stencils.sides import (
 def weights(at: float, points: Tensor, order: int) -> Tensor:
     """Return what multiplies values at points to give their polynomial's derivative at a place.
 
-    ``points`` ``(n,)``: all different, not far from each other.
-    ``order``: of the derivative; 0 interpolates.
+    Parameters
+    ----------
+    at : float
+    points : Tensor, shape (n,)
+        All different, not far from each other.
+    order : int
+        Of the derivative; 0 interpolates.
     """
     away = points - at
     size = away.abs().max().clamp(min=1.0)

@@ -44,9 +44,14 @@ _RIDGE, _DROP = 1e-12, 1.02
 class Solution:
     """A law that was solved for, and how well it does.
 
-    ``values``: (channels, n_products) or (channels, n_products, *shape).
-    ``substeps``: 0 where they are not known yet.
-    ``error``: root mean square of what is left of a step, as a part of that of the changes.
+    Attributes
+    ----------
+    products : Products
+    values : Tensor, shape (channels, n_products) or (channels, n_products, *shape)
+    substeps : int
+        0 where they are not known yet.
+    error : float
+        Root mean square of what is left of a step, as a part of that of the changes.
     """
 
     products: Products
@@ -58,9 +63,14 @@ class Solution:
 class StencilFit:
     """Fits the coefficients of a law's products.
 
-    ``fields``, ``later`` ``(n, channels, *shape)``: those one step later; evenly chosen ones are
-      fitted to.
-    ``width``: points of a difference.
+    Parameters
+    ----------
+    walls : Walls
+    fields, later : Tensor, shape (n, channels, *shape)
+        Those one step later; evenly chosen ones are fitted to.
+    width : int
+        Points of a difference.
+    clock : Clock, optional
     """
 
     def __init__(
@@ -84,7 +94,9 @@ class StencilFit:
     def shared(self, products: Products) -> Solution:
         """Return the products that are needed, of coefficients that are the same at all points.
 
-        Raises a TimeIsUpError.
+        Raises
+        ------
+        TimeIsUpError
         """
         before, after = self._some(_NUMBERS)
         law = self._law(products)
@@ -101,9 +113,17 @@ class StencilFit:
     def by_place(self, shared: Solution, varying: Products, penalty: float) -> Solution:
         """Return a solution some of whose products have coefficients by place, near the shared.
 
-        ``varying``: those that have.
-        ``penalty``: on what differs from the shared, as a part of the columns' squares.
-        Raises a TimeIsUpError.
+        Parameters
+        ----------
+        shared : Solution
+        varying : Products
+            Those that have.
+        penalty : float
+            On what differs from the shared, as a part of the columns' squares.
+
+        Raises
+        ------
+        TimeIsUpError
         """
         before, after = self._some(_NUMBERS_BY_PLACE)
         products, own, common = _together(varying, shared.products)
@@ -298,11 +318,19 @@ def _schur(
 ) -> Tensor:  # fmt: skip
     """Return a regression's coefficients, some by place, the others the same at all places.
 
-    ``columns``: ``(k, n, n_points)``.
-    ``right``: ``(n, n_points)``.
-    ``own``, ``shared`` (sequence of int): columns that have coefficients by place, and others.
-    ``here`` (Tensor of bool, (*shape)): the points.
-    Returns ``(k, *shape)``.
+    Parameters
+    ----------
+    columns : Tensor, shape (k, n, n_points)
+    right : Tensor, shape (n, n_points)
+    own, shared : sequence of int
+        Columns that have coefficients by place, and others.
+    penalty : float
+    here : Tensor of bool, shape (*shape)
+        The points.
+
+    Returns
+    -------
+    Tensor, shape (k, *shape)
     """
     size = columns.square().mean((1, 2)).sqrt()
     size = torch.where(size > 1e-12 * size.max(), size, torch.inf)

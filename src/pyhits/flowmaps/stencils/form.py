@@ -48,11 +48,17 @@ _FIELDS_EACH = 3
 class StencilForm(Form):
     """A law of differences, all but its coefficients.
 
-    ``reach``: derivatives in a linear term.
-    ``stencil``: points of a difference.
-    ``by_place``: degree up to which terms have coefficients by place: linear terms from 1 on,
-      products of channels from 2 on; 0 if none has.
-    ``error``: of one step, as a part of the changes.
+    Attributes
+    ----------
+    reach : int
+        Derivatives in a linear term.
+    stencil : int
+        Points of a difference.
+    by_place : int
+        Degree up to which terms have coefficients by place: linear terms from 1 on, products of
+        channels from 2 on; 0 if none has.
+    error : float
+        Of one step, as a part of the changes.
     """
 
     in_every_search: ClassVar[bool] = True

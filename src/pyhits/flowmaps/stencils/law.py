@@ -24,8 +24,12 @@ _STAGES = (0.5, 0.5, 1.0)
 class Products:
     """What the right-hand side is a weighted sum of.
 
-    ``features``: channels and orders of their derivatives.
-    ``factors``: features that are multiplied, by number; of none it is 1.
+    Attributes
+    ----------
+    features : tuple of tuple of int
+        Channels and orders of their derivatives.
+    factors : tuple of tuple of int
+        Features that are multiplied, by number; of none it is 1.
     """
 
     features: tuple[Feature, ...]
@@ -61,8 +65,14 @@ class Products:
 class Law:
     """``u_t = sum_j c_j f_1 f_2 ...`` at each point that moves: set up once for a grid.
 
-    ``width``: points of a difference.
-    ``like``: of the device and arithmetic to compute in.
+    Parameters
+    ----------
+    walls : Walls
+    products : Products
+    width : int
+        Points of a difference.
+    like : Tensor
+        Of the device and arithmetic to compute in.
     """
 
     def __init__(self, walls: Walls, products: Products, width: int, like: Tensor) -> None:

@@ -23,8 +23,13 @@ _STILL, _FIELDS = 1e-6, 200
 class Walls:
     """How the axes of a grid end.
 
-    ``sides``: by channel and axis: what its first and its last side are.
-    ``levels`` ``(channels, n_axes, 2)``: values that are held beyond the points; 0 of other sides.
+    Attributes
+    ----------
+    shape : tuple of int
+    sides : tuple of tuple of (str, str)
+        By channel and axis: what its first and its last side are.
+    levels : Tensor, shape (channels, n_axes, 2)
+        Values that are held beyond the points; 0 of other sides.
     """
 
     shape: tuple[int, ...]
@@ -52,8 +57,11 @@ class Walls:
 def find_walls(fields: Tensor, changes: Tensor, periodic: Sequence[bool | None]) -> Walls:
     """Return how axes end.
 
-    ``fields``, ``changes``: ``(n, channels, *shape)``.
-    ``periodic`` (sequence of bool or None): whether each axis is known to be a ring.
+    Parameters
+    ----------
+    fields, changes : Tensor, shape (n, channels, *shape)
+    periodic : sequence of bool or None
+        Whether each axis is known to be a ring.
     """
     every = max(1, len(fields) // _FIELDS)
     fields, changes = fields[::every], changes[::every]

@@ -88,7 +88,10 @@ def _matched(
 ) -> np.ndarray:
     """Return what was recorded at each row of a forecast, ``(m, d)``; NaN where nothing was.
 
-    ``x``, ``since`` ``(m,)``: times of the rows, and since the initial state.
+    Parameters
+    ----------
+    x, since : array, shape (m,)
+        Times of the rows, and since the initial state.
     """
     rows, found = _rows(truth, names, trajectory)
     matched = np.full((len(x), len(names)), np.nan)

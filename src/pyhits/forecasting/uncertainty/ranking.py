@@ -16,15 +16,19 @@ ROUNDING = 1e-9
 class RolloutErrors:
     """Errors of calibration rollouts.
 
-    ``values`` ``(n, k, d)``: ``|truth - forecast| / unit``, NaN or infinite where a forecast
-      diverged. A ``unit`` that differs between rollouts, such as an indicator of their difficulty,
-      may be divided out.
-    ``known`` (array of bool, (n, k)): whether the recording reaches the step.
-    ``steps`` (array of int, (k,)): steps since the initial state at which errors were measured,
-      increasing.
-    ``leading`` (array of bool, (n,)): which rollouts begin at the first state of a trajectory; the
-      others overlap with these.
-    ``n_trained``: how many of them are of training data.
+    Attributes
+    ----------
+    values : array, shape (n, k, d)
+        ``|truth - forecast| / unit``, NaN or infinite where a forecast diverged. A ``unit`` that
+        differs between rollouts, such as an indicator of their difficulty, may be divided out.
+    known : array of bool, shape (n, k)
+        Whether the recording reaches the step.
+    steps : array of int, shape (k,)
+        Steps since the initial state at which errors were measured, increasing.
+    leading : array of bool, shape (n,)
+        Which rollouts begin at the first state of a trajectory; the others overlap with these.
+    n_trained : int
+        How many of them are of training data.
     """
 
     values: np.ndarray
@@ -158,9 +162,14 @@ def _no_less(
 ) -> np.ndarray:
     """Return sorted scores raised to those that few rollouts alone have at the same levels.
 
-    ``ranked``, ``alone`` ((m, k, g) and (l, k, g)): sorted along the first axis.
-    ``reached``, ``few`` (array of int, (k,)): how many of each are known.
-    ``pool``: scores of one rollout at one step.
+    Parameters
+    ----------
+    ranked, alone : array, shape (m, k, g) and (l, k, g)
+        Sorted along the first axis.
+    reached, few : array of int, shape (k,)
+        How many of each are known.
+    pool : int
+        Scores of one rollout at one step.
     """
     ranks = np.arange(1, len(ranked) + 1)[:, None]
     same = np.ceil(ranks * (few + pool) / (reached + pool) - ROUNDING).astype(np.int64)

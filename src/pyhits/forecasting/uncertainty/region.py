@@ -214,10 +214,14 @@ class Region(Stored):
 class Outside:
     """Which of some states lie outside a region, and why.
 
-    ``boxed`` (array of bool, (n,)): a variable is beyond its range.
-    ``far`` (array of bool, (n,)): all variables are within theirs, but no recorded state is near.
-    ``distance``, ``nearest`` ((n,) or less): to the nearest recorded state, and its index, of the
-      states that neighbours were looked for.
+    Attributes
+    ----------
+    boxed : array of bool, shape (n,)
+        A variable is beyond its range.
+    far : array of bool, shape (n,)
+        All variables are within theirs, but no recorded state is near.
+    distance, nearest : array, shape (n,) or less
+        To the nearest recorded state, and its index, of the states that neighbours were looked for.
     """
 
     region: Region
@@ -269,8 +273,12 @@ def margins(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def first_exit(states: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Return the first row at which each trajectory is outside the box, -1 where none is.
 
-    ``states`` ``(n, time, d)``: NaN, where a forecast diverged, is outside.
-    ``low``, ``high`` ``(d,)``: the box, its margins included.
+    Parameters
+    ----------
+    states : array, shape (n, time, d)
+        NaN, where a forecast diverged, is outside.
+    low, high : array, shape (d,)
+        The box, its margins included.
     """
     n, _, d = states.shape
     if d <= _TREE:

@@ -36,16 +36,25 @@ _EVEN, _BY_RATIO = 40, 24
 class RolloutLimits:
     """How many calibration rollouts there are, and how long they may be.
 
-    ``few``: fewer trajectories are cut into overlapping rollouts: one each would give no 90 %.
-    ``telling``, ``enough``: rollouts of validation trajectories without which nothing tells whether
-      those of training trajectories are like them, and from which on the latter are not looked at.
-    ``overlapping``, ``most``: overlapping rollouts, at most, and rollouts of any kind: more change
-      widths by a percent.
-    ``least``: rollouts that there are, if there are so many, even of more than ``states``.
-    ``longest``: steps of a rollout, at most.
-    ``states``: states stepped through in all, at most.
-    ``numbers``, ``batch``: numbers decoded, at most, as for films; and those in memory at a time.
-    ``beside``: overlapping rollouts beside errors of earlier parts, at most.
+    Attributes
+    ----------
+    few : int
+        Fewer trajectories are cut into overlapping rollouts: one each would give no 90 %.
+    telling, enough : int
+        Rollouts of validation trajectories without which nothing tells whether those of training
+        trajectories are like them, and from which on the latter are not looked at.
+    overlapping, most : int
+        Overlapping rollouts, at most, and rollouts of any kind: more change widths by a percent.
+    least : int
+        Rollouts that there are, if there are so many, even of more than ``states``.
+    longest : int
+        Steps of a rollout, at most.
+    states : int
+        States stepped through in all, at most.
+    numbers, batch : int
+        Numbers decoded, at most, as for films; and those in memory at a time.
+    beside : int
+        Overlapping rollouts beside errors of earlier parts, at most.
     """
 
     few: int = 9
@@ -91,9 +100,13 @@ def calibration_stretches(
     process is stationary, so they do not count. One or a few recordings are cut into overlapping
     stretches of half the longest recording, as many as fit.
 
-    ``offsets`` (array of int, (n_trajectories + 1,)): row at which each trajectory begins.
-    ``history``: rows that a forecast starts from. Trajectories with no row beyond them are left
-      out.
+    Parameters
+    ----------
+    offsets : array of int, shape (n_trajectories + 1,)
+        Row at which each trajectory begins.
+    history : int
+        Rows that a forecast starts from. Trajectories with no row beyond them are left out.
+    limits : RolloutLimits, optional
     """
     whole = Stretches.whole(offsets, history)
     if len(whole) == 0:
@@ -110,7 +123,11 @@ def calibration_stretches(
 class ForecastData:
     """Recordings, and what forecasts them.
 
-    ``forecast``: in the user's units; NaN where it diverged.
+    Attributes
+    ----------
+    data : Trajectories
+    forecast : callable
+        In the user's units; NaN where it diverged.
     """
 
     data: Trajectories
@@ -127,10 +144,15 @@ class ForecastData:
     ) -> RolloutErrors:
         """Forecast some stretches.
 
-        ``steps`` (array of int, (k,)): steps at which errors are taken, increasing.
-        ``unit``: ``(d,)``.
-        ``history``: rows that a forecast starts from.
-        ``batch``: numbers in memory at a time.
+        Parameters
+        ----------
+        steps : array of int, shape (k,)
+            Steps at which errors are taken, increasing.
+        unit : array, shape (d,)
+        history : int
+            Rows that a forecast starts from.
+        batch : int
+            Numbers in memory at a time.
         """
         values, horizon = self.data.values, int(steps[-1])
         known = steps <= stretches.lengths[:, None]
@@ -163,19 +185,31 @@ def calibrate(
     those of the normal one, since so few tell the size of errors but roughly. Where recordings go
     on, neighbouring steps tell of each other instead (:func:`smoothed_scores`).
 
-    ``validation``: neither trained on nor, for the exact promise, used to choose anything.
-    ``unit`` ``(d,)``: positive sizes that errors are measured in, such as the spread of each
-      feature.
-    ``trained``: what was trained on. Its errors are ranked together with the others where these do
-      not tell them apart: a model of few parameters and many windows errs alike on both, and more
-      rollouts leave less to the luck of the draw.
-    ``earlier`` (sequence of array, (n, horizon, d)): errors of forecasts of other parts of a few
-      recordings, of each along the starts, in the user's units; NaN where nothing is recorded. They
-      count beside about as many rollouts of ``validation``.
-    ``continues``: whether ``validation`` goes on with recordings, so that no rollout has a
-      transient of its own.
-    ``history``: rows that a forecast starts from.
-    Returns: none where no trajectory is long enough to be forecast.
+    Parameters
+    ----------
+    validation : ForecastData
+        Neither trained on nor, for the exact promise, used to choose anything.
+    unit : array, shape (d,)
+        Positive sizes that errors are measured in, such as the spread of each feature.
+    trained : ForecastData, optional
+        What was trained on. Its errors are ranked together with the others where these do not tell
+        them apart: a model of few parameters and many windows errs alike on both, and more rollouts
+        leave less to the luck of the draw.
+    earlier : sequence of array, shape (n, horizon, d)
+        Errors of forecasts of other parts of a few recordings, of each along the starts, in the
+        user's units; NaN where nothing is recorded. They count beside about as many rollouts of
+        ``validation``.
+    continues : bool
+        Whether ``validation`` goes on with recordings, so that no rollout has a transient of its
+        own.
+    history : int
+        Rows that a forecast starts from.
+    limits : RolloutLimits, optional
+
+    Returns
+    -------
+    Calibration or None
+        None where no trajectory is long enough to be forecast.
     """
     if trained is not None:
         pooled = _pooled(validation, trained, unit, history, limits)

@@ -41,7 +41,14 @@ def whole(value: int) -> Value:
 class Function:
     """A function in the making: its arguments are pointers and integers.
 
-    ``dtype``: of what :meth:`load` and :meth:`store` move.
+    Parameters
+    ----------
+    module : ir.Module
+    name : str
+    dtype : dtype
+        Of what :meth:`load` and :meth:`store` move.
+    arguments : sequence of ir.Type
+    returns : ir.Type
     """
 
     def __init__(
@@ -146,8 +153,12 @@ def once(make: Callable[..., _Made]) -> Callable[..., _Made]:
 class Library:
     """Compiled functions; their code is gone with it, so that :func:`once` must keep it.
 
-    ``name``: what it is the code of, by which it is kept on disk.
-    ``make``: returns the module, where there is none.
+    Parameters
+    ----------
+    name : str
+        What it is the code of, by which it is kept on disk.
+    make : callable
+        Returns the module, where there is none.
     """
 
     def __init__(self, name: str, make: Callable[[], ir.Module]) -> None:

@@ -14,12 +14,17 @@ import numpy as np
 class Numbers:
     """The shape of a flow map, its own numbers, and the bounds within which these alone step it.
 
-    ``kind`` ({"polynomial", "cells"}): function of :mod:`pyhits.numerics.fused.steps` that makes
-      its code.
-    ``arrays`` (sequence of array): as that function wants them, contiguous, of one dtype where they
-      are real.
-    ``low``, ``high`` ``(d,)``: states strictly between them, the sum of whose squares is at most
-      ``squares``, are what the flow map returns; beyond, it must step itself.
+    Attributes
+    ----------
+    kind : {"polynomial", "cells"}
+        Function of :mod:`pyhits.numerics.fused.steps` that makes its code.
+    dimension, degree : int
+    arrays : sequence of array
+        As that function wants them, contiguous, of one dtype where they are real.
+    low, high : array, shape (d,)
+        States strictly between them, the sum of whose squares is at most ``squares``, are what the
+        flow map returns; beyond, it must step itself.
+    squares : float
     """
 
     kind: Literal["polynomial", "cells"]
