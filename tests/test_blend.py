@@ -16,7 +16,7 @@ from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DivergenceError
 from pyhits.fit.blending import weighed
-from pyhits.fit.weighing import best_weights, second_moments
+from pyhits.fit.weighing import best_weights, column_weights, second_moments
 from pyhits.forecasting.blend import Blend
 from pyhits.forecasting.bounds import Bounds
 from pyhits.timestepper import TimeStepper
@@ -40,7 +40,7 @@ def weights_of(errors: np.ndarray, worth: float, steps: tuple[int, ...] = (1,)) 
     """Weights from errors at so many independent origins, where the first is the simplest."""
     prior = np.arange(len(errors), 0.0, -1.0)
     at = np.array(steps)
-    return best_weights(second_moments(errors, at), np.full(len(at), worth), prior)
+    return best_weights(second_moments(errors, at)[:, None], np.full(len(at), worth), prior)[:, 0]
 
 
 def test_weights_are_those_of_least_squares_where_origins_are_many() -> None:
@@ -61,6 +61,36 @@ def test_few_origins_leave_most_of_the_weight_to_the_simplest() -> None:
     # What short horizons tell counts at long ones.
     errors[0, :, :3] /= 9
     assert weights_of(errors, 9, (1, 12))[1, 0] > 1.3 * weights_of(errors, 9, (12,))[0, 0]
+
+
+def test_each_feature_has_weights_of_its_own() -> None:
+    rng = np.random.default_rng(2)
+    errors = rng.standard_normal((2, 400, 12, 2))
+    errors[0, ..., 1] *= 1e-6
+    at, prior = np.array([1, 4]), np.ones(2)
+    weights = column_weights(errors, at, np.full(2, 30.0), prior)
+    assert weights.shape == (2, 2, 2)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0)
+    np.testing.assert_allclose(weights[:, :, 1], [[1, 0]] * 2, atol=1e-4)
+    assert (weights[:, 1, 0] > 0.3).all()
+    # Features of one kind tell of each other.
+    alike = column_weights(np.repeat(errors[..., :1], 2, axis=3), at, np.full(2, 3.0), prior)
+    np.testing.assert_allclose(alike[..., 0], alike[..., 1], atol=1e-9)
+    # What is nowhere recorded has the weights of the others.
+    errors[..., 1] = np.nan
+    blank = column_weights(errors, at, np.full(2, 400.0), prior)
+    np.testing.assert_allclose(blank[..., 1], blank[..., 0], atol=0.05)
+
+
+def test_a_season_is_not_blended_because_a_noise_beside_it_is() -> None:
+    t = np.arange(500)
+    noise = np.random.default_rng(4).standard_normal(500)
+    rows = np.stack([np.sin(2 * np.pi * t / 24) + 0.3 * np.sin(2 * np.pi * t / 8), noise], axis=1)
+    model = quick(step_sizes=[1], flow_map="polynomial").fit(rows[:420]).stepper_
+    assert model is not None
+    ahead = model.forecast_from(rows[:420], 40)
+    assert np.abs(ahead - rows[419:460])[:, 0].max() < 0.03
+    assert np.sqrt(np.square(ahead - rows[419:460])[1:, 1].mean()) < 1.2 * noise.std()
 
 
 def test_what_is_all_but_exact_has_all_the_weight() -> None:
@@ -110,10 +140,8 @@ def test_what_is_clearly_right_now_may_have_been_lost_with_fewer_rows(
 def test_blends_are_weighted_means_of_what_the_rows_allow(trend: TimeStepper) -> None:
     known = trend.recording_baselines
     assert known is not None
-    blend = Blend(
-        ("persistence", "ar"), np.array([1, 3]), np.array([[0.5, 0.5, 0.0], [0.2, 0.0, 0.8]]),
-        np.ones((2, 3)),
-    )  # fmt: skip
+    weights = np.array([[0.5, 0.5, 0.0], [0.2, 0.0, 0.8]])[:, :, None]
+    blend = Blend(("persistence", "ar"), np.array([1, 3]), weights, np.ones((2, 3)))
     rows, positions = growing()[:126], np.arange(5.0)
     states = np.full((2, 5, 1), 7.0)
     found = blend.blended(states, [rows, rows[-2:]], positions, known)

@@ -200,19 +200,20 @@ def weighed(
     of_model = np.concatenate([part.model for part in tried if part.model is not None])
     own = np.concatenate([part.simple for part in tried], axis=1)
     pair = np.stack([of_model, combined(own, of_simple, steps)])
-    both, mean = second_moments(pair, steps), own[[kinds.index("mean")]]
-    later, before = (second_moments(part, steps) for part in np.split(pair, [len(origins)], axis=1))
-    if _is_right(later, before) or _is_clear(both, second_moments(mean, steps)[:, 0, 0]):
+    alone = _forecast_alone(pair, own[kinds.index("mean")], len(origins), steps)
+    if alone.all():
         return None, []
     share = model_share(tried, pair[1], steps)
+    share[:, :, alone] = np.array([1.0, 0.0])[:, None]
     weights = np.concatenate([share[:, :1], share[:, 1:] * of_simple], axis=1)
-    kept = [0, *(1 + np.flatnonzero((weights[:, 1:] >= _LEAST).any(axis=0)))]
+    kept = [0, *(1 + np.flatnonzero((weights[:, 1:] >= _LEAST).any(axis=(0, 2))))]
     if len(kept) == 1:
         return None, []
     weights = weights[:, kept]
     weights /= weights.sum(axis=1, keepdims=True)
     blended = combined(np.concatenate([of_model[None], own])[kept], weights, steps)
     of_blend = second_moments(blended[None], steps)[:, 0, 0]
+    both = second_moments(pair, steps)
     found = np.sqrt(np.stack([both[:, 0, 0], both[:, 1, 1], of_blend], axis=1))
     earlier = np.split(blended * scale, np.cumsum([len(part) for part in ahead])[:-1])[1:]
     return Blend(tuple(kinds[k - 1] for k in kept[1:]), steps, weights, found), earlier
@@ -227,6 +228,29 @@ def _reached(truth: np.ndarray) -> int:
     """Return the last step that any origin reaches."""
     known = np.isfinite(truth).any(axis=(0, 2))
     return int(np.flatnonzero(known)[-1]) + 1
+
+
+def _forecast_alone(
+    pair: np.ndarray, mean: np.ndarray, n_later: int, steps: np.ndarray
+) -> np.ndarray:
+    """Return which features the model forecasts alone, shape ``(d,)``.
+
+    Parameters
+    ----------
+    pair : array, shape (2, n, horizon, d)
+        Errors of the model and of the weighted baselines; the first ``n_later`` are in the held-out
+        part.
+    mean : array, shape (n, horizon, d)
+        Those of the recording's mean.
+    steps : array of int, shape (k,)
+    """
+    found = []
+    for column in range(pair.shape[3]):
+        own = pair[..., [column]]
+        later, before = (second_moments(of, steps) for of in np.split(own, [n_later], axis=1))
+        known = second_moments(mean[None, ..., [column]], steps)[:, 0, 0]
+        found.append(_is_right(later, before) or _is_clear(second_moments(own, steps), known))
+    return np.array(found)
 
 
 def _is_right(later: np.ndarray, before: np.ndarray) -> bool:

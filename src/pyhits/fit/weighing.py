@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from pyhits.baselines.origins import Origins
+from pyhits.forecasting.blend import between
 
 #: Error, in standard deviations, that one counts for at most, and in place of what diverged.
 _WORST = 10.0
@@ -29,6 +30,9 @@ _SIMPLE, _FORGET = 6.0, 0.2
 
 #: Weights without any data, beside 1 of others: what chooses nothing first. And that of the model.
 _PRIOR, _MODEL = {"persistence": 4.0, "seasonal drift": 2.0}, 0.3
+
+#: Part of the weights of one feature that is not held to those of all features together.
+_OWN = 0.5
 
 #: Baselines that choose nothing by the errors in earlier parts.
 _FIXED = ("persistence", "mean")
@@ -99,7 +103,7 @@ def independent_origins(origins: Origins, steps: np.ndarray) -> np.ndarray:
 
 
 def simple_weights(parts: Sequence[Part], kinds: Sequence[str], steps: np.ndarray) -> np.ndarray:
-    """Return weights of baselines beside each other, ``(k, m)``.
+    """Return weights of baselines beside each other, ``(k, m, d)``.
 
     Parameters
     ----------
@@ -115,11 +119,11 @@ def simple_weights(parts: Sequence[Part], kinds: Sequence[str], steps: np.ndarra
         luck = _luck(part, steps, _SETTINGS)
         judged.append(part.simple * np.where(chooses, luck, 1.0))
     worth = np.sum([part.worth for part in parts], axis=0)
-    return best_weights(second_moments(np.concatenate(judged, axis=1), steps), worth, prior)
+    return column_weights(np.concatenate(judged, axis=1), steps, worth, prior)
 
 
 def model_share(parts: Sequence[Part], together: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Return weights of a model and of all baselines together, ``(k, 2)``.
+    """Return weights of a model and of all baselines together, ``(k, 2, d)``.
 
     Parameters
     ----------
@@ -135,8 +139,8 @@ def model_share(parts: Sequence[Part], together: np.ndarray, steps: np.ndarray) 
         if part.model is not None
     ]
     worth = np.sum([part.worth for part in parts], axis=0)
-    moments = second_moments(np.stack([np.concatenate(judged), together]), steps)
-    return best_weights(moments, worth, np.array([_MODEL, 1 - _MODEL]))
+    errors = np.stack([np.concatenate(judged), together])
+    return column_weights(errors, steps, worth, np.array([_MODEL, 1 - _MODEL]))
 
 
 def _luck(part: Part, steps: np.ndarray, deviations: float) -> np.ndarray:
@@ -156,11 +160,11 @@ def combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.n
     Parameters
     ----------
     errors : array, shape (m, n, horizon, d)
-    weights : array, shape (k, m)
+    weights : array, shape (k, m, d)
     steps : array of int, shape (k,)
     """
     at = np.arange(1, errors.shape[2] + 1)
-    every = np.stack([np.interp(at, steps, column) for column in weights.T])[:, None, :, None]
+    every = between(weights, steps, at).swapaxes(0, 1)[:, None]
     is_sound = np.isfinite(errors)
     total = (every * is_sound).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -195,6 +199,35 @@ def second_moments(errors: np.ndarray, steps: np.ndarray) -> np.ndarray:
         return np.where(within > 0, (sums[last] - sums[first]) / within, np.nan)
 
 
+def column_weights(
+    errors: np.ndarray, steps: np.ndarray, worth: np.ndarray, prior: np.ndarray
+) -> np.ndarray:
+    """Return weights of each feature, which are held to those of all features together.
+
+    Parameters
+    ----------
+    errors : array, shape (m, n, horizon, d)
+        In standard deviations; NaN where nothing is recorded.
+    steps : array of int, shape (k,)
+    worth : array, shape (k,)
+        Number of independent origins.
+    prior : array, shape (m,)
+        Weights without any data, positive.
+
+    Returns
+    -------
+    array, shape (k, m, d)
+    """
+    together = best_weights(second_moments(errors, steps)[:, None], worth, prior)
+    if errors.shape[3] == 1:
+        return together.swapaxes(1, 2)
+    each = np.stack([second_moments(errors[..., [c]], steps) for c in range(errors.shape[3])], 1)
+    # A feature of which nothing is known has the weights of all.
+    each = np.where(np.isnan(each), second_moments(errors, steps)[:, None], each)
+    held_to = (1 - _OWN) * together + _OWN * prior / prior.sum()
+    return best_weights(each, worth, held_to).swapaxes(1, 2)
+
+
 def best_weights(moments: np.ndarray, worth: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """Return weights that are not negative, add up to 1 and have a small squared error.
 
@@ -205,44 +238,44 @@ def best_weights(moments: np.ndarray, worth: np.ndarray, prior: np.ndarray) -> n
 
     Parameters
     ----------
-    moments : array, shape (k, m, m)
-        At increasing horizons. Correlations are shrunk, and what is far from the best is left out.
+    moments : array, shape (k, c, m, m)
+        At increasing horizons, in c cases. Correlations are shrunk, and what is far from the best
+        is left out.
     worth : array, shape (k,)
         Number of independent origins.
-    prior : array, shape (m,)
+    prior : array, shape (m,) or (k, c, m)
         Weights without any data, positive.
 
     Returns
     -------
-    array, shape (k, m)
+    array, shape (k, c, m)
     """
-    prior = prior / prior.sum()
-    found, before = [], prior
-    for own, n in zip(moments, np.maximum(worth, 1.0), strict=True):
-        before = _weighted(own, float(n), (1 - _FORGET) * before + _FORGET * prior)
+    every = np.broadcast_to(prior / prior.sum(axis=-1, keepdims=True), moments.shape[:3])
+    found, before = [], every[0]
+    for own, n, simplest in zip(moments, np.maximum(worth, 1.0), every, strict=True):
+        before = _weighted(own, float(n), (1 - _FORGET) * before + _FORGET * simplest)
         found.append(before)
     return np.stack(found)
 
 
 def _weighted(moments: np.ndarray, worth: float, prior: np.ndarray) -> np.ndarray:
-    """Return weights at one horizon."""
-    own = np.diag(moments)
-    least = max(float(own.min()), 1e-300)
+    """Return weights at one horizon; moments ``(c, m, m)`` and a prior ``(c, m)`` to ``(c, m)``."""
+    own = np.diagonal(moments, axis1=1, axis2=2)
+    least = np.maximum(own.min(axis=1, keepdims=True), 1e-300)
     near = own <= max(_FAR**2, np.exp(2 * _SURE / worth)) * least
-    scaled = moments[np.ix_(near, near)] / least
-    scaled = np.where(np.eye(len(scaled), dtype=bool), scaled, (1 - _UNKNOWN) * scaled)
-    first = prior[near] / prior[near].sum()
+    scaled = moments / least[:, None] * (near[:, None] & near[:, :, None])
+    scaled = np.where(np.eye(own.shape[1], dtype=bool), scaled, (1 - _UNKNOWN) * scaled)
+    first = np.where(near, prior, 0.0)
+    first = first / first.sum(axis=1, keepdims=True)
     weights, pull = first, _SIMPLE / worth
     for _ in range(_ITERATIONS):
-        slope = scaled @ weights
-        value = max(float(weights @ slope), 1e-300)
-        apart = np.log(np.maximum(weights, 1e-300) / first)
+        slope = (scaled @ weights[:, :, None])[:, :, 0]
+        value = np.maximum((weights * slope).sum(axis=1, keepdims=True), 1e-300)
+        apart = np.log(np.maximum(weights, 1e-300) / np.where(near, first, 1.0))
         change = 1 - slope / value - pull * apart
         before = weights
         weights = weights * np.exp(_STEP * np.clip(change, -9.0, 9.0))
-        weights /= weights.sum()
+        weights = weights / weights.sum(axis=1, keepdims=True)
         if np.abs(weights - before).max() < _SETTLED:
             break
-    found = np.zeros(len(own))
-    found[near] = weights
-    return found
+    return np.asarray(weights)

@@ -24,7 +24,7 @@ _TOLD = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Blend(Stored):
-    """Weights of a model and of baselines of recordings at every horizon.
+    """Weights of a model and of baselines of recordings at every horizon, for each feature.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Blend(Stored):
     steps : array of int, shape (k,)
         Horizons that errors were measured at, increasing; between them weights are interpolated,
         beyond the last they stay.
-    weights : array, shape (k, 1 + kinds)
+    weights : array, shape (k, 1 + kinds, d)
         The model's first; they add up to 1.
     errors : array, shape (k, 3)
         Normalised root mean squared errors of the model, of the baselines together and of both,
@@ -44,7 +44,8 @@ class Blend(Stored):
     schema: ClassVar[Schema] = Record({"kinds": Many(BASELINES.kinds, 1, unique=True)})
     arrays: ClassVar[Mapping[str, Array]] = {
         "steps": Array(1, ("I64",)),
-        "weights|errors": Array(2),
+        "weights": Array(3),
+        "errors": Array(2),
     }
 
     kinds: tuple[str, ...]
@@ -58,9 +59,8 @@ class Blend(Stored):
         return bool(self.weights[:, 0].any())
 
     def at(self, positions: np.ndarray) -> np.ndarray:
-        """Return the weights at times in multiples of ``dt``; ``(m,)`` to ``(m, 1 + kinds)``."""
-        columns = [np.interp(positions, self.steps, column) for column in self.weights.T]
-        return np.stack(columns, axis=1)
+        """Return the weights at times in multiples of ``dt``; ``(m,)`` to ``(m, 1 + kinds, d)``."""
+        return between(self.weights, self.steps, positions)
 
     def rows(self, baselines: RecordingBaselines) -> int:
         """Return the rows of a recording that the baselines look at, at most."""
@@ -119,13 +119,13 @@ class Blend(Stored):
         if bounds is not None:
             states = np.where(bounds.is_lost(states, rows, positions), np.nan, states)
         weights = self.at(positions)
-        sums, total = np.zeros(states.shape), np.zeros((*states.shape[:2], 1))
+        sums, total = np.zeros(states.shape), np.zeros(states.shape)
 
         def add(forecast: np.ndarray, weight: np.ndarray) -> None:
             sound = np.isfinite(forecast).all(axis=2, keepdims=True)
             if bounds is not None:
                 sound &= ~bounds.is_lost(forecast, rows, positions)
-            own = np.where(sound, weight[:, None], 0.0)
+            own = np.where(sound, weight, 0.0)
             np.add(sums, own * np.where(own > 0, forecast, 0.0), out=sums)
             np.add(total, own, out=total)
 
@@ -143,8 +143,9 @@ class Blend(Stored):
         """Return what forecasts of recordings are made of, and what that has brought."""
         parts = []
         for k in sorted({0, len(self.steps) // 2, len(self.steps) - 1}):
-            own = sorted(zip(self.weights[k], ("the model", *self.kinds), strict=True))[::-1]
-            told = ", ".join(f"{name} {w:.0%}" for w, name in own if w >= _TOLD)
+            named = zip(self.weights[k], ("the model", *self.kinds), strict=True)
+            own = sorted(named, key=lambda one: -float(one[0].mean()))
+            told = ", ".join(f"{name} {_told(w)}" for w, name in own if w.max() >= _TOLD)
             parts.append(f"at step {self.steps[k]} {told}")
         model, simple, both = np.sqrt(np.mean(np.square(self.errors), axis=0))
         return (
@@ -165,7 +166,7 @@ class Blend(Stored):
         """Return a blend; a ValueError if it cannot be one."""
         found = cls(tuple(plain["kinds"]), **{name: np.asarray(of) for name, of in state.items()})
         k = len(found.steps)
-        if found.weights.shape != (k, 1 + len(found.kinds)) or found.errors.shape != (k, 3):
+        if found.weights.shape[:2] != (k, 1 + len(found.kinds)) or found.errors.shape != (k, 3):
             raise ValueError("its blend does not fit together")
         if k == 0 or (np.diff(found.steps, prepend=0) <= 0).any():
             raise ValueError("its blend is of steps that do not follow each other")
@@ -177,6 +178,24 @@ class Blend(Stored):
         ):
             raise ValueError("its blend has weights that are none")
         return found
+
+
+def between(weights: np.ndarray, steps: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return weights ``(k, m, d)`` of some steps at positions ``(p,)``: ``(p, m, d)``.
+
+    By straight lines; before the first step and beyond the last they stay.
+    """
+    place = np.interp(positions, steps, np.arange(len(steps)))
+    before = place.astype(np.int64)
+    after = np.minimum(before + 1, len(steps) - 1)
+    share = (place - before)[:, None, None]
+    return np.asarray((1 - share) * weights[before] + share * weights[after])
+
+
+def _told(weights: np.ndarray) -> str:
+    """Return the weights of all features in words."""
+    low, high = weights.min(), weights.max()
+    return f"{high:.0%}" if high - low < _TOLD else f"{low:.0%} to {high:.0%}"
 
 
 def _between(ahead: np.ndarray, positions: np.ndarray) -> np.ndarray:

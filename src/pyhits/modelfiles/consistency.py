@@ -119,3 +119,5 @@ def _check_data(model: FittedModel) -> None:
         there = () if model.recording_baselines is None else model.recording_baselines.by_kind
         if not set(model.blend.kinds) <= set(there):
             raise ValueError("its blend is of baselines that it does not hold")
+        if model.blend.weights.shape[2] != model.n_features_in:
+            raise ValueError("its blend is of other features")
