@@ -99,10 +99,8 @@ def test_baselines_and_intervals_keep_the_bounds_that_are_declared() -> None:
         found = model.forecast(waves[0][0], 60, interval=0.9)
     assert found.low.min() == 0
     assert found.high.max() == 1
-    assert model.stepper_.within_bounds(np.array([[-1.0], [0.5], [np.nan]]))[:2].tolist() == [
-        [0],
-        [0.5],
-    ]
+    states = np.array([[[-1.0], [0.5]]])
+    assert model.stepper_.within_bounds(states, waves[0][:1])[0].tolist() == [[0], [0.5]]
     chain = Chain([Bounded([0], 1), Bounded([2], 0, 5), Standardise()])
     chain.fit(np.random.default_rng(0).uniform(1, 2, (9, 3)))
     low, high = declared_bounds(chain, 3)

@@ -75,6 +75,9 @@ class HiTS(NamedArguments, Estimator):
     n_jobs : int, optional
         Processes that train scales side by side; by default one a core, one alone for little work.
         The result is the same.
+    limits : bool
+        Hold forecasts at values of single columns that recordings came to time and again and turned
+        back from, as no rain: :class:`~pyhits.data.natural_limits.Limits`.
     time_limit : float, optional
         Seconds for the whole fit. Results then depend on the machine.
     random_state : int, optional
@@ -106,6 +109,7 @@ class HiTS(NamedArguments, Estimator):
         validation: HoldOut | float = 0.2,
         device: str = "cpu",
         n_jobs: int | None = None,
+        limits: bool = True,
         time_limit: float | None = None,
         random_state: int | None = None,
         verbose: bool = True,
@@ -120,6 +124,7 @@ class HiTS(NamedArguments, Estimator):
         self.validation = validation
         self.device = device
         self.n_jobs = n_jobs
+        self.limits = limits
         self.time_limit = time_limit
         self.random_state = random_state
         self.verbose = verbose

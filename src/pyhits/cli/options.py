@@ -222,6 +222,8 @@ def settings() -> tuple[Panel, ...]:
         Option("validation_fraction", float, "Part that chooses, where --validation gives none.",
                ("--validation-fraction",), argument="validation"),
         Option("noise", bool, "Take noise off the data first.", ("--denoise/--no-denoise",)),
+        Option("limits", bool, "Hold forecasts where recorded values turned back time and again.",
+               ("--limits/--no-limits",)),
         Option("n_jobs", int, "Processes; one a core by default.", ("--n-jobs", "--jobs")),
         Option("random_state", int, "Seed of data splits and training; 0 by default.",
                ("--seed", "--random-state")),

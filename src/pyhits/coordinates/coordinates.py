@@ -117,6 +117,12 @@ class Coordinates:
         """Length of a turn of each of the user's features, infinite if it is no angle."""
         return turns_of(links(self.encoder), self.feature_names)
 
+    @property
+    def turned(self) -> list[int]:
+        """Features that are angles."""
+        turns = self.turns
+        return [] if turns is None else np.flatnonzero(np.isfinite(turns)).tolist()
+
     # The user's data in
 
     def rows(self, data: Any) -> Any:

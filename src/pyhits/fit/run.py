@@ -11,6 +11,7 @@ import numpy as np
 
 from pyhits.baselines.fitted import FittedBaselines
 from pyhits.baselines.recordings import RecordingBaselines
+from pyhits.data.natural_limits import Limits
 from pyhits.data.summary import Summary
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, InterruptedWarning, TrainingError, warn
@@ -93,6 +94,10 @@ def _fitted(posed: Problem, clock: Clock, watched: Watched) -> TimeStepper:
         model = fit_to_all(model, problem, clock)
     last = posed.split.whole[-1][:, : posed.given.n_features]  # inputs are behind
     model = replace(model, summary=model.summary.ending_as(last))
+    limits = limits_of(problem, posed.split.whole.select(model.feature_names))
+    model = replace(model, limits=limits)
+    if limits is not None:
+        model = model.noted(limits.sentence(model.feature_names))
     return finish(model, clock)
 
 
@@ -153,6 +158,7 @@ def assemble(problem: Problem, trained: TrainedScales, clock: Clock) -> TimeStep
         recipe=problem.recipe,
         history=history,
         summary=Summary.of(shown, noise_of(problem, states), problem.findings),
+        limits=limits_of(problem, problem.given),
         coupling=settings.selection,
         notes=problem.notes,
         interrupted=("training",) if trained.interrupted else (),
@@ -166,6 +172,13 @@ def assemble(problem: Problem, trained: TrainedScales, clock: Clock) -> TimeStep
             "better; selection='all' or step_sizes=... trains them."
         )
     return model.noted(nets_taken(history)) if problem.recipe.with_nets else model
+
+
+def limits_of(problem: Problem, data: Trajectories) -> Limits | None:
+    """Return what values of a table came to time and again; None of fields, or if not wanted."""
+    if not problem.settings.limits or data.grid is not None:
+        return None
+    return Limits.of(data, problem.coordinates.turned)
 
 
 def noise_of(problem: Problem, states: Trajectories) -> np.ndarray:

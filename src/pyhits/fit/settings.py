@@ -98,6 +98,7 @@ class Settings(Policy):
     validation: HoldOut = setting(0.2, _checked(as_validation))
     device: str = setting("cpu", _device)
     n_jobs: int | None = setting(None, _n_jobs)
+    limits: bool = setting(True, _as_it_is)
     time_limit: float | None = setting(None, as_positive)
     random_state: int | None = setting(None, as_seed)
     verbose: bool = setting(True, _as_it_is)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pyhits.baselines.fitted import FittedBaselines
 from pyhits.coordinates.coordinates import Coordinates
+from pyhits.data.natural_limits import Limits
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError
 from pyhits.forecasting.fitted import FittedModel
@@ -126,6 +127,7 @@ def _updated(model: M, recorded: Trajectories, coupled: set[int]) -> M:
         hierarchy=maps.hierarchy,
         history={size: model.history[size] for size in maps.hierarchy.flow_maps},
         summary=model.summary.of_all(shown, noise).ending_as(own[-1]),
+        limits=None if model.limits is None else Limits.of(own, coordinates.turned),
         region=None if model.region is None else Region.of(states, states, scale),
         baselines=simple,
         recording_baselines=None if known is None else known.refitted(own),

@@ -12,6 +12,7 @@ from pyhits.baselines.fitted import FittedBaselines
 from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.coordinates.coordinates import Coordinates
 from pyhits.coordinates.inputs import Inputs
+from pyhits.data.natural_limits import Limits
 from pyhits.data.summary import Summary
 from pyhits.data.times import TimeAxis
 from pyhits.encoders import Chain, Standardise
@@ -64,6 +65,8 @@ class FittedModel:
         Baselines that look at many rows, in the user's features, of recordings.
     blend : Blend or None
         Weights of these baselines in forecasts of recordings; None where the model forecasts alone.
+    limits : Limits or None
+        What recorded values came to time and again and never passed, nor do forecasts.
     notes : tuple of str
         What was chosen on the user's behalf.
     seconds : float
@@ -95,6 +98,7 @@ class FittedModel:
     baselines: FittedBaselines | None = None
     recording_baselines: RecordingBaselines | None = None
     blend: Blend | None = None
+    limits: Limits | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -197,24 +201,33 @@ class FittedModel:
     def blended(
         self, states: np.ndarray, known: Sequence[np.ndarray] | np.ndarray, positions: np.ndarray
     ) -> np.ndarray:
-        """Return forecasts with those of the baselines that they are blended with, if there are.
+        """Return forecasts with those of the baselines that they are blended with, within limits.
 
         Parameters
         ----------
         states, known, positions
             As of :meth:`~pyhits.forecasting.blend.Blend.blended`.
         """
+        starts = np.stack([rows[-1] for rows in known])
         if self.blend is None or self.recording_baselines is None:
-            return states
+            return self.within_bounds(states, starts)
         seen = self.summary
         bounds = Bounds(seen.low, seen.high, seen.n_rows / seen.n_trajectories)
         found = self.blend.blended(states, known, positions, self.recording_baselines, bounds)
-        return self.within_bounds(found)
+        return self.within_bounds(found, starts)
 
-    def within_bounds(self, states: np.ndarray) -> np.ndarray:
-        """Return states ``(..., d)`` within the bounds that the encoder declares, if it does."""
+    def within_bounds(self, states: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """Return states within the bounds that the encoder declares, and limits that data showed.
+
+        Parameters
+        ----------
+        states : array, shape (n, m, d)
+        starts : array, shape (n, d)
+            What they start from: beyond a limit, there is none.
+        """
         bounds = declared_bounds(self.encoder, self.n_features_in)
-        return states if bounds is None else np.clip(states, *bounds)
+        states = states if bounds is None else np.clip(states, *bounds)
+        return states if self.limits is None else self.limits.held(states, starts)
 
     @property
     def noise(self) -> np.ndarray:

@@ -58,6 +58,7 @@ def forecast_states(
     horizon.check_size(starts.states, own.n_features, to_file=out is not None)
     if starts.single and out is not None:
         raise ArgumentError("With out=... give initial states of shape (n, d): [state].")
+    last = starts.states if starts.states.ndim == 2 else starts.states[:, -1]
     inputs, past_inputs = _inputs(model, initial_states, inputs, past_inputs)
     outside, notes = _outside(model, starts.states, None if level else _LOOKED_AT)
     blend = model.blend if step_sizes is None and out is None else None
@@ -80,8 +81,10 @@ def forecast_states(
         result = model.blended(result, starts.known, horizon.steps)
         if asked == "raise":
             _check_finite(result, horizon.steps)
+    elif out is None:
+        result = model.within_bounds(result, last)
     if level is not None:
-        found = _with_intervals(model, result, horizon, level, (outside, notes))
+        found = _with_intervals(model, (last, result), horizon, level, (outside, notes))
         return found.first() if starts.single else found
     if out is None:
         result = own.shaped(result)
@@ -190,13 +193,16 @@ def warn_outside(model: FittedModel, states: np.ndarray) -> None:
 
 def _with_intervals(
     model: FittedModel,
-    states: np.ndarray,
+    forecast: tuple[np.ndarray, np.ndarray],
     horizon: Horizon,
     level: float,
     known: tuple[np.ndarray, list[str]],
 ) -> Forecast:
-    """Return states with bounds; ``known`` is which starts lie outside the data, and notes."""
-    outside, notes = known
+    """Return what a forecast starts from and leads to with bounds.
+
+    ``known`` is which starts lie outside the data, and notes.
+    """
+    (starts, states), (outside, notes) = forecast, known
     calibration = _calibration(model)
     short = calibration.shortfall(math.ceil(horizon.steps.max()), level)
     if short is not None:
@@ -205,8 +211,8 @@ def _with_intervals(
     low, high = calibration.bounds(states, horizon.steps, level)
     found = Forecast(
         states=states,
-        low=model.within_bounds(low),
-        high=model.within_bounds(high),
+        low=model.within_bounds(low, starts),
+        high=model.within_bounds(high, starts),
         level=level,
         times=horizon.steps * model.dt,
         outside=outside,

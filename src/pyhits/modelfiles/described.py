@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.coordinates.coordinates import Coordinates
+from pyhits.data.natural_limits import Limits
 from pyhits.data.summary import Summary
 from pyhits.forecasting.blend import Blend
 from pyhits.forecasting.uncertainty import Calibration
@@ -95,6 +96,7 @@ class StoredModel:
     summary: Summary
     calibration: Calibration | None
     blend: Blend | None
+    limits: Limits | None
     notes: tuple[str, ...]
     seconds: float
     fitted_by: str
@@ -139,6 +141,7 @@ def read_described(path: Path) -> StoredModel:
         summary=built["data."],
         calibration=built.get("trust.calibration."),
         blend=built.get("trust.blend."),
+        limits=built.get("trust.limits."),
         notes=tuple(facts["notes"]),
         seconds=float(facts["seconds"]),
         fitted_by=facts.get("fitted_by", ""),

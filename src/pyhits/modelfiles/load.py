@@ -90,6 +90,7 @@ def _build(tensors: dict[str, Tensor], facts: dict[str, Any]) -> TimeStepper:
         baselines=built.get("trust.baseline."),
         recording_baselines=built.get("trust.recording."),
         blend=built.get("trust.blend."),
+        limits=built.get("trust.limits."),
         notes=tuple(facts["notes"]),
         seconds=float(facts["seconds"]),
         fitted_by=facts.get("fitted_by", ""),

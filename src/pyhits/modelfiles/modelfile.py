@@ -12,6 +12,7 @@ from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.coordinates.inputs import Inputs
 from pyhits.data.declared_grid import DeclaredGrid
 from pyhits.data.grid import MOST_AXES, Grid
+from pyhits.data.natural_limits import Limits
 from pyhits.data.summary import Summary
 from pyhits.data.times.declared import TIME_AXIS
 from pyhits.encoders import Standardise
@@ -66,6 +67,7 @@ _UNCERTAINTY = Record(
         "recording_baselines": RecordingBaselines.schema,
         "logarithms": Flag(),
         "blend": Blend.schema,
+        "limits": Flag(),
     },
 )
 
@@ -233,6 +235,8 @@ def parts(facts: dict[str, Any], d: int, n: int, maps: Maps) -> dict[str, Part]:
         found["trust.recording."] = Part(RecordingBaselines, about)
     if "blend" in known:
         found["trust.blend."] = Part(Blend, known["blend"])
+    if known.get("limits"):
+        found["trust.limits."] = Part(Limits, {}, {"low": d, "high": d})
     return found | _scales(facts["scales"], n, Inputs.counts(inputs), maps)
 
 

@@ -70,6 +70,7 @@ def _parts(model: FittedModel) -> dict[str, Stored]:
         "trust.baseline.": model.baselines,
         "trust.recording.": model.recording_baselines,
         "trust.blend.": model.blend,
+        "trust.limits.": model.limits,
     }
     found |= {f"scale.{size}.": flow_map for size, flow_map in model.flow_maps.items()}
     return {prefix: part for prefix, part in found.items() if part is not None}
@@ -96,6 +97,8 @@ def _uncertainty(model: FittedModel) -> dict[str, Any]:
             found["logarithms"] = True
     if model.blend is not None:
         found["blend"] = model.blend.plain()
+    if model.limits is not None:
+        found["limits"] = True
     return found
 
 

@@ -163,7 +163,11 @@ def _figures_of_states(
     if _is_calibrated(model, coupled):
         assert model.calibration is not None
         widths = model.calibration.widths(np.arange(first, dtype=float), _LEVEL)
-        band = model.within_bounds(ahead - widths), model.within_bounds(ahead + widths)
+        low, high = (
+            model.within_bounds(edge[None], recorded[:1])[0]
+            for edge in (ahead - widths, ahead + widths)
+        )
+        band = low, high
     drawn["portrait"] = lambda ax: plots.portrait(truth, names, forecasts=forecast, ax=ax)
     drawn["sample"] = lambda ax: plots.forecast_lines(
         plots.Rows(x, ahead),
