@@ -180,10 +180,10 @@ def test_many_trajectories_take_no_longer_than_their_rows() -> None:
 
 def test_delays_that_there_is_no_time_for_are_none() -> None:
     x = np.sin(0.1 * np.arange(2000))[:, None]
-    assert choose_delays([x]).n_delays > 1
+    assert choose_delays([x]).n_rows > 1
     clock = Clock.start(0.05, Ticks())
-    assert choose_delays([x], clock=clock).n_delays == 1
-    assert "the choice of delays" in str(clock.note())
+    assert choose_delays([x], clock=clock).n_rows == 1
+    assert "the choice of the rows of a state" in str(clock.note())
     again = DelayEmbedding("auto")
     assert again.fit_in_time(x, Clock.start(0.05, Ticks())).n_delays_ == 1
 

@@ -43,6 +43,7 @@ TIMES = [
         "minutes",
     ),
     *("minutes", "simTime", "recorded_at", "Julian_Date", "T", "timestep", "iteration", "# t"),
+    *("recorded_on", "acq_time", "Messzeitpunkt"),
     "decimal_year",
 ]
 

@@ -40,6 +40,8 @@ def bare(dates, separator, *letters):
                 "%Y-%m-%d",
                 "%Y/%m/%d",
                 "%Y.%m.%d",
+                "%Y_%m_%d",
+                "%Y\u5e74%m\u6708%d\u65e5",
                 "%Y%m%d",
                 "%d.%m.%Y",
                 "%d/%m/%Y",

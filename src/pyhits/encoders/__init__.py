@@ -6,7 +6,7 @@ from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.encoders.bounded import Bounded
 from pyhits.encoders.chain import Chain
 from pyhits.encoders.delay import DelayEmbedding
-from pyhits.encoders.embedding import DelayChoice, choose_delays
+from pyhits.encoders.embedding import StateRows, choose_delays
 from pyhits.encoders.flatten import Flatten
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
@@ -18,10 +18,10 @@ __all__ = [
     "Autoencoder",
     "Bounded",
     "Chain",
-    "DelayChoice",
     "DelayEmbedding",
     "Encoder",
     "Flatten",
     "Standardise",
+    "StateRows",
     "choose_delays",
 ]

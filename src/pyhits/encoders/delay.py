@@ -9,7 +9,7 @@ import numpy as np
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import ENCODERS, Encoder, several
-from pyhits.encoders.embedding import DelayChoice, choose_delays
+from pyhits.encoders.embedding import StateRows, choose_delays
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.util.checks import as_count, as_numeric
 from pyhits.util.clock import UNLIMITED, Clock
@@ -45,7 +45,7 @@ class DelayEmbedding(Encoder):
     ----------
     n_delays : int or "auto"
         Rows side by side, the present one included; 1 changes nothing. ``"auto"`` chooses in
-        :meth:`fit`, from the mutual information, Cao's E1 and predictions of rows held out.
+        :meth:`fit`, by rollouts through rows held out.
     lag : int or "auto", optional
         Rows from one to the next; by default 1, or chosen with the delays.
 
@@ -53,18 +53,21 @@ class DelayEmbedding(Encoder):
     ----------
     n_delays_, lag_ : int
         What was given or chosen.
-    choice_ : DelayChoice or None
-        The curves that a choice was made by, for :func:`pyhits.plots.delay_choice`.
+    choice_ : StateRows or None
+        The errors that a choice was made by, for :func:`pyhits.plots.delay_choice`.
     """
 
     kind: ClassVar[str] = "delay"
     arrays: ClassVar[Mapping[str, Array]] = {
-        "n_features|delays|choice": Array(1, ("I64",)),
+        "n_features|delays|tried": Array(1, ("I64",)),
+        "scores": Array(),
+        # Of older files, and no longer looked at.
+        "choice": Array(1, ("I64",)),
         "information|e1|errors": Array(),
     }
     schema: ClassVar[Record] = Record({"n_delays": _COUNT, "lag": Maybe(_COUNT)})
 
-    choice_: DelayChoice | None = None
+    choice_: StateRows | None = None
 
     def __init__(self, n_delays: int | str, lag: int | str | None = None) -> None:
         self.n_delays = n_delays
@@ -141,7 +144,7 @@ class DelayEmbedding(Encoder):
         if n_delays is None or lag is None:
             flat = [x for p in parts for x in p.reshape(-1, *p.shape[-2:])]
             self.choice_ = choose_delays(flat, n_delays=n_delays, lag=lag, clock=clock)
-            n_delays, lag = self.choice_.n_delays, self.choice_.lag
+            n_delays, lag = self.choice_.n_rows, self.choice_.lag
         self.n_delays_, self.lag_ = n_delays, lag
         for k, part in enumerate(parts):
             if part.shape[-2] < self.history:
@@ -174,10 +177,10 @@ class DelayEmbedding(Encoder):
         return [f"{name}({age})" for age in ages for name in names]
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return ``n_features``, ``delays`` (number and lag), and the curves of a choice."""
-        curves = {} if self.choice_ is None else self.choice_.arrays()
+        """Return ``n_features``, ``delays`` (number and lag), and what a choice was made by."""
+        tried = {} if self.choice_ is None else self.choice_.arrays()
         delays = np.array([self.n_delays_, self.lag_])
-        return {"n_features": np.array([self.n_features_in_]), "delays": delays, **curves}
+        return {"n_features": np.array([self.n_features_in_]), "delays": delays, **tried}
 
     def set_state(self, **arrays: np.ndarray) -> DelayEmbedding:
         """Set what :meth:`state` returns; of older files ``n_features`` alone."""
@@ -188,6 +191,10 @@ class DelayEmbedding(Encoder):
         if n_delays is None or lag is None:
             raise ValueError("its delays are missing")
         self.n_delays_, self.lag_ = n_delays, lag
-        self.choice_ = DelayChoice.from_arrays(**arrays) if "choice" in arrays else None
+        self.choice_ = None
+        if "tried" in arrays:
+            tried = map(tuple, arrays["tried"].reshape(-1, 2).tolist())
+            scores = dict(zip(tried, arrays["scores"].tolist(), strict=True))
+            self.choice_ = StateRows(n_delays, lag, scores)
         self.n_features_in_ = n_features
         return self

@@ -1,137 +1,93 @@
-"""How many delays, and how far apart: what the data say about it."""
+"""How many delays, and how far apart: chosen by rollouts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pyhits.encoders.delay_rollout import embedded, rollout_error
-from pyhits.encoders.information import (
-    LEAST_TARGETS,
-    MOST_LIBRARY,
-    cao,
-    mutual_information,
-    usual_lag,
-)
+from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.pod import POD
-from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
+from pyhits.encoders.standardise import Standardise
+from pyhits.util.clock import UNLIMITED, Clock
+
+#: Error of one row that is good enough.
+GOOD = 1e-3
 
 #: Coordinates looked at, at most: the leading ones of more features hold what there is to see.
 _COORDINATES = 6
 
-#: Rows that are looked at, at most, and targets predicted.
-_ROWS, _TARGETS = 20_000, 1_000
+#: Trajectories from which on some of them are held out; of fewer the ends are. As in planning.
+_SEVERAL = 5
 
-#: Delays tried, coordinates of all of them together, and lags looked at, at most.
-_MOST_DELAYS, _MOST_COORDINATES, _MOST_LAG = 10, 40, 512
+#: Part of the data that is held out, and of the shortest trajectory that delays may span.
+_HELD_OUT, _SPAN = 0.25, 0.5
 
-#: Rows of the rollouts that compare more delays, in lags, and how many times longer their windows
-#: are at most. Polynomials of few delays are accurate over a few rows, but leave the attractor.
-_HORIZON, _LONGEST = 8, 4
+#: Rows of which nothing can be compared.
+_FEW = 24
+
+#: Delays that are tried of a given lag, and lags of given delays.
+_COUNTS, _LAGS = range(2, 11), (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 
 #: A feature that varies less, relative to its size, is constant but for rounding.
 _CONSTANT = 1e-12
 
-#: A window of delays spans this part of the shortest trajectory at most; less of a few long ones,
-#: of which only a part is left to validate on.
-_PART, _PART_OF_FEW = 2, 8
-
-#: Trajectories from which on some of them are held out; of fewer the ends are. As in planning.
-_SEVERAL = 5
-
-#: Neighbours that a prediction averages over; d + 1 of them span d dimensions (Sugihara, May 1990),
-#: and four tell embeddings apart in any.
-_NEIGHBOURS = 4
-
-#: More delays, or a shorter lag, must make the error so much smaller; errors below the second
-#: number count as that, since flow maps do better than neighbours, which then tell no more.
-_WORTH_IT, _GOOD_ENOUGH = 0.75, 0.02
-
-#: Where E1 says that one row has no false neighbours, delays must make the error so much smaller:
-#: neighbours are far where rows are few, and delays then help these, but not a flow map.
-_CLEARLY = 0.3
-
-#: Cao's E1 from which on it has settled. So many delays are taken if the error is then so many
-#: times larger at most, unless the rows cannot be predicted: of white noise the error is 0.7.
-_SETTLED, _AS_GOOD, _UNPREDICTABLE = 0.8, 1.1, 0.7
-
-#: Parts of the time that is left that the lag and E1 may take.
-_FOR_LAGS = 0.25
-
-#: Delays whose lag the shortest trajectory must have room for.
-_ROOM = 3
-
 
 @dataclass(frozen=True)
-class DelayChoice:
-    """What was chosen, and the curves that it was chosen by.
+class StateRows:
+    """How many rows a state holds, and what that was chosen by.
 
     Attributes
     ----------
-    n_delays, lag : int
-    information : array, shape (n_lags,)
-        Average mutual information, in bits, of rows 1, 2, ... apart; the mean over the features.
-    information_lag : int
-        First minimum of that, or the first zero of the correlation if that comes before.
-    e1 : array, shape (n,)
-        Cao's E1 of 1, 2, ... delays that far apart, which rises to 1 where more delays no longer
-        part false neighbours; NaN where it cannot be told.
-    e1_delays : int
-        Delays at which it has settled; 0 if it has not.
-    errors : array, shape (m,)
-        Neighbours' prediction errors with 1, 2, ... delays, in units of the error of the forecast
-        that nothing changes, on rows held out; empty where these are too few.
-    fewest, fewest_lag : int
-        Delays that neighbours need, and the lag of ``errors``.
+    n_rows, lag : int
+        Rows that a state should hold, and from one to the next.
+    scores : dict of (int, int) to float
+        By rows and lag: mean error of rollouts, in standard deviations. Empty where the rows are
+        too few to compare any.
     """
 
-    n_delays: int
+    n_rows: int
     lag: int
-    information: np.ndarray
-    information_lag: int
-    e1: np.ndarray
-    e1_delays: int
-    errors: np.ndarray
-    fewest: int
-    fewest_lag: int
+    scores: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        """Error of the rows that were chosen."""
+        return self.scores[self.n_rows, self.lag]
+
+    @property
+    def history(self) -> int:
+        """Rows that a state spans."""
+        return 1 + (self.n_rows - 1) * self.lag
 
     def note(self) -> str:
-        """Return a sentence for people."""
-        if len(self.errors) == 0:
-            return f"Delays: {self.n_delays}, as the rows are too few to compare any."
-        settled = (
-            f"Cao's E1 settles at {self.e1_delays}" if self.e1_delays else "E1 does not settle"
+        """Return the sentence that says what was chosen."""
+        rows = "one row" if self.n_rows == 1 else f"{self.n_rows} rows"
+        if not self.scores:
+            return f"A state is {rows}, as the recordings are too short to compare any."
+        one, own = self.scores[1, 1], self.score
+        if self.n_rows == 1:
+            best = min(self.scores.values())
+            least = f", {best:.2g} with more" if len(self.scores) > 1 else ""
+            return f"A state is one row (error of rollouts {one:.2g}{least})."
+        apart = f", {self.lag} apart" if self.lag > 1 else ""
+        if one < GOOD:
+            return (
+                f"A state is {rows}{apart}, from which the next follows more exactly (errors "
+                f"of rollouts {own:.2g}, {one:.2g} with one). Forecasts start from {self.history} "
+                "rows; encoder=[] does without."
+            )
+        return (
+            f"A state is {rows}{apart}, as one does not show all that the next depends "
+            f"on (errors of rollouts {own:.2g}, {one:.2g} with one). Forecasts start from "
+            f"{self.history} rows; encoder=[] does without."
         )
-        alone, error = float(self.errors[0]), float(self.errors[self.fewest - 1])
-        how = (
-            f"information and correlation suggest lag {self.information_lag}, {settled}, "
-            f"neighbours predict held-out rows"
-        )
-        if self.n_delays == 1:
-            return f"Delays: none; {how} with an error of {alone:.2g} without any."
-        how += f" from {self.fewest} with an error of {error:.2g}, {alone:.2g} without delays"
-        if (self.fewest, self.fewest_lag) != (self.n_delays, self.lag):
-            how += ", and a polynomial steps on best with these"
-        return f"Delays: {self.n_delays}, {self.lag} row(s) apart; {how}."
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return everything as named arrays, for model files."""
-        numbers = [self.n_delays, self.lag, self.information_lag, self.e1_delays]
-        return {
-            "choice": np.array([*numbers, self.fewest, self.fewest_lag]),
-            "information": self.information,
-            "e1": self.e1,
-            "errors": self.errors,
-        }
-
-    @classmethod
-    def from_arrays(cls, **arrays: np.ndarray) -> DelayChoice:
-        """Return what :meth:`arrays` holds."""
-        n_delays, lag, information_lag, e1_delays, *fewest = (int(n) for n in arrays["choice"])
-        information, e1, errors = (arrays[name] for name in ("information", "e1", "errors"))
-        return cls(n_delays, lag, information, information_lag, e1, e1_delays, errors, *fewest)
+        """Return what was compared as named arrays, for model files."""
+        tried = np.array(list(self.scores), dtype=np.int64)
+        return {"tried": tried.reshape(-1), "scores": np.array(list(self.scores.values()))}
 
 
 def choose_delays(
@@ -140,17 +96,12 @@ def choose_delays(
     n_delays: int | None = None,
     lag: int | None = None,
     clock: Clock = UNLIMITED,
-) -> DelayChoice:
+) -> StateRows:
     """Choose the number of delays and their lag, or the one that is not given.
 
-    The lag begins with the first minimum of the average mutual information (Fraser, Swinney 1986,
-    Phys. Rev. A 33, 1134), or the first zero of the correlation if that comes before. Then nearest
-    neighbours (Sugihara, May 1990, Nature 344, 734) predict rows that were held out, from
-    embeddings of all sizes with that lag, with half of it and with lag 1; the fewest delays are
-    taken that nothing beats by a quarter, or those at which Cao's E1 (1997, Physica D 110, 43) has
-    settled where these are as good. Those are the fewest that tell the state; if a polynomial of
-    more, over up to four times the rows, steps on by itself with an error smaller by a quarter,
-    they are taken.
+    Polynomials and kernels of past rows are fitted to a part of the data and stepped through the
+    rest, by :func:`pyhits.training.lags.choose_rows`; delays must gain a quarter. Of more than six
+    features the leading modes are looked at.
 
     Parameters
     ----------
@@ -162,188 +113,52 @@ def choose_delays(
         What is not told when it is over is left out, up to the choice itself: then there are no
         delays.
     """
-    rows = _leading(_some(trajectories))
-    shortest = min(len(x) for x in trajectories)
-    span = shortest // (_PART if len(trajectories) >= _SEVERAL else _PART_OF_FEW)
-    room = max(1, span // max(_ROOM - 1, (n_delays or 1) - 1))
-    information = mutual_information(rows, min(_MOST_LAG, room), clock=clock.part(_FOR_LAGS))
-    first = usual_lag(rows, information)
-    most = max(1, min(_MOST_DELAYS, _MOST_COORDINATES // rows[0].shape[1]))
-    lags = [lag] if lag else sorted({first, -(-first // 2), 1}, reverse=True)
-    # Delays by lag that trajectories are long enough for.
-    allowed = {k: n_delays or max(1, min(most, (span - 1) // k + 1)) for k in lags}
-    e1 = cao(rows, lags[0], allowed[lags[0]], clock=clock.part(_FOR_LAGS))
-    settled = np.flatnonzero(e1 >= _SETTLED)
-    e1_delays = int(settled[0]) + 1 if len(settled) else 0
-    tried: dict[int, np.ndarray] = {}
-    try:
-        tried = _validate(rows, allowed, max(lags), clock)
-    except TimeIsUpError:
-        clock.cut("the choice of delays")
-    if not tried:
-        given = n_delays or 1, lag or 1
-        return DelayChoice(*given, information, first, e1, e1_delays, np.zeros(0), *given)
-    fewest = chosen = _fewest(tried, e1_delays, n_delays)
-    if n_delays is None and fewest[0] > 1:
-        try:
-            chosen = _longer(rows, *fewest, allowed, clock)
-        except TimeIsUpError:
-            clock.cut("the comparison of more delays")
-    errors = tried[fewest[1]]
-    return DelayChoice(*chosen, information, first, e1, e1_delays, errors, *fewest)
+    from pyhits.training import lags  # takes torch
 
-
-def _fewest(tried: dict[int, np.ndarray], e1_delays: int, n_delays: int | None) -> tuple[int, int]:
-    """Return the fewest delays, and their lag, that nothing beats by much.
-
-    Parameters
-    ----------
-    tried : dict of int to array
-        Errors of 1, 2, ... delays by lag, the longest first.
-    e1_delays : int
-        Delays at which E1 has settled; 0 if it has not.
-    n_delays : int, optional
-        If these are given.
-    """
-    longest = max(tried)
-    chosen, best = (1, longest), np.inf
-    for lag, found in tried.items():
-        errors = np.maximum(found, _GOOD_ENOUGH)
-        count = n_delays or 1 + int(np.argmax(errors <= errors.min() / _WORTH_IT))
-        if lag == longest and count < e1_delays and n_delays is None:
-            unsure = _GOOD_ENOUGH < errors[count - 1] < _UNPREDICTABLE
-            if unsure and errors[e1_delays - 1] <= _AS_GOOD * errors[count - 1]:
-                count = e1_delays
-        if errors[count - 1] < _WORTH_IT * best:
-            chosen, best = (count, lag), float(errors[count - 1])
+    none = StateRows(n_delays or 1, lag or 1)
+    span = int(_SPAN * min(len(x) for x in trajectories))
+    data = _leading([x for x in trajectories if len(x) > 1])
+    if n_delays == 1 or data is None or data.n_rows < _FEW:
+        return none
+    several = len(data) >= _SEVERAL
+    n = max(1, round(_HELD_OUT * len(data)))
+    train, held = (data[:-n], data[-n:]) if several else data.split_time(_HELD_OUT)
+    history = min(span, lags.longest_history(train, held, 1, by_time=not several))
+    if n_delays is not None:
+        tried = [(n_delays, k) for k in _LAGS if (n_delays - 1) * k < history]
+    else:
+        tried = [(n, lag) for n in _COUNTS if lag and (n - 1) * lag < history]
+    if history < 2 or not (tried or n_delays is lag is None):
+        return none
+    if not several:
+        held = data.split_time(_HELD_OUT, overlap=history)[1]
+    found = lags.choose_rows(
+        train,
+        held,
+        history,
+        worth=lags.ASKED_FOR if n_delays is None else lags.FOR_CERTAIN,
+        tried=tried,
+        scaling=Standardise(common=True),  # modes that hold little count little
+        clock=clock,
+    )
     if n_delays is None:
-        single = float(tried[chosen[1]][0])
-        wanted = _CLEARLY * single if e1_delays == 1 else _UNPREDICTABLE
-        if best > min(wanted, _UNPREDICTABLE):
-            return 1, chosen[1]
-    return chosen
+        return found
+    errors = {rows: error for rows, error in found.scores.items() if rows[0] == n_delays}
+    return replace(found, n_rows=n_delays, lag=min(errors, key=errors.__getitem__)[1])
 
 
-def _longer(
-    trajectories: Sequence[np.ndarray],
-    n_delays: int,
-    lag: int,
-    most: dict[int, int],
-    clock: Clock,
-) -> tuple[int, int]:
-    """Return more delays, if a polynomial of them steps on by itself better than of the fewest.
-
-    These tell the state, but not all flow maps of them are as smooth, nor as steady; and of rows
-    that noise or rounding lies on, more say more.
-    """
-    span = (n_delays - 1) * lag
-    horizon = _HORIZON * max(most)
-    ways = [
-        (m, k)
-        for k, limit in most.items()
-        for m in range(2, limit + 1)
-        if span <= (m - 1) * k <= _LONGEST * span
-    ]
-    first = max((m - 1) * k for m, k in ways)
-    library, validation = _split(trajectories, first + horizon)
-    if sum(len(x) - first - horizon for x in validation) < LEAST_TARGETS or not library:
-        return n_delays, lag
-    errors = {
-        way: max(rollout_error(library, validation, *way, first, horizon, clock), _GOOD_ENOUGH)
-        for way in ways
-    }
-    best = min(errors, key=lambda way: errors[way])
-    return best if errors[best] < _WORTH_IT * errors[n_delays, lag] else (n_delays, lag)
-
-
-def _validate(
-    trajectories: Sequence[np.ndarray], most: dict[int, int], horizon: int, clock: Clock
-) -> dict[int, np.ndarray]:
-    """Return the prediction errors of 1, 2, ... delays for each lag, all on the same rows.
-
-    The geometric mean over three horizons, of the next row up to ``horizon`` rows ahead.
-    """
-    first = max((m - 1) * lag for lag, m in most.items())
-    library, validation = _split(trajectories, first + horizon)
-    if not library or not validation:
-        return {}
-    ahead = sorted({1, -(-horizon // 2), horizon})
-    known, asked = (
-        [embedded(part, 1, 1, first + h, horizon - h) for h in (0, *ahead)]
-        for part in (library, validation)
-    )
-    n_library, n_validation = len(known[0]), len(asked[0])
-    if min(n_library, n_validation) < LEAST_TARGETS:
-        return {}
-    some = np.unique(np.linspace(0, n_library - 1, min(n_library, MOST_LIBRARY)).astype(int))
-    targets = np.unique(np.linspace(0, n_validation - 1, min(n_validation, _TARGETS)).astype(int))
-    changes = np.stack([x[some] - known[0][some] for x in known[1:]])
-    truth = np.stack([x[targets] - asked[0][targets] for x in asked[1:]])
-    still = np.sqrt(np.square(truth).mean(axis=(1, 2)))
-    if not (still > 0).all():
-        return {}
-    found = {}
-    for lag, n in most.items():
-        errors = []
-        for m in range(1, n + 1):
-            clock.check()
-            from_, at = (
-                embedded(part, m, lag, first, horizon)[chosen]
-                for part, chosen in ((library, some), (validation, targets))
-            )
-            wrong = np.square(_neighbours(from_, changes, at) - truth).mean(axis=(1, 2))
-            errors.append(float(np.exp(np.mean(np.log(np.sqrt(wrong) / still + 1e-12)))))
-        found[lag] = np.array(errors)
-    return found
-
-
-def _neighbours(library: np.ndarray, changes: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Predict changes ``(h, n, d)`` at vectors from those of their nearest neighbours."""
-    from scipy.spatial import cKDTree
-
-    distance, nearest = cKDTree(library).query(at, k=min(_NEIGHBOURS, len(library)))
-    closest = np.maximum(distance[:, :1], 1e-12)
-    weights = np.exp(-distance / closest)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return np.asarray(np.einsum("nk,hnkd->hnd", weights, changes[:, nearest]))
-
-
-def _split(
-    trajectories: Sequence[np.ndarray], lost: int
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return trajectories to learn from and others, or their ends, to predict."""
-    long = [x for x in trajectories if len(x) > lost]
-    if len(long) >= _SEVERAL:
-        n = max(1, len(long) // 4)
-        return long[:-n], long[-n:]
-    pieces = [(x[: len(x) - len(x) // 4], x[len(x) - len(x) // 4 :]) for x in long]
-    return (
-        [a for a, _ in pieces if len(a) > lost],
-        [b for _, b in pieces if len(b) > lost],
-    )
-
-
-def _some(trajectories: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return so many whole trajectories, or the end of one, that rows are few enough."""
-    step = max(1, -(-sum(len(x) for x in trajectories) // _ROWS))
-    n = max(min(len(trajectories), 2 * _SEVERAL), len(trajectories) // step)
-    chosen = np.unique(np.linspace(0, len(trajectories) - 1, n).astype(int))
-    each = max(2, _ROWS // len(chosen))
-    return [np.asarray(trajectories[k][-each:], dtype=np.float64) for k in chosen]
-
-
-def _leading(trajectories: list[np.ndarray]) -> list[np.ndarray]:
+def _leading(trajectories: Sequence[np.ndarray]) -> Trajectories | None:
     """Return features that vary, each of standard deviation 1, or the leading modes of many."""
-    together = np.concatenate(trajectories)
+    if not trajectories:
+        return None
+    together = np.concatenate(trajectories).astype(np.float64)
     spread = together.std(axis=0)
     moving = spread > _CONSTANT * np.abs(together).max(axis=0)
     if not moving.any():
-        return [np.zeros((len(x), 1)) for x in trajectories]
+        return None
     if moving.sum() > _COORDINATES:
         scaled = POD(min(_COORDINATES, len(together))).fit_transform(together)
         scaled = scaled[:, scaled.std(axis=0) > _CONSTANT * spread.max()]
-        scaled = scaled / scaled.std()
     else:
         scaled = (together[:, moving] - together[:, moving].mean(axis=0)) / spread[moving]
-    ends = np.cumsum([len(x) for x in trajectories])[:-1]
-    return np.split(scaled, ends)
+    return Trajectories(np.split(scaled, np.cumsum([len(x) for x in trajectories])[:-1]), 1.0)

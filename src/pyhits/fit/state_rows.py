@@ -7,7 +7,7 @@ from typing import Any
 
 from pyhits.data.stubs import long_enough
 from pyhits.data.trajectories import Trajectories
-from pyhits.encoders import POD, Bounded, Chain, DelayEmbedding, Encoder, Standardise
+from pyhits.encoders import POD, Bounded, Chain, DelayEmbedding, Encoder, Standardise, StateRows
 from pyhits.encoders.chain import links
 from pyhits.fit.problem import Problem
 from pyhits.fit.shares import UNTIL
@@ -17,7 +17,6 @@ from pyhits.numerics.periods import find_period
 from pyhits.training.lags import (
     FROM_RECORDINGS,
     FROM_STATES,
-    StateRows,
     Worth,
     choose_rows,
     longest_history,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 from pyhits.data.stretches import evenly
 from pyhits.data.stubs import rows_of_most
 from pyhits.data.trajectories import Trajectories
-from pyhits.encoders import Standardise
+from pyhits.encoders import Standardise, StateRows
+from pyhits.encoders.embedding import GOOD
 from pyhits.flowmaps.form import Increments
 from pyhits.flowmaps.kernel import KernelForm
 from pyhits.numerics.basis import n_monomials
@@ -44,9 +46,6 @@ _ROLLOUTS, _STEPS = 48, 100
 _FEW_ROLLOUTS, _FEW_STEPS, _FEW_WINDOWS, _FEW_EACH = 12, 50, 500, 20
 _FEW_DEGREES, _FEW_PENALTIES, _AGAIN = _DEGREES[:3], PENALTIES[::2], 0.2
 
-#: Error of one row that is good enough.
-_GOOD = 1e-3
-
 #: Error below which rounding decides; and the multiples of the best error that adjacent rows may
 #: have, of which a step finds the newest alone, and fewer rows within a standard error.
 _EXACT, _ADJACENT_AS_GOOD, _AS_GOOD = 1e-8, 1.15, 1.05
@@ -76,58 +75,13 @@ class Worth(NamedTuple):
     finer: float = 0.0
 
 
-#: Of a recording, which forecasts go on from; and where forecasts start from states.
-FROM_RECORDINGS, FROM_STATES = Worth(_GOOD, 0.8, 0.8), Worth(0.1, 0.3)
+#: Of a recording, which forecasts go on from; where forecasts start from states; and where several
+#: rows are asked for, if they help; and where their number is given.
+FROM_RECORDINGS, FROM_STATES = Worth(GOOD, 0.8, 0.8), Worth(0.1, 0.3)
+ASKED_FOR, FOR_CERTAIN = Worth(0.02, 0.75), Worth(0.0, math.inf)
 
 #: Error of one row from which on two may be finer, and rows of a recording that this takes.
 _NEARLY_EXACT, _MANY_ROWS = 1e-9, 500
-
-
-@dataclass(frozen=True)
-class StateRows:
-    """What was found.
-
-    Attributes
-    ----------
-    n_rows, lag : int
-        Rows that a state should hold, and from one to the next.
-    scores : dict of (int, int) to float
-        By rows and lag: mean error of rollouts, in standard deviations.
-    """
-
-    n_rows: int
-    lag: int
-    scores: dict[tuple[int, int], float]
-
-    @property
-    def score(self) -> float:
-        """Error of the rows that were chosen."""
-        return self.scores[self.n_rows, self.lag]
-
-    @property
-    def history(self) -> int:
-        """Rows that a state spans."""
-        return 1 + (self.n_rows - 1) * self.lag
-
-    def note(self) -> str:
-        """Return the sentence that says what was chosen."""
-        one, own = self.scores[1, 1], self.scores[self.n_rows, self.lag]
-        if self.n_rows == 1:
-            best = min(self.scores.values())
-            least = f", {best:.2g} with more" if len(self.scores) > 1 else ""
-            return f"A state is one row (error of rollouts {one:.2g}{least})."
-        apart = f", {self.lag} apart" if self.lag > 1 else ""
-        if one < _GOOD:
-            return (
-                f"A state is {self.n_rows} rows, from which the next follows more exactly (errors "
-                f"of rollouts {own:.2g}, {one:.2g} with one). Forecasts start from {self.history} "
-                "rows; encoder=[] does without."
-            )
-        return (
-            f"A state is {self.n_rows} rows{apart}, as one does not show all that the next depends "
-            f"on (errors of rollouts {own:.2g}, {one:.2g} with one). Forecasts start from "
-            f"{self.history} rows; encoder=[] does without."
-        )
 
 
 def longest_history(
@@ -156,6 +110,7 @@ def choose_rows(
     history: int,
     *,
     worth: Worth = FROM_RECORDINGS,
+    tried: Sequence[tuple[int, int]] | None = None,
     back: Callable[[np.ndarray], np.ndarray] | None = None,
     scaling: Standardise | None = None,
     dtype: str = "float64",
@@ -178,6 +133,8 @@ def choose_rows(
         Rows that a state may span; see :func:`longest_history`.
     worth : Worth
         What several rows must be worth.
+    tried : sequence of (int, int), optional
+        Numbers of rows and lags to try; by default many.
     back : callable, optional
         From rows to those in whose standard deviations errors are measured.
     scaling : Standardise, optional
@@ -196,7 +153,7 @@ def choose_rows(
     period = find_period(list(train))
     errors = {(1, 1): _polynomials(data.windows(1, 1), rollouts)}
     if errors[1, 1].mean() >= worth.least:
-        tried = list(_sets(train.n_features, history, period))
+        tried = tried or list(_sets(train.n_features, history, period))
         for rows in _promising(data, rollouts, tried, clock, progress):
             if clock.is_over:
                 break
@@ -205,7 +162,7 @@ def choose_rows(
         errors[2, 1] = _polynomials(data.windows(2, 1), rollouts)
     ranked = sorted(errors, key=lambda rows: float(errors[rows].mean()))
     for rows in dict.fromkeys([(1, 1), *ranked[:_FINALISTS]]):
-        if len(errors) == 1 or clock.is_over or errors[rows].mean() < _GOOD:
+        if len(errors) == 1 or clock.is_over or errors[rows].mean() < GOOD:
             continue
         errors[rows] = _least([errors[rows], *_kernels(data, rollouts, *rows)])
     scores = {rows: float(own.mean()) for rows, own in errors.items()}
@@ -332,4 +289,4 @@ def _chosen(
             as_good.append(rows)
     # Where noise decides, whole periods are what the next rows depend on.
     whole = [(n, 1) for n in (2 * period, period + 1, period) if (n, 1) in as_good]
-    return whole[0] if whole and period > 1 and least > _GOOD else as_good[0]
+    return whole[0] if whole and period > 1 and least > GOOD else as_good[0]

@@ -38,7 +38,7 @@ _SURE = frozen_words(
 _TIMES = frozen_words(
     "t time times timestamp timestamps timestep date dates datetime datetimes dteday clock "
     "walltime simtime systime localtime unixtime elapsedtime timepoint timepoints dateandtime "
-    "laufzeit messzeit versuchszeit "
+    "laufzeit messzeit messzeitpunkt versuchszeit "
     "zeit uhrzeit zeitpunkt zeitstempel datum "  # German, with Dutch and Swedish
     "horodatage horodate fecha tiempo hora orario ora istante tijd tijdstip dato tid tidpunkt "
     "czas godzina \u010das cas ido id\u0151 d\u00e1tum aika zaman tarih waktu tanggal vreme "
@@ -88,13 +88,13 @@ _QUALIFIERS = frozen_words(
     "rfc system sys sim simulation simulated model physical real wall world universal standard "
     "sampling measurement measuring measured meas measure recording recorded observed observation "
     "obs log logged logger device sensor rtc decimal fractional frac dec calendar valid event "
-    "created updated received captured acquired reported beginning begin run experiment exp trial "
-    "flight mission video film stamp point value axis no nr num number id idx index unit units "
-    "hh mm ss hhmm hhmmss yyyy yy dd ddmmyyyy mmddyyyy trading trade business quote ending der des "
-    "seit de la el del du le depuis desde inicio"
+    "created updated received captured acquired acq reported beginning begin run experiment exp "
+    "trial flight mission video film stamp point value axis no nr num number id idx index unit "
+    "units hh mm ss hhmm hhmmss yyyy yy dd ddmmyyyy mmddyyyy trading trade business quote ending "
+    "der des seit de la el del du le depuis desde inicio"
 )
 
-#: What was done at some time: ``recorded_at``.
+#: What was done at some time: ``recorded_at``, ``created_on``.
 _DEEDS = frozen_words(
     "created updated recorded observed measured logged received captured acquired reported started"
 )
@@ -128,7 +128,7 @@ def time_name(name: str) -> TimeName:
         return _of_one(words[0])
     if words in (["unnamed", "0"], ["level", "0"]):
         return TimeName.COUNT
-    if words[-1] == "at" and words[0] in _DEEDS:
+    if words[-1] in ("at", "on") and words[0] in _DEEDS:
         return TimeName.LIKELY
     return _of_several(words)
 

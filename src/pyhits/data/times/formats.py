@@ -60,7 +60,8 @@ _DAY_NAME = r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?"
 #: Dates without their time of day, the separators in groups, and the patterns that may be meant:
 #: ``{0}`` and ``{1}`` are the separators.
 _DATES: list[tuple[str, tuple[str, ...]]] = [
-    (r"\d{4}([-/. ])\d{1,2}\1\d{1,2}", ("%Y{0}%m{0}%d",)),
+    (r"\d{4}([-/. _])\d{1,2}\1\d{1,2}", ("%Y{0}%m{0}%d",)),
+    (r"\d{4}(\u5e74)\d{1,2}(\u6708)\d{1,2}(\u65e5)", ("%Y{0}%m{1}%d{2}",)),
     (r"\d{1,2}([-/. ])\d{1,2}\1\d{4}", ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y")),
     (r"\d{1,2}([-/.])\d{1,2}\1\d{2}", ("%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d")),
     (r"\d{4}([-/. ])\d{1,2}", ("%Y{0}%m",)),

@@ -147,9 +147,11 @@ class _Written:
             return Moments(numbers=np.full(len(items), np.nan))
         there = [item for item, is_there in zip(items, known, strict=True) if is_there]
         rows = np.flatnonzero(known)
-        if self.time_format is None or (
+        may_be_numbers = self.time_format is None or (
             self.time_format not in ORDERS and "%" not in self.time_format
-        ):
+        )
+        # NumPy takes 2021_03_04 for a number, as Python does.
+        if may_be_numbers and not any("_" in item for item in there if isinstance(item, str)):
             with contextlib.suppress(TypeError, ValueError):
                 numbers = np.full(len(items), np.nan)
                 numbers[known] = np.array(there).astype(np.float64)
