@@ -14,7 +14,7 @@ from pyhits.errors import DataError
 from pyhits.flowmaps.polynomial_form import PolynomialForm
 from pyhits.numerics.growth import spread_grows
 from pyhits.numerics.periods import find_period
-from pyhits.training.delayed import DelayedRows, positions
+from pyhits.training.delayed import DelayedRows
 from pyhits.training.lags import FROM_STATES, choose_rows, longest_history
 from pyhits.training.search import increments
 from pyhits.training.windows import WindowSampler
@@ -46,8 +46,7 @@ def chosen(rows: np.ndarray) -> tuple[int, int]:
     return found.n_rows, found.lag
 
 
-def test_positions_cross_no_trajectory() -> None:
-    assert positions(np.array([0, 4, 6, 11]), 2, 1).tolist() == [2, 8, 9]
+def test_windows_cross_no_trajectory() -> None:
     rows = DelayedRows(np.arange(11.0)[:, None], np.array([0, 4, 6, 11]))
     windows = rows.windows(2, 2)
     assert windows.states.tolist() == [[2, 0], [8, 6], [9, 7]]

@@ -63,10 +63,10 @@ def test_all_ways_to_choose(
     assert overlapping.leading.sum() == len(whole)
     for stretches in (whole, overlapping, whole.cut(span), overlapping.at_most(most)):
         check(stretches, lengths, history)
-    anywhere = Stretches.anywhere(offsets, span)
-    assert len(anywhere) == sum(max(0, n - span) for n in lengths)
-    check(anywhere, lengths)
-    check(anywhere.at_most(most), lengths)
+    anywhere = Stretches.anywhere(offsets, span, history)
+    assert len(anywhere) == sum(max(0, n - span - history + 1) for n in lengths)
+    check(anywhere, lengths, history)
+    check(anywhere.at_most(most), lengths, history)
 
 
 def test_even_stretches_are_not_copied() -> None:

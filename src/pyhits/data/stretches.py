@@ -67,11 +67,18 @@ class Stretches:
         return cls(begins, np.concatenate(lengths), np.isin(begins, whole.starts))
 
     @classmethod
-    def anywhere(cls, offsets: np.ndarray, n_steps: int) -> Stretches:
-        """Return stretches of ``n_steps`` from every row that has so many after it."""
-        counts = np.maximum(np.diff(offsets) - n_steps, 0)
+    def anywhere(cls, offsets: np.ndarray, n_steps: int, history: int = 1) -> Stretches:
+        """Return stretches of ``n_steps`` from every row that has so many after it.
+
+        Parameters
+        ----------
+        offsets, history
+            As in :meth:`whole`.
+        n_steps : int
+        """
+        counts = np.maximum(np.diff(offsets) - n_steps - history + 1, 0)
         number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        starts = np.repeat(offsets[:-1], counts) + number
+        starts = np.repeat(offsets[:-1] + history - 1, counts) + number
         return cls(starts, np.full(len(starts), n_steps), number == 0)
 
     def __len__(self) -> int:

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from pyhits.flowmaps import FlowMap
     from pyhits.forecasting.fitted import FittedModel
 
-#: Curves of a choice of delays, which may be infinite.
-_CURVES = ("e1", "errors", "information")
-
 #: Rows that a forecast may start from.
 _MOST_START = 1_000_000
 
@@ -40,8 +37,7 @@ def check_coordinates(own: Coordinates) -> None:
             raise ValueError("its encoder has other coordinates than its scaling")
         if own.encoder.n_features_in_ != d:
             raise ValueError("its encoder is of other features")
-        arrays = own.encoder.state().items()
-        if not all(_sound(of) for name, of in arrays if name.split(".")[-1] not in _CURVES):
+        if not _sound(*own.encoder.state().values()):
             raise ValueError("its encoder holds numbers beyond those of any data")
     if own.grid is not None and own.grid.n_features != d:
         raise ValueError("its grid is of another size")

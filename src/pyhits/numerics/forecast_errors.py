@@ -113,16 +113,6 @@ def scaled_errors(truth: np.ndarray, forecast: np.ndarray, scale: np.ndarray | f
     return np.asarray(errors)
 
 
-def row_errors(
-    truth: np.ndarray, forecast: np.ndarray, scale: np.ndarray | float = 1.0
-) -> np.ndarray:
-    """Return the root mean square over features in units of ``scale``; ``(..., d)`` to ``(...)``.
-
-    It is not finite where the truth or the forecast is not.
-    """
-    return _row_means(np.square(scaled_errors(truth, forecast, scale)))
-
-
 def count_valid_steps(
     truth: np.ndarray,
     forecast: np.ndarray,

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from pyhits.data.stretches import evenly
+from pyhits.data.stretches import Stretches, evenly
 from pyhits.numerics.basis import Monomials
 from pyhits.numerics.ridge import Ridge
 from pyhits.training.rollouts import LOST
@@ -69,7 +69,7 @@ class DelayedRows:
 
     def windows(self, n_rows: int, lag: int, most: int = _MOST_WINDOWS) -> Windows:
         """Return (evenly chosen) windows of so many rows, so far apart."""
-        at = positions(self.offsets, (n_rows - 1) * lag, 1)
+        at = Stretches.anywhere(self.offsets, 1, 1 + (n_rows - 1) * lag).starts
         at = at[evenly(len(at), most)] if len(at) else at
         states, after = (self.delayed(at + k, n_rows, lag) for k in (0, 1))
         return Windows(n_rows, lag, self.n_features, states, after - states)
@@ -77,14 +77,6 @@ class DelayedRows:
     def delayed(self, at: np.ndarray, n_rows: int, lag: int) -> np.ndarray:
         """Return the states that end in some rows."""
         return self.values[at[:, None] - lag * np.arange(n_rows)].reshape(len(at), -1)
-
-
-def positions(offsets: np.ndarray, before: int, after: int) -> np.ndarray:
-    """Return the rows of packed trajectories with so many rows before and after them."""
-    lengths = np.diff(offsets)
-    counts = np.maximum(lengths - before - after, 0)
-    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(np.repeat(offsets[:-1] + before, counts) + number)
 
 
 @dataclass(frozen=True)
@@ -119,7 +111,7 @@ class DelayedRollouts:
         """Return at most ``most`` rollouts, evenly spread, over half of what follows a history."""
         rest = int(np.diff(offsets).max()) - history
         n_steps = max(1, min(most_steps, rest // 2))
-        starts = positions(offsets, history - 1, n_steps)
+        starts = Stretches.anywhere(offsets, n_steps, history).starts
         independent = max(1.0, len(starts) / n_steps)
         starts = starts[evenly(len(starts), most)]
         return cls(DelayedRows(values, offsets), starts, n_steps, min(independent, len(starts)))
