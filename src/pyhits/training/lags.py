@@ -153,7 +153,7 @@ def choose_rows(
     period = find_period(list(train))
     errors = {(1, 1): _polynomials(data.windows(1, 1), rollouts)}
     if errors[1, 1].mean() >= worth.least:
-        tried = tried or list(_sets(train.n_features, history, period))
+        tried = tried or list(sets_of(train.n_features, history, period))
         for rows in _promising(data, rollouts, tried, clock, progress):
             if clock.is_over:
                 break
@@ -186,8 +186,8 @@ def _units(
     return lambda rows: np.asarray(own.transform(back(scaling.inverse_transform(rows))))
 
 
-def _sets(d: int, history: int, period: int) -> Iterator[tuple[int, int]]:
-    """Yield numbers of rows and lags, the fewest rows first."""
+def sets_of(d: int, history: int, period: int) -> Iterator[tuple[int, int]]:
+    """Yield numbers of rows of ``d`` features and lags that are tried, the fewest rows first."""
     adjacent = {*_ADJACENT, *((period, period + 1, 2 * period) if period > 1 else ())}
     spread = {(n, lag) for n in _SPREAD for lag in _LAGS if n * d <= _MOST_SPREAD}
     most = max(_MOST_COORDINATES, min(2 * period, _MOST_OF_PERIODS)) // d
