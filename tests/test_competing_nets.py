@@ -16,7 +16,7 @@ import torch
 import pyhits
 from pyhits import HiTS, Trajectories
 from pyhits.encoders import Standardise
-from pyhits.flowmaps import PolynomialMap, ScaledNet
+from pyhits.flowmaps import ConvolutionMap, PolynomialMap, ScaledNet
 from pyhits.flowmaps.form import Increments
 from pyhits.flowmaps.polynomial_form import PolynomialForm
 from pyhits.policies import arguments
@@ -71,6 +71,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closed, "_NET_HANDICAP", np.inf)
     monkeypatch.setattr(closed, "_GAIN", np.inf)
     monkeypatch.setattr(closed, "HOPELESS", np.inf)
+    monkeypatch.setattr(closed, "_AS_GOOD", 0.0)
 
 
 def fit(data: object, **settings: object) -> HiTS:
@@ -348,3 +349,51 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path: Path) -> None:
     assert next(step for step, total in steps if total == nets._STEPS) > 10
     for mine, its in zip(again.state_dict().values(), whole.state_dict().values(), strict=True):
         assert torch.equal(mine, its)
+
+
+# Fields
+
+
+def fields(size: int = 1) -> ScaleJob:
+    """A scale of a season that all points share, in noise: no map of points steps it well."""
+    season = np.sin(np.arange(300) * np.pi / 6)[:, None]
+    rows = season + 0.5 * np.random.default_rng(0).normal(size=(300, 40))
+    head, tail = Trajectories(rows, 1.0, grid="ring").split_time(0.2)
+    scaling = Standardise(common=True).fit(head.values)
+    own = Recipe(flow_map="best").resolve(40, 1, 300, on_grid=True)
+    return make_jobs(TrainingData(head, tail, scaling), JobSettings(own, dtype="float64"), [size])[
+        0
+    ]
+
+
+@pytest.mark.parametrize(("rival", "trainings"), [(0.1, 1), (0.5, 2), (None, 1)])
+def test_nets_far_behind_something_else_are_given_up_early(
+    monkeypatch: pytest.MonkeyPatch, rival: float | None, trainings: int
+) -> None:
+    seconds = []
+
+    def trained(*args: Any, recipe: Any, **rest: Any) -> tuple[Any, History]:
+        seconds.append(recipe.seconds)
+        return ConvolutionMap([40], hidden=2, dilations=[1]), History(1, validation_error=0.9)
+
+    monkeypatch.setattr(closed, "train_convolution", trained)
+    job = fields()
+    job.rival = None if rival is None else lambda: rival
+    flow_map, history = train_scale(job)
+    assert len(seconds) == trainings
+    if rival == 0.1:
+        assert "net" not in history.scores
+        train_scale(fields(2).after(flow_map, history))
+        assert len(seconds) == 1
+    else:
+        assert history.scores["net"] == 0.9
+        assert trainings == 1 or seconds[0] < seconds[1] / 2
+
+
+def test_nets_learn_nothing_of_what_is_linear_but_for_noise() -> None:
+    season = np.sin(np.arange(410) * np.pi / 6)[:, None] * [1, 0.5]
+    known = season + 0.05 * np.random.default_rng(0).normal(size=(410, 2))
+    rows = np.concatenate([known[k : 400 + k] for k in range(4)], axis=1)
+    _, history = train_scale(scale(rows))
+    assert min(history.scores.values()) > closed._NEAR_EXACT
+    assert "net" not in history.scores

@@ -151,7 +151,8 @@ def test_simple_forecasts_see_the_inputs_too(model: HiTS, tmp_path: Path) -> Non
     test = np.column_stack([driven(u, np.array([0.5, -0.5])), [*u, u[-1]]])
     data = Trajectories(test, DT, feature_names=["x0", "x1", "u0"])
     found = model.evaluate(data).baselines
-    assert list(found) == ["persistence", "mean", "driven linear", "driven polynomial", "seasonal"]
+    of_states = ["persistence", "mean", "driven linear", "driven polynomial", "seasonal"]
+    assert list(found)[:5] == of_states
     assert found["driven linear"].nrmse < 1e-6 < 0.1 < found["mean"].nrmse
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
     assert again.evaluate(data).baselines == found

@@ -8,7 +8,7 @@ import pytest
 import pyhits
 from pyhits.encoders import POD, Chain, DelayEmbedding
 from pyhits.errors import InterruptedWarning
-from pyhits.fit import run
+from pyhits.fit import modes, run
 from pyhits.fit.many_columns import automatic_of_columns
 from pyhits.fit.modes import by_modes, forecast_error, may_have_modes
 from pyhits.fit.preparing import prepare
@@ -150,7 +150,7 @@ def test_an_interruption_while_modes_are_compared_keeps_the_model(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "poor", lambda model: True)
-    monkeypatch.setattr(run, "by_modes", interrupt)
+    monkeypatch.setattr(modes, "by_modes", interrupt)
     with pytest.warns(InterruptedWarning, match="modes"):
         model = pyhits.HiTS(random_state=0, verbose=False).fit(
             turning(200, 40), dt=0.2, grid=(8, 5)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import circles, rotation
 from sklearn.base import clone
@@ -23,6 +24,7 @@ from pyhits.baselines import (
     Persistence,
     Polynomial,
     Seasonal,
+    SeasonMeans,
 )
 from pyhits.data.times import NUMBERS
 from pyhits.data.trajectories import Trajectories
@@ -155,6 +157,71 @@ def test_the_last_period_repeats_from_recordings_and_in_phase_from_states() -> N
     assert model.label == "seasonal (period 5)"
     np.testing.assert_allclose(model.forecast_from(wave[:103], 26), wave[102:129], atol=1e-9)
     np.testing.assert_allclose(model.forecast(wave[:9], 100)[4], wave[4:105], atol=1e-9)
+
+
+def monthly(n: int, begin: str, seed: int = 0) -> Trajectories:
+    """Months of a season and noise, two columns, with dates."""
+    months = pd.date_range(begin, periods=n, freq="MS")
+    season = np.sin(2 * np.pi * (months.month.to_numpy() - 1) / 12)
+    noise = 0.3 * np.random.default_rng(seed).normal(size=(n, 2))
+    return Trajectories(pd.DataFrame(season[:, None] * [1.0, 2.0] + noise, index=months))
+
+
+def test_season_means_are_those_of_the_months() -> None:
+    data = monthly(120, "1990-03-01")
+    model = SeasonMeans().fit(data)
+    assert (model.period_, model.label) == (12, "season means (period 12)")
+    month = (2 + np.arange(120)) % 12
+    means = np.array([data[0][month == k].mean(axis=0) for k in range(12)])
+    found = model.scaling_.inverse_transform(model.template_)
+    np.testing.assert_allclose(found, means, atol=1e-12)
+    noise = np.random.default_rng(0).normal(size=(90, 2))
+    assert SeasonMeans().fit(noise).period_ == 1
+    np.testing.assert_allclose(
+        SeasonMeans().fit(noise).forecast(noise[0], 2)[2], noise.mean(axis=0)
+    )
+
+
+@pytest.mark.parametrize("kind", [Seasonal, SeasonMeans])
+def test_dates_tell_the_phase_of_a_single_row(kind: Any) -> None:
+    model = kind().fit(monthly(120, "1990-03-01"))
+    later = monthly(40, "2003-11-01", seed=1)
+    numbers = later.axis.row_numbers(later.start_times, later.dt)
+    ahead = model.going_on(later[0][None, :1], 39, numbers)[0]
+    truth = np.sin(2 * np.pi * ((10 + np.arange(40)) % 12) / 12)
+    assert np.square(ahead[1:, 0] - truth[1:]).mean() < (0.25 if kind is Seasonal else 0.05)
+    again = kind.from_stored(model.plain(), model.state())
+    np.testing.assert_array_equal(again.going_on(later[0][None, :1], 39, numbers)[0], ahead)
+
+
+@pytest.mark.parametrize("kind", [Seasonal, SeasonMeans])
+def test_without_dates_a_row_that_shows_no_phase_is_followed_by_the_mean(kind: Any) -> None:
+    """A row on the way up or down: what follows is half of both, not the wrong one."""
+    rows = monthly(240, "1990-01-01")[0]
+    model = kind().fit(rows)
+    ahead = model.forecast(np.zeros(2), 24)[1:, 0]
+    assert np.abs(ahead).max() < 0.8
+    half = model.forecast_from(rows[:6], 24)[1:, 0]
+    truth = np.sin(2 * np.pi * (6 + np.arange(24)) / 12)
+    assert np.square(half - truth).mean() < 0.15
+
+
+def test_evaluations_and_backtests_of_fields_know_the_means_of_months() -> None:
+    xarray = pytest.importorskip("xarray")
+    months = pd.date_range("1990-01-01", periods=180, freq="MS")
+    season = np.sin(2 * np.pi * np.arange(180) / 12)[:, None, None]
+    place = np.random.default_rng(0).normal(size=(5, 8))
+    rows = season * place + 0.3 * np.random.default_rng(1).normal(size=(180, 5, 8))
+    field = xarray.DataArray(rows, dims=("time", "lat", "lon"), coords={"time": months})
+    quick = pyhits.HiTS(flow_map="polynomial", verbose=False, n_jobs=1, random_state=0)
+    model = quick.fit(field[:144])
+    means = model.evaluate(field[144:], given=1).baselines["season means"]
+    expected = np.stack([rows[k:144:12].mean(axis=0) for k in range(12)])[np.arange(145, 180) % 12]
+    error = np.sqrt(np.square((expected - rows[145:]) / rows[:144].std()).mean())
+    assert means.nrmse == pytest.approx(error, rel=0.05)
+    found = model.backtest(field, origins=[150, 160], horizon=12)
+    assert np.sqrt(np.square(found.nrmse["season means"]).mean()) < 0.6
+    assert "seasonal" in found.nrmse
 
 
 @pytest.mark.parametrize("settings", [{"max_degree": 5}, {"max_degree": 0}, {"max_lags": 3}])

@@ -17,7 +17,7 @@ from pyhits.baselines.drift import SeasonalDrift
 from pyhits.baselines.driven import DrivenLinear, DrivenPolynomial
 from pyhits.baselines.polynomial import Linear, Polynomial
 from pyhits.baselines.reservoir import EchoState
-from pyhits.baselines.seasonal import Seasonal
+from pyhits.baselines.seasonal import Seasonal, SeasonMeans
 from pyhits.baselines.simple import Mean, Persistence
 from pyhits.baselines.structural import Structural
 
@@ -33,6 +33,7 @@ __all__ = [
     "Mean",
     "Persistence",
     "Polynomial",
+    "SeasonMeans",
     "Seasonal",
     "SeasonalDrift",
     "Structural",

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyhits.baselines.driven import DrivenLinear, DrivenPolynomial
 from pyhits.baselines.polynomial import MOST_TERMS, Linear, Polynomial
-from pyhits.baselines.seasonal import Seasonal
+from pyhits.baselines.seasonal import Cycle, Seasonal, SeasonMeans
 from pyhits.baselines.sets import BaselineForecast, BaselineSet
 from pyhits.baselines.simple import Mean, Persistence, SimpleBaseline
 from pyhits.data.matching import some_of, with_inputs
@@ -67,9 +67,9 @@ class FittedBaselines(BaselineSet):
             elif share < _LEAST_SHARE:
                 clock.cut(f"the baseline {baseline.kind!r}")
                 continue
-            fitted[baseline.kind] = baseline.fit(
-                _some(seen, share), validation=_some(checks, share)
-            )
+            found = baseline.fit(_some(seen, share), validation=_some(checks, share))
+            if not (isinstance(found, SeasonMeans) and found.period_ == 1):  # else the mean again
+                fitted[found.kind] = found
         return cls({one.kind: fitted[one.kind] for one in made if one.kind in fitted})
 
     def forecasters(
@@ -77,6 +77,9 @@ class FittedBaselines(BaselineSet):
         preprocessor: Encoder | None,
         starts: np.ndarray,
         inputs: np.ndarray | None = None,
+        *,
+        rows: np.ndarray | None = None,
+        numbers: np.ndarray | None = None,
     ) -> dict[str, BaselineForecast]:
         """Return by kind what forecasts initial states ``(n, d)`` in the user's units.
 
@@ -86,10 +89,20 @@ class FittedBaselines(BaselineSet):
             What an encoder makes the initial states of: these and, with delays, rows before them.
         inputs : array, shape (n, rows, k), optional
             What acts on them.
+        rows : array, shape (n, given, d), optional
+            All that is known up to the initial states, by default the starts: seasons are told
+            from them.
+        numbers : array of int, shape (n,), optional
+            Of the initial states in the calendar.
         """
+        known = starts if rows is None else rows
+        known = known if known.ndim == 3 else known[:, None]
         return {
             kind: BaselineForecast(
-                baseline.label, partial(_ahead, baseline, preprocessor, starts, inputs)
+                baseline.label,
+                partial(_of_cycle, baseline, preprocessor, known, numbers)
+                if isinstance(baseline, Cycle)
+                else partial(_ahead, baseline, preprocessor, starts, inputs),
             )
             for kind, baseline in self.by_kind.items()
         }
@@ -104,7 +117,7 @@ def _affordable(d: int, n_inputs: int) -> list[SimpleBaseline]:
     if is_small:
         # Forecasts start from one encoded state: a polynomial has no more rows to look at.
         made.append(DrivenPolynomial(n_inputs) if n_inputs else Polynomial(max_lags=1))
-    return [*made, Seasonal()]
+    return [*made, Seasonal(), SeasonMeans()]
 
 
 def _ahead(
@@ -130,6 +143,20 @@ def _ahead(
     return np.asarray(preprocessor.inverse_transform(ahead))
 
 
+def _of_cycle(
+    baseline: Cycle,
+    preprocessor: Encoder | None,
+    rows: np.ndarray,
+    numbers: np.ndarray | None,
+    states: np.ndarray,
+    n_steps: int,
+) -> np.ndarray:
+    """Go on from rows ``(n, given, d)``, the last of which are the states."""
+    known = rows if preprocessor is None else preprocessor.transform(rows)
+    ahead = baseline.going_on(known, n_steps, numbers)
+    return ahead if preprocessor is None else np.asarray(preprocessor.inverse_transform(ahead))
+
+
 def _some(data: Trajectories, share: float = 1.0) -> Trajectories:
     """Return trajectories spread over the data, or the end of a long one, as far as affordable."""
     most = max(2, int(share * min(_MOST_ROWS, _MOST_NUMBERS // data.n_features)))
@@ -139,4 +166,10 @@ def _some(data: Trajectories, share: float = 1.0) -> Trajectories:
     some = some_of(data, count)
     if some.n_rows <= 2 * most:
         return some
-    return Trajectories([rows[-most:] for rows in some], some.dt, feature_names=some.feature_names)
+    return Trajectories(
+        [rows[-most:] for rows in some],
+        some.dt,
+        feature_names=some.feature_names,
+        start_times=some.start_times + some.dt * np.maximum(some.lengths - most, 0),
+        axis=some.axis,
+    )

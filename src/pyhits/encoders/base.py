@@ -194,6 +194,7 @@ class Encoder(Estimator, Stored, ABC):
             data.dt if data.dt_known else None,
             feature_names=list(self.get_feature_names_out(data.feature_names)),
             start_times=data.start_times + lost * data.dt,
+            axis=data.axis,
         )
 
     def _check_fitted(self) -> None:

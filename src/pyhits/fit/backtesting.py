@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from pyhits.baselines.seasonal import row_numbers
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError, PyHiTSWarning, warn
 from pyhits.evaluation import intervals
 from pyhits.evaluation.backtest import Backtest, errors_of
 from pyhits.fit.updating import updated
+from pyhits.forecasting.evaluate import baseline_forecasts
 from pyhits.forecasting.model import ForecastingModel
 from pyhits.util.checks import as_count
 from pyhits.util.threads import one_blas_thread
@@ -116,10 +118,10 @@ def _forecasts(model: ForecastingModel, before: Trajectories, steps: int) -> dic
         warnings.simplefilter("ignore", PyHiTSWarning)
         own = np.asarray(model.forecast_from(before, steps, on_divergence="return"))
     found = {"hits": own.reshape(len(own), steps + 1, -1)[0, 1:]}
-    if model.recording_baselines is not None:
-        rows = before[0][None].astype(np.float64)
-        for kind, one in model.recording_baselines.forecasters(rows).items():
-            found[kind] = one.forecaster(rows[:, -1], steps)[0, 1:]
+    rows, numbers = before[0][None].astype(np.float64), row_numbers(before)
+    last = None if numbers is None else np.array(numbers) + len(before[0]) - 1
+    for kind, one in baseline_forecasts(model, rows, last).items():
+        found[kind] = one.forecaster(rows[:, -1], steps)[0, 1:]
     return found
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from pyhits.data.stubs import long_enough
 from pyhits.encoders import POD
 from pyhits.encoders.chain import split
+from pyhits.errors import DataError, TrainingError
 from pyhits.fit.chooser import validation_stretches
 from pyhits.fit.problem import Problem
 from pyhits.fit.signal_modes import signal_modes, some_rows
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.policies import Auto
+from pyhits.training.closed import GOOD
+from pyhits.util.clock import Clock
+
+M = TypeVar("M", bound=FittedModel)
 
 #: Modes, so many at most: closed forms suit few coordinates.
 _MODES = 24
@@ -22,10 +29,8 @@ _MODES = 24
 #: Points of a field from which on it has modes worth looking at.
 _LEAST_POINTS = 32
 
-#: Error in rollouts of a map of points, in deviations, up to which no modes are tried.
-_GOOD = 0.1
-
-#: The same error up to which a model is right, so that nothing simple comes near it.
+#: Error in rollouts of a map of points, in deviations, up to which a model is right: nothing simple
+#: comes near it.
 RIGHT = 0.02
 
 #: Rollouts that models are compared on, their steps, and numbers in all of them, at most.
@@ -33,6 +38,9 @@ _ROLLOUTS, _STEPS, _MOST_NUMBERS = 12, 100, 16_000_000
 
 #: The most that a state counts: the error of a forecast that is lost.
 _LOST = 2.0
+
+#: Part of the time that is left which a model of modes may take.
+_PART = 0.3
 
 
 def may_have_modes(problem: Problem) -> bool:
@@ -61,7 +69,7 @@ def by_modes(problem: Problem) -> Problem:
 
 def poor(model: FittedModel) -> bool:
     """Whether the finest map of points leaves something to gain."""
-    return not finest_error(model) <= _GOOD
+    return not finest_error(model) <= GOOD
 
 
 def finest_error(model: FittedModel) -> float:
@@ -91,3 +99,49 @@ def forecast_error(model: FittedModel, problem: Problem) -> float:
     ahead = model.maps.ahead(chosen.histories(held.values, rows), chosen.n_steps, sizes)
     truth = chosen.gather(held.values)
     return ForecastErrors.of(truth, ahead, held.spread(), bound=_LOST).mse
+
+
+class ModesModel(Generic[M]):
+    """A model of a field's modes, fitted when it is first asked for.
+
+    Parameters
+    ----------
+    posed : Problem
+        Of the field.
+    fit : callable
+        Returns a posed problem prepared, and its model with coupled scales.
+    clock : Clock
+        Of the whole fit.
+
+    Attributes
+    ----------
+    failure : str
+        Why there is no model; empty while that is not known.
+    """
+
+    def __init__(
+        self, posed: Problem, fit: Callable[[Problem, Clock], tuple[Problem, M]], clock: Clock
+    ) -> None:
+        self._posed, self._fit, self._clock = posed, fit, clock
+        self._found: tuple[Problem, M] | None = None
+        self.failure = ""
+
+    def fitted(self) -> tuple[Problem, M] | None:
+        """Return the prepared problem and its model; None where it cannot be fitted."""
+        if self._found is None and not self.failure:
+            own = self._clock
+            if own.is_over or not own.affords(own.elapsed):
+                own.cut("a model of modes")
+                self.failure = "no time was left."
+                return None
+            limit = _PART * own.left if own.is_limited else None
+            try:
+                self._found = self._fit(by_modes(self._posed), Clock.start(limit, own.now))
+            except (DataError, TrainingError) as error:
+                self.failure = str(error)
+        return self._found
+
+    def error(self) -> float:
+        """Return the error of its forecasts in deviations; infinite without a model."""
+        found = self.fitted()
+        return np.inf if found is None else float(np.sqrt(forecast_error(found[1], found[0])))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,13 +14,13 @@ from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.natural_limits import Limits
 from pyhits.data.summary import Summary
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import DataError, InterruptedWarning, TrainingError, warn
+from pyhits.errors import InterruptedWarning, warn
 from pyhits.fit.blending import blend
 from pyhits.fit.calibrating import calibrated, held_out
 from pyhits.fit.choice import couple
 from pyhits.fit.modes import (
     RIGHT,
-    by_modes,
+    ModesModel,
     finest_error,
     forecast_error,
     may_have_modes,
@@ -79,9 +79,13 @@ def fit_stepper(
 
 def _fitted(posed: Problem, clock: Clock, watched: Watched) -> TimeStepper:
     """Return the fitted model of a posed problem."""
-    problem, model = _coupled(posed, clock, watched)
-    if may_have_modes(posed) and not model.interrupted and poor(model):
-        problem, model = _or_by_modes(posed, problem, model, clock, watched)
+    modes: ModesModel[TimeStepper] | None = None
+    if may_have_modes(posed):
+        below = watched.below("modes")
+        modes = ModesModel(posed, lambda problem, own: _coupled(problem, own, below), clock)
+    problem, model = _coupled(posed, clock, watched, None if modes is None else modes.error)
+    if modes is not None and not model.interrupted and poor(model):
+        problem, model = _or_by_modes(modes, problem, model)
     until = UNTIL_ALL if problem.fits_all_rows else UNTIL
     if problem.inputs is None:
         with clock.stage("agreement of scales"):
@@ -101,12 +105,14 @@ def _fitted(posed: Problem, clock: Clock, watched: Watched) -> TimeStepper:
     return finish(model, clock)
 
 
-def _coupled(posed: Problem, clock: Clock, watched: Watched) -> tuple[Problem, TimeStepper]:
+def _coupled(
+    posed: Problem, clock: Clock, watched: Watched, rival: Callable[[], float] | None = None
+) -> tuple[Problem, TimeStepper]:
     """Return a posed problem prepared, and its model with the scales coupled that serve best."""
     problem = prepare(posed, clock)
     until = UNTIL_ALL if problem.fits_all_rows else UNTIL
     with clock.stage("training"):
-        trained = train(problem, clock.until(until["training"]), watched)
+        trained = train(problem, clock.until(until["training"]), watched, rival)
     model = assemble(problem, trained, clock)
     say("Choosing which scales to couple.", verbose=problem.settings.verbose)
     with clock.stage("choice of scales"):
@@ -115,29 +121,22 @@ def _coupled(posed: Problem, clock: Clock, watched: Watched) -> tuple[Problem, T
 
 
 def _or_by_modes(
-    posed: Problem,
-    problem: Problem,
-    model: TimeStepper,
-    clock: Clock,
-    watched: Watched,
+    modes: ModesModel[TimeStepper], problem: Problem, model: TimeStepper
 ) -> tuple[Problem, TimeStepper]:
     """Return the better of maps of points and a model of the field's modes."""
-    if clock.is_over or not clock.affords(clock.elapsed):
-        clock.cut("a model of modes")
-        return problem, model
-    say("Looking whether modes serve better than maps of points.", verbose=posed.settings.verbose)
+    say("Looking whether modes serve better than maps of points.", verbose=model.verbose)
     try:
-        others, other = _coupled(by_modes(posed), clock, watched.below("modes"))
+        found = modes.fitted()
     except KeyboardInterrupt:
         what = "the model is whole, but modes were not compared with maps of points."
         return problem, interrupted(model, "modes", what)
-    except (DataError, TrainingError) as error:
-        return problem, model.noted(f"Modes of the field were not compared: {error}")
-    errors = [forecast_error(m, p) for m, p in ((model, problem), (other, others))]
+    if found is None:
+        return problem, model.noted(f"Modes of the field were not compared: {modes.failure}")
+    errors = [forecast_error(m, p) for p, m in ((problem, model), found)]
     said = "a map of neighbours {:.2g}, modes {:.2g} of the variance in validation forecasts."
     note = said.format(*errors)
     if errors[1] < errors[0]:
-        return others, other.noted(f"Modes rather than maps of points: {note}")
+        return found[0], found[1].noted(f"Modes rather than maps of points: {note}")
     return problem, model.noted(f"Maps of points rather than modes: {note}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,7 +40,12 @@ class Watched:
         return replace(self, checkpoint=Path(self.checkpoint) / name)
 
 
-def train(problem: Problem, clock: Clock, watched: Watched) -> TrainedScales:
+def train(
+    problem: Problem,
+    clock: Clock,
+    watched: Watched,
+    rival: Callable[[], float] | None = None,
+) -> TrainedScales:
     """Train one flow map a step size, but for coarse ones that nobody would couple.
 
     Parameters
@@ -50,6 +56,8 @@ def train(problem: Problem, clock: Clock, watched: Watched) -> TrainedScales:
         Of the training.
     watched : Watched
         Who keeps and hears of it.
+    rival : callable, optional
+        Returns the error of what would be taken in place of poor maps of points.
 
     Raises
     ------
@@ -69,6 +77,8 @@ def train(problem: Problem, clock: Clock, watched: Watched) -> TrainedScales:
         widths_by_scale(settings.hidden_sizes, sizes),
     )
     jobs = make_jobs(data, how, sizes)
+    if len(jobs) > 1:  # a single one may be trained on another machine
+        jobs[0].rival = rival
     folder = None
     if watched.checkpoint is not None:
         key = fingerprint(data, how, sizes)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.baselines.seasonal import row_numbers
 from pyhits.baselines.sets import BaselineForecast
 from pyhits.coordinates.starts import histories
 from pyhits.data.stretches import Stretches
@@ -67,7 +68,7 @@ def evaluate_model(
         step_sizes=sizes,
         baselines={
             kind: one._replace(forecaster=_after(near, one.forecaster))
-            for kind, one in (_baselines(ahead) if baselines else {}).items()
+            for kind, one in (_baselines(ahead, data) if baselines else {}).items()
         },
         decoded=_later(own.decoded(recorded), rows.shape[1] - own.history),
         lyapunov=lyapunov,
@@ -102,8 +103,7 @@ class _Ahead:
     @property
     def starts(self) -> np.ndarray:
         """Last rows, as many as make a state."""
-        count = self.model.coordinates.state_rows
-        return self.rows[:, -1] if count == 1 else self.rows[:, -count:]
+        return _last(self.rows, self.model.coordinates.state_rows)
 
     def __call__(self, states: np.ndarray, steps: int) -> np.ndarray:
         """Forecast so many steps; the states are those of the rows."""
@@ -133,16 +133,53 @@ def _inputs(model: FittedModel, recorded: Trajectories, given: int) -> np.ndarra
     return None if checked is None else checked[:, given - own.history :]
 
 
-def _baselines(ahead: _Ahead) -> dict[str, BaselineForecast]:
-    """Return the model's baselines by kind: those of states, and of recordings what is more."""
-    model, encoder = ahead.model, ahead.model.coordinates.encoder
+def _baselines(ahead: _Ahead, data: Trajectories) -> dict[str, BaselineForecast]:
+    """Return the model's baselines by kind: those of states, and of recordings what is more.
+
+    The data begin in the last of the given rows.
+    """
+    numbers = row_numbers(data)
+    return baseline_forecasts(
+        ahead.model,
+        ahead.rows,
+        None if numbers is None else np.array(numbers),
+        ahead.inputs,
+    )
+
+
+def baseline_forecasts(
+    model: FittedModel,
+    rows: np.ndarray,
+    numbers: np.ndarray | None,
+    inputs: np.ndarray | None = None,
+) -> dict[str, BaselineForecast]:
+    """Return a model's baselines by kind: those of states, and of recordings what is more.
+
+    Parameters
+    ----------
+    model : FittedModel
+    rows : array, shape (n, given, d)
+        What is gone on from.
+    numbers : array of int, shape (n,), or None
+        Of the last of them in the calendar.
+    inputs : array, shape (n, steps, k), optional
+    """
+    own = model.coordinates
     found: dict[str, BaselineForecast] = {}
     if model.recording_baselines is not None:
-        found |= model.recording_baselines.forecasters(ahead.rows)
+        found |= model.recording_baselines.forecasters(rows)
     if model.baselines is not None:
-        of_states = model.baselines.forecasters(encoder, ahead.starts, ahead.inputs)
+        starts = _last(rows, own.state_rows)
+        of_states = model.baselines.forecasters(
+            own.encoder, starts, inputs, rows=rows, numbers=numbers
+        )
         found = of_states | {kind: one for kind, one in found.items() if kind not in of_states}
     return found
+
+
+def _last(rows: np.ndarray, count: int) -> np.ndarray:
+    """Return the last rows of recordings, as many as make a state: ``(n, d)`` of one."""
+    return rows[:, -1] if count == 1 else rows[:, -count:]
 
 
 def _after(

@@ -51,12 +51,24 @@ _NOISE = 0.75
 #: to have any.
 _GAIN = 0.8
 
+#: Error of the finest map of points, in deviations, up to which a fit looks at nothing else.
+GOOD = 0.1
+
+#: Part of its time that a convolutional net first has where something else does better than poor
+#: closed forms, seconds that this is at least, and multiple of the other's error from which on the
+#: net is then given up: all of its time makes its error some times smaller.
+_BRIEF, _LEAST_BRIEF, _FAR_BEHIND = 1 / 8, 1.0, 3.0
+
 #: Numbers in the windows of a field from which on a convolutional net has its whole time to train;
 #: and the seconds that one has at least.
 _NUMBERS_FOR_ALL, _LEAST_SECONDS = 400_000, 3.0
 
 #: Multiple of the best closed form's score up to which a polynomial is a net's base.
 _SENSIBLE = 2.0
+
+#: The same up to which a linear map is as good, since the best of some hundred flatters, and the
+#: part of the mean's score that it must reach.
+_AS_GOOD, _WELL = 1.5, 0.3
 
 
 def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap, History]:
@@ -135,10 +147,15 @@ def competing_net(
     if finer is not None and not _may_gain(finer):
         return None
     if grid is not None:
-        return _convolution(job, grid, search, history, progress, clock)
+        # Where the finest scale's net was given up, coarser ones have none.
+        if finer is not None and NET not in finer.scores:
+            return None
+        return _convolution(job, grid, search, best, history, progress, clock)
     if len(search.comparisons) > 1 or best.score > _NOISE * search.of_mean:
         return None
     polynomial, base = search.best.get("polynomial"), None
+    if polynomial is not None and _is_linear(search, polynomial, best):
+        return None
     if polynomial is not None and polynomial.score < _SENSIBLE * best.score:
         solved = polynomial.form.solve(search.data)
         base = solved if isinstance(solved, PolynomialMap) and solved.degree > 0 else None
@@ -149,6 +166,14 @@ def competing_net(
     if net is not None:
         history.scores[NET] = net.score
     return net
+
+
+def _is_linear(search: FormSearch, polynomial: ScoredForm, best: ScoredForm) -> bool:
+    """Whether a linear map does well, and nothing curved clearly better: nets learn the noise."""
+    score = polynomial.score
+    if polynomial.form.degree > 1:
+        score = search.judge(replace(polynomial.form, degree=1).solve(search.data))
+    return score < min(_AS_GOOD * best.score, _WELL * search.of_mean)
 
 
 def _may_gain(finer: Finer) -> bool:
@@ -167,11 +192,14 @@ def _convolution(
     job: ScaleJob,
     grid: Grid,
     search: FormSearch,
+    best: ScoredForm,
     history: History,
     progress: Progress | None,
     clock: Clock,
 ) -> TrainedNet | None:
-    """Return a convolutional net, of coarse steps a brief one; None where its loss blew up.
+    """Return a convolutional net, of coarse steps a brief one.
+
+    None where its loss blew up, or something else does so much better that it will not win.
 
     It is kept within the bounds of the data: what meets these is lost, and never far beyond them.
     """
@@ -180,17 +208,24 @@ def _convolution(
         return None
     share = min(1.0, job.train.n_windows * grid.n_features / _NUMBERS_FOR_ALL)
     seconds = max(_LEAST_SECONDS, USUAL_CONVOLUTION.seconds * share / job.step_size**0.5)
+    trained = partial(
+        train_convolution,
+        job.train,
+        job.validation,
+        grid,
+        judge=partial(search.judge, clock=clock),
+        clock=clock,
+        seed=job.seed,
+        progress=progress,
+    )
     try:
-        net, made = train_convolution(
-            job.train,
-            job.validation,
-            grid,
-            recipe=replace(USUAL_CONVOLUTION, seconds=seconds),
-            judge=partial(search.judge, clock=clock),
-            clock=clock,
-            seed=job.seed,
-            progress=progress,
-        )
+        if job.rival is not None and best.score > GOOD:
+            brief = max(_LEAST_BRIEF, _BRIEF * seconds)
+            bar = _FAR_BEHIND * job.rival()
+            _, made = trained(recipe=replace(USUAL_CONVOLUTION, seconds=brief))
+            if made.validation_error > bar:
+                return None
+        net, made = trained(recipe=replace(USUAL_CONVOLUTION, seconds=seconds))
     except (TrainingError, TimeIsUpError):
         return None
     done = len(history.records)

@@ -80,6 +80,10 @@ class ScaleJob:
         What no recipe says.
     finer : Finer, optional
         What the finest scale has come to.
+    rival : callable, optional
+        Returns the error in rollouts of what a fit would take in place of poor maps of points: nets
+        that stay far behind it are given up early. Of the finest scale, which trains in the process
+        of the fit.
     """
 
     train: WindowSampler
@@ -94,6 +98,7 @@ class ScaleJob:
     polynomial_only: bool = False
     tuning: Tuning = Tuning()
     finer: Finer | None = None
+    rival: Callable[[], float] | None = None
 
     @property
     def step_size(self) -> int:
@@ -114,7 +119,8 @@ class ScaleJob:
     def after(self, flow_map: FlowMap, history: History) -> ScaleJob:
         """Return the job with what the finest scale has come to."""
         steps = self.step_size // history.step_size
-        return replace(self, finer=Finer(bare(flow_map), steps, history.form, history.scores))
+        known = Finer(bare(flow_map), steps, history.form, history.scores)
+        return replace(self, finer=known, rival=None)
 
 
 @dataclass(frozen=True)

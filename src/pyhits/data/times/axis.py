@@ -117,6 +117,24 @@ class TimeAxis:
             rows = []
         return tuple(round(n) for n in rows if n > 1 and abs(n - round(n)) < 1e-6)
 
+    def row_numbers(self, times: Any, dt: float) -> np.ndarray:
+        """Return how many rows since 1970 lie before each of some dates, int64.
+
+        Equal phases of a season have numbers that differ by whole seasons, whatever the origin.
+
+        Parameters
+        ----------
+        times : array, shape (n,)
+        dt : float
+            The step of the rows.
+        """
+        ticks = self.ticks(times)
+        if self.step is None:
+            steps = ticks / self.second
+        else:
+            steps = self.step.places(ticks, 0, self.second, self.calendar)
+        return np.floor(steps / dt + 1e-6).astype(np.int64)
+
     def span_name(self, length: float) -> str:
         """Return how a span of time is said: ``"36 months"``, ``"2 days"``, ``"5 time units"``."""
         return self.step_name(length) if self.unit else f"{length:g} time units"
