@@ -29,7 +29,7 @@ from torch import Tensor
 
 import pyhits
 from benchmarks.mutation import Outcome, mutate_bytes, mutate_json, summary, try_files
-from pyhits.encoders import POD, Autoencoder, DelayEmbedding, Flatten
+from pyhits.encoders import POD, Autoencoder, DelayEmbedding
 from pyhits.errors import DivergenceError
 from pyhits.flowmaps.tabulate import tabulate
 from pyhits.hierarchy.hierarchy import Hierarchy
@@ -72,10 +72,10 @@ def _nets() -> TimeStepper:
 
 
 def _field() -> TimeStepper:
-    encoder = [Flatten((3, 4)), POD(3), DelayEmbedding(2, 2)]
+    encoder = [POD(3), DelayEmbedding(2, 2)]
     return (
         _hits(flow_map="polynomial", encoder=encoder, step_sizes=[1, 2])
-        .fit(_waves(6, 60, 12).reshape(6, 60, 3, 4), dt=0.1)
+        .fit(_waves(6, 60, 12), dt=0.1, grid=(3, 4))
         .stepper_
     )
 

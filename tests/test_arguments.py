@@ -19,7 +19,7 @@ from pyhits import (
     PyHiTSError,
     Trajectories,
 )
-from pyhits.encoders import POD, DelayEmbedding, Flatten
+from pyhits.encoders import POD, DelayEmbedding
 from pyhits.policies import Auto, Best, ClosedForms, Coupling, HoldOut, Nets, Training
 from pyhits.training import Recipe
 
@@ -118,7 +118,6 @@ def test_odd_numbers_for_encoders(data: Trajectories) -> None:
     for kind, names in {
         POD: ("n_modes", "energy", "random_state", "max_bytes"),
         DelayEmbedding: ("n_delays", "lag"),
-        Flatten: ("shape",),
     }.items():
         others = {"n_delays": 2} if kind is DelayEmbedding else {}
         takes_or_refuses(lambda kind=kind, **given: kind(**given).fit(data), *names, **others)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 import pyhits
 from pyhits.cli.app import app
 from pyhits.cli.encoders import parse_encoders
-from pyhits.encoders import POD, DelayEmbedding, Flatten, Standardise
+from pyhits.encoders import POD, DelayEmbedding, Standardise
 from pyhits.errors import ArgumentError
 
 RUNNER = CliRunner()
@@ -46,8 +46,6 @@ def shown(text: str) -> str:
         ("delay=5x10", DelayEmbedding(5, 10)),
         ("standardise", Standardise()),
         ("standardise=common", Standardise(common=True)),
-        ("flatten=20x25", Flatten((20, 25))),
-        ("flatten=20", Flatten((20,))),
     ],
 )
 def test_encoders_as_they_are_spelled(text, encoder):
@@ -76,7 +74,6 @@ def test_their_order_is_kept():
         ("delay=5,10", "got delay=5,10"),
         ("delay=5x2x3", "got delay=5x2x3"),
         ("delay=0", "a number of rows"),
-        ("flatten", "shape of a snapshot"),
     ],
 )
 def test_bad_spellings_are_named(text, message):
@@ -136,12 +133,12 @@ def test_a_last_part_that_is_none(tmp_path):
 # From end to end
 
 
-def test_a_field_of_a_file_is_flattened(tmp_path):
+def test_a_field_of_a_file_keeps_its_shape(tmp_path):
     states = circles(1, 120)[0]
     field = np.einsum("tk,kyx->tyx", states, np.random.default_rng(0).standard_normal((2, 4, 5)))
     np.save(tmp_path / "f.npy", field)
     model, out = tmp_path / "m.safetensors", tmp_path / "later.npz"
-    shape = ["--encoder", "flatten=4x5", "--encoder", "pod=2", "--encoder", "standardise=common"]
+    shape = ["--grid", "4x5", "--encoder", "pod=2", "--encoder", "standardise=common"]
     done = run("fit", tmp_path / "f.npy", "--dt", 0.1, *shape, "-o", model, *SMALL)
     assert done.exit_code == 0, done.output
     done = run("forecast", model, "--from", tmp_path / "f.npy", "--steps", 50, "-o", out)
@@ -150,7 +147,7 @@ def test_a_field_of_a_file_is_flattened(tmp_path):
     assert later.snapshot == (4, 5)
     np.testing.assert_allclose(later[0].reshape(51, 4, 5), field[:51], atol=0.05)
     assert run("evaluate", model, tmp_path / "f.npy", "--last", 0.2).exit_code == 0
-    wrong = run("fit", tmp_path / "f.npy", "--encoder", "flatten=4x6", "-o", model)
+    wrong = run("fit", tmp_path / "f.npy", "--grid", "4x6", "-o", model)
     assert wrong.exit_code == 2
     assert "grid of rows" in wrong.stderr
 

@@ -16,7 +16,6 @@ from pyhits.encoders import (
     Chain,
     DelayEmbedding,
     Encoder,
-    Flatten,
     Standardise,
 )
 from pyhits.encoders.chain import fresh, from_plain, links, to_plain
@@ -162,28 +161,6 @@ def test_short_trajectories_are_named() -> None:
         Chain([Standardise(), encoder]).fit(ragged)
     with pytest.raises(DataError, match="Trajectory 1 has 5 rows; encoding takes 5 for each state"):
         encoder.transform(Trajectories([walk(9, 1), walk(5, 1)]))
-
-
-# Flatten
-
-
-def test_films_are_laid_out_and_put_together() -> None:
-    film = np.random.default_rng(0).standard_normal((20, 6, 4))
-    encoder = Chain([Flatten((6, 4)), POD(20), Standardise(common=True)])
-    Z = encoder.fit_transform(film)
-    assert Z.shape == (20, 20)
-    assert encoder.n_features_in_ == 24
-    np.testing.assert_allclose(encoder.inverse_transform(Z), film, atol=1e-12)
-    several = encoder.transform([film[:7], film[7:]])
-    np.testing.assert_allclose(np.concatenate(several), Z, atol=1e-12)
-    again = Chain(fresh(links(encoder))).set_state(**encoder.state())
-    np.testing.assert_array_equal(again.transform(film), Z)
-    flat = encoder.transform(film.reshape(20, 24))
-    np.testing.assert_array_equal(flat, Z)
-    with pytest.raises(DataError, match=r"Expected snapshots of shape \(6, 4\), got \(20, 5, 4\)"):
-        encoder.transform(np.zeros((20, 5, 4)))
-    with pytest.raises(ArgumentError, match="Expected the shape of a snapshot, got 3"):
-        Flatten(3).fit()  # type: ignore[arg-type]
 
 
 # Chains

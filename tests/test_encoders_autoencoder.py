@@ -183,7 +183,7 @@ def test_a_model_steps_on_the_manifold(tmp_path: Path):
         for encoder in (Autoencoder(2, (32, 32)), POD(2))
     )
     assert curved.scaling_.common
-    assert split(Autoencoder(4), True)[2].common
+    assert split(Autoencoder(4), True)[1].common
     assert any(note.startswith("Autoencoder: 2 coordinates keep 9") for note in curved.notes_)
     found, modes = curved.evaluate(test), flat.evaluate(test)
     assert found.reconstruction_nrmse < 0.1 * modes.reconstruction_nrmse
@@ -197,7 +197,7 @@ def test_a_model_steps_on_the_manifold(tmp_path: Path):
 def test_on_the_command_line_and_for_films(tmp_path: Path):
     np.save(tmp_path / "x.npy", TRAIN[:120].reshape(-1, 10, 12))
     words = ["fit", str(tmp_path / "x.npy"), "--dt", "0.1", "-o", str(tmp_path / "m.safetensors")]
-    words += ["--encoder", "flatten=10x12", "--step-sizes", "1", "--max-steps", "5", "--jobs", "1"]
+    words += ["--grid", "10x12", "--step-sizes", "1", "--max-steps", "5", "--jobs", "1"]
     result = CliRunner().invoke(app, [*words, "--encoder", "autoencoder=2"])
     assert result.exit_code == 0, result.output
     model = pyhits.load(tmp_path / "m.safetensors")

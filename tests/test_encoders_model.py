@@ -18,7 +18,6 @@ from pyhits.encoders import (
     POD,
     Chain,
     DelayEmbedding,
-    Flatten,
     Standardise,
 )
 from pyhits.encoders.chain import split
@@ -206,9 +205,9 @@ def test_the_scaling_after_modes_is_common() -> None:
         ([POD(2), DelayEmbedding(2)], False),
         (None, False),
     ):
-        scaling = split(encoder, True)[2]
+        scaling = split(encoder, True)[1]
         assert (scaling.enabled, scaling.common) == (True, common)
-    assert not split(POD(2), False)[2].enabled
+    assert not split(POD(2), False)[1].enabled
 
 
 def test_files_without_the_new_keys_are_read(fitted: pyhits.HiTS, tmp_path: Path) -> None:
@@ -224,8 +223,8 @@ def test_films_keep_their_shape(tmp_path: Path) -> None:
     train, test = fields(12, 80), fields(3, 40, seed=1)
     film = train.to_array().reshape(12, 81, *SHAPE)
     shown = test.to_array().reshape(3, 41, *SHAPE)
-    model = quick(step_sizes=[1, 4], encoder=[Flatten(SHAPE), POD(2), Standardise(common=True)])
-    model.fit(film, dt=0.1)
+    model = quick(step_sizes=[1, 4], encoder=[POD(2), Standardise(common=True)])
+    model.fit(film, dt=0.1, grid=SHAPE)
     states = model.forecast(shown[:, 0], 40)
     assert states.shape == (3, 41, *SHAPE)
     np.testing.assert_allclose(states, shown, atol=1e-4)
@@ -237,7 +236,7 @@ def test_films_keep_their_shape(tmp_path: Path) -> None:
     again = pyhits.load(model.save(tmp_path / "m.safetensors"))
     np.testing.assert_array_equal(again.forecast(shown[:, 0], 40), states)
     pyhits.write_report(again, shown, tmp_path / "r.html")
-    one = quick(step_sizes=[1], encoder=[Flatten(SHAPE), POD(2)]).fit([film[0], film[1, :50]])
+    one = quick(step_sizes=[1], encoder=POD(2)).fit([film[0], film[1, :50]], grid=SHAPE)
     assert one.coordinates_.snapshot == SHAPE
 
 
@@ -282,7 +281,6 @@ def test_what_cannot_be_asked(
     refused(lambda: pyhits.Hybrid(of_fields, "rk4"), "steps encoded ones")
     refused(lambda: export_model(of_fields, tmp_path / "m.onnx"), "cannot be exported")
     refused(lambda: quick(encoder="pod").fit(fields(8, 30)), "Expected an encoder")
-    refused(lambda: split([POD(2), Flatten(SHAPE)], True), "can only be the first encoder")
     short = [signals(1, 30)[0], signals(1, 3)[0], *signals(6, 30)]
     refused(
         lambda: quick(encoder=DelayEmbedding(6), step_sizes=[1]).fit(short, validation=short),

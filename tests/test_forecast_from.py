@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 import pyhits
 from pyhits import plots
 from pyhits.cli.app import app
-from pyhits.encoders import DelayEmbedding, Flatten
+from pyhits.encoders import DelayEmbedding
 from pyhits.errors import ArgumentError, DataError, NotFittedError, PyHiTSWarning
 
 DATA = circles(6, 60)
@@ -77,7 +77,7 @@ def test_frames_and_films_are_recordings_too(plain):
     np.testing.assert_array_equal(ahead[["x", "y"]], plain.forecast(DATA[0][-1], 4))
     np.testing.assert_allclose(ahead["t"], DATA.times()[-1] + DATA.dt * np.arange(5))
     film = DATA.to_array().reshape(6, 61, 1, 2)
-    model = quick(step_sizes=[1, 2], encoder=Flatten((1, 2))).fit(film, dt=0.1)
+    model = quick(step_sizes=[1, 2]).fit(film, dt=0.1, grid=(1, 2))
     assert model.forecast_from(film[0], 4).shape == (5, 1, 2)
     assert model.forecast_from(film, 4).shape == (6, 5, 1, 2)
 

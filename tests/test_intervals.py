@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import pyhits
 from pyhits import Trajectories
 from pyhits.cli.app import app
-from pyhits.encoders import POD, DelayEmbedding, Flatten
+from pyhits.encoders import POD, DelayEmbedding
 from pyhits.errors import ArgumentError, DataError, FileFormatError, PyHiTSWarning
 from pyhits.fit import calibrating
 from pyhits.policies import arguments
@@ -303,8 +303,8 @@ def test_films_and_delays_have_intervals_too() -> None:
     circle = circles(30, 60)
     patterns = np.linalg.qr(np.random.default_rng(9).standard_normal((30, 2)))[0].T
     film = (circle.to_array() @ patterns + 50).reshape(30, 61, 5, 6)
-    found = quick(step_sizes=[1, 4], encoder=[Flatten((5, 6)), POD(2)], dtype="float64")
-    forecast = found.fit(film, dt=0.1).forecast(film[:3, 0], 20, interval=0.5)
+    found = quick(step_sizes=[1, 4], encoder=POD(2), dtype="float64")
+    forecast = found.fit(film, dt=0.1, grid=(5, 6)).forecast(film[:3, 0], 20, interval=0.5)
     assert forecast.states.shape == forecast.low.shape == (3, 21, 5, 6)
     assert inside(forecast, forecast.states).all()
     assert found.baselines_ is not None

@@ -364,9 +364,8 @@ def test_a_film_is_fitted_and_forecast_in_its_shape(tmp_path):
     ahead = model.forecast_from(film.cut(31), 20)
     assert ahead.shape == (1, 21, 8, 12, 3)
     np.testing.assert_allclose(ahead[0], pictures[30:51], atol=1.0)
-    flat = pyhits.HiTS([1, 2], encoder=pyhits.encoders.Flatten((8, 11, 3)))
     with pytest.raises(ArgumentError, match=r"rows of 288 numbers, got \(8, 11, 3\)"):
-        flat.fit(film)
+        pyhits.HiTS([1, 2]).fit(film, grid=(8, 11, 3))
 
 
 def test_still_pictures_take_no_more_memory_than_their_bytes_answer_for(tmp_path):

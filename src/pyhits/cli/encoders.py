@@ -18,19 +18,11 @@ EncoderTexts = Annotated[
     typer.Option(
         "--encoder",
         help="pod=64 (modes), pod=0.999 (energy), delay=5, delay=5x10 (lag 10), "
-        "delay=auto, autoencoder=8, standardise=common, flatten=20x25, angle=heading:360 (a turn "
-        "of 360), positive=mass,price, fraction=share or bounded=level:0:5; repeat it, in the "
+        "delay=auto, autoencoder=8, standardise=common, angle=heading:360 (a turn of "
+        "360), positive=mass,price, fraction=share or bounded=level:0:5; repeat it, in the "
         "order in which they apply. auto alone takes delays if they help, none alone never does.",
     ),
 ]
-
-
-def snapshot_of(encoders: list[Encoder] | str | None) -> tuple[int, ...] | None:
-    """Return the shape of snapshots that a first ``flatten`` says, for reading them."""
-    from pyhits.encoders import Flatten
-
-    first = encoders[0] if isinstance(encoders, list) and encoders else None
-    return first.snapshot if isinstance(first, Flatten) else None
 
 
 def parse_encoders(texts: list[str] | None) -> list[Encoder] | str | None:
@@ -117,17 +109,6 @@ def _standardise(value: str) -> Encoder:
     return Standardise(common=as_choice(value or "each", "way to standardise", known) == "common")
 
 
-def _flatten(value: str) -> Encoder:
-    from pyhits.encoders import Flatten
-
-    try:
-        return Flatten(_lengths(value))
-    except ValueError:
-        raise ArgumentError(
-            f"Expected --encoder flatten=20x25, the shape of a snapshot, got {value!r}."
-        ) from None
-
-
 def _of_features(value: str, n_numbers: tuple[int, ...], spelling: str) -> tuple[Any, list[float]]:
     """Return the features of ``a,b:1:2``, None for none, and the numbers after them."""
     names, *numbers = value.split(":")
@@ -184,7 +165,6 @@ _MAKERS: dict[str, Callable[[str], Encoder]] = {
     "delay": _delay,
     "autoencoder": _autoencoder,
     "standardise": _standardise,
-    "flatten": _flatten,
     "angle": _angle,
     "positive": _positive,
     "fraction": _fraction,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pyhits.cli.encoders import EncoderTexts, parse_encoders, snapshot_of
+from pyhits.cli.encoders import EncoderTexts, parse_encoders
 from pyhits.cli.limits import check_memory
 from pyhits.cli.models import check_model_name
 from pyhits.cli.options import (
@@ -104,7 +104,7 @@ def _training_data(files: Files, path: Path, encoders: Any) -> tuple[Files, Traj
 
     is_said = "grid" in files.reading
     if not is_said:
-        usual = snapshot_of(encoders) or (AUTO if _with_modes(encoders) else None)
+        usual = AUTO if _with_modes(encoders) else None
         files = replace(files, reading={**files.reading, "grid": usual})
     train = files.read(path)
     if not is_said and path.suffix.lower() == ".npy":

@@ -7,7 +7,6 @@ from pyhits.encoders.bounded import Bounded
 from pyhits.encoders.chain import Chain
 from pyhits.encoders.delay import DelayEmbedding
 from pyhits.encoders.embedding import StateRows, choose_delays
-from pyhits.encoders.flatten import Flatten
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
 
@@ -20,7 +19,6 @@ __all__ = [
     "Chain",
     "DelayEmbedding",
     "Encoder",
-    "Flatten",
     "Standardise",
     "StateRows",
     "choose_delays",

@@ -10,7 +10,6 @@ import numpy as np
 from pyhits.encoders.autoencoder import Autoencoder
 from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.encoders.delay import DelayEmbedding
-from pyhits.encoders.flatten import Flatten
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
 from pyhits.errors import ArgumentError
@@ -195,17 +194,13 @@ def links(encoder: Any) -> list[Encoder]:
     )
 
 
-def split(
-    encoder: Any, standardise: bool
-) -> tuple[tuple[int, ...] | None, Chain | None, Standardise]:
+def split(encoder: Any, standardise: bool) -> tuple[Chain | None, Standardise]:
     """Return unfitted copies of the parts that an encoder has for an estimator.
 
     Returns
     -------
-    snapshot : tuple of int or None
-        Shape of the user's snapshots, where a Flatten comes first.
     preprocessor : Chain or None
-        What lies between that and the scaling.
+        What lies before the scaling.
     scaling : Standardise
         The last of the encoders, if it is one; otherwise one is added, ``standardise`` or not, with
         a common scale for the coefficients of a POD or an Autoencoder that comes last.
@@ -213,20 +208,15 @@ def split(
     Raises
     ------
     ArgumentError
-        Something is no encoder, or a Flatten comes later.
+        Something is no encoder.
     """
     given = fresh(links(encoder))
-    snapshot, scaling = None, Standardise(standardise)
-    first, last = (given[0], given[-1]) if given else (None, None)
-    if isinstance(first, Flatten):
-        snapshot, given = first.snapshot, given[1:]
-    if any(isinstance(link, Flatten) for link in given):
-        raise ArgumentError("Flatten can only be the first encoder: what follows works on rows.")
+    scaling, last = Standardise(standardise), given[-1] if given else None
     if isinstance(last, Standardise):
         scaling, given = last, given[:-1]
     elif isinstance(last, (POD, Autoencoder)):
         scaling = Standardise(standardise, common=True)
-    return snapshot, Chain(given) if given else None, scaling
+    return Chain(given) if given else None, scaling
 
 
 #: What :func:`to_plain` returns, in model files.

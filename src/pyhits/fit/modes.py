@@ -63,7 +63,7 @@ def by_modes(problem: Problem) -> Problem:
     rows = some_rows(problem.states.train.values)
     modes = POD(min(_MODES, len(rows) - 1)).fit(rows)
     found = POD(signal_modes(modes, len(rows)))
-    _, encoder, scaling = split([found], problem.recipe.standardise)
+    encoder, scaling = split([found], problem.recipe.standardise)
     return replace(problem, encoder=encoder, scaling=scaling)
 
 

@@ -184,8 +184,8 @@ def pose(
         Data or settings cannot be used.
     """
     recipe = settings.recipe
-    shape, encoder, scaling = split(settings.encoder, recipe.standardise)
-    declared = DeclaredGrid.of(shape if grid is None else grid)
+    encoder, scaling = split(settings.encoder, recipe.standardise)
+    declared = DeclaredGrid.of(grid)
     data = as_trajectories(as_rows(X, dt, declared), dt)
     validation = as_rows(validation, dt, declared)
     own = data.grid
@@ -205,10 +205,10 @@ def pose(
     if grid is not None and encoder is None and not links(settings.encoder):
         scaling = Standardise(recipe.standardise, channels=grid.n_channels)
     if settings.encoder == AUTO:
-        _, encoder, scaling = split(automatic_of_columns(train, grid), recipe.standardise)
+        encoder, scaling = split(automatic_of_columns(train, grid), recipe.standardise)
     by_modes = modes_of_columns(settings, train, names, grid)
     if by_modes is not None:
-        _, encoder, scaling = split(by_modes, recipe.standardise)
+        encoder, scaling = split(by_modes, recipe.standardise)
         said = (*said, "Many columns, few rows: their modes are learned; encoder=[] does without.")
     angles = {} if grid is not None else _angles(settings, data, names)
     problem = Problem(

@@ -70,7 +70,7 @@ class ForecastingModel(FittedModel):
             In the user's units. Columns of a DataFrame are matched by name; Trajectories start from
             their first states. With delays it takes histories, shape (n, rows, d) or (rows, d), of
             :attr:`start_rows` rows or more that end in the initial state; of Trajectories, their
-            first rows. With a Flatten, d may be the shape of a snapshot.
+            first rows. Of fields, d may be the shape of a snapshot.
         n_steps : int, optional
             Horizon in multiples of ``dt``. Give this or ``t``.
         t : array, shape (m,), optional
@@ -112,7 +112,7 @@ class ForecastingModel(FittedModel):
         -------
         array, shape (n, n_steps + 1, d) or (n, m, d)
             Row 0 of a trajectory is its initial state. Without the first axis for one state of
-            shape (d,). The dtype is that of ``initial_states``. With a Flatten the last axis is the
+            shape (d,). The dtype is that of ``initial_states``. Of fields the last axis is the
             shape of a snapshot. With ``out`` a read-only memory map or Zarr array of rows. Of an
             array of Dask another one, of which nothing is computed yet: its blocks are the chunks.
         Forecast
@@ -276,7 +276,7 @@ class ForecastingModel(FittedModel):
         ----------
         recording : array or DataFrame, shape (rows, d); several of them; or Trajectories
             In the user's units. The last :attr:`start_rows` rows of each are looked at, or
-            :attr:`blended_rows` where baselines take part (:attr:`blend`). With a Flatten, d may be
+            :attr:`blended_rows` where baselines take part (:attr:`blend`). Of fields, d may be
             the shape of a snapshot.
         n_steps : int, optional
             Horizon in multiples of ``dt``. Give this or ``t``, times since the recording's end.

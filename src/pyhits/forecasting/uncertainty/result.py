@@ -24,7 +24,7 @@ from pyhits.util.extras import need
 class Forecast:
     """States to come, with intervals around them.
 
-    For a single initial state the arrays lack the first axis; with a Flatten the last axis of
+    For a single initial state the arrays lack the first axis; of fields the last axis of
     states and bounds is the shape of a snapshot.
 
     Attributes
