@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from pyhits.errors import (
     ArgumentError,
     DataError,
     DivergenceError,
+    MissingExtraError,
     PyHiTSError,
 )
 from pyhits.integrators import (
@@ -350,13 +352,44 @@ def test_what_a_simulator_does_wrong_is_named(
         Simulator(function)(STATES, 0.1, 5)
 
 
-def test_a_module_of_torch_is_a_right_hand_side() -> None:
-    decay = torch.nn.Linear(2, 2, bias=False).double()
-    with torch.no_grad():
-        decay.weight.copy_(-torch.eye(2))
-    solver = AdaptiveRungeKutta(lambda t, x: decay(torch.from_numpy(x)).numpy(force=True))
+@pytest.mark.parametrize("method", ["dopri5", "rk4"])
+def test_torchdiffeq(method: str) -> None:
+    pytest.importorskip("torchdiffeq")
+    solver = integrators.TorchDiffEq(swinging, method)
+    for t0 in (0.5, np.array([0.0, 1.0, 2.0])):
+        found = solver(STATES, 0.05, 12, t=t0)
+        np.testing.assert_allclose(found, swung(STATES, t0, 0.05 * np.arange(1, 13)), atol=1e-4)
+    assert as_integrator("torchdiffeq", swinging).integrate is not None
+
+
+def test_torchdiffeq_with_a_module() -> None:
+    pytest.importorskip("torchdiffeq")
+
+    class Decay(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rate = torch.nn.Parameter(torch.ones(2))
+
+        def forward(self, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+            return -self.rate * x
+
+    found = integrators.TorchDiffEq(Decay())(STATES, 0.1, 10)
     exact = STATES[:, None] * np.exp(-0.1 * np.arange(1, 11))[:, None]
-    np.testing.assert_allclose(solver(STATES, 0.1, 10), exact, rtol=1e-8)
+    np.testing.assert_allclose(found, exact, rtol=1e-5)
+
+
+def test_torchdiffeq_where_it_gives_up() -> None:
+    pytest.importorskip("torchdiffeq")
+    with pytest.raises(PyHiTSError, match="dopri5 gave up: underflow in dt"):
+        integrators.TorchDiffEq(lambda t, x: x**2)([[1.0]], 0.5, 4)
+    with pytest.raises(ArgumentError, match="torchdiffeq: Invalid method"):
+        integrators.TorchDiffEq(swinging, "rk45")(STATES, 0.1, 2)
+
+
+def test_torchdiffeq_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchdiffeq", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "pyhits\[torchdiffeq\]"'):
+        as_integrator("torchdiffeq", swinging)
 
 
 def test_an_integrator_of_ones_own() -> None:
@@ -377,7 +410,8 @@ def test_an_integrator_of_ones_own() -> None:
 
 def test_integrators_by_name() -> None:
     for name in integrators.names():
-        assert isinstance(as_integrator(name, LORENZ), Integrator)
+        if name != "torchdiffeq":
+            assert isinstance(as_integrator(name, LORENZ), Integrator)
     assert isinstance(as_integrator("Solve_IVP", swinging), SolveIVP)
     assert isinstance(as_integrator(exponential), Simulator)
     method = RungeKutta(LORENZ)

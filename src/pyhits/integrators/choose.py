@@ -18,7 +18,7 @@ from pyhits.util.checks import shown, suggest
 
 def names() -> list[str]:
     """Return the names that :func:`as_integrator` knows."""
-    return [*EXPLICIT, *IMPLICIT, "adaptive", "lsoda", "solve-ivp"]
+    return [*EXPLICIT, *IMPLICIT, "adaptive", "lsoda", "solve-ivp", "torchdiffeq"]
 
 
 def as_integrator(integrator: Any, system: Any = None) -> Integrator:
@@ -36,6 +36,8 @@ def as_integrator(integrator: Any, system: Any = None) -> Integrator:
     ------
     ArgumentError
         The name is unknown, the system is missing, no right-hand side, or not asked for.
+    MissingExtraError
+        torchdiffeq is not installed.
     """
     if isinstance(integrator, str):
         return _named(integrator, system)
@@ -71,4 +73,8 @@ def _named(name: str, system: Any) -> Integrator:
         "lsoda": LSODA,
         "solve-ivp": SolveIVP,
     }
-    return adaptive[plain](system)
+    if plain in adaptive:
+        return adaptive[plain](system)
+    from pyhits.integrators.torchsolver import TorchDiffEq  # torch, and an extra
+
+    return TorchDiffEq(system)
