@@ -36,7 +36,8 @@ class TimeStepper(ForecastingModel):
     """A fitted hierarchical time-stepper (Liu, Kutz, Brunton 2020): immutable.
 
     :class:`pyhits.HiTS` makes one, :func:`pyhits.load` reads one from a file. Its attributes are
-    those of :class:`~pyhits.forecasting.fitted.FittedModel`, its forecasts those of
+    those of :class:`~pyhits.forecasting.described.Described` and
+    :class:`~pyhits.forecasting.fitted.FittedModel`, its forecasts those of
     :class:`~pyhits.forecasting.model.ForecastingModel`.
     """
 

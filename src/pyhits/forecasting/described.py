@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass, field
 
 from pyhits.coordinates.coordinates import Coordinates
+from pyhits.data.natural_limits import Limits
 from pyhits.data.summary import Summary
 from pyhits.forecasting.blend import Blend
 from pyhits.forecasting.uncertainty import Calibration
@@ -22,58 +24,59 @@ from pyhits.util.printable import printable
 _MOST_NAMES = 40
 
 
-class Described(Protocol):
-    """What is shown of a model; of those in files it is read without their flow maps."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Described(ABC):
+    """What is shown of a model; of those in files it is read without their flow maps.
+
+    Attributes
+    ----------
+    coordinates : Coordinates
+        Between the user's rows and the states of the flow maps.
+    selection : Selection
+        The coupled step sizes and every candidate on the way.
+    coupling : Coupling
+        How these were chosen, and how states between them are found.
+    recipe : Recipe
+        Training settings, with nothing left open.
+    history : mapping of int to History
+        How each scale's training went.
+    summary : Summary
+        What is remembered of the training data.
+    calibration : Calibration or None
+        Errors of forecasts of held-out data, for intervals; None where nothing was held out.
+    blend : Blend or None
+        Weights of simple baselines in forecasts of recordings; None where the model forecasts
+        alone.
+    limits : Limits or None
+        What recorded values came to time and again and never passed, nor do forecasts.
+    notes : tuple of str
+        What was chosen on the user's behalf.
+    seconds : float
+        How long the fit took.
+    fitted_by : str
+        The estimator as it was called.
+    """
+
+    coordinates: Coordinates
+    selection: Selection
+    recipe: Recipe
+    history: Mapping[int, History]
+    summary: Summary
+    coupling: Coupling = field(default_factory=Coupling)
+    calibration: Calibration | None = None
+    blend: Blend | None = None
+    limits: Limits | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    fitted_by: str = ""
 
     @property
-    def coordinates(self) -> Coordinates:
-        """Between the user's rows and the states of the flow maps."""
-
-    @property
-    def selection(self) -> Selection:
-        """What is coupled."""
-
-    @property
-    def coupling(self) -> Coupling:
-        """How it was asked for."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """What was trained with."""
-
-    @property
-    def history(self) -> Mapping[int, History]:
-        """How training went, by step size."""
-
-    @property
-    def summary(self) -> Summary:
-        """Of the training data."""
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """What intervals rest on."""
-
-    @property
-    def blend(self) -> Blend | None:
-        """What takes part in forecasts of recordings."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was chosen on the user's behalf."""
-
-    @property
-    def seconds(self) -> float:
-        """How long the fit took."""
-
-    @property
-    def fitted_by(self) -> str:
-        """The estimator as it was called."""
-
-    @property
+    @abstractmethod
     def dtype(self) -> str:
         """Arithmetic of the flow maps."""
 
     @property
+    @abstractmethod
     def has_code(self) -> bool:
         """Whether machine code can step what is coupled."""
 

@@ -10,73 +10,42 @@ import numpy as np
 
 from pyhits.baselines.fitted import FittedBaselines
 from pyhits.baselines.recordings import RecordingBaselines
-from pyhits.coordinates.coordinates import Coordinates
 from pyhits.coordinates.inputs import Inputs
-from pyhits.data.natural_limits import Limits
-from pyhits.data.summary import Summary
 from pyhits.data.times import TimeAxis
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.bounded import declared_bounds
 from pyhits.flowmaps import FlowMap
-from pyhits.forecasting.blend import Blend
 from pyhits.forecasting.bounds import Bounds
+from pyhits.forecasting.described import Described
 from pyhits.forecasting.heldout import HeldOut
 from pyhits.forecasting.maps import FittedMaps
-from pyhits.forecasting.uncertainty import Calibration, Region
-from pyhits.hierarchy import Selection
+from pyhits.forecasting.uncertainty import Region
 from pyhits.hierarchy.disagreement import Agreement
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.numerics.fused.numbers import numbers_of
-from pyhits.policies import Coupling
-from pyhits.training.history import History
-from pyhits.training.recipe import Recipe
 from pyhits.util.progress import say
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class FittedModel:
-    """The parts of a fitted model.
+class FittedModel(Described):
+    """The parts of a fitted model, beside those that are shown of it.
 
     Attributes
     ----------
-    coordinates : Coordinates
-        Between the user's rows and the states of the flow maps.
     hierarchy : Hierarchy
         The flow maps of all trained scales.
-    selection : Selection
-        The coupled step sizes and every candidate on the way.
-    coupling : Coupling
-        How these were chosen, and how states between them are found.
-    recipe : Recipe
-        Training settings, with nothing left open.
-    history : mapping of int to History
-        How each scale's training went.
-    summary : Summary
-        What is remembered of the training data.
     agreement : mapping of int to Agreement
         What the disagreement of a scale with the next finer one is worth, where it was measured.
-    calibration : Calibration or None
-        Errors of forecasts of held-out data, for intervals; None where nothing was held out.
     region : Region or None
         Where the training data lie.
     baselines : FittedBaselines or None
         Simple baselines fitted to the same data, for evaluations.
     recording_baselines : RecordingBaselines or None
         Baselines that look at many rows, in the user's features, of recordings.
-    blend : Blend or None
-        Weights of these baselines in forecasts of recordings; None where the model forecasts alone.
-    limits : Limits or None
-        What recorded values came to time and again and never passed, nor do forecasts.
-    notes : tuple of str
-        What was chosen on the user's behalf.
-    seconds : float
-        How long the fit took.
     stage_seconds : mapping of str to float
         How long each stage of it took; files do not hold it.
     interrupted : tuple of str
         Stages of the fit that Ctrl-C has cut short.
-    fitted_by : str
-        The estimator as it was called.
     device : str
         Where to step.
     verbose : bool
@@ -85,25 +54,13 @@ class FittedModel:
         What errors are measured on when scales are coupled anew; neither files nor pickles hold it.
     """
 
-    coordinates: Coordinates
     hierarchy: Hierarchy
-    selection: Selection
-    recipe: Recipe
-    history: Mapping[int, History]
-    summary: Summary
-    coupling: Coupling = field(default_factory=Coupling)
     agreement: Mapping[int, Agreement] = field(default_factory=dict)
-    calibration: Calibration | None = None
     region: Region | None = None
     baselines: FittedBaselines | None = None
     recording_baselines: RecordingBaselines | None = None
-    blend: Blend | None = None
-    limits: Limits | None = None
-    notes: tuple[str, ...] = ()
-    seconds: float = 0.0
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     interrupted: tuple[str, ...] = ()
-    fitted_by: str = ""
     device: str = "cpu"
     verbose: bool = False
     held_out: HeldOut | None = field(default=None, repr=False)

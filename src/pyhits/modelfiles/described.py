@@ -10,11 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.coordinates.coordinates import Coordinates
-from pyhits.data.natural_limits import Limits
-from pyhits.data.summary import Summary
-from pyhits.forecasting.blend import Blend
-from pyhits.forecasting.uncertainty import Calibration
+from pyhits.forecasting.described import Described
 from pyhits.hierarchy import Selection
 from pyhits.modelfiles.consistency import check_coordinates
 from pyhits.modelfiles.facts import check_facts, coordinates_of
@@ -83,23 +79,17 @@ class _StoredMaps:
         return StoredMap(plain["kind"], plain["config"], plain["dtype"], state)
 
 
-@dataclass(frozen=True)
-class StoredModel:
-    """A model as its file says it: all of :class:`~pyhits.forecasting.described.Described`."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StoredModel(Described):
+    """A model as its file says it.
 
-    coordinates: Coordinates
+    Attributes
+    ----------
+    maps : mapping of int to StoredMap
+        Flow maps, by step size.
+    """
+
     maps: Mapping[int, StoredMap]
-    selection: Selection
-    coupling: Coupling
-    recipe: Recipe
-    history: Mapping[int, History]
-    summary: Summary
-    calibration: Calibration | None
-    blend: Blend | None
-    limits: Limits | None
-    notes: tuple[str, ...]
-    seconds: float
-    fitted_by: str
 
     @property
     def dtype(self) -> str:
