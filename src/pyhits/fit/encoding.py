@@ -27,7 +27,7 @@ def encode(problem: Problem, clock: Clock) -> Problem:
     DataError, ArgumentError
         The encoders do not fit the data, or states are too long for the memory.
     """
-    problem = take_angles(problem, clock)
+    problem = take_angles(problem)
     if problem.encoder is not None:
         with clock.stage("encoders"):
             encoder = problem.encoder.fit_in_time(

@@ -7,7 +7,16 @@ from typing import Any
 
 from pyhits.data.stubs import long_enough
 from pyhits.data.trajectories import Trajectories
-from pyhits.encoders import POD, Bounded, Chain, DelayEmbedding, Encoder, Standardise, StateRows
+from pyhits.encoders import (
+    POD,
+    Angle,
+    Bounded,
+    Chain,
+    DelayEmbedding,
+    Encoder,
+    Standardise,
+    StateRows,
+)
 from pyhits.encoders.chain import links
 from pyhits.fit.problem import Problem
 from pyhits.fit.shares import UNTIL
@@ -39,8 +48,8 @@ _STAGE = "rows of a state"
 def add_rows(problem: Problem, clock: Clock) -> Problem:
     """Join as many rows to a state as forecasts are better for, where nothing else was asked."""
     settings, before = problem.settings, links(problem.encoder)
-    # Modes that defaults have chosen show no more of the past than the rows themselves.
-    other = not all(isinstance(link, (POD, Standardise)) for link in before)
+    # Modes and angles that defaults have chosen show no more of the past than the rows themselves.
+    other = not all(isinstance(link, (Angle, POD, Standardise)) for link in before)
     if other or settings.encoder is not None or problem.input_names or not _may_hold_rows(problem):
         return problem
     split = problem.split
