@@ -153,6 +153,14 @@ def test_recipes_come_of_policies_and_their_preset() -> None:
         recipe(selection=[1, 3, 4])
 
 
+def test_optimisers_of_older_files_are_read_as_the_nearest() -> None:
+    known = get_recipe("pyhits").as_dict()
+    assert Recipe.from_dict(known).optimizer == "soap"
+    assert Recipe.from_dict(known | {"optimizer": "muon"}).optimizer == "adamw"
+    with pytest.raises(ArgumentError, match="optimizer"):
+        Recipe.from_dict(known | {"optimizer": "muons"})
+
+
 def test_coupling_anew_keeps_what_is_not_said() -> None:
     model = quick(step_sizes=[1, 2], flow_map="polynomial", interpolation="linear", tolerance=1e-2)
     model.fit(circles(9, 40)).couple("all")

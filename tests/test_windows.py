@@ -17,7 +17,6 @@ from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
 from pyhits.flowmaps import ResidualNet
 from pyhits.training import RECIPES, Recipe, WindowSampler, get_recipe
-from pyhits.training.muon import Muon, orthogonalised
 from pyhits.training.optimisers import build, rate
 
 
@@ -188,7 +187,7 @@ def test_learning_rates_warm_up_and_fall_to_zero() -> None:
     assert rate(0.9, 5, "constant") == 1.0
 
 
-@pytest.mark.parametrize("name", ["soap", "adam", "adamw", "muon", "sgd"])
+@pytest.mark.parametrize("name", ["soap", "adam", "adamw", "sgd"])
 def test_every_optimiser_descends(name: str) -> None:
     net = seeded(ResidualNet(2, (16,), "tanh"), 0)
     assert isinstance(net, ResidualNet)
@@ -202,26 +201,3 @@ def test_every_optimiser_descends(name: str) -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.7 * losses[0]
-
-
-@pytest.mark.parametrize("shape", [(5, 5), (9, 4), (4, 9)])
-def test_muon_steps_along_orthogonal_matrices(shape: tuple[int, int]) -> None:
-    gradient = torch.randn(shape, dtype=torch.float64)
-    values = torch.linalg.svdvals(orthogonalised(gradient))
-    assert values.min() > 0.5
-    assert values.max() < 1.3
-    u, _, vh = torch.linalg.svd(gradient, full_matrices=False)
-    product = u.T @ orthogonalised(gradient) @ vh.T
-    torch.testing.assert_close(product, torch.diag(product.diag()), atol=1e-10, rtol=0)
-
-
-def test_muon_leaves_vectors_to_adam() -> None:
-    one, other = (torch.nn.Parameter(torch.ones(7, dtype=torch.float64)) for _ in range(2))
-    muon = Muon([one], lr=1e-2)
-    adam = torch.optim.Adam([other], lr=1e-2, betas=(0.9, 0.95), eps=1e-10)
-    for _ in range(20):
-        one.grad = torch.randn(7, dtype=torch.float64)
-        other.grad = one.grad.clone()
-        muon.step()
-        adam.step()
-    torch.testing.assert_close(one, other, atol=1e-12, rtol=0)

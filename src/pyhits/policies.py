@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 PRESETS = ("pyhits", "paper", "reproduce")
-OPTIMIZERS = ("soap", "adam", "adamw", "muon", "sgd", "ridge")
+OPTIMIZERS = ("soap", "adam", "adamw", "sgd", "ridge")
 SAMPLINGS = ("uniform", "early", "density", "residual")
 ACTIVATIONS = ("gelu", "silu", "tanh", "relu")
 CLOSED_FORMS = ("closed", "polynomial", "kernel", "equation", "velocities", "stencil")
@@ -62,7 +62,7 @@ class Training(Policy):
         Where the values come from that are not given, those of nets and noise, too: ``"paper"`` is
         Appendix A.1; ``"reproduce"`` learns to generate the training data from their first rows and
         nothing else (Section 3.2).
-    optimizer : {"soap", "adam", "adamw", "muon", "sgd", "ridge"}
+    optimizer : {"soap", "adam", "adamw", "sgd", "ridge"}
         What finds the weights of nets; ``"ridge"`` draws the hidden layers and solves for the last:
         seconds, and exact where there are fewer windows than hidden units.
     learning_rate : float

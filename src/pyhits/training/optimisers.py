@@ -8,11 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from pyhits.training.muon import Muon
 from pyhits.training.soap import Soap
-
-#: Optimisers that step parameters of several nets at once, stacked along axis 0.
-BATCHED = ("soap", "adam", "adamw", "sgd")
 
 
 def build(
@@ -26,7 +22,7 @@ def build(
     Parameters
     ----------
     batched : bool
-        Axis 0 of each parameter counts the nets; only for those of ``BATCHED``.
+        Axis 0 of each parameter counts the nets.
     """
     parameters = list(parameters)
     if name == "adam":
@@ -35,9 +31,7 @@ def build(
         return torch.optim.AdamW(parameters, lr=learning_rate)
     if name == "sgd":
         return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9)
-    if name == "soap":
-        return Soap(parameters, lr=learning_rate, batched=batched)
-    return Muon(parameters, lr=learning_rate)
+    return Soap(parameters, lr=learning_rate, batched=batched)
 
 
 def rate(fraction: float, step: int, schedule: str, warmup_steps: int = 200) -> float:

@@ -77,8 +77,9 @@ RECIPE = Record(
 _CHECKS = {one.name: one.metadata["check"] for of in (Nets, Training) for one in fields(of)}
 _CHECKS["hidden_sizes"] = as_widths
 
-#: Names of values in files, where they differ.
-_NAMES = {"taught": "synthetic"}
+#: Names of values in files, where they differ; and an optimiser that older files may name, with the
+#: one that is nearest to it.
+_NAMES, _GONE = {"taught": "synthetic"}, {"muon": "adamw"}
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,10 @@ class Recipe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """Return the recipe that :meth:`as_dict` wrote."""
-        return cls(**{_NAMES.get(name, name): value for name, value in values.items()})
+        known = {_NAMES.get(name, name): value for name, value in values.items()}
+        if known.get("optimizer") in _GONE:
+            known["optimizer"] = _GONE[known["optimizer"]]
+        return cls(**known)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values by the names that they have in files."""

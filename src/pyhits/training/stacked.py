@@ -135,7 +135,7 @@ def _shape(scale: Scale) -> Hashable:
     """Return what scales of one stack have in common; None for one that must train alone."""
     job, net = scale.job, scale.stages.net
     recipe = job.recipe
-    if type(net) is not ResidualNet or recipe.optimizer not in optimisers.BATCHED:
+    if type(net) is not ResidualNet or recipe.optimizer == "ridge":
         return None
     if recipe.rollout_steps > 1 or recipe.windows == "first":
         return None
