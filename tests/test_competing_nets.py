@@ -366,28 +366,33 @@ def fields(size: int = 1) -> ScaleJob:
     ]
 
 
-@pytest.mark.parametrize(("rival", "trainings"), [(0.1, 1), (0.5, 2), (None, 1)])
-def test_nets_far_behind_something_else_are_given_up_early(
-    monkeypatch: pytest.MonkeyPatch, rival: float | None, trainings: int
+@pytest.mark.parametrize(
+    ("rival", "rate", "trainings"),
+    [(0.1, 0.5, 1), (0.5, 1.0, 2), (0.5, 0.5, 3), (0.95, 1.0, 3), (None, 1.0, 1)],
+)
+def test_nets_that_fall_behind_something_else_are_given_up_early(
+    monkeypatch: pytest.MonkeyPatch, rival: float | None, rate: float, trainings: int
 ) -> None:
+    """Far behind after a brief training, or behind and no better for twice the time."""
     seconds = []
 
     def trained(*args: Any, recipe: Any, **rest: Any) -> tuple[Any, History]:
         seconds.append(recipe.seconds)
-        return ConvolutionMap([40], hidden=2, dilations=[1]), History(1, validation_error=0.9)
+        error = 0.9 * rate ** (len(seconds) - 1)
+        return ConvolutionMap([40], hidden=2, dilations=[1]), History(1, validation_error=error)
 
     monkeypatch.setattr(closed, "train_convolution", trained)
+    monkeypatch.setattr(closed, "_LEAST_BRIEF", 0.1)
     job = fields()
     job.rival = None if rival is None else lambda: rival
     flow_map, history = train_scale(job)
     assert len(seconds) == trainings
-    if rival == 0.1:
-        assert "net" not in history.scores
+    is_whole = rival is None or trainings == 3
+    assert ("net" in history.scores) == is_whole
+    assert is_whole == (seconds[-1] > 2.5)
+    if not is_whole:
         train_scale(fields(2).after(flow_map, history))
-        assert len(seconds) == 1
-    else:
-        assert history.scores["net"] == 0.9
-        assert trainings == 1 or seconds[0] < seconds[1] / 2
+        assert len(seconds) == trainings
 
 
 def test_nets_learn_nothing_of_what_is_linear_but_for_noise() -> None:

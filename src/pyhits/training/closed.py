@@ -8,6 +8,8 @@ of its states at once.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -54,10 +56,10 @@ _GAIN = 0.8
 #: Error of the finest map of points, in deviations, up to which a fit looks at nothing else.
 GOOD = 0.1
 
-#: Part of its time that a convolutional net first has where something else does better than poor
-#: closed forms, seconds that this is at least, and multiple of the other's error from which on the
-#: net is then given up: all of its time makes its error some times smaller.
-_BRIEF, _LEAST_BRIEF, _FAR_BEHIND = 1 / 8, 1.0, 3.0
+#: Parts of its time that a convolutional net first has where something else does better than poor
+#: closed forms, and seconds without which one is left out. A net is given up whose error is so many
+#: times the other's, or larger than it and hardly smaller than after half the time.
+_BRIEF, _LEAST_BRIEF, _FAR_BEHIND, _STALLED = (1 / 16, 1 / 8), 2.0, 3.0, 0.9
 
 #: Numbers in the windows of a field from which on a convolutional net has its whole time to train;
 #: and the seconds that one has at least.
@@ -219,12 +221,12 @@ def _convolution(
         progress=progress,
     )
     try:
-        if job.rival is not None and best.score > GOOD:
-            brief = max(_LEAST_BRIEF, _BRIEF * seconds)
-            bar = _FAR_BEHIND * job.rival()
-            _, made = trained(recipe=replace(USUAL_CONVOLUTION, seconds=brief))
-            if made.validation_error > bar:
-                return None
+        if (
+            job.rival is not None
+            and best.score > GOOD
+            and _falls_behind(job.rival(), trained, seconds)
+        ):
+            return None
         net, made = trained(recipe=replace(USUAL_CONVOLUTION, seconds=seconds))
     except (TrainingError, TimeIsUpError):
         return None
@@ -234,6 +236,19 @@ def _convolution(
     history.scores[NET] = made.validation_error
     bounded = BoundedMap.around(net.to(job.torch_dtype), bounds_of(job.train))
     return TrainedNet(bounded, made.validation_error)
+
+
+def _falls_behind(
+    rival: float, trained: Callable[..., tuple[FlowMap, History]], seconds: float
+) -> bool:
+    """Whether a net that is trained briefly, then twice as long, does not come near a rival."""
+    before, is_stalled = math.inf, False
+    for brief in (part * seconds for part in _BRIEF if part * seconds >= _LEAST_BRIEF):
+        error = trained(recipe=replace(USUAL_CONVOLUTION, seconds=brief))[1].validation_error
+        if error > _FAR_BEHIND * rival:
+            return True
+        is_stalled, before = error > max(rival, _STALLED * before), error
+    return is_stalled
 
 
 def fit_again(
