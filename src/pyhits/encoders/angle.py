@@ -10,8 +10,8 @@ import numpy as np
 from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.encoders.columns import FEATURES, Features, columns_of, label_of, rows_of
 from pyhits.errors import DataError
-from pyhits.util.checks import as_count, as_positive
-from pyhits.util.schema import Real, Record, Whole
+from pyhits.util.checks import as_positive
+from pyhits.util.schema import Real, Record
 from pyhits.util.stored import Array
 from pyhits.util.transaction import transactional
 
@@ -24,18 +24,12 @@ class Angle(Encoder):
     and sine do not. What is decoded lies in the range in which the angles came: from 0 where none
     of them is below, else from minus half a turn, to a turn more.
 
-    With more ``rows`` the rows before stand beside each row, as in
-    :class:`~pyhits.DelayEmbedding`: of angles by how far they turned from row to row, the shorter
-    way around.
-
     Parameters
     ----------
     features : str, int, or sequence of these, optional
         Names or numbers of the angles; by default all features.
     turn : float
         Length of a turn: 2 pi by default, 360 of degrees, 24 of hours.
-    rows : int
-        Rows side by side, the present one included.
 
     Attributes
     ----------
@@ -50,29 +44,19 @@ class Angle(Encoder):
         "n_features|columns": Array(1, ("I64",)),
         "starts": Array(),
     }
-    schema: ClassVar[Record] = Record(
-        {"features": FEATURES, "turn": Real(), "rows": Whole(1, loose=True)}
-    )
+    schema: ClassVar[Record] = Record({"features": FEATURES, "turn": Real()})
 
     columns_: np.ndarray
     starts_: np.ndarray
 
-    def __init__(
-        self, features: Features = None, turn: float = 2 * np.pi, *, rows: int = 1
-    ) -> None:
+    def __init__(self, features: Features = None, turn: float = 2 * np.pi) -> None:
         self.features = features
         self.turn = turn
-        self.rows = rows
-
-    @property
-    def history(self) -> int:
-        """Rows of a trajectory that one encoded row is made of."""
-        return as_count(self.rows, "rows")
 
     @property
     def n_features_out_(self) -> int:
         """Number of encoded coordinates."""
-        return self.history * self.n_features_in_ + len(self.columns_)
+        return self.n_features_in_ + len(self.columns_)
 
     @transactional
     def fit(self, X: Any, y: Any = None) -> Angle:
@@ -88,7 +72,6 @@ class Angle(Encoder):
         rows, turn = rows_of(X), as_positive(self.turn, "turn")
         self.columns_ = columns_of(self.features, X)
         self.n_features_in_ = rows.shape[1]
-        as_count(self.rows, "rows")
         angles = rows[:, self.columns_]
         low, high = angles.min(axis=0), angles.max(axis=0)
         rounding = 1e-6 * turn
@@ -109,21 +92,8 @@ class Angle(Encoder):
         return np.setdiff1d(np.arange(self.n_features_in_), self.columns_)
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
-        first, shifted = self.history - 1, [X]
-        if first:
-            n_rows = X.shape[-2] - first
-            shifted = [X[..., first - k : first - k + n_rows, :] for k in range(self.history)]
-        angles = [row[..., self.columns_] for row in shifted]
-        phase = (2 * np.pi / self.turn) * angles[0]
-        found = [shifted[0][..., self._others], np.cos(phase), np.sin(phase)]
-        for k in range(1, self.history):
-            found += [shifted[k][..., self._others], self._turned(angles[k - 1] - angles[k])]
-        return np.concatenate(found, axis=-1)
-
-    def _turned(self, differences: np.ndarray) -> np.ndarray:
-        """Return how far angles turned, the shorter way around, as part of 2 pi."""
-        turns = differences / self.turn
-        return np.asarray(2 * np.pi * (turns - np.round(turns)))
+        phase = (2 * np.pi / self.turn) * X[..., self.columns_]
+        return np.concatenate([X[..., self._others], np.cos(phase), np.sin(phase)], axis=-1)
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
         k, n = len(self.columns_), self.n_features_in_ - len(self.columns_)
@@ -136,11 +106,7 @@ class Angle(Encoder):
 
     def _names(self, names: Sequence[str]) -> Sequence[str]:
         own, others = ([names[j] for j in of] for of in (self.columns_, self._others))
-        found = [*others, *(f"cos {name}" for name in own), *(f"sin {name}" for name in own)]
-        for k in range(1, self.history):
-            age = "t - dt" if k == 1 else f"t - {k} dt"
-            found += [*(f"{name}({age})" for name in others), *(f"turn of {n}({age})" for n in own)]
-        return found
+        return [*others, *(f"cos {name}" for name in own), *(f"sin {name}" for name in own)]
 
     def state(self) -> dict[str, np.ndarray]:
         """Return ``n_features``, ``columns`` and ``starts``."""
