@@ -151,6 +151,9 @@ def test_a_choice_survives_copies_and_files(lorenz):
     assert again.notes() == encoder.notes()
     delays = links(again)[0]
     assert delays.choice_ == encoder.encoders[0].choice_
+    torn = delays.state() | {"tried": np.array([1, 1]), "scores": np.array([0.5])}
+    with pytest.raises(ValueError, match="does not fit together"):
+        DelayEmbedding("auto").set_state(**torn)
     unfitted = fresh(links(encoder))[0]
     with pytest.raises(NotFittedError, match="call fit first"):
         unfitted.history  # noqa: B018

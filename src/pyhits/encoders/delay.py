@@ -195,6 +195,8 @@ class DelayEmbedding(Encoder):
         if "tried" in arrays:
             tried = map(tuple, arrays["tried"].reshape(-1, 2).tolist())
             scores = dict(zip(tried, arrays["scores"].tolist(), strict=True))
+            if scores and not {(1, 1), (n_delays, lag)} <= scores.keys():
+                raise ValueError("its choice of delays does not fit together")
             self.choice_ = StateRows(n_delays, lag, scores)
         self.n_features_in_ = n_features
         return self
