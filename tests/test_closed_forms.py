@@ -390,7 +390,7 @@ def test_an_interruption_of_the_last_solution_loses_nothing(
 
 def test_unknown_families_name_the_closed_forms() -> None:
     with pytest.raises(
-        ArgumentError, match="closed, polynomial, kernel, equation, velocities, stencil, best"
+        ArgumentError, match="closed, polynomial, ode, kernel, equation, velocities, stencil, best"
     ):
         fit(rotation(30), flow_map="kernal")
 

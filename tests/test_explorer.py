@@ -18,7 +18,7 @@ from conftest import quick
 import pyhits
 from pyhits.encoders import POD, Standardise
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ResidualNet
+from pyhits.flowmaps import CellMap, FlowMap, ODEMap, PolynomialMap, ResidualNet
 from pyhits.report.explorer import write_explorer
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
@@ -72,6 +72,14 @@ def polynomial(degree: int, outputs: int = 1, seed: int = 0) -> PolynomialMap:
     return made
 
 
+def ode(substeps: int, outputs: int = 1) -> ODEMap:
+    made = ODEMap(2, 3, substeps, outputs).double()
+    made.coefficients.copy_(polynomial(3).coefficients)
+    made.low.fill_(-2.0)
+    made.high.fill_(2.0)
+    return made
+
+
 def net(activation: str) -> ResidualNet:
     torch.manual_seed(0)
     made = ResidualNet(2, (16, 16), activation, base_degree=2).double()
@@ -97,6 +105,7 @@ MAPS: dict[str, dict[int, FlowMap]] = {
     "nets": {1: net("gelu"), 4: net("silu"), 8: net("tanh")},
     "coarse": {2: net("gelu")},
     "table": {1: table(), 2: table()},
+    "odes": {1: ode(2), 6: ode(3, outputs=3)},
 }
 
 

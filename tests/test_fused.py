@@ -14,7 +14,7 @@ import torch
 from pyhits import TimeStepper, Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError, DivergenceError
-from pyhits.flowmaps import CellMap, FlowMap, PolynomialMap, ResidualNet
+from pyhits.flowmaps import CellMap, FlowMap, ODEMap, PolynomialMap, ResidualNet
 from pyhits.flowmaps.bounded import BoundedMap, Bounds
 from pyhits.hierarchy import Batching, Stepper
 from pyhits.hierarchy.forecast import forecast
@@ -35,6 +35,15 @@ def contraction(d: int, degree: int, outputs: int = 1, dtype: str = "float64") -
     if degree:
         flow_map.coefficients[:, 1 : d + 1] -= 0.1 * torch.eye(d).repeat(outputs, 1)
     flow_map.set_bounds(np.array([[-1.5] * d, [1.5] * d]))
+    return flow_map
+
+
+def spiral(d: int, degree: int, substeps: int, outputs: int = 1, dtype: str = "float64") -> ODEMap:
+    """A vector field of random coefficients that leads nearer to 0."""
+    flow_map = ODEMap(d, degree, substeps, outputs).to(getattr(torch, dtype))
+    flow_map.coefficients.copy_(contraction(d, degree).coefficients)
+    flow_map.low.fill_(-1.5)
+    flow_map.high.fill_(1.5)
     return flow_map
 
 
@@ -85,6 +94,7 @@ MAPS = {
     "dense": lambda dtype: {4: contraction(3, 2, 4, dtype), 8: contraction(3, 3, dtype=dtype)},
     "coarse": lambda dtype: {5: contraction(2, 3, dtype=dtype), 15: contraction(2, 2, dtype=dtype)},
     "table": lambda dtype: {1: contraction(2, 3, dtype=dtype), 8: table(dtype)},
+    "odes": lambda dtype: {1: spiral(3, 2, 2, dtype=dtype), 4: spiral(3, 3, 1, 2, dtype)},
 }
 
 

@@ -36,7 +36,7 @@ PRESETS = ("pyhits", "paper", "reproduce")
 OPTIMIZERS = ("soap", "adam", "adamw", "sgd", "ridge")
 SAMPLINGS = ("uniform", "early", "density", "residual")
 ACTIVATIONS = ("gelu", "silu", "tanh", "relu")
-CLOSED_FORMS = ("closed", "polynomial", "kernel", "equation", "velocities", "stencil")
+CLOSED_FORMS = ("closed", "polynomial", "ode", "kernel", "equation", "velocities", "stencil")
 
 #: Widths of hidden layers: of all nets, or by step size.
 Widths = Sequence[int] | Mapping[int, Sequence[int]]
@@ -196,7 +196,7 @@ class ClosedForms(FlowMapPolicy):
 
     Parameters
     ----------
-    form : {"closed", "polynomial", "kernel", "equation", "velocities", "stencil"}
+    form : {"closed", "polynomial", "ode", "kernel", "equation", "velocities", "stencil"}
         ``"closed"`` is of each scale the form that steps the validation data best.
     polynomial_degree, dense, dtype
         See :class:`FlowMapPolicy`.

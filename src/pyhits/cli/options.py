@@ -211,7 +211,7 @@ def settings() -> tuple[Panel, ...]:
     own = (
         ("step_sizes", "Step sizes in multiples of dt."),
         ("training", "Preset: pyhits, paper, or reproduce, which meets the data alone."),
-        ("flow_map", "auto, residual, closed, polynomial, kernel, or best of all."),
+        ("flow_map", "auto, residual, closed, polynomial, ode, kernel, or best of all."),
         ("selection", "Scales to couple: accuracy, speed, all."),
         ("time_limit", "Seconds for the whole fit."),
         ("device", "cpu, or cuda."),

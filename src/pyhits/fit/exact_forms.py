@@ -17,6 +17,9 @@ from pyhits.util.clock import Clock
 #: do not reach; and that which they do not where noise was taken off.
 _EXACT, _EXACT_IN_NOISE = 1e-5, 0.02
 
+#: Families that may be exact.
+_FAMILIES = ("polynomial", "ode")
+
 #: Rollouts that tell, and steps of each, at most: more than a form is chosen by, as jumps are rare.
 _ROLLOUTS, _STEPS = 200, 400
 
@@ -25,8 +28,8 @@ def take_exact_forms(problem: Problem, clock: Clock) -> Problem:
     """Return the problem with closed forms to be chosen from, if one of the finest step is exact.
 
     Few rows are left to closed forms in any case; many are enough for nets, whose coarse steps are
-    quick, but no net comes near a polynomial where the system's flow is one. Where step sizes, nets
-    or the arithmetic were asked for, nothing changes.
+    quick, but no net comes near a polynomial where the system's flow is one, or the solution of a
+    polynomial equation. Where step sizes, nets or the arithmetic were asked for, nothing changes.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ def take_exact_forms(problem: Problem, clock: Clock) -> Problem:
         search = FormSearch(
             job.train,
             job.validation,
-            "polynomial",
+            _FAMILIES,
             max_degree=recipe.polynomial_degree,
             clock=clock.until(UNTIL["closed forms"]),
         )
@@ -64,6 +67,6 @@ def take_exact_forms(problem: Problem, clock: Clock) -> Problem:
     if score >= enough:
         return problem
     return replace(problem, recipe=recipe).noted(
-        f"A polynomial steps the held-out part with an error of {score:.1g} standard deviations: "
-        "closed forms rather than nets."
+        f"A closed form ({best.form.kind}) steps the held-out part with an error of {score:.1g} "
+        "standard deviations: closed forms rather than nets."
     )

@@ -104,6 +104,7 @@ def _found(
     """Return the rows that are best, of the data or of their logarithms, and what takes these."""
     worth, limit = _worth(problem), clock.until(UNTIL[_STAGE])
     how: dict[str, Any] = {"worth": worth, "dtype": problem.dtype, "clock": limit}
+    how["odes"] = problem.encoder is None and problem.recipe.flow_map in ("best", "closed", "ode")
     found = choose_rows(*parts, history, scaling=problem.scaling, progress=progress, **how)
     known = list(parts[0])
     if not spread_grows(known, find_period(known)):

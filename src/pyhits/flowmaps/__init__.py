@@ -7,6 +7,7 @@ from pyhits.flowmaps.convolution import ConvolutionMap
 from pyhits.flowmaps.equations import EquationMap, VelocityMap
 from pyhits.flowmaps.form import Form, Increments, Trials, closed_form
 from pyhits.flowmaps.kernel import KernelMap
+from pyhits.flowmaps.odes import ODEMap
 from pyhits.flowmaps.other_grid import OtherGrid
 from pyhits.flowmaps.polynomial import PolynomialMap
 from pyhits.flowmaps.residual import ResidualNet
@@ -23,6 +24,7 @@ __all__ = [
     "Form",
     "Increments",
     "KernelMap",
+    "ODEMap",
     "OtherGrid",
     "PolynomialMap",
     "ResidualNet",

@@ -198,6 +198,11 @@ class FlowMap(nn.Module, Stored):
         return max(self.n_parameters, self.outputs * self.dimension)
 
     @property
+    def stages(self) -> int:
+        """Evaluations within one step that wait for each other."""
+        return 1
+
+    @property
     def parts(self) -> str:
         """What it is made of, for people."""
         return self.kind

@@ -224,6 +224,11 @@ class BoundedMap(FlowMap):
         return self.inner.multiply_adds
 
     @property
+    def stages(self) -> int:
+        """Evaluations within one step that wait for each other."""
+        return self.inner.stages
+
+    @property
     def parts(self) -> str:
         """What it is made of, for people."""
         return self.inner.parts

@@ -15,6 +15,7 @@ from pyhits.flowmaps import (
     BoundedMap,
     EquationMap,
     FlowMap,
+    ODEMap,
     PolynomialMap,
     StencilMap,
     VelocityMap,
@@ -51,11 +52,11 @@ def equations(model: FittedModel, step_size: int | None = None) -> str:
         return _of_velocities(model, flow_map, size)
     if model.inputs is not None:
         raise ArgumentError("Equations of models with inputs are not written.")
-    if isinstance(flow_map, PolynomialMap):
-        return _of_polynomial(model, flow_map, size)
+    if isinstance(flow_map, PolynomialMap | ODEMap):
+        return _of_polynomials(model, flow_map, size)
     raise ArgumentError(
         f"The flow map of step size {size} is a {_kind(flow_map)}, which says no equation. Maps "
-        "that are polynomials, and equations and laws of differences of fields, do."
+        "that are polynomials or polynomial ODEs, and equations and laws of fields, do."
     )
 
 
@@ -249,12 +250,18 @@ def _is_none(operator: Operator) -> bool:
 # Polynomials
 
 
-def _of_polynomial(model: FittedModel, flow_map: PolynomialMap, size: int) -> str:
+def _of_polynomials(model: FittedModel, flow_map: PolynomialMap | ODEMap, size: int) -> str:
+    """Return what states of coordinates become in a step, or their derivatives."""
     names = model.coordinate_names
     mean, scale = model.scaling.mean_, model.scaling.scale_
     exponents = flow_map.basis.exponents
     d = len(names)
     coefficients = flow_map.coefficients.double().cpu().numpy()[-d:]
+    later = model.axis.step_name(size * model.dt)
+    left, note = f"{{0}}(t + {later}) - {{0}}(t)", "increments over one step, not derivatives"
+    if isinstance(flow_map, ODEMap):
+        coefficients = coefficients * flow_map.outputs / (size * model.dt)
+        left, note = "d{0}/dt", f"t counts {model.axis.unit or 'the unit of dt'}"
     if exponents.shape != (coefficients.shape[1], d):
         raise ArgumentError(f"The flow map of step size {size} is not one of {d} coordinates.")
     if len(exponents) > _MOST * 4:
@@ -269,7 +276,6 @@ def _of_polynomial(model: FittedModel, flow_map: PolynomialMap, size: int) -> st
             expanded[below] = expanded.get(below, np.zeros(d)) + factor * column * scale
     far = np.abs(mean) + 2 * scale
     lines = []
-    later = model.axis.step_name(size * model.dt)
     for j, name in enumerate(names):
         reach = {p: abs(c[j]) * math.prod(far**p) for p, c in expanded.items()}
         least = _SMALL * max(reach.values())
@@ -277,8 +283,8 @@ def _of_polynomial(model: FittedModel, flow_map: PolynomialMap, size: int) -> st
         if len(kept) > _MOST:
             _refuse(len(kept), size)
         terms = {_monomial(p, names): float(expanded[p][j]) for p in kept}
-        lines.append(_written(f"{name}(t + {later}) - {name}(t)", terms))
-    return "\n".join([*lines, "(increments over one step, not derivatives)"])
+        lines.append(_written(left.format(name), terms))
+    return "\n".join([*lines, f"({note})"])
 
 
 def _monomial(powers: Sequence[int], names: Sequence[str]) -> str:
@@ -289,6 +295,5 @@ def _monomial(powers: Sequence[int], names: Sequence[str]) -> str:
 def _refuse(n: int, size: int) -> None:
     raise ArgumentError(
         f"The polynomial of step size {size} has {n} terms, more than anybody reads ({_MOST}); "
-        "HiTS(flow_map='polynomial', polynomial_degree=2, encoder=[]) fits few. PySINDy finds "
-        "differential equations."
+        "HiTS(flow_map='ode', polynomial_degree=2, encoder=[]) fits few, of derivatives."
     )

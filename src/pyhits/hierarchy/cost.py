@@ -65,10 +65,17 @@ class Cost:
         work = n_trajectories * self.multiply_adds / _MULTIPLY_ADDS_PER_SECOND
         return self.depth * (_SECONDS_PER_FUSED_STAGE if fused else _SECONDS_PER_STAGE) + work
 
-    def seconds_by_torch(self, n_trajectories: int) -> float:
-        """Return the time that a usual machine takes, about, where flow maps are no nets."""
+    def seconds_by_torch(self, n_trajectories: int, stages: int = 1) -> float:
+        """Return the time that a usual machine takes, about, where flow maps are no nets.
+
+        Parameters
+        ----------
+        n_trajectories : int
+        stages : int
+            Evaluations within one step of a flow map that wait for each other, at most.
+        """
         work = n_trajectories * self.multiply_adds / _BY_TORCH
-        return self.depth * _SECONDS_PER_STAGE + work
+        return self.depth * stages * _SECONDS_PER_STAGE + work
 
 
 def cost(flow_maps: Mapping[int, HasCost], n_steps: int) -> Cost:

@@ -218,7 +218,8 @@ class Stepper:
         """
         if not fused.is_installed() or self._compiled is not None or self.device.type != "cpu":
             return None
-        seconds = self._cost(n_steps).seconds_by_torch(n_trajectories)
+        waiting = max(flow_map.stages for flow_map in self.flow_maps.values())
+        seconds = self._cost(n_steps).seconds_by_torch(n_trajectories, waiting)
         if self.spacing > 1:
             width = next(iter(self.flow_maps.values())).dimension
             seconds += n_trajectories * n_steps * width * _SECONDS_BETWEEN

@@ -17,6 +17,7 @@ from pyhits.encoders import Standardise, StateRows
 from pyhits.encoders.embedding import GOOD
 from pyhits.flowmaps.form import Increments
 from pyhits.flowmaps.kernel import KernelForm
+from pyhits.flowmaps.odes import ODEForm
 from pyhits.numerics.basis import n_monomials
 from pyhits.numerics.periods import find_period
 from pyhits.training.delayed import PENALTIES, DelayedRollouts, DelayedRows, Windows
@@ -114,6 +115,7 @@ def choose_rows(
     back: Callable[[np.ndarray], np.ndarray] | None = None,
     scaling: Standardise | None = None,
     dtype: str = "float64",
+    odes: bool = False,
     clock: Clock = UNLIMITED,
     progress: Callable[[int, int], None] | None = None,
 ) -> StateRows:
@@ -141,6 +143,9 @@ def choose_rows(
         Of the states: of modes a common one, so that those which hold little count little.
     dtype : str
         Arithmetic of the flow maps.
+    odes : bool
+        Whether these may be polynomial differential equations, which one row of several features
+        may follow.
     """
     scaling = (scaling or Standardise()).refitted(train.values)
     data = DelayedRows(scaling.transform(train.values), train.offsets)
@@ -152,6 +157,8 @@ def choose_rows(
         rollouts = replace(rollouts, units=_units(scaling, back, train.values))
     period = find_period(list(train))
     errors = {(1, 1): _polynomials(data.windows(1, 1), rollouts)}
+    if odes and train.n_features > 1 and errors[1, 1].mean() > _NEARLY_EXACT:
+        errors[1, 1] = _least([errors[1, 1], *_odes(data.windows(1, 1), rollouts)])
     if errors[1, 1].mean() >= worth.least:
         tried = tried or list(sets_of(train.n_features, history, period))
         for rows in _promising(data, rollouts, tried, clock, progress):
@@ -239,6 +246,25 @@ def _polynomials(
             break
         best = errors if errors.mean() < best.mean() else best
     return best
+
+
+def _odes(windows: Windows, rollouts: DelayedRollouts) -> Iterator[np.ndarray]:
+    """Yield the errors of rollouts of polynomial vector fields, as long as these fall."""
+    some = evenly(len(windows.states), ODEForm.most_states[0])
+    every = Increments(windows.states[some], windows.all_changes[some])
+    best, failures = np.inf, 0
+    for form in ODEForm.of_degrees(every):
+        forms, steps = form.candidates(every, near=True)
+
+        def step(states: np.ndarray) -> np.ndarray:
+            return steps(torch.from_numpy(states).double()).numpy()  # noqa: B023
+
+        own = _least(list(rollouts.errors(windows, step, len(forms))))
+        failures = 0 if own.mean() < best else failures + 1
+        best = min(best, float(own.mean()))
+        yield own
+        if best < _NEARLY_EXACT or failures > 1:
+            break
 
 
 def _kernels(

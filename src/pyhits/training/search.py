@@ -76,8 +76,8 @@ class FormSearch:
     ----------
     train, validation : WindowSampler
         To fit to, and to step through.
-    families : str
-        ``closed`` or ``best`` for all of them, or the name of one.
+    families : str or sequence of str
+        ``closed`` or ``best`` for all of them, or the names of some.
     max_degree : int
         Of polynomials, at most; below kernels too.
     history : History
@@ -99,7 +99,7 @@ class FormSearch:
         self,
         train: WindowSampler,
         validation: WindowSampler,
-        families: str = "closed",
+        families: str | Sequence[str] = "closed",
         *,
         max_degree: int = _MOST_DEGREE,
         history: History | None = None,
@@ -112,7 +112,9 @@ class FormSearch:
         known = closed_forms()
         wide = self.data.dimension
         chosen = [of for of in known.values() if of.in_every_search and wide <= of.widest]
-        chosen = [known[families]] if families in known else _not_far_behind(chosen, finer)
+        named = [families] if isinstance(families, str) else families
+        some = [known[name] for name in named if name in known]
+        chosen = some or _not_far_behind(chosen, finer)
         self.families = sorted(chosen, key=lambda of: of.work(self.data.dimension))
         self.max_degree = min(max_degree, _MOST_DEGREE)
         self.history = history or History(train.step_size)

@@ -16,7 +16,7 @@ class Numbers:
 
     Attributes
     ----------
-    kind : {"polynomial", "cells"}
+    kind : {"polynomial", "cells", "ode"}
         Function of :mod:`pyhits.numerics.fused.steps` that makes its code.
     dimension, degree : int
     arrays : sequence of array
@@ -27,7 +27,7 @@ class Numbers:
     squares : float
     """
 
-    kind: Literal["polynomial", "cells"]
+    kind: Literal["polynomial", "cells", "ode"]
     dimension: int
     degree: int
     arrays: Sequence[np.ndarray]
@@ -38,7 +38,7 @@ class Numbers:
     @classmethod
     def unbounded(
         cls,
-        kind: Literal["polynomial", "cells"],
+        kind: Literal["polynomial", "cells", "ode"],
         dimension: int,
         degree: int,
         arrays: Sequence[np.ndarray],

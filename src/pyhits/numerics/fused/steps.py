@@ -11,6 +11,9 @@ from pyhits.numerics.basis import Monomials
 from pyhits.numerics.fused.code import LANES, WHOLE, Function, Library, Value, once, pointer, whole
 from pyhits.numerics.fused.numbers import CELLS
 
+#: Stages of a Runge-Kutta method, at most.
+MOST_STAGES = 16
+
 
 @once
 def compiled(kind: str, dimension: int, degree: int, dtype: np.dtype) -> Library:
@@ -19,7 +22,7 @@ def compiled(kind: str, dimension: int, degree: int, dtype: np.dtype) -> Library
     ``step(states, out, stride, count, numbers)`` writes ``count`` outputs, ``stride`` apart.
     ``numbers`` holds the addresses of the flow map's own.
     """
-    make = {"polynomial": polynomial, "cells": cells}[kind]
+    make = {"polynomial": polynomial, "cells": cells, "ode": ode}[kind]
     name = f"{kind} {dimension} {degree} {dtype.name}"
     return Library(name, lambda: make(dimension, degree, dtype))
 
@@ -96,6 +99,64 @@ def cells(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
             own = made.at(named["coefficients"], build.mul(row, whole(basis.size)))
             change = horner(made, basis, local, own, alike=False)
             made.store(made.plus(x, change), made.args[1], build.add(lane, whole(f * LANES)))
+    return _finish(made)
+
+
+def ode(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
+    """Write the step of polynomial vector fields, by explicit Runge-Kutta steps.
+
+    Its numbers are those of steps, of stages and of each stage's weights, ``(stages, stages)`` and
+    ``(stages,)``, which the length of a step is in; then lower and upper bounds (d,) each, and
+    coefficients ``(d, n_terms)``.
+    """
+    basis, made = Monomials(dimension, degree), _step(dtype)
+    build, features = made.build, range(dimension)
+    numbers = build.load(made.args[4])
+    n_steps, n_stages = (
+        build.fptosi(build.load(made.at(numbers, whole(k))), WHOLE) for k in range(2)
+    )
+    last = build.add(whole(2), build.mul(n_stages, n_stages))
+    bounds = build.add(last, n_stages)
+    own = made.at(numbers, build.add(bounds, whole(2 * dimension)))
+    now, at = (made.variable(made.vector, size=dimension) for _ in range(2))
+    slopes = made.variable(made.vector, size=dimension * MOST_STAGES)
+
+    def of(array: Value, feature: int, row: Value | None = None) -> Value:
+        begin = whole(0) if row is None else build.mul(row, whole(dimension))
+        return made.at(array, build.add(begin, whole(feature)))
+
+    def add(sums: Value, weights: Value, count: Value) -> None:
+        with made.loop(count) as stage:
+            weight = made.spread(build.load(made.at(numbers, build.add(weights, stage))))
+            for f in features:
+                more = made.times(weight, build.load(of(slopes, f, stage)), build.load(of(sums, f)))
+                build.store(more, of(sums, f))
+
+    with made.loop(whole(LANES), made.width) as lane:
+        for f in features:
+            start = made.load(made.args[0], build.add(lane, whole(f * LANES)))
+            build.store(start, of(now, f))
+        with made.loop(made.args[3]) as output:
+            with made.loop(n_steps):
+                with made.loop(n_stages) as stage:
+                    for f in features:
+                        build.store(build.load(of(now, f)), of(at, f))
+                    add(at, build.add(whole(2), build.mul(stage, n_stages)), stage)
+                    inside = []
+                    for f in features:
+                        low, high = (
+                            made.spread(build.load(made.at(numbers, build.add(bounds, whole(k)))))
+                            for k in (f, dimension + f)
+                        )
+                        inside.append(made.clamp(build.load(of(at, f)), low, high))
+                    for f in features:
+                        row = made.at(own, whole(f * basis.size))
+                        build.store(horner(made, basis, inside, row), of(slopes, f, stage))
+                add(now, last, n_stages)
+            after = build.mul(made.args[2], output)
+            for f in features:
+                place = build.add(build.add(lane, whole(f * LANES)), after)
+                made.store(build.load(of(now, f)), made.args[1], place)
     return _finish(made)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps import CellMap, FlowMap, KernelMap, PolynomialMap, ResidualNet
+from pyhits.flowmaps import CellMap, FlowMap, KernelMap, ODEMap, PolynomialMap, ResidualNet
 
 
 def packed(values: Any) -> dict[str, str]:
@@ -31,6 +31,10 @@ def described(flow_map: FlowMap) -> dict[str, Any]:
     own = {"outputs": flow_map.outputs, "parts": getattr(flow_map, "parts", flow_map.kind)}
     if isinstance(flow_map, PolynomialMap):
         return own | _polynomial(flow_map)
+    if isinstance(flow_map, ODEMap):
+        scheme = {"stages": packed(flow_map.scheme.A), "last": packed(flow_map.scheme.b)}
+        steps = {"type": "ode", "substeps": flow_map.substeps} | scheme
+        return own | _polynomial(flow_map) | steps
     if isinstance(flow_map, ResidualNet):
         layers = [
             {"weight": packed(layer.weight), "bias": packed(layer.bias), "n": layer.out_features}
@@ -53,17 +57,18 @@ def described(flow_map: FlowMap) -> dict[str, Any]:
         sizes = {"grid": list(flow_map.grid), "depth": flow_map.depth}
         return own | {"type": "cells", **sizes, **_monomials(flow_map)} | arrays
     raise ArgumentError(
-        f"A page cannot step {own['parts']}; it can step polynomials, tables, kernels and nets."
+        f"A page cannot step {own['parts']}; it can step polynomials, ODEs, tables, kernels and "
+        "nets."
     )
 
 
-def _monomials(flow_map: PolynomialMap | CellMap) -> dict[str, Any]:
+def _monomials(flow_map: PolynomialMap | ODEMap | CellMap) -> dict[str, Any]:
     return {
         "blocks": [list(block) for block in flow_map.basis.blocks],
         "terms": flow_map.basis.size,
     }
 
 
-def _polynomial(flow_map: PolynomialMap) -> dict[str, Any]:
+def _polynomial(flow_map: PolynomialMap | ODEMap) -> dict[str, Any]:
     arrays = {name: packed(getattr(flow_map, name)) for name in ("coefficients", "low", "high")}
     return {"type": "polynomial", "degree": flow_map.degree, **_monomials(flow_map)} | arrays

@@ -1,0 +1,189 @@
+"""Polynomial vector fields as closed forms: which degrees are tried."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pyhits.flowmaps.base import FlowMap
+from pyhits.flowmaps.form import Form, Increments, Trials, closed_form
+from pyhits.flowmaps.form import Steps as Stepping
+from pyhits.flowmaps.odes.flowmap import ODEMap, integrated
+from pyhits.flowmaps.odes.paths import Steps
+from pyhits.numerics.basis import n_monomials
+
+#: Monomials at most, alone and as a share of the states.
+_MOST_TERMS, _SHARE = 512, 0.3
+
+#: Highest degree; part of the error so far that a degree must fall below; and how many may fail to:
+#: where motion is symmetric, every other one adds nothing.
+_HIGHEST, _GAIN, _FAILURES = 5, 0.7, 2
+
+#: Score that no higher degree is needed for.
+_ENOUGH = 1e-6
+
+#: Substeps that are tried; and what they may err by: in standard deviations, and as a part of what
+#: the vector field leaves of the steps.
+_SUBSTEPS, _RESOLVED, _OF_LEFT = (1, 2, 4, 8, 16, 32), 1e-10, 0.02
+
+#: States that substeps are chosen on, at most.
+_LOOKED_AT = 500
+
+#: They hold this far beyond the states they were fitted to, in their range, on each side.
+_MARGIN = 1.0
+
+
+@closed_form("ode")
+@dataclass(frozen=True)
+class ODEForm(Form):
+    """A polynomial vector field, all but its coefficients.
+
+    Penalties are those of :class:`~pyhits.numerics.ridge.Ridge`.
+    """
+
+    in_every_search: ClassVar[bool] = True
+
+    most_states: ClassVar[tuple[int, int]] = (2_000, 20_000)
+
+    penalties: ClassVar[tuple[float, ...]] = (1e-15, 1e-12, 1e-9, 1e-6, 1e-3)
+
+    @classmethod
+    def work(cls, dimension: int) -> float:
+        """Return more than polynomials of the state take, which go first, and less than kernels."""
+        return 1.0
+
+    @classmethod
+    def search(cls, trials: Trials) -> None:
+        """Try rising degrees.
+
+        Coarser scales take the vector field of the finest.
+        """
+        data, failures = trials.data, 0
+        if data.grid is not None or data.moves is not None:
+            return
+        if data.finer is not None:
+            if isinstance(data.finer.flow_map, ODEMap):
+                trials(cls.from_dict(data.finer.form))
+            return
+        for form in cls.of_degrees(data, trials.max_degree):
+            failures = 0 if trials(form, gain=_GAIN) else failures + 1
+            if trials.settled or trials.score < _ENOUGH or failures == _FAILURES:
+                break
+
+    @classmethod
+    def of_degrees(cls, data: Increments, most: int = _HIGHEST) -> list[ODEForm]:
+        """Return forms of rising degree, as far as there are steps enough for their monomials."""
+        few = min(_MOST_TERMS, _SHARE * len(data))
+        degrees = range(1, min(_HIGHEST, most) + 1)
+        return [cls(k) for k in degrees if n_monomials(data.dimension, k) <= few]
+
+    def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Stepping]:
+        """Return the form with all penalties, and how they step."""
+        empty, coefficients = self._solutions(data)
+
+        def slopes(states: Tensor) -> Tensor:
+            inside = torch.clamp(states.flatten(0, 1), empty.low, empty.high)
+            terms = empty.basis.of_tensor(inside.T).view(-1, *states.shape[:2])
+            return torch.einsum("rtd,trn->rnd", coefficients, terms)
+
+        def steps(states: Tensor) -> Tensor:
+            return integrated(slopes, states, empty.substeps, empty.outputs)
+
+        if len(coefficients) == 1:
+            return [self], steps
+        return [replace(self, penalty=penalty) for penalty in self.penalties], steps
+
+    def solve(self, data: Increments) -> ODEMap:
+        """Return the flow map, float64."""
+        empty, coefficients = self._solutions(data)
+        own = 0 if len(coefficients) == 1 else self.penalties.index(self.penalty)
+        return _filled(empty, coefficients[own])
+
+    def solve_again(self, data: Increments, found: Callable[[], FlowMap]) -> ODEMap:
+        """Return the same for other data, along paths that the first led to."""
+        known = found()
+        assert isinstance(known, ODEMap)
+        if data.finer is not None:
+            return self.solve(data)
+        empty = _empty(data, self.degree)
+        steps = _recorded(data, empty)
+        near = known.coefficients.double().T
+        solved = steps.coefficients([self.penalty], near)[0]
+        return _filled(_resolving(empty, solved, data, steps), solved)
+
+    def _solutions(self, data: Increments) -> tuple[ODEMap, Tensor]:
+        """Return an empty flow map, and coefficients ``(penalties, terms, d)``.
+
+        Those of the finest scale are all there are of coarser ones.
+        """
+
+        def make() -> tuple[ODEMap, Tensor]:
+            empty = _empty(data, self.degree)
+            if data.finer is not None:
+                return _coarser(empty, data)
+            steps = _recorded(data, empty)
+            found = steps.coefficients(self.penalties)
+            return _resolving(empty, found[0], data, steps), found
+
+        return data.once((self.kind, self.degree), make)
+
+
+def _empty(data: Increments, degree: int) -> ODEMap:
+    """Return a flow map without coefficients, in a box about the states."""
+    empty = ODEMap(data.dimension, degree, 1, data.outputs).double()
+    low, high = data.states.amin(dim=0), data.states.amax(dim=0)
+    empty.low.copy_(low - _MARGIN * (high - low))
+    empty.high.copy_(high + _MARGIN * (high - low))
+    return empty
+
+
+def _filled(empty: ODEMap, coefficients: Tensor) -> ODEMap:
+    """Return the flow map with coefficients ``(terms, d)``."""
+    solved = _with_substeps(empty, empty.substeps)
+    solved.coefficients.copy_(coefficients.T)
+    return solved
+
+
+def _with_substeps(empty: ODEMap, substeps: int) -> ODEMap:
+    """Return the flow map with other substeps."""
+    found = ODEMap(**(empty.config() | {"substeps": substeps})).double()
+    found.load_state_dict(empty.state_dict())
+    return found
+
+
+def _coarser(empty: ODEMap, data: Increments) -> tuple[ODEMap, Tensor]:
+    """Return what the finest scale has come to, over longer steps."""
+    assert data.finer is not None
+    finer = data.finer.flow_map
+    assert isinstance(finer, ODEMap)
+    ratio = data.finer.steps * finer.outputs / data.outputs
+    found = _with_substeps(empty, max(1, round(finer.substeps * ratio)))
+    return found, ratio * finer.coefficients.double().T[None]
+
+
+def _recorded(data: Increments, empty: ODEMap) -> Steps:
+    """Return the steps from one output to the next."""
+    n, d = data.states.shape
+    after = data.states[:, None] + data.changes.view(n, data.outputs, d)
+    before = torch.cat([data.states[:, None], after[:, :-1]], dim=1)
+    starts, changes = before.reshape(-1, d), (after - before).reshape(-1, d)
+    return Steps(empty.basis, (empty.low, empty.high), starts, changes)
+
+
+def _resolving(empty: ODEMap, coefficients: Tensor, data: Increments, steps: Steps) -> ODEMap:
+    """Return the flow map with as many substeps as resolve its steps."""
+    some = data.at_most(_LOOKED_AT).states
+    enough = max(_RESOLVED, _OF_LEFT * steps.left(coefficients))
+    trial = _filled(empty, coefficients)
+    before = integrated(trial.slopes, some.T, _SUBSTEPS[0])
+    for substeps, finer in itertools.pairwise(_SUBSTEPS):
+        after = integrated(trial.slopes, some.T, finer)
+        if float((after - before).square().mean().sqrt()) < enough:
+            return _with_substeps(empty, substeps)
+        before = after
+    return _with_substeps(empty, _SUBSTEPS[-1])

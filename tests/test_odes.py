@@ -1,0 +1,146 @@
+"""Polynomial vector fields: integrated, found from steps, coupled, stored and written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import quick
+
+import pyhits
+from pyhits.flowmaps import Increments, ODEMap, bare
+from pyhits.flowmaps.odes import ODEForm
+from pyhits.integrators import AdaptiveRungeKutta
+from pyhits.numerics.basis import Monomials
+
+#: dx/dt = y, dy/dt = -x - y + x y: terms 1, x, y, x^2, x y, y^2.
+RATES = np.array([[0, 0, 1, 0, 0, 0], [0, -1, -1, 0, 1, 0.0]])
+
+
+def made(substeps: int, outputs: int = 1, step: float = 0.3) -> ODEMap:
+    found = ODEMap(2, 2, substeps, outputs).double()
+    found.coefficients.copy_(torch.from_numpy(step * RATES))
+    return found
+
+
+def lorenz(n: int, n_steps: int, dt: float = 0.02, seed: int = 0) -> pyhits.Trajectories:
+    system = pyhits.systems.get("lorenz")
+    accurate = system.integrator(rtol=1e-12, atol=1e-12)
+    return system.simulate(n, n_steps=n_steps, dt=dt, random_state=seed, integrator=accurate)
+
+
+def chain(n: int, masses: int = 3, seed: int = 0) -> list[np.ndarray]:
+    """Masses on springs that grow stiffer, between walls."""
+
+    def slopes(t: object, x: np.ndarray) -> np.ndarray:
+        q, p = x[:, :masses], x[:, masses:]
+        gaps = np.diff(np.pad(q, ((0, 0), (1, 1))), axis=1)
+        return np.concatenate([p, np.diff(gaps + 0.5 * gaps**3, axis=1)], axis=1)
+
+    starts = 0.7 * np.random.default_rng(seed).standard_normal((n, 2 * masses))
+    solved = AdaptiveRungeKutta(slopes, rtol=1e-11, atol=1e-11)
+    return list(solved(starts, n_steps=100, dt=0.1))
+
+
+def test_steps_converge_with_the_order_of_the_scheme() -> None:
+    states = torch.tensor([[0.7, -0.4], [-0.3, 0.9]], dtype=torch.float64)
+    exact = made(64)(states)
+    errors = [float((made(n)(states) - exact).abs().max()) for n in (1, 2, 4)]
+    assert np.log2(errors[0] / errors[1]) > 4.8
+    assert np.log2(errors[1] / errors[2]) > 4.8
+
+
+def test_outputs_lie_within_a_step_and_buffers_change_nothing() -> None:
+    states = torch.tensor([[0.7, -0.4], [-0.3, 0.9], [0.1, 0.2]], dtype=torch.float64)
+    dense, one = made(2, outputs=3), made(2)
+    now, every = states, dense.within(states)
+    for k in range(3):
+        now = one(now)
+        torch.testing.assert_close(every[:, k], now)
+    out = torch.empty(3, 6, dtype=torch.float64)
+    dense.stepper(5)(states, out)
+    torch.testing.assert_close(out.view(3, 3, 2), every)
+    torch.testing.assert_close(dense(states), now)
+
+
+def test_outside_the_box_the_field_is_that_of_its_edge() -> None:
+    bounded = made(4)
+    bounded.low.fill_(-1.0)
+    bounded.high.fill_(1.0)
+    far = torch.tensor([[1e6, 1e6]], dtype=torch.float64)
+    assert float(bounded.increment(far).abs().max()) < 1
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_vector_field_is_found_from_steps_alone(outputs: int) -> None:
+    rng = np.random.default_rng(0)
+    states = rng.uniform(-1, 1, (300, 2))
+    changes = made(32, outputs, step=0.6)(torch.from_numpy(states)).numpy() - states
+    if outputs > 1:
+        within = made(32, outputs, step=0.6).within(torch.from_numpy(states)).numpy()
+        changes = (within - states[:, None]).reshape(300, -1)
+    data = Increments(states, changes)
+    found = ODEForm(2, penalty=1e-15).solve(data)
+    np.testing.assert_allclose(found.coefficients, 0.6 * RATES, atol=1e-8)
+    again = ODEForm(2, penalty=1e-15).solve_again(data, lambda: found)
+    np.testing.assert_allclose(again.coefficients, 0.6 * RATES, atol=1e-8)
+
+
+def test_lorenz_is_identified_and_written_down(tmp_path: Path) -> None:
+    data = lorenz(4, 300)
+    model = quick(flow_map="ode", step_sizes=[1, 4]).fit(data).stepper_
+    assert model is not None
+    fresh = lorenz(3, 100, seed=5)
+    ahead = model.forecast(fresh, 100)
+    assert np.abs(ahead - fresh.to_array()).max() < 1e-4
+    once, four = (bare(model.flow_maps[size]) for size in (1, 4))
+    states = model.coordinates.scaling.transform(fresh.to_array()[:, 50])
+    now = torch.from_numpy(states)
+    for _ in range(4):
+        now = once(now)
+    torch.testing.assert_close(four(torch.from_numpy(states)), now, rtol=0, atol=1e-7)
+    x, y, z, *_ = model.equations().splitlines()
+    assert x.startswith("dx/dt = -10 x + 10 y")
+    for term, line in (("28 x", y), ("- x z", y), ("2.667 z", z), ("x y", z)):
+        assert term in line
+    again = pyhits.load(model.save(tmp_path / "lorenz.safetensors"))
+    np.testing.assert_array_equal(again.forecast(fresh, 100), ahead)
+
+
+def test_defaults_find_what_polynomials_of_the_state_cannot_hold() -> None:
+    model = quick(step_sizes=[1], flow_map="closed").fit(chain(12), dt=0.1).stepper_
+    assert model is not None
+    assert isinstance(bare(model.flow_maps[1]), ODEMap)
+    truth = np.stack(chain(6, seed=9))
+    ahead = model.forecast(truth[:, 0], truth.shape[1] - 1)
+    assert np.abs(ahead - truth).max() < 1e-4
+
+
+def test_parameters_of_each_trajectory_act_on_the_field() -> None:
+    rates = np.linspace(0.2, 2.0, 12)
+    data = [
+        np.array([1.0, 0.5]) @ _rotation(rate, 0.2 * np.arange(60)[:, None, None]) for rate in rates
+    ]
+    given = [np.full((60, 1), rate) for rate in rates]
+    model = quick(flow_map="ode", step_sizes=[1]).fit(data, dt=0.2, inputs=given).stepper_
+    assert model is not None
+    turned = np.array([1.0, 0.5]) @ _rotation(1.1, 0.2 * np.arange(51)[:, None, None])
+    ahead = model.forecast(turned[0], 50, inputs=np.full((50, 1), 1.1))
+    assert np.abs(ahead - turned).max() < 1e-4
+
+
+def _rotation(rate: float, t: np.ndarray) -> np.ndarray:
+    c, s = np.cos(rate * t), np.sin(rate * t)
+    return np.block([[c, s], [-s, c]])
+
+
+def test_noise_leaves_coefficients_near() -> None:
+    rng = np.random.default_rng(2)
+    states = rng.uniform(-1, 1, (2000, 2))
+    changes = made(32)(torch.from_numpy(states)).numpy() - states
+    noisy = Increments(states, changes + 1e-3 * rng.standard_normal(changes.shape))
+    found = ODEForm(2, penalty=1e-12).solve(noisy)
+    np.testing.assert_allclose(found.coefficients, 0.3 * RATES, atol=1e-3)
+    assert Monomials(2, 2).size == found.coefficients.shape[1]
