@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -21,9 +22,10 @@ _MOST_OF_FEW, _SHARE = 512, 0.6
 #: fail to be: where motion is symmetric, every other one adds nothing.
 _HIGH, _GAIN, _SHARE_OF_HIGH, _FAILURES = 6, 0.7, 0.1, 2
 
-#: They hold this far beyond the states they were fitted to, in their range, on each side: few
-#: points leave much of a system's region unseen.
-_MARGIN = 1.0
+#: They hold this far beyond the states they were fitted to, in their range, on each side, as few
+#: points leave much of a system's region unseen; but no further than polynomials of their degree
+#: that are 1 within grow to so much.
+_MARGIN, _GROWTH = 1.0, 1e4
 
 
 @closed_form("polynomial")
@@ -80,7 +82,7 @@ class PolynomialForm(Form):
 
         def make() -> tuple[PolynomialMap, Tensor]:
             empty = PolynomialMap(data.dimension, self.degree, data.outputs).double()
-            empty.set_bounds(data.states.numpy(), margin=_MARGIN)
+            empty.set_bounds(data.states.numpy(), margin=_margin(self.degree))
             ridge = Ridge(empty.monomials(data.states).T, data.changes, scaled=True)
             found = ridge.path(self.penalties).mT.contiguous()
             if data.moves is not None and self.degree > 0:
@@ -88,6 +90,13 @@ class PolynomialForm(Form):
             return empty, found
 
         return data.once((self.kind, self.degree), make)
+
+
+def _margin(degree: int) -> float:
+    """Return how far beyond their range states of a polynomial may lie, by Chebyshev's."""
+    if degree < 2:
+        return _MARGIN
+    return min(_MARGIN, (math.cosh(math.acosh(_GROWTH) / degree) - 1) / 2)
 
 
 def _move_on(coefficients: Tensor, moves: Moves) -> None:
