@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import quick
 
 import pyhits
 from pyhits import HiTS, Trajectories
@@ -420,3 +421,23 @@ def test_symmetric_motion_takes_degrees_beyond_six() -> None:
     model = fit(data[:10], step_sizes=[1], flow_map="polynomial", encoder=[])
     assert model.history_[1].form["degree"] > 7
     assert model.evaluate(data[10:]).nrmse < 1e-5
+
+
+def test_maps_that_are_chaotic_from_row_to_row_are_told_apart_by_short_rollouts() -> None:
+    """Of a hundred steps all but the first ten are lost, whatever the form."""
+
+    def ikeda(n: int, n_rows: int, seed: int) -> np.ndarray:
+        z = np.random.default_rng(seed).uniform(-0.1, 0.1, n) + 0j
+        rows = []
+        for _ in range(20 + n_rows):
+            z = 1 + 0.9 * z * np.exp(1j * (0.4 - 6 / (1 + np.abs(z) ** 2)))
+            rows.append(np.stack([z.real, z.imag], axis=1))
+        return np.stack(rows[20:], axis=1)
+
+    model = quick(flow_map="kernel", step_sizes=[1]).fit(list(ikeda(8, 100, 0))).stepper_
+    assert model is not None
+    # The error in the rollouts that decided, not that of lost ones.
+    assert model.history[1].scores["kernel"] < 0.1
+    fresh = ikeda(20, 12, 1)
+    off = np.abs(model.forecast(fresh[:, 0], 10) - fresh[:, :11])
+    assert np.median(off[:, 5].max(axis=1)) < 0.01
