@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pytest
+
 import pyhits
 from pyhits import Trajectories
+from pyhits.fit.paying import Paying
+from pyhits.fit.preparing import prepare
+from pyhits.fit.problem import pose
+from pyhits.fit.settings import Settings
+from pyhits.flowmaps import FlowMap, PolynomialMap, ResidualNet
+from pyhits.util.clock import UNLIMITED
 
 
 def bent() -> Trajectories:
@@ -48,3 +58,23 @@ def test_no_net_is_trained_where_finer_polynomials_are_exact() -> None:
         flow_map="residual", max_steps=3, step_sizes=[1, 64], random_state=0, verbose=False
     ).fit(data)
     assert "net" in asked.history_[64].flow_map
+
+
+@pytest.mark.parametrize("net", [False, True])
+def test_a_net_that_does_not_pay_is_the_last(monkeypatch: pytest.MonkeyPatch, net: bool) -> None:
+    """Of closed forms two must not, as the next costs little."""
+    settings = Settings(verbose=False, random_state=0)
+    problem = prepare(pose(settings, 0, bent(), None, None, None, None), UNLIMITED)
+    errors = {1: 0.01, 2: 0.02, 4: 0.02}
+
+    def least(self: Paying, flow_maps: object, sizes: Sequence[int]) -> float:
+        return errors[sizes[-1]]
+
+    monkeypatch.setattr(Paying, "_least", least)
+    monkeypatch.setattr("pyhits.fit.paying._saves", lambda *_: True)
+    coarse = ResidualNet(2, hidden_sizes=(4,)) if net else PolynomialMap(2, 1)
+    maps: dict[int, FlowMap] = {1: PolynomialMap(2, 3), 2: coarse}
+    paying = Paying(problem)
+    assert paying.enough({1: maps[1]}) is False
+    assert paying.enough(maps) is net
+    assert paying.enough(maps | {4: coarse}) is True

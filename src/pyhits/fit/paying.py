@@ -17,7 +17,8 @@ from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Scales one after the other that must not pay, and the multiple of the least mean squared error
-#: from which on one does not; one alone of the last multiple is enough.
+#: from which on one does not; one alone is enough of the last multiple, or if it is a net, since
+#: the next would take another.
 _PATIENCE, _POOR, _HOPELESS = 2, 1.5, 30.0
 
 #: Parts of another scale's error, and of its work a row, below which a scale is better or cheaper.
@@ -43,9 +44,9 @@ class Paying:
 
     A scale pays if forecasts that couple it to all finer ones, or take it alone, are about as good
     as the best so far, unless it takes as much work a row as a finer one and is no better. Where
-    two in a row do not, no coarser one will be coupled: each starts from the errors of the last.
-    Closed forms, which take no training, also pay where they save work and are as good as couplings
-    for speed ask for.
+    two in a row do not, or one whose net was trained beside closed forms, no coarser one will be
+    coupled: each starts from the errors of the last. Closed forms, which take no training, also pay
+    where they save work and are as good as couplings for speed ask for.
 
     Parameters
     ----------
@@ -89,7 +90,9 @@ class Paying:
         is_quick = (
             self._problem.recipe.is_closed and last <= self._problem.settings.selection.tolerance
         )
-        return not is_quick and _poor([self._errors[size] for size in known])
+        took_net = self._problem.recipe.is_closed and flow_maps[known[-1]].trained
+        patience = 1 if took_net else _PATIENCE
+        return not is_quick and _poor([self._errors[size] for size in known], patience)
 
     def exact(self) -> bool:
         """Whether forecasts of the scales trained so far are better than any net's."""
@@ -151,11 +154,14 @@ def _saves(flow_maps: Mapping[int, FlowMap], sizes: Sequence[int]) -> bool:
     return last < _CHEAPER * min(finer)
 
 
-def _poor(errors: Sequence[float]) -> bool:
-    """Whether the last errors are all far above that of the best before, or that is exact."""
+def _poor(errors: Sequence[float], some: int) -> bool:
+    """Whether the last errors are all above that of the best before, or that is exact.
+
+    Far above of one alone, and clearly of ``some``.
+    """
     if len(errors) > 1 and min(errors) < _EXACT:
         return True
-    for patience, much in ((1, _HOPELESS), (_PATIENCE, _POOR)):
+    for patience, much in ((1, _HOPELESS), (some, _POOR)):
         if len(errors) > patience:
             best = min(errors[:-patience])
             if best <= _LOST and min(errors[-patience:]) > much * best:
