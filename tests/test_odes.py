@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import torch
 from conftest import quick
 
 import pyhits
+from pyhits.encoders import DelayEmbedding
+from pyhits.errors import ArgumentError
 from pyhits.flowmaps import Increments, ODEMap, bare
 from pyhits.flowmaps.odes import ODEForm
 from pyhits.integrators import AdaptiveRungeKutta
@@ -144,3 +147,30 @@ def test_noise_leaves_coefficients_near() -> None:
     found = ODEForm(2, penalty=1e-12).solve(noisy)
     np.testing.assert_allclose(found.coefficients, 0.3 * RATES, atol=1e-3)
     assert Monomials(2, 2).size == found.coefficients.shape[1]
+
+
+def test_columns_that_never_change_keep_no_equation_away() -> None:
+    data = [np.column_stack([one, np.full(len(one), 3.7)]) for one in chain(12)]
+    model = quick(step_sizes=[1], flow_map="closed").fit(data, dt=0.1).stepper_
+    assert model is not None
+    assert isinstance(bare(model.flow_maps[1]), ODEMap)
+
+
+def test_equations_that_were_asked_for_are_of_single_rows() -> None:
+    """Without their speeds no row tells of masses what comes next, and defaults take several."""
+    places = [one[:60, :3] for one in chain(4)]
+    model = quick(flow_map="ode", step_sizes=[1]).fit(places).stepper_
+    assert model is not None
+    assert model.encoder is None
+
+
+@pytest.mark.parametrize("kind", ["short", "delays", "grid", "degree"])
+def test_what_equations_cannot_serve_is_said_in_one_sentence(kind: str) -> None:
+    rows = np.random.default_rng(0).standard_normal((6 if kind == "short" else 60, 6)).cumsum(0)
+    settings: dict[str, Any] = {"step_sizes": [1]}
+    if kind == "delays":
+        settings["encoder"] = DelayEmbedding(2)
+    if kind == "degree":
+        settings["polynomial_degree"] = 0
+    with pytest.raises(ArgumentError, match="single rows, without delays or a grid"):
+        quick(flow_map="ode", **settings).fit(rows, grid="ring" if kind == "grid" else None)

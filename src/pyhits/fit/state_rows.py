@@ -104,7 +104,7 @@ def _found(
     """Return the rows that are best, of the data or of their logarithms, and what takes these."""
     worth, limit = _worth(problem), clock.until(UNTIL[_STAGE])
     how: dict[str, Any] = {"worth": worth, "dtype": problem.dtype, "clock": limit}
-    how["odes"] = problem.encoder is None and problem.recipe.flow_map in ("best", "closed", "ode")
+    how["odes"] = problem.encoder is None and problem.recipe.flow_map in ("best", "closed")
     found = choose_rows(*parts, history, scaling=problem.scaling, progress=progress, **how)
     known = list(parts[0])
     if not spread_grows(known, find_period(known)):
@@ -128,6 +128,7 @@ def _may_hold_rows(problem: Problem) -> bool:
         and problem.states.train.n_features <= most
         and problem.recipe.windows == "anywhere"
         and problem.split.how != "none"
+        and problem.recipe.flow_map != "ode"  # its equations are of single rows
         and not solved
     )
 

@@ -159,6 +159,11 @@ class Form(ABC):
     #: Numbers of a state beyond which it takes part only where it is asked for by name.
     widest: ClassVar[float] = math.inf
 
+    #: What it is for and what it needs, for those who asked for it where it finds nothing.
+    needs: ClassVar[str] = (
+        "fields on a grid, one state a step, without inputs; give grid=... if the data are such"
+    )
+
     degree: int = 0
     penalty: float = 0.0
 

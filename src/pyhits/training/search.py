@@ -163,10 +163,9 @@ class FormSearch:
                 break
             self._search(family)
         if not self.best:
-            names = " or ".join(family.kind for family in self.families)
+            family = self.families[-1]
             raise ArgumentError(
-                f"flow_map={names!r} is for fields on a grid, one state a step, without inputs; "
-                "give grid=... if the data are such, or leave flow_map out."
+                f"flow_map={family.kind!r} is for {family.needs}, or leave flow_map out."
             )
         return min(self.best.values(), key=lambda scored: scored.score)
 

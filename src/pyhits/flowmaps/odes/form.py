@@ -50,6 +50,11 @@ class ODEForm(Form):
 
     most_states: ClassVar[tuple[int, int]] = (2_000, 20_000)
 
+    needs: ClassVar[str] = (
+        "states of single rows, without delays or a grid, of a degree of at least 1, and for four "
+        "times as many steps as columns"
+    )
+
     penalties: ClassVar[tuple[float, ...]] = (1e-15, 1e-12, 1e-9, 1e-6, 1e-3)
 
     @classmethod
@@ -64,7 +69,7 @@ class ODEForm(Form):
         Coarser scales take the vector field of the finest.
         """
         data, failures = trials.data, 0
-        if data.grid is not None or data.moves is not None:
+        if data.grid is not None or _holds_past(data):
             return
         if data.finer is not None:
             if isinstance(data.finer.flow_map, ODEMap):
@@ -131,6 +136,11 @@ class ODEForm(Form):
             return _resolving(empty, found[0], data, steps), found
 
         return data.once((self.kind, self.degree), make)
+
+
+def _holds_past(data: Increments) -> bool:
+    """Return whether states hold past rows; a constant moves on to itself, but never changes."""
+    return data.moves is not None and bool(data.changes[:, data.moves.to].any())
 
 
 def _empty(data: Increments, degree: int) -> ODEMap:
