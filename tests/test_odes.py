@@ -15,6 +15,7 @@ from pyhits.encoders import DelayEmbedding
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import Increments, ODEMap, bare
 from pyhits.flowmaps.odes import ODEForm
+from pyhits.flowmaps.odes.constraints import pull
 from pyhits.integrators import AdaptiveRungeKutta
 from pyhits.numerics.basis import Monomials
 
@@ -174,3 +175,24 @@ def test_what_equations_cannot_serve_is_said_in_one_sentence(kind: str) -> None:
         settings["polynomial_degree"] = 0
     with pytest.raises(ArgumentError, match="single rows, without delays or a grid"):
         quick(flow_map="ode", **settings).fit(rows, grid="ring" if kind == "grid" else None)
+
+
+def test_states_beside_a_surface_are_led_back_to_it() -> None:
+    """To cosines and sines of two phases; a cloud of states keeps to nothing."""
+    rng = np.random.default_rng(3)
+    phases = rng.uniform(0, 2 * np.pi, (400, 2))
+    states = np.concatenate([np.cos(phases), np.sin(phases)], axis=1)
+    basis = Monomials(4, 3)
+    field = pull(basis, torch.from_numpy(states))
+    assert field is not None
+
+    def slopes(at: np.ndarray) -> np.ndarray:
+        return np.asarray(basis(at.T).T @ field.numpy())
+
+    assert np.abs(slopes(states)).max() < 1e-12
+    beside = states * rng.uniform(0.8, 1.2, (400, 1))
+    for _ in range(60):
+        beside = beside + slopes(beside)
+    assert np.abs(np.square(beside[:, :2]) + np.square(beside[:, 2:]) - 1).max() < 1e-6
+    assert pull(basis, torch.from_numpy(rng.standard_normal((400, 4)))) is None
+    assert pull(Monomials(4, 2), torch.from_numpy(states)) is None

@@ -13,6 +13,7 @@ from torch import Tensor
 from pyhits.flowmaps.base import FlowMap
 from pyhits.flowmaps.form import Form, Increments, Trials, closed_form
 from pyhits.flowmaps.form import Steps as Stepping
+from pyhits.flowmaps.odes.constraints import pull
 from pyhits.flowmaps.odes.flowmap import ODEMap, integrated
 from pyhits.flowmaps.odes.paths import Steps
 from pyhits.numerics.basis import n_monomials
@@ -118,7 +119,7 @@ class ODEForm(Form):
         empty = _empty(data, self.degree)
         steps = _recorded(data, empty)
         near = known.coefficients.double().T
-        solved = steps.coefficients([self.penalty], near)[0]
+        solved = _held(steps.coefficients([self.penalty], near), empty, data)[0]
         return _filled(_resolving(empty, solved, data, steps), solved)
 
     def _solutions(self, data: Increments) -> tuple[ODEMap, Tensor]:
@@ -132,7 +133,7 @@ class ODEForm(Form):
             if data.finer is not None:
                 return _coarser(empty, data)
             steps = _recorded(data, empty)
-            found = steps.coefficients(self.penalties)
+            found = _held(steps.coefficients(self.penalties), empty, data)
             return _resolving(empty, found[0], data, steps), found
 
         return data.once((self.kind, self.degree), make)
@@ -174,6 +175,12 @@ def _coarser(empty: ODEMap, data: Increments) -> tuple[ODEMap, Tensor]:
     ratio = data.finer.steps * finer.outputs / data.outputs
     found = _with_substeps(empty, max(1, round(finer.substeps * ratio)))
     return found, ratio * finer.coefficients.double().T[None]
+
+
+def _held(coefficients: Tensor, empty: ODEMap, data: Increments) -> Tensor:
+    """Return coefficients ``(..., terms, d)`` that lead back to what all states keep to."""
+    back = pull(empty.basis, data.states)
+    return coefficients if back is None else coefficients + back
 
 
 def _recorded(data: Increments, empty: ODEMap) -> Steps:
