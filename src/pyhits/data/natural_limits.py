@@ -52,8 +52,9 @@ class Limits(Stored):
 
         A value is a limit if many rows have exactly that, if recordings came to it and left again
         at least three times, and if it is not just the edge of what they sweep over: waves have
-        more values at their crests than beside them, but not several times as many. Zero is one if
-        positive values come within a hundredth of their range, and as often as a little above.
+        more values at their crests than beside them, but not several times as many. Both values of
+        what is on or off are limits. Zero is one if positive values come within a hundredth of
+        their range, and as often as a little above.
 
         Parameters
         ----------
@@ -128,7 +129,8 @@ def _floor(columns: Sequence[np.ndarray]) -> float:
         n_at, n = sum(int(one.sum()) for one in at), sum(map(len, columns))
         if n_at < _SHARE * n or sum(map(_visits, at)) < _VISITS:
             continue
-        if n_at >= piled * _beside(columns, limit, width, reach):
+        on_or_off = sum(int((one == least + reach).sum()) for one in columns) == n - n_at
+        if on_or_off or n_at >= piled * _beside(columns, limit, width, reach):
             return limit
     return -np.inf
 
