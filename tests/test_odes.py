@@ -196,3 +196,32 @@ def test_states_beside_a_surface_are_led_back_to_it() -> None:
     assert np.abs(np.square(beside[:, :2]) + np.square(beside[:, 2:]) - 1).max() < 1e-6
     assert pull(basis, torch.from_numpy(rng.standard_normal((400, 4)))) is None
     assert pull(Monomials(4, 2), torch.from_numpy(states)) is None
+
+
+@pytest.mark.parametrize("flow_map", ["ode", "closed"])
+def test_inputs_act_within_steps_of_all_sizes(flow_map: str) -> None:
+    """A coarse step holds the inputs of each step within, more variables than the finest."""
+    rng = np.random.default_rng(4)
+    given = [np.repeat(rng.uniform(-1, 1, 9), 5)[:41] for _ in range(8)]
+    data = [forced(inputs, rng.uniform(-1, 1, 2)) for inputs in given]
+    model = quick(flow_map=flow_map, step_sizes=[1, 2, 4]).fit(data, dt=0.1, inputs=given).stepper_
+    assert model is not None
+    assert {type(bare(flow_map)) for flow_map in model.flow_maps.values()} == {ODEMap}
+    fresh = np.sin(0.3 * np.arange(41))
+    truth = forced(fresh, np.array([0.3, -0.5]))
+    ahead = model.forecast(truth[0], 40, inputs=fresh[:40, None])
+    assert np.abs(ahead - truth).max() < 1e-6
+
+
+def forced(inputs: np.ndarray, start: np.ndarray, dt: float = 0.1) -> np.ndarray:
+    """An oscillator whose spring grows stiffer, each input held over a step."""
+    states = [start]
+    for force in inputs[:-1].tolist():
+
+        def slopes(t: object, x: np.ndarray, force: float = force) -> np.ndarray:
+            q, p = x[:, 0], x[:, 1]
+            return np.stack([p, force - q - q**3 - 0.2 * p], axis=1)
+
+        solved = AdaptiveRungeKutta(slopes, rtol=1e-11, atol=1e-11)
+        states.append(np.asarray(solved(states[-1][None], n_steps=1, dt=dt))[0, -1])
+    return np.array(states)

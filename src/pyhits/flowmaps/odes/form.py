@@ -67,16 +67,21 @@ class ODEForm(Form):
     def search(cls, trials: Trials) -> None:
         """Try rising degrees.
 
-        Coarser scales take the vector field of the finest.
+        Coarser scales take the vector field of the finest, and where inputs change within their
+        steps one of their own.
         """
         data, failures = trials.data, 0
-        if data.grid is not None or _holds_past(data):
+        is_finest = data.finer is None
+        if data.grid is not None or (is_finest and _holds_past(data)):
             return
-        if data.finer is not None:
-            if isinstance(data.finer.flow_map, ODEMap):
-                trials(cls.from_dict(data.finer.form))
+        if data.finer is not None and not isinstance(data.finer.flow_map, ODEMap):
             return
-        for form in cls.of_degrees(data, trials.max_degree):
+        if data.finer is not None and _is_of_finest(data):
+            trials(cls.from_dict(data.finer.form))
+            return
+        # Other families may be too far behind at the finest scale to be there for coarser ones.
+        least = [] if is_finest else [cls(1)]
+        for form in cls.of_degrees(data, trials.max_degree) or least:
             failures = 0 if trials(form, gain=_GAIN) else failures + 1
             if trials.settled or trials.score < _ENOUGH or failures == _FAILURES:
                 break
@@ -114,7 +119,7 @@ class ODEForm(Form):
         """Return the same for other data, along paths that the first led to."""
         known = found()
         assert isinstance(known, ODEMap)
-        if data.finer is not None:
+        if _is_of_finest(data):
             return self.solve(data)
         empty = _empty(data, self.degree)
         steps = _recorded(data, empty)
@@ -130,7 +135,7 @@ class ODEForm(Form):
 
         def make() -> tuple[ODEMap, Tensor]:
             empty = _empty(data, self.degree)
-            if data.finer is not None:
+            if _is_of_finest(data):
                 return _coarser(empty, data)
             steps = _recorded(data, empty)
             found = _held(steps.coefficients(self.penalties), empty, data)
@@ -142,6 +147,11 @@ class ODEForm(Form):
 def _holds_past(data: Increments) -> bool:
     """Return whether states hold past rows; a constant moves on to itself, but never changes."""
     return data.moves is not None and bool(data.changes[:, data.moves.to].any())
+
+
+def _is_of_finest(data: Increments) -> bool:
+    """Return whether the steps are of a coarser scale, and of the same variables as the finest."""
+    return data.finer is not None and data.finer.flow_map.dimension == data.dimension
 
 
 def _empty(data: Increments, degree: int) -> ODEMap:
