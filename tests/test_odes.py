@@ -225,3 +225,20 @@ def forced(inputs: np.ndarray, start: np.ndarray, dt: float = 0.1) -> np.ndarray
         solved = AdaptiveRungeKutta(slopes, rtol=1e-11, atol=1e-11)
         states.append(np.asarray(solved(states[-1][None], n_steps=1, dt=dt))[0, -1])
     return np.array(states)
+
+
+def test_inputs_stay_where_states_are_led_back() -> None:
+    """On a circle whose radius an input tells: states come to it, the input does not."""
+    rng = np.random.default_rng(5)
+    radius, phase = rng.uniform(0.5, 1.0, 400), rng.uniform(0, 2 * np.pi, 400)
+    turned = phase + 0.3 * np.cos(phase)
+    now, then = (
+        np.stack([radius * np.cos(at), radius * np.sin(at), radius], axis=1)
+        for at in (phase, turned)
+    )
+    found = ODEForm(3, penalty=1e-12).solve(Increments(now, then - now))
+    beside = torch.tensor([[0.6, 0.5, 0.9]], dtype=torch.float64)
+    after = found(beside)
+    assert float(after[0, 2]) == 0.9
+    squares = [float(at[0, :2].square().sum()) for at in (beside, after)]
+    assert abs(squares[1] - 0.81) < 0.9 * abs(squares[0] - 0.81)

@@ -188,9 +188,15 @@ def _coarser(empty: ODEMap, data: Increments) -> tuple[ODEMap, Tensor]:
 
 
 def _held(coefficients: Tensor, empty: ODEMap, data: Increments) -> Tensor:
-    """Return coefficients ``(..., terms, d)`` that lead back to what all states keep to."""
+    """Return coefficients ``(..., terms, d)`` that lead back to what all states keep to.
+
+    Inputs, and other columns that no step changes, stay.
+    """
     back = pull(empty.basis, data.states)
-    return coefficients if back is None else coefficients + back
+    if back is None:
+        return coefficients
+    moves = data.changes.view(len(data), data.outputs, -1).ne(0).any(dim=0).any(dim=0)
+    return coefficients + torch.where(moves, back, 0.0)
 
 
 def _recorded(data: Increments, empty: ODEMap) -> Steps:
