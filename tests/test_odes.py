@@ -242,3 +242,17 @@ def test_inputs_stay_where_states_are_led_back() -> None:
     assert float(after[0, 2]) == 0.9
     squares = [float(at[0, :2].square().sum()) for at in (beside, after)]
     assert abs(squares[1] - 0.81) < 0.9 * abs(squares[0] - 0.81)
+
+
+def test_coarse_steps_stay_those_of_the_finest_when_fitted_again() -> None:
+    """To all rows, and to new ones: over such steps no path is found by itself."""
+    system = pyhits.systems.get("van-der-pol")
+    data, fresh = (system.simulate(8, n_steps=120, dt=0.2, random_state=seed) for seed in (0, 1))
+    model = quick(flow_map="ode", step_sizes=[1, 24], selection="all").fit(data).stepper_
+    assert model is not None
+    for fitted in (model, model.updated(fresh)):
+        once, many = (bare(fitted.flow_maps[size]) for size in (1, 24))
+        now = states = torch.from_numpy(fitted.coordinates.scaling.transform(fresh.to_array()[0]))
+        for _ in range(24):
+            now = once(now)
+        torch.testing.assert_close(many(states), now, rtol=0, atol=1e-9)

@@ -109,13 +109,17 @@ def _solved(
 ) -> Iterator[tuple[int, FlowMap]]:
     """Fit one scale after the other to all data, as long as there is time."""
     longest = 0.0
+    finest: tuple[FlowMap, History] | None = None
     for done, job in enumerate(jobs, start=1):
         if clock.is_over or not clock.affords(longest):
             return
         size, begin = job.step_size, clock.now()
         is_net = chosen[size].trained
         limit = clock.part(1 / (len(jobs) - done + 1)) if is_net else clock
-        yield size, fit_again(job, chosen[size], histories[size], clock=limit)
+        own = histories[size]
+        found = fit_again(job, chosen[size], own, finest=finest, clock=limit)
+        finest = finest or (found, own)
+        yield size, found
         longest = longest if is_net else max(longest, clock.now() - begin)
         if progress is not None:
             progress(done, len(jobs))

@@ -13,12 +13,14 @@ from pyhits.coordinates.coordinates import Coordinates
 from pyhits.data.natural_limits import Limits
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError
+from pyhits.flowmaps import FlowMap, ODEMap, bare
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.maps import FittedMaps
 from pyhits.forecasting.uncertainty import Region
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.noise import denoise
 from pyhits.training.closed import fit_again
+from pyhits.training.history import History
 from pyhits.training.jobs import JobSettings, TrainingData, make_jobs
 from pyhits.util.threads import one_blas_thread
 
@@ -65,11 +67,15 @@ def fitted_to(
         JobSettings(recipe, dense=model.dense, dtype=model.dtype),
         sorted({min(model.flow_maps), *wanted}),
     )
-    maps = {
-        (size := job.step_size): fit_again(job, model.flow_maps[size], model.history[size])
-        for job in jobs
-        if job.step_size in wanted
-    }
+    maps: dict[int, FlowMap] = {}
+    finest: tuple[FlowMap, History] | None = None
+    for job in jobs:
+        size = job.step_size
+        chosen, history = model.flow_maps[size], model.history[size]
+        if size in wanted or isinstance(bare(chosen), ODEMap):  # coarser ones follow from it
+            found = fit_again(job, chosen, history, finest=finest)
+            finest = finest or (found, history)
+            maps |= {size: found} if size in wanted else {}
     return replace(model.maps, hierarchy=Hierarchy(maps), coordinates=coordinates)
 
 

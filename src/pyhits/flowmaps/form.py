@@ -156,6 +156,9 @@ class Form(ABC):
     #: States that it is chosen on, and solved for in the end, at most.
     most_states: ClassVar[tuple[int, int]] = (1_000, 2_000)
 
+    #: Whether coarser scales are what the finest one comes to over longer steps.
+    led_by_finest: ClassVar[bool] = False
+
     #: Numbers of a state beyond which it takes part only where it is asked for by name.
     widest: ClassVar[float] = math.inf
 

@@ -252,7 +252,12 @@ def _falls_behind(
 
 
 def fit_again(
-    job: ScaleJob, chosen: FlowMap, history: History, *, clock: Clock = UNLIMITED
+    job: ScaleJob,
+    chosen: FlowMap,
+    history: History,
+    *,
+    finest: tuple[FlowMap, History] | None = None,
+    clock: Clock = UNLIMITED,
 ) -> FlowMap:
     """Return the flow map that was chosen for a scale, fitted to all the windows of a job.
 
@@ -262,6 +267,8 @@ def fit_again(
         Returned as it is where there is no time to train another net.
     history : History
         Of its choice.
+    finest : FlowMap and History, optional
+        What the finest scale has come to, for coarser ones.
     clock : Clock, optional
         That of this scale.
     """
@@ -278,7 +285,9 @@ def fit_again(
     if not history.form:
         return chosen
     form = form_of(inner.kind, history.form)
-    data = increments(job.train, form.most_states[1], clock=clock)
+    if finest is not None and form.led_by_finest:
+        job = job.after(*finest)
+    data = increments(job.train, form.most_states[1], job.finer, clock)
     found = form.solve_again(data, lambda: inner)
     return _bounded(found.to(job.torch_dtype).eval(), job)
 

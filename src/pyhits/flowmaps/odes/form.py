@@ -49,6 +49,8 @@ class ODEForm(Form):
 
     in_every_search: ClassVar[bool] = True
 
+    led_by_finest: ClassVar[bool] = True
+
     most_states: ClassVar[tuple[int, int]] = (2_000, 20_000)
 
     needs: ClassVar[str] = (
@@ -151,7 +153,8 @@ def _holds_past(data: Increments) -> bool:
 
 def _is_of_finest(data: Increments) -> bool:
     """Return whether the steps are of a coarser scale, and of the same variables as the finest."""
-    return data.finer is not None and data.finer.flow_map.dimension == data.dimension
+    finest = None if data.finer is None else data.finer.flow_map
+    return isinstance(finest, ODEMap) and finest.dimension == data.dimension
 
 
 def _empty(data: Increments, degree: int) -> ODEMap:
