@@ -17,6 +17,7 @@ from pyhits.flowmaps import Increments, ODEMap, bare
 from pyhits.flowmaps.odes import ODEForm
 from pyhits.flowmaps.odes.constraints import pull
 from pyhits.integrators import AdaptiveRungeKutta
+from pyhits.modelfiles.described import read_described
 from pyhits.numerics.basis import Monomials
 
 #: dx/dt = y, dy/dt = -x - y + x y: terms 1, x, y, x^2, x y, y^2.
@@ -105,12 +106,14 @@ def test_lorenz_is_identified_and_written_down(tmp_path: Path) -> None:
     for _ in range(4):
         now = once(now)
     torch.testing.assert_close(four(torch.from_numpy(states)), now, rtol=0, atol=1e-7)
+    assert any(note.startswith("Equations: dx/dt = -10 x + 10 y; dy/dt") for note in model.notes)
     x, y, z, *_ = model.equations().splitlines()
     assert x.startswith("dx/dt = -10 x + 10 y")
     for term, line in (("28 x", y), ("- x z", y), ("2.667 z", z), ("x y", z)):
         assert term in line
     again = pyhits.load(model.save(tmp_path / "lorenz.safetensors"))
     np.testing.assert_array_equal(again.forecast(fresh, 100), ahead)
+    assert read_described(tmp_path / "lorenz.safetensors").has_code
 
 
 def test_defaults_find_what_polynomials_of_the_state_cannot_hold() -> None:

@@ -14,7 +14,7 @@ from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.data.natural_limits import Limits
 from pyhits.data.summary import Summary
 from pyhits.data.trajectories import Trajectories
-from pyhits.errors import InterruptedWarning, warn
+from pyhits.errors import ArgumentError, InterruptedWarning, warn
 from pyhits.fit.blending import blend
 from pyhits.fit.calibrating import calibrated, held_out
 from pyhits.fit.choice import couple
@@ -32,6 +32,7 @@ from pyhits.fit.refitting import refit
 from pyhits.fit.settings import Settings
 from pyhits.fit.shares import UNTIL, UNTIL_ALL
 from pyhits.fit.training import Watched, train
+from pyhits.flowmaps import ODEMap, bare
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.tolerance import measure_agreement
 from pyhits.forecasting.uncertainty import Region
@@ -47,6 +48,9 @@ from pyhits.util.progress import say
 from pyhits.util.threads import SMALL, one_blas_thread
 
 M = TypeVar("M", bound=FittedModel)
+
+#: Characters of equations that a note holds, at most.
+_READ = 400
 
 
 def fit_stepper(
@@ -102,7 +106,19 @@ def _fitted(posed: Problem, clock: Clock, watched: Watched) -> TimeStepper:
     model = replace(model, limits=limits)
     if limits is not None:
         model = model.noted(limits.sentence(model.feature_names))
-    return finish(model, clock)
+    return finish(_read(model), clock)
+
+
+def _read(model: TimeStepper) -> TimeStepper:
+    """Return the model with its differential equations as a note, if anybody would read them."""
+    if not isinstance(bare(model.flow_maps[min(model.selection.step_sizes)]), ODEMap):
+        return model
+    try:
+        *lines, units = model.equations().splitlines()
+    except ArgumentError:
+        return model
+    text = f"{'; '.join(lines)} {units}."
+    return model.noted(f"Equations: {text}") if len(text) <= _READ else model
 
 
 def _coupled(

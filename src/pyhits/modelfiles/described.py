@@ -53,7 +53,7 @@ class StoredMap:
             if self.arrays["fixed"].any():
                 return False
             kind, config = config["map"]["kind"], config["map"]["config"]
-        if kind == "polynomial":
+        if kind in ("polynomial", "ode"):
             return spells_out(int(config["dimension"]), int(config["degree"]))
         return kind == "cells"
 
