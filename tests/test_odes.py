@@ -18,6 +18,7 @@ from pyhits.flowmaps.odes import ODEForm
 from pyhits.flowmaps.odes.constraints import pull
 from pyhits.integrators import AdaptiveRungeKutta
 from pyhits.modelfiles.described import read_described
+from pyhits.modelfiles.export import export_model
 from pyhits.numerics.basis import Monomials
 
 #: dx/dt = y, dy/dt = -x - y + x y: terms 1, x, y, x^2, x y, y^2.
@@ -259,3 +260,5 @@ def test_coarse_steps_stay_those_of_the_finest_when_fitted_again() -> None:
         for _ in range(24):
             now = once(now)
         torch.testing.assert_close(many(states), now, rtol=0, atol=1e-9)
+    with pytest.raises(ArgumentError, match="export a finer step size"):
+        export_model(model, "step.onnx", step_size=24)

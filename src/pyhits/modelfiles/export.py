@@ -35,6 +35,9 @@ from pyhits.util.extras import need
 #: Extensions that can be written: an ONNX graph, and a program of torch.export.
 EXTENSIONS = (".onnx", ".pt2")
 
+#: Stages of a step, at most: of some hundred, tracing takes minutes.
+_MOST_STAGES = 500
+
 #: Arithmetic at the interface.
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -145,8 +148,8 @@ def export_model(
     Raises
     ------
     ArgumentError
-        The extension, the step size or the dtype is none of those known, or torch cannot trace the
-        flow map.
+        The extension, the step size or the dtype is none of those known, the step has too many
+        stages, or torch cannot trace the flow map.
     FileFormatError
         The file cannot be written.
     MissingExtraError
@@ -196,6 +199,12 @@ def _size(model: TimeStepper, step_size: int | None) -> int:
     if size not in model.flow_maps:
         raise ArgumentError(
             f"Step size {size} was not trained; there are {', '.join(map(str, model.flow_maps))}."
+        )
+    stages = model.flow_maps[size].stages
+    if stages > _MOST_STAGES:
+        raise ArgumentError(
+            f"A step of size {size} takes {stages} stages one after the other, and a graph writes "
+            f"out each of them: {_MOST_STAGES} at most; export a finer step size."
         )
     return size
 
