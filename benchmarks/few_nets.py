@@ -21,10 +21,11 @@ from pyhits import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.noise import denoise
 from pyhits.training import Recipe, closed
+from pyhits.training.comparison import N_SEARCH, increments
 from pyhits.training.history import History
 from pyhits.training.jobs import JobSettings, ScaleJob, TrainingData, make_jobs
 from pyhits.training.nets import NET
-from pyhits.training.search import N_SEARCH, FormSearch, increments
+from pyhits.training.search import FormSearch
 
 #: Rows to fit to, and those with the ones that choose.
 N_FIT, N_KNOWN = 640, 800

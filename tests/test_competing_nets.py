@@ -21,11 +21,12 @@ from pyhits.flowmaps.form import Increments
 from pyhits.flowmaps.polynomial_form import PolynomialForm
 from pyhits.policies import arguments
 from pyhits.training import Recipe, closed, nets
+from pyhits.training.comparison import increments
 from pyhits.training.history import History
 from pyhits.training.jobs import JobSettings, ScaleJob, TrainingData, Tuning, make_jobs
 from pyhits.training.loop import train_scale
 from pyhits.training.rollouts import LOST, Rollouts
-from pyhits.training.search import FormSearch, increments
+from pyhits.training.search import FormSearch
 from pyhits.util.clock import Clock
 
 

@@ -14,9 +14,9 @@ from pyhits.errors import DataError
 from pyhits.flowmaps.polynomial_form import PolynomialForm
 from pyhits.numerics.growth import spread_grows
 from pyhits.numerics.periods import find_period
+from pyhits.training.comparison import increments
 from pyhits.training.delayed import DelayedRows
 from pyhits.training.lags import FROM_STATES, choose_rows, longest_history
-from pyhits.training.search import increments
 from pyhits.training.windows import WindowSampler
 
 

@@ -6,9 +6,10 @@ from pyhits.encoders.base import ENCODERS, Encoder
 from pyhits.encoders.bounded import Bounded
 from pyhits.encoders.chain import Chain
 from pyhits.encoders.delay import DelayEmbedding
-from pyhits.encoders.embedding import StateRows, choose_delays
+from pyhits.encoders.embedding import choose_delays
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
+from pyhits.encoders.staterows import StateRows
 
 __all__ = [
     "ENCODERS",

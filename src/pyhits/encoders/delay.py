@@ -9,7 +9,8 @@ import numpy as np
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.base import ENCODERS, Encoder, several
-from pyhits.encoders.embedding import StateRows, choose_delays
+from pyhits.encoders.embedding import choose_delays
+from pyhits.encoders.staterows import StateRows
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.util.checks import as_count, as_numeric
 from pyhits.util.clock import UNLIMITED, Clock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,11 +11,9 @@ from pyhits.data.stretches import evenly
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.pod import POD
 from pyhits.encoders.standardise import Standardise
+from pyhits.encoders.staterows import StateRows
 from pyhits.numerics.periods import find_period
 from pyhits.util.clock import UNLIMITED, Clock
-
-#: Error of one row that is good enough.
-GOOD = 1e-3
 
 #: Coordinates looked at, at most: the leading ones of more features hold what there is to see; and
 #: of a state, which closed forms and nets are to step.
@@ -35,62 +33,6 @@ _COUNTS, _LAGS = range(2, 11), (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 
 #: A feature that varies less, relative to its size, is constant but for rounding.
 _CONSTANT = 1e-12
-
-
-@dataclass(frozen=True)
-class StateRows:
-    """How many rows a state holds, and what that was chosen by.
-
-    Attributes
-    ----------
-    n_rows, lag : int
-        Rows that a state should hold, and from one to the next.
-    scores : dict of (int, int) to float
-        By rows and lag: mean error of rollouts, in standard deviations. Empty where the rows are
-        too few to compare any.
-    """
-
-    n_rows: int
-    lag: int
-    scores: dict[tuple[int, int], float] = field(default_factory=dict)
-
-    @property
-    def score(self) -> float:
-        """Error of the rows that were chosen."""
-        return self.scores[self.n_rows, self.lag]
-
-    @property
-    def history(self) -> int:
-        """Rows that a state spans."""
-        return 1 + (self.n_rows - 1) * self.lag
-
-    def note(self) -> str:
-        """Return the sentence that says what was chosen."""
-        rows = "one row" if self.n_rows == 1 else f"{self.n_rows} rows"
-        if not self.scores:
-            return f"A state is {rows}, as the recordings are too short to compare any."
-        one, own = self.scores[1, 1], self.score
-        if self.n_rows == 1:
-            best = min(self.scores.values())
-            least = f", {best:.2g} with more" if len(self.scores) > 1 else ""
-            return f"A state is one row (error of rollouts {one:.2g}{least})."
-        apart = f", {self.lag} apart" if self.lag > 1 else ""
-        if one < GOOD:
-            return (
-                f"A state is {rows}{apart}, from which the next follows more exactly (errors "
-                f"of rollouts {own:.2g}, {one:.2g} with one). Forecasts start from {self.history} "
-                "rows; encoder=[] does without."
-            )
-        return (
-            f"A state is {rows}{apart}, as one does not show all that the next depends "
-            f"on (errors of rollouts {own:.2g}, {one:.2g} with one). Forecasts start from "
-            f"{self.history} rows; encoder=[] does without."
-        )
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return what was compared as named arrays, for model files."""
-        tried = np.array(list(self.scores), dtype=np.int64)
-        return {"tried": tried.reshape(-1), "scores": np.array(list(self.scores.values()))}
 
 
 def choose_delays(

@@ -21,11 +21,12 @@ from pyhits.data.grid import Grid
 from pyhits.errors import TrainingError
 from pyhits.flowmaps import BoundedMap, Bounds, FlowMap, PolynomialMap, ScaledNet, bare
 from pyhits.flowmaps.form import Finer, Form, closed_forms
+from pyhits.training.comparison import FEW_WINDOWS, N_SEARCH, increments
 from pyhits.training.convolution import USUAL_CONVOLUTION, train_convolution
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
 from pyhits.training.nets import NET, TrainedNet, best_net, trained_again
-from pyhits.training.search import FEW_WINDOWS, N_SEARCH, FormSearch, ScoredForm, increments
+from pyhits.training.search import FormSearch, ScoredForm
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 

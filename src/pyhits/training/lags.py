@@ -13,8 +13,8 @@ import torch
 from pyhits.data.stretches import evenly
 from pyhits.data.stubs import rows_of_most
 from pyhits.data.trajectories import Trajectories
-from pyhits.encoders import Standardise, StateRows
-from pyhits.encoders.embedding import GOOD
+from pyhits.encoders.standardise import Standardise
+from pyhits.encoders.staterows import GOOD, StateRows
 from pyhits.flowmaps.form import Increments
 from pyhits.flowmaps.kernel import KernelForm
 from pyhits.flowmaps.odes import ODEForm

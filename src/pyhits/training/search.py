@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
 from pyhits.flowmaps.form import Finer, Form, Increments, closed_forms
+from pyhits.training.comparison import Comparison, splits
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress
-from pyhits.training.rollouts import LOST, Rollouts
+from pyhits.training.rollouts import LOST
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
-
-#: Windows of a field that forms are compared on, at most, and windows that errors are measured on.
-N_SEARCH = 1_000
 
 #: Windows that a search begins with where its family grows costly with them.
 _N_BEGIN = 350
@@ -35,20 +30,12 @@ _SPEED = 2e9
 #: Forms that a search usually tries.
 _USUAL = 60
 
-#: Windows up to which blocks of the training part are left out in turn as well; how many blocks;
-#: and windows that must be left to fit to.
-FEW_WINDOWS, _BLOCKS, _LEAST_WINDOWS = 200, 4, 3
-
-#: Numbers in the states that forms are fitted to, at most, but for so many states at least.
-_MOST_NUMBERS, _LEAST_FIELDS = 1 << 23, 4
-
 #: Score below which rounding decides, and no form is better than another; of fields, whose forms
 #: take longer, below which none is worth trying.
 _EXACT, _EXACT_FIELDS = 1e-8, 1e-6
 
 #: Multiple of the best family's score at the finest scale that others may have.
 _FAR_BEHIND = 30.0
-
 
 #: Parts of the mean's error: from which on rollouts tell nothing, and below which shorter ones do;
 #: how much shorter, and steps of these at least.
@@ -111,7 +98,7 @@ class FormSearch:
         clock: Clock = UNLIMITED,
         finer: Finer | None = None,
     ) -> None:
-        self.comparisons = [Comparison(*pair, finer) for pair in _splits(train, validation)]
+        self.comparisons = [Comparison(*pair, finer) for pair in splits(train, validation)]
         self.data = self.comparisons[0].data
         known = closed_forms()
         wide = self.data.dimension
@@ -308,114 +295,9 @@ class FamilyTrials:
         return self.search.trial(form, near=near, gain=gain)
 
 
-class Comparison:
-    """A part of the data to fit forms to, and another to step them through.
-
-    Attributes
-    ----------
-    data : Increments
-    rollouts : Rollouts
-    """
-
-    def __init__(
-        self, train: WindowSampler, validation: WindowSampler, finer: Finer | None = None
-    ) -> None:
-        most = max(of.most_states[0] for of in closed_forms().values())
-        self.data = increments(train, N_SEARCH if train.grid is not None else most, finer)
-        self.rollouts = Rollouts.of(validation)
-
-    def of_few(self, count: int) -> Comparison:
-        """Return the same with ``count`` of the windows to fit to, evenly chosen."""
-        found = copy.copy(self)
-        found.data = self.data.at_most(count)
-        return found
-
-    def of_first(self, share: float) -> Comparison:
-        """Return the same by rollouts of the first part of their steps."""
-        found = copy.copy(self)
-        steps = max(1, round(share * len(self.rollouts.truth)))
-        found.rollouts = replace(self.rollouts, truth=self.rollouts.truth[:steps])
-        return found
-
-    def data_of(self, family: type[Form]) -> Increments:
-        """Return as many of the windows as a family is chosen on."""
-        most = family.most_states[0]
-        if len(self.data) <= most:
-            return self.data
-        return self.data.once(("at most", most), lambda: self.data.at_most(most))
-
-    @torch.inference_mode()
-    def scores(self, form: Form, *, near: bool, clock: Clock = UNLIMITED) -> dict[Form, float]:
-        """Return the score of a form with each of the penalties that are worth trying."""
-        data = self.data_of(type(form))
-        data.clock = clock
-        forms, steps = form.candidates(data, near=near)
-        return dict(zip(forms, self.rollouts.rate(steps, len(forms), clock), strict=True))
-
-
 def _not_far_behind(families: list[type[Form]], finer: Finer | None) -> list[type[Form]]:
     """Return the families that were near the best at the finest scale; all without one."""
     if finer is None:
         return families
     scores = {of: finer.scores.get(of.kind, math.inf) for of in families}
     return [of for of in families if scores[of] <= _FAR_BEHIND * min(scores.values())]
-
-
-def increments(
-    windows: WindowSampler, most: int, finer: Finer | None = None, clock: Clock = UNLIMITED
-) -> Increments:
-    """Return states and their changes at all outputs, of evenly chosen windows."""
-    rows = windows.even_rows(
-        max(_LEAST_FIELDS, min(most, _MOST_NUMBERS // windows.values.shape[1]))
-    )
-    found = windows.gather(rows)
-    changes = found[1 : 1 + windows.outputs] - found[0]
-    if windows.n_inputs:
-        changes[..., -windows.n_inputs :] = 0.0
-    changes = changes.swapaxes(0, 1).reshape(len(rows), -1)
-    zero = windows.encoder.transform(np.zeros((1, windows.values.shape[1])))[0]
-    return Increments(found[0], changes, windows.grid, windows.moves(rows), finer, zero, clock)
-
-
-def _splits(
-    train: WindowSampler, validation: WindowSampler
-) -> list[tuple[WindowSampler, WindowSampler]]:
-    """Return what to fit to and what to step through: validation data, and blocks of few rows.
-
-    Without validation data, blocks of the training data stand in: a kernel meets every row that it
-    was fitted to.
-    """
-    shapes = train.values.shape, validation.values.shape
-    same = shapes[0] == shapes[1] and np.array_equal(train.values, validation.values)
-    splits = [] if same else [(train, validation)]
-    points = 1 if train.grid is None else train.grid.n_points  # each is a window of its own
-    if same or train.n_windows * points <= FEW_WINDOWS:
-        splits += _blocks(train)
-    return splits or [(train, validation)]
-
-
-def _blocks(data: WindowSampler) -> list[tuple[WindowSampler, WindowSampler]]:
-    """Return the data without each of some blocks of rows, and that block."""
-    edges = np.linspace(0, len(data.values), _BLOCKS + 1).astype(int)
-    blocks = []
-    for low, high in itertools.pairwise(edges):
-        inside, outside = [], []
-        for begin, end in itertools.pairwise(data.offsets):
-            # A block starts from the row before it.
-            inside.append((max(begin, low - 1), min(end, high)))
-            outside += [(begin, min(end, low)), (max(begin, high), end)]
-        rest, block = _part(data, outside), _part(data, inside)
-        if rest is not None and block is not None and rest.n_windows >= _LEAST_WINDOWS:
-            blocks.append((rest, block))
-    return blocks
-
-
-def _part(data: WindowSampler, spans: Sequence[tuple[int, int]]) -> WindowSampler | None:
-    """Return the windows of some spans of rows, None if there are none."""
-    span = data.rollout_steps * data.step_size
-    long = [(begin, end) for begin, end in spans if end - begin > span]
-    if not long:
-        return None
-    values = np.concatenate([data.values[begin:end] for begin, end in long])
-    lengths = [end - begin for begin, end in long]
-    return replace(data, values=values, offsets=np.concatenate([[0], np.cumsum(lengths)]))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.grid import Grid
-from pyhits.encoders import Standardise
+from pyhits.encoders.standardise import Standardise
 from pyhits.errors import DataError
 from pyhits.flowmaps.form import Moves
 
