@@ -11,6 +11,7 @@ from conftest import quick
 
 import pyhits
 from pyhits.data.natural_limits import Limits
+from pyhits.errors import ArgumentError
 from pyhits.timestepper import TimeStepper
 
 T = np.arange(2000.0)
@@ -123,3 +124,5 @@ def test_limits_can_be_left_away() -> None:
     model = quick(step_sizes=[1], flow_map="polynomial", limits=False).fit(daylight(300)).stepper_
     assert model is not None
     assert model.limits is None
+    with pytest.raises(ArgumentError, match="limits to be True or False, got 'no'"):
+        quick(limits="no").fit(daylight(300))

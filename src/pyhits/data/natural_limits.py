@@ -71,12 +71,8 @@ class Limits(Stored):
             columns = [one[:, feature] for one in rows]
             low[feature] = _floor(columns)
             high[feature] = -_floor([-column for column in columns])
-        found = cls(low, high)
-        return found if found else None
-
-    def __bool__(self) -> bool:
-        """Whether any feature has a limit."""
-        return bool(np.isfinite(self.low).any() or np.isfinite(self.high).any())
+        is_any = np.isfinite(low).any() or np.isfinite(high).any()
+        return cls(low, high) if is_any else None
 
     def held(self, states: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """Return forecasts ``(n, m, d)`` within the limits, unless they start beyond.

@@ -27,7 +27,7 @@ from pyhits.policies import (
     as_validation,
 )
 from pyhits.training import Recipe
-from pyhits.util.checks import as_count, as_positive, as_seed, check_device
+from pyhits.util.checks import as_count, as_positive, as_seed, check_device, shown
 from pyhits.util.policy import Check, Policy, setting
 
 
@@ -77,6 +77,12 @@ def _as_it_is(value: Any, _: str) -> Any:
     return value
 
 
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise ArgumentError(f"Expected {name} to be True or False, got {shown(value)}.")
+    return bool(value)
+
+
 @dataclass(frozen=True, repr=False)
 class Settings(Policy):
     """The arguments of :class:`~pyhits.HiTS`, checked, before any data are looked at.
@@ -98,7 +104,7 @@ class Settings(Policy):
     validation: HoldOut = setting(0.2, _checked(as_validation))
     device: str = setting("cpu", _device)
     n_jobs: int | None = setting(None, _n_jobs)
-    limits: bool = setting(True, _as_it_is)
+    limits: bool = setting(True, _flag)
     time_limit: float | None = setting(None, as_positive)
     random_state: int | None = setting(None, as_seed)
     verbose: bool = setting(True, _as_it_is)

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from pyhits.baselines.origins import Origins
-from pyhits.forecasting.blend import between
+from pyhits.forecasting.blend import weights_at
 
 #: Error, in standard deviations, that one counts for at most, and in place of what diverged.
 _WORST = 10.0
@@ -164,7 +164,7 @@ def combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.n
     steps : array of int, shape (k,)
     """
     at = np.arange(1, errors.shape[2] + 1)
-    every = between(weights, steps, at).swapaxes(0, 1)[:, None]
+    every = weights_at(weights, steps, at).swapaxes(0, 1)[:, None]
     is_sound = np.isfinite(errors)
     total = (every * is_sound).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -218,12 +218,13 @@ def column_weights(
     -------
     array, shape (k, m, d)
     """
-    together = best_weights(second_moments(errors, steps)[:, None], worth, prior)
+    of_all = second_moments(errors, steps)[:, None]
+    together = best_weights(of_all, worth, prior)
     if errors.shape[3] == 1:
         return together.swapaxes(1, 2)
     each = np.stack([second_moments(errors[..., [c]], steps) for c in range(errors.shape[3])], 1)
     # A feature of which nothing is known has the weights of all.
-    each = np.where(np.isnan(each), second_moments(errors, steps)[:, None], each)
+    each = np.where(np.isnan(each), of_all, each)
     held_to = (1 - _OWN) * together + _OWN * prior / prior.sum()
     return best_weights(each, worth, held_to).swapaxes(1, 2)
 

@@ -60,7 +60,7 @@ class Blend(Stored):
 
     def at(self, positions: np.ndarray) -> np.ndarray:
         """Return the weights at times in multiples of ``dt``; ``(m,)`` to ``(m, 1 + kinds, d)``."""
-        return between(self.weights, self.steps, positions)
+        return weights_at(self.weights, self.steps, positions)
 
     def rows(self, baselines: RecordingBaselines) -> int:
         """Return the rows of a recording that the baselines look at, at most."""
@@ -180,7 +180,7 @@ class Blend(Stored):
         return found
 
 
-def between(weights: np.ndarray, steps: np.ndarray, positions: np.ndarray) -> np.ndarray:
+def weights_at(weights: np.ndarray, steps: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Return weights ``(k, m, d)`` of some steps at positions ``(p,)``: ``(p, m, d)``.
 
     By straight lines; before the first step and beyond the last they stay.

@@ -118,7 +118,7 @@ class _Ahead:
                 **self.settings,
             )
         if not self.blended:
-            return model.within_bounds(found, self.rows[:, -1])
+            return model.held(found, self.rows[:, -1])
         return model.blended(found, list(self.rows), np.arange(steps + 1.0))
 
 

@@ -165,13 +165,24 @@ class FittedModel(Described):
         states, known, positions
             As of :meth:`~pyhits.forecasting.blend.Blend.blended`.
         """
-        starts = np.stack([rows[-1] for rows in known])
         if self.blend is None or self.recording_baselines is None:
-            return self.within_bounds(states, starts)
+            return states if self.limits is None else self.held(states, _ends(known))
         seen = self.summary
         bounds = Bounds(seen.low, seen.high, seen.n_rows / seen.n_trajectories)
         found = self.blend.blended(states, known, positions, self.recording_baselines, bounds)
-        return self.within_bounds(found, starts)
+        return self.within_bounds(found, _ends(known))
+
+    def held(self, states: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """Return what flow maps alone lead to within the limits that data showed, if they did.
+
+        Parameters
+        ----------
+        states : array, shape (n, m, d)
+            Decoded: the encoder's own bounds hold.
+        starts : array, shape (n, d)
+            What they start from: beyond a limit, there is none.
+        """
+        return states if self.limits is None else self.limits.held(states, starts)
 
     def within_bounds(self, states: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """Return states within the bounds that the encoder declares, and limits that data showed.
@@ -184,7 +195,7 @@ class FittedModel(Described):
         """
         bounds = declared_bounds(self.encoder, self.n_features_in)
         states = states if bounds is None else np.clip(states, *bounds)
-        return states if self.limits is None else self.limits.held(states, starts)
+        return self.held(states, starts)
 
     @property
     def noise(self) -> np.ndarray:
@@ -206,3 +217,8 @@ class FittedModel(Described):
         """Arithmetic of the flow maps."""
         first = next(iter(self.flow_maps.values()))
         return str(next(iter(first.state_dict().values())).dtype).removeprefix("torch.")
+
+
+def _ends(known: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    """Return the last of the known rows of each recording, ``(n, d)``."""
+    return known[:, -1] if isinstance(known, np.ndarray) else np.stack([rows[-1] for rows in known])

@@ -82,9 +82,9 @@ def forecast_states(
         if asked == "raise":
             _check_finite(result, horizon.steps)
     elif out is None:
-        result = model.within_bounds(result, last)
+        result = model.held(result, last)
     if level is not None:
-        found = _with_intervals(model, (last, result), horizon, level, (outside, notes))
+        found = _with_intervals(model, last, result, horizon, level, (outside, notes))
         return found.first() if starts.single else found
     if out is None:
         result = own.shaped(result)
@@ -193,16 +193,14 @@ def warn_outside(model: FittedModel, states: np.ndarray) -> None:
 
 def _with_intervals(
     model: FittedModel,
-    forecast: tuple[np.ndarray, np.ndarray],
+    starts: np.ndarray,
+    states: np.ndarray,
     horizon: Horizon,
     level: float,
     known: tuple[np.ndarray, list[str]],
 ) -> Forecast:
-    """Return what a forecast starts from and leads to with bounds.
-
-    ``known`` is which starts lie outside the data, and notes.
-    """
-    (starts, states), (outside, notes) = forecast, known
+    """Return states with bounds; ``known`` is which starts lie outside the data, and notes."""
+    outside, notes = known
     calibration = _calibration(model)
     short = calibration.shortfall(math.ceil(horizon.steps.max()), level)
     if short is not None:

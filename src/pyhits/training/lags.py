@@ -158,7 +158,7 @@ def choose_rows(
     period = find_period(list(train))
     errors = {(1, 1): _polynomials(data.windows(1, 1), rollouts)}
     if odes and train.n_features > 1 and errors[1, 1].mean() > _NEARLY_EXACT:
-        errors[1, 1] = _least([errors[1, 1], *_odes(data.windows(1, 1), rollouts)])
+        errors[1, 1] = _least([errors[1, 1], *_odes(data.windows(1, 1), rollouts, clock)])
     if errors[1, 1].mean() >= worth.least:
         tried = tried or list(sets_of(train.n_features, history, period))
         for rows in _promising(data, rollouts, tried, clock, progress):
@@ -248,12 +248,14 @@ def _polynomials(
     return best
 
 
-def _odes(windows: Windows, rollouts: DelayedRollouts) -> Iterator[np.ndarray]:
+def _odes(windows: Windows, rollouts: DelayedRollouts, clock: Clock) -> Iterator[np.ndarray]:
     """Yield the errors of rollouts of polynomial vector fields, as long as these fall."""
     some = evenly(len(windows.states), ODEForm.most_states[0])
     every = Increments(windows.states[some], windows.all_changes[some])
     best, failures = np.inf, 0
     for form in ODEForm.of_degrees(every):
+        if clock.is_over:
+            break
         forms, steps = form.candidates(every, near=True)
 
         def step(states: np.ndarray) -> np.ndarray:

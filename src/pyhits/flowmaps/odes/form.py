@@ -17,6 +17,7 @@ from pyhits.flowmaps.odes.constraints import pull
 from pyhits.flowmaps.odes.flowmap import ODEMap, integrated
 from pyhits.flowmaps.odes.paths import Steps
 from pyhits.numerics.basis import n_monomials
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Monomials at most, alone and as a share of the states.
 _MOST_TERMS, _SHARE = 512, 0.3
@@ -139,7 +140,7 @@ class ODEForm(Form):
             empty = _empty(data, self.degree)
             if _is_of_finest(data):
                 return _coarser(empty, data)
-            steps = _recorded(data, empty)
+            steps = _recorded(data, empty, data.clock)
             found = _held(steps.coefficients(self.penalties), empty, data)
             return _resolving(empty, found[0], data, steps), found
 
@@ -202,13 +203,13 @@ def _held(coefficients: Tensor, empty: ODEMap, data: Increments) -> Tensor:
     return coefficients + torch.where(moves, back, 0.0)
 
 
-def _recorded(data: Increments, empty: ODEMap) -> Steps:
+def _recorded(data: Increments, empty: ODEMap, clock: Clock = UNLIMITED) -> Steps:
     """Return the steps from one output to the next."""
     n, d = data.states.shape
     after = data.states[:, None] + data.changes.view(n, data.outputs, d)
     before = torch.cat([data.states[:, None], after[:, :-1]], dim=1)
     starts, changes = before.reshape(-1, d), (after - before).reshape(-1, d)
-    return Steps(empty.basis, (empty.low, empty.high), starts, changes)
+    return Steps(empty.basis, (empty.low, empty.high), starts, changes, clock)
 
 
 def _resolving(empty: ODEMap, coefficients: Tensor, data: Increments, steps: Steps) -> ODEMap:

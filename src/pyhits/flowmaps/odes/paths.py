@@ -11,6 +11,7 @@ from torch import Tensor
 from pyhits.data.stretches import evenly
 from pyhits.numerics.basis import Monomials
 from pyhits.numerics.ridge import Ridge
+from pyhits.util.clock import UNLIMITED, Clock
 
 #: Nodes within a step.
 _NODES = 5
@@ -47,12 +48,19 @@ class Steps:
         Outside, the vector field is that of the nearest point of the box.
     starts, changes : Tensor, shape (n, d)
         Unit time lies between.
+    clock : Clock, optional
+        Each regression is begun before it ends, or a TimeIsUpError is raised.
     """
 
     def __init__(
-        self, basis: Monomials, bounds: tuple[Tensor, Tensor], starts: Tensor, changes: Tensor
+        self,
+        basis: Monomials,
+        bounds: tuple[Tensor, Tensor],
+        starts: Tensor,
+        changes: Tensor,
+        clock: Clock = UNLIMITED,
     ) -> None:
-        self._basis, self._bounds = basis, bounds
+        self._basis, self._bounds, self._clock = basis, bounds, clock
         self._starts, self._changes = starts, changes
         self._nodes, self._weights, self._within = _gauss(_NODES)
         self._states = starts.T[:, None] + self._nodes[:, None] * changes.T[:, None]
@@ -62,7 +70,9 @@ class Steps:
         if count >= len(self._starts):
             return self
         some = torch.from_numpy(evenly(len(self._starts), max(1, count)))
-        return Steps(self._basis, self._bounds, self._starts[some], self._changes[some])
+        return Steps(
+            self._basis, self._bounds, self._starts[some], self._changes[some], self._clock
+        )
 
     def coefficients(self, penalties: Sequence[float], near: Tensor | None = None) -> Tensor:
         """Return coefficients under each penalty, ``(penalties, terms, d)``.
@@ -100,6 +110,7 @@ class Steps:
         return self._changes.T - torch.einsum("q,dqn->dn", self._weights, slopes)
 
     def _regression(self) -> Ridge:
+        self._clock.check()
         design = torch.einsum("q,tqn->nt", self._weights, self._terms())
         return Ridge(design, self._changes, scaled=True)
 
