@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyhits.plots.look import ACCENT, COLOURS, logarithmic, of_shape, panels
+from pyhits.plots.look import COLOURS, RECORDED, logarithmic, of_shape, panels
 
 
 def delay_choice(choice: Any, dt: float = 1.0, *, ax: Any = None) -> Any:
@@ -25,9 +25,14 @@ def delay_choice(choice: Any, dt: float = 1.0, *, ax: Any = None) -> Any:
         spans, errors = [dt * lag * (n - 1) for n, _ in own], [error for _, error in own]
         label = "adjacent rows" if lag == 1 else f"{lag} rows apart"
         axes.plot(spans, errors, "o-", color=COLOURS[k % len(COLOURS)], markersize=4, label=label)
-    axes.axvline(dt * (choice.history - 1), color=ACCENT, linewidth=1.2, label="chosen")
+    axes.axvline(
+        dt * (choice.history - 1), color=RECORDED, linewidth=1.5, linestyle="--", label="chosen"
+    )
     unit = "rows" if dt == 1 else "time"
-    axes.set(xlabel=f"from the newest to the oldest ({unit})", ylabel="error of rollouts")
+    axes.set(
+        xlabel=f"span of a state, newest to oldest row ({unit})",
+        ylabel="error of rollouts (standard deviations)",
+    )
     axes.legend(frameon=False)
     logarithmic(axes)
     return of_shape(found)
