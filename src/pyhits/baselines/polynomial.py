@@ -213,8 +213,7 @@ class Linear(Polynomial):
 
 def _monomials(states: np.ndarray, degree: int) -> np.ndarray:
     """Return all monomials up to a degree, ``(..., n)`` to ``(..., n_monomials)``."""
-    basis = Monomials(states.shape[-1], degree)
-    return np.moveaxis(basis(np.moveaxis(states, -1, 0)), 0, -1)
+    return Monomials(states.shape[-1], degree).of_rows(states)
 
 
 def _windows(

@@ -84,6 +84,12 @@ class Monomials:
             np.multiply(out[first:last], variables[variable], out=out[begin : begin + last - first])
         return out
 
+    def of_rows(self, states: np.ndarray) -> np.ndarray:
+        """Return all monomials in float64; ``(..., d)`` to ``(..., n_monomials)``."""
+        last = states.ndim - 1
+        terms = self(states.transpose(last, *range(last)))
+        return terms.transpose(*range(1, last + 1), 0)
+
     def of_tensor(self, variables: Tensor) -> Tensor:
         """Return all monomials; ``(d, n)`` to ``(n_monomials, n)``.
 

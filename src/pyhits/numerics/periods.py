@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -42,10 +43,10 @@ def find_period(
 
     length = next_fast_len(2 * size)
     power, pairs, lags = np.zeros(length // 2 + 1), np.zeros(size), np.arange(size)
-    for rows in longest:
-        part = without_trend(rows[-size:], trend)
+    for alike in _side_by_side([rows[-size:] for rows in longest]):
+        part = without_trend(alike, trend)
         power += np.square(np.abs(rfft(part, length, axis=0))).sum(axis=1)
-        pairs += np.maximum(len(part) - lags, 0)
+        pairs += np.maximum(len(part) - lags, 0) * (part.shape[1] // longest[0].shape[1])
     half = int(min(size // 2, most)) + 1
     together = irfft(power, length)[:half]
     if half < 3 or together[0] <= 0:
@@ -60,6 +61,15 @@ def find_period(
     if not len(peaks) or correlation[peaks].max() < _LEAST:
         return 1
     return int(peaks[correlation[peaks] >= _AS_GOOD * correlation[peaks].max()][0])
+
+
+def _side_by_side(trajectories: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield trajectories in order of length, those of one length as columns of one array."""
+    for length, group in groupby(trajectories, key=len):
+        alike = list(group)
+        count = max(1, _MOST_ROWS // (length * alike[0].shape[1]))
+        for k in range(0, len(alike), count):
+            yield np.concatenate(alike[k : k + count], axis=1)
 
 
 def strongest_periods(recordings: Sequence[np.ndarray], count: int = 3) -> list[int]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-#: Rows up to which the design itself is decomposed; of more it is reduced to a triangle first.
-_DIRECT_ROWS = 2_000
+#: Rows for each column from which on a design is reduced to a triangle first: half the time.
+_TALL = 1.5
 
 #: Root mean square of a column that holds nothing but zeros or rounding.
 _NOTHING = 1e-30
@@ -68,9 +68,11 @@ class Ridge:
         self._cutoff, self._rounding = cutoff, rounding
 
     def _decompose(self, design: Tensor, targets: Tensor) -> None:
-        if design.shape[-2] > max(_DIRECT_ROWS, 2 * design.shape[-1]):
-            q, design = torch.linalg.qr(design)
-            targets = q.mT @ targets
+        rows, terms = design.shape[-2:]
+        if rows > _TALL * terms:
+            reflected, tau = torch.geqrf(design)
+            design = reflected[..., :terms, :].triu()
+            targets = torch.ormqr(reflected, tau, targets, transpose=True)[..., :terms, :]
         left, self.values, right = torch.linalg.svd(design, full_matrices=False)
         self._directions, self._inner = right.mT, left.mT @ targets
         self._numerator = self.values

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -141,10 +142,8 @@ class DelayedRollouts:
         n_new = windows.n_new
 
         def step(states: np.ndarray) -> np.ndarray:
-            inside = np.clip(states, low, high) if degree > 1 else states
-            terms = basis(np.moveaxis(inside, 2, 0))
-            change = np.matmul(np.moveaxis(terms, 0, 2), weights)
-            new = states[..., :n_new] + change
+            inside = _held(states, low, high) if degree > 1 else states
+            new = states[..., :n_new] + np.matmul(basis.of_rows(inside), weights)
             return (
                 new
                 if n_new == states.shape[2]
@@ -167,8 +166,13 @@ class DelayedRollouts:
         total = np.zeros((n, len(begin)))
         with np.errstate(over="ignore", invalid="ignore"):
             for truth in self.truth:
-                states = np.clip(step(states), -_BOUND, _BOUND).astype(self.dtype, copy=False)
+                states = _held(step(states), -_BOUND, _BOUND).astype(self.dtype, copy=False)
                 newest = states[..., :d] if self.units is None else self.units(states[..., :d])
                 squares = np.square(newest - truth) @ np.full(d, 1 / d)
                 total += np.fmin(np.sqrt(squares), LOST)  # not a number is lost, too
         return total / self.n_steps
+
+
+def _held(states: np.ndarray, low: Any, high: Any) -> np.ndarray:
+    """Return states within bounds; of few states :func:`numpy.clip` takes ten times as long."""
+    return np.asarray(np.minimum(np.maximum(states, low), high))
