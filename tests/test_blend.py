@@ -166,6 +166,15 @@ def test_blends_are_weighted_means_of_what_the_rows_allow(trend: TimeStepper) ->
     np.testing.assert_allclose(between[0, 0], 0.2 * 7 + 0.8 * (ar[3] + ar[4]) / 2)
 
 
+def test_baselines_that_look_at_the_last_row_alone_take_part(trend: TimeStepper) -> None:
+    weights = np.array([[[0.0], [1.0]]])
+    still = replace(trend, blend=Blend(("persistence",), np.array([1]), weights, np.ones((1, 3))))
+    rows = growing()[:126]
+    np.testing.assert_allclose(still.forecast_from(rows, 4), np.repeat(rows[-1:], 5, axis=0))
+    # From one row alone it is the model that forecasts.
+    np.testing.assert_array_equal(still.forecast(rows[-1], 4), trend.forecast(rows[-1], 4))
+
+
 def test_a_recording_with_a_trend_is_not_left_to_a_model_that_knows_none(
     trend: TimeStepper, tmp_path: Any
 ) -> None:

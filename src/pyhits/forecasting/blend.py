@@ -63,8 +63,11 @@ class Blend(Stored):
         return weights_at(self.weights, self.steps, positions)
 
     def rows(self, baselines: RecordingBaselines) -> int:
-        """Return the rows of a recording that the baselines look at, at most."""
-        return max(baselines.by_kind[kind].most_rows for kind in self.kinds)
+        """Return the rows of a recording that are looked at, at most.
+
+        Two at least, where the baselines look at the last alone: one row is a state, no recording.
+        """
+        return max(2, *(baselines.by_kind[kind].most_rows for kind in self.kinds))
 
     def blended(
         self,
