@@ -121,7 +121,9 @@ def between_walls() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def walled() -> pyhits.HiTS:
-    return pyhits.HiTS(random_state=0, verbose=False, n_jobs=1).fit(between_walls(), grid="line")
+    return pyhits.HiTS([1], random_state=0, verbose=False, n_jobs=1).fit(
+        between_walls(), grid="line"
+    )
 
 
 def test_convolutional_nets_compete_on_grids(walled: pyhits.HiTS) -> None:

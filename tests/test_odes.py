@@ -34,7 +34,9 @@ def made(substeps: int, outputs: int = 1, step: float = 0.3) -> ODEMap:
 def lorenz(n: int, n_steps: int, dt: float = 0.02, seed: int = 0) -> pyhits.Trajectories:
     system = pyhits.systems.get("lorenz")
     accurate = system.integrator(rtol=1e-12, atol=1e-12)
-    return system.simulate(n, n_steps=n_steps, dt=dt, random_state=seed, integrator=accurate)
+    return system.simulate(
+        n, n_steps=n_steps, dt=dt, random_state=seed, integrator=accurate, transient=3
+    )
 
 
 def chain(n: int, masses: int = 3, seed: int = 0) -> list[np.ndarray]:

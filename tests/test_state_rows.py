@@ -91,7 +91,7 @@ def test_one_variable_takes_what_it_lacks_and_a_whole_state_nothing() -> None:
 
 def test_few_rows_far_apart_may_be_all_that_does_well() -> None:
     system = pyhits.systems.get("lorenz")
-    rows = system.simulate(1, n_steps=600, dt=0.02, random_state=1)[0][100:, :1]
+    rows = system.simulate(1, n_steps=600, dt=0.02, random_state=1, transient=3)[0][100:, :1]
     noisy = rows + 0.1 * np.random.default_rng(0).standard_normal(rows.shape)
     assert chosen(rows)[0] > 1
     assert chosen(noisy)[0] > 1

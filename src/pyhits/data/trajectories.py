@@ -217,7 +217,9 @@ class Trajectories(PackedRows):
         return self
 
     def select(self, names: Sequence[str]) -> Trajectories:
-        """Return a copy with these features, in this order."""
+        """Return a copy with these features, in this order; where they are all, without a copy."""
+        if not isinstance(names, str) and tuple(names) == self.feature_names:
+            return self._like(self.values, self.lengths, self.start_times)
         columns = self._columns(names)
         values = np.ascontiguousarray(self.values[:, columns])
         new = self._like(values, self.lengths, self.start_times)
