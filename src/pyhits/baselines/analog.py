@@ -44,6 +44,8 @@ class Analog(ChosenBaseline):
         "past": Array(2),
         "lengths": Array(1, ("I64",)),
     }
+    default = (1, 1, 0)
+    limits = (1, 1 << 16), (1, max(_NEAREST)), (0, 1)
     cost = 3
 
     @property
@@ -71,9 +73,6 @@ class Analog(ChosenBaseline):
                 found = library.ahead(origins.history, origins.horizon, _NEAREST)
                 for count, ahead in zip(_NEAREST, found, strict=True):
                     yield Tried((window, count, shifted), ahead)
-
-    def _default(self, train: Sequence[np.ndarray]) -> Option:
-        return (1, 1, 0)
 
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         kept, room = [], max(_MOST_KEPT // train[0].shape[1], 2)
@@ -105,10 +104,6 @@ class Analog(ChosenBaseline):
         if not (is_whole and is_enough) or self.past_.shape[1] != self.n_features_in_:
             raise ValueError(f"the baseline {self.kind!r} holds a past of another shape")
         self.n_parameters_ = self.past_.size
-
-    @classmethod
-    def _limits(cls) -> tuple[tuple[int, int], ...]:
-        return (1, 1 << 16), (1, max(_NEAREST)), (0, 1)
 
 
 def _follow(lengths: Sequence[int], window: int) -> int:

@@ -75,6 +75,8 @@ class Autoregression(_Stepped):
 
     kind: ClassVar[str] = "ar"
     most_features = 4096
+    default = (1, 0, 0, -_RIDGES[0])
+    limits = (1, 1 << 16), (0, 1 << 16), (0, 1), (0, 16)
     cost = 3
 
     @property
@@ -107,9 +109,6 @@ class Autoregression(_Stepped):
                     for power, ahead in zip(_RIDGES, every, strict=True):
                         yield Tried((lags, lag, joint, -power), ahead)
 
-    def _default(self, train: Sequence[np.ndarray]) -> Option:
-        return (1, 0, 0, -_RIDGES[0])
-
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         lags, lag, joint, power = option
         self.weights_ = _linear(train, lags, lag, joint, (-power,))[0]
@@ -121,10 +120,6 @@ class Autoregression(_Stepped):
     @classmethod
     def _terms(cls, option: Option, d: int) -> int:
         return 1 + option[0] * (d if option[2] else 1)
-
-    @classmethod
-    def _limits(cls) -> tuple[tuple[int, int], ...]:
-        return (1, 1 << 16), (0, 1 << 16), (0, 1), (0, 16)
 
 
 def _linear(
@@ -244,6 +239,8 @@ class NVAR(_Stepped):
 
     kind: ClassVar[str] = "nvar"
     most_features = 4096
+    default = (1, 1, 1, -_RIDGES[0])
+    limits = (1, max(_ROWS)), (1, max(_STRIDES)), (1, max(_DEGREES)), (0, 16)
     cost = 4
 
     @property
@@ -274,9 +271,6 @@ class NVAR(_Stepped):
                     for power, ahead in zip(_RIDGES, every, strict=True):
                         yield Tried((*shape, -power), ahead)
 
-    def _default(self, train: Sequence[np.ndarray]) -> Option:
-        return (1, 1, 1, -_RIDGES[0])
-
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         self.weights_ = _polynomial(train, option[:3], (-option[3],))[0]
         self.n_parameters_ = self.weights_.size
@@ -288,10 +282,6 @@ class NVAR(_Stepped):
     @classmethod
     def _terms(cls, option: Option, d: int) -> int:
         return n_monomials(option[0] * d, option[2])
-
-    @classmethod
-    def _limits(cls) -> tuple[tuple[int, int], ...]:
-        return (1, max(_ROWS)), (1, max(_STRIDES)), (1, max(_DEGREES)), (0, 16)
 
 
 def _polynomial(

@@ -61,6 +61,10 @@ class ChosenBaseline(SimpleBaseline):
 
     arrays: ClassVar[Mapping[str, Array]] = {"option": Array(1, ("I64",))}
 
+    #: Settings for rows that are too few to choose on, and the range of each of their numbers.
+    default: ClassVar[Option]
+    limits: ClassVar[tuple[tuple[int, int], ...]]
+
     option_: Option
 
     @abstractmethod
@@ -70,10 +74,6 @@ class ChosenBaseline(SimpleBaseline):
     @abstractmethod
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         """Fit to scaled rows with these settings."""
-
-    @abstractmethod
-    def _default(self, train: Sequence[np.ndarray]) -> Option:
-        """Return settings for rows that are too few to choose on."""
 
     def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
         if train[0].shape[0] < 2:
@@ -85,7 +85,7 @@ class ChosenBaseline(SimpleBaseline):
             rest = [rows[-LIMITS.longest :] for rows in validation]
             begins = [len(rows) // 2 for rows in rest]
             folds = [Fold(train, Origins.of(rest, begins, LIMITS))]
-        self.option_ = self._chosen(folds) or self._default(train)
+        self.option_ = self._chosen(folds) or self.default
         self._solve(train, self.option_)
 
     def _chosen(self, folds: Sequence[Fold]) -> Option | None:
@@ -136,16 +136,10 @@ class ChosenBaseline(SimpleBaseline):
 
     def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
         self.option_ = tuple(int(k) for k in arrays["option"])
-        limits = self._limits()
-        if len(self.option_) != len(limits) or not all(
-            low <= k <= high for k, (low, high) in zip(self.option_, limits, strict=True)
+        if len(self.option_) != len(self.limits) or not all(
+            low <= k <= high for k, (low, high) in zip(self.option_, self.limits, strict=True)
         ):
             raise ValueError(f"the baseline {self.kind!r} has settings that it cannot have")
-
-    @classmethod
-    @abstractmethod
-    def _limits(cls) -> tuple[tuple[int, int], ...]:
-        """Return the range of each number of an option, for files."""
 
 
 def finite(array: Any, axes: int) -> np.ndarray:

@@ -44,6 +44,8 @@ class DLinear(ChosenBaseline):
     kind: ClassVar[str] = "dlinear"
     most_features = 4096
     arrays: ClassVar[Mapping[str, Array]] = {**ChosenBaseline.arrays, "weights": Array(3)}
+    default = (1, 0, -_RIDGES[0])
+    limits = (1, 1 << 16), (0, 1), (0, 16)
     cost = 3
 
     @property
@@ -69,9 +71,6 @@ class DLinear(ChosenBaseline):
                     ahead = _ahead(origins.history, origins.horizon, weights, relative)
                     yield Tried((window, relative, -power), ahead)
 
-    def _default(self, train: Sequence[np.ndarray]) -> Option:
-        return (1, 0, -_RIDGES[0])
-
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         window, relative, power = option
         self.weights_ = _maps(train, (window, _horizon(train), relative), (-power,))[0]
@@ -90,10 +89,6 @@ class DLinear(ChosenBaseline):
         if self.weights_.shape[:2] != (maps, 1 + self.option_[0]):
             raise ValueError(f"the baseline {self.kind!r} has weights of another shape")
         self.n_parameters_ = self.weights_.size
-
-    @classmethod
-    def _limits(cls) -> tuple[tuple[int, int], ...]:
-        return (1, 1 << 16), (0, 1), (0, 16)
 
 
 def _horizon(train: Sequence[np.ndarray]) -> int:

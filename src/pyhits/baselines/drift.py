@@ -36,6 +36,8 @@ class SeasonalDrift(ChosenBaseline):
 
     kind: ClassVar[str] = "seasonal drift"
     arrays: ClassVar[Mapping[str, Array]] = {**ChosenBaseline.arrays, "slope": Array()}
+    default = (1, 1, 0)
+    limits = (1, 1 << 20), (1, max(_SEASONS)), (0, max(_PARTS))
     cost = 1
 
     @property
@@ -74,9 +76,6 @@ class SeasonalDrift(ChosenBaseline):
                     ahead = _ahead(origins.history, origins.horizon, (period, seasons), slope)
                     yield Tried((period, seasons, part), ahead)
 
-    def _default(self, train: Sequence[np.ndarray]) -> Option:
-        return (1, 1, 0)
-
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         self.slope_ = _slope(train, option[0], option[2])
         self.n_parameters_ = self.slope_.size
@@ -92,10 +91,6 @@ class SeasonalDrift(ChosenBaseline):
         super()._set_learned(arrays)
         self.slope_ = same_shape(arrays["slope"], (self.n_features_in_,))
         self.n_parameters_ = self.slope_.size
-
-    @classmethod
-    def _limits(cls) -> tuple[tuple[int, int], ...]:
-        return (1, 1 << 20), (1, max(_SEASONS)), (0, max(_PARTS))
 
 
 def _slope(train: Sequence[np.ndarray], period: int, part: int) -> np.ndarray:

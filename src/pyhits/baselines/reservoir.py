@@ -47,6 +47,8 @@ class EchoState(ChosenBaseline):
         "readout|values|feeds": Array(3),
         "sources": Array(3, ("I64",)),
     }
+    default = (*_SHAPES[0], -_RIDGES[0])
+    limits = (1, 1000), (1, 100), (1, 1000), (0, 16)
     cost = 5
 
     @property
@@ -69,9 +71,6 @@ class EchoState(ChosenBaseline):
                 last = origins.history[:, -1]
                 ahead = network.ahead(memory, last, origins.horizon, readout)
                 yield Tried((*shape, -power), ahead)
-
-    def _default(self, train: Sequence[np.ndarray]) -> Option:
-        return (*_SHAPES[0], -_RIDGES[0])
 
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         self.network_ = _Network.drawn(train[0].shape[1], option[:3])
@@ -104,10 +103,6 @@ class EchoState(ChosenBaseline):
             raise ValueError(f"the baseline {self.kind!r} is fed by units that it has not")
         self.network_ = _Network(sources, values, feeds, self.option_[1] / 100)
         self.n_parameters_ = self.readout_.size
-
-    @classmethod
-    def _limits(cls) -> tuple[tuple[int, int], ...]:
-        return (1, 1000), (1, 100), (1, 1000), (0, 16)
 
 
 @dataclass(frozen=True, eq=False)

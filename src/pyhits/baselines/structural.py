@@ -42,6 +42,11 @@ class Structural(ChosenBaseline):
     kind: ClassVar[str] = "structural"
     most_features = 4096
     arrays: ClassVar[Mapping[str, Array]] = ChosenBaseline.arrays
+    default = (len(_LEVELS) - 1, 0, 0, 0, 0)
+    limits = (
+        *((0, len(values) - 1) for values in (_LEVELS, _SLOPES, _SEASONS)),
+        *[(0, _MOST_ROWS // 2)] * 2,
+    )
     cost = 2
 
     @property
@@ -75,9 +80,6 @@ class Structural(ChosenBaseline):
                         option = (level, slope, season, *seasons)
                         yield Tried(option, _ahead(origins.history, origins.horizon, option))
 
-    def _default(self, train: Sequence[np.ndarray]) -> Option:
-        return (len(_LEVELS) - 1, 0, 0, 0, 0)
-
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         self.n_parameters_ = 0
 
@@ -87,11 +89,6 @@ class Structural(ChosenBaseline):
     def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
         super()._set_learned(arrays)
         self.n_parameters_ = 0
-
-    @classmethod
-    def _limits(cls) -> tuple[tuple[int, int], ...]:
-        chosen = [(0, len(values) - 1) for values in (_LEVELS, _SLOPES, _SEASONS)]
-        return *chosen, (0, _MOST_ROWS // 2), (0, _MOST_ROWS // 2)
 
 
 def _rows(option: Option) -> int:
