@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -51,10 +50,6 @@ class Cosines(FlowMap):
         self.register_buffer("frequencies", frequencies)
         self.register_buffer("phases", phases)
         self.register_buffer("weights", torch.zeros(n_cosines, dimension, dtype=torch.float64))
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"dimension": self.dimension, "n_cosines": self.n_cosines}
 
     def cosines(self, states: Tensor) -> Tensor:
         """Return the cosines; ``(n, d)`` to ``(n, n_cosines)``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, TypeVar, cast
@@ -28,9 +29,10 @@ class FlowMap(nn.Module, Stored):
     A dense flow map returns, from one evaluation, ``outputs`` states at equally spaced times inside
     its step, the last of them at its end.
 
-    Subclass it, write :meth:`increment` and :meth:`config`, and decorate the class with
-    :func:`register` to make a new family that couples, forecasts and saves like the others. A net
-    that :class:`~pyhits.HiTS` is to train subclasses :class:`~pyhits.flowmaps.ScaledNet` instead.
+    Subclass it, write :meth:`increment`, keep the constructor's arguments under their names, and
+    decorate the class with :func:`register` to make a new family that couples, forecasts and saves
+    like the others. A net that :class:`~pyhits.HiTS` is to train subclasses
+    :class:`~pyhits.flowmaps.ScaledNet` instead.
 
     Parameters
     ----------
@@ -70,9 +72,15 @@ class FlowMap(nn.Module, Stored):
         return states[:, None] + change.view(len(states), self.outputs, self.dimension)
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON values, for model files."""
-        dense = {"outputs": self.outputs} if self.outputs > 1 else {}
-        return {"dimension": self.dimension} | dense
+        """Return the constructor's arguments as plain JSON values, for model files.
+
+        They are the attributes of these names, if a family does not say otherwise.
+        """
+        names = [name for name in inspect.signature(type(self)).parameters if hasattr(self, name)]
+        found = {name: getattr(self, name) for name in names}
+        if self.outputs == 1:
+            found.pop("outputs", None)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in found.items()}
 
     @classmethod
     def n_stored(cls, config: dict[str, Any]) -> int | None:

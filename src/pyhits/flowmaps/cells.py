@@ -154,16 +154,6 @@ class CellMap(FlowMap):
         """What it is made of, for people."""
         return f"table ({self.n_leaves} cells of degree {self.degree})"
 
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return super().config() | {
-            "degree": self.degree,
-            "n_leaves": self.n_leaves,
-            "n_nodes": self.n_nodes,
-            "grid": list(self.grid),
-            "depth": self.depth,
-        }
-
     @classmethod
     def n_stored(cls, config: dict[str, Any]) -> int:
         """Return how many numbers it keeps: bounds, grid, nodes and cells."""

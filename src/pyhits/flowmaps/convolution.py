@@ -151,19 +151,6 @@ class ConvolutionMap(FlowMap):
                 found += [side.view(view).expand(self.shape) for side in (near, near.flip(0))]
         return torch.stack(found)[None] if found else torch.zeros(1, 0, *self.shape)
 
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        outputs = {"outputs": self.outputs} if self.outputs > 1 else {}
-        return {
-            "shape": list(self.shape),
-            "channels": self.channels,
-            "periodic": list(self.periodic),
-            "hidden": self.hidden,
-            "dilations": list(self.dilations),
-            "kernel": list(self.kernel),
-            "activation": self.activation,
-        } | outputs
-
     @classmethod
     def n_stored(cls, config: dict[str, Any]) -> int:
         """Return how many numbers it keeps: weights, biases, and what it scales by."""

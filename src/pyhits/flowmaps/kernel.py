@@ -132,10 +132,10 @@ class KernelMap(FlowMap):
         """What it is made of, for people."""
         return f"{self.base.parts} + {self.kernel} kernel"
 
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        own = {"n_centres": self.n_centres, "kernel": self.kernel}
-        return super().config() | own | {"base_degree": self.base.degree}
+    @property
+    def base_degree(self) -> int:
+        """Degree of the polynomial below the kernels."""
+        return self.base.degree
 
     @classmethod
     def n_stored(cls, config: dict[str, Any]) -> int:

@@ -81,10 +81,6 @@ class PolynomialMap(FlowMap):
         """What it is made of, for people."""
         return f"polynomial (degree {self.degree})"
 
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return super().config() | {"degree": self.degree}
-
     @classmethod
     def n_stored(cls, config: dict[str, Any]) -> int:
         """Return how many numbers it keeps: coefficients, and the box."""

@@ -96,11 +96,6 @@ class ResidualNet(ScaledNet):
         base = 0 if self.base is None else self.base.width
         return max(*self.hidden_sizes, self.outputs * self.dimension, base)
 
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        own = {"hidden_sizes": list(self.hidden_sizes), "activation": self.activation}
-        return super().config() | own
-
     @classmethod
     def n_stored(cls, config: dict[str, Any]) -> int:
         """Return how many numbers it keeps: weights, biases, the scale, and the base."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -61,9 +61,10 @@ class ScaledNet(FlowMap):
         """What it is made of, for people."""
         return "net" if self.base is None else f"{self.base.parts} + net"
 
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return super().config() | {"base_degree": None if self.base is None else self.base.degree}
+    @property
+    def base_degree(self) -> int | None:
+        """Degree of the polynomial below the net, None without one."""
+        return None if self.base is None else self.base.degree
 
     def net(self, states: Tensor) -> Tensor:
         """Return the net's O(1) output; ``(n, d)`` to ``(n, outputs * d)``."""

@@ -184,7 +184,7 @@ class EquationMap(PreparedMap):
         """Return the constructor's arguments."""
         own = _config(self.edges, self.terms, self.scheme)
         flags = {name: True for name in ("sourced", "single") if getattr(self, name)}
-        return super().config() | own | {"weighted": self.weighted} | flags
+        return {"dimension": self.dimension, **own, "weighted": self.weighted, **flags}
 
     @classmethod
     def n_stored(cls, config: dict[str, Any]) -> int:

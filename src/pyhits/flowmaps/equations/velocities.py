@@ -165,8 +165,8 @@ class VelocityMap(PreparedMap):
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        own = {"shape": list(self.shape), "crossed": self.crossed, "map": self.inner.config()}
-        return super().config() | own
+        shape = {"dimension": self.dimension, "shape": list(self.shape)}
+        return {**shape, "crossed": self.crossed, "map": self.inner.config()}
 
     @classmethod
     def n_stored(cls, config: dict[str, Any]) -> int:

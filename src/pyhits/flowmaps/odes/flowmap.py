@@ -88,10 +88,6 @@ class ODEMap(FlowMap):
         """What it is made of, for people."""
         return f"polynomial ODE (degree {self.degree}, {self.substeps} substeps)"
 
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return super().config() | {"degree": self.degree, "substeps": self.substeps}
-
     @classmethod
     def n_stored(cls, config: dict[str, Any]) -> int:
         """Return how many numbers it keeps: coefficients, and the box."""

@@ -108,7 +108,8 @@ class StencilMap(PreparedMap):
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return super().config() | {
+        return {
+            "dimension": self.dimension,
             "shape": list(self.shape),
             "channels": self.channels,
             "features": [list(own) for own in self.products.features],
