@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -127,22 +128,14 @@ class _Network:
     def drawn(cls, d: int, shape: Sequence[int]) -> _Network:
         """Return random reservoirs of a spectral radius, a leak and a scale, in percent."""
         radius, leak, scale = (k / 100 for k in shape)
-        rng = np.random.default_rng(0)
-        sources = rng.integers(0, _UNITS, (_MEMBERS, _UNITS, _FAN))
-        values = rng.uniform(-1.0, 1.0, sources.shape)
+        sources, values, rng = _reservoirs()
         feeds = scale * rng.uniform(-1.0, 1.0, (_MEMBERS, _UNITS, 1 + d))
-        dense = cls(sources, values, feeds, leak).dense
-        largest = np.abs(np.linalg.eigvals(dense)).max(axis=1)
-        return cls(sources, values * (radius / largest)[:, None, None], feeds, leak)
+        return cls(sources, values * (radius / _radii())[:, None, None], feeds, leak)
 
     @property
     def dense(self) -> np.ndarray:
         """Weights between units as matrices, ``(members, units, units)``."""
-        members, units, _ = self.sources.shape
-        found = np.zeros((members, units, units))
-        m, k, _ = np.ogrid[:members, :units, :1]
-        np.add.at(found, (m, k, self.sources), self.values)
-        return found
+        return _as_matrices(self.sources, self.values)
 
     def _step(self, memory: np.ndarray, rows: np.ndarray, dense: np.ndarray) -> np.ndarray:
         """Return the next memory ``(members, n, units)``, of rows ``(members or 1, n, d)``."""
@@ -211,3 +204,26 @@ class _Network:
                 found[k] = rows.mean(axis=0)
                 memory = self._step(memory, rows, dense)
         return found.transpose(1, 0, 2)
+
+
+def _reservoirs() -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
+    """Return the units that feed each unit, their weights, and what draws the rest."""
+    rng = np.random.default_rng(0)
+    sources = rng.integers(0, _UNITS, (_MEMBERS, _UNITS, _FAN))
+    return sources, rng.uniform(-1.0, 1.0, sources.shape), rng
+
+
+@cache
+def _radii() -> np.ndarray:
+    """Return the spectral radii of the reservoirs as they are drawn, ``(members,)``."""
+    sources, values, _ = _reservoirs()
+    return np.asarray(np.abs(np.linalg.eigvals(_as_matrices(sources, values))).max(axis=1))
+
+
+def _as_matrices(sources: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return weights between units as matrices, ``(members, units, units)``."""
+    members, units, _ = sources.shape
+    found = np.zeros((members, units, units))
+    m, k, _ = np.ogrid[:members, :units, :1]
+    np.add.at(found, (m, k, sources), values)
+    return found

@@ -96,10 +96,11 @@ class PolynomialMap(FlowMap):
 
     def monomials(self, states: Tensor) -> Tensor:
         """Return all monomials, one a row: states ``(n, d)`` to ``(n_monomials, n)``."""
-        variables = states.T
-        if self.degree > 1:
-            variables = torch.clamp(variables, self.low[:, None], self.high[:, None])
-        return self.basis.of_tensor(variables)
+        return self.basis.of_tensor(self.boxed(states).T)
+
+    def boxed(self, states: Tensor) -> Tensor:
+        """Return states ``(..., d)`` within the box; as they are below degree 2."""
+        return torch.clamp(states, self.low, self.high) if self.degree > 1 else states
 
     def increment(self, states: Tensor) -> Tensor:
         """Return the changes of state at all outputs; ``(n, d)`` to ``(n, outputs * d)``."""

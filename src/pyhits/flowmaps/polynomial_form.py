@@ -65,7 +65,7 @@ class PolynomialForm(Form):
         last = coefficients[:, -empty.dimension :]
 
         def steps(states: Tensor) -> Tensor:
-            terms = empty.monomials(states.flatten(0, 1)).view(-1, *states.shape[:2])
+            terms = empty.basis.of_doubles(empty.boxed(states).permute(2, 0, 1))
             return states + torch.einsum("rdt,trn->rnd", last, terms)
 
         return [replace(self, penalty=penalty) for penalty in self.penalties], steps
@@ -83,7 +83,8 @@ class PolynomialForm(Form):
         def make() -> tuple[PolynomialMap, Tensor]:
             empty = PolynomialMap(data.dimension, self.degree, data.outputs).double()
             empty.set_bounds(data.states.numpy(), margin=_margin(self.degree))
-            ridge = Ridge(empty.monomials(data.states).T, data.changes, scaled=True)
+            terms = empty.basis.of_doubles(empty.boxed(data.states).T)
+            ridge = Ridge(terms.T, data.changes, scaled=True)
             found = ridge.path(self.penalties).mT.contiguous()
             if data.moves is not None and self.degree > 0:
                 _move_on(found, data.moves)

@@ -90,6 +90,12 @@ class Monomials:
         terms = self(states.transpose(last, *range(last)))
         return terms.transpose(*range(1, last + 1), 0)
 
+    def of_doubles(self, variables: Tensor) -> Tensor:
+        """Return all monomials; ``(d, ...)`` to ``(n_monomials, ...)``, float64, no gradients."""
+        import torch
+
+        return torch.from_numpy(self(variables.numpy()))
+
     def of_tensor(self, variables: Tensor) -> Tensor:
         """Return all monomials; ``(d, n)`` to ``(n_monomials, n)``.
 

@@ -24,6 +24,8 @@ def nearest(
         )
         return np.asarray(distance), np.minimum(index, len(points) - 1)
     each = np.sqrt(np.square(asked[:, None] - points).sum(axis=2))
-    index = np.argsort(each, axis=1, kind="stable")[:, :k]
+    some = np.sort(np.argpartition(each, k - 1, axis=1)[:, :k], axis=1)
+    order = np.argsort(np.take_along_axis(each, some, axis=1), axis=1, kind="stable")
+    index = np.take_along_axis(some, order, axis=1)
     distance = np.take_along_axis(each, index, axis=1)
     return np.where(distance < within, distance, np.inf), index

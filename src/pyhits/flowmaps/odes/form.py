@@ -101,9 +101,8 @@ class ODEForm(Form):
         empty, coefficients = self._solutions(data)
 
         def slopes(states: Tensor) -> Tensor:
-            inside = torch.clamp(states.flatten(0, 1), empty.low, empty.high)
-            terms = empty.basis.of_tensor(inside.T).view(-1, *states.shape[:2])
-            return torch.einsum("rtd,trn->rnd", coefficients, terms)
+            inside = torch.clamp(states, empty.low, empty.high).permute(2, 0, 1)
+            return torch.einsum("rtd,trn->rnd", coefficients, empty.basis.of_doubles(inside))
 
         def steps(states: Tensor) -> Tensor:
             return integrated(slopes, states, empty.substeps, empty.outputs)

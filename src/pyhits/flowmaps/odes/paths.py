@@ -97,9 +97,8 @@ class Steps:
 
     def _terms(self) -> Tensor:
         """Return the monomials at all nodes, ``(terms, nodes, n)``."""
-        low, high = (bound[:, None] for bound in self._bounds)
-        inside = torch.clamp(self._states.flatten(1), low, high)
-        return self._basis.of_tensor(inside).view(-1, *self._states.shape[1:])
+        low, high = (bound[:, None, None] for bound in self._bounds)
+        return self._basis.of_doubles(torch.clamp(self._states, low, high))
 
     def _slopes(self, coefficients: Tensor) -> Tensor:
         """Return the derivatives at all nodes, ``(d, nodes, n)``."""
