@@ -129,6 +129,12 @@ KINDS: dict[str, Callable[[], TimeStepper]] = {
 }
 
 
+@functools.cache
+def model_of(kind: str) -> TimeStepper:
+    """Return a model of a kind."""
+    return KINDS[kind]()
+
+
 def rows_of(model: TimeStepper) -> np.ndarray:
     """Return rows in the range of a model's data, shape ``(2, start_rows + 12, d)``."""
     low, high = model.summary.low, model.summary.high
@@ -235,7 +241,7 @@ def run(seed: int, count: int, folder: Path, kinds: list[str]) -> Iterator[Outco
     """
     for k, kind in enumerate(kinds):
         share = count // len(kinds) + (k < count % len(kinds))
-        path = KINDS[kind]().save(folder / f"{kind}.safetensors")
+        path = model_of(kind).save(folder / f"{kind}.safetensors")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             original = use(pyhits.load(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import circles, quick
-from sklearn.base import clone
 
 import pyhits
 from pyhits.coordinates.coordinates import Encoded
@@ -44,12 +44,15 @@ def test_speed_takes_the_cheapest_within_the_tolerance(
     front = fitted.selection_.front
     assert {c.step_sizes for c in front} >= {(1,), (1, 16), (2, 4, 8)}
     tolerance = sorted(c.error for c in front)[len(front) // 2]
-    model = clone(fitted).set_params(selection=Coupling("speed", tolerance=tolerance))
-    model.fit(pendulum[0], validation=pendulum[1])
+    speed = Coupling("speed", tolerance=tolerance)
+    model = copy.copy(fitted).couple(speed, validation=pendulum[1])
     assert model.selection_.error <= tolerance
     cheaper = [c for c in front if c.nominal_seconds < _nominal(front, model) * 0.999]
     assert all(c.error > 0.5 * tolerance for c in cheaper)
-    model.set_params(selection__tolerance=1e-30, step_sizes=[8, 16], training__max_steps=50)
+    model.set_params(selection=speed, step_sizes=[8, 16], training__max_steps=50)
+    model.set_params(selection__tolerance=1e3).fit(pendulum[0], validation=pendulum[1])
+    assert model.selection_.step_sizes == (16,)
+    model.set_params(selection__tolerance=1e-30)
     with pytest.warns(PyHiTSWarning, match=r"No coupling has a validation error within"):
         model.fit(pendulum[0], validation=pendulum[1])
 
