@@ -246,6 +246,17 @@ def _pulse(points: int) -> np.ndarray:
     return np.asarray(1 / np.cosh(near) ** 2)
 
 
+def _plane() -> np.ndarray:
+    """Pulses that the wind takes over a plane, (runs, times, y, x)."""
+    rng, (t, y, x) = np.random.default_rng(0), np.ogrid[:40, :10, :24]
+
+    def pulse() -> np.ndarray:
+        square = (x - rng.uniform(-12, 24) - 0.4 * t) ** 2 + (y - rng.uniform(0, 10)) ** 2
+        return np.asarray(rng.normal() * np.exp(-square / (8 + 0.2 * t)))
+
+    return np.stack([np.sum([pulse() for _ in range(8)], axis=0) for _ in range(12)])
+
+
 L96, BURGERS = _lorenz96(1500, 24), _burgers(48)
 
 
@@ -289,6 +300,8 @@ def _modes(rows: np.ndarray, n: int) -> np.ndarray:
         np.concatenate([L96[k : k + 900, [0, 1, 2]] for k in range(0, 600, 90)], axis=1),
         np.ones((50, 20)),
         L96[:4],
+        _plane().reshape(12, 40, -1),
+        np.delete(_plane().reshape(12, 40, -1), [83, 84, 85, 107, 108, 109], axis=2),
     ],
 )
 def test_columns_that_are_no_points_are_not_taken_for_such(data: np.ndarray) -> None:

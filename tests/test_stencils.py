@@ -91,6 +91,22 @@ def test_coefficients_by_place_are_solved_for() -> None:
     np.testing.assert_allclose(found.values[0, place], diffusion, atol=0.01)
 
 
+def test_widths_are_looked_at_again_where_coefficients_differ_by_place() -> None:
+    rng, angle = np.random.default_rng(2), 2 * np.pi * np.arange(N) / N
+    terms = TERMS.kept([TERMS.factors.index((f,)) for f in (1, 2)])
+    law = Law(walls(RING, RING), terms, 3, torch.zeros(1, dtype=torch.float64))
+    values = torch.from_numpy(np.stack([-1 + 0.8 * np.sin(angle), 1 + 0.8 * np.cos(angle)])[None])
+    runs = [torch.from_numpy(rng.normal(size=(12, 1, N)))]
+    for _ in range(12):
+        runs.append(law.step(runs[-1], 0.2 * values, 2))
+    data = torch.stack(runs[2:], dim=1)[:, :, 0].numpy()
+    model = pyhits.HiTS(flow_map="stencil", step_sizes=[1], n_jobs=1, verbose=False)
+    model.fit(data[:10], grid="ring")
+    assert bare(model.flow_maps_[1]).config()["width"] == 3
+    found = np.asarray(model.forecast(data[10:, 0], n_steps=10))
+    assert np.abs(found - data[10:]).max() < 0.02 * data.std()
+
+
 def test_whole_fits_hold_walls_of_two_values(tmp_path: Path) -> None:
     runs = burgers()
     model = pyhits.HiTS(flow_map="stencil", step_sizes=[1], n_jobs=1, verbose=False)

@@ -44,8 +44,12 @@ _MOST_POINTS = 20_000
 #: A seam that is none shows by errors that are this many times larger, or nothing is told.
 _TOLD = 4.0
 
-#: Rows whose second differences are looked at.
+#: Rows whose differences are looked at.
 _ROWS = 200
+
+#: By how many times two columns differ more than those on both sides of them where something ends,
+#: and so many such ends that the columns are no line.
+_SEAM, _SEAMS = 10.0, 3
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def find_grid(data: Trajectories) -> FoundGrid | None:
         Of unknown edges; None where the columns are no axis.
     """
     n = data.n_features
-    if n < _FEWEST or not _are_of_one_kind(data):
+    if n < _FEWEST or not _are_of_one_kind(data) or _has_seams(data):
         return None
     grid = Grid((n,))
     smooth = _is_smooth_along(data)
@@ -102,10 +106,22 @@ def _are_of_one_kind(data: Trajectories) -> bool:
     return bool(moves.any() and (high[moves] <= _ALIKE * low[moves]).mean() > 0.75)
 
 
+def _has_seams(data: Trajectories) -> bool:
+    """Tell whether columns end and begin anew, as the lines of a plane do, or of one with land."""
+    between = np.square(np.diff(_some_rows(data), axis=1)).mean(axis=0)
+    beside = np.maximum(between[:-2], between[2:])
+    return int((between[1:-1] > _SEAM * beside).sum()) >= _SEAMS
+
+
+def _some_rows(data: Trajectories) -> np.ndarray:
+    """Return rows evenly chosen, float64."""
+    at = np.unique(np.linspace(0, data.n_rows - 1, _ROWS).astype(int))
+    return np.asarray(data.values[at], dtype=np.float64)
+
+
 def _is_smooth_along(data: Trajectories) -> bool:
     """Tell whether rows are smooth along their columns, as no other order of them is."""
-    at = np.unique(np.linspace(0, data.n_rows - 1, _ROWS).astype(int))
-    rows = data.values[at].astype(np.float64)
+    rows = _some_rows(data)
     noise = 70 * float(rows.var())  # the coefficients of fourth differences, squared
     return bool(np.square(np.diff(rows, 4, axis=1)).mean() < _SMOOTH * noise)
 
@@ -197,8 +213,7 @@ def _is_smooth(data: Trajectories, grid: Grid, axis: int) -> bool | None:
     length = grid.shape[axis]
     if length < 8:
         return None
-    at = np.unique(np.linspace(0, data.n_rows - 1, _ROWS).astype(int))
-    field = np.moveaxis(grid.array(data.values[at]).astype(np.float64), axis + 1, 0)
+    field = np.moveaxis(grid.array(_some_rows(data)), axis + 1, 0)
 
     def size(*points: int) -> float:
         before, here, after = field[list(points)]

@@ -131,20 +131,20 @@ class StencilFit:
         values = before.new_zeros(self.channels, len(products.factors), *law.shape)
         values[:, common] = shared.values.view(*shared.values.shape, *[1] * len(law.shape))
         columns = self._columns(law, before, after)
-        best = self._rated(Solution(products, values, shared.substeps), before, after)
+        best, missed = self._rated(Solution(products, values, shared.substeps), before, after)
         if not math.isfinite(best.error):  # the same law everywhere leads nowhere: begin at rest
-            best = self._rated(Solution(products, torch.zeros_like(values)), before, after)
+            rest = Solution(products, torch.zeros_like(values))
+            best, missed = self._rated(rest, before, after)
         others = [j for j in common if j not in own]
         for _ in range(_STEPS):
             self.clock.check()
-            missed = after - law.step(before, best.values, best.substeps)
             step = torch.stack([
                 _schur(columns[:, :, law.moving[c] > 0], missed[:, c][:, law.moving[c] > 0], own,
                        others, penalty, law.moving[c] > 0)
                 for c in range(self.channels)
             ])  # fmt: skip
             moved = best.values + step * self.moves.view(-1, *[1] * (step.dim() - 1))
-            found = self._rated(replace(best, values=moved), before, after)
+            found, missed = self._rated(replace(best, values=moved), before, after)
             if not found.error < _GAIN * best.error:
                 return min(best, found, key=lambda one: one.error)
             best = found
@@ -169,18 +169,19 @@ class StencilFit:
 
     def _improved(self, begin: Solution, before: Tensor, after: Tensor, *, exact: bool) -> Solution:
         """Return a solution improved by Gauss-Newton steps, with the products that it needs."""
-        best = found = self._rated(begin, before, after)
+        best, missed = self._rated(begin, before, after)
+        found = best
         if not math.isfinite(best.error):
             return best
+        law = self._law(best.products)
+        columns = None if exact else self._columns(law, before, after)
         for _ in range(_EXACT_STEPS if exact else _STEPS):
             self.clock.check()
-            law = self._law(best.products)
-            missed = after - law.step(before, best.values, best.substeps)
-            if exact:
+            if columns is None:
                 step = self._exact(law, best, before, missed)
             else:
-                step, _ = self._regressed(self._columns(law, before, after), missed, law)
-            found = self._rated(replace(best, values=best.values + step), before, after)
+                step, _ = self._regressed(columns, missed, law)
+            found, missed = self._rated(replace(best, values=best.values + step), before, after)
             if not found.error < _GAIN * best.error:
                 break
             best = found
@@ -203,18 +204,17 @@ class StencilFit:
             step[which], _ = _least_squares(torch.stack(columns), missed.flatten(), drop=False)
         return step.view_as(best.values)
 
-    def _rated(self, solution: Solution, before: Tensor, after: Tensor) -> Solution:
-        """Return a solution with as many substeps as it needs, and its error."""
+    def _rated(self, solution: Solution, before: Tensor, after: Tensor) -> tuple[Solution, Tensor]:
+        """Return a solution with as many substeps as it needs, its error, and what it misses."""
         law = self._law(solution.products)
         some = before[:: max(1, len(before) // _TRIED)]
         substeps = self._substeps(law, solution, some)
         if substeps is None:
-            return replace(solution, error=math.inf)
+            return replace(solution, error=math.inf), after
         left = after - law.step(before, solution.values, substeps)
         error = float(left.square().mean().sqrt()) / self.size
-        return replace(
-            solution, substeps=substeps, error=error if math.isfinite(error) else math.inf
-        )
+        error = error if math.isfinite(error) else math.inf
+        return replace(solution, substeps=substeps, error=error), left
 
     def _substeps(self, law: Law, solution: Solution, fields: Tensor) -> int | None:
         """Return the fewest substeps that are stable, near those known; None if none are.

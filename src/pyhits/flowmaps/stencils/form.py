@@ -104,9 +104,13 @@ class StencilForm(Form):
                 trials(changed, gain=_BETTER)
 
     def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:
-        """Return the form, with several penalties where coefficients differ by place."""
+        """Return the form, with several penalties where coefficients differ by place.
+
+        Those of another width or degree have the penalty that was found.
+        """
         with torch.inference_mode(False), torch.no_grad():
-            penalties = _PENALTIES if self.by_place else (self.penalty,)
+            is_open = self.by_place and not self.penalty
+            penalties = _PENALTIES if is_open else (self.penalty,)
             each = [replace(self, penalty=penalty) for penalty in penalties]
             found = [form._solution(data) for form in each]
         forms: list[Form] = [
@@ -145,7 +149,7 @@ class StencilForm(Form):
         if not self.by_place:
             return shared
         varying = _varying(n_axes, channels, self.by_place)
-        return fit.by_place(shared, varying, self.penalty)
+        return data.once(self, lambda: fit.by_place(shared, varying, self.penalty))
 
     def _fit(self, data: Increments) -> StencilFit:
         walls = _walls(data)
@@ -200,6 +204,11 @@ def _by_place(best: StencilForm, data: Increments) -> list[StencilForm]:
     return found
 
 
+def _widths_by_place(best: StencilForm, data: Increments) -> list[StencilForm]:
+    """Return other widths: of a law that is not the same everywhere, none tells before."""
+    return _widths(best, data) if best.by_place else []
+
+
 def _cubic(best: StencilForm, data: Increments) -> list[StencilForm]:
     return [replace(best, degree=3)] if best.degree < 3 else []
 
@@ -211,5 +220,5 @@ def _farther(best: StencilForm, data: Increments) -> list[StencilForm]:
 
 #: Changes of the best form so far, in the order in which they are tried.
 _CHANGES: tuple[Callable[[StencilForm, Increments], list[StencilForm]], ...] = (
-    _widths, _by_place, _cubic, _farther,
+    _widths, _by_place, _widths_by_place, _cubic, _farther,
 )  # fmt: skip
