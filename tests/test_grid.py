@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pyhits
+from benchmarks.inhomogeneous import by_place
 from pyhits import Grid, Trajectories
 from pyhits.data.diagnostics.units import units
 from pyhits.data.finding_grid import find_edges, find_grid
@@ -273,6 +274,7 @@ L96, BURGERS = _lorenz96(1500, 24), _burgers(48)
         (_heat(10, 300), False),
         (_nonlinear_wave(400), True),
         (_pulse(200), True),
+        (by_place("burgers-place", 8, 40, 33), True),  # fronts, which differ from run to run
     ],
 )
 def test_points_of_fields_are_found_and_their_edges(data: object, is_ring: bool) -> None:

@@ -107,6 +107,29 @@ def test_widths_are_looked_at_again_where_coefficients_differ_by_place() -> None
     assert np.abs(found - data[10:]).max() < 0.02 * data.std()
 
 
+def test_a_cubic_law_with_a_source_at_one_place_is_found() -> None:
+    rng, n = np.random.default_rng(3), 9
+    y, x = np.mgrid[:n, :n]
+    source = 0.5 * np.exp(-((y - 4) ** 2 + (x - 7) ** 2) / 6)
+
+    def rate(u: np.ndarray) -> np.ndarray:
+        wide = np.pad(u, ((0, 0), (1, 1), (1, 1)), mode="edge")
+        near = wide[:, 2:, 1:-1] + wide[:, :-2, 1:-1] + wide[:, 1:-1, 2:] + wide[:, 1:-1, :-2]
+        return np.asarray(near - 4 * u + u * (1 - u) * (u - 0.4) + source)
+
+    u = rng.uniform(0, 1, (9, 1, 1)) + 0.3 * rng.normal(size=(9, n, n))
+    runs = [u]
+    for _ in range(10):
+        for _ in range(4):
+            u = u + 0.1 * rate(u + 0.05 * rate(u))
+        runs.append(u)
+    data = np.stack(runs[3:], axis=1)
+    model = pyhits.HiTS(flow_map="stencil", step_sizes=[1], n_jobs=1, verbose=False)
+    model.fit(data[:7], validation=data[7:8], grid=f"{n}x{n},line,line")
+    found = np.asarray(model.forecast(data[8:, 0], n_steps=7))
+    assert np.abs(found - data[8:]).max() < 0.01 * data.std()
+
+
 def test_whole_fits_hold_walls_of_two_values(tmp_path: Path) -> None:
     runs = burgers()
     model = pyhits.HiTS(flow_map="stencil", step_sizes=[1], n_jobs=1, verbose=False)

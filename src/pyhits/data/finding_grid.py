@@ -35,6 +35,11 @@ _ORDERS, _COLUMNS = 3, 12
 #: points of a smooth field, whatever other orders tell.
 _SMOOTH = 1e-5
 
+#: The same by differences of columns beside each other, as a part of those of unrelated ones, and
+#: by how many times those two apart must exceed them: 4 of what is smooth, 2 of what wanders, 1 of
+#: columns that share what they have in common.
+_NEAR, _GROWS = 0.05, 3.0
+
 #: Ratio of the spreads of neighbouring columns, for most of them at most.
 _ALIKE = 2.0
 
@@ -122,7 +127,11 @@ def _some_rows(data: Trajectories) -> np.ndarray:
 def _is_smooth_along(data: Trajectories) -> bool:
     """Tell whether rows are smooth along their columns, as no other order of them is."""
     rows = _some_rows(data)
-    noise = 70 * float(rows.var())  # the coefficients of fourth differences, squared
+    variance = float(rows.var())
+    near, apart = (np.square(rows[:, k:] - rows[:, :-k]).mean() for k in (1, 2))
+    if near < _NEAR * 2 * variance and apart > _GROWS * near:
+        return True
+    noise = 70 * variance  # the coefficients of fourth differences, squared
     return bool(np.square(np.diff(rows, 4, axis=1)).mean() < _SMOOTH * noise)
 
 

@@ -36,8 +36,9 @@ _SAME_EVERYWHERE = 0.01
 #: Derivatives in a term with a coefficient by place, at most.
 _REACH_BY_PLACE = 2
 
-#: Rollouts' error that another law must leave of the best one's to be taken for it.
-_BETTER = 0.9
+#: Rollouts' error that another law must leave of the best one's to be taken for it, and another
+#: width where coefficients differ by place: what is smooth is stepped about as well by all.
+_BETTER, _CLEARLY_BETTER = 0.9, 0.5
 
 #: Fields for each coefficient by place, at least.
 _FIELDS_EACH = 3
@@ -100,8 +101,9 @@ class StencilForm(Form):
             best = trials.best
             if trials.settled or not isinstance(best, StencilForm) or trials.score < _ENOUGH:
                 return
+            gain = _CLEARLY_BETTER if change is _widths_by_place else _BETTER
             for changed in change(best, trials.data):
-                trials(changed, gain=_BETTER)
+                trials(changed, gain=gain)
 
     def candidates(self, data: Increments, *, near: bool) -> tuple[list[Form], Steps]:
         """Return the form, with several penalties where coefficients differ by place.
@@ -191,17 +193,23 @@ def _widths(best: StencilForm, data: Increments) -> list[StencilForm]:
     return [replace(best, stencil=width) for width in _WIDTHS if width != best.stencil]
 
 
-def _by_place(best: StencilForm, data: Increments) -> list[StencilForm]:
+def _may_vary(best: StencilForm, data: Increments, degree: int) -> bool:
+    """Whether coefficients by place are missed, and there are fields enough to solve for them."""
     grid = data.grid
-    found: list[StencilForm] = []
     assert grid is not None
-    if best.error < _SAME_EVERYWHERE:
-        return found
-    for degree in (1, 2):
-        terms = len(_varying(grid.n_axes, grid.n_channels, degree).factors)
-        if len(data) >= _FIELDS_EACH * terms:
-            found.append(replace(best, by_place=degree))
-    return found
+    terms = len(_varying(grid.n_axes, grid.n_channels, degree).factors)
+    return best.error >= _SAME_EVERYWHERE and len(data) >= _FIELDS_EACH * terms
+
+
+def _by_place(best: StencilForm, data: Increments) -> list[StencilForm]:
+    return [replace(best, by_place=degree) for degree in (1, 2) if _may_vary(best, data, degree)]
+
+
+def _cubic_by_place(best: StencilForm, data: Increments) -> list[StencilForm]:
+    """Return a law with both where neither was enough: alone, one may do no better than none."""
+    if best.degree > 2 or not _may_vary(best, data, 1):
+        return []
+    return [replace(best, degree=3, by_place=best.by_place or 1, stencil=_WIDTHS[0])]
 
 
 def _widths_by_place(best: StencilForm, data: Increments) -> list[StencilForm]:
@@ -220,5 +228,5 @@ def _farther(best: StencilForm, data: Increments) -> list[StencilForm]:
 
 #: Changes of the best form so far, in the order in which they are tried.
 _CHANGES: tuple[Callable[[StencilForm, Increments], list[StencilForm]], ...] = (
-    _widths, _by_place, _widths_by_place, _cubic, _farther,
+    _widths, _by_place, _cubic_by_place, _widths_by_place, _cubic, _farther,
 )  # fmt: skip
