@@ -218,7 +218,7 @@ class Trajectories(PackedRows):
 
     def select(self, names: Sequence[str]) -> Trajectories:
         """Return a copy with these features, in this order; where they are all, without a copy."""
-        if not isinstance(names, str) and tuple(names) == self.feature_names:
+        if isinstance(names, (list, tuple)) and tuple(names) == self.feature_names:
             return self._like(self.values, self.lengths, self.start_times)
         columns = self._columns(names)
         values = np.ascontiguousarray(self.values[:, columns])
