@@ -14,9 +14,7 @@ from pyhits.data.times.reading import again, joined_axes
 from pyhits.data.times.uniform import same_step, step_error
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError
-
-#: Features that are named as lacking, at most.
-_MOST_NAMED = 8
+from pyhits.util.printable import listing
 
 
 def as_trajectories(
@@ -85,9 +83,8 @@ def matched(data: Trajectories, dt: float, feature_names: Sequence[str], name: s
     if data.n_features != len(feature_names):
         lacking = [one for one in feature_names if one not in data.feature_names]
         missed = lacking if named else []
-        listed = ", ".join(map(repr, missed[:_MOST_NAMED])) + ", ..." * (len(missed) > _MOST_NAMED)
-        is_one = len(missed) == 1
-        which = f" {listed} {'is' if is_one else 'are'} lacking." if missed else ""
+        verb = "is" if len(missed) == 1 else "are"
+        which = f" {listing(missed, quoted=True)} {verb} lacking." if missed else ""
         raise DataError(
             f"The {name} data have {data.n_features} features, the training data "
             f"{len(feature_names)}.{which}"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from pyhits.util.printable import listing
 from pyhits.util.stored import Array, Stored
 
 #: Part of the values that lie at a limit, and how many times they came and went, at least.
@@ -26,9 +27,6 @@ _SAME = 1e-6
 
 #: Features of tables that have limits; and rows, the last ones, that are looked at.
 _MOST_FEATURES, _MOST_ROWS = 1024, 1_000_000
-
-#: Limits that a sentence names, at most.
-_NAMED = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +93,9 @@ class Limits(Stored):
             for side, values in sides
             for k in np.flatnonzero(np.isfinite(values)).tolist()
         ]
-        more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
         return (
-            f"Forecasts hold {', '.join(told[:_NAMED])}{more}, as recorded values came there time "
-            "and again and turned back; limits=False does without."
+            f"Forecasts hold {listing(told)}, as recorded values came there time and again and "
+            "turned back; limits=False does without."
         )
 
     def state(self) -> dict[str, np.ndarray]:

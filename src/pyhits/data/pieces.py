@@ -15,9 +15,7 @@ from pyhits.data.times import NUMBERS, SHOWN, TimeAxis, TimeStyle, read_times
 from pyhits.data.times.notes import midnight_note
 from pyhits.data.times.uniform import same_step, step_error, uniform_step
 from pyhits.errors import ArgumentError, DataError, warn
-
-#: Members of a collection that a message names, at most.
-_MOST_NAMED = 8
+from pyhits.util.printable import listing
 
 
 @dataclass
@@ -85,7 +83,6 @@ def check_is_one(data: Any) -> None:
     if not (is_named or is_of(data, "zarr", "Group")):
         return
     names = list(map(str, data.keys()))
-    listed = ", ".join(map(repr, names[:_MOST_NAMED])) + ", ..." * (len(names) > _MOST_NAMED)
     kind = "dict" if isinstance(data, dict) else type(data).__name__
     if not names:
         raise DataError(f"Expected trajectories, got a {kind} that holds nothing.")
@@ -93,8 +90,8 @@ def check_is_one(data: Any) -> None:
     if not isinstance(data, dict):
         ways = "or read the file with pyhits.read(path, variable=...)"
     raise DataError(
-        f"Expected trajectories, got a {kind} that holds {listed}: give one of them, as in "
-        f"data[{names[0]!r}]; {ways}."
+        f"Expected trajectories, got a {kind} that holds {listing(names, quoted=True)}: give one "
+        f"of them, as in data[{names[0]!r}]; {ways}."
     )
 
 

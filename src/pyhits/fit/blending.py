@@ -45,9 +45,6 @@ _EXACT, _NO_LUCK = 1e-5, 1e-3
 #: Weights below which a baseline is left out.
 _LEAST = 0.03
 
-#: Part of the time that is left which forecasts from the origins may take.
-_SHARE = 0.5
-
 
 @dataclass(frozen=True, eq=False)
 class Held:

@@ -14,6 +14,7 @@ from pyhits.fit.problem import Problem
 from pyhits.fit.settings import check_selection, widths_by_scale
 from pyhits.fit.state_rows import add_rows
 from pyhits.util.clock import Clock
+from pyhits.util.printable import listing
 
 #: Constant features that a note names, at most.
 _MOST_NAMES = 20
@@ -71,8 +72,7 @@ def plan(problem: Problem) -> Problem:
     low, high = train.values.min(axis=0), train.values.max(axis=0)
     flat = [train.feature_names[k] for k in np.flatnonzero(low == high)]
     if flat:
-        shown = ", ".join([*flat[:_MOST_NAMES], "..."][: len(flat)])
-        notes.append(f"Constant features stay constant: {shown}.")
+        notes.append(f"Constant features stay constant: {listing(flat, _MOST_NAMES)}.")
     return problem.noted(*notes)
 
 

@@ -53,11 +53,6 @@ class Blend(Stored):
     weights: np.ndarray
     errors: np.ndarray
 
-    @property
-    def uses_model(self) -> bool:
-        """Whether the model takes part at all."""
-        return bool(self.weights[:, 0].any())
-
     def at(self, positions: np.ndarray) -> np.ndarray:
         """Return the weights at times in multiples of ``dt``; ``(m,)`` to ``(m, 1 + kinds, d)``."""
         return weights_at(self.weights, self.steps, positions)

@@ -23,9 +23,6 @@ from pyhits.util.arrayfile import read_arrays
 from pyhits.util.schema import Named, Plain, Record, Schema, Text
 from pyhits.util.stored import TensorSpec
 
-#: Of flow maps that are read here; others are left to torch.
-_DTYPES = ("float32", "float64")
-
 
 @dataclass(frozen=True)
 class StoredMap:

@@ -25,7 +25,8 @@ class Linearised(Protocol):
         steps : array, shape (k, n_unknowns)
             Not finite where there is none.
         expected : array, shape (k,), or None
-            By the linear functions; only :attr:`GaussNewton.by_ratio` asks for it.
+            By the linear functions. The damping then changes by how much of the expected gain there
+            was (Nielsen 1999, "Damping parameter in Marquardt's method"), else by a factor of ten.
         """
 
 
@@ -100,9 +101,6 @@ class GaussNewton:
     ----------
     damping, least_damping, most_damping : float
         Of the first step, and its bounds: a problem whose damping rises to the last is left.
-    by_ratio : bool
-        Change the damping by how much of the expected gain there was (Nielsen 1999, "Damping
-        parameter in Marquardt's method"), else by a factor of ten.
     max_steps, max_trials : int
         Steps taken, and steps tried, at most.
     least_gain, relative_gain : float
@@ -117,7 +115,6 @@ class GaussNewton:
     damping: float = 1e-4
     least_damping: float = 0.0
     most_damping: float = 1e6
-    by_ratio: bool = False
     max_steps: int = 100
     max_trials: int = 1_000
     least_gain: float = 0.0

@@ -94,7 +94,6 @@ def fit_hidden(
     unknowns = missed.n_missed(len(weights))
     solver = GaussNewton(
         damping=_DAMPING,
-        by_ratio=True,
         max_trials=min(_MOST_STEPS, 1 + int(_MOST_WORK / max(unknowns, 1) ** 3)),
         enough=_NOTHING * total,
         patience=_PATIENCE,

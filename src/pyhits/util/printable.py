@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from typing import Any
 
 #: Control characters but ends of lines and tabs, what hides or turns the text around it, and halves
 #: of characters, as file names that are no UTF-8 have.
@@ -41,3 +42,9 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return "_" not in text
+
+
+def listing(items: Any, most: int = 8, *, quoted: bool = False) -> str:
+    """Return ``"a, b"``, of many ``"a, b and 3 more"``; ``items`` is a sequence or a vector."""
+    shown = ", ".join(repr(one) if quoted else str(one) for one in items[:most])
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown

@@ -6,6 +6,7 @@ import numpy as np
 
 from pyhits.data.diagnostics.finding import Finding
 from pyhits.data.diagnostics.sample import Sample
+from pyhits.util.printable import listing
 
 #: Levels, and changes between them, at least; levels at most.
 _FEWEST_LEVELS, _MOST_LEVELS, _FEWEST_CHANGES = 3, 20, 20
@@ -28,9 +29,7 @@ def categories(sample: Sample) -> list[Finding]:
         if levels is None:
             continue
         name = sample.names[k]
-        shown = ", ".join(f"{level:.0f}" for level in levels[:8]) + (
-            " ..." if len(levels) > 8 else ""
-        )
+        shown = listing([f"{level:.0f}" for level in levels])
         found.append(
             Finding(
                 "categories",

@@ -46,12 +46,6 @@ class Finding:
         }
 
 
-def quoted(names: tuple[str, ...] | list[str], most: int = 4) -> str:
-    """Return ``"'a', 'b' ..."``."""
-    more = " ..." if len(names) > most else ""
-    return ", ".join(repr(name) for name in names[:most]) + more
-
-
 def place(trajectory: int, row: int, n_trajectories: int) -> str:
     """Return ``"row 17"``, with the trajectory where there are several."""
     return f"row {row}" if n_trajectories == 1 else f"trajectory {trajectory}, row {row}"

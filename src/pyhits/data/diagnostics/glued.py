@@ -6,6 +6,7 @@ import numpy as np
 
 from pyhits.data.diagnostics.finding import Finding, place
 from pyhits.data.diagnostics.sample import Sample
+from pyhits.util.printable import listing
 
 #: A jump is longer than all steps nearby by this factor, and by the second in the middle of all
 #: jumps. Steps that follow smoothly on each other are hardly ever longer than all others nearby.
@@ -69,9 +70,8 @@ def glued(sample: Sample) -> list[Finding]:
         return []
     piece = next(j for j, places in enumerate(leaps) if len(places))
     rows = leaps[piece] + sample.first_rows[piece] + 1
-    shown = ", ".join(map(str, rows[:5].tolist())) + (" ..." if count > 5 else "")
     at = place(sample.trajectories[piece], 0, sample.n_trajectories).removesuffix("row 0")
-    every = np.unique(np.diff(rows))
+    shown, every = listing(rows, 5), np.unique(np.diff(rows))
     evenly = f", every {every[0]} rows" if len(rows) > 2 and len(every) == 1 else ""
     return [
         Finding(

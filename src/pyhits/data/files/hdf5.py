@@ -27,6 +27,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError, FileFormatError
 from pyhits.util.checks import BY_REPAIR
 from pyhits.util.extras import need
+from pyhits.util.printable import listing
 
 #: How NetCDF marks a dataset that is the name of a dimension, and holds nothing.
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
@@ -174,8 +175,7 @@ def check_links(file: Any, found: Collection[str], wanted: Reading) -> list[str]
     outside = [f"{name!r} to {target}" for name, target in known.items() if "another" in target]
     if not outside:
         return []
-    more = f", and {len(outside) - 1} more" if len(outside) > 1 else ""
-    return [f"Links to other files are not followed: {outside[0]}{more}."]
+    return [f"Links to other files are not followed: {listing(outside, 1)}."]
 
 
 def check_stored(dataset: Any) -> None:

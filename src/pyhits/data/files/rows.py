@@ -17,6 +17,7 @@ from pyhits.data.tables.column_choice import as_list, for_shell
 from pyhits.data.tables.columns import Roles
 from pyhits.errors import DataError, FileFormatError
 from pyhits.util.checks import BY_REPAIR, is_missing
+from pyhits.util.printable import listing
 
 #: Rows that are converted together.
 _CHUNK = 1 << 14
@@ -144,7 +145,7 @@ def _slow(path: Path, sheet: Sheet, *, raw: bool) -> TextTable:
         raise FileFormatError(f"{path} holds a header but no rows.")
     columns = [_joined([chunk[k] for chunk in chunks]) for k in range(n)]
     if again:
-        lines = ", ".join(map(str, again[:_MOST_LISTED])) + (" ..." if len(again) > 6 else "")
+        lines = listing(again, _MOST_LISTED)
         notes.append(
             f"The header stands again in line {lines}: left out. If a recording of its own begins "
             "there, number the recordings in a column 'trajectory'."
@@ -155,7 +156,7 @@ def _slow(path: Path, sheet: Sheet, *, raw: bool) -> TextTable:
         for unit in sorted({chunk[k].unit for chunk in chunks} - {""})
     ]
     if units:
-        notes.append(f"Units next to the numbers are left out: {', '.join(units[:_MOST_LISTED])}.")
+        notes.append(f"Units next to the numbers are left out: {listing(units, _MOST_LISTED)}.")
     return TextTable(columns, flaws, notes)
 
 
@@ -281,10 +282,9 @@ def _costly(roles: Roles, table: TextTable, lacking: list[int], n_rows: int) -> 
     if not many or len(many) == len(roles.features):
         return ""
     names = [roles.names[k] for k, _ in many]
-    shown = ", ".join(f"{roles.names[k]!r} {count}" for k, count in many[:_MOST_LISTED])
-    more = f" and {len(many) - _MOST_LISTED} more columns" if len(many) > _MOST_LISTED else ""
+    shown = listing([f"{roles.names[k]!r} {count}" for k, count in many], _MOST_LISTED)
     return (
-        f"Of {n_rows} rows lack: {shown}{more}. without_columns={names} "
+        f"Of {n_rows} rows lack: {shown}. without_columns={names} "
         f"(--without-columns {for_shell(as_list(names))}) reads the other columns; {BY_REPAIR} "
         "keeps these, and cuts the recording where they lack a value, or fills short gaps."
     )

@@ -10,6 +10,7 @@ from pyhits.data.repair.gaps import longest_run
 from pyhits.data.repair.recording import Recording
 from pyhits.data.tables.column_choice import as_list, for_shell
 from pyhits.errors import DataError
+from pyhits.util.printable import listing
 
 #: Share of the rows whose loss is said.
 _LOSS = 0.1
@@ -67,12 +68,9 @@ def costly_features(
     longest = max(longest_run(np.isnan(r.values[:, k])) for r in given for k in costly)
     if gaps == "fill" and longest <= _LONGEST:
         return [], []
-    shown = ", ".join(f"{names[k]!r} lacks {lacks[k]:.0%}" for k in costly[:_MOST_NAMED])
-    more = f" and {len(costly) - _MOST_NAMED} others" if len(costly) > _MOST_NAMED else ""
-    note = (
-        f"{1 - n_whole / n_rows:.0%} of the rows are lost, {n_whole} of {n_rows} are whole: "
-        f"{shown}{more}."
-    )
+    shown = listing([f"{names[k]!r} lacks {lacks[k]:.0%}" for k in costly], _MOST_NAMED)
+    lost = 1 - n_whole / n_rows
+    note = f"{lost:.0%} of the rows are lost, {n_whole} of {n_rows} are whole: {shown}."
     rest = np.delete(missing, costly, axis=1)
     listed = [names[int(k)] for k in costly] if rest.shape[1] else []
     if listed:

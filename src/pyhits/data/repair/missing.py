@@ -11,6 +11,7 @@ from pyhits.data.repair.gaps import alike
 from pyhits.data.repair.recording import Recording, counted, listed, named_of
 from pyhits.data.tables.column_choice import as_list, for_shell
 from pyhits.errors import DataError
+from pyhits.util.printable import listing
 
 #: Columns that may be the points of a field, at least.
 _FIELD = 16
@@ -62,7 +63,7 @@ def empty_features(
         raise DataError("Every value is missing; there is nothing to learn from.")
     gone = [names[k] for k in np.flatnonzero(empty).tolist()]
     left = [replace(r, values=r.values[:, ~empty]) for r in given]
-    note = f"Left out, without a single value: {_joined(gone)}."
+    note = f"Left out, without a single value: {listing(gone, _MOST_NAMES, quoted=True)}."
     if len(names) >= _FIELD:
         note += " If these are points of a field, the rest is no grid: fit by modes, grid='none'."
     return left, [names[k] for k in np.flatnonzero(~empty).tolist()], [note]
@@ -85,11 +86,12 @@ def what_is_missing(given: list[Recording], names: Sequence[str]) -> list[str]:
                 continue
             label = named_of(recording.number, given[-1].number + 1)
             all_of_them = len(of) == len(names) > 1
-            who = "every feature" if all_of_them else _joined([names[j] for j in of.tolist()])
+            lacking = [names[j] for j in of.tolist()]
+            who = "every feature" if all_of_them else listing(lacking, _MOST_NAMES, quoted=True)
             lack = "lacks" if len(of) == 1 or all_of_them else "lack"
             notes.append(
                 f"{label}{who} {lack} {len(rows)} of {len(recording)} rows ({listed(rows)})."
-                + _at_another_rate(hole, [names[j] for j in of.tolist()])
+                + _at_another_rate(hole, lacking)
             )
     if untold:
         notes.append(f"{counted(untold, 'more value')} missing.")
@@ -119,8 +121,3 @@ def _at_another_rate(hole: np.ndarray, names: Sequence[str]) -> str:
         f"without_columns={shown!r} (--without-columns {for_shell(as_list(shown))}) leaves "
         f"{'it' if one else 'them'} out."
     )
-
-
-def _joined(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(repr(name) for name in names[:_MOST_NAMES]) + more

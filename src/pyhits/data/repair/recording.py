@@ -16,9 +16,7 @@ from pyhits.data.times import NUMBERS, SHOWN, TimeAxis, TimeStyle
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import as_numeric
-
-#: Rows that a note lists, at most.
-_MOST_LISTED = 8
+from pyhits.util.printable import listing
 
 
 @dataclass(frozen=True)
@@ -152,10 +150,8 @@ def _plain(times: Any) -> Any:
 
 
 def listed(rows: np.ndarray) -> str:
-    """Return ``"row 17"`` or ``"rows 17, 18, 400 ..."``."""
-    texts = [str(row) for row in rows[:_MOST_LISTED].tolist()]
-    more = " ..." if len(rows) > _MOST_LISTED else ""
-    return f"row{'' if len(rows) == 1 else 's'} {', '.join(texts)}{more}"
+    """Return ``"row 17"`` or ``"rows 17, 18 and 3 more"``."""
+    return f"row{'' if len(rows) == 1 else 's'} {listing(rows)}"
 
 
 def counted(n: int, what: str) -> str:

@@ -12,10 +12,7 @@ from pyhits.data.tables.column_choice import ColumnChoice, column_number, column
 from pyhits.data.tables.time_column import find_time, holds_dates, rise_of
 from pyhits.data.tables.time_names import is_count_name, is_trajectory_name, time_name
 from pyhits.errors import ArgumentError, DataError
-from pyhits.util.printable import is_number
-
-#: Columns that a note lists, at most.
-_MOST_LISTED = 8
+from pyhits.util.printable import is_number, listing
 
 
 @dataclass(frozen=True)
@@ -186,10 +183,9 @@ def _numeric(
         if timed
         else ""
     )
-    first = [f"{own[k]!r} ({_example(columns[k])})" for k in texts[:_MOST_LISTED]]
-    more = f" and {len(texts) - _MOST_LISTED} more" if len(texts) > _MOST_LISTED else ""
+    shown = listing([f"{own[k]!r} ({_example(columns[k])})" for k in texts])
     return chosen, [
-        f"Left out, as they hold no numbers: {', '.join(first)}{more}. If a column names the "
+        f"Left out, as they hold no numbers: {shown}. If a column names the "
         f"trajectories, call it 'trajectory' (names=[...], --names).{hint}"
     ]
 
@@ -238,14 +234,13 @@ def distinct(names: Sequence[str]) -> tuple[list[str], list[str]]:
     # The first column of pandas and R is without a name.
     notes = []
     if blank not in ([], [found[0]]):
-        rest = [name for name in blank if name != found[0]][:_MOST_LISTED]
+        rest = listing([name for name in blank if name != found[0]], quoted=True)
         notes.append(
-            f"Columns without a name are called {', '.join(map(repr, rest))}; names=[...] "
-            "(--names) gives others."
+            f"Columns without a name are called {rest}; names=[...] (--names) gives others."
         )
     if twice:
         notes.append(
-            f"Names that are there twice are changed: {', '.join(twice[:_MOST_LISTED])}; "
+            f"Names that are there twice are changed: {listing(twice)}; "
             "names=[...] (--names) gives others, without_columns=[...] (--without-columns) leaves "
             "columns out."
         )

@@ -7,7 +7,7 @@ import numpy as np
 from pyhits.data.times.axis import TimeAxis
 from pyhits.data.times.calendars import STANDARD
 
-_HOUR, _DAY = 3600.0, 86400.0
+_HOUR = 3600.0
 
 #: Days of a year on which clocks may be set, with room: in the north from March and from late
 #: September on, in the south the other way round.
