@@ -199,7 +199,7 @@ def test_a_missing_month_and_a_long_gap_of_business_days_are_said(tmp_path):
 def test_errors_of_forecasts_are_said_in_the_steps_of_the_data(monthly):
     times = np.array(MONTHS[: N // 2], dtype="M8[M]")
     data = pyhits.repair(VALUES[: N // 2], times=times, feature_names=["x", "y"]).trajectories
-    result = monthly.evaluate(data, n_steps=24)
+    result = monthly.evaluate(data, n_steps=24, given=1)
     assert "24 steps (24 months)" in str(result)
     assert "1949-01-01 to 1953-12-01" in str(result)
     assert result.as_dict()["unit"] == "month"
