@@ -68,7 +68,7 @@ def costly_features(
     longest = max(longest_run(np.isnan(r.values[:, k])) for r in given for k in costly)
     if gaps == "fill" and longest <= _LONGEST:
         return [], []
-    shown = listing([f"{names[k]!r} lacks {lacks[k]:.0%}" for k in costly], _MOST_NAMED)
+    shown = listing([f"{names[k]!r} lacks {lacks[k]:.0%}" for k in costly.tolist()], _MOST_NAMED)
     lost = 1 - n_whole / n_rows
     note = f"{lost:.0%} of the rows are lost, {n_whole} of {n_rows} are whole: {shown}."
     rest = np.delete(missing, costly, axis=1)
