@@ -16,7 +16,7 @@ from pyhits.numerics.growth import spread_grows
 from pyhits.numerics.periods import find_period
 from pyhits.training.comparison import increments
 from pyhits.training.delayed import DelayedRows
-from pyhits.training.lags import FROM_STATES, choose_rows, longest_history
+from pyhits.training.lags import FROM_MODES, FROM_STATES, choose_rows, longest_history
 from pyhits.training.windows import WindowSampler
 
 
@@ -180,3 +180,15 @@ def test_two_rows_may_take_high_degrees() -> None:
     found = choose_rows(train, held, 2)
     assert (found.n_rows, found.lag) == (2, 1)
     assert found.score < 1e-5
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_modes_that_are_mostly_noise_hold_the_rows_that_tell_the_rest(seed: int) -> None:
+    rng, motion = np.random.default_rng(seed), np.zeros((400, 4))
+    for k in range(1, 400):
+        motion[k] = 0.9 * motion[k - 1] + rng.normal(size=4)
+    week = np.array([1, 1.1, 1.1, 1.05, 0.9, 0.2, 0])[np.arange(400) % 7]
+    rows = np.column_stack([week, motion])
+    found = choose_rows(Trajectories(rows[:320]), Trajectories(rows[300:]), 20, worth=FROM_MODES)
+    assert found.n_rows > 4
+    assert found.score < 0.95 * found.scores[1, 1]

@@ -24,6 +24,7 @@ from pyhits.fit.splitting import by_time
 from pyhits.numerics.growth import spread_grows
 from pyhits.numerics.periods import find_period
 from pyhits.training.lags import (
+    FROM_MODES,
     FROM_RECORDINGS,
     FROM_STATES,
     Worth,
@@ -137,5 +138,7 @@ def _worth(problem: Problem) -> Worth:
     """Return what several rows must be worth: more where forecasts start from states."""
     if int(problem.split.whole.recordings[-1]) + 1 >= FEW_TRAJECTORIES:
         return FROM_STATES
+    if problem.grid is not None:
+        return FROM_MODES
     few = problem.recipe.is_closed
     return FROM_RECORDINGS if few or problem.states.train.n_features == 1 else FROM_STATES

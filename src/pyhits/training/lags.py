@@ -76,9 +76,11 @@ class Worth(NamedTuple):
     finer: float = 0.0
 
 
-#: Of a recording, which forecasts go on from; where forecasts start from states; and where several
-#: rows are asked for, if they help; and where their number is given.
-FROM_RECORDINGS, FROM_STATES = Worth(GOOD, 0.8, 0.8), Worth(0.1, 0.3)
+#: Of a recording, which forecasts go on from, and of modes of one, most of whose motion may be
+#: noise that no rows foretell; where forecasts start from states; and where several rows are asked
+#: for, if they help; and where their number is given.
+FROM_RECORDINGS, FROM_MODES = Worth(GOOD, 0.8, 0.8), Worth(GOOD, 0.97, 0.8)
+FROM_STATES = Worth(0.1, 0.3)
 ASKED_FOR, FOR_CERTAIN = Worth(0.02, 0.75), Worth(0.0, math.inf)
 
 #: Error of one row from which on two may be finer, and rows of a recording that this takes.
