@@ -41,6 +41,19 @@ class Moves(NamedTuple):
     shift: np.ndarray
 
 
+class Units(NamedTuple):
+    """The user's units, in those of encoded states.
+
+    Attributes
+    ----------
+    zero, size : array, shape (d,)
+        A state that is 0 there, and by how much one is more that is 1.
+    """
+
+    zero: np.ndarray
+    size: np.ndarray
+
+
 class Finer(NamedTuple):
     """What the finest scale has come to, which coarser ones begin from.
 
@@ -75,8 +88,8 @@ class Increments:
         Coordinates whose changes need not be found.
     finer : Finer, optional
         What the finest scale has come to.
-    zero : array, shape (d,), optional
-        A state that is 0 in the user's units, encoded; by default 0.
+    units : Units, optional
+        By default those of the states themselves.
     clock : Clock, optional
         Solving for forms ends with it, by a TimeIsUpError or with what is best so far.
 
@@ -93,14 +106,15 @@ class Increments:
         grid: Grid | None = None,
         moves: Moves | None = None,
         finer: Finer | None = None,
-        zero: np.ndarray | None = None,
+        units: Units | None = None,
         clock: Clock = UNLIMITED,
     ) -> None:
         self.grid, self.finer, self.clock = grid, finer, clock
-        self.zero = np.zeros(states.shape[1]) if zero is None else zero
+        d = states.shape[1]
+        self.units = Units(np.zeros(d), np.ones(d)) if units is None else units
         self.states = torch.from_numpy(np.ascontiguousarray(states, dtype=np.float64))
         self.changes = torch.from_numpy(np.ascontiguousarray(changes, dtype=np.float64))
-        self.dimension = states.shape[1]
+        self.dimension = d
         self.outputs = changes.shape[1] // states.shape[1]
         self.moves = moves
         self._made: dict[Hashable, Any] = {}
@@ -114,7 +128,7 @@ class Increments:
         some = evenly(len(self), count)
         return Increments(
             self.states.numpy()[some], self.changes.numpy()[some],
-            self.grid, self.moves, self.finer, self.zero, self.clock,
+            self.grid, self.moves, self.finer, self.units, self.clock,
         )  # fmt: skip
 
     @cached_property

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 import numpy as np
 
 from pyhits.hierarchy.stages import stages
 from pyhits.numerics.fused import algorithm, steps
-from pyhits.numerics.fused.code import LANES
+from pyhits.numerics.fused.code import LANES, can_call
 from pyhits.numerics.fused.numbers import Numbers
 from pyhits.numerics.rollout import DIVERGED
 
@@ -48,7 +48,8 @@ class Engine:
         for size, numbers in maps.items():
             table = np.array([a.ctypes.data for a in numbers.arrays], dtype=np.int64)
             self._kept.append((table, numbers.arrays))
-            code = steps.compiled(numbers.kind, self.dimension, numbers.degree, dtype)
+            shape = numbers.kind, self.dimension, numbers.degree, dtype, numbers.functions
+            code = steps.compiled(*shape)
             self._maps[size] = code.address("step"), table.ctypes.data
         library = algorithm.stepping(dtype)
         self._fill = library.function("fill", 5)
@@ -106,6 +107,12 @@ class Engine:
             if not step(few, n_rows, way_out.of(part), ratio, check):
                 return False
         return True
+
+    @staticmethod
+    def serves(maps: Iterable[Numbers]) -> bool:
+        """Return whether the functions that the code of flow maps calls are there."""
+        kinds = {kind for numbers in maps for kind, _ in numbers.functions}
+        return can_call(name for kind in kinds for name in steps.CALLS[kind] if name)
 
     @staticmethod
     def shares(n: int) -> int:

@@ -244,6 +244,8 @@ class Stepper:
             return None
         from pyhits.hierarchy.engine import Engine
 
+        if not Engine.serves(known.values()):
+            return None
         dtype = torch.empty(0, dtype=self.dtype).numpy().dtype
         maps = {size // self.spacing: numbers for size, numbers in known.items()}
         return Engine(maps, self.outputs, dtype)

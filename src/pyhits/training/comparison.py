@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pyhits.flowmaps.form import Finer, Form, Increments, closed_forms
+from pyhits.encoders.standardise import Standardise
+from pyhits.flowmaps.form import Finer, Form, Increments, Units, closed_forms
 from pyhits.training.rollouts import Rollouts
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
@@ -83,8 +84,15 @@ def increments(
     if windows.n_inputs:
         changes[..., -windows.n_inputs :] = 0.0
     changes = changes.swapaxes(0, 1).reshape(len(rows), -1)
-    zero = windows.encoder.transform(np.zeros((1, windows.values.shape[1])))[0]
-    return Increments(found[0], changes, windows.grid, windows.moves(rows), finer, zero, clock)
+    moves, units = windows.moves(rows), units_of(windows.encoder)
+    return Increments(found[0], changes, windows.grid, moves, finer, units, clock)
+
+
+def units_of(scaling: Standardise) -> Units:
+    """Return the units of what a scaling is applied to, in its own."""
+    zeros = np.zeros_like(scaling.mean_)
+    zero, one = scaling.transform(np.stack([zeros, zeros + 1]))
+    return Units(zero, one - zero)
 
 
 def splits(

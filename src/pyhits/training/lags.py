@@ -15,14 +15,15 @@ from pyhits.data.stubs import rows_of_most
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.standardise import Standardise
 from pyhits.encoders.staterows import GOOD, StateRows
-from pyhits.flowmaps.form import Increments
+from pyhits.flowmaps.form import Increments, Units
 from pyhits.flowmaps.kernel import KernelForm
 from pyhits.flowmaps.odes import ODEForm
 from pyhits.numerics.basis import n_monomials
 from pyhits.numerics.periods import find_period
+from pyhits.training.comparison import units_of
 from pyhits.training.delayed import PENALTIES, DelayedRollouts, DelayedRows, Windows
 from pyhits.training.rollouts import LOST
-from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 
 #: Adjacent rows that are tried, and of rows further apart how many, at which lags.
 _ADJACENT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 100)
@@ -160,7 +161,8 @@ def choose_rows(
     period = find_period(list(train))
     errors = {(1, 1): _polynomials(data.windows(1, 1), rollouts)}
     if odes and train.n_features > 1 and errors[1, 1].mean() > _NEARLY_EXACT:
-        errors[1, 1] = _least([errors[1, 1], *_odes(data.windows(1, 1), rollouts, clock)])
+        units = units_of(scaling)
+        errors[1, 1] = _least([errors[1, 1], *_odes(data.windows(1, 1), units, rollouts, clock)])
     if errors[1, 1].mean() >= worth.least:
         tried = tried or list(sets_of(train.n_features, history, period))
         for rows in _promising(data, rollouts, tried, clock, progress):
@@ -250,25 +252,35 @@ def _polynomials(
     return best
 
 
-def _odes(windows: Windows, rollouts: DelayedRollouts, clock: Clock) -> Iterator[np.ndarray]:
-    """Yield the errors of rollouts of polynomial vector fields, as long as these fall."""
+def _odes(
+    windows: Windows, units: Units, rollouts: DelayedRollouts, clock: Clock
+) -> Iterator[np.ndarray]:
+    """Yield the errors of rollouts of vector fields, as long as these fall."""
     some = evenly(len(windows.states), ODEForm.most_states[0])
-    every = Increments(windows.states[some], windows.all_changes[some])
+    every = Increments(windows.states[some], windows.all_changes[some], units=units, clock=clock)
     best, failures = np.inf, 0
-    for form in ODEForm.of_degrees(every):
-        if clock.is_over:
-            break
+
+    def errors_of(form: ODEForm) -> np.ndarray:
         forms, steps = form.candidates(every, near=True)
 
         def step(states: np.ndarray) -> np.ndarray:
-            return steps(torch.from_numpy(states).double()).numpy()  # noqa: B023
+            return steps(torch.from_numpy(states).double()).numpy()
 
-        own = _least(list(rollouts.errors(windows, step, len(forms))))
-        failures = 0 if own.mean() < best else failures + 1
-        best = min(best, float(own.mean()))
-        yield own
-        if best < _NEARLY_EXACT or failures > 1:
-            break
+        return _least(list(rollouts.errors(windows, step, len(forms))))
+
+    try:
+        for form in ODEForm.of_degrees(every):
+            own = errors_of(form)
+            failures = 0 if own.mean() < best else failures + 1
+            best = min(best, float(own.mean()))
+            yield own
+            if best < _NEARLY_EXACT or failures > 1:
+                break
+        if best > _NEARLY_EXACT:
+            for form in ODEForm.with_functions(every):
+                yield errors_of(form)
+    except TimeIsUpError:
+        clock.cut("the look for equations, by which one row may be enough")
 
 
 def _kernels(

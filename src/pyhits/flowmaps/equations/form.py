@@ -241,7 +241,7 @@ def _edges(data: Increments) -> Edges:
     if data.finer is not None and isinstance(data.finer.flow_map, EquationMap):
         return data.finer.flow_map.edges
     assert grid is not None
-    zero = torch.from_numpy(np.asarray(data.zero[: grid.n_channels], dtype=np.float64))
+    zero = torch.from_numpy(np.asarray(data.units.zero[: grid.n_channels], dtype=np.float64))
     fields = _fields(data.states, grid)
     return data.once("edges", lambda: find_edges(fields, grid.periodic, zero))
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -292,7 +291,7 @@ def _of_vorticity(data: Increments) -> Increments:
             finer = Finer(finer.flow_map.inner, *finer[1:])
         return Increments(
             begin.numpy(), (end - begin).numpy(), Grid(grid.shape, periodic=True),
-            finer=finer, zero=np.zeros(begin.shape[1]), clock=data.clock,
+            finer=finer, clock=data.clock,
         )  # fmt: skip
 
     made: Increments = data.once("vorticity", make)

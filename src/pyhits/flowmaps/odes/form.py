@@ -1,11 +1,11 @@
-"""Polynomial vector fields as closed forms: which degrees are tried."""
+"""Vector fields of few terms as closed forms: which degrees and functions are tried."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -15,7 +15,9 @@ from pyhits.flowmaps.form import Form, Increments, Trials, closed_form
 from pyhits.flowmaps.form import Steps as Stepping
 from pyhits.flowmaps.odes.constraints import pull
 from pyhits.flowmaps.odes.flowmap import ODEMap, integrated
+from pyhits.flowmaps.odes.functions import Function
 from pyhits.flowmaps.odes.paths import Steps
+from pyhits.flowmaps.odes.term_search import find_functions
 from pyhits.numerics.basis import n_monomials
 from pyhits.util.clock import UNLIMITED, Clock
 
@@ -43,10 +45,17 @@ _MARGIN = 1.0
 @closed_form("ode")
 @dataclass(frozen=True)
 class ODEForm(Form):
-    """A polynomial vector field, all but its coefficients.
+    """A vector field of monomials and functions of one column, all but its coefficients.
 
     Penalties are those of :class:`~pyhits.numerics.ridge.Ridge`.
+
+    Attributes
+    ----------
+    functions : tuple of Function
+        In the user's units.
     """
+
+    functions: tuple[Function, ...] = ()
 
     in_every_search: ClassVar[bool] = True
 
@@ -68,7 +77,7 @@ class ODEForm(Form):
 
     @classmethod
     def search(cls, trials: Trials) -> None:
-        """Try rising degrees.
+        """Try rising degrees; where none is exact, functions beside monomials.
 
         Coarser scales take the vector field of the finest, and where inputs change within their
         steps one of their own.
@@ -88,6 +97,16 @@ class ODEForm(Form):
             failures = 0 if trials(form, gain=_GAIN) else failures + 1
             if trials.settled or trials.score < _ENOUGH or failures == _FAILURES:
                 break
+        if is_finest and not trials.settled and trials.score_of_any > _ENOUGH:
+            for form in cls.with_functions(data):
+                trials(form)
+
+    @classmethod
+    def with_functions(cls, data: Increments) -> Iterator[ODEForm]:
+        """Yield the form whose functions leave much less than monomials do, if any."""
+        found = find_functions(data, data.clock)
+        if found is not None:
+            yield cls(found.degree, functions=tuple(f.decoded(data.units) for f in found.functions))
 
     @classmethod
     def of_degrees(cls, data: Increments, most: int = _HIGHEST) -> list[ODEForm]:
@@ -102,7 +121,7 @@ class ODEForm(Form):
 
         def slopes(states: Tensor) -> Tensor:
             inside = torch.clamp(states, empty.low, empty.high).permute(2, 0, 1)
-            return torch.einsum("rtd,trn->rnd", coefficients, empty.basis.of_doubles(inside))
+            return torch.einsum("rtd,trn->rnd", coefficients, empty.terms.of_doubles(inside))
 
         def steps(states: Tensor) -> Tensor:
             return integrated(slopes, states, empty.substeps, empty.outputs)
@@ -123,11 +142,26 @@ class ODEForm(Form):
         assert isinstance(known, ODEMap)
         if _is_of_finest(data):
             return self.solve(data)
-        empty = _empty(data, self.degree)
+        empty = self._empty(data)
         steps = _recorded(data, empty)
         near = known.coefficients.double().T
         solved = _held(steps.coefficients([self.penalty], near), empty, data)[0]
         return _filled(_resolving(empty, solved, data, steps), solved)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Rebuild from :meth:`as_dict`."""
+        functions = tuple(Function(*one) for one in values.get("functions", ()))
+        return super().from_dict(values | {"functions": functions})
+
+    def _empty(self, data: Increments) -> ODEMap:
+        """Return a flow map without coefficients, in a box about the states."""
+        own = tuple(function.encoded(data.units) for function in self.functions)
+        empty = ODEMap(data.dimension, self.degree, 1, data.outputs, own).double()
+        low, high = data.states.amin(dim=0), data.states.amax(dim=0)
+        empty.low.copy_(low - _MARGIN * (high - low))
+        empty.high.copy_(high + _MARGIN * (high - low))
+        return empty
 
     def _solutions(self, data: Increments) -> tuple[ODEMap, Tensor]:
         """Return an empty flow map, and coefficients ``(penalties, terms, d)``.
@@ -136,14 +170,14 @@ class ODEForm(Form):
         """
 
         def make() -> tuple[ODEMap, Tensor]:
-            empty = _empty(data, self.degree)
+            empty = self._empty(data)
             if _is_of_finest(data):
                 return _coarser(empty, data)
             steps = _recorded(data, empty, data.clock)
             found = _held(steps.coefficients(self.penalties), empty, data)
             return _resolving(empty, found[0], data, steps), found
 
-        return data.once((self.kind, self.degree), make)
+        return data.once((self.kind, self.degree, self.functions), make)
 
 
 def _holds_past(data: Increments) -> bool:
@@ -155,15 +189,6 @@ def _is_of_finest(data: Increments) -> bool:
     """Return whether the steps are of a coarser scale, and of the same variables as the finest."""
     finest = None if data.finer is None else data.finer.flow_map
     return isinstance(finest, ODEMap) and finest.dimension == data.dimension
-
-
-def _empty(data: Increments, degree: int) -> ODEMap:
-    """Return a flow map without coefficients, in a box about the states."""
-    empty = ODEMap(data.dimension, degree, 1, data.outputs).double()
-    low, high = data.states.amin(dim=0), data.states.amax(dim=0)
-    empty.low.copy_(low - _MARGIN * (high - low))
-    empty.high.copy_(high + _MARGIN * (high - low))
-    return empty
 
 
 def _filled(empty: ODEMap, coefficients: Tensor) -> ODEMap:
@@ -195,7 +220,7 @@ def _held(coefficients: Tensor, empty: ODEMap, data: Increments) -> Tensor:
 
     Inputs, and other columns that no step changes, stay.
     """
-    back = pull(empty.basis, data.states)
+    back = None if empty.functions else pull(empty.basis, data.states)
     if back is None:
         return coefficients
     moves = data.changes.view(len(data), data.outputs, -1).ne(0).any(dim=0).any(dim=0)
@@ -208,7 +233,7 @@ def _recorded(data: Increments, empty: ODEMap, clock: Clock = UNLIMITED) -> Step
     after = data.states[:, None] + data.changes.view(n, data.outputs, d)
     before = torch.cat([data.states[:, None], after[:, :-1]], dim=1)
     starts, changes = before.reshape(-1, d), (after - before).reshape(-1, d)
-    return Steps(empty.basis, (empty.low, empty.high), starts, changes, clock)
+    return Steps(empty.terms, (empty.low, empty.high), starts, changes, clock)
 
 
 def _resolving(empty: ODEMap, coefficients: Tensor, data: Increments, steps: Steps) -> ODEMap:

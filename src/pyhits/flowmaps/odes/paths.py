@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pyhits.data.stretches import evenly
-from pyhits.numerics.basis import Monomials
+from pyhits.flowmaps.odes.terms import Terms
 from pyhits.numerics.ridge import Ridge
 from pyhits.util.clock import UNLIMITED, Clock
 
@@ -34,7 +35,7 @@ class Steps:
     """Steps that were recorded, and their paths as a vector field leads them.
 
     A step's change is the integral of the derivatives along its path, which is linear in the
-    coefficients of a polynomial: these are a regression, if the path is known, at the nodes of
+    coefficients of its terms: these are a regression, if the path is known, at the nodes of
     Gauss and Legendre. It follows from the coefficients found last by sweeps of Picard's iteration,
     held to where the step was recorded to end; a straight line is the first. Where a step is short
     beside the times that it passes through, each sweep is closer by that factor.
@@ -43,18 +44,23 @@ class Steps:
 
     Parameters
     ----------
-    basis : Monomials
+    basis : Terms
     bounds : pair of Tensor, shape (d,)
         Outside, the vector field is that of the nearest point of the box.
     starts, changes : Tensor, shape (n, d)
         Unit time lies between.
     clock : Clock, optional
         Each regression is begun before it ends, or a TimeIsUpError is raised.
+
+    Attributes
+    ----------
+    states : Tensor, shape (d, nodes, n)
+        Along the paths.
     """
 
     def __init__(
         self,
-        basis: Monomials,
+        basis: Terms,
         bounds: tuple[Tensor, Tensor],
         starts: Tensor,
         changes: Tensor,
@@ -63,7 +69,7 @@ class Steps:
         self._basis, self._bounds, self._clock = basis, bounds, clock
         self._starts, self._changes = starts, changes
         self._nodes, self._weights, self._within = _gauss(_NODES)
-        self._states = starts.T[:, None] + self._nodes[:, None] * changes.T[:, None]
+        self.states = starts.T[:, None] + self._nodes[:, None] * changes.T[:, None]
 
     def at_most(self, count: int) -> Steps:
         """Return at most so many of them, evenly chosen."""
@@ -73,6 +79,28 @@ class Steps:
         return Steps(
             self._basis, self._bounds, self._starts[some], self._changes[some], self._clock
         )
+
+    def with_terms(self, terms: Terms) -> Steps:
+        """Return the same steps and paths, for another vector field."""
+        other = copy(self)
+        other._basis = terms
+        return other
+
+    def settle(self) -> None:
+        """Move the paths to where the vector field leads that suits them best."""
+        self._follow(self._followed(), _SWEEPS_OF_ALL)
+
+    def follow(self, coefficients: Tensor) -> None:
+        """Move the paths to where coefficients ``(terms, d)`` lead."""
+        self._follow(coefficients, _SWEEPS_OF_ALL)
+
+    def integrals(self, values: Tensor) -> Tensor:
+        """Return integrals over the steps of values at their nodes, ``(..., nodes, n)``."""
+        return torch.einsum("q,...qn->...n", self._weights, values)
+
+    def design(self) -> Tensor:
+        """Return the integrals of all terms, ``(n, terms)``."""
+        return self.integrals(self._terms()).T
 
     def coefficients(self, penalties: Sequence[float], near: Tensor | None = None) -> Tensor:
         """Return coefficients under each penalty, ``(penalties, terms, d)``.
@@ -98,11 +126,11 @@ class Steps:
     def _terms(self) -> Tensor:
         """Return the monomials at all nodes, ``(terms, nodes, n)``."""
         low, high = (bound[:, None, None] for bound in self._bounds)
-        return self._basis.of_doubles(torch.clamp(self._states, low, high))
+        return self._basis.of_doubles(torch.clamp(self.states, low, high))
 
     def _slopes(self, coefficients: Tensor) -> Tensor:
         """Return the derivatives at all nodes, ``(d, nodes, n)``."""
-        return (coefficients.T @ self._terms().flatten(1)).view(self._states.shape)
+        return (coefficients.T @ self._terms().flatten(1)).view(self.states.shape)
 
     def _missing(self, slopes: Tensor) -> Tensor:
         """Return how far from their ends slopes lead, ``(d, n)``."""
@@ -110,22 +138,21 @@ class Steps:
 
     def _regression(self) -> Ridge:
         self._clock.check()
-        design = torch.einsum("q,tqn->nt", self._weights, self._terms())
-        return Ridge(design, self._changes, scaled=True)
+        return Ridge(self.design(), self._changes, scaled=True)
 
     def _follow(self, coefficients: Tensor, sweeps: int) -> float:
         """Move the paths to where coefficients ``(terms, d)`` lead; return how far they moved."""
-        before, least = self._states, np.inf
+        before, least = self.states, np.inf
         for _ in range(sweeps):
-            last, slopes = self._states, self._slopes(coefficients)
+            last, slopes = self.states, self._slopes(coefficients)
             inner = torch.einsum("pq,dqn->dpn", self._within, slopes)
             held = self._nodes[:, None] * self._missing(slopes)[:, None]
-            self._states = self._starts.T[:, None] + inner + held
-            moved = float((self._states - last).abs().max())
+            self.states = self._starts.T[:, None] + inner + held
+            moved = float((self.states - last).abs().max())
             if moved < _FOUND or not moved < least:
                 break
             least = moved
-        return float((self._states - before).square().mean().sqrt())
+        return float((self.states - before).square().mean().sqrt())
 
     def _followed(self, near: Tensor | None = None) -> Tensor:
         """Return coefficients ``(terms, d)`` that lead along the paths that they were found by.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, wraps
 from threading import RLock
@@ -20,6 +20,9 @@ from pyhits.numerics.fused import disk
 LANES = 32
 
 WHOLE = ir.IntType(64)
+
+#: Where functions such as sin may be: what is loaded already, and libraries of several systems.
+_LIBRARIES = (None, "libm.so.6", "libm.dylib", "ucrtbase")
 
 #: Sums and products may be fused, nothing more: what is not finite stays so.
 _FUSED = ("contract",)
@@ -128,6 +131,23 @@ class Function:
         value = build.select(build.fcmp_ordered("<", value, low), low, value)
         return build.select(build.fcmp_ordered(">", value, high), high, value)
 
+    def called(self, name: str, *vectors: Value) -> Value:
+        """Return what a function of the C library makes of vectors, number by number."""
+        build, number = self.build, ir.DoubleType()
+        module = self.function.module
+        known = module.globals.get(name)
+        kind = ir.FunctionType(number, [number] * len(vectors))
+        function = known or ir.Function(module, kind, name)
+        result: Value = ir.Constant(self.vector, ir.Undefined)
+        for lane in range(self.width):
+            parts = [build.extract_element(vector, _place(lane)) for vector in vectors]
+            if self.real != number:
+                parts = [build.fpext(part, number) for part in parts]
+            one = build.call(function, parts)
+            one = one if self.real == number else build.fptrunc(one, self.real)
+            result = build.insert_element(result, one, _place(lane))
+        return result
+
 
 def _place(number: int) -> Value:
     return ir.Constant(ir.IntType(32), number)
@@ -148,6 +168,24 @@ def once(make: Callable[..., _Made]) -> Callable[..., _Made]:
             return kept(*args)
 
     return made
+
+
+def can_call(names: Iterable[str]) -> bool:
+    """Return whether code may call these functions of the C library."""
+    return all(_made_known(name) for name in names)
+
+
+@once
+def _made_known(name: str) -> bool:
+    """Tell LLVM where a function of the C library is, if it is found."""
+    for library in _LIBRARIES:
+        try:
+            function = getattr(ctypes.CDLL(library), name)
+        except (OSError, AttributeError, TypeError):
+            continue
+        llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+        return True
+    return False
 
 
 class Library:

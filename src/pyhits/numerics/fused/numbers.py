@@ -25,6 +25,8 @@ class Numbers:
         States strictly between them, the sum of whose squares is at most ``squares``, are what the
         flow map returns; beyond, it must step itself.
     squares : float
+    functions : sequence of (str, int)
+        Kinds and columns of what vector fields hold beside polynomials.
     """
 
     kind: Literal["polynomial", "cells", "ode"]
@@ -34,6 +36,7 @@ class Numbers:
     low: np.ndarray
     high: np.ndarray
     squares: float = np.inf
+    functions: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def unbounded(
@@ -42,10 +45,11 @@ class Numbers:
         dimension: int,
         degree: int,
         arrays: Sequence[np.ndarray],
+        functions: Sequence[tuple[str, int]] = (),
     ) -> Numbers:
         """Return those of a flow map that keeps to no bounds."""
         far = np.full(dimension, np.inf)
-        return cls(kind, dimension, degree, arrays, -far, far)
+        return cls(kind, dimension, degree, arrays, -far, far, functions=tuple(functions))
 
     @property
     def n_terms(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from llvmlite import ir
@@ -16,14 +16,23 @@ MOST_STAGES = 16
 
 
 @once
-def compiled(kind: str, dimension: int, degree: int, dtype: np.dtype) -> Library:
+def compiled(
+    kind: str,
+    dimension: int,
+    degree: int,
+    dtype: np.dtype,
+    functions: tuple[tuple[str, int], ...] = (),
+) -> Library:
     """Return the code of a step; all flow maps of one shape share it.
 
     ``step(states, out, stride, count, numbers)`` writes ``count`` outputs, ``stride`` apart.
     ``numbers`` holds the addresses of the flow map's own.
     """
-    make = {"polynomial": polynomial, "cells": cells, "ode": ode}[kind]
     name = f"{kind} {dimension} {degree} {dtype.name}"
+    if functions:
+        name += " " + " ".join(f"{one}{column}" for one, column in functions)
+        return Library(name, lambda: ode(dimension, degree, dtype, functions))
+    make = {"polynomial": polynomial, "cells": cells, "ode": ode}[kind]
     return Library(name, lambda: make(dimension, degree, dtype))
 
 
@@ -102,12 +111,17 @@ def cells(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
     return _finish(made)
 
 
-def ode(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
-    """Write the step of polynomial vector fields, by explicit Runge-Kutta steps.
+def ode(
+    dimension: int,
+    degree: int,
+    dtype: np.dtype,
+    functions: Sequence[tuple[str, int]] = (),
+) -> ir.Module:
+    """Write the step of vector fields of few terms, by explicit Runge-Kutta steps.
 
     Its numbers are those of steps, of stages and of each stage's weights, ``(stages, stages)`` and
-    ``(stages,)``, which the length of a step is in; then lower and upper bounds (d,) each, and
-    coefficients ``(d, n_terms)``.
+    ``(stages,)``, which the length of a step is in; then lower and upper bounds (d,) each,
+    coefficients ``(d, n_terms)``, and rate, shift and bounds of each function.
     """
     basis, made = Monomials(dimension, degree), _step(dtype)
     build, features = made.build, range(dimension)
@@ -118,6 +132,8 @@ def ode(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
     last = build.add(whole(2), build.mul(n_stages, n_stages))
     bounds = build.add(last, n_stages)
     own = made.at(numbers, build.add(bounds, whole(2 * dimension)))
+    n_terms = basis.size + (1 + dimension) * sum(len(CALLS[kind]) for kind, _ in functions)
+    of_functions = made.at(own, whole(dimension * n_terms))
     now, at = (made.variable(made.vector, size=dimension) for _ in range(2))
     slopes = made.variable(made.vector, size=dimension * MOST_STAGES)
 
@@ -149,15 +165,85 @@ def ode(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
                             for k in (f, dimension + f)
                         )
                         inside.append(made.clamp(build.load(of(at, f)), low, high))
+                    values = _values(made, functions, inside, of_functions)
                     for f in features:
-                        row = made.at(own, whole(f * basis.size))
-                        build.store(horner(made, basis, inside, row), of(slopes, f, stage))
+                        row = made.at(own, whole(f * n_terms))
+                        slope = horner(made, basis, inside, row)
+                        for k, value in enumerate(values):
+                            begin = basis.size + k * (1 + dimension)
+                            factor = _linear(made, inside, made.at(row, whole(begin)))
+                            slope = made.times(value, factor, slope)
+                        build.store(slope, of(slopes, f, stage))
                 add(now, last, n_stages)
             after = build.mul(made.args[2], output)
             for f in features:
                 place = build.add(build.add(lane, whole(f * LANES)), after)
                 made.store(build.load(of(now, f)), made.args[1], place)
     return _finish(made)
+
+
+#: Functions of the C library that each kind of function calls, one for each of its values.
+CALLS: dict[str, tuple[str | None, ...]] = {
+    "sine": ("sin", "cos"),
+    "exponential": ("exp",),
+    "step": ("tanh",),
+    "bell": ("exp",),
+    "pole": (None,),
+    "logarithm": ("log",),
+    "hill2": (None,),
+    "hill4": (None,),
+    "power": ("pow",),
+    "kink": (None,),
+}
+
+
+def _values(
+    made: Function,
+    functions: Sequence[tuple[str, int]],
+    inside: list[Value],
+    numbers: Value,
+) -> list[Value]:
+    """Return the values of functions of single columns."""
+    found: list[Value] = []
+    for k, (kind, column) in enumerate(functions):
+        rate, shift, low, high = (_number(made, numbers, 4 * k + j) for j in range(4))
+        x = made.clamp(inside[column], low, high)
+        found += _of_kind(made, kind, x, rate, shift)
+    return found
+
+
+def _of_kind(made: Function, kind: str, x: Value, rate: Value, shift: Value) -> list[Value]:
+    build, one = made.build, made.spread(made.real(1.0))
+    beyond = build.fsub(x, shift)
+    u = build.fmul(rate, beyond)
+    square = build.fmul(u, u)
+    if kind == "sine":
+        angle = build.fmul(rate, x)
+        return [made.called("sin", angle), made.called("cos", angle)]
+    if kind == "bell":
+        return [made.called("exp", build.fneg(square))]
+    if kind == "power":
+        return [made.called("pow", beyond, rate)]
+    if kind == "logarithm":
+        return [made.called("log", beyond)]
+    if kind == "pole":
+        return [build.fdiv(one, beyond)]
+    if kind == "kink":
+        below = build.fcmp_ordered("<", beyond, made.spread(made.real(0.0)))
+        return [build.select(below, build.fneg(beyond), beyond)]
+    if kind in ("hill2", "hill4"):
+        power = square if kind == "hill2" else build.fmul(square, square)
+        return [build.fdiv(one, build.fadd(one, power))]
+    (name,) = CALLS[kind]
+    return [made.called(str(name), u)]
+
+
+def _linear(made: Function, variables: list[Value], coefficients: Value) -> Value:
+    """Return a number and a multiple of each variable, added."""
+    total = _number(made, coefficients, 0)
+    for k, variable in enumerate(variables):
+        total = made.times(_number(made, coefficients, 1 + k), variable, total)
+    return total
 
 
 def horner(

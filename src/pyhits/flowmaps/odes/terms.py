@@ -1,0 +1,57 @@
+"""The terms of a vector field: monomials, and functions of single columns times these columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from pyhits.flowmaps.odes.functions import Function
+from pyhits.numerics.basis import Monomials
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Monomials up to a degree, then each function, and its products with all columns.
+
+    Attributes
+    ----------
+    dimension, degree : int
+        Of the monomials.
+    functions : tuple of Function
+    """
+
+    dimension: int
+    degree: int
+    functions: tuple[Function, ...] = ()
+
+    @cached_property
+    def monomials(self) -> Monomials:
+        """Return those of the polynomial part."""
+        return Monomials(self.dimension, self.degree)
+
+    @property
+    def size(self) -> int:
+        """Number of terms."""
+        each = 1 + self.dimension
+        return self.monomials.size + each * sum(one.n_values for one in self.functions)
+
+    def of_tensor(self, states: Tensor) -> Tensor:
+        """Return all terms; ``(d, n)`` to ``(size, n)``."""
+        return self._joined(self.monomials.of_tensor(states), states)
+
+    def of_doubles(self, states: Tensor) -> Tensor:
+        """Return all terms in float64, without gradients; ``(d, ...)`` to ``(size, ...)``."""
+        return self._joined(self.monomials.of_doubles(states), states)
+
+    def _joined(self, monomials: Tensor, states: Tensor) -> Tensor:
+        """Return monomials and functions."""
+        if not self.functions:
+            return monomials
+        blocks = [monomials]
+        for function in self.functions:
+            for value in function.of(states):
+                blocks += [value[None], value * states]
+        return torch.cat(blocks)
