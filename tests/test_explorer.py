@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pyhits
 from pyhits.encoders import POD, Standardise
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import CellMap, FlowMap, ODEMap, PolynomialMap, ResidualNet
+from pyhits.flowmaps.odes.functions import KINDS, Function
 from pyhits.report.explorer import write_explorer
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]
@@ -72,9 +74,11 @@ def polynomial(degree: int, outputs: int = 1, seed: int = 0) -> PolynomialMap:
     return made
 
 
-def ode(substeps: int, outputs: int = 1) -> ODEMap:
-    made = ODEMap(2, 3, substeps, outputs).double()
-    made.coefficients.copy_(polynomial(3).coefficients)
+def ode(substeps: int, outputs: int = 1, kinds: Sequence[str] = ()) -> ODEMap:
+    functions = [Function(kind, 0, 1.2, -3.0, -2.5, 4.0) for kind in kinds]
+    made = ODEMap(2, 3, substeps, outputs, functions).double()
+    made.coefficients[:, : made.basis.size] = polynomial(3).coefficients
+    made.coefficients[:, made.basis.size :] = 0.01
     made.low.fill_(-2.0)
     made.high.fill_(2.0)
     return made
@@ -106,6 +110,7 @@ MAPS: dict[str, dict[int, FlowMap]] = {
     "coarse": {2: net("gelu")},
     "table": {1: table(), 2: table()},
     "odes": {1: ode(2), 6: ode(3, outputs=3)},
+    "functions": {1: ode(2, kinds=list(KINDS))},
 }
 
 

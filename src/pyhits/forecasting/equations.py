@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,20 +21,14 @@ from pyhits.flowmaps import (
     VelocityMap,
 )
 from pyhits.forecasting.fitted import FittedModel
+from pyhits.forecasting.state_equations import Equation, of_states, written
 from pyhits.numerics.fourier import DERIVATIVE, INVERSE, Operator
-
-#: Terms of an equation that people read, at most; and size of those left out, as a part of the
-#: largest where the data lie.
-_MOST, _SMALL = 30, 1e-6
 
 #: Means of fields that are rounding, in standard deviations.
 _ROUNDING = 1e-8
 
 #: Derivatives of an equation are in this unit, in points.
 _PER_POINT = 2 / math.pi
-
-#: Terms by their names, and the coefficient of each.
-Equation = Mapping[str, float]
 
 
 def equations(model: FittedModel, step_size: int | None = None) -> str:
@@ -53,7 +47,7 @@ def equations(model: FittedModel, step_size: int | None = None) -> str:
     if model.inputs is not None:
         raise ArgumentError("Equations of models with inputs are not written.")
     if isinstance(flow_map, PolynomialMap | ODEMap):
-        return _of_polynomials(model, flow_map, size)
+        return of_states(model, flow_map, size)
     raise ArgumentError(
         f"The flow map of step size {size} is a {_kind(flow_map)}, which says no equation. Maps "
         "that are polynomials or polynomial ODEs, and equations and laws of fields, do."
@@ -69,20 +63,6 @@ def _n_channels(model: FittedModel) -> int:
     return 0 if grid is None else grid.n_channels
 
 
-def _written(left: str, terms: Equation) -> str:
-    """Return one line: ``du/dt = -0.5 (u^2)_x + 0.01 u_xx``."""
-    parts = []
-    for name, value in terms.items():
-        number = f"{abs(value):.4g}"
-        term = name if number == "1" and name else f"{number} {name}".strip()
-        parts += ["-" if value < 0 else "+", term]
-    if parts and parts[0] == "+":
-        parts = parts[1:]
-    elif parts:
-        parts = ["-" + parts[1], *parts[2:]]
-    return f"{left} = {' '.join(parts) or '0'}"
-
-
 # Equations of fields
 
 
@@ -95,11 +75,11 @@ def _of_field(model: FittedModel, flow_map: EquationMap | StencilMap, size: int)
     step = size * model.dt
     if isinstance(flow_map, StencilMap):
         text = _Field(grid, names, mean, scale, 1.0)
-        lines = [_written(f"d{n}/dt", text.law(flow_map, c, step)) for c, n in enumerate(names)]
+        lines = [written(f"d{n}/dt", text.law(flow_map, c, step)) for c, n in enumerate(names)]
         return _noted(model, lines, _notes_of_law(flow_map))
     mean = mean + scale * flow_map.edges.level.numpy()  # what fields between walls turn around
     text = _Field(grid, names, mean, scale)
-    lines = [_written(f"d{n}/dt", text.terms(flow_map, c, step)) for c, n in enumerate(names)]
+    lines = [written(f"d{n}/dt", text.terms(flow_map, c, step)) for c, n in enumerate(names)]
     notes = []
     if flow_map.weighted:
         notes.append("the scheme was fitted as well, so that coefficients are near, not exact")
@@ -124,7 +104,7 @@ def _of_velocities(model: FittedModel, flow_map: VelocityMap, size: int) -> str:
     spacing = 1.0 if grid.spacing[0] is None else grid.spacing[0]
     scale = model.scaling.scale_[:1] / (_PER_POINT * spacing)
     text = _Field(replace(grid, channels=("w",)), ["w"], np.zeros(1), scale)
-    line = _written("dw/dt", text.terms(flow_map.inner, 0, size * model.dt))
+    line = written("dw/dt", text.terms(flow_map.inner, 0, size * model.dt))
     means = "the means of both stay"
     return _noted(model, [line], [f"w is {second}_{own} - {first}_{other}", means])
 
@@ -245,55 +225,3 @@ class _Field:
 
 def _is_none(operator: Operator) -> bool:
     return operator[0] != INVERSE and not any(operator[1:])
-
-
-# Polynomials
-
-
-def _of_polynomials(model: FittedModel, flow_map: PolynomialMap | ODEMap, size: int) -> str:
-    """Return what states of coordinates become in a step, or their derivatives."""
-    names = model.coordinate_names
-    mean, scale = model.scaling.mean_, model.scaling.scale_
-    exponents = flow_map.basis.exponents
-    d = len(names)
-    coefficients = flow_map.coefficients.double().cpu().numpy()[-d:]
-    later = model.axis.step_name(size * model.dt)
-    left, note = f"{{0}}(t + {later}) - {{0}}(t)", "increments over one step, not derivatives"
-    if isinstance(flow_map, ODEMap):
-        coefficients = coefficients * flow_map.outputs / (size * model.dt)
-        left, note = "d{0}/dt", f"t counts {model.axis.unit or 'the unit of dt'}"
-    if exponents.shape != (coefficients.shape[1], d):
-        raise ArgumentError(f"The flow map of step size {size} is not one of {d} coordinates.")
-    if len(exponents) > _MOST * 4:
-        _refuse(len(exponents), size)
-    expanded: dict[tuple[int, ...], np.ndarray] = {}
-    for powers, column in zip(exponents.tolist(), coefficients.T, strict=True):
-        for below in itertools.product(*(range(p + 1) for p in powers)):
-            factor = math.prod(
-                math.comb(p, q) * (-m) ** (p - q) / s**p
-                for p, q, m, s in zip(powers, below, mean, scale, strict=True)
-            )
-            expanded[below] = expanded.get(below, np.zeros(d)) + factor * column * scale
-    far = np.abs(mean) + 2 * scale
-    lines = []
-    for j, name in enumerate(names):
-        reach = {p: abs(c[j]) * math.prod(far**p) for p, c in expanded.items()}
-        least = _SMALL * max(reach.values())
-        kept = [p for p in sorted(reach, key=lambda p: (sum(p), p[::-1])) if reach[p] > least]
-        if len(kept) > _MOST:
-            _refuse(len(kept), size)
-        terms = {_monomial(p, names): float(expanded[p][j]) for p in kept}
-        lines.append(_written(left.format(name), terms))
-    return "\n".join([*lines, f"({note})"])
-
-
-def _monomial(powers: Sequence[int], names: Sequence[str]) -> str:
-    named = zip(names, powers, strict=True)
-    return " ".join(name if n == 1 else f"{name}^{n}" for name, n in named if n)
-
-
-def _refuse(n: int, size: int) -> None:
-    raise ArgumentError(
-        f"The polynomial of step size {size} has {n} terms, more than anybody reads ({_MOST}); "
-        "HiTS(flow_map='ode', polynomial_degree=2, encoder=[]) fits few, of derivatives."
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -100,22 +101,27 @@ class Kind:
         Whether the rate is one per unit of x, and whether there is a shift.
     limits : callable
         From range, rate and shift to the least and the largest x at which it is taken.
+    least_rate : float
+        Over the range of a column where the rate is one per unit: below it is a polynomial, or a
+        logarithm.
     text : str
-        For people, with ``{u}`` for ``rate (x - shift)``, ``{x}`` for ``x - shift``, ``{n}`` for
-        the rate; a sine's are two, parted by a semicolon.
+        For people, with ``{u}`` for ``rate (x - shift)``; empty where that is not all.
     """
 
     of: Callable[[Tensor, Number, Number], list[Tensor]]
     tried: Callable[[Range], Iterator[tuple[float, float]]]
     refined: tuple[str, ...]
-    text: str
+    text: str = ""
     n_values: int = 1
     per_unit: bool = True
     shifts: bool = True
     limits: Callable[[Range, float, float], tuple[float, float]] | None = None
+    least_rate: float = 0.0
 
     def on(self, column: int, own: Range, rate: float, shift: float) -> Function:
         """Return the function of a column whose states have this range."""
+        least = self.least_rate / (own.span if self.per_unit else 1.0)
+        rate = math.copysign(max(abs(rate), least), rate)
         low, high = own.low - _REACH * own.span, own.high + _REACH * own.span
         if self.limits is not None:
             least, most = self.limits(own, rate, shift)
@@ -202,7 +208,7 @@ def _hill(n: int) -> Kind:
         lambda x, rate, shift: [1 / (1 + (rate * (x - shift)) ** n)],
         _from_zero(0.03, 1.5, 12),
         ("rate",),
-        f"1/(1 + ({{u}})^{n})",
+        f"(1 + ({{u}})^{n})^-1",
         limits=lambda own, rate, shift: (shift, np.inf),
     )
 
@@ -211,36 +217,36 @@ def _hill(n: int) -> Kind:
 KINDS: dict[str, Kind] = {
     "sine": Kind(
         lambda x, rate, shift: [torch.sin(rate * x), torch.cos(rate * x)],
-        _waves, ("rate",), "sin({u});cos({u})", n_values=2, shifts=False,
+        _waves, ("rate",), n_values=2, shifts=False, least_rate=1.0,
     ),
     "exponential": Kind(
         lambda x, rate, shift: [torch.exp(rate * (x - shift))],
-        _exponentials, ("rate",), "exp({u})", limits=_risen,
+        _exponentials, ("rate",), limits=_risen, least_rate=0.2,
     ),
     "step": Kind(
         lambda x, rate, shift: [torch.tanh(rate * (x - shift))],
-        _steps, ("rate", "shift"), "tanh({u})",
+        _steps, ("rate", "shift"), "tanh({u})", least_rate=0.5,
     ),
     "bell": Kind(
         lambda x, rate, shift: [torch.exp(-((rate * (x - shift)) ** 2))],
-        _bells, ("rate", "shift"), "exp(-({u})^2)",
+        _bells, ("rate", "shift"), "exp(-({u})^2)", least_rate=1.0,
     ),
     "pole": Kind(
         lambda x, rate, shift: [1 / (x - shift)],
-        _below, ("shift",), "1/({x})", per_unit=False, limits=_half_way,
+        _below, ("shift",), per_unit=False, limits=_half_way,
     ),
     "logarithm": Kind(
         lambda x, rate, shift: [torch.log(x - shift)],
-        _below, ("shift",), "log({x})", per_unit=False, limits=_half_way,
+        _below, ("shift",), per_unit=False, limits=_half_way,
     ),
     "hill2": _hill(2),
     "hill4": _hill(4),
     "power": Kind(
         lambda x, rate, shift: [(x - shift) ** rate],
-        _powers, ("rate",), "({x})^{n}", per_unit=False, limits=_half_way,
+        _powers, ("rate",), per_unit=False, limits=_half_way, least_rate=0.1,
     ),
     "kink": Kind(
         lambda x, rate, shift: [torch.abs(x - shift)],
-        _kinks, ("shift",), "|{x}|", per_unit=False,
+        _kinks, ("shift",), per_unit=False,
     ),
 }  # fmt: skip

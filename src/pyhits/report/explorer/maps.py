@@ -34,7 +34,9 @@ def described(flow_map: FlowMap) -> dict[str, Any]:
     if isinstance(flow_map, ODEMap):
         scheme = {"stages": packed(flow_map.scheme.A), "last": packed(flow_map.scheme.b)}
         steps = {"type": "ode", "substeps": flow_map.substeps} | scheme
-        return own | _polynomial(flow_map) | steps
+        functions = [function._asdict() for function in flow_map.functions]
+        terms = {"terms": flow_map.terms.size, "monomials": flow_map.basis.size}
+        return own | _polynomial(flow_map) | steps | terms | {"functions": functions}
     if isinstance(flow_map, ResidualNet):
         layers = [
             {"weight": packed(layer.weight), "bias": packed(layer.bias), "n": layer.out_features}
