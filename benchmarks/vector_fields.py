@@ -58,6 +58,24 @@ def _pendulum(x: Array) -> Array:
     return np.stack([x[:, 1], -np.sin(x[:, 0]) - 0.1 * x[:, 1]], axis=1)
 
 
+def _cyclic(x: Array) -> Array:
+    """Thomas's: sines of each variable in turn."""
+    return np.stack([np.sin(x[:, (k + 1) % 3]) - 0.2 * x[:, k] for k in range(3)], axis=1)
+
+
+def _food(x: Array) -> Array:
+    """A food chain whose eaters are sated: Holling's second type."""
+    prey, eater, hunter = x.T
+    eaten, hunted = 5 * prey * eater / (1 + 3 * prey), 0.1 * eater * hunter / (1 + 2 * eater)
+    grown = prey * (1 - prey)
+    return np.stack([grown - eaten, eaten - hunted - 0.4 * eater, hunted - 0.01 * hunter], axis=1)
+
+
+def _switch(x: Array) -> Array:
+    """Two genes that each represses the other: Hill functions."""
+    return np.stack([1.5 / (1 + x[:, 1 - k] ** 4) - 0.5 * x[:, k] for k in range(2)], axis=1)
+
+
 def _uniform(low: list[float], high: list[float]) -> Callable[[np.random.Generator, int], Array]:
     return lambda rng, n: rng.uniform(low, high, (n, len(low)))
 
@@ -68,6 +86,9 @@ SYSTEMS: dict[str, tuple[Callable[..., Array], Callable[..., Array], float, int]
     "enzyme": (_enzyme, _uniform([0.5, 0.05, 0, 0], [2, 0.3, 1e-9, 1e-9]), 0.05, 200),
     "brusselator": (_brusselator, _uniform([0.5, 0.5], [3, 3]), 0.05, 200),
     "lorenz": (_lorenz, _uniform([-15, -20, 5], [15, 20, 40]), 0.05, 100),
+    "cyclic": (_cyclic, _uniform([-3, -3, -3], [3, 3, 3]), 0.2, 200),
+    "food": (_food, _uniform([0.2, 0.1, 7], [1.0, 0.5, 11]), 1.0, 200),
+    "switch": (_switch, _uniform([0, 0], [3, 3]), 0.2, 100),
     "pendulum": (_pendulum, _uniform([-2.5, -1], [2.5, 1]), 0.1, 200),
 }
 

@@ -30,9 +30,9 @@ _MOST_FUNCTIONS, _EACH = 6, 4
 #: Degrees of the polynomial beside the functions, the likeliest first.
 _DEGREES = (2, 1, 3)
 
-#: What is left of the changes, in their standard deviations: all that numbers can tell; from which
-#: on a vector field is right; and what it may be at most.
-_NOTHING, _RIGHT, _MOST_LEFT = 1e-12, 3e-8, 0.1
+#: What is left of the changes, in their standard deviations: all that numbers can tell; of a vector
+#: field that is right; of one that another degree may make so; and what it may be at most.
+_NOTHING, _RIGHT, _NEARLY, _MOST_LEFT = 1e-12, 3e-8, 1e-3, 0.1
 
 #: Factors, of what is left of all columns together, that a function and all of them must gain.
 _GAIN, _GAIN_OF_ALL = 3.0, 30.0
@@ -89,13 +89,10 @@ def find_functions(data: Increments, clock: Clock = UNLIMITED) -> Discovery | No
             continue
         before = search.level
         own = search.run()
-        if own is None or before - math.log(own.left) < math.log(_GAIN_OF_ALL):
-            if degree == _DEGREES[0] and (own is None or not own.functions):
-                return None
-            continue
-        if found is None or own.left < found.left / _GAIN:
+        gains = before - math.log(own.left) > math.log(_GAIN_OF_ALL)
+        if gains and (found is None or own.left < found.left / _GAIN):
             found = own
-        if found.left < _RIGHT:
+        if search.is_right or own.left > _NEARLY:
             break
     return found if found is not None and found.left < _MOST_LEFT else None
 
@@ -160,10 +157,15 @@ class _Search:
         """Logarithm of what is left so far."""
         return self._best.level
 
-    def run(self) -> Discovery | None:
-        """Return what was found; None where no function gains."""
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is left of any column."""
+        return bool((self._best.levels < math.log(_RIGHT)).all())
+
+    def run(self) -> Discovery:
+        """Return what was found, if only the polynomial."""
         while len(self._best.terms.functions) < _MOST_FUNCTIONS:
-            if bool((self._best.levels < math.log(_RIGHT)).all()):
+            if self.is_right:
                 break
             fit = self._with_another()
             if fit is None or not self._gain(fit) > math.log(_GAIN):
@@ -179,7 +181,8 @@ class _Search:
             known = self._best.terms
             fewer = tuple(one for one in known.functions if one != function)
             fit = self._refined(Terms(known.dimension, known.degree, fewer))
-            if fit is not None and fit.level < max(self.level + _STILL, math.log(_RIGHT)):
+            enough = (self._best.levels + _STILL).clamp(min=math.log(_RIGHT))
+            if fit is not None and bool((fit.levels < enough).all()):
                 self._best = self._settled(fit)
 
     def _gain(self, fit: _Fit) -> float:
