@@ -18,8 +18,9 @@ from pyhits.util.progress import Advance
 #: motion is to be seen, and what looks like noise may be the motion of a map.
 _LEAST_NOISE, _MOST_NOISE = 1e-5, 0.5
 
-#: Rows over which motion must be smooth at least; that of a random walk is not.
-_NARROWEST = 9
+#: Rows over which motion must be smooth at least, to be averaged over them, and to be looked for a
+#: field in; that of a random walk is not.
+_NARROWEST, _NARROWEST_OF_FIELD = 9, 5
 
 #: Rows far from zero, in standard deviations, beyond which features are shifted to their mean.
 #: Otherwise they are only scaled, which keeps the field's terms few.
@@ -125,18 +126,25 @@ def _denoise(
 
     noisy = encode(train), encode(validation)
     window = choose_window(noisy[0], relative, clock=clock)
-    if window.width < _NARROWEST:
+    if window.width < _NARROWEST_OF_FIELD:
         return None
     smoothed = smooth(noisy[0], window, clock=clock), smooth(noisy[1], window, clock=clock)
-    taken = (noisy[0].values - smoothed[0])[:, relative > 0]
-    if not leaves_noise(taken, train.offsets, window):
+    is_narrow = window.width < _NARROWEST
+    leaves = leaves_noise(_taken(noisy[0], smoothed[0], relative), train.offsets, window)
+    if not (leaves or is_narrow):
         return None
-    best = CleanStates("window", window.risk, smoothed, 0, f"averaged over {window.width} rows")
+    risk = np.inf if is_narrow else window.risk
+    best = CleanStates("window", risk, smoothed, 0, f"averaged over {window.width} rows")
     try:
         solved = FieldSolutions(noisy, smoothed, window, relative, clock).best(progress)
         best = solved if solved is not None and solved.risk < best.risk else best
     except TimeIsUpError:
         clock.cut("the search for a vector field beneath the noise")
+    if is_narrow:
+        # Motion is too fast for the window, but a field may follow it.
+        taken = _taken(noisy[0], best.states[0], relative)
+        if best.method == "window" or not leaves_noise(taken, train.offsets):
+            return None
     clean = [
         data.with_values(rows * scale + shift)
         for data, rows in zip((train, validation), best.states, strict=True)
@@ -147,6 +155,11 @@ def _denoise(
     note = f"Noise, in standard deviations: {_levels(train, relative)}. Taken off: {best.how}."
     sigma = relative * scale
     return Denoised(clean[0], clean[1], sigma, best.method, max(best.risk, 0.0), note)
+
+
+def _taken(noisy: Trajectories, clean: np.ndarray, relative: np.ndarray) -> np.ndarray:
+    """Return what is taken off the noisy columns."""
+    return np.asarray((noisy.values - clean)[:, relative > 0])
 
 
 def _of_fields(train: Trajectories, validation: Trajectories, clock: Clock) -> Denoised | None:

@@ -138,8 +138,8 @@ def equal(lengths: np.ndarray) -> list[np.ndarray]:
     return np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
 
 
-def leaves_noise(residual: np.ndarray, offsets: np.ndarray, window: Window) -> bool:
-    """Whether what the window takes off is white noise, by its correlation over the next rows.
+def leaves_noise(residual: np.ndarray, offsets: np.ndarray, window: Window | None = None) -> bool:
+    """Whether what was taken off is white noise, by its correlation over the next rows.
 
     Smoothing leaves traces of its own in the residual, which follow from the window's weights. Fast
     motion that was taken for noise shows beside them.
@@ -150,23 +150,26 @@ def leaves_noise(residual: np.ndarray, offsets: np.ndarray, window: Window) -> b
         Rows less smoothed rows.
     offsets : array, shape (n_trajectories + 1,)
         Where the trajectories begin and end.
-    window : Window
-        That smoothed them.
+    window : Window, optional
+        That smoothed them, if any did.
     """
     step = max(1, len(residual) // _MOST_ROWS)
-    half = window.width // 2
+    width = 1 if window is None else window.width
+    half = width // 2
     pieces = [
         residual[begin + half : end - half]
         for begin, end in itertools.pairwise(offsets.tolist())
-        if end - begin > window.width + _LAGS
+        if end - begin > width + _LAGS
     ]
     pieces = pieces[:: max(step, -(-len(pieces) // _MOST_TRAJECTORIES))]
     if not pieces:
         return False
-    weights = -local_polynomials.weights(window.width, window.degree)
-    weights[half] += 1
-    expected = np.correlate(weights, weights, mode="full")[window.width - 1 :]
-    expected = expected / expected[0]
+    expected = np.zeros(0)
+    if window is not None:
+        weights = -local_polynomials.weights(width, window.degree)
+        weights[half] += 1
+        expected = np.correlate(weights, weights, mode="full")[width - 1 :]
+        expected = expected / expected[0]
     power = sum(np.square(piece).sum(axis=0) for piece in pieces)
     count = sum(len(piece) for piece in pieces)
     moving = power > 0
