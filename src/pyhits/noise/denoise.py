@@ -126,10 +126,10 @@ def _denoise(
 
     noisy = encode(train), encode(validation)
     window = choose_window(noisy[0], relative, clock=clock)
-    if window.width < _NARROWEST_OF_FIELD:
+    is_narrow = window.width < _NARROWEST
+    if is_narrow and (window.width < _NARROWEST_OF_FIELD or train.n_features == 1):
         return None
     smoothed = smooth(noisy[0], window, clock=clock), smooth(noisy[1], window, clock=clock)
-    is_narrow = window.width < _NARROWEST
     leaves = leaves_noise(_taken(noisy[0], smoothed[0], relative), train.offsets, window)
     if not (leaves or is_narrow):
         return None
