@@ -35,3 +35,22 @@ left.legend()
 right.semilogy(0.05 * np.arange(1, 401), np.abs(ahead - truth).max(axis=1)[1:])
 right.set(xlabel="time", ylabel="largest error")
 fig.tight_layout()
+
+# %%
+# Not all is polynomial. Eaters that are sated take a share of prey that levels off, at a density
+# that nobody told; it is found with the rest.
+
+
+def sated(t, states):
+    prey, eaters = states.T
+    eaten = prey * eaters / (prey + 0.4)
+    return np.stack([prey * (1 - prey) - eaten, eaten - 0.3 * eaters], axis=1)
+
+
+starts = np.random.default_rng(0).uniform(0.2, 1.0, (10, 2))
+herds = pyhits.integrators.AdaptiveRungeKutta(sated, rtol=1e-10, atol=1e-12)(
+    starts, n_steps=60, dt=0.3
+)
+found = pyhits.HiTS([1], flow_map="ode", random_state=0, n_jobs=1, verbose=False)
+found.fit(pyhits.Trajectories(herds, 0.3, feature_names=["prey", "eaters"]))
+print(found.equations())

@@ -24,7 +24,7 @@ _FAR, _POINTS = 2.0, 9
 
 #: Exponent up to which a constant factor of an exponential is taken out of it; and shift that is
 #: none, where the data lie.
-_MOST_EXPONENT, _NO_SHIFT = 50.0, 1e-9
+_MOST_EXPONENT, _NO_SHIFT = 50.0, 1e-5
 
 #: Terms by their names, and the coefficient of each.
 Equation = Mapping[str, float]
@@ -144,7 +144,15 @@ class _Text:
                 blocks = [self._without_own(function, blocks[0])]
             largest = self._largest(function)
             for part, (name, block, factor) in enumerate(self._of_users(own, blocks)):
-                self._add_products((1, number, part), name, factor * block, largest / factor)
+                far = largest / factor
+                self._add_products((1, number, part), name, factor * block, far, self._raised(own))
+
+    def _raised(self, own: Function) -> dict[int, str]:
+        """Return the name of a power's product with its own column, by that column."""
+        name = self._names[own.column]
+        if own.kind != "power" or _beyond(name, own.shift, self._far[own.column]) != name:
+            return {}
+        return {own.column: f"{name}^{own.rate + 1:.4g}"}
 
     def _without_own(self, pole: Function, block: np.ndarray) -> np.ndarray:
         """Say the product of a pole with its own column by a constant and itself."""
@@ -195,14 +203,23 @@ class _Text:
             self._add_monomial(powers, column)
 
     def _add_products(
-        self, key: tuple[float, ...], name: str, block: np.ndarray, far: float
+        self,
+        key: tuple[float, ...],
+        name: str,
+        block: np.ndarray,
+        far: float,
+        named: Mapping[int, str],
     ) -> None:
-        """Add a function and its products with scaled coordinates, ``(d, 1 + d)``."""
+        """Add a function and its products with scaled coordinates, ``(d, 1 + d)``.
+
+        Some of the products have a name of their own.
+        """
         alone = block[:, 0] - block[:, 1:] @ (self._mean / self._scale)
         self._add((*key, -1), name, alone, far)
         for k, other in enumerate(self._names):
             column = block[:, 1 + k] / self._scale[k]
-            self._add((*key, k), f"{other} {name}", column, far * float(self._far[k]))
+            product = named.get(k, f"{other} {name}")
+            self._add((*key, k), product, column, far * float(self._far[k]))
 
 
 def _factor(value: float) -> str:

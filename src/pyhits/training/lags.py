@@ -147,7 +147,7 @@ def choose_rows(
     dtype : str
         Arithmetic of the flow maps.
     odes : bool
-        Whether these may be polynomial differential equations, which one row of several features
+        Whether these may be differential equations, which one row of several features
         may follow.
     """
     scaling = (scaling or Standardise()).refitted(train.values)

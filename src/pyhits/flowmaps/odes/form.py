@@ -97,7 +97,7 @@ class ODEForm(Form):
             failures = 0 if trials(form, gain=_GAIN) else failures + 1
             if trials.settled or trials.score < _ENOUGH or failures == _FAILURES:
                 break
-        if is_finest and not trials.settled and trials.score_of_any > _ENOUGH:
+        if is_finest and not trials.settled:
             for form in cls.with_functions(data):
                 trials(form)
 

@@ -27,8 +27,9 @@ _STEPS, _LEADING = 500, 60
 #: Functions at most, and steps for each term at least.
 _MOST_FUNCTIONS, _EACH = 6, 4
 
-#: Degrees of the polynomial beside the functions, the likeliest first.
-_DEGREES = (2, 1, 3)
+#: Degrees of the polynomial beside the functions, the likeliest first: where that takes several
+#: functions, another may take fewer.
+_DEGREES = (2, 3, 1)
 
 #: What is left of the changes, in their standard deviations: all that numbers can tell; of a vector
 #: field that is right; of one that another degree may make so; and what it may be at most.
@@ -36,6 +37,9 @@ _NOTHING, _RIGHT, _NEARLY, _MOST_LEFT = 1e-12, 3e-8, 1e-3, 0.1
 
 #: Factors, of what is left of all columns together, that a function and all of them must gain.
 _GAIN, _GAIN_OF_ALL = 3.0, 30.0
+
+#: Multiple of the least that is left up to which the fewest terms are taken.
+_AS_GOOD = 10.0
 
 #: Functions of a kind and a column that are refined, of all that are tried.
 _REFINED = 8
@@ -62,11 +66,16 @@ class Discovery(NamedTuple):
     functions : tuple of Function
     left : float
         Of the changes, in their standard deviations; the geometric mean over columns.
+    is_right : bool
+        Whether nothing is left of any column.
+    n_terms : int
     """
 
     degree: int
     functions: tuple[Function, ...]
     left: float
+    is_right: bool
+    n_terms: int
 
 
 def find_functions(data: Increments, clock: Clock = UNLIMITED) -> Discovery | None:
@@ -82,19 +91,25 @@ def find_functions(data: Increments, clock: Clock = UNLIMITED) -> Discovery | No
     """
     if data.dimension > _MOST_COLUMNS or data.outputs > 1:
         return None
-    found: Discovery | None = None
+    found: list[Discovery] = []
+    most = _MOST_FUNCTIONS
     for degree in _DEGREES:
         search = _Search.of(data, degree, clock)
         if search is None:
             continue
         before = search.level
-        own = search.run()
-        gains = before - math.log(own.left) > math.log(_GAIN_OF_ALL)
-        if gains and (found is None or own.left < found.left / _GAIN):
-            found = own
-        if search.is_right or own.left > _NEARLY:
+        own = search.run(most)
+        if before - math.log(own.left) > math.log(_GAIN_OF_ALL):
+            found.append(own)
+        if own.left > _NEARLY or (own.is_right and len(own.functions) <= 1):
             break
-    return found if found is not None and found.left < _MOST_LEFT else None
+        if own.is_right:
+            most = len(own.functions)
+    if not found:
+        return None
+    least = min(one.left for one in found)
+    best = min(found, key=lambda one: one.n_terms if one.left < _AS_GOOD * least else math.inf)
+    return best if best.left < _MOST_LEFT else None
 
 
 @dataclass
@@ -162,9 +177,9 @@ class _Search:
         """Whether nothing is left of any column."""
         return bool((self._best.levels < math.log(_RIGHT)).all())
 
-    def run(self) -> Discovery:
-        """Return what was found, if only the polynomial."""
-        while len(self._best.terms.functions) < _MOST_FUNCTIONS:
+    def run(self, most: int) -> Discovery:
+        """Return what was found, if only the polynomial; at most so many functions."""
+        while len(self._best.terms.functions) < most:
             if self.is_right:
                 break
             fit = self._with_another()
@@ -173,7 +188,8 @@ class _Search:
             self._best = self._settled(fit)
         self._leave_out()
         terms = self._best.terms
-        return Discovery(terms.degree, terms.functions, math.exp(self.level))
+        left = math.exp(self.level)
+        return Discovery(terms.degree, terms.functions, left, self.is_right, terms.size)
 
     def _leave_out(self) -> None:
         """Leave out functions that others have made up for since they were added."""
