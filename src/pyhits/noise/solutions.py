@@ -36,6 +36,9 @@ _HOPELESS = 2.0
 #: fourth power, then disappears beneath their noise.
 _BLOCK_PART = 8
 
+#: Windows narrower than this leave no rows that could be averaged.
+_NARROW = 7
+
 #: Segments last this many smoothing windows at least.
 _SHORTEST_WINDOWS = 3
 
@@ -139,7 +142,7 @@ class FieldSolutions:
     def _block(self) -> int:
         """Return the number of rows, odd, that are averaged to one observation."""
         best = choose_window(self.noisy[0], self.sigma, degrees=(2,), clock=self.clock)
-        return max(3, best.width // _BLOCK_PART | 1)
+        return max(1 if best.width < _NARROW else 3, best.width // _BLOCK_PART | 1)
 
     def _pieces(self, data: Trajectories, smoothed: np.ndarray, spacing: int) -> BlockAverages:
         """Average the rows by blocks; a last block that is not full has no observation."""
