@@ -129,6 +129,9 @@ def _denoise(
     is_narrow = window.width < _NARROWEST
     if is_narrow and (window.width < _NARROWEST_OF_FIELD or train.n_features == 1):
         return None
+    if is_narrow:
+        # The noise of the fastest columns is hidden; they are taken for as noisy as the others.
+        relative = np.where(moving & np.isnan(sigma), relative.max(), relative)
     smoothed = smooth(noisy[0], window, clock=clock), smooth(noisy[1], window, clock=clock)
     leaves = leaves_noise(_taken(noisy[0], smoothed[0], relative), train.offsets, window)
     if not (leaves or is_narrow):
@@ -145,6 +148,7 @@ def _denoise(
         taken = _taken(noisy[0], best.states[0], relative)
         if best.method == "window" or not leaves_noise(taken, train.offsets):
             return None
+        relative[relative > 0] = np.sqrt(np.square(taken).mean(axis=0))
     clean = [
         data.with_values(rows * scale + shift)
         for data, rows in zip((train, validation), best.states, strict=True)

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from pyhits.noise.blocks import BlockAverages, of_slopes, of_steps
 from pyhits.noise.field import PolynomialField
-from pyhits.noise.observations import Observations, spreading
+from pyhits.noise.observations import Observations, misfits, spreading, substeps_needed
 from pyhits.noise.shooting import ShootingFit, fit_field, fit_initial_states
 from pyhits.numerics.basis import n_monomials
-from pyhits.numerics.ridge import Ridge
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.util.progress import Advance
 
@@ -31,15 +30,9 @@ _PATIENCE = 2
 #: Mean squared residual below which one degree tried in vain ends the search.
 _EXPLAINED = 1.1
 
-#: Blocks of a segment at most: longer ones say hardly more of the field.
-_LONGEST = 512
-
 #: Growth of a small difference over a segment that is too much: the sum of squares would have many
 #: minima.
 MOST_SPREADING = 30.0
-
-#: Each longer segment holds as many of those before.
-_LONGER = 2
 
 #: Multiply-adds of one Gauss-Newton iteration while degrees and lengths are compared, and in the
 #: last fit. They decide how many of the trajectories are used.
@@ -54,87 +47,6 @@ _LEAST_BLOCKS = 64
 
 #: Times that terms are left out and the rest is fitted again, at most.
 _ROUNDS = 3
-
-#: Least singular value of the first regression, relative to the largest.
-_REGRESSED = 1e-6
-
-
-@dataclass(frozen=True)
-class BlockAverages:
-    """Noisy trajectories as local averages over blocks of rows, with a first guess of the motion.
-
-    Attributes
-    ----------
-    observed : Observations
-        One row a trajectory.
-    smoothed, slopes : array, shape (n_trajectories, n_times, d)
-        Smoothed states at the beginning of each block, and their time derivatives; NaN beyond a
-        trajectory's end.
-    shortest : int
-        Blocks of the shortest segments worth fitting.
-    """
-
-    observed: Observations
-    smoothed: np.ndarray
-    slopes: np.ndarray
-    shortest: int
-
-    def __len__(self) -> int:
-        """Return the number of trajectories."""
-        return len(self.smoothed)
-
-    def __getitem__(self, pieces: np.ndarray) -> BlockAverages:
-        """Return some of them."""
-        return BlockAverages(
-            self.observed[pieces], self.smoothed[pieces], self.slopes[pieces], self.shortest
-        )
-
-    def cut(self, n_times: int) -> BlockAverages:
-        """Return the first blocks of each."""
-        given = self.observed
-        states = given.states[:, :n_times]
-        observed = Observations(states, given.first, given.spacing, given.sigma)
-        return BlockAverages(
-            observed, self.smoothed[:, :n_times], self.slopes[:, :n_times], self.shortest
-        )
-
-    def lengths(self, longest: int | None = None) -> list[int]:
-        """Return the lengths of segments to go through, in blocks."""
-        longest = min(self.smoothed.shape[1], _LONGEST) if longest is None else longest
-        found = [min(self.shortest, longest)]
-        while found[-1] < longest:
-            found.append(min(_LONGER * found[-1], longest))
-        return found
-
-    def segments(self, length: int) -> Observations:
-        """Cut into segments of ``length`` blocks."""
-        given = self.observed
-        return Observations(_cut(given.states, length), given.first, given.spacing, given.sigma)
-
-    def starts(self, length: int, known: np.ndarray | None = None, before: int = 0) -> np.ndarray:
-        """Return first guesses of the segments' initial states, shape ``(n_segments, d)``.
-
-        Parameters
-        ----------
-        known : array, shape (n_shorter_segments, d), optional
-            Initial states of segments ``before`` blocks long; the smoothed ones otherwise.
-        """
-        if known is None:
-            return np.asarray(np.nan_to_num(_cut(self.smoothed, length)[:, 0]))
-        n, d = len(self), known.shape[1]
-        each = -(-self.smoothed.shape[1] // length)
-        chosen = known.reshape(n, -1, d)[:, :: max(1, length // before)][:, :each]
-        return np.asarray(chosen.reshape(-1, d))
-
-
-def _cut(states: np.ndarray, length: int) -> np.ndarray:
-    n, n_times, d = states.shape
-    each = -(-n_times // length)
-    if each * length > n_times:
-        padded = np.full((n, each * length, d), np.nan)
-        padded[:, :n_times] = states
-        states = padded
-    return states.reshape(n * each, length, d)
 
 
 @dataclass(frozen=True)
@@ -313,12 +225,24 @@ def _some(pieces: BlockAverages, p: int, work: float) -> BlockAverages:
 
 
 def _of_degree(pieces: BlockAverages, degree: int, n_threads: int, clock: Clock) -> Identified:
-    """ShootingFit a field with all terms up to a degree to the shortest segments."""
-    field = _regress(pieces, PolynomialField.zero(pieces.smoothed.shape[2], degree))
+    """Fit a field with all terms up to a degree to the shortest segments.
+
+    It begins from slopes or from steps, whichever explains these better: slopes of slow motion have
+    less noise, steps of fast motion no bias.
+    """
     length = pieces.lengths()[0]
-    observed = pieces.segments(length)
-    fit = fit_field(field, pieces.starts(length), observed, n_threads=n_threads, clock=clock)
+    observed, starts = pieces.segments(length), pieces.starts(length)
+    empty = PolynomialField.zero(pieces.smoothed.shape[2], degree)
+    fields = [of_slopes(pieces, empty), of_steps(pieces, empty, clock)]
+    field = min(fields, key=lambda one: _misfit(one, starts, observed))
+    fit = fit_field(field, starts, observed, n_threads=n_threads, clock=clock)
     return Identified.of(fit, length, observed)
+
+
+def _misfit(field: PolynomialField, starts: np.ndarray, observed: Observations) -> float:
+    """Return the median misfit of segments that a field is followed over."""
+    found = misfits(field, starts, observed, substeps_needed(field, observed))
+    return float(np.median(found))
 
 
 def _lengthened(
@@ -345,17 +269,6 @@ def _lengthened(
             break
         best = now
     return best
-
-
-def _regress(pieces: BlockAverages, field: PolynomialField) -> PolynomialField:
-    """ShootingFit the field to the slopes of the smoothed states."""
-    sound = np.isfinite(pieces.slopes).all(axis=2)
-    states, slopes = pieces.smoothed[sound], pieces.slopes[sound]
-    terms, rates = (
-        torch.from_numpy(a) for a in (field.basis(np.ascontiguousarray(states.T)).T, slopes)
-    )
-    solution = Ridge(terms, rates, scaled=True, cutoff=_REGRESSED).solve(0.0)
-    return field.with_free(solution.numpy()[field.active])
 
 
 def _finished(pieces: BlockAverages, found: Identified, n_threads: int, clock: Clock) -> Identified:

@@ -10,10 +10,10 @@ import numpy as np
 from joblib import cpu_count
 
 from pyhits.data.trajectories import Trajectories
+from pyhits.noise.blocks import BlockAverages
 from pyhits.noise.field import PolynomialField
 from pyhits.noise.identify import (
     MOST_SPREADING,
-    BlockAverages,
     Identified,
     affordable,
     follow,
@@ -160,7 +160,8 @@ class FieldSolutions:
             blocks = data.values[rows[:, : full * spacing]].reshape(len(same), full, spacing, d)
             states[same, :full] = np.einsum("nkcd,c->nkd", blocks, average)
             first = rows[:, ::spacing]
-            starts[same, : first.shape[1]] = smoothed[first]
+            known = data.values if spacing == 1 else smoothed  # of fast motion windows miss peaks
+            starts[same, : first.shape[1]] = known[first]
             slopes[same, : first.shape[1]] = rising[first]
         level = np.maximum(self.sigma, _LEAST_SHARE * self.sigma.max())
         level = level * np.sqrt(np.square(average).sum())
