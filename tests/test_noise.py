@@ -421,10 +421,8 @@ def test_a_field_that_cannot_explain_the_rows_is_not_followed_any_further() -> N
     assert max(stage for stage, _ in stages) < 5 < stages[0][1]
 
 
-@pytest.mark.parametrize(("name", "dt"), [("lorenz", 0.06), ("rossler", 0.4)])
-def test_motion_too_fast_for_windows_is_followed_by_a_field(name: str, dt: float) -> None:
-    starts = {"lorenz": LORENZ[1][:1], "rossler": [[2.0, 3.0, 0.1]]}
-    clean = systems.get(name).simulate(n_steps=600, dt=dt, initial_states=starts[name])
+def test_motion_too_fast_for_windows_is_followed_by_a_field() -> None:
+    clean = systems.get("lorenz").simulate(n_steps=400, dt=0.06, initial_states=LORENZ[1][:1])
     noisy = clean.add_noise(1e-4, random_state=0)
     assert choose_window(noisy, np.nan_to_num(noise_level(noisy))).width < 9
     found = denoise(noisy, noisy)
@@ -433,5 +431,4 @@ def test_motion_too_fast_for_windows_is_followed_by_a_field(name: str, dt: float
     true = 0.01 * clean.values.std(axis=0)
     np.testing.assert_allclose(found.sigma, true, rtol=0.1)
     rows = np.concatenate(list(found.train))
-    left = np.square((rows - clean.values[: len(rows)]) / true).mean()
-    assert left < 0.1
+    assert np.square((rows - clean.values[: len(rows)]) / true).mean() < 0.1

@@ -9,7 +9,7 @@ import numpy as np
 from pyhits.data.trajectories import Trajectories
 from pyhits.noise.fields import clean_fields
 from pyhits.noise.level import noise_level
-from pyhits.noise.smooth import choose_window, leaves_noise, smooth
+from pyhits.noise.smooth import Window, choose_window, leaves_noise, smooth
 from pyhits.noise.solutions import CleanStates, FieldSolutions
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 from pyhits.util.progress import Advance
@@ -21,6 +21,9 @@ _LEAST_NOISE, _MOST_NOISE = 1e-5, 0.5
 #: Rows over which motion must be smooth at least, to be averaged over them, and to be looked for a
 #: field in; that of a random walk is not.
 _NARROWEST, _NARROWEST_OF_FIELD = 9, 5
+
+#: Part of the noise assumed below which a field is fitted once more, by what the first one left.
+_MUCH_LESS = 0.7
 
 #: Rows far from zero, in standard deviations, beyond which features are shifted to their mean.
 #: Otherwise they are only scaled, which keeps the field's terms few.
@@ -126,29 +129,16 @@ def _denoise(
 
     noisy = encode(train), encode(validation)
     window = choose_window(noisy[0], relative, clock=clock)
-    is_narrow = window.width < _NARROWEST
-    if is_narrow and (window.width < _NARROWEST_OF_FIELD or train.n_features == 1):
-        return None
-    if is_narrow:
+    if window.width >= _NARROWEST:
+        best = _slow(noisy, relative, window, progress, clock)
+    elif window.width >= _NARROWEST_OF_FIELD and train.n_features > 1:
         # The noise of the fastest columns is hidden; they are taken for as noisy as the others.
         relative = np.where(moving & np.isnan(sigma), relative.max(), relative)
-    smoothed = smooth(noisy[0], window, clock=clock), smooth(noisy[1], window, clock=clock)
-    leaves = leaves_noise(_taken(noisy[0], smoothed[0], relative), train.offsets, window)
-    if not (leaves or is_narrow):
+        best, relative = _fast(noisy, relative, window, progress, clock)
+    else:
         return None
-    risk = np.inf if is_narrow else window.risk
-    best = CleanStates("window", risk, smoothed, 0, f"averaged over {window.width} rows")
-    try:
-        solved = FieldSolutions(noisy, smoothed, window, relative, clock).best(progress)
-        best = solved if solved is not None and solved.risk < best.risk else best
-    except TimeIsUpError:
-        clock.cut("the search for a vector field beneath the noise")
-    if is_narrow:
-        # Motion is too fast for the window, but a field may follow it.
-        taken = _taken(noisy[0], best.states[0], relative)
-        if best.method == "window" or not leaves_noise(taken, train.offsets):
-            return None
-        relative[relative > 0] = np.sqrt(np.square(taken).mean(axis=0))
+    if best is None:
+        return None
     clean = [
         data.with_values(rows * scale + shift)
         for data, rows in zip((train, validation), best.states, strict=True)
@@ -161,9 +151,61 @@ def _denoise(
     return Denoised(clean[0], clean[1], sigma, best.method, max(best.risk, 0.0), note)
 
 
+def _slow(
+    noisy: tuple[Trajectories, Trajectories],
+    relative: np.ndarray,
+    window: Window,
+    progress: Advance | None,
+    clock: Clock,
+) -> CleanStates | None:
+    """Return smoothed states, or solutions of a field where their risk is less."""
+    smoothed = smooth(noisy[0], window, clock=clock), smooth(noisy[1], window, clock=clock)
+    if not leaves_noise(_taken(noisy[0], smoothed[0], relative), noisy[0].offsets, window):
+        return None
+    best = CleanStates("window", window.risk, smoothed, 0, f"averaged over {window.width} rows")
+    try:
+        solved = FieldSolutions(noisy, smoothed, window, relative, clock).best(progress)
+    except TimeIsUpError:
+        clock.cut("the search for a vector field beneath the noise")
+        return best
+    return solved if solved is not None and solved.risk < best.risk else best
+
+
+def _fast(
+    noisy: tuple[Trajectories, Trajectories],
+    relative: np.ndarray,
+    window: Window,
+    progress: Advance | None,
+    clock: Clock,
+) -> tuple[CleanStates | None, np.ndarray]:
+    """Return solutions of a field, of motion too fast for windows, and the noise they leave.
+
+    None where that is not white.
+    """
+    smoothed = smooth(noisy[0], window, clock=clock), smooth(noisy[1], window, clock=clock)
+    solved = FieldSolutions(noisy, smoothed, window, relative, clock).best(progress)
+    if solved is None or not np.isfinite(solved.risk):
+        return None, relative
+    told = _told(noisy[0], solved, relative)
+    if (told < _MUCH_LESS * relative).any():
+        again = FieldSolutions(noisy, smoothed, window, told, clock).best()
+        solved = solved if again is None or not np.isfinite(again.risk) else again
+        told = _told(noisy[0], solved, told)
+    taken = _taken(noisy[0], solved.states[0], relative)
+    return (solved if leaves_noise(taken, noisy[0].offsets) else None), told
+
+
 def _taken(noisy: Trajectories, clean: np.ndarray, relative: np.ndarray) -> np.ndarray:
     """Return what is taken off the noisy columns."""
     return np.asarray((noisy.values - clean)[:, relative > 0])
+
+
+def _told(noisy: Trajectories, best: CleanStates, relative: np.ndarray) -> np.ndarray:
+    """Return the noise of each column, by what was taken off."""
+    told = relative.copy()
+    taken = _taken(noisy, best.states[0], relative)
+    told[relative > 0] = np.sqrt(np.square(taken).mean(axis=0))
+    return told
 
 
 def _of_fields(train: Trajectories, validation: Trajectories, clock: Clock) -> Denoised | None:
