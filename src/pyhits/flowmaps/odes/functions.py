@@ -90,6 +90,7 @@ class Kind:
 
     Attributes
     ----------
+    name : str
     of : callable
         From x, rate and shift to its values.
     tried : callable
@@ -108,6 +109,7 @@ class Kind:
         For people, with ``{u}`` for ``rate (x - shift)``; empty where that is not all.
     """
 
+    name: str
     of: Callable[[Tensor, Number, Number], list[Tensor]]
     tried: Callable[[Range], Iterator[tuple[float, float]]]
     refined: tuple[str, ...]
@@ -127,11 +129,6 @@ class Kind:
             least, most = self.limits(own, rate, shift)
             low, high = max(low, least), min(high, most)
         return Function(self.name, column, rate, shift, low, high)
-
-    @property
-    def name(self) -> str:
-        """Its name among :data:`KINDS`."""
-        return next(name for name, kind in KINDS.items() if kind is self)
 
 
 def _rates(low: float, high: float, n: int) -> Callable[[Range], Sequence[float]]:
@@ -205,6 +202,7 @@ def _risen(own: Range, rate: float, shift: float) -> tuple[float, float]:
 
 def _hill(n: int) -> Kind:
     return Kind(
+        f"hill{n}",
         lambda x, rate, shift: [1 / (1 + (rate * (x - shift)) ** n)],
         _from_zero(0.03, 1.5, 12),
         ("rate",),
@@ -213,40 +211,42 @@ def _hill(n: int) -> Kind:
     )
 
 
-#: All kinds, by name.
-KINDS: dict[str, Kind] = {
-    "sine": Kind(
-        lambda x, rate, shift: [torch.sin(rate * x), torch.cos(rate * x)],
+_KINDS = (
+    Kind(
+        "sine", lambda x, rate, shift: [torch.sin(rate * x), torch.cos(rate * x)],
         _waves, ("rate",), n_values=2, shifts=False, least_rate=1.0,
     ),
-    "exponential": Kind(
-        lambda x, rate, shift: [torch.exp(rate * (x - shift))],
+    Kind(
+        "exponential", lambda x, rate, shift: [torch.exp(rate * (x - shift))],
         _exponentials, ("rate",), limits=_risen, least_rate=0.2,
     ),
-    "step": Kind(
-        lambda x, rate, shift: [torch.tanh(rate * (x - shift))],
+    Kind(
+        "step", lambda x, rate, shift: [torch.tanh(rate * (x - shift))],
         _steps, ("rate", "shift"), "tanh({u})", least_rate=0.5,
     ),
-    "bell": Kind(
-        lambda x, rate, shift: [torch.exp(-((rate * (x - shift)) ** 2))],
+    Kind(
+        "bell", lambda x, rate, shift: [torch.exp(-((rate * (x - shift)) ** 2))],
         _bells, ("rate", "shift"), "exp(-({u})^2)", least_rate=1.0,
     ),
-    "pole": Kind(
-        lambda x, rate, shift: [1 / (x - shift)],
+    Kind(
+        "pole", lambda x, rate, shift: [1 / (x - shift)],
         _below, ("shift",), per_unit=False, limits=_half_way,
     ),
-    "logarithm": Kind(
-        lambda x, rate, shift: [torch.log(x - shift)],
+    Kind(
+        "logarithm", lambda x, rate, shift: [torch.log(x - shift)],
         _below, ("shift",), per_unit=False, limits=_half_way,
     ),
-    "hill2": _hill(2),
-    "hill4": _hill(4),
-    "power": Kind(
-        lambda x, rate, shift: [(x - shift) ** rate],
+    _hill(2),
+    _hill(4),
+    Kind(
+        "power", lambda x, rate, shift: [(x - shift) ** rate],
         _powers, ("rate",), per_unit=False, limits=_half_way, least_rate=0.1,
     ),
-    "kink": Kind(
-        lambda x, rate, shift: [torch.abs(x - shift)],
+    Kind(
+        "kink", lambda x, rate, shift: [torch.abs(x - shift)],
         _kinks, ("shift",), per_unit=False,
     ),
-}  # fmt: skip
+)  # fmt: skip
+
+#: All kinds, by name.
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
