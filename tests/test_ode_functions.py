@@ -113,6 +113,19 @@ def test_defaults_find_a_saturating_system_and_write_it_down(tmp_path: Path) -> 
     assert read_described(path).has_code
 
 
+def test_two_genes_that_repress_each_other_are_written_down() -> None:
+    def slopes(t: object, states: np.ndarray) -> np.ndarray:
+        return 1.5 / (1 + states[:, ::-1] ** 4) - 0.5 * states
+
+    starts = np.random.default_rng(0).uniform(0, 3, (10, 2))
+    rows = AdaptiveRungeKutta(slopes, rtol=1e-11, atol=1e-12)(starts, n_steps=60, dt=0.2)
+    model = quick(step_sizes=[1], flow_map="ode").fit(list(rows), dt=0.2).stepper_
+    assert model is not None
+    first, second, _ = model.equations().splitlines()
+    assert first == "dx0/dt = -0.5 x0 + 1.5 (1 + x1^4)^-1"
+    assert second == "dx1/dt = -0.5 x1 + 1.5 (1 + x0^4)^-1"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_users_units_say_the_same_function(kind: str) -> None:
     units = Units(np.array([0.0, -2.0]), np.array([1.0, 0.5]))

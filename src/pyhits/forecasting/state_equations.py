@@ -194,7 +194,10 @@ class _Text:
         elif own.kind == "kink":
             yield f"|{beyond.strip('()')}|", blocks[0], 1 / scale
         else:
-            yield KINDS[own.kind].text.format(u=f"{rate}{beyond}"), blocks[0], 1.0
+            inner = f"{rate}{beyond}"
+            text = KINDS[own.kind].text
+            text = text.replace("({u})^", "{u}^") if inner == name else text
+            yield text.format(u=inner), blocks[0], 1.0
 
     def _add_linear(self, block: np.ndarray) -> None:
         """Add a constant, and a multiple of each scaled coordinate, ``(d, 1 + d)``."""
