@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,6 +125,34 @@ def test_two_genes_that_repress_each_other_are_written_down() -> None:
     first, second, _ = model.equations().splitlines()
     assert first == "dx0/dt = -0.5 x0 + 1.5 (1 + x1^4)^-1"
     assert second == "dx1/dt = -0.5 x1 + 1.5 (1 + x0^4)^-1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "far", "said"),
+    [
+        ("pole", 1e4, r" \(heat \(K\) - 9999\.6\)\^-1"),
+        ("logarithm", 0.0, r" log\(heat \(K\)( [+-] \S+)?\)"),
+        ("sine", 1e4, r" sin\(1\.(3|30000\d+|29999\d+) heat \(K\)\)"),
+        ("step", 50.0, r" tanh\(2 \(heat \(K\) - 50\)\)"),
+        ("hill4", 0.0, r" \(1 \+ \(2 y\)\^4\)\^-1"),
+    ],
+)
+def test_functions_are_said_to_as_many_digits_as_the_column_needs(
+    kind: str, far: float, said: str
+) -> None:
+    rows = recorded(kind, 10) + np.array([far, 0.0])
+    data = pyhits.Trajectories(list(rows), FIELDS[kind][3], feature_names=["heat (K)", "y"])
+    model = quick(step_sizes=[1], flow_map="ode").fit(data).stepper_
+    assert model is not None
+    assert re.search(said, model.equations())
+
+
+@pytest.mark.parametrize("n", [7, 10, 13])
+def test_powers_next_to_monomials_stand_for_no_logarithm(n: int) -> None:
+    found = find_functions(increments(recorded("logarithm", n)))
+    assert found is not None
+    assert [one.kind for one in found.functions] == ["logarithm"]
+    assert found.functions[0].shift == pytest.approx(0.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)

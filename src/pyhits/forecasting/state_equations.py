@@ -150,7 +150,7 @@ class _Text:
     def _raised(self, own: Function) -> dict[int, str]:
         """Return the name of a power's product with its own column, by that column."""
         name = self._names[own.column]
-        if own.kind != "power" or _beyond(name, own.shift, self._far[own.column]) != name:
+        if own.kind != "power" or self._apart(own) != name:
             return {}
         return {own.column: f"{name}^{own.rate + 1:.4g}"}
 
@@ -174,30 +174,39 @@ class _Text:
         """Yield each value of a function in the user's units: name, coefficients and a factor."""
         column, rate = own.column, _factor(own.rate)
         name, scale = self._names[column], float(self._scale[column])
-        beyond = _beyond(name, own.shift, float(self._far[column]))
+        alone = _factor(own.rate, abs(own.rate) * float(self._far[column]))
+        apart = self._apart(own)
+        beyond = name if apart == name else f"({apart})"
         if own.kind == "sine":
             turn, (sine, cosine) = own.rate * self._mean[column], blocks
-            yield f"sin({rate}{name})", np.cos(turn) * sine + np.sin(turn) * cosine, 1.0
-            yield f"cos({rate}{name})", np.cos(turn) * cosine - np.sin(turn) * sine, 1.0
+            yield f"sin({alone}{name})", np.cos(turn) * sine + np.sin(turn) * cosine, 1.0
+            yield f"cos({alone}{name})", np.cos(turn) * cosine - np.sin(turn) * sine, 1.0
         elif own.kind == "exponential":
             exponent = -own.rate * own.shift
             if abs(exponent) > _MOST_EXPONENT:
                 yield f"exp({rate}{beyond})", blocks[0], 1.0
             else:
-                yield f"exp({rate}{name})", blocks[0], math.exp(exponent)
+                yield f"exp({alone}{name})", blocks[0], math.exp(exponent)
         elif own.kind in ("pole", "power"):
             power = -1.0 if own.kind == "pole" else own.rate
             yield f"{beyond}^{power:.4g}", blocks[0], scale**-power
         elif own.kind == "logarithm":
             self._add_linear(-math.log(scale) * blocks[0])
-            yield f"log({beyond.strip('()')})", blocks[0], 1.0
+            yield f"log({apart})", blocks[0], 1.0
         elif own.kind == "kink":
-            yield f"|{beyond.strip('()')}|", blocks[0], 1 / scale
+            yield f"|{apart}|", blocks[0], 1 / scale
         else:
-            inner = f"{rate}{beyond}"
-            text = KINDS[own.kind].text
+            inner, text = f"{rate}{beyond}" if rate else apart, KINDS[own.kind].text
             text = text.replace("({u})^", "{u}^") if inner == name else text
             yield text.format(u=inner), blocks[0], 1.0
+
+    def _apart(self, own: Function) -> str:
+        """Return ``x - shift``; the name alone where the shift is next to nothing."""
+        name, shift = self._names[own.column], own.shift
+        if abs(shift) < _NO_SHIFT * float(self._far[own.column]):
+            return name
+        size = _number(abs(shift), abs(shift) / float(self._scale[own.column]))
+        return f"{name} {'-' if shift > 0 else '+'} {size}"
 
     def _add_linear(self, block: np.ndarray) -> None:
         """Add a constant, and a multiple of each scaled coordinate, ``(d, 1 + d)``."""
@@ -225,14 +234,12 @@ class _Text:
             self._add((*key, k), product, column, far * float(self._far[k]))
 
 
-def _factor(value: float) -> str:
-    """Return a number before a name; nothing where it is 1."""
-    number = f"{value:.4g}"
+def _factor(value: float, counts: float = 1.0) -> str:
+    """Return a number before a name, as :func:`_number`; nothing where it is 1."""
+    number = _number(value, counts)
     return {"1": "", "-1": "-"}.get(number, f"{number} ")
 
 
-def _beyond(name: str, shift: float, far: float) -> str:
-    """Return ``(x - shift)``; the name alone where that is next to nothing."""
-    if abs(shift) < _NO_SHIFT * far:
-        return name
-    return f"({name} {'-' if shift > 0 else '+'} {abs(shift):.4g})"
+def _number(value: float, counts: float) -> str:
+    """Return a number in four digits, and in more where its size ``counts`` as so many units."""
+    return f"{value:.{4 + max(0, math.floor(math.log10(max(counts, 1.0))))}g}"

@@ -56,6 +56,11 @@ _ROUNDS, _STILL = 12, 0.2
 #: Part of a function's terms that others do not hold, at least.
 _NEW = 1e-8
 
+#: Penalty of regressions, the least that vector fields are solved with: functions that only great
+#: numbers of opposite signs make much of, as of a power next to a monomial, are worth what they
+#: leave then.
+_PENALTY = 1e-15
+
 
 class Discovery(NamedTuple):
     """Functions that were found, beside a polynomial.
@@ -274,9 +279,9 @@ class _Search:
         size = design.norm(dim=0).clamp(min=1e-300)
         left, values, right = torch.linalg.svd(design / size, full_matrices=False)
         kept = values > _NOTHING * values[0]
-        left = left[:, kept]
-        inner = left.T @ self._changes
-        coefficients = right[kept].T @ (inner / values[kept, None]) / size[:, None]
+        left, values = left[:, kept], values[kept, None]
+        inner = left.T @ self._changes / (1 + _PENALTY * (values[0] / values).square())
+        coefficients = right[kept].T @ (inner / values) / size[:, None]
         rest = self._changes - left @ inner
         return _Fit(terms, coefficients, left, rest, self._level_of(rest))
 
