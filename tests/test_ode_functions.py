@@ -206,5 +206,13 @@ def test_forms_survive_as_plain_values() -> None:
 def test_functions_of_columns_that_are_not_there_are_refused() -> None:
     with pytest.raises(ArgumentError, match="one of 2 columns"):
         ODEMap(2, 1, functions=[Function("sine", 2)])
+    for one in (
+        Function("pole", 0, 1.0, 0.0, -1.0, 1.0),
+        Function("power", 0, 0.5, 0.0, -1.0, 1.0),
+        Function("logarithm", 0, 1.0, 0.5, 0.0, 1.0),
+        Function("sine", 0, 1.0, 0.0, 1.0, -1.0),
+    ):
+        with pytest.raises(ArgumentError, match="beyond any pole"):
+            ODEMap(2, 1, functions=[one])
     made = ODEMap(2, 1, functions=[Function("sine", 1, 0.5)])
     assert bare(made).config()["functions"][0]["rate"] == 0.5

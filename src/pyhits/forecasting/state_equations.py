@@ -102,8 +102,12 @@ class _Text:
         """Return the terms of one coordinate that are not next to nothing."""
         reach = {key: abs(c[k]) * far for key, (_, c, far) in self._terms.items()}
         least = _SMALL * max(reach.values())
-        kept = [key for key in sorted(self._terms) if reach[key] > least]
-        return {self._terms[key][0]: float(self._terms[key][1][k]) for key in kept}
+        found: dict[str, float] = {}
+        for key in sorted(self._terms):
+            name, coefficients, _ = self._terms[key]
+            if reach[key] > least:  # names of functions that are nearly the same may be
+                found[name] = found.get(name, 0.0) + float(coefficients[k])
+        return found
 
     def add_monomials(self, exponents: np.ndarray, coefficients: np.ndarray) -> None:
         """Add monomials, with coefficients ``(d, n)``."""

@@ -84,6 +84,8 @@ class ODEMap(FlowMap):
         self.terms = Terms(dimension, self.degree, tuple(own))
         if any(one.column >= dimension for one in self.functions):
             raise ArgumentError(f"Functions are of one of {dimension} columns, counted from 0.")
+        if not all(one.is_sound for one in self.functions):
+            raise ArgumentError("Functions are from their low to a higher high, beyond any pole.")
         self.register_buffer("coefficients", torch.zeros(dimension, self.terms.size))
         self.register_buffer("low", torch.full((dimension,), -torch.inf))
         self.register_buffer("high", torch.full((dimension,), torch.inf))

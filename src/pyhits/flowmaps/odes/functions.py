@@ -61,6 +61,11 @@ class Function(NamedTuple):
         """How many functions it stands for: sines come with cosines."""
         return KINDS[self.kind].n_values
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is there all the way from ``low`` to ``high``, beyond any pole."""
+        return self.low <= self.high and not (KINDS[self.kind].ends and self.low < self.shift)
+
     def of(self, states: Tensor) -> list[Tensor]:
         """Return its values at states ``(d, ...)``, each of shape ``(...)``."""
         x = torch.clamp(states[self.column], self.low, self.high)
@@ -100,6 +105,8 @@ class Kind:
     n_values : int
     per_unit, shifts : bool
         Whether the rate is one per unit of x, and whether there is a shift.
+    ends : bool
+        Whether there is none of it below the shift.
     limits : callable
         From range, rate and shift to the least and the largest x at which it is taken.
     least_rate : float
@@ -117,6 +124,7 @@ class Kind:
     n_values: int = 1
     per_unit: bool = True
     shifts: bool = True
+    ends: bool = False
     limits: Callable[[Range, float, float], tuple[float, float]] | None = None
     least_rate: float = 0.0
 
@@ -230,17 +238,17 @@ _KINDS = (
     ),
     Kind(
         "pole", lambda x, rate, shift: [1 / (x - shift)],
-        _below, ("shift",), per_unit=False, limits=_half_way,
+        _below, ("shift",), per_unit=False, ends=True, limits=_half_way,
     ),
     Kind(
         "logarithm", lambda x, rate, shift: [torch.log(x - shift)],
-        _below, ("shift",), per_unit=False, limits=_half_way,
+        _below, ("shift",), per_unit=False, ends=True, limits=_half_way,
     ),
     _hill(2),
     _hill(4),
     Kind(
         "power", lambda x, rate, shift: [(x - shift) ** rate],
-        _powers, ("rate",), per_unit=False, limits=_half_way, least_rate=0.1,
+        _powers, ("rate",), per_unit=False, ends=True, limits=_half_way, least_rate=0.1,
     ),
     Kind(
         "kink", lambda x, rate, shift: [torch.abs(x - shift)],

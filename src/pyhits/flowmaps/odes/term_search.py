@@ -325,9 +325,11 @@ class _Search:
         steepest = torch.diag(torch.diag(square).clamp(min=1e-300))
         for _ in range(_MOST_TRIALS):
             step = torch.linalg.solve(square + damping * steepest, gradient)
-            trial = self._fit(self._moved(best.terms, numbers, step.tolist()))
-            if trial.level < best.level:
-                return trial, damping * _LESS
+            moved = self._moved(best.terms, numbers, step.tolist())
+            if all(one.is_sound for one in moved.functions):
+                trial = self._fit(moved)
+                if trial.level < best.level:
+                    return trial, damping * _LESS
             damping *= _MORE
         return None, damping
 
