@@ -147,6 +147,16 @@ def test_functions_are_said_to_as_many_digits_as_the_column_needs(
     assert re.search(said, model.equations())
 
 
+def test_monomials_of_a_higher_degree_go_before_functions_that_do_no_better() -> None:
+    def slopes(t: object, states: np.ndarray) -> np.ndarray:
+        x, y = states.T
+        return np.stack([y, 5 * (1 - x**2) * y - x], axis=1)
+
+    starts = np.random.default_rng(0).uniform(-2, 2, (10, 2))
+    steep = AdaptiveRungeKutta(slopes, rtol=1e-11, atol=1e-11)(starts, n_steps=100, dt=0.3)
+    assert find_functions(increments(np.asarray(steep))) is None
+
+
 @pytest.mark.parametrize("n", [7, 10, 13])
 def test_powers_next_to_monomials_stand_for_no_logarithm(n: int) -> None:
     found = find_functions(increments(recorded("logarithm", n)))

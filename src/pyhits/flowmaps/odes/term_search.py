@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -104,6 +104,8 @@ def find_functions(data: Increments, clock: Clock = UNLIMITED) -> Discovery | No
             continue
         before = search.level
         own = search.run(most)
+        if not own.is_right:
+            before = min(before, _level_of_monomials(data, own.n_terms, clock))
         if before - math.log(own.left) > math.log(_GAIN_OF_ALL):
             found.append(own)
         if own.left > _NEARLY or (own.is_right and len(own.functions) <= 1):
@@ -115,6 +117,13 @@ def find_functions(data: Increments, clock: Clock = UNLIMITED) -> Discovery | No
     least = min(one.left for one in found)
     best = min(found, key=lambda one: one.n_terms if one.left < _AS_GOOD * least else math.inf)
     return best if best.left < _MOST_LEFT else None
+
+
+def _level_of_monomials(data: Increments, most: int, clock: Clock) -> float:
+    """Return what monomials leave, of the highest degree that has no more terms; as a logarithm."""
+    degree = max(k for k in range(most) if n_monomials(data.dimension, k) <= most)
+    search = _Search.of(data, degree, clock)
+    return math.inf if search is None else search.settled().level
 
 
 @dataclass
@@ -171,6 +180,11 @@ class _Search:
         d = data.dimension
         size = n_monomials(d, degree) + 2 * (1 + d)
         return cls(data, degree, clock) if _EACH * size <= min(len(data), _STEPS) else None
+
+    def settled(self) -> Self:
+        """Return itself, along the paths that what was found so far leads."""
+        self._best = self._settled(self._best)
+        return self
 
     @property
     def level(self) -> float:
