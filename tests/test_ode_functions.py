@@ -17,6 +17,7 @@ from pyhits.errors import ArgumentError
 from pyhits.flowmaps import Increments, ODEMap, bare
 from pyhits.flowmaps.form import Units
 from pyhits.flowmaps.odes import ODEForm
+from pyhits.flowmaps.odes import form as odes_form
 from pyhits.flowmaps.odes.functions import KINDS, Function
 from pyhits.flowmaps.odes.term_search import find_functions
 from pyhits.hierarchy.batching import Batching
@@ -24,6 +25,7 @@ from pyhits.hierarchy.stepper import Stepper
 from pyhits.integrators import AdaptiveRungeKutta
 from pyhits.modelfiles.described import read_described
 from pyhits.numerics import fused
+from pyhits.util.clock import TimeIsUpError
 
 Field = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -112,6 +114,18 @@ def test_defaults_find_a_saturating_system_and_write_it_down(tmp_path: Path) -> 
     path = model.save(tmp_path / "saturating.safetensors")
     np.testing.assert_array_equal(pyhits.load(path).forecast(fresh[:, 0], n_steps), ahead)
     assert read_described(path).has_code
+
+
+def test_time_that_ends_while_functions_are_looked_for_leaves_monomials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def late(*_: object) -> None:
+        raise TimeIsUpError
+
+    monkeypatch.setattr(odes_form, "find_functions", late)
+    model = quick(step_sizes=[1], flow_map="closed").fit(list(recorded("pole")), dt=0.3).stepper_
+    assert model is not None
+    assert not model.history[1].form.get("functions")
 
 
 def test_two_genes_that_repress_each_other_are_written_down() -> None:

@@ -160,18 +160,25 @@ class FormSearch:
         """Search one family: where that is costly, among few windows first."""
         data = self.data_of(family)
         if not family.begins_with_few or len(data) < 2 * _N_BEGIN:
-            family.search(FamilyTrials(self, family.kind, data))
+            self._go_through(family, FamilyTrials(self, family.kind, data))
             return
         every = self.comparisons
         self.comparisons = [comparison.of_few(_N_BEGIN) for comparison in every]
         trials = FamilyTrials(self, family.kind, self.comparisons[0].data)
-        family.search(trials)
+        self._go_through(family, trials)
         self.comparisons = every
         if trials.is_far:
             return
         best = self.best.pop(family.kind).form
         for form in (best, *best.neighbours()):
             self.trial(form, near=True, gain=1.0)
+
+    def _go_through(self, family: type[Form], trials: FamilyTrials) -> None:
+        """Search one family until time is over."""
+        try:
+            family.search(trials)
+        except TimeIsUpError:
+            self.clock.cut("the search for closed forms")
 
     def judge(self, flow_map: FlowMap, clock: Clock = UNLIMITED) -> float:
         """Return the score of a flow map that was fitted to the training part.
