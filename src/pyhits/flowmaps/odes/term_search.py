@@ -24,7 +24,7 @@ _MOST_COLUMNS, _DIFFERENT = 8, 12
 #: Steps that the search looks at, and monomials whose vector field leads the first paths, at most.
 _STEPS, _LEADING = 500, 60
 
-#: Functions at most, and steps for each term at least.
+#: Functions at most, of fewer columns, and steps for each term at least.
 _MOST_FUNCTIONS, _EACH = 6, 4
 
 #: Degrees of the polynomial beside the functions, the likeliest first: where that takes several
@@ -53,8 +53,8 @@ _SHIFT = 1e-6
 #: Rounds in which paths and functions are found in turn, and the gain that is none.
 _ROUNDS, _STILL = 12, 0.2
 
-#: Part of a function's terms that others do not hold, at least.
-_NEW = 1e-8
+#: Part of the squares of a function's terms that others do not hold, at least.
+_NEW = 1e-12
 
 #: Penalty of regressions, the least that vector fields are solved with: functions that only great
 #: numbers of opposite signs make much of, as of a power next to a monomial, are worth what they
@@ -97,7 +97,7 @@ def find_functions(data: Increments, clock: Clock = UNLIMITED) -> Discovery | No
     if data.dimension > _MOST_COLUMNS or data.outputs > 1:
         return None
     found: list[Discovery] = []
-    most = _MOST_FUNCTIONS
+    most = max(_MOST_FUNCTIONS, data.dimension)
     for degree in _DEGREES:
         search = _Search.of(data, degree, clock)
         if search is None:
@@ -277,8 +277,10 @@ class _Search:
         block = block / block.norm(dim=1, keepdim=True).clamp(min=1e-300)
         for _ in range(2):
             block = block - space @ (space.T @ block)
-        left, sizes, _ = torch.linalg.svd(block, full_matrices=False)
-        left = torch.where(sizes[:, None] > _NEW, left, 0.0)
+        # By products, several times faster: of functions that are refined all digits count.
+        squares, vectors = torch.linalg.eigh(block.mT @ block)
+        left = block @ (vectors / squares.clamp(min=_NEW).sqrt()[:, None])
+        left = torch.where(squares[:, None] > _NEW, left, 0.0)
         rest = rest - left @ (left.mT @ rest)
         return torch.where(sound[:, None], self._level_of(rest), torch.inf)
 
