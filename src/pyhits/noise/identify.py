@@ -88,6 +88,7 @@ class Identified:
 def identify(
     pieces: BlockAverages,
     *,
+    least_misfit: float = 0.0,
     most_misfit: float = np.inf,
     n_threads: int = 1,
     progress: Advance | None = None,
@@ -101,6 +102,8 @@ def identify(
     Parameters
     ----------
     pieces : BlockAverages
+    least_misfit : float
+        Mean squared residual below which what was taken for noise is motion that the field knows.
     most_misfit : float
         Mean squared residual of the shortest segments, in units of the observations' variance,
         beyond which a field serves nothing: longer ones and fewer terms have more of it.
@@ -124,18 +127,19 @@ def identify(
     """
     best: Identified | None = None
     try:
-        for better in _better_and_better(pieces, most_misfit, n_threads, progress, clock):
+        bounds = least_misfit, most_misfit
+        for better in _better_and_better(pieces, bounds, n_threads, progress, clock):
             best = better
     except TimeIsUpError:
         if best is None:
             raise
         clock.cut("the search for a vector field beneath the noise")
-    return best if best is None or best.misfit <= most_misfit else None
+    return best if best is None or least_misfit <= best.misfit <= most_misfit else None
 
 
 def _better_and_better(
     pieces: BlockAverages,
-    most_misfit: float,
+    bounds: tuple[float, float],
     n_threads: int,
     progress: Advance | None,
     clock: Clock,
@@ -168,7 +172,7 @@ def _better_and_better(
             explained = best is not None and best.misfit <= _EXPLAINED
             if failures > (0 if explained else _PATIENCE):
                 break
-    if best is None or best.misfit > most_misfit:
+    if best is None or not bounds[0] <= best.misfit <= bounds[1]:
         return
     begin(_MOST_DEGREE)
     best = _lengthened(sample, best, n_threads, clock)

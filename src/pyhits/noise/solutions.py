@@ -104,8 +104,12 @@ class FieldSolutions:
     sigma: np.ndarray
     clock: Clock
 
-    def best(self, progress: Advance | None = None) -> CleanStates | None:
+    def best(
+        self, progress: Advance | None = None, *, least_misfit: float = 0.0
+    ) -> CleanStates | None:
         """Return the states of least risk; None where there is no field, or room for none.
+
+        Nor where a field misses the rows by less than noise would: below ``least_misfit``.
 
         Raises
         ------
@@ -126,6 +130,7 @@ class FieldSolutions:
         averaged = float(np.square(weights(spacing, 2)).sum())
         identified = identify(
             pieces[0],
+            least_misfit=least_misfit,
             most_misfit=1 + _HOPELESS * self.window.risk / averaged,
             n_threads=cpu_count(),
             progress=progress,
