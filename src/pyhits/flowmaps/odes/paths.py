@@ -44,7 +44,7 @@ class Steps:
 
     Parameters
     ----------
-    basis : Terms
+    terms : Terms
     bounds : pair of Tensor, shape (d,)
         Outside, the vector field is that of the nearest point of the box.
     starts, changes : Tensor, shape (n, d)
@@ -60,13 +60,13 @@ class Steps:
 
     def __init__(
         self,
-        basis: Terms,
+        terms: Terms,
         bounds: tuple[Tensor, Tensor],
         starts: Tensor,
         changes: Tensor,
         clock: Clock = UNLIMITED,
     ) -> None:
-        self._basis, self._bounds, self._clock = basis, bounds, clock
+        self._terms, self._bounds, self._clock = terms, bounds, clock
         self._starts, self._changes = starts, changes
         self._nodes, self._weights, self._within = _gauss(_NODES)
         self.states = starts.T[:, None] + self._nodes[:, None] * changes.T[:, None]
@@ -77,13 +77,13 @@ class Steps:
             return self
         some = torch.from_numpy(evenly(len(self._starts), max(1, count)))
         return Steps(
-            self._basis, self._bounds, self._starts[some], self._changes[some], self._clock
+            self._terms, self._bounds, self._starts[some], self._changes[some], self._clock
         )
 
     def with_terms(self, terms: Terms) -> Steps:
         """Return the same steps and paths, for another vector field."""
         other = copy(self)
-        other._basis = terms
+        other._terms = terms
         return other
 
     def settle(self) -> None:
@@ -100,7 +100,7 @@ class Steps:
 
     def design(self) -> Tensor:
         """Return the integrals of all terms, ``(n, terms)``."""
-        return self.integrals(self._terms()).T
+        return self.integrals(self._values()).T
 
     def coefficients(self, penalties: Sequence[float], near: Tensor | None = None) -> Tensor:
         """Return coefficients under each penalty, ``(penalties, terms, d)``.
@@ -112,7 +112,7 @@ class Steps:
         near : Tensor, shape (terms, d), optional
             Coefficients that paths are about right for; by default few steps tell.
         """
-        terms = self._basis.size
+        terms = self._terms.size
         near = self.at_most(max(_FEW, _EACH * terms))._followed(near)
         every = self.at_most(_MOST_NUMBERS // (_NODES * terms))
         every._follow(near, _SWEEPS_OF_ALL)
@@ -123,14 +123,14 @@ class Steps:
         """Return the root mean square of what a vector field ``(terms, d)`` leaves of changes."""
         return float(self._missing(self._slopes(coefficients)).square().mean().sqrt())
 
-    def _terms(self) -> Tensor:
+    def _values(self) -> Tensor:
         """Return the monomials at all nodes, ``(terms, nodes, n)``."""
         low, high = (bound[:, None, None] for bound in self._bounds)
-        return self._basis.of_doubles(torch.clamp(self.states, low, high))
+        return self._terms.of_doubles(torch.clamp(self.states, low, high))
 
     def _slopes(self, coefficients: Tensor) -> Tensor:
         """Return the derivatives at all nodes, ``(d, nodes, n)``."""
-        return (coefficients.T @ self._terms().flatten(1)).view(self.states.shape)
+        return (coefficients.T @ self._values().flatten(1)).view(self.states.shape)
 
     def _missing(self, slopes: Tensor) -> Tensor:
         """Return how far from their ends slopes lead, ``(d, n)``."""
