@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import circles, quick
+from scipy.integrate import solve_ivp
 
 import pyhits
 from pyhits import Grid
@@ -258,3 +259,39 @@ def test_a_region_of_numbers_beyond_any_data_is_refused(tmp_path: Path) -> None:
     saved.write_bytes(to_bytes(tensors, json.dumps(strict(facts))))
     with pytest.raises(FileFormatError, match="region"):
         pyhits.load(saved)
+
+
+BROKEN_FORMS = [
+    {"degree": 10**6}, {"degree": "2"}, {"penalty": "none"}, {"functions": 3},
+    {"functions": [["lambda", 0]]}, {"functions": [["sine", 7]]}, {"functions": [["sine", "0"]]},
+    {"functions": [["sine", 0, [1.0]]]}, {"functions": [["sine"]]},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def equation_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    """An equation with a sine, and the rows that it was found in."""
+    times = 0.1 * np.arange(300)
+    pendulum = solve_ivp(
+        lambda t, x: (x[1], -np.sin(x[0]) - 0.05 * x[1]), (0, 30), (2.0, 0.0),
+        t_eval=times, rtol=1e-10, atol=1e-12,
+    )  # fmt: skip
+    rows = np.ascontiguousarray(pendulum.y.T)
+    model = quick(step_sizes=[1], flow_map="ode").fit(rows)
+    return model.save(tmp_path_factory.mktemp("equation") / "m.safetensors"), rows
+
+
+@pytest.mark.parametrize("form", BROKEN_FORMS, ids=[str(form) for form in BROKEN_FORMS])
+def test_broken_forms_of_files_are_refused(
+    equation_file: tuple[Path, np.ndarray], form: Facts, tmp_path: Path
+) -> None:
+    path, rows = equation_file
+    assert pyhits.load(path).updated(rows).equations()
+
+    def change(facts: Facts, _: Any) -> None:
+        facts["scales"][0]["history"]["form"] |= form
+
+    broken = tmp_path / "m.safetensors"
+    broken.write_bytes(changed(path, change))
+    with pytest.raises(FileFormatError, match="fit the model anew"):
+        pyhits.load(broken).updated(rows)

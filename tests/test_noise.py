@@ -432,3 +432,8 @@ def test_motion_too_fast_for_windows_is_followed_by_a_field() -> None:
     np.testing.assert_allclose(found.sigma, true, rtol=0.1)
     rows = np.concatenate(list(found.train))
     assert np.square((rows - clean.values[: len(rows)]) / true).mean() < 0.1
+
+
+def test_what_a_field_knows_is_no_noise() -> None:
+    clean = systems.get("lorenz").simulate(n_steps=400, dt=0.06, initial_states=LORENZ[1][:1])
+    assert denoise(clean, clean) is None

@@ -213,18 +213,36 @@ class Form(ABC):
         """Return the same for other data, where ``found`` returns the flow map of the first."""
         return self.solve(data)
 
+    def may_be(self, flow_map: FlowMap) -> bool:
+        """Whether a flow map may be what this form came to."""
+        return bool(getattr(flow_map, "degree", self.degree) == self.degree)
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild from :meth:`as_dict`; what else is there is left out."""
-        names = {field.name for field in fields(cls)}
-        plain: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names
-        }
-        return cls(**plain)
+        """Rebuild from :meth:`as_dict`; what else is there is left out.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A value is not of its kind.
+        """
+        known = {field.name: field.default for field in fields(cls)}
+        return cls(**{k: _like(known[k], v) for k, v in values.items() if k in known})
+
+
+def _like(default: Any, value: Any) -> Any:
+    """Return a value as plain JSON holds it, of the type of the default."""
+    if isinstance(default, tuple):
+        return tuple(value)
+    if isinstance(default, float):
+        return float(value)  # texts are of infinite ones
+    if type(value) is not type(default):
+        raise TypeError(f"{value!r} is not like {default!r}")
+    return value
 
 
 class Trials(Protocol):

@@ -116,13 +116,31 @@ def of_slopes(pieces: BlockAverages, field: PolynomialField) -> PolynomialField:
 
 def of_steps(pieces: BlockAverages, field: PolynomialField, clock: Clock) -> PolynomialField:
     """Regress the changes between observations on the integrals of the field's terms."""
-    before, after = pieces.observed.states[:, :-1], pieces.observed.states[:, 1:]
-    sound = np.isfinite(before).all(axis=2) & np.isfinite(after).all(axis=2)
-    if sound.sum() <= field.basis.size:
+    steps = _steps(pieces, field.basis.degree, clock)
+    if steps is None:
         return field
-    states, changes = (torch.from_numpy(a[sound]) for a in (before, after - before))
-    low, high = states.amin(dim=0), states.amax(dim=0)
-    terms = Terms(field.basis.dimension, field.basis.degree)
-    steps = Steps(terms, (low - (high - low), high + (high - low)), states, changes, clock)
     solution = steps.coefficients([_PENALTY])[0].numpy() / pieces.observed.spacing
     return field.with_free(solution[field.active])
+
+
+def left_by_steps(pieces: BlockAverages, degree: int, clock: Clock) -> np.ndarray | None:
+    """Return the root mean square of what such a regression leaves of each column's changes.
+
+    None where there are too few.
+    """
+    steps = _steps(pieces, degree, clock)
+    if steps is None:
+        return None
+    return steps.left_of_each(steps.coefficients([_PENALTY])[0]).numpy()
+
+
+def _steps(pieces: BlockAverages, degree: int, clock: Clock) -> Steps | None:
+    """Return the steps from one observation to the next, if there are enough for the terms."""
+    before, after = pieces.observed.states[:, :-1], pieces.observed.states[:, 1:]
+    sound = np.isfinite(before).all(axis=2) & np.isfinite(after).all(axis=2)
+    terms = Terms(before.shape[2], degree)
+    if sound.sum() <= terms.size:
+        return None
+    states, changes = (torch.from_numpy(a[sound]) for a in (before, after - before))
+    low, high = states.amin(dim=0), states.amax(dim=0)
+    return Steps(terms, (low - (high - low), high + (high - low)), states, changes, clock)

@@ -22,7 +22,7 @@ _LEAST_NOISE, _MOST_NOISE = 1e-5, 0.5
 #: field in; that of a random walk is not.
 _NARROWEST, _NARROWEST_OF_FIELD = 9, 5
 
-#: Mean squared misses of a field, in units of the variance of noise, where there is none of it.
+#: Part of the variance of noise that a field leaves of steps where there is none of it.
 _NO_NOISE = 0.1
 
 #: Part of the noise assumed below which a field is fitted once more, by what the first one left.
@@ -187,7 +187,7 @@ def _fast(
     """
     smoothed = smooth(noisy[0], window, clock=clock), smooth(noisy[1], window, clock=clock)
     ways = FieldSolutions(noisy, smoothed, window, relative, clock)
-    solved = ways.best(progress, least_misfit=_NO_NOISE)
+    solved = ways.best(progress, least_noise=_NO_NOISE)
     if solved is None or not np.isfinite(solved.risk):
         return None, relative
     told = _told(noisy[0], solved, relative)

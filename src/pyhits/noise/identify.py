@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyhits.noise.blocks import BlockAverages, of_slopes, of_steps
+from pyhits.noise.blocks import BlockAverages, left_by_steps, of_slopes, of_steps
 from pyhits.noise.field import PolynomialField
 from pyhits.noise.observations import Observations, misfits, spreading, substeps_needed
 from pyhits.noise.shooting import ShootingFit, fit_field, fit_initial_states
@@ -88,7 +88,6 @@ class Identified:
 def identify(
     pieces: BlockAverages,
     *,
-    least_misfit: float = 0.0,
     most_misfit: float = np.inf,
     n_threads: int = 1,
     progress: Advance | None = None,
@@ -102,8 +101,6 @@ def identify(
     Parameters
     ----------
     pieces : BlockAverages
-    least_misfit : float
-        Mean squared residual below which what was taken for noise is motion that the field knows.
     most_misfit : float
         Mean squared residual of the shortest segments, in units of the observations' variance,
         beyond which a field serves nothing: longer ones and fewer terms have more of it.
@@ -127,19 +124,33 @@ def identify(
     """
     best: Identified | None = None
     try:
-        bounds = least_misfit, most_misfit
-        for better in _better_and_better(pieces, bounds, n_threads, progress, clock):
+        for better in _better_and_better(pieces, most_misfit, n_threads, progress, clock):
             best = better
     except TimeIsUpError:
         if best is None:
             raise
         clock.cut("the search for a vector field beneath the noise")
-    return best if best is None or least_misfit <= best.misfit <= most_misfit else None
+    return best if best is None or best.misfit <= most_misfit else None
+
+
+def knows_noise(pieces: BlockAverages, least: float, clock: Clock) -> bool:
+    """Whether a field knows what was taken for noise: its steps leave less than a part of that.
+
+    Raises
+    ------
+    TimeIsUpError
+    """
+    observed = pieces.observed
+    for degree in _degrees(pieces.smoothed.shape[2], observed.count):
+        left = left_by_steps(pieces, degree, clock)
+        if left is not None and np.square(left / observed.sigma).mean() < 2 * least:
+            return True
+    return False
 
 
 def _better_and_better(
     pieces: BlockAverages,
-    bounds: tuple[float, float],
+    most_misfit: float,
     n_threads: int,
     progress: Advance | None,
     clock: Clock,
@@ -172,7 +183,7 @@ def _better_and_better(
             explained = best is not None and best.misfit <= _EXPLAINED
             if failures > (0 if explained else _PATIENCE):
                 break
-    if best is None or not bounds[0] <= best.misfit <= bounds[1]:
+    if best is None or not best.misfit <= most_misfit:
         return
     begin(_MOST_DEGREE)
     best = _lengthened(sample, best, n_threads, clock)

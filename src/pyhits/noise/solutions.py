@@ -18,6 +18,7 @@ from pyhits.noise.identify import (
     affordable,
     follow,
     identify,
+    knows_noise,
 )
 from pyhits.noise.observations import Observations, advance, spreading, substeps_needed
 from pyhits.noise.smooth import Window, choose_window, equal, smooth
@@ -105,11 +106,11 @@ class FieldSolutions:
     clock: Clock
 
     def best(
-        self, progress: Advance | None = None, *, least_misfit: float = 0.0
+        self, progress: Advance | None = None, *, least_noise: float = 0.0
     ) -> CleanStates | None:
         """Return the states of least risk; None where there is no field, or room for none.
 
-        Nor where a field misses the rows by less than noise would: below ``least_misfit``.
+        Nor where a field leaves less than the part ``least_noise`` of the noise's variance.
 
         Raises
         ------
@@ -125,12 +126,13 @@ class FieldSolutions:
             self._pieces(data, rows, spacing)
             for data, rows in zip(self.noisy, self.smoothed, strict=True)
         ]
+        if least_noise and knows_noise(pieces[0], least_noise, self.clock):
+            return None
         # What the smoother leaves tells by how much a field may miss the rows: following one that
         # misses them by far more through all of them would only show the same.
         averaged = float(np.square(weights(spacing, 2)).sum())
         identified = identify(
             pieces[0],
-            least_misfit=least_misfit,
             most_misfit=1 + _HOPELESS * self.window.risk / averaged,
             n_threads=cpu_count(),
             progress=progress,

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from pyhits.data.grid import Grid
-from pyhits.errors import TrainingError
+from pyhits.errors import FileFormatError, TrainingError
 from pyhits.flowmaps import BoundedMap, Bounds, FlowMap, PolynomialMap, ScaledNet, bare
 from pyhits.flowmaps.form import Finer, Form, closed_forms
 from pyhits.training.comparison import FEW_WINDOWS, N_SEARCH, increments
@@ -278,14 +278,14 @@ def fit_again(
     inner = bare(chosen)
     if isinstance(inner, ScaledNet):
         base = None
-        if history.form:
-            below = form_of(PolynomialMap.kind, history.form)
+        if history.form and inner.base is not None:
+            below = form_of(inner.base, history.form)
             base = below.solve(increments(job.train, below.most_states[1]))
         assert base is None or isinstance(base, PolynomialMap)
         return trained_again(job, base, clock=clock) or chosen
     if not history.form:
         return chosen
-    form = form_of(inner.kind, history.form)
+    form = form_of(inner, history.form)
     if finest is not None and form.led_by_finest:
         job = job.after(*finest)
     data = increments(job.train, form.most_states[1], job.finer, clock)
@@ -308,9 +308,25 @@ def bounds_of(windows: WindowSampler) -> Bounds:
     return Bounds.of(windows.values, windows.offsets, channels, windows.encoder.transform)
 
 
-def form_of(kind: str, values: dict[str, Any]) -> Form:
-    """Return the form of a family that its flow map's history says."""
-    return closed_forms()[kind].from_dict(values)
+def form_of(flow_map: FlowMap, values: dict[str, Any]) -> Form:
+    """Return the form of a flow map, as its history says.
+
+    Raises
+    ------
+    FileFormatError
+        It comes from a file that was changed.
+    """
+    try:
+        form = closed_forms()[flow_map.kind].from_dict(values)
+        if form.may_be(flow_map):
+            return form
+        reason = "its flow map is another"
+    except (TypeError, ValueError) as error:
+        reason = str(error)
+    raise FileFormatError(
+        f"the model says that its {flow_map.kind} was found as {values}, which cannot be: "
+        f"{reason}; fit the model anew"
+    )
 
 
 def _measure(history: History, flow_map: FlowMap, job: ScaleJob) -> None:

@@ -148,10 +148,18 @@ class ODEForm(Form):
         solved = _held(steps.coefficients([self.penalty], near), empty, data)[0]
         return _filled(_resolving(empty, solved, data, steps), solved)
 
+    def may_be(self, flow_map: FlowMap) -> bool:
+        """Whether a flow map is of the same terms, all but numbers."""
+        own, other = (
+            [(one.kind, one.column) for one in functions]
+            for functions in (self.functions, getattr(flow_map, "functions", ()))
+        )
+        return super().may_be(flow_map) and own == other
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Rebuild from :meth:`as_dict`."""
-        functions = tuple(Function(*one) for one in values.get("functions", ()))
+        functions = tuple(Function.read(one) for one in values.get("functions", ()))
         return super().from_dict(values | {"functions": functions})
 
     def _empty(self, data: Increments) -> ODEMap:

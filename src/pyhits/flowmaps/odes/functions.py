@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +39,20 @@ class Function(NamedTuple):
     shift: float = 0.0
     low: float = -1e6
     high: float = 1e6
+
+    @classmethod
+    def read(cls, values: Sequence[Any]) -> Function:
+        """Return the function that plain JSON holds, its attributes in a row.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It is none.
+        """
+        kind, column, *numbers = values
+        if kind not in KINDS or type(column) is not int or column < 0:
+            raise ValueError(f"there is no function {kind!r} of column {column!r}")
+        return cls(kind, column, *map(float, numbers))
 
     def encoded(self, units: Units) -> Function:
         """Return the same function of encoded states, but for a factor, from the user's units."""

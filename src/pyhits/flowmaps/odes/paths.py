@@ -121,7 +121,11 @@ class Steps:
 
     def left(self, coefficients: Tensor) -> float:
         """Return the root mean square of what a vector field ``(terms, d)`` leaves of changes."""
-        return float(self._missing(self._slopes(coefficients)).square().mean().sqrt())
+        return float(self.left_of_each(coefficients).square().mean().sqrt())
+
+    def left_of_each(self, coefficients: Tensor) -> Tensor:
+        """Return the same of each column, ``(d,)``."""
+        return self._missing(self._slopes(coefficients)).square().mean(dim=1).sqrt()
 
     def _values(self) -> Tensor:
         """Return the monomials at all nodes, ``(terms, nodes, n)``."""
