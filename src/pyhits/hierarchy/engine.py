@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from pyhits.hierarchy.stages import stages
-from pyhits.numerics.fused import algorithm, steps
+from pyhits.numerics.fused import algorithm, steps, terms
 from pyhits.numerics.fused.code import LANES, can_call
 from pyhits.numerics.fused.numbers import Numbers
 from pyhits.numerics.rollout import DIVERGED
@@ -112,7 +112,7 @@ class Engine:
     def serves(maps: Iterable[Numbers]) -> bool:
         """Return whether the functions that the code of flow maps calls are there."""
         kinds = {kind for numbers in maps for kind, _ in numbers.functions}
-        return can_call(name for kind in kinds for name in steps.CALLS[kind] if name)
+        return can_call(name for kind in kinds for name in terms.CALLS[kind] if name)
 
     @staticmethod
     def shares(n: int) -> int:

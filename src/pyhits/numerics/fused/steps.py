@@ -10,6 +10,7 @@ from llvmlite import ir
 from pyhits.numerics.basis import Monomials
 from pyhits.numerics.fused.code import LANES, WHOLE, Function, Library, Value, once, pointer, whole
 from pyhits.numerics.fused.numbers import CELLS
+from pyhits.numerics.fused.terms import field, horner, number_of
 
 #: Stages of a Runge-Kutta method, at most.
 MOST_STAGES = 16
@@ -48,7 +49,7 @@ def polynomial(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
         inside = []
         for f in range(dimension):
             x = made.load(made.args[0], build.add(lane, whole(f * LANES)))
-            low, high = (_number(made, numbers, k) for k in (f, dimension + f))
+            low, high = (number_of(made, numbers, k) for k in (f, dimension + f))
             inside.append(made.clamp(x, low, high) if degree > 1 else x)
         begin, rows = whole(2 * dimension), whole(dimension)
         with made.loop(made.args[3]) as output, made.loop(rows) as feature:
@@ -130,10 +131,8 @@ def ode(
         build.fptosi(build.load(made.at(numbers, whole(k))), WHOLE) for k in range(2)
     )
     last = build.add(whole(2), build.mul(n_stages, n_stages))
-    bounds = build.add(last, n_stages)
-    own = made.at(numbers, build.add(bounds, whole(2 * dimension)))
-    n_terms = basis.size + (1 + dimension) * sum(len(CALLS[kind]) for kind, _ in functions)
-    of_functions = made.at(own, whole(dimension * n_terms))
+    box = made.at(numbers, build.add(last, n_stages))
+    own = made.at(box, whole(2 * dimension))
     now, at = (made.variable(made.vector, size=dimension) for _ in range(2))
     slopes = made.variable(made.vector, size=dimension * MOST_STAGES)
 
@@ -160,19 +159,9 @@ def ode(
                     add(at, build.add(whole(2), build.mul(stage, n_stages)), stage)
                     inside = []
                     for f in features:
-                        low, high = (
-                            made.spread(build.load(made.at(numbers, build.add(bounds, whole(k)))))
-                            for k in (f, dimension + f)
-                        )
+                        low, high = (number_of(made, box, k) for k in (f, dimension + f))
                         inside.append(made.clamp(build.load(of(at, f)), low, high))
-                    values = _values(made, functions, inside, of_functions)
-                    for f in features:
-                        row = made.at(own, whole(f * n_terms))
-                        slope = horner(made, basis, inside, row)
-                        for k, value in enumerate(values):
-                            begin = basis.size + k * (1 + dimension)
-                            factor = _linear(made, inside, made.at(row, whole(begin)))
-                            slope = made.times(value, factor, slope)
+                    for f, slope in enumerate(field(made, basis, functions, inside, own)):
                         build.store(slope, of(slopes, f, stage))
                 add(now, last, n_stages)
             after = build.mul(made.args[2], output)
@@ -180,95 +169,6 @@ def ode(
                 place = build.add(build.add(lane, whole(f * LANES)), after)
                 made.store(build.load(of(now, f)), made.args[1], place)
     return _finish(made)
-
-
-#: Functions of the C library that each kind of function calls, one for each of its values.
-CALLS: dict[str, tuple[str | None, ...]] = {
-    "sine": ("sin", "cos"),
-    "exponential": ("exp",),
-    "step": ("tanh",),
-    "bell": ("exp",),
-    "pole": (None,),
-    "logarithm": ("log",),
-    "hill2": (None,),
-    "hill4": (None,),
-    "power": ("pow",),
-    "kink": (None,),
-}
-
-
-def _values(
-    made: Function,
-    functions: Sequence[tuple[str, int]],
-    inside: list[Value],
-    numbers: Value,
-) -> list[Value]:
-    """Return the values of functions of single columns."""
-    found: list[Value] = []
-    for k, (kind, column) in enumerate(functions):
-        rate, shift, low, high = (_number(made, numbers, 4 * k + j) for j in range(4))
-        x = made.clamp(inside[column], low, high)
-        found += _of_kind(made, kind, x, rate, shift)
-    return found
-
-
-def _of_kind(made: Function, kind: str, x: Value, rate: Value, shift: Value) -> list[Value]:
-    build, one = made.build, made.spread(made.real(1.0))
-    beyond = build.fsub(x, shift)
-    u = build.fmul(rate, beyond)
-    square = build.fmul(u, u)
-    if kind == "sine":
-        angle = build.fmul(rate, x)
-        return [made.called("sin", angle), made.called("cos", angle)]
-    if kind == "bell":
-        return [made.called("exp", build.fneg(square))]
-    if kind == "power":
-        return [made.called("pow", beyond, rate)]
-    if kind == "logarithm":
-        return [made.called("log", beyond)]
-    if kind == "pole":
-        return [build.fdiv(one, beyond)]
-    if kind == "kink":
-        below = build.fcmp_ordered("<", beyond, made.spread(made.real(0.0)))
-        return [build.select(below, build.fneg(beyond), beyond)]
-    if kind in ("hill2", "hill4"):
-        power = square if kind == "hill2" else build.fmul(square, square)
-        return [build.fdiv(one, build.fadd(one, power))]
-    (name,) = CALLS[kind]
-    return [made.called(str(name), u)]
-
-
-def _linear(made: Function, variables: list[Value], coefficients: Value) -> Value:
-    """Return a number and a multiple of each variable, added."""
-    total = _number(made, coefficients, 0)
-    for k, variable in enumerate(variables):
-        total = made.times(_number(made, coefficients, 1 + k), variable, total)
-    return total
-
-
-def horner(
-    made: Function,
-    basis: Monomials,
-    variables: list[Value],
-    coefficients: Value,
-    *,
-    alike: bool = True,
-) -> Value:
-    """Return the value of a polynomial, whose coefficients are ``alike`` in all lanes or of one."""
-    numbers = {tuple(powers): k for k, powers in enumerate(basis.exponents.tolist())}
-
-    def value(axis: int, powers: tuple[int, ...], left: int) -> Value:
-        if axis < 0:
-            place = made.at(coefficients, whole(numbers[powers]))
-            number = made.build.load(place)
-            return made.spread(number) if alike else number
-        result: Value | None = None
-        for power in range(left, -1, -1):
-            inner = value(axis - 1, (power, *powers), left - power)
-            result = inner if result is None else made.times(result, variables[axis], inner)
-        return result
-
-    return value(basis.dimension - 1, (), basis.degree)
 
 
 def _descend(
@@ -298,10 +198,6 @@ def _step(dtype: np.dtype) -> Function:
     """Return the beginning of a step."""
     number = pointer(ir.DoubleType() if dtype == np.float64 else ir.FloatType())
     return Function(ir.Module(), "step", dtype, [number, number, WHOLE, WHOLE, pointer(number)])
-
-
-def _number(made: Function, numbers: Value, place: int) -> Value:
-    return made.spread(made.build.load(made.at(numbers, whole(place))))
 
 
 def _finish(made: Function) -> ir.Module:
