@@ -76,6 +76,16 @@ WITH = {
         ("x", "y", "z", "w"),
     ),
     "the sign of comments in names": ("a,#b,c,d\n" + text(WAVES), ("a", "#b", "c", "d")),
+    "the sign of comments before each name": ("#a,#b,#c,#d\n" + text(WAVES), ("a", "b", "c", "d")),
+    "the same, spaced, below a title": (
+        "## run 7\n#a #b #c #d\n" + text(WAVES, delimiter=" "),
+        ("a", "b", "c", "d"),
+    ),
+    "commented names above commented units": (
+        "#a,#b,#c,#d\n#V,#V,#m,#m\n" + text(WAVES),
+        ("a", "b", "c", "d"),
+    ),
+    "a commented name of one column": ("#passengers\n" + text(WAVES[:, :1]), ("passengers",)),
     "the sign of comments in a first name": ("#a,b,c,d\n" + text(WAVES), ("a", "b", "c", "d")),
     "another delimiter than below": ("a b c d\n" + text(WAVES), ("a", "b", "c", "d")),
     "a header twice": ("a,b,c,d\n" + text(WAVES[:20]) + "a,b,c,d\n" + text(WAVES[20:]), None),

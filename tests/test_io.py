@@ -377,10 +377,10 @@ def test_parquet_columns_and_index(tmp_path):
     index = pandas.date_range("2020", periods=3, freq="D")
     pandas.DataFrame({"x": [1.0, 2, 4]}, index=index).to_parquet(tmp_path / "data.parquet")
     assert read(tmp_path / "data.parquet").dt == 86400
-    frame = pandas.DataFrame({"when": [0, 0.5, 1], "x": [1.0, 2, 4]})
+    frame = pandas.DataFrame({"k": [0, 0.5, 1], "x": [1.0, 2, 4]})
     frame.to_parquet(tmp_path / "data.parquet")
     assert read(tmp_path / "data.parquet").n_features == 2
-    assert read(tmp_path / "data.parquet", time_column="when").dt == 0.5
+    assert read(tmp_path / "data.parquet", time_column="k").dt == 0.5
 
 
 def test_what_pandas_reads_is_pointed_to_it(tmp_path):

@@ -43,7 +43,7 @@ TIMES = [
         "minutes",
     ),
     *("minutes", "simTime", "recorded_at", "Julian_Date", "T", "timestep", "iteration", "# t"),
-    *("recorded_on", "acq_time", "Messzeitpunkt"),
+    *("recorded_on", "acq_time", "Messzeitpunkt", "when", "stamp", "timecode", "cuando"),
     "decimal_year",
 ]
 
@@ -309,7 +309,7 @@ def test_a_column_named_like_a_time_that_is_left_out_is_pointed_out(tmp_path):
     path = tmp_path / "quarters.csv"
     rows = [f"{1990 + k // 4}:{k % 4 + 1},{x}\n" for k, x in enumerate(X)]
     path.write_text("quarter,x\n" + "".join(rows))
-    with pytest.warns(PyHiTSWarning, match="'quarter' is named like a time.*--time-format"):
+    with pytest.warns(PyHiTSWarning, match="If 'quarter' holds the time.*--time-format"):
         pyhits.read(path)
     data = pyhits.read(path, time_column="quarter", time_format="%Y:%q")
     assert data.axis.step_name(data.dt) == "1 quarter"
@@ -336,3 +336,47 @@ def test_a_clock_that_ticks_more_slowly_than_rows_come(name):
         pyhits.Trajectories(frame)
     counter = frame.rename(columns={name: "packets"})
     assert pyhits.Trajectories(counter).n_features == 2
+
+
+@pytest.mark.parametrize("name", ["when", "ts", "timestamp", "stamp", "Zeit", "utc"])
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_since_1970_are_dates_in_every_unit(tmp_path, name, unit):
+    days = np.datetime64("2021-03-01T12:00", unit) + np.timedelta64(1, "m") * np.arange(N)
+    texts = [str(value) for value in days.astype(f"M8[{unit}]").astype(np.int64).tolist()]
+    path = tmp_path / "a.csv"
+    path.write_text(f"{name},x\n" + "".join(f"{t},{x}\n" for t, x in zip(texts, X, strict=True)))
+    data = pyhits.read(path)
+    assert (data.feature_names, data.dt) == (("x",), 60.0)
+    np.testing.assert_array_equal(data.dates(), days)
+    again = pyhits.write(data, tmp_path / "b.csv").read_text().split("\n")
+    assert [line.partition(",")[0] for line in again[1:-1]] == texts
+
+
+def test_uneven_times_since_1970_are_pointed_out_under_any_name(tmp_path):
+    stamps = 1_614_600_000_000 + 60_000 * np.arange(N) + np.arange(N) % 3
+    path = tmp_path / "a.csv"
+    path.write_text("k,x\n" + "".join(f"{t},{x}\n" for t, x in zip(stamps, X, strict=True)))
+    with pytest.warns(PyHiTSWarning, match="'k' rises as times since 1970 do.*--time-column k"):
+        assert pyhits.read(path).n_features == 2
+    path.write_text("k,x\n" + "".join(f"{t},{x}\n" for t, x in zip(NOISE, X, strict=True)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pyhits.read(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"), [("excel", 44256.0), ("matlab", 738216.0), ("julian", 2459274.5)]
+)
+def test_days_that_are_counted_are_pointed_out(tmp_path, kind, first):
+    path = tmp_path / "a.csv"
+    path.write_text("when,x\n" + "".join(f"{first + k},{x}\n" for k, x in enumerate(X)))
+    match = f"may count days, this one 2021-03-01: time_format='{kind}' .--time-format {kind}."
+    with pytest.warns(PyHiTSWarning, match=match):
+        assert pyhits.read(path).dt == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        days = np.datetime64("2021-03-01") + np.arange(N)
+        np.testing.assert_array_equal(pyhits.read(path, time_format=kind).dates(), days)
+        assert not pyhits.read(path, time_format="numbers").axis.has_dates
+        path.write_text("t,x\n" + "".join(f"{k},{x}\n" for k, x in enumerate(X)))
+        assert pyhits.read(path).dt == 1

@@ -12,7 +12,7 @@ from pyhits.data.grid import Grid
 from pyhits.data.tables.column_choice import ColumnChoice
 from pyhits.data.tables.columns import chosen_features
 from pyhits.data.times import NUMBERS, SHOWN, TimeAxis, TimeStyle, read_times
-from pyhits.data.times.notes import midnight_note
+from pyhits.data.times.notes import midnight_note, serial_note
 from pyhits.data.times.uniform import same_step, step_error, uniform_step
 from pyhits.errors import ArgumentError, DataError, warn
 from pyhits.util.printable import listing
@@ -180,7 +180,7 @@ def set_times(
     lengths = [len(t) for t in times]
     axis, found = read_times(every, lengths, where=where, name=name, style=style)
     pieces.axis = axis
-    pieces.notes += midnight_note(axis, found)
+    pieces.notes += [*midnight_note(axis, found), *serial_note(axis, found, style)]
     n = len(pieces.arrays) if pieces.even is None else len(pieces.even)
     common = n if len(found) == 1 else 1
     if raw:

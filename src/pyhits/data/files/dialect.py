@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyhits.data.files.cells import PLAIN, NumberStyle, style_of
+from pyhits.data.times import is_date
 from pyhits.errors import DataError
 from pyhits.util.printable import is_number
 
@@ -114,7 +115,7 @@ def _comma(lines: Sequence[str], decimal: str | None) -> str | None:
         for fields in words
     )
     if spaced and any("," in row for row in body):
-        return None
+        return "," if _are_dated(rows[0], body) else None
     if "," not in rows[0] and len(rows) > 1 and all(_THOUSANDS.fullmatch(row) for row in body):
         return "\n"
     if decimal == ",":
@@ -137,6 +138,13 @@ def _comma(lines: Sequence[str], decimal: str | None) -> str | None:
     if _may_be_decimals(body, decimals):
         raise DataError(_two_ways(rows[0]))
     return ","
+
+
+def _are_dated(header: str, body: Sequence[str]) -> bool:
+    """Tell whether spaces stand within dates (1 March 2021,5), as many commas as in the header."""
+    return "," in header and all(
+        row.count(",") == header.count(",") and any(map(is_date, row.split(","))) for row in body
+    )
 
 
 def _may_be_decimals(rows: Sequence[str], decimals: Sequence[str]) -> bool:

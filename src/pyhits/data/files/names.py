@@ -86,15 +86,21 @@ def _are_row_names(fields: list[str]) -> bool:
 def commented_names(comments: list[str], dialect: Dialect, n: int) -> list[str] | None:
     """Return the names in the last comment, as ``numpy.savetxt(header=...)`` writes them.
 
+    Each of them may have the sign of a comment; where some are there twice, they are units below.
     A comment counts as a header only if it names a time or a trajectory, or if its words are none
     of prose, since prose may have as many words as there are columns.
     """
     if not comments:
         return None
     names = split_line(comments[-1].lstrip(COMMENTS).strip(), dialect.delimiter)
+    if all(name[:1] in COMMENTS and name for name in names[1:]):
+        names = [name.lstrip(COMMENTS).strip() for name in names]
+    if len(set(names)) < len(names) == n and len(comments) > 1:
+        return commented_names(comments[:-1], dialect, n)
     if len(names) != n or not all(names) or any(kind_of(name) == "number" for name in names):
         return None
     known = any(is_time_name(name) or is_trajectory_name(name) for name in names)
+    known = known or (n == len(comments) == 1 and " " not in names[0])
     if dialect.delimiter is not None:
         known = known or (n > 1 and not any(" " in name for name in names))
     short = all(len(name) <= 2 or any(c in name for c in "_[(0123456789") for name in names)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.tables.column_choice import ColumnChoice, column_number, column_numbers
+from pyhits.data.tables.column_choice import ColumnChoice, column_number, column_numbers, for_shell
 from pyhits.data.tables.time_column import find_time, holds_dates, rise_of
 from pyhits.data.tables.time_names import is_count_name, is_trajectory_name, time_name
 from pyhits.errors import ArgumentError, DataError
@@ -176,10 +176,12 @@ def _numeric(
     chosen = [k for k in features if k not in texts]
     if not texts or not chosen:
         return features, []
-    timed = [own[k] for k in texts if time is None and time_name(own[k])][:1]
+    timed = [
+        own[k] for k in texts if time is None and (time_name(own[k]) or _may_be_dates(columns[k]))
+    ][:1]
     hint = (
-        f" {timed[0]!r} is named like a time: time_column={timed[0]!r} with time_format "
-        f"(--time-column {timed[0]!r} --time-format) says how its dates are written."
+        f" If {timed[0]!r} holds the time, time_column={timed[0]!r} with time_format "
+        f"(--time-column {for_shell(timed[0])} --time-format) says how it is written."
         if timed
         else ""
     )
@@ -202,6 +204,14 @@ def _is_text(column: Any) -> bool:
     known = [item for item in array[:1000].tolist() if isinstance(item, str) and item.strip()]
     texts = sum(not is_number(item) for item in known)
     return len(known) > 0 and 2 * texts > len(known) and 2 * texts > len(array[:1000])
+
+
+def _may_be_dates(column: Any) -> bool:
+    """Tell whether texts differ from row to row and hold numbers, as dates do."""
+    texts = [str(item) for item in np.asarray(column)[:1000].tolist()]
+    return len(set(texts)) == len(texts) > 1 and all(
+        sum(map(str.isdigit, text)) > 3 for text in texts
+    )
 
 
 def _example(column: Any) -> str:

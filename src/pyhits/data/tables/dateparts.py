@@ -12,7 +12,7 @@ from pyhits.data.tables.column_choice import ColumnChoice
 from pyhits.data.tables.time_names import plain_name
 from pyhits.data.times import is_clock, is_date
 from pyhits.data.times.calendars import STANDARD, day_number, month_length
-from pyhits.data.times.formats import month_number
+from pyhits.data.times.months import spelling_of
 from pyhits.util.checks import is_missing
 
 #: Names of the parts of a date, and the whole numbers that they may be.
@@ -159,10 +159,8 @@ def _as_integers(column: Any, part: str) -> np.ndarray | None:
         words = [str(item) for item in array.tolist()]
         if part != "month":
             return None
-        months = [month_number(word) for word in words]
-        if any(month is None for month in months):
-            return None
-        return np.array(months, dtype=np.int64)
+        spelling = spelling_of(sorted(set(words)))
+        return None if spelling is None else np.array([spelling.numbers[word] for word in words])
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         return None
     if (array != np.rint(array)).any() or array.min() < low or array.max() > high:

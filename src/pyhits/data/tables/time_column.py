@@ -211,10 +211,11 @@ def _pointed_out(
                 f"{name!r} is named like a time, but does not rise from row to row: it is read as "
                 f"a feature. If it is the time, {option} takes it."
             )
-        elif rise.is_strict and rise.is_even and rise.n_rows >= LEAST_ROWS:
+        elif rise.stamps or (rise.is_strict and rise.is_even and rise.n_rows >= LEAST_ROWS):
+            how = "as times since 1970 do" if rise.stamps else "evenly from row to row as times do"
             notes.append(
-                f"{name!r} rises evenly from row to row as times do, and is read as a feature. If "
-                f"it is the time, {option} takes it; otherwise time_column='none' says so."
+                f"{name!r} rises {how}, and is read as a feature. If it is the time, {option} "
+                "takes it; otherwise time_column='none' says so."
             )
     return tuple(notes[:1])
 

@@ -38,7 +38,7 @@ _SURE = frozen_words(
 _TIMES = frozen_words(
     "t time times timestamp timestamps timestep date dates datetime datetimes dteday clock "
     "walltime simtime systime localtime unixtime elapsedtime timepoint timepoints dateandtime "
-    "laufzeit messzeit messzeitpunkt versuchszeit "
+    "laufzeit messzeit messzeitpunkt versuchszeit timecode when instant quand cuando "
     "zeit uhrzeit zeitpunkt zeitstempel datum "  # German, with Dutch and Swedish
     "horodatage horodate fecha tiempo hora orario ora istante tijd tijdstip dato tid tidpunkt "
     "czas godzina \u010das cas ido id\u0151 d\u00e1tum aika zaman tarih waktu tanggal vreme "
@@ -50,7 +50,7 @@ _TIMES = frozen_words(
 #: Words that are times only by their values: ``temps`` and ``tempo`` mean other things too.
 _UNSURE_TIMES = frozen_words(
     "temps tempo data epoch epochs ts ds dt elapsed jd mjd bjd hjd julian julianday juliandate "
-    "tow sow"
+    "tow sow stamp"
 )
 
 _UNITS = frozen_words(

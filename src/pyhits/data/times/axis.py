@@ -11,8 +11,8 @@ import numpy as np
 from pyhits.data.times.calendars import STANDARD, day_number, month_length, year_month_day
 from pyhits.data.times.frequency import BusinessDays, CalendarStep, Months, step_from_dict
 from pyhits.data.times.numbers import SERIAL, UNITS
-from pyhits.data.times.texts import MICRO, write_texts
 from pyhits.data.times.timeofday import DAY, elapsed
+from pyhits.data.times.writing import MICRO, write_texts
 from pyhits.data.times.zones import to_utc, to_wall
 from pyhits.errors import ArgumentError
 

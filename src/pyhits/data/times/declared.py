@@ -8,7 +8,7 @@ from typing import Any
 from pyhits.data.times.axis import TimeAxis
 from pyhits.data.times.calendars import CALENDARS
 from pyhits.data.times.frequency import ANCHORS
-from pyhits.data.times.texts import MICRO
+from pyhits.data.times.writing import MICRO
 from pyhits.util.schema import (
     Either,
     Flag,

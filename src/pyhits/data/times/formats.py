@@ -5,24 +5,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from pyhits.data.times.months import spelling_of
 from pyhits.errors import ArgumentError
 from pyhits.util.printable import is_number
 
-MONTHS = (
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-)
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+#: A directive: the language of names or ordinals, how it is written, its letter.
+DIRECTIVE = re.compile(r"%(%|(?:\[([\w.]+)\])?([-_^\d]?)([A-Za-z]))")
 
 #: What a directive matches. ``%q`` is a quarter, ``%G``, ``%V`` and ``%u`` are year, week and day
 #: of the ISO week.
@@ -42,10 +30,10 @@ _DIRECTIVES = {
     "S": r"\d{1,2}",
     "f": r"\d{1,9}",
     "p": r"[AaPp]\.?[Mm]\.?",
-    "b": r"[^\W\d_]{3,9}\.?",
-    "B": r"[^\W\d_]{3,9}\.?",
-    "a": r"[^\W\d_]{3,9}\.?",
-    "A": r"[^\W\d_]{3,9}\.?",
+    "b": r"[^\W\d_]{3,15}\.?",
+    "B": r"[^\W\d_]{3,15}\.?",
+    "a": r"[^\W\d_]{2,15}(?:-feira)?\.?",
+    "A": r"[^\W\d_]{2,15}(?:-feira)?\.?",
     "z": r"Z|[+-]\d{2}(?::?\d{2})?",
     "Z": r"Z|UTC|GMT",
 }
@@ -54,15 +42,20 @@ _SHORTHANDS = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y", 
 #: The order of day, month and year in a text.
 DAYFIRST, MONTHFIRST, YEARFIRST = "dayfirst", "monthfirst", "yearfirst"
 
-_WORD = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
-_DAY_NAME = r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?"
+#: Names of months and days, of any language, what stands beside them, and behind the days' numbers.
+_WORD, _DAY_NAME = _DIRECTIVES["b"], _DIRECTIVES["a"]
+_GAP = r"( de |[-/., ]*)"
+ORDINAL = r"(?:st|nd|rd|th|er)?"
 
 #: Dates without their time of day, the separators in groups, and the patterns that may be meant:
 #: ``{0}`` and ``{1}`` are the separators.
 _DATES: list[tuple[str, tuple[str, ...]]] = [
-    (r"\d{4}([-/. _])\d{1,2}\1\d{1,2}", ("%Y{0}%m{0}%d",)),
-    (r"\d{4}(\u5e74)\d{1,2}(\u6708)\d{1,2}(\u65e5)", ("%Y{0}%m{1}%d{2}",)),
-    (r"\d{1,2}([-/. ])\d{1,2}\1\d{4}", ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y")),
+    (r"\d{4}([-/. _]|\. )\d{1,2}\1\d{1,2}(\.?)", ("%Y{0}%m{0}%d{1}",)),
+    (
+        r"\d{4}([\u5e74\ub144] ?)\d{1,2}([\u6708\uc6d4] ?)\d{1,2}([\u65e5\uc77c])",
+        ("%Y{0}%m{1}%d{2}",),
+    ),
+    (r"\d{1,2}([-/. ]|\. )\d{1,2}\1\d{4}", ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y")),
     (r"\d{1,2}([-/.])\d{1,2}\1\d{2}", ("%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d")),
     (r"\d{4}([-/. ])\d{1,2}", ("%Y{0}%m",)),
     (r"\d{1,2}([-/. ])\d{4}", ("%m{0}%Y",)),
@@ -78,13 +71,13 @@ _DATES: list[tuple[str, tuple[str, ...]]] = [
     (r"\d{7}", ("%Y%j",)),
     (r"\d{6}", ("%Y%m", "%m%Y")),
     (r"\d{4}", ("%Y",)),
-    (rf"\d{{1,2}}([-/. ]*){_WORD}([-/., ]*)\d{{4}}", ("%d{0}%b{1}%Y",)),
-    (rf"\d{{1,2}}([-/. ]*){_WORD}([-/., ]*)\d{{2}}", ("%d{0}%b{1}%y",)),
-    (rf"{_WORD}([-/. ]*)\d{{1,2}}(, ?|[-/. ])\d{{4}}", ("%b{0}%d{1}%Y",)),
-    (rf"\d{{4}}([-/. ]*){_WORD}([-/., ]*)\d{{1,2}}", ("%Y{0}%b{1}%d",)),
-    (rf"{_WORD}([-/., ]*)\d{{4}}", ("%b{0}%Y",)),
+    (rf"\d{{1,2}}{ORDINAL}{_GAP}{_WORD}{_GAP}\d{{4}}( ?[\u0433r]\.)?", ("%d{0}%b{1}%Y{2}",)),
+    (rf"\d{{1,2}}{ORDINAL}{_GAP}{_WORD}{_GAP}\d{{2}}", ("%d{0}%b{1}%y",)),
+    (rf"{_WORD}([-/. ]*)\d{{1,2}}{ORDINAL}(, ?|[-/. ])\d{{4}}", ("%b{0}%d{1}%Y",)),
+    (rf"\d{{4}}{_GAP}{_WORD}{_GAP}\d{{1,2}}(\.?)", ("%Y{0}%b{1}%d{2}",)),
+    (rf"{_WORD}{_GAP}\d{{4}}", ("%b{0}%Y",)),
     (rf"{_WORD}([-/., ']+)\d{{2}}", ("%b{0}%y",)),
-    (rf"\d{{4}}([-/., ]*){_WORD}", ("%Y{0}%b",)),
+    (rf"\d{{4}}{_GAP}{_WORD}", ("%Y{0}%b",)),
     (rf"\d{{2}}([-/., ]+){_WORD}", ("%y{0}%b",)),
 ]
 
@@ -119,12 +112,10 @@ def is_clock(text: str) -> bool:
 
 def patterns_of(text: str) -> list[Pattern]:
     """Return the patterns that a text of date and time of day may be written by, if any."""
-    found = []
-    lead, rest = "", text
-    named = re.match(rf"({_DAY_NAME})([, ]+)", text, re.IGNORECASE)
-    if named:
-        lead = ("%a" if len(named[1].strip(".")) == 3 else "%A") + named[2]
-        rest = text[named.end() :]
+    found = _patterns_of(text)
+    named = None if found else re.match(rf"({_DAY_NAME})([, ]+)", text, re.IGNORECASE)
+    if named and spelling_of([named[1]], "Aa"):
+        lead, rest = "%a" + named[2], text[named.end() :]
         ctime = re.fullmatch(
             rf"({_WORD}) +(\d{{1,2}}) (\d\d:\d\d:\d\d)( [A-Z]{{3}})? (\d{{4}})", rest, re.IGNORECASE
         )
@@ -132,20 +123,23 @@ def patterns_of(text: str) -> list[Pattern]:
             day = "%_d" if rest[len(ctime[1]) + 1] == " " else "%d"
             zone = " %Z" if ctime[4] else ""
             return [Pattern(f"{lead}%b {day} %H:%M:%S{zone} %Y", MONTHFIRST)]
+        found = [Pattern(lead + own.text, own.order) for own in _patterns_of(rest)]
+    return found
+
+
+def _patterns_of(text: str) -> list[Pattern]:
+    """Return the patterns of a text that begins with no day of the week."""
+    found = []
     for match, patterns in _DATES:
-        date = re.match(match, rest, re.IGNORECASE)
+        date = re.match(match, text, re.IGNORECASE)
         if date is None:
             continue
-        tail = _tail_pattern(rest[date.end() :])
+        tail = _tail_pattern(text[date.end() :])
         if tail is None:
             continue
-        spelt = re.search(r"[^\W\d_]{3,}", date.group(0))
         for pattern in patterns:
-            marks = [_escaped(mark) for mark in date.groups()]
-            full = pattern.format(*marks)
-            if spelt:
-                full = full.replace("%b", _month_directive(spelt.group(0)))
-            found.append(Pattern(lead + full + tail, _order(full)))
+            full = pattern.format(*(_escaped(mark or "") for mark in date.groups()))
+            found.append(Pattern(full + tail, _order(full)))
     return found
 
 
@@ -153,6 +147,9 @@ def _tail_pattern(text: str) -> str | None:
     """Return the pattern of what follows a date, None if it is no time of day."""
     if not text:
         return ""
+    if text.endswith(" Uhr"):
+        before = _tail_pattern(text.removesuffix(" Uhr"))
+        return before and f"{before} Uhr"
     gap = re.match(r"(, | ?T ?| +|[:_-])(?=\d)", text)
     zone = _ZONE.search(text)
     if gap is None:
@@ -182,13 +179,6 @@ def _zone_pattern(zone: re.Match[str]) -> str:
     return zone[1] + ("%z" if zone[2][0] in "+-" else "%Z")
 
 
-def _month_directive(word: str) -> str:
-    """Return how a month's name is written: short or in full, as it is or in capitals."""
-    word = word.strip(".")
-    letter = "B" if len(word) > 4 or word.lower() in ("june", "july") else "b"
-    return f"%^{letter}" if word.isupper() else f"%{letter}"
-
-
 def _order(pattern: str) -> str:
     letters = re.findall(r"%\W?([A-Za-z])", pattern)
     first = next((letter for letter in letters if letter in "YyGdmbB"), "Y")
@@ -210,22 +200,13 @@ def _is_possible(text: str, pattern: str) -> bool:
               "S": (0, 60), "I": (1, 12)}  # fmt: skip
     parts = found.groupdict()
     month = parts.get("b") or parts.get("B")
-    if month and month_number(month) is None:
+    if month and spelling_of([month]) is None:
         return False
     return all(
         low <= int(parts[letter]) <= high
         for letter, (low, high) in limits.items()
         if letter in parts
     )
-
-
-def month_number(name: str) -> int | None:
-    """Return 1 for ``"Jan"`` or ``"January"``; None for what is no month."""
-    name = name.strip(".").lower()
-    fits = [k for k, month in enumerate(MONTHS, start=1) if month.startswith(name)]
-    if name == "sept":
-        return 9
-    return fits[0] if len(fits) == 1 and len(name) >= 3 else None
 
 
 def expanded(pattern: str) -> str:
@@ -244,10 +225,10 @@ def compiled(pattern: str) -> re.Pattern[str]:
         A directive is unknown, or twice there.
     """
     expression, at = "", 0
-    for found in re.finditer(r"%(%|[-_^\d]?([A-Za-z]))", pattern):
+    for found in DIRECTIVE.finditer(pattern):
         expression += re.escape(pattern[at : found.start()])
         at = found.end()
-        letter = found[2]
+        letter = found[4]
         if found[1] == "%":
             expression += "%"
         elif letter not in _DIRECTIVES:
@@ -258,5 +239,5 @@ def compiled(pattern: str) -> re.Pattern[str]:
         elif f"(?P<{letter}>" in expression:
             raise ArgumentError(f"time_format {pattern!r} has %{letter} twice.")
         else:
-            expression += rf" *(?P<{letter}>{_DIRECTIVES[letter]})"
+            expression += rf" *(?P<{letter}>{_DIRECTIVES[letter]})" + ORDINAL * (letter == "d")
     return re.compile(expression + re.escape(pattern[at:]), re.IGNORECASE)

@@ -8,6 +8,8 @@ import numpy as np
 
 from pyhits.data.times.axis import TimeAxis
 from pyhits.data.times.frequency import BusinessDays
+from pyhits.data.times.numbers import serial_kind
+from pyhits.data.times.style import TimeStyle
 from pyhits.data.times.timeofday import DAY, is_clock_pattern
 
 
@@ -47,6 +49,27 @@ def midnight_note(axis: TimeAxis, times: Sequence[np.ndarray]) -> list[str]:
     count = int(last // DAY)
     often = "once" if count == 1 else f"{count} times"
     return [f"The times of day pass midnight {often}, and go on to the next day there."]
+
+
+def serial_note(axis: TimeAxis, times: Sequence[np.ndarray], style: TimeStyle) -> list[str]:
+    """Return a sentence on numbers that may be days counted by a spreadsheet or such.
+
+    Parameters
+    ----------
+    times : sequence of array, each shape (n_rows,)
+        Along the axis, one vector a trajectory.
+    style : TimeStyle
+        How the user says that they are written.
+    """
+    known = np.concatenate([t[np.isfinite(t)] for t in times])
+    found = None if axis.form != "numbers" or style != TimeStyle() else serial_kind(known)
+    if found is None:
+        return []
+    kind, first = found
+    return [
+        f"Times such as {known[0]:.10g} may count days, this one {first}: time_format={kind!r} "
+        f"(--time-format {kind}) makes them dates, time_format='numbers' says that they are none."
+    ]
 
 
 def _one(unit: str) -> str:

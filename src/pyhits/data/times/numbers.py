@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pyhits.data.times.calendars import STANDARD, calendar_named, day_number, year_month_day
-from pyhits.data.times.texts import MICRO, Unreadable, read_texts
+from pyhits.data.times.texts import Unreadable, read_texts
+from pyhits.data.times.writing import MICRO
 from pyhits.errors import DataError
 
 #: Units of times since 1970, in a second.
@@ -25,6 +26,9 @@ _EXCEL = (20_000, 80_000)
 
 #: The same of other days that are counted, under names of that kind.
 _SERIAL_DAYS = {"excel": _EXCEL, "matlab": (693_960, 780_000), "julian": (2.3e6, 2.6e6)}
+
+#: Years whose days are pointed out under other names.
+_RECENT = (2000, 2050)
 
 #: Rows from which on numbers with decimals may be months of years.
 _LEAST_ROWS = 12
@@ -172,6 +176,20 @@ def _serial(values: np.ndarray, kind: str) -> Numbered:
     seconds = np.rint(np.asarray(values, dtype=np.float64) * 86400 * 1e3) / 1e3
     ticks = np.rint((seconds + SERIAL[kind] * 86400) * MICRO).astype(np.int64)
     return Numbered("serial", kind, ticks=ticks)
+
+
+def serial_kind(values: np.ndarray) -> tuple[str, str] | None:
+    """Return which days of recent years numbers may count, and the date of the first one.
+
+    None where they may not: :data:`SERIAL` lists the kinds.
+    """
+    for kind in _SERIAL_DAYS if len(values) else ():
+        ticks = _serial(values, kind).ticks
+        assert ticks is not None, "days are ticks"
+        year, month, day = year_month_day(ticks // (86400 * MICRO))
+        if year.min() >= _RECENT[0] and year.max() < _RECENT[1]:
+            return kind, f"{year[0]}-{month[0]:02d}-{day[0]:02d}"
+    return None
 
 
 _CF_UNITS = {

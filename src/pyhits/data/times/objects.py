@@ -9,8 +9,8 @@ import numpy as np
 from pyhits.data.times.axis import TimeAxis, without_rounding
 from pyhits.data.times.calendars import calendar_named, day_number, year_month_day
 from pyhits.data.times.numbers import cf_ticks
-from pyhits.data.times.texts import MICRO
 from pyhits.data.times.values import periods_of_days_at_work
+from pyhits.data.times.writing import MICRO
 from pyhits.data.times.zones import to_utc
 
 

@@ -1,31 +1,30 @@
-"""Dates as texts to ticks and back, by patterns that a whole column agrees on."""
+"""Dates as texts to ticks, by patterns that a whole column agrees on."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from pyhits.data.times.calendars import STANDARD, day_number, month_length, year_month_day
+from pyhits.data.times.calendars import STANDARD, day_number, month_length
 from pyhits.data.times.formats import (
     DAYFIRST,
     MONTHFIRST,
-    MONTHS,
-    WEEKDAYS,
+    ORDINAL,
     YEARFIRST,
     Pattern,
     compiled,
-    month_number,
     patterns_of,
 )
+from pyhits.data.times.months import Spelling, spelling_of
+from pyhits.data.times.writing import MICRO, offset_name, write_texts
 from pyhits.data.times.zones import zone_of
 from pyhits.errors import DataError
 from pyhits.util.checks import shown
-
-#: Ticks of a second: dates of texts count in microseconds.
-MICRO = 10**6
 
 #: Years of two digits from this one on are of the century before.
 _CENTURY = 40
@@ -88,7 +87,7 @@ def read_texts(
     DataError
         They may be read in several ways, or mix dates with and without a time zone.
     """
-    stripped = [text.strip() for text in texts]
+    stripped = [unicodedata.normalize("NFC", text.strip()) for text in texts]
     groups = _of_one_shape(stripped, time_format)
     readings = {}
     first_fault: Unreadable | None = None
@@ -164,7 +163,7 @@ def _decided(
             different[order] = found
     if len(different) == 1:
         return next(iter(different.values()))
-    if DAYFIRST in different and re.match(r"\d{1,2}\.\d{1,2}\.", texts[0]):
+    if DAYFIRST in different and re.match(r"\d{1,2}\. ?\d{1,2}\.", texts[0]):
         return different[DAYFIRST]  # nobody writes the month first with dots
     if re.match(r"\d{8}", texts[0]) and YEARFIRST in different:
         return different[YEARFIRST]
@@ -188,10 +187,11 @@ def _read(texts: list[str], groups: list[tuple[np.ndarray, str]], calendar: str)
     offsets = np.full(len(texts), np.nan)
     short = False
     written = ""
+    names = _Names.of(texts, groups)
     for rows, read_by in groups:
-        pattern = read_by
-        match = compiled(pattern).fullmatch(texts[rows[0]])
+        match = compiled(read_by).fullmatch(texts[rows[0]])
         assert match is not None, "candidates match their sample"
+        pattern = names.written(read_by, match)
         points = _points([texts[row] for row in rows])
         fields: dict[str, np.ndarray] = {}
         for letter, text in match.groupdict().items():
@@ -208,7 +208,7 @@ def _read(texts: list[str], groups: list[tuple[np.ndarray, str]], calendar: str)
             elif letter in "zZ":
                 fields["z"] = np.zeros(len(rows))
             elif letter in "bBaAp":
-                fields[letter] = np.full(len(rows), _word(letter, text, int(rows[0])))
+                fields[letter] = np.full(len(rows), names.number(letter, text, match.string, rows))
             else:
                 fields[letter] = _number(points[:, a:b])
             if letter == "f":
@@ -228,8 +228,6 @@ def _read(texts: list[str], groups: list[tuple[np.ndarray, str]], calendar: str)
         ticks -= (offsets * 60 * MICRO).astype(np.int64)
         is_one = (offsets == offsets[0]).all()
         zone = offset_name(int(offsets[0])) if is_one else zone_of(ticks, offsets, MICRO)
-    if any("%B" in pattern or "%^B" in pattern for _, pattern in groups):
-        written = written.replace("%b", "%B").replace("%^b", "%^B")
     if short:
         written = re.sub(r"%([mdHIV])", r"%-\1", written)
     return Dated(ticks, zone, written)
@@ -254,15 +252,47 @@ def _offset(points: np.ndarray, text: str) -> np.ndarray:
     return np.asarray(minutes * (-1.0 if text[0] == "-" else 1.0))
 
 
-def _word(letter: str, text: str, row: int) -> int:
-    if letter == "p":
-        return int(text[0] in "pP")
-    if letter in "aA":
-        return 0
-    month = month_number(text)
-    if month is None:
-        raise Unreadable(row, f"{shown(text)}, which is no month in English; write 01 to 12.")
-    return month
+@dataclass(frozen=True)
+class _Names:
+    """The names of months, and of days of the week, in a column; None where they are unknown."""
+
+    months: Spelling | None
+    days: Spelling | None
+
+    @classmethod
+    def of(cls, texts: list[str], groups: list[tuple[np.ndarray, str]]) -> _Names:
+        """Return those of texts that are alike in each group, with its pattern."""
+        found: dict[str, set[str]] = {"b": set(), "a": set()}
+        for rows, pattern in groups:
+            match = compiled(pattern).fullmatch(texts[rows[0]])
+            for letter, text in match.groupdict().items() if match else ():
+                if letter in "bBaA":
+                    found[letter.lower()].add(text)
+        return cls(spelling_of(sorted(found["b"])), spelling_of(sorted(found["a"]), "Aa"))
+
+    def number(self, letter: str, text: str, whole: str, rows: np.ndarray) -> int:
+        """Return the number of a month; 1 for the afternoon; 0 for a day of the week."""
+        if letter == "p":
+            return int(text[0] in "pP")
+        if letter in "aA":
+            return 0
+        if self.months is None:
+            raise Unreadable(
+                int(rows[0]),
+                f"{shown(whole)}; {shown(text)} is no month that is known, or one in another "
+                "language than the others: write 01 to 12.",
+            )
+        return self.months.numbers[text]
+
+    def written(self, pattern: str, match: re.Match[str]) -> str:
+        """Return a pattern with the names and ordinals that a text has."""
+        for letters, spelling in (("bB", self.months), ("aA", self.days)):
+            if spelling is not None:
+                pattern = re.sub(rf"%[-^]?[{letters}]", spelling.directive, pattern)
+        behind = match.string[match.end("d") :][:2].lower() if "%d" in pattern else ""
+        if not behind or not re.fullmatch(ORDINAL, behind):
+            return pattern
+        return pattern.replace("%d", "%[fr]d" if behind == "er" else "%[en]d")
 
 
 def _ticks(fields: dict[str, np.ndarray], calendar: str) -> tuple[np.ndarray, np.ndarray]:
@@ -299,96 +329,3 @@ def _ticks(fields: dict[str, np.ndarray], calendar: str) -> tuple[np.ndarray, np
     bad |= (hour > 24) | (minute > 59) | (second > 60)
     seconds = 86400 * days + 3600 * hour + 60 * minute + second
     return bad, seconds * MICRO + np.rint(fields.get("f", 0 * one)).astype(np.int64)
-
-
-def offset_name(minutes: int) -> str:
-    """Return ``"UTC"`` or ``"+01:00"``."""
-    if minutes == 0:
-        return "UTC"
-    sign = "-" if minutes < 0 else "+"
-    return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
-
-
-def write_texts(
-    ticks: np.ndarray, pattern: str, *, calendar: str = STANDARD, offsets: np.ndarray | None = None
-) -> list[str]:
-    """Write dates by a pattern.
-
-    Parameters
-    ----------
-    ticks : array of int64, shape (n,)
-        Microseconds since 1970 of the clock on the wall.
-    offsets : array, shape (n,), optional
-        Minutes that this clock is ahead of UTC, for ``%z``.
-    """
-    days, rest = np.divmod(np.asarray(ticks, dtype=np.int64), 86400 * MICRO)
-    seconds, micro = np.divmod(rest, MICRO)
-    month = year_month_day(days, calendar)[1]
-    numbers = _numbers_of(days, seconds, calendar)
-    n, at = len(days), 0
-    columns: list[list[str]] = []
-    for found in re.finditer(r"%(%|([-_^\d]?)([A-Za-z]))", pattern):
-        columns.append([pattern[at : found.start()]] * n)
-        at = found.end()
-        mark, letter = found[2] or "", found[3]
-        if letter in numbers:
-            values, width = numbers[letter]
-            width, fill = (1, "0") if mark == "-" else (width, " " if mark == "_" else "0")
-            columns.append([f"{value:{fill}>{width}d}" for value in values.tolist()])
-        elif letter == "f":
-            digits = int(mark) if mark.isdigit() else 6
-            columns.append([f"{value:06d}"[:digits].ljust(digits, "0") for value in micro.tolist()])
-        elif letter in ("b", "B"):
-            columns.append(_named(MONTHS, month - 1, letter == "b", mark))
-        elif letter in ("a", "A"):
-            columns.append(_named(WEEKDAYS, (days + 3) % 7, letter == "a", mark))
-        elif letter == "p":
-            halves = ("am", "pm") if mark == "-" else ("AM", "PM")
-            columns.append([halves[s >= 43200] for s in seconds.tolist()])
-        elif letter in ("z", "Z"):
-            columns.append(_signs(offsets, n, mark))
-        else:
-            columns.append(["%"] * n)
-    columns.append([pattern[at:]] * n)
-    return ["".join(row) for row in zip(*columns, strict=True)]
-
-
-def _numbers_of(
-    days: np.ndarray, seconds: np.ndarray, calendar: str
-) -> dict[str, tuple[np.ndarray, int]]:
-    """Return the numbers in dates and their digits, by directive."""
-    year, month, day = year_month_day(days, calendar)
-    one = np.ones_like(year)
-    thursday = days + 3 - (days + 3) % 7
-    iso_year = year_month_day(thursday, calendar)[0]
-    january = day_number(iso_year, one, one, calendar)
-    return {
-        "Y": (year, 4),
-        "y": (year % 100, 2),
-        "m": (month, 2),
-        "d": (day, 2),
-        "q": ((month + 2) // 3, 1),
-        "j": (days - day_number(year, one, one, calendar) + 1, 3),
-        "G": (iso_year, 4),
-        "V": ((thursday - january) // 7 + 1, 2),
-        "u": ((days + 3) % 7 + 1, 1),
-        "H": (seconds // 3600, 2),
-        "I": ((seconds // 3600 + 11) % 12 + 1, 2),
-        "M": (seconds // 60 % 60, 2),
-        "S": (seconds % 60, 2),
-    }
-
-
-def _named(names: Sequence[str], which: np.ndarray, short: bool, mark: str) -> list[str]:
-    """Return the names of months or days of the week, short or in full, in capitals for ``^``."""
-    words = [names[k].capitalize()[: 3 if short else None] for k in which.tolist()]
-    return [word.upper() for word in words] if mark == "^" else words
-
-
-def _signs(offsets: np.ndarray | None, n: int, mark: str) -> list[str]:
-    """Return offsets from UTC: ``+01:00``, for ``-`` ``+0100``, for ``_`` ``+01``."""
-    ahead = [0] * n if offsets is None else [int(k) for k in offsets]
-    signs = ["+00:00" if k == 0 else offset_name(k) for k in ahead]
-    if mark == "-":
-        return [sign.replace(":", "") for sign in signs]
-    return [sign[:3] for sign in signs] if mark == "_" else signs

@@ -15,8 +15,9 @@ import numpy as np
 from pyhits.data.times.calendars import STANDARD, calendar_named, day_number
 from pyhits.data.times.formats import expanded
 from pyhits.data.times.numbers import SERIAL, UNITS, as_dates
-from pyhits.data.times.texts import MICRO, ORDERS, Unreadable, read_texts
+from pyhits.data.times.texts import ORDERS, Unreadable, read_texts
 from pyhits.data.times.timeofday import read_clock
+from pyhits.data.times.writing import MICRO
 from pyhits.data.times.zones import zone_of
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import is_missing, shown
