@@ -225,9 +225,12 @@ def test_a_last_line_that_is_cut_off_is_named_and_mended(tmp_path):
             "100001 columns",
         ),
         (b"x,y\n" + b"1,2\n" * (2 << 20) + b"1,\0\n", "bytes of zero"),
-        (b"# no data\n" * (1 << 20), "only comments or blank lines"),
+        (b"# no data\n" * 1000, "only comments or blank lines"),
+        (b"# no data\n" * (1 << 20), "no digit in its first 4 MB"),
+        (b" \n" * (3 << 20), "no digit in its first 4 MB"),
+        (b",\n" * (3 << 20), "no digit in its first 4 MB"),
+        (b"# 7\n" * (3 << 20) + b"1,2\n" * 9, "more than 1000000 blank lines and comments above"),
     ],
-    ids=["one line", "blank lines", "blank lines of Windows", "columns", "zeros", "comments"],
 )
 def test_what_no_table_is_ends_at_once(tmp_path, content, match):
     path = tmp_path / "a.csv"

@@ -233,6 +233,8 @@ def test_day_numbers_and_dates_are_inverse(calendar):
         ("months since 1949-01-01", "standard", np.arange(12), "month", "1950-01-01"),
         ("hours since 2000-1-1 00:00:0.0", "gregorian", 6 * np.arange(8), "s", "2000-01-03"),
         ("days since 1850-01-01", "noleap", [15.5, 45, 74.5, 105], "month", "1850-05-16T12:00:00"),
+        ("days since 1850-01-01", "noleap", [15, 45, 74, 105], "month", "1850-05-16"),
+        ("day as %Y%m%d.%f", "standard", np.arange(20000228, 20000230), "s", "20000301"),
     ],
 )
 def test_numbers_in_units_of_climate_data(units, calendar, numbers, unit, following):

@@ -14,7 +14,7 @@ from pyhits.errors import DataError
 from pyhits.util.printable import is_number
 
 #: Delimiters, the less they mean otherwise the earlier.
-_DELIMITERS = "\t;|,"
+DELIMITERS = "\t;|,"
 
 #: One number with a decimal comma; group 1 are its decimals.
 _WITH_COMMA = re.compile(r"[-+]?\d*,(\d+)(?:[eE][-+]?\d+)?")
@@ -73,7 +73,7 @@ def dialect_of(
     comment = "%" if comments and all(c.startswith("%") for c in comments) else "#"
     plain = [re.sub(r'"[^"]*"', "", line) for line in lines]
     delimiter = next(
-        (d for d in _DELIMITERS if 2 * sum(d in line.strip(" ") for line in plain) > len(plain)),
+        (d for d in DELIMITERS if 2 * sum(d in line.strip(" ") for line in plain) > len(plain)),
         None,
     )
     if delimiter == "," and decimal != ".":

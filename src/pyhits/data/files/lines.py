@@ -22,11 +22,14 @@ NO_NUMBER = (".#IND", ".#INF", ".#QNAN", ".#SNAN")
 #: Bytes of a line, at most: a million numbers.
 _LONGEST_LINE = 1 << 24
 
-#: Blank lines, at most, where most lines are blank.
+#: Blank lines, at most, where most lines are blank, and of lines and comments above the rows.
 _MOST_BLANK = 1_000_000
 
 #: Bytes read at once, and up to which nothing in a file can take long.
 _CHUNK = 1 << 22
+
+#: What every table holds.
+_DIGIT = re.compile(rb"\d")
 
 #: A field in quotes that goes on in the next line, and the end of one that began above.
 _OPENS, _CLOSES = re.compile(r'(^|[,;\t])\s*"[^"]*$'), re.compile(r'[^"]*"\s*([,;\t]|$)')
@@ -80,6 +83,11 @@ def head_of(path: Path) -> FirstLines:
                 head.numbers.append(number)
                 head.lines.append(line.rstrip("\r\n"))
             n_characters += len(text)
+            if number - len(head.lines) > _MOST_BLANK:
+                raise FileFormatError(
+                    f"{path} holds more than {_MOST_BLANK} blank lines and comments above its "
+                    "rows; write it again without them."
+                )
             if len(head.lines) == _SAMPLE or (n_characters > _CHUNK and len(head.lines) > 2):
                 break
     if not head.lines:
@@ -131,6 +139,11 @@ def _check_lines(path: Path) -> None:
     n_lines = n_blank = length = 0
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
+            if stream.tell() == _CHUNK and not _DIGIT.search(chunk):
+                raise FileFormatError(
+                    f"{path} holds no digit in its first {_CHUNK >> 20} MB, and so no table of "
+                    "numbers."
+                )
             if not wide and b"\0" in chunk:
                 n_lines += chunk[: chunk.index(b"\0")].count(b"\n")
                 raise FileFormatError(

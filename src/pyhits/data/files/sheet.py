@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyhits.data.files.cells import as_cells, kind_of
-from pyhits.data.files.dialect import Dialect, dialect_of, shortened
+from pyhits.data.files.dialect import DELIMITERS, Dialect, dialect_of, shortened
 from pyhits.data.files.header import find_header
 from pyhits.data.files.lines import head_of, is_comment
 from pyhits.data.files.names import commented_names, fitted, header_fields
@@ -86,16 +86,16 @@ def sniff(
         The first line or commas can be read in two ways.
     """
     head = head_of(path)
+    n = max(line.count(d) + 1 for line in head.lines for d in DELIMITERS)
+    if n > _MOST_COLUMNS:
+        raise _too_wide(path, n)
     dialect = dialect_of(head.lines, head.comments, decimal)
     rows = [dialect.split(line) for line in head.lines]
     # In a header this sign may belong to a name.
     whole = [dialect.split(line, comments=False) for line in head.lines]
     n = max(len(row) for row in rows)
     if n > _MOST_COLUMNS:
-        raise FileFormatError(
-            f"{path} has {n} columns, more than the {_MOST_COLUMNS} of a text table. Keep fields "
-            "in .npy or .npz, one row a time."
-        )
+        raise _too_wide(path, n)
     found = find_header(rows, [_is_quoted(line) for line in head.lines], dialect.style, header)
     if found.n_lines >= len(rows):
         raise FileFormatError(f"{path} holds a header ({shortened(head.lines[0])}) but no rows.")
@@ -112,6 +112,13 @@ def sniff(
     texts = _text_columns(below[:50], n, dialect, given)
     skipped = head.numbers[found.n_lines]
     return Sheet(head.encoding, dialect, given, fields, skipped, n, is_open, texts)
+
+
+def _too_wide(path: Path, n: int) -> FileFormatError:
+    return FileFormatError(
+        f"{path} has {n} columns, more than the {_MOST_COLUMNS} of a text table. Keep fields "
+        "in .npy or .npz, one row a time."
+    )
 
 
 def _text_columns(

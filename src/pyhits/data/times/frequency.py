@@ -28,8 +28,8 @@ _NEAR_THE_END = 5
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 #: The day of a month that the rows lie on: one number, its last day, its last or first day of work,
-#: or its middle, as means over a month are dated by climate models.
-ANCHORS = ("day", "end", "business end", "business start", "middle")
+#: or its middle, to the hour or the day, as means over a month are dated by climate models.
+ANCHORS = ("day", "end", "business end", "business start", "middle", "middle day")
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ class Months:
         if self.anchor == "middle":
             return np.asarray(first * 86400 * second + length * 43200 * second)
         day = np.minimum(self.day, length) if self.anchor == "day" else length
+        if self.anchor == "middle day":
+            day = length // 2 + 1
         days = first + day - 1
         if self.anchor.startswith("business"):
             roll: Any = "backward" if self.anchor == "business end" else "forward"
@@ -178,6 +180,8 @@ def months_of(ticks: np.ndarray, second: int, calendar: str) -> Months | None:
         return Months(n, "end")
     if (day == np.minimum(latest, length)).all():
         return Months(n, "day", latest)
+    if (day == length // 2 + 1).all():
+        return Months(n, "middle day")
     if calendar != STANDARD:
         return None
     weekday = (days + 3) % 7

@@ -79,8 +79,9 @@ def as_dates(values: np.ndarray, name: str | None, time_format: str | None) -> N
         if found is not None:
             return found
     if not whole and len(values) > _LEAST_ROWS and not _is_even(values):
-        for pattern in ("%Y.%m", "%m.%Y"):
-            found = _decimals(values, pattern)
+        for pattern, years in (("%Y.%m", np.floor(values)), ("%m.%Y", np.rint(values % 1 * 1e4))):
+            likely = years.min() >= _YEARS[0] and years.max() <= _YEARS[1]
+            found = _decimals(values, pattern) if likely else None
             if found is not None and _are_dates(found):
                 return found
     for unit, per_second in UNITS.items() if whole or _is_of_microseconds(values) else ():
@@ -107,10 +108,7 @@ def _decimals(values: np.ndarray, pattern: str) -> Numbered | None:
 
 
 def _are_dates(found: Numbered) -> bool:
-    """Tell whether texts are dates of the years that are looked for."""
-    years = [int(part) for text in found.texts or () for part in text.split(".") if len(part) == 4]
-    if years and (min(years) < _YEARS[0] or max(years) > _YEARS[1]):
-        return False
+    """Tell whether texts are dates."""
     try:
         read_texts(found.texts or [], found.pattern, lambda ticks: 0)
     except Unreadable:

@@ -66,8 +66,10 @@ def read_times(
         parts = [ticks] if bounds is None or bounds[-1] != len(ticks) else _cut(ticks, bounds)
         return min(_regularity(part, second) for part in parts)
 
-    if style.units is not None and style.time_format is None:
-        found = _cf_moments(np.asarray(values, dtype=np.float64), style.units, style.calendar)
+    # Some name a pattern in place of units: day as %Y%m%d.%f
+    counted = None if re.search("%Y|yyyy", style.units or "", re.IGNORECASE) else style.units
+    if counted is not None and style.time_format is None:
+        found = _cf_moments(np.asarray(values, dtype=np.float64), counted, style.calendar)
     else:
         found = moments_of(values, name, style.time_format, is_regular, where)
     if found.numbers is not None and found.ticks is None:
