@@ -302,11 +302,14 @@ def test_too_many_open_files_are_said_to_be_that():
     assert code == 1
 
 
-def test_an_interruption_before_a_command_begins_is_said(monkeypatch, capsys):
-    def interrupted() -> None:
+@pytest.mark.parametrize(
+    "where", ["pyhits.cli.limits.check_folder", "typer.core.TyperGroup.make_context"]
+)
+def test_an_interruption_before_a_command_begins_is_said(monkeypatch, capsys, where):
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pyhits.cli.limits.check_folder", interrupted)
+    monkeypatch.setattr(where, interrupted)
     with pytest.raises(SystemExit, match="130"):
         pyhits.cli.main()
     assert capsys.readouterr().err == "Error: Interrupted; nothing was finished.\n"

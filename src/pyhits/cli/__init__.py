@@ -20,7 +20,11 @@ def main() -> None:
         from pyhits.cli.app import app
 
         app()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as error:
+        # Typer ends in silence where it is interrupted before a command begins.
+        cause = getattr(error.__context__, "__cause__", error)
+        if not isinstance(cause, KeyboardInterrupt):
+            raise
         code = 130
         if sys.stderr is not None:
             print("Error: Interrupted; nothing was finished.", file=sys.stderr)

@@ -125,8 +125,10 @@ def _is_even(values: np.ndarray) -> bool:
 
 def _is_of_microseconds(values: np.ndarray) -> bool:
     """Tell whether fractions are those of a clock that counts microseconds, not of any numbers."""
-    scaled = values * MICRO
-    return len(values) > 2 and bool((np.abs(scaled - np.rint(scaled)) <= np.spacing(scaled)).all())
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = values * MICRO
+        off = np.abs(scaled - np.rint(scaled))
+    return len(values) > 2 and bool((off <= np.spacing(scaled)).all())
 
 
 def _digits(values: np.ndarray, name: str | None) -> Numbered | None:
