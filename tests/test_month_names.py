@@ -106,6 +106,15 @@ def test_numbers_with_signs_of_their_language(tmp_path, pattern):
     np.testing.assert_array_equal(data.dates().astype("M8[D]"), DAYS)
 
 
+@pytest.mark.parametrize(
+    "pattern", ["%-d.%-m.%Y %H:%M", "%d.%m.%Y %-H:%M", "%-m/%-d/%Y %I:%M %p", "%Y-%-m-%-d %-H:%M"]
+)
+def test_numbers_keep_their_noughts(tmp_path, pattern):
+    hours = np.datetime64("2021-11-13T20:30") + np.timedelta64(1, "h") * np.arange(N)
+    data = read_again(tmp_path / "a.csv", [hour.item().strftime(pattern) for hour in hours])
+    np.testing.assert_array_equal(data.dates(), hours)
+
+
 def test_months_go_on_in_their_language(tmp_path):
     texts = shown("fr.", "{day} {month} {year}")
     data = read_again(tmp_path / "a.csv", texts[:100])

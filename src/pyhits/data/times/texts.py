@@ -185,7 +185,8 @@ def _decided(
 def _read(texts: list[str], groups: list[tuple[np.ndarray, str]], calendar: str) -> Dated:
     ticks = np.empty(len(texts), dtype=np.int64)
     offsets = np.full(len(texts), np.nan)
-    short = False
+    short: set[str] = set()
+    padded: set[str] = set()
     written = ""
     names = _Names.of(texts, groups)
     for rows, read_by in groups:
@@ -196,7 +197,10 @@ def _read(texts: list[str], groups: list[tuple[np.ndarray, str]], calendar: str)
         fields: dict[str, np.ndarray] = {}
         for letter, text in match.groupdict().items():
             a, b = match.span(letter)
-            short = short or (letter in "mdHIV" and b - a == 1)
+            if b - a == 1:
+                short.add(letter)
+            elif (points[:, a] == ord("0")).any():
+                padded.add(letter)
             if letter == "Z":
                 pattern = pattern.replace("%Z", text)
             elif letter == "z" and text[0] in "+-" and ":" not in text:
@@ -228,8 +232,9 @@ def _read(texts: list[str], groups: list[tuple[np.ndarray, str]], calendar: str)
         ticks -= (offsets * 60 * MICRO).astype(np.int64)
         is_one = (offsets == offsets[0]).all()
         zone = offset_name(int(offsets[0])) if is_one else zone_of(ticks, offsets, MICRO)
-    if short:
-        written = re.sub(r"%([mdHIV])", r"%-\1", written)
+    if short & {"m", "d"}:
+        short |= {"m", "d"} - padded  # 10.3.2021 may go on with 1.4.2021
+    written = re.sub("%([mdHIV])", lambda found: f"%{'-' * (found[1] in short)}{found[1]}", written)
     return Dated(ticks, zone, written)
 
 
