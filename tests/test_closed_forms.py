@@ -209,7 +209,7 @@ def rotation(n: int = 300, angle: float = 0.21) -> np.ndarray:
 
 
 def fit(data: object, **settings: object) -> HiTS:
-    usual = {"flow_map": "closed", "verbose": False, "random_state": 0, "n_jobs": 1}
+    usual = {"flow_map": "closed", "noise": False, "verbose": False, "random_state": 0, "n_jobs": 1}
     return HiTS(**arguments(**usual | settings)).fit(data)
 
 
