@@ -89,7 +89,7 @@ def test_months_of_everyday_languages(tmp_path, language, pattern):
         ("de3", "{day}-{month}-{year}"),
         ("EN", "{day}{month}{year}"),
         ("en4", "{month} {day}{th}, {year}"),
-        ("en4", "{day}{th} {month} {year}"),
+        ("en4", "{day}{th} {month} {year} at 3:30 PM"),
     ],
 )
 def test_what_stands_beside_months(tmp_path, language, pattern):
@@ -99,7 +99,7 @@ def test_what_stands_beside_months(tmp_path, language, pattern):
 
 @pytest.mark.parametrize(
     "pattern",
-    ["%Y. %m. %d.", "%d. %m. %Y", "%Y년 %m월 %d일", "%d.%m.%Y, %H:%M Uhr", "%Y年%m月%d日"],
+    ["%Y. %m. %d.", "%d. %m. %Y", "%Y년 %m월 %d일", "%d.%m.%Y um %H:%M Uhr", "%Y年%m月%d日"],
 )
 def test_numbers_with_signs_of_their_language(tmp_path, pattern):
     data = read_again(tmp_path / "a.csv", [day.item().strftime(pattern) for day in DAYS])

@@ -150,7 +150,7 @@ def _tail_pattern(text: str) -> str | None:
     if text.endswith(" Uhr"):
         before = _tail_pattern(text.removesuffix(" Uhr"))
         return before and f"{before} Uhr"
-    gap = re.match(r"(, | ?T ?| +|[:_-])(?=\d)", text)
+    gap = re.match(r"(,? (?:at|à|um) |, | ?T ?| +|[:_-])(?=\d)", text)
     zone = _ZONE.search(text)
     if gap is None:
         return _zone_pattern(zone) if zone and zone.start() == 0 else None
