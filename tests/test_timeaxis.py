@@ -192,6 +192,18 @@ def test_business_days_leave_holidays_out_and_go_on_without_any():
     ]
 
 
+@pytest.mark.parametrize(("week", "nth"), [("Fri", 2), ("Mon", 0), ("Sun", 3)])
+def test_one_such_day_a_month_is_one_step(week, nth):
+    months = np.arange("1990-01", "1995-01", dtype="M8[M]").astype("M8[D]")
+    days = np.busday_offset(months, nth, roll="forward", weekmask=week)
+    axis, (times,) = read_times(days[:-12])
+    assert axis.unit == "month"
+    np.testing.assert_array_equal(np.diff(times), 1)
+    np.testing.assert_array_equal(axis.at(np.arange(len(days))), days)
+    assert TimeAxis.from_dict(axis.as_dict()) == axis
+    assert read_times(days[0] + 28 * np.arange(30))[0].unit == "s"
+
+
 def test_other_weeks_and_days_that_lack_rows_in_the_middle_of_the_week():
     days = np.arange("2021-01-03", "2021-03-01", dtype="M8[D]")
     shop = days[np.is_busday(days, weekmask="1111110")]

@@ -28,8 +28,12 @@ _NEAR_THE_END = 5
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 #: The day of a month that the rows lie on: one number, its last day, its last or first day of work,
-#: or its middle, to the hour or the day, as means over a month are dated by climate models.
-ANCHORS = ("day", "end", "business end", "business start", "middle", "middle day")
+#: its middle, to the hour or the day, as means over a month are dated by climate models, or one
+#: such as its third Friday.
+ANCHORS = ("day", "end", "business end", "business start", "middle", "middle day", "weekday")
+
+#: Months from which on a day such as the third Friday is read off the dates.
+_SIX_MONTHS = 6
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Months:
     anchor : str
         One of :data:`ANCHORS`.
     day : int
-        Of the month, for the anchor ``"day"``; shorter months end before it.
+        Of the month, for the anchor ``"day"``; shorter months end before it. For ``"weekday"`` that
+        of a month that begins on a Monday.
     """
 
     n: int = 1
@@ -81,6 +86,9 @@ class Months:
         day = np.minimum(self.day, length) if self.anchor == "day" else length
         if self.anchor == "middle day":
             day = length // 2 + 1
+        if self.anchor == "weekday":
+            nth, weekday = divmod(self.day - 1, 7)
+            day = 7 * nth + 1 + (weekday - (first + 3)) % 7
         days = first + day - 1
         if self.anchor.startswith("business"):
             roll: Any = "backward" if self.anchor == "business end" else "forward"
@@ -185,6 +193,9 @@ def months_of(ticks: np.ndarray, second: int, calendar: str) -> Months | None:
     if calendar != STANDARD:
         return None
     weekday = (days + 3) % 7
+    nth = (day - 1) // 7
+    if len(days) >= _SIX_MONTHS and not (np.ptp(nth) or np.ptp(weekday)):
+        return Months(n, "weekday", int(7 * nth[0] + weekday[0] + 1))
     works = weekday < 5
     if works.all() and (length - day < _NEAR_THE_END).all():
         return Months(n, "business end")
