@@ -7,7 +7,13 @@ import pytest
 
 from pyhits.noise.equations import SegmentEquations, eliminate, solve
 from pyhits.noise.field import PolynomialField
-from pyhits.noise.observations import Observations, spreading, step, substeps_needed
+from pyhits.noise.observations import (
+    Observations,
+    misfits,
+    spreading,
+    step,
+    substeps_needed,
+)
 from pyhits.noise.shooting import ShootingFit, fit_field, fit_initial_states
 
 RNG = np.random.default_rng(0)
@@ -178,6 +184,26 @@ def test_one_step_solves_the_normal_equations_of_all_unknowns() -> None:
     precision = eliminate([normal], np.array(0.0), p, 2)[0]
     covariance = np.linalg.inv(jacobian.T @ jacobian)[n:, n:]
     assert np.linalg.inv(precision) == pytest.approx(covariance, rel=1e-3, abs=1e-8)
+
+
+@pytest.mark.parametrize("n", [1, 700])
+def test_sensitivities_of_segments_equal_differences(n: int) -> None:
+    """Of one long segment, whose intervals are integrated side by side, and of one among many."""
+    f = van_der_pol()
+    starts = np.random.default_rng(1).uniform(-2, 2, (n, 2))
+    nothing = Observations(np.zeros((n, 30, 2)), 0.05, 0.1, np.ones(2))
+    found = SegmentEquations.of(f, starts, nothing, 2)
+
+    def halved(states: np.ndarray) -> float:
+        return 0.5 * float(misfits(f, states, nothing, 2)[-1])
+
+    for k, moved in enumerate(1e-5 * np.eye(2)):
+        slope = (halved(starts + moved) - halved(starts - moved)) / 2e-5
+        assert found.own_gradient[-1, k] == pytest.approx(-slope, rel=1e-6)
+    some = f.with_free(f.free + 1e-5 * np.eye(f.free.size)[3])
+    less = f.with_free(f.free - 1e-5 * np.eye(f.free.size)[3])
+    up, down = (float(misfits(one, starts, nothing, 2).sum()) for one in (some, less))
+    assert found.shared_gradient[3] == pytest.approx((down - up) / 4e-5, rel=1e-6)
 
 
 def test_threads_change_nothing() -> None:

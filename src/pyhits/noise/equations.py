@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from pyhits.noise.field import PolynomialField
-from pyhits.noise.observations import Observations
+from pyhits.noise.observations import Observations, advance
 from pyhits.numerics.gauss_newton import damped
 from pyhits.numerics.rollout import last_state
+
+#: Numbers of the sensitivities that are integrated together, which stay in a core's cache.
+SENSITIVITIES = 40_000
 
 #: Least eigenvalue of the scaled normal matrix, relative to the largest, that a step follows.
 _RANK = 1e-11
@@ -42,15 +47,15 @@ class SegmentEquations:
         """Accumulate them along the segments."""
         n, d = starts.shape
         p = int(field.active.sum())
-        x = np.ascontiguousarray(starts.T)
         z = np.zeros((d, d + p, n))
         z[np.arange(d), np.arange(d)] = 1.0
         own, own_gradient = np.zeros((d, d + p, n)), np.zeros((d, n))
         shared, shared_gradient = np.zeros((p, p)), np.zeros(p)
         with np.errstate(all="ignore"):
-            for states, h in observed.intervals(substeps):
-                step = partial(_step_with, field, h)
-                x, z = last_state(step, (x, z), substeps if h else 0)
+            moves = _moves(field, starts, observed, substeps)
+            for (states, _), (x, moved) in zip(observed.intervals(substeps), moves, strict=True):
+                z = np.einsum("ijn,jkn->ikn", moved[:, :d], z)
+                z[:, d:] += moved[:, d:]
                 for a in range(d):
                     known = np.isfinite(states[a])
                     weight = known / observed.sigma[a]
@@ -62,6 +67,31 @@ class SegmentEquations:
                     shared += derivative[d:] @ derivative[d:].T
                     shared_gradient += derivative[d:] @ residual
         return cls(own.transpose(2, 0, 1), own_gradient.T, shared, shared_gradient)
+
+
+def _moves(
+    field: PolynomialField, starts: np.ndarray, observed: Observations, substeps: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the states at the end of each interval, ``(d, n)``, and their derivatives.
+
+    These, ``(d, d + p, n)``, are by the states at its begin and by the coefficients. States are
+    known before any derivative is, so that those of many intervals are integrated side by side.
+    """
+    path = [np.ascontiguousarray(starts.T)]
+    steps = [h for _, h in observed.intervals(substeps)]
+    for h in steps:
+        path.append(advance(field, path[-1], h, substeps))
+    (d, n), width = path[0].shape, len(path[0]) + len(field.free)
+    together = max(1, SENSITIVITIES // (d * width * n))
+    edges = [0, *range(1, len(steps), together), len(steps)]  # the first may be shorter
+    for begin, end in itertools.pairwise(edges):
+        x = np.concatenate(path[begin:end], axis=1)
+        z = np.zeros((d, width, x.shape[1]))
+        z[np.arange(d), np.arange(d)] = 1.0
+        step = partial(_step_with, field, steps[begin])
+        z = last_state(step, (x, z), substeps if steps[begin] else 0)[1]
+        each = np.split(z, end - begin, axis=2)
+        yield from zip(path[begin + 1 : end + 1], each, strict=True)
 
 
 def _step_with(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,12 +63,15 @@ class Identified:
     misfit : float
         Mean squared residual, in units of the observations' variance: near 1 where nothing is left
         to explain.
+    longest : bool
+        Whether no longer segments were tried in vain.
     """
 
     fit: ShootingFit
     length: int
     score: float
     misfit: float
+    longest: bool = False
 
     @classmethod
     def of(cls, fit: ShootingFit, length: int, observed: Observations) -> Identified:
@@ -189,7 +192,8 @@ def _better_and_better(
     best = _lengthened(sample, best, n_threads, clock)
     yield best
     begin(_MOST_DEGREE + 1)
-    yield _finished(_some(pieces, best.field.coefficients.size, final), best, n_threads, clock)
+    best = _finished(_some(pieces, best.field.coefficients.size, final), best, n_threads, clock)
+    yield replace(best, longest=best.length == sample.lengths()[-1])
 
 
 def follow(

@@ -14,14 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyhits.noise.equations import SegmentEquations, eliminate, solve
+from pyhits.noise.equations import SENSITIVITIES, SegmentEquations, eliminate, solve
 from pyhits.noise.field import PolynomialField
 from pyhits.noise.observations import Observations, misfits, substeps_needed
 from pyhits.numerics.gauss_newton import GaussNewton, NormalEquations
 from pyhits.util.clock import UNLIMITED, Clock
-
-#: Numbers in one block of sensitivities, which stay in a core's cache.
-_BLOCK = 40_000
 
 #: A segment is not followed if its sum of squares is this many times that of noise, a few more
 #: residuals allowed.
@@ -203,7 +200,7 @@ def fit_field(
 
 def _blocks(segments: np.ndarray, numbers: int) -> list[np.ndarray]:
     """Return segments in blocks whose sensitivities, so many ``numbers`` each, fit a cache."""
-    size = max(16, _BLOCK // numbers)
+    size = max(16, SENSITIVITIES // numbers)
     return [segments[k : k + size] for k in range(0, len(segments), size)]
 
 

@@ -213,10 +213,10 @@ def _lengths(identified: Identified, pieces: BlockAverages) -> list[int]:
     """Return over how many blocks solutions are to reach: all, or what was fitted.
 
     A field that is known follows far longer segments than it takes to find it, unless it is
-    chaotic.
+    chaotic, or misses the rows of somewhat longer ones already.
     """
     longest = pieces.smoothed.shape[1]
-    if longest > identified.length:
+    if longest > identified.length and identified.longest:
         starts, observed = pieces.starts(longest), pieces.segments(longest)
         if spreading(identified.field, starts, observed) <= MOST_SPREADING:
             return [longest, identified.length]

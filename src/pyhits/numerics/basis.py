@@ -42,12 +42,12 @@ class Monomials:
     dimension: int
     degree: int
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of monomials."""
         return n_monomials(self.dimension, self.degree)
 
-    @property
+    @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """How the monomials of degree 2 and more follow from lower ones."""
         return _blocks(self.dimension, self.degree)
