@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import struct
 import sys
 import zipfile
 
@@ -430,7 +431,11 @@ def test_common_formats_need_no_extra(tmp_path, monkeypatch):
         assert read(write(DATA, tmp_path / f"data{extension}")).n_rows == DATA.n_rows
 
 
-def test_a_heap_without_an_end_is_refused_before_hdf5_reads_it(tmp_path):
+@pytest.mark.parametrize(
+    ("changed", "length"),
+    [(bytes(64), "0"), (b"\xff" * 64, f"{2**64 - 1}"), (struct.pack("<2Q", 1, 2**16), "65536")],
+)
+def test_a_heap_without_an_end_is_refused_before_hdf5_reads_it(tmp_path, changed, length):
     h5py = pytest.importorskip("h5py")
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
@@ -438,7 +443,7 @@ def test_a_heap_without_an_end_is_refused_before_hdf5_reads_it(tmp_path):
         file["x"].attrs["units"] = "a text in the heap"
     content = bytearray(path.read_bytes())
     begin = content.find(b"GCOL") + 16
-    content[begin : begin + 64] = bytes(64)
+    content[begin : begin + len(changed)] = changed
     path.write_bytes(content)
-    with pytest.raises(FileFormatError, match="entry without a length"):
+    with pytest.raises(FileFormatError, match=f"an entry of {length} bytes"):
         read(path)

@@ -1,6 +1,7 @@
 """The global heaps of HDF5 files, walked through before the HDF5 library does.
 
-It goes round for ever where an entry of a damaged heap has no length. The format:
+It goes round for ever where an entry of a damaged heap has no length, or so long a one that adding
+to it begins anew at 0. The format:
 https://docs.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html, section III.E.
 """
 
@@ -43,6 +44,6 @@ def _check_heap(data: mmap.mmap, begin: int, size: int) -> None:
         number, length = struct.unpack_from("<H6xQ", data, at)
         # The entry 0 is what is free, its own head included.
         step = length if number == 0 else _ENTRY + length + -length % 8
-        if step == 0:
-            raise ValueError(f"the heap at byte {begin} has an entry without a length")
+        if not 0 < step <= end - at:
+            raise ValueError(f"the heap at byte {begin} has an entry of {length} bytes")
         at += step
