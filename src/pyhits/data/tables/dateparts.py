@@ -159,7 +159,7 @@ def _as_integers(column: Any, part: str) -> np.ndarray | None:
         words = [str(item) for item in array.tolist()]
         if part != "month":
             return None
-        spelling = spelling_of(sorted(set(words)))
+        spelling = spelling_of(tuple(sorted(set(words))))
         return None if spelling is None else np.array([spelling.numbers[word] for word in words])
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         return None

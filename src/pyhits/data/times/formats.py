@@ -114,7 +114,7 @@ def patterns_of(text: str) -> list[Pattern]:
     """Return the patterns that a text of date and time of day may be written by, if any."""
     found = _patterns_of(text)
     named = None if found else re.match(rf"({_DAY_NAME})([, ]+)", text, re.IGNORECASE)
-    if named and spelling_of([named[1]], "Aa"):
+    if named and spelling_of((named[1],), "Aa"):
         lead, rest = "%a" + named[2], text[named.end() :]
         ctime = re.fullmatch(
             rf"({_WORD}) +(\d{{1,2}}) (\d\d:\d\d:\d\d)( [A-Z]{{3}})? (\d{{4}})", rest, re.IGNORECASE
@@ -200,7 +200,7 @@ def _is_possible(text: str, pattern: str) -> bool:
               "S": (0, 60), "I": (1, 12)}  # fmt: skip
     parts = found.groupdict()
     month = parts.get("b") or parts.get("B")
-    if month and spelling_of([month]) is None:
+    if month and spelling_of((month,)) is None:
         return False
     return all(
         low <= int(parts[letter]) <= high

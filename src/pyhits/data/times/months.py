@@ -108,27 +108,37 @@ def _styles() -> dict[str, dict[str, tuple[str, ...]]]:
     return found
 
 
-def spelling_of(words: Sequence[str], letters: str = "Bb") -> Spelling | None:
+class _Language(NamedTuple):
+    """The names of one language, folded, with their numbers: all, and by letter and key."""
+
+    every: dict[str, int]
+    styles: dict[tuple[str, str], dict[str, int]]
+
+
+@lru_cache(maxsize=2)
+def _languages(letters: str) -> list[_Language]:
+    found: dict[str, _Language] = {}
+    for letter in letters:
+        for key, names in _styles()[letter].items():
+            numbers = {_folded(name): k for k, name in enumerate(names, start=1)}
+            language = found.setdefault(key[:2], _Language({}, {}))
+            language.styles[letter, key] = numbers
+            language.every.update(numbers | language.every)
+    return list(found.values())
+
+
+@lru_cache(maxsize=4096)
+def spelling_of(words: tuple[str, ...], letters: str = "Bb") -> Spelling | None:
     """Return how words name months, or days of the week for ``"Aa"``; None if one is no such name.
 
     The words of one column are of one language.
     """
     folded = {word: _folded(word) for word in words}
-    for language in {key[:2]: None for key in _styles()[letters[0]]}:
-        numbers: dict[str, int] = {}
-        likest = (-1, "", "")
-        for letter in letters:
-            for key, names in _styles()[letter].items():
-                if key[:2] != language:
-                    continue
-                own = {_folded(name): k for k, name in enumerate(names, start=1)}
-                likest = max(likest, (sum(f in own for f in folded.values()), letter, key),
-                             key=lambda style: style[0])  # fmt: skip
-                for word, plain in folded.items():
-                    if plain in own:
-                        numbers.setdefault(word, own[plain])
-        if len(numbers) == len(folded):
-            return Spelling(_directive(words, *likest[1:]), numbers)
+    for every, styles in _languages(letters):
+        if all(plain in every for plain in folded.values()):
+            letter, key = max(styles, key=lambda own: len(styles[own].keys() & folded.values()))
+            numbers = {word: every[plain] for word, plain in folded.items()}
+            return Spelling(_directive(words, letter, key), numbers)
     return None
 
 

@@ -273,7 +273,9 @@ class _Names:
             for letter, text in match.groupdict().items() if match else ():
                 if letter in "bBaA":
                     found[letter.lower()].add(text)
-        return cls(spelling_of(sorted(found["b"])), spelling_of(sorted(found["a"]), "Aa"))
+        return cls(
+            spelling_of(tuple(sorted(found["b"]))), spelling_of(tuple(sorted(found["a"])), "Aa")
+        )
 
     def number(self, letter: str, text: str, whole: str, rows: np.ndarray) -> int:
         """Return the number of a month; 1 for the afternoon; 0 for a day of the week."""
