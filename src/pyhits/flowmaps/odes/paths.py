@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from pyhits.data.stretches import evenly
-from pyhits.flowmaps.odes.terms import Terms
+from pyhits.flowmaps.odes.functions import Function
+from pyhits.flowmaps.odes.terms import Terms, block_of
 from pyhits.numerics.ridge import Ridge
 from pyhits.util.clock import UNLIMITED, Clock
 
@@ -96,11 +97,27 @@ class Steps:
 
     def integrals(self, values: Tensor) -> Tensor:
         """Return integrals over the steps of values at their nodes, ``(..., nodes, n)``."""
-        return torch.einsum("q,...qn->...n", self._weights, values)
+        return torch.matmul(self._weights, values)
 
     def design(self) -> Tensor:
         """Return the integrals of all terms, ``(n, terms)``."""
         return self.integrals(self._values()).T
+
+    def block(self, function: Function) -> Tensor:
+        """Return the integrals of a function's terms, ``(n, terms)``."""
+        return self.integrals(block_of(function, self._inside())).T
+
+    def blocks(self, values: Tensor) -> Tensor:
+        """Return the integrals of the terms of many functions; ``(many, nodes, n)``.
+
+        Their shape is ``(many, 1 + d, n)``.
+        """
+        inside = self._inside()
+        factors = self._weights[:, None] * torch.cat([torch.ones_like(inside[:1]), inside])
+        blocks = values[:, None, 0] * factors[:, 0]
+        for node in range(1, _NODES):
+            blocks.addcmul_(values[:, None, node], factors[:, node])
+        return blocks
 
     def coefficients(self, penalties: Sequence[float], near: Tensor | None = None) -> Tensor:
         """Return coefficients under each penalty, ``(penalties, terms, d)``.
@@ -129,8 +146,12 @@ class Steps:
 
     def _values(self) -> Tensor:
         """Return the monomials at all nodes, ``(terms, nodes, n)``."""
+        return self._terms.of_doubles(self._inside())
+
+    def _inside(self) -> Tensor:
+        """Return the states within the box."""
         low, high = (bound[:, None, None] for bound in self._bounds)
-        return self._terms.of_doubles(torch.clamp(self.states, low, high))
+        return torch.clamp(self.states, low, high)
 
     def _slopes(self, coefficients: Tensor) -> Tensor:
         """Return the derivatives at all nodes, ``(d, nodes, n)``."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -25,10 +25,11 @@ _LEADING, _MOST_DEGREE = 60, 5
 #: What is left of the changes, in their standard deviations: all that numbers can tell.
 NOTHING = 1e-12
 
-#: Gauss-Newton steps of a function's numbers.
+#: Gauss-Newton steps of functions' numbers; and of one among many that may be added.
 _SOLVER = GaussNewton(
     damping=1e-3, most_damping=100.0, max_steps=20, least_gain=1e-3, enough=-np.inf
 )
+_FIRST_SOLVER = replace(_SOLVER, least_gain=0.05)
 
 #: Part of a number that derivatives are found by.
 _SHIFT = 1e-6
@@ -48,18 +49,20 @@ class TermFit:
 
     Attributes
     ----------
-    terms : Terms
-    coefficients : Tensor, shape (terms, d)
+    functions : tuple of Function
+        Whose numbers may be refined.
+    blocks : sequence of Tensor, each of shape (terms, d)
+        Coefficients of their terms.
     space : Tensor, shape (n, terms)
-        Orthonormal, of the terms.
+        Orthonormal, of all terms.
     rest : Tensor, shape (n, d)
         What is left of the changes.
     levels : Tensor, shape (d,)
         Logarithms of its root mean square, in standard deviations of the changes.
     """
 
-    terms: Terms
-    coefficients: Tensor
+    functions: tuple[Function, ...]
+    blocks: Sequence[Tensor]
     space: Tensor
     rest: Tensor
     levels: Tensor
@@ -68,6 +71,20 @@ class TermFit:
     def level(self) -> float:
         """The mean level."""
         return float(self.levels.mean())
+
+
+@dataclass(frozen=True)
+class FieldFit(TermFit):
+    """A regression on all terms of a vector field.
+
+    Attributes
+    ----------
+    terms : Terms
+    coefficients : Tensor, shape (terms, d)
+    """
+
+    terms: Terms
+    coefficients: Tensor
 
 
 class TermFits:
@@ -89,6 +106,8 @@ class TermFits:
     changes : Tensor, shape (n, moving columns)
     steps : Steps
         Along the paths found last.
+    scale : Tensor, shape (moving columns,)
+        Standard deviations of the changes.
     """
 
     def __init__(self, data: Increments, clock: Clock = UNLIMITED) -> None:
@@ -101,7 +120,7 @@ class TermFits:
         self.steps = Steps(Terms(d, degree), bounds, data.states, data.changes, clock)
         self.steps.settle()
         self.changes = data.changes[:, self._moving]
-        self._scale = self.changes.std(dim=0)
+        self.scale = self.changes.std(dim=0)
 
     def copy(self) -> Self:
         """Return the same, whose paths are its own from here on."""
@@ -109,42 +128,53 @@ class TermFits:
 
     def levels_of(self, rest: Tensor) -> Tensor:
         """Return the levels of what is left, ``(..., n, columns)`` to ``(..., columns)``."""
-        size = rest.square().mean(dim=-2).sqrt() / self._scale
+        size = rest.square().mean(dim=-2).sqrt() / self.scale
         return torch.log(size.clamp(min=NOTHING))
 
-    def fit(self, terms: Terms) -> TermFit:
-        """Return the regression on some terms along the paths so far."""
-        self._clock.check()
+    def fit(self, terms: Terms) -> FieldFit:
+        """Return the regression on all terms along the paths so far."""
         design = self.steps.with_terms(terms).design()
         size = design.norm(dim=0).clamp(min=1e-300)
-        left, values, right = torch.linalg.svd(design / size, full_matrices=False)
-        kept = values > NOTHING * values[0]
-        left, values = left[:, kept], values[kept, None]
-        inner = left.T @ self.changes / (1 + _PENALTY * (values[0] / values).square())
-        coefficients = right[kept].T @ (inner / values) / size[:, None]
-        rest = self.changes - left @ inner
-        return TermFit(terms, coefficients, left, rest, self.levels_of(rest))
+        scaled, space, rest = self._solved(design / size, self.changes)
+        coefficients = scaled / size[:, None]
+        sizes = [(1 + terms.dimension) * one.n_values for one in terms.functions]
+        blocks = torch.split(coefficients[terms.monomials.size :], sizes)
+        levels = self.levels_of(rest)
+        return FieldFit(terms.functions, blocks, space, rest, levels, terms, coefficients)
 
-    def refined(self, terms: Terms, *, last_alone: bool = False) -> TermFit | None:
-        """Return the fit with the functions' numbers, or those of the last, refined.
+    def refined(self, terms: Terms) -> FieldFit | None:
+        """Return the fit of all terms, with the numbers of all functions refined.
 
         None where there is none: terms that are no finite numbers.
         """
-        first = len(terms.functions) - 1 if last_alone else 0
-        chosen = list(enumerate(terms.functions))[first:]
-        numbers = [(k, name) for k, one in chosen for name in KINDS[one.kind].refined]
-        problem = _Numbers(self, terms, numbers)
-        if numbers:
-            _SOLVER(problem, problem.begin)
-        else:
-            problem.costs(problem.begin, np.zeros(1, dtype=np.int64))
-        return problem.best
+        monomials = Terms(terms.dimension, terms.degree)
+        found = _Numbers(self, lambda own: self.fit(monomials.with_functions(own)))
+        fit = found.refined(terms.functions)
+        assert fit is None or isinstance(fit, FieldFit)
+        return fit
 
-    def settled(self, fit: TermFit) -> TermFit:
+    def added(self, known: FieldFit, function: Function) -> FieldFit | None:
+        """Return the fit with another function, whose own numbers are refined a little."""
+
+        def fit(own: tuple[Function, ...]) -> TermFit:
+            block = self.steps.block(own[0])
+            size = block.norm(dim=0).clamp(min=1e-300)
+            block = block / size
+            for _ in range(2):
+                block = block - known.space @ (known.space.T @ block)
+            coefficients, left, rest = self._solved(block, known.rest, known.space.shape[1])
+            space = torch.cat([known.space, left], dim=1)
+            return TermFit(own, [coefficients / size[:, None]], space, rest, self.levels_of(rest))
+
+        found = _Numbers(self, fit, _FIRST_SOLVER).refined((function,))
+        if found is None:
+            return None
+        return self.fit(known.terms.with_functions((*known.terms.functions, *found.functions)))
+
+    def settled(self, fit: FieldFit) -> FieldFit:
         """Return the fit along the paths that it leads itself, and go on along these."""
         best = self.refined(fit.terms) or fit
         for _ in range(_ROUNDS):
-            self._clock.check()
             before, self.steps = self.steps, self.steps.with_terms(best.terms)
             self.steps.follow(self._all_columns(best.coefficients))
             trial = self.refined(best.terms)
@@ -156,9 +186,21 @@ class TermFits:
                 break
         return best
 
-    def weights(self, fit: TermFit) -> Tensor:
-        """Return by what the rest of each column is divided for all to count alike, inverted."""
-        return 1 / (self._scale * torch.exp(fit.levels))
+    def _solved(
+        self, design: Tensor, changes: Tensor, n_others: int = 0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return coefficients of terms ``(n, terms)``, an orthonormal basis of these, and the rest.
+
+        Terms are of norm 1, or the part of this that other terms, so many, do not hold.
+        """
+        self._clock.check()
+        left, values, right = torch.linalg.svd(design, full_matrices=False)
+        largest = values[0] if n_others == 0 else n_others**0.5
+        kept = values > NOTHING * largest
+        left, values = left[:, kept], values[kept, None]
+        inner = left.T @ changes / (1 + _PENALTY * (largest / values).square())
+        coefficients: Tensor = right[kept].T @ (inner / values)
+        return coefficients, left, changes - left @ inner
 
     def _all_columns(self, coefficients: Tensor) -> Tensor:
         """Return coefficients of columns that never change too."""
@@ -171,58 +213,73 @@ class _Numbers:
     """The numbers within functions as unknowns of least squares.
 
     What falls is the mean level: all columns count alike.
-
-    Attributes
-    ----------
-    begin : array, shape (1, n_numbers)
-    best : TermFit or None
-        The one that leaves least so far.
     """
 
-    def __init__(self, fits: TermFits, terms: Terms, numbers: Sequence[tuple[int, str]]) -> None:
-        self._fits, self._terms, self._numbers = fits, terms, numbers
-        own = [getattr(terms.functions[k], name) for k, name in numbers]
-        self.begin = np.array([own], dtype=np.float64)
-        self.best: TermFit | None = None
+    def __init__(
+        self,
+        fits: TermFits,
+        fit: Callable[[tuple[Function, ...]], TermFit],
+        solver: GaussNewton = _SOLVER,
+    ) -> None:
+        self._fits, self._fit, self._solver = fits, fit, solver
+        self._begin: tuple[Function, ...] = ()
+        self._numbers: list[tuple[int, str]] = []
+        self._best: TermFit | None = None
+
+    def refined(self, functions: tuple[Function, ...]) -> TermFit | None:
+        """Return the fit that leaves least, from the numbers of functions on; None without any."""
+        self._begin, self._best = functions, None
+        self._numbers = [
+            (k, name) for k, one in enumerate(functions) for name in KINDS[one.kind].refined
+        ]
+        begin = [getattr(functions[k], name) for k, name in self._numbers]
+        if begin:
+            self._solver(self, np.array([begin], dtype=np.float64))
+        else:
+            self.costs(np.zeros((1, 0)), np.zeros(1, dtype=np.int64))
+        return self._best
 
     def costs(self, x: np.ndarray, which: np.ndarray) -> np.ndarray:
         """Return the mean level with these numbers."""
-        terms = self._with(x[0])
-        if not all(one.is_sound for one in terms.functions):
+        functions = self._with(x[0])
+        if not all(one.is_sound for one in functions):
             return np.array([np.inf])
         try:
-            fit = self._fits.fit(terms)
+            fit = self._fit(functions)
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             return np.array([np.inf])
-        if self.best is None or fit.level <= self.best.level:
-            self.best = fit
+        if self._best is None or fit.level <= self._best.level:
+            self._best = fit
         return np.array([fit.level])
 
     def linearise(self, x: np.ndarray, which: np.ndarray) -> NormalEquations:
         """Return the rest of the best fit as linear functions of the numbers."""
-        fit = self.best
+        fit = self._best
         assert fit is not None, "costs come first"
-        weights = self._fits.weights(fit)
-        slopes = torch.stack([self._slope(fit, x[0], k) for k in range(x.shape[1])], dim=-1)
+        weights = 1 / (self._fits.scale * torch.exp(fit.levels))
+        slopes = torch.stack([self._slope(fit, *number) for number in self._numbers], dim=-1)
         slopes = (slopes * weights[:, None]).flatten(0, 1)
         rest = (fit.rest * weights).flatten()
         return NormalEquations((slopes.T @ slopes).numpy()[None], (slopes.T @ rest).numpy()[None])
 
-    def _with(self, values: np.ndarray) -> Terms:
-        """Return the terms with these numbers."""
-        functions = list(self._terms.functions)
+    def _with(self, values: np.ndarray) -> tuple[Function, ...]:
+        """Return the functions with these numbers."""
+        functions = list(self._begin)
         for (k, name), value in zip(self._numbers, values.tolist(), strict=True):
-            one: Function = functions[k]
-            numbers = {"rate": one.rate, "shift": one.shift, name: value}
-            own = self._fits.ranges[one.column]
-            functions[k] = KINDS[one.kind].on(one.column, own, **numbers)
-        return Terms(self._terms.dimension, self._terms.degree, tuple(functions))
+            functions[k] = self._moved(functions[k], name, value)
+        return tuple(functions)
 
-    def _slope(self, fit: TermFit, x: np.ndarray, k: int) -> Tensor:
+    def _moved(self, one: Function, name: str, value: float) -> Function:
+        numbers = {"rate": one.rate, "shift": one.shift, name: value}
+        return KINDS[one.kind].on(one.column, self._fits.ranges[one.column], **numbers)
+
+    def _slope(self, fit: TermFit, k: int, name: str) -> Tensor:
         """Return how the changes depend on a number, beyond what coefficients make up for."""
-        h = _SHIFT * max(abs(float(x[k])), _SHIFT**0.5)
-        moved = np.repeat(x[None], 2, axis=0)
-        moved[:, k] += (h, -h)
-        ahead, behind = (self._fits.steps.with_terms(self._with(one)).design() for one in moved)
-        slope: Tensor = (ahead - behind) / (2 * h) @ fit.coefficients
+        one = fit.functions[k]
+        value = getattr(one, name)
+        h = _SHIFT * max(abs(value), _SHIFT**0.5)
+        ahead, behind = (
+            self._fits.steps.block(self._moved(one, name, value + own)) for own in (h, -h)
+        )
+        slope: Tensor = (ahead - behind) / (2 * h) @ fit.blocks[k]
         return slope - fit.space @ (fit.space.T @ slope)

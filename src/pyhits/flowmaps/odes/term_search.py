@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pyhits.flowmaps.form import Increments
-from pyhits.flowmaps.odes.functions import KINDS, Function, Kind
-from pyhits.flowmaps.odes.term_fit import STILL, TermFit, TermFits
+from pyhits.flowmaps.odes.functions import Function
+from pyhits.flowmaps.odes.term_candidates import EACH, Candidates
+from pyhits.flowmaps.odes.term_fit import STILL, FieldFit, TermFits
 from pyhits.flowmaps.odes.terms import Terms
 from pyhits.numerics.basis import n_monomials
 from pyhits.util.clock import UNLIMITED, Clock
@@ -23,8 +25,8 @@ _MOST_COLUMNS, _DIFFERENT = 8, 12
 #: Steps that the search looks at, at most.
 _STEPS = 500
 
-#: Functions at most, of fewer columns, and steps for each term at least.
-_MOST_FUNCTIONS, _EACH = 6, 4
+#: Functions at most, of fewer columns.
+_MOST_FUNCTIONS = 6
 
 #: Degrees of the polynomial beside the functions, the likeliest first: where that takes several
 #: functions, another may take fewer.
@@ -34,17 +36,18 @@ _DEGREES = (2, 3, 1)
 #: one that another degree may make so; and what it may be at most.
 _RIGHT, _NEARLY, _MOST_LEFT = 3e-8, 1e-3, 0.1
 
-#: Factors, of what is left of all columns together, that a function and all of them must gain.
-_GAIN, _GAIN_OF_ALL = 3.0, 30.0
+#: Factors, of what is left of all columns together, that a function, two that do nothing alone,
+#: one in the place of another, and all of them must gain.
+_GAIN, _GAIN_OF_TWO, _GAIN_OF_EXCHANGE, _GAIN_OF_ALL = 10.0, 10.0, 3.0, 30.0
+
+#: Functions that are exchanged for others, at most.
+_EXCHANGES = 6
+
+#: Factor that the first of two must gain, and how many of those are tried, each of another column.
+_HINT, _FIRSTS = 1.15, 3
 
 #: Multiple of the least that is left up to which the fewest terms are taken.
 _AS_GOOD = 10.0
-
-#: Functions of a kind and a column that are refined, of all that are tried.
-_REFINED = 8
-
-#: Part of the squares of a function's terms that others do not hold, at least.
-_NEW = 1e-12
 
 
 class Discovery(NamedTuple):
@@ -78,27 +81,51 @@ def find_functions(data: Increments, clock: Clock = UNLIMITED) -> Discovery | No
     ------
     TimeIsUpError
     """
-    d, n = data.dimension, min(len(data), _STEPS)
-    degrees = [k for k in _DEGREES if _EACH * (n_monomials(d, k) + 2 * (1 + d)) <= n]
-    if d > _MOST_COLUMNS or data.outputs > 1 or not degrees:
+    if data.dimension > _MOST_COLUMNS or data.outputs > 1:
         return None
-    some = data.at_most(_STEPS)
-    columns = [k for k, x in enumerate(some.states.numpy().T) if len(np.unique(x)) >= _DIFFERENT]
-    fits = TermFits(some, clock)
+    return _found(_Question.of(data.at_most(_STEPS), clock))
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked; the same again where all numbers are: one fit asks several times."""
+
+    digest: bytes
+    data: Increments = field(compare=False)
+    clock: Clock = field(compare=False)
+
+    @classmethod
+    def of(cls, data: Increments, clock: Clock) -> _Question:
+        digest = hashlib.sha256()
+        for values in (data.states.numpy(), data.changes.numpy(), data.units.zero):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return cls(digest.digest(), data, clock)
+
+
+@lru_cache(maxsize=4)
+def _found(asked: _Question) -> Discovery | None:
+    """Return the best of all degrees."""
+    data, clock, d = asked.data, asked.clock, asked.data.dimension
+    columns = [k for k, x in enumerate(data.states.numpy().T) if len(np.unique(x)) >= _DIFFERENT]
+    fits = TermFits(data, clock) if EACH * 2 * (1 + d) <= len(data) else None
     found: list[Discovery] = []
-    most = max(_MOST_FUNCTIONS, d)
-    for degree in degrees:
+    most, fewest = max(_MOST_FUNCTIONS, d), len(data) // EACH
+    for degree in _DEGREES:
+        room = (fewest - n_monomials(d, degree)) // (1 + d)
+        if fits is None or room < 1:
+            continue
         search = _Search(fits.copy(), Terms(d, degree), columns, clock)
         before = search.level
-        own = search.run(most)
+        own = search.run(min(most, room))
         if not own.is_right:
             before = min(before, _level_of_monomials(fits.copy(), d, own.n_terms))
-        if before - math.log(own.left) > math.log(_GAIN_OF_ALL):
+        gains = before - math.log(own.left) > math.log(_GAIN_OF_ALL)
+        if gains:
             found.append(own)
-        if own.left > _NEARLY or (own.is_right and len(own.functions) <= 1):
+        if not gains and own.left > _NEARLY:
             break
         if own.is_right:
-            most = len(own.functions)
+            most, fewest = len(own.functions), own.n_terms - 1
     if not found:
         return None
     least = min(one.left for one in found)
@@ -118,7 +145,7 @@ class _Search:
     def __init__(
         self, fits: TermFits, polynomial: Terms, columns: Sequence[int], clock: Clock
     ) -> None:
-        self._fits, self._columns, self._clock = fits, columns, clock
+        self._fits, self._candidates = fits, Candidates(fits, columns, clock)
         self._best = fits.fit(polynomial)
 
     @property
@@ -133,88 +160,65 @@ class _Search:
 
     def run(self, most: int) -> Discovery:
         """Return what was found, if only the polynomial; at most so many functions."""
-        while len(self._best.terms.functions) < most:
-            if self.is_right:
+        for _ in range(_EXCHANGES):
+            self._add(most)
+            if self.is_right or not self._exchange():
                 break
-            fit = self._with_another()
-            if fit is None or not self._gain(fit) > math.log(_GAIN):
-                break
-            self._best = self._fits.settled(fit)
         self._leave_out()
         terms = self._best.terms
         left = math.exp(self.level)
         return Discovery(terms.degree, terms.functions, left, self.is_right, terms.size)
 
+    def _add(self, most: int) -> None:
+        """Add functions as long as they gain much."""
+        while len(self._best.terms.functions) < most and not self.is_right:
+            fit = self._next(most)
+            if fit is None:
+                break
+            self._best = self._fits.settled(fit)
+
+    def _exchange(self) -> bool:
+        """Put another function in the place of one, where that gains; return whether it does.
+
+        The first ones were chosen when others that count for more were not there yet.
+        """
+        functions = self._best.terms.functions
+        for function in functions[:-1]:
+            others = tuple(one for one in functions if one != function)
+            without = self._fits.fit(self._best.terms.with_functions(others))
+            for fit in self._candidates.beside(without)[:1]:
+                if self._gain(fit) > math.log(_GAIN_OF_EXCHANGE):
+                    self._best = self._fits.settled(fit)
+                    return True
+        return False
+
     def _leave_out(self) -> None:
         """Leave out functions that others have made up for since they were added."""
-        for function in self._best.terms.functions[:-1]:
+        for function in self._best.terms.functions:
             known = self._best.terms
             fewer = tuple(one for one in known.functions if one != function)
-            fit = self._fits.refined(Terms(known.dimension, known.degree, fewer))
+            fit = self._fits.refined(known.with_functions(fewer))
             enough = (self._best.levels + STILL).clamp(min=math.log(_RIGHT))
             if fit is not None and bool((fit.levels < enough).all()):
                 self._best = self._fits.settled(fit)
 
-    def _gain(self, fit: TermFit) -> float:
+    def _next(self, most: int) -> FieldFit | None:
+        """Return the fit with the function that gains most, or with the two that only both do.
+
+        Where two act on one column, either alone leaves most of it.
+        """
+        ones = self._candidates.beside(self._best)
+        if ones and self._gain(ones[0]) > math.log(_GAIN):
+            return ones[0]
+        if len(self._best.terms.functions) + 2 > most:
+            return None
+        of_columns = {fit.functions[-1].column: fit for fit in reversed(ones)}
+        firsts = sorted(of_columns.values(), key=lambda fit: fit.level)[:_FIRSTS]
+        hints = [fit for fit in firsts if self._gain(fit) > math.log(_HINT)]
+        both = [fit for one in hints for fit in self._candidates.beside(one)[:1]]
+        best = min(both, key=lambda fit: fit.level, default=None)
+        return best if best is not None and self._gain(best) > math.log(_GAIN_OF_TWO) else None
+
+    def _gain(self, fit: FieldFit) -> float:
         """Return by how much less a fit leaves than the best, all columns' logarithms together."""
         return float((self._best.levels - fit.levels).sum())
-
-    def _with_another(self) -> TermFit | None:
-        """Return the fit with the function that gains most, refined."""
-        known = self._best.terms
-        best: TermFit | None = None
-        for function in self._likely():
-            self._clock.check()
-            fit = self._fits.refined(self._adding(known, function), last_alone=True)
-            if fit is not None and (best is None or fit.level < best.level):
-                best = fit
-        return best
-
-    @staticmethod
-    def _adding(known: Terms, function: Function) -> Terms:
-        return Terms(known.dimension, known.degree, (*known.functions, function))
-
-    def _likely(self) -> list[Function]:
-        """Return the functions that gain most unrefined, one of each kind and column."""
-        gains: list[tuple[float, Function]] = []
-        for column in self._columns:
-            for kind in KINDS.values():
-                gains += self._best_of(kind, column)
-        gains.sort(key=lambda pair: -pair[0])
-        return [function for _, function in gains[:_REFINED]]
-
-    def _best_of(self, kind: Kind, column: int) -> Iterator[tuple[float, Function]]:
-        """Yield the function of a kind and column that gains most, with its gain."""
-        self._clock.check()
-        own = self._fits.ranges[column]
-        tried = torch.tensor(list(kind.tried(own)), dtype=torch.float64)
-        known = self._best.terms
-        size = known.size + kind.n_values * (1 + known.dimension)
-        if len(tried) == 0 or _EACH * size > len(self._fits.changes):
-            return
-        rates, shifts = tried.T[:, :, None, None]
-        levels = self._levels_with(kind.of(self._fits.steps.states[column], rates, shifts))
-        gains = (self._best.levels - levels).sum(dim=1)
-        gains = torch.where(torch.isfinite(gains), gains, -torch.inf)
-        k = int(gains.argmax())
-        if gains[k] > 0:
-            rate, shift = tried[k].tolist()
-            yield float(gains[k]), kind.on(column, own, rate, shift)
-
-    def _levels_with(self, values: Sequence[Tensor]) -> Tensor:
-        """Return the levels with each of many functions ``(many, nodes, n)``, ``(many, d)``."""
-        states, space, rest = self._fits.steps.states, self._best.space, self._best.rest
-        blocks = [self._fits.steps.integrals(value) for value in values]
-        blocks += [self._fits.steps.integrals(value * x) for value in values for x in states]
-        block = torch.stack(blocks, dim=-1)
-        sound = torch.isfinite(block).all(dim=1).all(dim=1)
-        block = torch.where(sound[:, None, None], block, 0.0)
-        block = block / block.norm(dim=1, keepdim=True).clamp(min=1e-300)
-        for _ in range(2):
-            block = block - space @ (space.T @ block)
-        # By products, several times faster: of functions that are refined all digits count.
-        squares, vectors = torch.linalg.eigh(block.mT @ block)
-        left = block @ (vectors / squares.clamp(min=_NEW).sqrt()[:, None])
-        left = torch.where(squares[:, None] > _NEW, left, 0.0)
-        rest = rest - left @ (left.mT @ rest)
-        return torch.where(sound[:, None], self._fits.levels_of(rest), torch.inf)

@@ -27,6 +27,10 @@ class Terms:
     degree: int
     functions: tuple[Function, ...] = ()
 
+    def with_functions(self, functions: tuple[Function, ...]) -> Terms:
+        """Return the same monomials beside other functions."""
+        return Terms(self.dimension, self.degree, functions)
+
     @cached_property
     def monomials(self) -> Monomials:
         """Return those of the polynomial part."""
@@ -50,8 +54,12 @@ class Terms:
         """Return monomials and functions."""
         if not self.functions:
             return monomials
-        blocks = [monomials]
-        for function in self.functions:
-            for value in function.of(states):
-                blocks += [value[None], value * states]
-        return torch.cat(blocks)
+        return torch.cat([monomials, *(block_of(one, states) for one in self.functions)])
+
+
+def block_of(function: Function, states: Tensor) -> Tensor:
+    """Return a function's terms: its values, and their products with all columns."""
+    blocks: list[Tensor] = []
+    for value in function.of(states):
+        blocks += [value[None], value * states]
+    return torch.cat(blocks)
