@@ -161,6 +161,21 @@ def test_functions_are_said_to_as_many_digits_as_the_column_needs(
     assert re.search(said, model.equations())
 
 
+def test_two_functions_of_one_equation_are_found_together() -> None:
+    """Neither alone explains anything: what the other one does hides it."""
+
+    def slopes(t: object, states: np.ndarray) -> np.ndarray:
+        x, y = states.T
+        return np.stack([y, -np.sin(x) - 0.4 * np.tanh(3 * y)], axis=1)
+
+    starts = np.random.default_rng(1).uniform(-2, 2, (10, 2))
+    rows = AdaptiveRungeKutta(slopes, rtol=1e-11, atol=1e-11)(starts, n_steps=60, dt=0.1)
+    found = find_functions(increments(np.asarray(rows)))
+    assert found is not None
+    assert found.left < 1e-8
+    assert {(one.kind, one.column) for one in found.functions} == {("step", 1), ("sine", 0)}
+
+
 def test_monomials_of_a_higher_degree_go_before_functions_that_do_no_better() -> None:
     def slopes(t: object, states: np.ndarray) -> np.ndarray:
         x, y = states.T

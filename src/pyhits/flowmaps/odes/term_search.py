@@ -36,15 +36,16 @@ _DEGREES = (2, 3, 1)
 #: one that another degree may make so; and what it may be at most.
 _RIGHT, _NEARLY, _MOST_LEFT = 3e-8, 1e-3, 0.1
 
-#: Factors, of what is left of all columns together, that a function, two that do nothing alone,
-#: one in the place of another, and all of them must gain.
-_GAIN, _GAIN_OF_TWO, _GAIN_OF_EXCHANGE, _GAIN_OF_ALL = 10.0, 10.0, 3.0, 30.0
+#: Factors, of what is left of all columns together, that a function or two must gain, one in the
+#: place of another, and all of them.
+_GAIN, _GAIN_OF_EXCHANGE, _GAIN_OF_ALL = 10.0, 3.0, 30.0
+
+#: Factor that the best function must gain for two to be tried, and functions that these begin with,
+#: each of another column.
+_HINT, _FIRSTS = 1.2, 3
 
 #: Functions that are exchanged for others, at most.
 _EXCHANGES = 6
-
-#: Factor that the first of two must gain, and how many of those are tried, each of another column.
-_HINT, _FIRSTS = 1.15, 3
 
 #: Multiple of the least that is left up to which the fewest terms are taken.
 _AS_GOOD = 10.0
@@ -173,9 +174,18 @@ class _Search:
         """Add functions as long as they gain much."""
         while len(self._best.terms.functions) < most and not self.is_right:
             fit = self._next(most)
-            if fit is None:
+            if fit is None or not self._takes(fit, _GAIN):
                 break
-            self._best = self._fits.settled(fit)
+
+    def _takes(self, fit: FieldFit, gain: float) -> bool:
+        """Whether a fit gains so much along the paths that it leads itself; it is the best then."""
+        before = self._fits.steps
+        settled = self._fits.settled(fit)
+        if float((self._best.levels - settled.levels).sum()) > math.log(gain):
+            self._best = settled
+            return True
+        self._fits.steps = before
+        return False
 
     def _exchange(self) -> bool:
         """Put another function in the place of one, where that gains; return whether it does.
@@ -183,13 +193,12 @@ class _Search:
         The first ones were chosen when others that count for more were not there yet.
         """
         functions = self._best.terms.functions
-        for function in functions[:-1]:
+        for function in functions:
             others = tuple(one for one in functions if one != function)
             without = self._fits.fit(self._best.terms.with_functions(others))
-            for fit in self._candidates.beside(without)[:1]:
-                if self._gain(fit) > math.log(_GAIN_OF_EXCHANGE):
-                    self._best = self._fits.settled(fit)
-                    return True
+            better = [fit for fit in self._candidates.beside(without)[:1] if self._gain(fit) > 0]
+            if better and self._takes(better[0], _GAIN_OF_EXCHANGE):
+                return True
         return False
 
     def _leave_out(self) -> None:
@@ -208,16 +217,16 @@ class _Search:
         Where two act on one column, either alone leaves most of it.
         """
         ones = self._candidates.beside(self._best)
-        if ones and self._gain(ones[0]) > math.log(_GAIN):
+        if not ones or not self._gain(ones[0]) > math.log(_HINT):
+            return None
+        if self._gain(ones[0]) > math.log(_GAIN):
             return ones[0]
         if len(self._best.terms.functions) + 2 > most:
             return None
         of_columns = {fit.functions[-1].column: fit for fit in reversed(ones)}
         firsts = sorted(of_columns.values(), key=lambda fit: fit.level)[:_FIRSTS]
-        hints = [fit for fit in firsts if self._gain(fit) > math.log(_HINT)]
-        both = [fit for one in hints for fit in self._candidates.beside(one)[:1]]
-        best = min(both, key=lambda fit: fit.level, default=None)
-        return best if best is not None and self._gain(best) > math.log(_GAIN_OF_TWO) else None
+        both = [fit for one in firsts for fit in self._candidates.beside(one)[:1]]
+        return min([*ones[:1], *both], key=lambda fit: fit.level, default=None)
 
     def _gain(self, fit: FieldFit) -> float:
         """Return by how much less a fit leaves than the best, all columns' logarithms together."""
