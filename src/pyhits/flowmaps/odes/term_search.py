@@ -47,6 +47,9 @@ _HINT, _FIRSTS = 1.2, 3
 #: Functions that are exchanged for others, at most.
 _EXCHANGES = 6
 
+#: Multiple of their number of terms up to which as many monomials must do worse.
+_AS_MANY = 1.25
+
 #: Multiple of the least that is left up to which the fewest terms are taken.
 _AS_GOOD = 10.0
 
@@ -119,7 +122,7 @@ def _found(asked: _Question) -> Discovery | None:
         before = search.level
         own = search.run(min(most, room))
         if not own.is_right:
-            before = min(before, _level_of_monomials(fits.copy(), d, own.n_terms))
+            before = min(before, _level_of_monomials(fits.copy(), d, int(_AS_MANY * own.n_terms)))
         gains = before - math.log(own.left) > math.log(_GAIN_OF_ALL)
         if gains:
             found.append(own)
