@@ -71,7 +71,7 @@ def test_what_is_fully_observed_takes_none(lorenz):
 
 
 def test_maps_take_the_rows_before():
-    rows = henon(3000)
+    rows = henon(1500)
     choice = choose_delays([rows[:, :1]])
     assert (choice.n_rows, choice.lag) == (2, 1)
     assert choose_delays([rows]).n_rows == 1
@@ -79,8 +79,8 @@ def test_maps_take_the_rows_before():
 
 def test_what_cannot_be_predicted_takes_none():
     rng = np.random.default_rng(0)
-    assert choose_delays([rng.standard_normal((2000, 1))]).n_rows == 1
-    assert choose_delays([rng.standard_normal((2000, 1)).cumsum(axis=0)]).n_rows == 1
+    assert choose_delays([rng.standard_normal((1000, 1))]).n_rows == 1
+    assert choose_delays([rng.standard_normal((1000, 1)).cumsum(axis=0)]).n_rows == 1
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_fields_get_modes_first():
 
 
 def test_on_the_command_line(tmp_path: Path):
-    t = 0.1 * np.arange(600)
+    t = 0.1 * np.arange(400)
     table = np.column_stack([t, np.sin(t)])
     np.savetxt(tmp_path / "x.csv", table, delimiter=",", header="t,x", comments="")
     model = tmp_path / "m.safetensors"
@@ -276,19 +276,19 @@ def test_auto_is_no_link_of_a_list():
 
 
 def test_recordings_that_lack_a_variable_are_delayed_unless_told_otherwise():
-    wave = circles(1, 2500).select(["x"])
+    wave = circles(1, 1000).select(["x"])
     found = quick(step_sizes=[1, 4]).fit(wave)
     assert found.start_rows_ > 1
     assert any(note.startswith("A state is") for note in found.notes_)
     plain = quick(step_sizes=[1, 4], encoder=[]).fit(wave)
-    whole = quick(step_sizes=[1, 4]).fit(circles(1, 2500))
+    whole = quick(step_sizes=[1, 4]).fit(circles(1, 1000))
     assert plain.start_rows_ == whole.start_rows_ == 1
     test = circles(1, 300, seed=3).select(["x"])
     assert found.evaluate(test).nrmse < 0.2 * plain.evaluate(test).nrmse
 
 
 def test_none_on_the_command_line_takes_rows_as_they_are(tmp_path: Path):
-    pyhits.write(circles(1, 2500).select(["x"]), tmp_path / "x.npz")
+    pyhits.write(circles(1, 1000).select(["x"]), tmp_path / "x.npz")
     words = ["fit", tmp_path / "x.npz", "-o", tmp_path / "m.safetensors", "--step-sizes", "1,4"]
     for more, said in (([], "DelayEmbedding"), (["--encoder", "none"], "")):
         command = [*map(str, words), "--max-steps", "5", "--hidden-sizes", "8", "--jobs", "1"]

@@ -233,7 +233,7 @@ def test_larger_motion_is_no_other_unit(factor: float) -> None:
 def test_fits_forecasts_and_evaluations_say_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = pyhits.HiTS([1], flow_map="polynomial", noise=False)
+    model = pyhits.HiTS([1], flow_map="polynomial", encoder=[], noise=False)
     model.fit(glued_waves())
     said = [note for note in model.notes_ if "several recordings" in note]
     assert len(said) == 1
@@ -246,7 +246,8 @@ def test_fits_forecasts_and_evaluations_say_it(
     path = pyhits.write_report(model, WAVE, tmp_path / "page.html")
     assert "What stands out in the data" in path.read_text()
 
-    model = pyhits.HiTS([1], flow_map="polynomial", noise=False, verbose=False).fit(WAVE)
+    settings = {"encoder": [], "noise": False, "verbose": False}
+    model = pyhits.HiTS([1], flow_map="polynomial", **settings).fit(WAVE)
     assert model.summary_.findings == ()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -490,6 +490,7 @@ def test_a_fit_points_outliers_out_and_keeps_them(capsys: pytest.CaptureFixture[
         [1],
         flow_map=pyhits.Nets((4,)),
         training=pyhits.Training(max_steps=3),
+        noise=False,
         n_jobs=1,
         random_state=0,
     )

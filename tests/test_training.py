@@ -226,7 +226,7 @@ def test_training_stops_when_nothing_improves() -> None:
     data = Trajectories(rng.standard_normal((4, 30, 2)))
     held = Trajectories(rng.standard_normal((4, 30, 2)))
     encoder = Standardise().fit(data.values)
-    recipe = replace(SMALL, max_steps=5_000, hidden_sizes=(64,), schedule="constant")
+    recipe = replace(SMALL, max_steps=2_500, hidden_sizes=(64,), schedule="constant")
     (job,) = make_jobs(
         TrainingData(data, held, encoder), JobSettings(recipe.resolve(2, 4, 120)), [1]
     )
