@@ -358,10 +358,12 @@ def test_uneven_times_since_1970_are_pointed_out_under_any_name(tmp_path):
     path.write_text("k,x\n" + "".join(f"{t},{x}\n" for t, x in zip(stamps, X, strict=True)))
     with pytest.warns(PyHiTSWarning, match="'k' rises as times since 1970 do.*--time-column k"):
         assert pyhits.read(path).n_features == 2
-    path.write_text("k,x\n" + "".join(f"{t},{x}\n" for t, x in zip(NOISE, X, strict=True)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        pyhits.read(path)
+    people = 5e8 + 4e7 * np.arange(N) + 1e6 * NOISE
+    for others in (NOISE, people.round()):
+        path.write_text("k,x\n" + "".join(f"{t},{x}\n" for t, x in zip(others, X, strict=True)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert pyhits.read(path).n_features == 2
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ _MOSTLY = 0.9
 #: Columns whose values are looked at though their names say nothing.
 _MOST_EXAMINED = 64
 
+#: Seconds that a recording takes, at most, whose times are pointed out by their size alone.
+_TEN_YEARS = 3.2e8
+
 #: How likely a column holds the time that rises and is named as a count or a unit.
 _RANK_OF_COUNTS = 2
 
@@ -211,8 +214,10 @@ def _pointed_out(
                 f"{name!r} is named like a time, but does not rise from row to row: it is read as "
                 f"a feature. If it is the time, {option} takes it."
             )
-        elif rise.stamps or (rise.is_strict and rise.is_even and rise.n_rows >= LEAST_ROWS):
-            how = "as times since 1970 do" if rise.stamps else "evenly from row to row as times do"
+            continue
+        stamps = rise.stamps and rise.step * rise.n_rows < _TEN_YEARS
+        if stamps or (rise.is_strict and rise.is_even and rise.n_rows >= LEAST_ROWS):
+            how = "as times since 1970 do" if stamps else "evenly from row to row as times do"
             notes.append(
                 f"{name!r} rises {how}, and is read as a feature. If it is the time, {option} "
                 "takes it; otherwise time_column='none' says so."
