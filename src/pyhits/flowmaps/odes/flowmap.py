@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,17 +12,14 @@ from torch import Tensor
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import DIMENSION, OUTPUTS, FlowMap, StepInto, register
 from pyhits.flowmaps.odes.functions import KINDS, Function
+from pyhits.flowmaps.odes.integration import FieldSteps, integrated, scheme
 from pyhits.flowmaps.odes.terms import Terms
 from pyhits.flowmaps.polynomial import DEGREE
-from pyhits.integrators.tableaux import EXPLICIT, Tableau
-from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
+from pyhits.integrators.tableaux import Tableau
+from pyhits.numerics.basis import Monomials, n_monomials
 from pyhits.numerics.fused.numbers import Numbers, spells_out
 from pyhits.util.checks import as_count
 from pyhits.util.schema import Many, Real, Record, Schema, Text, Whole
-
-#: The Runge-Kutta method of all steps: of few stages for its order.
-SCHEME = "tsit5"
-
 
 #: Functions of one vector field at most, and one of them in files.
 _MOST_FUNCTIONS = 64
@@ -103,12 +99,12 @@ class ODEMap(FlowMap):
     @property
     def scheme(self) -> Tableau:
         """The Runge-Kutta method of all steps."""
-        return _scheme()
+        return scheme()
 
     @property
     def width(self) -> int:
         """Numbers held for each state while stepping: monomials, and the slopes of all stages."""
-        return int(max(64, self.terms.size + _scheme().b.size * self.dimension))
+        return int(max(64, self.terms.size + scheme().b.size * self.dimension))
 
     @property
     def multiply_adds(self) -> int:
@@ -118,7 +114,7 @@ class ODEMap(FlowMap):
     @property
     def stages(self) -> int:
         """Evaluations of the vector field, each of which waits for the one before."""
-        return int(self.outputs * self.substeps * _scheme().b.size)
+        return int(self.outputs * self.substeps * scheme().b.size)
 
     @property
     def parts(self) -> str:
@@ -166,9 +162,9 @@ class ODEMap(FlowMap):
         """Return the scheme, bounds and coefficients, of few variables."""
         if not spells_out(self.dimension, self.degree):
             return None
-        scheme, h = _scheme(), 1.0 / self.substeps
-        sizes = [float(self.substeps), float(scheme.b.size)]
-        of_scheme = np.concatenate([sizes, h * scheme.A.ravel(), h * scheme.b])
+        method, h = scheme(), 1.0 / self.substeps
+        sizes = [float(self.substeps), float(method.b.size)]
+        of_scheme = np.concatenate([sizes, h * method.A.ravel(), h * method.b])
         own = torch.cat([self.low, self.high, self.coefficients.flatten()]).detach().numpy()
         functions = [number for f in self.functions for number in (f.rate, f.shift, f.low, f.high)]
         parts = of_scheme, own, np.array(functions)
@@ -177,77 +173,10 @@ class ODEMap(FlowMap):
         return Numbers.unbounded("ode", self.dimension, self.degree, [array], kinds)
 
     def stepper(self, max_rows: int) -> StepInto:
-        """Return a stepping function that reuses one block of monomials and of slopes."""
-        if self.functions:
-            return self._stepper_of_functions
-        n_terms, d, scheme = self.basis.size, self.dimension, _scheme()
-        terms = self.coefficients.new_empty(n_terms * max_rows)
-        room = self.coefficients.new_empty((scheme.b.size + 2) * d * max_rows)
-        low, high, h = self.low[:, None], self.high[:, None], 1.0 / self.substeps
-        weights = [*(h * scheme.A).tolist(), (h * scheme.b).tolist()]
-
-        @lru_cache(maxsize=64)  # few numbers of rows occur
-        def blocks(n: int) -> tuple[MonomialBuffer, Tensor]:
-            own = self.basis.within(terms[: n * n_terms].view(n_terms, n))
-            return own, room[: (scheme.b.size + 2) * d * n].view(-1, d, n)
+        """Return a stepping function that reuses blocks of terms and of slopes."""
+        steps = FieldSteps(self.terms, self.coefficients[None], self.low, self.high, self.substeps)
 
         def step_into(states: Tensor, out: Tensor) -> None:
-            n = len(states)
-            monomials, (now, at, *slopes) = blocks(n)
-            now.copy_(states.T)
-            written = out.view(n, self.outputs, d)
-            for output in range(self.outputs):
-                for _ in range(self.substeps):
-                    for row, slope in zip(weights, slopes, strict=False):
-                        _add(now, row, slopes, at)
-                        torch.clamp(at, low, high, out=monomials.variables)
-                        torch.mm(self.coefficients, monomials.fill(), out=slope)
-                    _add(now, weights[-1], slopes, now)
-                written[:, output].copy_(now.T)
+            steps.into(states[None], out.view(1, len(states), self.outputs, self.dimension))
 
         return step_into
-
-    def _stepper_of_functions(self, states: Tensor, out: Tensor) -> None:
-        out.view(len(states), self.outputs, self.dimension).copy_(self.within(states))
-
-
-def _add(states: Tensor, weights: Sequence[float], slopes: Sequence[Tensor], out: Tensor) -> None:
-    """Write states and weighted slopes into ``out``."""
-    if out is not states:
-        out.copy_(states)
-    for weight, slope in zip(weights, slopes, strict=False):
-        if weight:
-            out.add_(slope, alpha=weight)
-
-
-def integrated(
-    slopes: Callable[[Tensor], Tensor], states: Tensor, substeps: int, units: int = 1
-) -> Tensor:
-    """Return the states some units of time later, by so many equal steps in each; any shape.
-
-    Parameters
-    ----------
-    slopes : callable
-        From states to their derivatives, of the same shape.
-    states : Tensor
-    substeps, units : int
-    """
-    scheme, h = _scheme(), 1.0 / substeps
-    weights = (h * scheme.A).tolist()
-    last = (h * scheme.b).tolist()
-    for _ in range(units * substeps):
-        found: list[Tensor] = []
-        for row in weights:
-            at = states
-            for weight, slope in zip(row, found, strict=False):
-                if weight:
-                    at = torch.add(at, slope, alpha=weight)
-            found.append(slopes(at))
-        for weight, slope in zip(last, found, strict=True):
-            states = torch.add(states, slope, alpha=weight)
-    return states
-
-
-@cache
-def _scheme() -> Tableau:
-    return EXPLICIT[SCHEME]()

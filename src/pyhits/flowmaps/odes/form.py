@@ -14,8 +14,9 @@ from pyhits.flowmaps.base import FlowMap
 from pyhits.flowmaps.form import Form, Increments, Trials, closed_form
 from pyhits.flowmaps.form import Steps as Stepping
 from pyhits.flowmaps.odes.constraints import pull
-from pyhits.flowmaps.odes.flowmap import ODEMap, integrated
+from pyhits.flowmaps.odes.flowmap import ODEMap
 from pyhits.flowmaps.odes.functions import Function
+from pyhits.flowmaps.odes.integration import FieldSteps, integrated
 from pyhits.flowmaps.odes.paths import Steps
 from pyhits.flowmaps.odes.term_search import find_functions
 from pyhits.numerics.basis import n_monomials
@@ -119,12 +120,11 @@ class ODEForm(Form):
         """Return the form with all penalties, and how they step."""
         empty, coefficients = self._solutions(data)
 
-        def slopes(states: Tensor) -> Tensor:
-            inside = torch.clamp(states, empty.low, empty.high).permute(2, 0, 1)
-            return torch.einsum("rtd,trn->rnd", coefficients, empty.terms.of_doubles(inside))
+        of_fields = coefficients.transpose(1, 2).contiguous()
+        stepping = FieldSteps(empty.terms, of_fields, empty.low, empty.high, empty.substeps)
 
         def steps(states: Tensor) -> Tensor:
-            return integrated(slopes, states, empty.substeps, empty.outputs)
+            return stepping.last(states, empty.outputs)
 
         if len(coefficients) == 1:
             return [self], steps

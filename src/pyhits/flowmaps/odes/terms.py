@@ -63,3 +63,30 @@ def block_of(function: Function, states: Tensor) -> Tensor:
     for value in function.of(states):
         blocks += [value[None], value * states]
     return torch.cat(blocks)
+
+
+class TermBuffer:
+    """All terms written into one tensor again and again.
+
+    Attributes
+    ----------
+    all : Tensor, shape (terms, n)
+    variables : Tensor, shape (d, n)
+        Where the variables are to be written.
+    """
+
+    def __init__(self, terms: Terms, room: Tensor) -> None:
+        first, rest = terms.monomials.size, room[terms.monomials.size :]
+        self.all, self._functions = room, terms.functions
+        self._monomials = terms.monomials.within(room[:first])
+        own = self._monomials.variables
+        self.variables = own if len(own) else room.new_empty(terms.dimension, room.shape[1])
+        self._blocks = rest.view(-1, 1 + terms.dimension, room.shape[1])
+
+    def fill(self) -> None:
+        """Write all terms of :attr:`variables`."""
+        self._monomials.fill()
+        values = (value for one in self._functions for value in one.of(self.variables))
+        for value, block in zip(values, self._blocks, strict=True):
+            block[0] = value
+            torch.mul(value, self.variables, out=block[1:])
