@@ -217,8 +217,8 @@ def test_the_benchmark_counts_what_is_inside(monkeypatch: pytest.MonkeyPatch) ->
         assert len(record[kind]) == 10
         np.testing.assert_allclose(record[kind], 0.9, atol=room)
     monkeypatch.setitem(intervals.RECORDED, "van-der-pol", 0.1)
-    recorded = intervals.measure_recording("van-der-pol", n_rows=900)
-    assert recorded["horizon"] == 90
+    recorded = intervals.measure_recording("van-der-pol", n_rows=600)
+    assert recorded["horizon"] == 60
     np.testing.assert_allclose(recorded["one_recording"], 0.9, atol=0.1)
     json.dumps([record, recorded], allow_nan=False)
 

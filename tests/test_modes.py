@@ -108,9 +108,9 @@ def between_walls() -> np.ndarray:
     """Return fields ``(run, time, point)`` between walls, moved by another law at each point."""
     x, runs = np.linspace(0, 1, 24), []
     pull = 0.02 * (np.arange(24) % 3 == 0)
-    for size in np.random.default_rng(3).normal(size=(8, 3)):
+    for size in np.random.default_rng(3).normal(size=(6, 3)):
         field, rows = size @ np.cos(np.pi * np.arange(1, 4)[:, None] * x), []
-        for _ in range(40):
+        for _ in range(24):
             rows.append(field)
             for _ in range(20):
                 wide = np.pad(field, 1, mode="edge")
