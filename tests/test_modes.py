@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import pyhits
-from pyhits.encoders import POD, Chain, DelayEmbedding
+from pyhits.encoders import POD, Chain, DelayEmbedding, Standardise
 from pyhits.errors import InterruptedWarning
 from pyhits.fit import modes, run
-from pyhits.fit.many_columns import automatic_of_columns
+from pyhits.fit.many_columns import automatic_of_columns, modes_of_columns
 from pyhits.fit.modes import by_modes, forecast_error, may_have_modes
 from pyhits.fit.preparing import prepare
 from pyhits.fit.problem import Problem, pose
@@ -177,3 +177,22 @@ def test_many_columns_of_few_rows_are_learned_by_their_modes() -> None:
     np.testing.assert_array_equal(still.forecast(0 * rows[:1], 3), 0)
     as_they_are = pyhits.HiTS(encoder=[], flow_map="closed", verbose=False, n_jobs=1)
     assert as_they_are.fit(rows[:300, :66]).stepper_.coordinates.encoder is None
+
+
+def test_columns_of_one_unit_that_vary_alike_are_divided_by_one_number() -> None:
+    rng = np.random.default_rng(0)
+    angles = np.outer(np.arange(200), 0.05 + 0.06 * np.arange(6))
+    tones = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    rows = tones @ rng.standard_normal((12, 70)) * np.linspace(1, 10, 70)
+    rows[:, 30:35] = 0.0
+
+    def scaling(names: list[str]) -> Standardise:
+        data = pyhits.Trajectories(rows, feature_names=names)
+        links = modes_of_columns(Settings(verbose=False), data, (), None)
+        assert links is not None and isinstance(links[0], Standardise)
+        return links[0].fit(rows)
+
+    of_cells = scaling([f"t{k}" for k in range(70)])
+    np.testing.assert_allclose(of_cells.scale_, of_cells.scale_[0], rtol=1e-12)
+    of_many = scaling([f"{'pq'[k % 2]}{k}" for k in range(70)])
+    np.testing.assert_allclose(of_many.scale_[60], rows[:, 60].std(), rtol=1e-12)

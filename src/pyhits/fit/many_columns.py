@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+import numpy as np
 
 from pyhits.data.grid import Grid
 from pyhits.data.trajectories import Trajectories
@@ -17,7 +20,11 @@ from pyhits.training.recipe import FEW_FEATURES, FEW_ROWS
 _COLUMNS = 1024
 
 #: Modes, so many at least and at most; and rows that each takes.
-_FEWEST, _MODES, _ROWS_EACH = 4, 24, 10
+_FEWEST, _MODES, _ROWS_EACH = 4, 32, 10
+
+#: Columns of one name and other numbers are of one unit if the deviations of this part of those
+#: that vary lie within so many times each other.
+_PART, _ALIKE = 0.9, 30.0
 
 
 def modes_of_columns(
@@ -27,7 +34,8 @@ def modes_of_columns(
 
     That is so of inputs, fields on a grid, too few rows for four modes, and what does not vary.
 
-    Columns are divided by their standard deviations first, as they may be of any units.
+    Columns are divided by their standard deviations first, as they may be of any units; of one
+    unit, as the points of a field with land are, by one number.
     """
     is_open = settings.encoder is None and isinstance(settings.flow_map, Auto)
     if not is_open or grid is not None or inputs or settings.recipe.windows != "anywhere":
@@ -38,9 +46,19 @@ def modes_of_columns(
     if not (train.values != train.values[0]).any():
         return None
     rows = some_rows(train.values)
-    scaled = Standardise().fit(rows).transform(rows)
+    scaling = Standardise(common=_are_of_one_unit(train.feature_names, rows))
+    scaled = scaling.fit(rows).transform(rows)
     modes = POD(min(n_modes, len(rows) - 1)).fit(scaled)
-    return [Standardise(), POD(signal_modes(modes, len(rows)))]
+    return [scaling, POD(signal_modes(modes, len(rows)))]
+
+
+def _are_of_one_unit(names: Sequence[str], rows: np.ndarray) -> bool:
+    """Tell whether columns are one quantity at many places: numbered, and varying alike."""
+    if len({re.sub(r"\d+", "", name) for name in names}) > 1:
+        return False
+    spread = rows.std(axis=0, dtype=np.float64)
+    low, high = np.quantile(spread[np.ptp(rows, axis=0) > 0], [1 - _PART, 1.0])
+    return bool(high < _ALIKE * low)
 
 
 def automatic_of_columns(train: Trajectories, grid: Grid | None) -> list[Encoder]:
