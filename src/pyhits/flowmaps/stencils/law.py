@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ Feature = tuple[int, ...]
 
 #: Fractions of a step at which the slopes of a Runge-Kutta step of order 4 lie.
 _STAGES = (0.5, 0.5, 1.0)
+
+#: Numbers in the products of the fields that are stepped at once, about: as caches hold.
+_AT_ONCE = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -97,13 +101,15 @@ class Law:
             for axis, matrix, constant in along:
                 own = (own.movedim(1 + axis, -1) @ matrix.T + constant).movedim(-1, 1 + axis)
             features.append(own)
-        found = []
-        for factors in self.products.factors:
-            product = features[factors[0]] if factors else torch.ones_like(u[:, 0])
-            for f in factors[1:]:
-                product = product * features[f]
-            found.append(product)
-        return torch.stack(found)
+        found = u.new_ones(len(self.products.factors), *u[:, 0].shape)
+        for product, factors in zip(found, self.products.factors, strict=True):
+            if len(factors) > 1:
+                torch.mul(features[factors[0]], features[factors[1]], out=product)
+            elif factors:
+                product.copy_(features[factors[0]])
+            for f in factors[2:]:
+                product.mul_(features[f])
+        return found
 
     def rate(self, u: Tensor, values: Tensor) -> Tensor:
         """Return the slopes of fields, of their shape, for values ``(channels, n_products, ...)``.
@@ -112,7 +118,7 @@ class Law:
         """
         made = self.products_of(u)
         if values.dim() == 2:
-            found = torch.tensordot(made, values, dims=([0], [1])).movedim(-1, 1)
+            found = (values @ made.flatten(1)).view(len(values), *made.shape[1:]).transpose(0, 1)
         else:
             found = torch.stack([(made * own[:, None]).sum(0) for own in values], dim=1)
         slopes: Tensor = found * self.moving
@@ -120,6 +126,10 @@ class Law:
 
     def step(self, u: Tensor, values: Tensor, substeps: int) -> Tensor:
         """Return fields one step later, by substeps of Runge-Kutta's scheme of order 4."""
+        each = max(1, _AT_ONCE // (len(self.products.factors) * math.prod(self.shape)))
+        return torch.cat([self._stepped(part, values, substeps) for part in u.split(each)])
+
+    def _stepped(self, u: Tensor, values: Tensor, substeps: int) -> Tensor:
         h = 1 / substeps
         for _ in range(substeps):
             slope = self.rate(u, values)
