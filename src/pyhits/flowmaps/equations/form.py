@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyhits.data.grid import Grid
 from pyhits.flowmaps.base import FlowMap
-from pyhits.flowmaps.equations.edges import Edges, find_edges
+from pyhits.flowmaps.equations.edges import REPEATED, RING, Edges, find_edges
 from pyhits.flowmaps.equations.equation import Scheme
 from pyhits.flowmaps.equations.fit import EquationFit
 from pyhits.flowmaps.equations.flowmap import EquationMap
@@ -30,7 +30,7 @@ _BETTER = 0.98
 _WORSE = 10.0
 
 #: Rollouts' error below which a form that takes longer must gain as much, and changes in a row that
-#: may gain nothing then.
+#: may gain nothing then, and between walls where forecasts are lost: differences serve better.
 _FINE, _PATIENCE = 1e-5, 2
 
 #: Transforms of an evaluation, about, by the kind of terms.
@@ -143,12 +143,13 @@ class EquationForm(Form):
     @classmethod
     def _change(cls, trials: Trials) -> None:
         """Try changes of the best form."""
-        idle = 0
+        idle, between_walls = 0, not {RING, REPEATED}.issuperset(_edges(trials.data).kinds)
         for change in _CHANGES:
             best = trials.best
             if trials.settled or not isinstance(best, EquationForm):
                 return
-            if trials.score < _FINE and idle >= _PATIENCE:
+            is_idle = trials.score < _FINE or (between_walls and trials.score > _LOST)
+            if is_idle and idle >= _PATIENCE:
                 return
             changed = change(best, trials.data)
             if changed is not None and changed != replace(best, weighted=False):

@@ -126,8 +126,9 @@ class Law:
 
     def step(self, u: Tensor, values: Tensor, substeps: int) -> Tensor:
         """Return fields one step later, by substeps of Runge-Kutta's scheme of order 4."""
-        each = max(1, _AT_ONCE // (len(self.products.factors) * math.prod(self.shape)))
-        return torch.cat([self._stepped(part, values, substeps) for part in u.split(each)])
+        numbers = max(1, len(self.products.factors)) * math.prod(self.shape)
+        parts = torch.split(u, max(1, _AT_ONCE // numbers))
+        return torch.cat([self._stepped(part, values, substeps) for part in parts])
 
     def _stepped(self, u: Tensor, values: Tensor, substeps: int) -> Tensor:
         h = 1 / substeps
