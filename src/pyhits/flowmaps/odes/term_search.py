@@ -78,8 +78,8 @@ class Discovery(NamedTuple):
 def find_functions(data: Increments, clock: Clock = UNLIMITED) -> Discovery | None:
     """Return the functions that leave least of the changes, beside the polynomial that suits.
 
-    They are added one by one: the one that leaves least of all columns' changes. None where that
-    gains little over monomials, as in noise.
+    They are added one by one, or two where either alone explains nothing: those that leave least of
+    all columns' changes. None where that gains little over monomials, as in noise.
 
     Raises
     ------
@@ -184,7 +184,7 @@ class _Search:
         """Whether a fit gains so much along the paths that it leads itself; it is the best then."""
         before = self._fits.steps
         settled = self._fits.settled(fit)
-        if float((self._best.levels - settled.levels).sum()) > math.log(gain):
+        if self._gain(settled) > math.log(gain):
             self._best = settled
             return True
         self._fits.steps = before
