@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 import pyhits
 from pyhits import policies
+from pyhits.cli import main
 from pyhits.cli.app import app
 from pyhits.cli.sentences import sentence
 from pyhits.cli.streams import Printable
@@ -313,3 +314,19 @@ def test_an_interruption_before_a_command_begins_is_said(monkeypatch, capsys, wh
     with pytest.raises(SystemExit, match="130"):
         pyhits.cli.main()
     assert capsys.readouterr().err == "Error: Interrupted; nothing was finished.\n"
+
+
+def test_an_interruption_within_the_care_of_another_error_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        try:
+            raise ImportError
+        except ImportError:
+            raise KeyboardInterrupt  # noqa: B904
+
+    monkeypatch.setattr("pyhits.cli.app.app", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert "Interrupted" in capsys.readouterr().err

@@ -268,6 +268,24 @@ BROKEN_FORMS = [
 ]  # fmt: skip
 
 
+BROKEN_KERNELS = [
+    {"degree": 10**6}, {"degree": 2}, {"kernel": "x"}, {"length": -1.0}, {"length": 0},
+    {"whitening": -5.0}, {"stretch": [1.0] * 3}, {"stretch": ["a"]}, {"penalty": 3.0},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", BROKEN_KERNELS, ids=[str(form) for form in BROKEN_KERNELS])
+def test_broken_forms_of_kernels_are_refused(form: Facts, tmp_path: Path) -> None:
+    rows = np.sin(np.arange(60.0))[:, None] ** [1, 2, 3]
+    path = tmp_path / "m.safetensors"
+    quick(step_sizes=[1], flow_map="kernel").fit(rows).save(path)
+    assert "kernel" in pyhits.load(path).updated(rows).history[1].flow_map
+    ((name, value),) = form.items()
+    path.write_bytes(changed(path, _set(f"scales.0.history.form.{name}", value)))
+    with pytest.raises(FileFormatError, match="fit the model anew"):
+        pyhits.load(path).updated(rows)
+
+
 @pytest.fixture(scope="module")
 def equation_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
     """An equation with a sine, and the rows that it was found in."""

@@ -1,6 +1,7 @@
 """Dates with names of months and days in several languages, read and written as they came."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from typer.testing import CliRunner
 
 import pyhits
 from pyhits.cli.app import app
-from pyhits.errors import DataError, PyHiTSWarning
+from pyhits.errors import ArgumentError, DataError, PyHiTSWarning
 
 N = 400
 DAYS = np.arange("2021-01-25", "2022-12-31", dtype="M8[D]")[:N]
@@ -156,3 +157,12 @@ def test_a_clock_before_the_date_is_pointed_out(tmp_path):
         assert pyhits.read(path).dt == 1
     data = pyhits.read(path, time_column="log", time_format="%H:%M %d/%m/%Y")
     assert data.dt == 60
+
+
+@pytest.mark.parametrize("directive", ["%[xx]b", "%[fr]b", "%[en_9.]B", "%[zz]d"])
+def test_languages_that_are_not_known_are_refused(directive: str, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("date,x\n" + "".join(f"{k} Jan 2001,{k % 3}\n" for k in range(1, 30)))
+    pattern = f"{directive} %b %Y" if directive.endswith("d") else f"%d {directive} %Y"
+    with pytest.raises(ArgumentError, match=r"knows no \["):
+        pyhits.read(table, time_column="date", time_format=pattern)

@@ -16,6 +16,7 @@ from pyhits.errors import ArgumentError
 from pyhits.flowmaps import Increments, ODEMap, bare
 from pyhits.flowmaps.odes import ODEForm
 from pyhits.flowmaps.odes.constraints import pull
+from pyhits.flowmaps.odes.functions import Function
 from pyhits.integrators import AdaptiveRungeKutta
 from pyhits.modelfiles.described import read_described
 from pyhits.modelfiles.export import export_model
@@ -264,3 +265,15 @@ def test_coarse_steps_stay_those_of_the_finest_when_fitted_again() -> None:
         torch.testing.assert_close(many(states), now, rtol=0, atol=1e-9)
     with pytest.raises(ArgumentError, match="export a finer step size"):
         export_model(model, "step.onnx", step_size=24)
+
+
+def test_a_stepper_serves_any_numbers_of_states_in_turn() -> None:
+    flow_map = ODEMap(2, 2, 3, functions=[Function("sine", 1, 0.5)]).double()
+    random = torch.Generator().manual_seed(0)
+    flow_map.coefficients.copy_(0.1 * torch.randn(flow_map.coefficients.shape, generator=random))
+    step_into = flow_map.stepper(100)
+    for n in (5, 3, 100, 5, 1, 100):
+        states = torch.randn(n, 2, dtype=torch.float64, generator=random)
+        out = torch.empty_like(states)
+        step_into(states, out)
+        torch.testing.assert_close(out, flow_map(states), rtol=1e-13, atol=1e-13)

@@ -22,8 +22,8 @@ def main() -> None:
         app()
     except (KeyboardInterrupt, SystemExit) as error:
         # Typer ends in silence where it is interrupted before a command begins.
-        cause = getattr(error.__context__, "__cause__", error)
-        if not isinstance(cause, KeyboardInterrupt):
+        hidden = getattr(error.__context__, "__cause__", None)
+        if isinstance(error, SystemExit) and not isinstance(hidden, KeyboardInterrupt):
             raise
         code = 130
         if sys.stderr is not None:

@@ -57,7 +57,10 @@ def _are_of_one_unit(names: Sequence[str], rows: np.ndarray) -> bool:
     if len({re.sub(r"\d+", "", name) for name in names}) > 1:
         return False
     spread = rows.std(axis=0, dtype=np.float64)
-    low, high = np.quantile(spread[np.ptp(rows, axis=0) > 0], [1 - _PART, 1.0])
+    moving = spread[np.ptp(rows, axis=0) > 0]
+    if len(moving) == 0:
+        return False
+    low, high = np.quantile(moving, [1 - _PART, 1.0])
     return bool(high < _ALIKE * low)
 
 

@@ -18,6 +18,7 @@ from pyhits.data.stretches import evenly
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import FlowMap
 from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.schema import Real, Record, Schema, Whole
 
 #: Steps many states at once with each of several flow maps; ``(r, n, d)`` to ``(r, n, d)``.
 Steps = Callable[[Tensor], Tensor]
@@ -181,6 +182,12 @@ class Form(ABC):
         "fields on a grid, one state a step, without inputs; give grid=... if the data are such"
     )
 
+    #: What its attributes may be in files; families add their own.
+    limits: ClassVar[dict[str, Schema]] = {"degree": Whole(0, 20), "penalty": Real(0.0)}
+
+    #: Penalties that it is tried with, if no others may be.
+    penalties: ClassVar[tuple[float, ...]] = ()
+
     degree: int = 0
     penalty: float = 0.0
 
@@ -215,7 +222,8 @@ class Form(ABC):
 
     def may_be(self, flow_map: FlowMap) -> bool:
         """Whether a flow map may be what this form came to."""
-        return bool(getattr(flow_map, "degree", self.degree) == self.degree)
+        is_tried = not self.penalties or self.penalty in self.penalties
+        return is_tried and bool(getattr(flow_map, "degree", self.degree) == self.degree)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -227,22 +235,14 @@ class Form(ABC):
 
         Raises
         ------
-        TypeError, ValueError
-            A value is not of its kind.
+        SchemaError
+            A value is not of its kind, or beyond :attr:`limits`.
         """
-        known = {field.name: field.default for field in fields(cls)}
-        return cls(**{k: _like(known[k], v) for k, v in values.items() if k in known})
-
-
-def _like(default: Any, value: Any) -> Any:
-    """Return a value as plain JSON holds it, of the type of the default."""
-    if isinstance(default, tuple):
-        return tuple(value)
-    if isinstance(default, float):
-        return float(value)  # texts are of infinite ones
-    if type(value) is not type(default):
-        raise TypeError(f"{value!r} is not like {default!r}")
-    return value
+        known = {field.name for field in fields(cls)}
+        own = {k: v for k, v in values.items() if k in known}
+        read = Record({}, cls.limits).read(own, "form")
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in read.items()}
+        return cls(**plain)
 
 
 class Trials(Protocol):

@@ -22,7 +22,7 @@ from pyhits.flowmaps.form import Form, Increments, Steps, Trials, closed_form
 from pyhits.flowmaps.polynomial import DEGREE, PolynomialMap
 from pyhits.flowmaps.polynomial_form import PolynomialForm
 from pyhits.util.checks import as_choice, as_count
-from pyhits.util.schema import Record, Schema, Text, Whole
+from pyhits.util.schema import Many, Real, Record, Schema, Text, Whole
 
 #: Keeps the derivative of a distance finite at a centre.
 _TINY = 1e-24
@@ -211,10 +211,24 @@ class KernelForm(Form):
 
     penalties: ClassVar[tuple[float, ...]] = tuple(10.0**k for k in range(-13, 0, 2))
 
+    limits: ClassVar[dict[str, Schema]] = Form.limits | {
+        "kernel": Text(choices=tuple(RADIAL)),
+        "length": Real(positive=True),
+        "whitening": Real(0.0, 1.0),
+        "stretch": Many(Real(positive=True)),
+    }
+
     kernel: str = "matern"
     length: float = 1.0
     whitening: float = 0.0
     stretch: tuple[float, ...] = ()
+
+    def may_be(self, flow_map: FlowMap) -> bool:
+        """Whether a flow map is of the same kernel on a polynomial of the same degree."""
+        if not isinstance(flow_map, KernelMap) or not super().may_be(flow_map):
+            return False
+        same = (flow_map.kernel, flow_map.base_degree) == (self.kernel, self.degree)
+        return same and len(self.stretch) in (0, flow_map.dimension)
 
     @classmethod
     def work(cls, dimension: int) -> float:

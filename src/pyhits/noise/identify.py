@@ -64,7 +64,8 @@ class Identified:
         Mean squared residual, in units of the observations' variance: near 1 where nothing is left
         to explain.
     longest : bool
-        Whether no longer segments were tried in vain.
+        Whether segments as long as the rows that were looked at explain them, too: no shorter ones
+        had to do.
     """
 
     fit: ShootingFit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from pyhits.data.times.months import spelling_of
+from pyhits.data.times.months import is_style, spelling_of
 from pyhits.errors import ArgumentError
 from pyhits.util.printable import is_number
 
@@ -209,6 +209,11 @@ def _is_possible(text: str, pattern: str) -> bool:
     )
 
 
+def _knows(letter: str, key: str) -> bool:
+    """Tell whether a directive is of a language that there is; of days the ordinals of two."""
+    return key in ("en", "fr") if letter == "d" else is_style(letter, key)
+
+
 def expanded(pattern: str) -> str:
     """Return a pattern with ``%F``, ``%T`` ... written out."""
     for letter, sign in _SHORTHANDS.items():
@@ -236,6 +241,8 @@ def compiled(pattern: str) -> re.Pattern[str]:
                 f"time_format {pattern!r} has the unknown directive {found.group(0)}; known: "
                 f"{', '.join('%' + known for known in _DIRECTIVES)}."
             )
+        elif found[2] and not _knows(letter, found[2]):
+            raise ArgumentError(f"time_format {pattern!r}: %{letter} knows no [{found[2]}].")
         elif f"(?P<{letter}>" in expression:
             raise ArgumentError(f"time_format {pattern!r} has %{letter} twice.")
         else:

@@ -75,7 +75,7 @@ class Spelling(NamedTuple):
     Attributes
     ----------
     directive : str
-        That writes others like them: ``"%B"``, or ``"%[fr.]-b"`` for ``"févr."``.
+        That writes others like them: ``"%B"``, or ``"%[fr_4.]-b"`` for ``"févr."``.
     numbers : dict
         Numbers of the names, from 1, by the names as they stand there.
     """
@@ -150,18 +150,18 @@ def _directive(words: Sequence[str], letter: str, key: str) -> str:
     return f"%{mark}{letter}" if key == "en" else f"%[{key}]{mark}{letter}"
 
 
+def is_style(letter: str, key: str) -> bool:
+    """Tell whether a directive's letter has names of a language, ``"fr_4."``; English without."""
+    return not key or key.rstrip(".") in _styles().get(letter, {})
+
+
 def names_of(letter: str, key: str, mark: str) -> list[str]:
     """Return the months, or days of the week, that a directive writes.
 
     Parameters
     ----------
     letter, key, mark : str
-        ``"b"``, ``"fr."`` and ``"-"`` of ``"%[fr.]-b"``.
-
-    Raises
-    ------
-    KeyError
-        There is no such language.
+        ``"b"``, ``"fr_4."`` and ``"-"`` of ``"%[fr_4.]-b"``; the key as :func:`is_style` knows it.
     """
     key = key or "en"
     names = _styles()[letter][key.rstrip(".")]

@@ -224,18 +224,23 @@ def _read(texts: list[str], groups: list[tuple[np.ndarray, str]], calendar: str)
         if "z" in fields:
             offsets[rows] = fields["z"]
         written = max(written, pattern, key=len)
-    known = np.isfinite(offsets)
-    if known.any() and not known.all():
-        raise DataError("The times mix dates, dates with a time zone, or numbers.")
-    zone = None
-    if known.any():
-        ticks -= (offsets * 60 * MICRO).astype(np.int64)
-        is_one = (offsets == offsets[0]).all()
-        zone = offset_name(int(offsets[0])) if is_one else zone_of(ticks, offsets, MICRO)
+    ticks, zone = _in_zone(ticks, offsets)
     if short & {"m", "d"}:
         short |= {"m", "d"} - padded  # 10.3.2021 may go on with 1.4.2021
     written = re.sub("%([mdHIV])", lambda found: f"%{'-' * (found[1] in short)}{found[1]}", written)
     return Dated(ticks, zone, written)
+
+
+def _in_zone(ticks: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, str | None]:
+    """Return ticks in UTC where offsets in minutes are known, and the zone; else as they are."""
+    known = np.isfinite(offsets)
+    if not known.any():
+        return ticks, None
+    if not known.all():
+        raise DataError("The times mix dates, dates with a time zone, or numbers.")
+    ticks = ticks - (offsets * 60 * MICRO).astype(np.int64)
+    is_one = (offsets == offsets[0]).all()
+    return ticks, offset_name(int(offsets[0])) if is_one else zone_of(ticks, offsets, MICRO)
 
 
 def _points(texts: list[str]) -> np.ndarray:

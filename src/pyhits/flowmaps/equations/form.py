@@ -14,7 +14,7 @@ from torch import Tensor
 from pyhits.data.grid import Grid
 from pyhits.flowmaps.base import FlowMap
 from pyhits.flowmaps.equations.edges import REPEATED, RING, Edges, find_edges
-from pyhits.flowmaps.equations.equation import Scheme
+from pyhits.flowmaps.equations.equation import DEALIASED, Scheme
 from pyhits.flowmaps.equations.fit import EquationFit
 from pyhits.flowmaps.equations.flowmap import EquationMap
 from pyhits.flowmaps.equations.solution import Solution
@@ -22,6 +22,7 @@ from pyhits.flowmaps.equations.terms import library
 from pyhits.flowmaps.form import Finer, Form, Increments, Steps, Trials, closed_form
 from pyhits.numerics.fourier import half_shape
 from pyhits.util.clock import TimeIsUpError
+from pyhits.util.schema import Flag, Real, Schema, Text, Whole
 
 #: Rollouts' error that another equation must leave of the best one's to be taken for it.
 _BETTER = 0.98
@@ -78,6 +79,19 @@ class EquationForm(Form):
     """
 
     in_every_search: ClassVar[bool] = True
+
+    limits: ClassVar[dict[str, Schema]] = Form.limits | {
+        "degree": Whole(0, 8),
+        "terms": Text(choices=tuple(_TRANSFORMS)),
+        "reach": Whole(0, 12),
+        "substeps": Whole(1, 1024),
+        "order": Whole(2, 4),
+        "dealiased": Text(choices=DEALIASED),
+        "weighted": Flag(),
+        "known": Flag(),
+        "sourced": Flag(),
+        "error": Real(0.0, finite=False),
+    }
 
     terms: str = "fluxes"
     reach: int = 2

@@ -21,6 +21,7 @@ from pyhits.flowmaps.odes.paths import Steps
 from pyhits.flowmaps.odes.term_search import find_functions
 from pyhits.numerics.basis import n_monomials
 from pyhits.util.clock import UNLIMITED, Clock
+from pyhits.util.schema import Many, Plain, Schema
 
 #: Monomials at most, alone and as a share of the states.
 _MOST_TERMS, _SHARE = 512, 0.3
@@ -55,6 +56,8 @@ class ODEForm(Form):
     functions : tuple of Function
         In the user's units.
     """
+
+    limits: ClassVar[dict[str, Schema]] = Form.limits | {"functions": Many(Plain(), 0, 64)}
 
     functions: tuple[Function, ...] = ()
 
@@ -156,11 +159,15 @@ class ODEForm(Form):
         )
         return super().may_be(flow_map) and own == other
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values, functions as lists of their attributes."""
+        return super().as_dict() | {"functions": [list(one) for one in self.functions]}
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Rebuild from :meth:`as_dict`."""
-        functions = tuple(Function.read(one) for one in values.get("functions", ()))
-        return super().from_dict(values | {"functions": functions})
+        found = super().from_dict(values)
+        return replace(found, functions=tuple(Function.read(one) for one in found.functions))
 
     def _empty(self, data: Increments) -> ODEMap:
         """Return a flow map without coefficients, in a box about the states."""

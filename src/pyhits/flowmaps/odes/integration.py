@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -49,6 +49,12 @@ def integrated(
     return states
 
 
+#: Numbers of states that blocks are kept for, at most.
+_MOST_BLOCKS = 64
+
+_Blocks = tuple[TermBuffer, Tensor, tuple[Tensor, ...]]
+
+
 class FieldSteps:
     """The same for vector fields of the same terms, written into memory that is used again.
 
@@ -68,7 +74,8 @@ class FieldSteps:
         self._low, self._high = low[:, None], high[:, None]
         h = 1.0 / substeps
         self._weights = [*(h * scheme().A).tolist(), (h * scheme().b).tolist()]
-        self._blocks = lru_cache(maxsize=16)(self._made)  # few numbers of states occur
+        self._room = coefficients.new_empty(0)
+        self._blocks: dict[int, _Blocks] = {}
 
     def into(self, states: Tensor, out: Tensor) -> None:
         """Write the states after each unit of time.
@@ -79,7 +86,7 @@ class FieldSteps:
         out : Tensor, shape (fields, n, outputs, d)
         """
         fields, n, d = states.shape
-        terms, of_fields, now, at, *slopes = self._blocks(n)
+        terms, of_fields, (now, at, *slopes) = self._of(n)
         now.view(d, fields, n).copy_(states.permute(2, 0, 1))
         for output in out.unbind(dim=2):
             for _ in range(self._substeps):
@@ -101,12 +108,24 @@ class FieldSteps:
         self.into(states, out)
         return out[:, :, -1]
 
-    def _made(self, n: int) -> tuple[TermBuffer, Tensor, Tensor, Tensor, *tuple[Tensor, ...]]:
-        """Return memory for all terms, a view of them by fields, and for states and slopes."""
+    def _of(self, n: int) -> _Blocks:
+        """Return blocks for all terms of n states, the same by fields, for states and for slopes.
+
+        All of them lie in one room, as large as the most states take so far.
+        """
+        if n in self._blocks:
+            return self._blocks[n]
         fields, d, size = self._coefficients.shape
-        terms = TermBuffer(self._terms, self._coefficients.new_empty(size, fields * n))
-        room = self._coefficients.new_empty(scheme().b.size + 2, d, fields * n)
-        return terms, terms.all.view(size, fields, n).transpose(0, 1), *room
+        n_blocks, columns = scheme().b.size + 2, fields * n
+        numbers = (size + n_blocks * d) * columns
+        if numbers > len(self._room) or len(self._blocks) == _MOST_BLOCKS:
+            self._room = self._coefficients.new_empty(max(numbers, len(self._room)))
+            self._blocks = {}
+        terms, rest = self._room[: size * columns], self._room[size * columns : numbers]
+        buffer = TermBuffer(self._terms, terms.view(size, columns))
+        of_fields = buffer.all.view(size, fields, n).transpose(0, 1)
+        self._blocks[n] = buffer, of_fields, rest.view(n_blocks, d, columns).unbind()
+        return self._blocks[n]
 
 
 def _add(states: Tensor, weights: Sequence[float], slopes: Sequence[Tensor], out: Tensor) -> None:

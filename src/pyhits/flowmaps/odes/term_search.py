@@ -111,12 +111,13 @@ def _found(asked: _Question) -> Discovery | None:
     """Return the best of all degrees."""
     data, clock, d = asked.data, asked.clock, asked.data.dimension
     columns = [k for k, x in enumerate(data.states.numpy().T) if len(np.unique(x)) >= _DIFFERENT]
-    fits = TermFits(data, clock) if EACH * 2 * (1 + d) <= len(data) else None
-    found: list[Discovery] = []
     most, fewest = max(_MOST_FUNCTIONS, d), len(data) // EACH
+    if fewest < n_monomials(d, min(_DEGREES)) + 1 + d:
+        return None
+    fits, found = TermFits(data, clock), list[Discovery]()
     for degree in _DEGREES:
         room = (fewest - n_monomials(d, degree)) // (1 + d)
-        if fits is None or room < 1:
+        if room < 1:
             continue
         search = _Search(fits.copy(), Terms(d, degree), columns, clock)
         before = search.level

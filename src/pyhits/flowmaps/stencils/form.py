@@ -16,6 +16,7 @@ from pyhits.flowmaps.stencils.fit import Solution, StencilFit
 from pyhits.flowmaps.stencils.flowmap import StencilMap
 from pyhits.flowmaps.stencils.law import Products
 from pyhits.flowmaps.stencils.walls import Walls, find_walls
+from pyhits.util.schema import Real, Schema, Whole
 
 #: Points along an axis, at most: differences are multiplied as matrices; and numbers of a field.
 _MOST_POINTS, _MOST_NUMBERS = 1024, 1 << 17
@@ -63,6 +64,14 @@ class StencilForm(Form):
     """
 
     in_every_search: ClassVar[bool] = True
+
+    limits: ClassVar[dict[str, Schema]] = Form.limits | {
+        "degree": Whole(0, 3),
+        "reach": Whole(0, 4),
+        "stencil": Whole(min(_WIDTHS), max(_WIDTHS)),
+        "by_place": Whole(0, 2),
+        "error": Real(0.0, finite=False),
+    }
 
     reach: int = 2
     stencil: int = 7
