@@ -18,7 +18,7 @@ from pyhits.data.stretches import evenly
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import FlowMap
 from pyhits.util.clock import UNLIMITED, Clock
-from pyhits.util.schema import Real, Record, Schema, Whole
+from pyhits.util.schema import Plain, Real, Record, Schema, Whole
 
 #: Steps many states at once with each of several flow maps; ``(r, n, d)`` to ``(r, n, d)``.
 Steps = Callable[[Tensor], Tensor]
@@ -182,7 +182,7 @@ class Form(ABC):
         "fields on a grid, one state a step, without inputs; give grid=... if the data are such"
     )
 
-    #: What its attributes may be in files; families add their own.
+    #: What its attributes may be in files, any plain value otherwise; families add their own.
     limits: ClassVar[dict[str, Schema]] = {"degree": Whole(0, 20), "penalty": Real(0.0)}
 
     #: Penalties that it is tried with, if no others may be.
@@ -238,9 +238,8 @@ class Form(ABC):
         SchemaError
             A value is not of its kind, or beyond :attr:`limits`.
         """
-        known = {field.name for field in fields(cls)}
-        own = {k: v for k, v in values.items() if k in known}
-        read = Record({}, cls.limits).read(own, "form")
+        known = {field.name: Plain() for field in fields(cls)} | cls.limits
+        read = Record({}, known).read({k: v for k, v in values.items() if k in known}, "form")
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in read.items()}
         return cls(**plain)
 

@@ -57,7 +57,7 @@ class ODEForm(Form):
         In the user's units.
     """
 
-    limits: ClassVar[dict[str, Schema]] = Form.limits | {"functions": Many(Plain(), 0, 64)}
+    limits: ClassVar[dict[str, Schema]] = Form.limits | {"functions": Many(Many(Plain()), 0, 64)}
 
     functions: tuple[Function, ...] = ()
 
