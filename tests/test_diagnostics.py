@@ -183,6 +183,50 @@ def test_named_columns_do_not_lie_on_their_side() -> None:
     assert examine(Trajectories(WAVE.T, feature_names=names)) == []
 
 
+def film(n: int = 30, noise: float = 0.0) -> np.ndarray:
+    """Return waves on 12 x 16 points that move on in both directions, ``(time, y, x)``."""
+    t, y, x = np.meshgrid(0.2 * np.arange(n), np.arange(12), np.arange(16), indexing="ij")
+    waves = np.sin(t + x / 3) + np.cos(0.7 * t + y / 4 + x / 5)
+    return waves + noise * np.random.default_rng(0).normal(size=waves.shape)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_a_film_that_is_read_as_trajectories_is_said(noise: float) -> None:
+    (found,) = examine(film(noise=noise))
+    assert found.kind == "film"
+    assert "30 trajectories of 12 rows and 16 features" in found.message
+    assert "grid=(12, 16) (--grid 12x16)" in found.advice
+    (found,) = examine(list(film()))
+    assert found.kind == "film"
+
+
+def test_nothing_is_said_where_the_grid_is_known() -> None:
+    assert "film" not in kinds(Trajectories(film(), grid=(12, 16)))
+    assert "film" not in kinds(film(), grid_is_said=True)
+    form = {"flow_map": "polynomial", "polynomial_degree": 1, "encoder": [], "noise": False}
+    for grid, times in ((None, 1), ("none", 0), ((12, 16), 0)):
+        model = pyhits.HiTS([1], n_jobs=1, verbose=False, **form).fit(film(), grid=grid)
+        assert sum("pictures of 12x16 points" in note for note in model.notes_) == times
+
+
+def runs_of_waves() -> dict[str, np.ndarray]:
+    """Return smooth waves ``(run, time, point)`` that are no film, by how the runs differ."""
+    rng, t, x = np.random.default_rng(0), 0.2 * np.arange(20)[:, None], np.arange(16) / 3
+    wave = np.sin(0.2 * np.arange(700)[:, None] + x) + np.cos(0.13 * np.arange(700))[:, None]
+    runs = range(30)
+    return {
+        "starts": np.stack([np.sin(t + x + phase) for phase in rng.uniform(0, 6, 30)]),
+        "a parameter": np.stack([np.sin((1 + k / 30) * t + x) for k in runs]),
+        "parts of a recording": np.stack([wave[20 * k : 20 * k + 20] for k in runs]),
+        "windows of a recording": np.stack([wave[k : k + 20] for k in runs]),
+    }
+
+
+@pytest.mark.parametrize("kind", runs_of_waves())
+def test_runs_of_a_field_are_no_film(kind: str) -> None:
+    assert "film" not in kinds(runs_of_waves()[kind])
+
+
 @pytest.mark.parametrize("level", [0.0, 1e-8, 1e-6])
 def test_validation_that_repeats_training_is_said(level: float) -> None:
     starts = np.array([[1.0, 1, 20], [-8, -3, 30]])

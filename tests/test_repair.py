@@ -622,20 +622,21 @@ def test_check_tells_what_is_in_a_file(messy: Path, tmp_path: Path) -> None:
 
 
 def test_fields_in_one_array_are_found_out(tmp_path: Path) -> None:
-    t, y, x = np.meshgrid(np.arange(90) * 0.1, np.arange(6), np.arange(5), indexing="ij")
+    t, y, x = np.meshgrid(np.arange(90) * 0.1, np.arange(9), np.arange(8), indexing="ij")
     path, model = tmp_path / "field.npy", tmp_path / "m.safetensors"
     np.save(path, np.sin(t + x / 3) + np.cos(t + y / 2))
     done = run("fit", path, "--encoder", "pod=4", "-o", model, *[a for a in TINY if a != "-q"])
     assert done.exit_code == 0, done.output
     assert "--grid none reads 90 trajectories" in done.stderr
-    assert pyhits.load(model).coordinates.snapshot == (6, 5)
+    assert pyhits.load(model).coordinates.snapshot == (9, 8)
     assert run("evaluate", model, path, "--last", "0.2").exit_code == 0
-    assert "--grid 6x5" in run("check", path).stdout
+    assert "--grid 9x8" in run("check", path).stdout
+    assert "--grid 9x8" not in run("check", path, "--grid", "none").stdout
     run("fit", path, "--encoder", "pod=4", "--grid", "none", "-o", model, *TINY)
-    assert pyhits.load(model).n_features_in == 5
+    assert pyhits.load(model).n_features_in == 8
     runs = pyhits.systems.get("van-der-pol").simulate(60, 40, random_state=0)
     pyhits.write(runs, tmp_path / "runs.npy")
-    assert pyhits.read(path, grid="auto").snapshot == (6, 5)
+    assert pyhits.read(path, grid="auto").snapshot == (9, 8)
     assert pyhits.read(tmp_path / "runs.npy", grid="auto").snapshot is None
     assert "--grid" not in run("check", tmp_path / "runs.npy").stdout
     done = run("fit", path, "--grid", "6by5", "-o", model)

@@ -81,7 +81,7 @@ def fit(
     if inputs:
         attach(train, inputs)  # looked at before what trains is imported, which takes seconds
     check_memory()
-    from pyhits.data.files.fields import AUTO
+    from pyhits.data.declared_grid import AUTO
     from pyhits.fit.splitting import last_part
     from pyhits.hits import HiTS
 
@@ -100,7 +100,7 @@ def fit(
 
 def _training_data(files: Files, path: Path, encoders: Any) -> tuple[Files, Trajectories]:
     """Read training data; return how, too: an array that looks like a field is one for modes."""
-    from pyhits.data.files.fields import AUTO, field_shape
+    from pyhits.data.declared_grid import AUTO
 
     is_said = "grid" in files.reading
     if not is_said:
@@ -108,15 +108,11 @@ def _training_data(files: Files, path: Path, encoders: Any) -> tuple[Files, Traj
         files = replace(files, reading={**files.reading, "grid": usual})
     train = files.read(path)
     if not is_said and path.suffix.lower() == ".npy":
-        alike = f"{path}: neighbours along the first axis are alike"
-        field = field_shape(train)
         if files.reading["grid"] == AUTO and train.snapshot is not None:
             said = f"so it is read as snapshots of shape {train.snapshot}"
             other = f"--grid none reads {train.n_rows} trajectories"
+            alike = f"{path}: neighbours along the first axis are alike"
             say(f"{alike}, {said}; {other}.", verbose=not files.quiet)
-        elif field is not None:
-            said = f"--grid {field[0]}x{field[1]} and --encoder pod=16"
-            say(f"{alike}. If it is a field over time, add {said}.", verbose=not files.quiet)
         files = replace(files, reading={**files.reading, "grid": train.grid})
     say(f"{path}: {train}", verbose=not files.quiet)
     return files, train

@@ -44,8 +44,9 @@ class Files:
 
     def read(self, path: Path) -> Trajectories:
         """Read a file, and say what was mended."""
+        from pyhits.data.declared_grid import AUTO
+        from pyhits.data.diagnostics.film import field_shape
         from pyhits.data.files import read, read_ends
-        from pyhits.data.files.fields import AUTO, field_shape
         from pyhits.data.files.media import FILMS, SOUNDS
         from pyhits.data.files.reading import FIELDS
         from pyhits.data.repair import repair

@@ -10,8 +10,8 @@ from typing import Any, Self, TypeGuard
 from pyhits.data.grid import MOST_AXES, Grid, as_lengths
 from pyhits.errors import ArgumentError
 
-#: Stands for data that lie on no grid.
-NONE = "none"
+#: Stands for data that lie on no grid, and for snapshots whose shape is found out.
+NONE, AUTO = "none", "auto"
 
 #: The words for edges, as a line has them and a ring does not.
 _EDGES = {"line": False, "ring": True}

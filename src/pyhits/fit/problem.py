@@ -227,7 +227,7 @@ def pose(
         grid=grid,
         step_sizes=settings.sizes,
         angles=angles,
-        findings=tuple(_findings(parted, names, angles, grid)),
+        findings=tuple(_findings(parted, names, angles, grid, grid_is_said=bool(declared))),
     )
     return problem.noted(*_notes(problem), *filter(None, [left_out(data, parted.whole)]), *said)
 
@@ -286,11 +286,16 @@ def _angles(settings: Settings, data: Trajectories, inputs: Sequence[str]) -> Ma
 
 
 def _findings(
-    parted: Split, inputs: Sequence[str], angles: Mapping[str, float], grid: Grid | None
+    parted: Split,
+    inputs: Sequence[str],
+    angles: Mapping[str, float],
+    grid: Grid | None,
+    *,
+    grid_is_said: bool,
 ) -> list[str]:
     """Return what a person would object to in the data of a fit; angles are taken as such."""
     known = {(name,) for name in angles}
-    found = examine(parted.whole, inputs=inputs)
+    found = examine(parted.whole, inputs=inputs, grid_is_said=grid_is_said)
     found = [one for one in found if one.kind != "wrapped" or one.features not in known]
     if parted.validation is not parted.train:
         by_time = parted.how == "time"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyhits.data.diagnostics.categories import categories
+from pyhits.data.diagnostics.film import film
 from pyhits.data.diagnostics.finding import Finding
 from pyhits.data.diagnostics.glued import glued
 from pyhits.data.diagnostics.growing import growing
@@ -30,7 +31,7 @@ OF_ROWS: tuple[Examination, ...] = (shuffled, ordered, glued, growing, regime)
 
 
 @one_blas_thread()
-def examine(data: Any, *, inputs: Sequence[str] = ()) -> list[Finding]:
+def examine(data: Any, *, inputs: Sequence[str] = (), grid_is_said: bool = False) -> list[Finding]:
     """Look for what a person would object to in data: see ``docs/diagnostics.md``.
 
     Parameters
@@ -38,6 +39,8 @@ def examine(data: Any, *, inputs: Sequence[str] = ()) -> list[Finding]:
     data : Trajectories, or anything that Trajectories accepts
     inputs : sequence of str
         Names of features that are inputs: they may jump and be set, and are not judged.
+    grid_is_said : bool
+        Whether the user has said what grid the rows lie on, or that they lie on none.
 
     Returns
     -------
@@ -47,6 +50,8 @@ def examine(data: Any, *, inputs: Sequence[str] = ()) -> list[Finding]:
     """
     trajectories = data if isinstance(data, Trajectories) else Trajectories(data)
     found = sideways(trajectories)
+    if not (found or grid_is_said or inputs):
+        found = film(trajectories)
     if found:
         return found
     sample = Sample.of(trajectories, inputs)

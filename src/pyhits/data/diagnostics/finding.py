@@ -12,8 +12,9 @@ class Finding:
     Attributes
     ----------
     kind : str
-        ``"sideways"``, ``"wrapped"``, ``"categories"``, ``"quantised"``, ``"shuffled"``,
-        ``"sorted"``, ``"glued"``, ``"regime"``, ``"growing"``, ``"repeated"`` or ``"units"``.
+        ``"sideways"``, ``"film"``, ``"wrapped"``, ``"categories"``, ``"quantised"``,
+        ``"shuffled"``, ``"sorted"``, ``"glued"``, ``"regime"``, ``"growing"``, ``"repeated"`` or
+        ``"units"``.
     message : str
         What it is, and where; one sentence or two.
     advice : str

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pyhits.data.declared_grid import DeclaredGrid
+from pyhits.data.declared_grid import AUTO, DeclaredGrid
+from pyhits.data.diagnostics.film import field_shape
 from pyhits.data.files import (
     archive,
     film,
@@ -21,7 +22,6 @@ from pyhits.data.files import (
     text,
     zarrs,
 )
-from pyhits.data.files.fields import AUTO, field_shape
 from pyhits.data.files.guard import as_path, existing_file, is_zarr
 from pyhits.data.files.like import MODELS, WRITTEN, write_like
 from pyhits.data.files.media import FILMS

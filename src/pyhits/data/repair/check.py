@@ -13,7 +13,6 @@ import numpy as np
 
 from pyhits.data.diagnostics import Finding, examine
 from pyhits.data.files import read
-from pyhits.data.files.fields import field_shape
 from pyhits.data.files.reading import Reading
 from pyhits.data.repair.costly import LostRows
 from pyhits.data.repair.repairing import repair
@@ -141,7 +140,7 @@ def check(
         return _of_repair(path, str(error), reading, inputs)
     notes = [str(w.message) for w in said if issubclass(w.category, PyHiTSWarning)]
     notes = [*_of_times(data), *notes, *outlier_notes(data)]
-    return Check(data, None, notes, _suggestions(data, path), examine(data, inputs=inputs))
+    return Check(data, None, notes, _suggestions(data), _findings(data, reading, inputs))
 
 
 def _of_repair(
@@ -156,7 +155,7 @@ def _of_repair(
         found = Check(None, problem, notes)
         return _without(costly, found, path, reading, inputs) if costly else found
     data = mended.trajectories
-    suggestions = _suggestions(data, path)
+    suggestions = _suggestions(data)
     if _MOTIONLESS not in suggestions:
         command = (
             f"{fit_command(path, reading, inputs)} --repair trains on the repaired data; "
@@ -166,7 +165,7 @@ def _of_repair(
         suggestions.insert(0, command)
     known = set(axis_notes(data.axis))
     notes = [*_of_times(data), *(note for note in mended.notes if note not in known)]
-    found = Check(data, problem, notes, suggestions, examine(data, inputs=inputs))
+    found = Check(data, problem, notes, suggestions, _findings(data, reading, inputs))
     return _without(mended.costly, found, path, reading, inputs) if mended.costly else found
 
 
@@ -237,16 +236,14 @@ def _of_times(data: Trajectories) -> list[str]:
     return [f"Times from {first} to {last}{step}{unknown}.", *calendar]
 
 
-def _suggestions(data: Trajectories, path: str | os.PathLike[str]) -> list[str]:
+def _findings(data: Trajectories, reading: dict[str, Any], inputs: Sequence[str]) -> list[Finding]:
+    return examine(data, inputs=inputs, grid_is_said=reading.get("grid") is not None)
+
+
+def _suggestions(data: Trajectories) -> list[str]:
     """Say what to do about data that can be read."""
     found = []
-    shape = field_shape(data) if os.fspath(path).lower().endswith(".npy") else None
-    if shape is not None:
-        found.append(
-            f"Neighbours along the first axis are alike: if this is a field over time, read it "
-            f"with --grid {shape[0]}x{shape[1]} and --encoder pod=16."
-        )
-    elif data.n_features > _MOST_FEATURES:
+    if data.n_features > _MOST_FEATURES:
         found.append(f"{data.n_features} features are many: --encoder pod=16 steps modes of them.")
     flat = int((np.ptp(data.values, axis=0) == 0).sum())
     if flat == data.n_features:
