@@ -125,6 +125,10 @@ def test_a_common_scale_keeps_proportions() -> None:
     np.testing.assert_array_equal(Standardise(False).fit(data).transform(X), X)
     still = Standardise(common=True).fit(np.full((5, 2), 3.0))
     np.testing.assert_array_equal(still.scale_, 1)
+    each = Standardise(common=True, channels=2).fit(X)  # the last column never moves
+    expected = np.tile([np.sqrt(X.var(axis=0)[[0, 2]].mean()), X[:, 1].std()], 2)
+    np.testing.assert_allclose(each.scale_, expected)
+    np.testing.assert_array_equal(each.mean_, encoder.mean_)
 
 
 def test_a_constant_column_is_left_alone() -> None:

@@ -7,6 +7,8 @@ from typer.testing import CliRunner
 import pyhits
 from pyhits.cli.app import app
 from pyhits.encoders import POD
+from pyhits.fit.many_columns import modes_of_columns
+from pyhits.fit.settings import Settings
 
 xr = pytest.importorskip("xarray")
 
@@ -32,6 +34,27 @@ def test_points_without_values_are_left_out_and_said():
         data = pyhits.Trajectories(sea()["sst"])
     assert (data.n_features, data.grid) == (42, None)
     assert data.feature_names[19:21] == ("x22", "x23")
+
+
+@pytest.mark.filterwarnings("ignore::pyhits.errors.PyHiTSWarning")
+def test_columns_of_several_variables_have_their_names_and_units():
+    recording = sea(160, channels=("sst", "ice"))
+    recording["ice"] *= 1000
+    data = pyhits.Trajectories(recording)
+    assert data.feature_names[38:42] == ("sst.22", "ice.22", "sst.23", "ice.23")
+    encoder = modes_of_columns(Settings(verbose=False), data, (), None)
+    scale = encoder[0].fit(data).scale_.reshape(-1, 2)
+    assert (scale == scale[0]).all()
+    np.testing.assert_allclose(scale[0], [0.7, 700], rtol=0.05)
+
+
+@pytest.mark.filterwarnings("ignore::pyhits.errors.PyHiTSWarning")
+def test_variables_at_stations_are_named_by_both():
+    dims = ("time", "station")
+    recording = xr.Dataset({"t": (dims, np.ones((5, 2))), "q": (dims, np.ones((5, 2)))})
+    assert pyhits.Trajectories(recording).feature_names == ("t.0", "q.0", "t.1", "q.1")
+    recording = recording.assign_coords(station=["Ulm", "Bonn"])
+    assert pyhits.Trajectories(recording).feature_names[1:3] == ("q.Ulm", "t.Bonn")
 
 
 @pytest.mark.filterwarnings("ignore::pyhits.errors.PyHiTSWarning")

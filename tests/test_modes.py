@@ -179,7 +179,7 @@ def test_many_columns_of_few_rows_are_learned_by_their_modes() -> None:
     assert as_they_are.fit(rows[:300, :66]).stepper_.coordinates.encoder is None
 
 
-def test_columns_of_one_unit_that_vary_alike_are_divided_by_one_number() -> None:
+def test_columns_of_one_unit_that_vary_alike_are_divided_by_one_number_each_quantity() -> None:
     rng = np.random.default_rng(0)
     angles = np.outer(np.arange(200), 0.05 + 0.06 * np.arange(6))
     tones = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
@@ -190,9 +190,12 @@ def test_columns_of_one_unit_that_vary_alike_are_divided_by_one_number() -> None
         data = pyhits.Trajectories(rows, feature_names=names)
         links = modes_of_columns(Settings(verbose=False), data, (), None)
         assert links is not None
-        return Standardise(common=links[0].get_params()["common"]).fit(rows)
+        return Standardise(**links[0].get_params()).fit(rows)
 
     of_cells = scaling([f"t{k}" for k in range(70)])
     np.testing.assert_allclose(of_cells.scale_, of_cells.scale_[0], rtol=1e-12)
-    of_many = scaling([f"{'pq'[k % 2]}{k}" for k in range(70)])
+    of_two = scaling([f"{'pq'[k % 2]}{k // 2}" for k in range(70)])
+    np.testing.assert_allclose(of_two.scale_, np.tile(of_two.scale_[:2], 35), rtol=1e-12)
+    assert of_two.scale_[0] != of_two.scale_[1]
+    of_many = scaling([f"{'pq'[k % 3 > 0]}{k}" for k in range(70)])
     np.testing.assert_allclose(of_many.scale_[60], rows[:, 60].std(), rtol=1e-12)

@@ -148,10 +148,12 @@ def from_xarray(data: Any, *, raw: bool = False, style: TimeStyle = SHOWN) -> Pi
     empty = None if raw or grid is None else points_without_values(values)
     if empty is None:
         pieces = from_array(values)
-        pieces.grid, pieces.feature_names = grid, names
+        pieces.grid = grid
+        is_named = grid is None or len(layout.variables) < 2  # else the grid names the channels
+        pieces.feature_names = names if is_named else None
     else:
         pieces = from_array(np.ascontiguousarray(values[..., ~empty]))
-        every = default_names(len(empty)) if names is None else names
+        every = names or default_names(len(empty))
         pieces.feature_names = [name for name, left in zip(every, empty, strict=True) if not left]
         pieces.notes.append(
             f"{int(empty.sum())} of {len(empty)} points hold no value at any time, as land does, "
@@ -203,11 +205,23 @@ def _feature_names(data: Any, layout: Layout) -> list[str] | None:
             for k in range(width)
         ]
     if len(layout.variables) > 1:
-        return None if layout.points else list(map(str, layout.variables))
+        return _names_of_points(data, layout)
     if len(layout.points) == 1 and layout.channel is None:
         return _labels(data, layout.points[0])
     name = layout.variables[0] if layout.variables else data.name
     return [str(name)] if not layout.points and name is not None else None
+
+
+def _names_of_points(data: Any, layout: Layout) -> list[str]:
+    """Return names of several variables at each point: that of the variable, and the point's."""
+    own = list(map(str, layout.variables))
+    if not layout.points:
+        return own
+    labels = _labels(data, layout.points[0]) if len(layout.points) == 1 else None
+    n_points = int(np.prod(layout.sizes(data[layout.variables[0]])))
+    if labels is None or len(set(labels)) < n_points:
+        labels = list(map(str, range(n_points)))
+    return [f"{name}.{point}" for point in labels for name in own]
 
 
 def _labels(data: Any, dim: str | None) -> list[str] | None:

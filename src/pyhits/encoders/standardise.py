@@ -33,7 +33,8 @@ class Standardise(Encoder):
         small ones stay small, and their errors count as little as they do in the field.
     channels : int
         Of fields: numbers at each point, the last axis of a row. Each channel has one mean and one
-        deviation, common to all its points. 0 for rows that are no fields.
+        deviation, common to all its points; with ``common`` one number alone. 0 for rows that are
+        no fields.
 
     Attributes
     ----------
@@ -77,14 +78,11 @@ class Standardise(Encoder):
         centred /= largest
         scale = largest * np.sqrt(np.mean(np.square(centred, out=centred), axis=0))
         flat |= scale == 0
+        scale[flat] = 0.0
+        if self.common:
+            return self.set_statistics(mean, _common(scale, max(1, self.channels)))
         if self.channels:
-            return self.set_statistics(
-                *_by_channel(mean, np.where(flat, 0.0, scale), self.channels)
-            )
-        if self.common and not flat.all():
-            top = scale.max()
-            scale = np.full(n, top * np.sqrt(np.mean(np.square(scale[~flat] / top))))
-            return self.set_statistics(mean, scale)
+            return self.set_statistics(*_by_channel(mean, scale, self.channels))
         return self.set_statistics(mean, np.where(flat, 1.0, scale))
 
     def set_statistics(self, mean: np.ndarray, scale: np.ndarray) -> Standardise:
@@ -114,6 +112,28 @@ class Standardise(Encoder):
         return self.set_statistics(mean, scale)
 
 
+def _common(scale: np.ndarray, channels: int) -> np.ndarray:
+    """Return the root mean square over those columns of each channel that vary, on all columns.
+
+    Raises
+    ------
+    DataError
+        Rows are no points of so many channels.
+    """
+    by_channel = _points(scale, channels)
+    moving = np.maximum(1, (by_channel > 0).sum(axis=0))
+    top = by_channel.max(axis=0)
+    top[top == 0] = 1.0
+    found = top * np.sqrt(np.square(by_channel / top).sum(axis=0) / moving)
+    return np.tile(np.where(found == 0, 1.0, found), len(by_channel))
+
+
+def _points(row: np.ndarray, channels: int) -> np.ndarray:
+    if len(row) % channels:
+        raise DataError(f"Expected fields of {channels} channels, got rows of {len(row)} numbers.")
+    return row.reshape(-1, channels)
+
+
 def _by_channel(
     mean: np.ndarray, scale: np.ndarray, channels: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -124,10 +144,7 @@ def _by_channel(
     DataError
         Rows are no points of so many channels.
     """
-    n = len(mean)
-    if n % channels:
-        raise DataError(f"Expected fields of {channels} channels, got rows of {n} numbers.")
-    means, scales = mean.reshape(-1, channels), scale.reshape(-1, channels)
+    means, scales = _points(mean, channels), _points(scale, channels)
     centre = means.mean(axis=0)
     # Divided by the largest first, so that the squares of tiny numbers do not vanish.
     every = np.concatenate([scales, means - centre])
@@ -136,4 +153,4 @@ def _by_channel(
     deviation = top * np.sqrt(np.square(every / top).sum(axis=0) / len(means))
     is_flat = (scales == 0).all(axis=0) & (np.ptp(means, axis=0) == 0)
     deviation[is_flat] = 1.0
-    return np.tile(centre, n // channels), np.tile(deviation, n // channels)
+    return np.tile(centre, len(means)), np.tile(deviation, len(means))

@@ -34,8 +34,8 @@ def modes_of_columns(
 
     That is so of inputs, fields on a grid, too few rows for four modes, and what does not vary.
 
-    Columns are divided by their standard deviations first, as they may be of any units; of one
-    unit, as the points of a field with land are, by one number.
+    Columns are divided by their standard deviations first, as they may be of any units; those of
+    one quantity at many places, as in a field with land, by one number.
     """
     is_open = settings.encoder is None and isinstance(settings.flow_map, Auto)
     if not is_open or grid is not None or inputs or settings.recipe.windows != "anywhere":
@@ -46,22 +46,31 @@ def modes_of_columns(
     if not (train.values != train.values[0]).any():
         return None
     rows = some_rows(train.values)
-    scaling = Standardise(common=_are_of_one_unit(train.feature_names, rows))
+    quantities = _quantities(train.feature_names, rows)
+    scaling = Standardise(common=quantities > 0, channels=quantities)
     scaled = scaling.fit(rows).transform(rows)
     modes = POD(min(n_modes, len(rows) - 1)).fit(scaled)
     return [scaling, POD(signal_modes(modes, len(rows)))]
 
 
-def _are_of_one_unit(names: Sequence[str], rows: np.ndarray) -> bool:
-    """Tell whether columns are one quantity at many places: numbered, and varying alike."""
-    if len({re.sub(r"\d+", "", name) for name in names}) > 1:
-        return False
-    spread = rows.std(axis=0, dtype=np.float64)
-    moving = spread[np.ptp(rows, axis=0) > 0]
-    if len(moving) == 0:
-        return False
-    low, high = np.quantile(moving, [1 - _PART, 1.0])
-    return bool(high < _ALIKE * low)
+def _quantities(names: Sequence[str], rows: np.ndarray) -> int:
+    """Return how many quantities columns are, all of them at each of many places; 0 if they differ.
+
+    Those of one quantity are numbered, and vary alike.
+    """
+    stems = [re.sub(r"\d+", "", name) for name in names]
+    n = len(set(stems))
+    if n > len(stems) // _FEWEST or stems != stems[:n] * (len(stems) // n):
+        return 0
+    spread = np.where(np.ptp(rows, axis=0) > 0, rows.std(axis=0, dtype=np.float64), 0.0)
+    for of_one in spread.reshape(-1, n).T:
+        moving = of_one[of_one > 0]
+        if len(moving) == 0:
+            return 0
+        low, high = np.quantile(moving, [1 - _PART, 1.0])
+        if not high < _ALIKE * low:
+            return 0
+    return n
 
 
 def automatic_of_columns(train: Trajectories, grid: Grid | None) -> list[Encoder]:
