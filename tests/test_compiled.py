@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,39 +28,39 @@ def plain() -> Standardise:
 # Compiled stepping
 
 
-@pytest.fixture(scope="module")
-def maps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, FlowMap]]:
-    """Flow maps, compiled here and now: what torch kept of earlier runs may be of other kernels."""
+def compile_with(backend: str, patch: pytest.MonkeyPatch) -> None:
+    """Have torch trace and hand over to ``backend``, for any number of rows as ever."""
+    patch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+
+
+def check_compiled_equals_eager() -> None:
+    """Blocks of one row included; the second forecast compiles nothing."""
     both = seeded(ResidualNet(2, (8,), base_degree=2, outputs=2), 0)
     base = both.get_submodule("base").get_buffer("coefficients")
     base.normal_(0, 0.01, generator=torch.Generator().manual_seed(0))
     maps: dict[int, FlowMap] = {2: both}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
-        # To try which vector instructions there are takes longer than all else here; and headers
-        # that are compiled beforehand pay for many kernels alone.
-        patch.setattr("torch._inductor.config.cpp.vec_isa_ok", False)
-        patch.setattr("torch._inductor.config.cpp_cache_precompile_headers", False)
-        try:
-            compiled.compiled(maps, "cpu")
-        except MissingExtraError as error:
-            pytest.skip(str(error))
-        yield maps
-
-
-def test_compiled_equals_eager(maps: dict[int, FlowMap], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of one row included; the second forecast compiles nothing."""
     first = forecast(STARTS, maps, plain(), 40, compile=True)
     one = forecast(STARTS[:1], maps, plain(), 40, compile=True)
     for starts, found in ((STARTS, first), (STARTS[:1], one)):
         eager = forecast(starts, maps, plain(), 40)
         np.testing.assert_allclose(found, eager, rtol=1e-5, atol=1e-6)
-    with monkeypatch.context() as patch:
-        patch.setattr("torch._inductor.compile_fx.compile_fx", None)  # whatever would compile
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch._dynamo.convert_frame.transform_code_object", None)
         np.testing.assert_array_equal(forecast(STARTS, maps, plain(), 40, compile=True), first)
 
 
-@pytest.mark.usefixtures("maps")
+def test_traced_steps_equal_eager_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_with("eager", monkeypatch)
+    check_compiled_equals_eager()
+
+
+@pytest.mark.slow
+def test_compiled_equals_eager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled here and now: what torch kept of earlier runs may be of other kernels."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    check_compiled_equals_eager()
+
+
 def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", (str(tmp_path / "none"),))
@@ -68,7 +68,6 @@ def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.Monke
         compiled.compiled({1: ResidualNet(2, (5,))}, "cpu")
 
 
-@pytest.mark.usefixtures("maps")
 def test_what_cannot_be_compiled_is_named() -> None:
     class Odd(FlowMap):
         def increment(self, states: torch.Tensor) -> torch.Tensor:

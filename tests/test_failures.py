@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -79,11 +80,10 @@ ACTIONS: dict[str, Callable[[pyhits.HiTS], Any]] = {
 }
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 @pytest.mark.parametrize("name", ACTIONS)
 @pytest.mark.filterwarnings("ignore::pyhits.errors.PyHiTSWarning")
 def test_a_model_is_the_old_one_or_a_whole_new_one_wherever_it_fails(
-    name: str, error: type[BaseException], tmp_path: Path
+    name: str, tmp_path: Path
 ) -> None:
     model = pyhits.HiTS(**arguments(**SETTINGS)).fit(circles(6, 60))
     act = ACTIONS[name]
@@ -91,9 +91,12 @@ def test_a_model_is_the_old_one_or_a_whole_new_one_wherever_it_fails(
     attributes = dict(vars(model))
     path = tmp_path / "begin.safetensors"
     path.write_bytes(begin)
-    calls = interrupted_at(0, error, lambda: act(estimator(path)))
+    calls = interrupted_at(0, RuntimeError, lambda: act(estimator(path)))
     outcomes = []
-    for call in {*np.geomspace(1, calls, 12).astype(int), *np.linspace(1, calls, 9).astype(int)}:
+    # Both kinds of errors, each at the very last call too.
+    moments = {*np.geomspace(1, calls, 9).astype(int), *np.linspace(1, calls, 4).astype(int)}
+    errors = itertools.cycle((KeyboardInterrupt, RuntimeError))
+    for call, error in [*zip(sorted(moments), errors, strict=False), (calls, KeyboardInterrupt)]:
         try:
             interrupted_at(int(call), error, functools.partial(act, model))
         except error:

@@ -327,23 +327,27 @@ def test_nets_that_diverge_are_still_trained() -> None:
     assert math.isfinite(model.history_[1].validation_error)
 
 
-def test_seeds_and_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # of other processes no setting can be changed
-    data = song(18, d=2)
     widths = {1: (8,), 4: (8, 8)}
-    one = memory([1, 4], hidden_sizes=widths).fit(data)
-    start = data.initial_states
-    two = memory([1, 4], hidden_sizes=widths, n_jobs=2).fit(data)
+    one, two = (memory([1, 4], hidden_sizes=widths, n_jobs=n).fit(song(18, d=2)) for n in (1, 2))
     for size, flow_map in one.flow_maps_.items():
         for name, tensor in flow_map.state_dict().items():
             assert torch.equal(tensor, two.flow_maps_[size].state_dict()[name]), (size, name)
+
+
+def test_seeds_and_files(tmp_path: Path) -> None:
+    data = song(18, d=2)
+    start = data.initial_states
+    widths = {1: (8,), 4: (8, 8)}
+    one = memory([1, 4], hidden_sizes=widths).fit(data)
     other = memory([1, 4], hidden_sizes={1: (8, 8), 4: (8, 8)}, random_state=1).fit(data)
     assert not np.array_equal(
         other.forecast(start, 5, step_sizes=[1]), one.forecast(start, 5, step_sizes=[1])
     )
     path = one.save(tmp_path / "m.safetensors")
     again = pyhits.load(path)
-    assert widths_of(again) == {1: (8,), 4: (8, 8)}
+    assert widths_of(again) == widths
     np.testing.assert_array_equal(again.forecast(start, 17), one.forecast(start, 17))
     assert again.history == one.history_
     assert again.save(tmp_path / "n.safetensors").read_bytes() == path.read_bytes()
