@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -323,3 +324,20 @@ def test_a_fit_ends_with_a_summary_or_json(files: Path, tmp_path: Path) -> None:
     assert maps.startswith("Flow maps: polynomial")
     assert intervals.startswith("Intervals: ")
     assert written.startswith("Model written")
+
+
+def test_a_time_limit_counts_from_the_begin_of_the_command(files: Path, tmp_path: Path) -> None:
+    given = [
+        "fit",
+        files / "test.npz",
+        "-o",
+        tmp_path / "m.safetensors",
+        "--time-limit",
+        50,
+        *SMALL,
+    ]
+    for spent, is_cut in ((0.0, False), (50.0, True)):
+        begin = time.perf_counter() - spent
+        done = RUNNER.invoke(app, [str(a) for a in given], obj=begin)
+        assert done.exit_code == 0, done.output
+        assert ("time limit has cut short" in " ".join(done.output.split())) == is_cut

@@ -319,7 +319,7 @@ def test_an_interruption_before_a_command_begins_is_said(monkeypatch, capsys, wh
 def test_an_interruption_within_the_care_of_another_error_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted() -> None:
+    def interrupted(obj: object) -> None:
         try:
             raise ImportError
         except ImportError:

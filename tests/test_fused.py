@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tracemalloc
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,15 @@ def contraction(d: int, degree: int, outputs: int = 1, dtype: str = "float64") -
     if degree:
         flow_map.coefficients[:, 1 : d + 1] -= 0.1 * torch.eye(d).repeat(outputs, 1)
     flow_map.set_bounds(np.array([[-1.5] * d, [1.5] * d]))
+    return flow_map
+
+
+def curve(d: int, degree: int, outputs: int, dtype: str = "float64") -> PolynomialMap:
+    """A dense map whose states lie on straight lines in time."""
+    flow_map = contraction(d, degree, outputs, dtype)
+    share = torch.linspace(0, 1, outputs + 1, dtype=torch.float64)[1:]
+    end = contraction(d, degree).coefficients
+    flow_map.coefficients.copy_((share[:, None, None] * end).flatten(0, 1))
     return flow_map
 
 
@@ -92,6 +102,7 @@ MAPS = {
     "linear": lambda dtype: {1: contraction(3, 1, dtype=dtype)},
     "degrees": lambda dtype: {2**k: contraction(2, 3 + 2 * k, dtype=dtype) for k in range(4)},
     "dense": lambda dtype: {4: contraction(3, 2, 4, dtype), 8: contraction(3, 3, dtype=dtype)},
+    "factors": lambda dtype: {20: curve(3, 4, 20, dtype)},
     "coarse": lambda dtype: {5: contraction(2, 3, dtype=dtype), 15: contraction(2, 2, dtype=dtype)},
     "table": lambda dtype: {1: contraction(2, 3, dtype=dtype), 8: table(dtype)},
     "odes": lambda dtype: {1: spiral(3, 2, 2, dtype=dtype), 4: spiral(3, 3, 1, 2, dtype)},
@@ -111,6 +122,18 @@ def test_machine_code_equals_torch(name: str, dtype: str) -> None:
             assert found.dtype == expected.dtype == result
             tolerance = 2e-4 if result == "float32" else atol
             np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+
+
+def test_outputs_on_a_curve_are_made_of_few_sums() -> None:
+    for dtype in ("float32", "float64"):
+        numbers = curve(3, 4, 20, dtype).numbers()
+        assert numbers is not None
+        assert 3 <= numbers.rank <= 4
+        # No box, no rounding to compare with.
+        open_end = curve(3, 4, 20, dtype)
+        open_end.high[0] = torch.inf
+        for other in (contraction(3, 4, 20, dtype), open_end):
+            assert other.numbers().rank == 0
 
 
 @needs_llvm
@@ -219,6 +242,8 @@ def test_a_prepared_stepper_answers_like_its_model() -> None:
         prepared.forecast(states, 21)[1], prepared.forecast(states[1], 21)
     )
     np.testing.assert_array_equal(prepared.predict(states[0]), prepared.predict(states)[0])
+    again = pickle.loads(pickle.dumps(prepared))
+    np.testing.assert_array_equal(again.forecast(states, 21), prepared.forecast(states, 21))
     with pytest.raises(DataError, match="shape"):
         prepared.predict(np.zeros(3))
 

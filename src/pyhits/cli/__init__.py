@@ -1,13 +1,18 @@
 """The command line: a thin face on the library, with the same names."""
 
+import atexit
+import gc
 import sys
+import time
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line; whatever goes wrong before a command begins is said in a sentence."""
-    code = 1
+    begin, code = time.perf_counter(), 1
+    # Python looks through all that PyTorch has made, several times over, only to end.
+    atexit.register(gc.freeze)
     try:
         # First what an end without memory takes.
         from pyhits.cli import sentences
@@ -19,7 +24,7 @@ def main() -> None:
         check_folder()
         from pyhits.cli.app import app
 
-        app()
+        app(obj=begin)
     except (KeyboardInterrupt, SystemExit) as error:
         # Typer ends in silence where it is interrupted before a command begins.
         hidden = getattr(error.__context__, "__cause__", None)

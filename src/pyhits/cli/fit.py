@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,8 +31,13 @@ if TYPE_CHECKING:
     from pyhits.data.trajectories import Trajectories
 
 
+#: Seconds that are left for a fit at least, and those that writing the model and ending take.
+_LEAST, _ENDING = 0.01, 0.3
+
+
 @command(own=settings, how_to_read=reading, repairs=repairing, finer=policies)
 def fit(
+    context: typer.Context,
     data: Annotated[Path, typer.Argument(help="Trajectories to train on.")],
     out: Out,
     own: dict[str, Any],
@@ -87,6 +93,8 @@ def fit(
 
     if last is not None:
         say(f"Left out: {last_part(whole, rest, last)}.", verbose=not quiet)
+    if settled.get("time_limit") is not None:
+        settled["time_limit"] = _left(settled["time_limit"], context.obj)
     model = HiTS(**settled)
     grid = None if how_to_read.get("grid") == AUTO else how_to_read.get("grid")
     model.fit(train, validation=other, inputs=inputs or None, grid=grid, checkpoint=checkpoint)
@@ -96,6 +104,12 @@ def fit(
     say(f"\n{summary(model)}\n\nModel written to {out}", verbose=not quiet)
     if as_json:
         print(json.dumps(facts(model), indent=2))
+
+
+def _left(limit: float, begin: float | None) -> float:
+    """Return what a fit has of the time limit of its command, which began at ``begin``."""
+    spent = 0.0 if begin is None else time.perf_counter() - begin + _ENDING
+    return max(limit - spent, _LEAST)
 
 
 def _training_data(files: Files, path: Path, encoders: Any) -> tuple[Files, Trajectories]:

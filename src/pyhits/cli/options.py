@@ -213,7 +213,7 @@ def settings() -> tuple[Panel, ...]:
         ("training", "Preset: pyhits, paper, or reproduce, which meets the data alone."),
         ("flow_map", "auto, residual, closed, polynomial, ode, kernel, or best of all."),
         ("selection", "Scales to couple: accuracy, speed, all."),
-        ("time_limit", "Seconds for the whole fit."),
+        ("time_limit", "Seconds for all of it, reading included."),
         ("device", "cpu, or cuda."),
     )
     kinds = {name: str(p.annotation) for name, p in inspect.signature(Settings).parameters.items()}

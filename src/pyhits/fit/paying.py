@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -139,7 +140,7 @@ class Paying:
             problem.settings.selection.interpolation,
             problem.settings.device,
         )
-        settings = {}
+        settings: dict[str, Any] = {}
         if problem.inputs is not None:
             settings["inputs"] = chosen.gather_inputs(problem.inputs.validation)
         values = problem.states.validation.values

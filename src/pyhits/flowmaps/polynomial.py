@@ -20,6 +20,7 @@ from pyhits.flowmaps.base import (
     spread_into,
 )
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
+from pyhits.numerics.fused.factors import factored
 from pyhits.numerics.fused.numbers import Numbers, spells_out
 from pyhits.numerics.ridge import Ridge
 from pyhits.util.checks import as_count
@@ -137,9 +138,13 @@ class PolynomialMap(FlowMap):
         """Return bounds and coefficients, of few variables."""
         if not spells_out(self.dimension, self.degree):
             return None
-        parts = self.low, self.high, self.coefficients.flatten()
-        array = torch.cat(parts).detach().numpy()
-        return Numbers.unbounded("polynomial", self.dimension, self.degree, [array])
+        low, high, coefficients = (
+            t.detach().numpy() for t in (self.low, self.high, self.coefficients)
+        )
+        factors = factored(self.basis, coefficients, low, high)
+        array = np.concatenate([low, high, *(factor.ravel() for factor in factors)])
+        rank = len(factors[0]) if len(factors) > 1 else 0
+        return Numbers.unbounded("polynomial", self.dimension, self.degree, [array], rank=rank)
 
     def _wide_stepper(self, max_rows: int) -> StepInto:
         """Return a stepping function of one product, with coefficients from the right.

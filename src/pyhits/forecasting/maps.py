@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from pyhits.coordinates.coordinates import Coordinates
-from pyhits.hierarchy.forecast import forecast
+from pyhits.hierarchy.forecast import Forecaster, Keep, forecaster, in_memory
 from pyhits.hierarchy.hierarchy import Hierarchy
 from pyhits.hierarchy.stepper import Stepper
+from pyhits.util.progress import Advance
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,8 @@ class FittedMaps:
         *,
         encoded: bool = False,
         inputs: np.ndarray | None = None,
+        keep: Keep = in_memory,
+        progress: Advance | None = None,
         **settings: Any,
     ) -> np.ndarray:
         """Step states forward; diverged forecasts are NaN unless ``on_divergence`` is ``"raise"``.
@@ -54,6 +57,8 @@ class FittedMaps:
         inputs : array, shape (n, n_steps, k) or (1, n_steps, k), optional
             In the user's units, each so many rows back as it acts from
             (:meth:`~pyhits.coordinates.inputs.Inputs.delayed`).
+        keep, progress
+            As in :func:`pyhits.hierarchy.forecast.forecast`.
         **settings
             As :class:`pyhits.hierarchy.forecast.Forecaster` takes them.
 
@@ -73,19 +78,30 @@ class FittedMaps:
             settings["trends"] = own.inputs.trends
         if own.encoder is None and states.ndim == 3:
             states = states[:, -1]
-        return forecast(
-            states,
-            self.hierarchy,
-            own.scaling,
-            n_steps,
-            **{
-                "step_sizes": step_sizes,
-                "on_divergence": "return",
-                "interpolation": self.interpolation,
-                "device": self.device,
-                "encoder": None if encoded else own.encoder,
-                **settings,
-            },
+        made = self.forecaster(len(states), n_steps, step_sizes, encoded=encoded, **settings)
+        found: np.ndarray = keep(made, states, progress)
+        return found
+
+    def forecaster(
+        self,
+        n_trajectories: int,
+        n_steps: int,
+        step_sizes: Sequence[int],
+        *,
+        encoded: bool = False,
+        **settings: Any,
+    ) -> Forecaster:
+        """Return what steps so many states forward; as :meth:`ahead`, with scaled inputs."""
+        own = self.coordinates
+        usual = {
+            "step_sizes": step_sizes,
+            "on_divergence": "return",
+            "interpolation": self.interpolation,
+            "device": self.device,
+            "encoder": None if encoded else own.encoder,
+        }
+        return forecaster(
+            self.hierarchy, own.scaling, n_steps, n_trajectories, **{**usual, **settings}
         )
 
     def scale(self, step_size: int) -> Stepper:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from pyhits.coordinates.starts import InitialStates
 from pyhits.errors import ArgumentError
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.hierarchy import Batching
+from pyhits.hierarchy.forecast import Forecaster, in_memory
 from pyhits.util.checks import as_count
 
 #: However little there is to do.
@@ -36,12 +38,17 @@ class PreparedStepper:
     def __init__(self, model: FittedModel) -> None:
         if model.inputs is not None:
             raise ArgumentError("A model with inputs cannot be prepared: forecast with inputs=...")
-        self._coordinates, self._maps = model.coordinates, model.maps
+        self._model, self._coordinates, self._maps = model, model.coordinates, model.maps
         self._coupled, self._finest = model.selection.step_sizes, min(model.flow_maps)
+        self._forecaster = lru_cache(maxsize=16)(self._made)
         start = np.tile(model.summary.low, (1, model.coordinates.state_rows, 1))
         start = start if model.coordinates.state_rows > 1 else start[:, 0]
         self.predict(start)
         self._make_code(start)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be prepared anew in another process."""
+        return PreparedStepper, (self._model,)
 
     def predict(self, states: Any, step_size: int | None = None) -> np.ndarray:
         """Return the states one step of ``step_size`` later (the finest by default).
@@ -50,8 +57,7 @@ class PreparedStepper:
         """
         size = self._finest if step_size is None else as_count(step_size, "step_size")
         starts = self._coordinates.starts(states)
-        at = np.array([float(size)])
-        found = self._maps.ahead(starts.states, size, (size,), batching=_ALWAYS_FUSED, at=at)
+        found = in_memory(self._forecaster(size, (size,), last=True), starts.states, None)
         return self._shaped(found[:, -1], starts)
 
     def forecast(self, states: Any, n_steps: int) -> np.ndarray:
@@ -61,8 +67,13 @@ class PreparedStepper:
         they diverge.
         """
         starts, n_steps = self._coordinates.starts(states), as_count(n_steps, "n_steps")
-        found = self._maps.ahead(starts.states, n_steps, self._coupled, batching=_ALWAYS_FUSED)
+        found = in_memory(self._forecaster(n_steps, self._coupled), starts.states, None)
         return self._shaped(found, starts)
+
+    def _made(self, n_steps: int, step_sizes: tuple[int, ...], last: bool = False) -> Forecaster:
+        """Return what steps forward, and returns the ``last`` states alone, or all."""
+        at: dict[str, Any] = {"at": np.array([float(n_steps)])} if last else {}
+        return self._maps.forecaster(1, n_steps, step_sizes, batching=_ALWAYS_FUSED, **at)
 
     def _make_code(self, start: np.ndarray) -> None:
         """Have the code of coupled scales made, of splines too; torch has none to make.

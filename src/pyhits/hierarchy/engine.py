@@ -13,8 +13,9 @@ from pyhits.numerics.fused.code import LANES, can_call
 from pyhits.numerics.fused.numbers import Numbers
 from pyhits.numerics.rollout import DIVERGED
 
-#: Bytes of blocks that are stepped together, and of rows between the nodes of splines.
-_BLOCK_BYTES, _BETWEEN_BYTES = 1 << 19, 1 << 15
+#: Bytes of a block's rows that are stepped before they are written, of blocks that splines go
+#: through together, and of rows between the nodes of splines.
+_SEGMENT_BYTES, _BLOCK_BYTES, _BETWEEN_BYTES = 1 << 17, 1 << 19, 1 << 15
 
 #: Bytes of one block up to which splines go through all of its rows.
 _SPLINE_BYTES = 1 << 26
@@ -48,19 +49,22 @@ class Engine:
         for size, numbers in maps.items():
             table = np.array([a.ctypes.data for a in numbers.arrays], dtype=np.int64)
             self._kept.append((table, numbers.arrays))
-            shape = numbers.kind, self.dimension, numbers.degree, dtype, numbers.functions
-            code = steps.compiled(*shape)
+            code = steps.compiled(
+                numbers.kind, self.dimension, numbers.degree, dtype, numbers.functions, numbers.rank
+            )
             self._maps[size] = code.address("step"), table.ctypes.data
         library = algorithm.stepping(dtype)
         self._fill = library.function("fill", 5)
         self._inside = library.function("inside", 8)
         self._slopes = library.function("slopes", 8)
+        self._onward = library.function("onward", 19)
         least = np.full(self.dimension, -DIVERGED), *(m.low for m in maps.values())
         most = np.full(self.dimension, DIVERGED), *(m.high for m in maps.values())
         self._low = np.max(least, axis=0).astype(dtype)
         self._high = np.min(most, axis=0).astype(dtype)
         squares = min(m.squares for m in maps.values())
         self._squares = np.array([squares], dtype=dtype)
+        self._bounds = [a.ctypes.data for a in (self._low, self._high, self._squares)]
         self._plan = lru_cache(maxsize=16)(self._planned)
         self._coarsest = max(outputs)
         self._planned_rows = max(1, _PLANNED // self._coarsest) * self._coarsest
@@ -98,13 +102,14 @@ class Engine:
         n_rows = -(-(n_times - 1) // ratio) + 1
         if ratio > 1 and not 4 <= n_rows <= _SPLINE_BYTES // (self._width * self.dtype.itemsize):
             return False
-        together = max(1, _BLOCK_BYTES // (self._width * self.dtype.itemsize * n_rows))
         way_out = _WayOut(self.dtype, out, scale, mean)
+        if ratio == 1:
+            return self._segments(self._in_blocks(starts), way_out, check)
+        together = max(1, _BLOCK_BYTES // (self._width * self.dtype.itemsize * n_rows))
         for begin in range(0, n, together * LANES):
             part = slice(begin, begin + together * LANES)
             few = self._in_blocks(starts[part])
-            step = self._splines if ratio > 1 else self._segments
-            if not step(few, n_rows, way_out.of(part), ratio, check):
+            if not self._splines(few, n_rows, way_out.of(part), ratio, check):
                 return False
         return True
 
@@ -127,22 +132,21 @@ class Engine:
         whole[n:] = states[-1]
         return np.ascontiguousarray(whole.reshape(-1, LANES, d).transpose(0, 2, 1))
 
-    def _segments(
-        self, starts: np.ndarray, n_rows: int, way_out: _WayOut, ratio: int, check: bool
-    ) -> bool:
-        """Fill in the rows of blocks, segment by segment of whole coarsest steps."""
-        row_bytes = self._width * self.dtype.itemsize * len(starts)
-        most = max(1, _BLOCK_BYTES // (row_bytes * self._coarsest)) * self._coarsest
-        length = min(most, max(1, n_rows - 1))
-        blocks = np.empty((len(starts), length + 1, *starts.shape[1:]), dtype=self.dtype)
-        blocks[:, 0] = starts
+    def _segments(self, starts: np.ndarray, way_out: _WayOut, check: bool) -> bool:
+        """Fill in and write the rows of blocks, segment by segment of whole coarsest steps."""
+        n_rows = way_out.n_times
+        row_bytes = self._width * self.dtype.itemsize
+        most = max(1, _SEGMENT_BYTES // (row_bytes * self._coarsest)) * self._coarsest
+        length = min(most, self._planned_rows, max(1, n_rows - 1))
+        block = np.empty((length + 1) * self._width, dtype=self.dtype)
+        where = starts.ctypes.data, block.ctypes.data, len(starts)
         for begin in range(0, max(1, n_rows - 1), length):
             rows = min(length, n_rows - 1 - begin) + 1
-            self._run(blocks, rows)
-            if check and not self._are_inside(blocks, rows):
+            plan = self._plan(rows - 1)
+            seen = rows if check else 0
+            stepped = plan.ctypes.data, len(plan), rows, seen, self.dimension
+            if not self._onward(*where, *stepped, *self._bounds, *way_out.rows(begin, rows)):
                 return False
-            way_out(blocks, rows, begin)
-            blocks[:, 0] = blocks[:, rows - 1]
         return True
 
     def _splines(
@@ -175,13 +179,10 @@ class Engine:
 
     def _are_inside(self, blocks: np.ndarray, n_rows: int) -> bool:
         size = blocks.strides[0] // blocks.itemsize
-        low, high = self._low.ctypes.data, self._high.ctypes.data
-        squares = self._squares.ctypes.data
-        return bool(
-            self._inside(
-                blocks.ctypes.data, n_rows, self.dimension, low, high, squares, len(blocks), size
-            )
+        found = self._inside(
+            blocks.ctypes.data, n_rows, self.dimension, *self._bounds, len(blocks), size
         )
+        return bool(found)
 
     def _planned(self, n_steps: int) -> np.ndarray:
         """Return the stages that fill in so many rows, as the code takes them."""
@@ -207,12 +208,15 @@ class _WayOut:
         scale: np.ndarray | float,
         mean: np.ndarray | float,
     ) -> None:
-        self._out, self._scale, self._mean = out, scale, mean
-        self._dtype = np.promote_types(dtype, out.dtype)
-        library = algorithm.writing(dtype, out.dtype)
-        self._write = library.function("write", 8)
-        self._write_between = library.function("write_between", 14)
-        self._factors = np.empty((3, 0), dtype=self._dtype)
+        self._out = out
+        self._dtypes = dtype, out.dtype
+        self._statistics = tuple(np.asarray(a, np.float64).tobytes() for a in (scale, mean))
+        self._library = algorithm.writing(dtype, out.dtype)
+
+    @property
+    def n_times(self) -> int:
+        """Rows that are to be written."""
+        return int(self._out.shape[1])
 
     def of(self, part: slice) -> _WayOut:
         """Return the same for some of the trajectories."""
@@ -220,17 +224,14 @@ class _WayOut:
         other.__dict__.update(self.__dict__, _out=self._out[part])
         return other
 
-    def __call__(self, blocks: np.ndarray, n_rows: int, begin: int) -> None:
-        """Write rows from ``begin`` on, as far as there is room."""
+    def rows(self, begin: int, n_rows: int) -> tuple[int, ...]:
+        """Return how rows from ``begin`` on are written, as the code takes it."""
         n, n_times, d = self._out.shape
-        count = min(n_rows, n_times - begin)
-        if count <= 0:
-            return
-        factors = self._factors_of(count * d)
-        self._write(
-            blocks.ctypes.data, blocks.strides[0] // blocks.itemsize, count * d,
-            self._out[:, begin:].ctypes.data, n_times * d, n, *factors,
-        )  # fmt: skip
+        length, item = n_times * d, self._out.itemsize
+        place = self._out.ctypes.data + begin * d * item
+        size = length * LANES * item
+        write = self._library.address("write")
+        return write, n_rows * d, place, size, length, n, *self._factors_of(n_rows)
 
     def between(self, nodes: np.ndarray, slopes: np.ndarray, n_rows: int, ratio: int) -> None:
         """Write ``ratio`` rows of splines for each of ``n_rows`` nodes, as far as there is room."""
@@ -238,24 +239,30 @@ class _WayOut:
         row_bytes = nodes.itemsize * d * LANES
         some = min(n_rows, max(1, _BETWEEN_BYTES // (row_bytes * ratio)))
         buffer = np.empty((some * ratio, d, LANES), dtype=nodes.dtype)
-        self._write_between(
+        self._library.function("write_between", 14)(
             nodes.ctypes.data, slopes.ctypes.data, nodes.strides[0] // nodes.itemsize, n_rows,
             ratio, _weights(ratio, nodes.dtype).ctypes.data, d, buffer.ctypes.data, some,
-            self._out.ctypes.data, n_times * d, n, *self._factors_of(some * ratio * d),
+            self._out.ctypes.data, n_times * d, n, *self._factors_of(some * ratio),
         )  # fmt: skip
 
     def _factors_of(self, n_rows: int) -> tuple[int, int]:
-        """Return where scale, and mean as a small rest and a large number, are for so many rows.
+        """Return where the factors of so many rows are, and of how many numbers they are."""
+        d = self._out.shape[2]
+        # Held here, since other threads may drive it out of what is remembered.
+        self._factors = _factors(*self._dtypes, d, n_rows, *self._statistics)
+        return int(self._factors.ctypes.data), n_rows * d
 
-        And how many rows they are for.
-        """
-        if self._factors.shape[1] < n_rows:
-            d = self._out.shape[2]
-            one = np.empty((3, d), dtype=self._dtype)
-            one[0], one[2] = self._scale, self._mean
-            one[1] = self._mean - one[2].astype(np.float64)
-            self._factors = np.tile(one, (1, -(-n_rows // d)))
-        return self._factors.ctypes.data, self._factors.shape[1]
+
+@lru_cache(maxsize=8)
+def _factors(
+    dtype: np.dtype, out: np.dtype, d: int, n_rows: int, scale: bytes, mean: bytes
+) -> np.ndarray:
+    """Return scale, and mean as a small rest and a large number, for so many rows."""
+    one = np.empty((3, d), dtype=np.promote_types(dtype, out))
+    one[0], exact = (np.frombuffer(numbers) for numbers in (scale, mean))
+    one[2] = exact
+    one[1] = exact - one[2].astype(np.float64)
+    return np.tile(one, (1, n_rows))
 
 
 @lru_cache(maxsize=16)

@@ -355,11 +355,22 @@ def forecast(
     array, shape (n, n_steps + 1, d) or (n, m, d)
         Row 0 is the initial state.
     """
-    stepper, rest = take_stepper(flow_maps, settings)
-    engine = stepper.fused(len(initial_states), n_steps)
-    forecaster = Forecaster(stepper, scaling, n_steps, engine=engine, **rest)
-    states: np.ndarray = keep(forecaster, initial_states, progress)
+    made = forecaster(flow_maps, scaling, n_steps, len(initial_states), **settings)
+    states: np.ndarray = keep(made, initial_states, progress)
     return states
+
+
+def forecaster(
+    flow_maps: Mapping[int, FlowMap] | Hierarchy,
+    scaling: Standardise,
+    n_steps: int,
+    n_trajectories: int,
+    **settings: Any,
+) -> Forecaster:
+    """Return what :func:`forecast` makes forecasts of so many trajectories with."""
+    stepper, rest = take_stepper(flow_maps, settings)
+    engine = stepper.fused(n_trajectories, n_steps)
+    return Forecaster(stepper, scaling, n_steps, engine=engine, **rest)
 
 
 def take_stepper(

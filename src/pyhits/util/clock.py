@@ -106,8 +106,8 @@ class Clock:
         if not self.shortened:
             return None
         return (
-            f"The time limit of {self.end - self.begin:.3g} s has cut short: "
-            f"{', '.join(self.shortened)}. A longer time_limit (--time-limit) may do better."
+            f"The time limit has cut short: {', '.join(self.shortened)}. A longer time_limit "
+            "(--time-limit) may do better."
         )
 
 

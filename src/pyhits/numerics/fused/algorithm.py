@@ -27,8 +27,8 @@ def stepping(dtype: np.dtype) -> Library:
 
     def make() -> ir.Module:
         module = ir.Module()
-        for write in (_fill, _inside, _slopes):
-            write(module, dtype)
+        _onward(module, dtype, _fill(module, dtype), _inside(module, dtype))
+        _slopes(module, dtype)
         return module
 
     return Library(f"stepping {dtype.name}", make)
@@ -47,7 +47,7 @@ def writing(dtype: np.dtype, out: np.dtype) -> Library:
     return Library(f"writing {dtype.name} {out.name}", make)
 
 
-def _fill(module: ir.Module, dtype: np.dtype) -> None:
+def _fill(module: ir.Module, dtype: np.dtype) -> Value:
     """``fill(blocks, stages, n_stages, n_blocks, block)``: Algorithm 1 in every block.
 
     A stage is eight integers: addresses of a step and of its numbers, where its first states lie,
@@ -72,9 +72,10 @@ def _fill(module: ir.Module, dtype: np.dtype) -> None:
                 after = made.at(own, build.add(row[5], along))
                 build.call(take, [before, after, row[6], row[7], numbers])
     build.ret_void()
+    return made.function
 
 
-def _inside(module: ir.Module, dtype: np.dtype) -> None:
+def _inside(module: ir.Module, dtype: np.dtype) -> Value:
     """``inside(blocks, n_rows, d, low, high, squares, n_blocks, block)``: whether all states are.
 
     Each feature lies between ``low`` and ``high``, the sum of its squares is at most ``squares``.
@@ -104,6 +105,45 @@ def _inside(module: ir.Module, dtype: np.dtype) -> None:
     together = build.bitcast(build.load(good), ir.IntType(made.width))
     sound = build.icmp_unsigned("==", together, ir.IntType(made.width)(-1))
     build.ret(build.zext(sound, WHOLE))
+    return made.function
+
+
+def _onward(module: ir.Module, dtype: np.dtype, fill: Value, inside: Value) -> None:
+    """``onward``: from the states of blocks to as many rows on, filled in, looked at, written.
+
+    It takes ``starts`` (n_blocks, d, lanes), which become the last rows; ``block``, in which one
+    after another is stepped, so that it stays in the first cache; the ``stages`` of :func:`_fill`;
+    ``n_rows`` and how many of them are looked at as by :func:`_inside`; and the address of a
+    function, what it writes as :func:`_write` does, and the bytes of a block of trajectories. It
+    returns whether all that was looked at is inside.
+    """
+    number = pointer(real(dtype))
+    types = [number, number, WHOLE, pointer(WHOLE), WHOLE, WHOLE, WHOLE, WHOLE, number, number]
+    made = Function(module, "onward", dtype, [*types, number, *[WHOLE] * 8], WHOLE)
+    starts, block, n_blocks, stages, n_stages, n_rows, n_seen, d, *bounds = made.args[:11]
+    write, n_numbers, out, out_bytes, length, n, factors, most = made.args[11:]
+    build, one, none = made.build, whole(1), whole(0)
+    kind = ir.FunctionType(ir.VoidType(), [number, *[WHOLE] * 7])
+    write = build.inttoptr(write, pointer(kind))
+    width, good = build.mul(d, whole(LANES)), made.variable(WHOLE, one)
+    last = made.at(block, build.mul(build.sub(n_rows, one), width))
+
+    def copy(source: Value, target: Value) -> None:
+        with made.loop(width, made.width) as lane:
+            made.store(made.load(source, lane), target, lane)
+
+    with made.loop(n_blocks) as k:
+        own = made.at(starts, build.mul(k, width))
+        copy(own, block)
+        build.call(fill, [block, stages, n_stages, one, none])
+        sound = build.call(inside, [block, n_seen, d, *bounds, one, none])
+        build.store(build.and_(build.load(good), sound), good)
+        left = build.sub(n, build.mul(k, whole(LANES)))
+        lanes = build.select(build.icmp_signed("<", left, whole(LANES)), left, whole(LANES))
+        place = build.add(out, build.mul(k, out_bytes))
+        build.call(write, [block, none, n_numbers, place, length, lanes, factors, most])
+        copy(last, own)
+    build.ret(build.load(good))
 
 
 def _slopes(module: ir.Module, dtype: np.dtype) -> None:

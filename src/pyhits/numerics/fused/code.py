@@ -215,10 +215,13 @@ class Library:
         self._engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         self._functions: dict[str, Callable[..., int]] = {}
+        self._addresses: dict[str, int] = {}
 
     def address(self, name: str) -> int:
         """Return where a function begins."""
-        return int(self._engine.get_function_address(name))
+        if name not in self._addresses:
+            self._addresses[name] = int(self._engine.get_function_address(name))
+        return self._addresses[name]
 
     def function(self, name: str, n_arguments: int) -> Callable[..., int]:
         """Return a function of integers and addresses."""

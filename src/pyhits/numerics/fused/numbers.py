@@ -27,6 +27,8 @@ class Numbers:
     squares : float
     functions : sequence of (str, int)
         Kinds and columns of what vector fields hold beside polynomials.
+    rank : int
+        Sums of monomials that a polynomial's outputs are made of; 0 where each has its own.
     """
 
     kind: Literal["polynomial", "cells", "ode"]
@@ -37,6 +39,7 @@ class Numbers:
     high: np.ndarray
     squares: float = np.inf
     functions: tuple[tuple[str, int], ...] = ()
+    rank: int = 0
 
     @classmethod
     def unbounded(
@@ -46,10 +49,13 @@ class Numbers:
         degree: int,
         arrays: Sequence[np.ndarray],
         functions: Sequence[tuple[str, int]] = (),
+        rank: int = 0,
     ) -> Numbers:
         """Return those of a flow map that keeps to no bounds."""
         far = np.full(dimension, np.inf)
-        return cls(kind, dimension, degree, arrays, -far, far, functions=tuple(functions))
+        return cls(
+            kind, dimension, degree, arrays, -far, far, functions=tuple(functions), rank=rank
+        )
 
     @property
     def n_terms(self) -> int:

@@ -23,6 +23,7 @@ def compiled(
     degree: int,
     dtype: np.dtype,
     functions: tuple[tuple[str, int], ...] = (),
+    rank: int = 0,
 ) -> Library:
     """Return the code of a step; all flow maps of one shape share it.
 
@@ -33,34 +34,57 @@ def compiled(
     if functions:
         name += " " + " ".join(f"{one}{column}" for one, column in functions)
         return Library(name, lambda: ode(dimension, degree, dtype, functions))
+    if rank:
+        return Library(f"{name} of {rank}", lambda: polynomial(dimension, degree, dtype, rank))
     make = {"polynomial": polynomial, "cells": cells, "ode": ode}[kind]
     return Library(name, lambda: make(dimension, degree, dtype))
 
 
-def polynomial(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
+def polynomial(dimension: int, degree: int, dtype: np.dtype, rank: int = 0) -> ir.Module:
     """Write the step of polynomials, by Horner's rule in one variable after the other.
 
-    Its numbers are lower and upper bounds (d,) each, then coefficients ``(outputs * d, n_terms)``.
+    Its numbers are lower and upper bounds (d,) each, then coefficients ``(outputs * d, n_terms)``,
+    or of ``rank`` polynomials, and what multiplies these in each output, ``(outputs * d, rank)``.
     """
     basis, made = Monomials(dimension, degree), _step(dtype)
     build = made.build
     numbers = build.load(made.args[4])
+    own = made.at(numbers, whole(2 * dimension))
+    shared = made.variable(made.vector, size=max(rank, 1))
     with made.loop(whole(LANES), made.width) as lane:
         inside = []
         for f in range(dimension):
             x = made.load(made.args[0], build.add(lane, whole(f * LANES)))
             low, high = (number_of(made, numbers, k) for k in (f, dimension + f))
             inside.append(made.clamp(x, low, high) if degree > 1 else x)
-        begin, rows = whole(2 * dimension), whole(dimension)
-        with made.loop(made.args[3]) as output, made.loop(rows) as feature:
-            row = build.add(build.mul(output, rows), feature)
-            own = made.at(numbers, build.add(begin, build.mul(row, whole(basis.size))))
-            change = horner(made, basis, inside, own)
+
+        def of_monomials(row: Value, inside: list[Value] = inside) -> Value:
+            begin = build.mul(row, whole(basis.size))
+            return horner(made, basis, inside, made.at(own, begin))
+
+        with made.loop(whole(rank)) as k:
+            build.store(of_monomials(k), made.at(shared, k))
+        with made.loop(made.args[3]) as output, made.loop(whole(dimension)) as feature:
+            row = build.add(build.mul(output, whole(dimension)), feature)
+            if rank:
+                begin = build.add(whole(rank * basis.size), build.mul(row, whole(rank)))
+                change = _weighted(made, shared, made.at(own, begin), rank)
+            else:
+                change = of_monomials(row)
             before = build.add(lane, build.mul(feature, whole(LANES)))
             x = made.load(made.args[0], before)
             after = build.add(before, build.mul(made.args[2], output))
             made.store(made.plus(x, change), made.args[1], after)
     return _finish(made)
+
+
+def _weighted(made: Function, vectors: Value, weights: Value, count: int) -> Value:
+    """Return the weighted sum of so many vectors."""
+    total: Value | None = None
+    for k in range(count):
+        vector = made.build.load(made.at(vectors, whole(k)))
+        total = made.times(number_of(made, weights, k), vector, total)
+    return total
 
 
 def cells(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
