@@ -371,9 +371,13 @@ def test_a_film_is_fitted_and_forecast_in_its_shape(tmp_path):
 def test_still_pictures_take_no_more_memory_than_their_bytes_answer_for(tmp_path):
     pytest.importorskip("av")
     picture = b"\x21\xf9\x04\x00\x0a\x00\x00\x00\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\x00"
-    screen = (2000).to_bytes(2, "little") + (1500).to_bytes(2, "little") + b"\xf0\0\0" + bytes(6)
-    path = tmp_path / "still.gif"
-    path.write_bytes(b"GIF89a" + screen + 140 * picture + b"\x3b")
-    with pytest.raises(DataError, match=r"frames of 9000000 numbers and more .* 3240 bytes"):
+    size = (2000).to_bytes(2, "little") + (1500).to_bytes(2, "little")
+    whole = b"\x2c\0\0\0\0" + size + b"\0\x02" + 3 * (b"\xff\x44\x01" + bytes(253)) + b"\0"
+    path, begin = tmp_path / "still.gif", b"GIF89a" + size + b"\xf0\0\0" + bytes(6)
+    path.write_bytes(begin + 140 * picture + b"\x3b")
+    with pytest.raises(FileFormatError, match="2000 x 1500, but its pictures can fill 1 x 1"):
+        pyhits.read(path)
+    path.write_bytes(begin + whole + 140 * picture + b"\x3b")
+    with pytest.raises(DataError, match=r"frames of 9000000 numbers and more .* 4020 bytes"):
         pyhits.read(path)
     assert pyhits.read(path, height=30).n_features == 30 * 40 * 3

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pyhits.data.files.gif import check_gif
 from pyhits.data.files.guard import (
     BINARY,
     FILM,
@@ -71,6 +72,8 @@ def read(path: Path, wanted: Reading) -> Pieces:
     """
     # A RIFF may hold either; films of most kinds are recognised later.
     expect_kind(path, FILM, WAV, BINARY)
+    if path.suffix.lower() == ".gif":
+        check_gif(path)
     av = need("av", action=f"Reading {path.suffix} files", extra="video")
     # Frames are decoded as soon as a film is opened, so they are bounded before that.
     most = min(max(_MOST_UNASKED, _PER_BYTE * path.stat().st_size), _MOST)
