@@ -17,6 +17,7 @@ from pyhits.fit.run import fit_stepper
 from pyhits.fit.settings import Settings
 from pyhits.fit.signal_modes import signal_modes
 from pyhits.flowmaps import BoundedMap, ConvolutionMap
+from pyhits.training.closed import has_land
 from pyhits.util.clock import UNLIMITED
 
 
@@ -51,6 +52,30 @@ def test_errors_are_parts_of_the_variance():
     problem = posed(flow_map="polynomial")
     model = fit_stepper(problem.settings, turning(200, 40), dt=0.2, grid=(8, 5))
     assert forecast_error(model, problem) < 1e-12
+
+
+def with_land(n: int) -> np.ndarray:
+    """Return fields ``(time, 9, 8)`` of two patterns, with points inside that never move."""
+    rows = turning(n, 72).reshape(n, 9, 8)
+    rows[:, 3:6, 2:5] = 0.3
+    return rows
+
+
+def test_points_that_never_move_count_for_nothing():
+    chosen = Settings([1], encoder=[POD(2)], flow_map="polynomial", verbose=False, random_state=0)
+    problem = pose(chosen, 0, with_land(80), None, 0.2, None, (9, 8))
+    model = fit_stepper(chosen, with_land(80), dt=0.2, grid=(9, 8))
+    assert forecast_error(model, problem) < 1e-12
+
+
+def test_land_lies_inside():
+    fields, grid = with_land(10).reshape(10, -1), pyhits.Grid((9, 8))
+    assert has_land(fields, grid)
+    rim = turning(10, 72).reshape(10, 9, 8)
+    rim[:, [0, -1]] = rim[:, :, [0, -1]] = 0.0
+    assert not has_land(rim.reshape(10, -1), grid)
+    still = np.stack([fields, 0 * fields], axis=-1).reshape(10, -1)
+    assert has_land(still, pyhits.Grid((9, 8), 2))
 
 
 def test_modes_below_the_noise_are_left_out():

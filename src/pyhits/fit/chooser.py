@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -103,10 +103,10 @@ class Chooser:
         chosen = validation_stretches(validation.states.offsets, whole=reproduce, most_states=most)
         sizes = chain(flow_maps)
         self._ranges = [tuple(sizes)] if reproduce else ranges(sizes)
-        #: Fields have bounds of their own, and so have forecasts that are to be reproduced.
-        self._bounded = validation.states.grid is None and not reproduce
-        if self._bounded:
-            chosen = within_effort(chosen, flow_maps, _compared(sizes), _EFFORT)
+        self._are_fields = validation.states.grid is not None
+        #: Forecasts that are to be reproduced have bounds of their own.
+        self._bounded = not reproduce
+        chosen = self._within(chosen, _compared(sizes), _EFFORT)
         self._whole = self._compared = self._affordable(chosen)
         largest = max(flow_map.multiply_adds for flow_map in flow_maps.values())
         states = min(_FRONT_STATES, _FRONT_WORK / (len(self._ranges) * largest))
@@ -190,6 +190,15 @@ class Chooser:
             self._measure(step_sizes, self._whole)
         return self._counts[step_sizes]
 
+    def _within(
+        self, chosen: Stretches, couplings: Iterable[tuple[int, ...]], most: float
+    ) -> Stretches:
+        """Return as many rollouts as multiply-adds afford, in all of these couplings."""
+        if not self._bounded:
+            return chosen
+        is_field = self._are_fields
+        return within_effort(chosen, self._flow_maps, couplings, most, are_fields=is_field)
+
     def _affordable(self, chosen: Stretches) -> Stretches:
         """Return as many of the stretches, and as much of them, as there is time to compare on.
 
@@ -266,9 +275,7 @@ class Chooser:
         return (forecast or self._forecast)(starts, chosen.n_steps, step_sizes, **settings)
 
     def _measure_front(self, front: list[Candidate]) -> None:
-        sample = self._sample
-        if self._bounded:
-            sample = within_effort(sample, self._flow_maps, self._ranges, _FRONT_EFFORT)
+        sample = self._within(self._sample, self._ranges, _FRONT_EFFORT)
         with bar("couplings", verbose=self._verbose) as progress:
             for step_sizes in self._ranges:
                 if self._clock.is_over:

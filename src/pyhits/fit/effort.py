@@ -8,8 +8,9 @@ from pyhits.data.stretches import Stretches
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy.cost import Effort, cost
 
-#: Rollouts and steps of each that there are, if there are so many, whatever they take.
-_ROLLOUTS, _STEPS = 8, 100
+#: Rollouts and steps of each that there are, if there are so many, whatever they take; and rollouts
+#: of fields, each of which is many points.
+_ROLLOUTS, _STEPS, _OF_FIELDS = 8, 100, 3
 
 #: Multiply-adds that take as long as one coordinate of a state that is interpolated and compared.
 _COORDINATE = 60
@@ -20,6 +21,8 @@ def within_effort(
     flow_maps: Mapping[int, FlowMap],
     couplings: Iterable[tuple[int, ...]],
     most: float,
+    *,
+    are_fields: bool = False,
 ) -> Stretches:
     """Return as many of some rollouts, and as much of them, as may be stepped by all couplings.
 
@@ -34,6 +37,8 @@ def within_effort(
         Step sizes that are coupled, each of which steps every rollout once.
     most : float
         Multiply-adds, or what takes as long, in all.
+    are_fields : bool
+        Whether states are fields on a grid.
     """
     if any(flow_map.trained for flow_map in flow_maps.values()):
         return chosen
@@ -47,7 +52,8 @@ def within_effort(
     affordable = most / max(1, each)
     if affordable >= len(chosen):
         return chosen
-    fewer = chosen.at_most(max(_ROLLOUTS, int(affordable)))
+    least = _OF_FIELDS if are_fields else _ROLLOUTS
+    fewer = chosen.at_most(max(least, int(affordable)))
     return fewer.cut(max(_STEPS, int(n_steps * affordable / len(fewer))))
 
 

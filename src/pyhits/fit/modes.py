@@ -97,8 +97,9 @@ def forecast_error(model: FittedModel, problem: Problem) -> float:
     if not sizes:
         return np.inf
     ahead = model.maps.ahead(chosen.histories(held.values, rows), chosen.n_steps, sizes)
-    truth = chosen.gather(held.values)
-    return ForecastErrors.of(truth, ahead, held.spread(), bound=_LOST).mse
+    truth, spread = chosen.gather(held.values), held.with_grid(problem.grid).spread()
+    scale = np.where(spread > 0, spread, 1.0)  # a channel that never moves, as a parameter
+    return ForecastErrors.of(truth, ahead, scale, bound=_LOST).mse
 
 
 class ModesModel(Generic[M]):
@@ -125,6 +126,11 @@ class ModesModel(Generic[M]):
         self._posed, self._fit, self._clock = posed, fit, clock
         self._found: tuple[Problem, M] | None = None
         self.failure = ""
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the model has been asked for, and could be fitted."""
+        return self._found is not None
 
     def fitted(self) -> tuple[Problem, M] | None:
         """Return the prepared problem and its model; None where it cannot be fitted."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from pyhits.data.stretches import Stretches
 from pyhits.fit.chooser import validation_stretches
+from pyhits.fit.effort import within_effort
 from pyhits.fit.problem import Problem
 from pyhits.fit.timing import timed
 from pyhits.flowmaps import FlowMap
@@ -35,6 +36,9 @@ _MOST_STATES = 50_000
 #: Mean squared error above which forecasts are lost; rollouts are then halved, down to so many
 #: steps; and the most that a state counts.
 _LOST, _SHORTEST, _MOST = 0.25, 16, 2.0
+
+#: Multiply-adds, or what takes as long, that rollouts of fields with one coupling may take.
+_EFFORT = 1e10
 
 #: The part of the time that is left which the rollouts of one coupling may take.
 _PART = 0.1
@@ -76,8 +80,8 @@ class Paying:
         if self._clock.is_over:
             return True
         known = []
-        if not self._errors and self._clock.is_limited:
-            self._shorten(flow_maps)
+        if not self._errors:
+            self._bound(flow_maps)
         for size in self._problem.step_sizes:
             if size not in flow_maps:
                 break
@@ -99,9 +103,15 @@ class Paying:
         """Whether forecasts of the scales trained so far are better than any net's."""
         return min(self._errors.values(), default=np.inf) < _BETTER_THAN_NETS
 
-    def _shorten(self, flow_maps: Mapping[int, FlowMap]) -> None:
+    def _bound(self, flow_maps: Mapping[int, FlowMap]) -> None:
         """Take as many rollouts, and as much of them, as there is time for."""
         finest = min(flow_maps)
+        if self._problem.on_grid:
+            self._chosen = within_effort(
+                self._chosen, flow_maps, [(finest,)], _EFFORT, are_fields=True
+            )
+        if not self._clock.is_limited:
+            return
         few = timed(
             lambda some: self._measure(flow_maps, [finest], some),
             self._chosen,

@@ -88,7 +88,7 @@ def _fitted(posed: Problem, clock: Clock, watched: Watched) -> TimeStepper:
         below = watched.below("modes")
         modes = ModesModel(posed, lambda problem, own: _coupled(problem, own, below), clock)
     problem, model = _coupled(posed, clock, watched, None if modes is None else modes.error)
-    if modes is not None and not model.interrupted and poor(model):
+    if modes is not None and not model.interrupted and (poor(model) or modes.is_fitted):
         problem, model = _or_by_modes(modes, problem, model)
     until = UNTIL_ALL if problem.fits_all_rows else UNTIL
     if problem.inputs is None:

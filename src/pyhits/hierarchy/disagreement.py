@@ -92,8 +92,9 @@ def along(
     return differ.view(len(states), count).double().cpu().numpy()
 
 
-#: Validation states that the agreement of a scale is measured at.
-_MEASURED = 2000
+#: Validation states that the agreement of a scale is measured at, and numbers in all of them, at
+#: most.
+_MEASURED, _NUMBERS = 2000, 1 << 19
 
 #: States that say what a step costs, and states that a comparison takes at least, where there is a
 #: time limit.
@@ -191,12 +192,13 @@ def _agreement(once: Tensor, composed: Tensor, truth: Tensor, weights: Tensor) -
 
 def _affordable(states: Tensor, stepper: Stepper, n_steps: int, clock: Clock) -> int:
     """Return how many states to step so often: by what one step takes, where time is limited."""
+    most = min(_MEASURED, max(_LEAST, _NUMBERS // states.shape[1]))
     if not clock.is_limited:
-        return _MEASURED
+        return most
     begin = clock.now()
     stepper.step(states)
     each = (clock.now() - begin) / len(states)
-    return min(_MEASURED, int(clock.left / 2 / max(each * n_steps, 1e-9)))
+    return min(most, int(clock.left / 2 / max(each * n_steps, 1e-9)))
 
 
 def pair(trained: Iterable[int], coarsest: int, n_steps: int) -> tuple[int, int]:

@@ -62,9 +62,15 @@ GOOD = 0.1
 #: times the other's, or larger than it and hardly smaller than after half the time.
 _BRIEF, _LEAST_BRIEF, _FAR_BEHIND, _STALLED = (1 / 16, 1 / 8), 2.0, 3.0, 0.9
 
+#: Part of the inner points that never move from which on something else is asked for in any case.
+_LAND = 0.01
+
 #: Numbers in the windows of a field from which on a convolutional net has its whole time to train;
 #: and the seconds that one has at least.
 _NUMBERS_FOR_ALL, _LEAST_SECONDS = 400_000, 3.0
+
+#: Numbers of the states that errors of one step are measured on, at most, but of so many states.
+_NUMBERS_MEASURED, _FEWEST_MEASURED = 1 << 19, 8
 
 #: Multiple of the best closed form's score up to which a polynomial is a net's base.
 _SENSIBLE = 2.0
@@ -222,11 +228,8 @@ def _convolution(
         progress=progress,
     )
     try:
-        if (
-            job.rival is not None
-            and best.score > GOOD
-            and _falls_behind(job.rival(), trained, seconds)
-        ):
+        is_open = best.score > GOOD or has_land(job.train.values, grid)
+        if job.rival is not None and is_open and _falls_behind(job.rival(), trained, seconds):
             return None
         net, made = trained(recipe=replace(USUAL_CONVOLUTION, seconds=seconds))
     except (TrainingError, TimeIsUpError):
@@ -239,10 +242,22 @@ def _convolution(
     return TrainedNet(bounded, made.validation_error)
 
 
+def has_land(values: np.ndarray, grid: Grid) -> bool:
+    """Whether fields have points that never move, as land or an obstacle, which no map expects."""
+    moving = (np.ptp(grid.array(values), axis=0) > 0).any(axis=-1)
+    inside = tuple(slice(1, -1) if n > 2 else slice(None) for n in grid.shape)
+    return bool(moving.any() and 1 - moving[inside].mean() > _LAND)
+
+
 def _falls_behind(
     rival: float, trained: Callable[..., tuple[FlowMap, History]], seconds: float
 ) -> bool:
-    """Whether a net that is trained briefly, then twice as long, does not come near a rival."""
+    """Whether a net that is trained briefly, then twice as long, does not come near a rival.
+
+    None comes near one that is right.
+    """
+    if rival < _NEAR_EXACT:
+        return True
     before, is_stalled = math.inf, False
     for brief in (part * seconds for part in _BRIEF if part * seconds >= _LEAST_BRIEF):
         error = trained(recipe=replace(USUAL_CONVOLUTION, seconds=brief))[1].validation_error
@@ -331,7 +346,8 @@ def form_of(flow_map: FlowMap, values: dict[str, Any]) -> Form:
 
 def _measure(history: History, flow_map: FlowMap, job: ScaleJob) -> None:
     """Note the one-step errors of a flow map on the validation windows."""
-    data = increments(job.validation, N_SEARCH)
+    most = max(_FEWEST_MEASURED, _NUMBERS_MEASURED // job.validation.values.shape[1])
+    data = increments(job.validation, min(N_SEARCH, most))
     changes = data.changes.numpy()
     with torch.inference_mode():
         like = next(flow_map.buffers())

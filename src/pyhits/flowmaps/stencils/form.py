@@ -21,9 +21,10 @@ from pyhits.util.schema import Real, Schema, Whole
 #: Points along an axis, at most: differences are multiplied as matrices; and numbers of a field.
 _MOST_POINTS, _MOST_NUMBERS = 1024, 1 << 17
 
-#: Rollouts' error below which nothing else is tried; and of other families on rings, where laws of
-#: differences have but coefficients by place to offer.
-_ENOUGH, _ENOUGH_ON_RINGS = 1e-4, 1e-2
+#: Rollouts' error below which nothing else is tried; and of other families that do well: on rings,
+#: where laws of differences have but coefficients by place to offer, and where the first law is far
+#: behind them, no other is tried.
+_ENOUGH, _WELL = 1e-4, 1e-2
 
 #: Widths of differences, the usual one first.
 _WIDTHS = (7, 3, 5, 9)
@@ -97,7 +98,7 @@ class StencilForm(Form):
         if not cls.suits(trials.data):
             return
         walls = _walls(trials.data)
-        enough = _ENOUGH_ON_RINGS if walls.are_rings else _ENOUGH
+        enough = _WELL if walls.are_rings else _ENOUGH
         if trials.score_of_any < enough:
             return
         finer = trials.data.finer
@@ -106,6 +107,8 @@ class StencilForm(Form):
                 trials(cls.from_dict(finer.form))
             return
         trials(cls(degree=3 if len(walls.shape) == len(walls.sides) == 1 else 2))
+        if trials.is_far and trials.score_of_any < _WELL:
+            return
         for change in _CHANGES:
             best = trials.best
             if trials.settled or not isinstance(best, StencilForm) or trials.score < _ENOUGH:
