@@ -180,6 +180,15 @@ def test_months_show_their_year_though_rows_are_few(n: int) -> None:
     assert np.allclose(ahead, rows[n:], atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", [SeasonalDrift, Structural, Autoregression, Analog])
+def test_seasons_are_found_that_the_first_parts_are_too_short_for(kind: Any) -> None:
+    """Five years of months: a first part of 34 rows shows no year."""
+    rng = np.random.default_rng(0)
+    rows = np.tile(rng.standard_normal(12) * 4, 6)[:70] + 0.3 * rng.standard_normal(70)
+    found = kind().fit(rows[:58, None])
+    assert error(found, rows[:, None], 12) < 0.2
+
+
 def test_what_grows_with_its_level_is_forecast_by_logarithms(tmp_path: Any) -> None:
     t = np.arange(160)
     noise = 0.02 * np.random.default_rng(3).standard_normal(160)

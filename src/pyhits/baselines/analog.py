@@ -10,7 +10,6 @@ import numpy as np
 from pyhits.baselines.chosen import ChosenBaseline, Option, Tried, finite
 from pyhits.baselines.origins import FEW, Origins
 from pyhits.baselines.simple import BASELINES
-from pyhits.numerics.periods import strongest_periods
 from pyhits.util.stored import Array
 
 #: Windows tried, beside whole periods, and how many of the nearest are averaged.
@@ -61,7 +60,7 @@ class Analog(ChosenBaseline):
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
         longest = len(max(train, key=len))
         most = longest // 2 if len(train) < FEW else longest - 1
-        sizes = {*_WINDOWS, *strongest_periods(train, 1)}
+        sizes = {*_WINDOWS, *self._seasons(1)}
         if len(train) >= FEW:
             sizes |= {longest // 4, longest // 2}
         for window in sorted(size for size in sizes if 0 < size <= min(origins.rows, most)):

@@ -12,7 +12,6 @@ from pyhits.baselines.chosen import ChosenBaseline, Option, Tried, finite
 from pyhits.baselines.origins import Origins
 from pyhits.baselines.simple import BASELINES
 from pyhits.numerics.basis import Monomials, n_monomials
-from pyhits.numerics.periods import strongest_periods
 from pyhits.numerics.ridge_path import ridge_path
 from pyhits.numerics.rollout import DIVERGED
 from pyhits.util.stored import Array
@@ -95,7 +94,7 @@ class Autoregression(_Stepped):
 
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
         longest, d = len(max(train, key=len)), train[0].shape[1]
-        seasons = strongest_periods(train, 2)
+        seasons = self._seasons()
         near = {p + k for p in seasons for k in (0, 1)} | {2 * p for p in seasons}
         for lags in sorted({*_LAGS, *near}):
             for lag in (0, 1, *seasons):

@@ -17,9 +17,11 @@ from pyhits.baselines.origins import (
     simplest_as_good,
 )
 from pyhits.baselines.simple import SimpleBaseline
+from pyhits.data.matching import as_trajectories
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError
+from pyhits.numerics.periods import find_period, strongest_periods
 from pyhits.util.stored import Array
 
 #: Whole numbers that say how a baseline looks at rows.
@@ -51,7 +53,8 @@ class ChosenBaseline(SimpleBaseline):
 
     Later parts of a recording are forecast from rolling origins by what was fitted to the rows
     before (of many trajectories: every third by what was fitted to the others). The simplest
-    settings within a standard error of the best are taken and fitted to all rows.
+    settings within a standard error of the best are taken and fitted to all rows. Periods are those
+    of all rows, since the first parts of short recordings show none, and of the calendar.
 
     Attributes
     ----------
@@ -67,6 +70,18 @@ class ChosenBaseline(SimpleBaseline):
 
     option_: Option
 
+    #: Seasons of the calendar, and all, the strongest first, in rows.
+    _calendar: Sequence[int] = ()
+    _periods: Sequence[int] = ()
+
+    def fit(
+        self, X: Any, y: Any = None, *, validation: Any = None, dt: float | None = None
+    ) -> Self:
+        """Train on recorded trajectories; see :meth:`Baseline.fit`."""
+        data = as_trajectories(X, dt)
+        self._calendar = data.axis.seasons(data.dt)
+        return super().fit(data, y, validation=validation)
+
     @abstractmethod
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
         """Yield settings, the simplest first, fitted to scaled rows, and their forecasts."""
@@ -79,6 +94,8 @@ class ChosenBaseline(SimpleBaseline):
         if train[0].shape[0] < 2:
             raise DataError("A recording has one row: there is no step to learn from.")
         is_alone, train = validation is train, [rows[-LIMITS.longest :] for rows in train]
+        strongest = strongest_periods(train) or [p for p in (find_period(train),) if p > 1]
+        self._periods = [*dict.fromkeys([*strongest, *self._calendar])]
         if is_alone:
             folds = folds_of(train, LIMITS)
         else:
@@ -105,6 +122,10 @@ class ChosenBaseline(SimpleBaseline):
             return None
         chosen = simplest_as_good(np.array(list(known.values())), _INDEPENDENT * len(folds))
         return list(known)[chosen]
+
+    def _seasons(self, most: int = 2) -> list[int]:
+        """Return the strongest periods, at most so many, and those of the calendar."""
+        return [*dict.fromkeys([*self._periods[:most], *self._calendar])]
 
     def refitted(self, data: Trajectories) -> Self:
         """Return a baseline with the same settings, fitted to other recordings."""

@@ -10,7 +10,6 @@ import numpy as np
 from pyhits.baselines.chosen import ChosenBaseline, Option, Tried, finite
 from pyhits.baselines.origins import Origins
 from pyhits.baselines.simple import BASELINES
-from pyhits.numerics.periods import strongest_periods
 from pyhits.numerics.ridge_path import ridge_path
 from pyhits.util.stored import Array
 
@@ -61,7 +60,7 @@ class DLinear(ChosenBaseline):
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
         longest = len(max(train, key=len))
         horizon = min(_horizon(train), origins.horizon)
-        seasons = strongest_periods(train, 2)
+        seasons = self._seasons()
         for window in sorted({*_WINDOWS, *seasons, *(2 * period for period in seasons)}):
             if window > min(origins.rows, 2 * longest // 5):
                 continue

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
 from pyhits.baselines.chosen import ChosenBaseline, Option, Tried
 from pyhits.baselines.origins import Origins
 from pyhits.baselines.simple import BASELINES, same_shape
-from pyhits.data.matching import as_trajectories
-from pyhits.numerics.periods import find_period, strongest_periods
 from pyhits.util.stored import Array
 
 #: Last seasons whose shapes are averaged; and from which part of the rows the drift is taken.
@@ -52,19 +50,6 @@ class SeasonalDrift(ChosenBaseline):
     def n_rows(self) -> int:
         """Rows that a forecast looks at."""
         return self.option_[0] * self.option_[1]
-
-    def fit(
-        self, X: Any, y: Any = None, *, validation: Any = None, dt: float | None = None
-    ) -> Self:
-        """Train on recorded trajectories; see :meth:`Baseline.fit`."""
-        data = as_trajectories(X, dt)
-        self._calendar = data.axis.seasons(data.dt)
-        return super().fit(data, y, validation=validation)
-
-    def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
-        # Of all rows: the first parts of short recordings are too short to show any.
-        self._periods = [*(strongest_periods(train) or [find_period(train)]), *self._calendar]
-        super()._train(train, validation, seed)
 
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
         for period in dict.fromkeys((1, *self._periods)):

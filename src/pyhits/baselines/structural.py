@@ -11,7 +11,6 @@ import numpy as np
 from pyhits.baselines.chosen import ChosenBaseline, Option, Tried
 from pyhits.baselines.origins import Origins
 from pyhits.baselines.simple import BASELINES
-from pyhits.numerics.periods import strongest_periods
 from pyhits.util.stored import Array
 
 #: Variances of the steps of the level, of the slope (none: no trend) and, over a period, of the
@@ -68,8 +67,8 @@ class Structural(ChosenBaseline):
         return _rows(self.option_)
 
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
-        found = strongest_periods(train, 2)
-        pairs = [(0, 0), *((period, 0) for period in found), tuple(found)]
+        found = self._seasons()
+        pairs = [(0, 0), *((period, 0) for period in found), tuple(found[:2])]
         for seasons in pairs:
             longest = max(seasons, default=0)
             if len(seasons) < 2 or max(_LEAST_ROWS, 2 * longest) > min(origins.rows, _MOST_ROWS):
