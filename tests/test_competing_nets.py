@@ -20,7 +20,7 @@ from pyhits.flowmaps import ConvolutionMap, PolynomialMap, ScaledNet
 from pyhits.flowmaps.form import Increments
 from pyhits.flowmaps.polynomial_form import PolynomialForm
 from pyhits.policies import arguments
-from pyhits.training import Recipe, closed, nets
+from pyhits.training import Recipe, closed, nets, run
 from pyhits.training.comparison import increments
 from pyhits.training.history import History
 from pyhits.training.jobs import JobSettings, ScaleJob, TrainingData, Tuning, make_jobs
@@ -68,6 +68,8 @@ def scale(data: np.ndarray, size: int = 1, dense: int = 1, **settings: object) -
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nets win after a few steps."""
     monkeypatch.setattr(nets, "_STEPS", 40)
+    monkeypatch.setattr(nets, "_STEPS_ON", 40)
+    monkeypatch.setattr(run, "_MILESTONES", ())
     monkeypatch.setattr(closed, "_NEAR_EXACT", 0.0)
     monkeypatch.setattr(closed, "_NET_HANDICAP", np.inf)
     monkeypatch.setattr(closed, "_GAIN", np.inf)
@@ -101,7 +103,7 @@ def test_a_net_is_taken_where_it_steps_better_than_closed_forms() -> None:
     assert history.scores["net"] < closed
     assert history.flow_map == "net"
     assert history.form == {}
-    assert history.stopped_by == "steps"
+    assert history.stopped_by in ("steps", "patience")
     search = FormSearch(job.train, job.validation, "polynomial")
     assert history.scores["net"] == search.judge(flow_map)
     assert by_hand(flow_map, search.comparisons[0].rollouts) == pytest.approx(
@@ -234,6 +236,17 @@ def test_coupled_nets_are_trained_again_with_the_held_out_part() -> None:
         same[size] = all(torch.equal(a, b) for a, b in pairs)
     # Only the coupled one was.
     assert same == {1: True, 2: False}
+
+
+def test_a_net_far_behind_what_it_competes_with_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nets, "_STEPS", 40)
+    job = scale(jumping(400))
+    for bar, stopped in ((0.3, ("behind", 10)), (0.45, ("behind", 20)), (0.7, ("steps", 40))):
+        history = History(1)
+        nets.best_net(job, lambda _: 1.0, history, bar=bar)
+        assert (history.stopped_by, history.records[-1]["step"]) == stopped
 
 
 def test_fitting_again_without_time_keeps_the_net() -> None:

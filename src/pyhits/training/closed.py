@@ -25,7 +25,7 @@ from pyhits.training.comparison import FEW_WINDOWS, N_SEARCH, increments
 from pyhits.training.convolution import USUAL_CONVOLUTION, train_convolution
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
-from pyhits.training.nets import NET, TrainedNet, best_net, trained_again
+from pyhits.training.nets import NET, TrainedNet, best_net, trained_on
 from pyhits.training.search import FormSearch, ScoredForm
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
@@ -168,10 +168,12 @@ def competing_net(
     if polynomial is not None and polynomial.score < _SENSIBLE * best.score:
         solved = polynomial.form.solve(search.data)
         base = solved if isinstance(solved, PolynomialMap) and solved.degree > 0 else None
-    bases = [None] if base is None else [None, base]
+    bases = [None] if base is None else [base, None]  # that upon a base takes less time
     if finer is not None and NET in finer.scores:
-        bases = bases[-1:] if finer.form else bases[:1]  # as the finest scale's
-    net = best_net(job, search.judge, history, bases=bases, clock=clock, progress=progress)
+        bases = bases[:1] if finer.form else bases[-1:]  # as the finest scale's
+    net = best_net(
+        job, search.judge, history, bases=bases, bar=best.score, clock=clock, progress=progress
+    )
     if net is not None:
         history.scores[NET] = net.score
     return net
@@ -297,7 +299,7 @@ def fit_again(
             below = form_of(inner.base, history.form)
             base = below.solve(increments(job.train, below.most_states[1]))
         assert base is None or isinstance(base, PolynomialMap)
-        return trained_again(job, base, clock=clock) or chosen
+        return trained_on(job, inner, base, clock=clock) or chosen
     if not history.form:
         return chosen
     form = form_of(inner, history.form)

@@ -52,9 +52,9 @@ class History:
         of the first and last of these. Of few points first one a candidate for a closed form, with
         ``penalty`` and its score in rollouts as the error.
     stopped_by : str
-        ``steps``, ``time``, ``target``, ``patience``, ``closed form``, ``budget`` of a
-        convolutional net that has had its seconds, or ``not finite`` if every learning rate blew
-        up.
+        ``steps``, ``time``, ``target``, ``patience``, ``behind`` what it competes with, ``closed
+        form``, ``budget`` of a convolutional net that has had its seconds, or ``not finite`` if
+        every learning rate blew up.
     flow_map : str
         The flow map: ``polynomial (degree 9)``, ``table (930 cells of degree 7)``, ``net``,
         ``polynomial (degree 5) + net``; with ``, 16 outputs`` if it is dense.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,9 @@ _ROLLOUTS, _LEAST_LEFT = (4, 2), 0.5
 
 #: Name of nets among the scores of a history, beside those of closed forms.
 NET = "net"
+
+#: Steps with which a chosen net goes on, on all rows.
+_STEPS_ON = 500
 
 #: Seconds below which no net is begun.
 _LEAST_SECONDS = 1.0
@@ -80,6 +84,7 @@ def best_net(
     history: History,
     *,
     bases: Sequence[PolynomialMap | None] = (None,),
+    bar: float = math.inf,
     clock: Clock = UNLIMITED,
     progress: Progress | None = None,
 ) -> TrainedNet | None:
@@ -95,6 +100,9 @@ def best_net(
         Receives one record a validation, and why training stopped.
     bases : sequence of PolynomialMap or None
         What nets are on top of, float64; None for a net alone.
+    bar : float, optional
+        Error in rollouts of what they compete with; nets far behind it, or behind the best net so
+        far, are given up.
     clock : Clock, optional
         Of all nets; with too little time None is returned.
     """
@@ -104,28 +112,32 @@ def best_net(
         if own.left < _LEAST_SECONDS:
             break
         made = History(job.step_size)
-        net = _trained(job, below, made, own, progress, judge)
+        net = _trained(*prepared(job, below), made, own, progress, judge, bar)
         done = len(history.records)
         history.records += [record | {"step": done + record["step"]} for record in made.records]
         if net is not None and (best is None or net.score < best.score):
-            best = net
+            best, bar = net, min(bar, net.score)
             history.stopped_by = made.stopped_by
     return best
 
 
-def trained_again(
-    job: ScaleJob, base: PolynomialMap | None, *, clock: Clock = UNLIMITED
+def trained_on(
+    job: ScaleJob, net: ScaledNet, base: PolynomialMap | None, *, clock: Clock = UNLIMITED
 ) -> ScaledNet | None:
-    """Return a net trained anew on all windows of a job, by their loss; None without time for it.
+    """Return a net that goes on from another on all windows of a job; None without time for it.
 
     Parameters
     ----------
+    net : ScaledNet
+        Trained on a part of the windows.
     base : PolynomialMap, optional
-        What the net is on top of.
+        What the net is on top of, fitted to all of them.
     """
     if clock.left < _LEAST_SECONDS:
         return None
-    again = _trained(job, base, History(job.step_size), clock)
+    job, stages = prepared(job, base, max_steps=_STEPS_ON)
+    stages.net.load_state_dict(dict(net.named_parameters()), strict=False)
+    again = _trained(job, stages, History(job.step_size), clock)
     if again is None:
         return None
     assert isinstance(again.net, ScaledNet)
@@ -134,16 +146,16 @@ def trained_again(
 
 def _trained(
     job: ScaleJob,
-    base: PolynomialMap | None,
+    stages: Stages,
     history: History,
     clock: Clock,
     progress: Progress | None = None,
     judge: Judge | None = None,
+    bar: float = math.inf,
 ) -> TrainedNet | None:
-    """Return a trained net; None where no error was finite. The history receives its records."""
-    job, stages = prepared(job, base)
+    """Return a net trained from where it is; None where no error was finite."""
     job.time_limit = clock.left if clock.is_limited else None
-    state = train(NetTraining(job, stages, 1.0, history, progress, judge))
+    state = train(NetTraining(job, stages, 1.0, history, progress, judge, bar))
     history.records = state.records
     if not state.best:
         return None
@@ -151,7 +163,9 @@ def _trained(
     return TrainedNet(stages.net.eval(), state.best_error)
 
 
-def prepared(job: ScaleJob, base: PolynomialMap | None = None) -> tuple[ScaleJob, Stages]:
+def prepared(
+    job: ScaleJob, base: PolynomialMap | None = None, *, max_steps: int | None = None
+) -> tuple[ScaleJob, Stages]:
     """Return what trains a net alone, or one that learns what a polynomial leaves."""
     # Of a single step the base is evaluated once a window, not once a window and batch.
     n_steps = _loss_steps(job) if base is None else 1
@@ -164,7 +178,7 @@ def prepared(job: ScaleJob, base: PolynomialMap | None = None) -> tuple[ScaleJob
         schedule="cosine",
         rollout_steps=n_steps,
         batch_size=_BATCH,
-        max_steps=_STEPS,
+        max_steps=max_steps or _STEPS,
         learning_rate=_LEARNING_RATE,
     )
     windows = replace(job.train, rollout_steps=n_steps)

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyhits.flowmaps import ScaledNet
+from pyhits.flowmaps import ResidualNet, ScaledNet
 from pyhits.flowmaps.base import StepInto
+from pyhits.training.gradients import net_loss, rollout_loss
 
 #: Windows whose errors are computed at once.
 _ROWS = 4096
@@ -79,6 +80,11 @@ class Objective:
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean squared loss over windows, steps and features."""
+        if type(self.net) is ResidualNet and torch.is_grad_enabled():
+            if len(targets) == 1:
+                return net_loss(self.net, inputs, targets[0])
+            if self.base is None and self.outputs == 1 and not self.n_inputs:
+                return rollout_loss(self.net, inputs, targets, self.per_sigma)
         if len(targets) == 1:
             return torch.nn.functional.mse_loss(self.net.net(inputs), targets[0])
         total = inputs.new_zeros(())

@@ -33,6 +33,17 @@ BLEW_UP = "not finite"
 #: What a net is judged by in place of its loss on the held-out windows.
 Judge = Callable[[ScaledNet], float]
 
+#: Steps without gain that patience has at least, and of nets that are judged: where these gained
+#: nothing over so many, they gained nothing later.
+_LEAST_PATIENCE, _LEAST_OF_JUDGED = 1000, 450
+
+#: Parts of the steps, and multiples of the error to come near: a judged net that is still further
+#: behind is given up, as from there on hardly any came near.
+_MILESTONES = ((0.25, 3.0), (0.5, 2.0))
+
+#: ``History.stopped_by`` of such a training.
+BEHIND = "behind"
+
 
 @dataclass
 class TrainingState:
@@ -63,6 +74,9 @@ class NetTraining:
     judge : callable, optional
         Returns the error that the best weights are kept by; by default the loss on the held-out
         windows.
+    bar : float, optional
+        Error that the judge gives what the net competes with: one that stays far behind is given
+        up.
     """
 
     def __init__(
@@ -73,9 +87,10 @@ class NetTraining:
         history: History,
         progress: Progress | None,
         judge: Judge | None = None,
+        bar: float = math.inf,
     ) -> None:
         self.job, self.stages, self.factor, self.history = job, stages, factor, history
-        self.progress, self.judge = progress, judge
+        self.progress, self.judge, self.bar = progress, judge, bar
         recipe = job.recipe
         assert recipe.max_steps is not None
         assert recipe.batch_size is not None
@@ -171,13 +186,23 @@ class NetTraining:
         is_one_step = recipe.rollout_steps == 1 and self.judge is None
         one_step = error if is_one_step else self.stages.one_step_error(self.net)
         waited = step - state.best_step
+        least = _LEAST_PATIENCE if self.judge is None else _LEAST_OF_JUDGED
         if one_step <= self.target:
             history.stopped_by = "target"
-        elif recipe.patience and waited > max(1000, recipe.patience * self.max_steps):
+        elif recipe.patience and waited > max(least, recipe.patience * self.max_steps):
             history.stopped_by = "patience"
+        elif self._is_behind(step):
+            history.stopped_by = BEHIND
         else:
             self.over = False
         return self.over
+
+    def _is_behind(self, step: int) -> bool:
+        """Whether the net has come to a milestone too far behind what it competes with."""
+        error = self.state.best_error
+        return any(
+            step >= part * self.max_steps and error > much * self.bar for part, much in _MILESTONES
+        )
 
     def stop(self, step: int, seconds: float) -> None:
         """End because steps or time are over."""
