@@ -134,7 +134,8 @@ class NetTraining:
         if weights.keys() == self.net.state_dict().keys() and same[0] == same[1]:
             self.state = TrainingState(**values)
             self.net.load_state_dict(weights)
-            optimiser.load_state_dict(optimiser_state)
+            # Tensors of files may begin anywhere, and products round by where they do.
+            optimiser.load_state_dict(copy.deepcopy(optimiser_state))
             if self.synthetic is not None and self.state.focus is not None:
                 self.synthetic.focus = self.state.focus
             self.recorded.resume(self.state.pool, self.state.pool_focus)
