@@ -154,12 +154,11 @@ class Engine:
     ) -> bool:
         """Fill in all rows of blocks, and what lies between them."""
         # One more than there are, which the last is weighed with by 0.
-        blocks = np.zeros((len(starts), n_rows + 1, *starts.shape[1:]), dtype=self.dtype)
-        blocks[:, 0] = starts
+        blocks, slopes = np.empty((2, len(starts), n_rows + 1, *starts.shape[1:]), self.dtype)
+        blocks[:, 0], blocks[:, -1], slopes[:, -1] = starts, 0.0, 0.0
         self._run(blocks, n_rows)
         if check and not self._are_inside(blocks, n_rows):
             return False
-        slopes = np.zeros_like(blocks)
         pivots, upper = _elimination(n_rows, self.dtype)
         size = blocks.strides[0] // blocks.itemsize
         self._slopes(
