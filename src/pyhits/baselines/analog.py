@@ -60,7 +60,7 @@ class Analog(ChosenBaseline):
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
         longest = len(max(train, key=len))
         most = longest // 2 if len(train) < FEW else longest - 1
-        sizes = {*_WINDOWS, *self._seasons(1)}
+        sizes = {*_WINDOWS, *self._seasons(train, 1)}
         if len(train) >= FEW:
             sizes |= {longest // 4, longest // 2}
         for window in sorted(size for size in sizes if 0 < size <= min(origins.rows, most)):

@@ -94,7 +94,7 @@ class Autoregression(_Stepped):
 
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
         longest, d = len(max(train, key=len)), train[0].shape[1]
-        seasons = self._seasons()
+        seasons = self._seasons(train)
         near = {p + k for p in seasons for k in (0, 1)} | {2 * p for p in seasons}
         for lags in sorted({*_LAGS, *near}):
             for lag in (0, 1, *seasons):

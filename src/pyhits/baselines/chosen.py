@@ -53,8 +53,8 @@ class ChosenBaseline(SimpleBaseline):
 
     Later parts of a recording are forecast from rolling origins by what was fitted to the rows
     before (of many trajectories: every third by what was fitted to the others). The simplest
-    settings within a standard error of the best are taken and fitted to all rows. Periods are those
-    of all rows, since the first parts of short recordings show none, and of the calendar.
+    settings within a standard error of the best are taken and fitted to all rows. Periods are also
+    those of all rows, since the first parts of short recordings show none, and of the calendar.
 
     Attributes
     ----------
@@ -123,9 +123,13 @@ class ChosenBaseline(SimpleBaseline):
         chosen = simplest_as_good(np.array(list(known.values())), _INDEPENDENT * len(folds))
         return list(known)[chosen]
 
-    def _seasons(self, most: int = 2) -> list[int]:
-        """Return the strongest periods, at most so many, and those of the calendar."""
-        return [*dict.fromkeys([*self._periods[:most], *self._calendar])]
+    def _seasons(self, train: Sequence[np.ndarray], most: int = 2) -> list[int]:
+        """Return periods to try: the strongest of a part of the rows, of all, and the calendar's.
+
+        In more rows multiples of a period may stand out, as they are nearer to whole rows.
+        """
+        strongest = [*strongest_periods(train, most), *self._periods[:most]]
+        return [*dict.fromkeys([*strongest, *self._calendar])]
 
     def refitted(self, data: Trajectories) -> Self:
         """Return a baseline with the same settings, fitted to other recordings."""

@@ -60,7 +60,7 @@ class DLinear(ChosenBaseline):
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
         longest = len(max(train, key=len))
         horizon = min(_horizon(train), origins.horizon)
-        seasons = self._seasons()
+        seasons = self._seasons(train)
         for window in sorted({*_WINDOWS, *seasons, *(2 * period for period in seasons)}):
             if window > min(origins.rows, 2 * longest // 5):
                 continue

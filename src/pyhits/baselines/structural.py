@@ -67,7 +67,7 @@ class Structural(ChosenBaseline):
         return _rows(self.option_)
 
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:
-        found = self._seasons()
+        found = self._seasons(train)
         pairs = [(0, 0), *((period, 0) for period in found), tuple(found[:2])]
         for seasons in pairs:
             longest = max(seasons, default=0)

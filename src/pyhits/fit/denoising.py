@@ -12,7 +12,10 @@ from pyhits.util.progress import bar
 
 
 def take_noise_off(problem: Problem, clock: Clock) -> Problem:
-    """Return the problem with clean states, where there is noise that can be taken off."""
+    """Return the problem with clean states, where there is noise that can be taken off.
+
+    It comes back where states are found to take past rows, so that nothing is said of it yet.
+    """
     recipe, settings = problem.recipe, problem.settings
     if not recipe.denoise:
         return problem
@@ -30,5 +33,9 @@ def take_noise_off(problem: Problem, clock: Clock) -> Problem:
         )
     if noise is None:
         return problem
-    found = replace(problem, states=Parts(noise.train, noise.validation), noise=noise)
-    return found.noted(noise.note)
+    return replace(problem, states=Parts(noise.train, noise.validation), noise=noise)
+
+
+def say_what_noise_was(problem: Problem) -> Problem:
+    """Return the problem with a note on the noise that was taken off, for good."""
+    return problem if problem.noise is None else problem.noted(problem.noise.note)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pyhits.fit.denoising import take_noise_off
+from pyhits.fit.denoising import say_what_noise_was, take_noise_off
 from pyhits.fit.encoding import encode
 from pyhits.fit.exact_forms import take_exact_forms
 from pyhits.fit.planning import default_step_sizes, nets_note
@@ -39,6 +39,7 @@ def prepare(problem: Problem, clock: Clock) -> Problem:
     problem = take_noise_off(problem, clock)
     problem = resolve(problem)
     problem = add_rows(problem, clock)
+    problem = say_what_noise_was(problem)
     problem = scale(problem)
     problem = take_exact_forms(problem, clock)
     return plan(problem)

@@ -73,8 +73,7 @@ def add_rows(problem: Problem, clock: Clock) -> Problem:
     train, held = problem.split.train, problem.split.validation
     encoder = Chain([*before, *first, DelayEmbedding(found.n_rows, found.lag)]).fit(train)
     if problem.noise is not None:
-        notes = tuple(note for note in problem.notes if note != problem.noise.note)
-        problem = replace(problem, notes=notes).noted("Noise is left: the past rows average it.")
+        problem = problem.noted("Noise is left: the past rows average it.")
     return problem.with_states(
         encoder.transform(train), encoder.transform(held), encoder=encoder, noise=None
     )

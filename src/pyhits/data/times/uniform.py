@@ -155,13 +155,13 @@ def _said(axis: TimeAxis, step: float) -> str:
 
 
 def shortest_number(value: float, error: float) -> float:
-    """Return the number of fewest digits, ten at most, that is no farther away than the error.
+    """Return the number of fewest digits that is no farther away than the error.
 
     The mean step of times that a clock shows, 1.7e9 s and the like, has digits that nobody wrote.
     """
-    found = (float(f"{value:.{digits}g}") for digits in range(1, 10))
+    found = (float(f"{value:.{digits}g}") for digits in range(1, 13))
     near = (number for number in found if abs(number - value) <= error)
-    return next(near, float(f"{value:.10g}"))
+    return next(near, value)
 
 
 def step_error(start_times: np.ndarray, lengths: np.ndarray, axis: TimeAxis) -> float:
