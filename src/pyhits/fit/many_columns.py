@@ -12,15 +12,15 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import POD, Encoder, Standardise
 from pyhits.encoders.chain import automatic
 from pyhits.fit.settings import Settings
-from pyhits.fit.signal_modes import signal_modes, some_rows
+from pyhits.fit.signal_modes import MOST_MODES, signal_modes, some_rows
 from pyhits.policies import Auto
 from pyhits.training.recipe import FEW_FEATURES, FEW_ROWS
 
 #: Columns of a table, at most: beyond, all modes are left to their energy.
 _COLUMNS = 1024
 
-#: Modes, so many at least and at most; and rows that each takes.
-_FEWEST, _MODES, _ROWS_EACH = 4, 32, 10
+#: Modes, so many at least; and rows that each takes.
+_FEWEST, _ROWS_EACH = 4, 10
 
 #: Columns of one name and other numbers are of one unit if the deviations of this part of those
 #: that vary lie within so many times each other.
@@ -40,7 +40,7 @@ def modes_of_columns(
     is_open = settings.encoder is None and isinstance(settings.flow_map, Auto)
     if not is_open or grid is not None or inputs or settings.recipe.windows != "anywhere":
         return None
-    n_modes = min(_MODES, train.n_rows // _ROWS_EACH)
+    n_modes = min(MOST_MODES, train.n_rows // _ROWS_EACH)
     if train.n_features <= FEW_FEATURES or train.n_rows > FEW_ROWS or n_modes < _FEWEST:
         return None
     if not (train.values != train.values[0]).any():
@@ -88,7 +88,7 @@ def automatic_of_columns(train: Trajectories, grid: Grid | None) -> list[Encoder
     modes = POD().fit(train.values)
     found = len(modes.modes_)
     if grid is None:
-        most = max(_FEWEST, min(_MODES, train.n_rows // _ROWS_EACH))
+        most = max(_FEWEST, min(MOST_MODES, train.n_rows // _ROWS_EACH))
     else:
         most = signal_modes(modes, train.n_rows)
     if found > most:

@@ -14,7 +14,7 @@ from pyhits.encoders.chain import split
 from pyhits.errors import DataError, TrainingError
 from pyhits.fit.chooser import validation_stretches
 from pyhits.fit.problem import Problem
-from pyhits.fit.signal_modes import signal_modes, some_rows
+from pyhits.fit.signal_modes import MOST_MODES, signal_modes, some_rows
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.policies import Auto
@@ -22,9 +22,6 @@ from pyhits.training.closed import GOOD
 from pyhits.util.clock import Clock
 
 M = TypeVar("M", bound=FittedModel)
-
-#: Modes, so many at most: closed forms suit few coordinates.
-_MODES = 24
 
 #: Points of a field from which on it has modes worth looking at.
 _LEAST_POINTS = 32
@@ -61,7 +58,7 @@ def may_have_modes(problem: Problem) -> bool:
 def by_modes(problem: Problem) -> Problem:
     """Return a posed problem whose states are coefficients of modes."""
     rows = some_rows(problem.states.train.values)
-    modes = POD(min(_MODES, len(rows) - 1)).fit(rows)
+    modes = POD(min(MOST_MODES, len(rows) - 1)).fit(rows)
     found = POD(signal_modes(modes, len(rows)))
     encoder, scaling = split([found], problem.recipe.standardise)
     return replace(problem, encoder=encoder, scaling=scaling)

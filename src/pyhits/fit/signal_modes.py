@@ -7,6 +7,9 @@ import numpy as np
 from pyhits.data.stretches import evenly
 from pyhits.encoders import POD
 
+#: Modes that defaults take, at most: closed forms suit few coordinates.
+MOST_MODES = 32
+
 #: Numbers in the rows that are looked at, at most, but for so many rows.
 _MOST_NUMBERS, _LEAST = 16_000_000, 100
 
