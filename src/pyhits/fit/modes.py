@@ -115,6 +115,8 @@ class ModesModel(Generic[M]):
     ----------
     failure : str
         Why there is no model; empty while that is not known.
+    known_error : float
+        What :meth:`error` has returned; infinite before.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class ModesModel(Generic[M]):
         self._posed, self._fit, self._clock = posed, fit, clock
         self._found: tuple[Problem, M] | None = None
         self.failure = ""
+        self.known_error = np.inf
 
     @property
     def is_fitted(self) -> bool:
@@ -147,4 +150,6 @@ class ModesModel(Generic[M]):
     def error(self) -> float:
         """Return the error of its forecasts in deviations; infinite without a model."""
         found = self.fitted()
-        return np.inf if found is None else float(np.sqrt(forecast_error(found[1], found[0])))
+        if found is not None and not np.isfinite(self.known_error):
+            self.known_error = float(np.sqrt(forecast_error(found[1], found[0])))
+        return self.known_error

@@ -10,6 +10,7 @@ import numpy as np
 from pyhits.data.stretches import Stretches
 from pyhits.fit.chooser import validation_stretches
 from pyhits.fit.effort import within_effort
+from pyhits.fit.modes import ModesModel
 from pyhits.fit.problem import Problem
 from pyhits.fit.timing import timed
 from pyhits.flowmaps import FlowMap
@@ -37,6 +38,9 @@ _MOST_STATES = 50_000
 #: steps; and the most that a state counts.
 _LOST, _SHORTEST, _MOST = 0.25, 16, 2.0
 
+#: Multiple of a rival's mean squared error from which on no scale comes near it.
+_FAR_BEHIND = 9.0
+
 #: Multiply-adds, or what takes as long, that rollouts of fields with one coupling may take.
 _EFFORT = 1e10
 
@@ -59,21 +63,31 @@ class Paying:
         Prepared.
     clock : Clock, optional
         Of the training: rollouts take a small part of it, and no scale pays after it.
+    rival : ModesModel, optional
+        Of a field: no scale pays where this is known to be far better.
     """
 
-    def __init__(self, problem: Problem, clock: Clock = UNLIMITED) -> None:
-        self._problem, self._clock = problem, clock
+    def __init__(
+        self, problem: Problem, clock: Clock = UNLIMITED, rival: ModesModel[Any] | None = None
+    ) -> None:
+        self._problem, self._clock, self._rival = problem, clock, rival
         states = problem.states.validation
         chosen = validation_stretches(states.offsets)
         self._chosen = chosen.at_most(max(1, _MOST_STATES // (chosen.n_steps + 1)))
         self._errors: dict[int, float] = {}
 
     @classmethod
-    def of(cls, problem: Problem, clock: Clock = UNLIMITED) -> Paying | None:
+    def of(
+        cls,
+        problem: Problem,
+        clock: Clock = UNLIMITED,
+        rival: ModesModel[Any] | None = None,
+    ) -> Paying | None:
         """Return what tells; None where all scales are asked for."""
         settings = problem.settings
         open_ = not settings.sizes and settings.selection.how == "accuracy"
-        return cls(problem, clock) if open_ and problem.recipe.windows == "anywhere" else None
+        is_open = open_ and problem.recipe.windows == "anywhere"
+        return cls(problem, clock, rival) if is_open else None
 
     def enough(self, flow_maps: Mapping[int, FlowMap]) -> bool:
         """Whether the scales trained so far, from the finest on, suffice."""
@@ -91,6 +105,10 @@ class Paying:
                 idle = known[1:] and not _saves(flow_maps, known)
                 is_better = error < _BETTER * min(self._errors.values(), default=np.inf)
                 self._errors[size] = np.inf if idle and not is_better else error
+        if self._rival is not None:
+            least = min(self._errors.values())
+            if least > _FAR_BEHIND * self._rival.known_error**2:
+                return True
         last = self._errors[known[-1]]
         is_quick = (
             self._problem.recipe.is_closed and last <= self._problem.settings.selection.tolerance

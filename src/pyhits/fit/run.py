@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -87,7 +87,7 @@ def _fitted(posed: Problem, clock: Clock, watched: Watched) -> TimeStepper:
     if may_have_modes(posed):
         below = watched.below("modes")
         modes = ModesModel(posed, lambda problem, own: _coupled(problem, own, below), clock)
-    problem, model = _coupled(posed, clock, watched, None if modes is None else modes.error)
+    problem, model = _coupled(posed, clock, watched, modes)
     if modes is not None and not model.interrupted and (poor(model) or modes.is_fitted):
         problem, model = _or_by_modes(modes, problem, model)
     until = UNTIL_ALL if problem.fits_all_rows else UNTIL
@@ -122,7 +122,7 @@ def _read(model: TimeStepper) -> TimeStepper:
 
 
 def _coupled(
-    posed: Problem, clock: Clock, watched: Watched, rival: Callable[[], float] | None = None
+    posed: Problem, clock: Clock, watched: Watched, rival: ModesModel[TimeStepper] | None = None
 ) -> tuple[Problem, TimeStepper]:
     """Return a posed problem prepared, and its model with the scales coupled that serve best."""
     problem = prepare(posed, clock)

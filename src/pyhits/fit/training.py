@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pyhits.errors import TrainingError
+from pyhits.fit.modes import ModesModel
 from pyhits.fit.paying import Paying
 from pyhits.fit.problem import Problem
 from pyhits.fit.settings import widths_by_scale
@@ -44,7 +45,7 @@ def train(
     problem: Problem,
     clock: Clock,
     watched: Watched,
-    rival: Callable[[], float] | None = None,
+    rival: ModesModel[Any] | None = None,
 ) -> TrainedScales:
     """Train one flow map a step size, but for coarse ones that nobody would couple.
 
@@ -56,8 +57,8 @@ def train(
         Of the training.
     watched : Watched
         Who keeps and hears of it.
-    rival : callable, optional
-        Returns the error of what would be taken in place of poor maps of points.
+    rival : ModesModel, optional
+        What would be taken in place of poor maps of points.
 
     Raises
     ------
@@ -77,8 +78,8 @@ def train(
         widths_by_scale(settings.hidden_sizes, sizes),
     )
     jobs = make_jobs(data, how, sizes)
-    if len(jobs) > 1:  # a single one may be trained on another machine
-        jobs[0].rival = rival
+    if rival is not None and len(jobs) > 1:  # a single one may be trained on another machine
+        jobs[0].rival = rival.error
     folder = None
     if watched.checkpoint is not None:
         key = fingerprint(data, how, sizes)
@@ -86,7 +87,7 @@ def train(
         for job in jobs:
             job.checkpoint = folder.progress_file(job.step_size)
     with scale_bars(sizes, verbose=settings.verbose) as watch:
-        paying = Paying.of(problem, clock)
+        paying = Paying.of(problem, clock, rival)
         trained = train_scales(
             jobs,
             n_jobs=settings.n_jobs,
