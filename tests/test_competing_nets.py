@@ -68,7 +68,6 @@ def scale(data: np.ndarray, size: int = 1, dense: int = 1, **settings: object) -
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nets win after a few steps."""
     monkeypatch.setattr(nets, "_STEPS", 40)
-    monkeypatch.setattr(nets, "_STEPS_ON", 40)
     monkeypatch.setattr(run, "_MILESTONES", ())
     monkeypatch.setattr(closed, "_NEAR_EXACT", 0.0)
     monkeypatch.setattr(closed, "_NET_HANDICAP", np.inf)
@@ -243,7 +242,7 @@ def test_a_net_far_behind_what_it_competes_with_is_given_up(
 ) -> None:
     monkeypatch.setattr(nets, "_STEPS", 40)
     job = scale(jumping(400))
-    for bar, stopped in ((0.3, ("behind", 10)), (0.45, ("behind", 20)), (0.7, ("steps", 40))):
+    for bar, stopped in ((0.15, ("behind", 10)), (0.3, ("behind", 20)), (0.5, ("steps", 40))):
         history = History(1)
         nets.best_net(job, lambda _: 1.0, history, bar=bar)
         assert (history.stopped_by, history.records[-1]["step"]) == stopped

@@ -25,7 +25,7 @@ from pyhits.training.comparison import FEW_WINDOWS, N_SEARCH, increments
 from pyhits.training.convolution import USUAL_CONVOLUTION, train_convolution
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
-from pyhits.training.nets import NET, TrainedNet, best_net, trained_on
+from pyhits.training.nets import NET, TrainedNet, best_net, trained_again
 from pyhits.training.search import FormSearch, ScoredForm
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
@@ -299,7 +299,7 @@ def fit_again(
             below = form_of(inner.base, history.form)
             base = below.solve(increments(job.train, below.most_states[1]))
         assert base is None or isinstance(base, PolynomialMap)
-        return trained_on(job, inner, base, clock=clock) or chosen
+        return trained_again(job, base, clock=clock) or chosen
     if not history.form:
         return chosen
     form = form_of(inner, history.form)

@@ -27,9 +27,6 @@ _ROLLOUTS, _LEAST_LEFT = (4, 2), 0.5
 #: Name of nets among the scores of a history, beside those of closed forms.
 NET = "net"
 
-#: Steps with which a chosen net goes on, on all rows.
-_STEPS_ON = 500
-
 #: Seconds below which no net is begun.
 _LEAST_SECONDS = 1.0
 
@@ -121,23 +118,19 @@ def best_net(
     return best
 
 
-def trained_on(
-    job: ScaleJob, net: ScaledNet, base: PolynomialMap | None, *, clock: Clock = UNLIMITED
+def trained_again(
+    job: ScaleJob, base: PolynomialMap | None, *, clock: Clock = UNLIMITED
 ) -> ScaledNet | None:
-    """Return a net that goes on from another on all windows of a job; None without time for it.
+    """Return a net trained anew on all windows of a job, by their loss; None without time for it.
 
     Parameters
     ----------
-    net : ScaledNet
-        Trained on a part of the windows.
     base : PolynomialMap, optional
-        What the net is on top of, fitted to all of them.
+        What the net is on top of.
     """
     if clock.left < _LEAST_SECONDS:
         return None
-    job, stages = prepared(job, base, max_steps=_STEPS_ON)
-    stages.net.load_state_dict(dict(net.named_parameters()), strict=False)
-    again = _trained(job, stages, History(job.step_size), clock)
+    again = _trained(*prepared(job, base), History(job.step_size), clock)
     if again is None:
         return None
     assert isinstance(again.net, ScaledNet)
@@ -153,7 +146,7 @@ def _trained(
     judge: Judge | None = None,
     bar: float = math.inf,
 ) -> TrainedNet | None:
-    """Return a net trained from where it is; None where no error was finite."""
+    """Return a trained net; None where no error was finite. The history receives its records."""
     job.time_limit = clock.left if clock.is_limited else None
     state = train(NetTraining(job, stages, 1.0, history, progress, judge, bar))
     history.records = state.records
@@ -163,9 +156,7 @@ def _trained(
     return TrainedNet(stages.net.eval(), state.best_error)
 
 
-def prepared(
-    job: ScaleJob, base: PolynomialMap | None = None, *, max_steps: int | None = None
-) -> tuple[ScaleJob, Stages]:
+def prepared(job: ScaleJob, base: PolynomialMap | None = None) -> tuple[ScaleJob, Stages]:
     """Return what trains a net alone, or one that learns what a polynomial leaves."""
     # Of a single step the base is evaluated once a window, not once a window and batch.
     n_steps = _loss_steps(job) if base is None else 1
@@ -178,7 +169,7 @@ def prepared(
         schedule="cosine",
         rollout_steps=n_steps,
         batch_size=_BATCH,
-        max_steps=max_steps or _STEPS,
+        max_steps=_STEPS,
         learning_rate=_LEARNING_RATE,
     )
     windows = replace(job.train, rollout_steps=n_steps)
