@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -78,3 +81,6 @@ def test_a_net_that_does_not_pay_is_the_last(monkeypatch: pytest.MonkeyPatch, ne
     assert paying.enough({1: maps[1]}) is False
     assert paying.enough(maps) is net
     assert paying.enough(maps | {4: coarse}) is True
+    for error, is_far_better in ((0.01, True), (0.09, False), (math.inf, False)):
+        rival: Any = SimpleNamespace(known_error=error)
+        assert Paying(problem, rival=rival).enough({1: maps[1]}) is is_far_better
