@@ -192,3 +192,14 @@ def test_modes_that_are_mostly_noise_hold_the_rows_that_tell_the_rest(seed: int)
     found = choose_rows(Trajectories(rows[:320]), Trajectories(rows[300:]), 20, worth=FROM_MODES)
     assert found.n_rows > 4
     assert found.score < 0.95 * found.scores[1, 1]
+
+
+def test_no_net_is_tried_on_noise_that_past_rows_average() -> None:
+    t = np.arange(240.0)
+    noise = 0.05 * np.random.default_rng(0).standard_normal(240)
+    rows = np.sin(0.31 * t) + 0.7 * np.sin(0.113 * t) + noise
+    model = pyhits.HiTS([1], random_state=0, n_jobs=1, verbose=False).fit(rows)
+    assert sum("nets gain nothing" in note for note in model.notes_) == 1
+    assert not any("Taken off" in note for note in model.notes_)
+    assert model.recipe_.flow_map == "closed"
+    assert "net" not in model.history_[1].scores

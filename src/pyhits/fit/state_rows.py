@@ -73,10 +73,19 @@ def add_rows(problem: Problem, clock: Clock) -> Problem:
     train, held = problem.split.train, problem.split.validation
     encoder = Chain([*before, *first, DelayEmbedding(found.n_rows, found.lag)]).fit(train)
     if problem.noise is not None:
-        problem = problem.noted("Noise is left: the past rows average it.")
+        problem = _left_noisy(problem)
     return problem.with_states(
         encoder.transform(train), encoder.transform(held), encoder=encoder, noise=None
     )
+
+
+def _left_noisy(problem: Problem) -> Problem:
+    """Return the problem with its noise left, on which nets have nothing to gain."""
+    note = "Noise is left: the past rows average it"
+    if problem.recipe.with_nets and problem.settings.flow_map.kind == "auto":
+        problem = replace(problem, recipe=replace(problem.recipe, flow_map="closed"))
+        note += ", and nets gain nothing there"
+    return problem.noted(f"{note}.")
 
 
 def _of_length(problem: Problem, history: int) -> Problem:
