@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -59,6 +60,9 @@ class Baseline(Estimator, ABC):
     feature_names_: tuple[str, ...]
     dt_: float
     n_features_in_: int
+
+    #: Seasons of the calendar, in rows of the data trained on.
+    _calendar: Sequence[int] = ()
 
     @abstractmethod
     def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
@@ -118,7 +122,7 @@ class Baseline(Estimator, ABC):
                 f"{type(self).__name__} is for up to {self.most_features} features, got "
                 f"{train.n_features}: take modes of them, POD(64).fit_transform(data)."
             )
-        self._begin = begin
+        self._begin, self._calendar = begin, train.axis.seasons(train.dt)
         self.scaling_ = self._scaling(train)
         scaled = checks = self._scaled(train)
         if validation is not None:

@@ -17,7 +17,6 @@ from pyhits.baselines.origins import (
     simplest_as_good,
 )
 from pyhits.baselines.simple import SimpleBaseline
-from pyhits.data.matching import as_trajectories
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import DataError
@@ -70,17 +69,8 @@ class ChosenBaseline(SimpleBaseline):
 
     option_: Option
 
-    #: Seasons of the calendar, and all, the strongest first, in rows.
-    _calendar: Sequence[int] = ()
+    #: Periods of all rows, the strongest first, and of the calendar, in rows.
     _periods: Sequence[int] = ()
-
-    def fit(
-        self, X: Any, y: Any = None, *, validation: Any = None, dt: float | None = None
-    ) -> Self:
-        """Train on recorded trajectories; see :meth:`Baseline.fit`."""
-        data = as_trajectories(X, dt)
-        self._calendar = data.axis.seasons(data.dt)
-        return super().fit(data, y, validation=validation)
 
     @abstractmethod
     def _tried(self, train: Sequence[np.ndarray], origins: Origins) -> Iterator[Tried]:

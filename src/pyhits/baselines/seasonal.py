@@ -59,7 +59,6 @@ class Cycle(SimpleBaseline):
     first_: int | None = None
     spread_: float | None = None
     _numbers: Sequence[int] | None = None
-    _calendar: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:
@@ -74,7 +73,6 @@ class Cycle(SimpleBaseline):
         """Train on recorded trajectories; see :meth:`Baseline.fit`."""
         data = as_trajectories(X, dt)
         self._numbers = row_numbers(data)
-        self._calendar = data.axis.seasons(data.dt)
         return super().fit(data, y, validation=validation)
 
     def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:

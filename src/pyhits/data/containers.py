@@ -148,14 +148,14 @@ def _as_table(rows: _ForecastRows, table: Any) -> Any:
             is_plain = isinstance(rows.stamps, np.ndarray) and rows.stamps.dtype.kind != "O"
             made[own] = rows.stamps if is_plain else list(rows.stamps)
             if not (is_plain or is_polars):
-                made[own] = _with_zone(made[own], table.schema.field(own).type)
+                made[own] = _in_unit_of(made[own], table.schema.field(own).type)
         elif is_trajectory_name(name):
             firsts = np.sort(np.unique(column, return_index=True)[1])
             made[own] = np.repeat(column[firsts], rows.shape[1])
     return type(table)(made) if is_polars else type(table).from_pydict(made)
 
 
-def _with_zone(dates: list[Any], kind: Any) -> Any:
+def _in_unit_of(dates: list[Any], kind: Any) -> Any:
     """Return dates in the unit that those of a Table of pyarrow came in: lists have another."""
     import pyarrow as pa
 

@@ -48,10 +48,10 @@ def film(data: Trajectories) -> list[Finding]:
     parameter do, nor go on from each other, as parts of a recording do.
     """
     n, d = len(data), data.n_features
-    if data.feature_names != default_names(d) or min(int(data.lengths[0]), d) < _POINTS:
+    if min(int(data.lengths[0]), d) < _POINTS:
         return []
     shape = field_shape(data)
-    if shape is None or not _is_plane(data):
+    if shape is None or data.feature_names != default_names(d) or not _is_plane(data):
         return []
     grid = f"{shape[0]}x{shape[1]}"
     return [
