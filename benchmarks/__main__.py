@@ -26,7 +26,7 @@ from benchmarks.record import Record
 from benchmarks.registry import Benchmark, benchmarks
 from benchmarks.tables import print_bars, print_table
 from benchmarks.timing import THREADS, load, processor
-from pyhits.report.environment import environment
+from pyhits.report.page import environment
 from pyhits.util.atomic import write_bytes
 
 _PACKAGES = ("numba", "jax", "diffrax", "torchdiffeq", "joblib")

@@ -39,7 +39,7 @@ from benchmarks.record import Record
 from benchmarks.tables import print_bars, print_table
 from benchmarks.timing import THREADS, repeat
 from pyhits.hierarchy import cost, ranges
-from pyhits.hierarchy.nodes import Nodes
+from pyhits.hierarchy.refine import Nodes
 from pyhits.hierarchy.stepper import Stepper
 from pyhits.util.atomic import write_bytes
 

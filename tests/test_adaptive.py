@@ -22,7 +22,7 @@ from pyhits.hierarchy import Stepper, cost
 from pyhits.hierarchy.adaptive import AdaptiveForecast, adaptive_forecast
 from pyhits.hierarchy.disagreement import Agreement, agreements, disagreement, pair
 from pyhits.hierarchy.forecast import forecast
-from pyhits.hierarchy.nodes import N_NODES, Nodes
+from pyhits.hierarchy.refine import N_NODES, Nodes
 
 DT = 0.02
 

@@ -17,8 +17,7 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DivergenceError
 from pyhits.fit.blending import weighed
 from pyhits.fit.weighing import best_weights, column_weights, second_moments
-from pyhits.forecasting.blend import Blend
-from pyhits.forecasting.bounds import Bounds
+from pyhits.forecasting.blend import Blend, Bounds
 from pyhits.timestepper import TimeStepper
 
 

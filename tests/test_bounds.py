@@ -13,7 +13,7 @@ import pyhits
 from pyhits import HiTS, Trajectories, systems
 from pyhits.baselines import Linear
 from pyhits.cli.app import app
-from pyhits.data.memory_use import check_size
+from pyhits.data.limits import check_size
 from pyhits.encoders import POD, Autoencoder, DelayEmbedding, Standardise
 from pyhits.encoders.embedding import choose_delays
 from pyhits.errors import ArgumentError, DataError

@@ -9,13 +9,12 @@ import pyhits
 from pyhits.encoders import POD, Chain, DelayEmbedding, Standardise
 from pyhits.errors import InterruptedWarning
 from pyhits.fit import modes, run
-from pyhits.fit.many_columns import automatic_of_columns, modes_of_columns
+from pyhits.fit.many_columns import automatic_of_columns, modes_of_columns, signal_modes
 from pyhits.fit.modes import by_modes, forecast_error, may_have_modes
 from pyhits.fit.preparing import prepare
 from pyhits.fit.problem import Problem, pose
 from pyhits.fit.run import fit_stepper
 from pyhits.fit.settings import Settings
-from pyhits.fit.signal_modes import signal_modes
 from pyhits.flowmaps import BoundedMap, ConvolutionMap
 from pyhits.training.closed import has_land
 from pyhits.util.clock import UNLIMITED

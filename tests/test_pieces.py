@@ -11,7 +11,7 @@ from conftest import quick
 import pyhits
 from pyhits.data.stubs import long_enough, rows_of_most, without_stubs
 from pyhits.errors import PyHiTSWarning
-from pyhits.numerics.growth import spread_grows
+from pyhits.numerics.periods import spread_grows
 
 
 def in_pieces(lengths: list[int]) -> pyhits.Trajectories:

@@ -12,9 +12,8 @@ from typer.testing import CliRunner, Result
 import pyhits
 from pyhits.cli.app import app
 from pyhits.data.repair.check import check
-from pyhits.data.repair.grid import grid_step
+from pyhits.data.repair.grid import grid_step, interpolate, left_out, uniform_grid
 from pyhits.data.repair.outliers import find_outliers, outliers_of
-from pyhits.data.repair.resample import interpolate, left_out, uniform_grid
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pyhits.forecasting.uncertainty.conformal import Calibration
-from pyhits.forecasting.uncertainty.ranking import RolloutErrors
-from pyhits.forecasting.uncertainty.smoothing import smoothed_scores
+from pyhits.forecasting.uncertainty.ranking import RolloutErrors, smoothed_scores
 
 STEPS = np.array([1, 2, 3, 5, 8, 12, 20])
 

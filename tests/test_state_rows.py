@@ -12,8 +12,7 @@ from pyhits import Trajectories
 from pyhits.encoders import DelayEmbedding, Standardise
 from pyhits.errors import DataError
 from pyhits.flowmaps.polynomial_form import PolynomialForm
-from pyhits.numerics.growth import spread_grows
-from pyhits.numerics.periods import find_period
+from pyhits.numerics.periods import find_period, spread_grows
 from pyhits.training.comparison import increments
 from pyhits.training.delayed import DelayedRows
 from pyhits.training.lags import FROM_MODES, FROM_STATES, choose_rows, longest_history

@@ -9,10 +9,9 @@ import torch
 
 import pyhits
 from pyhits.flowmaps import StencilMap, bare
-from pyhits.flowmaps.stencils.differences import differences
+from pyhits.flowmaps.stencils.differences import RING, SLOPE, STILL, differences
 from pyhits.flowmaps.stencils.fit import StencilFit
 from pyhits.flowmaps.stencils.law import Law, Products
-from pyhits.flowmaps.stencils.sides import RING, SLOPE, STILL
 from pyhits.flowmaps.stencils.walls import Walls, find_walls
 
 N = 24

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pyhits.util.workers import side_by_side
+from pyhits.util.threads import side_by_side
 
 
 def test_results_come_in_order_by_threads_that_stay() -> None:

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from pyhits.coordinates.starts import as_states
+from pyhits.data.limits import check_size
 from pyhits.data.matching import as_trajectories, matched
-from pyhits.data.memory_use import check_size
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DivergenceError, NotFittedError

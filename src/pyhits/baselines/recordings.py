@@ -21,8 +21,7 @@ from pyhits.baselines.sets import BaselineForecast, BaselineSet
 from pyhits.baselines.simple import Mean, Persistence, SimpleBaseline
 from pyhits.baselines.structural import Structural
 from pyhits.data.trajectories import Trajectories
-from pyhits.numerics.growth import spread_grows
-from pyhits.numerics.periods import find_period
+from pyhits.numerics.periods import find_period, spread_grows
 from pyhits.util.clock import UNLIMITED, Clock
 
 #: Features up to which they are fitted, and rows of the longest recording, at least.

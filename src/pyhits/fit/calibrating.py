@@ -15,10 +15,9 @@ from pyhits.encoders import Autoencoder
 from pyhits.encoders.angle import nearest
 from pyhits.encoders.chain import links
 from pyhits.errors import DataError
-from pyhits.fit.effort import affordable_states
+from pyhits.fit.effort import affordable_states, timed
 from pyhits.fit.problem import Problem
 from pyhits.fit.splitting import by_time
-from pyhits.fit.timing import timed
 from pyhits.fit.updating import fitted_to
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.forecasting.heldout import Fold, HeldOut

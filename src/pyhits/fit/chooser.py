@@ -11,8 +11,7 @@ import numpy as np
 from pyhits.coordinates.coordinates import Encoded
 from pyhits.data.stretches import Stretches
 from pyhits.errors import InterruptedWarning, warn
-from pyhits.fit.effort import within_effort
-from pyhits.fit.timing import timed
+from pyhits.fit.effort import timed, within_effort
 from pyhits.flowmaps import FlowMap
 from pyhits.hierarchy import Candidate, Selection, chain, cost, fastest, ranges, select
 from pyhits.numerics import fused

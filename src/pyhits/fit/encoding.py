@@ -1,4 +1,4 @@
-"""The stage that encodes the data as asked for."""
+"""The stage that encodes the data: as asked for, angles as such, inputs when they act."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from pyhits.coordinates.coordinates import later_rows
-from pyhits.encoders import Chain
-from pyhits.encoders.chain import links, without_idle
-from pyhits.fit.angles import take_angles
-from pyhits.fit.input_delays import delay_inputs
+from pyhits.encoders import Angle, Chain, DelayEmbedding
+from pyhits.encoders.chain import AUTO, links, without_idle
 from pyhits.fit.problem import Parts, Problem
 from pyhits.fit.shares import UNTIL
+from pyhits.training.input_lags import choose_input_lags
+from pyhits.training.recipe import FEW_TRAJECTORIES
 from pyhits.training.size import check_field_size, check_training_size
 from pyhits.util.checks import check_row_length
 from pyhits.util.clock import Clock
+from pyhits.util.progress import say
 
 
 def encode(problem: Problem, clock: Clock) -> Problem:
@@ -75,3 +76,63 @@ def _check_size(problem: Problem) -> None:
     by_scale = own.values() if isinstance(own, Mapping) else ()
     for hidden in (resolved.hidden_sizes or (), *by_scale):
         check_training_size(resolved, n_features, hidden, settings.dense, itemsize)
+
+
+def take_angles(problem: Problem) -> Problem:
+    """Return the problem with an encoder of its angles, where nobody chose another."""
+    asked = problem.settings.encoder
+    is_auto = isinstance(asked, str) and asked == AUTO
+    if not (asked is None or is_auto) or not problem.angles:
+        return problem
+    turns = problem.angles
+    encoders = [
+        Angle([name for name in turns if turns[name] == turn], turn)
+        for turn in sorted(set(turns.values()))
+    ]
+    shown = ", ".join(f"{name!r} (a turn is {turn:.6g})" for name, turn in turns.items())
+    note = (
+        f"Angles: {shown}; their cosines and sines are stepped, and forecasts stay in range. "
+        "encoder=[] takes them as numbers."
+    )
+    return replace(problem.noted(note), encoder=Chain([*encoders, *links(problem.encoder)]))
+
+
+#: Coordinates up to which inputs that act later are looked for.
+_MOST_COORDINATES = 8
+
+
+def delay_inputs(problem: Problem, clock: Clock) -> Problem:
+    """Let inputs act from the rows back from which they do, and add rows to states beside them.
+
+    The encoders are fitted, and states encoded by them.
+    """
+    train, held = problem.states
+    settings, inputs = problem.settings, problem.inputs
+    asked = settings.encoder
+    as_it_is = asked is not None and not isinstance(asked, str) and not links(asked)
+    if inputs is None or as_it_is or train.n_features > _MOST_COORDINATES:
+        return problem
+    say("Looking when inputs act.", verbose=settings.verbose)
+    with clock.stage("delays"):
+        found = choose_input_lags(
+            train,
+            held,
+            (inputs.train, inputs.validation),
+            problem.recipe.resolve(train.n_features, len(train), train.n_rows),
+            problem.step_sizes[0] if problem.step_sizes else settings.dense,
+            one_row=problem.encoder is not None or len(train) >= FEW_TRAJECTORIES,
+            clock=clock.until(UNTIL["delays"]),
+        )
+    if found is None:
+        return problem
+    encoder = problem.encoder
+    if found.n_rows > 1:
+        encoder = Chain([DelayEmbedding(found.n_rows)]).fit(train)
+    problem = replace(problem, encoder=encoder, lags=found.lags)
+    own = problem.coordinates
+    every = problem.split
+    first = own.encode(every.train)
+    second = first if every.validation is every.train else own.encode(every.validation)
+    return problem.with_states(
+        first.states, second.states, inputs=Parts(first.inputs, second.inputs)
+    ).noted(found.note(problem.input_names))

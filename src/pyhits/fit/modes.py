@@ -13,8 +13,8 @@ from pyhits.encoders import POD
 from pyhits.encoders.chain import split
 from pyhits.errors import DataError, TrainingError
 from pyhits.fit.chooser import validation_stretches
+from pyhits.fit.many_columns import MOST_MODES, signal_modes, some_rows
 from pyhits.fit.problem import Problem
-from pyhits.fit.signal_modes import MOST_MODES, signal_modes, some_rows
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.numerics.forecast_errors import ForecastErrors
 from pyhits.policies import Auto

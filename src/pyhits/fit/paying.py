@@ -9,10 +9,9 @@ import numpy as np
 
 from pyhits.data.stretches import Stretches
 from pyhits.fit.chooser import validation_stretches
-from pyhits.fit.effort import within_effort
+from pyhits.fit.effort import timed, within_effort
 from pyhits.fit.modes import ModesModel
 from pyhits.fit.problem import Problem
-from pyhits.fit.timing import timed
 from pyhits.flowmaps import FlowMap
 from pyhits.forecasting.maps import FittedMaps
 from pyhits.hierarchy.hierarchy import Hierarchy

@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from pyhits.fit.denoising import say_what_noise_was, take_noise_off
 from pyhits.fit.encoding import encode
 from pyhits.fit.exact_forms import take_exact_forms
 from pyhits.fit.planning import default_step_sizes, nets_note
-from pyhits.fit.problem import Problem
+from pyhits.fit.problem import Parts, Problem
 from pyhits.fit.settings import check_selection, widths_by_scale
+from pyhits.fit.shares import UNTIL
 from pyhits.fit.state_rows import add_rows
+from pyhits.noise import denoise
 from pyhits.util.clock import Clock
 from pyhits.util.printable import listing
+from pyhits.util.progress import bar
 
 #: Constant features that a note names, at most.
 _MOST_NAMES = 20
@@ -81,3 +83,33 @@ def scale(problem: Problem) -> Problem:
     """Fit the scaling to the states that flow maps are trained on."""
     scaling = problem.scaling.refitted(problem.states.train.values)
     return replace(problem, scaling=scaling)
+
+
+def take_noise_off(problem: Problem, clock: Clock) -> Problem:
+    """Return the problem with clean states, where there is noise that can be taken off.
+
+    It comes back where states are found to take past rows, so that nothing is said of it yet.
+    """
+    recipe, settings = problem.recipe, problem.settings
+    if not recipe.denoise:
+        return problem
+    if problem.encoder is not None and problem.encoder.history > 1:
+        return problem.noted("Noise is left: delays repeat that of each row, so it is not white.")
+    if problem.input_names:
+        return problem.noted("Noise is left, if there is any: inputs move the states, too.")
+    shortest = 2 * problem.step_sizes[-1] * recipe.rollout_steps if problem.step_sizes else 2
+    with bar("noise", verbose=settings.verbose) as progress, clock.stage("noise"):
+        noise = denoise(
+            *problem.states,
+            shortest=shortest,
+            progress=progress,
+            clock=clock.until(UNTIL["noise"]),
+        )
+    if noise is None:
+        return problem
+    return replace(problem, states=Parts(noise.train, noise.validation), noise=noise)
+
+
+def say_what_noise_was(problem: Problem) -> Problem:
+    """Return the problem with a note on the noise that was taken off, for good."""
+    return problem if problem.noise is None else problem.noted(problem.noise.note)

@@ -15,7 +15,7 @@ from pyhits.data.diagnostics import compare, examine
 from pyhits.data.diagnostics.wrapped import certain_angles
 from pyhits.data.grid import Grid
 from pyhits.data.matching import as_trajectories, matched
-from pyhits.data.repair.tell import outlier_notes
+from pyhits.data.repair.outliers import outlier_notes
 from pyhits.data.sampling import as_rows
 from pyhits.data.stubs import left_out
 from pyhits.data.times.notes import axis_notes

@@ -21,8 +21,7 @@ from pyhits.encoders.chain import links
 from pyhits.fit.problem import Problem
 from pyhits.fit.shares import UNTIL
 from pyhits.fit.splitting import by_time
-from pyhits.numerics.growth import spread_grows
-from pyhits.numerics.periods import find_period
+from pyhits.numerics.periods import find_period, spread_grows
 from pyhits.training.lags import (
     FROM_MODES,
     FROM_RECORDINGS,

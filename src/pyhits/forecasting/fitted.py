@@ -15,7 +15,7 @@ from pyhits.data.times import TimeAxis
 from pyhits.encoders import Chain, Standardise
 from pyhits.encoders.bounded import declared_bounds
 from pyhits.flowmaps import FlowMap
-from pyhits.forecasting.bounds import Bounds
+from pyhits.forecasting.blend import Bounds
 from pyhits.forecasting.described import Described
 from pyhits.forecasting.heldout import HeldOut
 from pyhits.forecasting.maps import FittedMaps

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.coordinates.starts import positions
-from pyhits.data.memory_use import check_size
+from pyhits.data.limits import check_size
 from pyhits.errors import ArgumentError
 from pyhits.util.checks import as_count
 

@@ -20,7 +20,7 @@ from pyhits.hierarchy.interpolate import METHODS, interpolate
 from pyhits.hierarchy.stepper import InputsOf, Stepper, sequential
 from pyhits.util.checks import as_choice
 from pyhits.util.progress import Advance
-from pyhits.util.workers import side_by_side
+from pyhits.util.threads import side_by_side
 
 if TYPE_CHECKING:
     from pyhits.hierarchy.engine import Engine

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from pyhits.coordinates.starts import as_states, positions
+from pyhits.data.limits import check_size
 from pyhits.data.matching import as_trajectories, matched
-from pyhits.data.memory_use import check_size
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError, DataError
 from pyhits.evaluation.evaluate import evaluate

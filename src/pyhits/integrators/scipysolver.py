@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.integrators.righthandside import RightHandSide, as_right_hand_side
-from pyhits.integrators.statebystate import StateByState
+from pyhits.integrators.simulator import StateByState
 from pyhits.util.checks import LARGEST_MAGNITUDE, as_choice, as_positive
 
 METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF")

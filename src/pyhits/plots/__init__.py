@@ -4,8 +4,7 @@ Every function takes ``ax``: axes to draw into, as many as the figure has panels
 default pyplot makes one. It returns the axes, or an array of them where there are several.
 """
 
-from pyhits.plots.delays import delay_choice
-from pyhits.plots.errors import error_lines
+from pyhits.plots.errors import delay_choice, error_lines
 from pyhits.plots.fields import compared_fields, field, field_statistics
 from pyhits.plots.lines import Rows, forecast_lines, lines
 from pyhits.plots.look import MOST_CURVES, blank, left_out, save_figure

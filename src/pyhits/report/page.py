@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
+import platform
 import warnings
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyhits import plots
+from pyhits._version import __version__
 from pyhits.data.diagnostics import examine
 from pyhits.data.files.guard import as_path
 from pyhits.data.stretches import Stretches
@@ -18,7 +22,6 @@ from pyhits.data.trajectories import Trajectories
 from pyhits.errors import PyHiTSWarning
 from pyhits.evaluation.evaluation import Evaluation
 from pyhits.forecasting.uncertainty.result import basis
-from pyhits.report.environment import environment
 from pyhits.timestepper import TimeStepper, as_stepper
 from pyhits.util.atomic import write_bytes
 from pyhits.util.printable import printable
@@ -229,10 +232,29 @@ def _svg(figure: Figure, name: str) -> str:
     """Return the figure as SVG text that can stand inside a page."""
     import matplotlib as mpl
 
-    from pyhits.plots.powers import with_plain_powers
+    from pyhits.plots.look import with_plain_powers
 
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": f"pyhits-{name}", "svg.fonttype": "path"}):
         with_plain_powers(figure).savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+_PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "safetensors")
+
+
+def environment() -> dict[str, str]:
+    """Return versions, processor and threads, by name."""
+    import torch
+
+    facts = {"pyhits": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            facts[name] = version(name)
+        except PackageNotFoundError:
+            facts[name] = "unknown"
+    facts["system"] = f"{platform.system()} {platform.machine()}"
+    facts["cores"] = str(os.cpu_count())
+    facts["torch threads"] = str(torch.get_num_threads())
+    return facts

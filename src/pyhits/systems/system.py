@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pyhits.data.memory_use import check_size
+from pyhits.data.limits import check_size
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
 from pyhits.integrators.adaptive import AdaptiveRungeKutta
@@ -18,8 +18,7 @@ from pyhits.integrators.base import Integrator
 from pyhits.integrators.choose import as_integrator
 from pyhits.integrators.righthandside import RightHandSide, check_vectorised
 from pyhits.integrators.scipysolver import LSODA
-from pyhits.systems.simulate import Simulation
-from pyhits.systems.validate import as_box, as_starts, as_transient
+from pyhits.systems.simulate import Simulation, as_box, as_starts, as_transient
 from pyhits.util.checks import (
     LARGEST_MAGNITUDE,
     as_count,

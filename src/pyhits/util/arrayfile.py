@@ -5,8 +5,11 @@ Metadata are JSON text, and begin with a checksum of themselves and of all array
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,9 +19,7 @@ import numpy as np
 from pyhits.errors import FileFormatError
 from pyhits.util import jsontext
 from pyhits.util.atomic import first_line
-from pyhits.util.checksum import expected_checksum, verify
 from pyhits.util.stored import TensorSpec
-from pyhits.util.tensorheader import check_file
 
 #: Metadata key that holds the JSON text; safetensors metadata are flat strings, in any order.
 KEY = "pyhits"
@@ -130,3 +131,89 @@ def _mapped(path: Path, specs: Mapping[str, TensorSpec]) -> dict[str, np.ndarray
 
 def _bytes(array: np.ndarray) -> Any:
     return array.reshape(-1).view(np.uint8).data if array.size else None
+
+
+#: Bytes of a file's header: so many, and so many for each byte of the tensors behind it, of which a
+#: model has eight or more for every name in the header. The format itself ends at 100 MB.
+_MOST_HEADER, _PER_BYTE, _MOST_EVER = 8_000_000, 16, 100_000_000
+
+
+def check_file(path: Path, what: str) -> None:
+    """Raise a FileFormatError unless there is a file whose header has a believable length."""
+    try:
+        about = path.stat()
+        if stat.S_ISDIR(about.st_mode):
+            raise FileFormatError(f"{path} is a folder; expected {what}.")
+        if not stat.S_ISREG(about.st_mode):
+            raise FileFormatError(f"{path} is a pipe or a device; expected {what}.")
+        with path.open("rb") as file:
+            head = file.read(9)
+    except FileNotFoundError:
+        raise FileFormatError(f"There is no file {path}.") from None
+    except OSError as error:
+        if isinstance(error, FileFormatError):
+            raise
+        raise FileFormatError(f"Cannot read {path}: {error.strerror or error}.") from None
+    length = int.from_bytes(head[:8], "little")
+    if len(head) < 9 or head[8:] != b"{" or length > about.st_size - 8:
+        raise FileFormatError(f"{path} is not {what}: it is truncated or of another kind.")
+    if length > header_room(about.st_size - 8 - length):
+        raise FileFormatError(
+            f"{path} is not {what}: a header of {length / 1e6:.0f} MB is too long for its tensors."
+        )
+
+
+def header_room(n_bytes: int) -> int:
+    """Return how long the header of a file with ``n_bytes`` of tensors may be."""
+    return min(_MOST_HEADER + _PER_BYTE * n_bytes, _MOST_EVER)
+
+
+#: The text begins with the checksum of all else.
+_CHECKSUM = re.compile(r'\{"sha256": "([0-9a-f]{64})"(?:, )?')
+
+#: Name, dtype as torch names it, shape and bytes of a tensor.
+Content = tuple[str, str, list[int], Any]
+
+
+def checksum(text: str, contents: Iterable[Content]) -> str:
+    """Return the SHA-256 of metadata, and of names, dtypes, shapes and bytes of all tensors.
+
+    Parameters
+    ----------
+    text : str
+        The metadata without their checksum.
+    contents : iterable of (str, str, list of int, buffer)
+        Sorted by name. Nothing is copied: of files they are hashed from the page cache.
+    """
+    digest = hashlib.sha256()
+    digest.update(text.encode())
+    for *about, content in contents:
+        digest.update(json.dumps(about).encode())
+        if content is not None:
+            digest.update(content)
+    return digest.hexdigest()
+
+
+def with_checksum(text: str, contents: Iterable[Content]) -> str:
+    """Return the JSON text of an object with the checksum before all else."""
+    separator = "" if text[1] == "}" else ", "
+    return f'{{"sha256": "{checksum(text, contents)}"{separator}{text[1:]}'
+
+
+def expected_checksum(text: str) -> tuple[str, str] | None:
+    """Return the checksum that metadata begin with, and the text that it is of."""
+    found = _CHECKSUM.match(text)
+    return None if found is None else (found[1], f"{{{text[found.end() :]}")
+
+
+def verify(expected: tuple[str, str], contents: Iterable[Content]) -> None:
+    """Raise a ValueError if tensors and metadata are not those of the checksum.
+
+    Parameters
+    ----------
+    expected : (str, str)
+        Of :func:`expected_checksum`.
+    contents : as of :func:`checksum`
+    """
+    if checksum(expected[1], contents) != expected[0]:
+        raise ValueError("its content does not agree with its checksum")

@@ -17,14 +17,18 @@ from pyhits.util.arrayfile import (
     DTYPES,
     KEY,
     CheckFile,
+    Content,
+    check_file,
+    expected_checksum,
+    header_room,
     metadata,
     reading,
     specs_of,
+    verify,
+    with_checksum,
 )
 from pyhits.util.atomic import write_bytes
-from pyhits.util.checksum import Content, expected_checksum, verify, with_checksum
 from pyhits.util.stored import TensorSpec
-from pyhits.util.tensorheader import check_file, header_room
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:

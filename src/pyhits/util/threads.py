@@ -1,11 +1,13 @@
-"""How many threads linear algebra takes: one, for matrices that they would only wait over."""
+"""How many threads linear algebra takes, and how blocks of states are shared among them."""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 #: Numbers that a processor keeps near itself, 2 MB of them: threads gain nothing on fewer.
 SMALL = 250_000
@@ -55,3 +57,48 @@ def _release() -> None:
             _limits.pop()
         else:
             _limits.pop().restore_original_limits()
+
+
+Part = TypeVar("Part")
+Made = TypeVar("Made")
+
+#: By how many threads they have, started when first needed.
+_pools: dict[int, ThreadPoolExecutor] = {}
+
+# The threads of a process do not follow it into its forks.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)
+
+
+def side_by_side(work: Callable[[Part], Made], parts: Sequence[Part]) -> list[Made]:
+    """Return what ``work`` makes of each part, all of them at once.
+
+    Torch computes in one thread inside. Calls from several threads share the kept ones, so
+    ``work`` must not call this again. Interrupted, it waits for what runs: nobody writes into
+    arrays afterwards.
+
+    Parameters
+    ----------
+    work : callable
+        Releases the lock of the interpreter for most of its time.
+    parts : sequence
+        As many as threads are to be used.
+    """
+    pool = _pools.get(len(parts))
+    if pool is None:
+        pool = _pools.setdefault(
+            len(parts),
+            ThreadPoolExecutor(len(parts), "pyhits", initializer=_one_thread),
+        )
+    futures = [pool.submit(work, part) for part in parts]
+    try:
+        return [future.result() for future in futures]
+    except BaseException:
+        wait(futures)
+        raise
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)

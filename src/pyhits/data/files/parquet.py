@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pyhits.data.files.guard import PARQUET, expect_kind, parsing
 from pyhits.data.files.layout import as_axis
 from pyhits.data.files.reading import Reading
-from pyhits.data.files.row_groups import joined, note_of, read_some, row_groups, some_of
 from pyhits.data.files.table import column_names, run_column
-from pyhits.data.limits import expect_to_fit
-from pyhits.data.pieces import Pieces, step_rounding
+from pyhits.data.limits import TOO_LARGE, expect_to_fit, in_words
+from pyhits.data.pieces import Pieces, common_step, step_rounding
+from pyhits.data.sampling import PART
 from pyhits.data.tables.frames import from_frame
 from pyhits.data.times import TimeAxis
 from pyhits.data.times.objects import as_objects
+from pyhits.data.times.reading import joined_axes
 from pyhits.data.times.uniform import same_step
 from pyhits.data.trajectories import Trajectories
+from pyhits.errors import DataError
 from pyhits.util.extras import need
 
 _STEP_KEY = b"pyhits"
@@ -128,3 +132,105 @@ def _entries(column: Any) -> list[Any]:
     lengths = set(compute.unique(compute.list_value_length(column)).to_pylist()) - {None}
     n = lengths.pop() if len(lengths) == 1 else 0
     return [compute.list_element(column, k) for k in range(n)]
+
+
+class RowGroup(NamedTuple):
+    """Rows of a Parquet file that are stored together.
+
+    Attributes
+    ----------
+    path : Path
+    number : int
+        In its file.
+    n_rows, n_columns : int
+    """
+
+    path: Path
+    number: int
+    n_rows: int
+    n_columns: int
+
+    @property
+    def size(self) -> float:
+        """Bytes of its numbers in float64."""
+        return 8.0 * self.n_rows * self.n_columns
+
+
+def row_groups(paths: Sequence[Path], parquet: Any) -> list[RowGroup]:
+    """Return the row groups of files in order; only what stands at their ends is read."""
+    found = []
+    for path in paths:
+        about = parquet.read_metadata(path)
+        for k in range(about.num_row_groups):
+            n_rows = about.row_group(k).num_rows
+            found.append(RowGroup(path, k, n_rows, about.num_columns))
+    return [group for group in found if group.n_rows]
+
+
+def some_of(groups: Sequence[RowGroup], max_bytes: float) -> tuple[list[RowGroup], int]:
+    """Return row groups that are spread evenly, and how many rows to read of each."""
+    room = PART * max_bytes
+    each = max(group.size / group.n_rows for group in groups)
+    most = int(room / each)
+    if most < 2:
+        raise DataError(f"One row takes {in_words(each)}; {TOO_LARGE}")
+    usual = int(np.median([group.n_rows for group in groups]))
+    count = max(1, min(len(groups), most // max(1, min(usual, most))))
+    places = np.linspace(0, len(groups) - 1, count).round().astype(int)
+    return [groups[k] for k in places], most // count
+
+
+def read_some(groups: Sequence[RowGroup], n_rows: int, parquet: Any) -> list[Any]:
+    """Return the first rows of row groups as tables of Arrow."""
+    tables = []
+    for group in groups:
+        with parquet.ParquetFile(group.path) as file:
+            batches = file.iter_batches(batch_size=n_rows, row_groups=[group.number])
+            tables.append(_table(next(batches)))
+    return tables
+
+
+def _table(batch: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.Table.from_batches([batch])
+
+
+def joined(parts: Sequence[Pieces], note: str) -> Pieces:
+    """Return the pieces of several tables together; single rows, as cuts leave them, are left out.
+
+    Raises
+    ------
+    DataError
+        Their columns, times or steps differ.
+    """
+    first = parts[0]
+    if any(part.feature_names != first.feature_names for part in parts):
+        raise DataError("Its row groups have different columns.")
+    arrays, starts, axes = [], [], []
+    for part in parts:
+        own = part.arrays if part.even is None else list(part.even)
+        begins = np.zeros(len(own)) if part.start_times is None else part.start_times
+        kept = [k for k, array in enumerate(own) if len(array) > 1]
+        arrays += [own[k] for k in kept]
+        starts += [float(begins[k]) for k in kept]
+        axes += [part.axis] * len(kept)
+    if not arrays:
+        raise DataError("No two of its rows follow each other in one trajectory.")
+    steps: list[float | None] = [part.dt for part in parts if part.dt is not None]
+    error = max(step_rounding(part) for part in parts)
+    axis, moved = joined_axes(axes, starts)
+    dt = common_step(steps, error) if steps else None
+    return Pieces(arrays, None, dt, first.feature_names, moved, notes=[note], axis=axis)
+
+
+def note_of(all_groups: Sequence[RowGroup], some: Sequence[RowGroup], n_rows: int) -> str:
+    """Return what is to be said of row groups that were left out."""
+    whole = sum(group.n_rows for group in all_groups)
+    read = sum(min(group.n_rows, n_rows) for group in some)
+    size = math.fsum(group.size for group in all_groups)
+    return (
+        f"Of {whole} rows ({in_words(size)}) {read} are read, from {len(some)} of "
+        f"{len(all_groups)} row groups, spread evenly. max_bytes of pyhits.read takes more of a "
+        "file."
+    )

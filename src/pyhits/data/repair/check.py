@@ -15,8 +15,8 @@ from pyhits.data.diagnostics import Finding, examine
 from pyhits.data.files import read
 from pyhits.data.files.reading import Reading
 from pyhits.data.repair.costly import LostRows
+from pyhits.data.repair.outliers import outlier_notes
 from pyhits.data.repair.repairing import repair
-from pyhits.data.repair.tell import outlier_notes
 from pyhits.data.tables.column_choice import as_list
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.trajectories import Trajectories

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyhits.data.repair.resample import interpolate
+from pyhits.data.repair.grid import interpolate
 
 
 def runs(mask: np.ndarray) -> np.ndarray:

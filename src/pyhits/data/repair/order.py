@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from pyhits.data.repair.recording import Recording, counted, listed
-from pyhits.data.times.clockchange import clock_change
+from pyhits.data.times.uniform import clock_change
 from pyhits.errors import DataError
 
 #: Two times this near, as a share of the usual step, are the same one.

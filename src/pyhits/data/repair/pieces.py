@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pyhits.data.repair.gaps import alike, complete_stretches, fill
-from pyhits.data.repair.grid import places, usual_step
+from pyhits.data.repair.grid import interpolate, left_out, places, uniform_grid, usual_step
 from pyhits.data.repair.recording import Recording, counted, named_of
-from pyhits.data.repair.resample import interpolate, left_out, uniform_grid
 from pyhits.data.times import TimeAxis
 from pyhits.errors import ArgumentError
 

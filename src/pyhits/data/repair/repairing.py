@@ -15,10 +15,10 @@ from pyhits.data.files.reading import Reading
 from pyhits.data.packing import default_names
 from pyhits.data.pieces import Pieces, check_step
 from pyhits.data.repair.costly import LostRows, costly_features
-from pyhits.data.repair.grid import grid_step, places, usual_step
+from pyhits.data.repair.grid import METHODS, grid_step, places, usual_step
 from pyhits.data.repair.missing import empty_features, what_is_missing, without_infinite
 from pyhits.data.repair.order import in_order, merged, without_missing_times
-from pyhits.data.repair.outliers import Outlier, find_outliers
+from pyhits.data.repair.outliers import Outlier, find_outliers, outlier_note
 from pyhits.data.repair.pieces import (
     LONGEST_GAP,
     SHORTEST,
@@ -35,9 +35,7 @@ from pyhits.data.repair.recording import (
     recordings,
     with_times,
 )
-from pyhits.data.repair.resample import METHODS
 from pyhits.data.repair.rough import better_filled
-from pyhits.data.repair.tell import outlier_note
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.times.uniform import same_step, step_error
 from pyhits.data.trajectories import Trajectories

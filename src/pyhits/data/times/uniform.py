@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.times import TimeAxis, read_times
-from pyhits.data.times.clockchange import clock_change
+from pyhits.data.times.calendars import STANDARD
 from pyhits.errors import DataError
 from pyhits.util.checks import BY_REPAIR
 
@@ -189,3 +189,55 @@ def clock_resolution(axis: TimeAxis) -> float:
 def same_step(given: float, own: float, error: float = 0.0) -> bool:
     """Whether two steps are one, to 1e-6 of it and what rounding of their times has done."""
     return abs(given - own) <= 1e-6 * own + error
+
+
+_HOUR = 3600.0
+
+#: Days of a year on which clocks may be set, with room: in the north from March and from late
+#: September on, in the south the other way round.
+_MONTHS = (3, 4, 9, 10, 11)
+
+
+def clock_change(axis: TimeAxis, times: np.ndarray) -> str | None:
+    """Return what to do about an hour that is missing in spring, or twice there in autumn.
+
+    Parameters
+    ----------
+    times : array, shape (n_rows,)
+        Along the axis, in any order.
+
+    Returns
+    -------
+    str or None
+        A sentence; None where no gap or step back is of that kind.
+    """
+    if not axis.has_dates or axis.step is not None or axis.zone is not None:
+        return None
+    if axis.calendar != STANDARD or len(times) < 3:
+        return None
+    known = times[np.isfinite(times)]
+    steps = np.diff(known)
+    rising = steps[steps > 0]
+    if len(rising) == 0:
+        return None
+    usual = float(np.median(rising))
+    if usual > _HOUR * 1.01:
+        return None
+    odd = np.flatnonzero(np.abs(steps - usual) > 0.01 * usual)
+    forward = np.abs(steps[odd] - usual - _HOUR) <= 0.01 * usual
+    back = np.abs(steps[odd] - usual + _HOUR) <= 0.01 * usual
+    ends = axis.at(known[odd + 1])
+    at_night = (ends - ends.astype("M8[D]")) <= np.timedelta64(4, "h")
+    month = ends.astype("M8[M]").astype(np.int64) % 12 + 1
+    sunday = (ends.astype("M8[D]").astype(np.int64) + 3) % 7 == 6
+    set_then = at_night & np.isin(month, _MONTHS) & sunday
+    there = np.flatnonzero((forward | back) & set_then)
+    if len(there) == 0:
+        return None
+    first = there[0]
+    what = "an hour is missing" if forward[first] else "an hour is there twice"
+    return (
+        f"Around {axis.labels(known[odd[first] + 1 : odd[first] + 2])[0]} {what}, as when clocks "
+        'are set: give the zone of these local times, such as time_zone="Europe/Berlin" '
+        "(--time-zone Europe/Berlin)."
+    )

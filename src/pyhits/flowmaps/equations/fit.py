@@ -17,11 +17,10 @@ from pyhits.flowmaps.equations.columns import CHUNK, Points
 from pyhits.flowmaps.equations.edges import Edges
 from pyhits.flowmaps.equations.equation import Equation, Scheme
 from pyhits.flowmaps.equations.guess import guesses
-from pyhits.flowmaps.equations.normal import Normal
+from pyhits.flowmaps.equations.normal import Normal, cuts, learned_weights
 from pyhits.flowmaps.equations.pairs import Pairs
 from pyhits.flowmaps.equations.solution import Solution
 from pyhits.flowmaps.equations.terms import Terms
-from pyhits.flowmaps.equations.weights import cuts, learned_weights
 from pyhits.numerics.exponential import phi
 from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 

@@ -7,14 +7,16 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from pyhits.flowmaps.stencils.sides import (
-    HELD_BEYOND,
-    HELD_HALFWAY,
-    POSITION,
-    RING,
-    SLOPE,
-    SLOPE_HALFWAY,
-)
+#: What a side is: none, on a ring; points that never move; a slope of zero at the last point, or
+#: half a spacing beyond it; a value that is held half a spacing, or a whole one, beyond it; or
+#: nothing of these.
+RING, STILL, SLOPE, SLOPE_HALFWAY, HELD_HALFWAY, HELD_BEYOND, FREE = (
+    "ring", "still", "slope", "slope halfway", "held halfway", "held beyond", "free",
+)  # fmt: skip
+SIDES = (RING, STILL, SLOPE, SLOPE_HALFWAY, HELD_HALFWAY, HELD_BEYOND, FREE)
+
+#: Where a side's slope or value is known, in points from the last one.
+POSITION = {SLOPE: 0.0, SLOPE_HALFWAY: -0.5, HELD_HALFWAY: -0.5, HELD_BEYOND: -1.0}
 
 
 def weights(at: float, points: Tensor, order: int) -> Tensor:

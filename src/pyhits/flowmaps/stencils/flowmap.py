@@ -14,9 +14,8 @@ from pyhits.errors import ArgumentError
 from pyhits.flowmaps.base import MOST, register
 from pyhits.flowmaps.other_grid import OtherGrid
 from pyhits.flowmaps.prepared import PreparedMap
-from pyhits.flowmaps.stencils.differences import points_of
+from pyhits.flowmaps.stencils.differences import SIDES, points_of
 from pyhits.flowmaps.stencils.law import Law, Products
-from pyhits.flowmaps.stencils.sides import SIDES
 from pyhits.flowmaps.stencils.walls import Walls
 from pyhits.util.schema import Flag, Many, Record, Schema, Text, Whole
 

@@ -8,8 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pyhits.flowmaps.stencils.differences import weights
-from pyhits.flowmaps.stencils.sides import FREE, POSITION, RING, SLOPE, SLOPE_HALFWAY, STILL
+from pyhits.flowmaps.stencils.differences import (
+    FREE,
+    POSITION,
+    RING,
+    SLOPE,
+    SLOPE_HALFWAY,
+    STILL,
+    weights,
+)
 
 #: Points that extrapolate to a side, and the part of a field's usual slope, or of its last point's
 #: variation, that is none.

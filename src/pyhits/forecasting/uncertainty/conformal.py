@@ -15,8 +15,8 @@ from pyhits.forecasting.uncertainty.ranking import (
     RolloutErrors,
     conformal_ranks,
     ranked_scores,
+    smoothed_scores,
 )
-from pyhits.forecasting.uncertainty.smoothing import smoothed_scores
 from pyhits.hierarchy.coupling import STEP_SIZE
 from pyhits.hierarchy.interpolate import METHODS
 from pyhits.util.checks import shown
