@@ -35,16 +35,10 @@ _INDEPENDENT = 8.0
 
 
 class Tried(NamedTuple):
-    """Settings, and the forecasts that they give.
-
-    Attributes
-    ----------
-    option : tuple of int
-    ahead : array, shape (n, horizon, d)
-    """
+    """Settings, and the forecasts that they give."""
 
     option: Option
-    ahead: np.ndarray
+    ahead: np.ndarray  # (n, horizon, d)
 
 
 class ChosenBaseline(SimpleBaseline):

@@ -28,42 +28,21 @@ _TIE = 0.02
 
 @dataclass(frozen=True)
 class OriginLimits:
-    """How many origins there are, and how much around them is looked at.
+    """How many origins there are, and how much around them is looked at."""
 
-    Attributes
-    ----------
-    rows : int
-        Rows up to an origin, at most.
-    horizon : int
-        Rows after it, at most.
-    most : int
-        Origins in all, at most; one of each recording at least.
-    longest : int
-        Rows of a recording that are looked at, at most: its last ones.
-    """
-
-    rows: int
-    horizon: int
-    most: int
-    longest: int = 6_000
+    rows: int  # rows up to an origin, at most
+    horizon: int  # rows after it, at most
+    most: int  # origins in all, at most; one of each recording at least
+    longest: int = 6_000  # rows of a recording that are looked at, at most: its last ones
 
 
 @dataclass(frozen=True, eq=False)
 class Origins:
-    """Rows up to some origins, and those that follow.
+    """Rows up to some origins, and those that follow."""
 
-    Attributes
-    ----------
-    history : array, shape (n, rows, d)
-        The last is the origin.
-    truth : array, shape (n, horizon, d)
-        NaN beyond the end of a recording.
-    recording, at : array of int, shape (n,)
-        The recording of each, and its row there.
-    """
-
-    history: np.ndarray
-    truth: np.ndarray
+    history: np.ndarray  # (n, rows, d): the last is the origin
+    truth: np.ndarray  # (n, horizon, d): NaN beyond the end of a recording
+    #: recording, at: int, (n,); the recording of each, and its row there.
     recording: np.ndarray
     at: np.ndarray
 

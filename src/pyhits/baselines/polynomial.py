@@ -37,16 +37,9 @@ _WORST = 4.0
 
 @dataclass(frozen=True, eq=False)
 class StepMap:
-    """One step as a polynomial in the last ``lags`` states.
+    """One step as a polynomial in the last ``lags`` states."""
 
-    Attributes
-    ----------
-    weights : array, shape (terms, d)
-        Increments are ``monomials @ weights``.
-    lags, degree : int
-    """
-
-    weights: np.ndarray
+    weights: np.ndarray  # (terms, d): increments are ``monomials @ weights``
     lags: int
     degree: int
 

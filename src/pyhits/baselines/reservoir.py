@@ -108,20 +108,13 @@ class EchoState(ChosenBaseline):
 
 @dataclass(frozen=True, eq=False)
 class _Network:
-    """Several reservoirs.
+    """Several reservoirs."""
 
-    Attributes
-    ----------
-    sources : array of int, shape (members, units, fan)
-        Units that feed each unit, with weights ``values`` of the same shape.
-    feeds : array, shape (members, units, 1 + d)
-        Weights of a constant and of a row.
-    leak : float
-    """
-
+    #: Integers, (members, units, fan): units that feed each unit, with weights ``values`` of the same
+    #: shape.
     sources: np.ndarray
     values: np.ndarray
-    feeds: np.ndarray
+    feeds: np.ndarray  # (members, units, 1 + d): weights of a constant and of a row
     leak: float
 
     @classmethod

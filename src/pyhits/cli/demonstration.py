@@ -20,20 +20,11 @@ from pyhits.util.checks import as_seed
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demonstration made.
-
-    Attributes
-    ----------
-    model : HiTS
-    evaluation : Evaluation
-        On trajectories that the model has not seen.
-    files : dict of str to Path
-        ``model``, ``forecast`` and ``report``.
-    """
+    """What the demonstration made."""
 
     model: HiTS
-    evaluation: Evaluation
-    files: dict[str, Path]
+    evaluation: Evaluation  # on trajectories that the model has not seen
+    files: dict[str, Path]  # ``model``, ``forecast`` and ``report``
 
 
 def run_demo(

@@ -255,26 +255,13 @@ def _on_its_grid(model: Any, data: Trajectories, spacing: str | None) -> Any:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """States that are to be written, and what belongs to them.
+    """States that are to be written, and what belongs to them."""
 
-    Attributes
-    ----------
-    states : array, shape (n, time, ...)
-        Rows that are not finite have diverged.
-    model : HiTS or Hybrid
-    data : Trajectories
-        What they start from.
-    start_times : array, shape (n,)
-    names : sequence of str, optional
-        Of the columns, where they are not the model's features.
-    notes : tuple of str
-    """
-
-    states: np.ndarray
+    states: np.ndarray  # (n, time, ...): rows that are not finite have diverged
     model: Any
-    data: Trajectories
-    start_times: np.ndarray
-    names: Sequence[str] | None = None
+    data: Trajectories  # what they start from
+    start_times: np.ndarray  # (n,)
+    names: Sequence[str] | None = None  # of the columns, where they are not the model's features
     notes: Sequence[str] = ()
 
 

@@ -57,28 +57,15 @@ _TYPES = {"int": int, "float": float, "bool": bool}
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a command, and the argument that it is for.
+    """One option of a command, and the argument that it is for."""
 
-    Attributes
-    ----------
-    name : str
-        Of the argument, and of the parameter of the command.
-    kind : type
-        Of the value on the command line.
-    help : str
-    flags : tuple of str
-    read : callable
-        Makes of a value on the command line what the argument takes.
-    argument : str
-        Name of the argument, where it is another.
-    """
-
-    name: str
-    kind: Any
+    name: str  # of the argument, and of the parameter of the command
+    kind: Any  # of the value on the command line
     help: str
     flags: tuple[str, ...]
+    #: Makes of a value on the command line what the argument takes.
     read: Callable[[Any, str], Any] = texts.as_it_is
-    argument: str = ""
+    argument: str = ""  # name of the argument, where it is another
 
     def parameter(self, panel: str) -> inspect.Parameter:
         """Return the parameter of a command; what is not given is None."""

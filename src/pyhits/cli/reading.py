@@ -18,29 +18,16 @@ _OF_ONE_TABLE = ("columns", "without_columns", "names", "variable", "stretch")
 
 @dataclass(frozen=True)
 class Files:
-    """How files are read.
+    """How files are read."""
 
-    Attributes
-    ----------
-    reading : mapping
-        Arguments of :func:`pyhits.read`.
-    repairs : mapping
-        Arguments of :func:`pyhits.repair`, or ``repair`` alone; empty: nothing is mended.
-    like : model, optional
-        What the files are read for.
-    pieces : slice, optional
-        Which pieces of a recording that the repair cuts are wanted, such as the last.
-    quiet : bool
-    end : int
-        Of :func:`~pyhits.data.files.read_ends`; 0 reads as :func:`pyhits.read`.
-    """
-
-    reading: Mapping[str, Any]
+    reading: Mapping[str, Any]  # arguments of :func:`pyhits.read`
+    #: Arguments of :func:`pyhits.repair`, or ``repair`` alone; empty: nothing is mended.
     repairs: Mapping[str, Any] = field(default_factory=dict)
-    like: Any = None
+    like: Any = None  # what the files are read for
+    #: Which pieces of a recording that the repair cuts are wanted, such as the last.
     pieces: slice | None = None
     quiet: bool = False
-    end: int = 0
+    end: int = 0  # of :func:`~pyhits.data.files.read_ends`; 0 reads as :func:`pyhits.read`
 
     def read(self, path: Path) -> Trajectories:
         """Read a file, and say what was mended."""

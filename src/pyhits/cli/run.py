@@ -29,18 +29,11 @@ MakePanels = Callable[[], tuple[Panel, ...]]
 
 @dataclass(frozen=True)
 class Command:
-    """A function that is a command, and its groups of options.
+    """A function that is a command, and its groups of options."""
 
-    Attributes
-    ----------
-    function : callable
-        Takes what its signature says; of each group a dict of the arguments that were given.
-    groups : dict of str to callable
-        By the name of the parameter; each makes panels of options.
-    """
-
+    #: Takes what its signature says; of each group a dict of the arguments that were given.
     function: Callable[..., None]
-    groups: dict[str, MakePanels]
+    groups: dict[str, MakePanels]  # by the name of the parameter; each makes panels of options
 
     def expanded(self) -> Callable[..., None]:
         """Return a function with every option as a parameter, which ends as a program does."""

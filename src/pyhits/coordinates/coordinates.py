@@ -32,48 +32,25 @@ from pyhits.errors import ArgumentError, DataError, warn
 
 
 class Encoded(NamedTuple):
-    """Encoded states, and the inputs that act on them.
-
-    Attributes
-    ----------
-    states : Trajectories
-    inputs : array, shape (n_rows, k), or None
-        In the user's units, on the rows of ``states``, each so many rows back as it acts from.
-    """
+    """Encoded states, and the inputs that act on them."""
 
     states: Trajectories
+    #: (n_rows, k), or None: in the user's units, on the rows of ``states``, each so many rows back
+    #: as it acts from.
     inputs: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """Features, inputs, times, grid, encoder, scaling and history of a model: always together.
+    """Features, inputs, times, grid, encoder, scaling and history of a model: always together."""
 
-    Attributes
-    ----------
-    feature_names : tuple of str
-        Of the user's states, without the inputs.
-    dt : float
-        Time step of the data.
-    scaling : Standardise
-        From encoded rows to states of order one, which the flow maps step.
-    encoder : Chain or None
-        What comes before the scaling, such as modes or delays.
-    inputs : Inputs or None
-        Names, scaling and range of what acts on the system.
-    axis : TimeAxis
-        What the times of the training data meant.
-    grid : Grid or None
-        Where the user's features lie, where rows are fields.
-    """
-
-    feature_names: tuple[str, ...]
-    dt: float
-    scaling: Standardise
-    encoder: Chain | None = None
-    inputs: Inputs | None = None
-    axis: TimeAxis = NUMBERS
-    grid: Grid | None = None
+    feature_names: tuple[str, ...]  # of the user's states, without the inputs
+    dt: float  # time step of the data
+    scaling: Standardise  # from encoded rows to states of order one, which the flow maps step
+    encoder: Chain | None = None  # what comes before the scaling, such as modes or delays
+    inputs: Inputs | None = None  # names, scaling and range of what acts on the system
+    axis: TimeAxis = NUMBERS  # what the times of the training data meant
+    grid: Grid | None = None  # where the user's features lie, where rows are fields
 
     @property
     def n_features(self) -> int:

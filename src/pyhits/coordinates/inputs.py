@@ -24,18 +24,6 @@ class Inputs(Stored):
     """The inputs of a model: when they act, how they are scaled, and the range they were seen in.
 
     Flow maps see the columns of :meth:`delayed`: each input so many rows back as it acts from.
-
-    Attributes
-    ----------
-    names : tuple of str
-    mean, scale : array, shape (k,)
-        Flow maps see ``(u - mean) / scale``.
-    low, high : array, shape (k,)
-        Extremes in the training data.
-    lags : tuple of tuple of int
-        Rows back of each input.
-    varying : tuple of bool
-        Whether each input varies within a trajectory; else it is a parameter.
     """
 
     schema: ClassVar[Schema] = Many(
@@ -51,11 +39,14 @@ class Inputs(Stored):
     arrays: ClassVar[Mapping[str, Array]] = {"mean|scale|low|high": Array()}
 
     names: tuple[str, ...]
+    #: mean, scale: (k,); flow maps see ``(u - mean) / scale``.
     mean: np.ndarray
     scale: np.ndarray
+    #: low, high: (k,); extremes in the training data.
     low: np.ndarray
     high: np.ndarray
-    lags: Lags
+    lags: Lags  # rows back of each input
+    #: Whether each input varies within a trajectory; else it is a parameter.
     varying: tuple[bool, ...]
 
     @classmethod

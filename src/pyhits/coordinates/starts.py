@@ -18,40 +18,22 @@ from pyhits.util.checks import MOST_COUNT, as_numeric
 
 
 class Starts(NamedTuple):
-    """What forecasts start from, and when.
+    """What forecasts start from, and when."""
 
-    Attributes
-    ----------
-    states : array, shape (n, d) or (n, history, d)
-    times : array, shape (n,)
-        Of each initial state.
-    known : sequence of array, shape (rows, d), or None
-        What is known of each up to its initial state, as recorded, where that is more.
-    """
-
-    states: np.ndarray
-    times: np.ndarray
+    states: np.ndarray  # (n, d) or (n, history, d)
+    times: np.ndarray  # (n,): of each initial state
+    #: (rows, d), or None: what is known of each up to its initial state, as recorded, where that
+    #: is more.
     known: Sequence[np.ndarray] | None = None
 
 
 class InitialStates(NamedTuple):
-    """Initial states as users give them.
+    """Initial states as users give them."""
 
-    Attributes
-    ----------
-    states : array, shape (n, d) or (n, history, d)
-        In the user's units.
-    times : array, shape (n,), or None
-        Of each, where they are known.
-    single : bool
-        Whether one was given, not several.
-    known : sequence of array, shape (rows, d)
-        What is known of each up to its initial state.
-    """
-
-    states: np.ndarray
-    times: np.ndarray | None
-    single: bool
+    states: np.ndarray  # (n, d) or (n, history, d): in the user's units
+    times: np.ndarray | None  # (n,), or None: of each, where they are known
+    single: bool  # whether one was given, not several
+    #: (rows, d): what is known of each up to its initial state.
     known: Sequence[np.ndarray] | np.ndarray
 
 

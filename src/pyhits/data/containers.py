@@ -97,25 +97,13 @@ def as_recording(
 
 @dataclass(frozen=True)
 class _ForecastRows:
-    """Rows of a forecast, and what their columns and times are.
+    """Rows of a forecast, and what their columns and times are."""
 
-    Attributes
-    ----------
-    states : array, shape (m, d), or (n, m, d) of several recordings
-    names : tuple of str
-        Of the features.
-    times : array, shape (m,)
-        Since each recording's end.
-    axis : TimeAxis
-    begins : array, shape (n,)
-        The ends of the recordings along the axis.
-    """
-
-    states: np.ndarray
-    names: tuple[str, ...]
-    times: np.ndarray
+    states: np.ndarray  # (m, d), or (n, m, d) of several recordings
+    names: tuple[str, ...]  # of the features
+    times: np.ndarray  # (m,): since each recording's end
     axis: TimeAxis
-    begins: np.ndarray
+    begins: np.ndarray  # (n,): the ends of the recordings along the axis
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -22,24 +22,13 @@ _MOST_CHANNELS = 4
 
 @dataclass(frozen=True)
 class DeclaredGrid:
-    """A grid as it was declared, before the data are seen.
+    """A grid as it was declared, before the data are seen."""
 
-    Attributes
-    ----------
-    grid : Grid or None
-        The whole of it.
-    shape : tuple of int
-        Or its axes, and perhaps channels, alone; empty where nothing says them.
-    edges : tuple of bool
-        Whether axes are periodic: one for all, one each, or empty.
-    is_none : bool
-        The rows lie on no grid for certain.
-    """
-
-    grid: Grid | None = None
+    grid: Grid | None = None  # the whole of it
+    #: Or its axes, and perhaps channels, alone; empty where nothing says them.
     shape: tuple[int, ...] = ()
-    edges: tuple[bool, ...] = ()
-    is_none: bool = False
+    edges: tuple[bool, ...] = ()  # whether axes are periodic: one for all, one each, or empty
+    is_none: bool = False  # the rows lie on no grid for certain
 
     @classmethod
     def of(cls, given: Any) -> Self:

@@ -59,17 +59,11 @@ _SEAM, _SEAMS = 10.0, 3
 
 @dataclass(frozen=True)
 class FoundGrid:
-    """A grid that the data have shown.
-
-    Attributes
-    ----------
-    grid : Grid
-    error, other_orders : float
-        Of one map for all points, and of one for the same columns in other orders, as shares of the
-        increments, mean squares.
-    """
+    """A grid that the data have shown."""
 
     grid: Grid
+    #: error, other_orders: Of one map for all points, and of one for the same columns in other
+    #: orders, as shares of the increments, mean squares.
     error: float
     other_orders: float
 

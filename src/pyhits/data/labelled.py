@@ -42,30 +42,17 @@ FEWEST_POINTS = 8
 
 @dataclass(frozen=True)
 class Layout:
-    """What the dimensions of a DataArray, or of the variables of a Dataset, are.
-
-    Attributes
-    ----------
-    time : str
-    runs : str or None
-        Numbers the trajectories.
-    points : tuple of str
-        The dimensions that a row lies along, in their order.
-    channel : str or None
-        The dimension whose entries are different things, which comes last.
-    variables : tuple of str
-        Of a Dataset: what its rows hold, the channels of each point, or one variable beside the
-        other where their dimensions differ. Empty for a DataArray.
-    is_side_by_side : bool
-        Whether their dimensions differ.
-    """
+    """What the dimensions of a DataArray, or of the variables of a Dataset, are."""
 
     time: str
-    runs: str | None
-    points: tuple[str, ...]
+    runs: str | None  # numbers the trajectories
+    points: tuple[str, ...]  # the dimensions that a row lies along, in their order
+    #: The dimension whose entries are different things, which comes last.
     channel: str | None = None
+    #: Of a Dataset: what its rows hold, the channels of each point, or one variable beside the
+    #: other where their dimensions differ. Empty for a DataArray.
     variables: tuple[Any, ...] = ()
-    is_side_by_side: bool = False
+    is_side_by_side: bool = False  # whether their dimensions differ
 
     @classmethod
     def of(cls, data: Any) -> Layout:

@@ -42,22 +42,15 @@ _MOST_ROWS, _MOST_COLUMNS = 1000, 256
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of data with a row ``stride`` before and after them.
+    """Rows of data with a row ``stride`` before and after them."""
 
-    Attributes
-    ----------
-    values : array, shape (n_rows, n_features)
-    stride : int
-    fitted, measured : array of int
-        What a map is fitted to, and what its errors are measured on: stretches between these.
-    mean, scale : float
-        Of all features together.
-    """
-
-    values: np.ndarray
+    values: np.ndarray  # (n_rows, n_features)
     stride: int
+    #: fitted, measured: int; what a map is fitted to, and what its errors are measured on:
+    #: stretches between these.
     fitted: np.ndarray
     measured: np.ndarray
+    #: mean, scale: Of all features together.
     mean: float
     scale: float
 
@@ -103,17 +96,10 @@ def _some(rng: np.random.Generator, n: int, most: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The features around the points of a grid.
-
-    Attributes
-    ----------
-    grid : Grid
-    offsets : array of int, shape (k, n_axes)
-        The point's own first.
-    """
+    """The features around the points of a grid."""
 
     grid: Grid
-    offsets: np.ndarray
+    offsets: np.ndarray  # int, (k, n_axes): the point's own first
 
     @classmethod
     def within(cls, grid: Grid, radius: int, rows: Rows) -> Neighbours:
@@ -174,18 +160,11 @@ def _spacing(rows: Rows, grid: Grid, axis: int, longest: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class LocalMap:
-    """A map that has been fitted.
-
-    Attributes
-    ----------
-    rows : Rows
-    n_channels : int
-    weights : array, shape (terms, n_channels)
-    """
+    """A map that has been fitted."""
 
     rows: Rows
     n_channels: int
-    weights: np.ndarray
+    weights: np.ndarray  # (terms, n_channels)
 
     @classmethod
     def fit(

@@ -31,16 +31,11 @@ _MOST_FEATURES, _MOST_ROWS = 1024, 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class Limits(Stored):
-    """The least and the largest values that features can have, by what was recorded.
-
-    Attributes
-    ----------
-    low, high : array, shape (d,)
-        In the user's units; infinite where there is no limit.
-    """
+    """The least and the largest values that features can have, by what was recorded."""
 
     arrays: ClassVar[Mapping[str, Array]] = {"low|high": Array()}
 
+    #: low, high: (d,); in the user's units; infinite where there is no limit.
     low: np.ndarray
     high: np.ndarray
 

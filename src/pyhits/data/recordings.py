@@ -52,14 +52,10 @@ def split_numbers(
 
 
 class RowsOf(NamedTuple):
-    """Rows of several trajectories that make a part of the data.
+    """Rows of several trajectories that make a part of the data."""
 
-    Attributes
-    ----------
-    trajectories, begins, counts : array of int, shape (n,)
-        Which trajectories, the first row of each, and how many.
-    """
-
+    #: trajectories, begins, counts: int, (n,); which trajectories, the first row of each, and how
+    #: many.
     trajectories: np.ndarray
     begins: np.ndarray
     counts: np.ndarray

@@ -37,17 +37,11 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which rows are read of data that are larger than what may be read.
-
-    Attributes
-    ----------
-    max_bytes : float
-    end : int
-        Rows at the end of each run alone, or, below 0, at its beginning; 0 takes stretches that
-        are spread evenly over all runs and times.
-    """
+    """Which rows are read of data that are larger than what may be read."""
 
     max_bytes: float = MOST_BYTES
+    #: Rows at the end of each run alone, or, below 0, at its beginning; 0 takes stretches that are
+    #: spread evenly over all runs and times.
     end: int = 0
 
     def stretches(self, shape: Sequence[int], dtype: Any) -> list[Stretch]:
@@ -93,19 +87,10 @@ class Sampling:
 
 
 class Parts(NamedTuple):
-    """Stretches of large data.
+    """Stretches of large data."""
 
-    Attributes
-    ----------
-    items : list
-        Objects of xarray, or arrays ``(time, feature)``, one a stretch.
-    begins : array of int, shape (n,)
-        The number of each one's first row in its run.
-    note : str
-    """
-
-    items: list[Any]
-    begins: np.ndarray
+    items: list[Any]  # objects of xarray, or arrays ``(time, feature)``, one a stretch
+    begins: np.ndarray  # int, (n,): the number of each one's first row in its run
     note: str
 
 

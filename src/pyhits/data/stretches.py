@@ -14,20 +14,11 @@ def evenly(n: int, most: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Stretches:
-    """Stretches of trajectories that lie one below the other in packed arrays.
+    """Stretches of trajectories that lie one below the other in packed arrays."""
 
-    Attributes
-    ----------
-    starts : array of int, shape (n,)
-        Rows that forecasts start from.
-    lengths : array of int, shape (n,)
-        Steps recorded after each of them.
-    leading : array of bool, shape (n,)
-        Which begin at the first state of their trajectory that can be forecast from.
-    """
-
-    starts: np.ndarray
-    lengths: np.ndarray
+    starts: np.ndarray  # int, (n,): rows that forecasts start from
+    lengths: np.ndarray  # int, (n,): steps recorded after each of them
+    #: Bool, (n,): which begin at the first state of their trajectory that can be forecast from.
     leading: np.ndarray
 
     @classmethod

@@ -28,22 +28,7 @@ def _checksum(rows: np.ndarray) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Summary(Stored):
-    """Size, extremes and noise of training data.
-
-    Attributes
-    ----------
-    fingerprint : str
-        Of all their numbers.
-    n_trajectories, n_rows : int
-    low, std, high : array, shape (d,)
-        Extremes and standard deviation of each feature, in the user's units.
-    noise : array, shape (n_coordinates,)
-        Standard deviation of the noise that was taken off, of the encoded data if they were.
-    findings : tuple of str
-        What a person would object to in them.
-    ending : str
-        Of the numbers in the last rows of the last trajectory; empty if they are not known.
-    """
+    """Size, extremes and noise of training data."""
 
     schema: ClassVar[Record] = Record(
         {"fingerprint": Text(1, 1000), "n_trajectories": Whole(1), "n_rows": Whole(1)},
@@ -51,14 +36,18 @@ class Summary(Stored):
     )
     arrays: ClassVar[Mapping[str, Array]] = {"low|std|high|noise": Array()}
 
-    fingerprint: str
+    fingerprint: str  # of all their numbers
     n_trajectories: int
     n_rows: int
+    #: low, std, high: (d,); extremes and standard deviation of each feature, in the user's units.
     low: np.ndarray
     std: np.ndarray
     high: np.ndarray
+    #: (n_coordinates,): standard deviation of the noise that was taken off, of the encoded data if
+    #: they were.
     noise: np.ndarray
-    findings: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()  # what a person would object to in them
+    #: Of the numbers in the last rows of the last trajectory; empty if they are not known.
     ending: str = ""
 
     @classmethod

@@ -19,28 +19,16 @@ _HISTORY = 20
 
 @dataclass(frozen=True)
 class DenseNetFit:
-    """How a net with ``tanh`` between its layers is fitted, in float64 with all rows at once.
+    """How a net with ``tanh`` between its layers is fitted, in float64 with all rows at once."""
 
-    Attributes
-    ----------
-    widths : sequence of int
-        Of the hidden layers.
-    seed : int
-        Of the weights; torch's global generator is left as it was.
-    max_steps : int
-        Iterations at most.
-    every, patience : int
-        Iterations between two validations, and validations without gain that end it.
-    decay : float
-        Weight of the weights' squares in the loss.
-    """
-
-    widths: Sequence[int]
-    seed: int
-    max_steps: int
+    widths: Sequence[int]  # of the hidden layers
+    seed: int  # of the weights; torch's global generator is left as it was
+    max_steps: int  # iterations at most
+    #: every, patience: Iterations between two validations, and validations without gain that end
+    #: it.
     every: int
     patience: int
-    decay: float
+    decay: float  # weight of the weights' squares in the loss
 
     def __call__(
         self,

@@ -48,18 +48,10 @@ _LEAST = 0.03
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """What follows some origins of held-out recordings.
+    """What follows some origins of held-out recordings."""
 
-    Attributes
-    ----------
-    origins : Origins
-        In the user's units.
-    data : Trajectories
-        The rows up to each origin.
-    """
-
-    origins: Origins
-    data: Trajectories
+    origins: Origins  # in the user's units
+    data: Trajectories  # the rows up to each origin
 
 
 def blend(model: M, problem: Problem, clock: Clock) -> tuple[M, list[np.ndarray]]:

@@ -86,13 +86,7 @@ _FIRST_STEPS = 4
 
 
 class Timed(NamedTuple):
-    """Rollouts that were run, and how long they took.
-
-    Attributes
-    ----------
-    chosen : Stretches
-    seconds : float
-    """
+    """Rollouts that were run, and how long they took."""
 
     chosen: Stretches
     seconds: float

@@ -18,13 +18,7 @@ _MOST_ROWS = 200
 
 
 class SettledGrid(NamedTuple):
-    """A grid with its edges, and what is to be said of it.
-
-    Attributes
-    ----------
-    grid : Grid or None
-    notes : tuple of str
-    """
+    """A grid with its edges, and what is to be said of it."""
 
     grid: Grid | None
     notes: tuple[str, ...] = ()

@@ -41,60 +41,29 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A fit before it trains; each stage returns it with what it has added.
-
-    Attributes
-    ----------
-    settings : Settings
-    seed : int
-    recipe : Recipe
-        With what the stages have settled.
-    split : Split
-        All data in the user's features, the inputs last, and how they were split.
-    given : Trajectories
-        Training data in the user's features, without inputs.
-    states : Parts of Trajectories
-        What flow maps are trained and measured on: encoded, noise taken off.
-    observed : Parts of Trajectories
-        The same with their noise.
-    input_names : tuple of str
-    inputs : Parts of array, shape (n_rows, k), or None
-        Inputs on the rows of ``states``, in the user's units, each so many rows back as it acts
-        from.
-    lags : tuple of tuple of int
-        How many rows back that is, of each input.
-    angles : mapping of str to float
-        Length of a turn of states that are angles beyond doubt, by name.
-    encoder : Chain or None
-        Between the user's rows and the scaling.
-    scaling : Standardise
-        Not fitted before the last stage.
-    grid : Grid or None
-        Where the user's features lie, if they lie on a grid.
-    noise : Denoised or None
-        What was taken off.
-    step_sizes : tuple of int
-        Empty until they are known.
-    notes, findings : tuple of str
-        What was chosen; and what a person would object to in the data, which is among the notes.
-    """
+    """A fit before it trains; each stage returns it with what it has added."""
 
     settings: Settings
     seed: int
-    recipe: Recipe
-    split: Split
-    given: Trajectories
-    states: Parts
-    observed: Parts
+    recipe: Recipe  # with what the stages have settled
+    split: Split  # all data in the user's features, the inputs last, and how they were split
+    given: Trajectories  # training data in the user's features, without inputs
+    states: Parts  # what flow maps are trained and measured on: encoded, noise taken off
+    observed: Parts  # the same with their noise
     input_names: tuple[str, ...]
+    #: (n_rows, k), or None: inputs on the rows of ``states``, in the user's units, each so many
+    #: rows back as it acts from.
     inputs: Parts | None
-    encoder: Chain | None
-    scaling: Standardise
-    grid: Grid | None
-    lags: Lags = ()
+    encoder: Chain | None  # between the user's rows and the scaling
+    scaling: Standardise  # not fitted before the last stage
+    grid: Grid | None  # where the user's features lie, if they lie on a grid
+    lags: Lags = ()  # how many rows back each input acts from
+    #: Length of a turn of states that are angles beyond doubt, by name.
     angles: Mapping[str, float] = field(default_factory=dict)
-    noise: Denoised | None = None
-    step_sizes: tuple[int, ...] = ()
+    noise: Denoised | None = None  # what was taken off
+    step_sizes: tuple[int, ...] = ()  # empty until they are known
+    #: notes, findings: What was chosen; and what a person would object to in the data, which is
+    #: among the notes.
     notes: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
 

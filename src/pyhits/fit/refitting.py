@@ -32,21 +32,11 @@ _ENCODERS = 2.0
 
 @dataclass(frozen=True)
 class AllRows:
-    """All data as flow maps are fitted to them.
+    """All data as flow maps are fitted to them."""
 
-    Attributes
-    ----------
-    states : Trajectories
-        Encoded, noise taken off.
-    inputs : array, shape (n_rows, k), or None
-        Scaled.
-    noise : Denoised or None
-        What was taken off.
-    """
-
-    states: Trajectories
-    inputs: np.ndarray | None
-    noise: Denoised | None
+    states: Trajectories  # encoded, noise taken off
+    inputs: np.ndarray | None  # (n_rows, k), or None: scaled
+    noise: Denoised | None  # what was taken off
 
 
 def refit(model: M, problem: Problem, clock: Clock) -> M:

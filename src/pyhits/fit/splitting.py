@@ -19,28 +19,16 @@ _LEAST_ROWS = 20
 
 @dataclass(frozen=True)
 class Split:
-    """The data of a fit, and how they were split.
+    """The data of a fit, and how they were split."""
 
-    Attributes
-    ----------
-    whole : Trajectories
-        All that was given to train on, what is held out included; without stubs of pieces.
-    train : Trajectories
-        What is left to train on.
-    validation : Trajectories
-        What chooses; ``train`` itself if nothing was held out.
-    how : {"recordings", "time", "none", "given"}
-        Some of the recordings were held out; or the last part of each; or nothing; or validation
-        data were given.
-    note : str
-        What was held out, for people; empty if validation data were given.
-    """
-
+    #: All that was given to train on, what is held out included; without stubs of pieces.
     whole: Trajectories
-    train: Trajectories
-    validation: Trajectories
+    train: Trajectories  # what is left to train on
+    validation: Trajectories  # what chooses; ``train`` itself if nothing was held out
+    #: Some of the recordings were held out; or the last part of each; or nothing; or validation
+    #: data were given.
     how: Literal["recordings", "time", "none", "given"]
-    note: str = ""
+    note: str = ""  # what was held out, for people; empty if validation data were given
 
 
 def split_data(

@@ -21,18 +21,10 @@ from pyhits.util.progress import scale_bars
 
 @dataclass(frozen=True)
 class Watched:
-    """Who keeps and hears of what is trained.
+    """Who keeps and hears of what is trained."""
 
-    Attributes
-    ----------
-    checkpoint : path, optional
-        Folder in which finished and unfinished scales are kept.
-    callbacks : Callback, optional
-        Are told of progress and of finished scales.
-    """
-
-    checkpoint: str | Path | None = None
-    callbacks: Callback | None = None
+    checkpoint: str | Path | None = None  # folder in which finished and unfinished scales are kept
+    callbacks: Callback | None = None  # are told of progress and of finished scales
 
     def below(self, name: str) -> Watched:
         """Return the same with a folder inside the checkpoint's."""

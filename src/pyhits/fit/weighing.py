@@ -47,20 +47,11 @@ _ITERATIONS, _STEP, _SETTLED = 400, 0.3, 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Errors from the origins in one part of the recordings, in standard deviations.
+    """Errors from the origins in one part of the recordings, in standard deviations."""
 
-    Attributes
-    ----------
-    simple : array, shape (m, n, horizon, d)
-        Of baselines; NaN where nothing is recorded.
-    model : array, shape (n, horizon, d), or None
-    worth : array, shape (k,)
-        Number of independent origins at some horizons.
-    """
-
-    simple: np.ndarray
-    model: np.ndarray | None
-    worth: np.ndarray
+    simple: np.ndarray  # (m, n, horizon, d): of baselines; NaN where nothing is recorded
+    model: np.ndarray | None  # (n, horizon, d), or None
+    worth: np.ndarray  # (k,): number of independent origins at some horizons
 
     @classmethod
     def of(

@@ -28,51 +28,29 @@ _FormClass = TypeVar("_FormClass", bound="type[Form]")
 
 
 class Moves(NamedTuple):
-    """Coordinates that are others of the state one step before: ``factor * source + shift``.
+    """Coordinates that are others of the state one step before: ``factor * source + shift``."""
 
-    Attributes
-    ----------
-    to, source : array of int, shape (n,)
-    factor, shift : array, shape (n,)
-    """
-
-    to: np.ndarray
-    source: np.ndarray
-    factor: np.ndarray
-    shift: np.ndarray
+    to: np.ndarray  # int, (n,)
+    source: np.ndarray  # int, (n,)
+    factor: np.ndarray  # (n,)
+    shift: np.ndarray  # (n,)
 
 
 class Units(NamedTuple):
-    """The user's units, in those of encoded states.
+    """The user's units, in those of encoded states."""
 
-    Attributes
-    ----------
-    zero, size : array, shape (d,)
-        A state that is 0 there, and by how much one is more that is 1.
-    """
-
+    #: zero, size: (d,); a state that is 0 there, and by how much one is more that is 1.
     zero: np.ndarray
     size: np.ndarray
 
 
 class Finer(NamedTuple):
-    """What the finest scale has come to, which coarser ones begin from.
-
-    Attributes
-    ----------
-    flow_map : FlowMap
-    steps : int
-        Of it in one of the coarser scale.
-    form : dict
-        As :meth:`Form.as_dict` returned it; empty of nets.
-    scores : dict of str to float
-        The best of each family tried.
-    """
+    """What the finest scale has come to, which coarser ones begin from."""
 
     flow_map: FlowMap
-    steps: int
-    form: dict[str, Any]
-    scores: dict[str, float]
+    steps: int  # of it in one of the coarser scale
+    form: dict[str, Any]  # as :meth:`Form.as_dict` returned it; empty of nets
+    scores: dict[str, float]  # the best of each family tried
 
 
 class Increments:

@@ -143,25 +143,18 @@ def _refine(
 
 @dataclass(frozen=True)
 class _CellFit:
-    """What all fits of one degree share.
-
-    Attributes
-    ----------
-    nodes : array, shape (m, d)
-        Points in [-1, 1]^d.
-    basis, inverse : array, shape (m, n_terms), (n_terms, m)
-        Products of Legendre polynomials at the nodes, orthonormal, and the pseudo-inverse.
-    to_monomials : array, shape (n_terms, n_terms)
-        Takes coefficients of these products to those of monomials.
-    gain : array, shape (n_terms, d)
-        Part of a term that halving the cell along an axis takes away; only highest degrees.
-    """
+    """What all fits of one degree share."""
 
     degree: int
-    nodes: np.ndarray
+    nodes: np.ndarray  # (m, d): points in [-1, 1]^d
+    #: basis, inverse: (m, n_terms), (n_terms, m); products of Legendre polynomials at the nodes,
+    #: orthonormal, and the pseudo-inverse.
     basis: np.ndarray
     inverse: np.ndarray
+    #: (n_terms, n_terms): takes coefficients of these products to those of monomials.
     to_monomials: np.ndarray
+    #: (n_terms, d): part of a term that halving the cell along an axis takes away; only highest
+    #: degrees.
     gain: np.ndarray
 
     @classmethod
@@ -206,40 +199,29 @@ def _legendre(points: np.ndarray, powers: np.ndarray) -> np.ndarray:
 
 @dataclass
 class _Tree:
-    """Cells while they are refined; arrays have one row a node.
-
-    Attributes
-    ----------
-    origin, length : array, shape (d,)
-        Lower corner of the first cells, and their lengths.
-    roots : array, shape (d,)
-        How many first cells there are along each axis; they are the first nodes.
-    position, level : array, shape (n_nodes, d)
-        Number of the cell along each axis among cells of its size, and how often it was halved.
-    child, axis : array, shape (n_nodes,)
-        First of two children and the axis of the split; -1 without.
-    weight, error : array, shape (n_nodes,)
-        Part of the population, smoothed, and the mean squared error.
-    terms : array, shape (n_nodes, n_terms, d)
-        Coefficients of Legendre products.
-    where : array, shape (n,)
-        Leaf that each state of the population lies in.
-    """
+    """Cells while they are refined; arrays have one row a node."""
 
     step: StepFunction
     fit: _CellFit
     population: np.ndarray
+    #: origin, length: (d,); lower corner of the first cells, and their lengths.
     origin: np.ndarray
     length: np.ndarray
+    #: (d,): how many first cells there are along each axis; they are the first nodes.
     roots: np.ndarray
+    #: position, level: (n_nodes, d); number of the cell along each axis among cells of its size,
+    #: and how often it was halved.
     position: np.ndarray
     level: np.ndarray
+    #: child, axis: (n_nodes,); first of two children and the axis of the split; -1 without.
     child: np.ndarray = field(init=False)
     axis: np.ndarray = field(init=False)
+    #: weight, error: (n_nodes,); part of the population, smoothed, and the mean squared error.
     weight: np.ndarray = field(init=False)
     error: np.ndarray = field(init=False)
+    #: (n_nodes, n_terms, d): coefficients of Legendre products.
     terms: np.ndarray = field(init=False)
-    where: np.ndarray = field(init=False)
+    where: np.ndarray = field(init=False)  # (n,): leaf that each state of the population lies in
 
     @classmethod
     def plant(

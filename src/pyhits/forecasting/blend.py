@@ -19,18 +19,11 @@ _BEYOND = 0.5
 
 
 class Bounds(NamedTuple):
-    """The range of training data, which moves on no faster than it was crossed.
+    """The range of training data, which moves on no faster than it was crossed."""
 
-    Attributes
-    ----------
-    low, high : array, shape (d,)
-    rows : float
-        Of a recording: those that its range was crossed in.
-    """
-
-    low: np.ndarray
-    high: np.ndarray
-    rows: float
+    low: np.ndarray  # (d,)
+    high: np.ndarray  # (d,)
+    rows: float  # of a recording: those that its range was crossed in
 
     def around(self, known: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return how low and how high forecasts may be, ``(n, m, d)`` each.
@@ -73,21 +66,7 @@ _TOLD = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Blend(Stored):
-    """Weights of a model and of baselines of recordings at every horizon, for each feature.
-
-    Attributes
-    ----------
-    kinds : tuple of str
-        Of the baselines.
-    steps : array of int, shape (k,)
-        Horizons that errors were measured at, increasing; between them weights are interpolated,
-        beyond the last they stay.
-    weights : array, shape (k, 1 + kinds, d)
-        The model's first; they add up to 1.
-    errors : array, shape (k, 3)
-        Normalised root mean squared errors of the model, of the baselines together and of both,
-        at the origins that the weights were chosen on.
-    """
+    """Weights of a model and of baselines of recordings at every horizon, for each feature."""
 
     kind: ClassVar[str] = "blend"
     schema: ClassVar[Schema] = Record({"kinds": Many(BASELINES.kinds, 1, unique=True)})
@@ -97,9 +76,13 @@ class Blend(Stored):
         "errors": Array(2),
     }
 
-    kinds: tuple[str, ...]
+    kinds: tuple[str, ...]  # of the baselines
+    #: Integers, (k,): horizons that errors were measured at, increasing; between them weights are
+    #: interpolated, beyond the last they stay.
     steps: np.ndarray
-    weights: np.ndarray
+    weights: np.ndarray  # (k, 1 + kinds, d): the model's first; they add up to 1
+    #: (k, 3): normalised root mean squared errors of the model, of the baselines together and of
+    #: both, at the origins that the weights were chosen on.
     errors: np.ndarray
 
     def at(self, positions: np.ndarray) -> np.ndarray:

@@ -111,23 +111,12 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """A forecast that the workers of a cluster write into one Zarr array.
-
-    Attributes
-    ----------
-    model : FittedModel
-    horizon : Horizon
-    path : path
-        Ends in .zarr; all workers must reach it.
-    options : dict
-        As of :meth:`pyhits.TimeStepper.forecast`.
-    overwrite : bool
-    """
+    """A forecast that the workers of a cluster write into one Zarr array."""
 
     model: FittedModel
     horizon: Horizon
-    path: Path
-    options: dict[str, Any]
+    path: Path  # ends in .zarr; all workers must reach it
+    options: dict[str, Any]  # as of :meth:`pyhits.TimeStepper.forecast`
     overwrite: bool = False
 
     def run(

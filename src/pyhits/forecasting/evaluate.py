@@ -78,26 +78,14 @@ def evaluate_model(
 
 @dataclass(frozen=True, eq=False)
 class _Ahead:
-    """A model's forecasts of recordings on from the rows that are given of each.
-
-    Attributes
-    ----------
-    model : FittedModel
-    rows : array, shape (n, given, d)
-    sizes : tuple of int
-        Step sizes that are coupled.
-    inputs : array, shape (n, steps, k), or None
-    settings : dict
-        Of the stepping.
-    blended : bool
-        Whether the model's blend with forecasts of recordings is taken, where it has one.
-    """
+    """A model's forecasts of recordings on from the rows that are given of each."""
 
     model: FittedModel
-    rows: np.ndarray
-    sizes: tuple[int, ...]
-    inputs: np.ndarray | None
-    settings: dict[str, Any]
+    rows: np.ndarray  # (n, given, d)
+    sizes: tuple[int, ...]  # step sizes that are coupled
+    inputs: np.ndarray | None  # (n, steps, k), or None
+    settings: dict[str, Any]  # of the stepping
+    #: Whether the model's blend with forecasts of recordings is taken, where it has one.
     blended: bool
 
     @property

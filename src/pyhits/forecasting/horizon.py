@@ -16,18 +16,10 @@ from pyhits.util.checks import as_count
 
 @dataclass(frozen=True)
 class Horizon:
-    """Steps of a forecast, and the times to return.
+    """Steps of a forecast, and the times to return."""
 
-    Attributes
-    ----------
-    n_steps : int
-        In multiples of ``dt``.
-    at : array, shape (m,), or None
-        Times in multiples of ``dt``; None for all steps.
-    """
-
-    n_steps: int
-    at: np.ndarray | None
+    n_steps: int  # in multiples of ``dt``
+    at: np.ndarray | None  # (m,), or None: times in multiples of ``dt``; None for all steps
 
     @classmethod
     def of(cls, n_steps: Any, t: Any, dt: float) -> Horizon:

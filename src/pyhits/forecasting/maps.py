@@ -17,20 +17,11 @@ from pyhits.util.progress import Advance
 
 @dataclass(frozen=True, eq=False)
 class FittedMaps:
-    """Flow maps, and the coordinates that they step in.
-
-    Attributes
-    ----------
-    hierarchy : Hierarchy
-    coordinates : Coordinates
-    interpolation : {"cubic", "linear"}
-        Between the finest coupled steps.
-    device : str
-    """
+    """Flow maps, and the coordinates that they step in."""
 
     hierarchy: Hierarchy
     coordinates: Coordinates
-    interpolation: str = "cubic"
+    interpolation: str = "cubic"  # {"cubic", "linear"}: between the finest coupled steps
     device: str = "cpu"
 
     def ahead(

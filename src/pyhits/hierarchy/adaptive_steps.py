@@ -29,30 +29,22 @@ _PATIENCE = 16
 
 @dataclass
 class StepsTaken:
-    """Steps taken by ``n`` trajectories, in no order.
+    """Steps taken by ``n`` trajectories, in no order."""
 
-    Attributes
-    ----------
-    trajectory, begin, level : Tensor of int, shape (n_taken,)
-        Which one took a step, from which row, with which scale, counted from the finest.
-    indicated : Tensor, shape (n_taken,)
-        Its indicated error; NaN where it was not compared with anything.
-    error : Tensor, shape (n,)
-        The largest distance between the accepted and the coarse path: the indicated error of the
-        forecast.
-    end : Tensor of int, shape (n,)
-        The last row reached; less than the horizon by a part of the finest step, or where it
-        diverged.
-    evaluations : Tensor of int, shape (n,)
-    """
-
+    #: trajectory, begin, level: int, (n_taken,); which one took a step, from which row, with which
+    #: scale, counted from the finest.
     trajectory: Tensor
     begin: Tensor
     level: Tensor
+    #: (n_taken,): its indicated error; NaN where it was not compared with anything.
     indicated: Tensor
+    #: (n,): the largest distance between the accepted and the coarse path: the indicated error of
+    #: the forecast.
     error: Tensor
+    #: Integers, (n,): the last row reached; less than the horizon by a part of the finest step, or
+    #: where it diverged.
     end: Tensor
-    evaluations: Tensor
+    evaluations: Tensor  # int, (n,)
 
     def replaced(self, other: StepsTaken, who: Tensor, better: Tensor) -> StepsTaken:
         """Return the steps with those of ``who`` that are ``better`` taken from ``other``.

@@ -7,41 +7,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Batching:
-    """Sizes of the pieces that forecasts are cut into.
+    """Sizes of the pieces that forecasts are cut into."""
 
-    Attributes
-    ----------
-    cache_bytes : int
-        Bytes that one layer of a block may take, as measured: larger ones leave the caches, smaller
-        ones spend the time on calls.
-    kept_bytes : int
-        Bytes of one layer of a block up to which all buffers are kept for the next call; of larger
-        ones those of one thread.
-    chunk_bytes : int
-        Bytes of encoded states worked on at a time, beside the result.
-    file_bytes : int
-        Bytes of states computed before they are written to a file, about.
-    shared_work : int
-        Multiply-adds of one step of a batch from which two threads gain, as measured.
-    shared_rows : two ints
-        Bounds of the number of rows that ``shared_work`` may come to.
-    shared_steps : int
-        Such steps that each thread must have at least, or starting it does not pay.
-    wide_work : int
-        Multiply-adds of a flow map from which torch's own threads are of use within one step.
-    fused_seconds : float
-        Time that torch would take, about, from which machine code is made
-        (:mod:`pyhits.numerics.fused`).
-    """
-
+    #: Bytes that one layer of a block may take, as measured: larger ones leave the caches, smaller
+    #: ones spend the time on calls.
     cache_bytes: int = 2 << 20
+    #: Bytes of one layer of a block up to which all buffers are kept for the next call; of larger
+    #: ones those of one thread.
     kept_bytes: int = 1 << 18
-    chunk_bytes: int = 32 << 20
-    file_bytes: int = 32 << 20
+    chunk_bytes: int = 32 << 20  # bytes of encoded states worked on at a time, beside the result
+    file_bytes: int = 32 << 20  # bytes of states computed before they are written to a file, about
+    #: Multiply-adds of one step of a batch from which two threads gain, as measured.
     shared_work: int = 6_000_000
+    #: Bounds of the number of rows that ``shared_work`` may come to.
     shared_rows: tuple[int, int] = (64, 4_096)
+    #: Such steps that each thread must have at least, or starting it does not pay.
     shared_steps: int = 32
+    #: Multiply-adds of a flow map from which torch's own threads are of use within one step.
     wide_work: int = 100_000
+    #: Time that torch would take, about, from which machine code is made
+    #: (:mod:`pyhits.numerics.fused`).
     fused_seconds: float = 0.03
 
     def block_rows(self, bytes_each: int, n_threads: int) -> int:

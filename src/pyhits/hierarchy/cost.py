@@ -41,21 +41,11 @@ class HasWidth(HasCost, Protocol):
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of a forecast, apart from any machine.
+    """Cost of a forecast, apart from any machine."""
 
-    Attributes
-    ----------
-    depth : int
-        Number of stages, each of which waits for the one before.
-    evaluations : int
-        Evaluations of flow maps for each trajectory.
-    multiply_adds : int
-        Multiply-adds in them for each trajectory.
-    """
-
-    depth: int
-    evaluations: int
-    multiply_adds: int
+    depth: int  # number of stages, each of which waits for the one before
+    evaluations: int  # evaluations of flow maps for each trajectory
+    multiply_adds: int  # multiply-adds in them for each trajectory
 
     def seconds(self, n_trajectories: int, *, fused: bool = False) -> float:
         """Return the time on a nominal machine, by which couplings are ranked reproducibly.

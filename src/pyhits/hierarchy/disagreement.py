@@ -109,19 +109,12 @@ _BEST = 0.25
 
 
 class Agreement(NamedTuple):
-    """What the disagreement of a scale with the next finer one is worth, on recorded data.
+    """What the disagreement of a scale with the next finer one is worth, on recorded data."""
 
-    Attributes
-    ----------
-    ratio : float
-        How many times the disagreement the true error is: neighbours that learned the same wrongly
-        agree all the same.
-    least : float
-        The true error at the states where it is small.
-    """
-
+    #: How many times the disagreement the true error is: neighbours that learned the same wrongly
+    #: agree all the same.
     ratio: float = 1.0
-    least: float = 0.0
+    least: float = 0.0  # the true error at the states where it is small
 
 
 @torch.inference_mode()

@@ -24,15 +24,9 @@ _KEPT = 4
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Flow maps by step size.
+    """Flow maps by step size."""
 
-    Attributes
-    ----------
-    flow_maps : mapping of int to FlowMap
-        By step size in multiples of ``dt``.
-    """
-
-    flow_maps: Mapping[int, FlowMap]
+    flow_maps: Mapping[int, FlowMap]  # by step size in multiples of ``dt``
     _steppers: dict[tuple[Any, ...], _Prepared] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -125,20 +119,11 @@ class Hierarchy:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A stepper, and the numbers that it was made from.
-
-    Attributes
-    ----------
-    stepper : Stepper
-    tensors : list of Tensor
-        Those of its flow maps.
-    versions : list of int
-        Torch counts how often each was written to.
-    """
+    """A stepper, and the numbers that it was made from."""
 
     stepper: Stepper
-    tensors: list[Tensor]
-    versions: list[int]
+    tensors: list[Tensor]  # those of its flow maps
+    versions: list[int]  # torch counts how often each was written to
 
     @classmethod
     def of(cls, stepper: Stepper, flow_maps: Mapping[int, FlowMap]) -> _Prepared:

@@ -19,28 +19,15 @@ _WORTH = 8
 
 @dataclass(frozen=True)
 class Scales:
-    """Scales, finest first, and what validation has shown of them; only the finest may be dense.
+    """Scales, finest first, and what validation has shown of them; only the finest may be dense."""
 
-    Attributes
-    ----------
-    steppers : sequence of Stepper
-        One a scale.
-    sizes : sequence of int
-        Their step sizes in rows of the states; each divides the next.
-    weights : Tensor, shape (d,)
-        One over the spread of each coordinate.
-    errors : sequence of float
-        The error of a forecast with each scale where validation shows it to be small enough, else
-        infinity.
-    agreement : sequence of Agreement
-        What the disagreement of each scale with finer steps is worth.
-    """
-
-    steppers: Sequence[Stepper]
-    sizes: Sequence[int]
-    weights: Tensor
+    steppers: Sequence[Stepper]  # one a scale
+    sizes: Sequence[int]  # their step sizes in rows of the states; each divides the next
+    weights: Tensor  # (d,): one over the spread of each coordinate
+    #: The error of a forecast with each scale where validation shows it to be small enough, else
+    #: infinity.
     errors: Sequence[float]
-    agreement: Sequence[Agreement]
+    agreement: Sequence[Agreement]  # what the disagreement of each scale with finer steps is worth
 
     @property
     def validated(self) -> list[bool]:
@@ -78,20 +65,11 @@ class Scales:
 
 @dataclass(frozen=True)
 class PartialStates:
-    """States that are being filled in.
+    """States that are being filled in."""
 
-    Attributes
-    ----------
-    states : Tensor, shape (n, n_rows, d)
-        Row 0 holds the initial states.
-    nodes : Tensor of bool, shape (n, n_rows)
-        Rows that are known for good: curves run through them.
-    ready : Tensor of bool, shape (n, n_rows)
-        Rows that hold the states of finer steps inside a coarse one.
-    """
-
-    states: Tensor
-    nodes: Tensor
+    states: Tensor  # (n, n_rows, d): row 0 holds the initial states
+    nodes: Tensor  # bool, (n, n_rows): rows that are known for good: curves run through them
+    #: Bool, (n, n_rows): rows that hold the states of finer steps inside a coarse one.
     ready: Tensor
 
     @classmethod

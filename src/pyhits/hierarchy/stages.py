@@ -45,25 +45,15 @@ def resolution(flow_maps: Mapping[int, HasOutputs]) -> int:
 
 @dataclass(frozen=True)
 class Stage:
-    """Steps that do not depend on each other and are taken at once.
+    """Steps that do not depend on each other and are taken at once."""
 
-    Attributes
-    ----------
-    size : int
-        Step size of the flow map that takes them.
-    begin, every : int
-        They start from every ``every``-th state from ``begin`` on.
-    columns : int
-        How many of these there are in each trajectory.
-    count : int
-        The first ``count`` outputs of each step are written; what a coarser scale has filled in
-        already is left as it is.
-    """
-
-    size: int
+    size: int  # step size of the flow map that takes them
+    #: begin, every: They start from every ``every``-th state from ``begin`` on.
     begin: int
     every: int
-    columns: int
+    columns: int  # how many of these there are in each trajectory
+    #: The first ``count`` outputs of each step are written; what a coarser scale has filled in
+    #: already is left as it is.
     count: int
 
 

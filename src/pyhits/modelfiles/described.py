@@ -26,19 +26,10 @@ from pyhits.util.stored import TensorSpec
 
 @dataclass(frozen=True)
 class StoredMap:
-    """A flow map as its file says it.
-
-    Attributes
-    ----------
-    kind : str
-    config : mapping
-        Arguments of its constructor.
-    dtype : str
-    arrays : mapping of str to array
-    """
+    """A flow map as its file says it."""
 
     kind: str
-    config: Mapping[str, Any]
+    config: Mapping[str, Any]  # arguments of its constructor
     dtype: str
     arrays: Mapping[str, np.ndarray]
 
@@ -78,15 +69,9 @@ class _StoredMaps:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StoredModel(Described):
-    """A model as its file says it.
+    """A model as its file says it."""
 
-    Attributes
-    ----------
-    maps : mapping of int to StoredMap
-        Flow maps, by step size.
-    """
-
-    maps: Mapping[int, StoredMap]
+    maps: Mapping[int, StoredMap]  # flow maps, by step size
 
     @property
     def dtype(self) -> str:

@@ -160,20 +160,11 @@ def check_content(facts: dict[str, Any], found: dict[str, TensorSpec], maps: Map
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a model in a file.
+    """One part of a model in a file."""
 
-    Attributes
-    ----------
-    stored : class, family or Maps
-        What checks and builds it.
-    plain : mapping
-        What it is, as plain values.
-    lengths : mapping of str to int
-        Vectors that it must have, and how many numbers the rest of the model makes them hold.
-    """
-
-    stored: type[Stored] | Family[Any] | Maps
-    plain: Mapping[str, Any]
+    stored: type[Stored] | Family[Any] | Maps  # what checks and builds it
+    plain: Mapping[str, Any]  # what it is, as plain values
+    #: Vectors that it must have, and how many numbers the rest of the model makes them hold.
     lengths: Mapping[str, int] = field(default_factory=dict)
 
     def check(self, found: Mapping[str, TensorSpec], where: str) -> None:

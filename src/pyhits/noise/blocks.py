@@ -27,23 +27,14 @@ _REGRESSED, _PENALTY = 1e-6, 1e-9
 
 @dataclass(frozen=True)
 class BlockAverages:
-    """Noisy trajectories as local averages over blocks of rows, with a first guess of the motion.
+    """Noisy trajectories as averages over blocks of rows, with a first guess of the motion."""
 
-    Attributes
-    ----------
-    observed : Observations
-        One row a trajectory.
-    smoothed, slopes : array, shape (n_trajectories, n_times, d)
-        Smoothed states at the beginning of each block, and their time derivatives; NaN beyond a
-        trajectory's end.
-    shortest : int
-        Blocks of the shortest segments worth fitting.
-    """
-
-    observed: Observations
+    observed: Observations  # one row a trajectory
+    #: smoothed, slopes: (n_trajectories, n_times, d); smoothed states at the beginning of each
+    #: block, and their time derivatives; NaN beyond a trajectory's end.
     smoothed: np.ndarray
     slopes: np.ndarray
-    shortest: int
+    shortest: int  # blocks of the shortest segments worth fitting
 
     def __len__(self) -> int:
         """Return the number of trajectories."""

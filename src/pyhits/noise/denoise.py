@@ -38,29 +38,18 @@ _MOST_NAMES = 8
 
 @dataclass(frozen=True)
 class Denoised:
-    """Trajectories with their noise taken off.
+    """Trajectories with their noise taken off."""
 
-    Attributes
-    ----------
-    train, validation : Trajectories
-        The rows of those given; a trajectory may have become several.
-    sigma : array, shape (d,)
-        Standard deviation of the noise on each feature, in the units of the data.
-    method : {"field", "window"}
-        Solutions of a polynomial vector field fitted by multiple shooting, or a local polynomial
-        smoother.
-    risk : float
-        Estimated mean squared error that is left, in units of the noise variance.
-    note : str
-        What was done, for people.
-    """
-
+    #: train, validation: The rows of those given; a trajectory may have become several.
     train: Trajectories
     validation: Trajectories
+    #: (d,): standard deviation of the noise on each feature, in the units of the data.
     sigma: np.ndarray
+    #: {"field", "window"}: solutions of a polynomial vector field fitted by multiple shooting, or
+    #: a local polynomial smoother.
     method: str
-    risk: float
-    note: str
+    risk: float  # estimated mean squared error that is left, in units of the noise variance
+    note: str  # what was done, for people
 
 
 def denoise(

@@ -23,22 +23,15 @@ _RANK = 1e-11
 
 @dataclass(frozen=True)
 class SegmentEquations:
-    """Normal equations of some segments.
+    """Normal equations of some segments."""
 
-    Attributes
-    ----------
-    own : array, shape (n, d, d + p)
-        Products of the derivatives in a segment's initial state with all derivatives.
-    own_gradient : array, shape (n, d)
-    shared : array, shape (p, p)
-        Products of the derivatives in the coefficients, summed over the segments.
-    shared_gradient : array, shape (p,)
-    """
-
+    #: (n, d, d + p): products of the derivatives in a segment's initial state with all
+    #: derivatives.
     own: np.ndarray
-    own_gradient: np.ndarray
+    own_gradient: np.ndarray  # (n, d)
+    #: (p, p): products of the derivatives in the coefficients, summed over the segments.
     shared: np.ndarray
-    shared_gradient: np.ndarray
+    shared_gradient: np.ndarray  # (p,)
 
     @classmethod
     def of(

@@ -15,19 +15,11 @@ class PolynomialField:
     """A right-hand side ``dx/dt = C^T phi(x)`` whose terms ``phi`` are monomials.
 
     Arrays of states are laid out ``(d, n)``: one component of all states is contiguous.
-
-    Attributes
-    ----------
-    basis : Monomials
-        All m monomials up to a degree.
-    coefficients : array, shape (m, d)
-    active : array of bool, shape (m, d)
-        Coefficients that are free; the others stay as they are.
     """
 
-    basis: Monomials
-    coefficients: np.ndarray
-    active: np.ndarray
+    basis: Monomials  # all m monomials up to a degree
+    coefficients: np.ndarray  # (m, d)
+    active: np.ndarray  # bool, (m, d): coefficients that are free; the others stay as they are
 
     @classmethod
     def zero(cls, dimension: int, degree: int) -> PolynomialField:

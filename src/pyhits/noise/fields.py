@@ -33,24 +33,13 @@ _MOST = 1 << 26
 
 @dataclass(frozen=True)
 class CleanFields:
-    """Fields with their noise taken off.
+    """Fields with their noise taken off."""
 
-    Attributes
-    ----------
-    train, validation : array, shape (n_rows, n_features)
-    sigma : array, shape (channels,)
-        Standard deviation of the noise.
-    risk : float
-        Estimated mean squared error that is left, in units of the noise variance.
-    left_out : float
-        Part of the wavenumbers that hold nothing but noise.
-    """
-
-    train: np.ndarray
-    validation: np.ndarray
-    sigma: np.ndarray
-    risk: float
-    left_out: float
+    train: np.ndarray  # (n_rows, n_features)
+    validation: np.ndarray  # (n_rows, n_features)
+    sigma: np.ndarray  # (channels,): standard deviation of the noise
+    risk: float  # estimated mean squared error that is left, in units of the noise variance
+    left_out: float  # part of the wavenumbers that hold nothing but noise
 
 
 def clean_fields(

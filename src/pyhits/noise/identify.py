@@ -51,27 +51,16 @@ _ROUNDS = 3
 
 @dataclass(frozen=True)
 class Identified:
-    """A field, and over how many blocks its solutions follow the observations.
-
-    Attributes
-    ----------
-    fit : ShootingFit
-    length : int
-        Blocks of a segment.
-    score : float
-        Bayesian information criterion, of the coefficients and all initial states.
-    misfit : float
-        Mean squared residual, in units of the observations' variance: near 1 where nothing is left
-        to explain.
-    longest : bool
-        Whether segments as long as the rows that were looked at explain them, too: no shorter ones
-        had to do.
-    """
+    """A field, and over how many blocks its solutions follow the observations."""
 
     fit: ShootingFit
-    length: int
-    score: float
+    length: int  # blocks of a segment
+    score: float  # bayesian information criterion, of the coefficients and all initial states
+    #: Mean squared residual, in units of the observations' variance: near 1 where nothing is left
+    #: to explain.
     misfit: float
+    #: Whether segments as long as the rows that were looked at explain them, too: no shorter ones
+    #: had to do.
     longest: bool = False
 
     @classmethod

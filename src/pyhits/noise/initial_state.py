@@ -49,17 +49,11 @@ StepStates = Callable[[np.ndarray, int], np.ndarray]
 
 @dataclass(frozen=True)
 class EstimatedStates:
-    """States at the ends of recordings, where forecasts begin.
+    """States at the ends of recordings, where forecasts begin."""
 
-    Attributes
-    ----------
-    states : array, shape (n, d)
-    rows : array of int, shape (n,)
-        Rows that each was fitted to; 0 where the recorded row stays: the model does not follow the
-        recording, it is too short, or it carries hardly any noise.
-    """
-
-    states: np.ndarray
+    states: np.ndarray  # (n, d)
+    #: Integers, (n,): rows that each was fitted to; 0 where the recorded row stays: the model does not
+    #: follow the recording, it is too short, or it carries hardly any noise.
     rows: np.ndarray
 
     def note(self) -> str:
@@ -110,20 +104,11 @@ def estimate_initial_states(
 
 @dataclass(frozen=True)
 class _SteppedModel:
-    """A model whose solutions are fitted to rows.
-
-    Attributes
-    ----------
-    stepper : callable
-    weight : array, shape (d,)
-        One over the noise of each coordinate.
-    move : array, shape (d,)
-        Differences of the coordinates for derivatives.
-    """
+    """A model whose solutions are fitted to rows."""
 
     stepper: StepStates
-    weight: np.ndarray
-    move: np.ndarray
+    weight: np.ndarray  # (d,): one over the noise of each coordinate
+    move: np.ndarray  # (d,): differences of the coordinates for derivatives
 
     def derivatives(self, states: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows that states lead to, and their derivatives ``(n, rows, d, d)``."""

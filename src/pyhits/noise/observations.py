@@ -23,24 +23,12 @@ _MOST_SUBSTEPS, _INTEGRATED = 8, 1e-2
 
 @dataclass(frozen=True)
 class Observations:
-    """Noisy states at even times, one row a segment.
+    """Noisy states at even times, one row a segment."""
 
-    Attributes
-    ----------
-    states : array, shape (n_segments, n_times, d)
-        NaN where a segment has ended.
-    first : float
-        Time from a segment's initial state to its first observation.
-    spacing : float
-        Time between observations.
-    sigma : array, shape (d,)
-        Standard deviation of an observation's error.
-    """
-
-    states: np.ndarray
-    first: float
-    spacing: float
-    sigma: np.ndarray
+    states: np.ndarray  # (n_segments, n_times, d): NaN where a segment has ended
+    first: float  # time from a segment's initial state to its first observation
+    spacing: float  # time between observations
+    sigma: np.ndarray  # (d,): standard deviation of an observation's error
 
     @property
     def count(self) -> int:

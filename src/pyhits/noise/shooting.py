@@ -37,23 +37,14 @@ _MOST_STEPS, _LEAST_DAMPING, _MOST_DAMPING = 15, 1e-9, 1e4
 
 @dataclass(frozen=True)
 class ShootingFit:
-    """A field, the initial states of all segments, and how well they explain observations.
-
-    Attributes
-    ----------
-    field : PolynomialField
-    starts : array, shape (n_segments, d)
-    misfits : array, shape (n_segments,)
-        Sum of squared residuals of each segment, in units of the observations' variance; infinite
-        where the field does not lead to the segment's end.
-    precision : array, shape (p, p)
-        Inverse covariance of the field's free coefficients.
-    """
+    """A field, the initial states of all segments, and how well they explain observations."""
 
     field: PolynomialField
-    starts: np.ndarray
+    starts: np.ndarray  # (n_segments, d)
+    #: (n_segments,): sum of squared residuals of each segment, in units of the observations'
+    #: variance; infinite where the field does not lead to the segment's end.
     misfits: np.ndarray
-    precision: np.ndarray
+    precision: np.ndarray  # (p, p): inverse covariance of the field's free coefficients
 
     def followed(self, observed: Observations) -> np.ndarray:
         """Tell which segments are explained but for noise; bool, shape ``(n_segments,)``."""

@@ -30,19 +30,11 @@ _MOST_ROWS, _MOST_NUMBERS, _MOST_TRAJECTORIES = 200_000, 1 << 22, 16_384
 
 @dataclass(frozen=True)
 class Window:
-    """A local polynomial smoother (Savitzky, Golay 1964).
+    """A local polynomial smoother (Savitzky, Golay 1964)."""
 
-    Attributes
-    ----------
-    width : int
-        Rows, odd; 1 leaves the data as they are.
-    degree : int
-    risk : float
-        Estimated mean squared error of the smoothed rows, in units of the noise variance.
-    """
-
-    width: int
+    width: int  # rows, odd; 1 leaves the data as they are
     degree: int
+    #: Estimated mean squared error of the smoothed rows, in units of the noise variance.
     risk: float
 
     def __call__(self, values: np.ndarray, derivative: int = 0, dt: float = 1.0) -> np.ndarray:

@@ -60,49 +60,23 @@ _INTEGRATED = 1e-6
 
 @dataclass(frozen=True)
 class CleanStates:
-    """What one way to take noise off makes of training and validation data.
+    """What one way to take noise off makes of training and validation data."""
 
-    Attributes
-    ----------
-    method : {"field", "window"}
-    risk : float
-        Estimated mean squared error that is left, in units of the noise variance.
-    states : pair of array, shape (n_rows, d)
-        Encoded.
-    span : int
-        Rows of one solution; 0 where there are none.
-    how : str
-        For people.
-    """
-
-    method: str
-    risk: float
-    states: tuple[np.ndarray, np.ndarray]
-    span: int
-    how: str
+    method: str  # {"field", "window"}
+    risk: float  # estimated mean squared error that is left, in units of the noise variance
+    states: tuple[np.ndarray, np.ndarray]  # (n_rows, d): encoded
+    span: int  # rows of one solution; 0 where there are none
+    how: str  # for people
 
 
 @dataclass(frozen=True)
 class FieldSolutions:
-    """Looks for a polynomial vector field beneath noise, and follows it through all rows.
+    """Looks for a polynomial vector field beneath noise, and follows it through all rows."""
 
-    Attributes
-    ----------
-    noisy : pair of Trajectories
-        Training and validation data, encoded.
-    smoothed : pair of array, shape (n_rows, d)
-        The same rows, smoothed.
-    window : Window
-        That smoothed them.
-    sigma : array, shape (d,)
-        Standard deviation of the noise, encoded.
-    clock : Clock
-    """
-
-    noisy: tuple[Trajectories, Trajectories]
-    smoothed: tuple[np.ndarray, np.ndarray]
-    window: Window
-    sigma: np.ndarray
+    noisy: tuple[Trajectories, Trajectories]  # training and validation data, encoded
+    smoothed: tuple[np.ndarray, np.ndarray]  # (n_rows, d): the same rows, smoothed
+    window: Window  # that smoothed them
+    sigma: np.ndarray  # (d,): standard deviation of the noise, encoded
     clock: Clock
 
     def best(

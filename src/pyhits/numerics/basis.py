@@ -30,17 +30,10 @@ class Monomials:
     Of two variables these are 1, x, y, x^2, xy, y^2, x^3 and so on. They are made as products of
     whole blocks: the ``dimension * (degree - 1)`` array operations do not grow with the number of
     monomials. Variables and monomials are rows, so that one of all points is contiguous.
-
-    Attributes
-    ----------
-    dimension : int
-        Number of variables d.
-    degree : int
-        Highest total degree, 0 or more.
     """
 
-    dimension: int
-    degree: int
+    dimension: int  # number of variables d
+    degree: int  # highest total degree, 0 or more
 
     @cached_property
     def size(self) -> int:

@@ -44,22 +44,13 @@ def phi(exponent: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class ExponentialSteps:
-    """Steps of ``dv/dt = L v + N(v)`` with a diagonal L, several within a unit of time.
+    """Steps of ``dv/dt = L v + N(v)`` with a diagonal L, several within a unit of time."""
 
-    Attributes
-    ----------
-    order : {2, 4}
-        Of the scheme: ETDRK2 or ETDRK4 (Cox, Matthews 2002).
-    substeps : int
-    inner : tuple of Tensor
-        What the stages of order 4 multiply by: ``exp(L h / 2)`` and the slope's weight.
-    outer : tuple of Tensor
-        What the result multiplies its :meth:`columns` by. Those of order 2 stand in its stage, too.
-    """
-
-    order: int
+    order: int  # {2, 4}: of the scheme: ETDRK2 or ETDRK4 (Cox, Matthews 2002)
     substeps: int
+    #: What the stages of order 4 multiply by: ``exp(L h / 2)`` and the slope's weight.
     inner: tuple[Tensor, ...]
+    #: What the result multiplies its :meth:`columns` by. Those of order 2 stand in its stage, too.
     outer: tuple[Tensor, ...]
 
     @classmethod

@@ -21,20 +21,12 @@ AT_ONCE = 1 << 18
 
 @dataclass(frozen=True, eq=False)
 class ForecastErrors:
-    """Squared errors of a forecast, summed over trajectories.
+    """Squared errors of a forecast, summed over trajectories."""
 
-    Attributes
-    ----------
-    sums : array, shape (time, d)
-        Squared errors in units of ``scale**2``; infinite where a forecast diverged.
-    counts : array, shape (time, d)
-        Values of the truth that are known.
-    diverged : array of bool, shape (n,)
-        Which forecasts are not finite somewhere where the truth is known.
-    """
-
+    #: (time, d): squared errors in units of ``scale**2``; infinite where a forecast diverged.
     sums: np.ndarray
-    counts: np.ndarray
+    counts: np.ndarray  # (time, d): values of the truth that are known
+    #: Bool, (n,): which forecasts are not finite somewhere where the truth is known.
     diverged: np.ndarray
 
     @classmethod

@@ -42,17 +42,10 @@ class LeastSquares(Protocol):
 
 @dataclass(frozen=True)
 class NormalEquations:
-    """Normal equations of k problems, each of a few unknowns.
+    """Normal equations of k problems, each of a few unknowns."""
 
-    Attributes
-    ----------
-    matrix : array, shape (k, n_unknowns, n_unknowns)
-        Products of the derivatives of the residuals.
-    gradient : array, shape (k, n_unknowns)
-        Products of the derivatives with what is to be reached less what is.
-    """
-
-    matrix: np.ndarray
+    matrix: np.ndarray  # (k, n_unknowns, n_unknowns): products of the derivatives of the residuals
+    #: (k, n_unknowns): products of the derivatives with what is to be reached less what is.
     gradient: np.ndarray
 
     def step(self, damping: np.ndarray) -> tuple[np.ndarray, None]:
@@ -77,16 +70,10 @@ def damped(matrices: np.ndarray, damping: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LeastSquaresSolution:
-    """Where Gauss-Newton steps have led.
+    """Where Gauss-Newton steps have led."""
 
-    Attributes
-    ----------
-    x : array, shape (n, n_unknowns)
-    costs : array, shape (n,)
-        Sums of squared residuals; infinite where they were not finite at the start.
-    """
-
-    x: np.ndarray
+    x: np.ndarray  # (n, n_unknowns)
+    #: (n,): sums of squared residuals; infinite where they were not finite at the start.
     costs: np.ndarray
 
 
@@ -96,30 +83,22 @@ class GaussNewton:
 
     A step that does not make the sum of squares larger is taken, and the damping falls; otherwise
     it rises, and the step is tried again.
-
-    Attributes
-    ----------
-    damping, least_damping, most_damping : float
-        Of the first step, and its bounds: a problem whose damping rises to the last is left.
-    max_steps, max_trials : int
-        Steps taken, and steps tried, at most.
-    least_gain, relative_gain : float
-        A problem is solved when a step gains no more than the first, and the second times the sum
-        of squares.
-    enough : float
-        Sum of squares at which a problem is solved.
-    patience : int
-        Steps tried in which the sum of squares must fall to half; 0 for any number.
     """
 
+    #: damping, least_damping, most_damping: Of the first step, and its bounds: a problem whose
+    #: damping rises to the last is left.
     damping: float = 1e-4
     least_damping: float = 0.0
     most_damping: float = 1e6
+    #: max_steps, max_trials: Steps taken, and steps tried, at most.
     max_steps: int = 100
     max_trials: int = 1_000
+    #: least_gain, relative_gain: A problem is solved when a step gains no more than the first, and
+    #: the second times the sum of squares.
     least_gain: float = 0.0
     relative_gain: float = 0.0
-    enough: float = 0.0
+    enough: float = 0.0  # sum of squares at which a problem is solved
+    #: Steps tried in which the sum of squares must fall to half; 0 for any number.
     patience: int = 0
 
     def __call__(

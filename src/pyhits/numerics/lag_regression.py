@@ -34,21 +34,11 @@ _PENALTY, _NOTHING = 1e-12, 1e-14
 
 @dataclass(frozen=True)
 class LagFit:
-    """Lags that a regression prefers.
+    """Lags that a regression prefers."""
 
-    Attributes
-    ----------
-    lags : tuple of tuple of int
-        Rows back, of each input.
-    error : float
-        Mean squared error on rows left out, over the variance of the changes.
-    present : float
-        That of the inputs of the row alone.
-    """
-
-    lags: tuple[tuple[int, ...], ...]
-    error: float
-    present: float
+    lags: tuple[tuple[int, ...], ...]  # rows back, of each input
+    error: float  # mean squared error on rows left out, over the variance of the changes
+    present: float  # that of the inputs of the row alone
 
 
 def find_lags(

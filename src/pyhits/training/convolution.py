@@ -52,38 +52,23 @@ _MOST_NUMBERS, _SMALLEST = 4_000_000, 1e-9
 
 @dataclass(frozen=True)
 class ConvolutionRecipe:
-    """How a convolutional net is made and trained.
+    """How a convolutional net is made and trained."""
 
-    Attributes
-    ----------
-    hidden : int
-        Channels of its layers.
-    seconds : float
-        Of training, at most; the learning rate reaches zero then.
-    max_steps : int, optional
-        Optimiser steps, at most.
-    learning_rate : float
-        At the beginning; it falls to zero as a cosine.
-    points, frames : int
-        Of a batch, about and at most; see :class:`~pyhits.training.fields.FieldBatches`.
-    noise : pair of float
-        Standard deviations, in those of each channel, of what is added to the states that windows
-        begin in: between the two, each window's drawn evenly in its logarithm. The net learns to
-        lead from there to the recorded state, so that it damps what its own errors put where
-        recorded states never are (Sanchez-Gonzalez et al. 2020, arXiv 2002.09405, section 4).
-        Large noise makes rollouts stable, small noise leaves them exact.
-    rollout_steps : int
-        Steps in the loss (paper, equation 9).
-    """
-
-    hidden: int = 32
-    seconds: float = 200.0
-    max_steps: int | None = None
-    learning_rate: float = 6e-3
+    hidden: int = 32  # channels of its layers
+    seconds: float = 200.0  # of training, at most; the learning rate reaches zero then
+    max_steps: int | None = None  # optimiser steps, at most
+    learning_rate: float = 6e-3  # at the beginning; it falls to zero as a cosine
+    #: points, frames: Of a batch, about and at most; see
+    #: :class:`~pyhits.training.fields.FieldBatches`.
     points: int = 5120
     frames: int = 32
+    #: Standard deviations, in those of each channel, of what is added to the states that windows
+    #: begin in: between the two, each window's drawn evenly in its logarithm. The net learns to
+    #: lead from there to the recorded state, so that it damps what its own errors put where
+    #: recorded states never are (Sanchez-Gonzalez et al. 2020, arXiv 2002.09405, section 4). Large
+    #: noise makes rollouts stable, small noise leaves them exact.
     noise: tuple[float, float] = (1e-4, 1e-3)
-    rollout_steps: int = 1
+    rollout_steps: int = 1  # steps in the loss (paper, equation 9)
 
 
 #: Part of the time there is that training takes; the rest is to judge nets.

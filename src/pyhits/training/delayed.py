@@ -27,21 +27,13 @@ _MARGIN = 1.0
 
 @dataclass(frozen=True)
 class Windows:
-    """States of several rows, the newest first, and the rows after them.
-
-    Attributes
-    ----------
-    n_rows, lag : int
-    n_features : int
-        Of one row.
-    states, all_changes : array, shape (n, n_rows * n_features)
-    """
+    """States of several rows, the newest first, and the rows after them."""
 
     n_rows: int
     lag: int
-    n_features: int
-    states: np.ndarray
-    all_changes: np.ndarray
+    n_features: int  # of one row
+    states: np.ndarray  # (n, n_rows * n_features)
+    all_changes: np.ndarray  # (n, n_rows * n_features)
 
     @property
     def n_new(self) -> int:
@@ -51,17 +43,10 @@ class Windows:
 
 @dataclass(frozen=True)
 class DelayedRows:
-    """Recordings that windows are cut from.
+    """Recordings that windows are cut from."""
 
-    Attributes
-    ----------
-    values : array, shape (n_rows, n_features)
-        Packed, of order one.
-    offsets : array, shape (n_trajectories + 1,)
-    """
-
-    values: np.ndarray
-    offsets: np.ndarray
+    values: np.ndarray  # (n_rows, n_features): packed, of order one
+    offsets: np.ndarray  # (n_trajectories + 1,)
 
     @property
     def n_features(self) -> int:
@@ -82,28 +67,15 @@ class DelayedRows:
 
 @dataclass(frozen=True)
 class DelayedRollouts:
-    """Where flow maps of past rows are stepped on from, and what they should meet.
-
-    Attributes
-    ----------
-    rows : DelayedRows
-    starts : array of int, shape (n,)
-        Rows to start from.
-    n_steps : int
-    independent : float
-        Those that do not overlap, about.
-    units : callable, optional
-        From rows to what errors are measured in.
-    dtype : str
-        Arithmetic whose rounding states are to bear.
-    """
+    """Where flow maps of past rows are stepped on from, and what they should meet."""
 
     rows: DelayedRows
-    starts: np.ndarray
+    starts: np.ndarray  # int, (n,): rows to start from
     n_steps: int
-    independent: float
+    independent: float  # those that do not overlap, about
+    #: From rows to what errors are measured in.
     units: Callable[[np.ndarray], np.ndarray] | None = None
-    dtype: str = "float64"
+    dtype: str = "float64"  # arithmetic whose rounding states are to bear
 
     @classmethod
     def of(

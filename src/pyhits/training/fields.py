@@ -23,24 +23,14 @@ _PER_REACH = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows of fields, channel first.
+    """Windows of fields, channel first."""
 
-    Attributes
-    ----------
-    fields : Tensor, shape (steps, n, channels, *shape)
-        Where steps begin, scaled as the net takes them.
-    targets : Tensor, shape (steps, n, outputs * channels, *shape)
-        Increments of each step, scaled as the net returns them; those of channels that never
-        change are 0.
-    edges : Tensor, shape (n, 2 * walls, *shape)
-        What the net's ``edges`` holds there.
-    known : list of Tensor, shape (n, 1, *shape)
-        By step: 1 where all that a point depends on lies in the patch, 0 elsewhere.
-    """
-
-    fields: Tensor
+    fields: Tensor  # (steps, n, channels, *shape): where steps begin, scaled as the net takes them
+    #: (steps, n, outputs * channels, *shape): increments of each step, scaled as the net returns
+    #: them; those of channels that never change are 0.
     targets: Tensor
-    edges: Tensor
+    edges: Tensor  # (n, 2 * walls, *shape): what the net's ``edges`` holds there
+    #: (n, 1, *shape): by step: 1 where all that a point depends on lies in the patch, 0 elsewhere.
     known: list[Tensor]
 
 

@@ -34,20 +34,12 @@ _WORTH, _WORTH_ROWS, _GOOD = 0.9, 0.5, 1e-6
 
 @dataclass(frozen=True)
 class InputLags:
-    """When inputs act, and how many rows of a state are needed beside them.
+    """When inputs act, and how many rows of a state are needed beside them."""
 
-    Attributes
-    ----------
-    lags : tuple of tuple of int
-        Rows back, of each input.
-    n_rows : int
-    error, present : float
-        Errors of rollouts, in standard deviations: as chosen, and with the inputs of one row and
-        one row of states.
-    """
-
-    lags: Lags
+    lags: Lags  # rows back, of each input
     n_rows: int
+    #: error, present: Errors of rollouts, in standard deviations: as chosen, and with the inputs
+    #: of one row and one row of states.
     error: float
     present: float
 

@@ -26,78 +26,43 @@ Progress = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class Tuning:
-    """What no recipe says about nets: measured once on the paper's systems.
+    """What no recipe says about nets: measured once on the paper's systems."""
 
-    Attributes
-    ----------
-    chunk : int
-        Batches drawn at once, for fewer and larger gathers.
-    base_certain, base_hopeless : float
-        Below the first relative error a polynomial is the base of a net, above the second the net
-        learns better alone. Between them a short training of both decides.
-    synthetic_steps, synthetic_seconds : int and float
-        Trainings of fewer steps or seconds do without synthetic windows, which take some seconds;
-    synthetic_above : float
-        so do those whose polynomial has a smaller relative error.
-    n_synthetic : int
-        Synthetic windows.
-    """
-
-    chunk: int = 64
+    chunk: int = 64  # batches drawn at once, for fewer and larger gathers
+    #: base_certain, base_hopeless: Below the first relative error a polynomial is the base of a
+    #: net, above the second the net learns better alone. Between them a short training of both
+    #: decides.
     base_certain: float = 3e-7
     base_hopeless: float = 1e-2
+    #: synthetic_steps, synthetic_seconds: Trainings of fewer steps or seconds do without synthetic
+    #: windows, which take some seconds;.
     synthetic_steps: int = 2000
     synthetic_seconds: float = 20.0
-    synthetic_above: float = 1e-11
-    n_synthetic: int = 65_536
+    synthetic_above: float = 1e-11  # so do those whose polynomial has a smaller relative error
+    n_synthetic: int = 65_536  # synthetic windows
 
 
 @dataclass
 class ScaleJob:
-    """All that one scale's training needs; plain values and arrays, so that it travels.
+    """All that one scale's training needs; plain values and arrays, so that it travels."""
 
-    Attributes
-    ----------
-    train, validation : WindowSampler
-        Windows to train on, and to measure errors on.
-    recipe : Recipe
-        Resolved settings.
-    seed : int
-        Seeds the weights; the samplers hold their own.
-    dtype : str
-        ``float32`` or ``float64``.
-    device : str
-        A torch device.
-    time_limit : float, optional
-        Seconds; the learning rate reaches zero then. The result depends on the machine.
-    checkpoint : Path, optional
-        File in which progress is kept.
-    checkpoint_seconds : float
-        Time between two writings of it.
-    polynomial_only : bool
-        No net: the polynomial, though it is not exact.
-    tuning : Tuning, optional
-        What no recipe says.
-    finer : Finer, optional
-        What the finest scale has come to.
-    rival : callable, optional
-        Returns the error in rollouts of what a fit would take in place of poor maps of points: nets
-        that stay far behind it are given up early. Of the finest scale, which trains in the process
-        of the fit.
-    """
-
+    #: train, validation: Windows to train on, and to measure errors on.
     train: WindowSampler
     validation: WindowSampler
-    recipe: Recipe
-    seed: int
-    dtype: str = "float32"
-    device: str = "cpu"
+    recipe: Recipe  # resolved settings
+    seed: int  # seeds the weights; the samplers hold their own
+    dtype: str = "float32"  # ``float32`` or ``float64``
+    device: str = "cpu"  # a torch device
+    #: Seconds; the learning rate reaches zero then. The result depends on the machine.
     time_limit: float | None = None
-    checkpoint: Path | None = None
-    checkpoint_seconds: float = 5.0
-    polynomial_only: bool = False
-    tuning: Tuning = Tuning()
-    finer: Finer | None = None
+    checkpoint: Path | None = None  # file in which progress is kept
+    checkpoint_seconds: float = 5.0  # time between two writings of it
+    polynomial_only: bool = False  # no net: the polynomial, though it is not exact
+    tuning: Tuning = Tuning()  # what no recipe says
+    finer: Finer | None = None  # what the finest scale has come to
+    #: Returns the error in rollouts of what a fit would take in place of poor maps of points: nets
+    #: that stay far behind it are given up early. Of the finest scale, which trains in the process
+    #: of the fit.
     rival: Callable[[], float] | None = None
 
     @property
@@ -125,49 +90,29 @@ class ScaleJob:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What all scales of a fit are trained on.
+    """What all scales of a fit are trained on."""
 
-    Attributes
-    ----------
-    train, validation : Trajectories
-        To train on, and to measure errors on.
-    scaling : Standardise
-        Fitted.
-    inputs : pair of arrays, shape (n_rows, k), optional
-        Scaled inputs that act on ``train`` and on ``validation``.
-    trends : sequence of int, optional
-        Inputs of which steps of many rows see the trends as well; by default all.
-    """
-
+    #: train, validation: To train on, and to measure errors on.
     train: Trajectories
     validation: Trajectories
-    scaling: Standardise
+    scaling: Standardise  # fitted
+    #: (n_rows, k): scaled inputs that act on ``train`` and on ``validation``.
     inputs: tuple[np.ndarray, np.ndarray] | None = None
+    #: Inputs of which steps of many rows see the trends as well; by default all.
     trends: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
 class JobSettings:
-    """How all scales of a fit are trained.
+    """How all scales of a fit are trained."""
 
-    Attributes
-    ----------
-    recipe : Recipe
-        Resolved.
-    seed : int
-    dense : int
-        States inside a step of the finest size.
-    dtype, device : str
-        As a :class:`ScaleJob` has them.
-    hidden_sizes : mapping of int to sequence of int, optional
-        Widths of hidden layers by step size, where they are not the recipe's.
-    """
-
-    recipe: Recipe
+    recipe: Recipe  # resolved
     seed: int = 0
-    dense: int = 1
+    dense: int = 1  # states inside a step of the finest size
+    #: dtype, device: As a :class:`ScaleJob` has them.
     dtype: str = "float32"
     device: str = "cpu"
+    #: Widths of hidden layers by step size, where they are not the recipe's.
     hidden_sizes: Mapping[int, Sequence[int]] | None = None
 
 

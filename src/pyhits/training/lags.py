@@ -60,21 +60,11 @@ _FINALISTS, _NOTHING = 2, 1.0
 
 
 class Worth(NamedTuple):
-    """What several rows must be worth, since forecasts take as many to start from.
+    """What several rows must be worth, since forecasts take as many to start from."""
 
-    Attributes
-    ----------
-    least : float
-        Error of one row up to which it is good enough.
-    share : float
-        Part of that error which several rows must reach.
-    finer : float
-        Part which two must reach where one is good enough, and not exact.
-    """
-
-    least: float
-    share: float
-    finer: float = 0.0
+    least: float  # error of one row up to which it is good enough
+    share: float  # part of that error which several rows must reach
+    finer: float = 0.0  # part which two must reach where one is good enough, and not exact
 
 
 #: Of a recording, which forecasts go on from, and of modes of one, most of whose motion may be

@@ -109,22 +109,13 @@ def solve_last_layer(
 
 @dataclass(frozen=True)
 class LastLayer:
-    """What last layers are solved for, and what judges them.
-
-    Attributes
-    ----------
-    job : ScaleJob
-    inputs, targets : Tensor, shapes (n, d) and (n, m d)
-        States and what the net is to return there, float64.
-    size : float
-        Root mean square norm of the inputs.
-    judge : ChainErrors
-    """
+    """What last layers are solved for, and what judges them."""
 
     job: ScaleJob
+    #: inputs, targets: (n, d) and (n, m d); states and what the net is to return there, float64.
     inputs: Tensor
     targets: Tensor
-    size: float
+    size: float  # root mean square norm of the inputs
     judge: ChainErrors
 
     @classmethod

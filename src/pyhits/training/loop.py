@@ -83,23 +83,12 @@ def train_alone(job: ScaleJob, report: Progress | None = None) -> tuple[FlowMap,
 
 @dataclass
 class Scale:
-    """One scale before and after its net is trained.
-
-    Attributes
-    ----------
-    job : ScaleJob
-    stages : Stages
-        What was settled before.
-    history : History
-        Filled as training goes.
-    clock : Clock
-        Of this scale.
-    """
+    """One scale before and after its net is trained."""
 
     job: ScaleJob
-    stages: Stages
-    history: History
-    clock: Clock
+    stages: Stages  # what was settled before
+    history: History  # filled as training goes
+    clock: Clock  # of this scale
 
     @classmethod
     def prepare(cls, job: ScaleJob, progress: Progress | None = None) -> Scale:

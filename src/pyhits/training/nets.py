@@ -56,18 +56,10 @@ def _closed(scores: Mapping[str, float]) -> float:
 
 @dataclass
 class TrainedNet:
-    """A trained net.
+    """A trained net."""
 
-    Attributes
-    ----------
-    net : FlowMap
-        In evaluation mode, with the weights that were best.
-    score : float
-        Its error in rollouts, as that of a closed form.
-    """
-
-    net: FlowMap
-    score: float
+    net: FlowMap  # in evaluation mode, with the weights that were best
+    score: float  # its error in rollouts, as that of a closed form
 
     @property
     def base(self) -> PolynomialMap | None:

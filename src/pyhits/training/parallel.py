@@ -45,19 +45,12 @@ _SEARCH, _NETS = 600, 3000
 
 @dataclass
 class TrainedScales:
-    """What a fit of several scales returned.
+    """What a fit of several scales returned."""
 
-    Attributes
-    ----------
-    flow_maps, histories : dict
-        By step size; the finished ones alone if training was interrupted.
-    interrupted : bool
-        Whether Ctrl-C ended it.
-    """
-
+    #: flow_maps, histories: By step size; the finished ones alone if training was interrupted.
     flow_maps: dict[int, FlowMap]
     histories: dict[int, History]
-    interrupted: bool = False
+    interrupted: bool = False  # whether Ctrl-C ended it
 
 
 def train_scales(
@@ -147,24 +140,13 @@ def n_workers(jobs: Sequence[ScaleJob], n_jobs: int | None = None, clock: Clock 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where scales are trained.
+    """Where scales are trained."""
 
-    Attributes
-    ----------
-    workers : int
-        Processes that train side by side.
-    cluster : DaskDistributedBackend or None
-        joblib's, if they are the workers of a cluster.
-    at_once : int or None
-        Scales that a cluster is given at a time; None for all, since it may grow.
-    note : str
-        What the user should know.
-    """
-
-    workers: int = 1
-    cluster: Any = None
+    workers: int = 1  # processes that train side by side
+    cluster: Any = None  # joblib's, if they are the workers of a cluster
+    #: Scales that a cluster is given at a time; None for all, since it may grow.
     at_once: int | None = None
-    note: str = ""
+    note: str = ""  # what the user should know
 
 
 def _plan(

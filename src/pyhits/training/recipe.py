@@ -87,19 +87,14 @@ class Recipe:
     """Settings that train one flow map: those of :class:`Nets` and :class:`Training` in one.
 
     What is None follows from the size of the data when fitting begins (:meth:`resolve`).
-
-    Attributes
-    ----------
-    denoise : bool
-        Take white noise off the data first, where they carry any (:mod:`pyhits.noise`).
-    flow_map : str
-        Registered family of nets; or ``polynomial``, ``kernel`` or ``closed``, closed forms alone
-        (:mod:`pyhits.training.closed`); or ``best``, these and small residual nets; ``auto`` is
-        ``best`` for few points, else ``residual``.
     """
 
+    #: Take white noise off the data first, where they carry any (:mod:`pyhits.noise`).
     denoise: bool = True
     standardise: bool = True
+    #: Registered family of nets; or ``polynomial``, ``kernel`` or ``closed``, closed forms alone
+    #: (:mod:`pyhits.training.closed`); or ``best``, these and small residual nets; ``auto`` is
+    #: ``best`` for few points, else ``residual``.
     flow_map: str = "residual"
     hidden_sizes: tuple[int, ...] | None = None
     activation: str = "gelu"

@@ -25,19 +25,11 @@ _ROLLOUTS, _STEPS, _MOST_NUMBERS = 12, 100, 16_000_000
 
 @dataclass(frozen=True)
 class Rollouts:
-    """Stretches of recorded states, which flow maps are to follow from the first.
+    """Stretches of recorded states, which flow maps are to follow from the first."""
 
-    Attributes
-    ----------
-    starts : Tensor, shape (n, d)
-    truth : Tensor, shape (steps, n, d)
-    n_inputs : int
-        The last features are inputs, which each step takes as they were recorded.
-    """
-
-    starts: Tensor
-    truth: Tensor
-    n_inputs: int = 0
+    starts: Tensor  # (n, d)
+    truth: Tensor  # (steps, n, d)
+    n_inputs: int = 0  # the last features are inputs, which each step takes as they were recorded
 
     @classmethod
     def of(

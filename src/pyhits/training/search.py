@@ -47,16 +47,10 @@ _FAR = 20.0
 
 @dataclass(frozen=True)
 class ScoredForm:
-    """A form and how well it steps.
-
-    Attributes
-    ----------
-    form : Form
-    score : float
-        Mean error of the rollouts in standard deviations, each error at most 1.4 of them.
-    """
+    """A form and how well it steps."""
 
     form: Form
+    #: Mean error of the rollouts in standard deviations, each error at most 1.4 of them.
     score: float
 
 

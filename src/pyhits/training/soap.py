@@ -97,20 +97,14 @@ class Soap(Plain):
 
 @dataclass
 class _Shape:
-    """All matrices of one shape ``(tall, thin)``, or all vectors (``thin`` 1, without sides).
-
-    Attributes
-    ----------
-    begin, count : int
-        Where they lie in flat tensors, and how many they are.
-    left, right : pair, optional
-        Bases of their two sides.
-    """
+    """All matrices of one shape ``(tall, thin)``, or all vectors (``thin`` 1, without sides)."""
 
     tall: int
     thin: int
+    #: begin, count: Where they lie in flat tensors, and how many they are.
     begin: int = 0
     count: int = 0
+    #: left, right: Bases of their two sides.
     left: _Side | None = None
     right: _Side | None = None
 

@@ -34,40 +34,23 @@ _AMPLE, _ROUNDED = 1e-3, 0.2
 
 @dataclass
 class Stages:
-    """The start of one scale's training.
+    """The start of one scale's training."""
 
-    Attributes
-    ----------
-    sigma : array, shape (outputs * d,)
-        Root mean square of each feature's increment at each output, or of those of all features
-        where these have a common scale; 0 for a feature that never changes.
-    polynomial : PolynomialMap or None
-        Best closed-form flow map, float64, in encoded coordinates.
-    polynomial_error : float
-        Its relative mean squared one-step error on held-out windows; infinite without one.
-    net : ScaledNet
-        Untrained, with its scale set and the polynomial as its base where that may be worth it.
-    alternative : ScaledNet or None
-        The same without a base, where it is open which of them will be better.
-    validation : array, shape (p * outputs + 1, n, d)
-        Held-out windows that errors are measured on.
-    synthetic : SyntheticWindows or None
-        Windows between the recorded ones, where a composed fine map can label them.
-    table : CellMap or None
-        The composed fine map tabulated, in few dimensions.
-    table_error : float
-        As ``polynomial_error``.
-    """
-
+    #: (outputs * d,): root mean square of each feature's increment at each output, or of those of
+    #: all features where these have a common scale; 0 for a feature that never changes.
     sigma: np.ndarray
-    polynomial: PolynomialMap | None
+    polynomial: PolynomialMap | None  # best closed-form flow map, float64, in encoded coordinates
+    #: Its relative mean squared one-step error on held-out windows; infinite without one.
     polynomial_error: float
+    #: Untrained, with its scale set and the polynomial as its base where that may be worth it.
     net: ScaledNet
+    #: The same without a base, where it is open which of them will be better.
     alternative: ScaledNet | None
-    validation: np.ndarray
+    validation: np.ndarray  # (p * outputs + 1, n, d): held-out windows that errors are measured on
+    #: Windows between the recorded ones, where a composed fine map can label them.
     synthetic: SyntheticWindows | None = None
-    table: CellMap | None = None
-    table_error: float = np.inf
+    table: CellMap | None = None  # the composed fine map tabulated, in few dimensions
+    table_error: float = np.inf  # as ``polynomial_error``
 
     def relative_target(self, dtype: torch.dtype, target: float) -> float:
         """Return the relative error at which training has nothing left to gain.

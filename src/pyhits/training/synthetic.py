@@ -51,30 +51,14 @@ _ROWS = 4_096
 
 @dataclass
 class SyntheticWindows:
-    """Windows of one coarse step, of a fine map composed with itself.
+    """Windows of one coarse step, of a fine map composed with itself."""
 
-    Attributes
-    ----------
-    windows : array, shape (2, n, d)
-        Encoded states and those one step later, float64.
-    fine : PolynomialMap
-        The fine map.
-    times : int
-        How often it is composed.
-    error : float
-        Error of the composed map on validation windows, relative to the increments.
-    seed : int
-        Batches are a function of the seed, their number and the focus.
-    focus : Tensor, shape (n,)
-        Cumulative probability of each window.
-    """
-
-    windows: np.ndarray
-    fine: PolynomialMap
-    times: int
-    error: float
-    seed: int
-    focus: Tensor
+    windows: np.ndarray  # (2, n, d): encoded states and those one step later, float64
+    fine: PolynomialMap  # the fine map
+    times: int  # how often it is composed
+    error: float  # error of the composed map on validation windows, relative to the increments
+    seed: int  # batches are a function of the seed, their number and the focus
+    focus: Tensor  # (n,): cumulative probability of each window
 
     def step(self, states: np.ndarray) -> np.ndarray:
         """Return ``states`` (n, d) one coarse step later, as the composed map has it."""

@@ -199,16 +199,10 @@ class HiddenWeights:
 
 @dataclass(frozen=True)
 class MissedTargets:
-    """What no last layer can meet, linear in the hidden weights.
+    """What no last layer can meet, linear in the hidden weights."""
 
-    Attributes
-    ----------
-    weights : Tensor, shape (h, d + 1)
-    missed, jacobian, last
-        As :func:`left_over` returns them.
-    """
-
-    weights: Tensor
+    weights: Tensor  # (h, d + 1)
+    #: missed, jacobian, last: As :func:`left_over` returns them.
     missed: Tensor
     jacobian: Tensor
     last: Tensor

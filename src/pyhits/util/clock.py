@@ -19,25 +19,18 @@ class Clock:
 
     A stage looks at its clock before each piece of work. It leaves out what it has no time for,
     says so by :meth:`cut`, and returns what it has: there is always a usable result.
-
-    Attributes
-    ----------
-    begin, end : float
-        Readings of ``now`` between which the work lies; ``end`` is infinite without a limit.
-    now : callable
-        Returns seconds. Readings of the default agree among the processes of one machine, so that
-        a clock may be sent to a worker process.
-    seconds : dict of str to float
-        How long each stage took; shared by all clocks that were made from one.
-    shortened : list of str
-        What was cut short; likewise.
     """
 
+    #: begin, end: Readings of ``now`` between which the work lies; ``end`` is infinite without a
+    #: limit.
     begin: float = 0.0
     end: float = math.inf
+    #: Returns seconds. Readings of the default agree among the processes of one machine, so that a
+    #: clock may be sent to a worker process.
     now: Callable[[], float] = time.perf_counter
+    #: How long each stage took; shared by all clocks that were made from one.
     seconds: dict[str, float] = field(default_factory=dict)
-    shortened: list[str] = field(default_factory=list)
+    shortened: list[str] = field(default_factory=list)  # what was cut short; likewise
 
     @classmethod
     def start(cls, limit: float | None = None, now: Callable[[], float] | None = None) -> Clock:

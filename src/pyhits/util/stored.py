@@ -29,18 +29,10 @@ class TensorSpec(NamedTuple):
 
 @dataclass(frozen=True)
 class Array:
-    """What an array may be before it is read.
+    """What an array may be before it is read."""
 
-    Attributes
-    ----------
-    axes : int
-        Number of axes.
-    dtypes : tuple of str
-        As safetensors names them.
-    """
-
-    axes: int = 1
-    dtypes: tuple[str, ...] = ("F64",)
+    axes: int = 1  # number of axes
+    dtypes: tuple[str, ...] = ("F64",)  # as safetensors names them
 
 
 class Stored:

@@ -7,30 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in the data that a person would object to.
+    """Something in the data that a person would object to."""
 
-    Attributes
-    ----------
-    kind : str
-        ``"sideways"``, ``"film"``, ``"wrapped"``, ``"categories"``, ``"quantised"``,
-        ``"shuffled"``, ``"sorted"``, ``"glued"``, ``"regime"``, ``"growing"``, ``"repeated"`` or
-        ``"units"``.
-    message : str
-        What it is, and where; one sentence or two.
-    advice : str
-        What to do.
-    trajectory, row : int or None
-        The first place, both from 0; None where it is the whole.
-    features : tuple of str
-        The features that show it; empty where all do.
-    """
-
+    #: ``"sideways"``, ``"film"``, ``"wrapped"``, ``"categories"``, ``"quantised"``,
+    #: ``"shuffled"``, ``"sorted"``, ``"glued"``, ``"regime"``, ``"growing"``, ``"repeated"`` or
+    #: ``"units"``.
     kind: str
-    message: str
-    advice: str
+    message: str  # what it is, and where; one sentence or two
+    advice: str  # what to do
+    #: trajectory, row: The first place, both from 0; None where it is the whole.
     trajectory: int | None = None
     row: int | None = None
-    features: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()  # the features that show it; empty where all do
 
     def __str__(self) -> str:
         return f"{self.message} {self.advice}"

@@ -43,27 +43,13 @@ _NEARER, _OPPOSITE, _DISTINCT = 0.72, -0.2, 0.8
 
 
 class _Order(NamedTuple):
-    """How much the order of rows tells.
+    """How much the order of rows tells."""
 
-    Attributes
-    ----------
-    step : float
-        Mean distance of a row and the next, as a share of the distance of any two.
-    following : float
-        The same of the row after a row and the row after its nearest.
-    parted : float
-        How many times farther these are from each other than the two rows before them.
-    nearest : float
-        Distance of the nearest row by that of independent coordinates.
-    between : float
-        Mean cosine between the ways to the two nearest rows.
-    """
-
-    step: float
-    following: float
-    parted: float
-    nearest: float
-    between: float
+    step: float  # mean distance of a row and the next, as a share of the distance of any two
+    following: float  # the same of the row after a row and the row after its nearest
+    parted: float  # how many times farther these are from each other than the two rows before them
+    nearest: float  # distance of the nearest row by that of independent coordinates
+    between: float  # mean cosine between the ways to the two nearest rows
 
     @property
     def on_curves(self) -> bool:

@@ -19,27 +19,15 @@ _SET_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Sample:
-    """Stretches of consecutive rows.
+    """Stretches of consecutive rows."""
 
-    Attributes
-    ----------
-    pieces : tuple of array, each shape (n_rows, d)
-        float64.
-    trajectories, first_rows : tuple of int
-        Where each piece begins.
-    names : tuple of str
-        Of the features looked at.
-    inputs : tuple of bool
-        Which of them are inputs: known, and not judged.
-    n_trajectories, n_features : int
-        Of the data as a whole.
-    """
-
-    pieces: tuple[np.ndarray, ...]
+    pieces: tuple[np.ndarray, ...]  # each, (n_rows, d): float64
+    #: trajectories, first_rows: Where each piece begins.
     trajectories: tuple[int, ...]
     first_rows: tuple[int, ...]
-    names: tuple[str, ...]
-    inputs: tuple[bool, ...]
+    names: tuple[str, ...]  # of the features looked at
+    inputs: tuple[bool, ...]  # which of them are inputs: known, and not judged
+    #: n_trajectories, n_features: Of the data as a whole.
     n_trajectories: int
     n_features: int
 

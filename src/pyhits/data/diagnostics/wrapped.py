@@ -48,23 +48,13 @@ _NEAR = 3
 
 @dataclass(frozen=True, eq=False)
 class Wrapped:
-    """A feature that wraps.
-
-    Attributes
-    ----------
-    name : str
-    turn : float
-        Length of a turn.
-    is_certain : bool
-        Whether it is one that people use, all of which occurs, and the wraps are several.
-    finding : Finding
-        What to say of it.
-    """
+    """A feature that wraps."""
 
     name: str
-    turn: float
+    turn: float  # length of a turn
+    #: Whether it is one that people use, all of which occurs, and the wraps are several.
     is_certain: bool
-    finding: Finding
+    finding: Finding  # what to say of it
 
 
 def wrapped(sample: Sample) -> list[Finding]:

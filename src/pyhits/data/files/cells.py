@@ -25,18 +25,10 @@ CellKind = Literal["missing", "number", "date", "text"]
 
 @dataclass(frozen=True)
 class NumberStyle:
-    """How the numbers of a table are written.
+    """How the numbers of a table are written."""
 
-    Attributes
-    ----------
-    decimal : {".", ","}
-        What begins the decimals.
-    thousands : str
-        Characters between thousands, to be left out.
-    """
-
-    decimal: str = "."
-    thousands: str = ""
+    decimal: str = "."  # {".", ","}: what begins the decimals
+    thousands: str = ""  # characters between thousands, to be left out
 
     @property
     def is_plain(self) -> bool:
@@ -122,22 +114,16 @@ def style_of(fields: Sequence[str], decimal: str | None = None) -> NumberStyle:
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of one column, as numbers where they are.
+    """The cells of one column, as numbers where they are."""
 
-    Attributes
-    ----------
-    values : array, shape (n_rows,)
-        Floats, NaN where a cell is missing or no number; texts if most cells are no numbers.
-    missing, wrong : list of int
-        Rows whose cell is missing, and rows whose cell is neither missing nor a number.
-    unit : str
-        The unit of every number, such as ``"%"``, and was left out.
-    """
-
+    #: (n_rows,): floats, NaN where a cell is missing or no number; texts if most cells are no
+    #: numbers.
     values: np.ndarray
+    #: missing, wrong: Rows whose cell is missing, and rows whose cell is neither missing nor a
+    #: number.
     missing: list[int]
     wrong: list[int]
-    unit: str = ""
+    unit: str = ""  # the unit of every number, such as ``"%"``, and was left out
 
 
 def as_cells(fields: Sequence[str], style: NumberStyle) -> Cells:

@@ -30,21 +30,11 @@ _MOST_COLUMNS = 1000
 
 @dataclass(frozen=True)
 class HeaderLines:
-    """Where the names stand.
+    """Where the names stand."""
 
-    Attributes
-    ----------
-    line : int or None
-        Which of the lines given holds the names, from 0; None if none does.
-    n_lines : int
-        Lines before the first row.
-    n_columns : int
-        Of the rows.
-    """
-
-    line: int | None
-    n_lines: int
-    n_columns: int
+    line: int | None  # which of the lines given holds the names, from 0; None if none does
+    n_lines: int  # lines before the first row
+    n_columns: int  # of the rows
 
 
 def find_header(
@@ -182,21 +172,11 @@ def _is_header_of_numbers(
 
 @dataclass(frozen=True)
 class _LineFit:
-    """How well a first value fits those below it.
+    """How well a first value fits those below it."""
 
-    Attributes
-    ----------
-    ratio : float
-        Its deviation from what they lead to expect, over the largest of theirs.
-    is_far : bool
-        Whether it lies far outside of all of them.
-    is_smooth : bool
-        Whether they follow each other smoothly, so that the ratio says much.
-    """
-
-    ratio: float
-    is_far: bool
-    is_smooth: bool
+    ratio: float  # its deviation from what they lead to expect, over the largest of theirs
+    is_far: bool  # whether it lies far outside of all of them
+    is_smooth: bool  # whether they follow each other smoothly, so that the ratio says much
 
 
 def _fit(value: float | None, below: Sequence[float | None]) -> _LineFit | None:

@@ -43,23 +43,13 @@ _SAMPLE = 200
 
 @dataclass
 class FirstLines:
-    """The beginning of a text file.
-
-    Attributes
-    ----------
-    encoding : str
-    comments : list of str
-        Comments above the first line with content.
-    numbers : list of int
-        Line numbers, from 0, of the lines with content.
-    lines : list of str
-        These lines, without their ends.
-    """
+    """The beginning of a text file."""
 
     encoding: str
-    comments: list[str] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)  # comments above the first line with content
+    #: Line numbers, from 0, of the lines with content.
     numbers: list[int] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)  # these lines, without their ends
 
 
 def head_of(path: Path) -> FirstLines:

@@ -61,19 +61,11 @@ class Foreign:
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable by its header; NumPy converts one of numbers, and loads it then.
-
-    Attributes
-    ----------
-    name : str
-    shape : tuple of int
-    dtype : numpy dtype
-        Of its numbers; object for all others.
-    """
+    """A variable by its header; NumPy converts one of numbers, and loads it then."""
 
     name: str
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype[Any]  # of its numbers; object for all others
     _path: Path = field(repr=False)
     _begin: int = field(repr=False)
     _size: int = field(repr=False)

@@ -34,20 +34,13 @@ _TIMES = ("datetime", "duration", "calendarDuration")
 
 @dataclass
 class Flat:
-    """Variables by their full names, ``run/x`` for ``run.x``.
+    """Variables by their full names, ``run/x`` for ``run.x``."""
 
-    Attributes
-    ----------
-    arrays : dict
-        Arrays of numbers, or what NumPy converts to them; texts too.
-    lists : dict
-        Those of struct arrays and cells, one array an element.
-    foreign : dict
-        Classes of objects that only MATLAB reads.
-    """
-
+    #: Arrays of numbers, or what NumPy converts to them; texts too.
     arrays: dict[str, Any] = field(default_factory=dict)
+    #: Those of struct arrays and cells, one array an element.
     lists: dict[str, list[Any]] = field(default_factory=dict)
+    #: Classes of objects that only MATLAB reads.
     foreign: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, values: list[Any]) -> None:

@@ -135,18 +135,10 @@ def _entries(column: Any) -> list[Any]:
 
 
 class RowGroup(NamedTuple):
-    """Rows of a Parquet file that are stored together.
-
-    Attributes
-    ----------
-    path : Path
-    number : int
-        In its file.
-    n_rows, n_columns : int
-    """
+    """Rows of a Parquet file that are stored together."""
 
     path: Path
-    number: int
+    number: int  # in its file
     n_rows: int
     n_columns: int
 

@@ -43,22 +43,11 @@ _FOR = {
 
 @dataclass(frozen=True)
 class Reading:
-    """What the caller of :func:`pyhits.read` asked for; see there.
-
-    Attributes
-    ----------
-    choice : ColumnChoice
-        Columns or features to read, their names, and the times.
-    model : fitted model, optional
-        What is read is read as its training data were.
-    raw : bool
-        Take the data as they are, to be mended: missing values as NaN, times unchecked.
-    end : int
-        Of :class:`~pyhits.data.sampling.Sampling`.
-    """
+    """What the caller of :func:`pyhits.read` asked for; see there."""
 
     dt: float | None = None
     variable: str | None = None
+    #: Columns or features to read, their names, and the times.
     choice: ColumnChoice = field(default=ALL_COLUMNS)
     header: bool | None = None
     decimal: str | None = None
@@ -69,9 +58,10 @@ class Reading:
     grey: bool = False
     stretch: tuple[float, float] | None = None
     max_bytes: float = MOST_BYTES
-    model: Any = None
+    model: Any = None  # what is read is read as its training data were
+    #: Take the data as they are, to be mended: missing values as NaN, times unchecked.
     raw: bool = False
-    end: int = 0
+    end: int = 0  # of :class:`~pyhits.data.sampling.Sampling`
 
     @classmethod
     def of(cls, **options: Any) -> Reading:

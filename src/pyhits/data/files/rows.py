@@ -40,37 +40,22 @@ _FIRST = " If the line holds the names of the columns, header=True (--header) sa
 
 @dataclass
 class Flaws:
-    """What is wrong in one column.
+    """What is wrong in one column."""
 
-    Attributes
-    ----------
-    n_missing : int
-        Cells that are empty, or hold a word for nothing.
-    missing, wrong : tuple of int and str, optional
-        Line and cell of the first of these, and of the first that is neither missing nor a number.
-    infinite : tuple of int and str, optional
-        Line and cell of the first infinite number.
-    """
-
-    n_missing: int = 0
+    n_missing: int = 0  # cells that are empty, or hold a word for nothing
+    #: missing, wrong: Line and cell of the first of these, and of the first that is neither
+    #: missing nor a number.
     missing: tuple[int, str] | None = None
     wrong: tuple[int, str] | None = None
-    infinite: tuple[int, str] | None = None
+    infinite: tuple[int, str] | None = None  # line and cell of the first infinite number
 
 
 @dataclass
 class TextTable:
-    """The columns of a text table.
+    """The columns of a text table."""
 
-    Attributes
-    ----------
-    columns : list of array, each shape (n_rows,)
-    flaws : list of Flaws
-        One a column; empty if every cell is a finite number or a text among texts.
-    notes : list of str
-    """
-
-    columns: list[Any]
+    columns: list[Any]  # (n_rows,)
+    #: One a column; empty if every cell is a finite number or a text among texts.
     flaws: list[Flaws] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

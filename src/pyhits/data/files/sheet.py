@@ -20,33 +20,16 @@ _MOST_COLUMNS = 100_000
 
 @dataclass(frozen=True)
 class Sheet:
-    """The layout of one text table.
-
-    Attributes
-    ----------
-    encoding : str
-    dialect : Dialect
-    names : list of str or None
-        The header, None where there is none.
-    header : list of str or None
-        Its fields as they stand there, to know it again.
-    n_skipped : int
-        Lines before the first row.
-    n_columns : int
-    has_open_end : bool
-        Whether lines end with a delimiter that no column follows.
-    text_columns : list of int
-        Columns whose first rows hold dates or other texts.
-    """
+    """The layout of one text table."""
 
     encoding: str
     dialect: Dialect
-    names: list[str] | None
-    header: list[str] | None
-    n_skipped: int
+    names: list[str] | None  # the header, None where there is none
+    header: list[str] | None  # its fields as they stand there, to know it again
+    n_skipped: int  # lines before the first row
     n_columns: int
-    has_open_end: bool
-    text_columns: list[int]
+    has_open_end: bool  # whether lines end with a delimiter that no column follows
+    text_columns: list[int]  # columns whose first rows hold dates or other texts
 
     def label(self, column: int) -> str:
         """Return how error messages call a column."""

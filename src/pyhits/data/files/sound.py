@@ -168,35 +168,17 @@ _UNKNOWN = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class SoundHeader:
-    """How samples are stored.
+    """How samples are stored."""
 
-    Attributes
-    ----------
-    rate : int
-        Samples a second of each channel.
-    channels : int
-    is_float : bool
-        Floating-point samples; else whole numbers.
-    width : int
-        Bytes a sample.
-    order : str
-        ``"<"`` or ``">"``, the order of bytes.
-    begin : int
-        Where in the file the samples begin, in bytes.
-    announced : int, optional
-        Number of samples of each channel that the file says it has, if it does.
-    there : int
-        Number of those that are there.
-    """
-
-    rate: int
+    rate: int  # samples a second of each channel
     channels: int
-    is_float: bool
-    width: int
-    order: str
-    begin: int
+    is_float: bool  # floating-point samples; else whole numbers
+    width: int  # bytes a sample
+    order: str  # ``"<"`` or ``">"``, the order of bytes
+    begin: int  # where in the file the samples begin, in bytes
+    #: Number of samples of each channel that the file says it has, if it does.
     announced: int | None
-    there: int
+    there: int  # number of those that are there
 
 
 def header(path: Path) -> SoundHeader:

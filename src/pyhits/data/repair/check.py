@@ -40,26 +40,14 @@ _MOTIONLESS = "Every feature is constant: there is no motion to learn."
 
 @dataclass(frozen=True)
 class Check:
-    """What :func:`check` found.
+    """What :func:`check` found."""
 
-    Attributes
-    ----------
-    data : Trajectories or None
-        What the file holds, mended if it had to be; None if it could not be.
-    problem : str or None
-        Why it cannot be used as it is.
-    notes : list of str
-        What stands out, and what the repair does.
-    suggestions : list of str
-        What to do.
-    findings : list of Finding
-        What a person would object to in the data; see :func:`pyhits.data.diagnostics.examine`.
-    """
-
+    #: What the file holds, mended if it had to be; None if it could not be.
     data: Trajectories | None
-    problem: str | None = None
-    notes: list[str] = field(default_factory=list)
-    suggestions: list[str] = field(default_factory=list)
+    problem: str | None = None  # why it cannot be used as it is
+    notes: list[str] = field(default_factory=list)  # what stands out, and what the repair does
+    suggestions: list[str] = field(default_factory=list)  # what to do
+    #: What a person would object to in the data; see :func:`pyhits.data.diagnostics.examine`.
     findings: list[Finding] = field(default_factory=list)
 
     @property

@@ -48,19 +48,13 @@ _ROBUST = 1.4826  # median absolute deviation to standard deviation, for Gaussia
 
 @dataclass(frozen=True)
 class Outlier:
-    """One value that stands out.
+    """One value that stands out."""
 
-    Attributes
-    ----------
-    trajectory, row, feature : int
-        Where it is, all from 0.
-    value, expected : float
-        What it is, and what the rows before and behind say.
-    """
-
+    #: trajectory, row, feature: Where it is, all from 0.
     trajectory: int
     row: int
     feature: int
+    #: value, expected: What it is, and what the rows before and behind say.
     value: float
     expected: float
 

@@ -31,20 +31,11 @@ _MOST_PIECES = 6
 
 
 class Piece(NamedTuple):
-    """Whole rows on a uniform grid.
+    """Whole rows on a uniform grid."""
 
-    Attributes
-    ----------
-    number : int
-        Of the trajectory of the data given that it is a part of.
-    start : float
-        Time of its first row.
-    values : array, shape (n_rows, n_features)
-    """
-
-    number: int
-    start: float
-    values: np.ndarray
+    number: int  # of the trajectory of the data given that it is a part of
+    start: float  # time of its first row
+    values: np.ndarray  # (n_rows, n_features)
 
 
 @dataclass(frozen=True)

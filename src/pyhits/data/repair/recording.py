@@ -21,27 +21,13 @@ from pyhits.util.printable import listing
 
 @dataclass(frozen=True)
 class Recording:
-    """Rows of one trajectory, with their times and their numbers in what the user gave.
+    """Rows of one trajectory, with their times and their numbers in what the user gave."""
 
-    Attributes
-    ----------
-    number : int
-        Of the trajectory, from 0.
-    times : array, shape (n_rows,)
-        In the unit of the data; NaN where one is missing.
-    values : array, shape (n_rows, n_features)
-        NaN where one is missing.
-    rows : array of int, shape (n_rows,)
-        Which of the trajectory's rows each was, from 0.
-    axis : TimeAxis
-        What the times mean.
-    """
-
-    number: int
-    times: np.ndarray
-    values: np.ndarray
-    rows: np.ndarray
-    axis: TimeAxis = NUMBERS
+    number: int  # of the trajectory, from 0
+    times: np.ndarray  # (n_rows,): in the unit of the data; NaN where one is missing
+    values: np.ndarray  # (n_rows, n_features): NaN where one is missing
+    rows: np.ndarray  # int, (n_rows,): which of the trajectory's rows each was, from 0
+    axis: TimeAxis = NUMBERS  # what the times mean
 
     def at(self, time: float) -> str:
         """Return how a time is said: as a date where it is one."""

@@ -48,25 +48,14 @@ _LEAST_ON_GRID = 0.5
 
 @dataclass(frozen=True)
 class Repaired:
-    """What :func:`repair` returns.
-
-    Attributes
-    ----------
-    trajectories : Trajectories
-    notes : list of str
-        What was found and done, one sentence each; empty if nothing was to be done.
-    outliers : list of Outlier
-        What stands out, by trajectory and row of the data given.
-    numbers : array of int, shape (n_trajectories,)
-        Of which trajectory of the data given each one is a piece, in order.
-    costly : list of str
-        Features that cost so many rows that it may be better to leave them out.
-    """
+    """What :func:`repair` returns."""
 
     trajectories: Trajectories
-    notes: list[str]
-    outliers: list[Outlier]
+    notes: list[str]  # what was found and done, one sentence each; empty if nothing was to be done
+    outliers: list[Outlier]  # what stands out, by trajectory and row of the data given
+    #: Integers, (n_trajectories,): of which trajectory of the data given each one is a piece, in order.
     numbers: np.ndarray
+    #: Features that cost so many rows that it may be better to leave them out.
     costly: list[str] = field(default_factory=list)
 
     def pieces(self, which: slice) -> Trajectories:

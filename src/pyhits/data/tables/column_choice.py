@@ -20,19 +20,12 @@ Column = str | int
 
 @dataclass(frozen=True)
 class ModelColumns:
-    """The columns that a model was fitted to.
+    """The columns that a model was fitted to."""
 
-    Attributes
-    ----------
-    features, inputs : tuple of str
-        Names of its features, and of the inputs that act on them.
-    dt : float
-        Its step.
-    """
-
+    #: features, inputs: Names of its features, and of the inputs that act on them.
     features: tuple[str, ...]
     inputs: tuple[str, ...]
-    dt: float
+    dt: float  # its step
 
     @classmethod
     def of(cls, model: Any) -> ModelColumns | None:
@@ -62,31 +55,19 @@ class ModelColumns:
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """Which columns of a table are read, and what they are called.
+    """Which columns of a table are read, and what they are called."""
 
-    Attributes
-    ----------
-    columns : tuple of str or int, optional
-        The features to read, by name or number (from 0), in this order; all by default. Times and
-        trajectory numbers are read as well.
-    without_columns : tuple of str or int
-        Columns that are not read.
-    names : tuple of str, optional
-        Names of all columns, of the ``columns`` chosen, or of the features, instead of the table's
-        own.
-    time_column : str or int, optional
-        The column of times, where it is not recognised; ``"none"`` if there is none.
-    style : TimeStyle
-        How its dates are written.
-    like : ModelColumns, optional
-        Those that a model was fitted to; they are read where nothing else is chosen.
-    """
-
+    #: The features to read, by name or number (from 0), in this order; all by default. Times and
+    #: trajectory numbers are read as well.
     columns: tuple[Column, ...] | None = None
-    without_columns: tuple[Column, ...] = ()
+    without_columns: tuple[Column, ...] = ()  # columns that are not read
+    #: Names of all columns, of the ``columns`` chosen, or of the features, instead of the table's
+    #: own.
     names: tuple[str, ...] | None = None
+    #: The column of times, where it is not recognised; ``"none"`` if there is none.
     time_column: Column | None = None
-    style: TimeStyle = SHOWN
+    style: TimeStyle = SHOWN  # how its dates are written
+    #: Those that a model was fitted to; they are read where nothing else is chosen.
     like: ModelColumns | None = None
 
     @classmethod

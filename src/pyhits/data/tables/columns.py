@@ -17,25 +17,14 @@ from pyhits.util.printable import is_number, listing
 
 @dataclass(frozen=True)
 class Roles:
-    """What each column of a table is.
+    """What each column of a table is."""
 
-    Attributes
-    ----------
-    names : list of str
-        One a column, none of them blank or there twice.
-    features : list of int
-        Numbers of the columns that are features, in order.
-    time, trajectory : int or None
-        Numbers of the columns of times and of trajectory numbers.
-    notes : list of str
-        What a user should know.
-    """
-
-    names: list[str]
-    features: list[int]
+    names: list[str]  # one a column, none of them blank or there twice
+    features: list[int]  # numbers of the columns that are features, in order
+    #: time, trajectory: Numbers of the columns of times and of trajectory numbers.
     time: int | None = None
     trajectory: int | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what a user should know
 
 
 def assign_roles(

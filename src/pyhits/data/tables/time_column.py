@@ -33,21 +33,11 @@ _RANK_OF_COUNTS = 2
 
 @dataclass(frozen=True)
 class TimeColumn:
-    """What :func:`find_time` found.
+    """What :func:`find_time` found."""
 
-    Attributes
-    ----------
-    number : int or None
-        Of the column of times, from 0.
-    row_numbers : tuple of int
-        Columns that number the rows and say nothing else.
-    notes : list of str
-        What a user should know.
-    """
-
-    number: int | None
-    row_numbers: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
+    number: int | None  # of the column of times, from 0
+    row_numbers: tuple[int, ...] = ()  # columns that number the rows and say nothing else
+    notes: tuple[str, ...] = ()  # what a user should know
 
 
 @dataclass(frozen=True)

@@ -38,21 +38,12 @@ _SIX_MONTHS = 6
 
 @dataclass(frozen=True)
 class Months:
-    """Steps of whole months; row k lies ``k * n`` months after the origin.
+    """Steps of whole months; row k lies ``k * n`` months after the origin."""
 
-    Attributes
-    ----------
-    n : int
-        Months in a step.
-    anchor : str
-        One of :data:`ANCHORS`.
-    day : int
-        Of the month, for the anchor ``"day"``; shorter months end before it. For ``"weekday"`` that
-        of a month that begins on a Monday.
-    """
-
-    n: int = 1
-    anchor: str = "day"
+    n: int = 1  # months in a step
+    anchor: str = "day"  # one of :data:`ANCHORS`
+    #: Of the month, for the anchor ``"day"``; shorter months end before it. For ``"weekday"`` that
+    #: of a month that begins on a Monday.
     day: int = 1
 
     @property
@@ -103,18 +94,10 @@ class Months:
 
 @dataclass(frozen=True)
 class BusinessDays:
-    """Steps from one day of the working week to the next, holidays left out.
+    """Steps from one day of the working week to the next, holidays left out."""
 
-    Attributes
-    ----------
-    week : str
-        ``"1111100"`` for Monday to Friday.
-    holidays : tuple of int
-        Days since 1970-01-01 without a row, in order.
-    """
-
-    week: str = "1111100"
-    holidays: tuple[int, ...] = ()
+    week: str = "1111100"  # ``"1111100"`` for Monday to Friday
+    holidays: tuple[int, ...] = ()  # days since 1970-01-01 without a row, in order
 
     @property
     def unit(self) -> str:

@@ -70,18 +70,10 @@ _DAYS = {
 
 
 class Spelling(NamedTuple):
-    """How a column writes the names of months, or of days of the week.
+    """How a column writes the names of months, or of days of the week."""
 
-    Attributes
-    ----------
-    directive : str
-        That writes others like them: ``"%B"``, or ``"%[fr_4.]-b"`` for ``"févr."``.
-    numbers : dict
-        Numbers of the names, from 1, by the names as they stand there.
-    """
-
-    directive: str
-    numbers: dict[str, int]
+    directive: str  # that writes others like them: ``"%B"``, or ``"%[fr_4.]-b"`` for ``"févr."``
+    numbers: dict[str, int]  # numbers of the names, from 1, by the names as they stand there
 
 
 def _folded(word: str) -> str:

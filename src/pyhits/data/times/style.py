@@ -12,21 +12,16 @@ from pyhits.data.times.zones import check_zone
 class TimeStyle:
     """How times are written, checked.
 
-    Attributes
-    ----------
-    time_format, time_zone : str, optional
-        As of :func:`pyhits.read`.
-    units, calendar : str, optional
-        Of numbers, in the manner of CF: ``"days since 1850-01-01"``, ``"noleap"``.
-
     Raises
     ------
     ArgumentError
         ``time_format`` or ``time_zone`` is unknown.
     """
 
+    #: time_format, time_zone: As of :func:`pyhits.read`.
     time_format: str | None = None
     time_zone: str | None = None
+    #: units, calendar: Of numbers, in the manner of CF: ``"days since 1850-01-01"``, ``"noleap"``.
     units: str | None = None
     calendar: str | None = None
 

@@ -35,22 +35,13 @@ ORDERS = (DAYFIRST, MONTHFIRST, YEARFIRST)
 
 
 class Dated(NamedTuple):
-    """Dates that were read from texts.
+    """Dates that were read from texts."""
 
-    Attributes
-    ----------
-    ticks : array of int64, shape (n,)
-        Microseconds since 1970; of UTC where ``zone`` is known.
-    zone : str or None
-        ``"UTC"``, an offset such as ``"+01:00"``, or a zone whose offsets change as those of the
-        texts do; None where no text has one.
-    pattern : str
-        To write others by.
-    """
-
-    ticks: np.ndarray
+    ticks: np.ndarray  # int64, (n,): microseconds since 1970; of UTC where ``zone`` is known
+    #: ``"UTC"``, an offset such as ``"+01:00"``, or a zone whose offsets change as those of the
+    #: texts do; None where no text has one.
     zone: str | None
-    pattern: str
+    pattern: str  # to write others by
 
 
 class Unreadable(DataError):

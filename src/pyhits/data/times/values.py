@@ -31,25 +31,17 @@ WORDS = (*ORDERS, *UNITS, *SERIAL, "numbers")
 
 @dataclass
 class Moments:
-    """Times of rows, as numbers or as ticks.
+    """Times of rows, as numbers or as ticks."""
 
-    Attributes
-    ----------
-    numbers : array, shape (n,), or None
-        Where they are no dates; NaN where one is missing.
-    ticks : array of int64, shape (n,), or None
-        Since 1970, of UTC if there is a zone; :data:`NOTHING` where one is missing.
-    second : int
-        Ticks of a second.
-    form, detail : str
-        What they came as; see :class:`~pyhits.data.times.TimeAxis`.
-    """
-
+    #: (n,), or None: where they are no dates; NaN where one is missing.
     numbers: np.ndarray | None = None
+    #: Int64, (n,), or None: since 1970, of UTC if there is a zone; :data:`NOTHING` where one is
+    #: missing.
     ticks: np.ndarray | None = None
-    second: int = MICRO
+    second: int = MICRO  # ticks of a second
     calendar: str = STANDARD
     zone: str | None = None
+    #: form, detail: What they came as; see :class:`~pyhits.data.times.TimeAxis`.
     form: str = "numbers"
     detail: str = ""
 

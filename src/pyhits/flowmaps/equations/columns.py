@@ -31,14 +31,9 @@ _DIFFERENCE, _MOST_DIFFERENT = 1e-6, 1e-2
 
 @dataclass(frozen=True)
 class Points:
-    """Points at which fields are compared.
+    """Points at which fields are compared."""
 
-    Attributes
-    ----------
-    chosen : Tensor of int, shape (n_points,)
-        Their places in a field of the continued grid, which is flat.
-    """
-
+    #: Integers, (n_points,): their places in a field of the continued grid, which is flat.
     chosen: Tensor
 
     @classmethod

@@ -37,24 +37,12 @@ _ROUNDING = 1e-13
 
 @dataclass(frozen=True)
 class Edges:
-    """How fields continue beyond the edges of their axes.
+    """How fields continue beyond the edges of their axes."""
 
-    Attributes
-    ----------
-    shape : tuple of int
-        Points along each axis.
-    kinds : tuple of str
-        One an axis.
-    odd : tuple of tuple of bool
-        By axis and channel: whether fields continue oddly.
-    level : Tensor, shape (channels,)
-        Values around which they do.
-    """
-
-    shape: tuple[int, ...]
-    kinds: tuple[str, ...]
-    odd: tuple[tuple[bool, ...], ...]
-    level: Tensor
+    shape: tuple[int, ...]  # points along each axis
+    kinds: tuple[str, ...]  # one an axis
+    odd: tuple[tuple[bool, ...], ...]  # by axis and channel: whether fields continue oddly
+    level: Tensor  # (channels,): values around which they do
 
     @classmethod
     def rings(cls, shape: Sequence[int], channels: int) -> Edges:

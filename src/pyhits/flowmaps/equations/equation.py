@@ -24,25 +24,14 @@ TWO_THIRDS = 2 / 3
 
 @dataclass(frozen=True)
 class Scheme:
-    """How the equation is integrated over a step.
-
-    Attributes
-    ----------
-    substeps : int
-    order : {2, 4}
-        Of exponential Runge-Kutta.
-    dealiased : {"none", "factors", "all"}
-    kept : float
-        Part of the wavenumbers, along each axis, that are not cut.
-    seen : float
-        Part of the wavenumbers, along each axis, that the data hold: what they leave empty does not
-        grow by the linear part, of which they tell nothing there.
-    """
+    """How the equation is integrated over a step."""
 
     substeps: int = 1
-    order: int = 4
-    dealiased: str = "none"
-    kept: float = TWO_THIRDS
+    order: int = 4  # {2, 4}: of exponential Runge-Kutta
+    dealiased: str = "none"  # {"none", "factors", "all"}
+    kept: float = TWO_THIRDS  # part of the wavenumbers, along each axis, that are not cut
+    #: Part of the wavenumbers, along each axis, that the data hold: what they leave empty does not
+    #: grow by the linear part, of which they tell nothing there.
     seen: float = 1.0
 
 

@@ -58,25 +58,7 @@ _ROUGH = 0.02
 @closed_form("equation")
 @dataclass(frozen=True)
 class EquationForm(Form):
-    """An equation on a grid, all but its coefficients.
-
-    Attributes
-    ----------
-    terms : {"fluxes", "derivatives", "shifts", "stream"}
-        Those of :func:`~pyhits.flowmaps.equations.terms.library`.
-    reach : int
-        Derivatives in a product, or neighbours to each side.
-    substeps, order, dealiased
-        Of the scheme.
-    weighted : bool
-        Whether the scheme's weights are learned.
-    known : bool
-        Whether it takes the terms that the finest scale has come to.
-    sourced : bool
-        Whether something drives the fields that is the same at all times.
-    error : float
-        Of one step, as a part of the changes; 0 where it is not known yet.
-    """
+    """An equation on a grid, all but its coefficients."""
 
     in_every_search: ClassVar[bool] = True
 
@@ -93,14 +75,18 @@ class EquationForm(Form):
         "error": Real(0.0, finite=False),
     }
 
+    #: {"fluxes", "derivatives", "shifts", "stream"}: those of
+    #: :func:`~pyhits.flowmaps.equations.terms.library`.
     terms: str = "fluxes"
-    reach: int = 2
+    reach: int = 2  # derivatives in a product, or neighbours to each side
+    #: substeps, order, dealiased: Of the scheme.
     substeps: int = 1
     order: int = 2
     dealiased: str = "factors"
-    weighted: bool = False
-    known: bool = False
-    sourced: bool = False
+    weighted: bool = False  # whether the scheme's weights are learned
+    known: bool = False  # whether it takes the terms that the finest scale has come to
+    sourced: bool = False  # whether something drives the fields that is the same at all times
+    #: Of one step, as a part of the changes; 0 where it is not known yet.
     error: float = field(default=0.0, compare=False)
 
     @classmethod

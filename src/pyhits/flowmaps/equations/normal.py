@@ -21,22 +21,14 @@ _KEPT = 1 << 24
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal equations around some values.
-
-    Attributes
-    ----------
-    matrix, right : Tensor
-    n_rows : int
-        Numbers that are compared.
-    points : Points
-    columns : list of list of Tensor, float32
-        Derivatives, by chunk and block of coefficients; none where they are too many to be kept.
-    """
+    """Normal equations around some values."""
 
     matrix: Tensor
     right: Tensor
-    n_rows: int
+    n_rows: int  # numbers that are compared
     points: Points
+    #: List of Tensor, float32: derivatives, by chunk and block of coefficients; none where they
+    #: are too many to be kept.
     columns: list[list[Tensor]] = field(default_factory=list)
 
     @classmethod

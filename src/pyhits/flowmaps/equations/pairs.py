@@ -22,18 +22,10 @@ _HIGHEST = 0.9
 
 @dataclass(frozen=True)
 class Pairs:
-    """States and those one step later.
+    """States and those one step later."""
 
-    Attributes
-    ----------
-    before : Tensor, shape (n, channels, *transform)
-        Fourier coefficients.
-    after : Tensor, shape (n, channels, *shape)
-        Fields.
-    """
-
-    before: Tensor
-    after: Tensor
+    before: Tensor  # (n, channels, *transform): Fourier coefficients
+    after: Tensor  # (n, channels, *shape): fields
 
     @classmethod
     def of(cls, before: Tensor, after: Tensor) -> Pairs:

@@ -14,25 +14,14 @@ from pyhits.flowmaps.equations.terms import Terms
 
 @dataclass(frozen=True)
 class Solution:
-    """An equation that was solved for, and how well it does.
-
-    Attributes
-    ----------
-    terms : Terms
-    scheme : Scheme
-    values : Tensor, shape (channels, n_linear + n_products)
-    error : float
-        Root mean square of what is left, as a part of that of the changes.
-    weights : Tensor, complex, shape (n_weights, channels, *transform), optional
-    source : Tensor, complex, shape (channels, *transform), optional
-        What drives the fields at all times, by place.
-    """
+    """An equation that was solved for, and how well it does."""
 
     terms: Terms
     scheme: Scheme
-    values: Tensor
-    error: float
-    weights: Tensor | None = None
+    values: Tensor  # (channels, n_linear + n_products)
+    error: float  # root mean square of what is left, as a part of that of the changes
+    weights: Tensor | None = None  # complex, (n_weights, channels, *transform)
+    #: Complex, (channels, *transform): what drives the fields at all times, by place.
     source: Tensor | None = None
 
     def flow_map(self, edges: Edges) -> EquationMap:

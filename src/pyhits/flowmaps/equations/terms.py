@@ -19,20 +19,12 @@ Product = tuple[Operator, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Terms:
-    """A right-hand side ``L u + sum_j c_j d_j (f_1 f_2 ...)`` but for its coefficients.
+    """A right-hand side ``L u + sum_j c_j d_j (f_1 f_2 ...)`` but for its coefficients."""
 
-    Attributes
-    ----------
-    linear : tuple of Operator
-        Whose sum L is, of each channel by itself.
-    features : tuple of (int, Operator)
-        Channels and operators on them: what is multiplied at each point.
-    products : tuple of (Operator, tuple of int)
-        An operator on the product of some features, by number; of no feature it is 1.
-    """
-
-    linear: tuple[Operator, ...]
+    linear: tuple[Operator, ...]  # whose sum L is, of each channel by itself
+    #: Channels and operators on them: what is multiplied at each point.
     features: tuple[tuple[int, Operator], ...]
+    #: An operator on the product of some features, by number; of no feature it is 1.
     products: tuple[Product, ...]
 
     def up_to(self, order: int) -> Terms:

@@ -35,22 +35,13 @@ _FIELDS = 50
 
 @dataclass(frozen=True)
 class Curl:
-    """The way from velocities to vorticities and back.
-
-    Attributes
-    ----------
-    shape : tuple of (int, int)
-    crossed : bool
-        Whether the first channel is along the last axis, as of ``(u, v)`` on ``(y, x)``.
-    ratio : float
-        Unit of the second channel over that of the first.
-    means : Tensor, shape (2,)
-    """
+    """The way from velocities to vorticities and back."""
 
     shape: tuple[int, int]
+    #: Whether the first channel is along the last axis, as of ``(u, v)`` on ``(y, x)``.
     crossed: bool
-    ratio: float
-    means: Tensor
+    ratio: float  # unit of the second channel over that of the first
+    means: Tensor  # (2,)
 
     def _slopes(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return multipliers of derivatives along each channel's own direction."""

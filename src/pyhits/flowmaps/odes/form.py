@@ -50,16 +50,11 @@ class ODEForm(Form):
     """A vector field of monomials and functions of one column, all but its coefficients.
 
     Penalties are those of :class:`~pyhits.numerics.ridge.Ridge`.
-
-    Attributes
-    ----------
-    functions : tuple of Function
-        In the user's units.
     """
 
     limits: ClassVar[dict[str, Schema]] = Form.limits | {"functions": Many(Many(Plain()), 0, 64)}
 
-    functions: tuple[Function, ...] = ()
+    functions: tuple[Function, ...] = ()  # in the user's units
 
     in_every_search: ClassVar[bool] = True
 

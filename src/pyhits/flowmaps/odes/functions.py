@@ -21,20 +21,11 @@ _RISE = 2.0
 
 
 class Function(NamedTuple):
-    """A function of one column: ``g(rate, shift, x)``, x kept between ``low`` and ``high``.
+    """A function of one column: ``g(rate, shift, x)``, x kept between ``low`` and ``high``."""
 
-    Attributes
-    ----------
-    kind : str
-        One of :data:`KINDS`.
-    column : int
-    rate, shift : float
-        Where the kind has no rate, or no shift, these are 1 and 0.
-    low, high : float
-    """
-
-    kind: str
+    kind: str  # one of :data:`KINDS`
     column: int
+    #: rate, shift: Where the kind has no rate, or no shift, these are 1 and 0.
     rate: float = 1.0
     shift: float = 0.0
     low: float = -1e6
@@ -105,41 +96,24 @@ Number = float | Tensor
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of function.
-
-    Attributes
-    ----------
-    name : str
-    of : callable
-        From x, rate and shift to its values.
-    tried : callable
-        From the range of a column to the rates and shifts that a search begins from.
-    refined : tuple of str
-        Which of rate and shift are found by least squares from there.
-    n_values : int
-    per_unit, shifts : bool
-        Whether the rate is one per unit of x, and whether there is a shift.
-    ends : bool
-        Whether there is none of it below the shift.
-    limits : callable
-        From range, rate and shift to the least and the largest x at which it is taken.
-    least_rate : float
-        Over the range of a column where the rate is one per unit: below it is a polynomial, or a
-        logarithm.
-    text : str
-        For people, with ``{u}`` for ``rate (x - shift)``; empty where that is not all.
-    """
+    """A kind of function."""
 
     name: str
-    of: Callable[[Tensor, Number, Number], list[Tensor]]
+    of: Callable[[Tensor, Number, Number], list[Tensor]]  # from x, rate and shift to its values
+    #: From the range of a column to the rates and shifts that a search begins from.
     tried: Callable[[Range], Iterator[tuple[float, float]]]
-    refined: tuple[str, ...]
+    refined: tuple[str, ...]  # which of rate and shift are found by least squares from there
+    #: For people, with ``{u}`` for ``rate (x - shift)``; empty where that is not all.
     text: str = ""
     n_values: int = 1
+    #: per_unit, shifts: Whether the rate is one per unit of x, and whether there is a shift.
     per_unit: bool = True
     shifts: bool = True
-    ends: bool = False
+    ends: bool = False  # whether there is none of it below the shift
+    #: From range, rate and shift to the least and the largest x at which it is taken.
     limits: Callable[[Range, float, float], tuple[float, float]] | None = None
+    #: Over the range of a column where the rate is one per unit: below it is a polynomial, or a
+    #: logarithm.
     least_rate: float = 0.0
 
     def on(self, column: int, own: Range, rate: float, shift: float) -> Function:

@@ -45,26 +45,13 @@ _PENALTY = 1e-15
 
 @dataclass(frozen=True)
 class TermFit:
-    """A regression of the changes on some terms.
+    """A regression of the changes on some terms."""
 
-    Attributes
-    ----------
-    functions : tuple of Function
-        Whose numbers may be refined.
-    blocks : sequence of Tensor, each of shape (terms, d)
-        Coefficients of their terms.
-    space : Tensor, shape (n, terms)
-        Orthonormal, of all terms.
-    rest : Tensor, shape (n, d)
-        What is left of the changes.
-    levels : Tensor, shape (d,)
-        Logarithms of its root mean square, in standard deviations of the changes.
-    """
-
-    functions: tuple[Function, ...]
-    blocks: Sequence[Tensor]
-    space: Tensor
-    rest: Tensor
+    functions: tuple[Function, ...]  # whose numbers may be refined
+    blocks: Sequence[Tensor]  # each of, (terms, d): coefficients of their terms
+    space: Tensor  # (n, terms): orthonormal, of all terms
+    rest: Tensor  # (n, d): what is left of the changes
+    #: (d,): logarithms of its root mean square, in standard deviations of the changes.
     levels: Tensor
 
     @property
@@ -75,16 +62,10 @@ class TermFit:
 
 @dataclass(frozen=True)
 class FieldFit(TermFit):
-    """A regression on all terms of a vector field.
-
-    Attributes
-    ----------
-    terms : Terms
-    coefficients : Tensor, shape (terms, d)
-    """
+    """A regression on all terms of a vector field."""
 
     terms: Terms
-    coefficients: Tensor
+    coefficients: Tensor  # (terms, d)
 
 
 class TermFits:

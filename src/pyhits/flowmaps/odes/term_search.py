@@ -55,23 +55,12 @@ _AS_GOOD = 10.0
 
 
 class Discovery(NamedTuple):
-    """Functions that were found, beside a polynomial.
-
-    Attributes
-    ----------
-    degree : int
-    functions : tuple of Function
-    left : float
-        Of the changes, in their standard deviations; the geometric mean over columns.
-    is_right : bool
-        Whether nothing is left of any column.
-    n_terms : int
-    """
+    """Functions that were found, beside a polynomial."""
 
     degree: int
     functions: tuple[Function, ...]
-    left: float
-    is_right: bool
+    left: float  # of the changes, in their standard deviations; the geometric mean over columns
+    is_right: bool  # whether nothing is left of any column
     n_terms: int
 
 

@@ -14,15 +14,9 @@ from pyhits.numerics.basis import Monomials
 
 @dataclass(frozen=True)
 class Terms:
-    """Monomials up to a degree, then each function, and its products with all columns.
+    """Monomials up to a degree, then each function, and its products with all columns."""
 
-    Attributes
-    ----------
-    dimension, degree : int
-        Of the monomials.
-    functions : tuple of Function
-    """
-
+    #: dimension, degree: Of the monomials.
     dimension: int
     degree: int
     functions: tuple[Function, ...] = ()

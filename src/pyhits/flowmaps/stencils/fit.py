@@ -42,21 +42,12 @@ _RIDGE, _DROP = 1e-12, 1.02
 
 @dataclass(frozen=True)
 class Solution:
-    """A law that was solved for, and how well it does.
-
-    Attributes
-    ----------
-    products : Products
-    values : Tensor, shape (channels, n_products) or (channels, n_products, *shape)
-    substeps : int
-        0 where they are not known yet.
-    error : float
-        Root mean square of what is left of a step, as a part of that of the changes.
-    """
+    """A law that was solved for, and how well it does."""
 
     products: Products
-    values: Tensor
-    substeps: int = 0
+    values: Tensor  # (channels, n_products) or (channels, n_products, *shape)
+    substeps: int = 0  # 0 where they are not known yet
+    #: Root mean square of what is left of a step, as a part of that of the changes.
     error: float = math.inf
 
 

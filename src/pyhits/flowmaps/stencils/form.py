@@ -49,20 +49,7 @@ _FIELDS_EACH = 3
 @closed_form("stencil")
 @dataclass(frozen=True)
 class StencilForm(Form):
-    """A law of differences, all but its coefficients.
-
-    Attributes
-    ----------
-    reach : int
-        Derivatives in a linear term.
-    stencil : int
-        Points of a difference.
-    by_place : int
-        Degree up to which terms have coefficients by place: linear terms from 1 on, products of
-        channels from 2 on; 0 if none has.
-    error : float
-        Of one step, as a part of the changes.
-    """
+    """A law of differences, all but its coefficients."""
 
     in_every_search: ClassVar[bool] = True
 
@@ -74,10 +61,12 @@ class StencilForm(Form):
         "error": Real(0.0, finite=False),
     }
 
-    reach: int = 2
-    stencil: int = 7
+    reach: int = 2  # derivatives in a linear term
+    stencil: int = 7  # points of a difference
+    #: Degree up to which terms have coefficients by place: linear terms from 1 on, products of
+    #: channels from 2 on; 0 if none has.
     by_place: int = 0
-    error: float = field(default=0.0, compare=False)
+    error: float = field(default=0.0, compare=False)  # of one step, as a part of the changes
 
     @classmethod
     def work(cls, dimension: int) -> float:

@@ -26,17 +26,10 @@ _AT_ONCE = 1 << 19
 
 @dataclass(frozen=True)
 class Products:
-    """What the right-hand side is a weighted sum of.
+    """What the right-hand side is a weighted sum of."""
 
-    Attributes
-    ----------
-    features : tuple of tuple of int
-        Channels and orders of their derivatives.
-    factors : tuple of tuple of int
-        Features that are multiplied, by number; of none it is 1.
-    """
-
-    features: tuple[Feature, ...]
+    features: tuple[Feature, ...]  # channels and orders of their derivatives
+    #: Features that are multiplied, by number; of none it is 1.
     factors: tuple[tuple[int, ...], ...]
 
     @classmethod

@@ -28,19 +28,12 @@ _STILL, _FIELDS = 1e-6, 200
 
 @dataclass(frozen=True)
 class Walls:
-    """How the axes of a grid end.
-
-    Attributes
-    ----------
-    shape : tuple of int
-    sides : tuple of tuple of (str, str)
-        By channel and axis: what its first and its last side are.
-    levels : Tensor, shape (channels, n_axes, 2)
-        Values that are held beyond the points; 0 of other sides.
-    """
+    """How the axes of a grid end."""
 
     shape: tuple[int, ...]
+    #: By channel and axis: what its first and its last side are.
     sides: tuple[tuple[tuple[str, str], ...], ...]
+    #: (channels, n_axes, 2): values that are held beyond the points; 0 of other sides.
     levels: Tensor
 
     @property

@@ -14,28 +14,19 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class RolloutErrors:
-    """Errors of calibration rollouts.
+    """Errors of calibration rollouts."""
 
-    Attributes
-    ----------
-    values : array, shape (n, k, d)
-        ``|truth - forecast| / unit``, NaN or infinite where a forecast diverged. A ``unit`` that
-        differs between rollouts, such as an indicator of their difficulty, may be divided out.
-    known : array of bool, shape (n, k)
-        Whether the recording reaches the step.
-    steps : array of int, shape (k,)
-        Steps since the initial state at which errors were measured, increasing.
-    leading : array of bool, shape (n,)
-        Which rollouts begin at the first state of a trajectory; the others overlap with these.
-    n_trained : int
-        How many of them are of training data.
-    """
-
+    #: (n, k, d): ``|truth - forecast| / unit``, NaN or infinite where a forecast diverged. A
+    #: ``unit`` that differs between rollouts, such as an indicator of their difficulty, may be
+    #: divided out.
     values: np.ndarray
-    known: np.ndarray
+    known: np.ndarray  # bool, (n, k): whether the recording reaches the step
+    #: Integers, (k,): steps since the initial state at which errors were measured, increasing.
     steps: np.ndarray
+    #: Bool, (n,): which rollouts begin at the first state of a trajectory; the others overlap with
+    #: these.
     leading: np.ndarray
-    n_trained: int = 0
+    n_trained: int = 0  # how many of them are of training data
 
     @property
     def counts(self) -> np.ndarray:

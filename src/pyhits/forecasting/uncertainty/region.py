@@ -212,22 +212,14 @@ class Region(Stored):
 
 @dataclass(frozen=True, eq=False)
 class Outside:
-    """Which of some states lie outside a region, and why.
-
-    Attributes
-    ----------
-    boxed : array of bool, shape (n,)
-        A variable is beyond its range.
-    far : array of bool, shape (n,)
-        All variables are within theirs, but no recorded state is near.
-    distance, nearest : array, shape (n,) or less
-        To the nearest recorded state, and its index, of the states that neighbours were looked for.
-    """
+    """Which of some states lie outside a region, and why."""
 
     region: Region
     states: np.ndarray
-    boxed: np.ndarray
-    far: np.ndarray
+    boxed: np.ndarray  # bool, (n,): a variable is beyond its range
+    far: np.ndarray  # bool, (n,): all variables are within theirs, but no recorded state is near
+    #: distance, nearest: (n,) or less; to the nearest recorded state, and its index, of the states
+    #: that neighbours were looked for.
     distance: np.ndarray
     nearest: np.ndarray
 

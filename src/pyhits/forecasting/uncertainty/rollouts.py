@@ -34,40 +34,26 @@ _EVEN, _BY_RATIO = 40, 24
 
 @dataclass(frozen=True)
 class RolloutLimits:
-    """How many calibration rollouts there are, and how long they may be.
+    """How many calibration rollouts there are, and how long they may be."""
 
-    Attributes
-    ----------
-    few : int
-        Fewer trajectories are cut into overlapping rollouts: one each would give no 90 %.
-    telling, enough : int
-        Rollouts of validation trajectories without which nothing tells whether those of training
-        trajectories are like them, and from which on the latter are not looked at.
-    overlapping, most : int
-        Overlapping rollouts, at most, and rollouts of any kind: more change widths by a percent.
-    least : int
-        Rollouts that there are, if there are so many, even of more than ``states``.
-    longest : int
-        Steps of a rollout, at most.
-    states : int
-        States stepped through in all, at most.
-    numbers, batch : int
-        Numbers decoded, at most, as for films; and those in memory at a time.
-    beside : int
-        Overlapping rollouts beside errors of earlier parts, at most.
-    """
-
+    #: Fewer trajectories are cut into overlapping rollouts: one each would give no 90 %.
     few: int = 9
+    #: telling, enough: Rollouts of validation trajectories without which nothing tells whether
+    #: those of training trajectories are like them, and from which on the latter are not looked
+    #: at.
     telling: int = 4
     enough: int = 1024
+    #: overlapping, most: Overlapping rollouts, at most, and rollouts of any kind: more change
+    #: widths by a percent.
     overlapping: int = 256
     most: int = 2048
-    least: int = 64
-    longest: int = 1 << 62
-    states: int = 6_000_000
+    least: int = 64  # rollouts that there are, if there are so many, even of more than ``states``
+    longest: int = 1 << 62  # steps of a rollout, at most
+    states: int = 6_000_000  # states stepped through in all, at most
+    #: numbers, batch: Numbers decoded, at most, as for films; and those in memory at a time.
     numbers: int = 400_000_000
     batch: int = 1 << 24
-    beside: int = 32
+    beside: int = 32  # overlapping rollouts beside errors of earlier parts, at most
 
     def within(self, states: int | None) -> Self:
         """Return the limits where time allows fewer states: several rollouts, shorter ones."""
@@ -121,17 +107,10 @@ def calibration_stretches(
 
 @dataclass(frozen=True)
 class ForecastData:
-    """Recordings, and what forecasts them.
-
-    Attributes
-    ----------
-    data : Trajectories
-    forecast : callable
-        In the user's units; NaN where it diverged.
-    """
+    """Recordings, and what forecasts them."""
 
     data: Trajectories
-    forecast: ForecastAt
+    forecast: ForecastAt  # in the user's units; NaN where it diverged
 
     def errors(
         self,

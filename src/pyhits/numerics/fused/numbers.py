@@ -12,33 +12,22 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Numbers:
-    """The shape of a flow map, its own numbers, and the bounds within which these alone step it.
+    """The shape of a flow map, its own numbers, and the bounds within which these alone step it."""
 
-    Attributes
-    ----------
-    kind : {"polynomial", "cells", "ode"}
-        Function of :mod:`pyhits.numerics.fused.steps` that makes its code.
-    dimension, degree : int
-    arrays : sequence of array
-        As that function wants them, contiguous, of one dtype where they are real.
-    low, high : array, shape (d,)
-        States strictly between them, the sum of whose squares is at most ``squares``, are what the
-        flow map returns; beyond, it must step itself.
-    squares : float
-    functions : sequence of (str, int)
-        Kinds and columns of what vector fields hold beside polynomials.
-    rank : int
-        Sums of monomials that a polynomial's outputs are made of; 0 where each has its own.
-    """
-
+    #: Function of :mod:`pyhits.numerics.fused.steps` that makes its code.
     kind: Literal["polynomial", "cells", "ode"]
     dimension: int
     degree: int
+    #: As that function wants them, contiguous, of one dtype where they are real.
     arrays: Sequence[np.ndarray]
+    #: low, high: (d,); states strictly between them, the sum of whose squares is at most
+    #: ``squares``, are what the flow map returns; beyond, it must step itself.
     low: np.ndarray
     high: np.ndarray
     squares: float = np.inf
+    #: Kinds and columns of what vector fields hold beside polynomials.
     functions: tuple[tuple[str, int], ...] = ()
+    #: Sums of monomials that a polynomial's outputs are made of; 0 where each has its own.
     rank: int = 0
 
     @classmethod
