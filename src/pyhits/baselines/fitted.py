@@ -48,7 +48,6 @@ class FittedBaselines(BaselineSet):
 
         Parameters
         ----------
-        train, validation : Trajectories
         inputs : pair of array, shape (n_rows, k), optional
             Inputs on the rows of both: the linear map and the polynomial then see them, too.
         clock : Clock, optional

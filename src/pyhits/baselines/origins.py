@@ -59,7 +59,6 @@ class Origins:
         recordings : sequence of array, shape (time, d)
         begins : sequence of int
             First origin of each recording.
-        limits : OriginLimits
         """
         last = [len(one) - 2 for one in recordings]
         usable = [k for k, begin in enumerate(begins) if 0 <= begin <= last[k]]

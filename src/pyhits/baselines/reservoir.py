@@ -110,7 +110,7 @@ class EchoState(ChosenBaseline):
 class _Network:
     """Several reservoirs."""
 
-    #: Integers, (members, units, fan): units that feed each unit, with weights ``values`` of the same
+    #: Int, (members, units, fan): units that feed each unit, with weights ``values`` of the same
     #: shape.
     sources: np.ndarray
     values: np.ndarray

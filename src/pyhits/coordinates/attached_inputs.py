@@ -21,7 +21,6 @@ def attach(data: Trajectories, inputs: Any) -> tuple[Trajectories, tuple[str, ..
 
     Parameters
     ----------
-    data : Trajectories
     inputs : str or sequence of str; mapping of str to array; array; list of arrays; Trajectories;
              DataFrame or Series
         Names of features of ``data``; or values, row i of which acts from row i of the states to

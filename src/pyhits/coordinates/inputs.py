@@ -184,7 +184,6 @@ def acting(inputs: Any, names: Sequence[str], n: int, n_steps: int) -> np.ndarra
         ``(n_steps, k)`` acts on all trajectories alike; ``(n, n_steps, k)`` on each; ``(k,)``, and
         ``(n, 1, k)`` for each, are held all the time. One input needs no last axis. A mapping has
         such arrays, without it, by name. Later rows are not looked at.
-    names : sequence of str
     n, n_steps : int
         Trajectories and steps of the forecast.
 

@@ -30,7 +30,6 @@ def as_trajectories(
     ----------
     states : array, shape (n, time, ...)
         Not finite from where a forecast diverged. One that keeps a single row is left out.
-    dt : float
     start_times : array, shape (n,)
     **settings
         Of :class:`~pyhits.Trajectories`: ``feature_names``, ``grid``, ``axis``.

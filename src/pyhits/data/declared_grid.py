@@ -99,7 +99,6 @@ class DeclaredGrid:
 
         Parameters
         ----------
-        n_features : int
         own : Grid or None
             What the data themselves say.
 

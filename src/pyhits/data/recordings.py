@@ -25,7 +25,6 @@ def recording_numbers(start_times: np.ndarray, lengths: np.ndarray, dt: float) -
     start_times : array, shape (n,)
     lengths : array of int, shape (n,)
         Rows of each trajectory.
-    dt : float
     """
     ends = start_times + dt * (lengths - 1)
     # Half a row, and what float64 cannot tell apart in times of this size: only differences count.

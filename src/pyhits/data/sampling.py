@@ -168,10 +168,8 @@ def as_rows(
     data : any
         A memory map, a dataset of h5py, or an array of Zarr or Dask: ``(time, *row)`` or
         ``(trajectory, time, *row)``.
-    dt : float, optional
     declared : DeclaredGrid
         What was said of the shape of a row.
-    sampling : Sampling, optional
     """
     check_is_one(data)
     is_map = isinstance(data, np.memmap)

@@ -65,7 +65,6 @@ class Stretches:
         ----------
         offsets, history
             As in :meth:`whole`.
-        n_steps : int
         """
         counts = np.maximum(np.diff(offsets) - n_steps - history + 1, 0)
         number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -29,7 +29,6 @@ def columns_of(features: Features, X: Any) -> np.ndarray:
 
     Parameters
     ----------
-    features : str, int, sequence of these, or None
     X : array, list of arrays, or Trajectories
         Whose features they are; arrays have ``x0``, ``x1`` and so on.
 

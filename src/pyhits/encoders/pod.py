@@ -249,7 +249,6 @@ class _Centred:
 
     Attributes
     ----------
-    n_rows : int
     mean : array, shape (d,)
     """
 

@@ -75,7 +75,6 @@ def crps(truth: np.ndarray, states: np.ndarray, widths: Widths, positions: np.nd
     Parameters
     ----------
     truth, states : array, shape (n, m, d)
-    widths : callable
     positions : array, shape (m,)
         Times since the initial state, in multiples of ``dt``.
     """

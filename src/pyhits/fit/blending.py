@@ -64,8 +64,6 @@ def blend(model: M, problem: Problem, clock: Clock) -> tuple[M, list[np.ndarray]
     ----------
     model : ForecastingModel
         Fitted to the training part, as its baselines of recordings are.
-    problem : Problem
-    clock : Clock
     """
     known = model.recording_baselines
     reproduces = problem.split.how == "none" or problem.recipe.windows != "anywhere"

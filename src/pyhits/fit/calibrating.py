@@ -61,7 +61,6 @@ def held_out(
 
     Parameters
     ----------
-    problem : Problem
     model : FittedModel
         Fitted to the training part.
     earlier : sequence of array, shape (n, horizon, d)
@@ -88,7 +87,6 @@ def with_rows_before(problem: Problem, rows: int) -> Trajectories:
 
     Parameters
     ----------
-    problem : Problem
     rows : int
         Rows that a forecast looks at.
     """

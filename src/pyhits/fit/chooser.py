@@ -59,7 +59,6 @@ class Chooser:
 
     Parameters
     ----------
-    forecast : callable
     flow_maps : mapping of int to FlowMap
         All trained scales.
     validation : Encoded
@@ -344,7 +343,6 @@ def validation_stretches(
     ----------
     offsets : array of int, shape (n_trajectories + 1,)
         Row at which each trajectory begins.
-    whole : bool
     enough : int
         Trajectories that are not cut.
     most_states : int

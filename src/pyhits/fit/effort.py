@@ -32,7 +32,6 @@ def within_effort(
 
     Parameters
     ----------
-    chosen : Stretches
     flow_maps : mapping of int to FlowMap
         By step size.
     couplings : iterable of tuple of int
@@ -115,7 +114,6 @@ def timed(
         Forecasts the stretches that it is given.
     every : Stretches
         One at least.
-    clock : Clock
     least : int
         Steps that a rollout has at least.
     """

@@ -142,8 +142,6 @@ def pose(
 
     Parameters
     ----------
-    settings : Settings
-    seed : int
     X, validation, dt, inputs, grid
         As in :meth:`pyhits.HiTS.fit`.
 

@@ -50,7 +50,6 @@ def refit(model: M, problem: Problem, clock: Clock) -> M:
     ----------
     model : FittedModel
         Fitted to the training part.
-    problem : Problem
     clock : Clock
         Of the whole fit.
     """

@@ -40,7 +40,6 @@ def fitted_to(
     ----------
     model : FittedModel
         What was chosen.
-    coordinates : Coordinates
     states : Trajectories
         Encoded.
     inputs : array, shape (n_rows, k), or None

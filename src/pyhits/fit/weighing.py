@@ -100,7 +100,6 @@ def simple_weights(parts: Sequence[Part], kinds: Sequence[str], steps: np.ndarra
     ----------
     parts : sequence of Part
         The held-out one, which chose none of their settings, and then earlier ones.
-    kinds : sequence of str
     steps : array of int, shape (k,)
     """
     prior = np.array([_PRIOR.get(kind, 1.0) for kind in kinds])

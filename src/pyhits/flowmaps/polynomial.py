@@ -233,7 +233,6 @@ def fit_polynomial(
         float64.
     validation : pair of such arrays
         They choose degree and penalty.
-    max_degree : int
     enough : float
         Mean squared error on validation at which the degree need not rise further.
     dtype : torch.dtype

@@ -77,7 +77,7 @@ class Blend(Stored):
     }
 
     kinds: tuple[str, ...]  # of the baselines
-    #: Integers, (k,): horizons that errors were measured at, increasing; between them weights are
+    #: Int, (k,): horizons that errors were measured at, increasing; between them weights are
     #: interpolated, beyond the last they stay.
     steps: np.ndarray
     weights: np.ndarray  # (k, 1 + kinds, d): the model's first; they add up to 1
@@ -117,7 +117,6 @@ class Blend(Stored):
             What is known of each up to its initial state.
         positions : array, shape (m,)
             Times since the initial state, in multiples of ``dt``.
-        baselines : RecordingBaselines
         bounds : Bounds, optional
             A forecast that leaves them has no weight from there on; where all have left them, the
             model's goes on at their edge.

@@ -44,7 +44,6 @@ def lazily(model: FittedModel, states: Any, horizon: Horizon, options: dict[str,
     ----------
     states : dask.array.Array, shape (n, d), or (n, rows, d) with delays
         Its chunks along the first axis are the blocks; the others are made one.
-    horizon : Horizon
     options : dict
         As of :meth:`pyhits.TimeStepper.forecast`.
 
@@ -130,10 +129,8 @@ class Ensemble:
 
         Parameters
         ----------
-        client : distributed.Client
         states : array, shape (n, d), or (n, rows, d) with delays
         start_times : array, shape (n,)
-        progress : callable, optional
 
         Raises
         ------

@@ -145,7 +145,6 @@ def baseline_forecasts(
 
     Parameters
     ----------
-    model : FittedModel
     rows : array, shape (n, given, d)
         What is gone on from.
     numbers : array of int, shape (n,), or None

@@ -25,10 +25,6 @@ class PreparedStepper:
     training data is not. With the extra ``fast`` machine code steps what it can, and is made here.
     Baselines take no part.
 
-    Parameters
-    ----------
-    model : FittedModel
-
     Raises
     ------
     ArgumentError

@@ -86,7 +86,6 @@ class _Text:
 
     Parameters
     ----------
-    names : sequence of str
     mean, scale : array, shape (d,)
         Coefficients are those of ``(x - mean) / scale``.
     """

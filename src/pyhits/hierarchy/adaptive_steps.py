@@ -41,7 +41,7 @@ class StepsTaken:
     #: (n,): the largest distance between the accepted and the coarse path: the indicated error of
     #: the forecast.
     error: Tensor
-    #: Integers, (n,): the last row reached; less than the horizon by a part of the finest step, or
+    #: Int, (n,): the last row reached; less than the horizon by a part of the finest step, or
     #: where it diverged.
     end: Tensor
     evaluations: Tensor  # int, (n,)
@@ -72,7 +72,6 @@ class AdaptiveSteps:
 
     Parameters
     ----------
-    scales : Scales
     filled : PartialStates
         What the steps visit is written there.
     """

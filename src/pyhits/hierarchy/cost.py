@@ -60,7 +60,6 @@ class Cost:
 
         Parameters
         ----------
-        n_trajectories : int
         stages : int
             Evaluations within one step of a flow map that wait for each other, at most.
         """

@@ -49,7 +49,6 @@ def find_divergence(
         Number of the first trajectory.
     finest : int
         Rows from one state to the next.
-    blank : bool
     held : Tensor, shape (n, length), optional
         Which states were brought back to the bounds of the data: these are lost, too.
     """

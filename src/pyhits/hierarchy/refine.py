@@ -39,7 +39,6 @@ class Refinement:
 
     Parameters
     ----------
-    scales : Scales
     filled : PartialStates
         The rest of it is filled in.
     longest : int

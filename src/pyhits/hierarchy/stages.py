@@ -64,7 +64,6 @@ def stages(outputs: Mapping[int, int], n_steps: int) -> Iterator[Stage]:
     ----------
     outputs : mapping of int to int
         States inside one step of each scale, by step size.
-    n_steps : int
     """
     coarser: int | None = None
     for size in sorted(outputs, reverse=True):

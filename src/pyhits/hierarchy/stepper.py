@@ -51,7 +51,6 @@ class Stepper:
         changed afterwards.
     rows_per_block : int, optional
         States that a flow map steps at once; by default chosen from the shapes.
-    batching : Batching
     compiled : mapping of int to FlowMap, optional
         The same flow maps with compiled code, which steps in their place.
 
@@ -137,7 +136,6 @@ class Stepper:
         ----------
         states : Tensor, shape (n, d)
             Of the flow maps' dtype, on their device.
-        n_steps : int
         inputs : callable, optional
             As in :meth:`fill`.
 

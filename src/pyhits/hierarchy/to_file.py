@@ -38,8 +38,6 @@ class ToFile:
     ----------
     path : str or path
         Ends in .npy or .zarr.
-    dt : float
-    feature_names : sequence of str
     start_times : array, shape (n,), optional
         0 by default. Kept with the states, as a single number where all are equal.
     overwrite : bool
@@ -172,8 +170,6 @@ def facts_of(
 
     Parameters
     ----------
-    dt : float
-    feature_names : sequence of str
     start_times : array, shape (n,)
     at : array, shape (m,), or None
         Times of the states in multiples of ``dt``; None for all steps.

@@ -37,7 +37,6 @@ class Writer(ABC):
         Where the finished file is to be.
     shape : tuple of int
         ``(n, n_times, d)``.
-    dtype : numpy dtype
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:

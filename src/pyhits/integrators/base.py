@@ -92,8 +92,6 @@ class Integrator(ABC):
         Parameters
         ----------
         states : array, shape (n, d) or (d,)
-        dt : float
-        n_steps : int
         t : float or array, shape (n,)
             Time of the states, or of each; only non-autonomous right-hand sides look at it.
 

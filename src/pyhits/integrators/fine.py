@@ -12,7 +12,6 @@ class FinePropagator:
 
     Parameters
     ----------
-    integrator : Integrator
     dt : float
         Time between rows of the result.
     ratio : int

@@ -33,7 +33,6 @@ class Scheme:
 
     Parameters
     ----------
-    model : TimeStepper
     step_sizes : tuple of int
         Learned scales, finest first.
     fine : FinePropagator
@@ -57,8 +56,6 @@ class Run:
 
     Parameters
     ----------
-    scheme : Scheme
-    n_steps : int
     on_divergence : {"raise", "return"}
     tolerance : float, optional
         Correct the coarse states until they jump by no more.

@@ -49,7 +49,6 @@ class StepModule(nn.Module):
 
     Parameters
     ----------
-    flow_map : FlowMap
     encoder : Standardise
         Fitted.
     dense : bool, optional

@@ -127,9 +127,7 @@ def check_content(facts: dict[str, Any], found: dict[str, TensorSpec], maps: Map
 
     Parameters
     ----------
-    facts : dict
     found : dict of str to TensorSpec
-    maps : Maps
 
     Raises
     ------
@@ -192,7 +190,6 @@ def parts(facts: dict[str, Any], d: int, n: int, maps: Maps) -> dict[str, Part]:
         Checked one by one.
     d, n : int
         Number of features, and of encoded coordinates.
-    maps : Maps
     """
     scaling = {
         "enabled": facts["standardise"],

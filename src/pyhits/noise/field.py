@@ -83,10 +83,6 @@ class PolynomialField:
         states : array, shape (d, n)
         sensitivity : array, shape (d, q + p, n)
             Derivatives of the states in q other numbers and the p free coefficients.
-
-        Returns
-        -------
-        array (d, n), array (d, q + p, n)
         """
         d, n = states.shape
         terms = self.basis(states)

@@ -51,7 +51,6 @@ def clean_fields(
     ----------
     train, validation : Trajectories
         On a grid.
-    clock : Clock, optional
 
     Raises
     ------
@@ -98,7 +97,6 @@ def noise_of_modes(modes: np.ndarray, offsets: np.ndarray, grid: Grid) -> np.nda
     ----------
     modes : array, shape (n_rows, n_points, channels)
     offsets : array of int, shape (n_trajectories + 1,)
-    grid : Grid
     """
     part = np.max(_parts(grid), axis=0)
     lower, upper = (part > _HIGH) & (part <= _HIGHEST), part > _HIGHEST

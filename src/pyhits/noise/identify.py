@@ -93,7 +93,6 @@ def identify(
 
     Parameters
     ----------
-    pieces : BlockAverages
     most_misfit : float
         Mean squared residual of the shortest segments, in units of the observations' variance,
         beyond which a field serves nothing: longer ones and fewer terms have more of it.

@@ -52,7 +52,7 @@ class EstimatedStates:
     """States at the ends of recordings, where forecasts begin."""
 
     states: np.ndarray  # (n, d)
-    #: Integers, (n,): rows that each was fitted to; 0 where the recorded row stays: the model does not
+    #: Int, (n,): rows that each was fitted to; 0 where the recorded row stays: the model does not
     #: follow the recording, it is too short, or it carries hardly any noise.
     rows: np.ndarray
 
@@ -79,7 +79,6 @@ def estimate_initial_states(
 
     Parameters
     ----------
-    stepper : callable
     recordings : list of array, each (time, d)
     sigma : array, shape (d,)
         Standard deviation of the noise; positive for one coordinate at least.
@@ -225,7 +224,6 @@ def last_rows_without_noise(
     Returns
     -------
     states : array, shape (n, d)
-    note : str
     """
     last = data.values[data.offsets[1:] - 1]
     if int(data.lengths.max()) > ROWS[-1]:

@@ -30,10 +30,6 @@ def noise_level(data: Trajectories) -> np.ndarray:
     1941, Ann. Math. Stat. 12, 153, for p = 1). The estimate is taken at the first order from which
     on the next one says the same.
 
-    Parameters
-    ----------
-    data : Trajectories
-
     Returns
     -------
     array, shape (n_features,)

@@ -97,12 +97,9 @@ def fit_initial_states(
 
     Parameters
     ----------
-    field : PolynomialField
     starts : array, shape (n_segments, d)
-    observed : Observations
     n_threads : int
         Blocks of segments worked on side by side.
-    clock : Clock, optional
 
     Raises
     ------
@@ -160,12 +157,9 @@ def fit_field(
 
     Parameters
     ----------
-    field : PolynomialField
     starts : array, shape (n_segments, d)
-    observed : Observations
     n_threads : int
         Blocks of segments worked on side by side.
-    clock : Clock, optional
 
     Raises
     ------

@@ -72,12 +72,10 @@ def choose_window(
 
     Parameters
     ----------
-    data : Trajectories
     sigma : array, shape (d,)
         Standard deviation of the noise on each feature; features with 0 are left out.
     degrees : sequence of int
         Degrees to choose from.
-    clock : Clock, optional
 
     Raises
     ------

@@ -28,7 +28,6 @@ def smoothed(
         Rows along the last axis but one, ``width`` of them at least.
     width : int
         Odd.
-    degree, derivative : int
     dt : float
         Distance of rows.
     """

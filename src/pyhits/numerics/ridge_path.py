@@ -16,7 +16,6 @@ def ridge_path(
     ----------
     design : array, shape (..., rows, terms)
     targets : array, shape (..., rows, m)
-    penalties : sequence of float
     products : bool
         As of :class:`~pyhits.numerics.ridge.Ridge`.
     """

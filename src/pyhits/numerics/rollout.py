@@ -36,11 +36,9 @@ def iterate(
         Returns the state one step later, as a new array or tensor.
     state : array or Tensor
         What ``step`` takes.
-    n_steps : int
     inputs : array or Tensor, shape (n_steps, ..., k), optional
         What the last features of each new state are replaced by, in place: what the next step takes
         besides the state itself.
-    clock : Clock, optional
 
     Raises
     ------

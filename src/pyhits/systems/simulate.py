@@ -28,8 +28,6 @@ class Simulation:
     ----------
     name : str
         Of the system.
-    feature_names : tuple of str
-    integrator : Integrator
     """
 
     name: str

@@ -28,13 +28,7 @@ _MOST_NUMBERS, _LEAST_FIELDS = 1 << 23, 4
 
 
 class Comparison:
-    """A part of the data to fit forms to, and another to step them through.
-
-    Attributes
-    ----------
-    data : Increments
-    rollouts : Rollouts
-    """
+    """A part of the data to fit forms to, and another to step them through."""
 
     def __init__(
         self, train: WindowSampler, validation: WindowSampler, finer: Finer | None = None

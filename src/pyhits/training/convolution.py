@@ -98,7 +98,6 @@ def train_convolution(
         order, channel last.
     grid : Grid
         Of the rows. Axes of which it is not known whether they are periodic count as walled.
-    recipe : ConvolutionRecipe
     judge : callable, optional
         Returns the error in rollouts of a net; by default that of
         :class:`~pyhits.training.rollouts.Rollouts` of the validation part.
@@ -106,7 +105,6 @@ def train_convolution(
         Training ends with it, and with the recipe's seconds.
     seed : int
         Of the first weights and of the noise.
-    progress : callable, optional
 
     Raises
     ------
@@ -211,7 +209,6 @@ class _Training:
     ----------
     best : dict of str to Tensor
         The weights that were best; empty where no loss was finite.
-    best_error : float
     """
 
     def __init__(

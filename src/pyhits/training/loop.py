@@ -47,7 +47,6 @@ def train_scale(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMa
     -------
     flow_map : FlowMap
         On the CPU, in evaluation mode; weights of the best validation error.
-    history : History
 
     Raises
     ------

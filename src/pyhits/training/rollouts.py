@@ -43,7 +43,6 @@ class Rollouts:
 
         Parameters
         ----------
-        validation : WindowSampler
         most, steps : int
             Stretches and steps of each, at most.
         share : float

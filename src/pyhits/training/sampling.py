@@ -43,10 +43,6 @@ class Sampling:
     Batches are a function of the sampler's seed, their number and, where errors steer them, of
     :attr:`number` and :attr:`focus`, which a checkpoint keeps.
 
-    Parameters
-    ----------
-    sampler : WindowSampler
-
     Attributes
     ----------
     number : int
@@ -97,7 +93,6 @@ class Residual(Sampling):
 
     Parameters
     ----------
-    sampler : WindowSampler
     size : int
         Windows in a pool.
     """
@@ -139,7 +134,6 @@ def make_sampling(name: str, sampler: WindowSampler, shown: int) -> Sampling:
     name : str
         ``uniform``: every window equally often. ``early``: windows as the sampler has them, at
         ``T u**early_bias``. ``density``: :class:`Density`. ``residual``: :class:`Residual`.
-    sampler : WindowSampler
     shown : int
         Windows that the net is shown from one refresh to the next: errors are looked up at an
         eighth of that, so that they take little of the time.
@@ -166,8 +160,6 @@ def pool(sampler: WindowSampler, n: int, number: int) -> np.ndarray:
 
     Parameters
     ----------
-    sampler : WindowSampler
-    n : int
     number : int
         Other numbers give other pools.
     """

@@ -67,7 +67,6 @@ class FormSearch:
         Of polynomials, at most; below kernels too.
     history : History
         Receives one record a form.
-    progress : callable, optional
     clock : Clock, optional
         The search ends with it, but for one form at least.
     finer : Finer, optional
@@ -77,7 +76,6 @@ class FormSearch:
     ----------
     best : dict of str to ScoredForm
         By the name of the family.
-    comparisons : list of Comparison
     """
 
     def __init__(

@@ -65,7 +65,6 @@ def training_bytes(
         Resolved.
     n_features : int
         Coordinates of a state, with what is said about inputs.
-    hidden_sizes : sequence of int
     dense : int
         States that the flow map returns.
     itemsize : int

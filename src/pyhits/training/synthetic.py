@@ -97,7 +97,6 @@ def synthesise(
         Root mean square of the coarse increments, in which errors are measured.
     n : int, optional
         Windows; there are fewer where states leave the bounds of the fine map.
-    clock : Clock, optional
 
     Raises
     ------

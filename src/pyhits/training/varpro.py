@@ -78,7 +78,6 @@ def fit_hidden(
     ----------
     layer : nn.Linear
         Float64, from d inputs to h units; changed in place.
-    activation : str
     inputs, targets : Tensor, shapes (n, d) and (n, m)
         Float64; :func:`is_possible` says whether they are few enough.
     deadline : float, optional
@@ -164,7 +163,6 @@ class HiddenWeights:
 
     Parameters
     ----------
-    activation : str
     with_one : Tensor, shape (n, d + 1)
         Inputs, and a one.
     targets : Tensor, shape (n, m)
@@ -228,7 +226,6 @@ def left_over(
     ----------
     weights : Tensor, shape (h, d + 1)
         Of the hidden layer, its bias last.
-    activation : str
     with_one : Tensor, shape (n, d + 1)
         Inputs, and a one.
     targets : Tensor, shape (n, m)

@@ -64,7 +64,6 @@ def read_arrays(
 
     Parameters
     ----------
-    path : Path
     what : str
         What the file should be, for messages.
     check : callable

@@ -24,7 +24,6 @@ def replacing(path: Path, may_replace: MayReplace = lambda folder: False) -> Ite
 
     Parameters
     ----------
-    path : Path
     may_replace : callable
         Of folders, as Zarr stores are: tells whether one that is there may be replaced.
     """

@@ -29,7 +29,6 @@ def card(
 
     Parameters
     ----------
-    title : str
     facts : mapping of str to str
         Texts by their label; empty ones are left out.
     table : sequence of sequence of str

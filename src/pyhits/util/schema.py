@@ -30,7 +30,6 @@ class Schema(ABC):
 
         Parameters
         ----------
-        value : JSON value
         where : str
             Its place, for messages: ``scales[0].step_size``.
 

@@ -85,7 +85,6 @@ def read_tensors(
 
     Parameters
     ----------
-    path : Path
     what : str
         What the file should be, for messages.
     check : callable, optional

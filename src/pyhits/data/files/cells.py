@@ -79,7 +79,6 @@ def style_of(fields: Sequence[str], decimal: str | None = None) -> NumberStyle:
 
     Parameters
     ----------
-    fields : sequence of str
     decimal : {".", ","}, optional
         What begins decimals, where it is known.
 

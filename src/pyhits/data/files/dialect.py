@@ -37,7 +37,6 @@ class Dialect:
         None is any run of spaces and tabs; ``"\\n"`` is none, a line is one field.
     comment : str
         The character that begins a comment.
-    style : NumberStyle
     """
 
     delimiter: str | None

@@ -53,7 +53,7 @@ class Repaired:
     trajectories: Trajectories
     notes: list[str]  # what was found and done, one sentence each; empty if nothing was to be done
     outliers: list[Outlier]  # what stands out, by trajectory and row of the data given
-    #: Integers, (n_trajectories,): of which trajectory of the data given each one is a piece, in order.
+    #: Int, (n_trajectories,): of which trajectory of the data given each one is a piece, in order.
     numbers: np.ndarray
     #: Features that cost so many rows that it may be better to leave them out.
     costly: list[str] = field(default_factory=list)

@@ -35,7 +35,6 @@ def assign_roles(
     Parameters
     ----------
     names, columns : sequence of str, and of array of shape (n_rows,)
-    where : what holds them, for messages
 
     Raises
     ------

@@ -61,7 +61,6 @@ def as_dates(values: np.ndarray, name: str | None, time_format: str | None) -> N
         Finite.
     name : str or None
         Of the column: where it says "date", numbers are days of a spreadsheet.
-    time_format : str or None
     """
     if time_format in UNITS:
         return _since_1970(values, time_format)

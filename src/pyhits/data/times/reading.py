@@ -47,11 +47,9 @@ def read_times(
         Rows of each trajectory, if there are several.
     where, name : str
         What holds them, for messages; and the column's or index's name.
-    style : TimeStyle
 
     Returns
     -------
-    axis : TimeAxis
     times : list of array, each shape (n_rows of a trajectory,)
         Numbers along the axis; NaN where a time is missing.
 

@@ -65,7 +65,6 @@ def read_texts(
 
     Parameters
     ----------
-    texts : sequence of str
     time_format : str or None
         A pattern, or one of :data:`ORDERS`.
     is_regular : callable

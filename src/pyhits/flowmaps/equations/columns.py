@@ -33,7 +33,7 @@ _DIFFERENCE, _MOST_DIFFERENT = 1e-6, 1e-2
 class Points:
     """Points at which fields are compared."""
 
-    #: Integers, (n_points,): their places in a field of the continued grid, which is flat.
+    #: Int, (n_points,): their places in a field of the continued grid, which is flat.
     chosen: Tensor
 
     @classmethod
@@ -69,12 +69,8 @@ def approximate_columns(
 
     Parameters
     ----------
-    equation : Equation
-    pairs : Pairs
     exponents : Tensor, complex, shape (channels, *transform)
         Of the linear part over the step.
-    points : Points
-    clock : Clock, optional
 
     Returns
     -------

@@ -42,9 +42,6 @@ class Equation:
     ----------
     shape : sequence of int
         Points along each axis.
-    channels : int
-    terms : Terms
-    scheme : Scheme
     like : Tensor
         Real, of the device and arithmetic to compute in.
     source : Tensor, complex, shape (channels, *transform), optional

@@ -162,7 +162,6 @@ def learned_weights(
     ----------
     equation : Equation
         Of one substep.
-    pairs : Pairs
     values : Tensor
         Coefficients of its terms.
     clock : Clock, optional

@@ -80,8 +80,6 @@ def carried(flow_map: M, to: OtherGrid, amplitude: float = 1.0) -> M:
 
     Parameters
     ----------
-    flow_map : EquationMap
-    to : OtherGrid
     amplitude : float
         Size of the fields there, over that of the same fields on the old grid.
 

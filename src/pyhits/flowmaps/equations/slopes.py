@@ -27,7 +27,6 @@ class Slopes:
     ----------
     shape : sequence of int
         Points along each axis.
-    terms : Terms
     coefficients : Tensor, shape (channels, n_products)
         Real, of the device and arithmetic to compute in.
     operator : callable

@@ -92,7 +92,6 @@ def library(
 
     Parameters
     ----------
-    n_axes, channels : int
     degree : int
         Most factors in a product.
     reach : int

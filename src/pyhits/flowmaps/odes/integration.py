@@ -30,8 +30,6 @@ def integrated(
     ----------
     slopes : callable
         From states to their derivatives, of the same shape.
-    states : Tensor
-    substeps, units : int
     """
     h = 1.0 / substeps
     weights = (h * scheme().A).tolist()
@@ -60,11 +58,9 @@ class FieldSteps:
 
     Parameters
     ----------
-    terms : Terms
     coefficients : Tensor, shape (fields, d, terms)
     low, high : Tensor, shape (d,)
         Outside, a vector field is that of the nearest point of the box.
-    substeps : int
     """
 
     def __init__(

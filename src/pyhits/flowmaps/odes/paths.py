@@ -45,7 +45,6 @@ class Steps:
 
     Parameters
     ----------
-    terms : Terms
     bounds : pair of Tensor, shape (d,)
         Outside, the vector field is that of the nearest point of the box.
     starts, changes : Tensor, shape (n, d)

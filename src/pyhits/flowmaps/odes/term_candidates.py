@@ -27,10 +27,8 @@ class Candidates:
 
     Parameters
     ----------
-    fits : TermFits
     columns : sequence of int
         Of which there may be functions.
-    clock : Clock
     """
 
     def __init__(self, fits: TermFits, columns: Sequence[int], clock: Clock) -> None:

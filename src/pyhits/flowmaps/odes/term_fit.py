@@ -76,7 +76,6 @@ class TermFits:
 
     Parameters
     ----------
-    data : Increments
     clock : Clock, optional
         Each regression is begun before it ends, or a TimeIsUpError is raised.
 

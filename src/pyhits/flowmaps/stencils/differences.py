@@ -24,7 +24,6 @@ def weights(at: float, points: Tensor, order: int) -> Tensor:
 
     Parameters
     ----------
-    at : float
     points : Tensor, shape (n,)
         All different, not far from each other.
     order : int
@@ -55,7 +54,6 @@ def differences(
     ----------
     n : int
         Points.
-    order : int
     width : int
         Points of a difference, odd.
     sides : pair of str

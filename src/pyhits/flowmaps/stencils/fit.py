@@ -56,12 +56,10 @@ class StencilFit:
 
     Parameters
     ----------
-    walls : Walls
     fields, later : Tensor, shape (n, channels, *shape)
         Those one step later; evenly chosen ones are fitted to.
     width : int
         Points of a difference.
-    clock : Clock, optional
     """
 
     def __init__(
@@ -106,7 +104,6 @@ class StencilFit:
 
         Parameters
         ----------
-        shared : Solution
         varying : Products
             Those that have.
         penalty : float
@@ -315,7 +312,6 @@ def _schur(
     right : Tensor, shape (n, n_points)
     own, shared : sequence of int
         Columns that have coefficients by place, and others.
-    penalty : float
     here : Tensor of bool, shape (*shape)
         The points.
 

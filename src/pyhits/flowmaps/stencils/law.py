@@ -64,8 +64,6 @@ class Law:
 
     Parameters
     ----------
-    walls : Walls
-    products : Products
     width : int
         Points of a difference.
     like : Tensor

@@ -21,7 +21,7 @@ class RolloutErrors:
     #: divided out.
     values: np.ndarray
     known: np.ndarray  # bool, (n, k): whether the recording reaches the step
-    #: Integers, (k,): steps since the initial state at which errors were measured, increasing.
+    #: Int, (k,): steps since the initial state at which errors were measured, increasing.
     steps: np.ndarray
     #: Bool, (n,): which rollouts begin at the first state of a trajectory; the others overlap with
     #: these.
@@ -102,7 +102,6 @@ def ranked_scores(
 
     Parameters
     ----------
-    errors : RolloutErrors
     worth : array, shape (k,), optional
         About how many independent rollouts tell as much as overlapping ones. Ranks are those of so
         many, as far as they go: with few of them widths are nearer to the largest error.

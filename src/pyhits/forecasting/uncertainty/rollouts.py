@@ -92,7 +92,6 @@ def calibration_stretches(
         Row at which each trajectory begins.
     history : int
         Rows that a forecast starts from. Trajectories with no row beyond them are left out.
-    limits : RolloutLimits, optional
     """
     whole = Stretches.whole(offsets, history)
     if len(whole) == 0:
@@ -183,7 +182,6 @@ def calibrate(
         own.
     history : int
         Rows that a forecast starts from.
-    limits : RolloutLimits, optional
 
     Returns
     -------

@@ -46,12 +46,8 @@ class Function:
 
     Parameters
     ----------
-    module : ir.Module
-    name : str
     dtype : dtype
         Of what :meth:`load` and :meth:`store` move.
-    arguments : sequence of ir.Type
-    returns : ir.Type
     """
 
     def __init__(

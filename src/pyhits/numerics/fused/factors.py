@@ -26,7 +26,6 @@ def factored(
 
     Parameters
     ----------
-    basis : Monomials
     coefficients : array, shape (n, n_terms)
         float32 or float64; its rounding counts.
     low, high : array, shape (d,)
