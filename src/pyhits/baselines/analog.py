@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pyhits.baselines.chosen import ChosenBaseline, Option, Tried, finite
+from pyhits.baselines.chosen import ChosenBaseline, Option, Tried
 from pyhits.baselines.origins import FEW, Origins
 from pyhits.baselines.simple import BASELINES
 from pyhits.util.stored import Array
@@ -82,7 +82,6 @@ class Analog(ChosenBaseline):
                 break
         kept = kept[::-1]
         self.past_, self.lengths_ = np.concatenate(kept), np.array([len(rows) for rows in kept])
-        self.n_parameters_ = self.past_.size
 
     def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         window, count, shifted = self.option_
@@ -91,18 +90,10 @@ class Analog(ChosenBaseline):
         library = _Library(parts, window, follow, shifted)
         return library.ahead(rows, n_steps, (count,))[0]
 
-    def _learned(self) -> dict[str, np.ndarray]:
-        return super()._learned() | {"past": self.past_, "lengths": self.lengths_}
-
-    def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
-        super()._set_learned(arrays)
-        self.past_ = finite(arrays["past"], 2)
-        self.lengths_ = np.asarray(arrays["lengths"])
+    def _fits(self) -> bool:
         is_whole = self.lengths_.sum() == len(self.past_) and self.lengths_.min(initial=1) >= 1
         is_enough = self.lengths_.max(initial=0) > self.option_[0]
-        if not (is_whole and is_enough) or self.past_.shape[1] != self.n_features_in_:
-            raise ValueError(f"the baseline {self.kind!r} holds a past of another shape")
-        self.n_parameters_ = self.past_.size
+        return bool(is_whole and is_enough) and self.past_.shape[1] == self.n_features_in_
 
 
 def _follow(lengths: Sequence[int], window: int) -> int:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pyhits.baselines.chosen import ChosenBaseline, Option, Tried, finite
+from pyhits.baselines.chosen import ChosenBaseline, Option, Tried
 from pyhits.baselines.origins import Origins
 from pyhits.baselines.simple import BASELINES
 from pyhits.numerics.basis import Monomials, n_monomials
@@ -40,16 +40,9 @@ class _Stepped(ChosenBaseline):
 
     weights_: np.ndarray
 
-    def _learned(self) -> dict[str, np.ndarray]:
-        return super()._learned() | {"weights": self.weights_}
-
-    def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
-        super()._set_learned(arrays)
-        self.weights_ = finite(arrays["weights"], 2)
+    def _fits(self) -> bool:
         d = self.n_features_in_
-        if self.weights_.shape != (self._terms(self.option_, d), d):
-            raise ValueError(f"the baseline {self.kind!r} has weights of another shape")
-        self.n_parameters_ = self.weights_.size
+        return self.weights_.shape == (self._terms(self.option_, d), d)
 
     @classmethod
     @abstractmethod
@@ -111,7 +104,6 @@ class Autoregression(_Stepped):
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         lags, lag, joint, power = option
         self.weights_ = _linear(train, lags, lag, joint, (-power,))[0]
-        self.n_parameters_ = self.weights_.size
 
     def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         return np.asarray(_stepped(rows, n_steps, self.weights_[None], self.option_)[0])
@@ -272,7 +264,6 @@ class NVAR(_Stepped):
 
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         self.weights_ = _polynomial(train, option[:3], (-option[3],))[0]
-        self.n_parameters_ = self.weights_.size
 
     def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         steps = _polynomial_steps(rows, n_steps, self.weights_[None], self.option_)

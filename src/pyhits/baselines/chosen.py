@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -140,20 +140,11 @@ class ChosenBaseline(SimpleBaseline):
     def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         """Return forecasts from enough rows; ``(n, time, d)`` to ``(n, n_steps, d)``."""
 
-    def _learned(self) -> dict[str, np.ndarray]:
-        return {"option": np.array(self.option_, dtype=np.int64)}
-
     def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
-        self.option_ = tuple(int(k) for k in arrays["option"])
-        if len(self.option_) != len(self.limits) or not all(
-            low <= k <= high for k, (low, high) in zip(self.option_, self.limits, strict=True)
+        option = tuple(int(k) for k in arrays["option"])
+        if len(option) != len(self.limits) or not all(
+            low <= k <= high for k, (low, high) in zip(option, self.limits, strict=True)
         ):
             raise ValueError(f"the baseline {self.kind!r} has settings that it cannot have")
-
-
-def finite(array: Any, axes: int) -> np.ndarray:
-    """Return a finite array with so many axes, or raise a ValueError."""
-    found = np.asarray(array, dtype=np.float64)
-    if found.ndim != axes or not found.size or not np.isfinite(found).all():
-        raise ValueError("a baseline holds numbers that are not finite, or in another shape")
-    return found
+        super()._set_learned(arrays)
+        self.option_ = option

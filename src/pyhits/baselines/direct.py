@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pyhits.baselines.chosen import ChosenBaseline, Option, Tried, finite
+from pyhits.baselines.chosen import ChosenBaseline, Option, Tried
 from pyhits.baselines.origins import Origins
 from pyhits.baselines.simple import BASELINES
 from pyhits.numerics.ridge_path import ridge_path
@@ -47,6 +47,8 @@ class DLinear(ChosenBaseline):
     limits = (1, 1 << 16), (0, 1), (0, 16)
     cost = 3
 
+    weights_: np.ndarray
+
     @property
     def label(self) -> str:
         """Name in a table, with the window."""
@@ -73,21 +75,12 @@ class DLinear(ChosenBaseline):
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         window, relative, power = option
         self.weights_ = _maps(train, (window, _horizon(train), relative), (-power,))[0]
-        self.n_parameters_ = self.weights_.size
 
     def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         return _ahead(rows, n_steps, self.weights_, self.option_[1])
 
-    def _learned(self) -> dict[str, np.ndarray]:
-        return super()._learned() | {"weights": self.weights_}
-
-    def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
-        super()._set_learned(arrays)
-        self.weights_ = finite(arrays["weights"], 3)
-        maps = _n_maps(self.n_features_in_)
-        if self.weights_.shape[:2] != (maps, 1 + self.option_[0]):
-            raise ValueError(f"the baseline {self.kind!r} has weights of another shape")
-        self.n_parameters_ = self.weights_.size
+    def _fits(self) -> bool:
+        return self.weights_.shape[:2] == (_n_maps(self.n_features_in_), 1 + self.option_[0])
 
 
 def _horizon(train: Sequence[np.ndarray]) -> int:

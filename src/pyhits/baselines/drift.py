@@ -9,7 +9,7 @@ import numpy as np
 
 from pyhits.baselines.chosen import ChosenBaseline, Option, Tried
 from pyhits.baselines.origins import Origins
-from pyhits.baselines.simple import BASELINES, same_shape
+from pyhits.baselines.simple import BASELINES
 from pyhits.util.stored import Array
 
 #: Last seasons whose shapes are averaged; and from which part of the rows the drift is taken.
@@ -63,19 +63,13 @@ class SeasonalDrift(ChosenBaseline):
 
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
         self.slope_ = _slope(train, option[0], option[2])
-        self.n_parameters_ = self.slope_.size
 
     def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         period, seasons, _ = self.option_
         return _ahead(rows, n_steps, (period, seasons), self.slope_)
 
-    def _learned(self) -> dict[str, np.ndarray]:
-        return super()._learned() | {"slope": self.slope_}
-
-    def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
-        super()._set_learned(arrays)
-        self.slope_ = same_shape(arrays["slope"], (self.n_features_in_,))
-        self.n_parameters_ = self.slope_.size
+    def _fits(self) -> bool:
+        return self.slope_.shape == (self.n_features_in_,)
 
 
 def _slope(train: Sequence[np.ndarray], period: int, part: int) -> np.ndarray:

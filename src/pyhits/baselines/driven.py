@@ -9,7 +9,7 @@ import numpy as np
 
 from pyhits.baselines.base import blank_diverged
 from pyhits.baselines.polynomial import Polynomial, roll
-from pyhits.baselines.simple import BASELINES, same_shape
+from pyhits.baselines.simple import BASELINES, finite
 from pyhits.coordinates.starts import as_states
 from pyhits.data.packing import default_names
 from pyhits.encoders import Standardise
@@ -126,7 +126,7 @@ class DrivenPolynomial(Polynomial):
         return super()._learned() | {"inputs": np.array([self.n_inputs])}
 
     def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
-        self.n_inputs = int(same_shape(arrays["inputs"], (1,))[0])
+        self.n_inputs = int(finite(arrays["inputs"], (1,))[0])
         if not 1 <= self.n_inputs < self.n_features_in_:
             raise ValueError("a baseline has more inputs than features")
         self.feature_names_ = default_names(self.n_features_in_)

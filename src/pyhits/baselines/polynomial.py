@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pyhits.baselines.simple import BASELINES, SimpleBaseline, same_shape
+from pyhits.baselines.simple import BASELINES, SimpleBaseline, finite
 from pyhits.data.stretches import Stretches, evenly
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
@@ -133,7 +133,11 @@ class Polynomial(SimpleBaseline):
             raise DataError("Every trajectory has one row: there is no step to learn from.")
         self.starter_ = best[1][1]
         self.map_ = min(best.values(), key=lambda entry: entry[0])[1]
-        self.n_parameters_ = self.map_.weights.size
+
+    @property
+    def n_parameters_(self) -> int:  # type: ignore[override]
+        """Numbers of the map chosen."""
+        return self.map_.weights.size
 
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         ahead = np.empty((n_steps, len(rows), rows.shape[2]))
@@ -154,14 +158,13 @@ class Polynomial(SimpleBaseline):
             self.starter_ = self._as_map(arrays["starter"], arrays["starter_shape"])
         if self.starter_.lags != 1:
             raise ValueError("a baseline looks at two rows where there is one")
-        self.n_parameters_ = self.map_.weights.size
 
     def _as_map(self, weights: np.ndarray, shape: np.ndarray) -> StepMap:
         lags, degree = (int(k) for k in shape)
         if not (1 <= lags <= 2 and 0 <= degree <= 4):
             raise ValueError("a baseline is of a degree or looks at rows that it cannot")
         d = self.n_features_in_
-        return StepMap(same_shape(weights, (n_monomials(lags * d, degree), d)), lags, degree)
+        return StepMap(finite(weights, (n_monomials(lags * d, degree), d)), lags, degree)
 
 
 @BASELINES.register

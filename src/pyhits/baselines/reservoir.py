@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pyhits.baselines.chosen import ChosenBaseline, Option, Tried, finite
+from pyhits.baselines.chosen import ChosenBaseline, Option, Tried
 from pyhits.baselines.origins import Origins
 from pyhits.baselines.simple import BASELINES
 from pyhits.numerics.ridge_path import ridge_path
@@ -45,8 +45,8 @@ class EchoState(ChosenBaseline):
     most_features = 4096
     arrays: ClassVar[Mapping[str, Array]] = {
         **ChosenBaseline.arrays,
-        "readout|values|feeds": Array(3),
         "sources": Array(3, ("I64",)),
+        **dict.fromkeys(("values", "feeds", "readout"), Array(3)),
     }
     default = (*_SHAPES[0], -_RIDGES[0])
     limits = (1, 1000), (1, 100), (1, 1000), (0, 16)
@@ -74,36 +74,28 @@ class EchoState(ChosenBaseline):
                 yield Tried((*shape, -power), ahead)
 
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
-        self.network_ = _Network.drawn(train[0].shape[1], option[:3])
-        self.readout_ = self.network_.fit(train, (-option[3],))[0]
-        self.n_parameters_ = self.readout_.size
+        network = _Network.drawn(train[0].shape[1], option[:3])
+        self.sources_, self.values_, self.feeds_ = network.sources, network.values, network.feeds
+        self.readout_ = network.fit(train, (-option[3],))[0]
+
+    @property
+    def n_parameters_(self) -> int:  # type: ignore[override]
+        """Numbers of the readout."""
+        return int(self.readout_.size)
 
     def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
-        memory = self.network_.read(rows[:, -_WARM:])
-        return self.network_.ahead(memory, rows[:, -1], n_steps, self.readout_)
+        network = _Network(self.sources_, self.values_, self.feeds_, self.option_[1] / 100)
+        memory = network.read(rows[:, -_WARM:])
+        return network.ahead(memory, rows[:, -1], n_steps, self.readout_)
 
-    def _learned(self) -> dict[str, np.ndarray]:
-        own = self.network_
-        return super()._learned() | {
-            "readout": self.readout_,
-            "sources": own.sources,
-            "values": own.values,
-            "feeds": own.feeds,
-        }
-
-    def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
-        super()._set_learned(arrays)
-        d, sources = self.n_features_in_, np.asarray(arrays["sources"])
-        values, feeds = finite(arrays["values"], 3), finite(arrays["feeds"], 3)
-        self.readout_ = finite(arrays["readout"], 3)
-        members, units = values.shape[:2]
-        shapes = (sources.shape, feeds.shape, self.readout_.shape)
-        if shapes != (values.shape, (members, units, 1 + d), (members, 1 + d + units, d)):
-            raise ValueError(f"the baseline {self.kind!r} has arrays of other shapes")
-        if sources.min() < 0 or sources.max() >= units:
-            raise ValueError(f"the baseline {self.kind!r} is fed by units that it has not")
-        self.network_ = _Network(sources, values, feeds, self.option_[1] / 100)
-        self.n_parameters_ = self.readout_.size
+    def _fits(self) -> bool:
+        d, (members, units) = self.n_features_in_, self.values_.shape[:2]
+        return (
+            self.sources_.shape == self.values_.shape
+            and self.feeds_.shape == (members, units, 1 + d)
+            and self.readout_.shape == (members, 1 + d + units, d)
+            and bool(self.sources_.min() >= 0 and self.sources_.max() < units)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pyhits.baselines.simple import BASELINES, SimpleBaseline, same_shape
+from pyhits.baselines.simple import BASELINES, SimpleBaseline, finite
 from pyhits.data.matching import as_trajectories
 from pyhits.data.stretches import evenly
 from pyhits.data.trajectories import Trajectories
@@ -83,7 +83,12 @@ class Cycle(SimpleBaseline):
         missed = rows - self.template_[phases % self.period_]
         spread = float(np.square(missed).mean())
         self.spread_ = self._least_spread(rows, phases, spread)
-        self.n_parameters_, self.history_ = self.template_.size, []
+        self.history_ = []
+
+    @property
+    def n_parameters_(self) -> int:  # type: ignore[override]
+        """Numbers of one period."""
+        return self.template_.size
 
     @abstractmethod
     def _learn(self, train: list[np.ndarray], most: int) -> np.ndarray:
@@ -186,12 +191,9 @@ class Cycle(SimpleBaseline):
 
     def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
         self.period_ = len(arrays["template"])
-        self.template_ = same_shape(arrays["template"], (self.period_, self.n_features_in_))
-        if self.period_ == 0:
-            raise ValueError("a baseline has an empty period")
-        self.first_ = int(same_shape(arrays["first"], (1,))[0]) if "first" in arrays else None
-        self.spread_ = float(same_shape(arrays["spread"], (1,))[0]) if "spread" in arrays else None
-        self.n_parameters_ = self.template_.size
+        self.template_ = finite(arrays["template"], (self.period_, self.n_features_in_))
+        self.first_ = int(finite(arrays["first"], (1,))[0]) if "first" in arrays else None
+        self.spread_ = float(finite(arrays["spread"], (1,))[0]) if "spread" in arrays else None
 
 
 @BASELINES.register

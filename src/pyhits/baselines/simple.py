@@ -73,12 +73,26 @@ class SimpleBaseline(Stored, Baseline):
         """Return forecasts from scaled recordings, unchecked; (n, time, d) to (n, n_steps, d)."""
         return self._run(rows, n_steps)
 
+    @property
+    def n_parameters_(self) -> int:  # type: ignore[override]
+        """Trained numbers: all that are not whole, beside the scaling."""
+        learned = self._learned().values()
+        return sum(array.size for array in learned if array.dtype.kind == "f")
+
     def _learned(self) -> dict[str, np.ndarray]:
-        """Return what was learned, beside the scaling, as named arrays."""
-        return {}
+        """Return what was learned, beside the scaling: arrays by the names that are declared."""
+        return {name: np.asarray(getattr(self, f"{name}_")) for name in self.arrays}
 
     def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
         """Set what :meth:`_learned` returns; raise a ValueError if it does not fit together."""
+        for name in self.arrays:
+            setattr(self, f"{name}_", finite(arrays[name]))
+        if not self._fits():
+            raise ValueError(f"the baseline {self.kind!r} holds numbers that do not fit together")
+
+    def _fits(self) -> bool:
+        """Whether the arrays that were read go with each other and with the features."""
+        return True
 
     def plain(self) -> dict[str, Any]:
         """Return the step of the training data."""
@@ -103,7 +117,7 @@ class SimpleBaseline(Stored, Baseline):
         baseline.n_features_in_ = len(state["mean"])
         baseline.feature_names_ = default_names(baseline.n_features_in_)
         baseline.dt_ = plain["dt"]
-        baseline.history_, baseline.n_parameters_, baseline.train_seconds_ = [], 0, 0.0
+        baseline.history_, baseline.train_seconds_ = [], 0.0
         baseline._set_learned(dict(state))
         same_names(baseline.state(), state, f"the baseline {cls.kind!r}")
         return baseline
@@ -120,7 +134,7 @@ class Persistence(SimpleBaseline):
     kind: ClassVar[str] = "persistence"
 
     def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
-        self.n_parameters_, self.history_ = 0, []
+        self.history_ = []
 
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         return np.repeat(rows[:, -1:], n_steps, axis=1)
@@ -133,24 +147,21 @@ class Mean(SimpleBaseline):
     kind: ClassVar[str] = "mean"
     arrays: ClassVar[Mapping[str, Array]] = {"value": Array()}
 
+    value_: np.ndarray
+
     def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
-        self.mean_ = np.concatenate(train).mean(axis=0)
-        self.n_parameters_, self.history_ = len(self.mean_), []
+        self.value_, self.history_ = np.concatenate(train).mean(axis=0), []
 
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
-        return np.broadcast_to(self.mean_, (len(rows), n_steps, len(self.mean_)))
+        return np.broadcast_to(self.value_, (len(rows), n_steps, len(self.value_)))
 
-    def _learned(self) -> dict[str, np.ndarray]:
-        return {"value": self.mean_}
-
-    def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
-        self.mean_ = same_shape(arrays["value"], (self.n_features_in_,))
-        self.n_parameters_ = len(self.mean_)
+    def _fits(self) -> bool:
+        return self.value_.shape == (self.n_features_in_,)
 
 
-def same_shape(array: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a finite array of that shape, or raise a ValueError."""
-    found = np.asarray(array, dtype=np.float64)
-    if found.shape != shape or not np.isfinite(found).all():
-        raise ValueError(f"a baseline has {found.shape} in place of {shape} finite numbers")
+def finite(array: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return a finite array, of that shape if one is given, or raise a ValueError."""
+    found = np.asarray(array)
+    if shape not in (None, found.shape) or not found.size or not np.isfinite(found).all():
+        raise ValueError("a baseline holds numbers that are not finite, or in another shape")
     return found

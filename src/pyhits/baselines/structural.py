@@ -80,14 +80,10 @@ class Structural(ChosenBaseline):
                         yield Tried(option, _ahead(origins.history, origins.horizon, option))
 
     def _solve(self, train: Sequence[np.ndarray], option: Option) -> None:
-        self.n_parameters_ = 0
+        """Nothing is learned beside the settings."""
 
     def _on(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         return _ahead(rows, n_steps, self.option_)
-
-    def _set_learned(self, arrays: dict[str, np.ndarray]) -> None:
-        super()._set_learned(arrays)
-        self.n_parameters_ = 0
 
 
 def _rows(option: Option) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from pyhits.errors import ArgumentError
 from pyhits.util.checks import as_count, as_names, is_number, shown
 from pyhits.util.schema import Flag, Many, Maybe, Real, Record, Text, Whole
-from pyhits.util.stored import Array, Stored
+from pyhits.util.stored import Array, StoredRecord
 
 #: Names of axes that nobody named, by how many there are.
 _AXES = ((), ("x",), ("y", "x"), ("z", "y", "x"))
@@ -25,7 +25,7 @@ _NAME = Text(1, 1000)
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Grid(Stored):
+class Grid(StoredRecord):
     """Where the numbers of a row lie: a regular grid of one to three axes, with several channels.
 
     A row is the C-order flattening of ``(axis 1, ..., axis n, channel)``, the channel last.
@@ -171,11 +171,6 @@ class Grid(Stored):
         top = by_channel.max(axis=0)
         top[top == 0] = 1.0
         return np.tile(top * np.sqrt(np.square(by_channel / top).mean(axis=0)), self.n_points)
-
-    def plain(self) -> dict[str, Any]:
-        """Return all but the coordinates."""
-        names = ("shape", "channels", "axes", "spacing", "periodic")
-        return {name: list(getattr(self, name)) for name in names}
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the coordinates that are known."""

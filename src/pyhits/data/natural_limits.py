@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from pyhits.util.printable import listing
-from pyhits.util.stored import Array, Stored
+from pyhits.util.stored import Array, StoredRecord
 
 #: Part of the values that lie at a limit, and how many times they came and went, at least.
 _SHARE, _VISITS = 0.02, 3
@@ -30,7 +30,7 @@ _MOST_FEATURES, _MOST_ROWS = 1024, 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Limits(Stored):
+class Limits(StoredRecord):
     """The least and the largest values that features can have, by what was recorded."""
 
     arrays: ClassVar[Mapping[str, Array]] = {"low|high": Array()}
@@ -93,17 +93,9 @@ class Limits(Stored):
             "turned back; limits=False does without."
         )
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Return both limits."""
-        return {"low": self.low, "high": self.high}
-
-    @classmethod
-    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Self:
-        """Return limits; a ValueError if they cannot be such."""
-        found = cls(np.asarray(state["low"]), np.asarray(state["high"]))
-        if found.low.shape != found.high.shape or not (found.low <= found.high).all():
+    def _check(self) -> None:
+        if self.low.shape != self.high.shape or not (self.low <= self.high).all():
             raise ValueError("its limits cannot be such")
-        return found
 
 
 def _floor(columns: Sequence[np.ndarray]) -> float:

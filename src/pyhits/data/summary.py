@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from pyhits.data.trajectories import Trajectories
 from pyhits.util.schema import Many, Record, Text, Whole
-from pyhits.util.stored import Array, Stored
+from pyhits.util.stored import Array, StoredRecord
 
 #: Numbers in the last rows that tell an end from all others.
 _TELLING = 64
@@ -27,7 +27,7 @@ def _checksum(rows: np.ndarray) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Summary(Stored):
+class Summary(StoredRecord):
     """Size, extremes and noise of training data."""
 
     schema: ClassVar[Record] = Record(
@@ -63,28 +63,6 @@ class Summary(Stored):
             noise=noise.astype(np.float64),
             findings=findings,
         )
-
-    def plain(self) -> dict[str, Any]:
-        """Return what is no array."""
-        return {
-            "fingerprint": self.fingerprint,
-            "n_trajectories": self.n_trajectories,
-            "n_rows": self.n_rows,
-            "findings": list(self.findings),
-            "ending": self.ending,
-        }
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return extremes, spread and noise."""
-        return {name: getattr(self, name) for name in ("low", "std", "high", "noise")}
-
-    @classmethod
-    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Summary:
-        """Return a summary from what :meth:`plain` and :meth:`state` have returned."""
-        names = ("fingerprint", "n_trajectories", "n_rows")
-        found: dict[str, Any] = {name: plain[name] for name in names} | dict(state)
-        findings, ending = tuple(plain.get("findings", ())), plain.get("ending", "")
-        return cls(**found, findings=findings, ending=ending)
 
     @property
     def spread(self) -> np.ndarray:

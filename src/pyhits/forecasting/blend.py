@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from pyhits.baselines.recordings import RecordingBaselines
 from pyhits.baselines.simple import BASELINES
-from pyhits.util.schema import Many, Record, Schema
-from pyhits.util.stored import Array, Stored
+from pyhits.util.schema import Many, Record
+from pyhits.util.stored import Array, StoredRecord
 
 #: Part of the range that any forecast may leave it by.
 _BEYOND = 0.5
@@ -65,11 +65,11 @@ _TOLD = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Blend(Stored):
+class Blend(StoredRecord):
     """Weights of a model and of baselines of recordings at every horizon, for each feature."""
 
     kind: ClassVar[str] = "blend"
-    schema: ClassVar[Schema] = Record({"kinds": Many(BASELINES.kinds, 1, unique=True)})
+    schema: ClassVar[Record] = Record({"kinds": Many(BASELINES.kinds, 1, unique=True)})
     arrays: ClassVar[Mapping[str, Array]] = {
         "steps": Array(1, ("I64",)),
         "weights": Array(3),
@@ -182,31 +182,19 @@ class Blend(Stored):
             f"Validation nRMSE: model {model:.3g}, baselines {simple:.3g}, blend {both:.3g}."
         )
 
-    def plain(self) -> dict[str, Any]:
-        """Return what is no array."""
-        return {"kinds": list(self.kinds)}
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return the arrays."""
-        return {"steps": self.steps, "weights": self.weights, "errors": self.errors}
-
-    @classmethod
-    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Blend:
-        """Return a blend; a ValueError if it cannot be one."""
-        found = cls(tuple(plain["kinds"]), **{name: np.asarray(of) for name, of in state.items()})
-        k = len(found.steps)
-        if found.weights.shape[:2] != (k, 1 + len(found.kinds)) or found.errors.shape != (k, 3):
+    def _check(self) -> None:
+        k = len(self.steps)
+        if self.weights.shape[:2] != (k, 1 + len(self.kinds)) or self.errors.shape != (k, 3):
             raise ValueError("its blend does not fit together")
-        if k == 0 or (np.diff(found.steps, prepend=0) <= 0).any():
+        if k == 0 or (np.diff(self.steps, prepend=0) <= 0).any():
             raise ValueError("its blend is of steps that do not follow each other")
-        sums = found.weights.sum(axis=1)
+        sums = self.weights.sum(axis=1)
         if (
-            not (found.weights >= 0).all()
+            not (self.weights >= 0).all()
             or not np.allclose(sums, 1.0)
-            or not (found.errors >= 0).all()
+            or not (self.errors >= 0).all()
         ):
             raise ValueError("its blend has weights that are none")
-        return found
 
 
 def weights_at(weights: np.ndarray, steps: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -182,11 +182,16 @@ class Record(Schema):
     needed: Mapping[str, Schema]
     optional: Mapping[str, Schema] = field(default_factory=dict)
 
+    @property
+    def entries(self) -> dict[str, Schema]:
+        """All that there may be."""
+        return {**self.needed, **self.optional}
+
     def read(self, value: Any, where: str) -> dict[str, Any]:
         """Return the values by name, in the order that they came in."""
         if not isinstance(value, dict):
             raise wrong(where, "an object", value)
-        known = {**self.needed, **self.optional}
+        known = self.entries
         for name in self.needed:
             if name not in value:
                 raise SchemaError(f"{_join(where, name)}: it is missing")

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, cast
+
+import numpy as np
 
 from pyhits.errors import ArgumentError
 from pyhits.util.checks import shown, suggest
@@ -95,6 +97,33 @@ class Stored:
             They do not fit together.
         """
         raise NotImplementedError(f"{cls.__name__} does not say how it is built.")
+
+
+class StoredRecord(Stored):
+    """A dataclass that files hold field by field: those that ``schema`` names, and the arrays."""
+
+    schema: ClassVar[Record] = Record({})
+
+    def plain(self) -> dict[str, Any]:
+        """Return the fields that ``schema`` names."""
+        named = {name: getattr(self, name) for name in self.schema.entries}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in named.items()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the fields that are arrays."""
+        every = {one.name: getattr(self, one.name) for one in fields(cast(Any, self))}
+        return {name: one for name, one in every.items() if isinstance(one, np.ndarray)}
+
+    @classmethod
+    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, Any]) -> Self:
+        """Build an object from all fields; a ValueError if it cannot be one."""
+        known = {name: plain[name] for name in cls.schema.entries if name in plain}
+        made = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()}, **state)
+        made._check()
+        return made
+
+    def _check(self) -> None:
+        """Raise a ValueError if what was read does not fit together."""
 
 
 def check_arrays(

@@ -20,15 +20,15 @@ from pyhits.forecasting.uncertainty.ranking import (
 from pyhits.hierarchy.coupling import STEP_SIZE
 from pyhits.hierarchy.interpolate import METHODS
 from pyhits.util.checks import shown
-from pyhits.util.schema import Flag, Many, Maybe, Record, Schema, Text, Whole
-from pyhits.util.stored import Stored, TensorSpec, check_specs
+from pyhits.util.schema import Flag, Many, Maybe, Record, Text, Whole
+from pyhits.util.stored import StoredRecord, TensorSpec, check_specs
 
 #: Calibrations in nine of ten lie within these quantiles of the coverage that they give.
 _LUCK = (0.05, 0.95)
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration(Stored):
+class Calibration(StoredRecord):
     """Errors of forecasts of validation data, sorted: the widths of intervals at any level.
 
     A score is ``|truth - forecast| / unit``. With n calibration rollouts the half width of an
@@ -66,7 +66,7 @@ class Calibration(Stored):
         Whether each rollout was forecast by flow maps fitted without it, to the other parts.
     """
 
-    schema: ClassVar[Schema] = Record(
+    schema: ClassVar[Record] = Record(
         {
             "pool": Whole(1),
             "step_sizes": Many(STEP_SIZE),
@@ -232,21 +232,6 @@ class Calibration(Stored):
             f"errors up to step {n_steps}. Calibrate on longer data."
         )
 
-    def plain(self) -> dict[str, Any]:
-        """Return what is no array."""
-        return {
-            "pool": self.pool,
-            "step_sizes": list(self.step_sizes),
-            "interpolation": self.interpolation,
-            "worth": self.worth,
-            "n_trained": self.n_trained,
-            "cross_fitted": self.cross_fitted,
-        }
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return the arrays."""
-        return {name: getattr(self, name) for name in ("steps", "counts", "scores", "unit")}
-
     @classmethod
     def check_state(
         cls, plain: Mapping[str, Any], found: Mapping[str, TensorSpec], where: str = ""
@@ -262,14 +247,6 @@ class Calibration(Stored):
             "unit": TensorSpec("F64", d or (1,)),
         }
         check_specs(expected, found, where)
-
-    @classmethod
-    def from_stored(cls, plain: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Calibration:
-        """Return a calibration; a ValueError if it cannot be one."""
-        about: dict[str, Any] = {**plain, "step_sizes": tuple(plain["step_sizes"]), **state}
-        found = cls(**about)
-        found._check()
-        return found
 
     def _check(self) -> None:
         scores, k = self.scores, len(self.steps)

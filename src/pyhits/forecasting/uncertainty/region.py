@@ -13,8 +13,8 @@ from pyhits.data.packing import default_names
 from pyhits.data.stretches import evenly
 from pyhits.data.trajectories import Trajectories
 from pyhits.util.checks import LARGEST_MAGNITUDE
-from pyhits.util.schema import Real, Record, Schema
-from pyhits.util.stored import Stored, TensorSpec, check_specs
+from pyhits.util.schema import Real, Record
+from pyhits.util.stored import StoredRecord, TensorSpec, check_specs
 
 #: How far beyond its recorded range a variable may lie, in parts of that range: fresh trajectories
 #: often pass the extremes of the recorded ones by a little.
@@ -42,7 +42,7 @@ _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
-class Region(Stored):
+class Region(StoredRecord):
     """Where the training data lie, in coordinates of the model.
 
     A state is outside if a variable is beyond its recorded range by a tenth of it, or if the state
@@ -64,7 +64,7 @@ class Region(Stored):
         Largest distance to the nearest of them that is not outside.
     """
 
-    schema: ClassVar[Schema] = Record({"radius": Real(positive=True)})
+    schema: ClassVar[Record] = Record({"radius": Real(positive=True)})
 
     names: tuple[str, ...]
     low: np.ndarray
@@ -116,14 +116,6 @@ class Region(Stored):
             points=((data.values[rows] - low) / scale).astype(np.float32),
             radius=0.0,
         )
-
-    def plain(self) -> dict[str, Any]:
-        """Return the radius; the names are those of the model's coordinates."""
-        return {"radius": self.radius}
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return the arrays."""
-        return {name: getattr(self, name) for name in ("low", "high", "scale", "points")}
 
     @classmethod
     def check_state(
