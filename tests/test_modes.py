@@ -9,7 +9,14 @@ import pyhits
 from pyhits.encoders import POD, Chain, DelayEmbedding, Standardise
 from pyhits.errors import InterruptedWarning
 from pyhits.fit import modes, run
-from pyhits.fit.many_columns import automatic_of_columns, modes_of_columns, signal_modes
+from pyhits.fit.encoding import encode
+from pyhits.fit.many_columns import (
+    automatic_of_columns,
+    modes_of_columns,
+    signal_modes,
+    usual_modes,
+)
+from pyhits.fit.mode_choice import choose_modes
 from pyhits.fit.modes import by_modes, forecast_error, may_have_modes
 from pyhits.fit.preparing import prepare
 from pyhits.fit.problem import Problem, pose
@@ -223,3 +230,28 @@ def test_columns_of_one_unit_that_vary_alike_are_divided_by_one_number_each_quan
     assert of_two.scale_[0] != of_two.scale_[1]
     of_many = scaling([f"{'pq'[k % 3 > 0]}{k}" for k in range(70)])
     np.testing.assert_allclose(of_many.scale_[60], rows[:, 60].std(), rtol=1e-12)
+
+
+def test_as_many_modes_are_stepped_as_forecasts_are_better_for() -> None:
+    """A narrow bump on its way to and fro has many modes, six tones of seventy columns twelve."""
+    x, t = np.linspace(-1, 1, 120), np.arange(240)[:, None]
+
+    def stepped(rows: np.ndarray) -> int:
+        posed = pose(Settings(verbose=False), 0, rows, None, 1.0, None, "none")
+        chosen = choose_modes(encode(posed, UNLIMITED), UNLIMITED)
+        assert chosen.encoder is not None
+        assert chosen.encoder.n_features_out_ == chosen.states.train.n_features
+        return chosen.states.train.n_features
+
+    assert stepped(np.exp(-np.square((x - 0.8 * np.sin(0.1 * t)) / 0.04))) > usual_modes(192)
+    patterns = np.random.default_rng(0).standard_normal((12, 70))
+    angles = t * (0.05 + 0.06 * np.arange(6))
+    assert stepped(np.concatenate([np.sin(angles), np.cos(angles)], axis=1) @ patterns) < 24
+
+
+def test_columns_that_move_together_are_of_one_unit_however_little_some_move() -> None:
+    x, t = np.linspace(0, 1, 90), np.arange(160)[:, None]
+    rows = 1e-3 + np.exp(-np.square((x - 0.3 - 0.1 * np.sin(0.1 * t)) / 0.08)) * (1 + 0 * t)
+    links = modes_of_columns(Settings(verbose=False), pyhits.Trajectories(rows), (), None)
+    assert links is not None
+    assert links[0].get_params()["common"]

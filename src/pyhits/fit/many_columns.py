@@ -19,12 +19,17 @@ from pyhits.training.recipe import FEW_FEATURES, FEW_ROWS
 #: Columns of a table, at most: beyond, all modes are left to their energy.
 _COLUMNS = 1024
 
-#: Modes, so many at least; and rows that each takes.
-_FEWEST, _ROWS_EACH = 4, 10
+#: Modes, so many at least; those that are taken in any case, at most, and rows that each of them
+#: takes, as closed forms suit few coordinates; and rows that each mode takes that is looked at.
+_FEWEST, _USUAL, _ROWS_OF_USUAL, _ROWS_EACH = 4, 32, 10, 3
+
+#: Numbers in the rows that are looked at, at most, but for so many rows.
+_MOST_NUMBERS, _LEAST = 16_000_000, 100
 
 #: Columns of one name and other numbers are of one unit if the deviations of this part of those
-#: that vary lie within so many times each other.
-_PART, _ALIKE = 0.9, 30.0
+#: that vary lie within so many times each other; or if the mean square of differences between
+#: columns beside each other is no more than a part of that between unrelated ones.
+_PART, _ALIKE, _NEAR = 0.9, 30.0, 0.2
 
 
 def modes_of_columns(
@@ -40,8 +45,8 @@ def modes_of_columns(
     is_open = settings.encoder is None and isinstance(settings.flow_map, Auto)
     if not is_open or grid is not None or inputs or settings.recipe.windows != "anywhere":
         return None
-    n_modes = min(MOST_MODES, train.n_rows // _ROWS_EACH)
-    if train.n_features <= FEW_FEATURES or train.n_rows > FEW_ROWS or n_modes < _FEWEST:
+    is_small = train.n_features <= FEW_FEATURES or usual_modes(train.n_rows) < _FEWEST
+    if is_small or train.n_rows > FEW_ROWS:
         return None
     if not (train.values != train.values[0]).any():
         return None
@@ -49,28 +54,37 @@ def modes_of_columns(
     quantities = _quantities(train.feature_names, rows)
     scaling = Standardise(common=quantities > 0, channels=quantities)
     scaled = scaling.fit(rows).transform(rows)
-    modes = POD(min(n_modes, len(rows) - 1)).fit(scaled)
+    modes = POD(min(most_modes(train.n_rows), len(rows) - 1, train.n_features)).fit(scaled)
     return [scaling, POD(signal_modes(modes, len(rows)))]
 
 
 def _quantities(names: Sequence[str], rows: np.ndarray) -> int:
     """Return how many quantities columns are, all of them at each of many places; 0 if they differ.
 
-    Those of one quantity are numbered, and vary alike.
+    Those of one quantity are numbered, and vary alike, or together with those beside them.
     """
     stems = [re.sub(r"\d+", "", name) for name in names]
     n = len(set(stems))
     if n > len(stems) // _FEWEST or stems != stems[:n] * (len(stems) // n):
         return 0
-    spread = np.where(np.ptp(rows, axis=0) > 0, rows.std(axis=0, dtype=np.float64), 0.0)
-    for of_one in spread.reshape(-1, n).T:
-        moving = of_one[of_one > 0]
-        if len(moving) == 0:
-            return 0
-        low, high = np.quantile(moving, [1 - _PART, 1.0])
-        if not high < _ALIKE * low:
-            return 0
-    return n
+    every = (rows[:, k::n] for k in range(n))
+    return n if all(_vary_alike(of_one) or _vary_together(of_one) for of_one in every) else 0
+
+
+def _vary_alike(rows: np.ndarray) -> bool:
+    """Tell whether the deviations of columns are of one size."""
+    spread = rows.std(axis=0, dtype=np.float64)[np.ptp(rows, axis=0) > 0]
+    if len(spread) == 0:
+        return False
+    low, high = np.quantile(spread, [1 - _PART, 1.0])
+    return bool(high < _ALIKE * low)
+
+
+def _vary_together(rows: np.ndarray) -> bool:
+    """Tell whether columns beside each other move in the same way, and as far."""
+    moved = rows - rows.mean(axis=0, dtype=np.float64)
+    between = float(np.square(np.diff(moved, axis=1)).mean())
+    return between < _NEAR * 2 * float(np.square(moved).mean())
 
 
 def automatic_of_columns(train: Trajectories, grid: Grid | None) -> list[Encoder]:
@@ -88,7 +102,7 @@ def automatic_of_columns(train: Trajectories, grid: Grid | None) -> list[Encoder
     modes = POD().fit(train.values)
     found = len(modes.modes_)
     if grid is None:
-        most = max(_FEWEST, min(MOST_MODES, train.n_rows // _ROWS_EACH))
+        most = max(_FEWEST, usual_modes(train.n_rows))
     else:
         most = signal_modes(modes, train.n_rows)
     if found > most:
@@ -96,11 +110,14 @@ def automatic_of_columns(train: Trajectories, grid: Grid | None) -> list[Encoder
     return encoders
 
 
-#: Modes that defaults take, at most: closed forms suit few coordinates.
-MOST_MODES = 32
+def most_modes(n_rows: int) -> int:
+    """Return how many modes defaults look at, of so many rows."""
+    return max(usual_modes(n_rows), min(FEW_FEATURES, n_rows // _ROWS_EACH))
 
-#: Numbers in the rows that are looked at, at most, but for so many rows.
-_MOST_NUMBERS, _LEAST = 16_000_000, 100
+
+def usual_modes(n_rows: int) -> int:
+    """Return how many modes defaults take of so many rows, unless more are better."""
+    return min(_USUAL, n_rows // _ROWS_OF_USUAL)
 
 
 def some_rows(values: np.ndarray) -> np.ndarray:

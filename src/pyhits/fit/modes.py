@@ -13,7 +13,7 @@ from pyhits.encoders import POD
 from pyhits.encoders.chain import split
 from pyhits.errors import DataError, TrainingError
 from pyhits.fit.chooser import validation_stretches
-from pyhits.fit.many_columns import MOST_MODES, signal_modes, some_rows
+from pyhits.fit.many_columns import most_modes, signal_modes, some_rows
 from pyhits.fit.problem import Problem
 from pyhits.forecasting.fitted import FittedModel
 from pyhits.numerics.forecast_errors import ForecastErrors
@@ -57,8 +57,9 @@ def may_have_modes(problem: Problem) -> bool:
 
 def by_modes(problem: Problem) -> Problem:
     """Return a posed problem whose states are coefficients of modes."""
-    rows = some_rows(problem.states.train.values)
-    modes = POD(min(MOST_MODES, len(rows) - 1)).fit(rows)
+    train = problem.states.train
+    rows = some_rows(train.values)
+    modes = POD(min(most_modes(train.n_rows), len(rows) - 1, train.n_features)).fit(rows)
     found = POD(signal_modes(modes, len(rows)))
     encoder, scaling = split([found], problem.recipe.standardise)
     return replace(problem, encoder=encoder, scaling=scaling)

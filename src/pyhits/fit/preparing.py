@@ -8,6 +8,7 @@ import numpy as np
 
 from pyhits.fit.encoding import encode
 from pyhits.fit.exact_forms import take_exact_forms
+from pyhits.fit.mode_choice import choose_modes
 from pyhits.fit.planning import default_step_sizes, nets_note
 from pyhits.fit.problem import Parts, Problem
 from pyhits.fit.settings import check_selection, widths_by_scale
@@ -38,6 +39,7 @@ def prepare(problem: Problem, clock: Clock) -> Problem:
         Data or settings cannot be used.
     """
     problem = encode(problem, clock)
+    problem = choose_modes(problem, clock)
     problem = take_noise_off(problem, clock)
     problem = resolve(problem)
     problem = add_rows(problem, clock)

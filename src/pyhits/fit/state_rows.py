@@ -26,11 +26,12 @@ from pyhits.training.lags import (
     FROM_MODES,
     FROM_RECORDINGS,
     FROM_STATES,
+    MOST_OF_MODES,
     Worth,
     choose_rows,
     longest_history,
 )
-from pyhits.training.recipe import FEW_TRAJECTORIES
+from pyhits.training.recipe import FEW_FEATURES, FEW_TRAJECTORIES
 from pyhits.util.clock import Clock
 from pyhits.util.progress import Advance, bar
 
@@ -56,13 +57,11 @@ def add_rows(problem: Problem, clock: Clock) -> Problem:
     at_end = split.how == "time"
     train, held = problem.observed
     coarsest = max(problem.step_sizes, default=1) * (problem.recipe.rollout_steps or 1)
-    history = longest_history(train, held, coarsest, by_time=at_end)
+    most = {"most_coordinates": MOST_OF_MODES} if _are_modes(problem) else {}
+    history = longest_history(train, held, coarsest, by_time=at_end, **most)
     if history < 2:
         return problem
-    compared = held
-    if at_end:
-        compared = by_time(split.whole, settings.validation.fraction, overlap=history)[1]
-        compared = compared if problem.encoder is None else problem.encoder.transform(compared)
+    compared = compared_rows(problem, history)
     with bar(_STAGE, verbose=settings.verbose) as progress, clock.stage(_STAGE):
         first, found = _found(problem, (train, compared), history, clock, progress)
     problem = problem.noted(*([_GROWS] if first else []), found.note())
@@ -76,6 +75,24 @@ def add_rows(problem: Problem, clock: Clock) -> Problem:
     return problem.with_states(
         encoder.transform(train), encoder.transform(held), encoder=encoder, noise=None
     )
+
+
+def compared_rows(problem: Problem, history: int) -> Trajectories:
+    """Return the validation states with ``history - 1`` rows before them, as far as known."""
+    if problem.split.how != "time":
+        held: Trajectories = problem.observed.validation
+        return held
+    fraction = problem.settings.validation.fraction
+    compared = by_time(problem.split.whole, fraction, overlap=history)[1]
+    if problem.encoder is None:
+        return compared
+    encoded: Trajectories = problem.encoder.transform(compared)
+    return encoded
+
+
+def _are_modes(problem: Problem) -> bool:
+    """Whether states are modes of fields, or of many columns."""
+    return any(isinstance(link, POD) for link in links(problem.encoder))
 
 
 def _left_noisy(problem: Problem) -> Problem:
@@ -112,6 +129,8 @@ def _found(
     """Return the rows that are best, of the data or of their logarithms, and what takes these."""
     worth, limit = _worth(problem), clock.until(UNTIL[_STAGE])
     how: dict[str, Any] = {"worth": worth, "dtype": problem.dtype, "clock": limit}
+    if _are_modes(problem):
+        how["most_coordinates"] = MOST_OF_MODES
     how["odes"] = problem.encoder is None and problem.recipe.flow_map in ("best", "closed")
     found = choose_rows(*parts, history, scaling=problem.scaling, progress=progress, **how)
     known = list(parts[0])
@@ -130,6 +149,7 @@ def _may_hold_rows(problem: Problem) -> bool:
     """Whether the past of the rows may be looked at."""
     few = problem.recipe.is_closed
     most = _MOST_FEATURES if few else _MOST_OF_MANY
+    most = FEW_FEATURES if few and _are_modes(problem) else most
     solved = problem.noise is not None and problem.noise.method == "field"
     return (
         (problem.grid is None or problem.encoder is not None)
@@ -145,7 +165,7 @@ def _worth(problem: Problem) -> Worth:
     """Return what several rows must be worth: more where forecasts start from states."""
     if int(problem.split.whole.recordings[-1]) + 1 >= FEW_TRAJECTORIES:
         return FROM_STATES
-    if problem.grid is not None:
+    if _are_modes(problem):
         return FROM_MODES
     few = problem.recipe.is_closed
     return FROM_RECORDINGS if few or problem.states.train.n_features == 1 else FROM_STATES

@@ -15,8 +15,8 @@ from pyhits.flowmaps.polynomial import PolynomialMap
 from pyhits.numerics.basis import n_monomials
 from pyhits.numerics.ridge import Ridge
 
-#: Monomials at most, alone and as a share of the states.
-_MOST_OF_FEW, _SHARE = 512, 0.6
+#: Monomials at most, alone and as a share of the states, and of linear maps.
+_MOST_OF_FEW, _SHARE, _SHARE_OF_LINEAR = 512, 0.6, 0.8
 
 #: Degree beyond which one must be better by so much and have fewer monomials, and how many may
 #: fail to be: where motion is symmetric, every other one adds nothing.
@@ -51,7 +51,7 @@ class PolynomialForm(Form):
         failures = 0
         for degree in range(trials.max_degree + 1):
             is_high = degree > _HIGH
-            share = _SHARE_OF_HIGH if is_high else _SHARE
+            share = _SHARE_OF_LINEAR if degree == 1 else _SHARE_OF_HIGH if is_high else _SHARE
             if degree and not cls.affords(trials.data, degree, share):
                 break
             gained = trials(cls(degree), gain=_GAIN if is_high else 1.0)

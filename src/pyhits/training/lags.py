@@ -29,9 +29,9 @@ from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 _ADJACENT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 100)
 _SPREAD, _LAGS = (2, 3, 4, 6, 8, 12), (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 
-#: Coordinates of a state at most, of one of whole periods, and of one whose rows lie apart; and
-#: rows that a state spans.
-_MOST_COORDINATES, _MOST_OF_PERIODS, _MOST_SPREAD, _LONGEST = 100, 200, 32, 300
+#: Coordinates of a state at most, of modes, of one of whole periods, and of one whose rows lie
+#: apart; and rows that a state spans.
+_MOST_COORDINATES, MOST_OF_MODES, _MOST_OF_PERIODS, _MOST_SPREAD, _LONGEST = 100, 200, 200, 32, 300
 
 #: Monomials above degree 1, at most, and of one row or two; and the parts of the windows that they,
 #: and those of degree 1, may be.
@@ -79,7 +79,12 @@ _NEARLY_EXACT, _MANY_ROWS = 1e-9, 500
 
 
 def longest_history(
-    train: Trajectories, validation: Trajectories, coarsest: int, *, by_time: bool
+    train: Trajectories,
+    validation: Trajectories,
+    coarsest: int,
+    *,
+    by_time: bool,
+    most_coordinates: int = _MOST_COORDINATES,
 ) -> int:
     """Return the rows that a state may span at most.
 
@@ -89,13 +94,15 @@ def longest_history(
         Rows that must be left of the longest trajectory.
     by_time : bool
         The validation data are the ends of recordings: earlier rows are known of them.
+    most_coordinates : int
+        Of a state.
     """
     d, most = train.n_features, len(train.values)
     for part in (train,) if by_time else (train, validation):
         longest = int(part.lengths.max())
         most = min(most, longest // 2, longest - coarsest - 1, rows_of_most(part.lengths) - 2)
     period = find_period(list(train))
-    return max(1, min(most, max(_MOST_COORDINATES // d, min(2 * period, _LONGEST))))
+    return max(1, min(most, max(most_coordinates // d, min(2 * period, _LONGEST))))
 
 
 def choose_rows(
@@ -109,6 +116,7 @@ def choose_rows(
     scaling: Standardise | None = None,
     dtype: str = "float64",
     odes: bool = False,
+    most_coordinates: int = _MOST_COORDINATES,
     clock: Clock = UNLIMITED,
     progress: Callable[[int, int], None] | None = None,
 ) -> StateRows:
@@ -139,6 +147,8 @@ def choose_rows(
     odes : bool
         Whether these may be differential equations, which one row of several features
         may follow.
+    most_coordinates : int
+        Of a state, unless it holds whole periods.
     """
     scaling = (scaling or Standardise()).refitted(train.values)
     data = DelayedRows(scaling.transform(train.values), train.offsets)
@@ -154,7 +164,7 @@ def choose_rows(
         units = units_of(scaling)
         errors[1, 1] = _least([errors[1, 1], *_odes(data.windows(1, 1), units, rollouts, clock)])
     if errors[1, 1].mean() >= worth.least:
-        tried = tried or list(sets_of(train.n_features, history, period))
+        tried = tried or list(sets_of(train.n_features, history, period, most_coordinates))
         for rows in _promising(data, rollouts, tried, clock, progress):
             if clock.is_over:
                 break
@@ -187,11 +197,13 @@ def _units(
     return lambda rows: np.asarray(own.transform(back(scaling.inverse_transform(rows))))
 
 
-def sets_of(d: int, history: int, period: int) -> Iterator[tuple[int, int]]:
+def sets_of(
+    d: int, history: int, period: int, most_coordinates: int = _MOST_COORDINATES
+) -> Iterator[tuple[int, int]]:
     """Yield numbers of rows of ``d`` features and lags that are tried, the fewest rows first."""
     adjacent = {*_ADJACENT, *((period, period + 1, 2 * period) if period > 1 else ())}
     spread = {(n, lag) for n in _SPREAD for lag in _LAGS if n * d <= _MOST_SPREAD}
-    most = max(_MOST_COORDINATES, min(2 * period, _MOST_OF_PERIODS)) // d
+    most = max(most_coordinates, min(2 * period, _MOST_OF_PERIODS)) // d
     ways = {(n, 1) for n in adjacent if n <= most} | spread
     quarter = max(2, -(-period // 4)) if period > 1 else max(_LAGS)
     for n, lag in sorted(ways):
@@ -219,6 +231,11 @@ def _promising(
             progress(k + 1, len(tried))
     ranked = sorted(scores, key=lambda rows: max(scores[rows], _EXACT))
     return ranked[: max(1, round(_AGAIN * len(ranked)))]
+
+
+def linear_errors(windows: Windows, rollouts: DelayedRollouts) -> np.ndarray:
+    """Return the errors of rollouts of the best linear map; lost ones where windows are too few."""
+    return _polynomials(windows, rollouts, _DEGREES[:1])
 
 
 def _polynomials(
