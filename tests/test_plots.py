@@ -17,7 +17,7 @@ from pyhits.cli.app import app
 from pyhits.encoders import POD
 from pyhits.errors import ArgumentError, DataError, FileFormatError
 from pyhits.hierarchy import Candidate, Selection
-from pyhits.plots.look import with_plain_powers
+from pyhits.plots.powers import with_plain_powers
 from pyhits.util.progress import scale_bars
 
 Split = tuple[pyhits.Trajectories, pyhits.Trajectories, pyhits.Trajectories]

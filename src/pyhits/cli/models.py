@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pyhits.cli.limits import check_memory
 from pyhits.errors import ArgumentError
-from pyhits.util.arrayfile import check_file
 from pyhits.util.atomic import check_target
+from pyhits.util.tensorheader import check_file
 
 if TYPE_CHECKING:
     from pyhits.forecasting.described import Described

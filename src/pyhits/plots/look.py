@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import LogFormatterSciNotation
 
 from pyhits.errors import ArgumentError
 from pyhits.util.atomic import replacing
@@ -223,6 +221,7 @@ def save_figure(figure: Any, path: str | Path) -> Path:
     FileFormatError
         The file cannot be written.
     """
+    from pyhits.plots.powers import with_plain_powers  # imports matplotlib
 
     axes = np.ravel(np.asarray(figure, dtype=object))[0]
     figure = with_plain_powers(getattr(axes, "figure", axes))
@@ -234,33 +233,3 @@ def save_figure(figure: Any, path: str | Path) -> Path:
         dated = path.suffix.lower() == ".svg"
         figure.savefig(temporary, dpi=160, metadata={"Date": None} if dated else None)
     return path
-
-
-_FORMULA = re.compile(r"\$\\mathdefault\{([\d.]+\\times)?(\d+)\^\{(-?\d+)\}\}\$")
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-class PlainPowers(LogFormatterSciNotation):
-    """Write 10⁻⁵ where its parent writes a formula."""
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        """Return the label of a tick, empty where it has none."""
-        text = super().__call__(x, pos)
-        found = _FORMULA.fullmatch(text)
-        if found is None:
-            return str(text)
-        factor, base, power = found.groups(default="")
-        return factor.replace("\\times", "\u00d7") + base + power.translate(_RAISED)
-
-
-def with_plain_powers(figure: Any) -> Any:
-    """Return the figure, its logarithmic axes labelled in letters unless somebody chose how."""
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            for which in ("major", "minor"):
-                formatter = getattr(axis, f"get_{which}_formatter")()
-                if type(formatter) is LogFormatterSciNotation:
-                    base = axis.get_transform().base
-                    plain = PlainPowers(base, labelOnlyBase=formatter.labelOnlyBase)
-                    getattr(axis, f"set_{which}_formatter")(plain)
-    return figure

@@ -232,7 +232,7 @@ def _svg(figure: Figure, name: str) -> str:
     """Return the figure as SVG text that can stand inside a page."""
     import matplotlib as mpl
 
-    from pyhits.plots.look import with_plain_powers
+    from pyhits.plots.powers import with_plain_powers
 
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": f"pyhits-{name}", "svg.fonttype": "path"}):

@@ -18,9 +18,7 @@ from pyhits.util.arrayfile import (
     KEY,
     CheckFile,
     Content,
-    check_file,
     expected_checksum,
-    header_room,
     metadata,
     reading,
     specs_of,
@@ -29,6 +27,7 @@ from pyhits.util.arrayfile import (
 )
 from pyhits.util.atomic import write_bytes
 from pyhits.util.stored import TensorSpec
+from pyhits.util.tensorheader import check_file, header_room
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
