@@ -219,3 +219,14 @@ def test_an_index_of_floats_that_is_not_the_time_is_pointed_out() -> None:
         assert pyhits.Trajectories(_frame(index)).dt == 1
     mended = pyhits.repair(_frame(index).rename_axis("t")).trajectories
     assert (len(mended[0]), mended.dt) == (N // 2, pytest.approx(0.1))
+
+
+@pytest.mark.parametrize(("start", "step"), [(0.0, 0.1), (0.0, 0.008), (5.0, 0.001)])
+def test_forecasts_meet_what_xarray_records_later(start: float, step: float) -> None:
+    xr = pytest.importorskip("xarray")
+    times = start + step * np.arange(N)
+    whole = xr.DataArray(
+        np.stack([np.sin(T), np.cos(T)], axis=1), dims=("time", "feature"), coords={"time": times}
+    )
+    later = _after(whole[:30], 29)
+    assert (later - whole).sizes["time"] == 30
