@@ -181,7 +181,7 @@ def test_names_that_nobody_gave_are_left_out(
     assert "feature_names" not in written(
         quick(step_sizes=[1]).fit(oscillations.to_array(), dt=0.1)
     )
-    monkeypatch.setattr("pyhits.util.arrayfile._MOST_EVER", 30)
+    monkeypatch.setattr("pyhits.util.tensorheader._MOST_EVER", 30)
     with pytest.raises(ArgumentError, match="shorter feature names"):
         named.save(tmp_path / "m.safetensors")
 
