@@ -15,7 +15,7 @@ from pyhits.encoders import DelayEmbedding
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import Increments, ODEMap, bare
 from pyhits.flowmaps.odes import ODEForm
-from pyhits.flowmaps.odes.constraints import pull
+from pyhits.flowmaps.odes.form import pull
 from pyhits.flowmaps.odes.functions import Function
 from pyhits.integrators import AdaptiveRungeKutta
 from pyhits.modelfiles.described import read_described
