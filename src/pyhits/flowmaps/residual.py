@@ -91,6 +91,11 @@ class ResidualNet(ScaledNet):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
 
     @property
+    def linear(self) -> list[nn.Linear]:
+        """The layers, each an affine map."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
+    @property
     def width(self) -> int:
         """Numbers held for each state while stepping: the widest layer, or the base's monomials."""
         base = 0 if self.base is None else self.base.width

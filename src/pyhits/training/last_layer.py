@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyhits.flowmaps import FlowMap, ResidualNet, create
 from pyhits.flowmaps.residual import ACTIVATIONS
@@ -163,7 +163,7 @@ class LastLayer:
     def fit_hidden(self, net: ResidualNet, deadline: float | None) -> None:
         """Fit the hidden layer of a net that has one (:mod:`pyhits.training.varpro`)."""
         hidden = copy.deepcopy(net).double()
-        fit_hidden(_linear(hidden)[0], net.activation, self.inputs, self.targets, deadline)
+        fit_hidden(hidden.linear[0], net.activation, self.inputs, self.targets, deadline)
         net.load_state_dict(hidden.state_dict())
 
     def solutions(self, net: ResidualNet) -> Iterator[tuple[float, tuple[float, float]]]:
@@ -198,7 +198,7 @@ def draw_hidden(net: ResidualNet, gain: float, size: float, seed: list[int]) -> 
     """Draw the hidden layers: normal, so that inputs of norm ``size`` excite them by ``gain``."""
     rng = np.random.default_rng(seed)
     with torch.no_grad():
-        for k, layer in enumerate(_linear(net)[:-1]):
+        for k, layer in enumerate(net.linear[:-1]):
             spread = gain / size if k == 0 else layer.in_features**-0.5
             layer.weight.copy_(torch.from_numpy(spread * rng.standard_normal(layer.weight.shape)))
             layer.bias.copy_(torch.from_numpy(rng.standard_normal(layer.bias.shape)))
@@ -221,20 +221,16 @@ def last_layers(
 def features(net: ResidualNet, states: Tensor) -> Tensor:
     """Return the last hidden layer's outputs and a one, ``(n, h + 1)``."""
     activate = ACTIVATIONS[net.activation]
-    for layer in _linear(net)[:-1]:
+    for layer in net.linear[:-1]:
         states = activate(layer(states))
     return torch.hstack([states, states.new_ones(len(states), 1)])
 
 
 @torch.no_grad()
 def _set_last(net: ResidualNet, weights: Tensor) -> None:
-    last = _linear(net)[-1]
+    last = net.linear[-1]
     last.weight.copy_(weights[:-1].T)
     last.bias.copy_(weights[-1])
-
-
-def _linear(net: ResidualNet) -> list[nn.Linear]:
-    return [layer for layer in net.layers if isinstance(layer, nn.Linear)]
 
 
 class ChainErrors:

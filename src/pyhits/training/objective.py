@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyhits.flowmaps import ResidualNet, ScaledNet
 from pyhits.flowmaps.base import StepInto
@@ -186,8 +186,7 @@ def rollout_loss(net: ResidualNet, inputs: Tensor, targets: Tensor, per_sigma: T
 
 
 def _loss(net: ResidualNet, inputs: Tensor, targets: Tensor, per_sigma: Tensor | None) -> Tensor:
-    linear = [layer for layer in net.layers if isinstance(layer, nn.Linear)]
-    parameters = [p for layer in linear for p in (layer.weight, layer.bias)]
+    parameters = [p for layer in net.linear for p in (layer.weight, layer.bias)]
     found: Tensor = _Loss.apply(  # type: ignore[no-untyped-call]
         net.activation, net.scale, per_sigma, inputs, targets, *parameters
     )

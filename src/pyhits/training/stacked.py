@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyhits.flowmaps import FlowMap, ResidualNet
 from pyhits.flowmaps.residual import ACTIVATIONS
@@ -51,7 +51,7 @@ class Stack:
         self.runs = list(runs)
         self._nets = [run.net for run in runs if isinstance(run.net, ResidualNet)]
         self._activate = ACTIVATIONS[self._nets[0].activation]
-        layers = list(zip(*(_linear(net) for net in self._nets), strict=True))
+        layers = list(zip(*(net.linear for net in self._nets), strict=True))
         self.weights = [torch.stack([a.weight.detach().T for a in same]) for same in layers]
         self.biases = [torch.stack([a.bias.detach() for a in same]) for same in layers]
         for parameter in self.parameters:
@@ -89,13 +89,9 @@ class Stack:
     def write(self) -> None:
         """Copy the weights into the nets of the runs."""
         for k, net in enumerate(self._nets):
-            for layer, weight, bias in zip(_linear(net), self.weights, self.biases, strict=True):
+            for layer, weight, bias in zip(net.linear, self.weights, self.biases, strict=True):
                 layer.weight.copy_(weight[k].T)
                 layer.bias.copy_(bias[k])
-
-
-def _linear(net: ResidualNet) -> list[nn.Linear]:
-    return [layer for layer in net.layers if isinstance(layer, nn.Linear)]
 
 
 def train_stacked(

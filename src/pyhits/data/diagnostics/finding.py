@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,7 @@ class Finding:
 
     def as_dict(self) -> dict[str, object]:
         """Return it as plain values."""
-        return {
-            "kind": self.kind,
-            "message": self.message,
-            "advice": self.advice,
-            "trajectory": self.trajectory,
-            "row": self.row,
-            "features": list(self.features),
-        }
+        return asdict(self) | {"features": list(self.features)}
 
 
 def place(trajectory: int, row: int, n_trajectories: int) -> str:
