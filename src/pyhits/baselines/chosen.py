@@ -9,13 +9,7 @@ from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from pyhits.baselines.origins import (
-    Fold,
-    OriginLimits,
-    Origins,
-    folds_of,
-    simplest_as_good,
-)
+from pyhits.baselines.origins import Fold, OriginLimits, Origins, folds_of, simplest_as_good
 from pyhits.baselines.simple import SimpleBaseline
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders import Standardise

@@ -35,10 +35,7 @@ class DrivenPolynomial(Polynomial):
     """
 
     kind: ClassVar[str] = "driven polynomial"
-    arrays: ClassVar[Mapping[str, Array]] = {
-        **Polynomial.arrays,
-        "inputs": Array(1, ("I64",)),
-    }
+    arrays: ClassVar[Mapping[str, Array]] = {**Polynomial.arrays, "inputs": Array(1, ("I64",))}
     max_lags = 1
 
     def __init__(
@@ -54,12 +51,7 @@ class DrivenPolynomial(Polynomial):
         return f"{self.kind} (degree {self.map_.degree})"
 
     def forecast(
-        self,
-        initial_states: Any,
-        n_steps: int,
-        *,
-        inputs: Any = None,
-        on_divergence: str = "raise",
+        self, initial_states: Any, n_steps: int, *, inputs: Any = None, on_divergence: str = "raise"
     ) -> np.ndarray:
         """Step forward from states, with inputs.
 

@@ -100,11 +100,7 @@ def simulate(
     seed = as_seed(seed, "--seed")
     with bar("simulating", verbose=not quiet) as progress:
         data = chosen.simulate(
-            n_trajectories=trajectories,
-            n_steps=steps,
-            dt=dt,
-            random_state=seed,
-            progress=progress,
+            n_trajectories=trajectories, n_steps=steps, dt=dt, random_state=seed, progress=progress
         )
     if noise:
         data = data.add_noise(noise, random_state=seed)

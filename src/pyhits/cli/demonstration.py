@@ -76,19 +76,13 @@ def run_demo(
     evaluation = model.evaluate(test)
     say(f"\n{evaluation}")
     forecast = Trajectories(
-        model.forecast(test.initial_states, n_steps),
-        test.dt,
-        feature_names=test.feature_names,
+        model.forecast(test.initial_states, n_steps), test.dt, feature_names=test.feature_names
     )
     files = {
         "model": model.save(out / "van-der-pol.safetensors"),
         "forecast": write(forecast, out / "forecast.npz"),
         "report": write_report(
-            model,
-            test,
-            out / "report.html",
-            title="Van der Pol oscillator",
-            evaluation=evaluation,
+            model, test, out / "report.html", title="Van der Pol oscillator", evaluation=evaluation
         ),
     }
     say("")

@@ -11,15 +11,7 @@ import typer
 
 from pyhits.cli.hybrid import hybrids, make_hybrid
 from pyhits.cli.models import load_model
-from pyhits.cli.options import (
-    AsJson,
-    Device,
-    Last,
-    Model,
-    StepSizes,
-    reading_as_a_model,
-    repairing,
-)
+from pyhits.cli.options import AsJson, Device, Last, Model, StepSizes, reading_as_a_model, repairing
 from pyhits.cli.reading import Files
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.cli.texts import part, whole_numbers

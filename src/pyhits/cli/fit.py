@@ -13,15 +13,7 @@ import typer
 from pyhits.cli.encoders import EncoderTexts, parse_encoders
 from pyhits.cli.limits import check_memory
 from pyhits.cli.models import check_model_name
-from pyhits.cli.options import (
-    AsJson,
-    Out,
-    WithoutLast,
-    policies,
-    reading,
-    repairing,
-    settings,
-)
+from pyhits.cli.options import AsJson, Out, WithoutLast, policies, reading, repairing, settings
 from pyhits.cli.reading import Files
 from pyhits.cli.run import Debug, Quiet, command
 from pyhits.cli.texts import part

@@ -39,10 +39,7 @@ class Mixed(NamedTuple):
 
 
 def make_hybrid(
-    model: Any,
-    given: Mapping[str, Any],
-    step_sizes: list[int] | None,
-    without: Mapping[str, Any],
+    model: Any, given: Mapping[str, Any], step_sizes: list[int] | None, without: Mapping[str, Any]
 ) -> Mixed | None:
     """Return the hybrid that was asked for, or None where none was.
 
@@ -73,10 +70,7 @@ def make_hybrid(
         )
     values = named_numbers(given.get("parameter"), "--parameter")
     system = get(given["system"]).with_parameters(**values)
-    stepping = {
-        "tolerance": given.get("parareal"),
-        "max_iterations": given.get("max_iterations"),
-    }
+    stepping = {"tolerance": given.get("parareal"), "max_iterations": given.get("max_iterations")}
     hybrid = Hybrid(
         model, integrator, system=system, dt=given.get("hybrid_dt"), step_sizes=step_sizes
     )

@@ -18,14 +18,12 @@ Model = Annotated[Path, typer.Argument(help="Model file (.safetensors).")]
 Device = Annotated[str, typer.Option("--device", help="cpu, or cuda.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 StepSizes = Annotated[
-    str | None,
-    typer.Option("--step-sizes", help="Step sizes in multiples of dt, such as 1,2,4,8."),
+    str | None, typer.Option("--step-sizes", help="Step sizes in multiples of dt, such as 1,2,4,8.")
 ]
 Last = Annotated[
     str | None,
     typer.Option(
-        "--last",
-        help="Forecast the last part of every recording alone: a share, 0.2, or rows, 50.",
+        "--last", help="Forecast the last part of every recording alone: a share, 0.2, or rows, 50."
     ),
 ]
 WithoutLast = Annotated[

@@ -23,22 +23,19 @@ Sequences = Annotated[
     ),
 ]
 Recipe = Annotated[
-    str | None,
-    typer.Option("--recipe", help="pyhits, or paper; by default as the budget has it."),
+    str | None, typer.Option("--recipe", help="pyhits, or paper; by default as the budget has it.")
 ]
 Audio = Annotated[Path | None, typer.Option("--audio", help="A WAV file in place of the fugue.")]
 Video = Annotated[Path | None, typer.Option("--video", help="A film in place of the flower.")]
 CacheFolder = Annotated[
-    Path | None,
-    typer.Option("--cache", help="Folder of fitted models; the platform's by default."),
+    Path | None, typer.Option("--cache", help="Folder of fitted models; the platform's by default.")
 ]
 
 
 @command()
 def reproduce(
     name: Annotated[
-        str,
-        typer.Argument(help="A figure or table of the paper, such as fig5 or table6, or all."),
+        str, typer.Argument(help="A figure or table of the paper, such as fig5 or table6, or all.")
     ],
     budget: Budget = "standard",
     recipe: Recipe = None,

@@ -11,12 +11,7 @@ from pyhits.errors import ArgumentError, FileFormatError, PyHiTSError
 MISUSE, FAILURE, INTERRUPTED = 2, 1, 130
 
 #: What other libraries say where memory, or address space for a thread, is lacking.
-_OUT_OF_MEMORY = (
-    "allocate memory",
-    "failed to map segment",
-    "can't start new thread",
-    "bad_alloc",
-)
+_OUT_OF_MEMORY = ("allocate memory", "failed to map segment", "can't start new thread", "bad_alloc")
 
 
 def sentence(error: BaseException) -> tuple[str, int]:

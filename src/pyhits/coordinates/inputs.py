@@ -51,11 +51,7 @@ class Inputs(Stored):
 
     @classmethod
     def of(
-        cls,
-        names: Sequence[str],
-        values: np.ndarray,
-        offsets: np.ndarray,
-        lags: Lags | None = None,
+        cls, names: Sequence[str], values: np.ndarray, offsets: np.ndarray, lags: Lags | None = None
     ) -> Inputs:
         """Measure inputs of shape ``(n_rows, k)`` of packed trajectories."""
         scaling = Standardise().fit(values)

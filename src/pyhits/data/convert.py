@@ -29,11 +29,7 @@ from pyhits.util.checks import as_numeric, as_positive
 
 
 def to_pieces(
-    data: Any,
-    dt: float | None = None,
-    *,
-    raw: bool = False,
-    choice: ColumnChoice = ALL_COLUMNS,
+    data: Any, dt: float | None = None, *, raw: bool = False, choice: ColumnChoice = ALL_COLUMNS
 ) -> Pieces:
     """Return the arrays that ``data`` holds, with its step, names and start times.
 

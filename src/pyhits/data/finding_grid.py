@@ -7,12 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyhits.data.grid import Grid
-from pyhits.data.local_map import (
-    LocalMap,
-    Neighbours,
-    Rows,
-    rows_to_look_at,
-)
+from pyhits.data.local_map import LocalMap, Neighbours, Rows, rows_to_look_at
 from pyhits.data.trajectories import Trajectories
 
 #: Fewest columns of a field.

@@ -8,14 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.errors import ArgumentError, DataError
-from pyhits.util.checks import (
-    LARGEST_MAGNITUDE,
-    as_count,
-    as_names,
-    as_numeric,
-    is_number,
-    shown,
-)
+from pyhits.util.checks import LARGEST_MAGNITUDE, as_count, as_names, as_numeric, is_number, shown
 
 #: Largest value whose squares can be summed in single precision; the smallest is one over it.
 _ROOM = 1e15

@@ -13,14 +13,7 @@ from pyhits.data.convert import to_pieces
 from pyhits.data.declared_grid import NONE, DeclaredGrid
 from pyhits.data.grid import Grid
 from pyhits.data.packed import PackedRows
-from pyhits.data.packing import (
-    as_noise_level,
-    as_starts,
-    feature_names_of,
-    pack,
-    take,
-    with_room,
-)
+from pyhits.data.packing import as_noise_level, as_starts, feature_names_of, pack, take, with_room
 from pyhits.data.pieces import Pieces
 from pyhits.data.recordings import RowsOf, parts_by_time, split_numbers
 from pyhits.data.sampling import as_rows
@@ -28,13 +21,7 @@ from pyhits.data.statistics import with_noise
 from pyhits.data.tables.column_choice import ColumnChoice
 from pyhits.data.times import TimeAxis
 from pyhits.errors import DataError, warn
-from pyhits.util.checks import (
-    as_count,
-    as_generator,
-    as_numeric,
-    as_positive,
-    check_finite,
-)
+from pyhits.util.checks import as_count, as_generator, as_numeric, as_positive, check_finite
 
 
 class Trajectories(PackedRows):

@@ -14,13 +14,7 @@ from pyhits.encoders.staterows import StateRows
 from pyhits.errors import ArgumentError, DataError, NotFittedError
 from pyhits.util.checks import as_count, as_numeric
 from pyhits.util.clock import UNLIMITED, Clock
-from pyhits.util.schema import (
-    Either,
-    Maybe,
-    Record,
-    Text,
-    Whole,
-)
+from pyhits.util.schema import Either, Maybe, Record, Text, Whole
 from pyhits.util.stored import Array
 from pyhits.util.transaction import transactional
 

@@ -12,13 +12,7 @@ from pyhits.encoders.blocks import Blocks
 from pyhits.errors import ArgumentError, DataError
 from pyhits.util.checks import as_count, as_seed, is_number
 from pyhits.util.clock import UNLIMITED, Clock
-from pyhits.util.schema import (
-    Flag,
-    Maybe,
-    Real,
-    Record,
-    Whole,
-)
+from pyhits.util.schema import Flag, Maybe, Real, Record, Whole
 from pyhits.util.stored import Array
 
 #: Up to so many snapshots or features all modes are computed, within max_bytes.

@@ -258,10 +258,7 @@ class Evaluation:
             ("nrmse", f"{self.nrmse:.3e}   (persistence {self.persistence_nrmse:.3e})"),
             *self._encoder_rows(),
             ("smape", f"{self.smape:.3g} %"),
-            (
-                "valid time",
-                f"{self._of(self.valid_time, horizon)} (median){self._times()}",
-            ),
+            ("valid time", f"{self._of(self.valid_time, horizon)} (median){self._times()}"),
             *self._distance_rows(),
             *self._interval_rows(),
             ("per-step error", self._at_quarters()),
@@ -298,10 +295,7 @@ class Evaluation:
             return []
         return [
             ("  reconstruction", f"{self.reconstruction_nrmse:.3e}   (what the encoder loses)"),
-            (
-                "  stepping",
-                f"{self.stepping_nrmse:.3e}   (against the truth, encoded and decoded)",
-            ),
+            ("  stepping", f"{self.stepping_nrmse:.3e}   (against the truth, encoded and decoded)"),
         ]
 
     def _interval_rows(self) -> list[tuple[str, str]]:

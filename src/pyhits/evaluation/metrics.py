@@ -11,11 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pyhits.errors import DataError
-from pyhits.numerics.forecast_errors import (
-    VALID_THRESHOLD,
-    ForecastErrors,
-    count_valid_steps,
-)
+from pyhits.numerics.forecast_errors import VALID_THRESHOLD, ForecastErrors, count_valid_steps
 from pyhits.util.checks import as_choice, as_positive
 
 #: Frequencies with less than this part of the strongest one's energy are left out of spectra.
@@ -32,10 +28,7 @@ _MOST_PERCENT = 200.0
 
 
 def valid_steps(
-    truth: np.ndarray,
-    forecast: np.ndarray,
-    scale: np.ndarray,
-    threshold: float = VALID_THRESHOLD,
+    truth: np.ndarray, forecast: np.ndarray, scale: np.ndarray, threshold: float = VALID_THRESHOLD
 ) -> np.ndarray:
     """Number of steps, for each trajectory, before the normalised error passes ``threshold``.
 

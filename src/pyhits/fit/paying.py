@@ -77,10 +77,7 @@ class Paying:
 
     @classmethod
     def of(
-        cls,
-        problem: Problem,
-        clock: Clock = UNLIMITED,
-        rival: ModesModel[Any] | None = None,
+        cls, problem: Problem, clock: Clock = UNLIMITED, rival: ModesModel[Any] | None = None
     ) -> Paying | None:
         """Return what tells; None where all scales are asked for."""
         settings = problem.settings

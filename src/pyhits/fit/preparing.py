@@ -106,10 +106,7 @@ def take_noise_off(problem: Problem, clock: Clock) -> Problem:
     shortest = 2 * problem.step_sizes[-1] * recipe.rollout_steps if problem.step_sizes else 2
     with bar("noise", verbose=settings.verbose) as progress, clock.stage("noise"):
         noise = denoise(
-            *problem.states,
-            shortest=shortest,
-            progress=progress,
-            clock=clock.until(UNTIL["noise"]),
+            *problem.states, shortest=shortest, progress=progress, clock=clock.until(UNTIL["noise"])
         )
     if noise is None:
         return problem

@@ -18,14 +18,7 @@ from pyhits.errors import ArgumentError, InterruptedWarning, warn
 from pyhits.fit.blending import blend
 from pyhits.fit.calibrating import calibrated, held_out
 from pyhits.fit.choice import couple
-from pyhits.fit.modes import (
-    RIGHT,
-    ModesModel,
-    finest_error,
-    forecast_error,
-    may_have_modes,
-    poor,
-)
+from pyhits.fit.modes import RIGHT, ModesModel, finest_error, forecast_error, may_have_modes, poor
 from pyhits.fit.preparing import prepare
 from pyhits.fit.problem import Problem, pose
 from pyhits.fit.refitting import refit

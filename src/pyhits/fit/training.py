@@ -34,10 +34,7 @@ class Watched:
 
 
 def train(
-    problem: Problem,
-    clock: Clock,
-    watched: Watched,
-    rival: ModesModel[Any] | None = None,
+    problem: Problem, clock: Clock, watched: Watched, rival: ModesModel[Any] | None = None
 ) -> TrainedScales:
     """Train one flow map a step size, but for coarse ones that nobody would couple.
 

@@ -11,13 +11,7 @@ import torch
 from torch import Tensor
 
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps.base import (
-    DIMENSION,
-    MOST,
-    FlowMap,
-    StepInto,
-    register,
-)
+from pyhits.flowmaps.base import DIMENSION, MOST, FlowMap, StepInto, register
 from pyhits.flowmaps.polynomial import DEGREE
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
 from pyhits.numerics.fused.numbers import CELLS, Numbers

@@ -10,14 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pyhits.flowmaps.base import (
-    DIMENSION,
-    MOST,
-    OUTPUTS,
-    FlowMap,
-    StepInto,
-    register,
-)
+from pyhits.flowmaps.base import DIMENSION, MOST, OUTPUTS, FlowMap, StepInto, register
 from pyhits.flowmaps.form import Form, Increments, Steps, Trials, closed_form
 from pyhits.flowmaps.polynomial import DEGREE, PolynomialMap
 from pyhits.flowmaps.polynomial_form import PolynomialForm

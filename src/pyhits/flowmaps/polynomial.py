@@ -11,14 +11,7 @@ import torch
 from torch import Tensor
 
 from pyhits.errors import ArgumentError
-from pyhits.flowmaps.base import (
-    DIMENSION,
-    OUTPUTS,
-    FlowMap,
-    StepInto,
-    register,
-    spread_into,
-)
+from pyhits.flowmaps.base import DIMENSION, OUTPUTS, FlowMap, StepInto, register, spread_into
 from pyhits.numerics.basis import MonomialBuffer, Monomials, n_monomials
 from pyhits.numerics.fused.factors import factored
 from pyhits.numerics.fused.numbers import Numbers, spells_out
@@ -308,10 +301,7 @@ class _Triangle:
 
 
 def _solve_for(
-    candidate: PolynomialMap,
-    train: tuple[Tensor, Tensor],
-    validation: Pairs,
-    dtype: torch.dtype,
+    candidate: PolynomialMap, train: tuple[Tensor, Tensor], validation: Pairs, dtype: torch.dtype
 ) -> np.ndarray:
     """Set the coefficients under the best penalty; return their mean squared errors."""
     design, y = train

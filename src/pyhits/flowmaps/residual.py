@@ -10,25 +10,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from pyhits.flowmaps.base import (
-    DIMENSION,
-    MOST,
-    OUTPUTS,
-    StepInto,
-    register,
-    spread_into,
-)
+from pyhits.flowmaps.base import DIMENSION, MOST, OUTPUTS, StepInto, register, spread_into
 from pyhits.flowmaps.polynomial import DEGREE, PolynomialMap
 from pyhits.flowmaps.scaled import ScaledNet
 from pyhits.util.checks import as_choice, as_count
-from pyhits.util.schema import (
-    Many,
-    Maybe,
-    Record,
-    Schema,
-    Text,
-    Whole,
-)
+from pyhits.util.schema import Many, Maybe, Record, Schema, Text, Whole
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": nn.functional.gelu,

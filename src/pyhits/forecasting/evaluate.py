@@ -128,10 +128,7 @@ def _baselines(ahead: _Ahead, data: Trajectories) -> dict[str, BaselineForecast]
     """
     numbers = row_numbers(data)
     return baseline_forecasts(
-        ahead.model,
-        ahead.rows,
-        None if numbers is None else np.array(numbers),
-        ahead.inputs,
+        ahead.model, ahead.rows, None if numbers is None else np.array(numbers), ahead.inputs
     )
 
 

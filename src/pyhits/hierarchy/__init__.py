@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyhits.hierarchy.batching import Batching
 from pyhits.hierarchy.cost import Cost, cost
-from pyhits.hierarchy.coupling import (
-    Candidate,
-    Selection,
-    fastest,
-    ranges,
-    select,
-)
+from pyhits.hierarchy.coupling import Candidate, Selection, fastest, ranges, select
 from pyhits.hierarchy.nesting import chain
 from pyhits.hierarchy.stages import resolution
 

@@ -167,10 +167,7 @@ class AdaptiveFill:
         sound = filled.nodes[torch.arange(n, device=states.device), taken.end]
         rest = (sound & (left > 0) & (left < scales.sizes[0])).nonzero()[:, 0]
         refine = Refinement(
-            scales,
-            filled,
-            longest=self.longest // self.spacing,
-            tolerance=_BETWEEN * reachable,
+            scales, filled, longest=self.longest // self.spacing, tolerance=_BETWEEN * reachable
         )
         used = refine(
             torch.cat([level, torch.zeros_like(rest)]),

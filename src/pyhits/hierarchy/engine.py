@@ -201,11 +201,7 @@ class _WayOut:
     """Writes rows of blocks where they are to be in the end."""
 
     def __init__(
-        self,
-        dtype: np.dtype,
-        out: np.ndarray,
-        scale: np.ndarray | float,
-        mean: np.ndarray | float,
+        self, dtype: np.dtype, out: np.ndarray, scale: np.ndarray | float, mean: np.ndarray | float
     ) -> None:
         self._out = out
         self._dtypes = dtype, out.dtype

@@ -65,12 +65,7 @@ class AdaptiveRungeKutta(Integrator):
     )
 
     def __init__(
-        self,
-        system: Any,
-        *,
-        rtol: float = 1e-12,
-        atol: float = 1e-14,
-        block: int = LARGEST_BLOCK,
+        self, system: Any, *, rtol: float = 1e-12, atol: float = 1e-14, block: int = LARGEST_BLOCK
     ) -> None:
         self.right_hand_side: RightHandSide = as_right_hand_side(system)
         self.rtol, self.atol = as_positive(rtol, "rtol"), as_positive(atol, "atol")

@@ -46,12 +46,7 @@ class RungeKutta(Integrator):
     advice: str = "Take smaller steps (substeps=...), or an implicit method if the system is stiff."
 
     def __init__(
-        self,
-        system: Any,
-        method: str | Tableau = "rk4",
-        *,
-        substeps: int = 1,
-        block: int = 16384,
+        self, system: Any, method: str | Tableau = "rk4", *, substeps: int = 1, block: int = 16384
     ) -> None:
         self.right_hand_side: RightHandSide = as_right_hand_side(system)
         if not isinstance(method, Tableau):

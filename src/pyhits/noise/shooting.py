@@ -124,11 +124,7 @@ def fit_initial_states(
 
 
 def _fit_states(
-    field: PolynomialField,
-    starts: np.ndarray,
-    observed: Observations,
-    n_threads: int,
-    clock: Clock,
+    field: PolynomialField, starts: np.ndarray, observed: Observations, n_threads: int, clock: Clock
 ) -> ShootingFit:
     d = starts.shape[1]
     starts, costs = starts.copy(), np.full(len(starts), np.inf)

@@ -146,10 +146,7 @@ def _figures_of_states(
     some, shown, states = _compared(model, data, coupled.n_steps, _PORTRAIT)
     truth, names = shown.gather(states.values), states.feature_names
     forecast = model.forecast(
-        some,
-        truth.shape[1] - 1,
-        step_sizes=coupled.step_sizes,
-        on_divergence="return",
+        some, truth.shape[1] - 1, step_sizes=coupled.step_sizes, on_divergence="return"
     ).reshape(truth.shape)
     first = int(shown.lengths[0]) + 1
     x = some.dates()[history - 1 : history - 1 + first]

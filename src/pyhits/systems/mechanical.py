@@ -64,5 +64,5 @@ SYSTEMS = [
         ),
         citation="Shinbrot, Grebogi, Wisdom, Yorke 1992, Am. J. Phys. 60, 491",
         invariant=double_pendulum_energy,
-    ),
+    )
 ]

@@ -5,12 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from pyhits.errors import ArgumentError
-from pyhits.systems import (
-    chaotic,
-    mechanical,
-    planar,
-    stiff,
-)
+from pyhits.systems import chaotic, mechanical, planar, stiff
 from pyhits.systems.system import System
 from pyhits.util.checks import suggest
 

@@ -17,15 +17,7 @@ if TYPE_CHECKING:
 #: Names that are imported when they are first used, and the module of each.
 _HOMES = {"train_scale": "loop", "ScaleJob": "jobs", "WindowSampler": "windows"}
 
-__all__ = [
-    "RECIPES",
-    "History",
-    "Recipe",
-    "ScaleJob",
-    "WindowSampler",
-    "get_recipe",
-    "train_scale",
-]
+__all__ = ["RECIPES", "History", "Recipe", "ScaleJob", "WindowSampler", "get_recipe", "train_scale"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,16 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pyhits.util.schema import (
-    Many,
-    Maybe,
-    Named,
-    Plain,
-    Real,
-    Record,
-    Text,
-    Whole,
-)
+from pyhits.util.schema import Many, Maybe, Named, Plain, Real, Record, Text, Whole
 
 #: Errors are infinite where nothing finite was found.
 _ERROR = Real(0.0, finite=False)

@@ -150,11 +150,7 @@ class _Plan:
 
 
 def _plan(
-    jobs: Sequence[ScaleJob],
-    n_jobs: int | None,
-    clock: Clock = UNLIMITED,
-    *,
-    few: bool = False,
+    jobs: Sequence[ScaleJob], n_jobs: int | None, clock: Clock = UNLIMITED, *, few: bool = False
 ) -> _Plan:
     """Decide where to train, from ``n_jobs``, joblib's active backend and the time there is.
 

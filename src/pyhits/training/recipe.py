@@ -9,25 +9,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pyhits.errors import ArgumentError
-from pyhits.policies import (
-    CLOSED_FORMS,
-    Best,
-    FlowMapPolicy,
-    Nets,
-    Training,
-    refuse_float32,
-)
+from pyhits.policies import CLOSED_FORMS, Best, FlowMapPolicy, Nets, Training, refuse_float32
 from pyhits.util.checks import as_choice, suggest
 from pyhits.util.policy import as_widths, text
-from pyhits.util.schema import (
-    Flag,
-    Many,
-    Maybe,
-    Real,
-    Record,
-    Text,
-    Whole,
-)
+from pyhits.util.schema import Flag, Many, Maybe, Real, Record, Text, Whole
 
 if TYPE_CHECKING:
     from pyhits.flowmaps import FlowMap

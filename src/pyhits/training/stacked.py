@@ -20,14 +20,7 @@ from pyhits.flowmaps.residual import ACTIVATIONS
 from pyhits.training import optimisers
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress, ScaleJob
-from pyhits.training.loop import (
-    FACTORS,
-    PILOT,
-    Scale,
-    alive,
-    attempt,
-    train_net,
-)
+from pyhits.training.loop import FACTORS, PILOT, Scale, alive, attempt, train_net
 from pyhits.training.run import BLEW_UP, NetTraining, advance
 
 

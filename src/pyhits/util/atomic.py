@@ -117,9 +117,7 @@ def check_not_read(path: Path, read: Path) -> None:
 
 
 def check_target(
-    path: str | Path,
-    suffixes: Collection[str] = (),
-    may_replace: MayReplace = lambda folder: False,
+    path: str | Path, suffixes: Collection[str] = (), may_replace: MayReplace = lambda folder: False
 ) -> None:
     """Raise at once if a file could not be written to ``path`` after a long computation.
 

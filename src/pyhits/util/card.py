@@ -19,11 +19,7 @@ _NUMBER = _CELL.replace("left", "right") + ";font-variant-numeric:tabular-nums"
 
 
 def card(
-    title: str,
-    facts: Mapping[str, str],
-    table: Sequence[Sequence[str]] = (),
-    *,
-    headline: str = "",
+    title: str, facts: Mapping[str, str], table: Sequence[Sequence[str]] = (), *, headline: str = ""
 ) -> str:
     """Return the card.
 

@@ -29,11 +29,7 @@ def parse(text: str | bytes) -> Any:
         text = text.decode()
     check_nesting(text)
     return json.loads(
-        text,
-        parse_int=_whole,
-        parse_float=_real,
-        parse_constant=_real,
-        object_pairs_hook=_object,
+        text, parse_int=_whole, parse_float=_real, parse_constant=_real, object_pairs_hook=_object
     )
 
 

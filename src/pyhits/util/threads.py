@@ -87,8 +87,7 @@ def side_by_side(work: Callable[[Part], Made], parts: Sequence[Part]) -> list[Ma
     pool = _pools.get(len(parts))
     if pool is None:
         pool = _pools.setdefault(
-            len(parts),
-            ThreadPoolExecutor(len(parts), "pyhits", initializer=_one_thread),
+            len(parts), ThreadPoolExecutor(len(parts), "pyhits", initializer=_one_thread)
         )
     futures = [pool.submit(work, part) for part in parts]
     try:

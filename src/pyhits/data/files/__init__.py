@@ -11,17 +11,7 @@ from typing import Any, NamedTuple
 
 from pyhits.data.declared_grid import AUTO, DeclaredGrid
 from pyhits.data.diagnostics.film import field_shape
-from pyhits.data.files import (
-    archive,
-    film,
-    hdf5,
-    matlab,
-    netcdf,
-    parquet,
-    sound,
-    text,
-    zarrs,
-)
+from pyhits.data.files import archive, film, hdf5, matlab, netcdf, parquet, sound, text, zarrs
 from pyhits.data.files.guard import as_path, existing_file, is_zarr
 from pyhits.data.files.like import MODELS, WRITTEN, write_like
 from pyhits.data.files.media import FILMS

@@ -122,11 +122,7 @@ def _laid_out(arrays: Mapping[str, Any], wanted: Reading) -> tuple[Pieces, list[
 
 
 def _with_times(
-    arrays: Mapping[str, Any],
-    values: np.ndarray,
-    names: Sequence[str],
-    time: str,
-    wanted: Reading,
+    arrays: Mapping[str, Any], values: np.ndarray, names: Sequence[str], time: str, wanted: Reading
 ) -> Pieces:
     """Lay data out along their times."""
     name, times = names[0], np.asarray(arrays[time])

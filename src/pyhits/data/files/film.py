@@ -11,13 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.files.gif import check_gif
-from pyhits.data.files.guard import (
-    BINARY,
-    FILM,
-    WAV,
-    expect_kind,
-    parsing,
-)
+from pyhits.data.files.guard import BINARY, FILM, WAV, expect_kind, parsing
 from pyhits.data.files.media import beyond, the_only_one
 from pyhits.data.files.reading import Reading
 from pyhits.data.grid import Grid
@@ -28,11 +22,7 @@ from pyhits.errors import DataError, FileFormatError, warn
 from pyhits.util.extras import need
 
 #: Encoders for each extension, the first that this FFmpeg has; pictures too good to tell apart.
-_CODECS = {
-    ".webm": ("libvpx-vp9", "libvpx"),
-    ".avi": ("mpeg4",),
-    ".gif": ("gif",),
-}
+_CODECS = {".webm": ("libvpx-vp9", "libvpx"), ".avi": ("mpeg4",), ".gif": ("gif",)}
 _USUAL = ("libx264", "mpeg4")
 _QUALITY = {
     "libx264": {"crf": "18"},

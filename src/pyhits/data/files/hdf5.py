@@ -12,12 +12,7 @@ import numpy as np
 
 from pyhits.data.files.choose import choose
 from pyhits.data.files.conventions import decoded, filled, text_of
-from pyhits.data.files.guard import (
-    HDF5,
-    MATLAB73,
-    expect_kind,
-    parsing,
-)
+from pyhits.data.files.guard import HDF5, MATLAB73, expect_kind, parsing
 from pyhits.data.files.heaps import check_heaps
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays
 from pyhits.data.files.reading import Reading

@@ -9,14 +9,7 @@ import numpy as np
 
 from pyhits.data.files import mat5
 from pyhits.data.files.conventions import text_of
-from pyhits.data.files.guard import (
-    BINARY,
-    HDF5,
-    MATLAB5,
-    MATLAB73,
-    expect_kind,
-    parsing,
-)
+from pyhits.data.files.guard import BINARY, HDF5, MATLAB5, MATLAB73, expect_kind, parsing
 from pyhits.data.files.hdf5 import StoredArray, check_links
 from pyhits.data.files.heaps import check_heaps
 from pyhits.data.files.layout import from_arrays, is_ours, to_arrays

@@ -12,14 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from pyhits.data.files.datasets import as_dataset, from_dataset
-from pyhits.data.files.guard import (
-    HDF5,
-    NETCDF3,
-    FileKind,
-    expect_kind,
-    kind_of,
-    parsing,
-)
+from pyhits.data.files.guard import HDF5, NETCDF3, FileKind, expect_kind, kind_of, parsing
 from pyhits.data.files.heaps import check_heaps
 from pyhits.data.files.netcdf_values import check_contents, gaps_of
 from pyhits.data.files.reading import Reading

@@ -174,9 +174,7 @@ def _ragged(path: Path, sheet: Sheet, number: int, fields: list[str]) -> FileFor
     )
 
 
-def _chunked(
-    rows: Iterator[tuple[int, list[str]]],
-) -> Iterator[tuple[list[int], list[list[str]]]]:
+def _chunked(rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[list[int], list[list[str]]]]:
     numbers: list[int] = []
     found: list[list[str]] = []
     for number, fields in rows:

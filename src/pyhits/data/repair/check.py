@@ -98,12 +98,7 @@ class Check:
         return "\n".join(lines)
 
 
-def check(
-    path: str | os.PathLike[str],
-    *,
-    inputs: Sequence[str] = (),
-    **reading: Any,
-) -> Check:
+def check(path: str | os.PathLike[str], *, inputs: Sequence[str] = (), **reading: Any) -> Check:
     """Find out what is in a file and whether it can be learned from.
 
     Parameters

@@ -39,10 +39,7 @@ class Recording:
     def take(self, chosen: Any) -> Recording:
         """Return the chosen rows, in the order of their numbers or where a mask is true."""
         return replace(
-            self,
-            times=self.times[chosen],
-            values=self.values[chosen],
-            rows=self.rows[chosen],
+            self, times=self.times[chosen], values=self.values[chosen], rows=self.rows[chosen]
         )
 
 

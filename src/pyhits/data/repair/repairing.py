@@ -19,14 +19,7 @@ from pyhits.data.repair.grid import METHODS, grid_step, places, usual_step
 from pyhits.data.repair.missing import empty_features, what_is_missing, without_infinite
 from pyhits.data.repair.order import in_order, merged, without_missing_times
 from pyhits.data.repair.outliers import Outlier, find_outliers, outlier_note
-from pyhits.data.repair.pieces import (
-    LONGEST_GAP,
-    SHORTEST,
-    Piece,
-    RepairPlan,
-    on_grid,
-    resampled,
-)
+from pyhits.data.repair.pieces import LONGEST_GAP, SHORTEST, Piece, RepairPlan, on_grid, resampled
 from pyhits.data.repair.recording import (
     Recording,
     counted,

@@ -26,11 +26,7 @@ def is_frame(data: Any) -> bool:
 
 
 def from_frame(
-    frame: Any,
-    *,
-    where: str | None = None,
-    choice: ColumnChoice = ALL_COLUMNS,
-    raw: bool = False,
+    frame: Any, *, where: str | None = None, choice: ColumnChoice = ALL_COLUMNS, raw: bool = False
 ) -> Pieces:
     """Read a DataFrame or Series of pandas or polars, or a Table of pyarrow: one row a time.
 

@@ -9,27 +9,13 @@ from pyhits.data.times.axis import TimeAxis
 from pyhits.data.times.calendars import CALENDARS
 from pyhits.data.times.frequency import ANCHORS
 from pyhits.data.times.writing import MICRO
-from pyhits.util.schema import (
-    Either,
-    Flag,
-    Many,
-    Maybe,
-    Record,
-    Schema,
-    SchemaError,
-    Text,
-    Whole,
-)
+from pyhits.util.schema import Either, Flag, Many, Maybe, Record, Schema, SchemaError, Text, Whole
 
 #: Ticks of int64, and the days of calendars that NumPy has dates for.
 _MOST_TICKS, _MOST_DAYS = 2**63 - 1, 10**8
 
-_MONTHS = Record(
-    {"n": Whole(1, 12_000), "anchor": Text(choices=ANCHORS), "day": Whole(1, 31)},
-)
-_DAYS = Record(
-    {"week": Text(7, 7), "holidays": Many(Whole(-_MOST_DAYS, _MOST_DAYS), 0, 1_000_000)},
-)
+_MONTHS = Record({"n": Whole(1, 12_000), "anchor": Text(choices=ANCHORS), "day": Whole(1, 31)})
+_DAYS = Record({"week": Text(7, 7), "holidays": Many(Whole(-_MOST_DAYS, _MOST_DAYS), 0, 1_000_000)})
 
 
 @dataclass(frozen=True)

@@ -71,10 +71,7 @@ def rounding_of(times: np.ndarray) -> float:
 
 
 def lies_on_grid(
-    times: np.ndarray,
-    dt: float,
-    places: np.ndarray | None = None,
-    resolution: float | None = None,
+    times: np.ndarray, dt: float, places: np.ndarray | None = None, resolution: float | None = None
 ) -> bool:
     """Tell whether times lie on a grid that begins with the first of them.
 

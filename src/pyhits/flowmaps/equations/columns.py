@@ -56,11 +56,7 @@ class Points:
 
 
 def approximate_columns(
-    equation: Equation,
-    pairs: Pairs,
-    exponents: Tensor,
-    points: Points,
-    clock: Clock = UNLIMITED,
+    equation: Equation, pairs: Pairs, exponents: Tensor, points: Points, clock: Clock = UNLIMITED
 ) -> list[Tensor]:
     """Return about how fields one step later change with each coefficient.
 

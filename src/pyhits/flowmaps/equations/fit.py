@@ -74,11 +74,7 @@ class EquationFit:
     """
 
     def __init__(
-        self,
-        edges: Edges,
-        states: Tensor,
-        later: Tensor,
-        clock: Clock = UNLIMITED,
+        self, edges: Edges, states: Tensor, later: Tensor, clock: Clock = UNLIMITED
     ) -> None:
         self.edges, self.clock = edges, clock
         self.shape, self.channels = edges.periodic, len(edges.level)
@@ -272,12 +268,7 @@ class EquationFit:
         return stages * transforms * numbers * 3 * max(1.0, math.log2(numbers))
 
     def _improved(
-        self,
-        equation: Equation,
-        pairs: Pairs,
-        best: Solution,
-        normal: Normal,
-        damping: float,
+        self, equation: Equation, pairs: Pairs, best: Solution, normal: Normal, damping: float
     ) -> tuple[Solution, float]:
         """Return the solution one damped step on, or the same, and the damping to go on with."""
         scaled, scale = normal.scaled()

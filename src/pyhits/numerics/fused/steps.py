@@ -137,10 +137,7 @@ def cells(dimension: int, degree: int, dtype: np.dtype) -> ir.Module:
 
 
 def ode(
-    dimension: int,
-    degree: int,
-    dtype: np.dtype,
-    functions: Sequence[tuple[str, int]] = (),
+    dimension: int, degree: int, dtype: np.dtype, functions: Sequence[tuple[str, int]] = ()
 ) -> ir.Module:
     """Write the step of vector fields of few terms, by explicit Runge-Kutta steps.
 

@@ -78,10 +78,7 @@ def field(
 
 
 def _values(
-    made: Function,
-    functions: Sequence[tuple[str, int]],
-    inside: list[Value],
-    numbers: Value,
+    made: Function, functions: Sequence[tuple[str, int]], inside: list[Value], numbers: Value
 ) -> list[Value]:
     """Return the values of functions of single columns."""
     found: list[Value] = []
