@@ -273,12 +273,8 @@ class TimeStepper(ForecastingModel):
 def as_stepper(model: Any) -> TimeStepper:
     """Return the time-stepper that a model is, or that an estimator has fitted.
 
-    Raises
-    ------
-    NotFittedError
-        Nothing has been fitted yet.
-    ArgumentError
-        It is something else.
+    Raises NotFittedError: nothing has been fitted yet.
+    Raises ArgumentError: it is something else.
     """
     found = getattr(model, "stepper_", model)
     if isinstance(found, TimeStepper):

@@ -266,15 +266,12 @@ def _is_one(recording: Any) -> bool:
 def blank_diverged(scaled: np.ndarray, *, raises: bool) -> None:
     """Find rows out of bounds and set them and what follows to NaN, in place.
 
+    Raises DivergenceError: on request.
+
     Parameters
     ----------
     scaled : array, shape (n, n_steps, d)
         Scaled coordinates.
-
-    Raises
-    ------
-    DivergenceError
-        On request.
     """
     bad = ~(np.abs(scaled) < DIVERGED).all(axis=2)
     lost = np.flatnonzero(bad.any(axis=1))

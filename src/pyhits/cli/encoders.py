@@ -28,10 +28,7 @@ EncoderTexts = Annotated[
 def parse_encoders(texts: list[str] | None) -> list[Encoder] | str | None:
     """Return the encoders that ``--encoder`` names, in its order, or ``"auto"``; [] for ``none``.
 
-    Raises
-    ------
-    ArgumentError
-        A name or a value is none; what is known is listed.
+    Raises ArgumentError: a name or a value is none; what is known is listed.
     """
     alone = texts[0].strip().lower() if texts and len(texts) == 1 else ""
     if alone == "auto":

@@ -30,10 +30,7 @@ def forecast_on(
 ) -> tuple[int, ...]:
     """Forecast from the first states on a cluster; return the shape of what is written.
 
-    Raises
-    ------
-    PyHiTSError
-        There is no scheduler, or no worker.
+    Raises PyHiTSError: there is no scheduler, or no worker.
     """
     from pyhits.forecasting.ensembles import Ensemble
     from pyhits.forecasting.horizon import Horizon

@@ -32,10 +32,7 @@ def check_model_name(out: Path) -> None:
 def described_model(path: Path) -> Described:
     """Read what a model file says of the model, without torch where that is enough.
 
-    Raises
-    ------
-    FileFormatError, ArgumentError
-        As :func:`pyhits.load`.
+    Raises FileFormatError, ArgumentError: as :func:`pyhits.load`.
     """
     path = path.expanduser()
     check_file(path, "a PyHiTS model file")
@@ -52,10 +49,7 @@ def described_model(path: Path) -> Described:
 def load_model(path: Path, *, device: str = "cpu", verbose: bool = False) -> TimeStepper:
     """Read a model; a file that is none is refused before what steps is imported.
 
-    Raises
-    ------
-    FileFormatError, ArgumentError
-        As :func:`pyhits.load`.
+    Raises FileFormatError, ArgumentError: as :func:`pyhits.load`.
     """
     path = path.expanduser()
     check_file(path, "a PyHiTS model file")

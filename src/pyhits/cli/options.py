@@ -85,10 +85,7 @@ class Panel:
     def given(self, values: dict[str, Any]) -> dict[str, Any]:
         """Take the options' values out of ``values``; return those that were given, as arguments.
 
-        Raises
-        ------
-        ArgumentError
-            A text cannot be read.
+        Raises ArgumentError: a text cannot be read.
         """
         found = {o: values.pop(o.name) for o in self.options}
         return {

@@ -19,6 +19,10 @@ from pyhits.util.checks import as_numeric
 def attach(data: Trajectories, inputs: Any) -> tuple[Trajectories, tuple[str, ...]]:
     """Return trajectories whose last features are the inputs, and the inputs' names.
 
+    Raises DataError: shapes or dates do not fit, a value is not finite, or no feature is left for
+    the states.
+    Raises ArgumentError: a name is unknown.
+
     Parameters
     ----------
     inputs : str or sequence of str; mapping of str to array; array; list of arrays; Trajectories;
@@ -27,13 +31,6 @@ def attach(data: Trajectories, inputs: Any) -> tuple[Trajectories, tuple[str, ..
         the next: ``(time, k)`` for one trajectory, ``(n, time, k)`` or a list of ``(time, k)`` for
         several, ``(n, k)`` for constants of each trajectory. The last row may be left out. Dates of
         tables are those of the states.
-
-    Raises
-    ------
-    DataError
-        Shapes or dates do not fit, a value is not finite, or no feature is left for the states.
-    ArgumentError
-        A name is unknown.
     """
     names = [inputs] if isinstance(inputs, str) else inputs
     if isinstance(names, (list, tuple)) and names and all(isinstance(n, str) for n in names):
@@ -142,10 +139,7 @@ def _listed(inputs: Any, data: Trajectories) -> list[np.ndarray]:
 def _table(inputs: Any, data: Trajectories) -> Pieces:
     """Read tables of inputs: one row a time, or one a trajectory.
 
-    Raises
-    ------
-    DataError
-        They have dates, and these are not those of the data.
+    Raises DataError: they have dates, and these are not those of the data.
     """
     table = to_pieces(inputs)
     starts = table.start_times

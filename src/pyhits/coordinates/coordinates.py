@@ -111,10 +111,7 @@ class Coordinates:
 
         Inputs come last, and may be lacking unless ``inputs``.
 
-        Raises
-        ------
-        DataError
-            Step or features are others than those of the training data.
+        Raises DataError: step or features are others than those of the training data.
         """
         given = as_trajectories(self.rows(data), None, default_dt=self.dt)
         given = in_same_steps(given, self.axis, "given")
@@ -255,6 +252,8 @@ class Coordinates:
     ) -> np.ndarray | None:
         """Return the inputs of a forecast, each so many rows back as it acts from.
 
+        Raises ArgumentError: they are missing, too few, or nobody asked for them.
+
         Parameters
         ----------
         inputs : any
@@ -269,11 +268,6 @@ class Coordinates:
         -------
         array, shape (n or 1, n_steps, n_columns)
             In the user's units.
-
-        Raises
-        ------
-        ArgumentError
-            They are missing, too few, or nobody asked for them.
         """
         own = self.inputs
         if own is None:

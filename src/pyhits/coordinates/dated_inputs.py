@@ -26,6 +26,8 @@ def from_start(
 ) -> Any:
     """Return the rows of dated inputs from the start of each forecast on.
 
+    Raises DataError: they step otherwise, or do not hold the moment of a start.
+
     Parameters
     ----------
     inputs : any
@@ -44,11 +46,6 @@ def from_start(
     Returns
     -------
     array, shape (n, rows, k), or the inputs
-
-    Raises
-    ------
-    DataError
-        They step otherwise, or do not hold the moment of a start.
     """
     table = _dated(inputs, names)
     if table is None or not data.axis.has_dates or len(table.arrays) not in (1, len(times)):
@@ -69,6 +66,8 @@ def from_start(
 def up_to_start(past: Any, names: Sequence[str], data: Trajectories, times: np.ndarray) -> Any:
     """Return the rows of dated inputs before the start of each forecast.
 
+    Raises DataError: they do not lead up to a start.
+
     Parameters
     ----------
     past, names, data, times
@@ -77,11 +76,6 @@ def up_to_start(past: Any, names: Sequence[str], data: Trajectories, times: np.n
     Returns
     -------
     array, shape (n, rows, k), or the inputs
-
-    Raises
-    ------
-    DataError
-        They do not lead up to a start.
     """
     table = _dated(past, names)
     if table is None or not data.axis.has_dates or len(table.arrays) not in (1, len(times)):

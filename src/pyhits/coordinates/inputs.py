@@ -174,6 +174,9 @@ def varies(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 def acting(inputs: Any, names: Sequence[str], n: int, n_steps: int) -> np.ndarray:
     """Return the inputs of a forecast, shape ``(n, n_steps, k)``, or ``(1, n_steps, k)`` for all.
 
+    Raises ArgumentError: there are none, or too few rows, or the shape may mean two things.
+    Raises DataError: a value is not finite.
+
     Parameters
     ----------
     inputs : array, mapping of str to array, DataFrame or Trajectories
@@ -182,13 +185,6 @@ def acting(inputs: Any, names: Sequence[str], n: int, n_steps: int) -> np.ndarra
         such arrays, without it, by name. Later rows are not looked at.
     n, n_steps : int
         Trajectories and steps of the forecast.
-
-    Raises
-    ------
-    ArgumentError
-        There are none, or too few rows, or the shape may mean two things.
-    DataError
-        A value is not finite.
     """
     listed = ", ".join(names)
     if inputs is None:
@@ -207,17 +203,14 @@ def acting(inputs: Any, names: Sequence[str], n: int, n_steps: int) -> np.ndarra
 def last_inputs(past: Any, names: Sequence[str], n: int, n_rows: int) -> np.ndarray:
     """Return inputs before the initial states, ``(n or 1, n_rows, k)``: the last of those given.
 
+    Raises ArgumentError, DataError: as :func:`acting`.
+
     Parameters
     ----------
     past, names, n
         As in :func:`acting`.
     n_rows : int
         How many are needed.
-
-    Raises
-    ------
-    ArgumentError, DataError
-        As :func:`acting`.
     """
     values = _rows(past, names, n, n_rows)
     if values.shape[1] < n_rows:

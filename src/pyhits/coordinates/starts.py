@@ -45,10 +45,7 @@ def as_states(
     With a ``history`` of more rows they are ``(n, rows, d)`` or ``(rows, d)``, and the last rows of
     each are returned, ``(n, history, d)``.
 
-    Raises
-    ------
-    DataError
-        The shape is another, or a value is not finite; its row and feature are named.
+    Raises DataError: the shape is another, or a value is not finite; its row and feature are named.
     """
     d = len(feature_names)
     if hasattr(initial_states, "columns"):
@@ -93,10 +90,7 @@ def histories(data: Trajectories, history: int) -> tuple[np.ndarray, Trajectorie
 
     The starts are ``(n, d)``, or ``(n, history, d)`` for a ``history`` of more than one row.
 
-    Raises
-    ------
-    DataError
-        A trajectory is too short; it is named.
+    Raises DataError: a trajectory is too short; it is named.
     """
     if history == 1:
         return data.initial_states, data
@@ -113,10 +107,7 @@ def histories(data: Trajectories, history: int) -> tuple[np.ndarray, Trajectorie
 def without_first(data: Trajectories, n_rows: int) -> Trajectories:
     """Return trajectories without their first rows.
 
-    Raises
-    ------
-    DataError
-        One has no more rows; it is named.
+    Raises DataError: one has no more rows; it is named.
     """
     if n_rows == 0:
         return data
@@ -138,10 +129,7 @@ def without_first(data: Trajectories, n_rows: int) -> Trajectories:
 def endings(data: Trajectories, history: int) -> Starts:
     """Return the last ``history`` rows of each trajectory, which forecasts go on from.
 
-    Raises
-    ------
-    DataError
-        A trajectory is too short; it is named.
+    Raises DataError: a trajectory is too short; it is named.
     """
     short = np.flatnonzero(data.lengths < history)
     if len(short):

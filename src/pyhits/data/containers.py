@@ -26,6 +26,8 @@ def as_trajectories(
 ) -> tuple[Trajectories, np.ndarray]:
     """Return forecasts as trajectories, each cut where it diverged, and the rows that each keeps.
 
+    Raises DataError: every forecast diverged at once.
+
     Parameters
     ----------
     states : array, shape (n, time, ...)
@@ -33,11 +35,6 @@ def as_trajectories(
     start_times : array, shape (n,)
     **settings
         Of :class:`~pyhits.Trajectories`: ``feature_names``, ``grid``, ``axis``.
-
-    Raises
-    ------
-    DataError
-        Every forecast diverged at once.
     """
     states = states.reshape(*states.shape[:2], -1)
     rows = np.isfinite(states).all(axis=2).sum(axis=1)

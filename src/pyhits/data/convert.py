@@ -36,12 +36,8 @@ def to_pieces(
     Pieces come back as they are, with ``dt`` if they have none. Raw ones may hold NaN where a value
     or a time is missing, and have ``times`` as they came, instead of ``dt`` and ``start_times``.
 
-    Raises
-    ------
-    DataError
-        The data do not hold numbers in one of the accepted shapes.
-    ArgumentError
-        ``dt`` contradicts the times that the data carry.
+    Raises DataError: the data do not hold numbers in one of the accepted shapes.
+    Raises ArgumentError: ``dt`` contradicts the times that the data carry.
     """
     if dt is not None:
         dt = as_positive(dt, "dt")
@@ -76,9 +72,7 @@ def to_pieces(
 def _refuse_unread(data: Any) -> None:
     """Refuse what has no rows yet, and say how they are had.
 
-    Raises
-    ------
-    DataError
+    Raises DataError.
     """
     name = type(data).__name__
     if isinstance(data, Iterator):

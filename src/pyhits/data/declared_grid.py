@@ -37,9 +37,7 @@ class DeclaredGrid:
         ``"ring"`` are periodic edges, ``"line"`` are others, of all axes or of each; ``"none"`` is
         no grid, and None says nothing.
 
-        Raises
-        ------
-        ArgumentError
+        Raises ArgumentError.
         """
         if given is None or isinstance(given, Grid):
             return cls(given)
@@ -97,15 +95,12 @@ class DeclaredGrid:
     def of_rows(self, n_features: int, own: Grid | None) -> Grid | None:
         """Return the grid of rows of so many numbers.
 
+        Raises ArgumentError: the grid is of other numbers.
+
         Parameters
         ----------
         own : Grid or None
             What the data themselves say.
-
-        Raises
-        ------
-        ArgumentError
-            The grid is of other numbers.
         """
         own = own if own is not None and own.n_features == n_features else None
         if self.is_none:

@@ -58,10 +58,7 @@ class Layout:
     def of(cls, data: Any) -> Layout:
         """Tell what the dimensions of an xarray object are.
 
-        Raises
-        ------
-        DataError
-            None can be the time, or nothing in it is a number.
+        Raises DataError: None can be the time, or nothing in it is a number.
         """
         is_dataset = is_of(data, "xarray", "Dataset")
         kept = _variables(data) if is_dataset else ()

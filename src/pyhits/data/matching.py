@@ -40,10 +40,7 @@ def in_same_steps(data: Trajectories, axis: TimeAxis, name: str) -> Trajectories
 
     A week of business days looks like days, and a few months may be equally long.
 
-    Raises
-    ------
-    DataError
-        The dates step otherwise.
+    Raises DataError: the dates step otherwise.
     """
     if not (data.axis.has_dates and axis.has_dates) or data.axis.same_steps(axis):
         return data
@@ -72,10 +69,7 @@ def matched(data: Trajectories, dt: float, feature_names: Sequence[str], name: s
     Features are matched by name where both sides have names, else by position; others are left
     out where all of them are there by name.
 
-    Raises
-    ------
-    DataError
-        The number or the names of the features differ, or the step does.
+    Raises DataError: the number or the names of the features differ, or the step does.
     """
     named = tuple(feature_names) != default_names(len(feature_names))
     if named and set(feature_names) < set(data.feature_names):

@@ -19,10 +19,7 @@ def pack(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return rows below each other and how many of each: of arrays, or of ``even`` ones in one.
 
-    Raises
-    ------
-    DataError
-        There are none, or of other features, or of a single row.
+    Raises DataError: there are none, or of other features, or of a single row.
     """
     if even is not None:
         n, length, d = even.shape
@@ -101,10 +98,8 @@ def as_number(trajectory: Any, n: int) -> int:
 def as_starts(starts: Any, n: int, dt: float) -> np.ndarray:
     """Return the time of each trajectory's first row, shape ``(n,)``.
 
-    Raises
-    ------
-    ArgumentError
-        They are not one each, or so large that float64 cannot tell a step ``dt`` from there on.
+    Raises ArgumentError: they are not one each, or so large that float64 cannot tell a step ``dt``
+    from there on.
     """
     if starts is None:
         return np.zeros(n)

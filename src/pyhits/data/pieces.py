@@ -70,10 +70,7 @@ def is_of(data: Any, package: str, name: str) -> bool:
 def check_is_one(data: Any) -> None:
     """Refuse a collection of arrays under names, and a dataset whose file is closed.
 
-    Raises
-    ------
-    DataError
-        It names what the collection holds.
+    Raises DataError: it names what the collection holds.
     """
     if is_of(data, "h5py", "Dataset") and not data:
         raise DataError(
@@ -112,10 +109,7 @@ def check_step(given: float | None, own: float | None, error: float = 0.0) -> No
 def common_step(steps: list[float | None], error: float) -> float | None:
     """Return the one step of all trajectories, None if none has one.
 
-    Raises
-    ------
-    DataError
-        They differ.
+    Raises DataError: they differ.
     """
     for k, step in enumerate(steps):
         first = steps[0]
@@ -131,10 +125,7 @@ def common_step(steps: list[float | None], error: float) -> float | None:
 def with_features(pieces: Pieces, choice: ColumnChoice) -> Pieces:
     """Return pieces of an array with the features that were chosen, under their names.
 
-    Raises
-    ------
-    ArgumentError
-        A feature that was chosen is not there.
+    Raises ArgumentError: a feature that was chosen is not there.
     """
     first = pieces.even if pieces.even is not None else pieces.arrays[0]
     own = pieces.feature_names or [f"x{k}" for k in range(first.shape[-1])]
@@ -161,6 +152,8 @@ def set_times(
 
     Rows that come newest first are turned, and a warning says so.
 
+    Raises DataError: times are missing, not uniform, or step differently; none of it in raw pieces.
+
     Parameters
     ----------
     times : list of array, Series or index, each shape (n_rows,)
@@ -169,11 +162,6 @@ def set_times(
         What holds them, for messages; the name of the column or index.
     style : TimeStyle
         How they are written.
-
-    Raises
-    ------
-    DataError
-        Times are missing, not uniform, or step differently; none of it in raw pieces.
     """
     every = times[0] if len(times) == 1 else np.concatenate([np.asarray(t) for t in times])
     where = labels[0].partition(", trajectory")[0] if labels else "the times"

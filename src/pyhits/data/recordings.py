@@ -38,10 +38,7 @@ def split_numbers(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the numbers of most of ``n`` trajectories, and a random fraction of them.
 
-    Raises
-    ------
-    DataError
-        There is one alone.
+    Raises DataError: there is one alone.
     """
     count = min(max(round(as_fraction(fraction) * n), 1), n - 1)
     if count < 1:
@@ -67,10 +64,7 @@ def parts_by_time(
 
     Parameters are those of :func:`rows_before`.
 
-    Raises
-    ------
-    DataError
-        A recording is too short, or the last part is.
+    Raises DataError: a recording is too short, or the last part is.
     """
     head = rows_before(lengths, numbers, last, overlap)
     begins = np.where(head > 0, head - overlap, 0)
@@ -93,6 +87,8 @@ def rows_before(
 ) -> np.ndarray:
     """Return how many rows of each trajectory lie before the last part of its recording.
 
+    Raises DataError: a recording is too short; its first trajectory is named.
+
     Parameters
     ----------
     lengths : array of int, shape (n,)
@@ -109,11 +105,6 @@ def rows_before(
     array of int, shape (n,)
         All or none of a trajectory, or what comes before the cut. A trajectory of which too little
         would stay before the cut belongs to the last part as a whole.
-
-    Raises
-    ------
-    DataError
-        A recording is too short; its first trajectory is named.
     """
     firsts = np.flatnonzero(np.diff(numbers, prepend=-1))
     head = _of_recordings(np.add.reduceat(lengths, firsts), firsts, last)

@@ -16,17 +16,14 @@ from pyhits.util.checks import as_numeric
 class Blocks:
     """Goes through the rows of a data set as often as it is asked to, a few of them at a time.
 
+    Raises DataError: an iterator, which can be gone through only once.
+
     Parameters
     ----------
     data : array, memory map, HDF5 or Zarr array, Trajectories, or iterable of such
         Rows ``(..., n_features)``, or blocks of them.
     max_bytes : int
         Most bytes of the float64 rows handed out together; one row at least.
-
-    Raises
-    ------
-    DataError
-        An iterator, which can be gone through only once.
     """
 
     def __init__(self, data: Any, max_bytes: int) -> None:

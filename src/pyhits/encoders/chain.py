@@ -172,10 +172,7 @@ def without_idle(chain: Chain) -> Chain | None:
 def links(encoder: Any) -> list[Encoder]:
     """Return an encoder, a chain or a sequence of them as a plain list; none for None and "auto".
 
-    Raises
-    ------
-    ArgumentError
-        Something is no encoder.
+    Raises ArgumentError: something is no encoder.
     """
     if encoder is None or (isinstance(encoder, str) and encoder == AUTO):
         return []
@@ -197,6 +194,8 @@ def links(encoder: Any) -> list[Encoder]:
 def split(encoder: Any, standardise: bool) -> tuple[Chain | None, Standardise]:
     """Return unfitted copies of the parts that an encoder has for an estimator.
 
+    Raises ArgumentError: something is no encoder.
+
     Returns
     -------
     preprocessor : Chain or None
@@ -204,11 +203,6 @@ def split(encoder: Any, standardise: bool) -> tuple[Chain | None, Standardise]:
     scaling : Standardise
         The last of the encoders, if it is one; otherwise one is added, ``standardise`` or not, with
         a common scale for the coefficients of a POD or an Autoencoder that comes last.
-
-    Raises
-    ------
-    ArgumentError
-        Something is no encoder.
     """
     given = fresh(links(encoder))
     scaling, last = Standardise(standardise), given[-1] if given else None

@@ -27,15 +27,12 @@ Features = str | int | Sequence[str | int] | None
 def columns_of(features: Features, X: Any) -> np.ndarray:
     """Return the numbers of the features that are meant, in their order; all of them for None.
 
+    Raises ArgumentError: there is no such feature, or it is there twice.
+
     Parameters
     ----------
     X : array, list of arrays, or Trajectories
         Whose features they are; arrays have ``x0``, ``x1`` and so on.
-
-    Raises
-    ------
-    ArgumentError
-        There is no such feature, or it is there twice.
     """
     d = rows_of(X).shape[1]
     names = X.feature_names if isinstance(X, Trajectories) else default_names(d)
@@ -63,10 +60,7 @@ def label_of(features: Features, column: int) -> str:
 def rows_of(X: Any) -> np.ndarray:
     """Return all rows of arrays or trajectories, ``(n_rows, d)``.
 
-    Raises
-    ------
-    DataError
-        They are no rows.
+    Raises DataError: they are no rows.
     """
     if isinstance(X, Trajectories):
         return np.asarray(X.values)

@@ -115,10 +115,7 @@ class Standardise(Encoder):
 def _common(scale: np.ndarray, channels: int) -> np.ndarray:
     """Return the root mean square over those columns of each channel that vary, on all columns.
 
-    Raises
-    ------
-    DataError
-        Rows are no points of so many channels.
+    Raises DataError: rows are no points of so many channels.
     """
     by_channel = _points(scale, channels)
     moving = np.maximum(1, (by_channel > 0).sum(axis=0))
@@ -139,10 +136,7 @@ def _by_channel(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the deviation of each channel of a field, on all its points.
 
-    Raises
-    ------
-    DataError
-        Rows are no points of so many channels.
+    Raises DataError: rows are no points of so many channels.
     """
     means, scales = _points(mean, channels), _points(scale, channels)
     centre = means.mean(axis=0)

@@ -149,10 +149,7 @@ def calibrated(model: M, data: HeldOut | None, clock: Clock = UNLIMITED) -> M:
 def calibrate_anew(model: M, data: Any) -> M:
     """Return the model calibrated on other data; see :meth:`TimeStepper.calibrated`.
 
-    Raises
-    ------
-    DataError
-        The data do not match the model, or are too short to forecast any of.
+    Raises DataError: the data do not match the model, or are too short to forecast any of.
     """
     recordings = model.coordinates.recorded(data)
     history = model.coordinates.history

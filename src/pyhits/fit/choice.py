@@ -54,12 +54,8 @@ def couple(model: M, problem: Problem, clock: Clock) -> M:
 def couple_anew(model: M, selection: Coupling | str | Sequence[int], data: Any) -> M:
     """Return a model of the same flow maps, coupled anew; see :meth:`TimeStepper.coupled`.
 
-    Raises
-    ------
-    ArgumentError
-        A step size was not trained, or the sizes do not nest.
-    TrainingError
-        What the choice needs was not measured.
+    Raises ArgumentError: a step size was not trained, or the sizes do not nest.
+    Raises TrainingError: what the choice needs was not measured.
     """
     if not isinstance(selection, Coupling):
         selection = replace(model.coupling, how=selection)
@@ -149,12 +145,8 @@ def choose_again(
 ) -> Selection:
     """Return another selection from what was measured when the model was fitted.
 
-    Raises
-    ------
-    ArgumentError
-        The step sizes asked for do not nest.
-    TrainingError
-        What the choice needs was not measured.
+    Raises ArgumentError: the step sizes asked for do not nest.
+    Raises TrainingError: what the choice needs was not measured.
     """
     known = {c.step_sizes: c for c in [*selection.front, *selection.path]}
 

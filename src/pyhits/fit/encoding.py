@@ -23,10 +23,8 @@ from pyhits.util.progress import say
 def encode(problem: Problem, clock: Clock) -> Problem:
     """Fit the encoders that were asked for, and those of angles, and encode.
 
-    Raises
-    ------
-    DataError, ArgumentError
-        The encoders do not fit the data, or states are too long for the memory.
+    Raises DataError, ArgumentError: the encoders do not fit the data, or states are too long for
+    the memory.
     """
     problem = take_angles(problem)
     if problem.encoder is not None:

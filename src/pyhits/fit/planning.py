@@ -35,10 +35,7 @@ def default_step_sizes(
 def dense_step_sizes(step_sizes: Sequence[int], dense: int) -> list[int]:
     """Return the step sizes with those up to ``dense`` times the finest replaced by that one.
 
-    Raises
-    ------
-    ArgumentError
-        The step of ``dense`` states does not divide the next coarser.
+    Raises ArgumentError: the step of ``dense`` states does not divide the next coarser.
     """
     sizes = chain(step_sizes)
     # Sizes that begin with the dense step itself, in a list of their own, are as good.

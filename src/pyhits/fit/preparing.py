@@ -30,17 +30,14 @@ _MOST_NAMES = 20
 def prepare(problem: Problem, clock: Clock) -> Problem:
     """Return what a fit trains on.
 
+    Raises DataError, ArgumentError: data or settings cannot be used.
+
     Parameters
     ----------
     problem : Problem
         As it was posed.
     clock : Clock
         Of the whole fit.
-
-    Raises
-    ------
-    DataError, ArgumentError
-        Data or settings cannot be used.
     """
     problem = encode(problem, clock)
     problem = choose_modes(problem, clock)

@@ -142,15 +142,12 @@ def pose(
 ) -> Problem:
     """Return the problem that data pose: checked, the inputs told from the states, split.
 
+    Raises DataError, ArgumentError: data or settings cannot be used.
+
     Parameters
     ----------
     X, validation, dt, inputs, grid
         As in :meth:`pyhits.HiTS.fit`.
-
-    Raises
-    ------
-    DataError, ArgumentError
-        Data or settings cannot be used.
     """
     recipe = settings.recipe
     encoder, scaling = split(settings.encoder, recipe.standardise)

@@ -89,10 +89,7 @@ class Settings(Policy):
 
     Its parameters and defaults are those of ``HiTS``; shorthand becomes policies.
 
-    Raises
-    ------
-    ArgumentError
-        One of them cannot be used, or not with another.
+    Raises ArgumentError: one of them cannot be used, or not with another.
     """
 
     step_sizes: tuple[int, ...] | None = setting(None, _checked(lambda sizes: tuple(chain(sizes))))

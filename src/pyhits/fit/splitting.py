@@ -44,10 +44,7 @@ def split_data(
 
     Nothing is held out where the training data themselves are to be met (``reproduce``).
 
-    Raises
-    ------
-    DataError, ArgumentError
-        Data that cannot be used.
+    Raises DataError, ArgumentError: data that cannot be used.
     """
     data = without_stubs(data)
     if validation is not None:

@@ -38,6 +38,10 @@ def train(
 ) -> TrainedScales:
     """Train one flow map a step size, but for coarse ones that nobody would couple.
 
+    Raises KeyboardInterrupt: before any scale was finished; later ones end the training with what
+    is.
+    Raises TrainingError, CheckpointError.
+
     Parameters
     ----------
     problem : Problem
@@ -48,12 +52,6 @@ def train(
         Who keeps and hears of it.
     rival : ModesModel, optional
         What would be taken in place of poor maps of points.
-
-    Raises
-    ------
-    TrainingError, CheckpointError
-    KeyboardInterrupt
-        Before any scale was finished; later ones end the training with what is.
     """
     settings, sizes = problem.settings, list(problem.step_sizes)
     own = problem.coordinates

@@ -36,6 +36,8 @@ def fitted_to(
 ) -> FittedMaps:
     """Return flow maps in the forms chosen, fitted to other states in other coordinates.
 
+    Raises DataError: no trajectory is long enough for a step.
+
     Parameters
     ----------
     model : FittedModel
@@ -46,11 +48,6 @@ def fitted_to(
         Scaled.
     sizes : iterable of int
         Scales.
-
-    Raises
-    ------
-    DataError
-        No trajectory is long enough for a step.
     """
     wanted = set(sizes)
     # That of flow maps which were made elsewhere is still open.
@@ -81,10 +78,7 @@ def fitted_to(
 def updated(model: M, data: Any) -> M:
     """Return the model fitted to other rows; see :meth:`pyhits.TimeStepper.updated`.
 
-    Raises
-    ------
-    DataError
-        The data do not match the model, or are too short for its steps.
+    Raises DataError: the data do not match the model, or are too short for its steps.
     """
     recorded = model.coordinates.recorded(data)
     coupled = set(model.selection.step_sizes)

@@ -60,6 +60,8 @@ def tabulate(
 ) -> CellMap:
     """Tabulate a step, splitting cells where states occur and the error is largest.
 
+    Raises ArgumentError: there are more than 3 features, or arguments do not fit each other.
+
     Parameters
     ----------
     step : callable
@@ -85,11 +87,6 @@ def tabulate(
     -------
     CellMap
         In float64, on the CPU.
-
-    Raises
-    ------
-    ArgumentError
-        There are more than 3 features, or arguments do not fit each other.
     """
     tolerance = as_positive(tolerance, "tolerance")
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)

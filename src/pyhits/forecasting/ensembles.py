@@ -40,6 +40,8 @@ _OF_BLOCKS = ("step_sizes", "interpolation", "method", "on_divergence", "rows_pe
 def lazily(model: FittedModel, states: Any, horizon: Horizon, options: dict[str, Any]) -> Any:
     """Return the forecast of an array of Dask as another, of which nothing is computed yet.
 
+    Raises ArgumentError: the states have another shape, or an option is not one of blocks.
+
     Parameters
     ----------
     states : dask.array.Array, shape (n, d), or (n, rows, d) with delays
@@ -50,11 +52,6 @@ def lazily(model: FittedModel, states: Any, horizon: Horizon, options: dict[str,
     Returns
     -------
     dask.array.Array, shape (n, n_times, ...)
-
-    Raises
-    ------
-    ArgumentError
-        The states have another shape, or an option is not one of blocks.
     """
     settings = _settings(options)
     own, n_axes = model.coordinates, 3 if model.coordinates.state_rows > 1 else 2
@@ -127,17 +124,14 @@ class Ensemble:
     ) -> Any:
         """Have it computed and written; return the finished array.
 
+        Raises CheckpointError: there is something at the path.
+        Raises DivergenceError: a trajectory diverged, unless ``on_divergence`` is ``"return"``;
+        nothing is left.
+
         Parameters
         ----------
         states : array, shape (n, d), or (n, rows, d) with delays
         start_times : array, shape (n,)
-
-        Raises
-        ------
-        CheckpointError
-            There is something at the path.
-        DivergenceError
-            A trajectory diverged, unless ``on_divergence`` is ``"return"``; nothing is left.
         """
         settings = _settings(self.options)
         raising = settings.pop("on_divergence", "raise") == "raise"

@@ -188,10 +188,8 @@ def _given(
 ) -> tuple[np.ndarray, Trajectories]:
     """Return the first rows of trajectories ``(n, given, d)``, and the rows from their last on.
 
-    Raises
-    ------
-    ArgumentError, DataError
-        Fewer are given than a forecast starts from, or a trajectory has no more.
+    Raises ArgumentError, DataError: fewer are given than a forecast starts from, or a trajectory
+    has no more.
     """
     own = model.coordinates
     if given is None:

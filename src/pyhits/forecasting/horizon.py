@@ -25,10 +25,7 @@ class Horizon:
     def of(cls, n_steps: Any, t: Any, dt: float) -> Horizon:
         """Return the horizon asked for: ``n_steps``, or times ``t`` in the unit of ``dt``.
 
-        Raises
-        ------
-        ArgumentError
-            Both or none are given, or one of them is no such thing.
+        Raises ArgumentError: both or none are given, or one of them is no such thing.
         """
         if (n_steps is None) == (t is None):
             raise ArgumentError("Give either n_steps or the times t.")

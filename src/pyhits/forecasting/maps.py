@@ -38,6 +38,8 @@ class FittedMaps:
     ) -> np.ndarray:
         """Step states forward; diverged forecasts are NaN unless ``on_divergence`` is ``"raise"``.
 
+        Raises ArgumentError: a step size was not trained.
+
         Parameters
         ----------
         states : array, shape (n, d), or (n, history, d) with delays
@@ -56,11 +58,6 @@ class FittedMaps:
         Returns
         -------
         array, shape (n, n_steps + 1, d) or (n, m, d)
-
-        Raises
-        ------
-        ArgumentError
-            A step size was not trained.
         """
         own = self.coordinates
         if inputs is not None:
@@ -98,9 +95,6 @@ class FittedMaps:
     def scale(self, step_size: int) -> Stepper:
         """Return what steps with one of the scales.
 
-        Raises
-        ------
-        ArgumentError
-            The step size was not trained.
+        Raises ArgumentError: the step size was not trained.
         """
         return self.hierarchy.stepper([step_size], device=self.device)

@@ -25,10 +25,7 @@ class PreparedStepper:
     training data is not. With the extra ``fast`` machine code steps what it can, and is made here.
     Baselines take no part.
 
-    Raises
-    ------
-    ArgumentError
-        The model has inputs.
+    Raises ArgumentError: the model has inputs.
     """
 
     def __init__(self, model: FittedModel) -> None:

@@ -95,6 +95,8 @@ class _Part:
 class AdaptiveFill:
     """Fills in states to a tolerance, and keeps what it took.
 
+    Raises ArgumentError: there are no two scales, or one but the finest is dense.
+
     Parameters
     ----------
     stepper : Stepper
@@ -112,11 +114,6 @@ class AdaptiveFill:
     agreement : mapping of int to Agreement
         What the disagreement of a scale is worth, by step size, where it was measured
         (:func:`~pyhits.hierarchy.disagreement.agreements`).
-
-    Raises
-    ------
-    ArgumentError
-        There are no two scales, or one but the finest is dense.
     """
 
     def __init__(

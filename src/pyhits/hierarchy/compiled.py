@@ -30,12 +30,8 @@ def compiled(flow_maps: Mapping[int, FlowMap], device: str) -> dict[int, FlowMap
     On CUDA the kernels of a step are replayed as one graph, so that small steps do not wait for
     their launches. Results agree with those of the flow maps themselves up to rounding.
 
-    Raises
-    ------
-    MissingExtraError
-        There is no compiler that torch can use.
-    ArgumentError
-        A flow map does what torch cannot compile.
+    Raises MissingExtraError: there is no compiler that torch can use.
+    Raises ArgumentError: a flow map does what torch cannot compile.
     """
     return {size: _Compiled(flow_map, device) for size, flow_map in flow_maps.items()}
 

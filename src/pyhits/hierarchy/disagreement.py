@@ -40,6 +40,8 @@ def disagreement(states: Tensor, coarse: Stepper, fine: Stepper, weights: Tensor
     It is the distance between its end and that of the fine steps that make it up. All states are
     stepped at once; dense flow maps count by the ends of their steps.
 
+    Raises ArgumentError: the step sizes are equal or do not nest.
+
     Parameters
     ----------
     states : Tensor, shape (n, d)
@@ -52,11 +54,6 @@ def disagreement(states: Tensor, coarse: Stepper, fine: Stepper, weights: Tensor
     Returns
     -------
     Tensor, shape (n,)
-
-    Raises
-    ------
-    ArgumentError
-        The step sizes are equal or do not nest.
     """
     return distance(*_both(states, coarse, fine), weights)
 
@@ -200,10 +197,8 @@ def pair(trained: Iterable[int], coarsest: int, n_steps: int) -> tuple[int, int]
     They are neighbours among the trained scales: ``coarsest`` and the next finer, or the next
     coarser and ``coarsest`` where that is the finest.
 
-    Raises
-    ------
-    ArgumentError
-        One scale alone was trained, or the horizon is shorter than the coarser step.
+    Raises ArgumentError: one scale alone was trained, or the horizon is shorter than the coarser
+    step.
     """
     sizes = chain(trained)
     if len(sizes) == 1:

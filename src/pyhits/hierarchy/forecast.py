@@ -42,6 +42,8 @@ class Forecaster:
     A chunk's size follows from the shapes alone, and every result is computed in the same chunks:
     what is kept in memory and what is written to a file agree to the last bit.
 
+    Raises ArgumentError: an option is unknown.
+
     Parameters
     ----------
     stepper : Stepper
@@ -69,11 +71,6 @@ class Forecaster:
     engine : Engine, optional
         What steps by machine code: settled for a whole forecast, not for what a chunk or a thread
         has of it, so that results do not depend on these.
-
-    Raises
-    ------
-    ArgumentError
-        An option is unknown.
     """
 
     stepper: Stepper
@@ -145,6 +142,8 @@ class Forecaster:
     ) -> Lost | None:
         """Forecast into ``out`` and return which trajectories are lost, if any.
 
+        Raises DivergenceError: a trajectory diverged, unless ``on_divergence`` is ``"return"``.
+
         Parameters
         ----------
         initial_states : array, shape (n, d), or (n, history, d) with delays
@@ -155,11 +154,6 @@ class Forecaster:
             Number of the first trajectory, for what is said of diverged ones.
         progress : callable, optional
             Called with how many trajectories of how many are done.
-
-        Raises
-        ------
-        DivergenceError
-            A trajectory diverged, unless ``on_divergence`` is ``"return"``.
         """
         n, chunk = len(initial_states), self.chunk
         found: list[Lost | None] = []

@@ -50,6 +50,9 @@ class Hierarchy:
     ) -> Stepper:
         """Return the coupled scales, ready to step; what was made lately is not made again.
 
+        Raises ArgumentError: a scale was not trained, or the step sizes do not nest.
+        Raises MissingExtraError: there is no compiler.
+
         Parameters
         ----------
         step_sizes : sequence of int, optional
@@ -60,13 +63,6 @@ class Hierarchy:
             Step with code that torch compiles for the device.
         rows_per_block, batching
             As in :class:`~pyhits.hierarchy.Stepper`.
-
-        Raises
-        ------
-        ArgumentError
-            A scale was not trained, or the step sizes do not nest.
-        MissingExtraError
-            There is no compiler.
         """
         sizes = tuple(chain(self.flow_maps if step_sizes is None else step_sizes))
         if rows_per_block is not None:

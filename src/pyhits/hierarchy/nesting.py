@@ -15,10 +15,7 @@ _LARGEST_STEP = 1 << 40
 def chain(step_sizes: Iterable[int]) -> list[int]:
     """Return step sizes in rising order, checked to be a hierarchy.
 
-    Raises
-    ------
-    ArgumentError
-        There are none, one repeats, or one does not divide the next coarser.
+    Raises ArgumentError: there are none, one repeats, or one does not divide the next coarser.
     """
     try:
         sizes = sorted(as_count(s, "a step size", most=None) for s in step_sizes)

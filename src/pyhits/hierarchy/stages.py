@@ -22,10 +22,8 @@ def resolution(flow_maps: Mapping[int, HasOutputs]) -> int:
 
     A dense flow map of step size s and m outputs fills in every multiple of s / m.
 
-    Raises
-    ------
-    ArgumentError
-        As :func:`chain`; or a step size lies inside the step of a coarser, dense flow map.
+    Raises ArgumentError: as :func:`chain`; or a step size lies inside the step of a coarser, dense
+    flow map.
     """
     sizes = chain(flow_maps)
     spacing = {}

@@ -44,6 +44,8 @@ class Stepper:
     The buffers that it steps in are made once and used again. It may be called from several threads
     at once.
 
+    Raises ArgumentError: as :func:`~pyhits.hierarchy.stages.resolution`.
+
     Parameters
     ----------
     flow_maps : mapping of int to FlowMap
@@ -64,11 +66,6 @@ class Stepper:
         Of the states.
     is_wide : bool
         Whether torch's own threads are of use within one of its steps.
-
-    Raises
-    ------
-    ArgumentError
-        As :func:`~pyhits.hierarchy.stages.resolution`.
     """
 
     def __init__(

@@ -58,18 +58,11 @@ class ToFile:
     ) -> Any:
         """Write what is missing, and return the file's array without loading it.
 
-        Raises
-        ------
-        ArgumentError
-            The extension is another, or a folder is in the way.
-        CheckpointError
-            The file holds another forecast, or something else.
-        FileFormatError
-            It cannot be written, or the disk is full; what is complete is kept.
-        DivergenceError
-            As :class:`Forecaster`; what is complete is kept.
-        MissingExtraError
-            Zarr is not installed.
+        Raises ArgumentError: the extension is another, or a folder is in the way.
+        Raises CheckpointError: the file holds another forecast, or something else.
+        Raises FileFormatError: it cannot be written, or the disk is full; what is complete is kept.
+        Raises DivergenceError: as :class:`Forecaster`; what is complete is kept.
+        Raises MissingExtraError: zarr is not installed.
         """
         path = as_path(self.path)
         if path.suffix.lower() not in WRITERS:

@@ -64,10 +64,7 @@ class Writer(ABC):
     def remove(self) -> None:
         """Delete what is there: finished, unfinished, and the record.
 
-        Raises
-        ------
-        ArgumentError
-            A folder that PyHiTS would not write is in the way.
+        Raises ArgumentError: a folder that PyHiTS would not write is in the way.
         """
         for path in (self.part, self.path):
             if path.is_dir():
@@ -154,10 +151,7 @@ class NpyWriter(Writer):
 class ZarrWriter(Writer):
     """One uncompressed Zarr array in chunks of trajectories; its record ends up in its attributes.
 
-    Raises
-    ------
-    MissingExtraError
-        Zarr is not installed.
+    Raises MissingExtraError: zarr is not installed.
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:

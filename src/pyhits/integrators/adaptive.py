@@ -133,10 +133,7 @@ class _Block:
     def undefined(self) -> np.ndarray:
         """Return which states, of shape ``(n,)``, have no finite derivative.
 
-        Raises
-        ------
-        ArgumentError
-            The right-hand side returns another shape; later calls do not look.
+        Raises ArgumentError: the right-hand side returns another shape; later calls do not look.
         """
         slopes = self.function(self.t if self.shift is None else self.shift + self.t, self.states)
         return np.asarray(~np.isfinite(slopes).all(axis=1))

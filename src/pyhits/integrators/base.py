@@ -89,6 +89,9 @@ class Integrator(ABC):
     ) -> np.ndarray:
         """Return the states after each of ``n_steps`` steps.
 
+        Raises DivergenceError: a state is not finite; it names trajectory and step.
+        Raises ArgumentError, DataError.
+
         Parameters
         ----------
         states : array, shape (n, d) or (d,)
@@ -99,12 +102,6 @@ class Integrator(ABC):
         -------
         array, shape (n, n_steps, d) or (n_steps, d)
             float64, without the initial states.
-
-        Raises
-        ------
-        DivergenceError
-            A state is not finite; it names trajectory and step.
-        ArgumentError, DataError
         """
         start = as_numeric(states, what="The states").astype(np.float64)
         dt, n_steps = as_positive(dt, "dt"), as_count(n_steps, "n_steps")

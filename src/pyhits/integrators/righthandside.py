@@ -49,10 +49,7 @@ class RightHandSide:
     def __call__(self, t: Time, x: np.ndarray) -> np.ndarray:
         """Return the time derivatives of states ``(n, d)``, in float64.
 
-        Raises
-        ------
-        ArgumentError
-            The function returns another shape.
+        Raises ArgumentError: the function returns another shape.
         """
         slope = np.asarray(self.function(t, x), dtype=np.float64)
         if slope.shape != x.shape:

@@ -54,6 +54,8 @@ class Scheme:
 class Run:
     """A forecast of ``n_steps``, chunk by chunk of trajectories.
 
+    Raises ArgumentError.
+
     Parameters
     ----------
     on_divergence : {"raise", "return"}
@@ -61,10 +63,6 @@ class Run:
         Correct the coarse states until they jump by no more.
     max_iterations : int, optional
         Most corrections; by default one a coarse interval.
-
-    Raises
-    ------
-    ArgumentError
     """
 
     scheme: Scheme
@@ -100,9 +98,7 @@ class Run:
     def __call__(self, starts: np.ndarray, out: np.ndarray, first: int) -> None:
         """Forecast into ``out`` (n, n_steps + 1, d), the first trajectory being number ``first``.
 
-        Raises
-        ------
-        DivergenceError
+        Raises DivergenceError.
         """
         out[:, 0] = starts
         coarse = self._coarse(starts, first)

@@ -87,11 +87,8 @@ class StoredModel(Described):
 def read_described(path: Path) -> StoredModel:
     """Read a model file but for its flow maps, whose numbers the checksum alone has checked.
 
-    Raises
-    ------
-    Exception
-        It is not such a file, or of a version without checksums: :func:`pyhits.load` says what is
-        wrong, or reads it.
+    Raises Exception: it is not such a file, or of a version without checksums: :func:`pyhits.load`
+    says what is wrong, or reads it.
     """
     maps = _StoredMaps()
     arrays, facts = read_arrays(

@@ -47,6 +47,8 @@ class StepModule(nn.Module):
 
     It holds a copy of the flow map, on the CPU, and can be differentiated by the states.
 
+    Raises ArgumentError: the dtype is unknown, or the encoder's statistics do not fit into it.
+
     Parameters
     ----------
     encoder : Standardise
@@ -57,11 +59,6 @@ class StepModule(nn.Module):
     dtype : {"float64", "float32"}
         Of the states that come and go. With ``"float64"`` the encoder's arithmetic is float64 and
         the flow map keeps its own; with ``"float32"`` all arithmetic is float32.
-
-    Raises
-    ------
-    ArgumentError
-        The dtype is unknown, or the encoder's statistics do not fit into it.
     """
 
     shift: Tensor

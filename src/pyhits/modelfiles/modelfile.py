@@ -125,14 +125,11 @@ class Maps(Protocol):
 def check_content(facts: dict[str, Any], found: dict[str, TensorSpec], maps: Maps) -> None:
     """Replace ``facts`` by what they say, and compare tensors with it, before any is read.
 
+    Raises ValueError: something is not as declared; its place is named.
+
     Parameters
     ----------
     found : dict of str to TensorSpec
-
-    Raises
-    ------
-    ValueError
-        Something is not as declared; its place is named.
     """
     settings = facts.pop("settings", None)
     if facts["format"] < FORMAT and isinstance(settings, dict):

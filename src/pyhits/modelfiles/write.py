@@ -26,10 +26,7 @@ def save_model(model: FittedModel, path: str | Path) -> Path:
     The file holds all scales, the selection with every candidate, scaling, names, settings, the
     training histories and a fingerprint of the training data.
 
-    Raises
-    ------
-    ArgumentError
-        Another extension, or names of more than 80 MB.
+    Raises ArgumentError: another extension, or names of more than 80 MB.
     """
     path = as_path(path)
     if path.suffix != ".safetensors":

@@ -47,14 +47,12 @@ def clean_fields(
 ) -> CleanFields | None:
     """Take white noise off fields; None where there is none, or too much to be told from motion.
 
+    Raises TimeIsUpError.
+
     Parameters
     ----------
     train, validation : Trajectories
         On a grid.
-
-    Raises
-    ------
-    TimeIsUpError
     """
     grid = train.grid
     if grid is None or train.values.size + validation.values.size > _MOST:

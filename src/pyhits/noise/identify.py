@@ -91,6 +91,8 @@ def identify(
     Degree, terms and the length of the segments are those of the least Bayesian information
     criterion (Schwarz 1978, Ann. Stat. 6, 461).
 
+    Raises TimeIsUpError: there was no field in time.
+
     Parameters
     ----------
     most_misfit : float
@@ -108,11 +110,6 @@ def identify(
     Identified or None
         None where no field can be fitted: too few rows, or too many features; or where none
         explains enough.
-
-    Raises
-    ------
-    TimeIsUpError
-        There was no field in time.
     """
     best: Identified | None = None
     try:
@@ -128,9 +125,7 @@ def identify(
 def knows_noise(pieces: BlockAverages, least: float, clock: Clock) -> bool:
     """Whether a field knows what was taken for noise: its steps leave less than a part of that.
 
-    Raises
-    ------
-    TimeIsUpError
+    Raises TimeIsUpError.
     """
     observed = pieces.observed
     for degree in _degrees(pieces.smoothed.shape[2], observed.count):

@@ -187,10 +187,7 @@ def _fill(model: _SteppedModel, known: np.ndarray, states: np.ndarray, used: np.
 def is_estimated(asked: bool | None, noise: np.ndarray, n_rows: int) -> bool:
     """Return whether initial states are to be estimated: as asked, or where training found noise.
 
-    Raises
-    ------
-    ArgumentError
-        It was asked for, and the model starts from more rows than one.
+    Raises ArgumentError: it was asked for, and the model starts from more rows than one.
     """
     if asked and n_rows > 1:
         raise ArgumentError(

@@ -95,15 +95,13 @@ def fit_initial_states(
     A segment that ends far from its observations, as one may that passes a saddle on the wrong
     side, is followed once more piece by piece from its begin.
 
+    Raises TimeIsUpError.
+
     Parameters
     ----------
     starts : array, shape (n_segments, d)
     n_threads : int
         Blocks of segments worked on side by side.
-
-    Raises
-    ------
-    TimeIsUpError
     """
     fit = _fit_states(field, starts, observed, n_threads, clock)
     lost = np.flatnonzero(~fit.followed(observed))
@@ -151,15 +149,13 @@ def fit_field(
 
     Segments that diverge at first are left out.
 
+    Raises TimeIsUpError.
+
     Parameters
     ----------
     starts : array, shape (n_segments, d)
     n_threads : int
         Blocks of segments worked on side by side.
-
-    Raises
-    ------
-    TimeIsUpError
     """
     substeps = substeps_needed(field, observed)
     d, p = starts.shape[1], len(field.free)

@@ -70,17 +70,14 @@ def choose_window(
     For a smoother that gives a row the weight w in its own value, the mean squared residual less
     ``sigma**2 (1 - 2 w)`` estimates the mean squared error without bias.
 
+    Raises TimeIsUpError: before all windows were tried.
+
     Parameters
     ----------
     sigma : array, shape (d,)
         Standard deviation of the noise on each feature; features with 0 are left out.
     degrees : sequence of int
         Degrees to choose from.
-
-    Raises
-    ------
-    TimeIsUpError
-        Before all windows were tried.
     """
     pieces = _some(data, sigma)
     n_pieces = sum(len(piece) for piece in pieces)
@@ -178,9 +175,7 @@ def smooth(
 ) -> np.ndarray:
     """Return all rows smoothed in float64, or their time derivatives; shape ``(n_rows, d)``.
 
-    Raises
-    ------
-    TimeIsUpError
+    Raises TimeIsUpError.
     """
     if not clock.affords(data.values.size * window.width / _SPEED):
         raise TimeIsUpError

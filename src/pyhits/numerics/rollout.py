@@ -30,6 +30,8 @@ def iterate(
 ) -> Iterator[_State]:
     """Yield the states after 1, 2, ... ``n_steps`` steps.
 
+    Raises TimeIsUpError.
+
     Parameters
     ----------
     step : callable
@@ -39,10 +41,6 @@ def iterate(
     inputs : array or Tensor, shape (n_steps, ..., k), optional
         What the last features of each new state are replaced by, in place: what the next step takes
         besides the state itself.
-
-    Raises
-    ------
-    TimeIsUpError
     """
     for k in range(n_steps):
         clock.check()

@@ -32,6 +32,8 @@ def panels(
 ) -> np.ndarray:
     """Return the axes to draw into, an array of this shape.
 
+    Raises ArgumentError: ``ax`` holds another number of axes.
+
     Parameters
     ----------
     ax : Axes, array of Axes, Figure, or None
@@ -42,11 +44,6 @@ def panels(
         Inches.
     **settings
         Of ``Figure.subplots``.
-
-    Raises
-    ------
-    ArgumentError
-        ``ax`` holds another number of axes.
     """
     from matplotlib.figure import Figure, FigureBase
 

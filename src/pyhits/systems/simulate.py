@@ -41,10 +41,7 @@ class Simulation:
     def after_transient(self, states: np.ndarray, duration: float, wanted: int) -> np.ndarray:
         """Return what states ``(n, d)`` at ``t = -duration`` become at 0; the first ``wanted``.
 
-        Raises
-        ------
-        DivergenceError
-            A wanted one cannot be integrated; others may end.
+        Raises DivergenceError: a wanted one cannot be integrated; others may end.
         """
         reached = np.empty((wanted, states.shape[1]))
         for first in range(0, wanted, TRANSIENT_BATCH):
@@ -63,9 +60,7 @@ class Simulation:
     ) -> np.ndarray:
         """Return the solutions from states ``(n, d)`` at t = 0 on, shape ``(n, n_steps + 1, d)``.
 
-        Raises
-        ------
-        DivergenceError
+        Raises DivergenceError.
         """
         rows = np.empty((len(states), n_steps + 1, states.shape[1]))
 
@@ -122,10 +117,7 @@ class Simulation:
 def as_box(region: Any) -> np.ndarray:
     """Return a region as a read-only array ``(dimension, 2)`` of lows and highs.
 
-    Raises
-    ------
-    ArgumentError
-        Another shape, ends that are not finite, or a low end above its high end.
+    Raises ArgumentError: another shape, ends that are not finite, or a low end above its high end.
     """
     box = np.array(as_numeric(region, what="The region"), dtype=np.float64)
     if box.ndim != 2 or box.shape[1] != 2 or len(box) == 0:
@@ -152,10 +144,8 @@ def as_starts(
 ) -> np.ndarray:
     """Return given initial states ``(n, dimension)`` of the system of that name, in float64.
 
-    Raises
-    ------
-    ArgumentError
-        Another shape, another number than ``n_trajectories``, or numbers that are not finite.
+    Raises ArgumentError: another shape, another number than ``n_trajectories``, or numbers that are
+    not finite.
     """
     states = np.array(as_numeric(initial_states, what="initial_states"), dtype=np.float64, ndmin=2)
     if states.ndim != 2 or states.shape[1] != dimension or len(states) == 0:

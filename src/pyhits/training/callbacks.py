@@ -68,10 +68,7 @@ class _Logger(Callback):
     def _begin_with(self, write: Callable[[], None]) -> None:
         """Write for the first time.
 
-        Raises
-        ------
-        FileFormatError
-            That cannot be done.
+        Raises FileFormatError: that cannot be done.
         """
         self._failed = False
         try:
@@ -202,14 +199,11 @@ class TensorBoardLogger(_Logger):
 class Callbacks(Callback):
     """Several callbacks as one.
 
+    Raises ArgumentError: one is none.
+
     Parameters
     ----------
     several : Callback or sequence of Callback
-
-    Raises
-    ------
-    ArgumentError
-        One is none.
     """
 
     def __init__(self, several: Callback | Sequence[Callback] = ()) -> None:

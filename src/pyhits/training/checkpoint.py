@@ -61,17 +61,14 @@ def load_progress(
 class CheckpointFolder:
     """A folder that holds the finished and unfinished scales of one fit.
 
+    Raises CheckpointError: the folder belongs to another fit.
+
     Parameters
     ----------
     path : Path
         Made if it is missing and its own folder is there.
     key : str
         Fingerprint of data and settings; a folder with another key is refused.
-
-    Raises
-    ------
-    CheckpointError
-        The folder belongs to another fit.
     """
 
     def __init__(self, path: str | Path, key: str) -> None:

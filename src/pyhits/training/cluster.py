@@ -60,10 +60,7 @@ def inside_a_task() -> bool:
 def worker_threads(backend: Any) -> list[int]:
     """Return the threads of every worker process, waiting for the first as ``backend`` says.
 
-    Raises
-    ------
-    TrainingError
-        No worker came, or the scheduler is gone.
+    Raises TrainingError: no worker came, or the scheduler is gone.
     """
     try:
         backend.effective_n_jobs(-1)
@@ -86,6 +83,8 @@ def results(
     those that train end within a few steps. ``joblib.Parallel`` would let them train on, and it
     waits forever for scales whose workers die.
 
+    Raises TrainingError: workers died again and again, or the scheduler is gone.
+
     Parameters
     ----------
     backend : DaskDistributedBackend
@@ -94,11 +93,6 @@ def results(
         Takes the progress of the scales, if it is ``watched``.
     at_once : int, optional
         Scales in the cluster's hands at a time; by default all.
-
-    Raises
-    ------
-    TrainingError
-        Workers died again and again, or the scheduler is gone.
     """
     topic = f"pyhits-{uuid.uuid4().hex}" if watched else None
     trained: set[int] = set()

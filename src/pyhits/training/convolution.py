@@ -91,6 +91,9 @@ def train_convolution(
 ) -> tuple[ConvolutionMap, History]:
     """Return a convolutional net for one scale, with the weights whose rollouts erred least.
 
+    Raises TrainingError: the loss was not finite at any learning rate.
+    Raises DataError: no trajectory is long enough for the step size.
+
     Parameters
     ----------
     train, validation : WindowSampler
@@ -105,13 +108,6 @@ def train_convolution(
         Training ends with it, and with the recipe's seconds.
     seed : int
         Of the first weights and of the noise.
-
-    Raises
-    ------
-    TrainingError
-        The loss was not finite at any learning rate.
-    DataError
-        No trajectory is long enough for the step size.
     """
     longer = replace(train, rollout_steps=recipe.rollout_steps)
     train = longer if 2 * longer.n_windows >= train.n_windows else replace(train, rollout_steps=1)

@@ -121,10 +121,7 @@ def make_jobs(
 ) -> list[ScaleJob]:
     """Return one job a step size, the finest first: an interrupted fit then keeps those.
 
-    Raises
-    ------
-    DataError
-        No trajectory is long enough for a step size.
+    Raises DataError: no trajectory is long enough for a step size.
     """
     sizes = sorted(step_sizes)
     widths = settings.hidden_sizes or {}

@@ -43,17 +43,13 @@ _N_POPULATION, _POPULATION_BATCH = 32_768, 2**30 - 1
 def train_scale(job: ScaleJob, progress: Progress | None = None) -> tuple[FlowMap, History]:
     """Train the flow map of one scale.
 
+    Raises TrainingError: the loss was not finite, whatever the learning rate.
+    Raises DataError: no trajectory is long enough for the step size.
+
     Returns
     -------
     flow_map : FlowMap
         On the CPU, in evaluation mode; weights of the best validation error.
-
-    Raises
-    ------
-    TrainingError
-        The loss was not finite, whatever the learning rate.
-    DataError
-        No trajectory is long enough for the step size.
     """
     if job.recipe.is_closed:
         return fit_closed_form(job, progress)

@@ -68,6 +68,9 @@ def train_scales(
 
     The result does not depend on ``n_jobs``: every scale has its own seed and one thread.
 
+    Raises ArgumentError: joblib's active backend is none that scales can be trained on.
+    Raises TrainingError: a scale could not be trained, or a cluster lost it.
+
     Parameters
     ----------
     n_jobs : int, optional
@@ -91,13 +94,6 @@ def train_scales(
     exact : callable, optional
         Tells whether nets of coarser steps can no longer do better than what is finished: they are
         left out of scales that begin then.
-
-    Raises
-    ------
-    ArgumentError
-        joblib's active backend is none that scales can be trained on.
-    TrainingError
-        A scale could not be trained, or a cluster lost it.
     """
     result = TrainedScales({}, {})
     todo = []

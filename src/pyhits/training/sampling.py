@@ -129,6 +129,8 @@ class Residual(Sampling):
 def make_sampling(name: str, sampler: WindowSampler, shown: int) -> Sampling:
     """Return the sampling of one of the names in :data:`pyhits.training.recipe.SAMPLINGS`.
 
+    Raises DataError: no window fits any trajectory.
+
     Parameters
     ----------
     name : str
@@ -137,11 +139,6 @@ def make_sampling(name: str, sampler: WindowSampler, shown: int) -> Sampling:
     shown : int
         Windows that the net is shown from one refresh to the next: errors are looked up at an
         eighth of that, so that they take little of the time.
-
-    Raises
-    ------
-    DataError
-        No window fits any trajectory.
     """
     if name == "uniform":
         return Sampling(replace(sampler, early_bias=1.0))

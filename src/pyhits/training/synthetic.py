@@ -87,6 +87,8 @@ def synthesise(
 ) -> SyntheticWindows | None:
     """Return windows of ``train``'s step size, or None where no composed map is good enough.
 
+    Raises TimeIsUpError.
+
     Parameters
     ----------
     train, validation : WindowSampler
@@ -97,10 +99,6 @@ def synthesise(
         Root mean square of the coarse increments, in which errors are measured.
     n : int, optional
         Windows; there are fewer where states leave the bounds of the fine map.
-
-    Raises
-    ------
-    TimeIsUpError
     """
     if train.outputs > 1 or train.rollout_steps > 1:
         return None

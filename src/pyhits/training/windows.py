@@ -127,17 +127,14 @@ class WindowSampler:
     def draw(self, n: int, batch: int) -> np.ndarray:
         """Return ``n`` windows, shape ``(rollout_steps * outputs + 1, n, d)``, encoded, float64.
 
+        Raises DataError: no window fits any trajectory.
+
         Parameters
         ----------
         n : int
             Number of windows, drawn with replacement.
         batch : int
             Number of the batch; equal numbers give equal windows.
-
-        Raises
-        ------
-        DataError
-            No window fits any trajectory.
         """
         return self.gather(self.rows(n, batch))
 

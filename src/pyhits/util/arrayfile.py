@@ -62,18 +62,15 @@ def read_arrays(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read arrays, mapped from the file, and plain values; the checksum must agree.
 
+    Raises FileFormatError: the file is missing, truncated, damaged, no safetensors file, or not
+    from PyHiTS; or it has no checksum, or tensors of a dtype that NumPy does not have.
+
     Parameters
     ----------
     what : str
         What the file should be, for messages.
     check : callable
         Called before any array is read.
-
-    Raises
-    ------
-    FileFormatError
-        The file is missing, truncated, damaged, no safetensors file, or not from PyHiTS; or it has
-        no checksum, or tensors of a dtype that NumPy does not have.
     """
     from safetensors import safe_open
 

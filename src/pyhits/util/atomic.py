@@ -56,10 +56,8 @@ def replacing(path: Path, may_replace: MayReplace = lambda folder: False) -> Ite
 def make_folder(folder: Path) -> None:
     """Make a folder if it is missing and its own folder is there: a typo makes none.
 
-    Raises
-    ------
-    FileFormatError
-        The folder that it would lie in is missing, or is the root of an absolute path.
+    Raises FileFormatError: the folder that it would lie in is missing, or is the root of an
+    absolute path.
     """
     above = folder.absolute().parent
     is_new_root = folder.is_absolute() and above == Path(folder.anchor)
@@ -84,10 +82,7 @@ def _remove(path: Path) -> None:
 def _target(path: Path, may_replace: MayReplace) -> tuple[Path, int | None]:
     """Return the file that a path leads to, and its mode; None for a folder, or if none is there.
 
-    Raises
-    ------
-    FileFormatError
-        It is a folder, a device or a pipe, or may not be written to.
+    Raises FileFormatError: it is a folder, a device or a pipe, or may not be written to.
     """
     try:
         target = path.resolve() if path.is_symlink() else path
@@ -121,19 +116,15 @@ def check_target(
 ) -> None:
     """Raise at once if a file could not be written to ``path`` after a long computation.
 
+    Raises ArgumentError: the extension is not one of ``suffixes``.
+    Raises FileFormatError: it is a folder, or its folder cannot be made or written to.
+
     Parameters
     ----------
     suffixes : collection of str
         Allowed extensions, with their dots; any if there are none.
     may_replace : callable
         As of :func:`replacing`.
-
-    Raises
-    ------
-    ArgumentError
-        The extension is not one of ``suffixes``.
-    FileFormatError
-        It is a folder, or its folder cannot be made or written to.
     """
     path = Path(path).expanduser()
     if suffixes and path.suffix.lower() not in suffixes:

@@ -175,10 +175,7 @@ def as_numeric(data: Any, *, what: str, missing: bool = False) -> np.ndarray:
     Integers and booleans become float64, half precision becomes float32. With ``missing`` what is
     masked, None or a text such as ``NA`` becomes NaN.
 
-    Raises
-    ------
-    DataError
-        Rows of unequal length, text, complex or masked values; the place is named.
+    Raises DataError: rows of unequal length, text, complex or masked values; the place is named.
     """
     if isinstance(data, np.ma.MaskedArray):
         if missing and data.dtype.kind in "iubf":
@@ -233,10 +230,7 @@ def _from_whole(array: np.ndarray, what: str) -> np.ndarray:
 def _real_part(array: np.ndarray, what: str) -> np.ndarray:
     """Return the real part of complex numbers whose imaginary part is rounding, and say so.
 
-    Raises
-    ------
-    DataError
-        It is more than that.
+    Raises DataError: it is more than that.
     """
     real = np.array(array.real, order="C")
     # Where the real part is missing, so is the number.

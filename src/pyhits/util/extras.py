@@ -11,17 +11,14 @@ from pyhits.errors import MissingExtraError
 def need(*modules: str, action: str, extra: str) -> Any:
     """Import optional packages and return the first, or say which extra installs them.
 
+    Raises MissingExtraError: one of them is not installed.
+
     Parameters
     ----------
     *modules : str
         Their names; the others are what the first works with.
     action : str
         What it is for, as the beginning of a sentence: ``"Reading .h5 files"``.
-
-    Raises
-    ------
-    MissingExtraError
-        One of them is not installed.
     """
     found = []
     # What the first works with comes first, since it may fail in a way of its own without.

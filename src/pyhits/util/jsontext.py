@@ -19,11 +19,8 @@ _BRACKET = re.compile(r"[\[\]{}]")
 def parse(text: str | bytes) -> Any:
     """Return the values of JSON text.
 
-    Raises
-    ------
-    ValueError
-        It is no JSON in UTF-8, too deep, of too many parts or digits, or holds a number that is not
-        finite or a name twice in one object.
+    Raises ValueError: it is no JSON in UTF-8, too deep, of too many parts or digits, or holds a
+    number that is not finite or a name twice in one object.
     """
     if isinstance(text, bytes):
         text = text.decode()

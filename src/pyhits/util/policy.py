@@ -19,10 +19,7 @@ class NamedArguments:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make an object, if ``__init__`` takes all the names that are given.
 
-        Raises
-        ------
-        ArgumentError
-            It does not; the nearest name is suggested.
+        Raises ArgumentError: it does not; the nearest name is suggested.
         """
         parameters = inspect.signature(cls).parameters if kwargs else {}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):

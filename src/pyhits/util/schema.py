@@ -28,15 +28,12 @@ class Schema(ABC):
     def read(self, value: Any, where: str) -> Any:
         """Return the value as the library holds it.
 
+        Raises SchemaError: it is not what was declared.
+
         Parameters
         ----------
         where : str
             Its place, for messages: ``scales[0].step_size``.
-
-        Raises
-        ------
-        SchemaError
-            It is not what was declared.
         """
 
 

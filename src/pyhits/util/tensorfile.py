@@ -33,10 +33,7 @@ from pyhits.util.tensorheader import check_file, header_room
 def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write tensors and plain values to ``path``; the old file stays until the new one is whole.
 
-    Raises
-    ------
-    ArgumentError
-        The metadata are longer than would be read again.
+    Raises ArgumentError: the metadata are longer than would be read again.
     """
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     text = json.dumps(strict(facts), allow_nan=False)
@@ -82,17 +79,15 @@ def read_tensors(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what :func:`write_tensors` wrote: tensors, mapped from the file, and plain values.
 
+    Raises FileFormatError: the file is missing, truncated, damaged, no safetensors file, or not
+    from PyHiTS.
+
     Parameters
     ----------
     what : str
         What the file should be, for messages.
     check : callable, optional
         Called before any tensor is read. By default a file must have a checksum.
-
-    Raises
-    ------
-    FileFormatError
-        The file is missing, truncated, damaged, no safetensors file, or not from PyHiTS.
     """
     from safetensors import safe_open  # as above
 

@@ -77,15 +77,12 @@ _SPACED = re.compile(rf"[-+]?\d{{1,3}}([{_SPACES}']\d{{3}})+([.,]\d*)?")
 def style_of(fields: Sequence[str], decimal: str | None = None) -> NumberStyle:
     """Find out how numbers are written.
 
+    Raises DataError: commas may stand before decimals or between thousands.
+
     Parameters
     ----------
     decimal : {".", ","}, optional
         What begins decimals, where it is known.
-
-    Raises
-    ------
-    DataError
-        Commas may stand before decimals or between thousands.
     """
     fields = [re.sub(r"(?<=\d)\s*[^\d\s.,']+$", "", f) for f in fields]
     spaced = any(_SPACED.fullmatch(f) for f in fields)

@@ -35,6 +35,9 @@ def choose(
     such as ``Fs``. The data are the one other numeric array; vectors as long as one of its axes are
     grids, not data. Where the times match the last axis only, the data are transposed.
 
+    Raises ArgumentError: no array has the name that was asked for.
+    Raises DataError: no array or several could be the data, or the times match no axis of it.
+
     Parameters
     ----------
     arrays : mapping
@@ -42,13 +45,6 @@ def choose(
         that are picked are converted.
     facts : mapping, optional
         What the file says of itself.
-
-    Raises
-    ------
-    ArgumentError
-        No array has the name that was asked for.
-    DataError
-        No array or several could be the data, or the times match no axis of it.
     """
     runs = _numbered_groups(arrays, wanted)
     if runs:
@@ -177,10 +173,7 @@ def listing(arrays: Mapping[str, Any]) -> str:
 def named(arrays: Mapping[str, Any], name: str, option: str) -> str:
     """Return the array of that name, in whichever group; otherwise suggest the nearest.
 
-    Raises
-    ------
-    ArgumentError
-        There is none, or several groups have one.
+    Raises ArgumentError: there is none, or several groups have one.
     """
     if name in arrays:
         return name

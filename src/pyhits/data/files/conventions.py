@@ -39,6 +39,9 @@ _DEFAULT_FILLS = {
 def decoded(stored: np.ndarray, attributes: Mapping[str, Any], what: str) -> np.ndarray:
     """Return numbers as they are meant: missing ones as NaN, scaled and shifted.
 
+    Raises DataError: an attribute that should be a number is none.
+    Raises ValueError: it holds texts that are none.
+
     Parameters
     ----------
     stored : array
@@ -46,13 +49,6 @@ def decoded(stored: np.ndarray, attributes: Mapping[str, Any], what: str) -> np.
         these.
     what : str
         Its name for messages, ``"array 'x'"``.
-
-    Raises
-    ------
-    DataError
-        An attribute that should be a number is none.
-    ValueError
-        It holds texts that are none.
     """
     if stored.dtype.kind not in "fiu":
         return sound_texts(stored)
@@ -171,10 +167,7 @@ def sound_texts(stored: np.ndarray) -> np.ndarray:
 
     NumPy makes texts of any numbers that a file holds, with which Python then fails.
 
-    Raises
-    ------
-    ValueError
-        Some are not.
+    Raises ValueError: some are not.
     """
     for name in stored.dtype.names or ():
         sound_texts(stored[name])

@@ -55,6 +55,8 @@ def dialect_of(
 ) -> Dialect:
     """Find out how lines are cut into fields.
 
+    Raises DataError: a comma may stand before decimals, between thousands or between columns.
+
     Parameters
     ----------
     lines : sequence of str
@@ -63,11 +65,6 @@ def dialect_of(
         Comments above them.
     decimal : {".", ","}, optional
         What begins decimals, where it is known.
-
-    Raises
-    ------
-    DataError
-        A comma may stand before decimals, between thousands or between columns.
     """
     comment = "%" if comments and all(c.startswith("%") for c in comments) else "#"
     plain = [re.sub(r'"[^"]*"', "", line) for line in lines]

@@ -172,10 +172,7 @@ def write(trajectories: Trajectories, path: Path) -> None:
 def picture_shape(snapshot: tuple[int, ...] | None, path: Path) -> tuple[int, ...]:
     """Return the shape of a picture, ``(height, width)`` or ``(height, width, 3)``.
 
-    Raises
-    ------
-    DataError
-        Rows have no shape, or that of something else.
+    Raises DataError: rows have no shape, or that of something else.
     """
     if snapshot is None or len(snapshot) not in (2, 3) or snapshot[2:] not in ((), (3,)):
         found = "none" if snapshot is None else str(snapshot)

@@ -148,10 +148,7 @@ def links(file: Any) -> dict[str, str]:
 def check_links(file: Any, found: Collection[str], wanted: Reading) -> list[str]:
     """Return what to say of links to other files, which are not followed.
 
-    Raises
-    ------
-    DataError
-        What was asked for is a link, or there is nothing but links.
+    Raises DataError: what was asked for is a link, or there is nothing but links.
     """
     known = links(file)
     for name in (wanted.variable, wanted.time_column):
@@ -201,10 +198,7 @@ def check_stored(dataset: Any) -> None:
 def unwritten(dataset: Any, *, raw: bool) -> np.ndarray | None:
     """Return where nothing was ever written, None if something was everywhere.
 
-    Raises
-    ------
-    DataError
-        Something is missing, and the data are not raw, to be mended.
+    Raises DataError: something is missing, and the data are not raw, to be mended.
     """
     total = math.prod(dataset.shape)
     if total == 0:

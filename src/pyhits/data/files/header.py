@@ -45,6 +45,8 @@ def find_header(
 ) -> HeaderLines:
     """Find the line of names among the first lines of a table.
 
+    Raises DataError: the first line may be names or a row.
+
     Parameters
     ----------
     rows : sequence of sequence of str
@@ -53,11 +55,6 @@ def find_header(
         Whether every field of a line stands in quotes.
     wanted : bool, optional
         Whether there is such a line, where it is known.
-
-    Raises
-    ------
-    DataError
-        The first line may be names or a row.
     """
     n = Counter(len(row) for row in rows).most_common(1)[0][0]
     if wanted is False:

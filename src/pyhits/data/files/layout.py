@@ -54,12 +54,9 @@ def from_arrays(
 ) -> Pieces:
     """Return what :func:`to_arrays` wrote; without its times for a ``time_column`` of ``"none"``.
 
-    Raises
-    ------
-    FileFormatError
-        An array is missing, they contradict each other, or a newer PyHiTS wrote them.
-    ArgumentError
-        Other times are asked for than those in the file.
+    Raises FileFormatError: an array is missing, they contradict each other, or a newer PyHiTS wrote
+    them.
+    Raises ArgumentError: other times are asked for than those in the file.
     """
     if time_column not in (None, "none"):
         raise ArgumentError(
@@ -145,10 +142,7 @@ def grid_text(trajectories: Trajectories) -> str | None:
 def as_grid(stored: Any, snapshot: Any = ()) -> Grid | None:
     """Return what :func:`grid_text` wrote, or the grid of the shape that older files hold.
 
-    Raises
-    ------
-    ValueError
-        It is damaged.
+    Raises ValueError: it is damaged.
     """
     text, shape = _the_text(stored), [int(n) for n in np.asarray(snapshot).ravel()]
     try:
@@ -167,10 +161,7 @@ def _the_text(stored: Any) -> str | None:
 def as_axis(stored: Any) -> TimeAxis:
     """Return what :func:`axis_text` wrote.
 
-    Raises
-    ------
-    ValueError
-        It is damaged.
+    Raises ValueError: it is damaged.
     """
     text = _the_text(stored)
     if text is None:

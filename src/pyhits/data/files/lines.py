@@ -55,10 +55,7 @@ class FirstLines:
 def head_of(path: Path) -> FirstLines:
     """Return the first lines of a file that have content.
 
-    Raises
-    ------
-    FileFormatError
-        The file holds no such line, or lines that no table has.
+    Raises FileFormatError: the file holds no such line, or lines that no table has.
     """
     _check_lines(path)
     head = FirstLines(encoding_of(path))

@@ -107,10 +107,7 @@ class _MatrixHead(NamedTuple):
 def variables(path: Path) -> list[Variable]:
     """Return the variables of a file, in its order.
 
-    Raises
-    ------
-    ValueError, struct.error, zlib.error
-        The file is damaged.
+    Raises ValueError, struct.error, zlib.error: the file is damaged.
     """
     size = path.stat().st_size
     if size < 136:

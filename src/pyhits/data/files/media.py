@@ -15,10 +15,7 @@ FILMS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".gif")
 def stretch_of(stretch: tuple[float, float] | None, n: int, rate: float) -> tuple[int, int]:
     """Return the first row that was asked for, and the one after the last.
 
-    Raises
-    ------
-    ArgumentError
-        The recording ends before.
+    Raises ArgumentError: the recording ends before.
     """
     if stretch is None:
         return 0, n
@@ -41,10 +38,7 @@ def beyond(seconds: float, stretch: tuple[float, float]) -> ArgumentError:
 def the_only_one(trajectories: Trajectories, what: str) -> np.ndarray:
     """Return the rows of a single trajectory, for a file that holds no more.
 
-    Raises
-    ------
-    DataError
-        There are several.
+    Raises DataError: there are several.
     """
     if len(trajectories) > 1:
         raise DataError(

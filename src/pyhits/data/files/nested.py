@@ -65,10 +65,7 @@ class Flat:
 def pieces(flat: Flat, wanted: Reading) -> Pieces:
     """Return data and times among what MATLAB nests.
 
-    Raises
-    ------
-    DataError
-        What was asked for, or all that there is, only MATLAB can read.
+    Raises DataError: what was asked for, or all that there is, only MATLAB can read.
     """
     wanted = replace(wanted, variable=_slashed(wanted.variable, flat))
     for name in (wanted.variable, wanted.time_column):
@@ -146,10 +143,7 @@ def _nearest(arrays: dict[str, Any], wanted: Reading) -> dict[str, Any]:
 def _list_name(flat: Flat, wanted: Reading) -> str | None:
     """Return the name of the list that holds the data, if it is not an array that does.
 
-    Raises
-    ------
-    DataError
-        Several could.
+    Raises DataError: several could.
     """
     if wanted.variable is not None:
         return wanted.variable if wanted.variable in flat.lists else None

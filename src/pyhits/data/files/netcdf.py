@@ -45,9 +45,7 @@ def opened(path: Path) -> Iterator[Any]:
 
     What they mean :mod:`.conventions` says.
 
-    Raises
-    ------
-    DataError, FileFormatError, MissingExtraError
+    Raises DataError, FileFormatError, MissingExtraError.
     """
     kind = expect_kind(path, HDF5, NETCDF3)
     modules = ("xarray", "h5netcdf", "h5py") if kind is HDF5 else ("xarray",)
@@ -87,12 +85,8 @@ _DIMENSIONS, _VARIABLES, _ATTRIBUTES = 10, 11, 12
 def check_header(path: Path) -> None:
     """Raise an error if the header promises more than the file holds.
 
-    Raises
-    ------
-    FileFormatError
-        It is of the variant CDF-5, which SciPy does not read.
-    ValueError
-        It is damaged.
+    Raises FileFormatError: it is of the variant CDF-5, which SciPy does not read.
+    Raises ValueError: it is damaged.
     """
     with path.open("rb") as stream:
         version = stream.read(4)[3]

@@ -16,10 +16,7 @@ from pyhits.errors import DataError
 def gaps_of(path: Path, names: list[str], *, raw: bool) -> dict[str, np.ndarray]:
     """Return where variables of a NetCDF4 file were never written, by their names.
 
-    Raises
-    ------
-    DataError
-        Something was never written, and is not to be mended.
+    Raises DataError: something was never written, and is not to be mended.
     """
     import h5py
 
@@ -37,10 +34,8 @@ def gaps_of(path: Path, names: list[str], *, raw: bool) -> dict[str, np.ndarray]
 def check_contents(path: Path) -> list[str]:
     """Return the variables that lie in groups, in a file that leads to no others.
 
-    Raises
-    ------
-    DataError
-        There are links to other files, or arrays whose numbers lie in them; xarray follows both.
+    Raises DataError: there are links to other files, or arrays whose numbers lie in them; xarray
+    follows both.
     """
     import h5py
 

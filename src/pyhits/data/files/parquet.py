@@ -191,10 +191,7 @@ def _table(batch: Any) -> Any:
 def joined(parts: Sequence[Pieces], note: str) -> Pieces:
     """Return the pieces of several tables together; single rows, as cuts leave them, are left out.
 
-    Raises
-    ------
-    DataError
-        Their columns, times or steps differ.
+    Raises DataError: their columns, times or steps differ.
     """
     first = parts[0]
     if any(part.feature_names != first.feature_names for part in parts):

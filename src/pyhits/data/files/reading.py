@@ -67,10 +67,7 @@ class Reading:
     def of(cls, **options: Any) -> Reading:
         """Return the options of :func:`pyhits.read`, checked.
 
-        Raises
-        ------
-        ArgumentError
-            An option is unknown, or a value of the wrong kind.
+        Raises ArgumentError: an option is unknown, or a value of the wrong kind.
         """
         own = [f.name for f in fields(cls) if f.name not in ("choice", "model", "raw", "end")]
         for name in options:

@@ -63,15 +63,12 @@ class TextTable:
 def read_table(path: Path, sheet: Sheet, *, raw: bool = False) -> TextTable:
     """Return the columns as numbers, those of dates and names as text.
 
+    Raises FileFormatError: a line has more or fewer columns than the others.
+
     Parameters
     ----------
     raw : bool
         Take what is missing as NaN, and leave out a last line that was cut off.
-
-    Raises
-    ------
-    FileFormatError
-        A line has more or fewer columns than the others.
     """
     fast = _fast(path, sheet) if sheet.dialect.style.is_plain else None
     return fast or _slow(path, sheet, raw=raw)

@@ -61,12 +61,9 @@ def sniff(
 
     Parameters are those of :func:`pyhits.read`.
 
-    Raises
-    ------
-    FileFormatError
-        There is no row, or the header has another number of columns than the rows.
-    DataError
-        The first line or commas can be read in two ways.
+    Raises FileFormatError: there is no row, or the header has another number of columns than the
+    rows.
+    Raises DataError: the first line or commas can be read in two ways.
     """
     head = head_of(path)
     n = max(line.count(d) + 1 for line in head.lines for d in DELIMITERS)
@@ -168,10 +165,7 @@ def fitted(
 ) -> list[str]:
     """Return one name for each of ``n`` columns, from a header of as many fields or nearly so.
 
-    Raises
-    ------
-    FileFormatError
-        The header has other columns than the rows.
+    Raises FileFormatError: the header has other columns than the rows.
     """
     if len(names) == n:
         return names

@@ -61,10 +61,7 @@ def write(trajectories: Trajectories, path: Path) -> None:
 def rate_of(dt: float, channels: int) -> int:
     """Return the samples a second of what a .wav file is to hold.
 
-    Raises
-    ------
-    DataError
-        There are too many features for channels, or ``dt`` is not that of samples.
+    Raises DataError: there are too many features for channels, or ``dt`` is not that of samples.
     """
     if channels > _MOST_CHANNELS:
         raise DataError(
@@ -91,10 +88,7 @@ def load(path: Path) -> tuple[int, np.ndarray]:
 def _length(path: Path, found: SoundHeader) -> int:
     """Return the number of samples that are there; say it if there should be more.
 
-    Raises
-    ------
-    FileFormatError
-        There are none.
+    Raises FileFormatError: there are none.
     """
     if not found.there:
         raise FileFormatError(f"There are no samples in {path}; record or copy it again.")
@@ -184,10 +178,7 @@ class SoundHeader:
 def header(path: Path) -> SoundHeader:
     """Return what a WAV file says of its samples.
 
-    Raises
-    ------
-    FileFormatError
-        It says nothing that makes sense, or the samples are compressed.
+    Raises FileFormatError: it says nothing that makes sense, or the samples are compressed.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:

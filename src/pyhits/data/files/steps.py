@@ -40,6 +40,8 @@ def set_step(
 ) -> None:
     """Give pieces without times the step that a file says; note what is not taken for one.
 
+    Raises DataError: what is called the step is no number above 0.
+
     Parameters
     ----------
     facts : mapping
@@ -48,11 +50,6 @@ def set_step(
         The group of the data, whose own step goes before those of others.
     given : float, optional
         The step that the user gave, in a unit of their own: rates do not count then.
-
-    Raises
-    ------
-    DataError
-        What is called the step is no number above 0.
     """
     names = [name for name in facts if _plain(name) in _STEPS | _RATES | _PERHAPS_RATES]
     if given is not None:

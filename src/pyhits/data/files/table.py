@@ -15,10 +15,8 @@ def column_names(trajectories: Trajectories) -> list[str]:
     The column of trajectories, and times, have the name that they came with; otherwise times are
     ``t``, and dates ``time``.
 
-    Raises
-    ------
-    DataError
-        A feature has a name that would be taken for the time or the trajectory on reading.
+    Raises DataError: a feature has a name that would be taken for the time or the trajectory on
+    reading.
     """
     for name in trajectories.feature_names:
         if is_time_name(name) or is_trajectory_name(name):

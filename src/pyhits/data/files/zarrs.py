@@ -63,9 +63,7 @@ def write_dataset(dataset: Any, path: Path) -> None:
 def opened(path: Path) -> Any:
     """Return a store as a Dataset of xarray with numbers as they are stored, none of them loaded.
 
-    Raises
-    ------
-    MissingExtraError, FileFormatError
+    Raises MissingExtraError, FileFormatError.
     """
     xarray = need("xarray", "zarr", action="Reading .zarr files", extra="zarr")
     zarr = need("zarr", action="Reading .zarr files", extra="zarr")

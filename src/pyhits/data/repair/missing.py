@@ -51,10 +51,7 @@ def empty_features(
 ) -> tuple[list[Recording], list[str], list[str]]:
     """Leave out features without a single value; return recordings, names and what is to be said.
 
-    Raises
-    ------
-    DataError
-        No feature has a value.
+    Raises DataError: no feature has a value.
     """
     empty = np.all([np.isnan(r.values).all(axis=0) for r in given], axis=0)
     if not empty.any():

@@ -27,14 +27,11 @@ def without_missing_times(recording: Recording) -> tuple[Recording, list[str]]:
 def in_order(recording: Recording, disorder: str) -> tuple[list[Recording], list[str]]:
     """Return rows in the order of their times, and several recordings where the time starts anew.
 
+    Raises DataError: times decrease, and are refused.
+
     Parameters
     ----------
     disorder : {"sort", "refuse"}
-
-    Raises
-    ------
-    DataError
-        Times decrease, and are refused.
     """
     times = recording.times
     drops = np.flatnonzero(np.diff(times) < 0) + 1
@@ -76,14 +73,11 @@ def in_order(recording: Recording, disorder: str) -> tuple[list[Recording], list
 def merged(recording: Recording, repeated: str) -> tuple[Recording, list[str]]:
     """Average rows of equal times, which are in order.
 
+    Raises DataError: times repeat, and are refused.
+
     Parameters
     ----------
     repeated : {"average", "refuse"}
-
-    Raises
-    ------
-    DataError
-        Times repeat, and are refused.
     """
     steps = np.diff(recording.times)
     positive = steps[steps > 0]

@@ -46,15 +46,12 @@ class Recording:
 def recordings(pieces: Pieces) -> list[Recording]:
     """Return the trajectories of raw pieces, one by one.
 
+    Raises DataError: the times are not one a row, or the trajectories have different features.
+
     Parameters
     ----------
     pieces : Pieces
         As ``to_pieces(data, raw=True)`` returns them.
-
-    Raises
-    ------
-    DataError
-        The times are not one a row, or the trajectories have different features.
     """
     arrays = list(pieces.even) if pieces.even is not None else pieces.arrays
     for k, array in enumerate(arrays):
@@ -100,15 +97,12 @@ def raw_pieces(data: Any, dt: float | None, choice: ColumnChoice = ALL_COLUMNS) 
 def with_times(pieces: Pieces, times: Any, style: TimeStyle = SHOWN) -> Pieces:
     """Return raw pieces whose rows have these times, numbers or dates.
 
+    Raises DataError, ArgumentError: they are no times, or given though the data carry their own.
+
     Parameters
     ----------
     times : array, shape (n_rows,), or list of such
         One vector for all trajectories or one each.
-
-    Raises
-    ------
-    DataError, ArgumentError
-        They are no times, or given though the data carry their own.
     """
     if pieces.times is not None or pieces.dt is not None:
         raise ArgumentError("times were given, but the data carry their own.")

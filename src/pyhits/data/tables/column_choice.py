@@ -31,10 +31,7 @@ class ModelColumns:
     def of(cls, model: Any) -> ModelColumns | None:
         """Return the columns of a fitted model, None if they have no names.
 
-        Raises
-        ------
-        ArgumentError
-            It is no fitted model.
+        Raises ArgumentError: it is no fitted model.
         """
         stepper = getattr(model, "stepper_", model)
         features = getattr(stepper, "feature_names", None)
@@ -74,10 +71,7 @@ class ColumnChoice:
     def checked(cls, **given: Any) -> ColumnChoice:
         """Return a choice as users give it: some of :data:`COLUMN_OPTIONS`.
 
-        Raises
-        ------
-        ArgumentError
-            A column is neither a name nor a number, or none are given.
+        Raises ArgumentError: a column is neither a name nor a number, or none are given.
         """
         known = {name: value for name, value in given.items() if value is not None}
         if "time_column" in known:

@@ -32,16 +32,13 @@ def assign_roles(
 ) -> Roles:
     """Find out which columns are features, which the time, and which numbers the trajectories.
 
+    Raises ArgumentError: a column that was chosen is not there.
+    Raises DataError: several columns are times or number the trajectories, or no column is a
+    feature.
+
     Parameters
     ----------
     names, columns : sequence of str, and of array of shape (n_rows,)
-
-    Raises
-    ------
-    ArgumentError
-        A column that was chosen is not there.
-    DataError
-        Several columns are times or number the trajectories, or no column is a feature.
     """
     n, given, shown = len(names), choice.names, list(names)
     if given is not None and len(given) == n:
@@ -250,15 +247,13 @@ def chosen_features(
 ) -> tuple[list[int], list[str]]:
     """Return the numbers and names of the features chosen among those of an array.
 
+    Raises ArgumentError: a feature that was chosen is not there, none is left, or the names are not
+    one a feature.
+
     Parameters
     ----------
     names : sequence of str
         Of all features.
-
-    Raises
-    ------
-    ArgumentError
-        A feature that was chosen is not there, none is left, or the names are not one a feature.
     """
     gone = column_numbers(choice.without_columns, names, where, "without_columns")
     wanted: Sequence[int] = range(len(names))

@@ -30,10 +30,7 @@ def from_frame(
 ) -> Pieces:
     """Read a DataFrame or Series of pandas or polars, or a Table of pyarrow: one row a time.
 
-    Raises
-    ------
-    DataError
-        They are no numbers and times, or a LazyFrame, which holds no rows yet.
+    Raises DataError: they are no numbers and times, or a LazyFrame, which holds no rows yet.
     """
     if is_of(frame, "polars", "LazyFrame"):
         raise DataError("A LazyFrame holds no rows yet; give frame.collect().")

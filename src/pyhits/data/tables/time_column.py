@@ -134,10 +134,7 @@ def find_time(
     the values rise, and dates do without a name. What rises evenly without such a name is pointed
     out.
 
-    Raises
-    ------
-    DataError
-        Several columns are as likely.
+    Raises DataError: several columns are as likely.
     """
     naming = {k: time_name(name) for k, name in enumerate(names)}
     examined = [k for k, name in naming.items() if name or k < _MOST_EXAMINED]

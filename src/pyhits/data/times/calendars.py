@@ -34,10 +34,7 @@ _LENGTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 def calendar_named(name: str) -> str:
     """Return the calendar of a CF name, such as ``"365_day"``.
 
-    Raises
-    ------
-    DataError
-        There is no such calendar.
+    Raises DataError: there is no such calendar.
     """
     known = _NAMES.get(name.strip().lower())
     if known is None:

@@ -224,10 +224,7 @@ def expanded(pattern: str) -> str:
 def compiled(pattern: str) -> re.Pattern[str]:
     """Return the regular expression of a pattern, one group named after each directive.
 
-    Raises
-    ------
-    ArgumentError
-        A directive is unknown, or twice there.
+    Raises ArgumentError: a directive is unknown, or twice there.
     """
     expression, at = "", 0
     for found in DIRECTIVE.finditer(pattern):

@@ -215,10 +215,7 @@ def cf_ticks(values: np.ndarray, units: str, calendar: str) -> np.ndarray | None
 
     Months and years are those of the calendar, as people mean them, not twelfths of 365.2425 days.
 
-    Raises
-    ------
-    DataError
-        The date that they count from cannot be read.
+    Raises DataError: the date that they count from cannot be read.
     """
     found = re.fullmatch(r"\s*([a-zA-Z]+?)s?\s+since\s+(.+?)\s*", units)
     if found is None:

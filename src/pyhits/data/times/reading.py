@@ -39,6 +39,8 @@ def read_times(
 ) -> tuple[TimeAxis, list[np.ndarray]]:
     """Find out what the times of rows mean.
 
+    Raises DataError: a time is neither a number nor a date, or may be read in several ways.
+
     Parameters
     ----------
     values : array, list, or a Series or index of pandas, shape (n_rows,)
@@ -52,11 +54,6 @@ def read_times(
     -------
     times : list of array, each shape (n_rows of a trajectory,)
         Numbers along the axis; NaN where a time is missing.
-
-    Raises
-    ------
-    DataError
-        A time is neither a number nor a date, or may be read in several ways.
     """
     bounds = np.concatenate([[0], np.cumsum(lengths)]) if lengths is not None else None
 
@@ -233,10 +230,7 @@ def again(axis: TimeAxis, times: np.ndarray, like: TimeAxis) -> tuple[TimeAxis, 
 def joined_axes(axes: Sequence[TimeAxis], starts: Sequence[float]) -> tuple[TimeAxis, np.ndarray]:
     """Return one axis for trajectories that came with one each, and their starts along it.
 
-    Raises
-    ------
-    DataError
-        Some have dates and others none, or their steps differ.
+    Raises DataError: some have dates and others none, or their steps differ.
     """
     first = axes[0]
     for k, other in enumerate(axes):

@@ -12,10 +12,7 @@ from pyhits.data.times.zones import check_zone
 class TimeStyle:
     """How times are written, checked.
 
-    Raises
-    ------
-    ArgumentError
-        ``time_format`` or ``time_zone`` is unknown.
+    Raises ArgumentError: ``time_format`` or ``time_zone`` is unknown.
     """
 
     #: time_format, time_zone: As of :func:`pyhits.read`.

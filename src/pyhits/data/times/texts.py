@@ -63,19 +63,15 @@ def read_texts(
     Day and month are distinguished over the whole column: by numbers above 12, and else by which
     reading makes regular steps.
 
+    Raises Unreadable: a text is no date.
+    Raises DataError: they may be read in several ways, or mix dates with and without a time zone.
+
     Parameters
     ----------
     time_format : str or None
         A pattern, or one of :data:`ORDERS`.
     is_regular : callable
         Rates ticks: the more, the more regular.
-
-    Raises
-    ------
-    Unreadable
-        A text is no date.
-    DataError
-        They may be read in several ways, or mix dates with and without a time zone.
     """
     stripped = [unicodedata.normalize("NFC", text.strip()) for text in texts]
     groups = _of_one_shape(stripped, time_format)
@@ -142,10 +138,7 @@ def _decided(
 ) -> Dated:
     """Return the one reading that makes sense of a column.
 
-    Raises
-    ------
-    DataError
-        Several do.
+    Raises DataError: several do.
     """
     different: dict[str, Dated] = {}
     for order, found in readings.items():

@@ -26,6 +26,9 @@ def uniform_step(
 ) -> tuple[float, float]:
     """Check that times are uniform and return their step and their start.
 
+    Raises DataError: a time is missing, repeated, out of order, or off the uniform grid; the row is
+    named.
+
     Parameters
     ----------
     times : array, shape (n_rows,)
@@ -41,11 +44,6 @@ def uniform_step(
     dt, start : float
         The step and the first time, in the unit of ``times``; of dates in seconds, or in the steps
         of their calendar.
-
-    Raises
-    ------
-    DataError
-        A time is missing, repeated, out of order, or off the uniform grid; the row is named.
     """
     if axis is None and np.ndim(times) != 1:
         raise DataError(f"Expected one time for every row in {where}, got shape {np.shape(times)}.")

@@ -49,10 +49,7 @@ class Moments:
 def check_format(time_format: str | None) -> str | None:
     """Return a time format that may be one.
 
-    Raises
-    ------
-    ArgumentError
-        It is neither a word that is known nor a pattern.
+    Raises ArgumentError: it is neither a word that is known nor a pattern.
     """
     if time_format is None:
         return None
@@ -73,17 +70,14 @@ def moments_of(
 ) -> Moments:
     """Return times as they are; those that are missing as such.
 
+    Raises DataError: a time is neither a number nor a date; the row is named.
+
     Parameters
     ----------
     name, time_format, where : str
         As of :func:`~pyhits.data.times.read_times`.
     is_regular : callable
         Rates ticks of so many a second: the more, the more regular.
-
-    Raises
-    ------
-    DataError
-        A time is neither a number nor a date; the row is named.
     """
     own = _of_pandas(values)
     if own is not None:

@@ -25,10 +25,7 @@ _EPOCH = datetime(1970, 1, 1)
 def zone_named(name: str) -> tzinfo:
     """Return a zone by its name, ``"Europe/Berlin"``, ``"UTC"`` or ``"+01:00"``.
 
-    Raises
-    ------
-    ArgumentError
-        There is no such zone.
+    Raises ArgumentError: there is no such zone.
     """
     if not isinstance(name, str):
         raise ArgumentError(f"Expected time_zone to be a name such as Europe/Berlin, got {name!r}.")

@@ -63,6 +63,8 @@ def approximate_columns(
     Each channel's coefficients change that channel alone, as if its products were their mean at
     both ends of the step.
 
+    Raises TimeIsUpError.
+
     Parameters
     ----------
     exponents : Tensor, complex, shape (channels, *transform)
@@ -72,10 +74,6 @@ def approximate_columns(
     -------
     columns : list of Tensor, shape (n_terms, n * n_points)
         By channel.
-
-    Raises
-    ------
-    TimeIsUpError
     """
     grown, first, *_ = phi(exponents)
     n_linear, n_axes = len(equation.terms.linear), len(equation.shape)
@@ -138,9 +136,7 @@ def exact_columns(
     By differences, each of about the same change of the fields: six digits, with no error that
     grows over Gauss-Newton steps. Columns are of all channels at some points.
 
-    Raises
-    ------
-    TimeIsUpError
+    Raises TimeIsUpError.
     """
     n_linear, n_axes = len(equation.terms.linear), len(equation.shape)
     same = equation.steps(values[:, :n_linear])  # whatever the products are multiplied by

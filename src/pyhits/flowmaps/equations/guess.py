@@ -30,9 +30,7 @@ def guesses(
 ) -> list[Tensor]:
     """Return coefficients ``(channels, n_terms)``: by the trapezoidal rule, and by logarithms.
 
-    Raises
-    ------
-    TimeIsUpError
+    Raises TimeIsUpError.
     """
     before, after = pairs.before, equation.forward(pairs.after)
     n_axes = len(equation.shape)

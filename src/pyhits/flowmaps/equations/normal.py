@@ -48,9 +48,7 @@ class Normal:
         Derivatives that are not exact are those of the trapezoidal rule, which many terms afford:
         those of a channel's coefficients are of that channel alone.
 
-        Raises
-        ------
-        TimeIsUpError
+        Raises TimeIsUpError.
         """
         n, (channels, each) = values.numel(), values.shape
         matrix, right = values.new_zeros(n, n), values.new_zeros(n)

@@ -78,16 +78,13 @@ M = TypeVar("M", bound=HasEquation)
 def carried(flow_map: M, to: OtherGrid, amplitude: float = 1.0) -> M:
     """Return the same equation on another grid, with as many substeps as are stable there.
 
+    Raises ArgumentError: it is of neighbours and the spacing is another, or of places and the
+    domain is another; or no substeps are stable.
+
     Parameters
     ----------
     amplitude : float
         Size of the fields there, over that of the same fields on the old grid.
-
-    Raises
-    ------
-    ArgumentError
-        It is of neighbours and the spacing is another, or of places and the domain is another; or
-        no substeps are stable.
     """
     old = flow_map.edges
     edges = Edges(to.shape, old.kinds, old.odd, amplitude * old.level.double())

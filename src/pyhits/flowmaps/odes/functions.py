@@ -35,10 +35,7 @@ class Function(NamedTuple):
     def read(cls, values: Sequence[Any]) -> Function:
         """Return the function that plain JSON holds, its attributes in a row.
 
-        Raises
-        ------
-        TypeError, ValueError
-            It is none.
+        Raises TypeError, ValueError: it is none.
         """
         kind, column, *numbers = values
         if kind not in KINDS or type(column) is not int or column < 0:

@@ -83,9 +83,7 @@ class StencilFit:
     def shared(self, products: Products) -> Solution:
         """Return the products that are needed, of coefficients that are the same at all points.
 
-        Raises
-        ------
-        TimeIsUpError
+        Raises TimeIsUpError.
         """
         before, after = self._some(_NUMBERS)
         law = self._law(products)
@@ -102,16 +100,14 @@ class StencilFit:
     def by_place(self, shared: Solution, varying: Products, penalty: float) -> Solution:
         """Return a solution some of whose products have coefficients by place, near the shared.
 
+        Raises TimeIsUpError.
+
         Parameters
         ----------
         varying : Products
             Those that have.
         penalty : float
             On what differs from the shared, as a part of the columns' squares.
-
-        Raises
-        ------
-        TimeIsUpError
         """
         before, after = self._some(_NUMBERS_BY_PLACE)
         products, own, common = _together(varying, shared.products)

@@ -267,10 +267,7 @@ class Calibration(StoredRecord):
 def as_level(level: object) -> float:
     """Return the level of an interval as a float.
 
-    Raises
-    ------
-    ArgumentError
-        It is not between 0 and 1.
+    Raises ArgumentError: it is not between 0 and 1.
     """
     number = isinstance(level, (int, float, np.number)) and not isinstance(level, bool)
     if not number or not 0 < level < 1:  # type: ignore[operator]

@@ -142,10 +142,7 @@ def packed(values: Any) -> dict[str, str]:
 def described(flow_map: FlowMap) -> dict[str, Any]:
     """Return what the page needs to take a step.
 
-    Raises
-    ------
-    ArgumentError
-        The page cannot step a map of this family.
+    Raises ArgumentError: the page cannot step a map of this family.
     """
     own = {"outputs": flow_map.outputs, "parts": getattr(flow_map, "parts", flow_map.kind)}
     if isinstance(flow_map, PolynomialMap):
