@@ -168,14 +168,12 @@ def _stepped(
 ) -> np.ndarray:
     """Step scaled rows forward with linear maps.
 
+    Returns array, shape (maps, n, n_steps, d).
+
     Parameters
     ----------
     rows : array, shape (n, time, d)
     weights : array, shape (maps, terms, d)
-
-    Returns
-    -------
-    array, shape (maps, n, n_steps, d)
     """
     lags, lag, joint = option[:3]
     maps, (n, time, d) = len(weights), rows.shape
@@ -304,14 +302,12 @@ def _polynomial_steps(
 ) -> np.ndarray:
     """Step scaled rows forward with polynomial maps.
 
+    Returns array, shape (maps, n, n_steps, d).
+
     Parameters
     ----------
     rows : array, shape (n, time, d)
     weights : array, shape (maps, terms, d)
-
-    Returns
-    -------
-    array, shape (maps, n, n_steps, d)
     """
     count, stride, degree = shape[:3]
     maps, (n, _, d) = len(weights), rows.shape

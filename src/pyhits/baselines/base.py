@@ -72,15 +72,13 @@ class Baseline(Estimator, ABC):
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:
         """Read scaled rows from an empty memory, then go on.
 
+        Returns array, shape (n, n_steps, d).
+
         Parameters
         ----------
         rows : array, shape (n, time, d)
         n_steps : int
             Rows to generate, each fed back as the next input.
-
-        Returns
-        -------
-        array, shape (n, n_steps, d)
         """
 
     def _check(self) -> None:

@@ -94,10 +94,7 @@ class Cycle(SimpleBaseline):
     def _learn(self, train: list[np.ndarray], most: int) -> np.ndarray:
         """Set ``template_``, of ``most`` rows at most, and ``first_``.
 
-        Returns
-        -------
-        array of int, shape (rows,)
-            Phases of all rows, modulo the period.
+        Returns array of int, shape (rows,): phases of all rows, modulo the period.
         """
 
     def _run(self, rows: np.ndarray, n_steps: int) -> np.ndarray:

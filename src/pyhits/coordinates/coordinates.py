@@ -252,6 +252,7 @@ class Coordinates:
     ) -> np.ndarray | None:
         """Return the inputs of a forecast, each so many rows back as it acts from.
 
+        Returns array, shape (n or 1, n_steps, n_columns): in the user's units.
         Raises ArgumentError: they are missing, too few, or nobody asked for them.
 
         Parameters
@@ -263,11 +264,6 @@ class Coordinates:
         past : any, optional
             Inputs before the initial states, likewise, of which the last count; by default the
             first of ``inputs`` is taken for these, and a warning says so.
-
-        Returns
-        -------
-        array, shape (n or 1, n_steps, n_columns)
-            In the user's units.
         """
         own = self.inputs
         if own is None:

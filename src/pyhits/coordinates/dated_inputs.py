@@ -26,6 +26,7 @@ def from_start(
 ) -> Any:
     """Return the rows of dated inputs from the start of each forecast on.
 
+    Returns array, shape (n, rows, k), or the inputs.
     Raises DataError: they step otherwise, or do not hold the moment of a start.
 
     Parameters
@@ -42,10 +43,6 @@ def from_start(
         The inputs recorded then, which lead where those given begin one step later.
     n_steps : int, optional
         Of the forecast.
-
-    Returns
-    -------
-    array, shape (n, rows, k), or the inputs
     """
     table = _dated(inputs, names)
     if table is None or not data.axis.has_dates or len(table.arrays) not in (1, len(times)):
@@ -66,16 +63,13 @@ def from_start(
 def up_to_start(past: Any, names: Sequence[str], data: Trajectories, times: np.ndarray) -> Any:
     """Return the rows of dated inputs before the start of each forecast.
 
+    Returns array, shape (n, rows, k), or the inputs.
     Raises DataError: they do not lead up to a start.
 
     Parameters
     ----------
     past, names, data, times
         As of :func:`from_start`.
-
-    Returns
-    -------
-    array, shape (n, rows, k), or the inputs
     """
     table = _dated(past, names)
     if table is None or not data.axis.has_dates or len(table.arrays) not in (1, len(times)):

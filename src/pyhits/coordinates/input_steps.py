@@ -20,6 +20,9 @@ _ROUNDING = 1e-9
 def over_steps(inputs: np.ndarray, size: int, trends: Sequence[int] | None = None) -> np.ndarray:
     """Return mean and trend of inputs over steps of ``size`` rows that begin at each row.
 
+    Returns array, shape (..., n_rows, k + len(trends)): all means, then the trends; a trend is 0
+    for one row.
+
     Parameters
     ----------
     inputs : array, shape (..., n_rows, k)
@@ -28,11 +31,6 @@ def over_steps(inputs: np.ndarray, size: int, trends: Sequence[int] | None = Non
         Rows of a step.
     trends : sequence of int, optional
         Columns whose trends are returned as well; by default all.
-
-    Returns
-    -------
-    array, shape (..., n_rows, k + len(trends))
-        All means, then the trends; a trend is 0 for one row.
     """
     inputs = np.asarray(inputs, dtype=np.float64)
     asked = list(range(inputs.shape[-1]) if trends is None else trends)

@@ -123,15 +123,13 @@ class Inputs(Stored):
     def delayed(self, values: np.ndarray) -> np.ndarray:
         """Return each input so many rows back as it acts from.
 
+        Returns array, shape (..., n_rows - memory, n_columns): row i holds what acts from row ``i +
+        memory`` on.
+
         Parameters
         ----------
         values : array, shape (..., n_rows, k)
             Of one trajectory.
-
-        Returns
-        -------
-        array, shape (..., n_rows - memory, n_columns)
-            Row i holds what acts from row ``i + memory`` on.
         """
         memory = self.memory
         if memory == 0:

@@ -72,10 +72,7 @@ def find_grid(data: Trajectories) -> FoundGrid | None:
     pass as well as those whose neighbours hardly resemble each other (Lorenz-96). Takes a fraction
     of a second, whatever the size.
 
-    Returns
-    -------
-    FoundGrid or None
-        Of unknown edges; None where the columns are no axis.
+    Returns FoundGrid or None: of unknown edges; None where the columns are no axis.
     """
     n = data.n_features
     if n < _FEWEST or not _are_of_one_kind(data) or _has_seams(data):
@@ -168,10 +165,7 @@ def find_edges(data: Trajectories, grid: Grid) -> tuple[bool | None, ...]:
     the middle of the field. Where a map of neighbours tells too little, second differences are
     compared instead.
 
-    Returns
-    -------
-    tuple of bool or None
-        One an axis; None where the data do not tell.
+    Returns tuple of bool or None: one an axis; None where the data do not tell.
     """
     found: list[bool | None] = [None] * grid.n_axes
     for rows in rows_to_look_at(data):

@@ -87,6 +87,8 @@ def rows_before(
 ) -> np.ndarray:
     """Return how many rows of each trajectory lie before the last part of its recording.
 
+    Returns array of int, shape (n,): all or none of a trajectory, or what comes before the cut. A
+    trajectory of which too little would stay before the cut belongs to the last part as a whole.
     Raises DataError: a recording is too short; its first trajectory is named.
 
     Parameters
@@ -99,12 +101,6 @@ def rows_before(
         Share of each recording's rows that the last part takes, or how many rows.
     overlap : int
         Rows before the last part that it needs of a trajectory that is cut.
-
-    Returns
-    -------
-    array of int, shape (n,)
-        All or none of a trajectory, or what comes before the cut. A trajectory of which too little
-        would stay before the cut belongs to the last part as a whole.
     """
     firsts = np.flatnonzero(np.diff(numbers, prepend=-1))
     head = _of_recordings(np.add.reduceat(lengths, firsts), firsts, last)

@@ -105,16 +105,13 @@ class Stretches:
     def gather(self, values: np.ndarray) -> np.ndarray:
         """Return the rows of all stretches, NaN beyond the end of shorter ones.
 
+        Returns array, shape (n, n_steps + 1, d): the first is the state that a forecast starts
+        from. Where stretches of one length follow each other evenly, it is a read-only view.
+
         Parameters
         ----------
         values : array, shape (n_rows, d)
             Packed; floating if stretches differ in length.
-
-        Returns
-        -------
-        array, shape (n, n_steps + 1, d)
-            The first is the state that a forecast starts from. Where stretches of one length
-            follow each other evenly, it is a read-only view.
         """
         view = self._view(values)
         if view is not None:

@@ -76,14 +76,12 @@ class Summary(StoredRecord):
     def row_of_the_end(self, rows: np.ndarray) -> int | None:
         """Return the row of a recording that is the last one of the training data.
 
+        Returns int or None: None where the training data end elsewhere, or nothing is known of
+        their end.
+
         Parameters
         ----------
         rows : array, shape (time, d)
-
-        Returns
-        -------
-        int or None
-            None where the training data end elsewhere, or nothing is known of their end.
         """
         n = _told_by(rows.shape[1])
         if not self.ending:

@@ -132,17 +132,14 @@ class Angle(Encoder):
 def turns_of(encoders: Sequence[Encoder], names: Sequence[str]) -> np.ndarray | None:
     """Return the length of a turn of each feature, infinite of those that are no angles.
 
+    Returns array, shape (d,), or None: None without angles.
+
     Parameters
     ----------
     encoders : sequence of Encoder
         Fitted, one after the other.
     names : sequence of str
         Of the features that the first of them takes.
-
-    Returns
-    -------
-    array, shape (d,), or None
-        None without angles.
     """
     turns, now = np.full(len(names), np.inf), list(names)
     for encoder in encoders:

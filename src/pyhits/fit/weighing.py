@@ -164,16 +164,13 @@ def combined(errors: np.ndarray, weights: np.ndarray, steps: np.ndarray) -> np.n
 def second_moments(errors: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Return mean products of errors about some horizons.
 
+    Returns array, shape (k, m, m): NaN where no origin reaches.
+
     Parameters
     ----------
     errors : array, shape (m, n, horizon, d)
         Of m forecasts at n origins, in standard deviations; NaN where nothing is recorded.
     steps : array of int, shape (k,)
-
-    Returns
-    -------
-    array, shape (k, m, m)
-        NaN where no origin reaches.
     """
     known = ~np.isnan(errors).all(axis=0)
     bounded = np.where(known, np.nan_to_num(errors, nan=_WORST, posinf=_WORST, neginf=-_WORST), 0.0)
@@ -194,6 +191,8 @@ def column_weights(
 ) -> np.ndarray:
     """Return weights of each feature, which are held to those of all features together.
 
+    Returns array, shape (k, m, d).
+
     Parameters
     ----------
     errors : array, shape (m, n, horizon, d)
@@ -203,10 +202,6 @@ def column_weights(
         Number of independent origins.
     prior : array, shape (m,)
         Weights without any data, positive.
-
-    Returns
-    -------
-    array, shape (k, m, d)
     """
     of_all = second_moments(errors, steps)[:, None]
     together = best_weights(of_all, worth, prior)
@@ -227,6 +222,8 @@ def best_weights(moments: np.ndarray, worth: np.ndarray, prior: np.ndarray) -> n
     weights are from those at the horizon before, which in turn are held to those that nothing but
     simplicity speaks for (relative entropy): few origins do not move them far.
 
+    Returns array, shape (k, c, m).
+
     Parameters
     ----------
     moments : array, shape (k, c, m, m)
@@ -236,10 +233,6 @@ def best_weights(moments: np.ndarray, worth: np.ndarray, prior: np.ndarray) -> n
         Number of independent origins.
     prior : array, shape (m,) or (k, c, m)
         Weights without any data, positive.
-
-    Returns
-    -------
-    array, shape (k, c, m)
     """
     every = np.broadcast_to(prior / prior.sum(axis=-1, keepdims=True), moments.shape[:3])
     found, before = [], every[0]

@@ -60,6 +60,7 @@ def tabulate(
 ) -> CellMap:
     """Tabulate a step, splitting cells where states occur and the error is largest.
 
+    Returns CellMap: in float64, on the CPU.
     Raises ArgumentError: there are more than 3 features, or arguments do not fit each other.
 
     Parameters
@@ -82,11 +83,6 @@ def tabulate(
         Called with the number of cells and the estimated error after every refinement.
     clock : Clock, optional
         Refinement ends before it does.
-
-    Returns
-    -------
-    CellMap
-        In float64, on the CPU.
     """
     tolerance = as_positive(tolerance, "tolerance")
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)

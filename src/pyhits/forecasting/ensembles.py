@@ -40,6 +40,7 @@ _OF_BLOCKS = ("step_sizes", "interpolation", "method", "on_divergence", "rows_pe
 def lazily(model: FittedModel, states: Any, horizon: Horizon, options: dict[str, Any]) -> Any:
     """Return the forecast of an array of Dask as another, of which nothing is computed yet.
 
+    Returns dask.array.Array, shape (n, n_times, ...).
     Raises ArgumentError: the states have another shape, or an option is not one of blocks.
 
     Parameters
@@ -48,10 +49,6 @@ def lazily(model: FittedModel, states: Any, horizon: Horizon, options: dict[str,
         Its chunks along the first axis are the blocks; the others are made one.
     options : dict
         As of :meth:`pyhits.TimeStepper.forecast`.
-
-    Returns
-    -------
-    dask.array.Array, shape (n, n_times, ...)
     """
     settings = _settings(options)
     own, n_axes = model.coordinates, 3 if model.coordinates.state_rows > 1 else 2

@@ -38,6 +38,7 @@ class FittedMaps:
     ) -> np.ndarray:
         """Step states forward; diverged forecasts are NaN unless ``on_divergence`` is ``"raise"``.
 
+        Returns array, shape (n, n_steps + 1, d) or (n, m, d).
         Raises ArgumentError: a step size was not trained.
 
         Parameters
@@ -54,10 +55,6 @@ class FittedMaps:
             As in :func:`pyhits.hierarchy.forecast.forecast`.
         **settings
             As :class:`pyhits.hierarchy.forecast.Forecaster` takes them.
-
-        Returns
-        -------
-        array, shape (n, n_steps + 1, d) or (n, m, d)
         """
         own = self.coordinates
         if inputs is not None:

@@ -82,16 +82,13 @@ class AdaptiveSteps:
     def __call__(self, chosen: Tensor, allowed: Tensor) -> StepsTaken:
         """Step the ``chosen`` trajectories from their first row to the last.
 
+        Returns StepsTaken: of the chosen, numbered as in ``chosen``.
+
         Parameters
         ----------
         chosen : Tensor of int, shape (m,)
         allowed : Tensor, shape (m,)
             The sum of indicated errors over the horizon that each may have.
-
-        Returns
-        -------
-        StepsTaken
-            Of the chosen, numbered as in ``chosen``.
         """
         attempt = _Attempt(self.scales, self.filled, chosen, allowed)
         while attempt.goes_on():

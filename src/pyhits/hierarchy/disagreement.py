@@ -40,6 +40,7 @@ def disagreement(states: Tensor, coarse: Stepper, fine: Stepper, weights: Tensor
     It is the distance between its end and that of the fine steps that make it up. All states are
     stepped at once; dense flow maps count by the ends of their steps.
 
+    Returns Tensor, shape (n,).
     Raises ArgumentError: the step sizes are equal or do not nest.
 
     Parameters
@@ -50,10 +51,6 @@ def disagreement(states: Tensor, coarse: Stepper, fine: Stepper, weights: Tensor
         Of one scale each; the step size of the second divides that of the first.
     weights : Tensor, shape (d,)
         As in :func:`distance`.
-
-    Returns
-    -------
-    Tensor, shape (n,)
     """
     return distance(*_both(states, coarse, fine), weights)
 
@@ -73,14 +70,12 @@ def along(
     The coarse steps are taken one after another, then the finer ones of all of them at once:
     ``count`` and ``count * coarse / fine`` evaluations a state.
 
+    Returns array, shape (n, count).
+
     Parameters
     ----------
     states, coarse, fine, weights
         As in :func:`disagreement`.
-
-    Returns
-    -------
-    array, shape (n, count)
     """
     starts = torch.from_numpy(states).to(coarse.device, coarse.dtype)
     reached = torch.cat([starts[:, None], coarse.steps(starts, count - 1)], dim=1)
@@ -127,6 +122,9 @@ def agreements(
 
     The true error is that of the finer steps, the disagreement that of one coarse step from them.
 
+    Returns dict of int to Agreement: by step size. The finest has none to compare with; those for
+    which no trajectory is long enough, or no time is left, are left out.
+
     Parameters
     ----------
     values : array, shape (n_rows, d)
@@ -139,12 +137,6 @@ def agreements(
         As in :func:`distance`.
     clock : Clock, optional
         States are as many as it affords.
-
-    Returns
-    -------
-    dict of int to Agreement
-        By step size. The finest has none to compare with; those for which no trajectory is long
-        enough, or no time is left, are left out.
     """
     sizes = chain(steppers)
     finest = steppers[sizes[0]]

@@ -81,6 +81,9 @@ class Engine:
     ) -> bool:
         """Step forward from ``starts`` and write all states, as ``state * scale + mean``.
 
+        Returns bool: whether it is done. Not where a state has diverged or lies beyond the bounds
+        of a flow map, nor of splines through few or far too many rows.
+
         Parameters
         ----------
         starts : array, shape (n, d)
@@ -91,12 +94,6 @@ class Engine:
         scale, mean : array, shape (d,), or float
         check : bool
             Look at all states.
-
-        Returns
-        -------
-        bool
-            Whether it is done. Not where a state has diverged or lies beyond the bounds of a flow
-            map, nor of splines through few or far too many rows.
         """
         n, n_times, _ = out.shape
         n_rows = -(-(n_times - 1) // ratio) + 1

@@ -328,6 +328,8 @@ def forecast(
 ) -> np.ndarray:
     """Step all initial states forward together.
 
+    Returns array, shape (n, n_steps + 1, d) or (n, m, d): row 0 is the initial state.
+
     Parameters
     ----------
     initial_states : array, shape (n, d), or (n, history, d) with delays
@@ -343,11 +345,6 @@ def forecast(
         Called with how many trajectories of how many are done.
     **settings
         As in :meth:`Hierarchy.stepper` and :class:`Forecaster`.
-
-    Returns
-    -------
-    array, shape (n, n_steps + 1, d) or (n, m, d)
-        Row 0 is the initial state.
     """
     made = forecaster(flow_maps, scaling, n_steps, len(initial_states), **settings)
     states: np.ndarray = keep(made, initial_states, progress)

@@ -12,6 +12,9 @@ METHODS = ("cubic", "linear")
 def interpolate(states: np.ndarray, at: np.ndarray, method: str) -> np.ndarray:
     """Return states at fractional positions between rows.
 
+    Returns array, shape (n, m, d): rows themselves where all positions are such. Diverged
+    trajectories are interpolated linearly, up to their last finite state.
+
     Parameters
     ----------
     states : array, shape (n, k, d)
@@ -20,12 +23,6 @@ def interpolate(states: np.ndarray, at: np.ndarray, method: str) -> np.ndarray:
         Positions in ``[0, k - 1]``, in rows.
     method : {"cubic", "linear"}
         Not-a-knot cubic spline, or straight lines.
-
-    Returns
-    -------
-    array, shape (n, m, d)
-        Rows themselves where all positions are such. Diverged trajectories are interpolated
-        linearly, up to their last finite state.
     """
     as_choice(method, "interpolation", METHODS)
     rows = at.astype(np.int64)

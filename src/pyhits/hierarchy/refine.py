@@ -65,15 +65,12 @@ class Refinement:
     def __call__(self, level: Tensor, starts: Tensor) -> Tensor:
         """Fill in the rest.
 
+        Returns Tensor of int, shape (n,): evaluations of each trajectory.
+
         Parameters
         ----------
         level, starts : Tensor of int, shape (k,)
             Scale and first row of each interval, rows counted through all trajectories.
-
-        Returns
-        -------
-        Tensor of int, shape (n,)
-            Evaluations of each trajectory.
         """
         sizes = self.scales.sizes
         waiting = [starts[level == k] for k in range(len(sizes))]
@@ -201,6 +198,8 @@ class Nodes:
     def __call__(self, starts: Tensor, size: int, offsets: Tensor) -> Tensor:
         """Return states ``offsets`` rows after known ``starts``, from the nodes around.
 
+        Returns Tensor, shape (k, m, d): NaN in trajectories of fewer than ``N_NODES`` known rows.
+
         Parameters
         ----------
         starts : Tensor of int, shape (k,)
@@ -209,11 +208,6 @@ class Nodes:
             Rows to the next known one.
         offsets : Tensor of int, shape (m,)
             Less than ``size``.
-
-        Returns
-        -------
-        Tensor, shape (k, m, d)
-            NaN in trajectories of fewer than ``N_NODES`` known rows.
         """
         k, m, d = len(starts), len(offsets), self.flat.shape[1]
         found = self.flat.new_empty((k, m, d))

@@ -129,17 +129,14 @@ class Stepper:
     def rollout(self, states: Tensor, n_steps: int, inputs: InputsOf | None = None) -> Tensor:
         """Return the states of ``n_steps`` steps of :attr:`spacing` each.
 
+        Returns Tensor, shape (n, n_steps + 1, d): the first are ``states``.
+
         Parameters
         ----------
         states : Tensor, shape (n, d)
             Of the flow maps' dtype, on their device.
         inputs : callable, optional
             As in :meth:`fill`.
-
-        Returns
-        -------
-        Tensor, shape (n, n_steps + 1, d)
-            The first are ``states``.
         """
         n, d = states.shape
         width = max(flow_map.dimension for flow_map in self.flow_maps.values())

@@ -89,6 +89,7 @@ class Integrator(ABC):
     ) -> np.ndarray:
         """Return the states after each of ``n_steps`` steps.
 
+        Returns array, shape (n, n_steps, d) or (n_steps, d): float64, without the initial states.
         Raises DivergenceError: a state is not finite; it names trajectory and step.
         Raises ArgumentError, DataError.
 
@@ -97,11 +98,6 @@ class Integrator(ABC):
         states : array, shape (n, d) or (d,)
         t : float or array, shape (n,)
             Time of the states, or of each; only non-autonomous right-hand sides look at it.
-
-        Returns
-        -------
-        array, shape (n, n_steps, d) or (n_steps, d)
-            float64, without the initial states.
         """
         start = as_numeric(states, what="The states").astype(np.float64)
         dt, n_steps = as_positive(dt, "dt"), as_count(n_steps, "n_steps")

@@ -66,6 +66,9 @@ def denoise(
     the solutions of a polynomial vector field, whose coefficients and initial states are fitted to
     the noisy rows (an errors-in-variables fit, :mod:`pyhits.noise.shooting`).
 
+    Returns Denoised or None: None where no noise can be told from the motion, where there is next
+    to none, or where neither way makes it less.
+
     Parameters
     ----------
     train : Trajectories
@@ -79,12 +82,6 @@ def denoise(
         Called with how many stages of how many are done.
     clock : Clock, optional
         What is not done when it is over is left out.
-
-    Returns
-    -------
-    Denoised or None
-        None where no noise can be told from the motion, where there is next to none, or where
-        neither way makes it less.
     """
     try:
         return _denoise(train, validation, shortest, progress, clock)

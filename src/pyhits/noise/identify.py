@@ -91,6 +91,8 @@ def identify(
     Degree, terms and the length of the segments are those of the least Bayesian information
     criterion (Schwarz 1978, Ann. Stat. 6, 461).
 
+    Returns Identified or None: None where no field can be fitted: too few rows, or too many
+    features; or where none explains enough.
     Raises TimeIsUpError: there was no field in time.
 
     Parameters
@@ -104,12 +106,6 @@ def identify(
         Called with how many stages of how many are done.
     clock : Clock, optional
         The best field when it is over is returned.
-
-    Returns
-    -------
-    Identified or None
-        None where no field can be fitted: too few rows, or too many features; or where none
-        explains enough.
     """
     best: Identified | None = None
     try:

@@ -30,11 +30,8 @@ def noise_level(data: Trajectories) -> np.ndarray:
     1941, Ann. Math. Stat. 12, 153, for p = 1). The estimate is taken at the first order from which
     on the next one says the same.
 
-    Returns
-    -------
-    array, shape (n_features,)
-        In the units of the data; NaN where motion and noise cannot be told apart, because the rows
-        are too far apart or too few.
+    Returns array, shape (n_features,): in the units of the data; NaN where motion and noise cannot
+    be told apart, because the rows are too far apart or too few.
     """
     d = data.n_features
     found = np.full((len(_ORDERS), d), np.nan)

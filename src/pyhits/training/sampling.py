@@ -187,14 +187,12 @@ def pick(focus: Tensor, n: int, rng: np.random.Generator) -> np.ndarray:
 def focused(errors: Tensor) -> Tensor | None:
     """Return cumulative probabilities by the root of squared errors, a quarter of them even.
 
+    Returns Tensor, shape (n,), or None: float64, on the CPU; None where errors are all 0 or not
+    finite.
+
     Parameters
     ----------
     errors : Tensor, shape (n,)
-
-    Returns
-    -------
-    Tensor, shape (n,), or None
-        Float64, on the CPU; None where errors are all 0 or not finite.
     """
     weight = errors.double().cpu().clamp(min=0).sqrt()
     total = float(weight.sum())
@@ -210,16 +208,13 @@ def even_weights(states: np.ndarray, seed: int) -> np.ndarray:
     The histogram has at most three directions: the features themselves, if there are no more. For
     more features the weights are geometric means over histograms of random directions.
 
+    Returns array, shape (n,): at most 1.
+
     Parameters
     ----------
     states : array, shape (n, d)
     seed : int
         Of the random directions.
-
-    Returns
-    -------
-    array, shape (n,)
-        At most 1.
     """
     low, high = states.min(axis=0), states.max(axis=0)
     varies = high > low

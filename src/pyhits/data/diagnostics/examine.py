@@ -34,6 +34,9 @@ OF_ROWS: tuple[Examination, ...] = (shuffled, ordered, glued, growing, regime)
 def examine(data: Any, *, inputs: Sequence[str] = (), grid_is_said: bool = False) -> list[Finding]:
     """Look for what a person would object to in data: see ``docs/diagnostics.md``.
 
+    Returns list of Finding: empty for sound data. At most about a second of work: of large data
+    evenly chosen features, trajectories and stretches are looked at.
+
     Parameters
     ----------
     data : Trajectories, or anything that Trajectories accepts
@@ -41,12 +44,6 @@ def examine(data: Any, *, inputs: Sequence[str] = (), grid_is_said: bool = False
         Names of features that are inputs: they may jump and be set, and are not judged.
     grid_is_said : bool
         Whether the user has said what grid the rows lie on, or that they lie on none.
-
-    Returns
-    -------
-    list of Finding
-        Empty for sound data. At most about a second of work: of large data evenly chosen features,
-        trajectories and stretches are looked at.
     """
     trajectories = data if isinstance(data, Trajectories) else Trajectories(data)
     found = sideways(trajectories)

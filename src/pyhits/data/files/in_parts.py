@@ -19,17 +19,14 @@ def in_parts(
 ) -> tuple[Pieces, Parts] | None:
     """Return stretches of the array that is the data, without their times.
 
+    Returns tuple or None: None of data that may be read whole, or cannot be read in parts.
+
     Parameters
     ----------
     arrays, names
         As of :func:`~pyhits.data.files.axes.grid_of`.
     time : str, optional
         Of the vector of times.
-
-    Returns
-    -------
-    tuple or None
-        None of data that may be read whole, or cannot be read in parts.
     """
     name = names[0]
     array = arrays[name]

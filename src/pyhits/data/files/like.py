@@ -21,17 +21,14 @@ MODELS = (".zarr", ".nc")
 def write_like(trajectories: Trajectories, path: Path, model: Path) -> bool:
     """Write trajectories as variables of the dimensions and coordinates of another file's.
 
+    Returns bool: whether that was done; not where they are no rows of such variables.
+
     Parameters
     ----------
     path : Path
         Of one of :data:`WRITTEN`.
     model : Path
         A Zarr store or a NetCDF file that is there.
-
-    Returns
-    -------
-    bool
-        Whether that was done; not where they are no rows of such variables.
     """
     made = _as_dataset(trajectories, model)
     if made is None:

@@ -61,6 +61,8 @@ METHODS = ("cubic", "pchip", "linear")
 def interpolate(times: np.ndarray, values: np.ndarray, at: np.ndarray, method: str) -> np.ndarray:
     """Return values between those known.
 
+    Returns array, shape (m, ...).
+
     Parameters
     ----------
     times : array, shape (n,)
@@ -73,10 +75,6 @@ def interpolate(times: np.ndarray, values: np.ndarray, at: np.ndarray, method: s
         The cubic spline without a knot at the second and the last but one row, which is the
         parabola or the line where 3 or 2 rows are known; monotone cubic pieces (Fritsch and
         Carlson 1980), which overshoot nowhere; straight lines.
-
-    Returns
-    -------
-    array, shape (m, ...)
     """
     if len(times) == 1:
         return np.repeat(values, len(at), axis=0)

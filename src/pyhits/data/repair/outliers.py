@@ -73,6 +73,8 @@ def find_outliers(
     larger of two robust spreads, that of the deviation from the line between the neighbours over
     the whole feature, and over the rows nearby.
 
+    Returns list of Outlier: by feature, then by row.
+
     Parameters
     ----------
     values : array, shape (n_rows, n_features)
@@ -81,11 +83,6 @@ def find_outliers(
         Rows of each.
     times : array, shape (n_rows,), optional
         Where they are not uniform.
-
-    Returns
-    -------
-    list of Outlier
-        By feature, then by row.
     """
     lengths = np.asarray(lengths, dtype=np.int64)
     if len(values) == 0:

@@ -196,15 +196,12 @@ _MONTHS = (3, 4, 9, 10, 11)
 def clock_change(axis: TimeAxis, times: np.ndarray) -> str | None:
     """Return what to do about an hour that is missing in spring, or twice there in autumn.
 
+    Returns str or None: a sentence; None where no gap or step back is of that kind.
+
     Parameters
     ----------
     times : array, shape (n_rows,)
         Along the axis, in any order.
-
-    Returns
-    -------
-    str or None
-        A sentence; None where no gap or step back is of that kind.
     """
     if not axis.has_dates or axis.step is not None or axis.zone is not None:
         return None

@@ -279,17 +279,15 @@ def pull(basis: Monomials, states: Tensor) -> Tensor | None:
     states are such a surface, and the gradient of the sum of their squares leads back (Baumgarte
     1972, Comput. Methods Appl. Mech. Eng. 1, 1).
 
+    Returns Tensor, shape (terms, d), or None: coefficients; None where states keep to nothing, or
+    the degree does not suffice.
+
     Parameters
     ----------
     basis : Monomials
         Of the vector field.
     states : Tensor, shape (n, d)
         Standardised.
-
-    Returns
-    -------
-    Tensor, shape (terms, d), or None
-        Coefficients; None where states keep to nothing, or the degree does not suffice.
     """
     quadratic = Monomials(basis.dimension, _DEGREE)
     if basis.degree < 2 * _DEGREE - 1 or len(states) < _EACH * quadratic.size:

@@ -302,6 +302,8 @@ def _schur(
 ) -> Tensor:  # fmt: skip
     """Return a regression's coefficients, some by place, the others the same at all places.
 
+    Returns Tensor, shape (k, *shape).
+
     Parameters
     ----------
     columns : Tensor, shape (k, n, n_points)
@@ -310,10 +312,6 @@ def _schur(
         Columns that have coefficients by place, and others.
     here : Tensor of bool, shape (*shape)
         The points.
-
-    Returns
-    -------
-    Tensor, shape (k, *shape)
     """
     size = columns.square().mean((1, 2)).sqrt()
     size = torch.where(size > 1e-12 * size.max(), size, torch.inf)

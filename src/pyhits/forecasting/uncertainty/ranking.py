@@ -187,17 +187,15 @@ def smoothed_scores(errors: RolloutErrors, worth: np.ndarray) -> np.ndarray:
     widened as those of Student's distribution are, whose degrees of freedom are so many rollouts,
     and a tenth more, as the errors have chosen what is blended.
 
+    Returns array, shape (n, k, d): sorted along the first axis; infinite beyond the rollouts that
+    reach a step.
+
     Parameters
     ----------
     errors : RolloutErrors
         Of n rollouts at k steps.
     worth : array, shape (k,)
         About how many independent ones they are worth at each step.
-
-    Returns
-    -------
-    array, shape (n, k, d)
-        Sorted along the first axis; infinite beyond the rollouts that reach a step.
     """
     from scipy.special import ndtri, stdtrit  # not needed to load and forecast
 

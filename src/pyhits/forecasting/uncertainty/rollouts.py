@@ -163,6 +163,8 @@ def calibrate(
     those of the normal one, since so few tell the size of errors but roughly. Where recordings go
     on, neighbouring steps tell of each other instead (:func:`smoothed_scores`).
 
+    Returns Calibration or None: None where no trajectory is long enough to be forecast.
+
     Parameters
     ----------
     validation : ForecastData
@@ -182,11 +184,6 @@ def calibrate(
         own.
     history : int
         Rows that a forecast starts from.
-
-    Returns
-    -------
-    Calibration or None
-        None where no trajectory is long enough to be forecast.
     """
     if trained is not None:
         pooled = _pooled(validation, trained, unit, history, limits)

@@ -24,18 +24,15 @@ def factored(
     The outputs of a dense flow map are one smooth curve in time: 50 of them are made of 7 sums of
     the state's monomials as well as of all 55.
 
+    Returns list of array: of the monomials, ``(rank, n_terms)``, and of these sums, ``(n, rank)``;
+    the coefficients alone where factors would not save a third of the products.
+
     Parameters
     ----------
     coefficients : array, shape (n, n_terms)
         float32 or float64; its rounding counts.
     low, high : array, shape (d,)
         The box that states are held in.
-
-    Returns
-    -------
-    list of array
-        Of the monomials, ``(rank, n_terms)``, and of these sums, ``(n, rank)``; the coefficients
-        alone where factors would not save a third of the products.
     """
     n, n_terms = coefficients.shape
     if n < _FEWEST or n * 2 * n_terms > _MOST or not np.isfinite([low, high]).all():
