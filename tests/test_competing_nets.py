@@ -71,6 +71,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_MILESTONES", ())
     monkeypatch.setattr(closed, "_NEAR_EXACT", 0.0)
     monkeypatch.setattr(closed, "_NET_HANDICAP", np.inf)
+    monkeypatch.setattr(closed, "_LEAST_COARSE_STEPS", 100)
     monkeypatch.setattr(closed, "_GAIN", np.inf)
     monkeypatch.setattr(closed, "HOPELESS", np.inf)
     monkeypatch.setattr(closed, "_AS_GOOD", 0.0)
@@ -95,7 +96,7 @@ def by_hand(flow_map: ScaledNet, fold: Rollouts) -> float:
 
 
 def test_a_net_is_taken_where_it_steps_better_than_closed_forms() -> None:
-    job = scale(jumping(800))
+    job = replace(scale(jumping(800)), seed=2)
     flow_map, history = train_scale(job)
     assert isinstance(flow_map, ScaledNet)
     closed = min(history.scores["polynomial"], history.scores["kernel"])
@@ -104,9 +105,10 @@ def test_a_net_is_taken_where_it_steps_better_than_closed_forms() -> None:
     assert history.form == {}
     assert history.stopped_by in ("steps", "patience")
     search = FormSearch(job.train, job.validation, "polynomial")
-    assert history.scores["net"] == search.judge(flow_map)
+    # Nets are judged in the single precision that they are trained in.
+    assert search.judge(flow_map) == pytest.approx(history.scores["net"], rel=1e-4)
     assert by_hand(flow_map, search.comparisons[0].rollouts) == pytest.approx(
-        history.scores["net"], rel=1e-6
+        history.scores["net"], rel=1e-4
     )
 
 
@@ -180,7 +182,11 @@ def test_coarse_steps_have_nets_as_the_finest_where_it_gained(
     finest = PolynomialMap(2, 1).double()
     scores = {"polynomial": 0.4, "kernel": 0.3, "net": score}
     history = History(1, form=form, scores=scores)
-    train_scale(scale(jumping(800), 2).after(finest, history))
+    job = scale(jumping(800), 2).after(finest, history)
+    train_scale(job)
+    assert asked == []  # of so few steps no net errs less than the finest
+    monkeypatch.setattr(closed, "_LEAST_COARSE_STEPS", 100)
+    train_scale(job)
     assert asked == ([] if expected is None else [expected])
 
 
@@ -213,10 +219,12 @@ def test_a_net_upon_a_polynomial_learns_what_that_leaves() -> None:
     alone, upon = (nets.prepared(job, below)[1].net for below in (None, base))
     states = torch.from_numpy(windows[0])
     left = torch.from_numpy(changes) - base.increment(states)
-    assert torch.allclose(upon.scale, left.square().mean(0).sqrt(), rtol=1e-12)
+    alone, upon = alone.double(), upon.double()
+    # Nets are trained in single precision.
+    assert torch.allclose(upon.scale, left.square().mean(0).sqrt(), rtol=1e-6)
     assert torch.equal(upon.net(states), alone.net(states))
     whole = base.increment(states) + upon.scale * alone.net(states)
-    assert torch.allclose(upon.increment(states), whole, rtol=0, atol=1e-12)
+    assert torch.allclose(upon.increment(states), whole, rtol=0, atol=1e-6)
 
 
 @pytest.mark.usefixtures("quick")

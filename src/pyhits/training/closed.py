@@ -34,8 +34,9 @@ from pyhits.util.clock import UNLIMITED, Clock, TimeIsUpError
 _FOR_SEARCH = 0.5
 
 #: Score below which closed forms do well enough that no net is tried; and steps that the training
-#: part must be long in all, since nets of fewer did not win.
-_NEAR_EXACT, _LEAST_STEPS = 0.02, 100
+#: part must be long in all, since nets of fewer did not win; and of coarse steps, since of fewer
+#: forecasts with their nets erred no less than with the finest alone.
+_NEAR_EXACT, _LEAST_STEPS, _LEAST_COARSE_STEPS = 0.02, 100, 1000
 
 #: Coordinates of states, at most: nets of few points make nothing of more.
 _MOST_OF_NETS = 16
@@ -126,10 +127,13 @@ def fit_closed_form(job: ScaleJob, progress: Progress | None = None) -> tuple[Fl
 
 def may_try_nets(job: ScaleJob) -> bool:
     """Whether nets are asked for, and there is enough to train one on."""
-    if not job.recipe.with_nets or len(job.train.values) < _LEAST_STEPS * job.step_size:
+    n_rows, is_field = len(job.train.values), field_of(job) is not None
+    if not job.recipe.with_nets or n_rows < _LEAST_STEPS * job.step_size:
         return False
-    if field_of(job) is not None:
+    if is_field:
         return True
+    if job.finer is not None and n_rows < _LEAST_COARSE_STEPS * job.step_size:
+        return False
     return job.train.n_windows > FEW_WINDOWS and job.train.values.shape[1] <= _MOST_OF_NETS
 
 

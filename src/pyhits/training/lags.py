@@ -262,32 +262,34 @@ def _polynomials(
 def _odes(
     windows: Windows, units: Units, rollouts: DelayedRollouts, clock: Clock
 ) -> Iterator[np.ndarray]:
-    """Yield the errors of rollouts of vector fields, as long as these fall."""
+    """Yield the errors of rollouts of the vector field that does best in few of them, if any."""
     some = evenly(len(windows.states), ODEForm.most_states[0])
     every = Increments(windows.states[some], windows.all_changes[some], units=units, clock=clock)
-    best, failures = np.inf, 0
+    few, tried = rollouts.at_most(_FEW_ROLLOUTS, _FEW_STEPS), dict[ODEForm, float]()
 
-    def errors_of(form: ODEForm) -> np.ndarray:
+    def errors_of(form: ODEForm, of: DelayedRollouts) -> np.ndarray:
         forms, steps = form.candidates(every, near=True)
 
         def step(states: np.ndarray) -> np.ndarray:
             return steps(torch.from_numpy(states).double()).numpy()
 
-        return _least(list(rollouts.errors(windows, step, len(forms))))
+        return _least(list(of.errors(windows, step, len(forms))))
 
     try:
+        failures = 0
         for form in ODEForm.of_degrees(every):
-            own = errors_of(form)
-            failures = 0 if own.mean() < best else failures + 1
-            best = min(best, float(own.mean()))
-            yield own
-            if best < _NEARLY_EXACT or failures > 1:
+            error = float(errors_of(form, few).mean())
+            failures = 0 if error < min(tried.values(), default=np.inf) else failures + 1
+            tried[form] = error
+            if min(tried.values()) < _NEARLY_EXACT or failures > 1:
                 break
-        if best > _NEARLY_EXACT:
+        if min(tried.values(), default=np.inf) > _NEARLY_EXACT:
             for form in ODEForm.with_functions(every):
-                yield errors_of(form)
+                tried[form] = float(errors_of(form, few).mean())
     except TimeIsUpError:
         clock.cut("the look for equations, by which one row may be enough")
+    if tried:
+        yield errors_of(min(tried, key=lambda form: tried[form]), rollouts)
 
 
 def _kernels(

@@ -20,6 +20,9 @@ from pyhits.util.clock import UNLIMITED, Clock
 #: and a high rate forecast better here than more steps of large batches.
 _STEPS, _BATCH, _LEARNING_RATE = 1500, 64, 1e-2
 
+#: Arithmetic of the training.
+_DTYPE = "float32"
+
 #: Steps in the loss, at most, tried from the first; and the part of the windows that these must
 #: leave. Nets that meet their own errors in training forecast much better.
 _ROLLOUTS, _LEAST_LEFT = (4, 2), 0.5
@@ -101,7 +104,7 @@ def best_net(
         if own.left < _LEAST_SECONDS:
             break
         made = History(job.step_size)
-        net = _trained(*prepared(job, below), made, own, progress, judge, bar)
+        net = _trained(job, below, made, own, progress, judge, bar)
         done = len(history.records)
         history.records += [record | {"step": done + record["step"]} for record in made.records]
         if net is not None and (best is None or net.score < best.score):
@@ -122,7 +125,7 @@ def trained_again(
     """
     if clock.left < _LEAST_SECONDS:
         return None
-    again = _trained(*prepared(job, base), History(job.step_size), clock)
+    again = _trained(job, base, History(job.step_size), clock)
     if again is None:
         return None
     assert isinstance(again.net, ScaledNet)
@@ -131,7 +134,7 @@ def trained_again(
 
 def _trained(
     job: ScaleJob,
-    stages: Stages,
+    base: PolynomialMap | None,
     history: History,
     clock: Clock,
     progress: Progress | None = None,
@@ -139,17 +142,25 @@ def _trained(
     bar: float = math.inf,
 ) -> TrainedNet | None:
     """Return a trained net; None where no error was finite. The history receives its records."""
-    job.time_limit = clock.left if clock.is_limited else None
-    state = train(NetTraining(job, stages, 1.0, history, progress, judge, bar))
+    own, stages = prepared(job, base)
+    own.time_limit = clock.left if clock.is_limited else None
+    state = train(NetTraining(own, stages, 1.0, history, progress, judge, bar))
     history.records = state.records
     if not state.best:
         return None
-    stages.net.load_state_dict(state.best)
-    return TrainedNet(stages.net.eval(), state.best_error)
+    net = stages.net
+    net.load_state_dict(state.best)
+    net.to(job.torch_dtype)
+    if base is not None and net.base is not None:
+        net.base.load_state_dict(base.state_dict())
+    return TrainedNet(net.eval(), state.best_error)
 
 
 def prepared(job: ScaleJob, base: PolynomialMap | None = None) -> tuple[ScaleJob, Stages]:
-    """Return what trains a net alone, or one that learns what a polynomial leaves."""
+    """Return what trains a net alone, or one that learns what a polynomial leaves.
+
+    It is trained in single precision, in half the time: nets err by far more than its rounding.
+    """
     # Of a single step the base is evaluated once a window, not once a window and batch.
     n_steps = _loss_steps(job) if base is None else 1
     recipe = job.recipe.override(
@@ -167,7 +178,9 @@ def prepared(job: ScaleJob, base: PolynomialMap | None = None) -> tuple[ScaleJob
     windows = replace(job.train, rollout_steps=n_steps)
     # The judge steps the held-out part; of its windows single steps alone are measured.
     validation = replace(job.validation, rollout_steps=1)
-    job = replace(job, train=windows, validation=validation, recipe=recipe, device="cpu")
+    job = replace(
+        job, train=windows, validation=validation, recipe=recipe, device="cpu", dtype=_DTYPE
+    )
     stages = prepare(job)
     if base is not None:
         stages.net = _upon(base, stages.net, job.train)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -132,34 +132,62 @@ class Objective:
 _DENSITY, _ARGUMENT = 1 / math.sqrt(2 * math.pi), math.sqrt(0.5)
 
 
-def _gelu(before: Tensor, after: Tensor, slope: Tensor) -> None:
-    below = torch.erf(before * _ARGUMENT).add_(1.0).mul_(0.5)
-    torch.mul(before, before, out=slope).mul_(-0.5).exp_().mul_(_DENSITY).mul_(before).add_(below)
-    torch.mul(before, below, out=after)
+class _Activation(NamedTuple):
+    """What acts between layers.
+
+    Attributes
+    ----------
+    values : callable
+        Takes what enters, and writes what leaves and something that its slopes are found from.
+    slopes : callable
+        Takes what entered and that, and writes the slopes, of all layers and steps at once.
+    """
+
+    values: Callable[[Tensor, Tensor, Tensor], object]
+    slopes: Callable[[Tensor, Tensor, Tensor], object]
 
 
-def _silu(before: Tensor, after: Tensor, slope: Tensor) -> None:
-    share = torch.sigmoid(before)
-    torch.mul(before, share, out=after)
-    torch.sub(after, after * share, out=slope).add_(share)
+def _gelu(before: Tensor, after: Tensor, kept: Tensor) -> None:
+    torch.mul(before, _ARGUMENT, out=kept).erf_()
+    torch.mul(before, 0.5, out=after).addcmul_(after, kept)
 
 
-def _tanh(before: Tensor, after: Tensor, slope: Tensor) -> None:
-    torch.tanh(before, out=after)
-    torch.mul(after, after, out=slope).neg_().add_(1.0)
+def _gelu_slopes(before: Tensor, kept: Tensor, slopes: Tensor) -> None:
+    torch.mul(before, before, out=slopes).mul_(-0.5).exp_().mul_(before).mul_(_DENSITY)
+    slopes.add_(kept, alpha=0.5).add_(0.5)
 
 
-def _relu(before: Tensor, after: Tensor, slope: Tensor) -> None:
-    slope.copy_(before > 0)
-    torch.mul(before, slope, out=after)
+def _silu(before: Tensor, after: Tensor, kept: Tensor) -> None:
+    torch.sigmoid(before, out=kept)
+    torch.mul(before, kept, out=after)
 
 
-#: Write the values of an activation, and its derivative there.
-_ACTIVATIONS: dict[str, Callable[[Tensor, Tensor, Tensor], None]] = {
-    "gelu": _gelu,
-    "silu": _silu,
-    "tanh": _tanh,
-    "relu": _relu,
+def _silu_slopes(before: Tensor, kept: Tensor, slopes: Tensor) -> None:
+    torch.neg(kept, out=slopes).add_(1.0).mul_(before).add_(1.0).mul_(kept)
+
+
+def _tanh(before: Tensor, after: Tensor, kept: Tensor) -> None:
+    torch.tanh(before, out=kept)
+    after.copy_(kept)
+
+
+def _tanh_slopes(before: Tensor, kept: Tensor, slopes: Tensor) -> None:
+    torch.mul(kept, kept, out=slopes).neg_().add_(1.0)
+
+
+def _relu(before: Tensor, after: Tensor, kept: Tensor) -> None:
+    torch.clamp(before, min=0.0, out=after)
+
+
+def _relu_slopes(before: Tensor, kept: Tensor, slopes: Tensor) -> None:
+    slopes.copy_(before > 0)
+
+
+_ACTIVATIONS = {
+    "gelu": _Activation(_gelu, _gelu_slopes),
+    "silu": _Activation(_silu, _silu_slopes),
+    "tanh": _Activation(_tanh, _tanh_slopes),
+    "relu": _Activation(_relu, _relu_slopes),
 }
 
 
@@ -218,6 +246,7 @@ class _Loss(torch.autograd.Function):
         pulls = missed * (2 / missed.numel())
         if per_sigma is not None:
             pulls *= per_sigma
+        passed.turn()
         pull = pulls[-1]
         for k in reversed(range(len(targets))):
             passed.backward(k, pull if per_sigma is None else pull * scale)
@@ -242,34 +271,47 @@ class _Pass:
         n_steps: int,
         n: int,
     ) -> None:
-        self._activate = _ACTIVATIONS[activation]
+        self._activation = _ACTIVATIONS[activation]
         self._weights, self._biases = weights, biases
+        self._transposed = [one.T for one in weights]
         like = weights[0]
-        #: What enters each layer, the slopes of what leaves it, and the loss's pull on the latter.
+        #: What enters each layer, and the loss's pull on what leaves it.
         self._values = [like.new_empty(n_steps, n, one.shape[1]) for one in weights]
-        self._slopes = [like.new_empty(n_steps, n, one.shape[0]) for one in weights[:-1]]
         self._pulls = [like.new_empty(n_steps, n, one.shape[0]) for one in weights]
+        widths = [one.shape[0] for one in weights[:-1]]
+        #: What enters the activations of all layers, what they keep, and their slopes.
+        self._flat = like.new_empty(3, n_steps * n * sum(widths))
+        parts = torch.split(self._flat, [n_steps * n * width for width in widths], dim=1)
+        shaped = [part.view(3, n_steps, n, -1) for part in parts]
+        #: By layer and step.
+        self._acting = [[part.unbind() for part in of.unbind()] for of in shaped]
+        self._entering = [values.unbind() for values in self._values]
+        self._pulled = [pulls.unbind() for pulls in self._pulls]
 
     def forward(self, step: int, states: Tensor) -> Tensor:
         """Return what the net makes of states in a step."""
-        values = [value[step] for value in self._values]
-        values[0].copy_(states)
-        for k, slope in enumerate(self._slopes):
-            before = torch.addmm(self._biases[k], values[k], self._weights[k].T)
-            self._activate(before, values[k + 1], slope[step])
-        return torch.addmm(self._biases[-1], values[-1], self._weights[-1].T)
+        entering = [values[step] for values in self._entering]
+        entering[0].copy_(states)
+        for k, (before, kept, _) in enumerate(self._acting):
+            torch.addmm(self._biases[k], entering[k], self._transposed[k], out=before[step])
+            self._activation.values(before[step], entering[k + 1], kept[step])
+        return torch.addmm(self._biases[-1], entering[-1], self._transposed[-1])
+
+    def turn(self) -> None:
+        """Find the slopes of what passed, before anything goes back."""
+        self._activation.slopes(*self._flat.unbind())
 
     def backward(self, step: int, pull: Tensor) -> None:
         """Take the pull on a step's output back to its layers."""
-        self._pulls[-1][step] = pull
-        for k in reversed(range(len(self._slopes))):
-            own = self._pulls[k][step]
-            torch.mm(self._pulls[k + 1][step], self._weights[k + 1], out=own)
-            own *= self._slopes[k][step]
+        self._pulled[-1][step].copy_(pull)
+        for k in reversed(range(len(self._acting))):
+            own = self._pulled[k][step]
+            torch.mm(self._pulled[k + 1][step], self._weights[k + 1], out=own)
+            own *= self._acting[k][2][step]
 
     def reached(self, step: int, pull: Tensor) -> Tensor:
         """Return the pull on the states that a step began from, beside the one on its end."""
-        return torch.addmm(pull, self._pulls[0][step], self._weights[0])
+        return torch.addmm(pull, self._pulled[0][step], self._weights[0])
 
     def gradients(self) -> list[Tensor]:
         """Return those of the weights and the bias of each layer, in turn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.data.stretches import evenly
 from pyhits.flowmaps.form import Increments
 from pyhits.flowmaps.odes.functions import KINDS, Function, Kind
 from pyhits.flowmaps.odes.term_fit import STILL, FieldFit, TermFits
@@ -25,6 +27,10 @@ _MOST_COLUMNS, _DIFFERENT = 8, 12
 
 #: Steps that the search looks at, at most.
 _STEPS = 500
+
+#: Rows that columns are compared in, the part of these in which one that holds the other's past is
+#: equal to it, and the part of its range up to which it is.
+_COMPARED, _MOSTLY, _SAME = 64, 0.9, 1e-9
 
 #: Functions at most, of fewer columns.
 _MOST_FUNCTIONS = 6
@@ -69,15 +75,30 @@ def find_functions(data: Increments, clock: Clock = UNLIMITED) -> Discovery | No
     """Return the functions that leave least of the changes, beside the polynomial that suits.
 
     They are added one by one, or two where either alone explains nothing: those that leave least of
-    all columns' changes. None where that gains little over monomials, as in noise.
+    all columns' changes. None where that gains little over monomials, as in noise, and of states
+    that hold past rows, whose changes are no function that anybody would write down.
 
     Raises
     ------
     TimeIsUpError
     """
-    if data.dimension > _MOST_COLUMNS or data.outputs > 1:
+    if data.dimension > _MOST_COLUMNS or data.outputs > 1 or _hold_past(data):
         return None
     return _found(_Question.of(data.at_most(_STEPS), clock))
+
+
+def _hold_past(data: Increments) -> bool:
+    """Whether a column is another one some rows before, as of states of rows that lie apart."""
+    states = (data.states.numpy() - data.units.zero) / data.units.size
+    rows = evenly(len(states) // 2, _COMPARED)
+    near = _SAME * np.ptp(states, axis=0)
+    for now, past in itertools.permutations(np.flatnonzero(near), 2):
+        later = np.abs(states[rows[0] + 1 : rows[-1] + 2, past] - states[rows[0], now])
+        for lag in 1 + np.flatnonzero(later <= near[now]):
+            apart = np.abs(states[rows + lag, past] - states[rows, now])
+            if np.mean(apart <= near[now]) > _MOSTLY:
+                return True
+    return False
 
 
 @dataclass(frozen=True)
