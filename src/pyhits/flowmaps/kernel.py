@@ -182,20 +182,9 @@ _AXES = 10
 @closed_form("kernel")
 @dataclass(frozen=True)
 class KernelForm(Form):
-    """Kernel ridge regression on a polynomial; its penalty is for each state that is fitted.
+    """Kernel ridge regression on a polynomial of :attr:`degree`.
 
-    Attributes
-    ----------
-    degree : int
-        Of the polynomial below.
-    kernel : {"gaussian", "matern"}
-    length : float
-        Length of the kernel, where states are 1 apart from their mean in the root mean square.
-    whitening : float
-        Power of the principal axes' lengths that distances are divided by: 0 takes states as they
-        are, 1 makes all axes equally long.
-    stretch : tuple of float
-        Weight of each principal axis in distances; empty for equal ones.
+    Its penalty is for each state that is fitted.
     """
 
     in_every_search: ClassVar[bool] = True
@@ -211,10 +200,12 @@ class KernelForm(Form):
         "stretch": Many(Real(positive=True)),
     }
 
-    kernel: str = "matern"
-    length: float = 1.0
+    kernel: str = "matern"  # or "gaussian"
+    length: float = 1.0  # where states are 1 apart from their mean in the root mean square
+    #: Power of the principal axes' lengths that distances are divided by: 0 takes states as they
+    #: are, 1 makes all axes equally long.
     whitening: float = 0.0
-    stretch: tuple[float, ...] = ()
+    stretch: tuple[float, ...] = ()  # weight of each principal axis in distances; empty: equal
 
     def may_be(self, flow_map: FlowMap) -> bool:
         """Whether a flow map is of the same kernel on a polynomial of the same degree."""

@@ -29,18 +29,11 @@ _ENOUGH_ROWS = 40
 
 @dataclass(frozen=True)
 class Dialect:
-    """How lines are cut into fields.
+    """How lines are cut into fields."""
 
-    Attributes
-    ----------
-    delimiter : str or None
-        None is any run of spaces and tabs; ``"\\n"`` is none, a line is one field.
-    comment : str
-        The character that begins a comment.
-    """
-
+    #: None is any run of spaces and tabs; ``"\\n"`` is none, a line is one field.
     delimiter: str | None
-    comment: str
+    comment: str  # the character that begins one
     style: NumberStyle = PLAIN
 
     def split(self, line: str, *, comments: bool = True) -> list[str]:
