@@ -242,3 +242,15 @@ def test_on_the_command_line(noisy_case, tmp_path: Path):
     )
     assert wrong.exit_code == 2
     assert "goes with --after" in wrong.output
+
+
+def test_states_of_too_many_numbers_stay_as_they_are_recorded() -> None:
+    """Least squares in each number of a large field would take minutes and the whole memory."""
+    rows = np.random.default_rng(0).standard_normal((9, 3000))
+
+    def step(states: np.ndarray, n_steps: int) -> np.ndarray:
+        raise AssertionError
+
+    ends = estimate_initial_states(step, [rows], np.full(3000, 0.1), np.ones(3000))
+    assert ends.rows.tolist() == [0]
+    np.testing.assert_array_equal(ends.states[0], rows[-1])

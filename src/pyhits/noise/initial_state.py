@@ -40,6 +40,9 @@ _CLEAN = 0.25
 #: no longer follows (Lepski 1991, Theory Prob. Appl. 35, 454).
 _AGREEING = 3.0
 
+#: Multiply-adds of one set of normal equations, at most: rows times the cube of the coordinates.
+_WORK = 2e10
+
 #: Numbers of one simulation for derivatives, at most; it has one trajectory at least.
 _AT_ONCE = 1 << 23
 
@@ -83,22 +86,29 @@ def estimate_initial_states(
     sigma : array, shape (d,)
         Standard deviation of the noise; positive for one coordinate at least.
     scale : array, shape (d,)
-        Size of the coordinates.
+        Size of the coordinates. Of more than a thousand, states stay as they are recorded.
     """
     relative = sigma / scale
     weight = 1 / (np.maximum(relative, _LEAST_SHARE * relative.max()) * scale)
     move = np.maximum(_STEP / weight, _LEAST_STEP * scale)
     n, d = len(recordings), len(sigma)
-    most = min(ROWS[-1], max(len(x) for x in recordings))
+    most = min(ROWS[-1], max(len(x) for x in recordings), _affordable_rows(d))
     known = np.full((n, most, d), np.nan)
     for own, x in zip(known, recordings, strict=True):
-        own[max(0, most - len(x)) :] = x[-most:]
-    states, used = known[:, -1].copy(), np.zeros(n, dtype=np.int64)
+        own[max(0, most - len(x)) :] = x[len(x) - min(most, len(x)) :]
+    states, used = np.stack([x[-1] for x in recordings]), np.zeros(n, dtype=np.int64)
+    if most < ROWS[0]:
+        return EstimatedStates(states, used)
     size = max(1, _AT_ONCE // ((d + 1) * d * most))
     for begin in range(0, n, size):
         part = slice(begin, begin + size)
         _fill(_SteppedModel(stepper, weight, move), known[part], states[part], used[part])
     return EstimatedStates(states, used)
+
+
+def _affordable_rows(d: int) -> int:
+    """Return how many rows of ``d`` coordinates a state can be fitted to."""
+    return int(_WORK / d**3)
 
 
 @dataclass(frozen=True)
@@ -227,6 +237,9 @@ def last_rows_without_noise(
         names = data.feature_names
         data = Trajectories([x[-ROWS[-1] :] for x in data], data.dt, feature_names=names)
     encoded = data if preprocessor is None else preprocessor.transform(data)
+    d = encoded.n_features
+    if _affordable_rows(d) < ROWS[0]:
+        return last, f"Start: as recorded; {d} numbers are too many to be fitted to rows."
     own = noise_level(encoded)
     sigma = np.where(np.isfinite(own), own, noise)
     if not (sigma > 0).any():
