@@ -15,7 +15,7 @@ from pyhits.data.stubs import rows_of_most
 from pyhits.data.trajectories import Trajectories
 from pyhits.encoders.standardise import Standardise
 from pyhits.encoders.staterows import GOOD, StateRows
-from pyhits.flowmaps.form import Increments, Units
+from pyhits.flowmaps.form import Form, Increments, Units
 from pyhits.flowmaps.kernel import KernelForm
 from pyhits.flowmaps.odes import ODEForm
 from pyhits.numerics.basis import n_monomials
@@ -265,31 +265,36 @@ def _odes(
     """Yield the errors of rollouts of the vector field that does best in few of them, if any."""
     some = evenly(len(windows.states), ODEForm.most_states[0])
     every = Increments(windows.states[some], windows.all_changes[some], units=units, clock=clock)
-    few, tried = rollouts.at_most(_FEW_ROLLOUTS, _FEW_STEPS), dict[ODEForm, float]()
+    few, tried = rollouts.at_most(_FEW_ROLLOUTS, _FEW_STEPS), dict[Form, float]()
 
-    def errors_of(form: ODEForm, of: DelayedRollouts) -> np.ndarray:
+    def rate(form: ODEForm) -> float:
         forms, steps = form.candidates(every, near=True)
 
         def step(states: np.ndarray) -> np.ndarray:
             return steps(torch.from_numpy(states).double()).numpy()
 
-        return _least(list(of.errors(windows, step, len(forms))))
+        scores = few.errors(windows, step, len(forms)).mean(axis=1)
+        tried[forms[int(scores.argmin())]] = float(scores.min())
+        return float(scores.min())
 
+    best, failures = np.inf, 0
     try:
-        failures = 0
         for form in ODEForm.of_degrees(every):
-            error = float(errors_of(form, few).mean())
-            failures = 0 if error < min(tried.values(), default=np.inf) else failures + 1
-            tried[form] = error
-            if min(tried.values()) < _NEARLY_EXACT or failures > 1:
+            error = rate(form)
+            best, failures = min(best, error), 0 if error < best else failures + 1
+            if best < _NEARLY_EXACT or failures > 1:
                 break
-        if min(tried.values(), default=np.inf) > _NEARLY_EXACT:
+        if best > _NEARLY_EXACT:
             for form in ODEForm.with_functions(every):
-                tried[form] = float(errors_of(form, few).mean())
+                rate(form)
     except TimeIsUpError:
         clock.cut("the look for equations, by which one row may be enough")
     if tried:
-        yield errors_of(min(tried, key=lambda form: tried[form]), rollouts)
+        flow_map = min(tried, key=lambda form: tried[form]).solve(every)
+        with torch.inference_mode():
+            yield from rollouts.errors(
+                windows, lambda states: flow_map(torch.from_numpy(states[0])).numpy()[None], 1
+            )
 
 
 def _kernels(
