@@ -255,3 +255,12 @@ def test_columns_that_move_together_are_of_one_unit_however_little_some_move() -
     links = modes_of_columns(Settings(verbose=False), pyhits.Trajectories(rows), (), None)
     assert links is not None
     assert links[0].get_params()["common"]
+
+
+def test_points_of_a_film_are_no_categories() -> None:
+    film = 10 * turning(200, 40)
+    film[:, 7] = np.random.default_rng(0).integers(0, 5, 200)
+    problem = pose(Settings(verbose=False), 0, film, None, 1.0, None, (8, 5))
+    assert not any("categories" in note for note in problem.notes)
+    table = pose(Settings(verbose=False), 0, film, None, 1.0, None, "none")
+    assert any("categories" in note for note in table.notes)
