@@ -20,6 +20,10 @@ _DISTANCE = 1e-6
 #: standard deviation, that needs no more of them.
 _MOST_SUBSTEPS, _INTEGRATED = 8, 1e-2
 
+#: How far beyond recorded starts a field is looked at, and how far from the mean it may lead from
+#: there: multiples of what is recorded.
+_BEYOND, _FAR = 1.15, 3.0
+
 
 @dataclass(frozen=True)
 class Observations:
@@ -103,6 +107,28 @@ def spreading(field: PolynomialField, starts: np.ndarray, observed: Observations
         a, b = np.split(x, 2, axis=1)
         grown = np.linalg.norm(b - a, axis=0) / _DISTANCE
     return float(np.median(np.nan_to_num(grown, nan=np.inf)))
+
+
+def strays(field: PolynomialField, starts: np.ndarray, observed: Observations) -> bool:
+    """Whether a field leads far from the data from somewhere a little beyond the starts.
+
+    Noise decides what its highest terms are like there.
+
+    Parameters
+    ----------
+    starts : array, shape (n, d)
+    observed : Observations
+        Of whole trajectories; the field is followed for as long.
+    """
+    states = observed.states.reshape(-1, len(observed.sigma))
+    mean = np.nanmean(states, axis=0)
+    most = _FAR * np.nanmax(np.abs(states - mean), axis=0)
+    substeps = substeps_needed(field, observed)
+    x = np.ascontiguousarray((mean + _BEYOND * (starts - mean)).T)
+    with np.errstate(all="ignore"):
+        for _, h in observed.intervals(substeps):
+            x = advance(field, x, h, substeps)
+    return bool((~(np.abs(x.T - mean) < most)).any())
 
 
 def misfits(

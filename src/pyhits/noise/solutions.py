@@ -20,7 +20,13 @@ from pyhits.noise.identify import (
     identify,
     knows_noise,
 )
-from pyhits.noise.observations import Observations, advance, spreading, substeps_needed
+from pyhits.noise.observations import (
+    Observations,
+    advance,
+    spreading,
+    strays,
+    substeps_needed,
+)
 from pyhits.noise.smooth import Window, choose_window, equal, smooth
 from pyhits.numerics.local_polynomials import weights
 from pyhits.util.clock import Clock
@@ -112,7 +118,10 @@ class FieldSolutions:
             progress=progress,
             clock=self.clock,
         )
-        if identified is None:
+        if identified is None or any(
+            strays(identified.field, part.starts(part.smoothed.shape[1]), part.observed)
+            for part in pieces
+        ):
             return None
         ways = [
             self._along(identified.field, length, pieces, spacing)

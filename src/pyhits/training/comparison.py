@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from pyhits.encoders.standardise import Standardise
-from pyhits.flowmaps.form import Finer, Form, Increments, Units, closed_forms
-from pyhits.training.rollouts import Rollouts
+from pyhits.flowmaps.form import Finer, Form, Increments, Steps, Units, closed_forms
+from pyhits.training.rollouts import Beyond, Rollouts
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
 
@@ -22,6 +22,10 @@ N_SEARCH = 1_000
 #: Windows up to which blocks of the training part are left out in turn as well; how many blocks;
 #: and windows that must be left to fit to.
 FEW_WINDOWS, _BLOCKS, _LEAST_WINDOWS = 200, 4, 3
+
+#: Trajectories of the validation part, and rows, up to which each other trajectory is left out in
+#: turn too; and parts that they are left out in.
+_FEW_TRAJECTORIES, _FEW_ROWS, _TURNS = 3, 20_000, 6
 
 #: Numbers in the states that forms are fitted to, at most, but for so many states at least.
 _MOST_NUMBERS, _LEAST_FIELDS = 1 << 23, 4
@@ -63,7 +67,23 @@ class Comparison:
         data = self.data_of(type(form))
         data.clock = clock
         forms, steps = form.candidates(data, near=near)
-        return dict(zip(forms, self.rollouts.rate(steps, len(forms), clock), strict=True))
+        return dict(zip(forms, self._rate(steps, len(forms), clock), strict=True))
+
+    def _rate(self, steps: Steps, n: int, clock: Clock) -> list[float]:
+        """Return the scores of ``n`` flow maps that step together."""
+        return self.rollouts.rate(steps, n, clock)
+
+
+class FromBeyond(Comparison):
+    """Forms fitted to the training part are to stay near all data from a little beyond these."""
+
+    def __init__(self, train: WindowSampler, validation: WindowSampler) -> None:
+        super().__init__(train, validation)
+        self.beyond = Beyond.of(_joined(train, validation))
+
+    def _rate(self, steps: Steps, n: int, clock: Clock) -> list[float]:
+        """Return 0 for each flow map that does, else :data:`~pyhits.training.rollouts.LOST`."""
+        return self.beyond.rate(steps, n, clock)
 
 
 def increments(
@@ -104,6 +124,34 @@ def splits(
     if same or train.n_windows * points <= FEW_WINDOWS:
         splits += _blocks(train)
     return splits or [(train, validation)]
+
+
+def in_turn(train: WindowSampler, validation: WindowSampler) -> list[Comparison]:
+    """Return comparisons that step through each trajectory in turn, fitted to the others.
+
+    And one from a little beyond all of them. None where the validation part has many trajectories,
+    or the training part has many rows or a single trajectory.
+    """
+    n = len(train.offsets) - 1
+    few = len(validation.offsets) - 1 <= _FEW_TRAJECTORIES and len(train.values) <= _FEW_ROWS
+    if not few or n < 2 or train.grid is not None:
+        return []
+    both = _joined(train, validation)
+    spans = list(itertools.pairwise(both.offsets.tolist()))
+    edges = np.linspace(0, n, min(n, _TURNS) + 1).astype(int)
+    comparisons = []
+    for low, high in itertools.pairwise(edges):
+        rest, part = _part(both, spans[:low] + spans[high:]), _part(both, spans[low:high])
+        if rest is not None and part is not None:
+            comparisons.append(Comparison(rest, part))
+    return [*comparisons, FromBeyond(train, validation)] if comparisons else []
+
+
+def _joined(train: WindowSampler, validation: WindowSampler) -> WindowSampler:
+    """Return the trajectories of both."""
+    values = np.concatenate([train.values, validation.values])
+    offsets = np.concatenate([train.offsets, train.offsets[-1] + validation.offsets[1:]])
+    return replace(train, values=values, offsets=offsets)
 
 
 def _blocks(data: WindowSampler) -> list[tuple[WindowSampler, WindowSampler]]:

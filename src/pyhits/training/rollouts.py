@@ -22,6 +22,10 @@ LOST = 2.0**0.5
 #: Rollouts and steps of each, and numbers in all of them, at most.
 _ROLLOUTS, _STEPS, _MOST_NUMBERS = 12, 100, 16_000_000
 
+#: How far beyond recorded starts flow maps are looked at, and how far from the mean they may lead
+#: from there: multiples of what is recorded.
+_BEYOND, _FAR = 1.15, 3.0
+
 
 @dataclass(frozen=True)
 class Rollouts:
@@ -110,6 +114,55 @@ class Rollouts:
         """
         dtype = next((t.dtype for t in flow_map.state_dict().values()), torch.float64)
         return self.rate(lambda states: flow_map(states[0].to(dtype))[None].double(), 1, clock)[0]
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Starts a little beyond recorded ones, from which flow maps are to stay near the data.
+
+    Attributes
+    ----------
+    starts : Tensor, shape (n, d)
+    steps : int
+    most : Tensor, shape (d,)
+        How far from the mean a state may come.
+    n_inputs : int
+        As in :class:`Rollouts`; these stay as they are.
+    """
+
+    starts: Tensor
+    steps: int
+    most: Tensor
+    n_inputs: int = 0
+
+    @classmethod
+    def of(cls, data: WindowSampler) -> Beyond:
+        """Return the first rows of trajectories, a little further from the mean, for their time."""
+        lengths = np.diff(data.offsets)
+        first = data.offsets[:-1][evenly(len(lengths), min(len(lengths), _ROLLOUTS))]
+        rows = torch.from_numpy(np.asarray(data.encoder.transform(data.values)))
+        steps = max(1, int(np.median(lengths) - 1) // data.step_size)
+        most = _FAR * rows.abs().amax(dim=0)
+        return cls(_BEYOND * rows[first], min(steps, 2 * _STEPS), most, data.n_inputs)
+
+    def rate(self, steps: Steps, n: int, clock: Clock = UNLIMITED) -> list[float]:
+        """Return 0 for each of ``n`` flow maps that stays near, else :data:`LOST`.
+
+        Raises
+        ------
+        TimeIsUpError
+        """
+        states = self.starts.expand(n, *self.starts.shape)
+        own = self.starts.shape[1] - self.n_inputs
+        for _ in range(self.steps):
+            clock.check()
+            states = steps(states)
+            if self.n_inputs:
+                inputs = self.starts[:, own:].expand(n, -1, -1)
+                states = torch.cat([states[..., :own], inputs], dim=2)
+            states = states.nan_to_num(nan=torch.inf).clamp(-2 * self.most, 2 * self.most)
+        lost = (states.abs() > self.most)[..., :own].flatten(1).any(dim=1)
+        return [LOST if is_lost else 0.0 for is_lost in lost.tolist()]
 
 
 def _starts(stretches: Stretches, offsets: np.ndarray, most: int) -> np.ndarray:

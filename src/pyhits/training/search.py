@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
 from pyhits.errors import ArgumentError
 from pyhits.flowmaps import FlowMap
 from pyhits.flowmaps.form import Finer, Form, Increments, closed_forms
-from pyhits.training.comparison import Comparison, splits
+from pyhits.training.comparison import Comparison, in_turn, splits
 from pyhits.training.history import History
 from pyhits.training.jobs import Progress
 from pyhits.training.rollouts import LOST
@@ -37,9 +38,16 @@ _EXACT, _EXACT_FIELDS = 1e-8, 1e-6
 #: Multiple of the best family's score at the finest scale that others may have.
 _FAR_BEHIND = 30.0
 
+#: Score from which on it matters which trajectories choose.
+_INEXACT = 1e-3
+
 #: Parts of the mean's error: from which on rollouts tell nothing, and below which shorter ones do;
 #: how much shorter, and steps of these at least.
 _UNTOLD, _TOLD, _SHORTER, _LEAST_STEPS = 0.6, 0.1, (0.25, 0.06), 3
+
+#: Multiple of the best score up to which forms are compared on other trajectories too, and how many
+#: of a family.
+_NEAR_BEST, _FINALISTS = 3.0, 4
 
 #: Multiple of another family's score that more trials, or more windows, hardly make up for.
 _FAR = 20.0
@@ -105,6 +113,8 @@ class FormSearch:
         self.clock = clock
         self.begin = clock.now()
         self.best: dict[str, ScoredForm] = {}
+        self._tried: dict[Form, float] = {}
+        self._others = partial(in_turn, train, validation)
 
     def run(self) -> ScoredForm:
         """Return the best form of all families asked for.
@@ -115,9 +125,47 @@ class FormSearch:
         best = self._best_of_all()
         shorter = self._that_tell_more(best)
         if shorter is None or self._is_late():
-            return best
+            return self._on_other_trajectories(best)
         self.comparisons, self.best = shorter, {}
         return self._best_of_all()
+
+    def _on_other_trajectories(self, best: ScoredForm) -> ScoredForm:
+        """Return which of the best forms steps best through other trajectories too.
+
+        Those of a few of them choose by chance: that they stay within what the others visit, say.
+        Forms that lead far away from a little beyond the data are left out.
+        """
+        if self.settled or best.score < _INEXACT:
+            return best
+        others = self._others()
+        finalists = self._finalists(best.score, others[-1]) if others else []
+        if not finalists:
+            return best
+        first, found = self.comparisons, self.best
+        self.comparisons, self.best = first + others, {}
+        for form in finalists:
+            self.trial(form, near=True, gain=1.0)
+        winner = min(self.best.values(), key=lambda scored: scored.score, default=best).form
+        # What nets are compared with stays the best score on the validation part, and its form.
+        self.comparisons, self.best = first, found | {winner.kind: ScoredForm(winner, best.score)}
+        return self.best[winner.kind]
+
+    def _finalists(self, least: float, beyond: Comparison) -> list[Form]:
+        """Return the best forms of each family that stay near the data; one that is near the best.
+
+        Where none of those does, the next best that does.
+        """
+        looked_at = set()
+        found: dict[str, list[Form]] = {}
+        for form, score in sorted(self._tried.items(), key=lambda of: of[1]):
+            if self._is_late() or (found and score > _NEAR_BEST * least):
+                break
+            shape = replace(form, penalty=0.0)
+            own = found.get(form.kind, [])
+            if shape not in looked_at and len(own) < _FINALISTS and _stays(form, beyond):
+                found[form.kind] = [*own, form]
+            looked_at.add(shape)
+        return [form for own in found.values() for form in own]
 
     def _that_tell_more(self, best: ScoredForm) -> list[Comparison] | None:
         """Return comparisons by fewer steps, if forms err by little there and by much in all."""
@@ -226,6 +274,7 @@ class FormSearch:
         # What cannot be solved for in one of the comparisons is lost there.
         n = len(self.comparisons)
         scores = {one: (sum(own) + LOST * (n - len(own))) / n for one, own in errors.items()}
+        self._tried |= scores
         chosen = min(scores, key=lambda one: scores[one])
         known = self.best.get(form.kind)
         better = known is None or scores[chosen] < gain * known.score
@@ -292,6 +341,14 @@ class FamilyTrials:
     def __call__(self, form: Form, *, near: bool = True, gain: float = 1.0) -> bool:
         """Try a form; return whether it is the best of its family by ``gain``."""
         return self.search.trial(form, near=near, gain=gain)
+
+
+def _stays(form: Form, beyond: Comparison) -> bool:
+    """Whether a form stays near the data with one of its penalties."""
+    try:
+        return min(beyond.scores(form, near=True).values()) < LOST
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return False
 
 
 def _not_far_behind(families: list[type[Form]], finer: Finer | None) -> list[type[Form]]:
