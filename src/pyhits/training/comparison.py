@@ -23,9 +23,9 @@ N_SEARCH = 1_000
 #: and windows that must be left to fit to.
 FEW_WINDOWS, _BLOCKS, _LEAST_WINDOWS = 200, 4, 3
 
-#: Trajectories of the validation part, and rows, up to which each other trajectory is left out in
-#: turn too; and parts that they are left out in.
-_FEW_TRAJECTORIES, _FEW_ROWS, _TURNS = 3, 20_000, 6
+#: Trajectories of the validation part, and recorded numbers, up to which each other trajectory is
+#: left out in turn too; and parts that they are left out in.
+_FEW_TRAJECTORIES, _FEW_NUMBERS, _TURNS = 3, 100_000, 6
 
 #: Numbers in the states that forms are fitted to, at most, but for so many states at least.
 _MOST_NUMBERS, _LEAST_FIELDS = 1 << 23, 4
@@ -130,10 +130,10 @@ def in_turn(train: WindowSampler, validation: WindowSampler) -> list[Comparison]
     """Return comparisons that step through each trajectory in turn, fitted to the others.
 
     And one from a little beyond all of them. None where the validation part has many trajectories,
-    or the training part has many rows or a single trajectory.
+    or the training part has many numbers or a single trajectory.
     """
     n = len(train.offsets) - 1
-    few = len(validation.offsets) - 1 <= _FEW_TRAJECTORIES and len(train.values) <= _FEW_ROWS
+    few = len(validation.offsets) - 1 <= _FEW_TRAJECTORIES and train.values.size <= _FEW_NUMBERS
     if not few or n < 2 or train.grid is not None:
         return []
     both = _joined(train, validation)
