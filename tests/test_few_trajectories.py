@@ -10,7 +10,7 @@ from pyhits import Trajectories
 from pyhits.encoders import Standardise
 from pyhits.noise.field import PolynomialField
 from pyhits.noise.observations import Observations, strays
-from pyhits.training.comparison import in_turn
+from pyhits.training.comparison import Comparison, in_turn
 from pyhits.training.rollouts import LOST, Beyond
 from pyhits.training.search import FormSearch
 from pyhits.training.windows import WindowSampler
@@ -43,18 +43,19 @@ def noisy(seed: int) -> np.ndarray:
 def test_each_trajectory_is_stepped_through_by_what_has_not_seen_it() -> None:
     rows = noisy(0)
     train, held = samplers(rows)
-    *each, beyond = in_turn(train, held)
+    first = Comparison(train, held)
+    *each, beyond = in_turn(train, held, first)
     assert len(each) == len(rows) - 1
     for k, comparison in enumerate(each):
-        first = train.encoder.transform(rows[k, :1, None])
-        assert torch.equal(comparison.rollouts.starts[0], torch.from_numpy(first)[0])
+        start = train.encoder.transform(rows[k, :1, None])
+        assert torch.equal(comparison.rollouts.starts[0], torch.from_numpy(start)[0])
         seen = comparison.data.states.numpy()
         assert not np.isin(train.encoder.transform(rows[k, :, None]), seen).any()
-    assert len(beyond.data) == len(each[0].data)
-    assert in_turn(held, train) == []  # a single trajectory to fit to
+    assert beyond.data is first.data
+    assert in_turn(held, train, first) == []  # a single trajectory to fit to
     many = Trajectories(list(noisy(1)[..., None]), 0.1)
     several = WindowSampler(many.values, many.offsets, train.encoder, 1)
-    assert in_turn(train, several) == []
+    assert in_turn(train, several, first) == []
 
 
 def test_maps_are_to_stay_near_the_data_from_a_little_beyond_them() -> None:

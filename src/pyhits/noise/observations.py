@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyhits.noise.field import PolynomialField
-from pyhits.numerics.rollout import last_state
+from pyhits.numerics.rollout import beyond, last_state
 
 #: Sum of squares of a segment that is taken for diverged.
 _DIVERGED = 1e12
@@ -19,10 +19,6 @@ _DISTANCE = 1e-6
 #: Substeps of an interval at most, and the error of an interval, in units of the observations'
 #: standard deviation, that needs no more of them.
 _MOST_SUBSTEPS, _INTEGRATED = 8, 1e-2
-
-#: How far beyond recorded starts a field is looked at, and how far from the mean it may lead from
-#: there: multiples of what is recorded.
-_BEYOND, _FAR = 1.15, 3.0
 
 
 @dataclass(frozen=True)
@@ -121,14 +117,14 @@ def strays(field: PolynomialField, starts: np.ndarray, observed: Observations) -
         Of whole trajectories; the field is followed for as long.
     """
     states = observed.states.reshape(-1, len(observed.sigma))
-    mean = np.nanmean(states, axis=0)
-    most = _FAR * np.nanmax(np.abs(states - mean), axis=0)
+    further, low, high = beyond(starts, states)
     substeps = substeps_needed(field, observed)
-    x = np.ascontiguousarray((mean + _BEYOND * (starts - mean)).T)
+    x = np.ascontiguousarray(further.T)
     with np.errstate(all="ignore"):
         for _, h in observed.intervals(substeps):
             x = advance(field, x, h, substeps)
-    return bool((~(np.abs(x.T - mean) < most)).any())
+    after = x.T
+    return not bool(((after > low) & (after < high)).all())
 
 
 def misfits(

@@ -20,13 +20,7 @@ from pyhits.noise.identify import (
     identify,
     knows_noise,
 )
-from pyhits.noise.observations import (
-    Observations,
-    advance,
-    spreading,
-    strays,
-    substeps_needed,
-)
+from pyhits.noise.observations import Observations, advance, spreading, strays, substeps_needed
 from pyhits.noise.smooth import Window, choose_window, equal, smooth
 from pyhits.numerics.local_polynomials import weights
 from pyhits.util.clock import Clock

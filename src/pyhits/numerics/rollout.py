@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from pyhits.util.clock import UNLIMITED, Clock
 
 _State = TypeVar("_State")
 
 #: A state this many standard deviations away from the training data has diverged.
 DIVERGED = 1e4
+
+#: How far beyond recorded starts a map or a field is looked at, and how far from the mean of all
+#: rows it may lead from there: multiples of what is recorded.
+_BEYOND, _FAR = 1.15, 3.0
 
 
 class Rows(Protocol):
@@ -58,3 +64,24 @@ def last_state(
     for state in iterate(step, state, n_steps, clock=clock):  # noqa: B007, B020
         pass
     return state
+
+
+def beyond(starts: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return starts a little beyond recorded ones, from which steps are to stay near the data.
+
+    Parameters
+    ----------
+    starts : array, shape (n, d)
+    rows : array, shape (n_rows, d)
+        All recorded states; those that are NaN do not count.
+
+    Returns
+    -------
+    starts : array, shape (n, d)
+        Further from the mean of all rows.
+    low, high : array, shape (d,)
+        Between which a state is near the data.
+    """
+    mean = np.nanmean(rows, axis=0)
+    most = _FAR * np.nanmax(np.abs(rows - mean), axis=0)
+    return mean + _BEYOND * (starts - mean), mean - most, mean + most

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pyhits.encoders.standardise import Standardise
-from pyhits.flowmaps.form import Finer, Form, Increments, Steps, Units, closed_forms
+from pyhits.flowmaps.form import Finer, Form, Increments, Units, closed_forms
 from pyhits.training.rollouts import Beyond, Rollouts
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
@@ -40,6 +40,8 @@ class Comparison:
         most = max(of.most_states[0] for of in closed_forms().values())
         self.data = increments(train, N_SEARCH if train.grid is not None else most, finer)
         self.rollouts = Rollouts.of(validation)
+        #: In place of the rollouts, where forms are only to stay near the data.
+        self.beyond: Beyond | None = None
 
     def of_few(self, count: int) -> Comparison:
         """Return the same with ``count`` of the windows to fit to, evenly chosen."""
@@ -52,6 +54,12 @@ class Comparison:
         found = copy.copy(self)
         steps = max(1, round(share * len(self.rollouts.truth)))
         found.rollouts = replace(self.rollouts, truth=self.rollouts.truth[:steps])
+        return found
+
+    def from_beyond(self, rows: WindowSampler) -> Comparison:
+        """Return the same that asks whether forms stay near rows from a little beyond them."""
+        found = copy.copy(self)
+        found.beyond = Beyond.of(rows)
         return found
 
     def data_of(self, family: type[Form]) -> Increments:
@@ -67,23 +75,8 @@ class Comparison:
         data = self.data_of(type(form))
         data.clock = clock
         forms, steps = form.candidates(data, near=near)
-        return dict(zip(forms, self._rate(steps, len(forms), clock), strict=True))
-
-    def _rate(self, steps: Steps, n: int, clock: Clock) -> list[float]:
-        """Return the scores of ``n`` flow maps that step together."""
-        return self.rollouts.rate(steps, n, clock)
-
-
-class FromBeyond(Comparison):
-    """Forms fitted to the training part are to stay near all data from a little beyond these."""
-
-    def __init__(self, train: WindowSampler, validation: WindowSampler) -> None:
-        super().__init__(train, validation)
-        self.beyond = Beyond.of(_joined(train, validation))
-
-    def _rate(self, steps: Steps, n: int, clock: Clock) -> list[float]:
-        """Return 0 for each flow map that does, else :data:`~pyhits.training.rollouts.LOST`."""
-        return self.beyond.rate(steps, n, clock)
+        measure = self.beyond or self.rollouts
+        return dict(zip(forms, measure.rate(steps, len(forms), clock), strict=True))
 
 
 def increments(
@@ -126,14 +119,18 @@ def splits(
     return splits or [(train, validation)]
 
 
-def in_turn(train: WindowSampler, validation: WindowSampler) -> list[Comparison]:
+def in_turn(
+    train: WindowSampler, validation: WindowSampler, first: Comparison, finer: Finer | None = None
+) -> list[Comparison]:
     """Return comparisons that step through each trajectory in turn, fitted to the others.
 
-    And one from a little beyond all of them. None where the validation part has many trajectories,
-    or the training part has many numbers or a single trajectory.
+    And last ``first``, of the training and the validation part, from a little beyond all of them.
+    None where the validation part has many trajectories, or both parts many numbers, or the
+    training part a single trajectory.
     """
     n = len(train.offsets) - 1
-    few = len(validation.offsets) - 1 <= _FEW_TRAJECTORIES and train.values.size <= _FEW_NUMBERS
+    few = len(validation.offsets) - 1 <= _FEW_TRAJECTORIES
+    few &= train.values.size + validation.values.size <= _FEW_NUMBERS
     if not few or n < 2 or train.grid is not None:
         return []
     both = _joined(train, validation)
@@ -143,8 +140,8 @@ def in_turn(train: WindowSampler, validation: WindowSampler) -> list[Comparison]
     for low, high in itertools.pairwise(edges):
         rest, part = _part(both, spans[:low] + spans[high:]), _part(both, spans[low:high])
         if rest is not None and part is not None:
-            comparisons.append(Comparison(rest, part))
-    return [*comparisons, FromBeyond(train, validation)] if comparisons else []
+            comparisons.append(Comparison(rest, part, finer))
+    return [*comparisons, first.from_beyond(both)] if comparisons else []
 
 
 def _joined(train: WindowSampler, validation: WindowSampler) -> WindowSampler:

@@ -12,6 +12,7 @@ from pyhits.data.stretches import Stretches, evenly
 from pyhits.errors import DataError
 from pyhits.flowmaps import FlowMap
 from pyhits.flowmaps.form import Steps
+from pyhits.numerics.rollout import beyond, last_state
 from pyhits.training.windows import WindowSampler
 from pyhits.util.clock import UNLIMITED, Clock
 
@@ -21,10 +22,6 @@ LOST = 2.0**0.5
 
 #: Rollouts and steps of each, and numbers in all of them, at most.
 _ROLLOUTS, _STEPS, _MOST_NUMBERS = 12, 100, 16_000_000
-
-#: How far beyond recorded starts flow maps are looked at, and how far from the mean they may lead
-#: from there: multiples of what is recorded.
-_BEYOND, _FAR = 1.15, 3.0
 
 
 @dataclass(frozen=True)
@@ -118,51 +115,40 @@ class Rollouts:
 
 @dataclass(frozen=True)
 class Beyond:
-    """Starts a little beyond recorded ones, from which flow maps are to stay near the data.
+    """Starts a little beyond recorded ones, from which flow maps are to stay near the data."""
 
-    Attributes
-    ----------
-    starts : Tensor, shape (n, d)
-    steps : int
-    most : Tensor, shape (d,)
-        How far from the mean a state may come.
-    n_inputs : int
-        As in :class:`Rollouts`; these stay as they are.
-    """
-
-    starts: Tensor
+    starts: Tensor  # (n, d)
     steps: int
-    most: Tensor
-    n_inputs: int = 0
+    low: Tensor  # (d,): with ``high``, between which a state is near the data
+    high: Tensor
+    n_inputs: int = 0  # the last features are inputs, which stay as they are
 
     @classmethod
     def of(cls, data: WindowSampler) -> Beyond:
         """Return the first rows of trajectories, a little further from the mean, for their time."""
         lengths = np.diff(data.offsets)
         first = data.offsets[:-1][evenly(len(lengths), min(len(lengths), _ROLLOUTS))]
-        rows = torch.from_numpy(np.asarray(data.encoder.transform(data.values)))
+        rows = np.asarray(data.encoder.transform(data.values), dtype=np.float64)
+        starts, low, high = (torch.from_numpy(a) for a in beyond(rows[first], rows))
         steps = max(1, int(np.median(lengths) - 1) // data.step_size)
-        most = _FAR * rows.abs().amax(dim=0)
-        return cls(_BEYOND * rows[first], min(steps, 2 * _STEPS), most, data.n_inputs)
+        return cls(starts, min(steps, 2 * _STEPS), low, high, data.n_inputs)
 
     def rate(self, steps: Steps, n: int, clock: Clock = UNLIMITED) -> list[float]:
         """Return 0 for each of ``n`` flow maps that stays near, else :data:`LOST`.
 
-        Raises
-        ------
-        TimeIsUpError
+        Raises TimeIsUpError.
         """
-        states = self.starts.expand(n, *self.starts.shape)
-        own = self.starts.shape[1] - self.n_inputs
-        for _ in range(self.steps):
-            clock.check()
-            states = steps(states)
-            if self.n_inputs:
-                inputs = self.starts[:, own:].expand(n, -1, -1)
-                states = torch.cat([states[..., :own], inputs], dim=2)
-            states = states.nan_to_num(nan=torch.inf).clamp(-2 * self.most, 2 * self.most)
-        lost = (states.abs() > self.most)[..., :own].flatten(1).any(dim=1)
-        return [LOST if is_lost else 0.0 for is_lost in lost.tolist()]
+        own, span = self.starts.shape[1] - self.n_inputs, self.high - self.low
+
+        def step(states: Tensor) -> Tensor:
+            after = torch.cat([steps(states)[..., :own], states[..., own:]], dim=2)
+            # What is lost stays lost, and a number.
+            return after.nan_to_num(nan=torch.inf).clamp(self.low - span, self.high + span)
+
+        begin = self.starts.expand(n, *self.starts.shape)
+        states = last_state(step, begin, self.steps, clock=clock)
+        near = ((states >= self.low) & (states <= self.high))[..., :own].flatten(1).all(dim=1)
+        return [0.0 if is_near else LOST for is_near in near.tolist()]
 
 
 def _starts(stretches: Stretches, offsets: np.ndarray, most: int) -> np.ndarray:

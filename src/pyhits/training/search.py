@@ -114,7 +114,7 @@ class FormSearch:
         self.begin = clock.now()
         self.best: dict[str, ScoredForm] = {}
         self._tried: dict[Form, float] = {}
-        self._others = partial(in_turn, train, validation)
+        self._others = partial(in_turn, train, validation, self.comparisons[0], finer)
 
     def run(self) -> ScoredForm:
         """Return the best form of all families asked for.
@@ -162,10 +162,17 @@ class FormSearch:
                 break
             shape = replace(form, penalty=0.0)
             own = found.get(form.kind, [])
-            if shape not in looked_at and len(own) < _FINALISTS and _stays(form, beyond):
+            if shape not in looked_at and len(own) < _FINALISTS and self._stays(form, beyond):
                 found[form.kind] = [*own, form]
             looked_at.add(shape)
         return [form for own in found.values() for form in own]
+
+    def _stays(self, form: Form, beyond: Comparison) -> bool:
+        """Whether a form stays near the data with one of its penalties."""
+        try:
+            return min(beyond.scores(form, near=True, clock=self.clock).values()) < LOST
+        except (TimeIsUpError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+            return False
 
     def _that_tell_more(self, best: ScoredForm) -> list[Comparison] | None:
         """Return comparisons by fewer steps, if forms err by little there and by much in all."""
@@ -341,14 +348,6 @@ class FamilyTrials:
     def __call__(self, form: Form, *, near: bool = True, gain: float = 1.0) -> bool:
         """Try a form; return whether it is the best of its family by ``gain``."""
         return self.search.trial(form, near=near, gain=gain)
-
-
-def _stays(form: Form, beyond: Comparison) -> bool:
-    """Whether a form stays near the data with one of its penalties."""
-    try:
-        return min(beyond.scores(form, near=True).values()) < LOST
-    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        return False
 
 
 def _not_far_behind(families: list[type[Form]], finer: Finer | None) -> list[type[Form]]:
