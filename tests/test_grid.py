@@ -14,7 +14,7 @@ from pyhits.data.diagnostics.units import units
 from pyhits.data.finding_grid import find_edges, find_grid
 from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
-from pyhits.fit.problem import with_edges
+from pyhits.fit.gridding import with_edges
 
 RNG = np.random.default_rng(0)
 
