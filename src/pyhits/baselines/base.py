@@ -33,8 +33,6 @@ class Baseline(Estimator, ABC):
     ----------
     scaling_ : Standardise
         From the user's rows to the coordinates that the model works in.
-    n_parameters_ : int
-        Trained numbers, as the paper's Table 3 counts them.
     train_seconds_ : float
     history_ : list of dict
         One entry a check or candidate: ``seconds`` since the beginning, closed-loop ``error`` (mean
@@ -54,7 +52,6 @@ class Baseline(Estimator, ABC):
     verbose: bool
 
     scaling_: Standardise
-    n_parameters_: int
     train_seconds_: float
     history_: list[dict[str, Any]]
     feature_names_: tuple[str, ...]
@@ -63,6 +60,11 @@ class Baseline(Estimator, ABC):
 
     #: Seasons of the calendar, in rows of the data trained on.
     _calendar: Sequence[int] = ()
+
+    @property
+    @abstractmethod
+    def n_parameters_(self) -> int:
+        """Trained numbers, as the paper's Table 3 counts them."""
 
     @abstractmethod
     def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:

@@ -135,7 +135,7 @@ class Polynomial(SimpleBaseline):
         self.map_ = min(best.values(), key=lambda entry: entry[0])[1]
 
     @property
-    def n_parameters_(self) -> int:  # type: ignore[override]
+    def n_parameters_(self) -> int:
         """Numbers of the map chosen."""
         return self.map_.weights.size
 

@@ -79,7 +79,7 @@ class EchoState(ChosenBaseline):
         self.readout_ = network.fit(train, (-option[3],))[0]
 
     @property
-    def n_parameters_(self) -> int:  # type: ignore[override]
+    def n_parameters_(self) -> int:
         """Numbers of the readout."""
         return int(self.readout_.size)
 

@@ -86,7 +86,7 @@ class Cycle(SimpleBaseline):
         self.history_ = []
 
     @property
-    def n_parameters_(self) -> int:  # type: ignore[override]
+    def n_parameters_(self) -> int:
         """Numbers of one period."""
         return self.template_.size
 

@@ -74,7 +74,7 @@ class SimpleBaseline(Stored, Baseline):
         return self._run(rows, n_steps)
 
     @property
-    def n_parameters_(self) -> int:  # type: ignore[override]
+    def n_parameters_(self) -> int:
         """Trained numbers: all that are not whole, beside the scaling."""
         learned = self._learned().values()
         return sum(array.size for array in learned if array.dtype.kind == "f")

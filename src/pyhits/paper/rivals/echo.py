@@ -88,6 +88,11 @@ class EchoStateNetwork(Baseline):
         if self.n_candidates is not None:
             as_count(self.n_candidates, "n_candidates")
 
+    @property
+    def n_parameters_(self) -> int:
+        """Numbers of the readout."""
+        return int(self.readout_.size)
+
     def _train(self, train: list[np.ndarray], validation: list[np.ndarray], seed: int) -> None:
         shortest = min(len(rows) for rows in train)
         if shortest <= self.washout + 1:
@@ -104,7 +109,6 @@ class EchoStateNetwork(Baseline):
                 search.deadline = self._begin + self.time_limit
             with bar("reservoirs", verbose=self.verbose) as progress:
                 self._search(search, rng, progress)
-        self.n_parameters_ = search.n_units * search.dimension
         self.candidate_, self.reservoir_ = search.candidate, search.reservoir
         self.readout_, self.ridge_ = search.readout, search.ridge
         self.history_ = search.history

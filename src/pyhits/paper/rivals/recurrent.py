@@ -81,8 +81,12 @@ class _Recurrent(Baseline):
             )
         net.load_state_dict(best.weights)
         self.net_ = net.eval().requires_grad_(False)
-        self.n_parameters_ = sum(p.numel() for p in net.parameters())
         self.history_ = best.history
+
+    @property
+    def n_parameters_(self) -> int:
+        """Weights and biases, masked ones too."""
+        return sum(p.numel() for p in self.net_.parameters())
 
     def _n_steps(self) -> int:
         """Return the optimiser steps at most; without a number, as many as the time allows."""
