@@ -230,3 +230,16 @@ def test_forecasts_meet_what_xarray_records_later(start: float, step: float) -> 
     )
     later = _after(whole[:30], 29)
     assert (later - whole).sizes["time"] == 30
+
+
+@pytest.mark.parametrize("place", ["index", "column", "runs"])
+def test_forecasts_meet_what_pandas_records_later(place: str) -> None:
+    whole = pd.DataFrame({"t": 0.1 * np.arange(N), "a": np.sin(T), "b": np.cos(T)})
+    if place == "runs":
+        whole = pd.concat([whole.assign(run=run) for run in (1, 2)], ignore_index=True)
+    given = whole[whole["t"] < whole["t"][30]]
+    given = given.set_index("t") if place == "index" else given
+    later = _after(given, 29)
+    found = later.index if place == "index" else later["t"]
+    assert len(found) == (60 if place == "runs" else 30)
+    assert found.isin(whole["t"]).all()

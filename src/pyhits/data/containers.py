@@ -16,7 +16,7 @@ from pyhits.data.tables.columns import distinct
 from pyhits.data.tables.frames import is_frame, named_columns
 from pyhits.data.tables.time_names import is_trajectory_name
 from pyhits.data.times import TimeAxis
-from pyhits.data.times.objects import as_objects
+from pyhits.data.times.objects import as_objects, counted_on
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import DataError
 
@@ -129,8 +129,9 @@ def _as_table(rows: _ForecastRows, table: Any) -> Any:
             kind = column.dtype
             made[own] = np.array(values[name], dtype=kind if kind.kind == "f" else None)
         elif name == rows.axis.name:
-            is_plain = isinstance(rows.stamps, np.ndarray) and rows.stamps.dtype.kind != "O"
-            made[own] = rows.stamps if is_plain else list(rows.stamps)
+            stamps = counted_on(rows.stamps, column)
+            is_plain = isinstance(stamps, np.ndarray) and stamps.dtype.kind != "O"
+            made[own] = stamps if is_plain else list(stamps)
             if not (is_plain or is_polars):
                 made[own] = _in_unit_of(made[own], table.schema.field(own).type)
         elif is_trajectory_name(name):
@@ -166,7 +167,7 @@ def _as_frame(rows: _ForecastRows, frame: Any) -> Any:
         elif is_trajectory_name(name):
             made[k] = frame[column].drop_duplicates().to_numpy()[np.repeat(np.arange(n), m)]
         elif name == axis.name:
-            made[k] = rows.stamps
+            made[k] = counted_on(rows.stamps, frame.iloc[:, k])
     result = pd.DataFrame(made)
     result.columns = frame.columns[list(made)]  # names may be there twice, or have levels
     if axis.name is None or axis.name not in names:
@@ -187,7 +188,10 @@ def _set_index(result: Any, rows: _ForecastRows, frame: Any) -> None:
         if len(labels) > 2 or any(len(every[k]) != n for k in numbering):
             return
         ids = np.repeat(np.arange(n), m)
-        levels = [every[k][ids] if k in numbering else rows.stamps for k in range(len(labels))]
+        levels = [
+            every[k][ids] if k in numbering else counted_on(rows.stamps, every[k])
+            for k in range(len(labels))
+        ]
         result.index = pd.MultiIndex.from_arrays(levels, names=names)
     elif (
         axis.has_dates
@@ -195,7 +199,8 @@ def _set_index(result: Any, rows: _ForecastRows, frame: Any) -> None:
         or axis.name == labels[0]
         or (n == 1 and frame.index.dtype.kind == "f")
     ):
-        result.index = _of_unit(pd.Index(rows.stamps, name=names[0]), frame.index)
+        stamps = counted_on(rows.stamps, frame.index)
+        result.index = _of_unit(pd.Index(stamps, name=names[0]), frame.index)
         freq = getattr(frame.index, "freq", None)
         if freq is not None and hasattr(result.index, "to_period") and n == 1:
             with contextlib.suppress(ValueError):  # the dates are not of this frequency

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from pyhits.data.labelled import Layout, points_without_values
+from pyhits.data.times.objects import counted_on
 
 #: Rows at the end of a recording, which may lie on disk, that tell which points hold no value.
 _LAST = 1000
-
-#: How far from a whole number of steps a row may be, in steps.
-_WHOLE = 1e-6
 
 
 def relabelled(states: np.ndarray, names: Sequence[str], stamps: Any, like: Any) -> Any:
@@ -123,21 +121,4 @@ def _coordinates(like: Any, time: str, stamps: Any) -> dict[Any, Any]:
     if time not in like.coords:
         return kept
     known = like.coords[time]
-    return {**kept, time: (time, _counted_on(stamps, known.values), known.attrs)}
-
-
-def _counted_on(stamps: Any, known: np.ndarray) -> Any:
-    """Return times in the arithmetic of recorded ones that are the first and so many steps.
-
-    They meet those that are recorded later in all bits then: xarray aligns by equal coordinates.
-    """
-    n, own = len(known), np.asarray(stamps)
-    if n < 2 or known.dtype.kind != "f" or own.dtype.kind != "f":
-        return stamps
-    mean = float(known[-1] - known[0]) / (n - 1)
-    for step in (float(f"{mean:.12g}"), mean, float(known[1] - known[0])):
-        if step and np.array_equal(known[0] + step * np.arange(n), known):
-            rows = (own - known[0]) / step
-            whole = np.rint(rows)
-            return np.where(np.abs(rows - whole) < _WHOLE, known[0] + step * whole, own)
-    return stamps
+    return {**kept, time: (time, counted_on(stamps, known.values), known.attrs)}

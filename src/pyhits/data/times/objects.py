@@ -13,6 +13,9 @@ from pyhits.data.times.values import periods_of_days_at_work
 from pyhits.data.times.writing import MICRO
 from pyhits.data.times.zones import to_utc
 
+#: How far from a whole number of steps a row may be, in steps.
+_WHOLE = 1e-6
+
 
 def as_objects(axis: TimeAxis, times: Any) -> Any:
     """Return times as what they came as: numbers, texts, or objects of NumPy, pandas, cftime.
@@ -100,3 +103,24 @@ def _of_cftime(axis: TimeAxis, times: np.ndarray) -> np.ndarray:
         for y, m, d, r in parts
     ]  # fmt: skip
     return made
+
+
+def counted_on(stamps: Any, known: Any) -> Any:
+    """Return times in the arithmetic of recorded ones that are the first and so many steps.
+
+    They meet those that are recorded later in all bits then: pandas and xarray align by equal
+    times.
+    """
+    own, known = np.asarray(stamps), np.asarray(known)
+    if known.dtype.kind != "f" or own.dtype.kind != "f":
+        return stamps
+    known = np.unique(known)
+    if len(known) < 2:
+        return stamps
+    mean = float(known[-1] - known[0]) / (len(known) - 1)
+    for step in (float(f"{mean:.12g}"), mean, float(known[1] - known[0])):
+        if step and np.array_equal(known[0] + step * np.arange(len(known)), known):
+            rows = (own - known[0]) / step
+            whole = np.rint(rows)
+            return np.where(np.abs(rows - whole) < _WHOLE, known[0] + step * whole, own)
+    return stamps
