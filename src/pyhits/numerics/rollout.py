@@ -18,6 +18,9 @@ DIVERGED = 1e4
 #: rows it may lead from there: multiples of what is recorded.
 _BEYOND, _FAR = 1.15, 3.0
 
+#: Recorded starts that are looked at, at most: the others lie among them.
+_STARTS = 24
+
 
 class Rows(Protocol):
     """An array or a tensor, as a sequence along its first axis."""
@@ -72,16 +75,20 @@ def beyond(starts: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray
     Parameters
     ----------
     starts : array, shape (n, d)
+        Of more than 24 as many are taken, evenly chosen.
     rows : array, shape (n_rows, d)
         All recorded states; those that are NaN do not count.
 
     Returns
     -------
-    starts : array, shape (n, d)
-        Further from the mean of all rows.
+    starts : array, shape (m, d)
+        The recorded ones and the middles of two of them, further from the mean of all rows.
     low, high : array, shape (d,)
         Between which a state is near the data.
     """
     mean = np.nanmean(rows, axis=0)
     most = _FAR * np.nanmax(np.abs(rows - mean), axis=0)
-    return mean + _BEYOND * (starts - mean), mean - most, mean + most
+    some = starts[np.linspace(0, len(starts) - 1, min(len(starts), _STARTS)).astype(int)]
+    one, other = np.triu_indices(len(some))
+    middles = (some[one] + some[other]) / 2
+    return mean + _BEYOND * (middles - mean), mean - most, mean + most

@@ -125,11 +125,10 @@ class Beyond:
 
     @classmethod
     def of(cls, data: WindowSampler) -> Beyond:
-        """Return the first rows of trajectories, a little further from the mean, for their time."""
+        """Return starts a little beyond the first rows of trajectories, for the time of these."""
         lengths = np.diff(data.offsets)
-        first = data.offsets[:-1][evenly(len(lengths), min(len(lengths), _ROLLOUTS))]
         rows = np.asarray(data.encoder.transform(data.values), dtype=np.float64)
-        starts, low, high = (torch.from_numpy(a) for a in beyond(rows[first], rows))
+        starts, low, high = (torch.from_numpy(a) for a in beyond(rows[data.offsets[:-1]], rows))
         steps = max(1, int(np.median(lengths) - 1) // data.step_size)
         return cls(starts, min(steps, 2 * _STEPS), low, high, data.n_inputs)
 
