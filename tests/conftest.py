@@ -20,7 +20,8 @@ import torch
 
 import pyhits
 from pyhits.data.trajectories import Trajectories
-from pyhits.flowmaps import FlowMap, create, register
+from pyhits.flowmaps import FlowMap, create, kernel, register
+from pyhits.flowmaps.form import closed_forms
 from pyhits.paper.comparison.problems import SEQUENCE_PROBLEMS, SequenceProblem
 from pyhits.policies import CLOSED_FORMS, arguments
 
@@ -68,6 +69,14 @@ def same_numbers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 def own_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let time limits count seconds that this process computes: others on the machine take none."""
     monkeypatch.setattr(time, "perf_counter", time.process_time)
+
+
+@pytest.fixture
+def few_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let searches for closed forms end with polynomials and the first kernels."""
+    monkeypatch.setattr(kernel, "_PASSES", 0)
+    for family, form in closed_forms().items():
+        monkeypatch.setattr(form, "in_every_search", family in ("polynomial", "kernel"))
 
 
 def rotation(angle: float) -> np.ndarray:

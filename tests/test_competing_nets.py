@@ -65,7 +65,7 @@ def scale(data: np.ndarray, size: int = 1, dense: int = 1, **settings: object) -
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch, few_forms: None) -> None:
     """Let nets win after a few steps."""
     monkeypatch.setattr(nets, "_STEPS", 40)
     monkeypatch.setattr(run, "_MILESTONES", ())
@@ -95,12 +95,16 @@ def by_hand(flow_map: ScaledNet, fold: Rollouts) -> float:
     return float(np.mean(errors))
 
 
-def test_a_net_is_taken_where_it_steps_better_than_closed_forms() -> None:
-    job = replace(scale(jumping(800)), seed=2)
+@pytest.mark.usefixtures("few_forms")
+def test_a_net_is_taken_where_it_steps_better_than_closed_forms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nets, "_STEPS", 500)
+    monkeypatch.setattr(closed, "_SENSIBLE", 0.0)  # no polynomial below
+    job = scale(jumping(400))
     flow_map, history = train_scale(job)
     assert isinstance(flow_map, ScaledNet)
-    closed = min(history.scores["polynomial"], history.scores["kernel"])
-    assert history.scores["net"] < closed
+    assert history.scores["net"] < min(history.scores["polynomial"], history.scores["kernel"])
     assert history.flow_map == "net"
     assert history.form == {}
     assert history.stopped_by in ("steps", "patience")
@@ -112,10 +116,11 @@ def test_a_net_is_taken_where_it_steps_better_than_closed_forms() -> None:
     )
 
 
+@pytest.mark.usefixtures("few_forms")
 def test_closed_forms_stay_where_a_net_is_no_better(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nets, "_STEPS", 5)
     monkeypatch.setattr(closed, "_NET_HANDICAP", 0.5)
-    job = scale(jumping(400))
+    job = scale(jumping(270))
     flow_map, history = train_scale(job)
     other, alone = train_scale(replace(job, recipe=replace(job.recipe, flow_map="closed")))
     assert history.scores["net"] > 0.5 * min(alone.scores.values())
@@ -126,8 +131,9 @@ def test_closed_forms_stay_where_a_net_is_no_better(monkeypatch: pytest.MonkeyPa
         assert torch.equal(mine, its)
 
 
+@pytest.mark.usefixtures("few_forms")
 def test_the_judge_of_nets_is_that_of_closed_forms() -> None:
-    job = scale(jumping(400))
+    job = scale(jumping(270))
     search = FormSearch(job.train, job.validation)
     found = search.run()
     again = search.judge(found.form.solve(search.data))
@@ -152,19 +158,21 @@ def test_closed_forms_alone_are_asked_for_by_name(family: str) -> None:
     assert "net" not in history.scores
 
 
+@pytest.mark.usefixtures("few_forms")
 def test_nets_cost_nothing_where_they_cannot_win(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a net was trained")
 
     monkeypatch.setattr(closed, "best_net", refuse)
-    t = 0.2 * np.arange(500)
+    t = 0.2 * np.arange(270)
     exact = train_scale(scale(np.stack([np.cos(t), np.sin(t), np.cos(t + 1)], axis=1)))[1]
     assert min(exact.scores.values()) < closed._NEAR_EXACT
     # Too few steps in the training part; and too few windows to hold out one part alone.
-    assert min(train_scale(scale(jumping(400), 4))[1].scores.values()) > closed._NEAR_EXACT
+    assert min(train_scale(scale(jumping(270), 4))[1].scores.values()) > closed._NEAR_EXACT
     assert min(train_scale(scale(jumping(150)))[1].scores.values()) > closed._NEAR_EXACT
 
 
+@pytest.mark.usefixtures("few_forms")
 @pytest.mark.parametrize(
     ("score", "form", "expected"),
     [(0.29, {}, None), (0.1, {}, [None]), (0.1, {"degree": 1}, ["polynomial"])],
@@ -182,7 +190,7 @@ def test_coarse_steps_have_nets_as_the_finest_where_it_gained(
     finest = PolynomialMap(2, 1).double()
     scores = {"polynomial": 0.4, "kernel": 0.3, "net": score}
     history = History(1, form=form, scores=scores)
-    job = scale(jumping(800), 2).after(finest, history)
+    job = scale(jumping(400), 2).after(finest, history)
     train_scale(job)
     assert asked == []  # of so few steps no net errs less than the finest
     monkeypatch.setattr(closed, "_LEAST_COARSE_STEPS", 100)
@@ -192,15 +200,15 @@ def test_coarse_steps_have_nets_as_the_finest_where_it_gained(
 
 @pytest.mark.usefixtures("quick")
 def test_too_little_time_leaves_closed_forms() -> None:
-    job = replace(scale(jumping(400)), time_limit=1e-3)
+    job = replace(scale(jumping(270)), time_limit=1e-3)
     assert "net" not in train_scale(job)[1].scores
     search = FormSearch(job.train, job.validation, "polynomial")
     assert nets.best_net(job, search.judge, History(1), clock=Clock.start(0.5)) is None
 
 
-@pytest.mark.usefixtures("own_seconds")
+@pytest.mark.usefixtures("own_seconds", "few_forms")
 def test_nets_end_with_their_time() -> None:
-    job = scale(jumping(400))
+    job = scale(jumping(270))
     search = FormSearch(job.train, job.validation, "polynomial")
     history = History(1)
     rival = nets.best_net(job, search.judge, history, clock=Clock.start(1.05, time.perf_counter))
@@ -211,7 +219,7 @@ def test_nets_end_with_their_time() -> None:
 
 
 def test_a_net_upon_a_polynomial_learns_what_that_leaves() -> None:
-    job = scale(jumping(400))
+    job = scale(jumping(270))
     windows = job.train.spread(2000)
     changes = windows[1] - windows[0]
     base = PolynomialForm(2, 1e-9).solve(Increments(windows[0], changes))
@@ -229,7 +237,7 @@ def test_a_net_upon_a_polynomial_learns_what_that_leaves() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_coupled_nets_are_trained_again_with_the_held_out_part() -> None:
-    data = Trajectories(jumping(400), 1.0)
+    data = Trajectories(jumping(270), 1.0)
     head, tail = data.split_time(0.2)
     settings = {"encoder": [], "noise": False, "step_sizes": [1, 2], "selection": [2]}
     whole = fit(data, **settings)
@@ -249,7 +257,7 @@ def test_a_net_far_behind_what_it_competes_with_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(nets, "_STEPS", 40)
-    job = scale(jumping(400))
+    job = scale(jumping(270))
     for bar, stopped in ((0.15, ("behind", 10)), (0.3, ("behind", 20)), (0.5, ("steps", 40))):
         history = History(1)
         nets.best_net(job, lambda _: 1.0, history, bar=bar)
@@ -257,14 +265,14 @@ def test_a_net_far_behind_what_it_competes_with_is_given_up(
 
 
 def test_fitting_again_without_time_keeps_the_net() -> None:
-    job = scale(jumping(400))
+    job = scale(jumping(270))
     net = nets.prepared(job)[1].net
     assert closed.fit_again(job, net, History(1), clock=Clock.start(0.1)) is net
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_net_upon_a_polynomial_is_fitted_again_as_such() -> None:
-    job = scale(jumping(400))
+    job = scale(jumping(270))
     form = PolynomialForm(2, PolynomialForm.penalties[3])
     first = form.solve(increments(job.train, 2000))
     assert isinstance(first, PolynomialMap)
@@ -299,7 +307,7 @@ def test_the_loss_spans_as_many_steps_as_windows_allow() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_nets_return_the_states_inside_a_step() -> None:
-    flow_map, history = train_scale(scale(jumping(400), 2, 2))
+    flow_map, history = train_scale(scale(jumping(270), 2, 2))
     assert isinstance(flow_map, ScaledNet)
     assert flow_map.outputs == 2
     assert history.flow_map.endswith("net, 2 outputs")
@@ -323,7 +331,7 @@ def test_inputs_act_on_nets_too() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_fits_with_nets_are_saved_and_noted(tmp_path: Path) -> None:
-    model = fit(jumping(400), step_sizes=[1, 2], encoder=[], noise=False)
+    model = fit(jumping(270), step_sizes=[1, 2], encoder=[], noise=False)
     assert model.recipe_.flow_map == "best"
     assert model.dtype_ == "float64"
     assert all(isinstance(m, ScaledNet) for m in model.flow_maps_.values())
@@ -336,7 +344,7 @@ def test_fits_with_nets_are_saved_and_noted(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_jobs_that_travel_end_with_the_same_net() -> None:
-    job = scale(jumping(400))
+    job = scale(jumping(270))
     (mine, first), (its, second) = (train_scale(j) for j in (job, pickle.loads(pickle.dumps(job))))
     assert isinstance(mine, ScaledNet)
     assert first.scores == second.scores
@@ -352,7 +360,7 @@ def test_notes_say_that_no_net_won_or_was_tried() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_a_killed_training_goes_on_where_it_was(tmp_path: Path) -> None:
-    job = replace(scale(jumping(400)), tuning=Tuning(chunk=8))
+    job = replace(scale(jumping(270)), tuning=Tuning(chunk=8))
     whole, _ = train_scale(job)
     part = tmp_path / "part.safetensors"
     kept = replace(job, checkpoint=part, checkpoint_seconds=0.0)
@@ -387,6 +395,7 @@ def fields(size: int = 1) -> ScaleJob:
     ]
 
 
+@pytest.mark.usefixtures("few_forms")
 @pytest.mark.parametrize(
     ("rival", "rate", "trainings"),
     [(0.1, 0.5, 1), (0.5, 1.0, 2), (0.5, 0.5, 3), (0.95, 1.0, 3), (None, 1.0, 1)],

@@ -14,14 +14,9 @@ from typer.testing import CliRunner
 import pyhits
 from pyhits import Trajectories, plots
 from pyhits.cli.app import app
-from pyhits.encoders import (
-    POD,
-    Chain,
-    DelayEmbedding,
-    Standardise,
-    choose_delays,
-)
+from pyhits.encoders import POD, Chain, DelayEmbedding, Standardise, choose_delays
 from pyhits.encoders.chain import fresh, from_plain, links, to_plain
+from pyhits.encoders.staterows import StateRows
 from pyhits.errors import ArgumentError, NotFittedError
 from pyhits.report.text import describe
 
@@ -32,8 +27,14 @@ T = np.arange(2000)[:, None]
 def lorenz() -> Trajectories:
     """Long recordings on the attractor, 0.02 apart."""
     system = pyhits.systems.get("lorenz")
-    rows = system.simulate(6, n_steps=1500, dt=0.02, random_state=1, transient=5)
-    return rows.cut(1200, 300)
+    rows = system.simulate(3, n_steps=1000, dt=0.02, random_state=1, transient=5)
+    return rows.cut(700, 300)
+
+
+@pytest.fixture(scope="module")
+def of_x(lorenz: Trajectories) -> StateRows:
+    """The delays of its first variable."""
+    return choose_delays([x[:, :1] for x in lorenz])
 
 
 def henon(n: int) -> np.ndarray:
@@ -48,30 +49,31 @@ def henon(n: int) -> np.ndarray:
 # The choice
 
 
-def test_one_variable_of_lorenz_takes_three_delays_or_more(lorenz):
-    choices = [choose_delays([x[:, [k]] for x in lorenz]) for k in range(3)]
-    assert all(choice.n_rows >= 3 for choice in choices)
-    assert all(choice.score < 0.2 * choice.scores[1, 1] for choice in choices)
+def test_one_variable_of_lorenz_takes_three_delays_or_more(lorenz, of_x):
+    for choice in (of_x, choose_delays([x[:, 2:] for x in lorenz[:2]])):
+        assert choice.n_rows >= 3
+        assert choice.score < 0.2 * choice.scores[1, 1]
 
 
-@pytest.mark.parametrize("omega", [0.03, 0.1, 2 * np.pi / 50, 0.7])
+@pytest.mark.parametrize("omega", [0.03, 2 * np.pi / 50, 0.7])
 def test_a_sine_takes_two(omega):
-    assert choose_delays([np.sin(omega * T)]).n_rows == 2
+    assert choose_delays([np.sin(omega * T[:1000])]).n_rows == 2
 
 
 def test_two_frequencies_take_four():
-    assert choose_delays([np.sin(0.1 * T) + 0.7 * np.sin(0.1 * np.sqrt(3) * T)]).n_rows == 4
+    t = T[:1000]
+    assert choose_delays([np.sin(0.1 * t) + 0.7 * np.sin(0.1 * np.sqrt(3) * t)]).n_rows == 4
 
 
 def test_what_is_fully_observed_takes_none(lorenz):
-    systems = (pyhits.systems.get(name) for name in ("van-der-pol", "hyperbolic", "cubic", "hopf"))
+    systems = (pyhits.systems.get(name) for name in ("van-der-pol", "hyperbolic", "hopf"))
     recorded = [s.simulate(n_trajectories=12, n_steps=300, random_state=1) for s in systems]
     for data in (lorenz, *recorded, circles(4, 300), circles(20, 60)):
         assert choose_delays(list(data)).n_rows == 1
 
 
 def test_maps_take_the_rows_before():
-    rows = henon(1500)
+    rows = henon(400)
     choice = choose_delays([rows[:, :1]])
     assert (choice.n_rows, choice.lag) == (2, 1)
     assert choose_delays([rows]).n_rows == 1
@@ -79,8 +81,8 @@ def test_maps_take_the_rows_before():
 
 def test_what_cannot_be_predicted_takes_none():
     rng = np.random.default_rng(0)
-    assert choose_delays([rng.standard_normal((1000, 1))]).n_rows == 1
-    assert choose_delays([rng.standard_normal((1000, 1)).cumsum(axis=0)]).n_rows == 1
+    assert choose_delays([rng.standard_normal((300, 1))]).n_rows == 1
+    assert choose_delays([rng.standard_normal((300, 1)).cumsum(axis=0)]).n_rows == 1
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_too_little_to_choose_from_is_said(rows):
 
 def test_whole_numbers_of_a_detector(lorenz):
     """Intensities as an eight-bit converter writes them, one column."""
-    intensity = np.square(np.concatenate([x[:, :1] for x in lorenz[:2]]))
+    intensity = np.square(np.concatenate([x[:, :1] for x in lorenz[:1]]))
     counts = np.round(255 * intensity / intensity.max())
     choice = choose_delays([counts])
     assert choice.n_rows >= 2
@@ -111,7 +113,7 @@ def test_whole_numbers_of_a_detector(lorenz):
 
 
 def test_what_is_given_stays():
-    wave = np.sin(0.1 * T)
+    wave = np.sin(0.1 * T[:1000])
     assert DelayEmbedding("auto", lag=3).fit(wave).lag_ == 3
     given = DelayEmbedding(4, lag="auto").fit(wave)
     assert given.n_delays_ == 4
@@ -134,8 +136,8 @@ def test_every_trajectory_is_long_enough_for_what_is_chosen():
 
 def test_fields_are_looked_at_through_their_modes(lorenz):
     patterns = np.random.default_rng(0).standard_normal((3, 200))
-    assert choose_delays([x @ patterns for x in lorenz]).n_rows == 1
-    choice = choose_delays([x[:, :1] @ patterns[:1] for x in lorenz])
+    assert choose_delays([x[:300] @ patterns for x in lorenz]).n_rows == 1
+    choice = choose_delays([x[:, :1] @ patterns[:1] for x in lorenz[:2]])
     assert choice.n_rows >= 3
 
 
@@ -143,7 +145,7 @@ def test_fields_are_looked_at_through_their_modes(lorenz):
 
 
 def test_a_choice_survives_copies_and_files(lorenz):
-    data = lorenz.select(["x"])
+    data = lorenz[:1].select(["x"]).cut(300)
     encoder = Chain([DelayEmbedding("auto"), POD(2)]).fit(data)
     again = Chain(from_plain(to_plain(links(encoder)))).set_state(**encoder.state())
     assert repr(again) == repr(encoder)
@@ -169,8 +171,8 @@ def test_other_words_are_refused(wrong):
         DelayEmbedding(**wrong).fit(np.sin(T))
 
 
-def test_the_figure_marks_the_choice(lorenz):
-    choice = choose_delays([x[:, :1] for x in lorenz])
+def test_the_figure_marks_the_choice(lorenz, of_x):
+    choice = of_x
     axes = plots.delay_choice(choice, lorenz.dt, ax=plots.blank())
     drawn = sorted(y for line in axes.lines[:-1] for y in line.get_ydata())
     np.testing.assert_array_equal(drawn, sorted(choice.scores.values()))
@@ -181,8 +183,11 @@ def test_the_figure_marks_the_choice(lorenz):
 # The estimator
 
 
-def test_one_variable_of_lorenz_is_forecast_better_with_its_past(lorenz):
-    data = lorenz.select(["x"])
+@pytest.mark.slow
+def test_one_variable_of_lorenz_is_forecast_better_with_its_past():
+    system = pyhits.systems.get("lorenz")
+    rows = system.simulate(6, n_steps=1500, dt=0.02, random_state=1, transient=5)
+    data = rows.cut(1200, 300).select(["x"])
     train, test = data[:5], data[5:]
     alone, delayed = (
         quick(step_sizes=[1, 2], encoder=e, selection=[1, 2], dtype="float64").fit(train)
@@ -229,7 +234,7 @@ def test_a_model_without_need_of_delays_is_that_without_an_encoder():
 
 
 def test_fields_get_modes_first():
-    circle = circles(8, 120).to_array()
+    circle = circles(6, 60).to_array()
     patterns = np.linalg.qr(np.random.default_rng(9).standard_normal((40, 2)))[0].T
     whole = quick(step_sizes=[1], encoder="auto").fit(circle @ patterns, dt=0.1)
     assert whole.coordinate_names_ == ("mode 1", "mode 2")
@@ -242,7 +247,7 @@ def test_fields_get_modes_first():
 
 def test_on_the_command_line(tmp_path: Path):
     t = 0.1 * np.arange(400)
-    table = np.column_stack([t, np.sin(t)])
+    table = np.column_stack([t, np.sin(t)])[:200]
     np.savetxt(tmp_path / "x.csv", table, delimiter=",", header="t,x", comments="")
     model = tmp_path / "m.safetensors"
     for encoder in ("auto", "delay=auto"):
@@ -276,19 +281,20 @@ def test_auto_is_no_link_of_a_list():
 
 
 def test_recordings_that_lack_a_variable_are_delayed_unless_told_otherwise():
-    wave = circles(1, 1000).select(["x"])
+    wave = circles(1, 300).select(["x"])
     found = quick(step_sizes=[1, 4]).fit(wave)
     assert found.start_rows_ > 1
     assert any(note.startswith("A state is") for note in found.notes_)
     plain = quick(step_sizes=[1, 4], encoder=[]).fit(wave)
-    whole = quick(step_sizes=[1, 4]).fit(circles(1, 1000))
+    whole = quick(step_sizes=[1]).fit(circles(1, 300))
     assert plain.start_rows_ == whole.start_rows_ == 1
     test = circles(1, 300, seed=3).select(["x"])
-    assert found.evaluate(test).nrmse < 0.2 * plain.evaluate(test).nrmse
+    alone = replace(plain.stepper_, blend=None)
+    assert found.evaluate(test).nrmse < 0.2 * alone.evaluate(test).nrmse
 
 
 def test_none_on_the_command_line_takes_rows_as_they_are(tmp_path: Path):
-    pyhits.write(circles(1, 1000).select(["x"]), tmp_path / "x.npz")
+    pyhits.write(circles(1, 200).select(["x"]), tmp_path / "x.npz")
     words = ["fit", tmp_path / "x.npz", "-o", tmp_path / "m.safetensors", "--step-sizes", "1,4"]
     for more, said in (([], "DelayEmbedding"), (["--encoder", "none"], "")):
         command = [*map(str, words), "--max-steps", "5", "--hidden-sizes", "8", "--jobs", "1"]

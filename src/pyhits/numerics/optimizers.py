@@ -19,6 +19,15 @@ class Plain(torch.optim.Optimizer):
         """Forget the gradients of all parameters."""
         inspect.unwrap(torch.optim.Optimizer.zero_grad)(self, set_to_none)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state and the groups of parameters, for checkpoints."""
+        found: dict[str, Any] = inspect.unwrap(torch.optim.Optimizer.state_dict)(self)
+        return found
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+        inspect.unwrap(torch.optim.Optimizer.load_state_dict)(self, state_dict)
+
 
 class Lbfgs(Plain, torch.optim.LBFGS):
     """Torch's L-BFGS."""

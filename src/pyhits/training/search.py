@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -312,6 +312,8 @@ class FamilyTrials:
     search: FormSearch
     kind: str
     data: Increments
+    #: What has been tried, and is no better when it is tried again.
+    tried: set[tuple[Form, bool]] = field(default_factory=set)
 
     @property
     def max_degree(self) -> int:
@@ -347,6 +349,9 @@ class FamilyTrials:
 
     def __call__(self, form: Form, *, near: bool = True, gain: float = 1.0) -> bool:
         """Try a form; return whether it is the best of its family by ``gain``."""
+        if (form, near) in self.tried:
+            return False
+        self.tried.add((form, near))
         return self.search.trial(form, near=near, gain=gain)
 
 
