@@ -200,7 +200,7 @@ def test_short_gaps_are_filled_if_asked_and_long_ones_cut() -> None:
 
 
 def test_gaps_in_noisy_rows_are_filled_and_others_cut() -> None:
-    """By default: of a noisy season; not of smooth rows, of a map, of many missing values."""
+    """By default: of a noisy season, also beside a long gap; not of smooth rows or of a map."""
     rng = np.random.default_rng(0)
     t = np.arange(400)
     season = np.sin(2 * np.pi * t / 24) + 0.1 * rng.standard_normal(400)
@@ -208,18 +208,36 @@ def test_gaps_in_noisy_rows_are_filled_and_others_cut() -> None:
     for k in range(399):
         logistic[k + 1] = 3.9 * logistic[k] * (1 - logistic[k])
     holes = [50, 120, 121, 300]
-    kinds = {"season": season, "smooth": np.sin(t * 0.1), "map": logistic, "holes": season}
+    kinds = {"season": season, "smooth": np.sin(t * 0.1), "map": logistic, "many holes": season}
     for kind, values in kinds.items():
         rows = values.copy()
-        rows[holes if kind != "holes" else rng.choice(400, 80, replace=False)] = np.nan
+        rows[holes if kind != "many holes" else 1 + rng.choice(398, 60, replace=False)] = np.nan
         repaired = pyhits.repair(rows, dt=1.0)
-        assert (len(repaired.trajectories) == 1) == (kind == "season"), kind
-        assert ("Rows are noisy" in " ".join(repaired.notes)) == (kind == "season")
+        assert (len(repaired.trajectories) == 1) == (values is season), kind
+        assert ("Rows are noisy" in " ".join(repaired.notes)) == (values is season)
+    rows = season.copy()
+    rows[200:280] = np.nan
+    rows[holes] = np.nan
+    assert pyhits.repair(rows, dt=1.0).trajectories.lengths.tolist() == [200, 120]
     rows = season.copy()
     rows[holes] = np.nan
     assert len(pyhits.repair(rows, dt=1.0, gaps="cut").trajectories) == 4
     absent = pyhits.repair(np.delete(season, holes), times=np.delete(t, holes) * 3600.0)
     assert absent.trajectories.lengths.tolist() == [400]
+
+
+def test_one_variable_with_many_gaps_is_filled() -> None:
+    """Its past rows say where it goes; of several smooth variables, which say it too, none is."""
+    rows = waves(np.arange(400) * 0.1)
+    rows[1:399:12] = np.nan
+    one = pyhits.repair(rows[:, :1], dt=0.1)
+    assert len(one.trajectories) == 1
+    assert "Few rows of one variable" in " ".join(one.notes)
+    assert len(pyhits.repair(rows, dt=0.1).trajectories) > 30
+    rows[:, 0] = np.random.default_rng(0).random(400)
+    assert (
+        len(pyhits.repair(np.where(np.isnan(rows[:, 1:2]), np.nan, rows[:, :1])).trajectories) > 30
+    )
 
 
 def test_filling_knows_nothing_of_what_lies_behind_a_long_gap() -> None:

@@ -50,12 +50,17 @@ class RepairPlan:
     disorder: str
     outliers: str
 
+    @property
+    def longest_hole(self) -> int:
+        """Missing rows between known ones that are bridged, at most."""
+        return int(self.longest_gap + 1e-9) - 1
+
 
 def on_grid(
     recordings: list[Recording], dt: float, plan: RepairPlan, notes: list[str]
 ) -> list[Piece]:
     """Return the whole stretches of recordings on a uniform grid, each with its start."""
-    longest = int(plan.longest_gap + 1e-9) - 1 if plan.gaps == "fill" else 0
+    longest = plan.longest_hole if plan.gaps == "fill" else 0
     parts: list[Piece] = []
     lost = 0
     step = _span(recordings[0].axis, dt)

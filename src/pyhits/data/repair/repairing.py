@@ -28,7 +28,7 @@ from pyhits.data.repair.recording import (
     recordings,
     with_times,
 )
-from pyhits.data.repair.rough import better_filled
+from pyhits.data.repair.rough import why_filled
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.times.uniform import same_step, step_error
 from pyhits.data.trajectories import Trajectories
@@ -96,8 +96,9 @@ def repair(
         beyond the first row and the last.
     gaps : {"auto", "cut", "fill"}
         Where values are missing, cut the recording into several, or interpolate across gaps of up
-        to ``longest_gap`` and cut at longer ones. By default short gaps in few noisy rows are
-        filled, and smooth recordings are cut, as interpolation would spoil them.
+        to ``longest_gap`` and cut at longer ones. By default short gaps are
+        filled in noisy rows, and in one variable with many gaps; other smooth recordings are cut,
+        as interpolation would spoil them.
     longest_gap : float
         Longest step between two known rows that is bridged, in median steps.
     repeated : {"average", "refuse"}
@@ -205,9 +206,10 @@ def _settled(
     step: float | None = pieces.dt or 1.0
     if pieces.times is not None:
         step = _step(ordered, usual_step([r.times for r in ordered]))
-    if plan.resample is not None or not better_filled(ordered, step):
+    why = "" if plan.resample is not None else why_filled(ordered, step, plan.longest_hole)
+    if not why:
         return replace(plan, gaps="cut")
-    notes.append('Rows are noisy: short gaps are filled; gaps="cut" (--gaps cut) cuts there.')
+    notes.append(f'{why}: short gaps are filled; gaps="cut" (--gaps cut) cuts there.')
     return replace(plan, gaps="fill")
 
 

@@ -1,4 +1,4 @@
-"""Whether holes in recordings are better filled than cut out: noise hides what filling errs."""
+"""Whether holes in recordings are better filled than cut out, and why."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from math import comb
 
 import numpy as np
 
+from pyhits.data.repair.gaps import runs
 from pyhits.data.repair.grid import places
 from pyhits.data.repair.recording import Recording
 
-#: Share of a feature's rows that may be missing.
-_FEW = 0.1
+#: Share of a feature's rows, outside of long holes, that may be missing.
+_FEW = 0.5
 
 #: Orders of the differences that are compared; what they say of noise agrees but for this ratio.
 _ORDERS, _AGREES = (4, 6), 0.2
 
 #: Part of the variance that straight lines between neighbours may miss.
 _LINES = 0.5
+
+#: Rows between holes, on average over the rows, below which one variable alone shows too little.
+_SHORT = 25
 
 #: Stretches of whole rows that differences are taken of, at least.
 _LEAST = 20
@@ -26,14 +30,15 @@ _LEAST = 20
 _MOST, _MOST_NUMBERS = 100_000, 10_000_000
 
 
-def better_filled(recordings: Sequence[Recording], step: float | None) -> bool:
-    """Whether rows are so noisy, and so slow, that interpolated ones among them do no harm.
+def why_filled(recordings: Sequence[Recording], step: float | None, longest: int) -> str:
+    """Return why interpolated rows do less harm than cuts; empty if they do more.
 
-    Differences of rising order of a smooth motion vanish, those of noise do not: of rows of noise
-    alone, ``mean(diff(x, k)**2) / comb(2 * k, k)`` is its variance for every k. Where two of them
-    agree, an interpolated value is no more wrong than those around it, and cut pieces would lose
-    seasons and long memory. Of rows that neighbours say nothing of, as those of maps, none is made
-    up.
+    Rows are noisy: differences of rising order of a smooth motion vanish, those of noise do not; of
+    rows of noise alone, ``mean(diff(x, k)**2) / comb(2 * k, k)`` is its variance for every k. Where
+    two of them agree, an interpolated value is no more wrong than those around it, and cut pieces
+    would lose seasons and long memory. Or they are of one variable, whose next row mostly depends
+    on more past rows than lie between holes. Of rows that neighbours say nothing of, as those of
+    maps, none is made up.
 
     Parameters
     ----------
@@ -41,19 +46,21 @@ def better_filled(recordings: Sequence[Recording], step: float | None) -> bool:
         In order; NaN where values are missing.
     step : float, optional
         Of the grid that the rows lie on; None where they lie on none.
+    longest : int
+        Rows of the longest hole that would be filled; longer ones are cut out in either way.
     """
     if step is None:
-        return False
+        return ""
     grids, room = [], _MOST_NUMBERS
     for one in recordings:
         grids.append(_on_grid(one, step))
         room -= grids[-1].size
         if room < 0:
             break
-    missing = sum(np.isnan(rows).sum(axis=0) for rows in grids)
+    missing, cut = np.sum([_holes(rows, longest) for rows in grids], axis=0)
     n_rows = sum(map(len, grids))
-    if not missing.any() or (missing > _FEW * n_rows).any():
-        return False
+    if not missing.any() or (missing > _FEW * (n_rows - cut)).any():
+        return ""
     rough = slow = 0
     columns = np.flatnonzero(missing)
     for k in columns.tolist():
@@ -62,7 +69,19 @@ def better_filled(recordings: Sequence[Recording], step: float | None) -> bool:
         variance = float(np.nanvar(np.concatenate(own)))
         rough += first > 0 and second > _AGREES * first
         slow += comb(4, 2) / 4 * _noise(own, 2) < _LINES * variance
-    return 2 * min(rough, slow) > len(columns)
+    if 2 * slow <= len(columns):
+        return ""
+    if 2 * rough > len(columns):
+        return "Rows are noisy"
+    if grids[0].shape[1] == 1 and _between_holes(grids) < _SHORT:
+        return "Few rows of one variable lie between gaps"
+    return ""
+
+
+def _between_holes(grids: Sequence[np.ndarray]) -> float:
+    """Return how many rows the whole stretch has that a row lies in, on average over the rows."""
+    lengths = np.concatenate([np.diff(runs(~np.isnan(rows).any(axis=1)), axis=1) for rows in grids])
+    return float(np.square(lengths).sum() / max(1, lengths.sum()))
 
 
 def _on_grid(recording: Recording, step: float) -> np.ndarray:
@@ -72,6 +91,15 @@ def _on_grid(recording: Recording, step: float) -> np.ndarray:
     rows = np.full((int(at[-1] - at[kept][0]) + 1, d), np.nan)
     rows[at[kept] - at[kept][0]] = recording.values[kept]
     return rows
+
+
+def _holes(rows: np.ndarray, longest: int) -> np.ndarray:
+    """Return how many values each feature misses in short holes, and in long ones: ``(2, d)``."""
+    counts = np.zeros((2, rows.shape[1]), dtype=np.int64)
+    for k in np.flatnonzero(np.isnan(rows).any(axis=0)).tolist():
+        lengths = np.diff(runs(np.isnan(rows[:, k])), axis=1)
+        counts[:, k] = lengths[lengths <= longest].sum(), lengths[lengths > longest].sum()
+    return counts
 
 
 def _noise(columns: Sequence[np.ndarray], order: int) -> float:
