@@ -36,13 +36,13 @@ def local_cluster() -> LocalCluster:
 def run(folder: Path) -> pyhits.Evaluation:
     """Fit the cubic oscillator on a cluster and return the errors on fresh trajectories."""
     system = pyhits.systems.get("cubic")
-    train = system.simulate(n_trajectories=60, n_steps=512, random_state=1)
-    test = system.simulate(n_trajectories=12, n_steps=512, random_state=2)
+    train = system.simulate(n_trajectories=24, n_steps=256, random_state=1)
+    test = system.simulate(n_trajectories=12, n_steps=256, random_state=2)
 
     model = pyhits.HiTS(
         [1, 4, 16, 64],
         flow_map=pyhits.Nets(polynomial_degree=3),
-        training=pyhits.Training(max_steps=150),
+        training=pyhits.Training(max_steps=60),
         random_state=0,
         verbose=False,
     )
@@ -56,8 +56,8 @@ def run(folder: Path) -> pyhits.Evaluation:
 
     here = pyhits.HiTS(**{**model.get_params(), "n_jobs": 1}).fit(train)
     assert np.array_equal(
-        here.forecast(test.initial_states, n_steps=512),
-        model.forecast(test.initial_states, n_steps=512),
+        here.forecast(test.initial_states, n_steps=256),
+        model.forecast(test.initial_states, n_steps=256),
     )
     print("The same model as trained in this process.")
 

@@ -18,9 +18,9 @@ import pyhits
 
 
 def record(path: Path) -> None:
-    """Write 300 time units of a FitzHugh-Nagumo nerve model, as a data logger might."""
+    """Write 200 time units of a FitzHugh-Nagumo nerve model, as a data logger might."""
     system = pyhits.systems.get("fitzhugh-nagumo")
-    rows = system.simulate(n_steps=3000, dt=0.1, initial_states=[-1.0, 1.0])[0]
+    rows = system.simulate(n_steps=2000, dt=0.1, initial_states=[-1.0, 1.0])[0]
     times = 0.1 * np.arange(len(rows))
     table = np.column_stack([times, rows])
     np.savetxt(path, table, delimiter=",", header="time [s],voltage,recovery", comments="")
@@ -37,7 +37,7 @@ def run(folder: Path) -> pyhits.Evaluation:
 
     # With one trajectory, the last part of ``past`` is held out to choose the scales.
     model = pyhits.HiTS(
-        [1, 4, 16], training=pyhits.Training(max_steps=500), n_jobs=1, random_state=0, verbose=False
+        [1, 4, 16], training=pyhits.Training(max_steps=200), n_jobs=1, random_state=0, verbose=False
     )
     model.fit(past)
     print(*model.notes_, sep="\n")

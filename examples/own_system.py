@@ -30,7 +30,7 @@ def run() -> pyhits.Evaluation:
             rhs=selkov,
             region=[[0.2, 2.0], [0.2, 2.0]],
             dt=0.05,
-            n_steps=800,
+            n_steps=400,
             parameters={"a": 0.08, "b": 0.6},
             feature_names=("adp", "sugar"),
             title="Sel'kov oscillator",
@@ -42,8 +42,8 @@ def run() -> pyhits.Evaluation:
     print(system.summary())
 
     # From here on it is like any other: pyhits.systems.get("selkov").
-    train = system.simulate(n_trajectories=30, random_state=1)
-    test = system.simulate(n_trajectories=16, random_state=2)
+    train = system.simulate(n_trajectories=20, random_state=1)
+    test = system.simulate(n_trajectories=10, random_state=2)
     model = pyhits.HiTS(
         [1, 4, 16, 64],
         training=pyhits.Training(max_steps=200),

@@ -20,8 +20,8 @@ import pyhits
 def run(folder: Path) -> pyhits.Evaluation:
     """Fit the Van der Pol oscillator and return the errors on trajectories it has not seen."""
     system = pyhits.systems.get("van-der-pol")
-    train = system.simulate(n_trajectories=60, n_steps=1024, random_state=1)
-    test = system.simulate(n_trajectories=12, n_steps=1024, random_state=2)
+    train = system.simulate(n_trajectories=40, n_steps=512, random_state=1)
+    test = system.simulate(n_trajectories=12, n_steps=512, random_state=2)
     print(train)
 
     # Left to themselves, step sizes, net and training length follow from the data.
@@ -38,7 +38,7 @@ def run(folder: Path) -> pyhits.Evaluation:
     print("coupled:", model.selection_.step_sizes)
 
     # One state or many, a number of steps or any times.
-    states = model.forecast(test.initial_states, n_steps=1024)
+    states = model.forecast(test.initial_states, n_steps=512)
     print(states.shape)  # (trajectory, time, feature)
     print(model.forecast([1.0, 0.0], t=[0.0, 0.005, 2.5]))
 
@@ -47,7 +47,7 @@ def run(folder: Path) -> pyhits.Evaluation:
 
     path = model.save(folder / "van-der-pol.safetensors")
     again = pyhits.load(path)
-    assert np.array_equal(again.forecast(test.initial_states, n_steps=1024), states)
+    assert np.array_equal(again.forecast(test.initial_states, n_steps=512), states)
     print("The model file forecasts the same.")
     return evaluation
 

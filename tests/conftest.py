@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
 # One thread for linear algebra, here and in every process that a test starts: tests that run side
@@ -19,6 +21,7 @@ import threadpoolctl
 import torch
 
 import pyhits
+import pyhits.report.page
 from pyhits.data.trajectories import Trajectories
 from pyhits.flowmaps import FlowMap, create, kernel, register
 from pyhits.flowmaps.form import closed_forms
@@ -77,6 +80,37 @@ def few_forms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "_PASSES", 0)
     for family, form in closed_forms().items():
         monkeypatch.setattr(form, "in_every_search", family in ("polynomial", "kernel"))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let reports hold the names of their figures: drawing them takes longest of all."""
+    monkeypatch.setattr(pyhits.report.page, "_svg", lambda figure, name: f"<svg>{name}</svg>")
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[Any]:
+    """Client of a Dask cluster of two processes of one thread each.
+
+    They are forks of one process, which has imported all they need: none imports it again.
+    """
+    dask = pytest.importorskip("dask")
+    distributed = pytest.importorskip("distributed")
+    settings = {"distributed.worker.multiprocessing-method": "forkserver"}
+    with dask.config.set(settings):
+        needed = ["distributed", "pyhits.training.cluster", "pyhits.forecasting.ensembles"]
+        distributed.utils.get_mp_context().set_forkserver_preload(needed)
+        with (
+            distributed.LocalCluster(
+                n_workers=2,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
 
 
 def rotation(angle: float) -> np.ndarray:

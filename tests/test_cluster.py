@@ -36,22 +36,11 @@ SMALL = Recipe(hidden_sizes=(8,), batch_size=64, max_steps=100, polynomial_degre
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    """Two worker processes of one thread each."""
-    with (
-        distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=":0",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        # What tests define travels whole: workers need not import this module, and pytest with it.
-        cloudpickle.register_pickle_by_value(sys.modules[__name__])
-        yield client
-        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+def client(two_workers: Any) -> Iterator[Any]:
+    # What tests define travels whole: workers need not import this module, and pytest with it.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield two_workers
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.fixture
@@ -249,9 +238,9 @@ def test_data_are_scattered_once_and_tasks_are_small(
 
 def test_progress_arrives_while_scales_train(dask: Any) -> None:
     seen: list[np.ndarray] = []
-    train_scales(jobs([1, 2], replace(SMALL, max_steps=2500)), watch=seen.append)
+    train_scales(jobs([1, 2], replace(SMALL, max_steps=1000)), watch=seen.append)
     assert seen[-1].tolist() == [[1, 1, e] for e in seen[-1][:, 2]]
-    assert any(0 < step < total == 2500 for board in seen for step, total, _ in board)
+    assert any(0 < step < total == 1000 for board in seen for step, total, _ in board)
 
 
 # Checkpoints
@@ -261,7 +250,7 @@ def test_checkpoints(dask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """The parent writes finished scales, workers unfinished ones, wherever they run."""
     monkeypatch.chdir(tmp_path)
     folder = CheckpointFolder("folder", "key")
-    work = jobs([1, 2], replace(SMALL, max_steps=1200))
+    work = jobs([1, 2], replace(SMALL, max_steps=600))
     for job in work:
         job.checkpoint, job.checkpoint_seconds = folder.progress_file(job.step_size), 0.0
     parts: set[str] = set()

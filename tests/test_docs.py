@@ -19,7 +19,7 @@ from pyhits.cli.app import COMMANDS, built
 from pyhits.encoders import ENCODERS, dense_net
 from pyhits.flowmaps.base import FLOW_MAPS
 from pyhits.systems import registry
-from pyhits.training import Recipe, last_layer, parallel, varpro
+from pyhits.training import Recipe, lags, last_layer, parallel, varpro
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -47,6 +47,9 @@ RUN = (
     "clusters",
 )
 
+#: Those whose forecasts go over hundreds of steps.
+LONG = ("extending", "metrics", "uncertainty")
+
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -61,13 +64,17 @@ def titled(pages: list[Path]) -> list[Any]:
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Little data, short trainings of little models, one process, and a recording to read."""
+def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Little data, short trainings of little models, one process, and a recording to read.
+
+    Of the rows that a state may hold few are tried.
+    """
+    longest = 500 if request.node.callspec.params["page"].stem in LONG else 300
     simulate, resolve = systems.System.simulate, Recipe.resolve
     cluster, net = distributed.LocalCluster, dense_net.DenseNetFit
 
     def fewer(self: Any, n_trajectories: int, n_steps: int, **rest: Any) -> Any:
-        most = n_steps if n_trajectories == 1 else 500
+        most = n_steps if n_trajectories == 1 else longest
         return simulate(self, min(n_trajectories, 12), min(n_steps, most), **rest)
 
     def shorter(self: Recipe, *size: int, **sizes: int) -> Recipe:
@@ -84,6 +91,8 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(dense_net, "DenseNetFit", briefer)
     monkeypatch.setattr(last_layer, "_DRAWS", 1)
     monkeypatch.setattr(varpro, "_GENTLE_STEPS", 25)
+    monkeypatch.setattr(lags, "_ADJACENT", (1, 2, 3))
+    monkeypatch.setattr(lags, "_LAGS", (2, 3))
     monkeypatch.setattr(parallel, "n_cores", lambda: 1)
     monkeypatch.setattr(distributed, "LocalCluster", in_threads)
     monkeypatch.setattr(registry, "_catalogue", dict(registry._catalogue))
@@ -96,7 +105,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", titled([p for p in PAGES if p.stem in RUN]))
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small", "undrawn")
 def test_the_python_of_a_page_runs(page: Path) -> None:
     names = {"__name__": "__main__"}
     for code in blocks(page, "python"):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,30 +56,16 @@ def test_a_forecast_of_a_dask_array_is_one() -> None:
         model.forecast(lazy[:, 0], 12)
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with (
-        distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            dashboard_address=":0",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ensembles, "_BLOCK_BYTES", 5 * 13 * 16)
 
 
-def test_a_cluster_writes_one_array(client: Any, small_blocks: None, tmp_path: Path) -> None:
+def test_a_cluster_writes_one_array(two_workers: Any, small_blocks: None, tmp_path: Path) -> None:
     model, out = turning(), tmp_path / "a.zarr"
     pyhits.write(Trajectories([np.stack([x, x]) for x in STARTS], 0.1), tmp_path / "x.npz")
     model.save(tmp_path / "m.safetensors")
-    address = client.scheduler.address
+    address = two_workers.scheduler.address
     command = ["forecast", tmp_path / "m.safetensors", "--from", tmp_path / "x.npz", "--steps", 12]
     done = CliRunner().invoke(app, [*map(str, command), "--dask", address, "-o", str(out)])
     assert done.exit_code == 0, done.output
@@ -99,9 +83,9 @@ def test_a_cluster_writes_one_array(client: Any, small_blocks: None, tmp_path: P
         assert message in done.stderr
 
 
-def test_what_diverges_is_named(client: Any, small_blocks: None, tmp_path: Path) -> None:
+def test_what_diverges_is_named(two_workers: Any, small_blocks: None, tmp_path: Path) -> None:
     model, out = turning(1e3), tmp_path / "a.zarr"
-    arguments = client, STARTS, np.zeros(len(STARTS))
+    arguments = two_workers, STARTS, np.zeros(len(STARTS))
     with pytest.raises(DivergenceError, match=r"trajectory 0 diverged at step \d \(29 more"):
         ensembles.Ensemble(model, Horizon(12, None), out, {}).run(*arguments)
     assert list(tmp_path.iterdir()) == []
@@ -114,17 +98,17 @@ def test_what_diverges_is_named(client: Any, small_blocks: None, tmp_path: Path)
 
 
 def test_a_worker_that_dies_loses_its_block_alone(
-    client: Any, small_blocks: None, tmp_path: Path
+    two_workers: Any, small_blocks: None, tmp_path: Path
 ) -> None:
     model, killed = turning(), []
 
     def kill_one(done: int, of: int) -> None:
         if not killed:
-            killed.append(next(iter(client.run(os.getpid).values())))
+            killed.append(next(iter(two_workers.run(os.getpid).values())))
             os.kill(killed[0], signal.SIGKILL)
 
     starts = np.tile(STARTS, (4, 1))
     ensemble = ensembles.Ensemble(model, Horizon(12, None), tmp_path / "a.zarr", {})
-    found = ensemble.run(client, starts, np.zeros(len(starts)), kill_one)
+    found = ensemble.run(two_workers, starts, np.zeros(len(starts)), kill_one)
     np.testing.assert_allclose(found[:], model.forecast(starts, 12), atol=1e-14)
     assert killed
