@@ -47,13 +47,13 @@ class Hesitant(ScaledNet):
     def net(self, states):
         self.evaluations += 1
         if "PYHITS_HESITATE" in os.environ and self.evaluations > 40:
-            time.sleep(0.05)
+            time.sleep(0.2)
         return self.outer(torch.tanh(self.inner(states)))
 
 def make(path):
     angle = np.arange(20)[:, None] + 0.1 * np.arange(101)
     data = Trajectories(np.stack([np.cos(angle), np.sin(angle)], axis=2), 0.1)
-    recipe = Recipe(flow_map="test-hesitant", polynomial_degree=0, max_steps=400, synthetic=0.0)
+    recipe = Recipe(flow_map="test-hesitant", polynomial_degree=0, max_steps=120, synthetic=0.0)
     encoder = Standardise().fit(data.values)
     how = JobSettings(recipe.resolve(2, 20, 2000))
     jobs = make_jobs(TrainingData(data, data, encoder), how, [1, 4])
@@ -115,7 +115,7 @@ def test_killed_fits_leave_no_process_and_continue_to_the_same_model(tmp_path: P
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    assert 0 < min(map(_step_reached, jobs)) < 400
+    assert 0 < min(map(_step_reached, jobs)) < 120
     resumed = train_scales(jobs, n_jobs=1, folder=folder).flow_maps
     expected = train_scales(make(tmp_path / "anew")[0], n_jobs=1).flow_maps
     for size, flow_map in expected.items():
