@@ -333,7 +333,8 @@ _CLASSES: dict[str, tuple[type[Policy], ...]] = {
 
 #: Arguments that are no policies.
 _OTHERS = (
-    "step_sizes", "encoder", "noise", "device", "n_jobs", "time_limit", "random_state", "verbose",
+    "step_sizes", "encoder", "noise", "device", "n_jobs", "limits", "time_limit", "random_state",
+    "verbose",
 )  # fmt: skip
 
 #: By the name of a value: the argument, and the first policy that has it.

@@ -49,8 +49,8 @@ def write_explorer(
     Parameters
     ----------
     model : HiTS or TimeStepper
-        Fitted: polynomials, tables, kernels or nets, of up to 8 features, without an encoder but
-        for a scaling, and without inputs.
+        Fitted: polynomials, ODEs, tables, kernels or nets, of up to 8 features, without an encoder
+        but for a scaling, and without inputs.
     path : path
         The page.
     data : Trajectories, or anything that Trajectories accepts, optional
