@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import multiprocessing
 import os
 import signal
 import time
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 import torch
+from joblib.externals.loky.backend.context import set_start_method
 
 import pyhits
 import pyhits.report.page
@@ -33,14 +35,21 @@ hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
 
+#: What worker processes import.
+_OF_WORKERS = ["distributed", "pyhits.fit.run", "pyhits.training.cluster", "pyhits.hits", "zarr"]
+
+
 def pytest_configure() -> None:
-    """Compute in one thread, and hear Ctrl-C.
+    """Compute in one thread, start workers at once, and hear Ctrl-C.
 
     Small operations gain nothing from more threads, and wait for busy cores. A shell that starts
     tests in the background has them ignore interrupts, which some of them send to themselves.
     """
     torch.set_num_threads(1)
     threadpoolctl.threadpool_limits(1)  # of what plugins have loaded before the setting above
+    # Workers are forks of a process that has imported all they need, which takes each seconds.
+    set_start_method("forkserver", force=True)
+    multiprocessing.set_forkserver_preload(_OF_WORKERS)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -90,16 +99,12 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def two_workers() -> Iterator[Any]:
-    """Client of a Dask cluster of two processes of one thread each.
-
-    They are forks of one process, which has imported all they need: none imports it again.
-    """
+    """Client of a Dask cluster of two processes of one thread each."""
     dask = pytest.importorskip("dask")
     distributed = pytest.importorskip("distributed")
     settings = {"distributed.worker.multiprocessing-method": "forkserver"}
     with dask.config.set(settings):
-        needed = ["distributed", "pyhits.training.cluster", "pyhits.forecasting.ensembles"]
-        distributed.utils.get_mp_context().set_forkserver_preload(needed)
+        distributed.utils.get_mp_context().set_forkserver_preload(_OF_WORKERS)
         with (
             distributed.LocalCluster(
                 n_workers=2,

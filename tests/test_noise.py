@@ -141,7 +141,7 @@ def test_what_is_taken_off_must_be_white() -> None:
 
 # Taking it off
 
-TERMS = {"hyperbolic": 3, "cubic": 4, "van-der-pol": 4, "hopf": 8, "lorenz": 7, "lotka-volterra": 4}
+TERMS = {"hyperbolic": 3, "van-der-pol": 4, "hopf": 8, "lorenz": 7, "lotka-volterra": 4}
 
 
 @functools.cache
@@ -167,10 +167,10 @@ def test_the_field_behind_the_noise_is_found(name: str) -> None:
 
 
 def test_ragged_data_far_from_zero() -> None:
-    clean, data = noisy("van-der-pol", 3)
+    clean, data = noisy("van-der-pol", 3, n_steps=600)
     offset = np.array([290.0, 1e5])
-    pieces = [data[0] + offset, data[1][:700] + offset, data[2][:300] + offset]
-    truth = [clean[0] + offset, clean[1][:700] + offset, clean[2][:300] + offset]
+    pieces = [data[0] + offset, data[1][:400] + offset, data[2][:200] + offset]
+    truth = [clean[0] + offset, clean[1][:400] + offset, clean[2][:200] + offset]
     ragged = Trajectories(pieces, data.dt)
     found = denoise(ragged, ragged[2:])
     assert found is not None
@@ -179,7 +179,7 @@ def test_ragged_data_far_from_zero() -> None:
 
 def test_one_long_chaotic_recording() -> None:
     lorenz = systems.get("lorenz")
-    clean = lorenz.simulate(initial_states=LORENZ[1][:1], n_steps=3000, dt=0.01)
+    clean = lorenz.simulate(initial_states=LORENZ[1][:1], n_steps=2000, dt=0.01)
     data = clean.add_noise(0.001, random_state=2)
     past, future = data.split_time(0.2)
     found = denoise(past, future, shortest=past.n_rows)
@@ -191,9 +191,9 @@ def test_one_long_chaotic_recording() -> None:
 def test_solutions_that_end_are_trajectories_of_their_own() -> None:
     """No window crosses the jump from one to the next, unless windows are longer than they are."""
     lorenz = systems.get("lorenz")
-    clean = lorenz.simulate(initial_states=LORENZ[3], n_steps=1000, dt=0.01)
+    clean = lorenz.simulate(initial_states=LORENZ[3], n_steps=600, dt=0.01)
     data = clean.add_noise(0.001, random_state=4)
-    apart, whole = (denoise(data, data[:1].cut(200), shortest=rows) for rows in (100, 1000))
+    apart, whole = (denoise(data, data[:1].cut(200), shortest=rows) for rows in (100, 600))
     assert apart is not None
     assert whole is not None
     assert np.array_equal(whole.train.offsets, data.offsets)
@@ -203,11 +203,11 @@ def test_solutions_that_end_are_trajectories_of_their_own() -> None:
 
 
 def test_a_field_that_does_not_spread_is_followed_to_the_end() -> None:
-    clean = systems.get("van-der-pol").simulate(2, n_steps=1200, random_state=3)
+    clean = systems.get("van-der-pol").simulate(2, n_steps=800, random_state=3)
     data = clean.add_noise(0.01, random_state=4)
     found = denoise(data, data[:1])
     assert found is not None
-    assert found.train.lengths.tolist() == [1201] * 2
+    assert found.train.lengths.tolist() == [801] * 2
     steps = np.abs(np.diff(found.train.to_array(), axis=1))
     smooth_steps = np.abs(np.diff(clean.to_array(), axis=1))
     assert steps.max() < 1.1 * smooth_steps.max()
@@ -358,19 +358,20 @@ def test_one_long_trajectory_among_many_takes_no_more_memory_than_the_data() -> 
 
 
 def fit(data: Trajectories, **settings: object) -> HiTS:
-    return quick(step_sizes=[1, 4, 16], hidden_sizes=(16,), max_steps=200, **settings).fit(data)
+    return quick(step_sizes=[1, 4], hidden_sizes=(16,), **settings).fit(data)
 
 
 def test_a_fit_takes_noise_off(tmp_path: Path) -> None:
-    clean, data = noisy("van-der-pol", 6)
-    test = systems.get("van-der-pol").simulate(4, n_steps=500, random_state=9)
+    clean, data = noisy("hyperbolic", 6)
+    test = systems.get("hyperbolic").simulate(4, n_steps=500, random_state=9)
     model = fit(data)
     assert model.noise_ == pytest.approx(np.sqrt(0.01 * clean.mean_variance()), rel=0.05)
-    assert any("4 terms" in note for note in model.notes_)
+    assert any("3 terms" in note for note in model.notes_)
     without = fit(data, noise=False)
     assert not without.noise_.any()
-    assert model.evaluate(test).mse < 1e-2 * without.evaluate(test).mse
-    assert model.evaluate(test).mse < 1e-3
+    found, worse = (each.evaluate(test, baselines=False).mse for each in (model, without))
+    assert found < 1e-2 * worse
+    assert found < 1e-3
     model.save(tmp_path / "m.safetensors")
     assert np.array_equal(pyhits.load(tmp_path / "m.safetensors").noise, model.noise_)
 
@@ -402,7 +403,7 @@ def test_other_rows_must_have_the_same_shape() -> None:
 def test_a_variable_alone_that_no_field_moves_is_only_smoothed() -> None:
     """Every term of a field in x alone is left out in the end."""
     system = systems.get("van-der-pol")
-    whole = system.simulate(1, n_steps=1500, dt=0.1, transient=20, random_state=1)
+    whole = system.simulate(n_steps=1500, dt=0.1, transient=20, initial_states=[1.0, 2.0])
     noisy = whole.select(["x"]).cut(700).add_noise(0.05, random_state=0)
     found = denoise(*noisy.split_time(0.2), shortest=2)
     assert found is None or found.method == "window"
