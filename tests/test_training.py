@@ -160,7 +160,7 @@ def test_the_net_improves_on_its_polynomial_stage() -> None:
     encoder = Standardise().fit(data.values)
     (job,) = make_jobs(
         TrainingData(data, data, encoder),
-        JobSettings(recipe.override(batch_size=256).resolve(1, 60, 1200)),
+        JobSettings(recipe.override(learning_rate=1e-2).resolve(1, 60, 1200)),
         [1],
     )
     flow_map, history = train_scale(job)
