@@ -64,7 +64,11 @@ def _polynomial() -> TimeStepper:
 
 
 def _kernel() -> TimeStepper:
-    return _hits(flow_map="kernel", step_sizes=[1, 2]).fit(_waves(8, 30, 2), dt=0.1).stepper_
+    return (
+        _hits(flow_map="kernel", step_sizes=[1, 2], noise=False)
+        .fit(_waves(6, 24, 2), dt=0.1)
+        .stepper_
+    )
 
 
 def _nets() -> TimeStepper:
@@ -87,12 +91,12 @@ def _curved() -> TimeStepper:
 
 def _driven() -> TimeStepper:
     states, force = _waves(6, 60, 2), _waves(6, 60, 1, seed=1)
-    model = _hits(flow_map="polynomial", encoder=DelayEmbedding("auto"), step_sizes=[1, 2])
+    model = _hits(flow_map="polynomial", encoder=DelayEmbedding("auto"), noise=False)
     return model.fit(states, dt=0.1, inputs=force).stepper_
 
 
 def _cells() -> TimeStepper:
-    fitted = _hits(flow_map="polynomial", step_sizes=[1, 2], encoder=[])
+    fitted = _hits(flow_map="polynomial", step_sizes=[1, 2], encoder=[], noise=False)
     model = fitted.fit(_waves(12, 60, 2), dt=0.1).stepper_
     rng, low, high = np.random.default_rng(0), np.full(2, -3.0), np.full(2, 3.0)
 
@@ -106,15 +110,15 @@ def _cells() -> TimeStepper:
 
 
 def _dated() -> TimeStepper:
-    months = np.arange("1990-01", "2010-01", dtype="datetime64[M]").astype(str)
-    phase = 0.5 * np.arange(240)
+    months = np.arange("1990-01", "2000-01", dtype="datetime64[M]").astype(str)
+    phase = 0.5 * np.arange(120)
     rows = np.stack([np.cos(phase), np.sin(phase)], axis=1)
     lines = [f"{month},{a:.6f},{b:.6f}" for month, (a, b) in zip(months, rows, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "months.csv"
         path.write_text("\n".join(["month,x,y", *lines]), encoding="utf-8")
         data = pyhits.read(path)
-    return _hits(flow_map="polynomial", step_sizes=[1, 2]).fit(data).stepper_
+    return _hits(flow_map="polynomial", step_sizes=[1, 2], noise=False).fit(data).stepper_
 
 
 KINDS: dict[str, Callable[[], TimeStepper]] = {

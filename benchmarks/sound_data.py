@@ -50,7 +50,8 @@ def white(rng: np.random.Generator) -> Trajectories:
 def relaxation(rng: np.random.Generator) -> Trajectories:
     """Van der Pol's oscillator, mu = 10, sampled finely or coarsely."""
     dt = float(rng.choice([0.05, 0.1, 0.3, 0.6, 1.0]))
-    rows = rk4(lambda x: van_der_pol(x, 10), rng.uniform(-2, 2, 2), dt, 800, max(20, int(dt * 200)))
+    fine = max(20, int(dt * 80))
+    rows = rk4(lambda x: van_der_pol(x, 10), rng.uniform(-2, 2, 2), dt, 800, fine)
     rows = rows[50:, : int(rng.integers(1, 3))]
     return Trajectories(noisy(rows, float(rng.choice([0, 0.01])), rng))
 

@@ -83,12 +83,17 @@ def own_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "perf_counter", time.process_time)
 
 
+def search_few_forms(patch: pytest.MonkeyPatch) -> None:
+    """Let searches for closed forms end with polynomials and the first kernels."""
+    patch.setattr(kernel, "_PASSES", 0)
+    for family, form in closed_forms().items():
+        patch.setattr(form, "in_every_search", family in ("polynomial", "kernel"))
+
+
 @pytest.fixture
 def few_forms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let searches for closed forms end with polynomials and the first kernels."""
-    monkeypatch.setattr(kernel, "_PASSES", 0)
-    for family, form in closed_forms().items():
-        monkeypatch.setattr(form, "in_every_search", family in ("polynomial", "kernel"))
+    """Let searches for closed forms be short."""
+    search_few_forms(monkeypatch)
 
 
 @pytest.fixture
@@ -181,7 +186,7 @@ def pendulum() -> tuple[Trajectories, Trajectories, Trajectories]:
     """A nonlinear system to train, validate and test on: Van der Pol, small."""
     system = pyhits.systems.get("van-der-pol")
     train, valid, test = (
-        system.simulate(n, 200, dt=0.05, random_state=k) for k, n in enumerate((60, 12, 12))
+        system.simulate(n, 200, dt=0.05, random_state=k) for k, n in enumerate((40, 12, 12))
     )
     return train, valid, test
 
@@ -193,7 +198,7 @@ def fitted(pendulum: tuple[Trajectories, Trajectories, Trajectories]) -> pyhits.
     model = pyhits.HiTS(
         [1, 2, 4, 8, 16],
         flow_map=pyhits.Nets((32, 32)),
-        training=pyhits.Training(max_steps=600),
+        training=pyhits.Training(max_steps=300),
         random_state=0,
         n_jobs=1,
         verbose=False,

@@ -123,7 +123,7 @@ def test_sorted_rows_of_few_turns_are_said(
 def test_few_leaps_of_a_relaxation_oscillator_are_sound() -> None:
     mu = np.array([12, 20, 30, 38])
     start = np.repeat([[2.0], [0.0]], len(mu), axis=1)
-    together = rk4(lambda x: van_der_pol(x, mu), start, 0.2, 240, 400)
+    together = rk4(lambda x: van_der_pol(x, mu), start, 0.2, 240, 40)
     noise = 0.01 * np.random.default_rng(0).standard_normal((240, 2))
     for rows in np.moveaxis(together, 2, 0):
         for data in (rows, rows + noise * rows.std(axis=0)):
@@ -274,6 +274,7 @@ def test_larger_motion_is_no_other_unit(factor: float) -> None:
     assert units(x, ["x", "y"], [-2, -3], [2, 3], what="data") == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_fits_forecasts_and_evaluations_say_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -305,7 +306,7 @@ def test_fits_forecasts_and_evaluations_say_it(
 def test_a_fit_says_that_validation_repeats_training() -> None:
     wave = np.column_stack([np.sin(T), np.sin(np.sqrt(2) * T)])
     model = pyhits.HiTS([1], flow_map="polynomial", noise=False, verbose=False)
-    model.fit(wave, validation=wave[200:])
+    model.fit(wave[:300], validation=wave[150:300])
     assert any("repeat training data exactly" in note for note in model.notes_)
 
 
@@ -335,16 +336,8 @@ def test_waves_longer_than_an_eighth_of_the_recording_do_not_grow(periods: float
     assert "growing" in kinds(wave)
 
 
-@pytest.mark.parametrize(
-    "start",
-    [
-        [11.217754309703047, 1.0164381829392228, 39.31262774842171],
-        [-9.30107332035783, -15.484042816351495, 17.40364889062126],
-        [3.134547722373293, 3.3710275681391617, 20.153342392646074],
-    ],
-    ids=["high", "left", "low"],
-)
-def test_what_adds_up_beside_coarsely_sampled_chaos_is_not_sorted(start: list[float]) -> None:
+def test_what_adds_up_beside_coarsely_sampled_chaos_is_not_sorted() -> None:
+    start = [-9.30107332035783, -15.484042816351495, 17.40364889062126]
     system = pyhits.systems.get("lorenz")
     quick = system.integrator(rtol=1e-6, atol=1e-8)
     chaos = system.simulate(1, 600, dt=0.4, initial_states=[start], integrator=quick)[0]

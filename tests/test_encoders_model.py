@@ -132,6 +132,7 @@ def test_evaluations_are_in_the_users_units(
     of_fields.couple("accuracy")
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("which", ["of_fields", "of_signals"])
 def test_models_are_saved_with_their_encoders(
     which: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -219,6 +220,7 @@ def test_files_without_the_new_keys_are_read(fitted: pyhits.HiTS, tmp_path: Path
     np.testing.assert_array_equal(again.forecast(start, 30), fitted.forecast(start, 30))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_films_keep_their_shape(tmp_path: Path) -> None:
     train, test = fields(12, 80), fields(3, 40, seed=1)
     film = train.to_array().reshape(12, 81, *SHAPE)

@@ -359,7 +359,7 @@ def test_a_users_net_is_trained(
         step_sizes=[1, 4],
         flow_map="test-fourier",
         polynomial_degree=0,
-        max_steps=600,
+        max_steps=400,
         learning_rate=1e-2,
         n_jobs=n_jobs,
     ).fit(oscillations)

@@ -153,6 +153,7 @@ def test_dead_times_are_saved(model: HiTS, recording: Trajectories, tmp_path: Pa
     assert np.array_equal(again.forecast_from(recording, 30, inputs=ahead), expected)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_of_a_model_with_inputs_is_written(
     model: HiTS, recording: Trajectories, tmp_path: Path
 ) -> None:

@@ -86,10 +86,11 @@ def test_a_fit_keeps_errors_of_the_trajectories_that_it_held_out(model: pyhits.H
 
 
 def kernel(data: Trajectories) -> pyhits.HiTS:
-    settings = {"flow_map": "kernel", "step_sizes": [1, 4], "selection": [1]}
+    settings = {"flow_map": "kernel", "step_sizes": [1, 4], "selection": [1], "noise": False}
     return pyhits.HiTS(**arguments(**settings, random_state=0, n_jobs=1, verbose=False)).fit(data)
 
 
+@pytest.mark.usefixtures("few_forms")
 def test_every_trajectory_is_forecast_by_closed_forms_that_have_not_seen_it() -> None:
     """Of few points fits take all in the end: errors on them would be too small."""
     data = circles(15, 60)
@@ -112,9 +113,10 @@ def test_every_trajectory_is_forecast_by_closed_forms_that_have_not_seen_it() ->
     assert 0.8 < share < 1
 
 
+@pytest.mark.usefixtures("few_forms")
 @pytest.mark.parametrize(
     ("data", "features"),
-    [((15, 60), ["x", "y"]), ((1, 400), ["x", "y"]), ((1, 400), ["x"]), ((3, 200), ["y"])],
+    [((15, 60), ["x", "y"]), ((1, 240), ["x", "y"]), ((1, 240), ["x"]), ((3, 120), ["y"])],
     ids=["trajectories", "recording", "of one variable", "few of one variable"],
 )
 def test_coupling_closed_forms_anew_still_measures_on_what_they_have_not_seen(
@@ -173,12 +175,12 @@ def test_intervals_hold_noisy_recordings() -> None:
 
 
 def test_one_recording_gives_overlapping_rollouts_and_no_promise() -> None:
-    wave = circles(1, 800)
+    wave = circles(1, 400)
     found = quick(step_sizes=[1, 4]).fit(wave)
     assert found.calibration_ is not None
     assert found.calibration_.overlapping
-    assert found.calibration_.horizon == 80  # half of the last fifth, which alone was held out
-    forecast = found.forecast_from(wave[0][:700], 40, interval=0.9)
+    assert found.calibration_.horizon == 40  # half of the last fifth, which alone was held out
+    forecast = found.forecast_from(wave[0][:300], 40, interval=0.9)
     assert "overlapping" in forecast.notes[-1]
     assert forecast.states.shape == (41, 2)
 
@@ -209,8 +211,9 @@ def test_an_interrupted_calibration_leaves_a_whole_model(monkeypatch: pytest.Mon
 
 
 def test_the_benchmark_counts_what_is_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {"step_sizes": [1, 4], "flow_map": "polynomial", "random_state": 0}
     monkeypatch.setitem(intervals.SYSTEMS, "harmonic-oscillator", (0.1, 40))
-    monkeypatch.setattr(intervals, "SETTINGS", {"step_sizes": [1, 4], "random_state": 0})
+    monkeypatch.setattr(intervals, "SETTINGS", few)
     record = intervals.measure("harmonic-oscillator", n_fit=50, n_other=400)
     assert (record["n_by_itself"], record["n_calibrated"]) == (50, 400)
     for kind, room in (("by_itself", 0.2), ("calibrated", 0.06)):
@@ -478,6 +481,7 @@ def test_bounds_that_would_take_a_variables_name_are_refused(tmp_path: Path) -> 
     assert "'x_low'" in failed.stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_shows_intervals_and_baselines(model: pyhits.HiTS, tmp_path: Path) -> None:
     page = pyhits.write_report(model, circles(12, 80, seed=8), tmp_path / "r.html").read_text()
     for words in (

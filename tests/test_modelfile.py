@@ -78,7 +78,7 @@ def _set(place: str, value: Any) -> Callable[[Facts, Any], None]:
 
 HOSTILE = [
     ("scales.0.map.config.hidden_sizes", [30_000, 30_000], "does not hold the"),
-    ("scales.0.map.config.hidden_sizes", [1] * 100_000, "hidden_sizes: expected a list"),
+    ("scales.0.map.config.hidden_sizes", [1] * 20_000, "hidden_sizes: expected a list"),
     ("scales.0.map.config.hidden_sizes", [10**19], r"hidden_sizes\[0\]: expected a whole number"),
     ("scales.0.map.config.base_degree", 10_000, "does not hold the"),
     ("scales.0.map.config.base_degree", 10**15, "base_degree: expected a whole number"),
@@ -222,8 +222,8 @@ def test_json_within_the_limits_is_read_as_it_is() -> None:
 @pytest.mark.parametrize("kind", list(mutated_models.KINDS))
 def test_mutated_files_are_refused_or_work(kind: str, tmp_path: Path) -> None:
     """Some of the many that ``python -m benchmarks.mutated_models`` tries."""
-    found = list(mutated_models.run(3, 20, tmp_path, [kind]))
-    assert len(found) == 20
+    found = list(mutated_models.run(3, 12, tmp_path, [kind]))
+    assert len(found) == 12
     assert [o for o in found if o.verdict not in ("refused", *mutated_models.SOUND)] == []
 
 
@@ -270,20 +270,30 @@ BROKEN_FORMS = [
 
 BROKEN_KERNELS = [
     {"degree": 10**6}, {"degree": 2}, {"kernel": "x"}, {"length": -1.0}, {"length": 0},
-    {"whitening": -5.0}, {"stretch": [1.0] * 3}, {"stretch": ["a"]}, {"penalty": 3.0},
+    {"whitening": -5.0}, {"stretch": [1.0] * 4}, {"stretch": ["a"]}, {"penalty": 3.0},
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("form", BROKEN_KERNELS, ids=[str(form) for form in BROKEN_KERNELS])
-def test_broken_forms_of_kernels_are_refused(form: Facts, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def kernel_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    """A kernel, and the rows around which it is."""
     rows = np.sin(np.arange(60.0))[:, None] ** [1, 2, 3]
-    path = tmp_path / "m.safetensors"
-    quick(step_sizes=[1], flow_map="kernel").fit(rows).save(path)
+    model = quick(step_sizes=[1], flow_map="kernel", encoder=[], noise=False).fit(rows)
+    path = model.save(tmp_path_factory.mktemp("kernel") / "m.safetensors")
     assert "kernel" in pyhits.load(path).updated(rows).history[1].flow_map
+    return path, rows
+
+
+@pytest.mark.parametrize("form", BROKEN_KERNELS, ids=[str(form) for form in BROKEN_KERNELS])
+def test_broken_forms_of_kernels_are_refused(
+    kernel_file: tuple[Path, np.ndarray], form: Facts, tmp_path: Path
+) -> None:
+    path, rows = kernel_file
     ((name, value),) = form.items()
-    path.write_bytes(changed(path, _set(f"scales.0.history.form.{name}", value)))
+    broken = tmp_path / "m.safetensors"
+    broken.write_bytes(changed(path, _set(f"scales.0.history.form.{name}", value)))
     with pytest.raises(FileFormatError, match="fit the model anew"):
-        pyhits.load(path).updated(rows)
+        pyhits.load(broken).updated(rows)
 
 
 @pytest.fixture(scope="module")
@@ -295,8 +305,10 @@ def equation_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.nd
         t_eval=times, rtol=1e-10, atol=1e-12,
     )  # fmt: skip
     rows = np.ascontiguousarray(pendulum.y.T)
-    model = quick(step_sizes=[1], flow_map="ode").fit(rows)
-    return model.save(tmp_path_factory.mktemp("equation") / "m.safetensors"), rows
+    model = quick(step_sizes=[1], flow_map="ode", noise=False).fit(rows)
+    path = model.save(tmp_path_factory.mktemp("equation") / "m.safetensors")
+    assert pyhits.load(path).updated(rows).equations()
+    return path, rows
 
 
 @pytest.mark.parametrize("form", BROKEN_FORMS, ids=[str(form) for form in BROKEN_FORMS])
@@ -304,7 +316,6 @@ def test_broken_forms_of_files_are_refused(
     equation_file: tuple[Path, np.ndarray], form: Facts, tmp_path: Path
 ) -> None:
     path, rows = equation_file
-    assert pyhits.load(path).updated(rows).equations()
 
     def change(facts: Facts, _: Any) -> None:
         facts["scales"][0]["history"]["form"] |= form

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import search_few_forms
 
 import pyhits
 from pyhits.encoders import POD, Chain, DelayEmbedding, Standardise
@@ -23,6 +24,7 @@ from pyhits.fit.problem import Problem, pose
 from pyhits.fit.run import fit_stepper
 from pyhits.fit.settings import Settings
 from pyhits.flowmaps import BoundedMap, ConvolutionMap
+from pyhits.training import closed
 from pyhits.training.closed import has_land
 from pyhits.util.clock import UNLIMITED
 
@@ -152,9 +154,11 @@ def between_walls() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def walled() -> pyhits.HiTS:
-    return pyhits.HiTS([1], random_state=0, verbose=False, n_jobs=1).fit(
-        between_walls(), grid="line"
-    )
+    model = pyhits.HiTS([1], random_state=0, verbose=False, n_jobs=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(closed, "_LEAST_SECONDS", 1.0)
+        search_few_forms(patch)
+        return model.fit(between_walls(), grid="line")
 
 
 def test_convolutional_nets_compete_on_grids(walled: pyhits.HiTS) -> None:

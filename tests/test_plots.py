@@ -30,6 +30,7 @@ def test_training_curves_hold_every_scale(fitted: pyhits.HiTS) -> None:
     assert axes.get_xlabel()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_solved_for_has_no_training_to_draw(tmp_path: Path) -> None:
     rows = np.column_stack([np.sin(0.3 * np.arange(80)), np.cos(0.3 * np.arange(80))])
     model = pyhits.HiTS([1], flow_map="closed", encoder=[], n_jobs=1, verbose=False).fit(rows)

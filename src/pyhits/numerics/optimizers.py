@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -27,6 +28,15 @@ class Plain(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` returned."""
         inspect.unwrap(torch.optim.Optimizer.load_state_dict)(self, state_dict)
+
+
+class Adam(Plain, torch.optim.Adam):
+    """Torch's Adam."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Make one step."""
+        return inspect.unwrap(torch.optim.Adam.step)(self, closure)
 
 
 class Lbfgs(Plain, torch.optim.LBFGS):

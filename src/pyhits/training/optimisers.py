@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from pyhits.numerics.optimizers import Adam
 from pyhits.training.soap import Soap
 
 
@@ -26,7 +27,7 @@ def build(
     """
     parameters = list(parameters)
     if name == "adam":
-        return torch.optim.Adam(parameters, lr=learning_rate)
+        return Adam(parameters, lr=learning_rate)
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=learning_rate)
     if name == "sgd":

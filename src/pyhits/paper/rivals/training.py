@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyhits.numerics.optimizers import Adam
 from pyhits.paper.rivals.early_stopping import BestWeights, mean_square, padded
 from pyhits.paper.rivals.nets import Memory, SequenceNet
 from pyhits.training import optimisers
@@ -35,7 +36,7 @@ def train_on_batch(
         Loss at which training stops.
     """
     data, known = padded(rows, net)
-    optimiser = torch.optim.Adam(net.parameters(), lr=learning_rate)
+    optimiser = Adam(net.parameters(), lr=learning_rate)
     while best.fraction() < 1:
         predicted, _ = net.read(data[:, :-1], net.empty(len(data)))
         loss = mean_square(predicted - data[:, 1:], known[:, 1:])
