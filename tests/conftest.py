@@ -136,6 +136,18 @@ def circles(n: int, n_steps: int, dt: float = 0.1, seed: int = 0) -> Trajectorie
     return Trajectories(np.einsum("tij,nj->nti", flow, start), dt, feature_names=["x", "y"])
 
 
+def settled(name: str, n: int, n_steps: int, seed: int, dt: float | None = None) -> Trajectories:
+    """Trajectories of a catalogued system near its attractor, by few states.
+
+    In a simulation five hundred go through the transient, so that the first are always the same.
+    """
+    system = pyhits.systems.get(name)
+    if not system.transient:
+        return system.simulate(n, n_steps, dt, random_state=seed)
+    before = system.simulate(n, 1, min(system.transient, 5.0), random_state=seed, transient=0)
+    return system.simulate(None, n_steps, dt, initial_states=before.to_array()[:, 1])
+
+
 def rounding(size: int, magnitude: Any = 1.0, dtype: Any = np.float64) -> float:
     """Bound of how far two ways to add up ``size`` products may lie apart.
 
@@ -186,7 +198,7 @@ def pendulum() -> tuple[Trajectories, Trajectories, Trajectories]:
     """A nonlinear system to train, validate and test on: Van der Pol, small."""
     system = pyhits.systems.get("van-der-pol")
     train, valid, test = (
-        system.simulate(n, 200, dt=0.05, random_state=k) for k, n in enumerate((40, 12, 12))
+        system.simulate(n, 200, dt=0.05, random_state=k) for k, n in enumerate((60, 12, 12))
     )
     return train, valid, test
 

@@ -279,8 +279,9 @@ def test_the_report_is_one_file(files: Path, tmp_path: Path) -> None:
     assert run("evaluate", model, test, "--report", blocked / "r.html").exit_code == 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_demo_makes_its_files(tmp_path: Path) -> None:
-    options = ["--trajectories", 16, "--steps", 100, "--scales", 3, "--max-steps", 30]
+    options = ["--trajectories", 8, "--steps", 60, "--scales", 2, "--max-steps", 30]
     done = run("demo", "--out", tmp_path / "demo", *options)
     assert done.exit_code == 0, done.output
     assert "mse" in done.stdout

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import circles, quick, rotation
+from conftest import circles, quick, rotation, settled
 from typer.testing import CliRunner
 
 import pyhits
@@ -133,12 +133,10 @@ def test_the_rows_looked_at_end_at_a_gap():
 # Models
 
 
-def fitted_to_noise(name: str, dt: float) -> tuple[pyhits.HiTS, pyhits.systems.System]:
-    system = pyhits.systems.get(name)
-    settle = {"dt": dt, "transient": min(system.transient, 5)}
-    data = system.simulate(n_trajectories=6, n_steps=300, random_state=1, **settle)
+def fitted_to_noise(name: str, dt: float) -> pyhits.HiTS:
+    data = settled(name, 6, 300, 1, dt)
     noisy = data.with_values(jittered(data.values, 0.015 * data.values.std(axis=0), 3))
-    return quick(step_sizes=[1, 4], dtype="float64").fit(noisy), system
+    return quick(step_sizes=[1, 4], dtype="float64").fit(noisy)
 
 
 def jittered(values: np.ndarray, sigma: np.ndarray, seed: int) -> np.ndarray:
@@ -150,9 +148,8 @@ def jittered(values: np.ndarray, sigma: np.ndarray, seed: int) -> np.ndarray:
 )
 def noisy_case(request) -> tuple[pyhits.HiTS, Trajectories, Trajectories, Trajectories]:
     """A model of noisy data, clean and noisy recordings of 100 rows, and what comes after."""
-    model, system = fitted_to_noise(*request.param)
-    settle = {"dt": request.param[1], "transient": min(system.transient, 5)}
-    whole = system.simulate(n_trajectories=30, n_steps=180, random_state=2, **settle)
+    model = fitted_to_noise(*request.param)
+    whole = settled(request.param[0], 30, 180, 2, request.param[1])
     past, rest = whole.split_time(80, overlap=1)
     sigma = 0.015 * whole.values.std(axis=0)
     return model, past, past.with_values(jittered(past.values, sigma, 5)), rest

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import settled
 from typer.testing import CliRunner, Result
 
 import pyhits
@@ -412,7 +413,7 @@ def test_recordings_of_different_steps_are_brought_to_one() -> None:
     "name", ["lorenz", "van-der-pol", "van-der-pol-stiff", "fitzhugh-nagumo", "lorenz-96"]
 )
 def test_fast_dynamics_are_no_outliers(name: str) -> None:
-    data = pyhits.systems.get(name).simulate(4, 2000, random_state=0)
+    data = settled(name, 4, 2000, 0)
     for every in (1, 5, 20):
         assert outliers_of(Trajectories([x[::every] for x in data])) == []
 
@@ -447,7 +448,7 @@ def test_intermittency_noise_and_steps_are_no_outliers() -> None:
 
 @pytest.mark.parametrize("name", ["lorenz", "van-der-pol", "lotka-volterra"])
 def test_planted_outliers_are_found_and_no_others(name: str) -> None:
-    data = pyhits.systems.get(name).simulate(2, 3000, random_state=1)
+    data = settled(name, 2, 3000, 1)
     rng = np.random.default_rng(2)
     values = data.values.copy()
     rows = np.sort(rng.choice(np.arange(10, 2990, 20), 20, replace=False))
@@ -503,14 +504,7 @@ def test_outliers_are_dropped_only_if_asked() -> None:
 def test_a_fit_points_outliers_out_and_keeps_them(capsys: pytest.CaptureFixture[str]) -> None:
     x = np.stack([waves(np.arange(200) * 0.1 + p) for p in range(6)])
     x[3, 77, 0] = 30
-    model = pyhits.HiTS(
-        [1],
-        flow_map=pyhits.Nets((4,)),
-        training=pyhits.Training(max_steps=3),
-        noise=False,
-        n_jobs=1,
-        random_state=0,
-    )
+    model = pyhits.HiTS([1], flow_map="polynomial", encoder=[], noise=False, random_state=0)
     model.fit(Trajectories(x, 0.1))
     note = next(n for n in model.notes_ if "stands out" in n)
     assert "30 in trajectory 3, row 77, 'x0'" in note
