@@ -196,6 +196,16 @@ def test_a_missing_month_and_a_long_gap_of_business_days_are_said(tmp_path):
     assert any("as holidays (2020-01-14 ...)" in note for note in repaired.notes)
 
 
+def test_nights_without_rows_may_be_left_out_with_their_times(tmp_path):
+    hours = pd.date_range("2020-01-06", periods=400, freq="h")
+    hours = hours[(hours.hour >= 9) & (hours.hour < 17)]
+    path = tmp_path / "open.csv"
+    pd.DataFrame({"when": hours, "v": np.arange(len(hours)) % 7}).to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"the step is 17 hours, elsewhere 1 hour.*leave the times"):
+        pyhits.read(path)
+    assert len(pyhits.read(path, without_columns=["when"])[0]) == len(hours)
+
+
 def test_errors_of_forecasts_are_said_in_the_steps_of_the_data(monthly):
     times = np.array(MONTHS[: N // 2], dtype="M8[M]")
     data = pyhits.repair(VALUES[: N // 2], times=times, feature_names=["x", "y"]).trajectories

@@ -14,6 +14,9 @@ from pyhits.util.checks import BY_REPAIR
 #: Whole numbers from this one on may be dates that are not recognised, such as 200131.
 _LIKE_DATES = 10_000
 
+#: Pauses from which on they may be a habit.
+_MANY_PAUSES = 5
+
 #: Share of rows with the time of the row before from which on the clock is too coarse for them.
 _SHARED = 0.3
 
@@ -98,6 +101,11 @@ def _not_uniform(t: np.ndarray, steps: np.ndarray, axis: TimeAxis, where: str) -
         else f"{BY_REPAIR} resamples the recording to one step, and cuts it where the gaps are "
         "long."
     )
+    if on_grid and axis.has_dates and np.count_nonzero(steps > 1.5 * usual) >= _MANY_PAUSES:
+        hint += (
+            " If nothing moves in the pauses, as outside of opening hours, leave the times out: "
+            "without_columns=[...] (--without-columns)."
+        )
     if not axis.has_dates and axis.detail == "integers" and t.min() >= _LIKE_DATES:
         hint = f"If they are dates, time_format (--time-format) says how they are written. {hint}"
     place = f" ({axis.readable(t[row : row + 1])[0]})" if axis.has_dates else ""
