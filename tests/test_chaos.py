@@ -34,6 +34,7 @@ def test_a_map_that_runs_away_is_lost_not_an_error() -> None:
     assert chaos.nvar(known, 200).shape == (200, 1)
 
 
+@pytest.mark.usefixtures("few_forms")
 def test_other_recordings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chaos, "N_TRAIN", 150)
     np.savez(tmp_path / "data.npz", first=wave(200), second=wave(230) * 3)

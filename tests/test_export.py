@@ -32,7 +32,7 @@ SCALE = np.array([1.0, 2.5])
 
 
 def polynomial(outputs: int = 1) -> FlowMap:
-    flow_map = PolynomialMap(2, 4, outputs).double()
+    flow_map = PolynomialMap(2, 3, outputs).double()
     generator = torch.Generator().manual_seed(0)
     flow_map.coefficients.uniform_(-0.01, 0.01, generator=generator)
     flow_map.set_bounds(np.array([[-2.0, -2.0], [2.0, 2.0]]))
@@ -57,9 +57,8 @@ def drift() -> FlowMap:
 FAMILIES: dict[str, Callable[[], FlowMap]] = {
     "polynomial": polynomial,
     "net": lambda: net(None),
-    "net on a base": lambda: net(2),
     "family of a user's own": drift,
-    "dense": lambda: net(2, 3),
+    "dense net on a base": lambda: net(2, 3),
 }
 
 

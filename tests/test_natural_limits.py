@@ -99,7 +99,7 @@ def test_forecasts_that_start_beyond_are_left_alone() -> None:
 
 @pytest.fixture(scope="module")
 def light() -> TimeStepper:
-    model = quick(step_sizes=[1, 2], flow_map="polynomial").fit(daylight(600)).stepper_
+    model = quick(step_sizes=[1, 2], flow_map="polynomial", encoder=[]).fit(daylight(600)).stepper_
     assert model is not None
     return model
 
@@ -121,7 +121,11 @@ def test_nothing_is_forecast_below_what_is_never_recorded(
 
 
 def test_limits_can_be_left_away() -> None:
-    model = quick(step_sizes=[1], flow_map="polynomial", limits=False).fit(daylight(300)).stepper_
+    model = (
+        quick(step_sizes=[1], flow_map="polynomial", encoder=[], limits=False)
+        .fit(daylight(300))
+        .stepper_
+    )
     assert model is not None
     assert model.limits is None
     with pytest.raises(ArgumentError, match="limits to be True or False, got 'no'"):

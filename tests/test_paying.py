@@ -27,8 +27,8 @@ def bent() -> Trajectories:
 
 def fit(data: Trajectories, **settings: object) -> pyhits.HiTS:
     return pyhits.HiTS(
-        flow_map="polynomial", polynomial_degree=3, n_jobs=1, random_state=0, verbose=False,
-        **settings,
+        flow_map="polynomial", polynomial_degree=3, encoder=[], n_jobs=1, random_state=0,
+        verbose=False, **settings,
     ).fit(data)  # fmt: skip
 
 
@@ -52,14 +52,13 @@ def test_step_sizes_that_are_asked_for_are_trained() -> None:
 def test_no_net_is_trained_where_finer_polynomials_are_exact() -> None:
     system = pyhits.systems.get("van-der-pol")
     data = system.simulate(40, n_steps=400, dt=0.01, random_state=1)
-    model = pyhits.HiTS(flow_map="residual", max_steps=3, random_state=0, verbose=False).fit(data)
+    settings = {"flow_map": "residual", "max_steps": 3, "random_state": 0, "verbose": False}
+    model = pyhits.HiTS(encoder=[], **settings).fit(data)
     finest, *others = sorted(model.history_)
     assert model.history_[finest].stopped_by == "closed form"
     assert others
     assert not any("net" in model.history_[size].flow_map for size in others)
-    asked = pyhits.HiTS(
-        flow_map="residual", max_steps=3, step_sizes=[1, 64], random_state=0, verbose=False
-    ).fit(data)
+    asked = pyhits.HiTS([1, 64], encoder=[], **settings).fit(data)
     assert "net" in asked.history_[64].flow_map
 
 

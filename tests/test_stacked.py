@@ -32,7 +32,7 @@ from pyhits.training.parallel import train_scales
 from pyhits.training.stacked import train_stacked
 
 SMALL = Recipe(
-    hidden_sizes=(16, 16), batch_size=64, max_steps=200, polynomial_degree=0, optimizer="adam"
+    hidden_sizes=(16, 16), batch_size=64, max_steps=100, polynomial_degree=0, optimizer="adam"
 )
 
 Trained = tuple[FlowMap, History]
@@ -78,9 +78,9 @@ def assert_same(one: Trained, other: Trained, rtol: float) -> None:
             np.testing.assert_allclose(left[name], right[name], rtol=rtol)
 
 
-@pytest.mark.parametrize("optimizer", ["soap", "adam", "adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["soap", "adam", "sgd"])
 def test_a_stack_trains_as_its_scales_alone(optimizer: str) -> None:
-    jobs = make(circles(20, 60), [1, 2, 4, 8], replace(SMALL, optimizer=optimizer))
+    jobs = make(circles(20, 60), [1, 2, 8], replace(SMALL, optimizer=optimizer))
     together = stacked(jobs)
     for job, trained in zip(jobs, together, strict=True):
         assert_same(train_scale(job), trained, rtol=1e-6)
@@ -106,7 +106,7 @@ def test_synthetic_windows_are_focused_in_a_stack(monkeypatch: pytest.MonkeyPatc
         original(self, errors)
 
     monkeypatch.setattr(run_module.SyntheticWindows, "focus_on", focus_on)
-    data = systems.get("van-der-pol").simulate(60, 200, dt=0.02, random_state=0)
+    data = systems.get("van-der-pol").simulate(30, 200, dt=0.02, random_state=0)
     tuning = Tuning(synthetic_steps=0, n_synthetic=4096)
     recipe = replace(SMALL, polynomial_degree=9, max_steps=100, tables=False)
     jobs = [replace(job, tuning=tuning) for job in make(data, [32, 64], recipe)]
@@ -204,7 +204,7 @@ def test_progress_names_the_scale() -> None:
         return lambda step, total, error: seen[index].append(step)
 
     list(train_stacked(make(circles(20, 60), [1, 2]), [reporter(0), reporter(1)]))
-    assert seen[0] == seen[1] == [0, 64, 128, 192]
+    assert seen[0] == seen[1] == [0, 64]
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -231,7 +231,7 @@ def test_a_checkpoint_of_another_optimiser_is_begun_anew(tmp_path: Path) -> None
     job.checkpoint = tmp_path / "part.safetensors"
     net = ResidualNet(2, (16, 16)).double()
     adam = torch.optim.Adam(net.parameters())
-    save_progress(job.checkpoint, 1.0, {"step": 128}, net, adam)
+    save_progress(job.checkpoint, 1.0, {"step": 64}, net, adam)
     assert_same(expected, train_scale(job), rtol=0)
 
 

@@ -92,7 +92,9 @@ def test_table_1_has_the_promised_records(made: tuple[dict[str, Result], Path]) 
 
 
 @pytest.mark.usefixtures("own_seconds")
-@pytest.mark.parametrize("name", printed.SEQUENCES)
+@pytest.mark.parametrize(
+    "name", ["video", "ks", *(pytest.param(n, marks=pytest.mark.slow) for n in ("fluid", "music"))]
+)
 def test_the_hierarchy_reproduces_every_sequence(
     name: str, tmp_path: Path, toy_sequences: tuple[SequenceProblem, ...]
 ) -> None:
@@ -207,12 +209,10 @@ def test_own_files_take_the_place_of_ours(
     def own() -> Study:
         return Study(TOY, cache=Cache(tmp_path / "c"), audio=song, sequences=music, n_jobs=1)
 
-    result = reproduce("table1", own(), tmp_path)["table1"]
-    assert "song.wav from" in " ".join(result.notes)
-    assert {record["sequence"] for record in result.records} == {"music"}
     first = coded(own(), "music", "reproduce")
     assert first.values.shape == (2077, 128)
     assert first.facts["start"] >= 1.4
+    assert str(first.facts["source"]).startswith("song.wav from")
     # Another recording is another sequence.
     write_wav(song, 0.5 * sound, rate)
     assert coded(own(), "music", "reproduce").variance == pytest.approx(
