@@ -16,13 +16,14 @@ from pyhits.errors import ArgumentError
 TURN = np.array([[0.9, 0.2, 0.0], [-0.2, 0.9, 0.1], [0.0, 0.0, 0.8]])
 PUSH = np.array([0.0, 0.0, 0.3])
 
-COMBINATIONS = list(
-    itertools.product(
-        [False, True],
-        [(), ("delays",), ("modes",), ("modes", "delays")],
-        [[120], [70, 50, 61], [40, 35, 30, 50, 45, 41]],
-    )
-)
+ENCODERS: list[tuple[str, ...]] = [(), ("delays",), ("modes",), ("modes", "delays")]
+
+#: One recording in all ways; few and several trajectories with inputs and without in turn.
+COMBINATIONS = [
+    *itertools.product([False, True], ENCODERS, [[120]]),
+    *((k % 2 == 0, encoders, [70, 50, 61]) for k, encoders in enumerate(ENCODERS)),
+    *((k % 2 == 1, encoders, [40, 35, 30, 50, 45, 41]) for k, encoders in enumerate(ENCODERS)),
+]
 
 
 def recorded(lengths: list[int], with_inputs: bool, seed: int = 0) -> pyhits.Trajectories:

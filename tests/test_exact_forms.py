@@ -84,7 +84,8 @@ def test_an_interrupted_check_keeps_the_fit(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(Chooser, "error_of", stopped)
     data = Trajectories(rotated(8, 60), DT)
-    model = HiTS(selection="speed", random_state=0, verbose=False).fit(data).stepper_
+    settings = {"flow_map": "polynomial", "encoder": [], "random_state": 0, "verbose": False}
+    model = HiTS(selection="speed", **settings).fit(data).stepper_
     assert model.interrupted == ("choice",)
     assert model.selection.dtype is None
     assert np.isfinite(model.forecast([[1.0, 0.0]], 10)).all()

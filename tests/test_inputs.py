@@ -359,6 +359,7 @@ def test_nets_take_inputs(recording: tuple[np.ndarray, np.ndarray]) -> None:
     assert np.abs(model.forecast(truth[0], 40, inputs=fresh) - truth).max() < 0.05
 
 
+@pytest.mark.usefixtures("few_forms")
 def test_delays_and_inputs_go_together(recording: tuple[np.ndarray, np.ndarray]) -> None:
     states, u = recording
     observed = states[:, :1]

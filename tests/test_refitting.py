@@ -55,13 +55,13 @@ def test_modes_are_fitted_to_all_rows_and_lose_less_of_the_last() -> None:
 
 
 def test_choices_stay_and_what_is_learned_is_learned_again() -> None:
-    rows = drifting()[:400]
+    rows = drifting()[:400:2]
     by_energy = pyhits.HiTS(
         **arguments(**SETTINGS, encoder=[POD(energy=0.95), DelayEmbedding(2)])
     ).fit(rows)
     assert by_energy.encoder_ is not None
     modes, delays = by_energy.encoder_.encoders
-    first = POD(energy=0.95).fit(rows[:320])
+    first = POD(energy=0.95).fit(rows[:160])
     assert modes.n_features_out_ == first.n_features_out_
     assert (modes.n_modes, modes.energy, delays.n_delays_) == (None, 0.95, 2)
     np.testing.assert_allclose(modes.mean_, rows.mean(axis=0))
@@ -90,11 +90,11 @@ def test_scaling_and_inputs_are_those_of_all_rows(encoder: list[Any]) -> None:
 
 
 def test_nets_that_are_kept_keep_their_coordinates() -> None:
-    rows = drifting()[:400]
+    rows = drifting()[:400:2]
     settings = {**SETTINGS, "flow_map": "residual", "max_steps": 5, "hidden_sizes": (4,)}
     model = pyhits.HiTS(**arguments(**settings, encoder=[POD(3)])).fit(rows)
     assert model.encoder_ is not None
-    part = POD(3).fit(rows[:320])
+    part = POD(3).fit(rows[:160])
     np.testing.assert_allclose(model.encoder_.transform(rows), part.transform(rows), atol=1e-8)
 
 
