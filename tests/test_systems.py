@@ -163,7 +163,7 @@ def test_first_trajectories_do_not_depend_on_how_many(name):
     system = systems.get(name)
     transient = min(system.transient, 15)
     few = system.simulate(3, 200, random_state=2, transient=transient)
-    many = system.simulate(300, 200, random_state=2, transient=transient)[:3]
+    many = system.simulate(40, 200, random_state=2, transient=transient)[:3]
     np.testing.assert_array_equal(few.initial_states, many.initial_states)
     np.testing.assert_allclose(few.values, many.values, rtol=0, atol=1e-10)
 
