@@ -241,6 +241,20 @@ def test_one_variable_with_many_gaps_is_filled() -> None:
     )
 
 
+def test_smooth_fields_that_lack_points_are_filled() -> None:
+    """No row of them may be whole; a sensor that is dead for long is no reason."""
+    rng = np.random.default_rng(0)
+    rows = np.sin(0.1 * np.arange(60)[:, None] + np.linspace(0, 6, 80))
+    holes = rng.random(rows.shape) < 0.03
+    holes[[0, -1]] = False
+    repaired = pyhits.repair(np.where(holes, np.nan, rows))
+    assert "Cuts would lose most rows" in " ".join(repaired.notes)
+    np.testing.assert_allclose(repaired.trajectories[0], rows, atol=1e-3)
+    rows[10:55, 3] = np.nan
+    rows[5, 7] = np.nan
+    assert len(pyhits.repair(rows).trajectories) == 3
+
+
 def test_filling_knows_nothing_of_what_lies_behind_a_long_gap() -> None:
     x = waves(np.arange(80) * 0.1)
     x[[10, 60]] = np.nan

@@ -97,8 +97,8 @@ def repair(
     gaps : {"auto", "cut", "fill"}
         Where values are missing, cut the recording into several, or interpolate across gaps of up
         to ``longest_gap`` and cut at longer ones. By default short gaps are
-        filled in noisy rows, and in one variable with many gaps; other smooth recordings are cut,
-        as interpolation would spoil them.
+        filled in noisy rows, in one variable with many gaps, and where most rows lack something;
+        other smooth recordings are cut, as interpolation would spoil them.
     longest_gap : float
         Longest step between two known rows that is bridged, in median steps.
     repeated : {"average", "refuse"}

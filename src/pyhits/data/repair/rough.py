@@ -9,6 +9,7 @@ import numpy as np
 
 from pyhits.data.repair.gaps import runs
 from pyhits.data.repair.grid import places
+from pyhits.data.repair.pieces import SHORTEST
 from pyhits.data.repair.recording import Recording
 
 #: Share of a feature's rows, outside of long holes, that may be missing.
@@ -36,9 +37,9 @@ def why_filled(recordings: Sequence[Recording], step: float | None, longest: int
     Rows are noisy: differences of rising order of a smooth motion vanish, those of noise do not; of
     rows of noise alone, ``mean(diff(x, k)**2) / comb(2 * k, k)`` is its variance for every k. Where
     two of them agree, an interpolated value is no more wrong than those around it, and cut pieces
-    would lose seasons and long memory. Or they are of one variable, whose next row mostly depends
-    on more past rows than lie between holes. Of rows that neighbours say nothing of, as those of
-    maps, none is made up.
+    would lose seasons and long memory. Or most rows lack something, as of fields some points. Or
+    they are of one variable, whose next row mostly depends on more past rows than lie between
+    holes. Of rows that neighbours say nothing of, as those of maps, none is made up.
 
     Parameters
     ----------
@@ -57,9 +58,11 @@ def why_filled(recordings: Sequence[Recording], step: float | None, longest: int
         room -= grids[-1].size
         if room < 0:
             break
-    missing, cut = np.sum([_holes(rows, longest) for rows in grids], axis=0)
-    n_rows = sum(map(len, grids))
-    if not missing.any() or (missing > _FEW * (n_rows - cut)).any():
+    holes = [np.isnan(rows) for rows in grids]
+    long = [_long(hole, longest) for hole in holes]
+    missing = sum((hole & ~cut).sum(axis=0) for hole, cut in zip(holes, long, strict=True))
+    n_rows = sum(len(cut) - cut.sum(axis=0) for cut in long)
+    if not np.any(missing) or np.any(missing > _FEW * n_rows):
         return ""
     rough = slow = 0
     columns = np.flatnonzero(missing)
@@ -73,15 +76,32 @@ def why_filled(recordings: Sequence[Recording], step: float | None, longest: int
         return ""
     if 2 * rough > len(columns):
         return "Rows are noisy"
-    if grids[0].shape[1] == 1 and _between_holes(grids) < _SHORT:
+    stretches = _stretches(holes)
+    if 2 * _kept(stretches) < _kept(_stretches(long)):
+        return "Cuts would lose most rows"
+    if holes[0].shape[1] == 1 and np.square(stretches).sum() < _SHORT * stretches.sum():
         return "Few rows of one variable lie between gaps"
     return ""
 
 
-def _between_holes(grids: Sequence[np.ndarray]) -> float:
-    """Return how many rows the whole stretch has that a row lies in, on average over the rows."""
-    lengths = np.concatenate([np.diff(runs(~np.isnan(rows).any(axis=1)), axis=1) for rows in grids])
-    return float(np.square(lengths).sum() / max(1, lengths.sum()))
+def _long(holes: np.ndarray, longest: int) -> np.ndarray:
+    """Return where holes ``(n_rows, d)`` of each feature have more rows than ``longest``."""
+    long = np.zeros_like(holes)
+    for k in np.flatnonzero(holes.any(axis=0)).tolist():
+        for begin, end in runs(holes[:, k]).tolist():
+            long[begin:end, k] = end - begin > longest
+    return long
+
+
+def _stretches(holes: Sequence[np.ndarray]) -> np.ndarray:
+    """Return how many rows each stretch has between those where any feature has a hole."""
+    whole = [np.logical_not(hole.any(axis=1)) for hole in holes]
+    return np.concatenate([np.diff(runs(rows), axis=1)[:, 0] for rows in whole])
+
+
+def _kept(stretches: np.ndarray) -> int:
+    """Return how many rows lie in stretches that are long enough to be kept."""
+    return int(stretches[stretches >= SHORTEST].sum())
 
 
 def _on_grid(recording: Recording, step: float) -> np.ndarray:
@@ -91,15 +111,6 @@ def _on_grid(recording: Recording, step: float) -> np.ndarray:
     rows = np.full((int(at[-1] - at[kept][0]) + 1, d), np.nan)
     rows[at[kept] - at[kept][0]] = recording.values[kept]
     return rows
-
-
-def _holes(rows: np.ndarray, longest: int) -> np.ndarray:
-    """Return how many values each feature misses in short holes, and in long ones: ``(2, d)``."""
-    counts = np.zeros((2, rows.shape[1]), dtype=np.int64)
-    for k in np.flatnonzero(np.isnan(rows).any(axis=0)).tolist():
-        lengths = np.diff(runs(np.isnan(rows[:, k])), axis=1)
-        counts[:, k] = lengths[lengths <= longest].sum(), lengths[lengths > longest].sum()
-    return counts
 
 
 def _noise(columns: Sequence[np.ndarray], order: int) -> float:
