@@ -1,4 +1,4 @@
-"""Shapes of modes: pictures of fields, bars of features."""
+"""Shapes of modes: pictures of fields, bars of features, lines of many."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from pyhits.plots.look import ACCENT, FORECAST, label, of_shape, panels
 
 #: When the two rows of a shape are seen.
 _MOMENTS = "at a moment", "a quarter cycle before"
+
+#: Features drawn as bars; more are lines, as bars would be thinner than a point and take seconds.
+_MOST_BARS = 60
 
 
 def mode_shapes(
@@ -31,7 +34,7 @@ def mode_shapes(
     names : sequence of str
         Of the features.
     grid : Grid, optional
-        Of two axes: pictures, the first channel's; of one: lines.
+        Of two axes: pictures, the first channel's; of one: lines, as of many features.
     ax : array of Axes, or Figure, optional
     """
     is_picture = grid is not None and grid.n_axes > 1
@@ -54,14 +57,14 @@ def mode_shapes(
         axes = found[0, column]
         values = shape if grid is None else grid.array(shape)[..., 0]
         x = np.arange(values.shape[1])
-        if grid is None:
+        if grid is None and len(x) <= _MOST_BARS:
             axes.bar(x - 0.2, values[0], 0.4, color=FORECAST, label=_MOMENTS[0])
             axes.bar(x + 0.2, values[1], 0.4, color=ACCENT, label=_MOMENTS[1])
             axes.set_xticks(x[:12], [label(name) for name in names[:12]])
         else:
             axes.plot(x, values[0], color=FORECAST, label=_MOMENTS[0])
             axes.plot(x, values[1], color=ACCENT, label=_MOMENTS[1])
-            axes.set_xlabel(label(grid.axes[0]))
+            axes.set_xlabel("feature" if grid is None else label(grid.axes[0]))
     if not is_picture:
         found[0, -1].legend(frameon=False, fontsize=8)
     return of_shape(found)
