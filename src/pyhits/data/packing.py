@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,13 @@ def with_room(values: np.ndarray) -> np.ndarray:
     return values if largest == 0 or 1 / _ROOM < largest < _ROOM else values.astype(np.float64)
 
 
+@lru_cache(maxsize=4)
 def default_names(n: int) -> tuple[str, ...]:
-    """Return the names of features that nobody named."""
+    """Return the names of features that nobody named.
+
+    The last ones are kept: of long rows they take as long to write as a fit, and are asked for at
+    every turn.
+    """
     return tuple(f"x{k}" for k in range(n))
 
 
