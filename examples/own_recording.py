@@ -36,10 +36,7 @@ def run(folder: Path) -> pyhits.Evaluation:
     past, future = data.split_time(0.2)
 
     # With one trajectory, the last part of ``past`` is held out to choose the scales.
-    model = pyhits.HiTS(
-        [1, 4, 16], training=pyhits.Training(max_steps=200), n_jobs=1, random_state=0, verbose=False
-    )
-    model.fit(past)
+    model = pyhits.HiTS(random_state=0, verbose=False).fit(past)
     print(*model.notes_, sep="\n")
 
     # ``future`` begins with the last row of ``past``: forecast on from there.

@@ -2,8 +2,7 @@
 
     python examples/quickstart.py [folder]
 
-Writes a model to the folder, by default a temporary one. A few seconds on one core; the settings
-are small to keep it so.
+Writes a model to the folder, by default a temporary one. A few seconds on one core.
 """
 
 from __future__ import annotations
@@ -24,15 +23,8 @@ def run(folder: Path) -> pyhits.Evaluation:
     test = system.simulate(n_trajectories=12, n_steps=512, random_state=2)
     print(train)
 
-    # Left to themselves, step sizes, net and training length follow from the data.
-    model = pyhits.HiTS(
-        [1, 4, 16, 64],
-        training=pyhits.Training(max_steps=300),
-        n_jobs=1,
-        random_state=0,
-        verbose=False,
-    )
-    model.fit(train)
+    # Left to themselves, step sizes and families of flow maps follow from the data.
+    model = pyhits.HiTS(random_state=0, verbose=False).fit(train)
     for step_size, history in model.history_.items():
         print(f"step size {step_size:>3}: {history.flow_map}, {history.validation_error:.1e}")
     print("coupled:", model.selection_.step_sizes)

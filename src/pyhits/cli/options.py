@@ -193,7 +193,10 @@ def settings() -> tuple[Panel, ...]:
     own = (
         ("step_sizes", "Step sizes in multiples of dt."),
         ("training", "Preset: pyhits, paper, or reproduce, which meets the data alone."),
-        ("flow_map", "auto, residual, closed, polynomial, ode, kernel, or best of all."),
+        (
+            "flow_map",
+            "auto, residual, closed, polynomial, ode, kernel, best; equation, velocities, stencil.",
+        ),
         ("selection", "Scales to couple: accuracy, speed, all."),
         ("time_limit", "Seconds for all of it, reading included."),
         ("device", "cpu, or cuda."),
