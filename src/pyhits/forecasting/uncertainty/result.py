@@ -11,7 +11,7 @@ import numpy as np
 from pyhits.data.grid import Grid
 from pyhits.data.packing import as_number, default_names
 from pyhits.data.times import NUMBERS, TimeAxis
-from pyhits.data.times.objects import as_objects
+from pyhits.data.times.objects import as_objects, counted_on
 from pyhits.data.trajectories import Trajectories
 from pyhits.errors import ArgumentError
 from pyhits.forecasting.uncertainty.conformal import Calibration
@@ -229,11 +229,18 @@ class Forecast:
         """Return the times of rows along the axis."""
         k = as_number(trajectory, len(self))
         begins = np.broadcast_to(self.begins, len(self))  # one may stand for all
-        return np.asarray(begins[k] + self.times)
+        return np.asarray(self._as_recorded(begins[k] + self.times, k))
+
+    def _as_recorded(self, times: Any, trajectory: int) -> Any:
+        """Return times in the arithmetic of those of the recording that is gone on from."""
+        if self.past is None or self.axis.has_dates:
+            return times
+        return counted_on(times, self.past.times(trajectory))
 
     def _objects(self, trajectory: int) -> Any:
         """Return the times of rows as what they came as."""
-        return as_objects(self.axis, self._counted(trajectory))
+        times = as_objects(self.axis, self._counted(trajectory))
+        return self._as_recorded(times, as_number(trajectory, len(self)))
 
     def _labels(self, trajectory: int) -> np.ndarray:
         """Return the times of rows as what xarray can hold and write."""
