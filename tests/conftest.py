@@ -55,7 +55,9 @@ def pytest_configure() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--run-slow", action="store_true", help="also run the studies of minutes")
+    parser.addoption(
+        "--run-slow", action="store_true", help="also run whole studies and dear cases"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -63,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         if "slow" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="a study of minutes; give --run-slow"))
+            item.add_marker(pytest.mark.skip(reason="slow; give --run-slow"))
 
 
 @pytest.fixture(autouse=True)

@@ -263,7 +263,9 @@ def test_a_forecast_is_a_recording_of_one_row_continued(models: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("model", "tolerance"),
     [
-        (LSTM(12, max_steps=300, random_state=0, verbose=False), 0.1),
+        pytest.param(
+            LSTM(12, max_steps=300, random_state=0, verbose=False), 0.1, marks=pytest.mark.slow
+        ),
         (ClockworkRNN(12, (1, 2, 4), max_steps=200, random_state=0, verbose=False), 0.1),
         (EchoStateNetwork(60, n_candidates=4, random_state=0, verbose=False), 1e-6),
         (EchoStateNetwork(60, recipe="paper", random_state=0, verbose=False), 1e-4),
@@ -279,7 +281,7 @@ def test_each_reproduces_a_rotation(model: Any, tolerance: float) -> None:
     assert error * 60 / 59 == pytest.approx(chosen, rel=0.05, abs=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "clockwork"])
+@pytest.mark.parametrize("kind", ["lstm", pytest.param("clockwork", marks=pytest.mark.slow)])
 def test_the_papers_recipe_lowers_its_loss(kind: str) -> None:
     model = small(kind, recipe="paper", max_steps=150).fit(wave())
     errors = [entry["error"] for entry in model.history_]

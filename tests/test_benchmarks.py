@@ -102,7 +102,16 @@ def diffrax(p: Problem) -> np.ndarray:
     return diffrax_.compiled(p.slope, p.times)(p.initial_states, 1e-9)
 
 
-@pytest.mark.parametrize("solve", [odeint, radau, numpy_rk4, numba_rk4, torchdiffeq, diffrax])
+@pytest.mark.parametrize(
+    "solve",
+    [
+        odeint,
+        radau,
+        numpy_rk4,
+        torchdiffeq,
+        *(pytest.param(f, marks=pytest.mark.slow) for f in (numba_rk4, diffrax)),
+    ],
+)
 def test_baselines_integrate_the_harmonic_oscillator(oscillator, solve: Callable):
     states = solve(oscillator)
     assert states.shape == oscillator.truth.shape
@@ -250,6 +259,7 @@ def test_unknown_names_are_refused(capsys):
     assert "there are machine" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_line_explains_itself():
     answer = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--help"],

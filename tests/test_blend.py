@@ -81,6 +81,7 @@ def test_each_feature_has_weights_of_its_own() -> None:
     np.testing.assert_allclose(blank[..., 1], blank[..., 0], atol=0.05)
 
 
+@pytest.mark.slow
 def test_a_season_is_not_blended_because_a_noise_beside_it_is() -> None:
     t = np.arange(500)
     noise = np.random.default_rng(4).standard_normal(500)

@@ -163,6 +163,7 @@ def test_memory_is_told_from_the_weights() -> None:
 # Many short trajectories
 
 
+@pytest.mark.slow
 def test_many_trajectories_take_no_longer_than_their_rows() -> None:
     # 40,000 calls, one a trajectory, would take minutes.
     rng = np.random.default_rng(0)

@@ -98,7 +98,7 @@ def test_scales_of_a_checkpoint_are_told_of(
     assert {size for size, *_ in again.named("progress")} == {2}
 
 
-@pytest.mark.parametrize("error", [None, ZeroDivisionError])
+@pytest.mark.parametrize("error", [pytest.param(None, marks=pytest.mark.slow), ZeroDivisionError])
 def test_processes_are_heard(oscillations: pyhits.Trajectories, error: Any) -> None:
     settings = {"n_jobs": 2, "max_steps": 20_000 if error else 800, "time_limit": 60}
     heard = Heard(error, "progress", 2)

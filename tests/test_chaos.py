@@ -34,6 +34,7 @@ def test_a_map_that_runs_away_is_lost_not_an_error() -> None:
     assert chaos.nvar(known, 200).shape == (200, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_forms")
 def test_other_recordings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chaos, "N_TRAIN", 150)
@@ -52,6 +53,7 @@ def test_other_recordings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert all(0 <= r["valid_periods"] <= 1 for r in records)
 
 
+@pytest.mark.slow
 def test_nets_are_compared_on_rows_that_chose_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

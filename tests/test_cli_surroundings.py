@@ -124,7 +124,12 @@ def test_control_characters_are_written_out() -> None:
     assert printable("\ud83d \udcff") == r"\ud83d \udcff"
 
 
-def test_names_and_notes_from_files_do_not_reach_the_terminal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("drawn", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_names_and_notes_from_files_do_not_reach_the_terminal(
+    tmp_path: Path, request: pytest.FixtureRequest, drawn: bool
+) -> None:
+    if not drawn:
+        request.getfixturevalue("undrawn")
     data = pyhits.Trajectories(
         circles(9, 40).to_array(), 0.1, feature_names=["x\x1b[2J", "y\u202e<b>"]
     )

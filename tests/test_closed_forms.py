@@ -335,6 +335,7 @@ def test_the_held_out_part_is_solved_for_too() -> None:
     assert told.fit(head, validation=tail).flow_maps_[1].n_centres == 79
 
 
+@pytest.mark.slow
 def test_processes_change_nothing() -> None:
     alone, together = (
         fit(folded(120), step_sizes=[1, 2], encoder=[], flow_map="kernel", n_jobs=n) for n in (1, 2)
@@ -427,6 +428,7 @@ def test_symmetric_motion_takes_degrees_beyond_six() -> None:
     assert model.evaluate(data[10:]).nrmse < 1e-5
 
 
+@pytest.mark.slow
 def test_maps_that_are_chaotic_from_row_to_row_are_told_apart_by_short_rollouts() -> None:
     """Of a hundred steps all but the first ten are lost, whatever the form."""
 

@@ -169,6 +169,7 @@ def test_one_scale_at_a_time_in_processes_of_several_threads() -> None:
     assert same(there.flow_maps, train_scales(jobs([1, 2, 4]), n_jobs=1).flow_maps)
 
 
+@pytest.mark.slow
 def test_a_family_that_workers_cannot_import(dask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FLOW_MAPS, "classes", dict(FLOW_MAPS.classes))
 
@@ -236,6 +237,7 @@ def test_data_are_scattered_once_and_tasks_are_small(
     assert eventually(lambda: idle(dask))
 
 
+@pytest.mark.slow
 def test_progress_arrives_while_scales_train(dask: Any) -> None:
     seen: list[np.ndarray] = []
     train_scales(jobs([1, 2], replace(SMALL, max_steps=1000)), watch=seen.append)

@@ -235,6 +235,7 @@ def test_a_net_upon_a_polynomial_learns_what_that_leaves() -> None:
     assert torch.allclose(upon.increment(states), whole, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_coupled_nets_are_trained_again_with_the_held_out_part() -> None:
     data = Trajectories(jumping(270), 1.0)
@@ -358,6 +359,7 @@ def test_notes_say_that_no_net_won_or_was_tried() -> None:
     assert "No net was tried" in nets.nets_taken({1: History(1, scores={"kernel": 0.1})})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_a_killed_training_goes_on_where_it_was(tmp_path: Path) -> None:
     job = replace(scale(jumping(270)), tuning=Tuning(chunk=8))

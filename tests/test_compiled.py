@@ -120,6 +120,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin - out.nbytes //
 """
 
 
+@pytest.mark.slow
 def test_memory_beside_the_result_is_small() -> None:
     """Float64 results of float32 flow maps: 26 MB, and less than 50 MB beside them."""
     done = subprocess.run(

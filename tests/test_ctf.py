@@ -35,6 +35,7 @@ def test_scores_look_at_their_rows_alone() -> None:
     assert ctf.histogram_score(rows, rows + 100) == pytest.approx(-100.0)
 
 
+@pytest.mark.slow
 def test_pairs_are_nine_with_twelve_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctf, "AHEAD", 30)
     system = ctf.System(ctf.lorenz, 60, (26.0, 28.0, 30.0, 29.0, 34.0), ctf.histogram_score)

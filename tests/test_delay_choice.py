@@ -55,7 +55,7 @@ def test_one_variable_of_lorenz_takes_three_delays_or_more(lorenz, of_x):
         assert choice.score < 0.2 * choice.scores[1, 1]
 
 
-@pytest.mark.parametrize("omega", [0.03, 2 * np.pi / 50, 0.7])
+@pytest.mark.parametrize("omega", [pytest.param(0.03, marks=pytest.mark.slow), 2 * np.pi / 50, 0.7])
 def test_a_sine_takes_two(omega):
     assert choose_delays([np.sin(omega * T[:1000])]).n_rows == 2
 
@@ -103,6 +103,7 @@ def test_too_little_to_choose_from_is_said(rows):
     np.testing.assert_array_equal(encoder.transform(rows), rows)
 
 
+@pytest.mark.slow
 def test_whole_numbers_of_a_detector(lorenz):
     """Intensities as an eight-bit converter writes them, one column."""
     intensity = np.square(np.concatenate([x[:, :1] for x in lorenz[:1]]))
@@ -134,6 +135,7 @@ def test_every_trajectory_is_long_enough_for_what_is_chosen():
         assert DelayEmbedding(9, lag="auto").fit(pieces).history <= 21
 
 
+@pytest.mark.slow
 def test_fields_are_looked_at_through_their_modes(lorenz):
     patterns = np.random.default_rng(0).standard_normal((3, 200))
     assert choose_delays([x[:300] @ patterns for x in lorenz]).n_rows == 1
@@ -280,6 +282,7 @@ def test_auto_is_no_link_of_a_list():
 # Without being asked
 
 
+@pytest.mark.slow
 def test_recordings_that_lack_a_variable_are_delayed_unless_told_otherwise():
     wave = circles(1, 300).select(["x"])
     found = quick(step_sizes=[1, 4]).fit(wave)

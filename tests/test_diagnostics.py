@@ -55,13 +55,21 @@ def test_each_kind_is_said(kind: str, name: str) -> None:
     assert sum(bool(one & {kind, *ALSO.get(kind, ())}) for one in found) >= LEAST.get(name, 4)
 
 
-@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "bursting")) for n in SOUND]
+)
 def test_sound_data_pass_in_silence(name: str) -> None:
     for seed in range(2):
         assert examine(SOUND[name](np.random.default_rng([seed, 6]))) == []
 
 
-@pytest.mark.parametrize("name", systems.names())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name not in ("lorenz", "van-der-pol-stiff")))
+        for name in systems.names()
+    ],
+)
 def test_catalogued_systems_pass_in_silence(name: str) -> None:
     clean = catalogued(name, 0.0)(np.random.default_rng(1))
     for data in (clean, clean.add_noise(1e-4, random_state=1)):
@@ -336,6 +344,7 @@ def test_waves_longer_than_an_eighth_of_the_recording_do_not_grow(periods: float
     assert "growing" in kinds(wave)
 
 
+@pytest.mark.slow
 def test_what_adds_up_beside_coarsely_sampled_chaos_is_not_sorted() -> None:
     start = [-9.30107332035783, -15.484042816351495, 17.40364889062126]
     system = pyhits.systems.get("lorenz")

@@ -12,6 +12,7 @@ from typing import Any
 import distributed
 import numpy as np
 import pytest
+from conftest import search_few_forms
 
 import pyhits
 from pyhits import flowmaps, systems
@@ -69,13 +70,13 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
 
     Of the rows that a state may hold few are tried.
     """
-    longest = 500 if request.node.callspec.params["page"].stem in LONG else 300
+    longest = 500 if request.node.callspec.params["page"].stem in LONG else 200
     simulate, resolve = systems.System.simulate, Recipe.resolve
     cluster, net = distributed.LocalCluster, dense_net.DenseNetFit
 
     def fewer(self: Any, n_trajectories: int, n_steps: int, **rest: Any) -> Any:
         most = n_steps if n_trajectories == 1 else longest
-        return simulate(self, min(n_trajectories, 12), min(n_steps, most), **rest)
+        return simulate(self, min(n_trajectories, 8), min(n_steps, most), **rest)
 
     def shorter(self: Recipe, *size: int, **sizes: int) -> Recipe:
         return resolve(self, *size, **sizes).override(max_steps=20, hidden_sizes=(8,))
@@ -93,6 +94,7 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(varpro, "_GENTLE_STEPS", 25)
     monkeypatch.setattr(lags, "_ADJACENT", (1, 2, 3))
     monkeypatch.setattr(lags, "_LAGS", (2, 3))
+    search_few_forms(monkeypatch)
     monkeypatch.setattr(parallel, "n_cores", lambda: 1)
     monkeypatch.setattr(distributed, "LocalCluster", in_threads)
     monkeypatch.setattr(registry, "_catalogue", dict(registry._catalogue))

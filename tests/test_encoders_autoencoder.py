@@ -175,6 +175,7 @@ def ring(n: int, first: float) -> np.ndarray:
     return np.exp(12 * (np.cos(2 * np.pi * (X[:-1] - place)) - 1))
 
 
+@pytest.mark.slow
 def test_a_model_steps_on_the_manifold(tmp_path: Path):
     data = Trajectories([ring(150, 0.15 * k) for k in range(6)], 0.1)
     test = Trajectories([ring(120, first) for first in (0.31, 0.77)], 0.1)

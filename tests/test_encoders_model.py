@@ -302,6 +302,7 @@ def test_the_command_line_forecasts_with_delays(of_signals: pyhits.HiTS, tmp_pat
     np.testing.assert_allclose(made[0][0], signals(3, 30, seed=1)[0][3])
 
 
+@pytest.mark.slow
 def test_noise_upon_many_columns_takes_no_more_modes() -> None:
     rng = np.random.default_rng(0)
     t = 0.2 * np.arange(150)[:, None]

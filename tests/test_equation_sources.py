@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 import pyhits
@@ -49,6 +50,7 @@ def test_sources_are_solved_for_with_the_coefficients() -> None:
     np.testing.assert_allclose(torch.fft.irfft(found.source[0], n=N), SOURCE, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_whole_fits_find_what_drives_fields(tmp_path: Path) -> None:
     runs = driven(8, 30)
     model = pyhits.HiTS(random_state=0, flow_map="equation", verbose=False, step_sizes=[1])

@@ -282,7 +282,7 @@ def between_walls(n_runs: int, n_steps: int, odd: bool, seed: int = 0) -> np.nda
     return recordings(maker, doubled, n_steps)[:, :, :N]
 
 
-@pytest.mark.parametrize("odd", [False, True])
+@pytest.mark.parametrize("odd", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_fields_between_walls_follow_an_equation(odd: bool, tmp_path: Path) -> None:
     data = between_walls(12, 12, odd) + (0.7 if odd else 0.0)
     model = pyhits.HiTS(flow_map="equation", step_sizes=[1], random_state=0, verbose=False)
@@ -325,6 +325,7 @@ def test_continuations_are_periodic_and_come_back(kind: str, odd: bool) -> None:
         assert torch.allclose(seen.level, edges.level, atol=2e-2)
 
 
+@pytest.mark.slow
 def test_a_last_point_that_repeats_the_first_is_no_wall(fields: np.ndarray) -> None:
     closed = np.concatenate([fields, fields[..., :1]], axis=2)
     model = pyhits.HiTS(step_sizes=[1], flow_map="equation", random_state=0, verbose=False)
@@ -335,7 +336,7 @@ def test_a_last_point_that_repeats_the_first_is_no_wall(fields: np.ndarray) -> N
     assert np.array_equal(found[..., 0], found[..., -1])
 
 
-@pytest.mark.parametrize("shape", [(1, N), (2, N // 2)])
+@pytest.mark.parametrize("shape", [(1, N), pytest.param((2, N // 2), marks=pytest.mark.slow)])
 def test_axes_of_one_or_two_points_are_no_obstacle(
     fields: np.ndarray, shape: tuple[int, int]
 ) -> None:

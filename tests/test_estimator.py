@@ -351,7 +351,7 @@ class Fourier(ScaledNet):
         return result
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_users_net_is_trained(
     oscillations: pyhits.Trajectories, tmp_path: Path, n_jobs: int
 ) -> None:

@@ -114,7 +114,12 @@ class Case:
 @pytest.fixture(
     scope="module",
     # Each case takes seconds: one number type a family, both in all.
-    params=list(zip(FAMILIES, 3 * (torch.float64, torch.float32), strict=False)),
+    params=[
+        ("polynomial", torch.float64),
+        ("net", torch.float32),
+        pytest.param(("family of a user's own", torch.float64), marks=pytest.mark.slow),
+        pytest.param(("dense net on a base", torch.float32), marks=pytest.mark.slow),
+    ],
     ids=lambda p: f"{p[0]}, {p[1]}",
 )
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
@@ -176,6 +181,7 @@ def offset() -> tuple[pyhits.Trajectories, pyhits.HiTS]:
     return moved, quick(step_sizes=[1, 4]).fit(moved)
 
 
+@pytest.mark.slow
 def test_an_offset_costs_no_digits(
     offset: tuple[pyhits.Trajectories, pyhits.HiTS], tmp_path: Path
 ) -> None:

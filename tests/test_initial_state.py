@@ -144,7 +144,9 @@ def jittered(values: np.ndarray, sigma: np.ndarray, seed: int) -> np.ndarray:
 
 
 @pytest.fixture(
-    scope="module", params=[("van-der-pol", 0.05), ("lorenz", 0.01)], ids=lambda p: p[0]
+    scope="module",
+    params=[pytest.param(("van-der-pol", 0.05), marks=pytest.mark.slow), ("lorenz", 0.01)],
+    ids=lambda p: p[0],
 )
 def noisy_case(request) -> tuple[pyhits.HiTS, Trajectories, Trajectories, Trajectories]:
     """A model of noisy data, clean and noisy recordings of 100 rows, and what comes after."""

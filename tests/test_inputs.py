@@ -350,6 +350,7 @@ def test_all_rows_are_solved_for_with_their_inputs(rows: int, windows: int) -> N
     assert model.flow_maps_[1].n_centres == windows
 
 
+@pytest.mark.slow
 def test_nets_take_inputs(recording: tuple[np.ndarray, np.ndarray]) -> None:
     states, u = recording
     model = fit(states, inputs=u, dt=DT, step_sizes=[1, 4], hidden_sizes=(32,), max_steps=1000,

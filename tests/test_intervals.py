@@ -210,6 +210,7 @@ def test_an_interrupted_calibration_leaves_a_whole_model(monkeypatch: pytest.Mon
     assert found.forecast([0.5, 0.5], 5).shape == (6, 2)
 
 
+@pytest.mark.slow
 def test_the_benchmark_counts_what_is_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {"step_sizes": [1, 4], "flow_map": "polynomial", "random_state": 0}
     monkeypatch.setitem(intervals.SYSTEMS, "harmonic-oscillator", (0.1, 40))

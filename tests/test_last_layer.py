@@ -327,6 +327,7 @@ def test_nets_that_diverge_are_still_trained() -> None:
     assert math.isfinite(model.history_[1].validation_error)
 
 
+@pytest.mark.slow
 def test_processes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # of other processes no setting can be changed
     widths = {1: (4,), 4: (4, 4)}
@@ -463,6 +464,7 @@ def test_widths_by_scale(tmp_path: Path) -> None:
     assert left_out.flow_maps_[1].config()["hidden_sizes"] == [1024]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_reports_and_figures_know_records_of_solutions(tmp_path: Path) -> None:
     data = song(60)

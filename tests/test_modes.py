@@ -196,6 +196,7 @@ def test_an_interruption_while_modes_are_compared_keeps_the_model(
     assert model.stepper_.interrupted == ("modes",)
 
 
+@pytest.mark.slow
 def test_many_columns_of_few_rows_are_learned_by_their_modes() -> None:
     """Six tones seen by seventy sensors of different units, with noise."""
     rng = np.random.default_rng(0)

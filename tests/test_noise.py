@@ -152,7 +152,9 @@ def cleaned(name: str) -> Denoised:
     return found
 
 
-@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "lorenz")) for n in TERMS]
+)
 def test_the_field_behind_the_noise_is_found(name: str) -> None:
     clean, data = noisy(name, 6)
     others, more = noisy(name, 2, seed=2)
@@ -177,6 +179,7 @@ def test_ragged_data_far_from_zero() -> None:
     assert error(found.train, Trajectories(truth, data.dt)) < 0.05 * error(data, clean)
 
 
+@pytest.mark.slow
 def test_solutions_that_end_are_trajectories_of_their_own() -> None:
     """No window crosses the jump from one to the next, unless windows are longer than they are."""
     lorenz = systems.get("lorenz")
@@ -193,6 +196,7 @@ def test_solutions_that_end_are_trajectories_of_their_own() -> None:
     assert np.array_equal(apart.train[0], whole.train[0][: apart.train.lengths[0]])
 
 
+@pytest.mark.slow
 def test_a_field_that_does_not_spread_is_followed_to_the_end() -> None:
     clean = systems.get("van-der-pol").simulate(2, n_steps=800, random_state=3)
     data = clean.add_noise(0.01, random_state=4)
@@ -391,6 +395,7 @@ def test_other_rows_must_have_the_same_shape() -> None:
         data.with_values(np.full_like(data.values, np.nan))
 
 
+@pytest.mark.slow
 def test_a_variable_alone_that_no_field_moves_is_only_smoothed() -> None:
     """Every term of a field in x alone is left out in the end."""
     system = systems.get("van-der-pol")
@@ -413,6 +418,7 @@ def test_a_field_that_cannot_explain_the_rows_is_not_followed_any_further() -> N
     assert max(stage for stage, _ in stages) < 5 < stages[0][1]
 
 
+@pytest.mark.slow
 def test_motion_too_fast_for_windows_is_followed_by_a_field() -> None:
     clean = systems.get("lorenz").simulate(n_steps=400, dt=0.06, initial_states=LORENZ[1][:1])
     noisy = clean.add_noise(1e-4, random_state=0)

@@ -128,6 +128,7 @@ def test_time_that_ends_while_functions_are_looked_for_leaves_monomials(
     assert not model.history[1].form.get("functions")
 
 
+@pytest.mark.slow
 def test_two_genes_that_repress_each_other_are_written_down() -> None:
     def slopes(t: object, states: np.ndarray) -> np.ndarray:
         return 1.5 / (1 + states[:, ::-1] ** 4) - 0.5 * states
@@ -176,6 +177,7 @@ def test_two_functions_of_one_equation_are_found_together() -> None:
     assert {(one.kind, one.column) for one in found.functions} == {("step", 1), ("sine", 0)}
 
 
+@pytest.mark.slow
 def test_monomials_of_a_higher_degree_go_before_functions_that_do_no_better() -> None:
     def slopes(t: object, states: np.ndarray) -> np.ndarray:
         x, y = states.T

@@ -120,6 +120,7 @@ def test_lorenz_is_identified_and_written_down(tmp_path: Path) -> None:
     assert read_described(tmp_path / "lorenz.safetensors").has_code
 
 
+@pytest.mark.slow
 def test_defaults_find_what_polynomials_of_the_state_cannot_hold() -> None:
     model = quick(step_sizes=[1], flow_map="closed").fit(chain(10), dt=0.1).stepper_
     assert model is not None
@@ -205,7 +206,7 @@ def test_states_beside_a_surface_are_led_back_to_it() -> None:
     assert pull(Monomials(4, 2), torch.from_numpy(states)) is None
 
 
-@pytest.mark.parametrize("flow_map", ["ode", "closed"])
+@pytest.mark.parametrize("flow_map", ["ode", pytest.param("closed", marks=pytest.mark.slow)])
 def test_inputs_act_within_steps_of_all_sizes(flow_map: str) -> None:
     """A coarse step holds the inputs of each step within, more variables than the finest."""
     rng = np.random.default_rng(4)
@@ -251,6 +252,7 @@ def test_inputs_stay_where_states_are_led_back() -> None:
     assert abs(squares[1] - 0.81) < 0.9 * abs(squares[0] - 0.81)
 
 
+@pytest.mark.slow
 def test_coarse_steps_stay_those_of_the_finest_when_fitted_again() -> None:
     """To all rows, and to new ones: over such steps no path is found by itself."""
     system = pyhits.systems.get("van-der-pol")

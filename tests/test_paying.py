@@ -49,6 +49,7 @@ def test_step_sizes_that_are_asked_for_are_trained() -> None:
     assert set(fit(bent(), step_sizes=[1, 8, 64]).flow_maps_) == {1, 8, 64}
 
 
+@pytest.mark.slow
 def test_no_net_is_trained_where_finer_polynomials_are_exact() -> None:
     system = pyhits.systems.get("van-der-pol")
     data = system.simulate(40, n_steps=400, dt=0.01, random_state=1)

@@ -281,6 +281,7 @@ def test_bars_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "step size" in screen.getvalue()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_data_without_any_error_have_a_report(tmp_path: Path) -> None:
     still = np.ones((50, 2))
     model = pyhits.HiTS(verbose=False, n_jobs=1, random_state=0).fit(still)

@@ -211,6 +211,7 @@ def test_what_grows_with_its_level_is_forecast_by_logarithms(tmp_path: Any) -> N
     assert not known.refitted(Trajectories([rows - 2], 1.0)).logarithms
 
 
+@pytest.mark.slow
 def test_recordings_have_baselines_in_evaluations_and_files(tmp_path: Any) -> None:
     rows = waves(400, noise=0.02)
     model = quick(step_sizes=[1, 2], encoder=[]).fit(rows[:320]).stepper_

@@ -54,6 +54,7 @@ def test_modes_are_fitted_to_all_rows_and_lose_less_of_the_last() -> None:
     assert not outside.any.any()
 
 
+@pytest.mark.slow
 def test_choices_stay_and_what_is_learned_is_learned_again() -> None:
     rows = drifting()[:400:2]
     by_energy = pyhits.HiTS(

@@ -424,7 +424,15 @@ def test_recordings_of_different_steps_are_brought_to_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["lorenz", "van-der-pol", "van-der-pol-stiff", "fitzhugh-nagumo", "lorenz-96"]
+    "name",
+    [
+        "lorenz",
+        "van-der-pol-stiff",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("van-der-pol", "fitzhugh-nagumo", "lorenz-96")
+        ),
+    ],
 )
 def test_fast_dynamics_are_no_outliers(name: str) -> None:
     data = settled(name, 4, 2000, 0)

@@ -318,6 +318,7 @@ def test_the_command_line_takes_a_sampling(tmp_path: Path) -> None:
 # The study
 
 
+@pytest.mark.slow
 def test_the_study_compares_all_samplings(tmp_path: Path) -> None:
     tiny = Budget(
         "tiny", train=6, validation=3, test=3, n_steps=160, n_scales=7, max_steps=9

@@ -121,6 +121,7 @@ def test_a_users_flow_map_couples_and_saves(fitted: pyhits.HiTS, tmp_path: Path)
         model.save(tmp_path / "no.safetensors")
 
 
+@pytest.mark.slow
 def test_rows_of_millions_of_numbers(tmp_path: Path) -> None:
     """The header of a file holds 100 MB, fewer than a few lists of the features' numbers take."""
     shape = np.random.default_rng(0).standard_normal(2_000_000, dtype=np.float32)

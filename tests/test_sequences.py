@@ -113,6 +113,7 @@ def test_kuramoto_sivashinsky_names_what_is_wrong(option):
 # Wake
 
 
+@pytest.mark.slow
 def test_vortices_are_shed_at_the_known_rate(coarse_wake):
     # Unbounded flow at Re 100: 0.164 (Posdziech and Grundmann 2007); the grid is coarse.
     assert coarse_wake.facts["strouhal"] == pytest.approx(0.164, rel=0.04)
@@ -121,6 +122,7 @@ def test_vortices_are_shed_at_the_known_rate(coarse_wake):
     assert coarse_wake.facts["blockage"] == 0
 
 
+@pytest.mark.slow
 def test_the_wake_repeats_itself(coarse_wake):
     period = 1 / coarse_wake.facts["strouhal"] / coarse_wake.dt
     later = coarse_wake.data[100 + round(10 * period) // 5]
@@ -134,6 +136,7 @@ def test_the_wake_repeats_itself(coarse_wake):
     assert np.abs(half - now).max() > spread
 
 
+@pytest.mark.slow
 def test_the_snapshots_are_of_the_flow(coarse_wake):
     assert coarse_wake.data.dtype == np.float32
     assert coarse_wake.data.shape == (201, 21 * 46)

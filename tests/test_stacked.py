@@ -86,6 +86,7 @@ def test_a_stack_trains_as_its_scales_alone(optimizer: str) -> None:
         assert_same(train_scale(job), trained, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_bases_and_the_race_between_nets() -> None:
     recipe = replace(SMALL, polynomial_degree=5, max_steps=600, learning_rate=1e-2)
     tuning = Tuning(base_certain=0.0)
@@ -97,6 +98,7 @@ def test_bases_and_the_race_between_nets() -> None:
         assert_same(train_scale(job), trained, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_synthetic_windows_are_focused_in_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     foci: list[int] = []
     original = run_module.SyntheticWindows.focus_on
@@ -155,7 +157,7 @@ def test_what_cannot_be_stacked_trains_one_after_another(settings: dict[str, Any
 
 def test_a_scale_that_stops_leaves_the_others_alone() -> None:
     """Scales are handed out as they stop; the others train on as they would alone."""
-    recipe = replace(SMALL, max_steps=2000, learning_rate=1e-2, target_error=1e-4)
+    recipe = replace(SMALL, max_steps=800, learning_rate=1e-2, target_error=1e-4)
     jobs = make(circles(20, 60), [1, 16], recipe)
     order = [index for index, _, _ in train_stacked(jobs, [None, None])]
     together = stacked(jobs)

@@ -88,6 +88,7 @@ def test_one_variable_takes_what_it_lacks_and_a_whole_state_nothing() -> None:
     assert fit(rotation(100)[:, :1], encoder=[], noise=False).start_rows_ == 1
 
 
+@pytest.mark.slow
 def test_few_rows_far_apart_may_be_all_that_does_well() -> None:
     system = pyhits.systems.get("lorenz")
     rows = system.simulate(None, 600, 0.02, initial_states=[1.0, 2.0, 20.0])[0][100:, :1]
@@ -193,6 +194,7 @@ def test_modes_that_are_mostly_noise_hold_the_rows_that_tell_the_rest(seed: int)
     assert found.score < 0.95 * found.scores[1, 1]
 
 
+@pytest.mark.slow
 def test_no_net_is_tried_on_noise_that_past_rows_average() -> None:
     t = np.arange(240.0)
     noise = 0.05 * np.random.default_rng(0).standard_normal(240)

@@ -90,6 +90,7 @@ def test_coefficients_by_place_are_solved_for() -> None:
     np.testing.assert_allclose(found.values[0, place], diffusion, atol=0.01)
 
 
+@pytest.mark.slow
 def test_widths_are_looked_at_again_where_coefficients_differ_by_place() -> None:
     rng, angle = np.random.default_rng(2), 2 * np.pi * np.arange(N) / N
     terms = TERMS.kept([TERMS.factors.index((f,)) for f in (1, 2)])
@@ -106,6 +107,7 @@ def test_widths_are_looked_at_again_where_coefficients_differ_by_place() -> None
     assert np.abs(found - data[10:]).max() < 0.02 * data.std()
 
 
+@pytest.mark.slow
 def test_a_cubic_law_with_a_source_at_one_place_is_found() -> None:
     rng, n = np.random.default_rng(3), 9
     y, x = np.mgrid[:n, :n]

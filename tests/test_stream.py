@@ -212,7 +212,7 @@ forecast(np.load(sys.argv[3]), nets, plain, 40, keep=keep, progress=slow, batchi
 """
 
 
-@pytest.mark.parametrize("extension", EXTENSIONS)
+@pytest.mark.parametrize("extension", ["npy", pytest.param("zarr", marks=pytest.mark.slow)])
 def test_a_killed_process_leaves_what_it_finished(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"f.{extension}"
     np.save(tmp_path / "starts.npy", STARTS)

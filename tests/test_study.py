@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import pyhits
+from pyhits import plots
 from pyhits.cli.app import app
 from pyhits.errors import ArgumentError, FileFormatError
 from pyhits.paper import (
@@ -26,6 +27,7 @@ from pyhits.paper import (
     names,
     output,
     register,
+    registry,
     reproduce,
 )
 from pyhits.paper.budget import BUDGETS, get_budget
@@ -63,10 +65,11 @@ def study(
     return Study(TINY, cache=cache, systems=systems, sequences=waves, n_jobs=1)
 
 
-@pytest.fixture(scope="module")
-def made(study: Study, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Result], Path]:
-    """All results and their files; of the figures one is drawn twice, the others as PNG alone."""
-    out = tmp_path_factory.mktemp("out") / "er"
+@pytest.mark.slow
+def test_every_study_writes_its_files(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the figures one is drawn twice, the others as PNG alone."""
 
     def save(figure: Any, path: Path) -> Path:
         if path.suffix == ".pdf" and path.stem != "fig2":
@@ -74,13 +77,9 @@ def made(study: Study, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[s
             return path
         return save_figure(figure, path)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(output, "save_figure", save)
-        return reproduce("all", study, out), out
-
-
-def test_every_study_writes_its_files(made: tuple[dict[str, Result], Path]) -> None:
-    results, out = made
+    monkeypatch.setattr(output, "save_figure", save)
+    out = tmp_path / "er"
+    results = reproduce("all", study, out)
     assert list(results) == names()
     for name, result in results.items():
         records = json.loads((out / f"{name}.json").read_text())
@@ -98,11 +97,17 @@ def test_every_study_writes_its_files(made: tuple[dict[str, Result], Path]) -> N
     assert "| multiscale |" in index
 
 
-@pytest.mark.parametrize(("name", "noise"), [("table6", 0.0), ("table7", 0.01), ("table8", 0.02)])
-def test_errors_have_the_promised_records(
-    made: tuple[dict[str, Result], Path], name: str, noise: float
-) -> None:
-    records = made[0][name].records
+@pytest.mark.parametrize(
+    ("name", "noise"),
+    [
+        ("table6", 0.0),
+        ("table7", 0.01),
+        pytest.param("table8", 0.02, marks=pytest.mark.slow),
+    ],
+)
+def test_errors_have_the_promised_records(study: Study, name: str, noise: float) -> None:
+    result = get(name).make(study)
+    records = result.records
     schemes = [f"nnts-{k}" for k in range(5)] + ["multiscale"]
     assert [(r["system"], r["scheme"]) for r in records] == [
         (system, scheme) for system in (PLANAR, CHAOTIC) for scheme in schemes
@@ -115,32 +120,31 @@ def test_errors_have_the_promised_records(
         assert ("floor" in record) == (noise > 0)
         if record["scheme"] != "multiscale":
             assert record["step_sizes"] == [2 ** int(record["scheme"][5:])]
-    assert len(made[0][name].tables) == (2 if noise else 1)
-    assert "single scale" in made[0][name].notes[0]
+    assert len(result.tables) == (2 if noise else 1)
+    assert "single scale" in result.notes[0]
 
 
-def test_times_have_the_promised_records(made: tuple[dict[str, Result], Path]) -> None:
+def test_times_have_the_promised_records(study: Study) -> None:
+    made = {name: get(name).make(study).records for name in ("table5", "table9")}
     for name, first in (("table5", "nnts-0"), ("table9", "rk-0")):
-        for record in made[0][name].records:
+        for record in made[name]:
             assert set(record) >= TIMES
             assert record["threads"] >= 1
-        assert made[0][name].records[0]["scheme"] == first
-    by_scheme = {r["scheme"]: r for r in made[0]["table9"].records if r["system"] == PLANAR}
+        assert made[name][0]["scheme"] == first
+    by_scheme = {r["scheme"]: r for r in made["table9"] if r["system"] == PLANAR}
     # Steps of 1, 2, 4 and 8 fit into the coarsest learned one, of 16.
     assert list(by_scheme) == [*(f"rk-{k}" for k in range(4)), *(f"hybrid-{k}" for k in range(4)),
                                "multiscale"]  # fmt: skip
 
 
-def test_runge_kutta_converges_with_order_four(made: tuple[dict[str, Result], Path]) -> None:
-    records = [r for r in made[0]["table9"].records if r["system"] == CHAOTIC]
+def test_runge_kutta_converges_with_order_four(study: Study) -> None:
+    records = [r for r in get("table9").make(study).records if r["system"] == CHAOTIC]
     errors = [r["mse"] for r in records if r["scheme"] in ("rk-2", "rk-3")]
     assert np.log2(errors[1] / errors[0]) == pytest.approx(8, abs=1)
 
 
-def test_corrected_hybrids_are_as_accurate_as_runge_kutta(
-    made: tuple[dict[str, Result], Path],
-) -> None:
-    for record in made[0]["table9"].records:
+def test_corrected_hybrids_are_as_accurate_as_runge_kutta(study: Study) -> None:
+    for record in get("table9").make(study).records:
         if record["scheme"].startswith("hybrid"):
             assert record["parareal_ratio"] <= 2
             assert 0 <= record["parareal_iterations"] <= 4
@@ -210,6 +214,7 @@ def test_the_papers_recipe_comes_with_the_papers_nets(tmp_path: Path) -> None:
     assert Study("paper", cache=Cache(tmp_path)).settings("lorenz")["max_steps"] == 100_000
 
 
+@pytest.mark.slow
 def test_models_fitted_side_by_side_are_the_same(study: Study, tmp_path: Path) -> None:
     beside = dataclasses.replace(TINY, side_by_side=True)
     other = Study(beside, cache=Cache(tmp_path), systems=study.systems, n_jobs=2)
@@ -230,14 +235,32 @@ def test_studies_of_ones_own(study: Study, tmp_path: Path) -> None:
         reproduce("own", study, tmp_path)
         assert json.loads((tmp_path / "own.json").read_text()) == [{"systems": 2}]
     finally:
-        from pyhits.paper import registry
-
         del registry._entries["own"]
 
 
 def own(study: Study) -> Result:
     """A study in another file."""
     return Result([{"systems": len(study.systems)}], [Table("Own", ["n"], [["2"]])])
+
+
+def drawn(study: Study) -> Result:
+    """A study with a figure."""
+    figure = plots.blank()
+    figure.subplots().plot([0, 1])
+    return Result([{"x": 1}], [Table("Own", ["n"], [["2"]])], figure=figure)
+
+
+def test_all_are_written_with_an_index(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_entries", {})
+    register("own", "A figure of one's own", drawn)
+    assert list(reproduce("all", study, tmp_path / "er")) == ["own"]
+    found = {path.name for path in (tmp_path / "er").iterdir()}
+    assert found == {"index.md", *(f"own.{end}" for end in ("json", "csv", "pdf", "png"))}
+    index = (tmp_path / "er" / "index.md").read_text()
+    for words in ("## own: A figure of one's own", "(own.csv)", "![", "| 2 |"):
+        assert words in index
 
 
 def test_unknown_names_are_refused_with_a_suggestion(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def test_noise_has_no_fine_map_to_compose() -> None:
     assert synthesise(sampler(data, 2), sampler(data, 2), degree=5, sigma=np.ones(2)) is None
 
 
+@pytest.mark.slow
 def test_coarse_steps_in_few_dimensions_are_tabulated() -> None:
     """A table is exact where no net is, on states that nobody recorded."""
     system = systems.get("van-der-pol")

@@ -158,7 +158,9 @@ def test_one_seed_gives_one_result():
     np.testing.assert_array_equal(first, system.simulate(5, 50, random_state=rng).values)
 
 
-@pytest.mark.parametrize("name", ["van-der-pol", "lorenz", "robertson"])
+@pytest.mark.parametrize(
+    "name", ["van-der-pol", pytest.param("lorenz", marks=pytest.mark.slow), "robertson"]
+)
 def test_first_trajectories_do_not_depend_on_how_many(name):
     system = systems.get(name)
     transient = min(system.transient, 15)
@@ -187,6 +189,7 @@ def test_a_forced_system_records_from_time_zero():
         np.testing.assert_allclose(rows, exact[:, None] + [0, 1], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_lorenz_rows_cover_the_attractor():
     system = systems.get("lorenz")
     loose = system.integrator(rtol=1e-8, atol=1e-10)  # the attractor is the same

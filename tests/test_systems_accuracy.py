@@ -21,6 +21,11 @@ HORIZONS = {
 }
 STIFF = ["robertson", "van-der-pol-stiff"]
 NAMES = [name for name in systems.names() if name not in STIFF]
+#: Two by default, all with the slow tests.
+FEW = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name not in ("lorenz", "van-der-pol")))
+    for name in NAMES
+]
 
 
 def reference(system, state, times, method=DOP853, **options):
@@ -41,7 +46,7 @@ def some_rows(n_rows, count, seed=0):
     return np.concatenate([[0], np.sort(inner), [n_rows - 1]])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FEW)
 def test_rows_against_a_tight_reference(name):
     """Whether a state is integrated alone or among others."""
     system = systems.get(name)
@@ -64,7 +69,9 @@ def test_robertson_against_an_explicit_method():
     np.testing.assert_allclose(data[0][rows], states, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", STIFF)
+@pytest.mark.parametrize(
+    "name", ["robertson", pytest.param("van-der-pol-stiff", marks=pytest.mark.slow)]
+)
 def test_stiff_rows_against_another_implicit_method(name):
     system = systems.get(name)
     data = system.simulate(1, 850, random_state=3)

@@ -125,7 +125,7 @@ def test_a_dense_polynomial_is_exact_at_every_output() -> None:
     np.testing.assert_allclose(inside, rows[:, 1:7], atol=1e-12)
 
 
-@pytest.mark.parametrize(("p", "degree"), [(1, 5), (2, 0)])
+@pytest.mark.parametrize(("p", "degree"), [(1, 5), pytest.param(2, 0, marks=pytest.mark.slow)])
 def test_a_dense_net_learns_every_output(p: int, degree: int) -> None:
     recipe = replace(
         SMALL,
@@ -359,7 +359,7 @@ class _KilledError(Exception):
     """Stands for SIGKILL inside one process."""
 
 
-@pytest.mark.parametrize("optimizer", ["soap", "adam"])
+@pytest.mark.parametrize("optimizer", ["soap", pytest.param("adam", marks=pytest.mark.slow)])
 def test_a_killed_training_continues_to_the_same_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
