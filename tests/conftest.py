@@ -24,6 +24,9 @@ from joblib.externals.loky.backend.context import set_start_method
 
 import pyhits
 import pyhits.report.page
+from pyhits.baselines import recordings
+from pyhits.baselines.drift import SeasonalDrift
+from pyhits.baselines.simple import Mean, Persistence, SimpleBaseline
 from pyhits.data.trajectories import Trajectories
 from pyhits.flowmaps import FlowMap, create, kernel, register
 from pyhits.flowmaps.form import closed_forms
@@ -56,7 +59,7 @@ def pytest_configure() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--run-slow", action="store_true", help="also run whole studies and dear cases"
+        "--run-slow", action="store_true", help="also run whole studies and expensive cases"
     )
 
 
@@ -96,6 +99,21 @@ def search_few_forms(patch: pytest.MonkeyPatch) -> None:
 def few_forms(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let searches for closed forms be short."""
     search_few_forms(monkeypatch)
+
+
+def fit_few_baselines(patch: pytest.MonkeyPatch) -> None:
+    """Let models of recordings know their cheapest baselines alone."""
+
+    def fitted(data: Trajectories, clock: Any) -> dict[str, SimpleBaseline]:
+        return {one.kind: one.fit(data) for one in (Persistence(), Mean(), SeasonalDrift())}
+
+    patch.setattr(recordings, "_fitted", fitted)
+
+
+@pytest.fixture
+def few_baselines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let fits to recordings be short."""
+    fit_few_baselines(monkeypatch)
 
 
 @pytest.fixture
@@ -212,7 +230,7 @@ def fitted(pendulum: tuple[Trajectories, Trajectories, Trajectories]) -> pyhits.
     model = pyhits.HiTS(
         [1, 2, 4, 8, 16],
         flow_map=pyhits.Nets((32, 32)),
-        training=pyhits.Training(max_steps=300),
+        training=pyhits.Training(max_steps=150),
         random_state=0,
         n_jobs=1,
         verbose=False,

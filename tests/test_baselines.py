@@ -266,7 +266,11 @@ def test_a_forecast_is_a_recording_of_one_row_continued(models: dict[str, Any]) 
         pytest.param(
             LSTM(12, max_steps=300, random_state=0, verbose=False), 0.1, marks=pytest.mark.slow
         ),
-        (ClockworkRNN(12, (1, 2, 4), max_steps=200, random_state=0, verbose=False), 0.1),
+        pytest.param(
+            ClockworkRNN(12, (1, 2, 4), max_steps=200, random_state=0, verbose=False),
+            0.1,
+            marks=pytest.mark.slow,
+        ),
         (EchoStateNetwork(60, n_candidates=4, random_state=0, verbose=False), 1e-6),
         (EchoStateNetwork(60, recipe="paper", random_state=0, verbose=False), 1e-4),
     ],

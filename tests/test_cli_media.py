@@ -172,6 +172,7 @@ def test_a_sound_comes_out_as_a_sound(tmp_path):
     assert json.loads(result.stdout)["persistence_nrmse"] > 0.5
 
 
+@pytest.mark.slow
 def test_a_film_comes_out_as_a_film(tmp_path):
     pytest.importorskip("av")
     t = 0.2 * np.arange(60)

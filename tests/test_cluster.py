@@ -248,6 +248,7 @@ def test_progress_arrives_while_scales_train(dask: Any) -> None:
 # Checkpoints
 
 
+@pytest.mark.slow
 def test_checkpoints(dask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The parent writes finished scales, workers unfinished ones, wherever they run."""
     monkeypatch.chdir(tmp_path)

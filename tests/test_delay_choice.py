@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import circles, quick
+from conftest import circles, quick, settled
 from typer.testing import CliRunner
 
 import pyhits
@@ -26,9 +26,7 @@ T = np.arange(2000)[:, None]
 @pytest.fixture(scope="module")
 def lorenz() -> Trajectories:
     """Long recordings on the attractor, 0.02 apart."""
-    system = pyhits.systems.get("lorenz")
-    rows = system.simulate(3, n_steps=1000, dt=0.02, random_state=1, transient=5)
-    return rows.cut(700, 300)
+    return settled("lorenz", 3, 1000, 1, 0.02).cut(700, 300)
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +245,7 @@ def test_fields_get_modes_first():
     assert half.coordinate_names_[0] == "mode 1(t)"
 
 
+@pytest.mark.slow
 def test_on_the_command_line(tmp_path: Path):
     t = 0.1 * np.arange(400)
     table = np.column_stack([t, np.sin(t)])[:200]

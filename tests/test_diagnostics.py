@@ -66,7 +66,9 @@ def test_sound_data_pass_in_silence(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] * (name not in ("lorenz", "van-der-pol-stiff")))
+        pytest.param(
+            name, marks=[pytest.mark.slow] * (name not in ("van-der-pol", "van-der-pol-stiff"))
+        )
         for name in systems.names()
     ],
 )
@@ -282,7 +284,7 @@ def test_larger_motion_is_no_other_unit(factor: float) -> None:
     assert units(x, ["x", "y"], [-2, -3], [2, 3], what="data") == []
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("undrawn", "few_baselines")
 def test_fits_forecasts_and_evaluations_say_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -311,6 +313,7 @@ def test_fits_forecasts_and_evaluations_say_it(
         model.evaluate(1000 * WAVE)
 
 
+@pytest.mark.usefixtures("few_baselines")
 def test_a_fit_says_that_validation_repeats_training() -> None:
     wave = np.column_stack([np.sin(T), np.sin(np.sqrt(2) * T)])
     model = pyhits.HiTS([1], flow_map="polynomial", noise=False, verbose=False)

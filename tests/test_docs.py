@@ -12,7 +12,7 @@ from typing import Any
 import distributed
 import numpy as np
 import pytest
-from conftest import search_few_forms
+from conftest import fit_few_baselines, search_few_forms
 
 import pyhits
 from pyhits import flowmaps, systems
@@ -95,6 +95,7 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(lags, "_ADJACENT", (1, 2, 3))
     monkeypatch.setattr(lags, "_LAGS", (2, 3))
     search_few_forms(monkeypatch)
+    fit_few_baselines(monkeypatch)
     monkeypatch.setattr(parallel, "n_cores", lambda: 1)
     monkeypatch.setattr(distributed, "LocalCluster", in_threads)
     monkeypatch.setattr(registry, "_catalogue", dict(registry._catalogue))

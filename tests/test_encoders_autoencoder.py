@@ -195,6 +195,7 @@ def test_a_model_steps_on_the_manifold(tmp_path: Path):
     assert again.encoder.notes() == curved.encoder_.notes()
 
 
+@pytest.mark.slow
 def test_on_the_command_line_and_for_films(tmp_path: Path):
     np.save(tmp_path / "x.npy", TRAIN[:120].reshape(-1, 10, 12))
     words = ["fit", str(tmp_path / "x.npy"), "--dt", "0.1", "-o", str(tmp_path / "m.safetensors")]

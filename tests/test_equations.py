@@ -251,6 +251,7 @@ def test_whole_fits_take_the_equation(fields, tmp_path):
     assert np.array_equal(np.asarray(again.forecast(fresh[:, 0], n_steps=40)), found)
 
 
+@pytest.mark.slow
 def test_coarse_scales_take_the_terms_of_the_finest(fields: np.ndarray) -> None:
     model = pyhits.HiTS(step_sizes=[1, 4], n_jobs=1, random_state=0, verbose=False)
     model.fit(fields, grid="ring")

@@ -117,7 +117,7 @@ def test_training_leaves_the_global_seed_and_threads_alone(
         circles(40, 80).to_array(),
         list(circles(3, 80)),
         [a[: 20 + 7 * k] for k, a in enumerate(circles(6, 80))],
-        circles(1, 400)[0],
+        pytest.param(circles(1, 400)[0], marks=pytest.mark.slow),
         circles(1, 30)[0],
         circles(2, 6).to_array(),
         circles(1, 1)[0],

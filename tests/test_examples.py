@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import fit_few_baselines
 
 import pyhits
 
@@ -29,6 +30,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / "elsewhere")
         monkeypatch.setattr(sys, "argv", [name, str(tmp_path / "out")])
+        fit_few_baselines(monkeypatch)
         runpy.run_path(str(EXAMPLES / name), run_name="__main__")
         assert list((tmp_path / "elsewhere").iterdir()) == []
         return capsys.readouterr().out

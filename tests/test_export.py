@@ -210,6 +210,7 @@ def test_small_increments_keep_their_digits() -> None:
     assert float((after - exact).detach().abs().max()) < 1e-11
 
 
+@pytest.mark.slow
 def test_a_float32_interface_is_as_good_as_its_numbers(tmp_path: Path) -> None:
     """Also of a float64 model; a stretching hundredfold would show what encoding loses."""
     onnx = pytest.importorskip("onnx")
@@ -229,6 +230,7 @@ def test_a_float32_interface_is_as_good_as_its_numbers(tmp_path: Path) -> None:
     assert onnx.TensorProto.DOUBLE not in kinds
 
 
+@pytest.mark.slow
 def test_numbers_in_the_code_of_a_family_stay_float64(tmp_path: Path) -> None:
     """The exporter by itself would round them to float32."""
     pytest.importorskip("onnxscript")

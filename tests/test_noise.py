@@ -168,6 +168,7 @@ def test_the_field_behind_the_noise_is_found(name: str) -> None:
     assert np.array_equal(found.train.offsets, data.offsets)
 
 
+@pytest.mark.slow
 def test_ragged_data_far_from_zero() -> None:
     clean, data = noisy("van-der-pol", 3, n_steps=600)
     offset = np.array([290.0, 1e5])

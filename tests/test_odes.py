@@ -158,6 +158,7 @@ def test_noise_leaves_coefficients_near() -> None:
     assert Monomials(2, 2).size == found.coefficients.shape[1]
 
 
+@pytest.mark.slow
 def test_columns_that_never_change_keep_no_equation_away() -> None:
     data = [np.column_stack([one, np.full(len(one), 3.7)]) for one in chain(6, masses=2)]
     model = quick(step_sizes=[1], flow_map="closed").fit(data, dt=0.1).stepper_
@@ -165,6 +166,7 @@ def test_columns_that_never_change_keep_no_equation_away() -> None:
     assert isinstance(bare(model.flow_maps[1]), ODEMap)
 
 
+@pytest.mark.slow
 def test_equations_that_were_asked_for_are_of_single_rows() -> None:
     """Without their speeds no row tells of masses what comes next, and defaults take several."""
     places = [one[:60, :3] for one in chain(4)]

@@ -45,6 +45,7 @@ def test_scales_that_nobody_couples_are_not_trained() -> None:
     assert every.couple("accuracy").selection_.step_sizes == model.selection_.step_sizes
 
 
+@pytest.mark.slow
 def test_step_sizes_that_are_asked_for_are_trained() -> None:
     assert set(fit(bent(), step_sizes=[1, 8, 64]).flow_maps_) == {1, 8, 64}
 

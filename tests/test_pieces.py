@@ -37,6 +37,7 @@ def test_stubs_are_left_out_of_pieces_alone() -> None:
     assert long_enough(data, 1000) is data
 
 
+@pytest.mark.usefixtures("few_baselines")
 def test_fits_look_back_further_than_the_shortest_piece(tmp_path: Path) -> None:
     data = in_pieces([260, 9, 120, 30, 3, 200])
     model = quick(flow_map="polynomial", step_sizes=[1, 2]).fit(data)

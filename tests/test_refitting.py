@@ -90,6 +90,7 @@ def test_scaling_and_inputs_are_those_of_all_rows(encoder: list[Any]) -> None:
     assert model.evaluate(np.hstack([x, u])).mse < 1e-12
 
 
+@pytest.mark.slow
 def test_nets_that_are_kept_keep_their_coordinates() -> None:
     rows = drifting()[:400:2]
     settings = {**SETTINGS, "flow_map": "residual", "max_steps": 5, "hidden_sizes": (4,)}

@@ -526,7 +526,8 @@ def test_outliers_are_dropped_only_if_asked() -> None:
 def test_a_fit_points_outliers_out_and_keeps_them(capsys: pytest.CaptureFixture[str]) -> None:
     x = np.stack([waves(np.arange(200) * 0.1 + p) for p in range(6)])
     x[3, 77, 0] = 30
-    model = pyhits.HiTS([1], flow_map="polynomial", encoder=[], noise=False, random_state=0)
+    settings = {"polynomial_degree": 1, "encoder": [], "noise": False, "random_state": 0}
+    model = pyhits.HiTS([1], flow_map="polynomial", **settings)
     model.fit(Trajectories(x, 0.1))
     note = next(n for n in model.notes_ if "stands out" in n)
     assert "30 in trajectory 3, row 77, 'x0'" in note

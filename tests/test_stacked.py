@@ -157,7 +157,7 @@ def test_what_cannot_be_stacked_trains_one_after_another(settings: dict[str, Any
 
 def test_a_scale_that_stops_leaves_the_others_alone() -> None:
     """Scales are handed out as they stop; the others train on as they would alone."""
-    recipe = replace(SMALL, max_steps=800, learning_rate=1e-2, target_error=1e-4)
+    recipe = replace(SMALL, max_steps=400, learning_rate=1e-2, target_error=1e-4)
     jobs = make(circles(20, 60), [1, 16], recipe)
     order = [index for index, _, _ in train_stacked(jobs, [None, None])]
     together = stacked(jobs)

@@ -143,7 +143,14 @@ def test_conserved_quantities_stay(name):
     assert np.abs(values - values[:, :1]).max() < 1e-9
 
 
-@pytest.mark.parametrize("name", [n for n in systems.names() if systems.get(n).period])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[pytest.mark.slow] * (n == "van-der-pol-stiff"))
+        for n in systems.names()
+        if systems.get(n).period
+    ],
+)
 def test_limit_cycles_close_after_a_period(name):
     system = systems.get(name)
     starts = system.sample(3, random_state=0)

@@ -96,7 +96,7 @@ def test_an_exactly_polynomial_flow_needs_no_net() -> None:
     )
 
 
-@pytest.mark.parametrize("p", [1, 3])
+@pytest.mark.parametrize("p", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_net_learns_the_flow(p: int) -> None:
     recipe = replace(SMALL, rollout_steps=p, max_steps=1200, learning_rate=1e-2)
     (job,) = jobs(circles(30, 60), [2], recipe)
@@ -474,7 +474,7 @@ def test_scales_that_are_cancelled_warn_of_nothing(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("few_forms")
-@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("exact", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_processes_are_for_what_follows_the_finest(
     monkeypatch: pytest.MonkeyPatch, exact: bool
 ) -> None:
