@@ -120,6 +120,7 @@ def test_baselines_integrate_the_harmonic_oscillator(oscillator, solve: Callable
     assert oscillator.mse(states) < 1e-11
 
 
+@pytest.mark.slow
 def test_numpy_and_numba_take_the_same_runge_kutta_steps(oscillator):
     pytest.importorskip("numba")
     expected = numpy_rk4(oscillator)

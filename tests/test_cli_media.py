@@ -152,6 +152,7 @@ def test_a_field_of_a_file_keeps_its_shape(tmp_path):
     assert "grid of rows" in wrong.stderr
 
 
+@pytest.mark.usefixtures("few_baselines")
 def test_a_sound_comes_out_as_a_sound(tmp_path):
     t = np.arange(3000) / 4000
     both = np.stack([0.5 * np.sin(2 * np.pi * 60 * t)] * 2, axis=1)

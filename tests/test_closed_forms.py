@@ -156,6 +156,7 @@ def folded(n: int = 400) -> Trajectories:
     return Trajectories(states, 1.0)
 
 
+@pytest.mark.slow
 def test_rollouts_prefer_kernels_to_polynomials_at_kinks() -> None:
     search = FormSearch(*samplers(folded()))
     found = search.run()

@@ -95,6 +95,7 @@ def by_hand(flow_map: ScaledNet, fold: Rollouts) -> float:
     return float(np.mean(errors))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_forms")
 def test_a_net_is_taken_where_it_steps_better_than_closed_forms(
     monkeypatch: pytest.MonkeyPatch,

@@ -161,6 +161,7 @@ def heat(n: int, steps: int, points: int = 24, seed: int = 0) -> np.ndarray:
     return np.stack([u, speed], axis=-1).reshape(n, steps, -1)
 
 
+@pytest.mark.slow
 def test_a_net_learns_the_heat_equation() -> None:
     train, validation = sampler(heat(12, 20)), sampler(heat(3, 20, seed=1))
     recipe = ConvolutionRecipe(

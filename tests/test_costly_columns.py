@@ -31,6 +31,7 @@ def _table(path: Path, *, n: int = 400, gap: bool = False) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("few_baselines")
 @pytest.mark.parametrize("gap", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_command_that_check_names_trains_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gap: bool

@@ -71,6 +71,7 @@ def test_smoothing_takes_noise_off_and_leaves_motion() -> None:
     np.testing.assert_allclose(ctf.smoothed(wave), wave, atol=2e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_forms")
 def test_forecasters_give_rows_of_every_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctf, "AHEAD", 30)

@@ -111,6 +111,7 @@ def test_whole_numbers_of_a_detector(lorenz):
     assert choice.score < 0.4 * choice.scores[1, 1]
 
 
+@pytest.mark.usefixtures("few_baselines")
 def test_what_is_given_stays():
     wave = np.sin(0.1 * T[:1000])
     assert DelayEmbedding("auto", lag=3).fit(wave).lag_ == 3
@@ -295,6 +296,7 @@ def test_recordings_that_lack_a_variable_are_delayed_unless_told_otherwise():
     assert found.evaluate(test).nrmse < 0.2 * alone.evaluate(test).nrmse
 
 
+@pytest.mark.usefixtures("few_baselines")
 def test_none_on_the_command_line_takes_rows_as_they_are(tmp_path: Path):
     pyhits.write(circles(1, 200).select(["x"]), tmp_path / "x.npz")
     words = ["fit", tmp_path / "x.npz", "-o", tmp_path / "m.safetensors", "--step-sizes", "1,4"]

@@ -116,6 +116,7 @@ def test_defaults_find_a_saturating_system_and_write_it_down(tmp_path: Path) -> 
     assert read_described(path).has_code
 
 
+@pytest.mark.slow
 def test_time_that_ends_while_functions_are_looked_for_leaves_monomials(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -281,7 +281,7 @@ def test_bars_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "step size" in screen.getvalue()
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("undrawn", "few_baselines")
 def test_data_without_any_error_have_a_report(tmp_path: Path) -> None:
     still = np.ones((50, 2))
     model = pyhits.HiTS(verbose=False, n_jobs=1, random_state=0).fit(still)
@@ -293,6 +293,7 @@ def test_data_without_any_error_have_a_report(tmp_path: Path) -> None:
     assert ">inf<" not in page
 
 
+@pytest.mark.usefixtures("few_baselines")
 def test_a_report_on_a_field_holds_pictures(tmp_path: Path) -> None:
     x = 2 * np.pi * np.arange(16) / 16
     waves = pyhits.Trajectories(np.sin(x - 0.3 * np.arange(80)[:, None]), 0.1, grid=(16,))

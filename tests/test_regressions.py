@@ -32,6 +32,7 @@ def test_constant_features_stay_constant(value: float, degree: int) -> None:
     np.testing.assert_allclose(found[..., 2], value, rtol=1e-12)
 
 
+@pytest.mark.usefixtures("few_baselines")
 def test_a_clock_goes_on() -> None:
     """A feature that grows at a constant rate has increments without any variance."""
     ramp = np.arange(200.0)[:, None]
@@ -70,6 +71,7 @@ def test_a_loaded_model_keeps_its_recipe(tmp_path: Path) -> None:
     assert (kept.recipe.learning_rate, kept.recipe.schedule) == (1e-2, "constant")
 
 
+@pytest.mark.usefixtures("few_baselines")
 def test_names_are_text_in_reports_and_figures(tmp_path: Path) -> None:
     names = ["<script>alert(1)</script>", "$\\foo$"]
     data = pyhits.Trajectories(circles(9, 40).to_array(), 0.1, feature_names=names)

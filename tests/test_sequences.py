@@ -149,6 +149,7 @@ def test_the_snapshots_are_of_the_flow(coarse_wake):
     assert (edge > 0.9).all()
 
 
+@pytest.mark.slow
 def test_steady_drag_at_a_reynolds_number_of_forty():
     flow = wake.Flow(40.0, 0.0125, 48, 32)
     for _ in range(4000):

@@ -187,6 +187,7 @@ def test_a_scale_that_blows_up_is_tried_again_alone(monkeypatch: pytest.MonkeyPa
     assert_same(train_scale(jobs[1]), other, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_scales_of_a_stack_share_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count()  # a clock that every look at it moves on
     monkeypatch.setattr(time, "perf_counter", lambda: 5e-4 * next(ticks))

@@ -78,6 +78,7 @@ def test_a_noisy_season_is_not_averaged_away() -> None:
     assert np.sqrt(np.mean(np.square(error))) < 0.2
 
 
+@pytest.mark.slow
 def test_one_variable_takes_what_it_lacks_and_a_whole_state_nothing() -> None:
     assert chosen(rotation(300)) == (1, 1)
     n_rows, lag = chosen(rotation(300)[:, :1])
