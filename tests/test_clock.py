@@ -60,6 +60,20 @@ def test_stages_end_after_their_share_of_all_or_of_what_is_left() -> None:
     assert clock.until(0.1).is_over
 
 
+def test_work_is_bounded_however_fast_it_is_done() -> None:
+    """Each stage has its own; so much may be done, and no more; what is over in time stays so."""
+    clock = Clock.start(now=lambda: 0.0)
+    stage = clock.allowing(10)
+    stage.spend(4)
+    stage.spend(6)
+    with pytest.raises(TimeIsUpError):
+        stage.spend(1)
+    clock.allowing(3).spend(3)
+    clock.spend(10**9)
+    with pytest.raises(TimeIsUpError):
+        Clock.start(0.0, now=lambda: 0.0).allowing(10).spend(1)
+
+
 def test_stages_share_what_is_said() -> None:
     hand = Hand()
     clock = Clock.start(10.0, hand)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -41,6 +42,10 @@ _WORK_SEARCH, _WORK_FINAL = 5e8, 2e10
 #: Multiply-adds a second at least, and iterations that a search takes about: with a limit in time
 #: they decide how much one iteration may cost.
 _SPEED, _ITERATIONS = 5e8, 60
+
+#: Steps one after another that the search for degrees may take, that for lengths, and the last fit:
+#: all of them together took 115,000 for fields that were found in 800 rows.
+_MOST_WORK = 100_000
 
 #: Blocks of a trajectory that are fitted to at least.
 _LEAST_BLOCKS = 64
@@ -154,26 +159,31 @@ def _better_and_better(
     )
     sample = _some(pieces, n_monomials(d, degrees[-1]) * d, search)
     best: Identified | None = None
-    failures = -1  # that of the first degree does not count
-    for degree in degrees:
-        begin(degree - 1)
-        tried = _of_degree(sample, degree, n_threads, clock)
-        if np.isfinite(tried.score) and (best is None or tried.score < best.score):
-            best, failures = tried, 0
-            yield best
-        else:
-            failures += 1
-            explained = best is not None and best.misfit <= _EXPLAINED
-            if failures > (0 if explained else _PATIENCE):
-                break
+    for gained in _bounded(clock, partial(_of_degrees, sample, degrees, begin, n_threads)):
+        best = gained
+        yield best
     if best is None or not best.misfit <= most_misfit:
         return
     begin(_MOST_DEGREE)
-    best = _lengthened(sample, best, n_threads, clock)
-    yield best
+    for longer in _bounded(clock, partial(_lengthened, sample, best, n_threads)):
+        best = longer
+        yield best
     begin(_MOST_DEGREE + 1)
-    best = _finished(_some(pieces, best.field.coefficients.size, final), best, n_threads, clock)
+    more = _some(pieces, best.field.coefficients.size, final)
+    for finished in _bounded(clock, partial(_finished, more, best, n_threads)):
+        best = finished
     yield replace(best, longest=best.length == sample.lengths()[-1])
+
+
+def _bounded(clock: Clock, search: Callable[[Clock], Iterator[Identified]]) -> Iterator[Identified]:
+    """Yield what a search finds until its work is too much.
+
+    Raises TimeIsUpError: the time is over as well.
+    """
+    try:
+        yield from search(clock.allowing(_MOST_WORK))
+    except TimeIsUpError:
+        clock.check()
 
 
 def follow(
@@ -223,6 +233,29 @@ def _some(pieces: BlockAverages, p: int, work: float) -> BlockAverages:
     return some if share >= 1 else some.cut(max(_LEAST_BLOCKS, int(share * n_times)))
 
 
+def _of_degrees(
+    pieces: BlockAverages,
+    degrees: list[int],
+    begin: Callable[[int], None],
+    n_threads: int,
+    clock: Clock,
+) -> Iterator[Identified]:
+    """Yield the fields of rising degree that gain; ``begin`` is told each."""
+    best: Identified | None = None
+    failures = -1  # that of the first degree does not count
+    for degree in degrees:
+        begin(degree - 1)
+        tried = _of_degree(pieces, degree, n_threads, clock)
+        if np.isfinite(tried.score) and (best is None or tried.score < best.score):
+            best, failures = tried, 0
+            yield best
+        else:
+            failures += 1
+            explained = best is not None and best.misfit <= _EXPLAINED
+            if failures > (0 if explained else _PATIENCE):
+                break
+
+
 def _of_degree(pieces: BlockAverages, degree: int, n_threads: int, clock: Clock) -> Identified:
     """Fit a field with all terms up to a degree to the shortest segments.
 
@@ -246,8 +279,8 @@ def _misfit(field: PolynomialField, starts: np.ndarray, observed: Observations) 
 
 def _lengthened(
     pieces: BlockAverages, found: Identified, n_threads: int, clock: Clock
-) -> Identified:
-    """Leave out terms and fit to ever longer segments, as long as that pays."""
+) -> Iterator[Identified]:
+    """Leave out terms and fit to ever longer segments, as long as that pays; yield what gains."""
     best = found
     for length in pieces.lengths():
         observed = pieces.segments(length)
@@ -267,11 +300,13 @@ def _lengthened(
         if not now.score < best.score:
             break
         best = now
-    return best
+        yield best
 
 
-def _finished(pieces: BlockAverages, found: Identified, n_threads: int, clock: Clock) -> Identified:
-    """ShootingFit all terms again, to more trajectories, and leave out those that are not needed.
+def _finished(
+    pieces: BlockAverages, found: Identified, n_threads: int, clock: Clock
+) -> Iterator[Identified]:
+    """Fit all terms again, to more trajectories, and leave out those that are not needed.
 
     Over segments so long that a chaotic field loses them, shorter ones are taken.
     """
@@ -289,5 +324,5 @@ def _finished(pieces: BlockAverages, found: Identified, n_threads: int, clock: C
                 break
         finished = Identified.of(fit, length, observed)
         if finished.misfit < _EXPLAINED * max(found.misfit, 1.0):
-            return finished
-    return found
+            yield finished
+            return

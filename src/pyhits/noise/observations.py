@@ -39,6 +39,10 @@ class Observations:
         """Return some of the segments."""
         return Observations(self.states[segments], self.first, self.spacing, self.sigma)
 
+    def n_steps(self, substeps: int) -> int:
+        """Return how many steps one after another lead through a segment."""
+        return int(self.states.shape[1]) * substeps
+
     def intervals(self, substeps: int) -> Iterator[tuple[np.ndarray, float]]:
         """Iterate over the observations ``(d, n)`` with the size of the steps that lead to them."""
         for k in range(self.states.shape[1]):

@@ -34,6 +34,9 @@ _CONVERGED = 1e-3
 _STATES = GaussNewton(max_trials=15, least_gain=_CONVERGED)
 _MOST_STEPS, _LEAST_DAMPING, _MOST_DAMPING = 15, 1e-9, 1e4
 
+#: What a step with its sensitivities takes, in steps without.
+_LINEARISED = 3
+
 
 @dataclass(frozen=True)
 class ShootingFit:
@@ -129,7 +132,8 @@ def _fit_states(
     substeps = substeps_needed(field, observed)
 
     def work(block: np.ndarray) -> None:
-        solved = _STATES(_States(field, observed[block], substeps, clock), starts[block])
+        problem = _States(field, observed[block], substeps, clock, len(starts))
+        solved = _STATES(problem, starts[block])
         starts[block], costs[block] = solved.x, solved.costs
 
     with ThreadPoolExecutor(n_threads) as pool:
@@ -190,11 +194,18 @@ class _States:
     substeps: int
     clock: Clock
 
+    n_all: int  # segments of all blocks that share the clock
+
+    def spend(self, times: int) -> None:
+        n_steps = self.observed.n_steps(self.substeps)
+        self.clock.spend(times * n_steps * len(self.observed.states) // self.n_all)
+
     def costs(self, x: np.ndarray, which: np.ndarray) -> np.ndarray:
+        self.spend(1)
         return misfits(self.field, x, self.observed[which], self.substeps)
 
     def linearise(self, x: np.ndarray, which: np.ndarray) -> NormalEquations:
-        self.clock.check()
+        self.spend(_LINEARISED)
         fixed = self.field.with_none_free()
         equations = SegmentEquations.of(fixed, x, self.observed[which], self.substeps)
         return NormalEquations(equations.own, equations.own_gradient)
@@ -221,11 +232,12 @@ class _FieldAndStates:
         return self.field.with_free(x[0, :p]), x[0, p:].reshape(len(self.observed.states), -1)
 
     def costs(self, x: np.ndarray, which: np.ndarray) -> np.ndarray:
-        self.clock.check()
+        self.clock.spend(self.observed.n_steps(self.substeps))
         now = misfits(*self.split(x), self.observed, self.substeps)
         return np.array([sum(now[block].sum() for block in self.blocks)])
 
     def linearise(self, x: np.ndarray, which: np.ndarray) -> _FieldAndStates:
+        self.clock.spend(_LINEARISED * self.observed.n_steps(self.substeps))
         at, starts = self.split(x)
 
         def equations(block: np.ndarray) -> SegmentEquations:

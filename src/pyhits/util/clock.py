@@ -31,6 +31,10 @@ class Clock:
     #: How long each stage took; shared by all clocks that were made from one.
     seconds: dict[str, float] = field(default_factory=dict)
     shortened: list[str] = field(default_factory=list)  # what was cut short; likewise
+    #: Pieces of work that may be done, and those that were: what they bound ends in the same place
+    #: however busy the machine is.
+    most_work: float = math.inf
+    spent: list[int] = field(default_factory=list)
 
     @classmethod
     def start(cls, limit: float | None = None, now: Callable[[], float] | None = None) -> Clock:
@@ -62,6 +66,20 @@ class Clock:
     def check(self) -> None:
         """Raise a TimeIsUpError where the end is past."""
         if self.is_over:
+            raise TimeIsUpError
+
+    def allowing(self, work: int) -> Clock:
+        """Return the clock of a stage that ends after so many pieces of work, too."""
+        return replace(self, most_work=work, spent=[])
+
+    def spend(self, work: int) -> None:
+        """Count pieces of work that are about to be done; as :meth:`check` where they are too many.
+
+        Threads may share a clock.
+        """
+        self.check()
+        self.spent.append(work)
+        if sum(self.spent) > self.most_work:
             raise TimeIsUpError
 
     def affords(self, seconds: float) -> bool:
