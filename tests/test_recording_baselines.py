@@ -211,6 +211,20 @@ def test_what_grows_with_its_level_is_forecast_by_logarithms(tmp_path: Any) -> N
     assert not known.refitted(Trajectories([rows - 2], 1.0)).logarithms
 
 
+@pytest.mark.usefixtures("few_baselines")
+def test_evaluations_look_as_far_back_as_baselines(tmp_path: Any) -> None:
+    rows = waves(240, noise=0.02)
+    model = quick(step_sizes=[1], encoder=[], flow_map="polynomial").fit(rows[:200]).stepper_
+    given = model.recording_rows
+    result = model.evaluate(rows[200 - given :], given=given)
+    assert "seasonal drift" in result.baselines
+    assert "seasonal drift" not in model.evaluate(rows[200:], given=1).baselines
+    again = pyhits.load(model.save(tmp_path / "m.safetensors"))
+    assert again.evaluate(rows[200 - given :], given=given).verdict == result.verdict
+    with pytest.raises(ArgumentError, match="given"):
+        model.evaluate(rows, given=0)
+
+
 @pytest.mark.slow
 def test_recordings_have_baselines_in_evaluations_and_files(tmp_path: Any) -> None:
     rows = waves(400, noise=0.02)
