@@ -193,7 +193,7 @@ def test_what_grows_with_its_level_is_forecast_by_logarithms(tmp_path: Any) -> N
     t = np.arange(160)
     noise = 0.02 * np.random.default_rng(3).standard_normal(160)
     rows = np.exp(0.02 * t + 0.3 * np.sin(2 * np.pi * t / 12) + noise)[:, None]
-    model = quick(step_sizes=[1, 2]).fit(rows[:136]).stepper_
+    model = quick(step_sizes=[1, 2], noise=False).fit(rows[:136]).stepper_
     known = model.recording_baselines
     assert known is not None
     assert known.logarithms
@@ -214,7 +214,8 @@ def test_what_grows_with_its_level_is_forecast_by_logarithms(tmp_path: Any) -> N
 @pytest.mark.usefixtures("few_baselines")
 def test_evaluations_look_as_far_back_as_baselines(tmp_path: Any) -> None:
     rows = waves(240, noise=0.02)
-    model = quick(step_sizes=[1], encoder=[], flow_map="polynomial").fit(rows[:200]).stepper_
+    settings = {"encoder": [], "flow_map": "polynomial", "noise": False}
+    model = quick(step_sizes=[1], **settings).fit(rows[:200]).stepper_
     given = model.recording_rows
     result = model.evaluate(rows[200 - given :], given=given)
     assert "seasonal drift" in result.baselines
@@ -228,7 +229,7 @@ def test_evaluations_look_as_far_back_as_baselines(tmp_path: Any) -> None:
 @pytest.mark.slow
 def test_recordings_have_baselines_in_evaluations_and_files(tmp_path: Any) -> None:
     rows = waves(400, noise=0.02)
-    model = quick(step_sizes=[1, 2], encoder=[]).fit(rows[:320]).stepper_
+    model = quick(step_sizes=[1, 2], encoder=[], noise=False).fit(rows[:320]).stepper_
     known = model.recording_baselines
     assert known is not None
     assert "ar" in known.by_kind
