@@ -241,6 +241,14 @@ def test_one_variable_with_many_gaps_is_filled() -> None:
     )
 
 
+@pytest.mark.parametrize("n", [3, 5, 9])
+def test_few_rows_with_a_gap_are_repaired(n: int) -> None:
+    rows = np.arange(float(n)) ** 2
+    rows[1] = np.nan
+    assert pyhits.repair(rows, gaps="fill").trajectories.n_rows == n
+    assert pyhits.repair(rows).trajectories.n_rows == n
+
+
 def test_smooth_fields_that_lack_points_are_filled() -> None:
     """No row of them may be whole; a sensor that is dead for long is no reason."""
     rng = np.random.default_rng(0)

@@ -115,6 +115,6 @@ def _on_grid(recording: Recording, step: float) -> np.ndarray:
 
 def _noise(columns: Sequence[np.ndarray], order: int) -> float:
     """Return the variance of noise that differences of an order show; 0 of too few."""
-    found = np.concatenate([np.diff(own, order) for own in columns if len(own) > order])
+    found = np.concatenate([np.zeros(0), *(np.diff(own, order) for own in columns)])
     found = found[np.isfinite(found)]
     return float(np.square(found).mean()) / comb(2 * order, order) if len(found) >= _LEAST else 0.0
