@@ -88,8 +88,9 @@ def _long(holes: np.ndarray, longest: int) -> np.ndarray:
     """Return where holes ``(n_rows, d)`` of each feature have more rows than ``longest``."""
     long = np.zeros_like(holes)
     for k in np.flatnonzero(holes.any(axis=0)).tolist():
-        for begin, end in runs(holes[:, k]).tolist():
-            long[begin:end, k] = end - begin > longest
+        found = runs(holes[:, k])
+        for begin, end in found[np.diff(found, axis=1)[:, 0] > longest].tolist():
+            long[begin:end, k] = True
     return long
 
 
