@@ -143,6 +143,11 @@ def two_workers() -> Iterator[Any]:
             yield client
 
 
+def two_waves(times: np.ndarray) -> np.ndarray:
+    """Two smooth features, whose times can be told from their values."""
+    return np.column_stack([np.sin(times), np.cos(1.3 * times)])
+
+
 def rotation(angle: float) -> np.ndarray:
     """Flow matrix of the harmonic oscillator over a time ``angle``."""
     c, s = np.cos(angle), np.sin(angle)

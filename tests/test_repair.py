@@ -1,4 +1,4 @@
-"""Repairs: resampling of its order, pieces with exact starts, holes never bridged, outliers."""
+"""Repairs: resampling of its order, times that are wrong, files and the command line."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import settled
+from conftest import two_waves
 from typer.testing import CliRunner, Result
 
 import pyhits
 from pyhits.cli.app import app
 from pyhits.data.repair.check import check
 from pyhits.data.repair.grid import grid_step, interpolate, left_out, uniform_grid
-from pyhits.data.repair.outliers import find_outliers, outliers_of
 from pyhits.data.trajectories import Trajectories
-from pyhits.encoders import Standardise
 from pyhits.errors import ArgumentError, DataError
-from pyhits.training.windows import WindowSampler
 
 RUNNER = CliRunner()
 TINY = ["--max-steps", "5", "--hidden-sizes", "4", "--step-sizes", "1,2", "--n-jobs", "1", "-q"]
@@ -26,11 +23,6 @@ TINY = ["--max-steps", "5", "--hidden-sizes", "4", "--step-sizes", "1,2", "--n-j
 
 def run(*arguments: object) -> Result:
     return RUNNER.invoke(app, [str(a) for a in arguments])
-
-
-def waves(times: np.ndarray) -> np.ndarray:
-    """Two smooth features, whose times can be told from their values."""
-    return np.column_stack([np.sin(times), np.cos(1.3 * times)])
 
 
 def jittered(n: int, end: float, seed: int = 0) -> np.ndarray:
@@ -47,9 +39,9 @@ def test_resampling_converges_at_its_order(method: str, order: int) -> None:
     sizes, errors = (200, 400, 800, 1600), []
     for n in sizes:
         t = jittered(n, 20)
-        found = pyhits.repair(waves(t), times=t, method=method).trajectories
+        found = pyhits.repair(two_waves(t), times=t, method=method).trajectories
         assert len(found) == 1
-        errors.append(np.sqrt(np.mean((found[0] - waves(found.times(0))) ** 2)))
+        errors.append(np.sqrt(np.mean((found[0] - two_waves(found.times(0))) ** 2)))
     slope = -np.polyfit(np.log(sizes), np.log(errors), 1)[0]
     assert slope > order - 0.3
 
@@ -89,48 +81,50 @@ def test_grids_stay_inside() -> None:
         assert last - dt < grid[-1] <= last
     assert len(uniform_grid(0, 1, 0.1)) == 11
     t = jittered(100, 9)
-    found = pyhits.repair(waves(t), times=t, resample=0.2).trajectories
+    found = pyhits.repair(two_waves(t), times=t, resample=0.2).trajectories
     assert found.dt == 0.2
     assert found.times(0)[-1] <= t[-1] + 1e-12
 
 
 def test_the_error_by_leaving_out_bounds_that_of_the_resampling() -> None:
     t = jittered(300, 20)
-    repaired = pyhits.repair(waves(t), times=t)
-    misses = left_out(t, waves(t), "cubic")
-    said = (np.sqrt(np.mean(misses**2, axis=0)) / waves(t).std(axis=0)).max()
+    repaired = pyhits.repair(two_waves(t), times=t)
+    misses = left_out(t, two_waves(t), "cubic")
+    said = (np.sqrt(np.mean(misses**2, axis=0)) / two_waves(t).std(axis=0)).max()
     found = repaired.trajectories
-    error = np.sqrt(np.mean((found[0] - waves(found.times(0))) ** 2, axis=0)) / waves(t).std(axis=0)
+    error = np.sqrt(np.mean((found[0] - two_waves(found.times(0))) ** 2, axis=0)) / two_waves(
+        t
+    ).std(axis=0)
     assert error.max() < said < 100 * error.max()
     assert f"to {said:.2g} of the spread" in " ".join(repaired.notes)
     coarse = jittered(30, 60)
     assert "guessed" not in " ".join(repaired.notes)
-    assert "guessed" in " ".join(pyhits.repair(waves(coarse), times=coarse).notes)
+    assert "guessed" in " ".join(pyhits.repair(two_waves(coarse), times=coarse).notes)
 
 
 def test_long_gaps_are_not_bridged() -> None:
     t = jittered(400, 40)
     t = t[(t < 10) | (t > 12)]
     first_behind = t[t > 12][0]
-    repaired = pyhits.repair(waves(t), times=t)
+    repaired = pyhits.repair(two_waves(t), times=t)
     found = repaired.trajectories
     assert len(found) == 2
     assert found.start_times[1] == first_behind
     assert found.times(0)[-1] <= 10
     for k in range(2):
-        np.testing.assert_allclose(found[k], waves(found.times(k)), atol=1e-3)
+        np.testing.assert_allclose(found[k], two_waves(found.times(k)), atol=1e-3)
     assert "1 gap longer than 0." in " ".join(repaired.notes)
-    assert len(pyhits.repair(waves(t), times=t, longest_gap=100).trajectories) == 1
+    assert len(pyhits.repair(two_waves(t), times=t, longest_gap=100).trajectories) == 1
 
 
 def test_known_steps_are_resampled_only_if_asked() -> None:
-    data = Trajectories(waves(np.arange(200) * 0.1), 0.1, start_times=5)
+    data = Trajectories(two_waves(np.arange(200) * 0.1), 0.1, start_times=5)
     same = pyhits.repair(data)
     assert same.trajectories == data
     assert same.notes == []
     assert pyhits.repair(data, resample=0.1).trajectories == data
     finer = pyhits.repair(data, resample=0.05).trajectories
-    np.testing.assert_allclose(finer[0], waves(finer.times(0) - 5), atol=1e-5)
+    np.testing.assert_allclose(finer[0], two_waves(finer.times(0) - 5), atol=1e-5)
     coarser = pyhits.repair(data, resample=0.4)
     np.testing.assert_allclose(coarser.trajectories[0], data[0][::4], atol=1e-12)
     assert "aliased" in " ".join(coarser.notes)
@@ -138,207 +132,29 @@ def test_known_steps_are_resampled_only_if_asked() -> None:
         pyhits.repair(data, resample=1e-9)
 
 
-# Pieces on a grid
-
-
-def test_missing_values_cut_the_recording_into_exact_pieces() -> None:
-    t = 3 + np.arange(1200) * 0.1
-    x = waves(t)
-    x[[17, 18, 400], 0] = np.nan
-    repaired = pyhits.repair(x, times=t, feature_names=["T", "p"])
-    found = repaired.trajectories
-    assert found.lengths.tolist() == [17, 381, 799]
-    np.testing.assert_allclose(found.start_times, t[[0, 19, 401]], rtol=1e-14)
-    for k, (a, b) in enumerate([(0, 17), (19, 400), (401, 1200)]):
-        np.testing.assert_array_equal(found[k], x[a:b])
-        np.testing.assert_allclose(found.times(k), t[a:b])
-    assert "'T' lacks 3 of 1200 rows (rows 17, 18, 400)." in repaired.notes
-    assert "1 recording cut into 3 trajectories" in " ".join(repaired.notes)
-
-
-def test_windows_do_not_straddle_a_cut() -> None:
-    t = np.arange(300.0)
-    x = np.column_stack([t, t])
-    x[[40, 41, 120, 250]] = np.nan
-    found = pyhits.repair(x).trajectories
-    encoder = Standardise().fit(found.values)
-    sampler = WindowSampler(found.values, found.offsets, encoder, step_size=8, rollout_steps=2)
-    windows = encoder.inverse_transform(sampler.gather(sampler.all_rows()))
-    assert windows.shape == (3, sum(max(0, n - 16) for n in found.lengths), 2)
-    # A row's value is its time, so that the states of a window step by 8.
-    np.testing.assert_allclose(np.diff(windows, axis=0), 8, rtol=1e-12)
-
-
-def test_rows_that_are_absent_are_gaps() -> None:
-    t = np.arange(100) * 0.25
-    kept = np.delete(np.arange(100), [10, 50, 51, 52])
-    repaired = pyhits.repair(waves(t)[kept], times=t[kept])
-    found = repaired.trajectories
-    assert found.dt == 0.25
-    assert found.lengths.tolist() == [10, 39, 47]
-    np.testing.assert_array_equal(found.start_times, t[[0, 11, 53]])
-    np.testing.assert_array_equal(found[1], waves(t)[11:50])
-    assert "4 rows of the grid of step 0.25 not there" in " ".join(repaired.notes)
-
-
-def test_short_gaps_are_filled_if_asked_and_long_ones_cut() -> None:
-    t = np.arange(300) * 0.1
-    x = waves(t)
-    x[50:54, 0] = np.nan
-    x[100:105, 1] = np.nan
-    x[:3, 0] = np.nan
-    repaired = pyhits.repair(x, dt=0.1, gaps="fill")
-    found = repaired.trajectories
-    # Nothing is known before the third row, and 5 rows are one too many.
-    assert found.lengths.tolist() == [97, 195]
-    np.testing.assert_allclose(found.start_times, [0.3, 10.5])
-    for k in range(2):
-        np.testing.assert_allclose(found[k], waves(found.times(k)), atol=5e-4)
-    known = ~np.isnan(x[3:100, 0])
-    np.testing.assert_array_equal(found[0][known, 0], x[3:100, 0][known])
-    assert "4 numbers filled in by cubic interpolation" in " ".join(repaired.notes)
-    assert len(pyhits.repair(x, dt=0.1, gaps="fill", longest_gap=6).trajectories) == 1
-
-
-def test_gaps_in_noisy_rows_are_filled_and_others_cut() -> None:
-    """By default: of a noisy season, also beside a long gap; not of smooth rows or of a map."""
-    rng = np.random.default_rng(0)
-    t = np.arange(400)
-    season = np.sin(2 * np.pi * t / 24) + 0.1 * rng.standard_normal(400)
-    logistic = np.full(400, 0.3)
-    for k in range(399):
-        logistic[k + 1] = 3.9 * logistic[k] * (1 - logistic[k])
-    holes = [50, 120, 121, 300]
-    kinds = {"season": season, "smooth": np.sin(t * 0.1), "map": logistic, "many holes": season}
-    for kind, values in kinds.items():
-        rows = values.copy()
-        rows[holes if kind != "many holes" else 1 + rng.choice(398, 60, replace=False)] = np.nan
-        repaired = pyhits.repair(rows, dt=1.0)
-        assert (len(repaired.trajectories) == 1) == (values is season), kind
-        assert ("Rows are noisy" in " ".join(repaired.notes)) == (values is season)
-    rows = season.copy()
-    rows[200:280] = np.nan
-    rows[holes] = np.nan
-    assert pyhits.repair(rows, dt=1.0).trajectories.lengths.tolist() == [200, 120]
-    rows = season.copy()
-    rows[holes] = np.nan
-    assert len(pyhits.repair(rows, dt=1.0, gaps="cut").trajectories) == 4
-    absent = pyhits.repair(np.delete(season, holes), times=np.delete(t, holes) * 3600.0)
-    assert absent.trajectories.lengths.tolist() == [400]
-
-
-def test_one_variable_with_many_gaps_is_filled() -> None:
-    """Its past rows say where it goes; of several smooth variables, which say it too, none is."""
-    rows = waves(np.arange(400) * 0.1)
-    rows[1:399:12] = np.nan
-    one = pyhits.repair(rows[:, :1], dt=0.1)
-    assert len(one.trajectories) == 1
-    assert "Few rows of one variable" in " ".join(one.notes)
-    assert len(pyhits.repair(rows, dt=0.1).trajectories) > 30
-    rows[:, 0] = np.random.default_rng(0).random(400)
-    assert (
-        len(pyhits.repair(np.where(np.isnan(rows[:, 1:2]), np.nan, rows[:, :1])).trajectories) > 30
-    )
-
-
-@pytest.mark.parametrize("n", [3, 5, 9])
-def test_few_rows_with_a_gap_are_repaired(n: int) -> None:
-    rows = np.arange(float(n)) ** 2
-    rows[1] = np.nan
-    assert pyhits.repair(rows, gaps="fill").trajectories.n_rows == n
-    assert pyhits.repair(rows).trajectories.n_rows == n
-
-
-def test_smooth_fields_that_lack_points_are_filled() -> None:
-    """No row of them may be whole; a sensor that is dead for long is no reason."""
-    rng = np.random.default_rng(0)
-    rows = np.sin(0.1 * np.arange(60)[:, None] + np.linspace(0, 6, 80))
-    holes = rng.random(rows.shape) < 0.03
-    holes[[0, -1]] = False
-    repaired = pyhits.repair(np.where(holes, np.nan, rows))
-    assert "Cuts would lose most rows" in " ".join(repaired.notes)
-    np.testing.assert_allclose(repaired.trajectories[0], rows, atol=1e-3)
-    rows[10:55, 3] = np.nan
-    rows[5, 7] = np.nan
-    assert len(pyhits.repair(rows).trajectories) == 3
-
-
-def test_filling_knows_nothing_of_what_lies_behind_a_long_gap() -> None:
-    x = waves(np.arange(80) * 0.1)
-    x[[10, 60]] = np.nan
-    x[30:45] = np.nan
-    other = x.copy()
-    other[45:] = 7
-    other[60] = np.nan
-    one = pyhits.repair(x, dt=0.1, gaps="fill").trajectories[0]
-    np.testing.assert_array_equal(one, pyhits.repair(other, dt=0.1, gaps="fill").trajectories[0])
-
-
-def test_pieces_of_several_trajectories() -> None:
-    arrays = [waves(np.arange(n) * 0.1) for n in (30, 20, 40)]
-    arrays[1][:] = np.nan
-    arrays[2][5] = np.nan
-    repaired = pyhits.repair(arrays, dt=0.1)
-    found = repaired.trajectories
-    assert found.lengths.tolist() == [30, 5, 34]
-    assert repaired.numbers.tolist() == [0, 2, 2]
-    assert "Trajectory 1: every feature lacks 20 of 20 rows" in " ".join(repaired.notes)
-    assert "Trajectory 2: every feature lacks 1 of 40 rows (row 5)." in repaired.notes
-
-
-def test_short_pieces_and_empty_features_are_left_out() -> None:
-    x = np.column_stack([waves(np.arange(40) * 0.1), np.full(40, np.nan)])
-    x[[2, 5], 0] = np.nan
-    repaired = pyhits.repair(x, feature_names=["a", "b", "c"])
-    assert repaired.trajectories.feature_names == ("a", "b")
-    assert repaired.trajectories.lengths.tolist() == [34]
-    notes = " ".join(repaired.notes)
-    assert "without a single value: 'c'" in notes
-    assert "4 rows in pieces of fewer than 3 left out" in notes
-    with pytest.raises(DataError, match="Every value is missing"):
-        pyhits.repair(x * np.nan)
-    x[::2, 0] = np.nan
-    with pytest.raises(DataError, match=r"No 3 whole rows stand together.*gaps=\"fill\""):
-        pyhits.repair(x)
-
-
-def test_infinite_masked_and_absent_values_are_missing() -> None:
-    x = waves(np.arange(50) * 0.1)
-    bad = x.copy()
-    bad[20, 0] = np.inf
-    masked = np.ma.masked_array(x, mask=False)
-    masked[20, 0] = np.ma.masked
-    objects = x.astype(object)
-    objects[20, 0] = None
-    for data in (bad, masked, objects):
-        found = pyhits.repair(data, dt=0.1).trajectories
-        assert found.lengths.tolist() == [20, 29]
-        np.testing.assert_array_equal(found[1], x[21:])
-
-
 # Times
 
 
 def test_disorder_is_sorted_or_refused() -> None:
     t = np.arange(60) * 0.5
-    data = Trajectories(waves(t), 0.5)
+    data = Trajectories(two_waves(t), 0.5)
     order = np.random.default_rng(0).permutation(60)
-    repaired = pyhits.repair(waves(t)[order], times=t[order])
+    repaired = pyhits.repair(two_waves(t)[order], times=t[order])
     assert repaired.trajectories == data
     assert "out of order" in repaired.notes[0]
-    back = pyhits.repair(waves(t)[::-1], times=t[::-1])
+    back = pyhits.repair(two_waves(t)[::-1], times=t[::-1])
     assert back.trajectories == data
     assert "run backwards" in back.notes[0]
     with pytest.raises(DataError, match="Times decrease: row"):
-        pyhits.repair(waves(t)[order], times=t[order], disorder="refuse")
+        pyhits.repair(two_waves(t)[order], times=t[order], disorder="refuse")
     swapped = t[[*range(30), 31, 30, *range(32, 60)]]
-    assert pyhits.repair(waves(swapped), times=swapped).trajectories == data
+    assert pyhits.repair(two_waves(swapped), times=swapped).trajectories == data
 
 
 def test_a_clock_that_starts_again_cuts() -> None:
     t = np.arange(40) * 0.5
     twice = np.concatenate([t, t[:30]])
-    repaired = pyhits.repair(waves(twice), times=twice)
+    repaired = pyhits.repair(two_waves(twice), times=twice)
     assert repaired.trajectories.lengths.tolist() == [40, 30]
     assert "starts anew 1 time (row 40)" in repaired.notes[0]
 
@@ -346,11 +162,11 @@ def test_a_clock_that_starts_again_cuts() -> None:
 def test_repeated_times_are_averaged_or_refused() -> None:
     t = np.arange(30) * 1.0
     rows = np.sort([*range(30), 10, 10, 20])
-    x = waves(t)[rows]
+    x = two_waves(t)[rows]
     x[11, 0] += 0.3
     x[23, 0] = np.nan
     repaired = pyhits.repair(x, times=t[rows])
-    expected = waves(t)
+    expected = two_waves(t)
     expected[10, 0] += 0.1
     np.testing.assert_allclose(repaired.trajectories[0], expected, rtol=1e-14)
     assert "3 rows with the time of the row before (rows 11, 12, 23)" in repaired.notes[0]
@@ -362,7 +178,7 @@ def test_repeated_times_are_averaged_or_refused() -> None:
 def test_rows_without_a_time_are_left_out() -> None:
     t = np.arange(30) * 1.0
     t[12] = np.nan
-    repaired = pyhits.repair(waves(np.arange(30.0)), times=t)
+    repaired = pyhits.repair(two_waves(np.arange(30.0)), times=t)
     assert repaired.trajectories.lengths.tolist() == [12, 17]
     assert "1 row without a time left out (row 12)" in repaired.notes[0]
 
@@ -392,13 +208,13 @@ def test_the_grid_under_rows_with_holes_is_found(dt: float) -> None:
 def test_times_that_contradict() -> None:
     t = np.arange(30) * 0.5
     with pytest.raises(ArgumentError, match="times were given, but the data carry their own"):
-        pyhits.repair(Trajectories(waves(t), 0.5, start_times=1), times=t)
+        pyhits.repair(Trajectories(two_waves(t), 0.5, start_times=1), times=t)
     with pytest.raises(ArgumentError, match=r"dt=0\.1 was given"):
-        pyhits.repair(waves(t), times=t, dt=0.1)
+        pyhits.repair(two_waves(t), times=t, dt=0.1)
     with pytest.raises(DataError, match=r"30 rows, but times of shape \(29,\)"):
-        pyhits.repair(waves(t), times=t[1:])
+        pyhits.repair(two_waves(t), times=t[1:])
     with pytest.raises(ArgumentError, match="times for 1 trajectories, got 2"):
-        pyhits.repair(waves(t), times=[t, t])
+        pyhits.repair(two_waves(t), times=[t, t])
 
 
 @pytest.mark.parametrize(
@@ -415,134 +231,17 @@ def test_times_that_contradict() -> None:
 )
 def test_bad_options(options: dict[str, object], match: str) -> None:
     with pytest.raises(ArgumentError, match=match):
-        pyhits.repair(waves(np.arange(20.0)), **options)  # type: ignore[arg-type]
+        pyhits.repair(two_waves(np.arange(20.0)), **options)  # type: ignore[arg-type]
 
 
 def test_recordings_of_different_steps_are_brought_to_one() -> None:
     fine, coarse = np.arange(200) * 0.1, np.arange(60) * 0.2
-    repaired = pyhits.repair([waves(fine), waves(coarse)], times=[fine, coarse])
+    repaired = pyhits.repair([two_waves(fine), two_waves(coarse)], times=[fine, coarse])
     found = repaired.trajectories
     assert (found.dt, found.lengths.tolist()) == (0.1, [200, 119])
-    np.testing.assert_allclose(found[0], waves(fine), atol=1e-12)
-    np.testing.assert_allclose(found[1], waves(found.times(1)), atol=1e-3)
+    np.testing.assert_allclose(found[0], two_waves(fine), atol=1e-12)
+    np.testing.assert_allclose(found[1], two_waves(found.times(1)), atol=1e-3)
     assert repaired.numbers.tolist() == [0, 1]
-
-
-# Outliers
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "lorenz",
-        "van-der-pol-stiff",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("van-der-pol", "fitzhugh-nagumo", "lorenz-96")
-        ),
-    ],
-)
-def test_fast_dynamics_are_no_outliers(name: str) -> None:
-    data = settled(name, 4, 2000, 0)
-    for every in (1, 5, 20):
-        assert outliers_of(Trajectories([x[::every] for x in data])) == []
-
-
-def intermittent(n: int) -> np.ndarray:
-    """Pomeau and Manneville's map: long laminar phases, and bursts of few rows."""
-    x = np.empty(n)
-    x[0] = 0.1
-    for k in range(n - 1):
-        x[k + 1] = (x[k] + x[k] ** 2 + 1e-3) % 1
-    return x
-
-
-def test_intermittency_noise_and_steps_are_no_outliers() -> None:
-    rng = np.random.default_rng(0)
-    logistic = np.empty(5000)
-    logistic[0] = 0.3
-    for k in range(4999):
-        logistic[k + 1] = 3.9 * logistic[k] * (1 - logistic[k])
-    t = np.arange(5000)
-    bursts = np.sin(t) * np.exp(-((((t % 500) - 250) / 20) ** 2))
-    steps = (t // 97 % 2).astype(float)
-    whole = np.round(20 * np.sin(t / 40))
-    spikes = np.exp(-((((t % 250) - 125) / 1.0) ** 2) / 2)
-    noise = rng.standard_normal(5000)
-    saw = t % 40 / 40.0
-    rows = np.column_stack(
-        [intermittent(5000), logistic, bursts, steps, whole, spikes, noise, noise.cumsum(), saw]
-    )
-    assert find_outliers(rows, [5000]) == []
-
-
-@pytest.mark.parametrize("name", ["lorenz", "van-der-pol", "lotka-volterra"])
-def test_planted_outliers_are_found_and_no_others(name: str) -> None:
-    data = settled(name, 2, 3000, 1)
-    rng = np.random.default_rng(2)
-    values = data.values.copy()
-    rows = np.sort(rng.choice(np.arange(10, 2990, 20), 20, replace=False))
-    values[rows, 0] += rng.choice([-1, 1], 20) * rng.uniform(1.5, 6, 20) * data.spread()[0]
-    found = find_outliers(values, data.lengths)
-    assert {(o.trajectory, o.row, o.feature) for o in found} <= {(0, int(r), 0) for r in rows}
-    assert len(found) >= 18
-    for outlier in found:
-        true = data[0][outlier.row, 0]
-        assert abs(outlier.expected - true) < 0.05 * data.spread()[0]
-        assert outlier.value == values[outlier.row, 0]
-
-
-def test_runs_and_marks_for_missing_values_stand_out() -> None:
-    x = np.column_stack([np.sin(np.arange(500) / 20)] * 3)
-    x[100:103, 0] = 40
-    x[::50, 1] = -999
-    x[200:240, 2] = 1e30
-    found = find_outliers(x, [500])
-    where = [{o.row for o in found if o.feature == k} for k in range(3)]
-    assert where == [{100, 101, 102}, set(range(0, 500, 50)), set(range(200, 240))]
-
-
-def test_trajectories_are_judged_apart() -> None:
-    ramps = [np.arange(30.0)[:, None] + 1000 * k for k in range(4)]
-    assert outliers_of(Trajectories(ramps)) == []
-    ramps[2][15] += 500
-    assert [(o.trajectory, o.row) for o in outliers_of(Trajectories(ramps))] == [(2, 15)]
-
-
-def test_uneven_times_are_taken_into_account() -> None:
-    t = np.concatenate([np.arange(50), [60], 60 + np.arange(1, 50)]).astype(float)
-    x = 2 * t[:, None]
-    assert find_outliers(x, [100], t) == []
-    x[50] += 30
-    assert [o.row for o in find_outliers(x, [100], t)] == [50]
-
-
-def test_outliers_are_dropped_only_if_asked() -> None:
-    x = waves(np.arange(300) * 0.1)
-    clean = x.copy()
-    x[120, 1] = 25
-    kept = pyhits.repair(x, dt=0.1)
-    assert (kept.outliers[0].row, kept.outliers[0].feature) == (120, 1)
-    np.testing.assert_array_equal(kept.trajectories[0], x)
-    assert "Kept" in kept.notes[0]
-    dropped = pyhits.repair(x, dt=0.1, outliers="drop").trajectories
-    assert dropped.lengths.tolist() == [120, 179]
-    filled = pyhits.repair(x, dt=0.1, outliers="drop", gaps="fill").trajectories
-    np.testing.assert_allclose(filled[0], clean, atol=1e-4)
-
-
-def test_a_fit_points_outliers_out_and_keeps_them(capsys: pytest.CaptureFixture[str]) -> None:
-    x = np.stack([waves(np.arange(200) * 0.1 + p) for p in range(6)])
-    x[3, 77, 0] = 30
-    settings = {"polynomial_degree": 1, "encoder": [], "noise": False, "random_state": 0}
-    model = pyhits.HiTS([1], flow_map="polynomial", **settings)
-    model.fit(Trajectories(x, 0.1))
-    note = next(n for n in model.notes_ if "stands out" in n)
-    assert "30 in trajectory 3, row 77, 'x0'" in note
-    assert note in capsys.readouterr().err
-    x[3, 77, 0] = x[3, 76, 0]
-    model.set_params(verbose=False).fit(Trajectories(x, 0.1))
-    assert not any("stand" in n for n in model.notes_)
 
 
 # Files and the command line
@@ -557,7 +256,7 @@ def write(path: Path, rows: list[list[object]], header: str) -> Path:
 def messy(tmp_path: Path) -> Path:
     """A table with a missing value, two missing rows and an outlier."""
     t = np.arange(200)
-    x = waves(t * 0.1)
+    x = two_waves(t * 0.1)
     rows: list[list[object]] = [[f"{a * 0.1:.1f}", *b] for a, b in zip(t, x.tolist(), strict=True)]
     rows[50][1] = "NA"
     rows[120][2] = 30.0
@@ -578,7 +277,7 @@ def test_files_are_repaired_as_arrays_are(messy: Path, tmp_path: Path) -> None:
     assert (found.feature_names, found.dt) == (("T", "p"), 0.1)
     assert found.lengths.tolist() == [50, 109, 38]
     t = np.delete(np.arange(200) * 0.1, [160, 161])
-    x = waves(t)
+    x = two_waves(t)
     x[50, 0], x[120, 1] = np.nan, 30
     np.savez(tmp_path / "a.npz", t=t, x=x)
     np.save(tmp_path / "b.npy", np.column_stack([t, x]))
@@ -591,7 +290,7 @@ def test_files_are_repaired_as_arrays_are(messy: Path, tmp_path: Path) -> None:
 def test_uneven_times_without_a_header(tmp_path: Path) -> None:
     t = jittered(100, 9)
     path = tmp_path / "uneven.dat"
-    np.savetxt(path, np.column_stack([t, waves(t)]))
+    np.savetxt(path, np.column_stack([t, two_waves(t)]))
     with pytest.warns(pyhits.errors.PyHiTSWarning, match="only increases, but not uniformly"):
         assert pyhits.read(path).n_features == 3
     assert pyhits.repair(path).trajectories.n_features == 2
@@ -630,15 +329,15 @@ def test_fit_evaluate_and_forecast_repair(messy: Path, tmp_path: Path) -> None:
 
 def test_evaluation_resamples_to_the_step_of_the_model(tmp_path: Path) -> None:
     model = tmp_path / "m.safetensors"
-    pyhits.write(Trajectories(waves(np.arange(200) * 0.1), 0.1), tmp_path / "even.npz")
+    pyhits.write(Trajectories(two_waves(np.arange(200) * 0.1), 0.1), tmp_path / "even.npz")
     assert run("fit", tmp_path / "even.npz", "-o", model, *TINY).exit_code == 0
     t = jittered(300, 18)
-    np.savez(tmp_path / "uneven.npz", t=t, x=waves(t))
+    np.savez(tmp_path / "uneven.npz", t=t, x=two_waves(t))
     done = run("evaluate", model, tmp_path / "uneven.npz", "--repair", "--steps", 5)
     assert done.exit_code == 0, done.output
     assert "Resampled to the step 0.1" in done.stderr
     # Rows without times have the model's step, and nothing to resample.
-    np.save(tmp_path / "plain.npy", waves(np.arange(50) * 0.1))
+    np.save(tmp_path / "plain.npy", two_waves(np.arange(50) * 0.1))
     done = run("evaluate", model, tmp_path / "plain.npy", "--repair", "--steps", 5)
     assert (done.exit_code, "Resampled" in done.stderr) == (0, False)
 

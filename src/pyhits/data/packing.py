@@ -57,12 +57,11 @@ def with_room(values: np.ndarray) -> np.ndarray:
     return values if largest == 0 or 1 / _ROOM < largest < _ROOM else values.astype(np.float64)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def default_names(n: int) -> tuple[str, ...]:
     """Return the names of features that nobody named.
 
-    The last ones are kept: of long rows they take as long to write as a fit, and are asked for at
-    every turn.
+    The last are kept: those of millions of features take seconds, and are asked for repeatedly.
     """
     return tuple(f"x{k}" for k in range(n))
 

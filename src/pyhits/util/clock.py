@@ -73,11 +73,13 @@ class Clock:
         return replace(self, most_work=work, spent=[])
 
     def spend(self, work: int) -> None:
-        """Count pieces of work that are about to be done; as :meth:`check` where they are too many.
+        """Count pieces of work that are about to be done, in any of the threads that share a clock.
 
-        Threads may share a clock.
+        Raises TimeIsUpError: they are too many, or the end is past.
         """
         self.check()
+        if math.isinf(self.most_work):
+            return
         self.spent.append(work)
         if sum(self.spent) > self.most_work:
             raise TimeIsUpError

@@ -15,6 +15,7 @@ from pyhits.data.files.reading import Reading
 from pyhits.data.packing import default_names
 from pyhits.data.pieces import Pieces, check_step
 from pyhits.data.repair.costly import LostRows, costly_features
+from pyhits.data.repair.filling import why_filled
 from pyhits.data.repair.grid import METHODS, grid_step, places, usual_step
 from pyhits.data.repair.missing import empty_features, what_is_missing, without_infinite
 from pyhits.data.repair.order import in_order, merged, without_missing_times
@@ -28,7 +29,6 @@ from pyhits.data.repair.recording import (
     recordings,
     with_times,
 )
-from pyhits.data.repair.rough import why_filled
 from pyhits.data.times.notes import axis_notes
 from pyhits.data.times.uniform import same_step, step_error
 from pyhits.data.trajectories import Trajectories
